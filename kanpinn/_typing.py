@@ -1,0 +1,11 @@
+"""Shapes by name: n points, d coordinates, m components of a field."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Coords = Float[Tensor, "n d"]
+Values = Float[Tensor, "n m"]
+Column = Float[Tensor, "n 1"]
+Weights = Float[Tensor, " n"]
+Corner = Float[Tensor, " d"]
+Mask = Bool[Tensor, " n"]

@@ -1,0 +1,127 @@
+"""Axis-parallel boxes in any dimension: intervals, rectangles, bricks, ..."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import torch
+
+from kanpinn._typing import Coords, Corner, Mask, Weights
+from kanpinn.errors import InputError
+from kanpinn.geometry.domain import Boundary, Domain, Piece, Region
+from kanpinn.geometry.points import Points, check_names
+from kanpinn.geometry.rules import gauss_product
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Box(Domain):
+    """A product of intervals, [low_1, high_1] × ... × [low_d, high_d], d ≥ 1.
+
+    `Box(x=(-1, 1), y=(0, 2))` is a rectangle; the pieces of its boundary are "x_min", "x_max",
+    "y_min" and "y_max". On an interval they are its two end points.
+
+    Raises:
+        InputError: where there is no range, one is no pair of finite numbers low < high, or a
+            name is no identifier or an attribute of Points.
+    """
+
+    ranges: tuple[tuple[str, float, float], ...]
+
+    def __init__(self, /, **ranges: Sequence[float | int]) -> None:
+        check_names(tuple(ranges))
+        checked = tuple((name, *_interval(name, ends)) for name, ends in ranges.items())
+        object.__setattr__(self, "ranges", checked)
+
+    def __repr__(self) -> str:
+        return f"Box({', '.join(f'{name}=({low}, {high})' for name, low, high in self.ranges)})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _, _ in self.ranges)
+
+    @property
+    def measure(self) -> float:
+        return math.prod(high - low for _, low, high in self.ranges)
+
+    @property
+    def bounds(self) -> tuple[Corner, Corner]:
+        corners = torch.tensor([ends for _, *ends in self.ranges], dtype=torch.float64)
+        return corners[:, 0], corners[:, 1]
+
+    @property
+    def boundary(self) -> Boundary:
+        axes = range(self.dim)
+        return Boundary(tuple(Face(self, axis, upper) for axis in axes for upper in (False, True)))
+
+    def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
+        low, high = self.bounds
+        return ((coords >= low - tolerance) & (coords <= high + tolerance)).all(dim=1)
+
+    def from_unit(self, unit: Coords) -> Points:
+        _check_unit(self, unit)
+        low, high = (corner.to(unit) for corner in self.bounds)
+        # lerp is exact at 0 and at 1, which low + (high - low) * unit is not.
+        return Points(torch.lerp(low, high, unit), self.names)
+
+    def quadrature(self, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
+        return _mapped_gauss(self, nodes)
+
+
+@dataclass(frozen=True)
+class Face(Piece):
+    """The face of a box where the coordinate number `axis` is at its lower or upper end."""
+
+    box: Box
+    axis: int
+    upper: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.names[self.axis]}_{'max' if self.upper else 'min'}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.box.names
+
+    @property
+    def dim(self) -> int:
+        return self.box.dim - 1
+
+    @property
+    def measure(self) -> float:
+        others = self.box.ranges[: self.axis] + self.box.ranges[self.axis + 1 :]
+        return math.prod((high - low for _, low, high in others), start=1.0)
+
+    def from_unit(self, unit: Coords) -> Points:
+        _check_unit(self, unit)
+        end = unit.new_full((len(unit), 1), float(self.upper))
+        cube = torch.cat([unit[:, : self.axis], end, unit[:, self.axis :]], dim=1)
+        normals = torch.zeros_like(cube)
+        normals[:, self.axis] = 1 if self.upper else -1
+        return Points(self.box.from_unit(cube).coords, self.names, normals)
+
+    def quadrature(self, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
+        return _mapped_gauss(self, nodes)
+
+
+def _interval(name: str, ends: Any) -> tuple[float, float]:
+    pair = tuple(ends) if isinstance(ends, Sequence) else ()
+    if len(pair) != 2 or not all(isinstance(end, Real) for end in pair):
+        raise InputError(f"{name} must be a pair (low, high) of numbers, got {ends!r}")
+    low, high = float(pair[0]), float(pair[1])
+    # The width is NaN or infinite where an end is, and no comparison with NaN holds.
+    if not 0 < high - low < math.inf:
+        raise InputError(f"{name} must be finite numbers low < high, got {ends!r}")
+    return low, high
+
+
+def _check_unit(region: Region, unit: Coords) -> None:
+    if unit.ndim != 2 or unit.shape[1] != region.dim:
+        raise InputError(f"unit must have shape (n, {region.dim}), got {tuple(unit.shape)}")
+
+
+def _mapped_gauss(region: Region, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
+    unit, weights = gauss_product(nodes, region.dim)
+    return region.from_unit(unit), region.measure * weights

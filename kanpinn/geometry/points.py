@@ -1,0 +1,106 @@
+"""Points whose coordinates have names."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from keyword import iskeyword
+
+import torch
+from torch import Tensor
+
+from kanpinn._typing import Column
+from kanpinn.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """n points in d named coordinates: `p.x` is the column (n, 1) of the coordinate "x".
+
+    Args:
+        coords: (n, d).
+        names: d names, the columns' order.
+        normals: (n, d) outward unit normals of boundary points, None elsewhere.
+
+    Raises:
+        InputError: where shapes or names do not fit each other.
+    """
+
+    # Tensors, not jaxtyping's Coords: the shapes are checked here, and in every run.
+    coords: Tensor
+    names: tuple[str, ...]
+    normals: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.coords.shape)
+        if len(shape) != 2 or shape[1] != len(self.names):
+            raise InputError(
+                f"coords must have shape (n, {len(self.names)}) for the coordinates "
+                f"{', '.join(self.names)}, got {shape}"
+            )
+        if self.normals is not None and tuple(self.normals.shape) != shape:
+            raise InputError(
+                f"normals must have the shape {shape} of coords, got {tuple(self.normals.shape)}"
+            )
+
+    def __getattr__(self, name: str) -> Column:
+        # __dict__, for copy and pickle ask for attributes before the fields are there.
+        names = self.__dict__.get("names", ())
+        if name not in names:
+            raise AttributeError(
+                f"points have no coordinate {name!r}; their coordinates are {', '.join(names)}"
+            )
+        column = names.index(name)
+        return self.coords[:, column : column + 1]
+
+    def __len__(self) -> int:
+        return self.coords.shape[0]
+
+    def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> "Points":
+        """The points at an index, slice, mask or list of indices; one index gives one point."""
+        rows = [index] if isinstance(index, int) else index
+        return self._map(lambda tensor: tensor[rows])
+
+    def to(
+        self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> "Points":
+        """The same points in another precision or on another device."""
+        return self._map(lambda tensor: tensor.to(dtype=dtype, device=device))
+
+    @staticmethod
+    def cat(parts: Iterable["Points"]) -> "Points":
+        """All points of the parts, in order; all have the same names and all or none normals.
+
+        Raises:
+            InputError: where there is no part, or they differ in names or in having normals.
+        """
+        parts = tuple(parts)
+        kinds = {(part.names, part.normals is not None) for part in parts}
+        if len(kinds) != 1:
+            raise InputError(
+                "Points.cat needs parts with the same names, all with or all without normals, "
+                f"got (names, normals) {sorted(kinds)}"
+            )
+        normals = [part.normals for part in parts if part.normals is not None]
+        coords = torch.cat([part.coords for part in parts])
+        return Points(coords, parts[0].names, torch.cat(normals) if normals else None)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Points":
+        normals = None if self.normals is None else change(self.normals)
+        return Points(change(self.coords), self.names, normals)
+
+
+_RESERVED = frozenset(dir(Points)) | {field.name for field in fields(Points)}
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse names that could not be read as attributes of Points.
+
+    Raises:
+        InputError: where there is no name, one is repeated, is no identifier, or is an attribute.
+    """
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"coordinates must have one or more distinct names, got {tuple(names)}")
+    for name in names:
+        if not name.isidentifier() or iskeyword(name):
+            raise InputError(f"a coordinate's name must be a Python identifier, got {name!r}")
+        if name in _RESERVED:
+            raise InputError(f"a coordinate cannot be called {name!r}: Points has that attribute")

@@ -1,0 +1,57 @@
+"""Quadrature on the unit cube, which the shapes map onto themselves."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.special import roots_legendre
+from torch import Tensor
+
+from kanpinn._typing import Coords, Weights
+from kanpinn.errors import InputError, integer
+
+
+def gauss_legendre(n: int) -> tuple[Weights, Weights]:
+    """Nodes and weights, (n,) each, of the n-point Gauss-Legendre rule on [0, 1] in float64.
+
+    It integrates polynomials up to degree 2n - 1 exactly; its nodes lie inside the interval.
+
+    Raises:
+        InputError: unless n is a positive integer.
+    """
+    nodes, weights = _legendre(integer("n", n))
+    # Copies, so that no caller can write into the cache.
+    return torch.tensor((1 + nodes) / 2), torch.tensor(weights / 2)
+
+
+def gauss_product(nodes: int | Sequence[int], dim: int) -> tuple[Coords, Weights]:
+    """The product of Gauss-Legendre rules on [0, 1]^dim: coordinates (n, dim), weights (n,).
+
+    Args:
+        nodes: nodes on every axis, or a number for each axis; n is their product.
+        dim: may be 0, whose one point has the weight 1.
+
+    Raises:
+        InputError: unless nodes is a positive integer or dim of them.
+    """
+    counts = list(nodes) if isinstance(nodes, Sequence) else [nodes] * dim
+    if len(counts) != dim:
+        raise InputError(f"nodes must be one number or one for each of {dim} axes, got {nodes!r}")
+    rules = [gauss_legendre(integer("nodes", count)) for count in counts]
+    return (
+        tensor_grid([points for points, _ in rules]),
+        tensor_grid([weights for _, weights in rules]).prod(dim=1),
+    )
+
+
+def tensor_grid(axes: Sequence[Tensor]) -> Coords:
+    """All combinations of one value per axis, (n, d), the last axis running fastest."""
+    if not axes:
+        return torch.zeros(1, 0, dtype=torch.float64)
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(axes))
+
+
+@lru_cache(maxsize=128)
+def _legendre(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return roots_legendre(n)

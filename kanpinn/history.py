@@ -1,0 +1,26 @@
+"""What happened, step by step."""
+
+from dataclasses import dataclass, field
+
+import numpy
+
+
+@dataclass
+class History:
+    """One row a recorded step: step, stage, loss, evaluations, seconds, and errors where they are known."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, **values: float) -> None:
+        self.rows.append(values)
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    def column(self, name: str) -> numpy.ndarray:
+        """One quantity over the rows; NaN where a row does not have it."""
+        return numpy.array([row.get(name, numpy.nan) for row in self.rows], dtype=float)
+
+    def __len__(self) -> int:
+        return len(self.rows)

@@ -1,0 +1,99 @@
+"""Least squares by orthogonal factors: folded over chunks of rows, rank-revealing, damped."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
+    """The triangular factor of [J, r], with rows coming in chunks (J (n, p), r (n,)).
+
+    R becomes the triangle of qr([R; J_chunk, r_chunk]): memory is that of one chunk and of R.
+
+    Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
+    """
+    factor, waiting, rows = None, [], 0
+    for jacobian, residual in chunks:
+        waiting.append(torch.cat([jacobian, residual[:, None]], dim=1))
+        rows += len(residual)
+        if (
+            rows >= 2 * waiting[0].shape[1]
+        ):  # a fold costs as if it had p more rows: make it worth while
+            factor, waiting, rows = _triangle(factor, waiting), [], 0
+    if waiting:
+        factor = _triangle(factor, waiting)
+    assert factor is not None, "no rows to fold"
+    return Triangle(factor)
+
+
+def _triangle(factor: Tensor | None, waiting: list[Tensor]) -> Tensor:
+    stacked = torch.cat(waiting if factor is None else [factor, *waiting])
+    return torch.linalg.qr(stacked, mode="r").R
+
+
+@dataclass(frozen=True)
+class Triangle:
+    """[R, z; 0, ρ] of qr([J, r]): ‖J x + r‖² = ‖R x + z‖² + ρ²."""
+
+    factor: Tensor
+
+    @property
+    def matrix(self) -> Tensor:
+        return self.factor[: self.factor.shape[1] - 1, :-1]
+
+    @property
+    def target(self) -> Tensor:
+        return self.factor[: self.factor.shape[1] - 1, -1]
+
+    def loss(self, x: Tensor | None = None) -> float:
+        """‖J x + r‖² (x = 0 when none is given)."""
+        total = self.factor[:, -1] if x is None else self.factor[:, :-1] @ x + self.factor[:, -1]
+        return float(total @ total)
+
+    def solve(self, target: Tensor, rcond: float | None = None) -> tuple[Tensor, int]:
+        """The smallest x that minimises ‖R x - target‖, and the numerical rank.
+
+        Columns are scaled to unit length first. Singular values below rcond (default: the
+        precision's eps times five) times the largest are cut off.
+        """
+        scale = column_scale(self.matrix)
+        rcond = 5 * torch.finfo(target.dtype).eps if rcond is None else rcond
+        scaled = self.matrix / scale
+        if target.device.type == "cpu":
+            result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
+            return result.solution[:, 0] / scale, int(result.rank)
+        u, s, vh = torch.linalg.svd(scaled, full_matrices=False)
+        kept = s > rcond * s[0]
+        x = vh[kept].T @ ((u.T @ target)[kept] / s[kept])
+        return x / scale, int(kept.sum())
+
+    def damped(self) -> "DampedSteps":
+        """The Levenberg–Marquardt steps for every damping from one SVD of the scaled R."""
+        scale = column_scale(self.matrix)
+        u, s, vh = torch.linalg.svd(self.matrix / scale, full_matrices=False)
+        return DampedSteps(u.T @ self.target, s, vh / scale)
+
+
+@dataclass(frozen=True)
+class DampedSteps:
+    """x(λ) = argmin ‖J x + r‖² + λ s₁² ‖D x‖², D the column lengths and s₁ the largest singular value.
+
+    From the SVD of J itself, not from JᵀJ, whose condition number is the square.
+    """
+
+    projected: Tensor
+    singular: Tensor
+    directions: Tensor
+
+    def step(self, damping: float) -> Tensor:
+        s = self.singular
+        filtered = s / (s**2 + damping * s[0] ** 2)
+        return -self.directions.T @ (filtered * self.projected)
+
+
+def column_scale(matrix: Tensor) -> Tensor:
+    """Column lengths, 1 for columns of zeros."""
+    length = torch.linalg.vector_norm(matrix, dim=0)
+    return torch.where(length > 0, length, torch.ones_like(length))

@@ -1,0 +1,107 @@
+"""Multilayer perceptrons with the same interface as KANs, so that both get the same optimizers."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn.errors import InputError
+from kanpinn.jet import Coordinates, Jet
+from kanpinn.networks.activations import ACTIVATIONS, derivatives
+from kanpinn.networks.network import Layer, Network
+
+
+class DenseLayer(Layer):
+    """y = W σ(h) + b: an activation, then a linear map; coefficients (n_in + 1, n_out), the bias last."""
+
+    def __init__(self, activation: str, n_in: int, n_out: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.activation = activation
+        self.coefficients = nn.Parameter(torch.zeros(n_in + 1, n_out, dtype=dtype))
+
+    def features(self, h: Jet | Coordinates) -> Tensor:
+        """(n, channels, n_in + 1): the activated jet's channels, and the bias' 1 in the value's."""
+        jet = self._activated(h)
+        stacked = torch.cat(
+            [t.flatten(1, -2) if t.ndim > 2 else t[:, None] for t in jet.parts()], dim=1
+        )
+        one = stacked.new_zeros(1, stacked.shape[1], 1)
+        one[:, 0] = 1
+        return torch.cat([stacked, one.expand(len(stacked), -1, -1)], dim=2)
+
+    def _activated(self, h: Jet | Coordinates) -> Jet:
+        jet = h.dense() if isinstance(h, Coordinates) else h
+        if self.activation == "identity":
+            return jet
+        return jet.chain(derivatives(self.activation, h.value, h.channels.derivative_order))
+
+    def contract(self, features: Tensor, coefficients: Tensor) -> Tensor:
+        return features @ coefficients
+
+    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
+        c = h.channels
+        value, rest = product[:, 0], product[:, 1:]
+        seconds = {"none": 0, "laplacian": 1, "diagonal": c.dim, "hessian": c.dim**2}[c.second]
+        sizes = [c.dim * c.gradient, seconds, len(c.directions) * c.order]
+        gradient, second, lines = rest.split(sizes, dim=1)
+        return Jet(
+            c,
+            value,
+            gradient if c.gradient else None,
+            second if seconds else None,
+            lines.unflatten(1, (len(c.directions), c.order)) if c.directions else None,
+        )
+
+    def jacobian(self, features: Tensor, delta: Tensor) -> Tensor:
+        return torch.einsum("nci,nco->nio", features, delta).flatten(1)
+
+
+class MLP(Network):
+    """A multilayer perceptron with `tanh` or `sine` units and a linear output.
+
+    width: units per layer, inputs first, [2, 50, 50, 1]. Weights are Glorot-uniform times `scale`;
+    biases are uniform on the same range, so that one hidden layer gives a usable random-feature basis.
+
+    Raises:
+        InputError: for fewer than two widths, a width below 1, or an unknown activation.
+    """
+
+    def __init__(
+        self,
+        width: Sequence[int],
+        activation: str = "tanh",
+        *,
+        scale: float = 1.0,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        self._width = check_width(width)
+        if activation not in ACTIVATIONS:
+            raise InputError(
+                f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
+            )
+        names = ["identity"] + [activation] * (len(width) - 2)
+        pairs = zip(names, width[:-1], width[1:], strict=True)
+        self.layers = nn.ModuleList(DenseLayer(name, i, o, dtype) for name, i, o in pairs)
+        self._initialise(scale, torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def _initialise(self, scale: float, generator: torch.Generator) -> None:
+        for layer in self.layers:
+            c = layer.coefficients
+            bound = scale * (6 / (c.shape[0] - 1 + c.shape[1])) ** 0.5
+            c.copy_((torch.rand(c.shape, generator=generator, dtype=c.dtype) * 2 - 1) * bound)
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return self._width
+
+
+def check_width(width: Sequence[int]) -> tuple[int, ...]:
+    """The width list as a tuple, or an InputError that names what is wrong."""
+    if len(width) < 2 or any(w != int(w) or w < 1 for w in width):
+        raise InputError(
+            f"width must list at least an input and an output size, all >= 1, got {width!r}"
+        )
+    return tuple(int(w) for w in width)

@@ -1,0 +1,138 @@
+"""What every network is: a chain of layers, each linear in its coefficients."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn.errors import InputError
+from kanpinn.jet import Channels, Coordinates, Jet
+
+
+class Layer(nn.Module, ABC):
+    """One layer Y = Φ(h) C: features of the input jet times a coefficient array, then plain algebra.
+
+    features(h) gives Φ, contract(Φ, C) the product S, combine(S, h) the output jet. S is linear in C, so
+    with δ = ∂r/∂S of a residual r at one point the row of its Jacobian is Φᵀδ.
+    """
+
+    coefficients: nn.Parameter
+
+    @abstractmethod
+    def features(self, h: Jet | Coordinates) -> Tensor:
+        """Φ(h); the first axis runs over the points."""
+
+    @abstractmethod
+    def contract(self, features: Tensor, coefficients: Tensor) -> Tensor:
+        """The one matrix product Φ C."""
+
+    @abstractmethod
+    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
+        """The output jet from the product and the input jet."""
+
+    @abstractmethod
+    def jacobian(self, features: Tensor, delta: Tensor) -> Tensor:
+        """Φᵀδ for each point, (n, coefficients.numel())."""
+
+    def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
+        features = self.features(h)
+        if tape is None or not tape.wants(self):
+            return self.combine(self.contract(features, self.coefficients), h)
+        product = self.contract(features, self.coefficients.detach())
+        tape.record(self, features, product)
+        return self.combine(product, h)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a layer did: its features Φ and the product S = Φ C, a node of the graph."""
+
+    layer: Layer
+    features: Tensor
+    product: Tensor
+
+
+class Tape:
+    """Collects the records of the layers whose Jacobian is wanted, in order."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = list(layers)
+        self.records: list[Record] = []
+
+    def wants(self, layer: Layer) -> bool:
+        return any(layer is wanted for wanted in self.layers)
+
+    def record(self, layer: Layer, features: Tensor, product: Tensor) -> None:
+        if not product.requires_grad:
+            product.requires_grad_()
+        self.records.append(Record(layer, features.detach(), product))
+
+    def jacobian(self, residual: Tensor, retain: bool = False) -> Tensor:
+        """∂r_p/∂coefficients, (n, parameters), of one equation's residuals (n,), one row a point.
+
+        One batched reverse pass gives δ = ∂r/∂S for all points (each residual depends on its own
+        point only), the rest is Φᵀδ.
+        """
+        products = [r.product for r in self.records]
+        deltas = torch.autograd.grad(
+            residual.sum(), products, retain_graph=retain, allow_unused=True
+        )
+        columns = [
+            residual.new_zeros(len(residual), r.layer.coefficients.numel())
+            if delta is None
+            else r.layer.jacobian(r.features, delta)
+            for r, delta in zip(self.records, deltas, strict=True)
+        ]
+        return torch.cat(columns, dim=1)
+
+
+class Network(nn.Module, ABC):
+    """A map from (n, d) to (n, m) that carries jets; `layers` run from input to output."""
+
+    layers: nn.ModuleList
+
+    @property
+    @abstractmethod
+    def width(self) -> tuple[int, ...]:
+        """Units per layer, inputs first."""
+
+    @property
+    def max_order(self) -> int | None:
+        """The highest derivative that does not vanish identically (None: any)."""
+        return None
+
+    def jet(self, coordinates: Coordinates, tape: Tape | None = None) -> Jet:
+        h: Jet | Coordinates = coordinates
+        for layer in self.layers:
+            h = layer(h, tape)
+        assert isinstance(h, Jet)
+        return h
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values (n, m) at x (n, d)."""
+        if x.ndim != 2 or x.shape[1] != self.width[0]:
+            raise InputError(f"expected points of shape (n, {self.width[0]}), got {tuple(x.shape)}")
+        names = tuple(f"x{i}" for i in range(x.shape[1]))
+        return self.jet(Coordinates(Channels(names), x, x.new_ones(x.shape[1]))).value
+
+    def prepare(self, coordinates: Coordinates) -> None:
+        """Adapt to the points a solve will use, before it starts (a KAN places its grids)."""
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+def get_coefficients(layers: Sequence[Layer]) -> Tensor:
+    """All coefficients of the layers in one vector, in the order of the Jacobian's columns."""
+    return torch.cat([layer.coefficients.detach().flatten() for layer in layers])
+
+
+@torch.no_grad()
+def set_coefficients(layers: Sequence[Layer], vector: Tensor) -> None:
+    """Write a vector of `get_coefficients` back."""
+    parts = vector.split([layer.coefficients.numel() for layer in layers])
+    for layer, part in zip(layers, parts, strict=True):
+        layer.coefficients.copy_(part.view_as(layer.coefficients))

@@ -1,0 +1,48 @@
+"""What the solve loop asks of an optimizer."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from kanpinn.residuals import Residuals
+
+CONVERGED = "converged"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did.
+
+    loss: after the step. evaluations: of the loss (or of the Jacobian) during it. finished: a sentence
+    where the stage should end ("converged", or why it cannot go on), else None. notes: numbers for the history.
+    """
+
+    loss: float
+    evaluations: int = 1
+    finished: str | None = None
+    notes: dict[str, float] = field(default_factory=dict)
+
+
+class Stage(ABC):
+    """An optimizer at work on residuals: it holds the state, the loop calls `step`."""
+
+    @abstractmethod
+    def step(self) -> Step:
+        """Improve the surrogate's coefficients once."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values from which `load_state_dict` goes on bit for bit."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Optimizer(ABC):
+    """Settings of a stage; `start` puts it to work. Subclasses are frozen dataclasses with `steps`."""
+
+    steps: int
+
+    @abstractmethod
+    def start(self, residuals: Residuals, seed: int) -> Stage:
+        """A stage that improves the residuals' surrogate; all its chance comes from the seed."""

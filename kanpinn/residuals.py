@@ -1,0 +1,187 @@
+"""The autograd residual module: problem + surrogate + points → weighted residual blocks → loss."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels, Jet
+from kanpinn.networks.network import Layer, Tape
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.problem import Problem, find_channels, stack_equations, with_source
+
+PROBE_POINTS = 5  # not d nor d + 1 for the usual d: a wrong broadcast then has the wrong shape
+MAX_ROWS = 4096
+MAX_ENTRIES = 2**23  # of one chunk's Jacobian
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One term of the loss, weight · mean over its points of the squared residual.
+
+    equation(points, jet) gives (n, equations); `channels` are the derivatives that it uses.
+    """
+
+    name: str
+    points: Points
+    weight: float
+    equation: Callable[[Points, Jet], Tensor]
+    channels: Channels
+
+    def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
+        return self.equation(points, surrogate.jet(points, self.channels, tape))
+
+
+class Residuals:
+    """The weighted residual blocks of a problem for one surrogate.
+
+    The loss is Σ_blocks weight · mean_p ‖r_p‖², the poster's α·loss_i + loss_b. Everything runs
+    over chunks of points, so memory is bounded by the chunk.
+    """
+
+    def __init__(self, surrogate: Surrogate, blocks: Sequence[Block]) -> None:
+        self.surrogate, self.blocks = surrogate, tuple(blocks)
+        self._chunks: WeakKeyDictionary[Block, list[Points]] = WeakKeyDictionary()
+
+    def chunks(self, block: Block) -> list[Points]:
+        """The block's points in pieces that stay the same objects, so that what depends on them is kept."""
+        if block not in self._chunks:
+            rows = max(256, min(MAX_ROWS, MAX_ENTRIES // self.surrogate.network.parameter_count))
+            starts = range(0, len(block.points), rows)
+            self._chunks[block] = [block.points[i : i + rows] for i in starts]
+        return self._chunks[block]
+
+    @torch.no_grad()
+    def terms(self) -> dict[str, float]:
+        """Each block's mean squared residual, without its weight."""
+        return {
+            block.name: float(
+                sum(block.residual(self.surrogate, p).square().sum() for p in self.chunks(block))
+            )
+            / len(block.points)
+            for block in self.blocks
+        }
+
+    def loss(self) -> float:
+        """Σ weight · mean squared residual, at the present coefficients."""
+        terms = self.terms()
+        return sum(block.weight * terms[block.name] for block in self.blocks)
+
+    def backward(self) -> float:
+        """The loss, its gradient added to the parameters' `grad`."""
+        total = 0.0
+        for block in self.blocks:
+            for points in self.chunks(block):
+                squares = block.residual(self.surrogate, points).square().sum()
+                loss = block.weight / len(block.points) * squares
+                loss.backward()
+                total += float(loss.detach())
+        return total
+
+    def rows(self, layers: Sequence[Layer]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Chunks (J, r) of weighted rows with Σ r² = loss, J = ∂r/∂coefficients of the layers."""
+        for block in self.blocks:
+            scale = math.sqrt(block.weight / len(block.points))
+            for points in self.chunks(block):
+                tape = Tape(layers)
+                with torch.enable_grad(), frozen(self.surrogate):
+                    residual = block.residual(self.surrogate, points, tape)
+                for e in range(residual.shape[1]):
+                    jacobian = tape.jacobian(residual[:, e], retain=e + 1 < residual.shape[1])
+                    yield scale * jacobian, scale * residual[:, e].detach()
+
+
+class frozen:  # noqa: N801 (a context manager used like a function)
+    """Parameters take no gradient inside: the tape needs ∂r/∂(products) only."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self._parameters = [p for p in module.parameters() if p.requires_grad]
+
+    def __enter__(self) -> None:
+        for p in self._parameters:
+            p.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for p in self._parameters:
+            p.requires_grad_(True)
+
+
+def build_blocks(
+    problem: Problem,
+    surrogate: Surrogate,
+    interior: Points,
+    boundary: Sequence[Points],
+    weights: Mapping[str, float],
+) -> list[Block]:
+    """The interior block, and one for each condition that has points.
+
+    boundary: the points of each of `problem.conditions()`, empty where the surrogate takes the data
+    exactly. weights: "interior" and "boundary".
+
+    Raises:
+        InputError: where a residual has the wrong shape, or a derivative the splines do not have.
+    """
+    if type(problem).source is Problem.source:
+        problem = with_source(problem, _remembered(problem.source))
+    blocks = [
+        _block("interior", problem.residual, interior, weights["interior"], surrogate, "residual")
+    ]
+    conditions = [(c, p) for c, p in zip(problem.conditions(), boundary, strict=True) if len(p)]
+    for number, (condition, points) in enumerate(conditions):
+        name = "boundary" if len(conditions) == 1 else f"boundary[{number}]"
+        what = f"conditions()[{number}]"
+        blocks.append(
+            _block(name, condition.residual, points, weights["boundary"], surrogate, what)
+        )
+    return blocks
+
+
+def _block(
+    name: str,
+    function: Callable[[Points, Jet], Tensor | tuple[Tensor, ...]],
+    points: Points,
+    weight: float,
+    surrogate: Surrogate,
+    what: str,
+) -> Block:
+    def equation(p: Points, u: Jet) -> Tensor:
+        return stack_equations(function(p, u), len(p), what)
+
+    probe = points[:PROBE_POINTS]
+    with torch.no_grad():
+        channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
+    _check_smoothness(surrogate, channels, what)
+    return Block(name, points, weight, equation, channels)
+
+
+def _check_smoothness(surrogate: Surrogate, channels: Channels, what: str) -> None:
+    degree, order = surrogate.network.max_order, channels.derivative_order
+    if degree is None or degree > order:
+        return
+    if degree < order:
+        raise InputError(
+            f"network.degree = {degree} is below the order {order} of {what}: its derivative vanishes"
+        )
+    warnings.warn(
+        f"network.degree = {degree} equals the order of {what}: the residual is only piecewise "
+        f"constant in the splines; a degree of {order + 1} or more is advised",
+        stacklevel=2,
+    )
+
+
+def _remembered(function: Callable[[Points], Tensor]) -> Callable[[Points], Tensor]:
+    """The function's values kept for as long as the points they belong to."""
+    known: WeakKeyDictionary[Points, Tensor] = WeakKeyDictionary()
+
+    def remembering(p: Points) -> Tensor:
+        if p not in known:
+            known[p] = function(p)
+        return known[p]
+
+    return remembering

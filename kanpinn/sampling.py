@@ -1,0 +1,166 @@
+"""Collocation points in domains and on boundaries."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import qmc
+from torch import Generator, Tensor
+
+from kanpinn._typing import Coords
+from kanpinn.errors import InputError, integer
+from kanpinn.geometry.domain import Boundary, Region
+from kanpinn.geometry.points import Points
+from kanpinn.geometry.rules import gauss_product, tensor_grid
+
+
+@dataclass(frozen=True)
+class Collocation:
+    """How many collocation points a solve uses, and how they are chosen.
+
+    Args:
+        interior: points in the domain; "grid" and "gauss" round up to a product, see `sample`.
+        boundary: points on the boundary, spread over its pieces by measure.
+        sampler: one of SAMPLERS.
+        resample: new points every so many steps; 0 keeps the first ones.
+
+    Raises:
+        InputError: for a count out of range, an unknown sampler, or resampling a fixed rule.
+    """
+
+    interior: int
+    boundary: int
+    sampler: str = "gauss"
+    resample: int = 0
+
+    def __post_init__(self) -> None:
+        integer("interior", self.interior)
+        integer("boundary", self.boundary)
+        integer("resample", self.resample, least=0)
+        _check_sampler(self.sampler)
+        if self.resample and self.sampler in FIXED:
+            raise InputError(
+                f"resample must be 0 for the sampler {self.sampler!r}, whose points are always "
+                f"the same, got {self.resample}"
+            )
+
+
+def sample(
+    region: Region | Boundary,
+    n: int,
+    sampler: str = "uniform",
+    generator: Generator | None = None,
+) -> Points:
+    """n points of a domain, a boundary or a piece of one, in float64 on the CPU.
+
+    "grid" (centres of equal cells) and "gauss" are products of rules whose sizes differ by at
+    most 1: they have the fewest such points that are no fewer than n. On a boundary n is spread
+    over the pieces in proportion to their measure, with at least 1 on each; a piece that is a
+    single point gives that point once.
+
+    Args:
+        region: where the points lie; those on boundaries carry their normals.
+        n: how many.
+        sampler: one of SAMPLERS.
+        generator: a CPU generator, the only source of chance; None is a new one with seed 0.
+
+    Raises:
+        InputError: unless n is a positive integer and the sampler known.
+    """
+    n = integer("n", n)
+    draw = _check_sampler(sampler)
+    generator = Generator().manual_seed(0) if generator is None else generator
+    if isinstance(region, Boundary):
+        counts = _shares([piece.measure for piece in region.pieces], n)
+        parts = zip(region.pieces, counts, strict=True)
+        return Points.cat(_in_region(piece, count, draw, generator) for piece, count in parts)
+    return _in_region(region, n, draw, generator)
+
+
+_Draw = Callable[[int, int, Generator], Coords]
+
+
+def _in_region(region: Region, n: int, draw: _Draw, generator: Generator) -> Points:
+    if region.dim == 0:
+        return region.from_unit(torch.zeros(1, 0, dtype=torch.float64))
+    return region.from_unit(draw(n, region.dim, generator))
+
+
+def _uniform(n: int, dim: int, generator: Generator) -> Coords:
+    return torch.rand(n, dim, dtype=torch.float64, generator=generator)
+
+
+def _latin_hypercube(n: int, dim: int, generator: Generator) -> Coords:
+    """One point in each of the n strata of every axis (McKay, Beckman & Conover 1979)."""
+    strata = [torch.randperm(n, generator=generator) for _ in range(dim)]
+    return (torch.stack(strata, dim=1) + _uniform(n, dim, generator)) / n
+
+
+def _sobol(n: int, dim: int, generator: Generator) -> Coords:
+    engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=_seed(generator))
+    return engine.draw(n, dtype=torch.float64)
+
+
+def _halton(n: int, dim: int, generator: Generator) -> Coords:
+    engine = qmc.Halton(dim, scramble=True, rng=_seed(generator))
+    return torch.from_numpy(engine.random(n))
+
+
+def _grid(n: int, dim: int, generator: Generator) -> Coords:
+    return tensor_grid([_midpoints(count) for count in _axis_counts(n, dim)])
+
+
+def _gauss(n: int, dim: int, generator: Generator) -> Coords:
+    return gauss_product(_axis_counts(n, dim), dim)[0]
+
+
+_DRAWS: dict[str, _Draw] = {
+    "uniform": _uniform,
+    "latin_hypercube": _latin_hypercube,
+    "sobol": _sobol,
+    "halton": _halton,
+    "grid": _grid,
+    "gauss": _gauss,
+}
+SAMPLERS = tuple(_DRAWS)
+FIXED = ("grid", "gauss")
+
+
+def _check_sampler(name: str) -> _Draw:
+    if name not in SAMPLERS:
+        raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
+    return _DRAWS[name]
+
+
+def _seed(generator: Generator) -> int:
+    return int(torch.randint(2**31, (), generator=generator))
+
+
+def _midpoints(count: int) -> Tensor:
+    return (torch.arange(count, dtype=torch.float64) + 0.5) / count
+
+
+def _axis_counts(n: int, dim: int) -> list[int]:
+    """Sizes m or m - 1 of the dim axes, as few of them m as a product ≥ n allows."""
+    m = max(1, round(n ** (1 / dim)))
+    m += m**dim < n
+    longer = next(k for k in range(dim + 1) if m**k * (m - 1) ** (dim - k) >= n)
+    return [m] * longer + [m - 1] * (dim - longer)
+
+
+def _shares(measures: list[float], n: int) -> list[int]:
+    """n as a sum of integers ≥ 1 in proportion to the measures, by largest remainder.
+
+    Where n is smaller than the number of measures each gets 1.
+    """
+    total = sum(measures)
+    excess = [max(n * measure / total - 1, 0.0) for measure in measures]
+    spare = max(n - len(measures), 0)
+    scale = spare / sum(excess) if spare else 0.0
+    quotas = [scale * part for part in excess]
+    shares = [math.floor(quota) for quota in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda i: shares[i] - quotas[i])
+    for i in by_remainder[: spare - sum(shares)]:
+        shares[i] += 1
+    return [1 + share for share in shares]

@@ -1,0 +1,222 @@
+"""B-splines on arbitrary knots: the basis with its derivatives, and maps between spline spaces.
+
+Pure functions on tensors. A knot array has shape (n_in, n_basis + degree + 1), one non-decreasing row
+per input; the grid of a row is [t_k, t_{n_basis}]. Outside it a spline goes on as its tangent (C¹).
+"""
+
+import numpy
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError
+
+
+def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Tensor:
+    """Equispaced knots whose grid [low, high] has `intervals` intervals; low, high: (n_in,)."""
+    step = (high - low) / intervals
+    index = torch.arange(-degree, intervals + degree + 1, dtype=low.dtype, device=low.device)
+    return low[:, None] + step[:, None] * index
+
+
+def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
+    """Knots with the given grid points, (n_in, G + 1), continued outside with the end intervals' widths."""
+    steps = torch.arange(1, degree + 1, dtype=breaks.dtype, device=breaks.device)
+    first, last = breaks[:, 1] - breaks[:, 0], breaks[:, -1] - breaks[:, -2]
+    left = breaks[:, :1] - first[:, None] * steps.flip(0)
+    right = breaks[:, -1:] + last[:, None] * steps
+    return torch.cat([left, breaks, right], dim=1)
+
+
+def breaks_of(knots: Tensor, degree: int) -> Tensor:
+    """The grid points of knots: (n_in, G + 1)."""
+    return knots[:, degree : knots.shape[1] - degree]
+
+
+def basis(x: Tensor, knots: Tensor, degree: int, order: int = 0) -> Tensor:
+    """Values and derivatives of all B-splines, B_j^(r)(x_i) for r = 0 … order.
+
+    Args:
+        x: (..., n_in) arguments; inputs outside their grid see the linear extrapolation.
+        knots: (n_in, n_basis + degree + 1).
+        degree: polynomial degree k ≥ 1.
+        order: the highest derivative wanted; those above the degree are zero.
+
+    Returns:
+        (..., order + 1, n_in, n_basis). It can be differentiated any number of times with respect to x.
+
+    Reference: de Boor, A Practical Guide to Splines (1978), chapter X, (8) and (15).
+    """
+    return _Basis.apply(x, knots, degree, order)[0]
+
+
+class _Basis(torch.autograd.Function):
+    """The derivative of the r-th derivative is the (r+1)-th: no tape runs through the recursion."""
+
+    @staticmethod
+    def forward(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
+        extra = int(x.requires_grad)  # the backward pass needs one derivative more
+        values = _evaluate(x, knots, degree, order + extra)
+        return values[..., : order + 1, :, :], values[..., 1:, :, :]
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        x, knots, ctx.degree, ctx.order = inputs
+        ctx.save_for_backward(x, knots, output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, _) -> tuple:
+        x, knots, slopes = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a derivative of this derivative may follow
+            slopes = basis(x, knots, ctx.degree, ctx.order + 1)[..., 1:, :, :]
+        return (grad * slopes).sum(dim=(-1, -3)), None, None, None
+
+    @staticmethod
+    def vmap(info, in_dims, x: Tensor, knots: Tensor, degree: int, order: int) -> tuple:
+        return _Basis.apply(x.movedim(in_dims[0], 0), knots, degree, order), (0, 0)
+
+
+def _evaluate(x: Tensor, knots: Tensor, degree: int, order: int) -> Tensor:
+    low, high = knots[:, degree], knots[:, -degree - 1]
+    inside = torch.clamp(x, low, high)
+    start, local = _local_basis(inside, knots, degree, order)
+    outside = x - inside
+    if order >= 1 or bool((outside != 0).any()):
+        local = _extrapolate(local, outside, lambda: _local_basis(inside, knots, degree, 1)[1])
+    dense = x.new_zeros(*x.shape[:-1], order + 1, x.shape[-1], knots.shape[1] - degree - 1)
+    position = start[..., None] + torch.arange(degree + 1, device=x.device)
+    return dense.scatter_(-1, position[..., None, :, :].expand_as(local), local)
+
+
+def _extrapolate(local: Tensor, outside: Tensor, slope) -> Tensor:
+    """B(x) = B(a) + B'(a) (x - a) beyond an end a of the grid."""
+    if not bool((outside != 0).any()):
+        return local
+    first = slope()[..., 1, :, :]
+    value = local[..., :1, :, :] + (first * outside[..., None])[..., None, :, :]
+    curved = local[..., 2:, :, :] * (outside == 0)[..., None, :, None]
+    return torch.cat([value, local[..., 1:2, :, :], curved], dim=-3)
+
+
+def _local_basis(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
+    """The degree + 1 B-splines that live at x: first index (..., n_in), values (..., r, n_in, k + 1)."""
+    start = (x[..., None] >= knots[:, degree + 1 : -degree - 1]).sum(-1)
+    window = torch.arange(1, 2 * degree + 1, device=x.device)
+    rows = torch.arange(knots.shape[0], device=x.device)[:, None]
+    near = knots[
+        rows, start[..., None] + window
+    ]  # t_{s+1} … t_{s+2k}, x lies in [t_{s+k}, t_{s+k+1}]
+    by_degree = [torch.ones_like(x)[..., None]]
+    for r in range(1, degree + 1):
+        left, right = near[..., degree - r : degree], near[..., degree : degree + r]
+        share = by_degree[-1] / (right - left)
+        rising, falling = (x[..., None] - left) * share, (right - x[..., None]) * share
+        by_degree.append(_shifted_sum(falling, rising))
+    derivatives = [_raise(by_degree, near, degree, m) for m in range(order + 1)]
+    return start, torch.stack(derivatives, dim=-3)
+
+
+def _raise(by_degree: list[Tensor], near: Tensor, degree: int, m: int) -> Tensor:
+    """The m-th derivatives from the B-splines of degree k - m: B' = r (B/Δ - B/Δ), m times."""
+    if m > degree:
+        return torch.zeros_like(by_degree[degree])
+    values = by_degree[degree - m]
+    for r in range(degree - m + 1, degree + 1):
+        share = r * values / (near[..., degree : degree + r] - near[..., degree - r : degree])
+        values = _shifted_sum(-share, share)
+    return values
+
+
+def _shifted_sum(first: Tensor, second: Tensor) -> Tensor:
+    """(first, 0) + (0, second) along the last axis."""
+    pad = torch.nn.functional.pad
+    return pad(first, (0, 1)) + pad(second, (1, 0))
+
+
+def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
+    """Whether every interior grid point of `old` is a knot of `new`: then refinement loses nothing."""
+    inner = old[:, degree + 1 : -degree - 1]
+    tolerance = 1e-12 * (old[:, -1:] - old[:, :1])
+    gap = (inner[:, :, None] - new[:, None, :]).abs().amin(-1) if inner.numel() else inner
+    return bool((gap <= tolerance).all())
+
+
+def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
+    """The matrix A (n_in, n_new, n_old): Σ_j c_j B_j = Σ_i (A c)_i B'_i on the old grid, exactly.
+
+    The new knots must hold every interior grid point of the old ones: knots inserted, or the range
+    widened (the end pieces go on as the polynomials they are). A_ij is the blossom of the old
+    piece that lies under B'_i, at the knots t'_{i+1} … t'_{i+k}.
+
+    Raises:
+        InputError: if an interior grid point of `old` is missing in `new`.
+
+    Reference: Ramshaw, Blossoms are polar forms (1989); Cohen, Lyche, Riesenfeld (1980) for nested knots.
+    """
+    if not contains_breaks(old, new, degree):
+        raise InputError("refinement is exact only if the new knots contain the old grid points")
+    n_in, n_old = old.shape[0], old.shape[1] - degree - 1
+    n_new = new.shape[1] - degree - 1
+    arguments = new.unfold(1, degree, 1)[:, 1 : n_new + 1]  # t'_{i+1} … t'_{i+k}
+    low, high = old[:, degree, None], old[:, -degree - 1, None]
+    middle = (new[:, :n_new].clamp(low, high) + new[:, degree + 1 :].clamp(low, high)) / 2
+    piece = (middle[..., None] >= old[:, None, degree + 1 : -degree - 1]).sum(-1)
+    rows = torch.arange(n_in, device=old.device)[:, None, None]
+    near = old[rows, piece[..., None] + torch.arange(1, 2 * degree + 1, device=old.device)]
+    local = _blossom(near, arguments, degree)
+    position = piece[..., None] + torch.arange(degree + 1, device=old.device)
+    return old.new_zeros(n_in, n_new, n_old).scatter_(-1, position, local)
+
+
+def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
+    """Weights (..., k + 1) of a piece's coefficients in its polar form at k arguments (de Boor's triangle)."""
+    shape = (*arguments.shape[:-1], degree + 1, degree + 1)
+    triangle = torch.eye(degree + 1, dtype=near.dtype, device=near.device).expand(shape)
+    for r in range(degree):
+        u = arguments[..., r, None]
+        left, right = near[..., r:degree], near[..., degree : 2 * degree - r]
+        share = ((u - left) / (right - left))[..., None]
+        triangle = (1 - share) * triangle[..., :-1, :] + share * triangle[..., 1:, :]
+    return triangle[..., 0, :]
+
+
+def fit(x: Tensor, values: Tensor, knots: Tensor, degree: int) -> Tensor:
+    """Least-squares spline coefficients (n_in, n_basis, n_out) for samples.
+
+    x: (N, n_in) arguments; values: (N, n_in, n_out), each input's own functions. A rank-deficient
+    system (fewer samples than splines) gives the smallest coefficients.
+    """
+    matrix = basis(x, knots, degree)[:, 0].movedim(1, 0)
+    driver = "gelsd" if x.device.type == "cpu" else "gels"
+    return torch.linalg.lstsq(matrix, values.movedim(1, 0), driver=driver).solution
+
+
+def project(coefficients: Tensor, old: Tensor, new: Tensor, degree: int) -> tuple[Tensor, float]:
+    """The L2 projection of splines on the grid of other knots, and its relative error.
+
+    coefficients: (n_in, n_old, n_out). Exact quadrature: degree + 1 Gauss points in each interval of the
+    common refinement of both grids.
+
+    Returns:
+        Coefficients (n_in, n_new, n_out) and ‖f - Pf‖ / ‖f‖ over the new grid.
+    """
+    x, weights = _common_gauss_points(old, new, degree)
+    target = torch.einsum("nik,iko->nio", basis(x, old, degree)[:, 0], coefficients)
+    root = weights.sqrt()[..., None]
+    matrix = basis(x, new, degree)[:, 0] * root
+    solution = torch.linalg.lstsq(matrix.movedim(1, 0), (target * root).movedim(1, 0)).solution
+    defect = torch.einsum("nik,iko->nio", matrix, solution) - target * root
+    scale = torch.linalg.norm(target * root)
+    return solution, float(torch.linalg.norm(defect) / scale) if scale > 0 else 0.0
+
+
+def _common_gauss_points(old: Tensor, new: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+    grid = breaks_of(new, degree)
+    merged = torch.cat([grid, breaks_of(old, degree)], dim=1)
+    merged = merged.clamp(grid[:, :1], grid[:, -1:]).sort(dim=1).values
+    nodes, weights = numpy.polynomial.legendre.leggauss(degree + 1)
+    nodes = torch.as_tensor(nodes, dtype=new.dtype, device=new.device)
+    weights = torch.as_tensor(weights, dtype=new.dtype, device=new.device)
+    half, centre = merged.diff(dim=1) / 2, (merged[:, 1:] + merged[:, :-1]) / 2
+    x = (centre[..., None] + half[..., None] * nodes).flatten(1)
+    return x.T, (half[..., None] * weights).flatten(1).T

@@ -1,0 +1,24 @@
+"""Every script has a smoke run of at most a minute, from any folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_smoke_run(script: Path, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, script, "--smoke", "--output", tmp_path / "output"],
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
