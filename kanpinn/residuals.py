@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,7 +16,7 @@ from kanpinn.networks.network import Layer, Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.problem import Problem, find_channels, stack_equations, with_source
 
-PROBE_POINTS = 5  # not d nor d + 1 for the usual d: a wrong broadcast then has the wrong shape
+PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
 MAX_ROWS = 4096
 MAX_ENTRIES = 2**23  # of one chunk's Jacobian
 
@@ -35,6 +35,7 @@ class Block:
     channels: Channels
 
     def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
+        """The equations' residuals at points, (n, equations), without the weight."""
         return self.equation(points, surrogate.jet(points, self.channels, tape))
 
 
@@ -47,15 +48,28 @@ class Residuals:
 
     def __init__(self, surrogate: Surrogate, blocks: Sequence[Block]) -> None:
         self.surrogate, self.blocks = surrogate, tuple(blocks)
-        self._chunks: WeakKeyDictionary[Block, list[Points]] = WeakKeyDictionary()
+        self._chunks: WeakKeyDictionary[Block, tuple[int, list[Points]]] = WeakKeyDictionary()
 
     def chunks(self, block: Block) -> list[Points]:
-        """The block's points in pieces that stay the same objects, so that what depends on them is kept."""
-        if block not in self._chunks:
-            rows = max(256, min(MAX_ROWS, MAX_ENTRIES // self.surrogate.network.parameter_count))
+        """The block's points in pieces, always the same objects: values can be kept for them."""
+        rows = max(256, min(MAX_ROWS, MAX_ENTRIES // self.surrogate.network.parameter_count))
+        # By size too: after a refinement sums must not depend on what the network was before.
+        if (known := self._chunks.get(block)) is None or known[0] != rows:
             starts = range(0, len(block.points), rows)
-            self._chunks[block] = [block.points[i : i + rows] for i in starts]
-        return self._chunks[block]
+            known = rows, [block.points[i : i + rows] for i in starts]
+            self._chunks[block] = known
+        return known[1]
+
+    def subset(self, count: int, seed: int) -> "Residuals":
+        """The same loss estimated on about `count` of the points, a random choice from each block."""
+        generator = torch.Generator().manual_seed(seed)
+        share = min(1.0, count / sum(len(block.points) for block in self.blocks))
+        blocks = []
+        for block in self.blocks:
+            chosen = torch.randperm(len(block.points), generator=generator)
+            chosen = chosen[: math.ceil(share * len(chosen))].to(block.points.coords.device)
+            blocks.append(replace(block, points=block.points[chosen]))
+        return Residuals(self.surrogate, blocks)
 
     @torch.no_grad()
     def terms(self) -> dict[str, float]:
@@ -94,10 +108,10 @@ class Residuals:
                     residual = block.residual(self.surrogate, points, tape)
                 for e in range(residual.shape[1]):
                     jacobian = tape.jacobian(residual[:, e], retain=e + 1 < residual.shape[1])
-                    yield scale * jacobian, scale * residual[:, e].detach()
+                    yield jacobian.mul_(scale), scale * residual[:, e].detach()
 
 
-class frozen:  # noqa: N801 (a context manager used like a function)
+class frozen:
     """Parameters take no gradient inside: the tape needs ∂r/∂(products) only."""
 
     def __init__(self, module: torch.nn.Module) -> None:
@@ -153,11 +167,22 @@ def _block(
     def equation(p: Points, u: Jet) -> Tensor:
         return stack_equations(function(p, u), len(p), what)
 
-    probe = points[:PROBE_POINTS]
+    probe = points[torch.arange(PROBE_POINTS) % len(points)]
     with torch.no_grad():
         channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
+        _check_columns(lambda p: equation(p, surrogate.jet(p, channels)), probe, what)
     _check_smoothness(surrogate, channels, what)
     return Block(name, points, weight, equation, channels)
+
+
+def _check_columns(residual: Callable[[Points], Tensor], probe: Points, what: str) -> None:
+    """Refuse (n, n): what (n, 1) gives with (n,), and no number of equations."""
+    shapes = [tuple(residual(p).shape) for p in (probe, probe[:-1])]
+    if shapes[0][1] != shapes[1][1]:
+        raise InputError(
+            f"{what} must have shape (n, 1), one column for each equation, got {shapes[0]} with "
+            f"n = {len(probe)} points: operands of shape (n, 1) and (n,) broadcast to (n, n)"
+        )
 
 
 def _check_smoothness(surrogate: Surrogate, channels: Channels, what: str) -> None:
@@ -166,7 +191,8 @@ def _check_smoothness(surrogate: Surrogate, channels: Channels, what: str) -> No
         return
     if degree < order:
         raise InputError(
-            f"network.degree = {degree} is below the order {order} of {what}: its derivative vanishes"
+            f"network.degree = {degree} is below the order {order} of {what}: "
+            "its derivative vanishes"
         )
     warnings.warn(
         f"network.degree = {degree} equals the order of {what}: the residual is only piecewise "

@@ -20,18 +20,19 @@ MAX_DIM = 4
 class ExactDirichlet:
     """u = g + D·N takes the data on the given faces of a box whatever the network N is.
 
-    D is the product of the (scaled) distances to these faces. g extends the boundary values, and only
-    them, into the box by transfinite interpolation: the Boolean sum of the linear interpolations
-    between opposite faces.
+    D is the product of the (scaled) distances to these faces. g extends the boundary values, and
+    only them, into the box by transfinite interpolation: the Boolean sum of the linear
+    interpolations between opposite faces.
 
     Args:
         box: the domain.
         data: for each face a function of points on that face, (n, d) → (n, m), or None for zero.
 
     Raises:
-        InputError: above four dimensions, where the product of distances vanishes almost everywhere.
+        InputError: above four dimensions, where the product of distances all but vanishes.
 
-    Reference: Gordon and Hall, Transfinite element methods (1973); Lagaris et al. (1998) for u = g + D·N.
+    Reference: Gordon and Hall, Transfinite element methods (1973); Lagaris et al. (1998) for
+    u = g + D·N.
     """
 
     box: Box
@@ -40,11 +41,12 @@ class ExactDirichlet:
     def __post_init__(self) -> None:
         if self.box.dim > MAX_DIM:
             raise InputError(
-                f'boundary = "exact" is for up to {MAX_DIM} dimensions, the domain has {self.box.dim}: '
-                'use boundary = "penalty"'
+                f'boundary = "exact" is for up to {MAX_DIM} dimensions, the domain has '
+                f'{self.box.dim}: use boundary = "penalty"'
             )
 
     def apply(self, points: Points, jet: Jet) -> Jet:
+        """The jet of g + D·N from that of N."""
         inner = self._distance(points, jet) * jet
         if all(values is None for values in self.data.values()):
             return inner
@@ -62,7 +64,7 @@ class ExactDirichlet:
         return jet_of(self._transfinite, points.coords, jet.channels)
 
     def _transfinite(self, coords: Tensor) -> Tensor:
-        """I - Π_axes (I - P_axis) on boundary values: a signed sum over faces, edges and corners."""
+        """I - Π_axes (I - P_axis) on boundary values: a signed sum over faces, edges, corners."""
         by_axis: dict[int, list[Face]] = {}
         for face in self.data:
             by_axis.setdefault(face.axis, []).append(face)
@@ -76,7 +78,7 @@ class ExactDirichlet:
     def _blend(
         self, coords: Tensor, corner: tuple[Face, ...], by_axis: dict[int, list[Face]]
     ) -> Tensor:
-        """The data where these faces meet, times the linear weight of each face that has an opposite."""
+        """The data where these faces meet, times the linear weight of each with an opposite."""
         low, high = (c.to(coords) for c in self.box.bounds)
         weight, columns = torch.ones_like(coords[:, :1]), list(coords.split(1, dim=1))
         for face in corner:

@@ -1,9 +1,10 @@
 """Kolmogorov–Arnold networks."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kanpinn import splines
 from kanpinn.errors import InputError, integer
@@ -13,7 +14,6 @@ from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Network
 
 MARGIN = 0.05  # of the range, beyond the activations that were seen
-SMOOTH_DEGREE = 4
 
 
 class KAN(Network):
@@ -34,6 +34,8 @@ class KAN(Network):
     Reference: Liu et al., KAN: Kolmogorov–Arnold Networks (2024), arXiv 2404.19756.
     """
 
+    layers: Sequence[KANLayer]
+
     def __init__(
         self,
         width: Sequence[int],
@@ -45,41 +47,32 @@ class KAN(Network):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
-        self._width = check_width(width)
+        width = check_width(width)
         if base not in (None, "silu"):
             raise InputError(f'base must be "silu" or None, got {base!r}')
-        degrees = _per_layer("degree", degree, len(self._width) - 1)
-        grids = _per_layer("grid", grid, len(self._width) - 1)
-        self.layers = nn.ModuleList()
-        for n_in, n_out, k, g in zip(self._width, self._width[1:], degrees, grids, strict=False):
+        degrees = _per_layer("degree", degree, len(width) - 1)
+        grids = _per_layer("grid", grid, len(width) - 1)
+        layers = []
+        for n_in, n_out, k, g in zip(width, width[1:], degrees, grids, strict=False):
             one = torch.ones(n_in, dtype=dtype)
             knots = splines.uniform_knots(-one, one, g, k)
-            self.layers.append(KANLayer(knots, k, n_out, base))
+            layers.append(KANLayer(knots, k, n_out, base))
+        self.layers = cast(Sequence[KANLayer], nn.ModuleList(layers))
         self._initialise(torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator) -> None:
-        """Hidden edges: random smooth polynomials; output edges: small noise.
-
-        Σ_n a_n T_n(x), a_n ~ N(0, n^-4) for n = 1 … 4. Smoothness decides how well the output layer can
-        do: rougher edges (independent coefficients) cost three digits on smooth problems.
-        """
+        """Hidden edges: random smooth polynomials; output edges: small noise."""
         for layer in self.layers[:-1]:
-            x = torch.cos(torch.pi * (torch.arange(64, dtype=layer.knots.dtype) + 0.5) / 64)
-            n = torch.arange(1, SMOOTH_DEGREE + 1, dtype=x.dtype)
-            n_in, _, n_out = layer.coefficients.shape
-            a = torch.randn(len(n), n_in, n_out, generator=generator, dtype=x.dtype)
-            chebyshev = torch.cos(n * torch.arccos(x)[:, None])
-            values = torch.einsum("xp,pio->xio", chebyshev, a / n[:, None, None] ** 2)
-            spline = splines.fit(x[:, None].expand(-1, n_in), values, layer.knots, layer.degree)
-            layer.coefficients[:, : layer.n_splines] = spline
+            layer.randomise(generator)
         last = self.layers[-1].coefficients
         noise = torch.randn(last.shape, generator=generator, dtype=last.dtype)
         last.copy_(0.1 * noise / last.shape[0] ** 0.5)
 
     @property
     def width(self) -> tuple[int, ...]:
-        return self._width
+        inputs = [layer.coefficients.shape[0] for layer in self.layers]
+        return (*inputs, self.layers[-1].coefficients.shape[2])
 
     @property
     def max_order(self) -> int:
@@ -87,7 +80,7 @@ class KAN(Network):
 
     @torch.no_grad()
     def prepare(self, coordinates: Coordinates) -> None:
-        """Place every hidden layer's grid, per input, over the activations at the points, with a margin."""
+        """Place every hidden layer's grid, per input, over its activations, with a margin."""
         h: Jet | Coordinates = coordinates
         for i, layer in enumerate(self.layers):
             if i > 0:
@@ -99,9 +92,15 @@ class KAN(Network):
             h = layer(h)
 
     def refine(self, grid: int | Sequence[int]) -> float:
-        """Put every layer on `grid` intervals; the largest relative L2 change of a layer (0.0: exact)."""
+        """Put every layer on `grid` intervals; gives the largest relative L2 change (0: exact)."""
         grids = _per_layer("grid", grid, len(self.layers))
         return max(layer.refine(g) for layer, g in zip(self.layers, grids, strict=True))
+
+    def remove_unit(self, layer: int, unit: int) -> None:
+        """Take hidden unit number `unit` out, an output of layer number `layer` (0 is the first)."""
+        kept = [i for i in range(self.width[layer + 1]) if i != unit]
+        self.layers[layer].keep_outputs(kept)
+        self.layers[layer + 1].keep_inputs(kept)
 
 
 def _per_layer(name: str, value: int | Sequence[int], layers: int) -> list[int]:

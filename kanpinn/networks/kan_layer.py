@@ -1,12 +1,15 @@
 """The KAN layer: every edge a spline (and optionally a smooth base term)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from kanpinn import splines
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
-from kanpinn.networks.network import Layer
+from kanpinn.networks.network import Layer, Tape
 
 
 class KANLayer(Layer):
@@ -23,11 +26,12 @@ class KANLayer(Layer):
     def __init__(self, knots: Tensor, degree: int, n_out: int, base: str | None = None) -> None:
         super().__init__()
         self.degree, self.base = degree, base
+        self._pieces: tuple[Tensor, int, splines.Pieces] | None = None
         self.register_buffer("knots", knots)
         n_basis = knots.shape[1] - degree - 1 + (base is not None)
         self.coefficients = nn.Parameter(knots.new_zeros(knots.shape[0], n_basis, n_out))
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved layer may have another grid than the one it was made with.
         self.knots = torch.empty_like(state_dict[prefix + "knots"])
         self.coefficients = nn.Parameter(torch.empty_like(state_dict[prefix + "coefficients"]))
@@ -35,18 +39,41 @@ class KANLayer(Layer):
 
     @property
     def intervals(self) -> int:
+        """The number of grid intervals G."""
         return self.knots.shape[1] - 2 * self.degree - 1
 
     @property
     def n_splines(self) -> int:
+        """B-splines per input, G + degree."""
         return self.knots.shape[1] - self.degree - 1
+
+    @property
+    def pieces(self) -> splines.Pieces:
+        """The splines as piecewise polynomials, kept for as long as the knots stay the same."""
+        knots, kept = self.knots, self._pieces
+        if kept is None or kept[0] is not knots or kept[1] != knots._version:
+            kept = (knots, knots._version, splines.pieces_of(knots, self.degree))
+            self._pieces = kept
+        return kept[2]
+
+    def forward(self, h: Jet | Coordinates, tape: Tape | None = None) -> Jet:
+        # The edges come without the dense features, which only a Jacobian needs.
+        order = h.channels.derivative_order
+        if tape is None or not tape.wants(self):
+            return self.combine(self._edges(h.value, self.coefficients, order), h)
+        product = self._edges(h.value, self.coefficients.detach(), order)
+        with torch.no_grad():
+            features = self.features(h)
+        tape.record(self, features, product)
+        return self.combine(product, h)
 
     def features(self, h: Jet | Coordinates) -> Tensor:
         """(n, r, n_in, n_basis): the basis and its derivatives, as many as the jet needs."""
         return self.basis(h.value, h.channels.derivative_order)
 
     def basis(self, x: Tensor, order: int = 0) -> Tensor:
-        values = splines.basis(x, self.knots, self.degree, order)
+        """The basis and its derivatives, (n, order + 1, n_in, n_basis), at x (n, n_in)."""
+        values = self.pieces.basis(x, order)
         if self.base is None:
             return values
         base = torch.stack(derivatives(self.base, x, order), dim=1)
@@ -61,17 +88,32 @@ class KANLayer(Layer):
         return h.sum_of_edges(product)
 
     def jacobian(self, features: Tensor, delta: Tensor) -> Tensor:
-        return torch.einsum("nrik,nrio->niko", features, delta).flatten(1)
+        # Σ_r Φ_r δ_r as r sums of outer products: one small matrix product a point is far slower.
+        if delta.shape[-1] > 1:
+            features = features.contiguous()
+        terms = zip(features[..., None].unbind(1), delta[..., None, :].unbind(1), strict=True)
+        phi, weight = next(terms)
+        rows = phi * weight
+        for phi, weight in terms:
+            rows = torch.addcmul(rows, phi, weight, out=rows)
+        return rows.flatten(1)
 
     def edges(self, x: Tensor, order: int = 0) -> Tensor:
-        """The edge functions' values and derivatives (n, order + 1, n_in, n_out) at x (n, n_in)."""
-        return self.contract(self.basis(x, order), self.coefficients)
+        """The edge functions and their derivatives, (n, order + 1, n_in, n_out), at x (n, n_in)."""
+        return self._edges(x, self.coefficients, order)
+
+    def _edges(self, x: Tensor, coefficients: Tensor, order: int) -> Tensor:
+        values = self.pieces.combine(x, coefficients[:, : self.n_splines], order)
+        if self.base is None:
+            return values
+        base = torch.stack(derivatives(self.base, x, order), dim=1)
+        return values + base[..., None] * coefficients[:, -1]
 
     @torch.no_grad()
     def set_breaks(self, breaks: Tensor) -> float:
         """Put the splines on other grid points (n_in, G + 1); returns the relative L2 change.
 
-        Exact (0.0) where the interior old grid points are kept: knots inserted or the range widened.
+        Exact (0.0) where the old interior points are kept: knots inserted or the range widened.
         """
         knots = splines.knots_from_breaks(breaks, self.degree)
         spline, base = self.coefficients.split(
@@ -88,10 +130,11 @@ class KANLayer(Layer):
 
     @property
     def breaks(self) -> Tensor:
+        """The grid points, (n_in, G + 1)."""
         return splines.breaks_of(self.knots, self.degree)
 
     def refine(self, intervals: int) -> float:
-        """A grid of `intervals` intervals: each old one split evenly if that fits, else a new even grid."""
+        """Change to `intervals` intervals: split each old one evenly if that fits, else all new."""
         old = self.breaks
         parts, rest = divmod(intervals, self.intervals)
         if rest == 0:
@@ -100,3 +143,55 @@ class KANLayer(Layer):
             return self.set_breaks(torch.cat([inner, old[:, -1:]], dim=1))
         share = torch.linspace(0, 1, intervals + 1, dtype=old.dtype, device=old.device)
         return self.set_breaks(old[:, :1] + (old[:, -1:] - old[:, :1]) * share)
+
+    @torch.no_grad()
+    def randomise(self, generator: torch.Generator, degree: int = 4, decay: float = 2.0) -> None:
+        """Random smooth edges Σ_n a_n T_n(ξ), a_n ~ N(0, n^(-2 decay)) for n = 1 … degree.
+
+        ξ runs over [-1, 1] on each input's grid. Smoothness decides how well later layers can do: on
+        smooth problems independent random coefficients cost three digits and more.
+        """
+        low, high = self.breaks[:, 0], self.breaks[:, -1]
+        n_in, _, n_out = self.coefficients.shape
+        xi = torch.cos(torch.pi * (torch.arange(64).to(low) + 0.5) / 64)
+        n = torch.arange(1, degree + 1).to(low)
+        shape = (degree, n_in, n_out)
+        a = torch.randn(shape, generator=generator, dtype=torch.float64).to(low)
+        values = torch.einsum(
+            "xp,pio->xio", torch.cos(n * torch.arccos(xi)[:, None]), a / n[:, None, None] ** decay
+        )
+        x = low + (high - low) * (xi[:, None] + 1) / 2
+        self.coefficients.zero_()
+        self.coefficients[:, : self.n_splines] = splines.fit(x, values, self.knots, self.degree)
+
+    @torch.no_grad()
+    def spread(self, x: Tensor, reach: float) -> None:
+        """Fix what the next layer cannot see: zero-mean edges, each output between ±reach at x.
+
+        Adding constants to the edges into one unit, or scaling them all, is undone by the next
+        layer. B-splines sum to one, so a constant is the same change of all their coefficients.
+        """
+        edges = self.edges(x)[:, 0]
+        outputs = edges.sum(dim=1)
+        low, high = outputs.amin(dim=0), outputs.amax(dim=0)
+        mean = edges.mean(dim=0)
+        centre = ((low + high) / 2 - mean.sum(dim=0)) / edges.shape[1]
+        self.coefficients[:, : self.n_splines] -= (mean + centre)[:, None]
+        self.coefficients *= 2 * reach / (high - low).clamp_min(1e-300)
+
+    def reset(self, intervals: int) -> None:
+        """Zero coefficients on an even grid of [-1, 1]."""
+        one = torch.ones_like(self.knots[:, 0])
+        self.knots = splines.uniform_knots(-one, one, intervals, self.degree)
+        n_basis = self.n_splines + (self.base is not None)
+        shape = (len(one), n_basis, self.coefficients.shape[2])
+        self.coefficients = nn.Parameter(self.knots.new_zeros(shape))
+
+    def keep_outputs(self, units: list[int]) -> None:
+        """Only these outputs."""
+        self.coefficients = nn.Parameter(self.coefficients.detach()[:, :, units].clone())
+
+    def keep_inputs(self, units: list[int]) -> None:
+        """Only these inputs."""
+        self.knots = self.knots[units]
+        self.coefficients = nn.Parameter(self.coefficients.detach()[units].clone())

@@ -1,6 +1,8 @@
 """Multilayer perceptrons with the same interface as KANs, so that both get the same optimizers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -8,16 +10,32 @@ from torch import Tensor, nn
 from kanpinn.errors import InputError
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.activations import ACTIVATIONS, derivatives
-from kanpinn.networks.network import Layer, Network
+from kanpinn.networks.network import Layer, Network, Tape
 
 
 class DenseLayer(Layer):
-    """y = W σ(h) + b: an activation, then a linear map; coefficients (n_in + 1, n_out), the bias last."""
+    """y = W σ(h) + b, an activation, then a linear map.
+
+    coefficients: (n_in + 1, n_out), the bias last.
+    """
 
     def __init__(self, activation: str, n_in: int, n_out: int, dtype: torch.dtype) -> None:
         super().__init__()
         self.activation = activation
         self.coefficients = nn.Parameter(torch.zeros(n_in + 1, n_out, dtype=dtype))
+
+    def forward(self, h: Jet | Coordinates, tape: Tape | None = None) -> Jet:
+        if tape is not None and tape.wants(self):
+            return super().forward(h, tape)
+        # Channel by channel: the stacked features, which only a Jacobian needs, would be copies.
+        jet = self._activated(h).map(self._linear)
+        return replace(jet, value=jet.value + self.coefficients[-1])
+
+    def _linear(self, channel: Tensor) -> Tensor:
+        weights = self.coefficients[:-1]
+        if channel.stride(0):
+            return channel @ weights
+        return (channel[:1] @ weights).expand(len(channel), *channel.shape[1:-1], -1)  # all alike
 
     def features(self, h: Jet | Coordinates) -> Tensor:
         """(n, channels, n_in + 1): the activated jet's channels, and the bias' 1 in the value's."""
@@ -60,11 +78,14 @@ class MLP(Network):
     """A multilayer perceptron with `tanh` or `sine` units and a linear output.
 
     width: units per layer, inputs first, [2, 50, 50, 1]. Weights are Glorot-uniform times `scale`;
-    biases are uniform on the same range, so that one hidden layer gives a usable random-feature basis.
+    biases are uniform on the same range, so that one hidden layer gives a usable random-feature
+    basis.
 
     Raises:
         InputError: for fewer than two widths, a width below 1, or an unknown activation.
     """
+
+    layers: Sequence[DenseLayer]
 
     def __init__(
         self,
@@ -83,7 +104,8 @@ class MLP(Network):
             )
         names = ["identity"] + [activation] * (len(width) - 2)
         pairs = zip(names, width[:-1], width[1:], strict=True)
-        self.layers = nn.ModuleList(DenseLayer(name, i, o, dtype) for name, i, o in pairs)
+        layers = nn.ModuleList(DenseLayer(name, i, o, dtype) for name, i, o in pairs)
+        self.layers = cast(Sequence[DenseLayer], layers)
         self._initialise(scale, torch.Generator().manual_seed(seed))
 
     @torch.no_grad()

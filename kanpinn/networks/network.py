@@ -12,10 +12,10 @@ from kanpinn.jet import Channels, Coordinates, Jet
 
 
 class Layer(nn.Module, ABC):
-    """One layer Y = Φ(h) C: features of the input jet times a coefficient array, then plain algebra.
+    """One layer Y = Φ(h) C: features of the input jet times coefficients, then plain algebra.
 
-    features(h) gives Φ, contract(Φ, C) the product S, combine(S, h) the output jet. S is linear in C, so
-    with δ = ∂r/∂S of a residual r at one point the row of its Jacobian is Φᵀδ.
+    features(h) gives Φ, contract(Φ, C) the product S, combine(S, h) the output jet. S is linear in
+    C, so with δ = ∂r/∂S of a residual r at one point the row of its Jacobian is Φᵀδ.
     """
 
     coefficients: nn.Parameter
@@ -37,6 +37,7 @@ class Layer(nn.Module, ABC):
         """Φᵀδ for each point, (n, coefficients.numel())."""
 
     def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
+        """The output jet; a tape that wants this layer records what its Jacobian needs."""
         features = self.features(h)
         if tape is None or not tape.wants(self):
             return self.combine(self.contract(features, self.coefficients), h)
@@ -62,9 +63,11 @@ class Tape:
         self.records: list[Record] = []
 
     def wants(self, layer: Layer) -> bool:
+        """Whether this layer's Jacobian is asked for."""
         return any(layer is wanted for wanted in self.layers)
 
     def record(self, layer: Layer, features: Tensor, product: Tensor) -> None:
+        """Keep what a layer did; its product becomes a node of the graph."""
         if not product.requires_grad:
             product.requires_grad_()
         self.records.append(Record(layer, features.detach(), product))
@@ -91,7 +94,7 @@ class Tape:
 class Network(nn.Module, ABC):
     """A map from (n, d) to (n, m) that carries jets; `layers` run from input to output."""
 
-    layers: nn.ModuleList
+    layers: Sequence[Layer]  # an nn.ModuleList, whose own type does not say of what
 
     @property
     @abstractmethod
@@ -104,6 +107,7 @@ class Network(nn.Module, ABC):
         return None
 
     def jet(self, coordinates: Coordinates, tape: Tape | None = None) -> Jet:
+        """The output with its derivatives, those that `coordinates.channels` names."""
         h: Jet | Coordinates = coordinates
         for layer in self.layers:
             h = layer(h, tape)
@@ -122,6 +126,7 @@ class Network(nn.Module, ABC):
 
     @property
     def parameter_count(self) -> int:
+        """The number of trainable numbers."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 

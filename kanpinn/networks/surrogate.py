@@ -1,6 +1,6 @@
 """The surrogate of a solution: the domain's affine map, a network, and what makes data exact."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,12 @@ from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.network import Network, Tape
 
 
+@runtime_checkable
 class OutputMap(Protocol):
     """What turns the network's jet into the surrogate's, such as exact boundary data."""
 
-    def apply(self, points: Points, jet: Jet) -> Jet: ...
+    def apply(self, points: Points, jet: Jet) -> Jet:
+        """The surrogate's jet at the points."""
 
 
 class Surrogate(nn.Module):
@@ -40,6 +42,7 @@ class Surrogate(nn.Module):
             self.register_buffer(name, corner.to(like))
 
     def coordinates(self, points: Points, channels: Channels) -> Coordinates:
+        """The network's input, ξ(x)."""
         half = (self.high - self.low) / 2
         return Coordinates(channels, (points.coords - self.low) / half - 1, 1 / half)
 

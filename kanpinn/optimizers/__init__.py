@@ -8,3 +8,4 @@ from kanpinn.optimizers.optimizer import Optimizer as Optimizer
 from kanpinn.optimizers.optimizer import Stage as Stage
 from kanpinn.optimizers.optimizer import Step as Step
 from kanpinn.optimizers.refine import Refine as Refine
+from kanpinn.optimizers.variable_projection import VariableProjection as VariableProjection

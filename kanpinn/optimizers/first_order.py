@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from kanpinn.errors import InputError, integer
+from kanpinn.errors import integer, number
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 from kanpinn.residuals import Residuals
 
@@ -29,9 +29,13 @@ class Adam(TorchOptimizer):
     steps: int = 1000
     lr: float = 1e-3
 
+    @property
+    def record_every(self) -> int:
+        return max(1, self.steps // 250)
+
     def __post_init__(self) -> None:
         integer("steps", self.steps)
-        _positive("lr", self.lr)
+        number("lr", self.lr, above=True)
 
     def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr)
@@ -53,7 +57,7 @@ class LBFGS(TorchOptimizer):
     def __post_init__(self) -> None:
         for name in ("steps", "iterations", "history"):
             integer(name, getattr(self, name))
-        _positive("lr", self.lr)
+        number("lr", self.lr, above=True)
 
     def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.LBFGS(
@@ -70,6 +74,8 @@ class LBFGS(TorchOptimizer):
 
 
 class TorchStage(Stage):
+    """A torch.optim optimizer at work."""
+
     def __init__(self, settings: TorchOptimizer, residuals: Residuals) -> None:
         self.residuals = residuals
         parameters = [p for p in residuals.surrogate.parameters() if p.requires_grad]
@@ -91,7 +97,7 @@ class TorchStage(Stage):
         return Step(loss, evaluations, self._finished(loss))
 
     def _finished(self, loss: float) -> str | None:
-        """A quasi-Newton method whose line search finds nothing lower, five steps in a row, is done."""
+        """A quasi-Newton method that finds nothing lower five times running is done."""
         if not isinstance(self.optimizer, torch.optim.LBFGS):
             return None
         self.idle = 0 if loss < self.best else self.idle + 1
@@ -104,8 +110,3 @@ class TorchStage(Stage):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
         self.best, self.idle = state["best"], state["idle"]
-
-
-def _positive(name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise InputError(f"{name} must be a positive number, got {value!r}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from kanpinn.errors import integer
+from kanpinn.errors import integer, number
 from kanpinn.linalg import fold
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
@@ -19,9 +19,9 @@ STALLED = 1e-10
 class LeastSquares(Optimizer):
     """The output layer's coefficients by rank-revealing least squares, inner layers as they are.
 
-    A linear residual is solved in one step, accurate to conditioning (about eps·max|c|); a nonlinear
-    one takes damped Gauss–Newton steps. With random inner functions this is the random-feature or
-    extreme-learning method.
+    A linear residual is solved in one step, accurate to conditioning (about eps·max|c|); a
+    nonlinear one takes damped Gauss–Newton steps. With random inner functions this is the
+    random-feature or extreme-learning method.
 
     Args:
         steps: at most so many solves.
@@ -35,12 +35,16 @@ class LeastSquares(Optimizer):
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
+        if self.rcond is not None:
+            number("rcond", self.rcond)
 
     def start(self, residuals: Residuals, seed: int) -> "LeastSquaresStage":
         return LeastSquaresStage(self, residuals)
 
 
 class LeastSquaresStage(Stage):
+    """Gauss–Newton on the output layer, at work."""
+
     def __init__(self, settings: LeastSquares, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.layers = [residuals.surrogate.network.layers[-1]]

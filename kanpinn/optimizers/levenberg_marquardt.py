@@ -5,13 +5,12 @@ from typing import Any
 
 import torch
 
-from kanpinn.errors import integer
-from kanpinn.linalg import DampedSteps, fold
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.errors import integer, number
+from kanpinn.linalg import fold
+from kanpinn.networks.network import Layer, get_coefficients, set_coefficients
+from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 from kanpinn.residuals import Residuals
-
-MIN_DAMPING, MAX_DAMPING = 1e-20, 1e6
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,16 @@ class LevenbergMarquardt(Optimizer):
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
+        number("damping", self.damping, above=True)
+        number("tolerance", self.tolerance)
 
     def start(self, residuals: Residuals, seed: int) -> "LevenbergMarquardtStage":
         return LevenbergMarquardtStage(self, residuals)
 
 
 class LevenbergMarquardtStage(Stage):
+    """Levenberg–Marquardt at work: it remembers the damping."""
+
     def __init__(self, settings: LevenbergMarquardt, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.layers = list(residuals.surrogate.network.layers)
@@ -50,10 +53,16 @@ class LevenbergMarquardtStage(Stage):
     def step(self) -> Step:
         triangle = fold(self.residuals.rows(self.layers))
         before, old = triangle.loss(), get_coefficients(self.layers)
-        probes = Probes(self.residuals, self.layers, old, triangle.damped())
+        steps = triangle.damped()
+
+        def loss_at(damping: float) -> float:
+            set_coefficients(self.layers, old + steps.step(damping))
+            return self.residuals.loss()
+
+        probes = Probes(loss_at)
         damping, loss = best_damping(probes, self.damping, before)
         if loss < before:
-            set_coefficients(self.layers, old + probes.steps.step(damping))
+            set_coefficients(self.layers, old + steps.step(damping))
             self.damping = damping
         else:
             set_coefficients(self.layers, old)
@@ -68,35 +77,3 @@ class LevenbergMarquardtStage(Stage):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.damping, self.idle = state["damping"], state["idle"]
-
-
-class Probes:
-    """The true loss as a function of the damping, each evaluated once."""
-
-    def __init__(
-        self, residuals: Residuals, layers: list, old: torch.Tensor, steps: DampedSteps
-    ) -> None:
-        self.residuals, self.layers, self.old, self.steps = residuals, layers, old, steps
-        self.known: dict[float, float] = {}
-
-    def __call__(self, damping: float) -> float:
-        if damping not in self.known:
-            set_coefficients(self.layers, self.old + self.steps.step(damping))
-            loss = self.residuals.loss()
-            self.known[damping] = loss if loss == loss else float("inf")
-        return self.known[damping]
-
-    @property
-    def count(self) -> int:
-        return len(self.known)
-
-
-def best_damping(loss_at: Probes, start: float, before: float) -> tuple[float, float]:
-    """Walk by factors of ten from `start` to a local minimum of the true loss over the damping."""
-    damping = min(max(start, MIN_DAMPING), MAX_DAMPING)
-    while not loss_at(damping) < before and damping < MAX_DAMPING:
-        damping *= 10
-    for factor in (0.1, 10.0):
-        while MIN_DAMPING < damping < MAX_DAMPING and loss_at(damping * factor) < loss_at(damping):
-            damping *= factor
-    return damping, loss_at(damping)

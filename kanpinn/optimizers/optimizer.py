@@ -1,5 +1,6 @@
 """What the solve loop asks of an optimizer."""
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,9 @@ CONVERGED = "converged"
 class Step:
     """What one step did.
 
-    loss: after the step. evaluations: of the loss (or of the Jacobian) during it. finished: a sentence
-    where the stage should end ("converged", or why it cannot go on), else None. notes: numbers for the history.
+    loss: after the step. evaluations: of the loss (or of the Jacobian) during it. finished: a
+    sentence where the stage should end ("converged", or why it cannot go on), else None. notes:
+    numbers for the history.
     """
 
     loss: float
@@ -35,13 +37,24 @@ class Stage(ABC):
         """Tensors and plain values from which `load_state_dict` goes on bit for bit."""
 
     @abstractmethod
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state that `state_dict` gave."""
 
 
 class Optimizer(ABC):
-    """Settings of a stage; `start` puts it to work. Subclasses are frozen dataclasses with `steps`."""
+    """Settings of a stage; `start` puts it to work. Each is a frozen dataclass with `steps`."""
 
     steps: int
+
+    @property
+    def title(self) -> str:
+        """Its name in words, "Least Squares"."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
+
+    @property
+    def record_every(self) -> int:
+        """The history gets a row every so many steps; more than 1 only where steps are cheap."""
+        return 1
 
     @abstractmethod
     def start(self, residuals: Residuals, seed: int) -> Stage:

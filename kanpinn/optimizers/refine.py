@@ -17,11 +17,12 @@ class Refine(Optimizer):
     Args:
         grid: intervals per layer, or one number for all.
 
-    Reference: Liu et al., KAN (2024), section 2.4; Cohen, Lyche and Riesenfeld (1980) for the exact case.
+    Reference: Liu et al., KAN (2024), section 2.4; Cohen, Lyche and Riesenfeld (1980) for the exact
+    case.
     """
 
     grid: int | Sequence[int]
-    steps: ClassVar[int] = 1
+    steps: ClassVar[int] = 1  # type: ignore[misc]  # a constant here, a setting elsewhere
 
     def __post_init__(self) -> None:
         for g in self.grid if isinstance(self.grid, (list, tuple)) else [self.grid]:
@@ -32,6 +33,8 @@ class Refine(Optimizer):
 
 
 class RefineStage(Stage):
+    """The one step of a refinement."""
+
     def __init__(self, settings: Refine, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
 

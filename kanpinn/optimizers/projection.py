@@ -1,0 +1,132 @@
+"""The output layer eliminated: a loss, and Gauss–Newton steps, in the inner coefficients alone."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.linalg import Triangle, fold
+from kanpinn.networks.kan import KAN
+from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.optimizers.damping import Probes, best_damping
+from kanpinn.residuals import Residuals
+
+REACH = 0.98  # of the output layer's grid [-1, 1] that the hidden units fill
+RCOND = 1e-14
+LINEAR = 1e-8
+NEWTON_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Projected:
+    """What one step reached: the projected loss, the damping used and the evaluations spent."""
+
+    loss: float
+    damping: float
+    evaluations: int
+
+
+class Projection:
+    """f(θ) = min_c ‖r(θ, c)‖² for inner coefficients θ, with the gauge fixed.
+
+    The output coefficients c are the least-squares solution for given inner functions (by damped Newton
+    where the residual is nonlinear in u). What the output layer undoes, shifts between the edges into a
+    hidden unit and its scale, is fixed before: otherwise these directions swamp the step.
+
+    Reference: Golub and Pereyra (1973); Kaufman (1975) for the Jacobian (I - QQᵀ) J_inner.
+    """
+
+    def __init__(self, residuals: Residuals, linear: bool | None = None) -> None:
+        network = residuals.surrogate.network
+        assert isinstance(network, KAN)
+        self.residuals, self.network = residuals, network
+        self.linear = linear  # in the output layer; None: not known yet
+        self.evaluations = 0
+        names = residuals.surrogate.domain.names
+        coords = torch.cat([block.points.coords for block in residuals.blocks])
+        self._inputs = residuals.surrogate.coordinates(Points(coords, names), Channels(names))
+
+    @property
+    def inner(self) -> Tensor:
+        """θ: all coefficients but the output layer's."""
+        return get_coefficients(self.network.layers[:-1])
+
+    def zero(self) -> float:
+        """The loss of the zero network: the scale of all others."""
+        self.network.layers[-1].coefficients.detach().zero_()
+        return self.residuals.loss()
+
+    def __call__(self, inner: Tensor) -> float:
+        """f(θ); leaves the network there, gauge fixed and output layer solved."""
+        set_coefficients(self.network.layers[:-1], inner)
+        self._fix_gauge()
+        return self._solve_output()
+
+    @torch.no_grad()
+    def _fix_gauge(self) -> None:
+        h: Jet | Coordinates = self._inputs
+        for layer in self.network.layers[:-2]:
+            h = layer(h)
+        self.network.layers[-2].spread(h.value, REACH)
+
+    def _solve_output(self) -> float:
+        """Least squares for the output layer; repeated with damping where that is not the end of it."""
+        output = [self.network.layers[-1]]
+        for _ in range(NEWTON_STEPS):
+            self.evaluations += 1
+            triangle = fold(self.residuals.rows(output))
+            old, before = get_coefficients(output), triangle.loss()
+            new, _ = triangle.solve(triangle.matrix @ old - triangle.target, RCOND)
+            set_coefficients(output, new)
+            predicted = triangle.loss(new - old)
+            if self.linear:
+                return predicted
+            loss = self.residuals.loss()
+            if self.linear is None:
+                self.linear = abs(loss - predicted) <= LINEAR * before
+            loss = self._backtrack(old, new, loss, before)
+            if self.linear or loss > 0.99 * before:
+                break
+        return loss
+
+    def _backtrack(self, old: Tensor, new: Tensor, loss: float, before: float) -> float:
+        share = 1.0
+        while not loss <= before and share > 1e-4:
+            share /= 4
+            set_coefficients([self.network.layers[-1]], old + share * (new - old))
+            loss = self.residuals.loss()
+        return loss
+
+    def step(self, loss: float, damping: float) -> Projected:
+        """One damped Gauss–Newton step in θ from where the network stands, at projected loss `loss`."""
+        start, spent = self.inner, self.evaluations
+        steps = self._projected_triangle().damped()
+        probes = Probes(lambda d: self(start + steps.step(d)))
+        damping, reached = best_damping(probes, damping, loss)
+        if not reached < loss:
+            return Projected(self(start), damping, self.evaluations - spent)
+        return Projected(self(start + steps.step(damping)), damping, self.evaluations - spent)
+
+    def _projected_triangle(self) -> Triangle:
+        """The factor of (I - QQᵀ)[J_inner, r]: the lower right block when J_output comes first."""
+        layers = self.network.layers
+        split = self.inner.numel()
+        rows = (
+            (torch.cat([j[:, split:], j[:, :split]], dim=1), r)
+            for j, r in self.residuals.rows(layers)
+        )
+        outputs = layers[-1].coefficients.numel()
+        return Triangle(fold(rows).factor[outputs:, outputs:])
+
+    def polish(self, loss: float, damping: float, steps: int, tolerance: float) -> Projected:
+        """Steps until one lowers the loss by less than `tolerance` of it, at most `steps`."""
+        spent = self.evaluations
+        for _ in range(steps):
+            before = loss
+            done = self.step(loss, damping)
+            loss, damping = done.loss, done.damping
+            if not loss < before * (1 - tolerance):
+                break
+        return Projected(loss, damping, self.evaluations - spent)
