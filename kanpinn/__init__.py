@@ -1,5 +1,7 @@
 """kanpinn: partial differential equations solved with Kolmogorov–Arnold networks."""
 
+from typing import TYPE_CHECKING
+
 from kanpinn.errors import InputError as InputError
 from kanpinn.errors import KanpinnError as KanpinnError
 from kanpinn.errors import NumericalError as NumericalError
@@ -25,8 +27,21 @@ from kanpinn.optimizers import LeastSquares as LeastSquares
 from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
 from kanpinn.optimizers import Optimizer as Optimizer
 from kanpinn.optimizers import Refine as Refine
+from kanpinn.optimizers import VariableProjection as VariableProjection
 from kanpinn.problem import Dirichlet as Dirichlet
 from kanpinn.problem import Problem as Problem
 from kanpinn.sampling import Collocation as Collocation
 from kanpinn.solution import Solution as Solution
 from kanpinn.solve import solve as solve
+
+if TYPE_CHECKING:
+    from kanpinn.results import load as load
+else:
+
+    def __getattr__(name: str) -> object:
+        # Files and figures bring h5py and matplotlib, which a solve need not wait for.
+        if name != "load":
+            raise AttributeError(f"module 'kanpinn' has no attribute {name!r}")
+        from kanpinn.results import load
+
+        return load

@@ -1,6 +1,8 @@
-"""The exceptions that kanpinn raises on purpose, and the one check that every room needs."""
+"""The exceptions that kanpinn raises on purpose, and the checks that every room needs."""
 
+import math
 import operator
+from numbers import Real
 from typing import Any
 
 
@@ -28,3 +30,11 @@ def integer(name: str, value: Any, least: int = 1) -> int:
     if number is None or isinstance(value, bool) or number < least:
         raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
     return number
+
+
+def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) -> None:
+    """An InputError naming the argument unless it is a finite number ≥ least (above: > least)."""
+    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not real or value < least or (above and value == least):
+        bound = "above" if above else "of at least"
+        raise InputError(f"{name} must be a finite number {bound} {least:g}, got {value!r}")

@@ -7,15 +7,17 @@ import numpy
 
 @dataclass
 class History:
-    """One row a recorded step: step, stage, loss, evaluations, seconds, and errors where they are known."""
+    """One row a recorded step: step, stage, loss, evaluations, seconds, and errors where known."""
 
-    rows: list[dict[str, float]] = field(default_factory=list)
+    rows: list[dict[str, float | int]] = field(default_factory=list)
 
-    def add(self, **values: float) -> None:
+    def add(self, **values: float | int) -> None:
+        """Append a row of named quantities."""
         self.rows.append(values)
 
     @property
     def names(self) -> list[str]:
+        """The quantities that any row has, in the order of their appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     def column(self, name: str) -> numpy.ndarray:

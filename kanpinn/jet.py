@@ -1,13 +1,17 @@
 """Jets: a field's values together with the derivatives that are asked for, and their algebra.
 
-A `Jet` holds, at n points and for m components, the value and optionally the gradient, one kind of
-second derivatives and derivatives along lines up to fourth order. Sums, products and compositions of
-jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no nested differentiation.
+A `Jet` holds, at n points and for m components, the value and optionally the gradient, one kind
+of second derivatives and derivatives along lines up to fourth order. Sums, products and
+compositions of jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no nested
+differentiation.
 """
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,8 +25,9 @@ SECOND_KINDS = ("none", "laplacian", "diagonal", "hessian")
 class Channels:
     """Which derivatives a jet carries.
 
-    second: "laplacian" carries one channel, "diagonal" d, "hessian" d²; each includes the ones before
-    it and implies the gradient. directions: lines along which derivatives of order 1 … `order` are carried.
+    second: "laplacian" carries one channel, "diagonal" d, "hessian" d²; each includes the ones
+    before it and implies the gradient. directions: lines along which derivatives of order
+    1 … `order` are carried.
     """
 
     names: tuple[str, ...]
@@ -39,6 +44,7 @@ class Channels:
 
     @property
     def dim(self) -> int:
+        """The number of coordinates d."""
         return len(self.names)
 
     @property
@@ -69,8 +75,8 @@ class MissingChannel(Exception):
 class Jet:
     """A field with its derivatives at n points.
 
-    value: (n, m); gradient: (n, d, m); second: (n, s, m) with s = 1, d or d² as
-    `channels.second` says; lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each direction.
+    value: (n, m); gradient: (n, d, m); second: (n, s, m) with s = 1, d or d² as `channels.second`
+    says; lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each direction.
     Arithmetic with jets and numbers gives jets; with a plain tensor, whose derivatives are not
     known, a plain tensor of values.
     """
@@ -87,8 +93,9 @@ class Jet:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Jet":
         """A linear function of the last axis (or of the rows) applied to every channel."""
-        parts = (self.value, self.gradient, self.second, self.lines)
-        return Jet(self.channels, *(None if t is None else function(t) for t in parts))
+        rest = (self.gradient, self.second, self.lines)
+        parts = (None if t is None else function(t) for t in rest)
+        return Jet(self.channels, function(self.value), *parts)
 
     def __getitem__(self, component: int) -> "Jet":
         """One component of the field as a scalar jet."""
@@ -97,7 +104,7 @@ class Jet:
     def __neg__(self) -> "Jet":
         return self.map(torch.neg)
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Any:
         if isinstance(other, Jet):
             both = zip(self.parts(), other.parts(), strict=True)
             return _rebuild(self, [a + b for a, b in both])
@@ -105,28 +112,28 @@ class Jet:
             return self.value + other
         return replace(self, value=self.value + other)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Any) -> Any:
         if isinstance(other, Jet):
             return _product(self, other)
         if isinstance(other, Tensor):
             return self.value * other
         return self.map(lambda t: t * other)
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> Any:
         return self + (-other)
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Any) -> Any:
         return (-self) + other
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Any) -> Any:
         if isinstance(other, Jet):
             return self * other**-1
         return self.value / other if isinstance(other, Tensor) else self * (1 / other)
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: Any) -> Any:
         return self**-1 * other
 
-    def __pow__(self, power: float):
+    def __pow__(self, power: float | int) -> "Jet":
         factors = [math.prod(power - j for j in range(r)) for r in range(5)]
         # A vanishing factor ends the series: 0 ** (power - r) must not make 0 · inf.
         terms = [
@@ -138,15 +145,16 @@ class Jet:
     __rmul__ = __mul__
 
     def chain(self, outer: Sequence[Tensor]) -> "Jet":
-        """φ(u) from φ(u), φ'(u), φ''(u), … at the values: each (n, m), as many as `channels` needs."""
+        """φ(u) from φ, φ', φ'', … at the values of u: each (n, m), as many as `channels` needs."""
         return self._compose(outer, lambda phi, inner: phi.reshape(_spread(phi, inner)) * inner)
 
     def sum_of_edges(self, edges: Tensor) -> "Jet":
         """Σ_i φ_io(h_i) of a layer: edges (n, r, n_in, n_out) are φ, φ', φ'', … at h, self = h."""
-        composed = self._compose(
-            edges.unbind(1), lambda phi, inner: torch.einsum("nio,n...i->n...o", phi, inner)
-        )
-        return replace(composed, value=edges[:, 0].sum(dim=1))
+        outer = edges.unbind(
+            1
+        )  # once: the gradient of every single slice would be padded with zeros
+        composed = self._compose(outer, _sum_over_inputs)
+        return replace(composed, value=outer[0].sum(dim=1))
 
     def _compose(self, outer: Sequence[Tensor], apply: Callable[[Tensor, Tensor], Tensor]) -> "Jet":
         gradient = second = lines = None
@@ -157,14 +165,14 @@ class Jet:
             second = apply(outer[1], self.second) + curved
         if self.lines is not None:
             lines = torch.stack(
-                [sum(apply(outer[r], t) for r, t in terms) for terms in _bell(self.lines)], dim=2
+                [total(apply(outer[r], t) for r, t in terms) for terms in _bell(self.lines)], dim=2
             )
         return Jet(self.channels, outer[0], gradient, second, lines)
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The jet of the (scaled) coordinates themselves: ∂_a x_i = scale_i δ_ai is never stored densely.
+    """The jet of the (scaled) coordinates themselves: ∂_a x_i = scale_i δ_ai is not stored.
 
     value: (n, d); scale: (d,), the constant derivative of each coordinate.
     """
@@ -177,15 +185,16 @@ class Coordinates:
         """Σ_i φ_io(x_i): edges (n, r, d, n_out) are φ, φ', φ'', … at the coordinates."""
         gradient = second = lines = None
         channels, scale = self.channels, self.scale[:, None]
+        outer = edges.unbind(1)
         if channels.gradient:
-            gradient = edges[:, 1] * scale
+            gradient = outer[1] * scale
         if channels.second != "none":
-            second = _second_of_diagonal(edges[:, 2] * scale**2, channels.second)
+            second = _second_of_diagonal(outer[2] * scale**2, channels.second)
         if channels.directions:
             steps = self.value.new_tensor(channels.directions) * self.scale
             powers = torch.stack([steps**r for r in range(1, channels.order + 1)], dim=1)
             lines = torch.einsum("nrio,lri->nlro", edges[:, 1 : channels.order + 1], powers)
-        return Jet(channels, edges[:, 0].sum(dim=1), gradient, second, lines)
+        return Jet(channels, outer[0].sum(dim=1), gradient, second, lines)
 
     def dense(self) -> Jet:
         """The same as an ordinary jet, its d × d gradient a view without storage of its own."""
@@ -205,7 +214,7 @@ class Coordinates:
 
 
 def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Channels) -> Jet:
-    """The jet of any differentiable function by nested automatic differentiation (the slow, sure way).
+    """The jet of any differentiable function by nested automatic differentiation (slow, sure).
 
     function maps (n, d) to (n, m), each row on its own; coords: (n, d).
     """
@@ -221,8 +230,8 @@ def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Chann
 
 def _column_jet(u: Tensor, x: Tensor, channels: Channels) -> Jet:
     gradient = second = lines = None
-    first = _derivative(u, x) if channels.derivative_order else None
     if channels.gradient:
+        first = _derivative(u, x)
         gradient = first[..., None]
     if channels.second != "none":
         hessian = torch.stack([_derivative(first[:, [a]], x) for a in range(channels.dim)], dim=1)
@@ -250,9 +259,10 @@ def _derivative(u: Tensor, x: Tensor) -> Tensor:
 
 def _rebuild(like: Jet, parts: list[Tensor]) -> Jet:
     """A jet with the same channels as `like` from its list of tensors."""
-    rest = iter(parts)
-    slots = (like.value, like.gradient, like.second, like.lines)
-    return Jet(like.channels, *(None if t is None else next(rest) for t in slots))
+    value, *others = parts
+    rest = iter(others)
+    slots = (like.gradient, like.second, like.lines)
+    return Jet(like.channels, value, *(None if t is None else next(rest) for t in slots))
 
 
 def _product(f: Jet, g: Jet) -> Jet:
@@ -262,16 +272,16 @@ def _product(f: Jet, g: Jet) -> Jet:
     if f.second is not None and g.second is not None:
         second = f.value[:, None] * g.second + g.value[:, None] * f.second + 2 * _quadratic(f, g)
     if f.lines is not None and g.lines is not None:
-        lines = _leibniz(f, g)
+        lines = _leibniz(f.value, f.lines, g.value, g.lines)
     return Jet(f.channels, f.value * g.value, gradient, second, lines)
 
 
-def _leibniz(f: Jet, g: Jet) -> Tensor:
-    rows, lines, order, _ = f.lines.shape
-    a = torch.cat([f.value[:, None, None].expand(rows, lines, 1, -1), f.lines], dim=2)
-    b = torch.cat([g.value[:, None, None].expand(rows, lines, 1, -1), g.lines], dim=2)
+def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:
+    rows, lines, order, _ = f_lines.shape
+    a = torch.cat([f[:, None, None].expand(rows, lines, 1, -1), f_lines], dim=2)
+    b = torch.cat([g[:, None, None].expand(rows, lines, 1, -1), g_lines], dim=2)
     terms = [
-        sum(math.comb(r, j) * a[:, :, j] * b[:, :, r - j] for j in range(r + 1))
+        total(math.comb(r, j) * a[:, :, j] * b[:, :, r - j] for j in range(r + 1))
         for r in range(1, order + 1)
     ]
     return torch.stack(terms, dim=2)
@@ -279,6 +289,7 @@ def _leibniz(f: Jet, g: Jet) -> Tensor:
 
 def _quadratic(f: Jet, g: Jet) -> Tensor:
     """The symmetric bilinear form of ∇f and ∇g that belongs to the second channel: (n, s, m)."""
+    assert f.gradient is not None and g.gradient is not None
     kind = f.channels.second
     if kind == "hessian":
         outer = f.gradient[:, :, None] * g.gradient[:, None]
@@ -288,7 +299,7 @@ def _quadratic(f: Jet, g: Jet) -> Tensor:
 
 
 def _bell(lines: Tensor) -> list[list[tuple[int, Tensor]]]:
-    """Faà di Bruno along a line: for each order the pairs (r, factor of φ^(r)), up to fourth order."""
+    """Faà di Bruno along a line: for each order up to the fourth, pairs (r, factor of φ^(r))."""
     h = lines.unbind(dim=2)
     orders: list[list[tuple[int, Tensor]]] = [[(1, h[0])]]
     if len(h) > 1:
@@ -299,6 +310,16 @@ def _bell(lines: Tensor) -> list[list[tuple[int, Tensor]]]:
         second = 4 * h[0] * h[2] + 3 * h[1] ** 2
         orders.append([(1, h[3]), (2, second), (3, 6 * h[0] ** 2 * h[1]), (4, h[0] ** 4)])
     return orders
+
+
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one or more tensors of one shape."""
+    return functools.reduce(operator.add, terms)
+
+
+def _sum_over_inputs(phi: Tensor, inner: Tensor) -> Tensor:
+    """Σ_i φ_io h_i for a channel h of the inputs: (n, i, o) and (n, …, i) give (n, …, o)."""
+    return torch.bmm(inner.flatten(1, -2), phi).view(*inner.shape[:-1], phi.shape[-1])
 
 
 def _spread(phi: Tensor, inner: Tensor) -> tuple[int, ...]:

@@ -14,13 +14,14 @@ def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
 
     Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
     """
-    factor, waiting, rows = None, [], 0
+    factor: Tensor | None = None
+    waiting: list[Tensor] = []
+    rows = 0
     for jacobian, residual in chunks:
         waiting.append(torch.cat([jacobian, residual[:, None]], dim=1))
         rows += len(residual)
-        if (
-            rows >= 2 * waiting[0].shape[1]
-        ):  # a fold costs as if it had p more rows: make it worth while
+        # A fold costs as if it had p more rows: make it worth while.
+        if rows >= 2 * waiting[0].shape[1]:
             factor, waiting, rows = _triangle(factor, waiting), [], 0
     if waiting:
         factor = _triangle(factor, waiting)
@@ -41,10 +42,12 @@ class Triangle:
 
     @property
     def matrix(self) -> Tensor:
+        """R, (min(n, p), p)."""
         return self.factor[: self.factor.shape[1] - 1, :-1]
 
     @property
     def target(self) -> Tensor:
+        """z = Qᵀr, as long as R has rows."""
         return self.factor[: self.factor.shape[1] - 1, -1]
 
     def loss(self, x: Tensor | None = None) -> float:
@@ -78,9 +81,9 @@ class Triangle:
 
 @dataclass(frozen=True)
 class DampedSteps:
-    """x(λ) = argmin ‖J x + r‖² + λ s₁² ‖D x‖², D the column lengths and s₁ the largest singular value.
+    """x(λ) = argmin ‖J x + r‖² + λ s₁² ‖D x‖², D the column lengths, s₁ the largest singular value.
 
-    From the SVD of J itself, not from JᵀJ, whose condition number is the square.
+    s₁ is that of J D⁻¹, whose SVD gives the steps: JᵀJ would have the square of its condition.
     """
 
     projected: Tensor
@@ -88,6 +91,7 @@ class DampedSteps:
     directions: Tensor
 
     def step(self, damping: float) -> Tensor:
+        """x(λ), (p,)."""
         s = self.singular
         filtered = s / (s**2 + damping * s[0] ** 2)
         return -self.directions.T @ (filtered * self.projected)

@@ -39,7 +39,8 @@ class ErrorNorm:
     """The error of a field against a problem's exact solution.
 
     The Gauss rule is independent of any collocation points. `converged` refines it until both norms
-    settle to one part in a hundred (or are rounding noise); calling the object uses the first rule, which is kept.
+    settle to one part in a hundred (or are rounding noise); calling the object uses the first rule,
+    which is kept.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -48,11 +49,12 @@ class ErrorNorm:
         self._known: dict[int, list[tuple[Points, Tensor, Jet]]] = {}
 
     def __call__(self, jet: Callable[[Points, Channels], Jet], nodes: int = START_NODES) -> Errors:
-        """Errors with a fixed number of nodes per axis; jet(points, channels) is the approximation."""
+        """Errors with a fixed number of nodes per axis; jet(points, channels) approximates."""
         sums = [self._sums(jet, *chunk) for chunk in self._rule(nodes)]
         return _errors(torch.stack(sums).sum(dim=0), self.problem.fields)
 
     def converged(self, jet: Callable[[Points, Channels], Jet]) -> Errors:
+        """Errors that a finer rule no longer changes."""
         nodes, coarse = START_NODES, self(jet)
         while nodes < MAX_NODES and self.problem.domain.dim <= 3:
             nodes = math.ceil(1.5 * nodes)
@@ -78,6 +80,7 @@ class ErrorNorm:
         approximate = jet(points, self.channels)
         rows = []
         for f in (approximate - exact, exact):
+            assert f.gradient is not None
             rows += [f.value.square(), f.gradient.square().sum(dim=1)]
         return torch.stack([weights @ row for row in rows])
 
@@ -102,7 +105,7 @@ def _close(a: Errors, b: Errors) -> bool:
     return all(math.isclose(x, y, rel_tol=CONVERGED) for x, y in ((a.l2, b.l2), (a.h1, b.h1)))
 
 
-def observed_order(sizes: Sequence[float], errors: Sequence[float]) -> float:
+def observed_order(sizes: Sequence[float | int], errors: Sequence[float]) -> float:
     """The exponent p of error ≈ C·size^-p by least squares on the logarithms."""
     slope = numpy.polyfit(numpy.log(sizes), numpy.log(errors), 1)[0]
     return -float(slope)

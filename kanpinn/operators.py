@@ -1,17 +1,18 @@
 """Differential operators on jets: what a residual is written with.
 
-Each takes the jet of a field at n points and returns a plain tensor, (n, m) unless it says otherwise.
-A derivative that the jet does not carry raises `MissingChannel`; the residual module answers by
-carrying it, so a problem never declares which derivatives it uses.
+Each takes the jet of a field at n points and returns a plain tensor, (n, m) unless it says
+otherwise. A derivative that the jet does not carry raises `MissingChannel`; the residual module
+answers by carrying it, so a problem never declares which derivatives it uses.
 """
 
 import itertools
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from kanpinn.errors import InputError
-from kanpinn.jet import SECOND_KINDS, Channels, Jet, MissingChannel
+from kanpinn.jet import SECOND_KINDS, Channels, Jet, MissingChannel, total
 
 
 def grad(u: Jet) -> Tensor:
@@ -46,7 +47,7 @@ def div(u: Jet) -> Tensor:
 
 
 def partial(u: Jet, *names: str) -> Tensor:
-    """A partial derivative of order 1 to 4 by coordinate names, partial(u, "x", "x", "y") = ∂_xxy u.
+    """A partial derivative of order 1 to 4: `partial(u, "x", "x", "y")` is ∂_xxy u.
 
     Mixed derivatives of third and fourth order are sums of directional ones (polarisation).
 
@@ -64,15 +65,16 @@ def partial(u: Jet, *names: str) -> Tensor:
     terms = _polarisation(axes, u.channels.dim)
     needed = Channels(u.channels.names, directions=tuple(terms), order=len(axes))
     _require(u, needed)
-    return sum(weight * _along(u, v, len(axes)) for v, weight in terms.items())
+    return total(weight * _along(u, v, len(axes)) for v, weight in terms.items())
 
 
-def directional(u: Jet, direction: tuple[float, ...], order: int = 1) -> Tensor:
+def directional(u: Jet, direction: Sequence[float | int], order: int = 1) -> Tensor:
     """The derivative of order 1 to 4 along a constant direction, ∂_v^order u."""
     _require_jet(u, "directional")
     if len(direction) != u.channels.dim or not 1 <= order <= 4:
         raise InputError(
-            f"directional takes {u.channels.dim} numbers and an order of 1 to 4, got {direction}, {order}"
+            f"directional takes {u.channels.dim} numbers and an order of 1 to 4, "
+            f"got {direction}, {order}"
         )
     v = tuple(float(c) for c in direction)
     _require(u, Channels(u.channels.names, directions=(v,), order=order))
@@ -88,7 +90,7 @@ def biharmonic(u: Jet) -> Tensor:
         for v, weight in _polarisation([a, a, b, b], dim).items():
             terms[v] = terms.get(v, 0.0) + weight
     _require(u, Channels(names, directions=tuple(terms), order=4))
-    return sum(weight * _along(u, v, 4) for v, weight in terms.items())
+    return total(weight * _along(u, v, 4) for v, weight in terms.items())
 
 
 def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:

@@ -14,12 +14,13 @@ from kanpinn.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.jet import Channels, Jet, MissingChannel, jet_of
 
-Data = float | Callable[[Points], Tensor]
+THIRD_SOURCE = -0.618  # no round number, at which more than affine functions would fit a line
+Data = float | int | Callable[[Points], Tensor]
 
 
 @dataclass(frozen=True)
 class Dirichlet:
-    """u = value on a boundary or a part of it; value is a number or a function of points, → (n, m)."""
+    """u = value on a boundary or a part of it: a number, or a function of points → (n, m)."""
 
     boundary: Boundary
     value: Data = 0.0
@@ -35,10 +36,11 @@ class Dirichlet:
     def target(self, p: Points) -> Tensor:
         """The prescribed values, (n, m)."""
         if callable(self.value):
-            return self.value(p)
+            return stack_equations(self.value(p), len(p), "a Dirichlet value")
         return torch.full_like(p.coords[:, :1], float(self.value))
 
     def residual(self, p: Points, u: Jet) -> Tensor:
+        """u - value, (n, m)."""
         return u.value - self.target(p)
 
 
@@ -46,8 +48,8 @@ class Problem(ABC):
     """A PDE on a domain: subclass it and write `domain`, `residual` and `conditions`.
 
     residual(p, u) gives (n, equations), or a tuple of such, from named points (`p.x` is (n, 1)) and
-    the jet of the solution. `exact(p)`, (n, m), is optional: it serves the errors, and `source(p)` is
-    derived from it where a class does not write its own.
+    the jet of the solution. `exact(p)`, (n, m), is optional: it serves the errors, and `source(p)`
+    is derived from it where a class does not write its own.
     """
 
     domain: Domain
@@ -65,12 +67,13 @@ class Problem(ABC):
         """The right-hand side, derived so that `exact` solves the equation; (n, equations).
 
         Raises:
-            InputError: where there is no exact solution, or the residual is not affine in the source.
+            InputError: where there is no exact solution, or the residual not affine in the source.
         """
         return derived_source(self, p)
 
     @property
     def has_exact(self) -> bool:
+        """Whether the class gives an exact solution."""
         return callable(getattr(self, "exact", None))
 
     def check(self) -> None:
@@ -87,12 +90,12 @@ P = TypeVar("P", bound=Problem)
 
 
 def stack_equations(residual: object, n: int, what: str) -> Tensor:
-    """The residual's equations as columns (n, equations); anything that would broadcast is refused."""
+    """The residual's equations as columns (n, equations); what would broadcast is refused."""
     parts = residual if isinstance(residual, (tuple, list)) else (residual,)
-    for part in parts:
+    for part in parts or (None,):
         if isinstance(part, Jet):
             part = part.value
-        if not isinstance(part, Tensor) or part.ndim != 2 or part.shape[0] != n:
+        if not isinstance(part, Tensor) or part.ndim != 2 or part.shape[0] != n or not part.numel():
             got = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
             raise InputError(f"{what} must have shape (n, 1) with n = {n} points here, got {got}")
     return torch.cat([p.value if isinstance(p, Jet) else p for p in parts], dim=1)
@@ -100,7 +103,13 @@ def stack_equations(residual: object, n: int, what: str) -> Tensor:
 
 def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
     """The exact solution's jet at points, by nested automatic differentiation."""
-    return jet_of(lambda x: problem.exact(Points(x, p.names)), p.coords, channels)  # type: ignore[attr-defined]
+    name = f"{type(problem).__name__}.exact"
+
+    def exact(x: Tensor) -> Tensor:
+        values = problem.exact(Points(x, p.names))  # type: ignore[attr-defined]
+        return stack_equations(values, len(x), name)
+
+    return jet_of(exact, p.coords, channels)
 
 
 def exact_residual(problem: Problem, p: Points) -> Tensor:
@@ -139,13 +148,14 @@ def derived_source(problem: Problem, p: Points) -> Tensor:
     name = type(problem).__name__
     if not problem.has_exact:
         raise InputError(f"{name} uses source(p) but has neither `source` nor `exact`")
-    at = [exact_residual(_with_constant_source(problem, s), p) for s in (0.0, 1.0, 2.0)]
+    at = [exact_residual(_with_constant_source(problem, s), p) for s in (0.0, 1.0, THIRD_SOURCE)]
     slope = at[1] - at[0]
-    curvature = (at[2] - 2 * at[1] + at[0]).abs().max()
-    if bool((slope == 0).any()) or curvature > 1e-9 * (1 + at[0].abs().max()):
+    curvature = (at[2] - at[0] - THIRD_SOURCE * slope).abs().max()
+    rounding = 1e3 * torch.finfo(slope.dtype).eps * (1 + max(r.abs().max() for r in at))
+    if bool((slope == 0).any()) or curvature > rounding:
         raise InputError(
-            f"{name}: a source is derived from `exact` only if the residual is affine in source(p); "
-            "write source(p) yourself"
+            f"{name}: a source is derived from `exact` only if the residual is affine in "
+            "source(p); write source(p) yourself"
         )
     return (-at[0] / slope).detach()
 

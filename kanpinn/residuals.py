@@ -60,8 +60,14 @@ class Residuals:
             self._chunks[block] = known
         return known[1]
 
+    @property
+    def points(self) -> Points:
+        """The points of all blocks together."""
+        coords = torch.cat([block.points.coords for block in self.blocks])
+        return Points(coords, self.surrogate.domain.names)
+
     def subset(self, count: int, seed: int) -> "Residuals":
-        """The same loss estimated on about `count` of the points, a random choice from each block."""
+        """The same loss estimated on about `count` points, a random choice from each block."""
         generator = torch.Generator().manual_seed(seed)
         share = min(1.0, count / sum(len(block.points) for block in self.blocks))
         blocks = []

@@ -11,6 +11,7 @@ from kanpinn.jet import Channels
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.norms import Errors
+from kanpinn.optimizers import Optimizer
 from kanpinn.problem import Problem
 from kanpinn.residuals import Residuals
 
@@ -32,9 +33,11 @@ class Solution:
     seconds: float
     optimizer_seconds: list[float]
     loss_terms: dict[str, float]
+    optimizers: tuple[Optimizer, ...]
 
     @property
     def network(self) -> Network:
+        """The network inside the surrogate."""
         return self.surrogate.network
 
     @property

@@ -24,7 +24,6 @@ from kanpinn.run import Observer, Run
 from kanpinn.sampling import Collocation, sample
 from kanpinn.solution import Solution
 
-RECORDS = 250  # a stage of more steps records only every so many
 LOSS_TERMS = ("interior", "boundary")
 
 
@@ -35,7 +34,7 @@ def solve(
     points: Collocation | None = None,
     *,
     boundary: str = "exact",
-    weights: Mapping[str, float] | None = None,
+    weights: Mapping[str, float | int] | None = None,
     seed: int = 0,
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
@@ -58,6 +57,7 @@ def solve(
     """
     started = time.perf_counter()
     problem.check()
+    _check_outputs(problem, network)
     surrogate = Surrogate(network, problem.domain, _output_map(problem, boundary))
     optimizers = _as_tuple(optimizers)
     points = default_points(network) if points is None else points
@@ -82,6 +82,7 @@ def solve(
         run.earlier + time.perf_counter() - started,
         run.seconds,
         run.residuals.terms(),
+        optimizers,
     )
 
 
@@ -97,15 +98,18 @@ def _loop(
     if checkpoint is None:
         _record(run, Step(run.residuals.loss(), 0), norm)
     stage_state = None if checkpoint is None else checkpoint["stage"]
-    status = CONVERGED
+    status = run.finished or CONVERGED
     while run.stage_index < len(run.optimizers) and run.status is None:
         optimizer = run.optimizers[run.stage_index]
+        resampling(run)
         run.stage = optimizer.start(run.residuals, seed)
         if stage_state is not None:
             run.stage.load_state_dict(stage_state)
         status = _run_stage(run, optimizer, norm, resampling, observers)
-        if run.status is None:
-            run.stage_index, run.stage_step, stage_state = run.stage_index + 1, 0, None
+        if run.status is not None or run.stage_index + 1 == len(run.optimizers):
+            break  # a checkpoint of the last stage can go on from a raised limit
+        run.stage_index, run.stage_step, run.finished = run.stage_index + 1, 0, None
+        stage_state = None
     run.status = run.status or status
 
 
@@ -116,12 +120,12 @@ def _run_stage(
     resampling: "Resampling",
     observers: Sequence[Observer],
 ) -> str:
-    """Steps until the stage is finished; returns why it ended, sets `run.status` where the run must."""
+    """Steps until the stage is finished; returns why it ended, sets `run.status` to end the run."""
     assert run.stage is not None
     if len(run.seconds) == run.stage_index:
         run.seconds.append(0.0)
-    every = max(1, optimizer.steps // RECORDS)
-    while run.stage_step < optimizer.steps:
+    every = optimizer.record_every
+    while run.finished is None and run.stage_step < optimizer.steps:
         good = {name: t.clone() for name, t in run.surrogate.network.state_dict().items()}
         begun = time.perf_counter()
         step = _safe_step(run)
@@ -132,6 +136,7 @@ def _run_stage(
             return run.status
         run.stage_step += 1
         run.step += 1
+        run.finished = step.finished
         last = step.finished is not None or run.stage_step == optimizer.steps
         if last or run.stage_step % every == 0:
             _record(run, step, norm)
@@ -142,7 +147,7 @@ def _run_stage(
         if step.finished is not None or run.status is not None:
             return step.finished or ""
         resampling(run)
-    return f"stopped: limit of {optimizer.steps} steps"
+    return run.finished or f"stopped: limit of {optimizer.steps} steps"
 
 
 def _safe_step(run: Run) -> Step:
@@ -151,7 +156,7 @@ def _safe_step(run: Run) -> Step:
     where = f"step {run.step + 1} of {type(run.stage).__name__.removesuffix('Stage')}"
     try:
         step = run.stage.step()
-    except torch.linalg.LinAlgError as error:
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         return Step(math.nan, finished=f"{where} broke down ({str(error).splitlines()[0]})")
     if math.isfinite(step.loss):
         return step
@@ -212,6 +217,15 @@ def default_points(network: Network) -> Collocation:
     return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
 
 
+def _check_outputs(problem: Problem, network: Network) -> None:
+    fields = problem.fields
+    if network.width[-1] != len(fields):
+        raise InputError(
+            f"network.width must end with {len(fields)} outputs for the fields {', '.join(fields)} "
+            f"of {type(problem).__name__}, got {list(network.width)}"
+        )
+
+
 def _as_tuple(optimizers: Optimizer | Sequence[Optimizer] | None) -> tuple[Optimizer, ...]:
     if optimizers is None:
         return (LeastSquares(),)
@@ -221,14 +235,14 @@ def _as_tuple(optimizers: Optimizer | Sequence[Optimizer] | None) -> tuple[Optim
     return chosen
 
 
-def _weights(weights: Mapping[str, float] | None) -> dict[str, float]:
+def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
     chosen = dict.fromkeys(LOSS_TERMS, 1.0) | dict(weights or {})
     for name, value in chosen.items():
         if name not in LOSS_TERMS:
             raise InputError(f"weights has no term {name!r}: the terms are {', '.join(LOSS_TERMS)}")
         if not (math.isfinite(value) and value >= 0):
             raise InputError(f"the weight of {name} must be a number >= 0, got {value!r}")
-    return chosen
+    return {name: float(value) for name, value in chosen.items()}
 
 
 def _output_map(problem: Problem, boundary: str) -> ExactDirichlet | None:

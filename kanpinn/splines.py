@@ -1,13 +1,19 @@
 """B-splines on arbitrary knots: the basis with its derivatives, and maps between spline spaces.
 
-Pure functions on tensors. A knot array has shape (n_in, n_basis + degree + 1), one non-decreasing row
-per input; the grid of a row is [t_k, t_{n_basis}]. Outside it a spline goes on as its tangent (C¹).
+Pure functions on tensors. A knot array has shape (n_in, n_basis + degree + 1), one non-decreasing
+row per input; the grid of a row is [t_k, t_{n_basis}]. Outside it a spline goes on as its tangent
+(C¹).
 """
+
+import functools
+import math
+from dataclasses import dataclass
 
 import numpy
 import torch
 from torch import Tensor
 
+from kanpinn import piecewise
 from kanpinn.errors import InputError
 
 
@@ -19,7 +25,7 @@ def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Ten
 
 
 def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
-    """Knots with the given grid points, (n_in, G + 1), continued outside with the end intervals' widths."""
+    """Knots with the given grid points (n_in, G + 1), continued by the end intervals' widths."""
     steps = torch.arange(1, degree + 1, dtype=breaks.dtype, device=breaks.device)
     first, last = breaks[:, 1] - breaks[:, 0], breaks[:, -1] - breaks[:, -2]
     left = breaks[:, :1] - first[:, None] * steps.flip(0)
@@ -42,84 +48,91 @@ def basis(x: Tensor, knots: Tensor, degree: int, order: int = 0) -> Tensor:
         order: the highest derivative wanted; those above the degree are zero.
 
     Returns:
-        (..., order + 1, n_in, n_basis). It can be differentiated any number of times with respect to x.
+        (..., order + 1, n_in, n_basis), differentiable any number of times with respect to x.
 
     Reference: de Boor, A Practical Guide to Splines (1978), chapter X, (8) and (15).
     """
-    return _Basis.apply(x, knots, degree, order)[0]
+    return pieces_of(knots, degree).basis(x, order)
 
 
-class _Basis(torch.autograd.Function):
-    """The derivative of the r-th derivative is the (r+1)-th: no tape runs through the recursion."""
+@dataclass(frozen=True)
+class Pieces:
+    """B-splines as piecewise polynomials: what evaluation needs of the knots, made once.
 
-    @staticmethod
-    def forward(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
-        extra = int(x.requires_grad)  # the backward pass needs one derivative more
-        values = _evaluate(x, knots, degree, order + extra)
-        return values[..., : order + 1, :, :], values[..., 1:, :, :]
+    breaks: (n_in, G + 1); first: (n_in, G + 2), the first of the degree + 1 splines that live on
+    each piece, the pieces outside the grid included; local: (n_in, G + 2, degree + 1, degree + 1),
+    their coefficients, the splines along the last axis.
+    """
 
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        x, knots, ctx.degree, ctx.order = inputs
-        ctx.save_for_backward(x, knots, output[1])
-        ctx.mark_non_differentiable(output[1])
+    breaks: Tensor
+    first: Tensor
+    local: Tensor
 
-    @staticmethod
-    def backward(ctx, grad: Tensor, _) -> tuple:
-        x, knots, slopes = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a derivative of this derivative may follow
-            slopes = basis(x, knots, ctx.degree, ctx.order + 1)[..., 1:, :, :]
-        return (grad * slopes).sum(dim=(-1, -3)), None, None, None
+    @property
+    def n_splines(self) -> int:
+        """B-splines per input, G + degree."""
+        return self.breaks.shape[1] - 2 + self.local.shape[-1]
 
-    @staticmethod
-    def vmap(info, in_dims, x: Tensor, knots: Tensor, degree: int, order: int) -> tuple:
-        return _Basis.apply(x.movedim(in_dims[0], 0), knots, degree, order), (0, 0)
+    @functools.cached_property
+    def matrix(self) -> Tensor:
+        """All splines' coefficients, (n_in, (G + 2) (degree + 1), n_splines)."""
+        n_in, pieces, powers, splines = self.local.shape
+        dense = self.local.new_zeros(n_in, pieces, powers, self.n_splines)
+        position = self.first[..., None] + torch.arange(splines, device=self.first.device)
+        dense.scatter_(-1, position[:, :, None].expand_as(self.local), self.local)
+        return dense.flatten(1, 2)
 
+    def basis(self, x: Tensor, order: int = 0) -> Tensor:
+        """What `basis` gives: (..., order + 1, n_in, n_splines)."""
+        local = piecewise.evaluate(x, self.local, self.breaks, order).flatten(2)
+        piece = piecewise.locate(x, self.breaks)
+        first = self.first[torch.arange(len(self.first), device=x.device), piece].flatten()
+        spline = first + torch.arange(local.shape[1], device=x.device)[:, None]
+        dense = local.new_zeros(order + 1, self.n_splines, x.numel())
+        dense.scatter_(1, spline.expand_as(local), local)
+        return dense.unflatten(2, x.shape).movedim(1, -1).movedim(0, -3)
 
-def _evaluate(x: Tensor, knots: Tensor, degree: int, order: int) -> Tensor:
-    low, high = knots[:, degree], knots[:, -degree - 1]
-    inside = torch.clamp(x, low, high)
-    start, local = _local_basis(inside, knots, degree, order)
-    outside = x - inside
-    if order >= 1 or bool((outside != 0).any()):
-        local = _extrapolate(local, outside, lambda: _local_basis(inside, knots, degree, 1)[1])
-    dense = x.new_zeros(*x.shape[:-1], order + 1, x.shape[-1], knots.shape[1] - degree - 1)
-    position = start[..., None] + torch.arange(degree + 1, device=x.device)
-    return dense.scatter_(-1, position[..., None, :, :].expand_as(local), local)
-
-
-def _extrapolate(local: Tensor, outside: Tensor, slope) -> Tensor:
-    """B(x) = B(a) + B'(a) (x - a) beyond an end a of the grid."""
-    if not bool((outside != 0).any()):
-        return local
-    first = slope()[..., 1, :, :]
-    value = local[..., :1, :, :] + (first * outside[..., None])[..., None, :, :]
-    curved = local[..., 2:, :, :] * (outside == 0)[..., None, :, None]
-    return torch.cat([value, local[..., 1:2, :, :], curved], dim=-3)
+    def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
+        """Σ_j c_ijm B_j^(r)(x_i), (..., order + 1, n_in, m); coefficients: (n_in, n_splines, m)."""
+        table = torch.bmm(self.matrix, coefficients).unflatten(1, self.local.shape[1:3])
+        values = piecewise.evaluate(x, table, self.breaks, order)
+        return values.movedim(1, -1).movedim(0, -3)
 
 
-def _local_basis(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
-    """The degree + 1 B-splines that live at x: first index (..., n_in), values (..., r, n_in, k + 1)."""
-    start = (x[..., None] >= knots[:, degree + 1 : -degree - 1]).sum(-1)
-    window = torch.arange(1, 2 * degree + 1, device=x.device)
-    rows = torch.arange(knots.shape[0], device=x.device)[:, None]
-    near = knots[
-        rows, start[..., None] + window
-    ]  # t_{s+1} … t_{s+2k}, x lies in [t_{s+k}, t_{s+k+1}]
+def pieces_of(knots: Tensor, degree: int) -> Pieces:
+    """The B-splines on the knots as polynomials about the middle of each interval.
+
+    Outside the grid they are their tangents at its ends. An interval of no length holds zeros.
+    """
+    breaks = breaks_of(knots, degree)
+    near = knots[:, 1:-1].unfold(1, 2 * degree, 1)
+    near = torch.cat([near[:, :1], near, near[:, -1:]], dim=1)
+    derivatives = _local_basis(piecewise.centres(breaks), near, degree)
+    local = torch.stack([d / math.factorial(r) for r, d in enumerate(derivatives)], dim=2)
+    local[:, [0, -1], 2:] = 0
+    empty = near[..., degree] == near[..., degree - 1]
+    local = local.masked_fill(empty[..., None, None], 0)
+    index = torch.arange(breaks.shape[1] + 1, device=knots.device) - 1
+    first = index.clamp(0, breaks.shape[1] - 2).expand(len(knots), -1)
+    return Pieces(breaks, first, local)
+
+
+def _local_basis(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
+    """The k + 1 B-splines that live at x and their derivatives up to k, each (..., k + 1).
+
+    near: the knots around x, (..., 2 k), k on either side.
+    """
     by_degree = [torch.ones_like(x)[..., None]]
     for r in range(1, degree + 1):
         left, right = near[..., degree - r : degree], near[..., degree : degree + r]
         share = by_degree[-1] / (right - left)
         rising, falling = (x[..., None] - left) * share, (right - x[..., None]) * share
         by_degree.append(_shifted_sum(falling, rising))
-    derivatives = [_raise(by_degree, near, degree, m) for m in range(order + 1)]
-    return start, torch.stack(derivatives, dim=-3)
+    return [_raise(by_degree, near, degree, m) for m in range(degree + 1)]
 
 
 def _raise(by_degree: list[Tensor], near: Tensor, degree: int, m: int) -> Tensor:
     """The m-th derivatives from the B-splines of degree k - m: B' = r (B/Δ - B/Δ), m times."""
-    if m > degree:
-        return torch.zeros_like(by_degree[degree])
     values = by_degree[degree - m]
     for r in range(degree - m + 1, degree + 1):
         share = r * values / (near[..., degree : degree + r] - near[..., degree - r : degree])
@@ -134,7 +147,7 @@ def _shifted_sum(first: Tensor, second: Tensor) -> Tensor:
 
 
 def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
-    """Whether every interior grid point of `old` is a knot of `new`: then refinement loses nothing."""
+    """Whether every interior grid point of `old` is a knot of `new`: refinement is then exact."""
     inner = old[:, degree + 1 : -degree - 1]
     tolerance = 1e-12 * (old[:, -1:] - old[:, :1])
     gap = (inner[:, :, None] - new[:, None, :]).abs().amin(-1) if inner.numel() else inner
@@ -151,7 +164,8 @@ def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
     Raises:
         InputError: if an interior grid point of `old` is missing in `new`.
 
-    Reference: Ramshaw, Blossoms are polar forms (1989); Cohen, Lyche, Riesenfeld (1980) for nested knots.
+    Reference: Ramshaw, Blossoms are polar forms (1989); Cohen, Lyche and Riesenfeld (1980) for
+    nested knots.
     """
     if not contains_breaks(old, new, degree):
         raise InputError("refinement is exact only if the new knots contain the old grid points")
@@ -169,7 +183,7 @@ def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
 
 
 def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
-    """Weights (..., k + 1) of a piece's coefficients in its polar form at k arguments (de Boor's triangle)."""
+    """Weights (..., k + 1) of a piece's coefficients in its polar form at k arguments."""
     shape = (*arguments.shape[:-1], degree + 1, degree + 1)
     triangle = torch.eye(degree + 1, dtype=near.dtype, device=near.device).expand(shape)
     for r in range(degree):
@@ -194,8 +208,8 @@ def fit(x: Tensor, values: Tensor, knots: Tensor, degree: int) -> Tensor:
 def project(coefficients: Tensor, old: Tensor, new: Tensor, degree: int) -> tuple[Tensor, float]:
     """The L2 projection of splines on the grid of other knots, and its relative error.
 
-    coefficients: (n_in, n_old, n_out). Exact quadrature: degree + 1 Gauss points in each interval of the
-    common refinement of both grids.
+    coefficients: (n_in, n_old, n_out). Exact quadrature: degree + 1 Gauss points in each interval
+    of the common refinement of both grids.
 
     Returns:
         Coefficients (n_in, n_new, n_out) and ‖f - Pf‖ / ‖f‖ over the new grid.
@@ -204,7 +218,9 @@ def project(coefficients: Tensor, old: Tensor, new: Tensor, degree: int) -> tupl
     target = torch.einsum("nik,iko->nio", basis(x, old, degree)[:, 0], coefficients)
     root = weights.sqrt()[..., None]
     matrix = basis(x, new, degree)[:, 0] * root
-    solution = torch.linalg.lstsq(matrix.movedim(1, 0), (target * root).movedim(1, 0)).solution
+    driver = "gels" if matrix.is_cuda else "gelsd"  # torch's default gives other bits each time
+    rows, goal = matrix.movedim(1, 0), (target * root).movedim(1, 0)
+    solution = torch.linalg.lstsq(rows, goal, driver=driver).solution
     defect = torch.einsum("nik,iko->nio", matrix, solution) - target * root
     scale = torch.linalg.norm(target * root)
     return solution, float(torch.linalg.norm(defect) / scale) if scale > 0 else 0.0
@@ -214,9 +230,8 @@ def _common_gauss_points(old: Tensor, new: Tensor, degree: int) -> tuple[Tensor,
     grid = breaks_of(new, degree)
     merged = torch.cat([grid, breaks_of(old, degree)], dim=1)
     merged = merged.clamp(grid[:, :1], grid[:, -1:]).sort(dim=1).values
-    nodes, weights = numpy.polynomial.legendre.leggauss(degree + 1)
-    nodes = torch.as_tensor(nodes, dtype=new.dtype, device=new.device)
-    weights = torch.as_tensor(weights, dtype=new.dtype, device=new.device)
+    rule = numpy.polynomial.legendre.leggauss(degree + 1)
+    nodes, weights = (torch.as_tensor(a, dtype=new.dtype, device=new.device) for a in rule)
     half, centre = merged.diff(dim=1) / 2, (merged[:, 1:] + merged[:, :-1]) / 2
     x = (centre[..., None] + half[..., None] * nodes).flatten(1)
     return x.T, (half[..., None] * weights).flatten(1).T

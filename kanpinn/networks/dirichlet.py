@@ -3,7 +3,8 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from kanpinn.errors import InputError
 from kanpinn.geometry import Box, Points
 from kanpinn.geometry.box import Face
-from kanpinn.jet import Coordinates, Jet, jet_of
+from kanpinn.jet import Channels, Coordinates, Jet, jet_of
 
 MAX_DIM = 4
 
@@ -37,6 +38,10 @@ class ExactDirichlet:
 
     box: Box
     data: Mapping[Face, Callable[[Points], Tensor] | None]
+    # The extension at points that are still in use: an optimizer asks for it at every step.
+    _known: WeakKeyDictionary[Points, dict[Channels, Jet]] = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.box.dim > MAX_DIM:
@@ -61,7 +66,10 @@ class ExactDirichlet:
         return math.prod(factors[1:], start=factors[0])
 
     def _extension(self, points: Points, jet: Jet) -> Jet:
-        return jet_of(self._transfinite, points.coords, jet.channels)
+        known = self._known.setdefault(points, {})
+        if jet.channels not in known:
+            known[jet.channels] = jet_of(self._transfinite, points.coords, jet.channels)
+        return known[jet.channels]
 
     def _transfinite(self, coords: Tensor) -> Tensor:
         """I - Π_axes (I - P_axis) on boundary values: a signed sum over faces, edges, corners."""

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-from torch import nn
 
 from kanpinn import splines
 from kanpinn.errors import InputError, integer
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width
-from kanpinn.networks.network import Network
+from kanpinn.networks.network import Layers, Network
 
 MARGIN = 0.05  # of the range, beyond the activations that were seen
 
@@ -57,7 +56,7 @@ class KAN(Network):
             one = torch.ones(n_in, dtype=dtype)
             knots = splines.uniform_knots(-one, one, g, k)
             layers.append(KANLayer(knots, k, n_out, base))
-        self.layers = cast(Sequence[KANLayer], nn.ModuleList(layers))
+        self.layers = cast(Sequence[KANLayer], Layers(layers))
         self._initialise(torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
@@ -91,13 +90,26 @@ class KAN(Network):
                 )
             h = layer(h)
 
+    @torch.no_grad()
+    def follow(self, coordinates: Coordinates) -> None:
+        """Move the ends of the hidden grids out to where activations at the points have gone.
+
+        Exact on the old grids, whose end pieces go on as the polynomials that they are; activations
+        outside saw a tangent, whose second derivative jumps, and now see that polynomial.
+        """
+        h: Jet | Coordinates = coordinates
+        for i, layer in enumerate(self.layers):
+            if i > 0:
+                layer.widen(h.value.amin(0), h.value.amax(0))
+            h = layer(h)
+
     def refine(self, grid: int | Sequence[int]) -> float:
         """Put every layer on `grid` intervals; gives the largest relative L2 change (0: exact)."""
         grids = _per_layer("grid", grid, len(self.layers))
         return max(layer.refine(g) for layer, g in zip(self.layers, grids, strict=True))
 
     def remove_unit(self, layer: int, unit: int) -> None:
-        """Take hidden unit number `unit` out, an output of layer number `layer` (0 is the first)."""
+        """Take hidden unit number `unit` out, an output of layer number `layer` (from 0)."""
         kept = [i for i in range(self.width[layer + 1]) if i != unit]
         self.layers[layer].keep_outputs(kept)
         self.layers[layer + 1].keep_inputs(kept)

@@ -11,6 +11,8 @@ from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.network import Layer, Tape
 
+WIDENING = 0.02  # of the range: a grid that must grow grows a little more
+
 
 class KANLayer(Layer):
     """y_o = Σ_i φ_io(h_i) with φ_io = Σ_k c_iko B_k, each input's B-splines on its own knots.
@@ -95,7 +97,7 @@ class KANLayer(Layer):
         phi, weight = next(terms)
         rows = phi * weight
         for phi, weight in terms:
-            rows = torch.addcmul(rows, phi, weight, out=rows)
+            rows.addcmul_(phi, weight)
         return rows.flatten(1)
 
     def edges(self, x: Tensor, order: int = 0) -> Tensor:
@@ -125,8 +127,21 @@ class KANLayer(Layer):
         else:
             spline, error = splines.project(spline, self.knots, knots, self.degree)
         self.knots = knots
-        self.coefficients = nn.Parameter(torch.cat([spline, base], dim=1))
+        changed = torch.cat([spline, base], dim=1)
+        if changed.shape == self.coefficients.shape:
+            self.coefficients.copy_(changed)  # the same parameter, which an optimizer may hold
+        else:
+            self.coefficients = nn.Parameter(changed)
         return error
+
+    def widen(self, low: Tensor, high: Tensor) -> None:
+        """Widen the grid to hold [low, high], (n_in,) each; exact on the old one."""
+        breaks = self.breaks.clone()
+        if bool((low < breaks[:, 0]).any()) or bool((high > breaks[:, -1]).any()):
+            pad = WIDENING * (high - low)
+            breaks[:, 0] = torch.where(low < breaks[:, 0], low - pad, breaks[:, 0])
+            breaks[:, -1] = torch.where(high > breaks[:, -1], high + pad, breaks[:, -1])
+            self.set_breaks(breaks)
 
     @property
     def breaks(self) -> Tensor:
@@ -148,8 +163,8 @@ class KANLayer(Layer):
     def randomise(self, generator: torch.Generator, degree: int = 4, decay: float = 2.0) -> None:
         """Random smooth edges Σ_n a_n T_n(ξ), a_n ~ N(0, n^(-2 decay)) for n = 1 … degree.
 
-        ξ runs over [-1, 1] on each input's grid. Smoothness decides how well later layers can do: on
-        smooth problems independent random coefficients cost three digits and more.
+        ξ runs over [-1, 1] on each input's grid. Smoothness decides how well later layers can do:
+        on smooth problems independent random coefficients cost three digits and more.
         """
         low, high = self.breaks[:, 0], self.breaks[:, -1]
         n_in, _, n_out = self.coefficients.shape
@@ -177,7 +192,7 @@ class KANLayer(Layer):
         mean = edges.mean(dim=0)
         centre = ((low + high) / 2 - mean.sum(dim=0)) / edges.shape[1]
         self.coefficients[:, : self.n_splines] -= (mean + centre)[:, None]
-        self.coefficients *= 2 * reach / (high - low).clamp_min(1e-300)
+        self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))
 
     def reset(self, intervals: int) -> None:
         """Zero coefficients on an even grid of [-1, 1]."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kanpinn.errors import InputError
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.activations import ACTIVATIONS, derivatives
-from kanpinn.networks.network import Layer, Network, Tape
+from kanpinn.networks.network import Layer, Layers, Network, Tape
 
 
 class DenseLayer(Layer):
@@ -104,7 +104,7 @@ class MLP(Network):
             )
         names = ["identity"] + [activation] * (len(width) - 2)
         pairs = zip(names, width[:-1], width[1:], strict=True)
-        layers = nn.ModuleList(DenseLayer(name, i, o, dtype) for name, i, o in pairs)
+        layers = Layers(DenseLayer(name, i, o, dtype) for name, i, o in pairs)
         self.layers = cast(Sequence[DenseLayer], layers)
         self._initialise(scale, torch.Generator().manual_seed(seed))
 

@@ -91,10 +91,17 @@ class Tape:
         return torch.cat(columns, dim=1)
 
 
+class Layers(nn.ModuleList):
+    """A ModuleList that passes for what it is, a sequence of layers."""
+
+
+Sequence.register(Layers)
+
+
 class Network(nn.Module, ABC):
     """A map from (n, d) to (n, m) that carries jets; `layers` run from input to output."""
 
-    layers: Sequence[Layer]  # an nn.ModuleList, whose own type does not say of what
+    layers: Sequence[Layer]  # made of `Layers`
 
     @property
     @abstractmethod
@@ -123,6 +130,9 @@ class Network(nn.Module, ABC):
 
     def prepare(self, coordinates: Coordinates) -> None:
         """Adapt to the points a solve will use, before it starts (a KAN places its grids)."""
+
+    def follow(self, coordinates: Coordinates) -> None:
+        """Adapt to where the activations have gone, the function unchanged (see KAN.follow)."""
 
     @property
     def parameter_count(self) -> int:

@@ -60,3 +60,8 @@ class Surrogate(nn.Module):
     def prepare(self, points: Points) -> None:
         """Let the network adapt to the points of a solve before it starts."""
         self.network.prepare(self.coordinates(points, Channels(self.domain.names)))
+
+    @torch.no_grad()
+    def follow(self, points: Points) -> None:
+        """Let the network adapt to where its activations have gone, the function unchanged."""
+        self.network.follow(self.coordinates(points, Channels(self.domain.names)))

@@ -64,8 +64,7 @@ class LBFGS(TorchOptimizer):
             parameters,
             lr=self.lr,
             max_iter=self.iterations,
-            # torch's default of 1.25 max_iter would end most steps in the middle of a line search.
-            max_eval=25 * self.iterations,
+            max_eval=2 * self.iterations,
             history_size=self.history,
             tolerance_grad=0.0,
             tolerance_change=0.0,
@@ -84,6 +83,8 @@ class TorchStage(Stage):
         self.idle = 0
 
     def step(self) -> Step:
+        # Between steps only: a line search must see one function.
+        self.residuals.surrogate.follow(self.residuals.points)
         evaluations = 0
 
         def closure() -> float:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from kanpinn.errors import integer, number
 from kanpinn.linalg import fold
-from kanpinn.networks.network import Layer, get_coefficients, set_coefficients
+from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 from kanpinn.residuals import Residuals
@@ -46,31 +46,38 @@ class LevenbergMarquardtStage(Stage):
 
     def __init__(self, settings: LevenbergMarquardt, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
-        self.layers = list(residuals.surrogate.network.layers)
+        self.network = residuals.surrogate.network
         self.damping = settings.damping
         self.idle = 0
 
     def step(self) -> Step:
-        triangle = fold(self.residuals.rows(self.layers))
-        before, old = triangle.loss(), get_coefficients(self.layers)
-        steps = triangle.damped()
+        triangle = fold(self.residuals.rows(self.network.layers))
+        before, steps = triangle.loss(), triangle.damped()
+        start = {name: t.clone() for name, t in self.network.state_dict().items()}
 
         def loss_at(damping: float) -> float:
-            set_coefficients(self.layers, old + steps.step(damping))
+            self._move(start, steps.step(damping))
             return self.residuals.loss()
 
         probes = Probes(loss_at)
         damping, loss = best_damping(probes, self.damping, before)
         if loss < before:
-            set_coefficients(self.layers, old + steps.step(damping))
+            self._move(start, steps.step(damping))
             self.damping = damping
         else:
-            set_coefficients(self.layers, old)
+            self.network.load_state_dict(start)
         small = loss > before * (1 - self.settings.tolerance)
         self.idle = self.idle + 1 if small else 0
         finished = CONVERGED if self.idle >= 3 or not loss < before else None
         notes = {"damping": damping}
         return Step(min(loss, before), probes.count + 1, finished, notes)
+
+    def _move(self, start: dict[str, Tensor], change: Tensor) -> None:
+        """Go `change` from the start; the grids follow: u_xx jumps where points leave them."""
+        self.network.load_state_dict(start)
+        layers = self.network.layers
+        set_coefficients(layers, get_coefficients(layers) + change)
+        self.residuals.surrogate.follow(self.residuals.points)
 
     def state_dict(self) -> dict[str, Any]:
         return {"damping": self.damping, "idle": self.idle}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.linalg import Triangle, fold
 from kanpinn.networks.kan import KAN
@@ -44,9 +43,8 @@ class Projection:
         self.residuals, self.network = residuals, network
         self.linear = linear  # in the output layer; None: not known yet
         self.evaluations = 0
-        names = residuals.surrogate.domain.names
-        coords = torch.cat([block.points.coords for block in residuals.blocks])
-        self._inputs = residuals.surrogate.coordinates(Points(coords, names), Channels(names))
+        channels = Channels(residuals.surrogate.domain.names)
+        self._inputs = residuals.surrogate.coordinates(residuals.points, channels)
 
     @property
     def inner(self) -> Tensor:

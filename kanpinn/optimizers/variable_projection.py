@@ -192,7 +192,8 @@ class VariableProjectionStage(Stage):
         return self._report(1)
 
     def _polish(self) -> Step:
-        evaluations, stalled = self._gauss_newton(STALLED, LEVEL_STEPS)
+        steps = LEVEL_STEPS if self.state["levels"] else self.settings.steps
+        evaluations, stalled = self._gauss_newton(STALLED, steps)
         if not stalled:
             return self._report(evaluations)
         if self.state["levels"]:

@@ -34,9 +34,7 @@ def exact_gradient(x, y) -> np.ndarray:
 def source(x, y, xp=np):
     """f = -pi^2 (1 + 4 y^2) sin(pi x) sin(pi y^2) + 2 pi sin(pi x) cos(pi y^2)."""
     sine = xp.sin(PI * x)
-    return sine * (
-        -(PI**2) * (1 + 4 * y**2) * xp.sin(PI * y**2) + 2 * PI * xp.cos(PI * y**2)
-    )
+    return sine * (-(PI**2) * (1 + 4 * y**2) * xp.sin(PI * y**2) + 2 * PI * xp.cos(PI * y**2))
 
 
 def gauss_grid(nodes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ hidden activations leave it (its error is then about twenty times larger).
 """
 
 import logging
+from typing import ClassVar
 
 import lightning.pytorch as lightning
 import torch
@@ -47,7 +48,7 @@ def poisson_problem() -> BaseProblem:
 
     class Poisson(BaseProblem):
         input_variables, output_variables = ["x", "y"], ["u"]
-        conditions = {
+        conditions: ClassVar = {
             "interior": Condition(input=interior, equation=Equation(residual)),
             "boundary": Condition(input=boundary, equation=Equation(lambda _, u: u)),
         }

@@ -17,7 +17,9 @@ def run(budget: float, seed: int, threads: int) -> None:
     model = KAN(width=[2, 10, 1], grid=5, k=3, seed=seed, auto_save=False)
     # Without the symbolic branch, which this problem does not use: its documented fast mode.
     model.speed()
-    trainable = [p for name, p in model.named_parameters() if p.requires_grad and "symb" not in name]
+    trainable = [
+        p for name, p in model.named_parameters() if p.requires_grad and "symb" not in name
+    ]
     timeline.parameters = sum(p.numel() for p in trainable)
     interior, boundary = collocation()
     optimizer = LBFGS(

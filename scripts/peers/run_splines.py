@@ -1,9 +1,9 @@
 """Tensor-product approximations in numpy and scipy: what a square allows without any network.
 
-Rows: `least-squares` B-splines of degree 9 fitted to the equation at Gauss points; `collocation` the
-same splines at their Greville points, where the square system is a Sylvester equation; `chebyshev`
-polynomials at Chebyshev points. The boundary data are exact: functions that vanish there. Every
-point of a row is a solve of its own, timed from nothing.
+Rows: `least-squares`, B-splines of degree 9 fitted to the equation at Gauss points; `collocation`,
+the same splines at their Greville points, where the square system is a Sylvester equation;
+`chebyshev`, polynomials at Chebyshev points. The boundary data are exact: functions that vanish
+there. Every point of a row is a solve of its own, timed from nothing.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,8 @@ from scipy.linalg import lstsq, solve_sylvester
 from timeline import Timeline, options
 
 DEGREE = 9
+GROWTH = 8
+"""The next size takes at most so many times as long."""
 Basis = Callable[[np.ndarray, int], np.ndarray]
 """Points (n,) and an order of derivative to (n, functions); each function is 0 at -1 and 1."""
 
@@ -105,10 +107,10 @@ ROWS = {
 
 def run(budget: float, row: str) -> None:
     label, solve, sizes = ROWS[row]
-    timeline = Timeline(label, "scipy", budget)
     solve(sizes[0])  # loads what scipy imports late
+    timeline = Timeline(label, "scipy", budget)
     for size in sizes:
-        if timeline.exhausted:
+        if not timeline.allows_another(GROWTH):
             return
         timeline.restart()
         solution = solve(size)

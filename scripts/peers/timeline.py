@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TextIO
 
 from poisson import Field, relative_errors
@@ -41,11 +41,18 @@ def _results() -> TextIO:
     return results
 
 
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "source tree"
+
+
 class Timeline:
     """Times one row, or a series of independent solves of one row (see `restart`)."""
 
     def __init__(self, row: str, package: str, budget: float, parameters: int | None = None):
-        self.row, self.version, self.budget = row, version(package), budget
+        self.row, self.version, self.budget = row, _version(package), budget
         self.parameters = parameters
         self._spent = 0.0
         _results()
@@ -66,6 +73,15 @@ class Timeline:
     def exhausted(self) -> bool:
         """Whether the budget of this row is spent."""
         return self._spent + self.seconds >= self.budget
+
+    def allows_another(self, growth: float) -> bool:
+        """Whether the budget has room for a solve that takes `growth` times the last one's time.
+
+        A first one always has: a peer without any measurement has failed.
+        """
+        if self._measured < 0:
+            return True
+        return self._spent + self.seconds + growth * self._measured < self.budget
 
     @property
     def due(self) -> bool:

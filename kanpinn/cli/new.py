@@ -1,0 +1,89 @@
+"""kanpinn new: a problem to start from."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kanpinn.cli.screen import reporting
+from kanpinn.errors import InputError
+
+CLASS = '''"""A problem for kanpinn to start from: replace what the class says by your own."""
+
+import torch
+
+import kanpinn as kp
+
+
+class {kind}(kp.Problem):
+    """u_xx + u_yy = f on the unit square, u = 0 on its boundary; u = sin(πx) sin(πy)."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+    def residual(self, p, u):
+        # What vanishes inside. p.x and p.y are (n, 1); u carries its derivatives, see kp.partial.
+        return kp.laplacian(u) - self.source(p)
+
+    def source(self, p):
+        return -2 * torch.pi**2 * self.exact(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    def exact(self, p):
+        # Gives the errors. Without a known solution leave it out, and write `source` without it.
+        return torch.sin(torch.pi * p.x) * torch.sin(torch.pi * p.y)
+'''
+
+TABLES = """# kanpinn solve {name}.toml
+[problem]
+class = "{name}.py:{kind}"
+
+[network]
+type = "kan"                 # or "mlp"
+width = [2, 64, 1]           # coordinates, hidden units, fields
+degree = 9                   # of the splines, above the order of the equation
+grid = [4, 10]               # intervals per layer
+boundary = "exact"           # or "penalty"
+
+[points]
+sampler = "gauss"
+interior = 1681
+boundary = 164
+
+[loss]
+interior = 1.0
+boundary = 1.0
+
+[[optimizer]]
+type = "least_squares"
+
+[run]
+seed = 0
+dtype = "float64"
+device = "cpu"
+"""
+
+
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the two files, such as heat or problems/heat.")
+    ],
+) -> None:
+    """Write NAME.py, a class, and NAME.toml, which run as they are: a problem to start from."""
+    with reporting():
+        target = Path(name)
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", target.name):
+            raise InputError(f"NAME = {name!r}: expected letters, digits and _, such as heat_2d")
+        if not target.parent.is_dir():
+            raise InputError(f"NAME = {name!r}: there is no folder {target.parent}")
+        kind = "".join(part[0].upper() + part[1:] for part in target.name.split("_") if part)
+        texts = {".py": CLASS, ".toml": TABLES}
+        files = {target.with_name(target.name + end): text for end, text in texts.items()}
+        for file in files:
+            if file.exists():
+                raise InputError(f"{file} exists already, and is left as it is")
+        for file, text in files.items():
+            file.write_text(text.format(name=target.name, kind=kind), encoding="utf-8")
+            typer.echo(file)

@@ -1,0 +1,146 @@
+"""kanpinn solve."""
+
+import contextlib
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kanpinn.cli.options import RESULTS, Output, Overrides
+from kanpinn.cli.screen import exit_code, note, reporting
+from kanpinn.cli.tables import errors_table, summary
+from kanpinn.config import Config, Defect, Job, blaming, exact_defects
+from kanpinn.errors import InputError
+from kanpinn.run import Observer
+from kanpinn.solution import Solution
+
+if TYPE_CHECKING:  # brings matplotlib and h5py, which bad input need not wait for
+    from kanpinn.results import RunFolder
+
+
+def solve(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A problem file (TOML).")
+    ] = None,
+    overrides: Overrides = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print run.json on standard output, nothing else.")
+    ] = False,
+    output: Output = RESULTS,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="The same as --set run.seed=N.")
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing but the run folder's line.")
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on in a run folder.")
+    ] = None,
+) -> None:
+    """Solve a problem: a table of errors, and a run folder with everything else.
+
+    Exit codes: 0 a usable solution, 1 numerical failure, 2 bad input, 130 interrupted.
+    """
+    with reporting(quiet):
+        pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
+        config = _configuration(file, resume, pairs)
+        for line in () if quiet else config.notes:
+            note(f"note: {line}")
+        set_threads(config)
+        job = config.build()
+        check_exact(job)
+        folder = _folder(output, job, config, resume)
+        solution, path = _run(job, folder, quiet)
+        _report(solution, path, json, quiet)
+        raise typer.Exit(exit_code(solution.status))
+
+
+def _configuration(file: Path | None, resume: Path | None, pairs: list[str]) -> Config:
+    if (file is None) == (resume is None):
+        raise InputError("solve takes either a problem file, or --resume with a run folder")
+    if file is not None:
+        return Config.read(file, pairs)
+    assert resume is not None
+    from kanpinn.results import config_of
+    from kanpinn.results.reading import run_folder
+
+    name = run_folder(resume).parent.name
+    return dataclasses.replace(config_of(resume).override(pairs), name=name)
+
+
+def _folder(output: Path, job: Job, config: Config, resume: Path | None) -> "RunFolder":
+    from kanpinn.results import RunFolder
+
+    if resume is None:
+        return RunFolder.create(output, job.name, config)
+    return RunFolder.resume(resume, config)
+
+
+def set_threads(config: Config) -> None:
+    """The threads that [run] names; torch takes all cores (or OMP_NUM_THREADS) by itself."""
+    if config.run.threads is not None:
+        import torch
+
+        torch.set_num_threads(config.run.threads)
+
+
+def check_exact(job: Job) -> list[Defect]:
+    """The exact solution's residuals, with a warning for each that does not vanish."""
+    with blaming(type(job.problem).__name__, *job.sources):
+        defects = list(exact_defects(job.problem))
+    for defect in defects:
+        if not defect.is_rounding:
+            warnings.warn(
+                f"the exact solution does not satisfy {defect.name}: its residual is "
+                f"{defect.size:.1e} (root mean square), {defect.relative:.1e} of the terms",
+                stacklevel=2,
+            )
+    return defects
+
+
+def _run(job: Job, folder: "RunFolder", quiet: bool) -> tuple[Solution, Path]:
+    """Solve in a folder, of which nothing stays where the input turns out to be bad."""
+    from kanpinn.progress import Progress
+
+    shown = contextlib.nullcontext() if quiet else Progress()
+    try:
+        with blaming(type(job.problem).__name__, *job.sources), shown as progress:
+            observers: list[Observer] = [] if progress is None else [progress]
+            solution = job.solve([*observers, folder.checkpoint], folder.state)
+    except InputError:
+        folder.discard()
+        raise
+    except KeyboardInterrupt:
+        note(f"interrupted at once; the last checkpoint, if there is one, is in {folder.path}")
+        raise
+    _warn_of_points_outside(solution)
+    return solution, folder.finish(solution, job)
+
+
+def _warn_of_points_outside(solution: Solution) -> None:
+    from kanpinn.results.record import outside_grids
+
+    for layer, share in enumerate(outside_grids(solution)):
+        if share:
+            warnings.warn(
+                f"{share:.1%} of the points lie outside the grids of layer {layer}, where its "
+                "splines are straight lines",
+                stacklevel=2,
+            )
+
+
+def _report(solution: Solution, path: Path, json: bool, quiet: bool) -> None:
+    if json:
+        typer.echo((path / "run.json").read_text(encoding="utf-8"), nl=False)
+        if not quiet:
+            note(f"run folder: {path}")
+        return
+    if quiet:
+        typer.echo(path)
+        return
+    if solution.errors is not None:
+        typer.echo(errors_table(solution.errors))
+    typer.echo(summary(solution))
+    typer.echo(f"run folder: {path}")

@@ -1,0 +1,8 @@
+"""Problem files: a TOML file, its overrides, and the job that they describe."""
+
+from kanpinn.config.classes import blaming as blaming
+from kanpinn.config.config import Config as Config
+from kanpinn.config.document import document_schema as document_schema
+from kanpinn.config.exactness import Defect as Defect
+from kanpinn.config.exactness import exact_defects as exact_defects
+from kanpinn.config.job import Job as Job

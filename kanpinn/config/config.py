@@ -1,0 +1,120 @@
+"""A problem file: read, overridden, checked."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kanpinn.config.forms import construct
+from kanpinn.config.job import (
+    Job,
+    build_network,
+    build_optimizers,
+    build_points,
+    build_problem,
+    check_refinements,
+)
+from kanpinn.config.overrides import override
+from kanpinn.config.reading import faults, load_toml
+from kanpinn.config.retype import drop_foreign_keys
+from kanpinn.config.sections import BOUNDARY, LossSection, ProblemSection, RunSection
+from kanpinn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Config:
+    """A problem file.
+
+    `network`, `points` and each `optimizer` are the arguments of the class they describe and are
+    checked against it when the job is built. directory: where class files are looked for; name:
+    what run folders are called after; notes: what an override made void, a line each.
+    """
+
+    problem: ProblemSection
+    network: dict[str, Any]
+    points: dict[str, Any] | None = None
+    loss: LossSection = field(default_factory=LossSection)
+    optimizer: tuple[dict[str, Any], ...] = ()
+    run: RunSection = field(default_factory=RunSection)
+    directory: Path = Path()
+    name: str = "problem"
+    notes: tuple[str, ...] = ()
+
+    @staticmethod
+    def read(path: Path, overrides: Sequence[str] = ()) -> "Config":
+        """A TOML file, the overrides ("network.width=[2, 32, 1]") laid over it.
+
+        Raises:
+            InputError: one line for each fault, naming key, value and what was expected.
+        """
+        path = Path(path)
+        written = load_toml(path)
+        data, given = override(written, overrides)
+        data, notes = drop_foreign_keys(written, data, given, path.parent)
+        return Config.from_dict(data, path.parent, path.stem, notes)
+
+    @staticmethod
+    def from_dict(
+        data: dict[str, Any],
+        directory: Path = Path(),
+        name: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> "Config":
+        """The same from the sections as a dict, such as `to_dict` gives.
+
+        Raises:
+            InputError: as for `read`.
+        """
+        if found := faults(data):
+            raise InputError("\n".join(found))
+        problem = construct("problem", ProblemSection, data["problem"])
+        return Config(
+            problem,
+            data["network"],
+            data.get("points"),
+            construct("loss", LossSection, data.get("loss", {})),
+            tuple(data.get("optimizer", ())),
+            construct("run", RunSection, data.get("run", {})),
+            Path(directory).resolve(),
+            name or problem.class_.rpartition(":")[2].lower(),
+            tuple(notes),
+        )
+
+    def override(self, pairs: Sequence[str]) -> "Config":
+        """This configuration with "KEY=VALUE" pairs laid over it."""
+        data, _ = override(self.to_dict(), pairs)
+        return Config.from_dict(data, self.directory, self.name, self.notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sections as plain values, strict JSON; `from_dict` reads them back."""
+        problem = {"class": self.problem.class_, "parameters": self.problem.parameters}
+        sections = {
+            "problem": problem,
+            "network": self.network,
+            "points": self.points,
+            "loss": asdict(self.loss),
+            "optimizer": list(self.optimizer),
+            "run": {k: v for k, v in asdict(self.run).items() if v is not None},
+        }
+        return {name: section for name, section in sections.items() if section}
+
+    def build(self) -> Job:
+        """The job that the file describes.
+
+        Raises:
+            InputError: naming the key, where a table does not fit the class that it describes.
+        """
+        problem = build_problem(self.problem, self.directory)
+        network = build_network(self.network, self.run, self.directory)
+        optimizers = build_optimizers(self.optimizer, self.directory)
+        check_refinements(network, optimizers)
+        return Job(
+            problem,
+            network,
+            optimizers,
+            build_points(self.points, network),
+            BOUNDARY.read("network.boundary", self.network.get("boundary", BOUNDARY.default)),
+            {"interior": self.loss.interior, "boundary": self.loss.boundary},
+            self.run.seed,
+            self.name,
+        )

@@ -1,0 +1,76 @@
+"""Whether a problem's exact solution satisfies the problem."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels, Jet
+from kanpinn.problem import Problem, exact_jet, find_channels, stack_equations
+from kanpinn.sampling import sample
+
+POINTS = 64
+ROUNDING = 1e-8
+
+Residual = Callable[[Points, Jet], Tensor | tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Defect:
+    """The exact solution's residual in one equation.
+
+    size: root mean square at sampled points; relative: the same over that of the equation's terms.
+    """
+
+    name: str
+    size: float
+    relative: float
+
+    @property
+    def is_rounding(self) -> bool:
+        """False also for what is not a number."""
+        return self.relative <= ROUNDING
+
+
+def exact_defects(problem: Problem) -> Iterator[Defect]:
+    """The exact solution's residual in the equation and each condition; none where there is none.
+
+    Raises:
+        InputError: where a residual has the wrong shape.
+    """
+    if not problem.has_exact:
+        return
+    kind = type(problem).__name__
+    inside = sample(problem.domain, POINTS, "sobol")
+    size = _rms(problem.exact(inside))  # type: ignore[attr-defined]
+    yield _defect(problem, problem.residual, inside, size, f"{kind}.residual")
+    for index, condition in enumerate(problem.conditions()):
+        at = sample(condition.boundary, POINTS, "sobol")
+        yield _defect(problem, condition.residual, at, size, f"{kind}.conditions()[{index}]")
+
+
+def _defect(problem: Problem, residual: Residual, p: Points, scale: float, name: str) -> Defect:
+    def equation(u: Jet) -> Tensor:
+        columns = stack_equations(residual(p, u), len(p), name)
+        if columns.shape[1] == len(p):
+            raise InputError(
+                f"{name} must have shape (n, 1), one column for each equation, got (n, n): "
+                "operands of shape (n, 1) and (n,) broadcast to (n, n)"
+            )
+        return columns
+
+    def at(channels: Channels) -> Jet:
+        return exact_jet(problem, p, channels)
+
+    u = at(find_channels(lambda c: equation(at(c)), p.names))
+    size = _rms(equation(u))
+    # What the equation's terms amount to: they cancel for u itself, not for 0 and 2u.
+    terms = [scale, _rms(equation(u * 0)), _rms(equation(u * 2)), *map(_rms, u.parts())]
+    return Defect(name, size, size / max(terms) if max(terms) else size)
+
+
+def _rms(values: Tensor) -> float:
+    return float(torch.sqrt(values.detach().square().mean()))

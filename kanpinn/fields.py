@@ -1,0 +1,119 @@
+"""A solution sampled on a regular grid, for files and figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import Tensor
+
+from kanpinn.geometry import Points
+from kanpinn.geometry.rules import tensor_grid
+from kanpinn.solution import Solution
+
+NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes
+CHUNK = 2**13
+
+
+@dataclass(frozen=True, eq=False)
+class GridFields:
+    """Fields on the product of `axes`, NaN outside the domain.
+
+    axes: the grid points of each coordinate that varies, in order. values: arrays with one index
+    for each axis, by name: each field ("u"); "exact" and "error", approximate - exact ("exact_u",
+    "error_u" where there are several fields); "residual" ("residual_0", … where there are several
+    equations). fixed: the coordinates that are held. fields: the names of the problem's fields.
+    """
+
+    axes: dict[str, numpy.ndarray]
+    values: dict[str, numpy.ndarray]
+    fixed: dict[str, float]
+    fields: tuple[str, ...]
+
+    def of(self, field: str) -> dict[str, numpy.ndarray]:
+        """One field's "solution" and, where the problem has them, "exact" and "error"."""
+        suffix = f"_{field}" if len(self.fields) > 1 else ""
+        found = {"solution": self.values[field]}
+        for name in ("exact", "error"):
+            if name + suffix in self.values:
+                found[name] = self.values[name + suffix]
+        return found
+
+    @property
+    def arrays(self) -> dict[str, numpy.ndarray]:
+        """The values under names for a file, where a field may not be called like a coordinate."""
+        taken = {*self.axes, *self.fixed}
+        return {f"field_{k}" if k in taken else k: v for k, v in self.values.items()}
+
+    @property
+    def residuals(self) -> dict[str, numpy.ndarray]:
+        """The residual of each equation, by name."""
+        return {k: v for k, v in self.values.items() if k.startswith("residual")}
+
+
+@torch.no_grad()
+def on_grid(
+    solution: Solution, free: Sequence[str] | None = None, nodes: int | None = None
+) -> GridFields:
+    """The fields on equispaced points over the domain's bounding box, its ends included.
+
+    Args:
+        solution: of a problem in any dimension.
+        free: at most three coordinates that vary, by default the first ones; the others stay at the
+            centre of the box.
+        nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
+    """
+    domain = solution.problem.domain
+    low, high = domain.bounds
+    free = tuple(domain.names[:3]) if free is None else tuple(free)
+    count = NODES[len(free)] if nodes is None else nodes
+    axes, columns, fixed = {}, [], {}
+    for i, name in enumerate(domain.names):
+        if name in free:
+            column = torch.linspace(float(low[i]), float(high[i]), count, dtype=torch.float64)
+            axes[name] = column.numpy()
+        else:
+            fixed[name] = float(low[i] + high[i]) / 2
+            column = torch.tensor([fixed[name]], dtype=torch.float64)
+        columns.append(column)
+    coords = tensor_grid(columns)
+    inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
+    values = _evaluate(solution, Points(coords[inside], domain.names))
+    shape = tuple(len(axis) for axis in axes.values())
+    grids = {name: _scatter(column, inside).reshape(shape) for name, column in values.items()}
+    return GridFields(axes, grids, fixed, tuple(solution.problem.fields))
+
+
+def _evaluate(solution: Solution, points: Points) -> Mapping[str, Tensor]:
+    """All fields at points, by name, in chunks."""
+    like = next(solution.network.parameters())
+    parts: dict[str, list[Tensor]] = {}
+    for start in range(0, len(points), CHUNK):
+        chunk = points[start : start + CHUNK].to(like.dtype, like.device)
+        for name, column in _named(solution, chunk).items():
+            parts.setdefault(name, []).append(column.detach().double().cpu())
+    return {name: torch.cat(columns) for name, columns in parts.items()}
+
+
+def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
+    problem, approximate = solution.problem, solution(points)
+    several = len(problem.fields) > 1
+    named = {}
+    for i, field in enumerate(problem.fields):
+        named[field] = approximate[:, i]
+    if problem.has_exact:
+        exact = problem.exact(points)  # type: ignore[attr-defined]
+        for i, field in enumerate(problem.fields):
+            suffix = f"_{field}" if several else ""
+            named["exact" + suffix] = exact[:, i]
+            named["error" + suffix] = approximate[:, i] - exact[:, i]
+    residual = solution.residual(points)
+    for i in range(residual.shape[1]):
+        named["residual" if residual.shape[1] == 1 else f"residual_{i}"] = residual[:, i]
+    return named
+
+
+def _scatter(column: Tensor, inside: Tensor) -> numpy.ndarray:
+    full = torch.full((len(inside),), torch.nan, dtype=torch.float64)
+    full[inside] = column
+    return full.numpy()

@@ -1,0 +1,158 @@
+"""Piecewise polynomials of one variable, many inputs at once: evaluation with derivatives.
+
+Pieces are numbered from left to right, the first and the last being what lies outside the breaks. A
+table (n_in, pieces, degree + 1, m) holds for each input m functions as coefficients of powers of
+x - centre. Evaluation gathers the coefficients of the piece that x lies in and runs Horner's rule:
+work and memory do not depend on the number of pieces.
+"""
+
+import itertools
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FEW_BREAKS = 16  # up to here one comparison with each break beats a binary search
+
+
+def centres(breaks: Tensor) -> Tensor:
+    """Where the powers of each piece start, (n_in, pieces): midpoints; outside, the end breaks."""
+    middle = (breaks[:, 1:] + breaks[:, :-1]) / 2
+    return torch.cat([breaks[:, :1], middle, breaks[:, -1:]], dim=1)
+
+
+def locate(x: Tensor, breaks: Tensor) -> Tensor:
+    """The piece that each argument lies in, (..., n_in); a break belongs to the piece on its right.
+
+    The last break belongs to the last piece inside.
+    """
+    left = breaks[:, :-1]
+    if left.shape[1] > FEW_BREAKS:
+        by_input = x.movedim(-1, 0).flatten(1).contiguous()
+        found = torch.searchsorted(left.contiguous(), by_input, right=True)
+        count = found.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
+    else:
+        count = torch.zeros(x.shape, dtype=torch.uint8, device=x.device)
+        for column in left.unbind(1):
+            count += x >= column
+    return count.long() + (x > breaks[:, -1])
+
+
+def evaluate(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor:
+    """f_im^(r)(x_i) for r = 0 … order, as (order + 1, m, ..., n_in).
+
+    x: (..., n_in); table: (n_in, pieces, degree + 1, m); breaks: (n_in, pieces - 1). The result can
+    be differentiated any number of times with respect to x and the table.
+    """
+    return _Evaluate.apply(x, table, breaks, order)[0]
+
+
+class _Evaluate(torch.autograd.Function):
+    """The derivative of the r-th derivative is the (r+1)-th: no tape runs through Horner's rule."""
+
+    @staticmethod
+    def forward(x: Tensor, table: Tensor, breaks: Tensor, order: int) -> tuple[Tensor, ...]:
+        piece = locate(x, breaks)
+        extra = int(x.requires_grad)  # the backward pass needs one derivative more
+        values = _horner(_offset(x, breaks, piece), _gather(table, piece), order + extra)
+        return values[: order + 1], values[1:], piece
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        x, table, breaks, ctx.order = inputs
+        ctx.save_for_backward(x, table, breaks, *output[1:])
+        ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> Any:
+        x, table, breaks, slopes, piece = ctx.saved_tensors
+        to_x = to_table = None
+        if ctx.needs_input_grad[0]:
+            # With gradients enabled, a derivative of this derivative may follow.
+            if torch.is_grad_enabled() or len(slopes) <= ctx.order:
+                slopes = evaluate(x, table, breaks, ctx.order + 1)[1:]
+            to_x = (grad * slopes).sum(dim=(0, 1))
+        if ctx.needs_input_grad[1]:
+            moments = _moments(_offset(x, breaks, piece), grad, table.shape[2])
+            to_table = _scatter(moments, piece, table.shape)
+        return to_x, to_table, None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
+        """The batch becomes more points or, where the tables are batched too, more inputs."""
+        x, table, breaks, order = inputs
+        if in_dims[1] is None and in_dims[2] is None:
+            return _Evaluate.apply(x.movedim(in_dims[0], 0), table, breaks, order), (2, 2, 0)
+        x, table, breaks = (
+            t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0)
+            for t, dim in zip((x, table, breaks), in_dims[:3], strict=True)
+        )
+        wide = x.movedim(0, -2).flatten(-2)
+        outputs = _Evaluate.apply(wide, table.flatten(0, 1), breaks.flatten(0, 1), order)
+        split = (info.batch_size, x.shape[-1])
+        return tuple(t.unflatten(-1, split) for t in outputs), (-2, -2, -2)
+
+
+def _offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
+    start = centres(breaks)
+    return x - start.flatten()[_row(piece, start.shape[1])]
+
+
+def _row(piece: Tensor, pieces: int) -> Tensor:
+    return piece + torch.arange(piece.shape[-1], device=piece.device) * pieces
+
+
+def _position(piece: Tensor, shape: torch.Size) -> Tensor:
+    """Where function m of the piece's input is found in one power's flat table, (m, ..., n_in)."""
+    n_in, pieces, _, m = shape
+    function = torch.arange(m, device=piece.device) * (n_in * pieces)
+    return function.view(-1, *(1,) * piece.ndim) + _row(piece, pieces)
+
+
+def _gather(table: Tensor, piece: Tensor) -> list[Tensor]:
+    """The coefficients of each power where the arguments lie, (m, ..., n_in)."""
+    position = _position(piece, table.shape)
+    by_power = table.permute(2, 3, 0, 1).flatten(1)
+    return [t.index_select(0, position.flatten()).view(position.shape) for t in by_power.unbind(0)]
+
+
+def _scatter(moments: list[Tensor], piece: Tensor, shape: torch.Size) -> Tensor:
+    """The transpose of `_gather`: sums into a table."""
+    position = _position(piece, shape).flatten()
+    zero = moments[0].new_zeros(shape[0] * shape[1] * shape[3])
+    sums = [zero.scatter_add(0, position, moment.flatten()) for moment in moments]
+    return torch.stack(sums).view(shape[2], shape[3], *shape[:2]).permute(2, 3, 0, 1)
+
+
+def _horner(s: Tensor, coefficients: list[Tensor], order: int) -> Tensor:
+    """Value and derivatives of Σ_p a_p s^p, by repeated synthetic division."""
+    degree = len(coefficients) - 1
+    values = s.new_empty(order + 1, *coefficients[0].shape)
+    values[0] = coefficients[degree]
+    values[degree + 1 :] = 0
+    for done, a in enumerate(reversed(coefficients[:-1])):
+        if done < order:
+            values[done + 1] = values[done]
+        for r in range(min(done, order), 0, -1):
+            torch.addcmul(values[r - 1], values[r], s, out=values[r])
+        torch.addcmul(a, values[0], s, out=values[0])
+    for r in range(2, order + 1):
+        values[r] *= math.factorial(r)
+    return values
+
+
+def _moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
+    """Σ_r grad_r (s^p)^(r) for p = 0 …: the transpose of Horner's rule.
+
+    For w_r = r! grad_r the rule (s f)^(r) = s f^(r) + r f^(r-1) gives w_r ← s w_r + w_{r+1}, and
+    w_0 is the sum.
+    """
+    weights = [math.factorial(r) * g if r > 1 else g for r, g in enumerate(grad.unbind(0))]
+    moments = [weights[0]]
+    for left in range(powers - 1, 0, -1):
+        last = [weights[-1] * s] if len(weights) <= left else []
+        pairs = itertools.pairwise(weights)
+        weights = [torch.addcmul(higher, w, s) for w, higher in pairs] + last
+        moments.append(weights[0])
+    return moments

@@ -1,0 +1,109 @@
+"""The edge functions of a KAN."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy
+import torch
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.plotting.style import BLUE, GREY, ORANGE, ROUND, tidy
+from kanpinn.solution import Solution
+
+SAMPLES = 200
+TINY = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """One edge function φ: x and y (n,), its grid points, and the range of its activations."""
+
+    source: str
+    target: str
+    x: numpy.ndarray
+    y: numpy.ndarray
+    breaks: numpy.ndarray
+    seen: tuple[float, float]
+
+
+@torch.no_grad()
+def edges_of(solution: Solution) -> list[list[Edge]]:
+    """The edges of each KAN layer, input by input; empty for other layers.
+
+    The first layer's x are the coordinates themselves, not scaled. `seen` is the range of the
+    activations at the interior points.
+    """
+    points = solution.residuals.blocks[0].points
+    h: Jet | Coordinates = solution.surrogate.coordinates(points, Channels(points.names))
+    layers = []
+    for i, layer in enumerate(solution.network.layers):
+        if isinstance(layer, KANLayer):
+            layers.append(list(_layer_edges(solution, i, layer, h.value)))
+        else:
+            layers.append([])
+        h = layer(h)
+    return layers
+
+
+def _layer_edges(
+    solution: Solution, number: int, layer: KANLayer, h: torch.Tensor
+) -> Iterator[Edge]:
+    breaks = layer.breaks
+    share = torch.linspace(0, 1, SAMPLES, dtype=breaks.dtype, device=breaks.device)[:, None]
+    seen = torch.stack([h.amin(0), h.amax(0)])
+    x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)
+    values = layer.edges(x)[:, 0].cpu().numpy()
+    if number == 0:
+        x, breaks, seen = (_unscaled(solution, t) for t in (x, breaks.T, seen))
+        breaks = breaks.T
+    sources, targets = _names(solution, number), _names(solution, number + 1)
+    for i, source in enumerate(sources):
+        for o, target in enumerate(targets):
+            low, high = seen[:, i].tolist()
+            column = x[:, i].cpu().numpy()
+            grid = breaks[i].cpu().numpy()
+            yield Edge(source, target, column, values[:, i, o], grid, (low, high))
+
+
+def _unscaled(solution: Solution, scaled: torch.Tensor) -> torch.Tensor:
+    low, high = solution.surrogate.low, solution.surrogate.high
+    return low + (scaled + 1) * (high - low) / 2
+
+
+def _names(solution: Solution, level: int) -> list[str]:
+    """Mathtext names of the units before layer `level`."""
+    width, fields = solution.network.width, solution.problem.fields
+    if level == 0:
+        return list(solution.problem.domain.names)
+    if level == len(width) - 1:
+        # With exact boundary data the network is only a factor of the solution.
+        names = fields if solution.surrogate.output is None else [f"N_{{{f}}}" for f in fields]
+        return list(names)
+    deep = len(width) > 3
+    return [
+        f"h^{{({level})}}_{{{i + 1}}}" if deep else f"h_{{{i + 1}}}" for i in range(width[level])
+    ]
+
+
+def plot_edge(ax: Axes, edge: Edge) -> Axes:
+    """One edge function with its grid points as lines, the range of its activations shaded.
+
+    Dotted where activations lie outside the grid and it is continued by its tangent.
+    """
+    ax.axvspan(*edge.seen, color=ORANGE, alpha=0.18, linewidth=0)
+    inside = (edge.x >= edge.breaks[0]) & (edge.x <= edge.breaks[-1])
+    ax.plot(edge.x[inside], edge.y[inside], color=BLUE, linewidth=1.2)
+    if not inside.all():
+        ax.plot(edge.x, edge.y, ":", color=BLUE, linewidth=1.2)
+    across = ax.get_xaxis_transform()
+    ax.vlines(edge.breaks, 0, 1, color=GREY, linewidth=0.4, alpha=0.5, transform=across)
+    ax.set_title(f"${edge.source} \\to {edge.target}$", fontsize=TINY + 2, pad=2)
+    ax.xaxis.set_major_locator(MaxNLocator(3, steps=ROUND))
+    ax.yaxis.set_major_locator(MaxNLocator(3, steps=ROUND))
+    tidy(ax)
+    ax.tick_params(labelsize=TINY, length=2, pad=1)
+    ax.margins(x=0.02)
+    return ax

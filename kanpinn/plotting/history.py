@@ -1,0 +1,119 @@
+"""Loss and errors against steps or seconds."""
+
+import math
+
+import numpy
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from kanpinn.history import History
+from kanpinn.plotting.style import BLUE, GREEN, GREY, SMALL, VERMILLION, tidy
+
+CURVES = (
+    ("loss", "loss", BLUE, "-", "o"),
+    ("l2_relative", "relative $L^2$ error", VERMILLION, "--", "s"),
+    ("h1_relative", "relative $H^1$ error", GREEN, "-.", "^"),
+)
+LABELS = {"step": "steps", "seconds": "seconds in the optimizers"}
+FEW = 30  # points: they get markers
+ROOM = 0.035  # of the width of the axes, for a stage's title
+LINEAR = 40  # steps are counted on a linear axis up to here
+
+
+def plot_history(ax: Axes, history: History, titles: tuple[str, ...] = (), x: str = "step") -> Axes:
+    """Loss and errors, logarithmically, against "step" or "seconds"; lines mark where stages begin.
+
+    titles: of the stages.
+    """
+    at = history.column(x)
+    for name, label, colour, style, marker in CURVES:
+        if name in history.names:
+            _curve(ax, at, history.column(name), label, colour, style, marker)
+    ax.set_yscale("log")
+    _scale(ax, at, x)
+    _mark_stages(ax, at, history.column("stage"), titles)
+    ax.set_xlabel(LABELS[x])
+    ax.grid(axis="y", linewidth=0.4, color="#dddddd")
+    return tidy(ax)
+
+
+def _curve(
+    ax: Axes,
+    at: numpy.ndarray,
+    values: numpy.ndarray,
+    label: str,
+    colour: str,
+    style: str,
+    marker: str,
+) -> None:
+    shown = numpy.isfinite(values) & (values > 0)
+    ax.plot(
+        at[shown],
+        values[shown],
+        style,
+        color=colour,
+        label=label,
+        linewidth=1.4,
+        markersize=4,
+        marker=marker if shown.sum() <= FEW else None,
+    )
+
+
+def _scale(ax: Axes, at: numpy.ndarray, x: str) -> None:
+    """A logarithmic axis, begun linearly at zero, where there is more than a decade to show."""
+    positive = at[at > 0]
+    top = float(positive.max()) if len(positive) else 1.0
+    first = float(positive.min()) if len(positive) else 1.0
+    if top > (LINEAR if x == "step" else 20 * first):
+        ax.set_xscale("symlog", linthresh=10 ** math.floor(math.log10(first)), linscale=0.3)
+        ax.set_xlim(0, top * 1.2)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=x == "step"))
+        ax.set_xlim(-0.04 * top, top * 1.06)
+
+
+def _mark_stages(
+    ax: Axes, at: numpy.ndarray, stage: numpy.ndarray, titles: tuple[str, ...]
+) -> None:
+    """A line where each stage begins, at the end of the one before; titles where they fit."""
+    starts = _stage_starts(at, stage)
+    if len(starts) < 2:
+        return
+    for start in list(starts.values())[1:]:
+        ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
+    ends = [*list(starts.values())[1:], float(at[-1])]
+    place = {number: _fraction(ax, start) for number, start in starts.items()}
+    length = {n: _fraction(ax, e) - place[n] for n, e in zip(starts, ends, strict=True)}
+    titled: list[float] = []
+    for number in sorted(length, key=lambda n: -length[n]):  # long stages have the first choice
+        free = all(abs(place[number] - other) > ROOM for other in titled)
+        if free and number < len(titles):
+            titled.append(place[number])
+            _title(ax, starts[number], titles[number])
+
+
+def _stage_starts(at: numpy.ndarray, stage: numpy.ndarray) -> dict[int, float]:
+    starts: dict[int, float] = {}
+    for i in range(1, len(at)):  # the first row is the state before any step
+        starts.setdefault(int(stage[i]), float(at[i - 1]))
+    return starts
+
+
+def _fraction(ax: Axes, x: float) -> float:
+    """Where x lies on the width of the axes."""
+    return float(ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0])
+
+
+def _title(ax: Axes, start: float, title: str) -> None:
+    ax.annotate(
+        title,
+        (start, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(2, -2),
+        textcoords="offset points",
+        rotation=90,
+        va="top",
+        ha="left",
+        fontsize=SMALL - 1,
+        color=GREY,
+    )

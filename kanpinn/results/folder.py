@@ -1,0 +1,207 @@
+"""A run folder: made, kept up to date, finished; or resumed."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kanpinn.config import Config, Job
+from kanpinn.errors import InputError
+from kanpinn.fields import GridFields, on_grid
+from kanpinn.plotting import draw_figures
+from kanpinn.results.checkpoint import read_checkpoint, state_of, write_checkpoint
+from kanpinn.results.files import FolderLock, write_text
+from kanpinn.results.hdf5 import write_result
+from kanpinn.results.reading import PARTIAL, RECORD, config_of, read_record, run_folder
+from kanpinn.results.record import describe, dump, run_record
+from kanpinn.results.resuming import check_remaining, check_settings
+from kanpinn.results.sources import copy_sources
+from kanpinn.results.vtkhdf import write_vtkhdf
+from kanpinn.run import Run
+from kanpinn.solution import Solution
+
+INTERVAL = 10.0  # seconds between checkpoints, more where writing one takes long
+SHARE = 0.05  # of the time goes into checkpoints, at most
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class RunFolder:
+    """The folder of a run under way, "….partial" until `finish`; `create` or `resume` make it.
+
+    Use `checkpoint` as an observer of the solve. `state` is the checkpoint to solve from, None for
+    a start from the beginning. `settings` is the configuration as it stands in the folder.
+    """
+
+    path: Path
+    settings: dict[str, Any]
+    config: Config
+    state: dict[str, Any] | None = None
+    earlier: list[dict[str, Any]] = field(default_factory=list)  # ends from which it was resumed
+    resumed_from: Path | None = None
+    made: tuple[Path, ...] = ()  # parent folders that were not there before
+
+    def __post_init__(self) -> None:
+        self._lock = FolderLock(self.path)
+        self._run: Run | None = None
+        self._written, self._cost = time.monotonic(), 0.0
+
+    @classmethod
+    def create(cls, output: Path, name: str, config: Config) -> "RunFolder":
+        """A new folder output/name/<UTC time>-<hash of the configuration>.partial.
+
+        Raises:
+            InputError: where it cannot be made.
+        """
+        parent = Path(output) / _component(name)
+        try:
+            made = tuple(p for p in (parent, parent.parent) if not p.exists())
+            parent.mkdir(parents=True, exist_ok=True)
+            path = _make_free(parent, _stamp(config.to_dict()))
+        except OSError as error:
+            raise InputError(f"no run folder can be made in {output}: {error.strerror}") from error
+        folder = cls(path, {}, config, made=made)
+        try:
+            folder.settings = copy_sources(config.to_dict(), config.directory, path)
+            write_text(path / RECORD, dump({"name": name, **describe(folder.settings)}))
+        except BaseException:
+            folder.discard()
+            raise
+        return folder
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str], config: Config | None = None) -> "RunFolder":
+        """The folder of a run that was killed, interrupted or ended at its limit, to go on in.
+
+        It is called "….partial" again until it is finished; its files stay until they are replaced.
+
+        Args:
+            path: of the folder, with or without ".partial".
+            config: `config_of(path)`, which may have other steps or further optimizers. The
+                folder's own `config` looks for class files under the folder's new name.
+
+        Raises:
+            InputError: where there is nothing to go on from, or the settings belong to another run.
+        """
+        found = run_folder(path)
+        config = config_of(found) if config is None else config
+        record, payload = read_record(found), read_checkpoint(found)
+        check_settings(record["config"], config.to_dict())
+        finished = not found.name.endswith(PARTIAL)
+        if payload is None and finished:
+            raise InputError(f"{found} has no checkpoint to go on from")
+        state, earlier = None, []
+        if payload is not None:
+            state, earlier = payload["run"], list(payload["resumed"])
+            if finished:
+                check_remaining(found, record["status"], state, config)
+                earlier.append({key: record[key] for key in ("status", "steps", "seconds")})
+        partial = found.with_name(found.name + PARTIAL) if finished else found
+        os.rename(found, partial)
+        config = dataclasses.replace(config, directory=partial)
+        return cls(partial, config.to_dict(), config, state, earlier, found)
+
+    def checkpoint(self, run: Run) -> None:
+        """The observer: writes checkpoint.pt now and then, and when the run is interrupted."""
+        self._run = run
+        since = time.monotonic() - self._written
+        if run.interrupted or since >= max(INTERVAL, self._cost / SHARE):
+            begun = time.monotonic()
+            self._write_checkpoint(run.state_dict())
+            self._written = time.monotonic()
+            self._cost = self._written - begun
+
+    def finish(self, solution: Solution, job: Job) -> Path:
+        """Write everything, give the folder its final name and return it."""
+        state = state_of(solution) if self._run is None else self._run.state_dict()
+        if self._run is None and self.state is not None:
+            state = {**self.state, "network": solution.network.state_dict()}
+        self._write_checkpoint(state)
+        fields = _attempt("the fields", lambda: _grid(solution))
+        write_result(solution, self.settings, fields, self.path / "result.h5")
+        if fields is not None and len(fields.axes) == solution.problem.domain.dim:
+            write_vtkhdf(fields, self.path / "fields.vtkhdf")
+        _attempt("the figures", lambda: draw_figures(solution, self.path / "figures", fields))
+        record = {"name": job.name, **run_record(solution, self.config)}
+        record |= {"config": self.settings, "resumed": self.earlier}
+        write_text(self.path / RECORD, dump(record))
+        return self._rename()
+
+    def discard(self) -> None:
+        """Undo `create`: nothing stays; undo `resume`: the folder is as it was found."""
+        self._lock.release(self.path)
+        if self.resumed_from is not None:
+            os.rename(self.path, self.resumed_from)
+            return
+        shutil.rmtree(self.path)
+        for parent in self.made:
+            if not any(parent.iterdir()):
+                parent.rmdir()
+
+    def _write_checkpoint(self, state: Mapping[str, Any]) -> None:
+        write_checkpoint(
+            self.path, {"run": state, "config": self.settings, "resumed": self.earlier}
+        )
+
+    def _rename(self) -> Path:
+        self._lock.release(self.path)
+        stem, number = self.path.name.removesuffix(PARTIAL), 1
+        final = self.path.with_name(stem)
+        while final.exists():
+            number += 1
+            final = self.path.with_name(f"{stem}-{number}")
+        os.rename(self.path, final)
+        self.path = final
+        return final
+
+
+def _grid(solution: Solution) -> GridFields | None:
+    return on_grid(solution) if solution.problem.domain.dim <= 3 else None
+
+
+def _attempt(what: str, make: Callable[[], Any]) -> Any:
+    """What a run has computed is kept even where a picture of it cannot be made."""
+    try:
+        return make()
+    except Exception:
+        log.warning("%s could not be made", what, exc_info=True)
+        return None
+
+
+def _component(name: str) -> str:
+    """The name as one component of a path."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
+
+
+def _stamp(settings: Mapping[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def _make_free(parent: Path, stem: str) -> Path:
+    """Make stem.partial, or stem-2.partial, …, the first that neither is there nor was."""
+    number, name = 1, stem
+    while True:
+        path = parent / (name + PARTIAL)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            pass
+        else:
+            # Looked at only now: until this folder was made, another run could take the name.
+            if not (parent / name).exists():
+                return path
+            path.rmdir()
+        number += 1
+        name = f"{stem}-{number}"

@@ -1,0 +1,107 @@
+"""result.h5: history, fields on a grid and the network."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy
+import torch
+
+from kanpinn.fields import GridFields
+from kanpinn.history import History
+from kanpinn.networks.network import Network
+from kanpinn.results.files import replacing
+from kanpinn.solution import Solution
+
+COUNTERS = ("step", "stage")  # columns of whole numbers
+LAYER_VALUES = ("knots", "coefficients")
+LAYER_SETTINGS = ("degree", "base", "activation")
+
+
+def write_result(
+    solution: Solution, settings: Mapping[str, Any], fields: GridFields | None, path: Path
+) -> None:
+    """Write result.h5: /history, /fields (where there are any) and /network.
+
+    Every column of /history and every array of /fields has HDF5 dimension scales: the step, and
+    the coordinates. /network has a group for each layer, with its knots and coefficients; its
+    attributes low and high are the corners of the box that is mapped to [-1, 1]^d before the first
+    layer.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["status"] = solution.status
+        file.attrs["problem"] = type(solution.problem).__name__
+        file.attrs["config"] = json.dumps(settings)
+        _write_history(file.create_group("history"), solution.history)
+        if fields is not None:
+            _write_fields(file.create_group("fields"), fields)
+        _write_network(file.create_group("network"), solution)
+
+
+def _write_history(group: h5py.Group, history: History) -> None:
+    for name in history.names:
+        column = history.column(name)
+        group[name] = column.astype(numpy.int64) if name in COUNTERS else column
+        if name != "step":
+            group[name].dims[0].label = "step"
+    if "step" in group:
+        group["step"].make_scale("step")
+        for name in history.names:
+            if name != "step":
+                group[name].dims[0].attach_scale(group["step"])
+    group.attrs["columns"] = history.names
+
+
+def _write_fields(group: h5py.Group, fields: GridFields) -> None:
+    for name, axis in fields.axes.items():
+        group[name] = axis
+        group[name].make_scale(name)
+    for name, values in fields.arrays.items():
+        data = group.create_dataset(name, data=values, compression="gzip")
+        for i, coordinate in enumerate(fields.axes):
+            data.dims[i].label = coordinate
+            data.dims[i].attach_scale(group[coordinate])
+
+
+def _write_network(group: h5py.Group, solution: Solution) -> None:
+    network: Network = solution.network
+    group.attrs["type"] = type(network).__name__
+    group.attrs["width"] = network.width
+    group.attrs["low"] = solution.surrogate.low.cpu().numpy()
+    group.attrs["high"] = solution.surrogate.high.cpu().numpy()
+    for i, layer in enumerate(network.layers):
+        inner = group.create_group(f"layer_{i}")
+        for name in LAYER_VALUES:
+            if hasattr(layer, name):
+                inner[name] = getattr(layer, name).detach().cpu().numpy()
+        for name in LAYER_SETTINGS:
+            if hasattr(layer, name):
+                value = getattr(layer, name)
+                inner.attrs[name] = "none" if value is None else value
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """What a `Run` needs to hold the saved solution, from result.h5 alone; None without one."""
+    if not path.exists():
+        return None
+    with h5py.File(path) as file:
+        network = {
+            f"layers.{name.removeprefix('layer_')}.{key}": torch.from_numpy(data[()])
+            for name, layer in file["network"].items()
+            for key, data in layer.items()
+        }
+        names = list(file["history"].attrs["columns"])
+        columns = [file["history"][name][()].tolist() for name in names]
+    rows = [
+        {name: value for name, value in zip(names, row, strict=True) if value == value}
+        for row in zip(*columns, strict=True)
+    ]
+    return {
+        "network": network,
+        "history": rows,
+        "seconds": [rows[-1]["seconds"]] if rows else [],
+        "stage_step": 0,
+        "step": int(rows[-1]["step"]) if rows else 0,
+    }

@@ -1,0 +1,47 @@
+"""Run folders found and read: run.json and the configuration in it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from kanpinn.config import Config
+from kanpinn.errors import InputError
+
+PARTIAL = ".partial"
+RECORD = "run.json"
+
+
+def run_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder of a run, by its name with or without ".partial", or by a file in it.
+
+    Raises:
+        InputError: where there is none.
+    """
+    given = Path(path).absolute()
+    for folder in (given, given.with_name(given.name + PARTIAL), given.parent):
+        if (folder / RECORD).is_file():
+            return folder
+    raise InputError(f"{path} is no run folder: there is no {RECORD} in it")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """run.json.
+
+    Raises:
+        InputError: where it is no JSON object.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{folder / RECORD} is no JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{folder / RECORD} holds no JSON object")
+    return record
+
+
+def config_of(path: str | os.PathLike[str]) -> Config:
+    """The configuration of a run; its class files are the folder's own."""
+    folder = run_folder(path)
+    record = read_record(folder)
+    return Config.from_dict(record["config"], folder, record["name"])

@@ -1,0 +1,139 @@
+"""run.json: what a run was and how it ended, in strict JSON."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from kanpinn.config import Config
+from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.norms import Errors
+from kanpinn.solution import Solution
+
+LIBRARIES = ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib")
+
+
+def run_record(solution: Solution, config: Config) -> dict[str, Any]:
+    """What run.json says of a solve: plain values, None for what is absent or not a number.
+
+    seconds leave out imports and figures. loss holds the mean squared residual of each term,
+    without its weight. outside_grids: for each layer the share of the interior points at which an
+    input of the layer lies outside its grid (None for layers without one).
+    """
+    settings = config.to_dict()
+    record = {
+        **describe(settings),
+        "status": solution.status,
+        "errors": _errors(solution.errors),
+        "parameters": solution.parameters,
+        "estimated": {},
+        "seconds": {"total": solution.seconds, "optimizers": list(solution.optimizer_seconds)},
+        "steps": int(solution.history.rows[-1]["step"]) if len(solution.history) else 0,
+        "loss": {"total": _last_loss(solution), "terms": dict(solution.loss_terms)},
+        "points": {block.name: len(block.points) for block in solution.residuals.blocks},
+        "width": list(solution.network.width),
+        "outside_grids": outside_grids(solution),
+    }
+    return strict(record)
+
+
+def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of a run before it has ended."""
+    return {
+        "status": "running",
+        "errors": None,
+        "config": dict(settings),
+        "seed": settings.get("run", {}).get("seed"),
+        "versions": versions(),
+        "git": git_commit(),
+        "threads": torch.get_num_threads(),
+        "platform": {
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        },
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of Python and of the libraries that decide a run's numbers."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of the working directory's repository, "-dirty" added where files differ."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+@torch.no_grad()
+def outside_grids(solution: Solution) -> list[float | None]:
+    """The share of the interior points with an input outside its grid, for each layer."""
+    points = solution.residuals.blocks[0].points
+    h: Jet | Coordinates = solution.surrogate.coordinates(points, Channels(points.names))
+    shares: list[float | None] = []
+    for layer in solution.network.layers:
+        shares.append(_share_outside(layer, h.value) if isinstance(layer, KANLayer) else None)
+        h = layer(h)
+    return shares
+
+
+def _share_outside(layer: KANLayer, h: Tensor) -> float:
+    low, high = layer.breaks[:, 0], layer.breaks[:, -1]
+    slack = 1e3 * torch.finfo(h.dtype).eps * (high - low)
+    return float(((h < low - slack) | (h > high + slack)).any(dim=1).double().mean())
+
+
+def _last_loss(solution: Solution) -> float | None:
+    return solution.history.rows[-1]["loss"] if len(solution.history) else None
+
+
+def _errors(errors: Errors | None) -> dict[str, Any] | None:
+    if errors is None:
+        return None
+    plain = asdict(errors)
+    for field in plain["fields"].values():
+        del field["fields"]
+    return plain
+
+
+def strict(value: Any) -> Any:
+    """Plain JSON values: numbers that JSON lacks (NaN, infinity) become None."""
+    if isinstance(value, Mapping):
+        return {str(key): strict(item) for key, item in value.items()}
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, bool | numpy.bool_):
+        return bool(value)
+    if isinstance(value, int | numpy.integer):
+        return int(value)
+    if isinstance(value, float | numpy.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Sequence):
+        return [strict(item) for item in value]
+    return str(value)
+
+
+def dump(record: Mapping[str, Any]) -> str:
+    """The text of run.json."""
+    return json.dumps(strict(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,75 @@
+"""The class files of a run, copied so that its folder stands on its own."""
+
+import ast
+import copy
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CLASS_FILE = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
+
+
+def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dict[str, Any]:
+    """Copy the files that the settings name as "file.py:Class", and the files beside them that they
+    import; returns the settings that name the copies.
+    """
+    settings = copy.deepcopy(settings)
+    copied: dict[Path, str] = {}
+    for table, key in _class_keys(settings):
+        match = CLASS_FILE.fullmatch(str(table.get(key, "")))
+        if match is None:
+            continue
+        source = (directory / match["file"]).resolve()
+        if source not in copied:
+            copied[source] = _free_name(source.name, set(copied.values()))
+            _copy(source, folder / copied[source])
+            for neighbour in _neighbours(source):
+                _copy(neighbour, folder / neighbour.name)
+        table[key] = f"{copied[source]}:{match['name']}"
+    return settings
+
+
+def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where settings may name a class."""
+    if "problem" in settings:
+        yield settings["problem"], "class"
+    if "network" in settings:
+        yield settings["network"], "type"
+    for table in settings.get("optimizer") or ():
+        yield table, "type"
+
+
+def _neighbours(source: Path) -> list[Path]:
+    """The modules beside a file that it imports, directly or by way of each other."""
+    found: list[Path] = []
+    waiting = [source]
+    while waiting:
+        for name in _imports(waiting.pop()):
+            module = source.parent / f"{name}.py"
+            if module.is_file() and module != source and module not in found:
+                found.append(module)
+                waiting.append(module)
+    return found
+
+
+def _imports(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source != target.resolve():
+        shutil.copyfile(source, target)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    stem, number, free = name.removesuffix(".py"), 1, name
+    while free in taken:
+        number += 1
+        free = f"{stem}_{number}.py"
+    return free

@@ -1,0 +1,133 @@
+"""Seconds to an accuracy on the poster's Poisson problem: kanpinn beside other codes, in one run.
+
+What: u_xx + u_yy = f on [-1, 1]^2, u = 0 on the boundary, u = sin(pi x) sin(pi y^2), solved by
+kanpinn, by tensor-product splines and Chebyshev polynomials, by scikit-fem (P2, P4), and by pykan,
+DeepXDE, PINA's KAN, jaxKAN and jinns, each with its best documented optimizer, in float64 on the
+processor. The network peers share the collocation points (41 x 41 Gauss points, 41 on each side)
+and the loss (0.01 interior + boundary). Each peer runs in a process and, if it is not a requirement
+of kanpinn, in a virtual environment of its own, made with pip at first need and kept.
+
+Clock: errors are relative, by 200 x 200 Gauss points. Imports and the time spent on measuring are
+not counted; the compilation of jax's peers is, as it occurs. Points of the splines, scikit-fem and
+random-feature rows are independent solves, each timed from nothing; the others are timelines.
+
+How long: with the defaults some 40 minutes a seed on two cores, and once 5 to 10 minutes and 5 GB
+for the environments. --smoke: under a minute, no network.
+
+Writes to --output, in place of what an earlier run wrote there: timelines.csv (every measurement),
+table.csv (medians over seeds), figure.png, logs/ (what each peer printed). --redraw makes the table
+and the figure from timelines.csv again. A peer that is missing or fails is an error: it is said at
+the end, after the others have run, and the exit code is 1.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from peers import catalogue, figure, launch, report
+from peers.environments import PeerError, default_folder
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [peer.name for peer in catalogue.PEERS]
+    parser.add_argument("--budget", type=float, default=240.0, help="seconds per peer (240)")
+    parser.add_argument("--threads", type=int, default=2, help="cores per peer (2)")
+    parser.add_argument("--peers", type=_listed(str, names), default=names, help=",".join(names))
+    parser.add_argument("--seeds", type=_listed(int), default=[0], help="such as 0,1,2 (0)")
+    parser.add_argument("--output", type=Path, help="results/benchmark_peers")
+    parser.add_argument("--environments", type=Path, default=default_folder())
+    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
+    parser.add_argument("--redraw", action="store_true", help="only the table and the figure")
+    chosen = parser.parse_args(given)
+    if chosen.smoke:
+        chosen.budget, chosen.threads, chosen.seeds = min(chosen.budget, 1.0), 1, chosen.seeds[:1]
+        chosen.peers = [name for name in names if name in catalogue.SMOKE]
+    folder = "benchmark_peers_smoke" if chosen.smoke else "benchmark_peers"
+    chosen.output = chosen.output or Path("results") / folder
+    if chosen.budget <= 0 or chosen.threads < 1:
+        parser.error(f"--budget {chosen.budget}, --threads {chosen.threads}: expected more than 0")
+    return chosen
+
+
+def _listed(kind: type, allowed: Sequence | None = None):
+    """A parser of comma-separated values."""
+
+    def parse(text: str) -> list:
+        try:
+            values = [kind(part) for part in text.split(",")]
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected numbers like 0,1,2") from None
+        unknown = [value for value in values if allowed is not None and value not in allowed]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(allowed)}")
+        return values
+
+    return parse
+
+
+def measure_all(chosen: argparse.Namespace) -> tuple[list[report.Measurement], list[str]]:
+    """Run the chosen peers one after the other: their measurements, and what failed in words."""
+    logs = chosen.output.absolute() / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    settings = launch.Settings(
+        chosen.budget, chosen.threads, chosen.environments.expanduser(), logs
+    )
+    measurements, failures = [], []
+    for peer, row, seed in runs(chosen.peers, chosen.seeds):
+        label = " ".join(filter(None, [peer.name, row, f"seed {seed}" if peer.seeded else ""]))
+        print(f"{label} ...", end=" ", flush=True)
+        try:
+            found = launch.measure(peer, row, seed, settings)
+            print(f"{report.best(found).l2_relative:.1e}", flush=True)
+        except PeerError as error:
+            found = error.measurements
+            failures.append(f"{label}: {error}")
+            print("FAILED", flush=True)
+        measurements += found
+        report.write_timelines(chosen.output / "timelines.csv", measurements)
+    return measurements, failures
+
+
+def runs(names: Sequence[str], seeds: Sequence[int]) -> list[tuple[catalogue.Peer, str, int]]:
+    """Peer, row and seed of every process; a peer without randomness runs once."""
+    return [
+        (peer, row, seed)
+        for peer in catalogue.PEERS
+        if peer.name in names
+        for row in peer.rows
+        for seed in (seeds if peer.seeded else seeds[:1])
+    ]
+
+
+def publish(measurements: list[report.Measurement], output: Path) -> None:
+    """Write and print the table, and draw the figure."""
+    cells = report.table(report.summarize(measurements))
+    report.write_table(output / "table.csv", cells)
+    figure.draw(measurements, output / "figure.png")
+    print(f"\n{report.as_text(cells)}\n\n{output / 'table.csv'}, {output / 'figure.png'}")
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    chosen = arguments(given)
+    timelines = chosen.output / "timelines.csv"
+    if chosen.redraw:
+        if not timelines.is_file():
+            print(f"{timelines}: no such file; run the benchmark first", file=sys.stderr)
+            return 2
+        publish(report.read_timelines(timelines), chosen.output)
+        return 0
+    launch.limit_threads(chosen.threads)
+    measurements, failures = measure_all(chosen)
+    if measurements:
+        publish(measurements, chosen.output)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""What is timed: kanpinn's jets and Jacobians, and the same by nested or vectorised autograd."""
+
+from collections.abc import Callable
+
+import torch
+from machinery.timing import Case
+from torch import Tensor, nn
+
+import kanpinn as kp
+from kanpinn.jet import Channels
+from kanpinn.linalg import fold
+from kanpinn.networks.network import Network
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.residuals import Residuals, build_blocks
+from kanpinn.sampling import sample
+
+
+class Poisson(kp.Problem):
+    """u_xx + u_yy = -2 sin x sin y on [-1, 1]²; only the interior residual is timed."""
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
+        return kp.laplacian(u) - self.source(p)
+
+    def source(self, p: kp.Points) -> Tensor:
+        return source(p.coords)
+
+    def conditions(self) -> list[kp.Dirichlet]:
+        return []
+
+
+def source(x: Tensor) -> Tensor:
+    """-2 sin x sin y at (..., 2), as (..., 1)."""
+    return -2 * torch.sin(x[..., :1]) * torch.sin(x[..., 1:])
+
+
+def residuals(network: Network, points: int) -> Residuals:
+    """The interior block of `Poisson` at about as many Gauss points."""
+    problem = Poisson()
+    surrogate = Surrogate(network, problem.domain)
+    like = next(network.parameters())
+    interior = sample(problem.domain, points, "gauss").to(dtype=like.dtype)
+    surrogate.prepare(interior[:: max(1, points // 2000)])  # the grids; not what is measured
+    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [], {"interior": 1.0}))
+
+
+def kan(width: int, dtype: torch.dtype = torch.float64) -> kp.KAN:
+    """The reference network [2, width, 1], k = 3, G = 5: 24 parameters a unit."""
+    return kp.KAN([2, width, 1], degree=3, grid=5, seed=0, dtype=dtype)
+
+
+def jets(network: Network, points: int, threads: int = 1) -> Case:
+    """Loss and gradient by kanpinn."""
+    system = residuals(network, points)
+
+    def run() -> float:
+        network.zero_grad()
+        return system.backward()
+
+    return Case(run, points, network.parameter_count, threads)
+
+
+def nested(network: nn.Module, points: int) -> Case:
+    """The same loss and gradient by autograd through autograd."""
+    coords = sample(Poisson.domain, points, "gauss").coords
+    target = source(coords)
+
+    def run() -> float:
+        network.zero_grad()
+        loss = (nested_laplacian(network, coords) - target).square().mean()
+        loss.backward()
+        return float(loss.detach())
+
+    return Case(run, points, count(network))
+
+
+def count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def nested_laplacian(network: Callable[[Tensor], Tensor], coords: Tensor) -> Tensor:
+    x = coords.clone().requires_grad_()
+    (first,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+    second = [
+        torch.autograd.grad(first[:, a].sum(), x, create_graph=True)[0][:, a] for a in range(2)
+    ]
+    return (second[0] + second[1])[:, None]
+
+
+def closed_form_jacobian(network: Network, points: int) -> Case:
+    system = residuals(network, points)
+    layers = list(network.layers)
+    return Case(lambda: list(system.rows(layers)), points, network.parameter_count)
+
+
+def vmap_of_jets(network: Network, points: int) -> Case:
+    """vmap(grad) over parameters of the residual of one point, itself from forward jets."""
+    system = residuals(network, points)
+    block, surrogate = system.blocks[0], system.surrogate
+
+    def residual(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        p = kp.Points(x[None], block.points.names)
+        jet = torch.func.functional_call(_Jet(surrogate, block.channels), parameters, (p,))
+        return block.equation(p, jet)[0, 0]
+
+    parameters = {f"surrogate.{k}": v.detach() for k, v in surrogate.named_parameters()}
+    rows = torch.func.vmap(torch.func.grad(residual), in_dims=(None, 0))
+    return Case(lambda: rows(parameters, block.points.coords), points, network.parameter_count)
+
+
+class _Jet(nn.Module):
+    """functional_call wants a forward method; the jet is what is to be called."""
+
+    def __init__(self, surrogate: Surrogate, channels: Channels) -> None:
+        super().__init__()
+        self.surrogate, self.channels = surrogate, channels
+
+    def forward(self, points: kp.Points) -> kp.Jet:
+        return self.surrogate.jet(points, self.channels)
+
+
+def vmap_of_nested(network: nn.Module, points: int) -> Case:
+    """vmap(grad) over parameters of one point's residual, its Laplacian by grad twice."""
+    coords = sample(Poisson.domain, points, "gauss").coords
+    grad = torch.func.grad
+
+    def residual(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        def u(z: Tensor) -> Tensor:
+            return torch.func.functional_call(network, parameters, (z[None],))[0, 0]
+
+        second = [grad(lambda z, a=a: grad(u)(z)[a])(x)[a] for a in range(2)]
+        return second[0] + second[1] - source(x)[0]
+
+    parameters = {name: p.detach() for name, p in network.named_parameters()}
+    rows = torch.func.vmap(grad(residual), in_dims=(None, 0))
+    return Case(lambda: rows(parameters, coords), points, count(network))
+
+
+def newton_step(network: Network, points: int) -> Case:
+    """One Levenberg-Marquardt step: Jacobian, fold, SVD, and the loss at one probe."""
+    system = residuals(network, points)
+    layers = list(network.layers)
+
+    def run() -> float:
+        steps = fold(system.rows(layers)).damped()
+        steps.step(1e-4)
+        return system.loss()
+
+    return Case(run, points, network.parameter_count)

@@ -1,0 +1,49 @@
+"""Peak memory of one task in a process of its own: `python memory.py TASK POINTS` prints MiB."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+TASKS = ("gradient", "fold")
+
+
+def peaks(task: str, sizes: list[int]) -> list[float]:
+    """The peak resident memory, MiB, of a task at each number of points."""
+    return [_peak(task, points) for points in sizes]
+
+
+def _peak(task: str, points: int) -> float:
+    command = [sys.executable, __file__, task, str(points)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise RuntimeError(f"{task} at {points} points: {run.stderr}")
+    return float(run.stdout)
+
+
+def _measure(task: str, points: int) -> float:
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from machinery import cases
+
+    from kanpinn.linalg import fold
+
+    network = cases.kan(10)
+    system = cases.residuals(network, points)
+    if task == "gradient":
+        system.backward()
+    else:
+        fold(system.rows(list(network.layers)))
+    return _peak_mib()
+
+
+def _peak_mib() -> float:
+    # Linux' ru_maxrss is at least what the parent held when it started this process.
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (t for t in status.read_text().splitlines() if t.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    print(_measure(sys.argv[1], int(sys.argv[2])))

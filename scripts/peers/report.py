@@ -1,0 +1,133 @@
+"""Timelines to a file and back, and the table of seconds to each accuracy."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+
+TARGETS = tuple(10.0**-power for power in range(1, 11))
+"""Relative L2 errors whose times are told."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A row's errors at one time; None: not finite (L2), or not measured (H1)."""
+
+    peer: str
+    row: str
+    seed: int
+    seconds: float
+    l2_relative: float | None
+    h1_relative: float | None
+    parameters: int | None
+    version: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A row of the table: medians over the seeds."""
+
+    row: str
+    version: str
+    parameters: int | None
+    seeds: int
+    l2_relative: float
+    h1_relative: float
+    seconds: tuple[float, ...]
+    """To each of the targets; infinite where it was not reached."""
+
+
+def seconds_to(target: float, run: Iterable[Measurement]) -> float:
+    """The least time at which a run's L2 error was at or below the target, or infinity."""
+    times = (m.seconds for m in run if m.l2_relative is not None and m.l2_relative <= target)
+    return min(times, default=math.inf)
+
+
+def best(run: Iterable[Measurement]) -> Measurement:
+    """The measurement with the least L2 error."""
+    return min(run, key=lambda m: math.inf if m.l2_relative is None else m.l2_relative)
+
+
+def summarize(measurements: Sequence[Measurement]) -> list[Summary]:
+    """One summary per row, in the order of their first appearance."""
+    rows = dict.fromkeys(m.row for m in measurements)
+    return [_summary([m for m in measurements if m.row == row]) for row in rows]
+
+
+def _summary(measurements: list[Measurement]) -> Summary:
+    ordered = sorted(measurements, key=lambda m: m.seed)
+    runs = [list(run) for _, run in groupby(ordered, key=lambda m: m.seed)]
+    ends = [best(run) for run in runs]
+    return Summary(
+        row=ends[0].row,
+        version=ends[0].version,
+        parameters=ends[0].parameters,
+        seeds=len(runs),
+        l2_relative=median(_or_infinite(end.l2_relative) for end in ends),
+        h1_relative=median(_or_infinite(end.h1_relative) for end in ends),
+        seconds=tuple(median(seconds_to(target, run) for run in runs) for target in TARGETS),
+    )
+
+
+def _or_infinite(error: float | None) -> float:
+    return math.inf if error is None else error
+
+
+def write_timelines(path: Path, measurements: Iterable[Measurement]) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(Measurement)])
+        writer.writeheader()
+        writer.writerows(asdict(m) for m in measurements)
+
+
+def read_timelines(path: Path) -> list[Measurement]:
+    with path.open(newline="") as stream:
+        return [_measurement(record) for record in csv.DictReader(stream)]
+
+
+def _measurement(record: dict[str, str]) -> Measurement:
+    l2, h1 = (float(record[k]) if record[k] else None for k in ("l2_relative", "h1_relative"))
+    parameters = int(record["parameters"]) if record["parameters"] else None
+    text = {key: record[key] for key in ("peer", "row", "version")}
+    seed, seconds = int(record["seed"]), float(record["seconds"])
+    return Measurement(
+        **text, seed=seed, seconds=seconds, l2_relative=l2, h1_relative=h1, parameters=parameters
+    )
+
+
+def table(summaries: Sequence[Summary]) -> list[list[str]]:
+    """The table's cells, its head first; what was not reached is left empty."""
+    head = ["row", "version", "seeds", "parameters", "L2", "H1"]
+    head += [f"s to 1e{round(math.log10(target))}" for target in TARGETS]
+    return [head] + [_cells(summary) for summary in summaries]
+
+
+def _cells(summary: Summary) -> list[str]:
+    cells = [summary.row, summary.version, str(summary.seeds), str(summary.parameters or "")]
+    errors = (summary.l2_relative, summary.h1_relative)
+    cells += [f"{error:.1e}" if math.isfinite(error) else "" for error in errors]
+    return cells + [f"{s:.2g}" if s < 9.95 else _whole(s) for s in summary.seconds]
+
+
+def _whole(seconds: float) -> str:
+    return f"{seconds:.0f}" if math.isfinite(seconds) else ""
+
+
+def write_table(path: Path, cells: list[list[str]]) -> None:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows(cells)
+
+
+def as_text(cells: list[list[str]]) -> str:
+    """The table for a terminal, in aligned columns, without versions and seeds."""
+    shown = [[row[0], *row[3:]] for row in cells]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return "\n".join(_aligned(row, widths) for row in shown)
+
+
+def _aligned(row: list[str], widths: list[int]) -> str:
+    first, *others = zip(row, widths, strict=True)
+    return first[0].ljust(first[1]) + "".join(f"  {cell:>{width}}" for cell, width in others)

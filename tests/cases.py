@@ -1,0 +1,57 @@
+"""Small problems that many tests solve."""
+
+import torch
+
+import kanpinn as kp
+
+
+class Line(kp.Problem):
+    """u'' = f on [-1, 2], u = sin 2x + x."""
+
+    domain = kp.Box(x=(-1, 2))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.source(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.sin(2 * p.x) + p.x
+
+
+class Cubic(Line):
+    """-u'' + u³ = f on [-1, 2], nonlinear."""
+
+    def residual(self, p, u):
+        return u.value**3 - kp.laplacian(u) - self.source(p)
+
+
+class Square(kp.Problem):
+    """Δu + u_x u = f on a rectangle, f given, u = 1 + x - 2y on the boundary."""
+
+    domain = kp.Box(x=(0, 2), y=(-1, 0.5))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + kp.partial(u, "x") * u.value - self.source(p)
+
+    def source(self, p):
+        return torch.exp(p.x) * p.y
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, lambda p: 1 + p.x - 2 * p.y)]
+
+
+class Coupled(kp.Problem):
+    """Two nonlinear equations of two fields."""
+
+    domain = kp.Box(x=(0, 2), y=(-1, 0.5))
+    fields = ("u", "v")
+
+    def residual(self, p, u):
+        f, g = u[0], u[1]
+        first = kp.laplacian(f) + f.value * kp.partial(g, "y") - p.x
+        return first, kp.partial(f * g, "x", "y") - g.value**2
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]

@@ -1,0 +1,97 @@
+"""What tests compare with: networks written out in plain torch, differentiated by torch.func."""
+
+import warnings
+
+import torch
+from torch import Tensor
+from torch.func import hessian, jacfwd, jvp, vmap
+
+from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.networks import KAN, Network
+
+with warnings.catch_warnings():  # torch's own, at the first use of forward mode
+    warnings.simplefilter("ignore", DeprecationWarning)
+    jacfwd(torch.sin)(torch.zeros(()))
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """The largest difference, relative to the largest entry of b unless b is zero."""
+    assert a.shape == b.shape
+    a, b = a.detach(), b.detach()
+    size = float(b.abs().max())
+    return float((a - b).abs().max()) / (size or 1.0)
+
+
+def spline_basis(x: Tensor, knots: Tensor, degree: int) -> Tensor:
+    """B-splines (n_in, n_basis) at x (n_in,) inside the grid, by Cox and de Boor's recursion."""
+    t = knots
+    values = ((x[:, None] >= t[:, :-1]) & (x[:, None] < t[:, 1:])).to(x)
+    for r in range(1, degree + 1):
+        rising = (x[:, None] - t[:, : -r - 1]) / (t[:, r:-1] - t[:, : -r - 1])
+        falling = (t[:, r + 1 :] - x[:, None]) / (t[:, r + 1 :] - t[:, 1:-r])
+        values = rising * values[:, :-1] + falling * values[:, 1:]
+    return values
+
+
+def plain(network: Network):
+    """f(coefficients, x): the network at one point, (d,) → (m,), without any code of its layers."""
+    return _plain_kan(network) if isinstance(network, KAN) else _plain_mlp(network)
+
+
+def _plain_kan(network: KAN):
+    def function(coefficients, x: Tensor) -> Tensor:
+        for layer, c in zip(network.layers, coefficients, strict=True):
+            features = spline_basis(x, layer.knots, layer.degree)
+            if layer.base == "silu":
+                features = torch.cat([features, torch.nn.functional.silu(x)[:, None]], dim=1)
+            x = (features[..., None] * c).sum(dim=(0, 1))
+        return x
+
+    return function
+
+
+def _plain_mlp(network: Network):
+    activations = {"tanh": torch.tanh, "sine": torch.sin, "identity": lambda x: x}
+
+    def function(coefficients, x: Tensor) -> Tensor:
+        for layer, c in zip(network.layers, coefficients, strict=True):
+            x = activations[layer.activation](x) @ c[:-1] + c[-1]
+        return x
+
+    return function
+
+
+def coefficients_of(network: Network) -> list[Tensor]:
+    return [layer.coefficients.detach() for layer in network.layers]
+
+
+def jet_of_point(function, x: Tensor, names: tuple[str, ...]) -> Jet:
+    """The jet with the full Hessian at points (n, d) of f: (d,) → (m,), by torch.func."""
+    gradient = vmap(jacfwd(function))(x).movedim(1, -1)
+    second = vmap(hessian(function))(x).movedim(1, -1).flatten(1, 2)
+    return Jet(Channels(names, second="hessian"), vmap(function)(x), gradient, second)
+
+
+def along(function, x: Tensor, direction: tuple[float, ...], order: int) -> Tensor:
+    """∂_v, …, ∂_v^order of f at points (n, d), (n, order, m), by nested forward derivatives."""
+    v = x.new_tensor(direction)
+
+    def at(point: Tensor) -> Tensor:
+        def raised(lower):  # (f, …, f^(r)) becomes (f, …, f^(r+1))
+            def derivatives(t: Tensor):
+                values, slopes = jvp(lower, (t,), (torch.ones_like(t),))
+                return values[0], *slopes
+
+            return derivatives
+
+        line = lambda t: (function(point + t * v),)  # noqa: E731
+        for _ in range(order):
+            line = raised(line)
+        return torch.stack(line(torch.zeros((), dtype=x.dtype))[1:])
+
+    return vmap(at)(x)
+
+
+def coordinates(x: Tensor, channels: Channels) -> Coordinates:
+    """The jet of unscaled coordinates."""
+    return Coordinates(channels, x, x.new_ones(x.shape[1]))

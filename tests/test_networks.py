@@ -1,0 +1,332 @@
+"""Networks, surrogates and exact boundary data: jets and Jacobians against torch.func."""
+
+import math
+
+import pytest
+import reference
+import torch
+from torch.func import jacrev
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.jet import SECOND_KINDS, Channels
+from kanpinn.networks import Surrogate
+from kanpinn.networks.dirichlet import ExactDirichlet
+from kanpinn.networks.network import Tape, get_coefficients, set_coefficients
+from kanpinn.residuals import frozen
+
+NAMES = ("x", "y")
+BOX = kp.Box(x=(0, 2), y=(-1, 0.5))
+DIRECTIONS = ((1.0, 0.0), (2.0, -0.5))
+TOLERANCE = 1e-12
+
+NETWORKS = {
+    "kan": lambda: kp.KAN([2, 3, 2], degree=5, grid=3, seed=1),
+    "kan of low degree": lambda: kp.KAN([2, 3, 2], degree=[4, 6], grid=[2, 5], seed=2),
+    "deep kan": lambda: kp.KAN([2, 3, 2, 1], degree=[9, 5, 7], grid=[1, 2, 4], seed=3),
+    "kan with base": lambda: kp.KAN([2, 3, 1], degree=6, grid=3, base="silu", seed=4),
+    "shallow kan": lambda: kp.KAN([2, 2], degree=7, grid=4, seed=5),
+    "tanh": lambda: kp.MLP([2, 5, 4, 1], "tanh", seed=6),
+    "sine": lambda: kp.MLP([2, 5, 2], "sine", scale=2.0, seed=7),
+    "linear": lambda: kp.MLP([2, 1], seed=8),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request, generator):
+    """A network with random coefficients and its grids around what it sees on `BOX`."""
+    network = NETWORKS[request.param]()
+    layers = list(network.layers)
+    noise = torch.randn(network.parameter_count, generator=generator, dtype=torch.float64)
+    set_coefficients(layers, get_coefficients(layers) + 0.3 * noise)
+    Surrogate(network, BOX).prepare(everywhere(BOX))
+    return network
+
+
+def inside(box, n: int, generator) -> Points:
+    unit = torch.rand(n, box.dim, generator=generator, dtype=torch.float64)
+    return box.from_unit(unit)
+
+
+def everywhere(box) -> Points:
+    """A grid that holds the corners."""
+    ticks = torch.linspace(0, 1, 9, dtype=torch.float64)
+    unit = torch.cartesian_prod(*[ticks] * box.dim).reshape(-1, box.dim)
+    return box.from_unit(unit)
+
+
+def scaled(function, box=BOX):
+    """function(ξ(x)) with the box's affine map to [-1, 1]^d."""
+    low, high = box.bounds
+    return lambda x: function(2 * (x - low) / (high - low) - 1)
+
+
+def test_every_channel_of_a_jet_agrees_with_torch_func(network, generator):
+    p = inside(BOX, 6, generator)
+    channels = Channels(NAMES, second="hessian", directions=DIRECTIONS, order=4)
+    u = Surrogate(network, BOX).jet(p, channels)
+    plain, coefficients = reference.plain(network), reference.coefficients_of(network)
+    function = scaled(lambda xi: plain(coefficients, xi))
+    true = reference.jet_of_point(function, p.coords, NAMES)
+    for name in ("value", "gradient", "second"):
+        assert reference.distance(getattr(u, name), getattr(true, name)) < TOLERANCE
+    for i, direction in enumerate(DIRECTIONS):
+        line = reference.along(function, p.coords, direction, 4)
+        for order in range(4):
+            assert reference.distance(u.lines[:, i, order], line[:, order]) < TOLERANCE
+
+
+def test_narrow_channels_carry_the_same_numbers_as_wide_ones(network, generator):
+    p, surrogate = inside(BOX, 6, generator), Surrogate(network, BOX)
+    full = surrogate.jet(p, Channels(NAMES, second="hessian"))
+    for kind in SECOND_KINDS[1:]:
+        u = surrogate.jet(p, Channels(NAMES, second=kind))
+        assert reference.distance(u.gradient, full.gradient) < TOLERANCE
+        assert reference.distance(kp.laplacian(u), kp.laplacian(full)) < TOLERANCE
+    gradient = surrogate.jet(p, Channels(NAMES, gradient=True)).gradient
+    assert reference.distance(gradient, full.gradient) < TOLERANCE
+    assert reference.distance(surrogate(p), full.value) < TOLERANCE
+    half = (surrogate.high - surrogate.low) / 2
+    assert (
+        reference.distance(network((p.coords - surrogate.low) / half - 1), full.value) < TOLERANCE
+    )
+
+
+def test_jacobians_of_jets_agree_with_torch_func(network, generator):
+    p, surrogate = inside(BOX, 4, generator), Surrogate(network, BOX)
+    channels = Channels(NAMES, second="laplacian")
+    tape = Tape(list(network.layers))
+    with frozen(surrogate):
+        u = surrogate.jet(p, channels, tape)
+    residual = (kp.laplacian(u) + u.value**2 * u.gradient[:, 0])[:, -1]
+    plain = reference.plain(network)
+
+    def by_func(coefficients):
+        function = scaled(lambda xi: plain(coefficients, xi))
+        u = reference.jet_of_point(function, p.coords, NAMES)
+        return (kp.laplacian(u) + u.value**2 * u.gradient[:, 0])[:, -1]
+
+    true = jacrev(by_func)(reference.coefficients_of(network))
+    flat = torch.cat([part.flatten(1) for part in true], dim=1)
+    assert reference.distance(tape.jacobian(residual), flat) < TOLERANCE
+
+
+def test_a_tape_records_only_the_layers_that_are_wanted(generator):
+    network = NETWORKS["deep kan"]()
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 5, generator)
+    rows = []
+    for layers in (list(network.layers), [network.layers[-1]]):
+        tape = Tape(layers)
+        with frozen(surrogate):
+            u = surrogate.jet(p, Channels(NAMES, second="laplacian"), tape)
+        rows.append(tape.jacobian(kp.laplacian(u)[:, 0]))
+    assert torch.equal(rows[0][:, -rows[1].shape[1] :], rows[1])
+
+
+def test_coefficients_round_trip(network):
+    layers = list(network.layers)
+    vector = get_coefficients(layers)
+    assert len(vector) == network.parameter_count
+    set_coefficients(layers, 2 * vector)
+    assert torch.equal(get_coefficients(layers), 2 * vector)
+
+
+def test_the_seed_decides_the_coefficients():
+    for make in (lambda s: kp.KAN([2, 4, 1], seed=s), lambda s: kp.MLP([2, 4, 1], seed=s)):
+        a, b, c = (get_coefficients(list(make(s).layers)) for s in (0, 0, 1))
+        assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_preparing_covers_all_hidden_activations(generator):
+    network = kp.KAN([2, 6, 3, 1], seed=0)
+    p = inside(BOX, 300, generator)
+    surrogate = Surrogate(network, BOX)
+    surrogate.prepare(p)
+    h = surrogate.coordinates(p, Channels(NAMES))
+    for layer in network.layers:
+        assert (layer.breaks[:, 0] <= h.value.amin(0)).all()
+        assert (layer.breaks[:, -1] >= h.value.amax(0)).all()
+        h = layer(h)
+
+
+def test_following_activations_widens_grids_and_is_exact_where_they_were(generator):
+    network, p = kp.KAN([2, 3, 1], degree=[5, 6], grid=[3, 4], seed=0), inside(BOX, 300, generator)
+    surrogate = Surrogate(network, BOX)
+    surrogate.prepare(p)
+    outer = network.layers[1]
+    x, before = outer.breaks[:, 1:3].T.clone(), outer.breaks.clone()
+    values = outer.edges(x, 2)
+    with torch.no_grad():
+        network.layers[0].coefficients.mul_(1.3)
+    surrogate.follow(p)
+    h = network.layers[0](surrogate.coordinates(p, Channels(NAMES))).value
+    assert (outer.breaks[:, 0] <= h.amin(0)).all() and (outer.breaks[:, -1] >= h.amax(0)).all()
+    assert torch.equal(outer.breaks[:, 1:-1], before[:, 1:-1])
+    assert not torch.equal(outer.breaks, before)
+    assert reference.distance(outer.edges(x, 2), values) < TOLERANCE
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_nested_refinement_of_a_kan_leaves_it_unchanged(base, generator):
+    network = kp.KAN([2, 4, 1], degree=4, grid=[2, 3], base=base, seed=0)
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
+    surrogate.prepare(p)
+    before = surrogate.jet(p, Channels(NAMES, second="hessian"))
+    for grid in ([4, 6], [8, 12]):
+        assert network.refine(grid) == 0.0
+    assert [layer.intervals for layer in network.layers] == [8, 12]
+    after = surrogate.jet(p, Channels(NAMES, second="hessian"))
+    for a, b in zip(after.parts(), before.parts(), strict=True):
+        assert reference.distance(a, b) < 1e-11  # second derivatives lose a factor of the width²
+    assert reference.distance(after.value, before.value) < TOLERANCE
+
+
+def test_other_refinement_projects_and_reports_its_error(generator):
+    network = kp.KAN([2, 4, 1], degree=3, grid=4, seed=0)
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
+    surrogate.prepare(p)
+    before = surrogate(p)
+    error = network.refine(6)
+    assert 0 < error < 0.5
+    assert reference.distance(surrogate(p), before) < 20 * error
+
+
+def test_splitting_one_interval_of_one_input_is_exact(generator):
+    layer = kp.KAN([2, 3], degree=5, grid=3, seed=0).layers[0]
+    x = 2 * torch.rand(50, 2, generator=generator, dtype=torch.float64) - 1
+    before = layer.edges(x, 2)
+    share = torch.tensor([[0.2], [0.9]], dtype=torch.float64)
+    split = layer.breaks[:, :1] + share * (layer.breaks[:, 1:2] - layer.breaks[:, :1])
+    assert layer.set_breaks(torch.cat([layer.breaks, split], 1).sort(1).values) == 0.0
+    assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
+
+
+def test_a_saved_network_loads_into_one_with_another_grid(generator):
+    fine = kp.KAN([2, 4, 1], grid=7, base="silu", seed=0)
+    coarse = kp.KAN([2, 4, 1], grid=2, base="silu", seed=1)
+    coarse.load_state_dict(fine.state_dict())
+    x = torch.rand(9, 2, generator=generator, dtype=torch.float64)
+    assert torch.equal(coarse(x), fine(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: kp.KAN([2]), "width"),
+        (lambda: kp.KAN([2, 0, 1]), "width"),
+        (lambda: kp.KAN([2, 4, 1], degree=0), "degree.*got 0"),
+        (lambda: kp.KAN([2, 4, 1], grid=[4]), "grid.*2, one per layer"),
+        (lambda: kp.KAN([2, 4, 1], grid=0), "grid.*got 0"),
+        (lambda: kp.KAN([2, 4, 1], base="relu"), "'relu'"),
+        (lambda: kp.MLP([2, 4, 1], "relu"), "'relu'"),
+        (lambda: kp.KAN([2, 4, 1])(torch.zeros(3, 1).double()), r"\(n, 2\)"),
+        (lambda: Surrogate(kp.KAN([3, 4, 1]), BOX), "2 inputs.*x, y"),
+        (lambda: ExactDirichlet(kp.Box(**{c: (0, 1) for c in "abcde"}), {}), "4 dimensions"),
+    ],
+)
+def test_bad_networks_are_refused_in_words(make, words):
+    with pytest.raises(kp.InputError, match=words):
+        make()
+
+
+def exact_surrogate(box, names, data, seed=0):
+    """A KAN with random coefficients behind exact data on the faces with these names."""
+    network = kp.KAN([box.dim, 4, 1], degree=5, grid=3, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    last = network.layers[-1].coefficients
+    with torch.no_grad():
+        last.copy_(torch.randn(last.shape, generator=generator, dtype=last.dtype))
+    faces = box.boundary[names].pieces
+    Surrogate(network, box).prepare(everywhere(box))
+    return Surrogate(network, box, ExactDirichlet(box, dict.fromkeys(faces, data)))
+
+
+def smooth(p: Points) -> torch.Tensor:
+    return 1 + torch.exp(p.coords.sin().sum(1, keepdim=True)) + p.coords.prod(1, keepdim=True)
+
+
+BOXES = {
+    "line": kp.Box(x=(-1, 2)),
+    "rectangle": kp.Box(x=(0, 2), y=(-1, 0.5)),
+    "brick": kp.Box(x=(0, 1), y=(-1, 1), z=(2, 5)),
+}
+FACES = [
+    ("line", ("x_min", "x_max")),
+    ("line", ("x_max",)),
+    ("rectangle", ("x_min", "x_max", "y_min", "y_max")),
+    ("rectangle", ("x_min", "y_max")),
+    ("rectangle", ("y_min", "y_max")),
+    ("rectangle", ("x_min", "x_max", "y_min")),
+    ("brick", ("x_min", "x_max", "y_min", "y_max", "z_min", "z_max")),
+    ("brick", ("x_max", "z_min", "z_max")),
+]
+
+
+@pytest.mark.parametrize(("shape", "names"), FACES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_boundary_data_hold_exactly_for_any_coefficients(shape, names, seed, generator):
+    box = BOXES[shape]
+    surrogate = exact_surrogate(box, names, smooth, seed)
+    for face in box.boundary.pieces:
+        unit = torch.rand(40, face.dim, generator=generator, dtype=torch.float64)
+        p = face.from_unit(unit)
+        error = (surrogate(p) - smooth(p)).abs().max() / smooth(p).abs().max()
+        assert (error < 1e-14) == (face.name in names)
+
+
+@pytest.mark.parametrize(("shape", "names"), FACES)
+def test_the_jet_behind_exact_data_agrees_with_torch_func(shape, names, generator):
+    box = BOXES[shape]
+    surrogate, p = exact_surrogate(box, names, smooth), inside(box, 5, generator)
+    u = surrogate.jet(p, Channels(box.names, second="hessian"))
+    network, output = surrogate.network, surrogate.output
+    plain, coefficients = reference.plain(network), reference.coefficients_of(network)
+    low, high = box.bounds
+
+    def function(x):
+        xi = 2 * (x - low) / (high - low) - 1
+        sides = [(box.names.index(name[0]), name.endswith("max")) for name in names]
+        factor = math.prod(1 - xi[axis] if upper else 1 + xi[axis] for axis, upper in sides)
+        extension = output._transfinite(x[None])[0]
+        return extension + factor * plain(coefficients, xi)
+
+    true = reference.jet_of_point(function, p.coords, box.names)
+    for found, expected in zip(u.parts(), true.parts(), strict=True):
+        assert reference.distance(found, expected) < TOLERANCE
+
+
+def test_the_extension_sees_boundary_values_only(generator):
+    """Every call of the data is at points of the data's own face."""
+    box, seen = BOXES["brick"], []
+
+    def data(p: Points) -> torch.Tensor:
+        seen.append(p.coords.detach().clone())
+        return smooth(p)
+
+    surrogate = exact_surrogate(box, box.boundary.names, data)
+    surrogate.jet(inside(box, 6, generator), Channels(box.names, second="laplacian"))
+    low, high = box.bounds
+    assert seen and all((((c == low) | (c == high)).any(1)).all() for c in seen)
+
+
+def test_the_extension_is_evaluated_once_for_the_same_points(generator):
+    box, calls = BOXES["rectangle"], []
+    data = lambda p: calls.append(len(p)) or smooth(p)  # noqa: E731
+    surrogate, p = exact_surrogate(box, box.boundary.names, data), inside(box, 6, generator)
+    first = surrogate.jet(p, Channels(box.names, second="laplacian"))
+    before = len(calls)
+    again = surrogate.jet(p, Channels(box.names, second="laplacian"))
+    assert len(calls) == before and torch.equal(first.second, again.second)
+    surrogate.jet(p, Channels(box.names, gradient=True))
+    assert len(calls) > before
+
+
+def test_zero_data_on_some_faces_and_a_function_on_others():
+    box = BOXES["rectangle"]
+    left, right = box.boundary["x_min"].pieces[0], box.boundary["x_max"].pieces[0]
+    network = kp.KAN([2, 3, 1], seed=0)
+    surrogate = Surrogate(network, box, ExactDirichlet(box, {left: None, right: smooth}))
+    y = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+    assert surrogate(left.from_unit(y)).abs().max() < 1e-14
+    p = right.from_unit(y)
+    assert reference.distance(surrogate(p), smooth(p)) < 1e-14

@@ -1,0 +1,94 @@
+"""Error norms against integrals in closed form."""
+
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.norms import ErrorNorm
+from kanpinn.problem import exact_jet
+
+
+def problem_of(exact, domain, fields=("u",)):
+    """A problem that has nothing but an exact solution."""
+
+    class Known(kp.Problem):
+        def residual(self, p, u):
+            return u.value
+
+        def conditions(self):
+            return []
+
+    Known.domain, Known.fields = domain, fields
+    problem = Known()
+    problem.exact = exact
+    return problem
+
+
+def jets_of(function, domain):
+    """The approximation that is this function."""
+    known = problem_of(function, domain)
+    return lambda p, channels: exact_jet(known, p, channels)
+
+
+def test_the_error_of_one_polynomial_against_another():
+    """u = x², its approximation x² + x³ - 2 on (0, 2): e = x³ - 2, e' = 3x²."""
+    box = kp.Box(x=(0, 2))
+    norm = ErrorNorm(problem_of(lambda p: p.x**2, box))
+    errors = norm(jets_of(lambda p: p.x**2 + p.x**3 - 2, box))
+    l2 = 2**6 / 7 - 4 * 2**3 / 4 + 4  # means of x⁶ - 4x³ + 4
+    h1 = l2 + 9 * 2**4 / 5
+    u, du = 2**4 / 5, 4 * 2**2 / 3
+    assert errors.l2_squared == pytest.approx(l2, rel=1e-13)
+    assert errors.h1_squared == pytest.approx(h1, rel=1e-13)
+    assert errors.l2 == pytest.approx(math.sqrt(l2), rel=1e-13)
+    assert errors.h1 == pytest.approx(math.sqrt(h1), rel=1e-13)
+    assert errors.l2_relative == pytest.approx(math.sqrt(l2 / u), rel=1e-13)
+    assert errors.h1_relative == pytest.approx(math.sqrt(h1 / (u + du)), rel=1e-13)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
+def test_zero_has_a_relative_error_of_one_in_any_dimension(dim):
+    """u = Π sin(π x_a) on [0, 1]^d: mean u² = 2^-d, mean |∇u|² = d π² 2^-d."""
+    box = kp.Box(**{name: (0, 1) for name in "abcd"[:dim]})
+    norm = ErrorNorm(problem_of(lambda p: torch.sin(torch.pi * p.coords).prod(1, True), box))
+    errors = norm(jets_of(lambda p: 0 * p.coords[:, :1], box), nodes=12)
+    accuracy = 1e-12 if dim < 4 else 1e-3  # quasi-Monte Carlo
+    assert errors.l2_squared == pytest.approx(2.0**-dim, rel=accuracy)
+    h1 = 2.0**-dim * (1 + dim * math.pi**2)
+    assert errors.h1_squared == pytest.approx(h1, rel=accuracy)
+    assert errors.l2_relative == errors.h1_relative == 1
+
+
+def test_norms_of_a_system_are_sums_over_its_fields():
+    box = kp.Box(x=(0, 1), y=(0, 1))
+    exact = lambda p: torch.cat([p.x, 2 * p.y], dim=1)  # noqa: E731
+    norm = ErrorNorm(problem_of(exact, box, ("u", "v")))
+    errors = norm(jets_of(lambda p: torch.cat([p.x + 1, 2 * p.y + p.x], dim=1), box))
+    assert errors.fields["u"].l2_squared == pytest.approx(1)
+    assert errors.fields["v"].h1_squared == pytest.approx(1 / 3 + 1)
+    assert errors.l2_squared == pytest.approx(1 + 1 / 3)
+    assert errors.h1_squared == pytest.approx(1 + 1 / 3 + 1)
+    assert errors.l2_relative == pytest.approx(math.sqrt((4 / 3) / (1 / 3 + 4 / 3)))
+
+
+def test_the_rule_is_refined_until_the_norms_have_converged():
+    """A ridge of width 0.01 that 24 nodes miss: mean e² = 0.01 √(π/2) / 2 on [-1, 1]."""
+    box = kp.Box(x=(-1, 1))
+    norm = ErrorNorm(problem_of(lambda p: torch.exp(-(((p.x - 0.3) / 0.01) ** 2)), box))
+    zero = jets_of(lambda p: 0 * p.x, box)
+    true = 0.01 * math.sqrt(math.pi / 2) / 2
+    assert abs(norm(zero).l2_squared - true) > 0.05 * true
+    assert norm.converged(zero).l2_squared == pytest.approx(true, rel=1e-2)
+
+
+def test_relative_errors_of_a_vanishing_solution_are_not_a_number():
+    box = kp.Box(x=(0, 1))
+    errors = ErrorNorm(problem_of(lambda p: 0 * p.x, box))(jets_of(lambda p: p.x, box))
+    assert math.isnan(errors.l2_relative) and errors.l2_squared == pytest.approx(1 / 3)
+
+
+def test_the_observed_order_of_a_power_law_is_its_exponent():
+    sizes = [4, 8, 16, 32]
+    assert kp.observed_order(sizes, [3 * n**-2.5 for n in sizes]) == pytest.approx(2.5)

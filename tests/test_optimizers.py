@@ -1,0 +1,185 @@
+"""Optimizers: each does what its mathematics promises."""
+
+import copy
+from itertools import pairwise
+
+import pytest
+import reference
+import torch
+from cases import Coupled, Cubic, Line, Square
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.networks import Surrogate
+from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.residuals import Residuals, build_blocks
+
+OPTIMIZERS = {
+    "adam": kp.Adam(steps=30, lr=1e-2),
+    "lbfgs": kp.LBFGS(steps=3, iterations=5),
+    "least_squares": kp.LeastSquares(),
+    "levenberg_marquardt": kp.LevenbergMarquardt(steps=10),
+}
+
+
+def residuals_of(problem, network, nodes=12) -> Residuals:
+    surrogate, domain = Surrogate(network, problem.domain), problem.domain
+    interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
+    surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
+    weights = {"interior": 1.0, "boundary": 1.0}
+    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], weights))
+
+
+def run(optimizer, residuals, steps):
+    """The losses of a stage, from before its first step on."""
+    stage, losses = optimizer.start(residuals, 0), [residuals.loss()]
+    for _ in range(steps):
+        step = stage.step()
+        losses.append(step.loss)
+        assert step.loss == pytest.approx(residuals.loss(), rel=1e-9)
+        if step.finished:
+            break
+    return losses
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("problem", [Line, Cubic, Square, Coupled])
+@pytest.mark.parametrize("kind", ["kan", "mlp"])
+def test_every_optimizer_lowers_the_loss(optimizer, problem, kind):
+    width = [problem.domain.dim, 4, len(problem.fields)]
+    network = kp.KAN(width, degree=5, grid=3) if kind == "kan" else kp.MLP(width)
+    losses = run(optimizer, residuals_of(problem(), network, nodes=8), min(optimizer.steps, 30))
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_linear_problem_is_solved_in_one_step():
+    residuals = residuals_of(Line(), kp.KAN([1, 8, 1], degree=6, grid=4), nodes=40)
+    stage = kp.LeastSquares().start(residuals, 0)
+    step = stage.step()
+    assert step.finished == "converged" and step.notes["share"] == 1
+    first = get_coefficients(stage.layers)
+    assert stage.step().loss <= step.loss * (1 + 1e-6)
+    values = residuals.surrogate(residuals.blocks[0].points)
+    set_coefficients(stage.layers, first)
+    assert reference.distance(residuals.surrogate(residuals.blocks[0].points), values) < 1e-7
+
+
+def test_least_squares_reaches_the_minimum_over_the_output_layer():
+    """The gradient with respect to the output layer vanishes."""
+    residuals = residuals_of(Line(), kp.KAN([1, 3, 1], degree=4, grid=2), nodes=40)
+    residuals.backward()
+    last = residuals.surrogate.network.layers[-1].coefficients
+    before = last.grad.norm()
+    kp.LeastSquares().start(residuals, 0).step()
+    last.grad = None
+    residuals.backward()
+    assert last.grad.norm() < 1e-9 * before
+
+
+def test_least_squares_converges_on_a_nonlinear_problem():
+    residuals = residuals_of(Cubic(), kp.KAN([1, 8, 1], degree=7, grid=4), nodes=40)
+    losses = run(kp.LeastSquares(), residuals, 20)
+    assert 3 <= len(losses) <= 15 and losses[-1] < 1e-8
+    assert all(b <= a for a, b in pairwise(losses))
+
+
+class Copy(kp.Problem):
+    """u = the values of a teacher network on [-1, 1]: a student of its shape leaves no residual."""
+
+    domain = kp.Box(x=(-1, 1))
+
+    def __init__(self, teacher):
+        self.teacher = copy.deepcopy(teacher).requires_grad_(False)
+
+    def residual(self, p, u):
+        return u.value - self.teacher(p.coords)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, lambda p: self.teacher(p.coords))]
+
+
+@pytest.mark.parametrize("kind", ["kan", "mlp"])
+def test_levenberg_marquardt_is_fast_where_no_residual_is_left(kind, generator):
+    kan, mlp = kp.KAN([1, 2, 1], degree=3, grid=2), kp.MLP([1, 2, 1], "sine", scale=3.0)
+    network = {"kan": kan, "mlp": mlp}[kind]
+    residuals = residuals_of(Copy(network), network, nodes=40)  # this places the grids
+    residuals = residuals_of(Copy(network), network, nodes=40)
+    layers = list(network.layers)
+    vector = get_coefficients(layers)
+    noise = torch.randn(vector.shape, generator=generator, dtype=vector.dtype)
+    set_coefficients(layers, vector + 1e-2 * noise)
+    losses = run(kp.LevenbergMarquardt(), residuals, 8)
+    assert losses[0] > 1e-6 and losses[-1] < 1e-20
+    # Faster than linear: some step gains more digits than all the steps before it.
+    digits = [-torch.log10(torch.tensor(loss)) for loss in losses]
+    gains = [float(b - a) for a, b in pairwise(digits)]
+    assert max(gains) > 3
+
+
+def test_levenberg_marquardt_remembers_its_damping():
+    residuals = residuals_of(Cubic(), kp.KAN([1, 4, 1], degree=4))
+    stage = kp.LevenbergMarquardt(damping=1e2).start(residuals, 0)
+    dampings = [stage.step().notes["damping"] for _ in range(3)]
+    assert dampings[-1] < 1e2 and stage.state_dict()["damping"] == dampings[-1]
+
+
+def test_lbfgs_counts_its_evaluations(monkeypatch):
+    residuals = residuals_of(Cubic(), kp.KAN([1, 4, 1], degree=4))
+    calls, backward = [], residuals.backward
+    monkeypatch.setattr(residuals, "backward", lambda: calls.append(1) or backward())
+    stage = kp.LBFGS(iterations=7).start(residuals, 0)
+    for _ in range(3):
+        before = len(calls)
+        assert stage.step().evaluations == len(calls) - before >= 7
+
+
+def test_a_nested_refinement_leaves_the_loss_unchanged_and_another_reports_its_error():
+    residuals = residuals_of(Square(), kp.KAN([2, 4, 1], degree=5, grid=[2, 3]))
+    loss = residuals.loss()
+    step = kp.Refine(grid=[4, 9]).start(residuals, 0).step()
+    assert step.finished == "converged" and step.notes["projection_error"] == 0
+    assert step.loss == pytest.approx(loss, rel=1e-10)
+    step = kp.Refine(grid=[4, 10]).start(residuals, 0).step()
+    assert 0 < step.notes["projection_error"] < 1
+
+
+def test_refining_an_mlp_is_refused():
+    with pytest.raises(kp.InputError, match="MLP has no grid"):
+        kp.Refine(grid=4).start(residuals_of(Line(), kp.MLP([1, 3, 1])), 0).step()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_stage_goes_on_bit_for_bit_from_its_state(optimizer):
+    residuals = residuals_of(Cubic(), kp.KAN([1, 4, 1], degree=4))
+    network = residuals.surrogate.network
+    stage = optimizer.start(residuals, 0)
+    for _ in range(2):
+        stage.step()
+    saved = copy.deepcopy((network.state_dict(), stage.state_dict()))
+    losses = [stage.step().loss for _ in range(2)]
+    coefficients = get_coefficients(list(network.layers))
+    network.load_state_dict(saved[0])
+    stage = optimizer.start(residuals, 0)
+    stage.load_state_dict(saved[1])
+    assert [stage.step().loss for _ in range(2)] == losses
+    assert torch.equal(get_coefficients(list(network.layers)), coefficients)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: kp.Adam(steps=0), "steps.*got 0"),
+        (lambda: kp.Adam(lr=-1.0), "lr.*-1"),
+        (lambda: kp.LBFGS(lr=float("nan")), "lr.*nan"),
+        (lambda: kp.LBFGS(history=0), "history.*got 0"),
+        (lambda: kp.LeastSquares(steps=-1), "steps.*got -1"),
+        (lambda: kp.LevenbergMarquardt(steps=True), "steps.*got True"),
+        (lambda: kp.LevenbergMarquardt(damping=-1.0), "damping.*-1"),
+        (lambda: kp.LevenbergMarquardt(tolerance=float("nan")), "tolerance.*nan"),
+        (lambda: kp.LeastSquares(rcond=-1.0), "rcond.*-1"),
+        (lambda: kp.Refine(grid=[4, 0]), "grid.*got 0"),
+    ],
+)
+def test_impossible_settings_are_refused(make, words):
+    with pytest.raises(kp.InputError, match=words):
+        make()
