@@ -12,6 +12,9 @@ def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
 
     R becomes the triangle of qr([R; J_chunk, r_chunk]): memory is that of one chunk and of R.
 
+    Raises:
+        LinAlgError: where a row is not finite.
+
     Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
     """
     factor: Tensor | None = None
@@ -26,6 +29,10 @@ def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
     if waiting:
         factor = _triangle(factor, waiting)
     assert factor is not None, "no rows to fold"
+    if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang, instead of raising
+        raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+            "a residual or one of its derivatives is not a finite number"
+        )
     return Triangle(factor)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from kanpinn import splines
 from kanpinn.errors import InputError, integer
@@ -13,6 +14,7 @@ from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Layers, Network
 
 MARGIN = 0.05  # of the range, beyond the activations that were seen
+CHUNK = 8192
 
 
 class KAN(Network):
@@ -80,15 +82,12 @@ class KAN(Network):
     @torch.no_grad()
     def prepare(self, coordinates: Coordinates) -> None:
         """Place every hidden layer's grid, per input, over its activations, with a margin."""
-        h: Jet | Coordinates = coordinates
-        for i, layer in enumerate(self.layers):
-            if i > 0:
-                low, high = h.value.amin(0), h.value.amax(0)
-                pad = MARGIN * (high - low).clamp_min(1e-6)
-                layer.knots = splines.uniform_knots(
-                    low - pad, high + pad, layer.intervals, layer.degree
-                )
-            h = layer(h)
+        for depth, layer in enumerate(self.layers[1:], start=1):
+            low, high = self._activations(coordinates, depth)
+            pad = MARGIN * (high - low).clamp_min(1e-6)
+            layer.knots = splines.uniform_knots(
+                low - pad, high + pad, layer.intervals, layer.degree
+            )
 
     @torch.no_grad()
     def follow(self, coordinates: Coordinates) -> None:
@@ -97,11 +96,19 @@ class KAN(Network):
         Exact on the old grids, whose end pieces go on as the polynomials that they are; activations
         outside saw a tangent, whose second derivative jumps, and now see that polynomial.
         """
-        h: Jet | Coordinates = coordinates
-        for i, layer in enumerate(self.layers):
-            if i > 0:
-                layer.widen(h.value.amin(0), h.value.amax(0))
-            h = layer(h)
+        for depth, layer in enumerate(self.layers[1:], start=1):
+            layer.widen(*self._activations(coordinates, depth))
+
+    def _activations(self, coordinates: Coordinates, depth: int) -> tuple[Tensor, Tensor]:
+        """The least and greatest inputs of layer number `depth`, (n_in,) each, chunk by chunk."""
+        lows, highs = [], []
+        for x in coordinates.value.split(CHUNK):
+            h: Jet | Coordinates = Coordinates(coordinates.channels, x, coordinates.scale)
+            for layer in self.layers[:depth]:
+                h = layer(h)
+            lows.append(h.value.amin(0))
+            highs.append(h.value.amax(0))
+        return torch.stack(lows).amin(0), torch.stack(highs).amax(0)
 
     def refine(self, grid: int | Sequence[int]) -> float:
         """Put every layer on `grid` intervals; gives the largest relative L2 change (0: exact)."""

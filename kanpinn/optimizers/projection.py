@@ -30,9 +30,9 @@ class Projected:
 class Projection:
     """f(θ) = min_c ‖r(θ, c)‖² for inner coefficients θ, with the gauge fixed.
 
-    The output coefficients c are the least-squares solution for given inner functions (by damped Newton
-    where the residual is nonlinear in u). What the output layer undoes, shifts between the edges into a
-    hidden unit and its scale, is fixed before: otherwise these directions swamp the step.
+    The output coefficients c are the least-squares solution for given inner functions (by damped
+    Newton where the residual is nonlinear in u). What the output layer undoes, shifts between the
+    edges into a hidden unit and its scale, is fixed before: these directions would swamp the step.
 
     Reference: Golub and Pereyra (1973); Kaufman (1975) for the Jacobian (I - QQᵀ) J_inner.
     """
@@ -70,7 +70,7 @@ class Projection:
         self.network.layers[-2].spread(h.value, REACH)
 
     def _solve_output(self) -> float:
-        """Least squares for the output layer; repeated with damping where that is not the end of it."""
+        """Least squares for the output layer; for a nonlinear residual damped and repeated."""
         output = [self.network.layers[-1]]
         for _ in range(NEWTON_STEPS):
             self.evaluations += 1
@@ -98,7 +98,7 @@ class Projection:
         return loss
 
     def step(self, loss: float, damping: float) -> Projected:
-        """One damped Gauss–Newton step in θ from where the network stands, at projected loss `loss`."""
+        """One damped Gauss–Newton step in θ from the network's state, whose f(θ) is `loss`."""
         start, spent = self.inner, self.evaluations
         steps = self._projected_triangle().damped()
         probes = Probes(lambda d: self(start + steps.step(d)))

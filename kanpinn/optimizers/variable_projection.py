@@ -65,7 +65,8 @@ class VariableProjection(Optimizer):
 class VariableProjectionStage(Stage):
     """The search and what follows it, one Gauss–Newton step (or one screening) at a time.
 
-    What decides how it goes on is all in `state`: the phase, counters, the inner coefficients that wait.
+    What decides how it goes on is all in `state`: the phase, counters, and the inner coefficients
+    that wait.
     """
 
     def __init__(self, settings: VariableProjection, residuals: Residuals, seed: int) -> None:
@@ -118,7 +119,7 @@ class VariableProjectionStage(Stage):
         return self._projection
 
     def _screen(self) -> Step:
-        """A round of random starts on the coarse grid; the most promising ones are to be followed."""
+        """A round of random starts on the coarse grid; the best few are to be followed."""
         s, state = self.settings, self.state
         if state["round"] == 0:
             self.network.layers[-1].reset(s.coarse)
