@@ -120,5 +120,5 @@ def _where(run: Run) -> str:
 def _left(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min left"
-    return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"
+        return f"at most {minutes // 60} h {minutes % 60:02d} min left"
+    return f"at most {minutes} min {rest:02d} s left" if minutes else f"at most {rest} s left"
