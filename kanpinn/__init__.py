@@ -1,47 +1,47 @@
 """kanpinn: partial differential equations solved with Kolmogorov–Arnold networks."""
 
-from typing import TYPE_CHECKING
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
-from kanpinn.errors import InputError as InputError
-from kanpinn.errors import KanpinnError as KanpinnError
-from kanpinn.errors import NumericalError as NumericalError
-from kanpinn.geometry import Boundary as Boundary
-from kanpinn.geometry import Box as Box
-from kanpinn.geometry import Points as Points
-from kanpinn.jet import Channels as Channels
-from kanpinn.jet import Jet as Jet
-from kanpinn.networks import KAN as KAN
-from kanpinn.networks import MLP as MLP
-from kanpinn.norms import Errors as Errors
-from kanpinn.norms import observed_order as observed_order
-from kanpinn.operators import biharmonic as biharmonic
-from kanpinn.operators import directional as directional
-from kanpinn.operators import div as div
-from kanpinn.operators import grad as grad
-from kanpinn.operators import hessian as hessian
-from kanpinn.operators import laplacian as laplacian
-from kanpinn.operators import partial as partial
-from kanpinn.optimizers import LBFGS as LBFGS
-from kanpinn.optimizers import Adam as Adam
-from kanpinn.optimizers import LeastSquares as LeastSquares
-from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
-from kanpinn.optimizers import Optimizer as Optimizer
-from kanpinn.optimizers import Refine as Refine
-from kanpinn.optimizers import VariableProjection as VariableProjection
-from kanpinn.problem import Dirichlet as Dirichlet
-from kanpinn.problem import Problem as Problem
-from kanpinn.sampling import Collocation as Collocation
-from kanpinn.solution import Solution as Solution
-from kanpinn.solve import solve as solve
-
+TYPE_CHECKING = False  # typing's own takes longer to import than all that is needed here
 if TYPE_CHECKING:
+    from kanpinn.api import *  # noqa: F403
     from kanpinn.results import load as load
-else:
 
-    def __getattr__(name: str) -> object:
-        # Files and figures bring h5py and matplotlib, which a solve need not wait for.
-        if name != "load":
-            raise AttributeError(f"module 'kanpinn' has no attribute {name!r}")
-        from kanpinn.results import load
+FUNCTIONS = ("solve",)  # of the API, whose modules have the same names
 
-        return load
+
+class _Package(ModuleType):
+    """Imports the API when it is first asked for a name: `kanpinn --help` does not wait for torch.
+
+    Nor does a solve wait for h5py and matplotlib, which `load` brings.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        if name == "load":
+            return import_module("kanpinn.results").load
+        public = not name.startswith("_")
+        if public and name not in FUNCTIONS and find_spec(f"kanpinn.{name}"):
+            return import_module(f"kanpinn.{name}")
+        if public or name == "__all__":
+            api = vars(import_module("kanpinn.api"))
+            names = {n: v for n, v in api.items() if not n.startswith("_")}
+            vars(self).update(names)
+            if name == "__all__":
+                return [*names, "load"]
+            if name in names:
+                return names[name]
+        raise AttributeError(f"module 'kanpinn' has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # The import system sets each submodule here: kanpinn.solve stays the function.
+        if not (name in FUNCTIONS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.__getattr__("__all__")})  # type: ignore[misc]
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,5 +1,20 @@
-"""`python -m kanpinn` is the command line."""
+"""`kanpinn` and `python -m kanpinn`: the command line."""
 
-from kanpinn.cli import app
+import signal
 
-app(prog_name="kanpinn")
+from kanpinn.interrupts import leave
+
+
+def main() -> None:
+    """Run the command line; outside of its commands Ctrl-C ends the process quietly."""
+    signal.signal(signal.SIGINT, leave)
+    from kanpinn.cli import app
+
+    try:
+        app(prog_name="kanpinn")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is over: the exit code stands
+
+
+if __name__ == "__main__":
+    main()

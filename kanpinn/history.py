@@ -20,6 +20,11 @@ class History:
         """The quantities that any row has, in the order of their appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
+    @property
+    def steps(self) -> int:
+        """The steps that have been done."""
+        return int(self.rows[-1]["step"]) if self.rows else 0
+
     def column(self, name: str) -> numpy.ndarray:
         """One quantity over the rows; NaN where a row does not have it."""
         return numpy.array([row.get(name, numpy.nan) for row in self.rows], dtype=float)

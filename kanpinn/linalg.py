@@ -21,7 +21,7 @@ def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
     waiting: list[Tensor] = []
     rows = 0
     for jacobian, residual in chunks:
-        waiting.append(torch.cat([jacobian, residual[:, None]], dim=1))
+        waiting.append(torch.cat([jacobian.T, residual[None]]).T)
         rows += len(residual)
         # A fold costs as if it had p more rows: make it worth while.
         if rows >= 2 * waiting[0].shape[1]:
@@ -37,7 +37,9 @@ def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
 
 
 def _triangle(factor: Tensor | None, waiting: list[Tensor]) -> Tensor:
-    stacked = torch.cat(waiting if factor is None else [factor, *waiting])
+    blocks = waiting if factor is None else [factor, *waiting]
+    # By columns: LAPACK's order, and that of `Tape.jacobian`.
+    stacked = torch.cat([block.T for block in blocks], dim=1).T if len(blocks) > 1 else blocks[0]
     return torch.linalg.qr(stacked, mode="r").R
 
 
@@ -65,11 +67,11 @@ class Triangle:
     def solve(self, target: Tensor, rcond: float | None = None) -> tuple[Tensor, int]:
         """The smallest x that minimises ‖R x - target‖, and the numerical rank.
 
-        Columns are scaled to unit length first. Singular values below rcond (default: the
-        precision's eps times five) times the largest are cut off.
+        Smallest where each column of R has unit length. Singular values below rcond (default:
+        `rank_tolerance`) times the largest are cut off.
         """
         scale = column_scale(self.matrix)
-        rcond = 5 * torch.finfo(target.dtype).eps if rcond is None else rcond
+        rcond = rank_tolerance(target.dtype) if rcond is None else rcond
         scaled = self.matrix / scale
         if target.device.type == "cpu":
             result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
@@ -101,7 +103,14 @@ class DampedSteps:
         """x(λ), (p,)."""
         s = self.singular
         filtered = s / (s**2 + damping * s[0] ** 2)
+        # Directions that are rounding alone would otherwise get steps of any size.
+        filtered = torch.where(s > 5 * torch.finfo(s.dtype).eps * s[0], filtered, 0)
         return -self.directions.T @ (filtered * self.projected)
+
+
+def rank_tolerance(dtype: torch.dtype) -> float:
+    """Fifty eps: less lets coefficients and rounding errors grow, more costs accuracy."""
+    return 50 * torch.finfo(dtype).eps
 
 
 def column_scale(matrix: Tensor) -> Tensor:

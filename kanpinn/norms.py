@@ -1,19 +1,20 @@
 """L2 and H1 errors against an exact solution, by quadrature of its own."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
 from kanpinn.problem import Problem, exact_jet
 from kanpinn.quadrature import domain_rule
 
-START_NODES, MAX_NODES = 24, 200
+START_NODES, MOST_POINTS = 24, 2**19
+START_DRAWS = 2**14  # above three dimensions, where the rule is a low-discrepancy one
 CONVERGED = 1e-2
 ROUNDING = 1e-12  # relative errors below are rounding noise, which no rule resolves
 
@@ -38,41 +39,47 @@ class Errors:
 class ErrorNorm:
     """The error of a field against a problem's exact solution.
 
-    The Gauss rule is independent of any collocation points. `converged` refines it until both norms
-    settle to one part in a hundred (or are rounding noise); calling the object uses the first rule,
-    which is kept.
+    The rule, Gauss up to three dimensions and Sobol above, knows nothing of collocation points.
+    `converged` refines it until both norms settle to one part in a hundred (or are rounding noise);
+    calling the object uses the first rule, which is kept.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.channels = Channels(problem.domain.names, gradient=True)
-        self._known: dict[int, list[tuple[Points, Tensor, Jet]]] = {}
+        self._first = [*self._rule(0)]
 
-    def __call__(self, jet: Callable[[Points, Channels], Jet], nodes: int = START_NODES) -> Errors:
-        """Errors with a fixed number of nodes per axis; jet(points, channels) approximates."""
-        sums = [self._sums(jet, *chunk) for chunk in self._rule(nodes)]
-        return _errors(torch.stack(sums).sum(dim=0), self.problem.fields)
+    def __call__(self, jet: Callable[[Points, Channels], Jet]) -> Errors:
+        """Errors by the first rule; jet(points, channels) approximates, in float64 like them."""
+        return self._by(jet, self._first)
 
     def converged(self, jet: Callable[[Points, Channels], Jet]) -> Errors:
         """Errors that a finer rule no longer changes."""
-        nodes, coarse = START_NODES, self(jet)
-        while nodes < MAX_NODES and self.problem.domain.dim <= 3:
-            nodes = math.ceil(1.5 * nodes)
-            self._known.pop(nodes, None)
-            fine = self(jet, nodes)
+        coarse, level = self(jet), 1
+        while self._points(level) <= MOST_POINTS:
+            fine = self._by(jet, self._rule(level))
             if _close(coarse, fine) or fine.h1_relative < ROUNDING:
                 return fine
-            coarse = fine
+            coarse, level = fine, level + 1
         return coarse
 
-    def _rule(self, nodes: int) -> list[tuple[Points, Tensor, Jet]]:
-        if nodes not in self._known:
-            domain: Domain = self.problem.domain
-            self._known[nodes] = [
-                (p, w / domain.measure, exact_jet(self.problem, p, self.channels))
-                for p, w in domain_rule(domain, nodes)
-            ]
-        return self._known[nodes]
+    def _points(self, level: int) -> int:
+        dim = self.problem.domain.dim
+        return _nodes(level) ** dim if dim <= 3 else START_DRAWS * 2**level
+
+    def _rule(self, level: int) -> Iterator[tuple[Points, Tensor, Jet]]:
+        """Points, weights that sum to 1, and the exact solution there, in chunks."""
+        domain = self.problem.domain
+        for p, w in domain_rule(domain, _nodes(level), draws=START_DRAWS * 2**level):
+            yield p, w / domain.measure, exact_jet(self.problem, p, self.channels)
+
+    def _by(
+        self,
+        jet: Callable[[Points, Channels], Jet],
+        rule: Iterable[tuple[Points, Tensor, Jet]],
+    ) -> Errors:
+        sums = [self._sums(jet, *chunk) for chunk in rule]
+        return _errors(torch.stack(sums).sum(dim=0), self.problem.fields)
 
     @torch.no_grad()
     def _sums(self, jet: Callable, points: Points, weights: Tensor, exact: Jet) -> Tensor:
@@ -83,6 +90,10 @@ class ErrorNorm:
             assert f.gradient is not None
             rows += [f.value.square(), f.gradient.square().sum(dim=1)]
         return torch.stack([weights @ row for row in rows])
+
+
+def _nodes(level: int) -> int:
+    return math.ceil(START_NODES * 1.5**level)
 
 
 def _errors(sums: Tensor, names: Sequence[str]) -> Errors:

@@ -48,6 +48,15 @@ def evaluate(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor
     return _Evaluate.apply(x, table, breaks, order)[0]
 
 
+def moments(x: Tensor, breaks: Tensor, piece: Tensor, weights: Tensor, powers: int) -> list[Tensor]:
+    """Σ_r w_rimn (s^p)^(r) for p = 0 …, s = x - centre, each (n_in, m, n).
+
+    A weighted sum of a function's derivatives is the sum of these with its coefficients. x: (n,
+    n_in); piece: where they lie; weights: (order + 1, n_in, m, n).
+    """
+    return _moments(_offset(x, breaks, piece).T.contiguous()[:, None], weights, powers)
+
+
 class _Evaluate(torch.autograd.Function):
     """The derivative of the r-th derivative is the (r+1)-th: no tape runs through Horner's rule."""
 
@@ -96,10 +105,11 @@ class _Evaluate(torch.autograd.Function):
 
 def _offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
     start = centres(breaks)
-    return x - start.flatten()[_row(piece, start.shape[1])]
+    return x - start.flatten()[row(piece, start.shape[1])]
 
 
-def _row(piece: Tensor, pieces: int) -> Tensor:
+def row(piece: Tensor, pieces: int) -> Tensor:
+    """The number of each argument's piece among those of all inputs."""
     return piece + torch.arange(piece.shape[-1], device=piece.device) * pieces
 
 
@@ -107,7 +117,7 @@ def _position(piece: Tensor, shape: torch.Size) -> Tensor:
     """Where function m of the piece's input is found in one power's flat table, (m, ..., n_in)."""
     n_in, pieces, _, m = shape
     function = torch.arange(m, device=piece.device) * (n_in * pieces)
-    return function.view(-1, *(1,) * piece.ndim) + _row(piece, pieces)
+    return function.view(-1, *(1,) * piece.ndim) + row(piece, pieces)
 
 
 def _gather(table: Tensor, piece: Tensor) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """Problems: a domain, a residual, conditions, and optionally a source and an exact solution."""
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,13 @@ class Dirichlet:
 
     def residual(self, p: Points, u: Jet) -> Tensor:
         """u - value, (n, m)."""
-        return u.value - self.target(p)
+        target, m = self.target(p), u.value.shape[1]
+        if target.shape[1] not in (1, m):
+            raise InputError(
+                f"a Dirichlet value must have 1 column or {m}, one for each field, "
+                f"got {target.shape[1]}"
+            )
+        return u.value - target
 
 
 class Problem(ABC):
@@ -64,7 +71,7 @@ class Problem(ABC):
         """What holds on the boundary."""
 
     def source(self, p: Points) -> Tensor:
-        """The right-hand side, derived so that `exact` solves the equation; (n, equations).
+        """The right-hand side, derived so that `exact` solves the equation; (n, fields).
 
         Raises:
             InputError: where there is no exact solution, or the residual not affine in the source.
@@ -82,6 +89,12 @@ class Problem(ABC):
         if not isinstance(getattr(self, "domain", None), Domain):
             raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
         conditions = self.conditions()
+        if not isinstance(conditions, Sequence):
+            raise InputError(
+                f"{name}.conditions() must be a list of conditions, got {conditions!r}"
+            )
+        if not conditions:
+            warnings.warn(f"{name} has no conditions: its solution is not unique", stacklevel=3)
         if not all(hasattr(c, "residual") and hasattr(c, "boundary") for c in conditions):
             raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
 
@@ -107,7 +120,13 @@ def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
 
     def exact(x: Tensor) -> Tensor:
         values = problem.exact(Points(x, p.names))  # type: ignore[attr-defined]
-        return stack_equations(values, len(x), name)
+        stacked = stack_equations(values, len(x), name)
+        if stacked.shape[1] != len(problem.fields):
+            raise InputError(
+                f"{name} must have {len(problem.fields)} columns for the fields "
+                f"{', '.join(problem.fields)}, got {stacked.shape[1]}"
+            )
+        return stacked
 
     return jet_of(exact, p.coords, channels)
 
@@ -152,12 +171,13 @@ def derived_source(problem: Problem, p: Points) -> Tensor:
     slope = at[1] - at[0]
     curvature = (at[2] - at[0] - THIRD_SOURCE * slope).abs().max()
     rounding = 1e3 * torch.finfo(slope.dtype).eps * (1 + max(r.abs().max() for r in at))
-    if bool((slope == 0).any()) or curvature > rounding:
+    unused = (slope == 0).all(dim=0)  # equations of a system that have no source
+    if bool(((slope == 0) & ~unused).any()) or bool(unused.all()) or curvature > rounding:
         raise InputError(
             f"{name}: a source is derived from `exact` only if the residual is affine in "
             "source(p); write source(p) yourself"
         )
-    return (-at[0] / slope).detach()
+    return torch.where(unused, torch.zeros_like(slope), -at[0] / slope).detach()
 
 
 def with_source(problem: P, source: Callable[[Points], Tensor]) -> P:
@@ -168,4 +188,5 @@ def with_source(problem: P, source: Callable[[Points], Tensor]) -> P:
 
 
 def _with_constant_source(problem: P, value: float) -> P:
-    return with_source(problem, lambda p: torch.full_like(p.coords[:, :1], value))
+    fields = len(problem.fields)
+    return with_source(problem, lambda p: p.coords.new_full((len(p), fields), value))

@@ -17,8 +17,9 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.problem import Problem, find_channels, stack_equations, with_source
 
 PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
-MAX_ROWS = 4096
+MIN_ROWS, MAX_ROWS = 256, 4096
 MAX_ENTRIES = 2**23  # of one chunk's Jacobian
+FAST_ROWS, FAST_ENTRIES = 1024, 2**20  # small chunks use memory again that is still mapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class Residuals:
 
     def chunks(self, block: Block) -> list[Points]:
         """The block's points in pieces, always the same objects: values can be kept for them."""
-        rows = max(256, min(MAX_ROWS, MAX_ENTRIES // self.surrogate.network.parameter_count))
+        rows = _chunk_size(len(block.points), self.surrogate.network.parameter_count)
         # By size too: after a refinement sums must not depend on what the network was before.
         if (known := self._chunks.get(block)) is None or known[0] != rows:
             starts = range(0, len(block.points), rows)
@@ -113,8 +114,15 @@ class Residuals:
                 with torch.enable_grad(), frozen(self.surrogate):
                     residual = block.residual(self.surrogate, points, tape)
                 for e in range(residual.shape[1]):
-                    jacobian = tape.jacobian(residual[:, e], retain=e + 1 < residual.shape[1])
-                    yield jacobian.mul_(scale), scale * residual[:, e].detach()
+                    retain = e + 1 < residual.shape[1]
+                    jacobian = tape.jacobian(residual[:, e], scale, retain)
+                    yield jacobian, scale * residual[:, e].detach()
+
+
+def _chunk_size(points: int, parameters: int) -> int:
+    most = min(MAX_ROWS, max(FAST_ROWS, FAST_ENTRIES // parameters), MAX_ENTRIES // parameters)
+    chunks = math.ceil(points / max(MIN_ROWS, most))
+    return max(1, math.ceil(points / max(1, chunks)))
 
 
 class frozen:
@@ -153,12 +161,12 @@ def build_blocks(
         _block("interior", problem.residual, interior, weights["interior"], surrogate, "residual")
     ]
     conditions = [(c, p) for c, p in zip(problem.conditions(), boundary, strict=True) if len(p)]
+    total = sum(len(points) for _, points in conditions)
     for number, (condition, points) in enumerate(conditions):
         name = "boundary" if len(conditions) == 1 else f"boundary[{number}]"
         what = f"conditions()[{number}]"
-        blocks.append(
-            _block(name, condition.residual, points, weights["boundary"], surrogate, what)
-        )
+        weight = weights["boundary"] * len(points) / total  # together one mean over the boundary
+        blocks.append(_block(name, condition.residual, points, weight, surrogate, what))
     return blocks
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import qmc
 from torch import Generator, Tensor
 
 from kanpinn._typing import Coords
@@ -103,6 +102,8 @@ def _sobol(n: int, dim: int, generator: Generator) -> Coords:
 
 
 def _halton(n: int, dim: int, generator: Generator) -> Coords:
+    from scipy.stats import qmc  # brings half a second of imports
+
     engine = qmc.Halton(dim, scramble=True, rng=_seed(generator))
     return torch.from_numpy(engine.random(n))
 

@@ -10,21 +10,17 @@ from typing import Any
 
 import torch
 
-from kanpinn.errors import InputError
-from kanpinn.geometry import Box, Face, Points
-from kanpinn.networks.dirichlet import ExactDirichlet
+from kanpinn.assembly import assemble
+from kanpinn.errors import InputError, integer
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.norms import ErrorNorm
 from kanpinn.optimizers import LeastSquares, Optimizer, Step
 from kanpinn.optimizers.optimizer import CONVERGED
-from kanpinn.problem import Dirichlet, Problem
-from kanpinn.residuals import Block, Residuals, build_blocks
+from kanpinn.problem import Problem
+from kanpinn.residuals import Block, Residuals
 from kanpinn.run import Observer, Run
-from kanpinn.sampling import Collocation, sample
+from kanpinn.sampling import Collocation
 from kanpinn.solution import Solution
-
-LOSS_TERMS = ("interior", "boundary")
 
 
 def solve(
@@ -52,23 +48,23 @@ def solve(
         observers: called with the `Run` after every step.
         checkpoint: a `Run.state_dict()` to go on from.
 
+    Ctrl-C lets the step under way finish and returns the solution so far, its status "stopped:
+    interrupted"; a second one raises KeyboardInterrupt.
+
     Raises:
         InputError: where problem, network, points or weights do not fit together.
     """
     started = time.perf_counter()
-    problem.check()
-    _check_outputs(problem, network)
-    surrogate = Surrogate(network, problem.domain, _output_map(problem, boundary))
-    optimizers = _as_tuple(optimizers)
-    points = default_points(network) if points is None else points
-    draw = _block_maker(problem, surrogate, points, boundary, _weights(weights), seed)
+    assembly = assemble(problem, network, points, boundary, weights, integer("seed", seed, least=0))
+    surrogate, collocation = assembly.surrogate, assembly.collocation
+    optimizers = _as_tuple(optimizers, collocation)
     run = Run(problem, surrogate, optimizers, Residuals(surrogate, ()))
     if checkpoint is None:
-        surrogate.prepare(_all_points(problem, points, seed, surrogate))
+        assembly.prepare()
     else:
         run.load_state_dict(checkpoint)
     norm = ErrorNorm(problem) if problem.has_exact else None
-    resampling = Resampling(draw, points.resample)
+    resampling = Resampling(assembly.blocks, collocation.resample)
     with interruptible(run):
         _loop(run, norm, resampling, observers, checkpoint, seed)
     assert run.status is not None
@@ -76,7 +72,7 @@ def solve(
         problem,
         surrogate,
         run.residuals,
-        None if norm is None else norm.converged(surrogate.jet),
+        None if norm is None else norm.converged(surrogate.evaluate),
         run.status,
         run.history,
         run.earlier + time.perf_counter() - started,
@@ -124,7 +120,6 @@ def _run_stage(
     assert run.stage is not None
     if len(run.seconds) == run.stage_index:
         run.seconds.append(0.0)
-    every = optimizer.record_every
     while run.finished is None and run.stage_step < optimizer.steps:
         good = {name: t.clone() for name, t in run.surrogate.network.state_dict().items()}
         begun = time.perf_counter()
@@ -138,8 +133,8 @@ def _run_stage(
         run.step += 1
         run.finished = step.finished
         last = step.finished is not None or run.stage_step == optimizer.steps
-        if last or run.stage_step % every == 0:
-            _record(run, step, norm)
+        measured = last or run.stage_step % optimizer.measure_every == 0
+        _record(run, step, norm if measured else None)
         for observer in observers:
             observer(run)
         if run.interrupted:
@@ -166,7 +161,7 @@ def _safe_step(run: Run) -> Step:
 def _record(run: Run, step: Step, norm: ErrorNorm | None) -> None:
     values = dict(step.notes)
     if norm is not None:
-        errors = norm(run.surrogate.jet)
+        errors = norm(run.surrogate.evaluate)
         for name in ("l2_relative", "h1_relative", "l2_squared", "h1_squared"):
             values[name] = getattr(errors, name)
     run.history.add(
@@ -210,88 +205,17 @@ def interruptible(run: Run) -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-def default_points(network: Network) -> Collocation:
-    """Gauss points: about 1.4 for each coefficient of the output layer, at least 1681 + 164."""
-    coefficients = network.layers[-1].coefficients.numel()
-    interior = max(1681, math.ceil(1.4 * coefficients))
-    return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
-
-
-def _check_outputs(problem: Problem, network: Network) -> None:
-    fields = problem.fields
-    if network.width[-1] != len(fields):
-        raise InputError(
-            f"network.width must end with {len(fields)} outputs for the fields {', '.join(fields)} "
-            f"of {type(problem).__name__}, got {list(network.width)}"
-        )
-
-
-def _as_tuple(optimizers: Optimizer | Sequence[Optimizer] | None) -> tuple[Optimizer, ...]:
+def _as_tuple(
+    optimizers: Optimizer | Sequence[Optimizer] | None, points: Collocation
+) -> tuple[Optimizer, ...]:
     if optimizers is None:
         return (LeastSquares(),)
     chosen = (optimizers,) if isinstance(optimizers, Optimizer) else tuple(optimizers)
     if not chosen or not all(isinstance(o, Optimizer) for o in chosen):
         raise InputError(f"optimizers must be one or more kanpinn optimizers, got {optimizers!r}")
+    for optimizer in chosen:
+        if points.resample and optimizer.needs_fixed_points:
+            raise InputError(
+                f"resample must be 0 for {optimizer.title}, which needs the same points throughout"
+            )
     return chosen
-
-
-def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
-    chosen = dict.fromkeys(LOSS_TERMS, 1.0) | dict(weights or {})
-    for name, value in chosen.items():
-        if name not in LOSS_TERMS:
-            raise InputError(f"weights has no term {name!r}: the terms are {', '.join(LOSS_TERMS)}")
-        if not (math.isfinite(value) and value >= 0):
-            raise InputError(f"the weight of {name} must be a number >= 0, got {value!r}")
-    return {name: float(value) for name, value in chosen.items()}
-
-
-def _output_map(problem: Problem, boundary: str) -> ExactDirichlet | None:
-    if boundary not in ("exact", "penalty"):
-        raise InputError(f'boundary must be "exact" or "penalty", got {boundary!r}')
-    if boundary == "penalty":
-        return None
-    if not isinstance(problem.domain, Box):
-        raise InputError('boundary = "exact" is for boxes: use boundary = "penalty"')
-    data: dict[Face, Callable | None] = {}
-    for condition in problem.conditions():
-        if isinstance(condition, Dirichlet):
-            values = None if condition.value == 0 else condition.target
-            data.update({face: values for face in condition.boundary.pieces})  # type: ignore[misc]
-    return ExactDirichlet(problem.domain, data) if data else None
-
-
-def _draw(problem: Problem, points: Collocation, seed: int, like: torch.Tensor) -> list[Points]:
-    """Interior points, then those of each condition, its share of the boundary by measure."""
-    generator = torch.Generator().manual_seed(seed)
-    conditions = problem.conditions()
-    total = sum(c.boundary.measure for c in conditions)
-    parts = [sample(problem.domain, points.interior, points.sampler, generator)]
-    for c in conditions:
-        count = max(1, round(points.boundary * c.boundary.measure / total))
-        parts.append(sample(c.boundary, count, points.sampler, generator))
-    return [p.to(like.dtype, like.device) for p in parts]
-
-
-def _all_points(problem: Problem, points: Collocation, seed: int, surrogate: Surrogate) -> Points:
-    drawn = _draw(problem, points, seed, surrogate.low)
-    return Points(torch.cat([p.coords for p in drawn]), problem.domain.names)
-
-
-def _block_maker(
-    problem: Problem,
-    surrogate: Surrogate,
-    points: Collocation,
-    boundary: str,
-    weights: Mapping[str, float],
-    seed: int,
-) -> Callable[[int], list[Block]]:
-    def draw(epoch: int) -> list[Block]:
-        interior, *pieces = _draw(problem, points, seed + 1_000_003 * epoch, surrogate.low)
-        if boundary == "exact":
-            pieces = [
-                p[:0] if isinstance(c, Dirichlet) else p
-                for c, p in zip(problem.conditions(), pieces, strict=True)
-            ]
-        return build_blocks(problem, surrogate, interior, pieces, weights)
-
-    return draw

@@ -98,6 +98,25 @@ class Pieces:
         values = piecewise.evaluate(x, table, self.breaks, order)
         return values.movedim(1, -1).movedim(0, -3)
 
+    def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
+        """Σ_r w_rimn B_j^(r)(x_ni) for each point n, the transpose of `combine` point by point.
+
+        x: (n, n_in); weights: (order + 1, n_in, m, n); out: zeros, (n_in, n_splines, m, n).
+        """
+        n_in, pieces, powers, _ = self.local.shape
+        piece = piecewise.locate(x, self.breaks)
+        moments = piecewise.moments(x, self.breaks, piece, weights, powers)
+        position = piecewise.row(piece, pieces).T.flatten()
+        spline = self.first.flatten().index_select(0, position).view(n_in, 1, 1, -1)
+        spline = spline.expand(-1, -1, weights.shape[2], -1)
+        # One after the other, so that what is under way stays in the cache.
+        for j, by_power in enumerate(self.local.permute(3, 2, 0, 1).flatten(2).unbind(0)):
+            polynomial = [c.index_select(0, position).view(n_in, 1, -1) for c in by_power]
+            total = polynomial[0] * moments[0]
+            for coefficient, moment in zip(polynomial[1:], moments[1:], strict=True):
+                total.addcmul_(coefficient, moment)
+            out[:, j:].scatter_(1, spline, total[:, None])
+
 
 def pieces_of(knots: Tensor, degree: int) -> Pieces:
     """The B-splines on the knots as polynomials about the middle of each interval.

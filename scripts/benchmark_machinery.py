@@ -3,8 +3,9 @@
 What: the loss of u_xx + u_yy = f at 2601 points and its gradient, by kanpinn's forward jets and by
 autograd nested in autograd, for the KAN [2, 10, 1] (k = 3, G = 5, 240 parameters, float64) and for
 an MLP of as many parameters; the per-sample Jacobian of 2000 residuals with 408 parameters in
-closed form and by torch.func's vmap(grad); one Levenberg-Marquardt step against points N and
-parameters P, which should follow 2NP² + O(P³); float32, threads; peak memory as the points grow
+closed form and by torch.func's vmap(grad), the Laplacian by grad or as named; one
+Levenberg-Marquardt step against points N and parameters P, which should follow 2NP² + O(P³);
+float32, threads; peak memory as the points grow
 tenfold. "Same KAN" is kanpinn's own, whose splines are fast and differentiate in closed form there
 too; "plain" is what one writes in plain torch: an MLP, and the KAN by the Cox-de Boor recursion.
 
@@ -80,11 +81,15 @@ def threads(points: int, rounds: int, most: int) -> list[Timing]:
 
 def jacobian(points: int, rounds: int) -> list[Timing]:
     network = cases.kan(17)
+    written_out = plain.PlainKAN(network)
     contenders = {
         "closed form": cases.closed_form_jacobian(network, points),
         "vmap(grad), the jets": cases.vmap_of_jets(network, points),
         "vmap(grad), same KAN": cases.vmap_of_nested(network, points),
-        "vmap(grad), plain KAN": cases.vmap_of_nested(plain.PlainKAN(network), points),
+        "same, jacrev": cases.vmap_of_nested(network, points, cases.by_jacrev),
+        "vmap(grad), plain KAN": cases.vmap_of_nested(written_out, points),
+        "plain, jacrev": cases.vmap_of_nested(written_out, points, cases.by_jacrev),
+        "plain, hessian": cases.vmap_of_nested(written_out, points, cases.by_hessian),
     }
     return interleaved(JACOBIAN, contenders, rounds)
 

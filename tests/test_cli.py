@@ -142,6 +142,46 @@ def test_warnings_are_single_lines(folder: Path) -> None:
     assert "UserWarning" not in result.stderr
 
 
+LINE = """
+import kanpinn as kp
+
+class Line(kp.Problem):
+    "u_xx = 2; u = x²."
+
+    domain = kp.Box(x=(0, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - 2
+
+    def conditions(self):
+        ends = [self.domain.boundary["x_min"], self.domain.boundary["x_max"]]
+        return [kp.Dirichlet(end, self.exact) for end in ends]
+
+    def exact(self, p):
+        return p.x**2
+"""
+
+
+def test_an_interval_with_a_condition_for_each_end_is_solved(folder: Path) -> None:
+    (folder / "square.py").write_text(LINE)
+    changes = ["--set", "problem.class=square.py:Line", "--set", "network.width=[1,4,1]"]
+    result = kanpinn("solve", "square.toml", "--json", *changes)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["errors"]["l2_relative"] < 1e-9
+    assert "warning" not in result.stderr
+
+
+def test_check_says_where_there_are_no_boundary_data(folder: Path) -> None:
+    text = GOOD.replace("[kp.Dirichlet(self.domain.boundary, self.exact)]", "[]")
+    (folder / "square.py").write_text(text)
+    lines = kanpinn("check", "square.toml").stdout.splitlines()
+    assert [line.split() for line in lines if "boundary data" in line] == [
+        ["boundary", "data", "none"]
+    ]
+    (folder / "square.py").write_text(GOOD)
+    assert "boundary data   exact" in kanpinn("check", "square.toml").stdout
+
+
 def test_check_shows_what_would_run_and_runs_nothing(folder: Path) -> None:
     result = kanpinn("check", "square.toml")
     assert result.exit_code == 0, result.output
@@ -168,6 +208,22 @@ def test_list_shows_problem_files_and_runs(folder: Path) -> None:
     assert "square.toml  u_xx + u_yy = 4; u = x² + y²." in result.stdout
     assert "bad.toml     unusable: bad.toml: is not valid TOML" in result.stdout
     assert f"{run_folders()[0].relative_to('results')}  converged  L2 " in result.stdout
+
+
+def test_list_shows_a_files_own_first_line_and_cuts_long_statuses(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "square.toml").write_text(f"# Four units, by least squares.\n{TABLES}")
+    for name, status in (("a", "failed: " + "too long " * 50), ("b", "converged")):
+        (folder / "results" / "square" / name).mkdir(parents=True)
+        record = {"status": status, "errors": None, "seconds": {"total": 1.0}}
+        (folder / "results" / "square" / name / "run.json").write_text(json.dumps(record))
+    monkeypatch.setenv("COLUMNS", "70")
+    lines = kanpinn("list", ".").stdout.splitlines()
+    assert "  square.toml  Four units, by least squares." in lines
+    assert all(len(line) <= 70 for line in lines)
+    assert lines[-2].startswith("  square/a  failed: too long too") and "…  L2 -" in lines[-2]
+    assert lines[-1].startswith("  square/b  converged")
 
 
 def test_list_without_anything_says_so(folder: Path) -> None:
@@ -228,6 +284,38 @@ def test_a_numerical_failure_has_exit_code_1(folder: Path) -> None:
     assert record["status"].startswith("failed: ")
 
 
+def test_user_code_that_fails_late_leaves_the_folder_and_says_why(folder: Path) -> None:
+    late = GOOD.replace("self.factor = factor", "self.factor, self.calls = factor, 0")
+    late = late.replace(
+        "        return kp.laplacian(u) - 4",
+        """\
+        self.calls += 1
+        if self.calls > 40:
+            raise ValueError("the sensor is broken")
+        return kp.laplacian(u) - 4""",
+    )
+    (folder / "square.py").write_text(late)
+    adam = ["--set", "optimizer[0].type=adam", "--set", "optimizer[0].steps=1000"]
+    result = kanpinn("solve", "square.toml", *adam)
+    assert result.exit_code == 1, result.output
+    assert "square.py:16 in residual: ValueError: the sensor is broken" in result.stderr
+    assert "Traceback" not in result.output
+    (run,) = run_folders()
+    assert run.name.endswith(".partial") and f"run folder: {run}" in result.stderr
+    status = json.loads((run / "run.json").read_text())["status"]
+    assert status.startswith("failed: Square at") and status.endswith("the sensor is broken")
+    assert f"{run.relative_to('results')}  failed: Square at" in kanpinn("list", ".").stdout
+    (folder / run / "square.py").write_text(GOOD)
+    resumed = kanpinn("solve", "--resume", str(run), "--set", "optimizer[0].steps=9", "--json")
+    assert json.loads(resumed.stdout)["status"] == "stopped: limit of 9 steps"
+
+
+def test_the_version_is_shown() -> None:
+    result = kanpinn("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("kanpinn")
+
+
 # Bad input
 
 KEYS = [
@@ -236,7 +324,7 @@ KEYS = [
     ("network.boundry=exact", "network.boundry", 'did you mean "boundary"?'),
     ("network.boundary=exakt", 'network.boundary = "exakt"', 'did you mean "exact"?'),
     ("network.width=64", "network.width = 64", "expected a list of integers"),
-    ("network.width=[2,-4,1]", "network.width", "[2, -4, 1]"),
+    ("network.width=[2,-4,1]", "network.width", "-4"),
     ("network.width=[3,4,1]", "network.width", "[3, 4, 1]"),
     ("network.width=[2,4,2]", "network.width", "[2, 4, 2]"),
     ("network.width=", "network.width is missing", "expected"),
@@ -354,6 +442,8 @@ def test_a_command_that_cannot_be_carried_out_is_refused(
 
 # True processes
 
+LONG = ["--set", "optimizer[0].type=adam", "--set", "optimizer[0].steps=1000000"]
+
 
 def environment() -> dict[str, str]:
     root = str(PROBLEMS.parent)
@@ -374,9 +464,8 @@ def test_the_main_job_as_a_process(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(folder: Path) -> None:
-    adam = ["--set", "optimizer[0].type=adam", "--set", "optimizer[0].steps=1000000"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "kanpinn", "solve", "square.toml", *adam],
+        [sys.executable, "-m", "kanpinn", "solve", "square.toml", *LONG],
         cwd=folder, env=environment(), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
@@ -389,3 +478,60 @@ def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(folder: Path) -> None:
     assert output.splitlines()[-1] == f"run folder: {run.relative_to(folder)}"
     assert json.loads((run / "run.json").read_text())["status"] == "stopped: interrupted"
     assert (run / "checkpoint.pt").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize("delay", [0.2, 0.9])
+def test_ctrl_c_while_it_starts_is_quiet(folder: Path, delay: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kanpinn", "solve", "square.toml", *LONG],
+        cwd=folder, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert not list(folder.glob("results/*/*.tmp*"))
+
+
+SLOW_FINISH = """
+import signal, sys
+import kanpinn.results.folder as folder
+from kanpinn.cli import app
+
+def interrupted(*_):
+    for _ in range({times}):
+        signal.raise_signal(signal.SIGINT)
+    return []
+
+folder.draw_figures = interrupted
+app(["solve", "square.toml"])
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_waits_for_the_run_folder_but_not_twice(folder: Path, times: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW_FINISH.format(times=times)],
+        capture_output=True, cwd=folder, env=environment(), text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the run folder is being written" in done.stderr
+    (run,) = run_folders(folder / "results")
+    assert run.name.endswith(".partial") == (times == 2)
+    assert ("the last checkpoint" in done.stderr) == (times == 2)
+    status = json.loads((run / "run.json").read_text())["status"]
+    assert status == ("converged" if times == 1 else "running")
+
+
+def test_help_and_version_do_not_wait_for_torch() -> None:
+    code = "import sys; from kanpinn.cli import app; app(['--help'], standalone_mode=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit('torch' in sys.modules)"],
+        capture_output=True, env=environment(), text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.config import Config, document_schema, exact_defects
+from kanpinn.config import Config, document_schema
 from kanpinn.config.classes import load_class
 from kanpinn.config.forms import Form, construct
 from kanpinn.config.overrides import override
@@ -254,15 +254,22 @@ def test_the_schema_knows_every_section_and_type() -> None:
     assert sections["loss"]["properties"]["interior"]["minimum"] == 0
 
 
-def test_the_exact_solution_of_the_poster_satisfies_its_problem() -> None:
-    defects = list(exact_defects(Config.read(POISSON).build().problem))
-    assert [d.name for d in defects] == ["Poisson2D.residual", "Poisson2D.conditions()[0]"]
-    assert all(d.is_rounding for d in defects)
-
-
-def test_a_wrong_exact_solution_has_a_defect(line: Path) -> None:
-    (line.parent / "line.py").write_text(LINE.replace("return self.slope * p.x", "return p.x**2"))
-    inside, at_ends = exact_defects(Config.read(line).build().problem)
-    assert not inside.is_rounding
-    assert inside.size == pytest.approx(2 / 3**0.5, rel=0.1)  # ∫ (2x - 2)² = 4/3
-    assert at_ends.size == pytest.approx(0.5**0.5)  # 0 and 1 in place of 0 and 2
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "points.interior=100000000000000",
+        "points.boundary=100000000000000",
+        "points.interior=200000000",  # a Gauss rule of 14143 nodes on each axis
+        "network.width=[2,1000000000,1]",
+        "network.grid=1000000000000",
+        "network.degree=5000",
+        "network.width=[2,100000,1]",  # the network fits, its least-squares problem does not
+        "run.threads=1000000000",
+    ],
+)
+def test_what_no_machine_holds_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, pair: str
+) -> None:
+    monkeypatch.setattr("kanpinn.config.limits._memory", lambda: 2**34)
+    with pytest.raises(InputError, match=r"memory, this machine has|at most|<= 4096"):
+        Config.read(POISSON, [pair]).build()

@@ -201,6 +201,88 @@ def test_splitting_one_interval_of_one_input_is_exact(generator):
     assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
 
 
+def test_following_changes_no_value_where_activations_were(generator):
+    network, p = kp.KAN([2, 3, 2, 1], degree=5, grid=3, seed=0), inside(BOX, 300, generator)
+    surrogate = Surrogate(network, BOX)
+    near = p[(p.x - 1)[:, 0].abs() < 0.9]
+    surrogate.prepare(near)
+    layers, channels = network.layers, Channels(NAMES, second="hessian")
+    before, breaks = surrogate.jet(near, channels), [layer.breaks for layer in layers]
+    surrogate.follow(near)
+    assert torch.equal(surrogate(near), before.value)  # nothing to follow
+    surrogate.follow(p)
+    assert any(not torch.equal(layer.breaks, b) for layer, b in zip(layers, breaks, strict=True))
+    for a, b in zip(surrogate.jet(near, channels).parts(), before.parts(), strict=True):
+        assert reference.distance(a, b) < 1e-11
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_widening_keeps_the_edges_and_holds_the_new_range(base, generator):
+    layer = kp.KAN([2, 3], degree=4, grid=3, base=base, seed=0).layers[0]
+    x = 2 * torch.rand(50, 2, generator=generator, dtype=torch.float64) - 1
+    before, parameter = layer.edges(x, 2), layer.coefficients
+    layer.widen(-x.new_tensor([0.5, 1.5]), x.new_tensor([0.5, 3.0]))
+    assert layer.breaks[0, 0] == -1 and layer.breaks[0, -1] == 1
+    assert layer.breaks[1, 0] < -1.5 and layer.breaks[1, -1] > 3
+    assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
+    assert layer.coefficients is parameter  # which an optimizer may hold
+
+
+@pytest.mark.parametrize("unit", range(3))
+def test_removing_a_unit_takes_its_edges_out_of_the_sum(unit, generator):
+    network = kp.KAN([2, 3, 2, 1], degree=5, grid=[2, 3, 4], base="silu", seed=0)
+    p = inside(BOX, 20, generator)
+    Surrogate(network, BOX).prepare(p)
+    silent = kp.KAN([2, 3, 2, 1], degree=5, grid=[2, 3, 4], base="silu")
+    silent.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        silent.layers[1].coefficients[unit] = 0
+    network.remove_unit(0, unit)
+    assert network.width == (2, 2, 2, 1)
+    assert reference.distance(network(p.coords), silent(p.coords)) < TOLERANCE
+
+
+def test_kept_inputs_and_outputs_are_the_edges_they_were(generator):
+    layer = kp.KAN([3, 4], degree=4, grid=2, seed=0).layers[0]
+    layer.knots = layer.knots * layer.knots.new_tensor([1.0, 2.0, 3.0])[:, None]
+    x = 2 * torch.rand(9, 3, generator=generator, dtype=torch.float64) - 1
+    edges = layer.edges(x, 1)
+    layer.keep_outputs([3, 1])
+    assert reference.distance(layer.edges(x, 1), edges[..., [3, 1]]) < TOLERANCE
+    layer.keep_inputs([0, 2])
+    assert (
+        reference.distance(layer.edges(x[:, [0, 2]], 1), edges[:, :, [0, 2]][..., [3, 1]]) < 1e-12
+    )
+    assert layer.coefficients.requires_grad
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_a_reset_layer_is_zero_on_an_even_grid(base, generator):
+    network = kp.KAN([2, 3, 1], degree=[3, 5], grid=[1, 4], base=base, seed=0)
+    p, layer = inside(BOX, 20, generator), network.layers[1]
+    Surrogate(network, BOX).prepare(p)
+    layer.reset(7)
+    assert layer.intervals == 7 and layer.n_splines == 12
+    even = torch.linspace(-1, 1, 8, dtype=torch.float64).expand(3, -1)
+    assert reference.distance(layer.breaks, even) < TOLERANCE
+    assert not network(p.coords).any()
+    assert network.parameter_count == 2 * (4 + (base is not None)) * 3 + 3 * (
+        12 + (base is not None)
+    )
+
+
+def test_random_edges_are_polynomials_of_the_degree_asked_for(generator):
+    layer = kp.KAN([2, 3], degree=5, grid=4, base="silu", seed=0).layers[0]
+    layer.randomise(generator, degree=2, decay=0.5)
+    x = torch.linspace(-1, 1, 30, dtype=torch.float64)[:, None].expand(-1, 2)
+    edges = layer.edges(x, 3)
+    assert float(edges[:, 2].detach().abs().min()) > 0
+    assert float(edges[:, 3].detach().abs().max()) < 1e-10 * float(edges.detach().abs().max())
+    other = kp.KAN([2, 3], degree=5, grid=4, base="silu", seed=1).layers[0]
+    other.randomise(torch.Generator().manual_seed(0), degree=2, decay=0.5)
+    assert torch.equal(other.coefficients, layer.coefficients)  # the generator decides alone
+
+
 def test_a_saved_network_loads_into_one_with_another_grid(generator):
     fine = kp.KAN([2, 4, 1], grid=7, base="silu", seed=0)
     coarse = kp.KAN([2, 4, 1], grid=2, base="silu", seed=1)

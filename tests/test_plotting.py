@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import kanpinn as kp
 from kanpinn.history import History
 from kanpinn.plotting import draw_figures, plot_edge, plot_history, plot_magnitude, plot_values
-from kanpinn.plotting.edges import edges_of
+from kanpinn.plotting.edges import Edge, edges_of
 from kanpinn.plotting.figures import edges_figure
 
 
@@ -99,6 +99,18 @@ def test_a_single_point_is_a_history(ax, x):
     assert low < 0 < high and ax.lines[0].get_marker() == "o"
 
 
+def test_titles_of_stages_lie_above_the_curves(ax):
+    history = History()
+    for step in range(9):
+        history.add(step=step, stage=step // 6, loss=0.1**step, seconds=0.1 * step)
+    titles = tuple(optimizer.title for optimizer in (kp.LBFGS(), kp.LeastSquares()))
+    plot_history(ax, history, titles)
+    ax.figure.draw_without_rendering()
+    assert [t.get_text() for t in ax.texts] == ["L-BFGS", "Least Squares"]
+    top = ax.get_window_extent().y1
+    assert all(t.get_window_extent().y0 >= top - 2 for t in ax.texts)
+
+
 def test_titles_of_stages_do_not_overlap(ax):
     history = History()
     for step in range(41):
@@ -122,6 +134,19 @@ def test_edges_are_the_layers_functions():
     assert 0 <= edge.seen[0] < edge.seen[1] <= 4
     ax = plot_edge(Figure().subplots(), edge)
     assert numpy.array_equal(ax.lines[0].get_ydata(), edge.y)
+
+
+@pytest.mark.parametrize(("scale", "power"), [(1.0, None), (3e7, 7), (2e-5, -5), (0.0, None)])
+def test_powers_of_large_functions_stand_in_their_titles(ax, scale, power):
+    x = numpy.linspace(0, 1, 11)
+    edge = Edge("x", "u", x, scale * x, numpy.array([0.0, 1.0]), (0.0, 1.0))
+    plot_edge(ax, edge).figure.draw_without_rendering()
+    assert ax.yaxis.get_offset_text().get_text() == ""
+    assert ("10^" in ax.get_title()) == (power is not None)
+    if power is not None:
+        assert f"10^{{{power}}}" in ax.get_title()
+        labels = [float(t.get_text().replace("−", "-")) for t in ax.get_yticklabels()]
+        assert labels == pytest.approx(ax.get_yticks() / 10.0**power)
 
 
 def test_activations_outside_the_grid_are_drawn_dotted():

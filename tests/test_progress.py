@@ -75,7 +75,11 @@ def test_the_live_line_ends_when_the_solve_fails():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(3.4, "at most 3 s left"), (61.0, "at most 1 min 01 s left"), (3725.0, "at most 1 h 02 min left")],
+    [
+        (3.4, "at most 3 s left"),
+        (61.0, "at most 1 min 01 s left"),
+        (3725.0, "at most 1 h 02 min left"),
+    ],
 )
 def test_seconds_left_in_words(seconds, text):
     assert _left(seconds) == text

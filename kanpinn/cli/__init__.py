@@ -1,4 +1,10 @@
-"""The command line: thin commands over the package; it alone owns the screen and the threads."""
+"""The command line: thin commands over the package; it alone owns the screen and the threads.
+
+Modules here import the package inside functions, so that help comes at once.
+"""
+
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -10,12 +16,35 @@ from kanpinn.cli.schema import schema
 from kanpinn.cli.solve import solve
 
 app = typer.Typer(
-    help="Solve partial differential equations with Kolmogorov–Arnold networks.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _show_version(wanted: bool) -> bool:
+    if wanted:
+        try:
+            typer.echo(f"kanpinn {metadata.version('kanpinn')}")
+        except metadata.PackageNotFoundError:
+            typer.echo("kanpinn, not installed")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Solve partial differential equations with Kolmogorov–Arnold networks."""
+
+
 app.command()(solve)
 app.command()(check)
 app.command()(plot)

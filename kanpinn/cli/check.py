@@ -1,22 +1,29 @@
 """kanpinn check."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import torch
 import typer
 
 from kanpinn.cli.options import Overrides, ProblemFile
 from kanpinn.cli.screen import note, reporting
 from kanpinn.cli.solve import check_exact, set_threads
 from kanpinn.cli.tables import table
-from kanpinn.config import Config, Defect, Job, blaming
-from kanpinn.jet import Channels
-from kanpinn.residuals import Block
+from kanpinn.interrupts import importing
+
+if TYPE_CHECKING:
+    from kanpinn.config import Config, Job
+    from kanpinn.exactness import Defect
+    from kanpinn.jet import Channels
+    from kanpinn.residuals import Block
 
 
 def check(file: ProblemFile, overrides: Overrides = None) -> None:
     """Check a problem file and show what would run, without running it."""
     with reporting():
+        with importing():
+            from kanpinn.config import Config, blaming
+
         config = Config.read(file, overrides or ())
         for line in config.notes:
             note(f"note: {line}")
@@ -30,7 +37,7 @@ def check(file: ProblemFile, overrides: Overrides = None) -> None:
         typer.echo(table(rows, left=True))
 
 
-def _problem(config: Config, job: Job, defects: list[Defect]) -> Iterator[tuple[str, str]]:
+def _problem(config: "Config", job: "Job", defects: "list[Defect]") -> Iterator[tuple[str, str]]:
     problem = job.problem
     summary = (type(problem).__doc__ or "").strip().partition("\n")[0]
     yield "problem", f"{config.problem.class_}: {summary}"
@@ -41,16 +48,18 @@ def _problem(config: Config, job: Job, defects: list[Defect]) -> Iterator[tuple[
         yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
 
 
-def _network(config: Config, job: Job) -> Iterator[tuple[str, str]]:
+def _network(config: "Config", job: "Job") -> Iterator[tuple[str, str]]:
+    import torch
+
     network, run = job.network, config.run
     size = f"{list(network.width)}, {network.parameter_count} parameters"
     yield "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
-    yield "boundary data", job.boundary
+    yield "boundary data", job.boundary if job.problem.conditions() else "none"
     threads = torch.get_num_threads()
     yield "run", f"seed {run.seed}, {threads} thread{'s' * (threads > 1)}"
 
 
-def _points(job: Job, blocks: tuple[Block, ...]) -> Iterator[tuple[str, str]]:
+def _points(job: "Job", blocks: "tuple[Block, ...]") -> Iterator[tuple[str, str]]:
     every = f", new ones every {job.points.resample} steps" if job.points.resample else ""
     yield "sampler", job.points.sampler + every
     for block in blocks:
@@ -58,7 +67,7 @@ def _points(job: Job, blocks: tuple[Block, ...]) -> Iterator[tuple[str, str]]:
         yield f"block {block.name}", f"{counted}, uses {_channels(block.channels)}"
 
 
-def _channels(channels: Channels) -> str:
+def _channels(channels: "Channels") -> str:
     parts = ["the value"]
     if channels.gradient:
         parts.append("the gradient")
@@ -70,7 +79,7 @@ def _channels(channels: Channels) -> str:
     return ", ".join(parts)
 
 
-def _optimizers(config: Config, job: Job) -> Iterator[tuple[str, str]]:
+def _optimizers(config: "Config", job: "Job") -> Iterator[tuple[str, str]]:
     for index, optimizer in enumerate(job.optimizers):
         chosen = "" if config.optimizer else " (by default)"
         yield f"optimizer[{index}]", f"{optimizer}{chosen}"

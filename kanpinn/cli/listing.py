@@ -2,19 +2,24 @@
 
 import ast
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import reporting
 from kanpinn.cli.tables import table
-from kanpinn.config import Config
 from kanpinn.errors import InputError
+from kanpinn.interrupts import importing
+
+if TYPE_CHECKING:
+    from kanpinn.config import Config
 
 PROBLEMS = Path("problems")
+ANY_WIDTH, LEAST_STATUS = 120, 20  # columns: where there is no terminal, and of a cut status
 
 
 def list_everything(
@@ -27,26 +32,47 @@ def list_everything(
     with reporting():
         if folder != PROBLEMS and not folder.is_dir():
             raise InputError(f"{folder} is no folder")
-        _show(f"problem files in {folder}", _problems(folder))
-        _show(f"runs in {output}", _runs(output))
+        _show(f"problem files in {folder}", list(_problems(folder)))
+        width = shutil.get_terminal_size((ANY_WIDTH, 0)).columns
+        _show(f"runs in {output}", _cut(list(_runs(output)), width))
 
 
-def _show(title: str, rows: Iterator[tuple[str, ...]]) -> None:
-    found = list(rows)
-    typer.echo(f"{title}:" if found else f"{title}: none")
-    if found:
-        typer.echo(table(found, left=True))
+def _show(title: str, rows: list[tuple[str, ...]]) -> None:
+    typer.echo(f"{title}:" if rows else f"{title}: none")
+    if rows:
+        typer.echo(table(rows, left=True))
+
+
+def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """The rows with the second column short enough for the table to be so wide."""
+    longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    others = sum(longest[:1] + longest[2:]) + 2 * (len(longest) - 1)
+    room = max(LEAST_STATUS, width - others)
+    return [
+        (name, text if len(text) <= room else f"{text[: room - 1]}…", *rest)
+        for name, text, *rest in rows
+    ]
 
 
 def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
+    with importing():
+        from kanpinn.config import Config
+
     for path in sorted(folder.glob("*.toml")):
         try:
-            yield f"  {path.name}", _docstring(Config.read(path))
+            config = Config.read(path)
+            yield f"  {path.name}", _first_comment(path) or _docstring(config)
         except InputError as error:
             yield f"  {path.name}", f"unusable: {str(error).partition(chr(10))[0]}"
 
 
-def _docstring(config: Config) -> str:
+def _first_comment(path: Path) -> str:
+    """What the file says of itself in its first line, where that is a comment."""
+    line = path.read_text(encoding="utf-8").partition("\n")[0]
+    return line.lstrip("#").strip() if line.startswith("#") else ""
+
+
+def _docstring(config: "Config") -> str:
     """The first line of the class's docstring; to list a class does not run its file."""
     file, _, name = config.problem.class_.rpartition(":")
     try:
@@ -64,7 +90,9 @@ def _runs(output: Path) -> Iterator[tuple[str, ...]]:
         run = f"  {path.parent.relative_to(output)}"
         try:
             status, *figures = _record(json.loads(path.read_text(encoding="utf-8")))
-            yield run, "not finished" if run.endswith(".partial") else status, *figures
+            if run.endswith(".partial") and not status.startswith("failed"):
+                status = "not finished"
+            yield run, status, *figures
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             yield run, "run.json cannot be read", "", "", ""
 

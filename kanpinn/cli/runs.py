@@ -9,6 +9,7 @@ import typer
 from kanpinn.cli.options import RunPath
 from kanpinn.cli.screen import reporting
 from kanpinn.errors import InputError
+from kanpinn.interrupts import importing
 
 
 class Format(Enum):
@@ -21,9 +22,10 @@ class Format(Enum):
 def plot(run: RunPath) -> None:
     """Draw the figures of a run again."""
     with reporting():
-        from kanpinn.plotting import draw_figures
-        from kanpinn.results import load
-        from kanpinn.results.reading import run_folder
+        with importing():
+            from kanpinn.plotting import draw_figures
+            from kanpinn.results import load
+            from kanpinn.results.reading import run_folder
 
         for path in draw_figures(load(run), run_folder(run) / "figures"):
             typer.echo(path)
@@ -40,8 +42,9 @@ def export(
 ) -> None:
     """Write the fields of a run on a grid."""
     with reporting():
-        from kanpinn.results import load, to_npz, to_vtkhdf
-        from kanpinn.results.reading import run_folder
+        with importing():
+            from kanpinn.results import load, to_npz, to_vtkhdf
+            from kanpinn.results.reading import run_folder
 
         target = output or run_folder(run) / f"fields.{format.value}"
         if not target.parent.is_dir():

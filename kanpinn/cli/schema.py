@@ -4,9 +4,14 @@ import json
 
 import typer
 
-from kanpinn.config import document_schema
+from kanpinn.cli.screen import reporting
+from kanpinn.interrupts import importing
 
 
 def schema() -> None:
     """Print the JSON schema of problem files."""
-    typer.echo(json.dumps(document_schema(), indent=2))
+    with reporting():
+        with importing():
+            from kanpinn.config import document_schema
+
+        typer.echo(json.dumps(document_schema(), indent=2))

@@ -1,6 +1,7 @@
 """What the commands say on standard error, and the exit codes."""
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from typing import Any
 import typer
 
 from kanpinn.errors import InputError, NumericalError
+from kanpinn.interrupts import INTERRUPTED, handling
 
-NUMERICAL_FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
+NUMERICAL_FAILURE, BAD_INPUT = 1, 2
 
 
 def note(text: str) -> None:
@@ -25,7 +27,7 @@ def reporting(quiet: bool = False) -> Iterator[None]:
 
     quiet: errors only.
     """
-    with _plain_warnings(quiet), _plain_log(quiet):
+    with handling(signal.default_int_handler), _plain_warnings(quiet), _plain_log(quiet):
         try:
             yield
         except InputError as error:

@@ -4,20 +4,22 @@ import contextlib
 import dataclasses
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kanpinn.cli.options import RESULTS, Output, Overrides
 from kanpinn.cli.screen import exit_code, note, reporting
 from kanpinn.cli.tables import errors_table, summary
-from kanpinn.config import Config, Defect, Job, blaming, exact_defects
-from kanpinn.errors import InputError
-from kanpinn.run import Observer
-from kanpinn.solution import Solution
+from kanpinn.errors import InputError, NumericalError
+from kanpinn.interrupts import INTERRUPTED, deferring, handling, importing
 
-if TYPE_CHECKING:  # brings matplotlib and h5py, which bad input need not wait for
+if TYPE_CHECKING:
+    from kanpinn.config import Config, Job
+    from kanpinn.exactness import Defect
     from kanpinn.results import RunFolder
+    from kanpinn.run import Observer
+    from kanpinn.solution import Solution
 
 
 def solve(
@@ -52,33 +54,38 @@ def solve(
         job = config.build()
         check_exact(job)
         folder = _folder(output, job, config, resume)
-        solution, path = _run(job, folder, quiet)
-        _report(solution, path, json, quiet)
-        raise typer.Exit(exit_code(solution.status))
+        solution, late = _run(job, folder, quiet)
+        interrupted = _finish(solution, job, folder) or late
+        _report(solution, folder.path, json, quiet)
+        raise typer.Exit(INTERRUPTED if interrupted else exit_code(solution.status))
 
 
-def _configuration(file: Path | None, resume: Path | None, pairs: list[str]) -> Config:
+def _configuration(file: Path | None, resume: Path | None, pairs: list[str]) -> "Config":
     if (file is None) == (resume is None):
         raise InputError("solve takes either a problem file, or --resume with a run folder")
+    with importing():
+        from kanpinn.config import Config
     if file is not None:
         return Config.read(file, pairs)
     assert resume is not None
-    from kanpinn.results import config_of
-    from kanpinn.results.reading import run_folder
+    with importing():
+        from kanpinn.results import config_of
+        from kanpinn.results.reading import run_folder
 
     name = run_folder(resume).parent.name
     return dataclasses.replace(config_of(resume).override(pairs), name=name)
 
 
-def _folder(output: Path, job: Job, config: Config, resume: Path | None) -> "RunFolder":
-    from kanpinn.results import RunFolder
+def _folder(output: Path, job: "Job", config: "Config", resume: Path | None) -> "RunFolder":
+    with importing():  # only now: it brings matplotlib and h5py, for which bad input need not wait
+        from kanpinn.results import RunFolder
 
     if resume is None:
         return RunFolder.create(output, job.name, config)
     return RunFolder.resume(resume, config)
 
 
-def set_threads(config: Config) -> None:
+def set_threads(config: "Config") -> None:
     """The threads that [run] names; torch takes all cores (or OMP_NUM_THREADS) by itself."""
     if config.run.threads is not None:
         import torch
@@ -86,8 +93,11 @@ def set_threads(config: Config) -> None:
         torch.set_num_threads(config.run.threads)
 
 
-def check_exact(job: Job) -> list[Defect]:
+def check_exact(job: "Job") -> "list[Defect]":
     """The exact solution's residuals, with a warning for each that does not vanish."""
+    from kanpinn.config import blaming
+    from kanpinn.exactness import exact_defects
+
     with blaming(type(job.problem).__name__, *job.sources):
         defects = list(exact_defects(job.problem))
     for defect in defects:
@@ -100,26 +110,61 @@ def check_exact(job: Job) -> list[Defect]:
     return defects
 
 
-def _run(job: Job, folder: "RunFolder", quiet: bool) -> tuple[Solution, Path]:
-    """Solve in a folder, of which nothing stays where the input turns out to be bad."""
-    from kanpinn.progress import Progress
+def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "tuple[Solution, bool]":
+    """Solve in a folder, of which nothing stays where no step was taken.
 
-    shown = contextlib.nullcontext() if quiet else Progress()
+    Returns also whether Ctrl-C came after the last step, when it is too late to stop anything.
+    """
+    with importing():
+        from kanpinn.config import blaming
+        from kanpinn.progress import Progress
+
+    late = False
+
+    def interrupt(*_: object) -> None:  # in the loop it is the second one that comes here
+        nonlocal late
+        if late or folder.interrupted or not folder.begun:
+            raise KeyboardInterrupt
+        late = True
+
+    shown: Any = contextlib.nullcontext() if quiet else Progress()
     try:
-        with blaming(type(job.problem).__name__, *job.sources), shown as progress:
+        blamed = blaming(type(job.problem).__name__, *job.sources)
+        with handling(interrupt), blamed, shown as progress:
             observers: list[Observer] = [] if progress is None else [progress]
-            solution = job.solve([*observers, folder.checkpoint], folder.state)
-    except InputError:
-        folder.discard()
-        raise
+            return job.solve([*observers, folder.checkpoint], folder.state), late
+    except (InputError, NumericalError) as error:
+        if not folder.begun:
+            folder.discard()
+            raise
+        folder.fail(" ".join(str(error).split()))
+        note(f"run folder: {folder.path}")
+        raise NumericalError(str(error)) from error
     except KeyboardInterrupt:
-        note(f"interrupted at once; the last checkpoint, if there is one, is in {folder.path}")
+        if folder.begun:
+            _say_interrupted(folder)
+        else:
+            folder.discard()
         raise
-    _warn_of_points_outside(solution)
-    return solution, folder.finish(solution, job)
 
 
-def _warn_of_points_outside(solution: Solution) -> None:
+def _finish(solution: "Solution", job: "Job", folder: "RunFolder") -> bool:
+    """Write the folder, whatever Ctrl-C says; returns whether it said something."""
+
+    def first() -> None:
+        note("the run folder is being written; Ctrl-C once more ends at once")
+
+    with deferring(first, lambda: _say_interrupted(folder)) as deferral:
+        _warn_of_points_outside(solution)
+        folder.finish(solution, job)
+    return deferral.interrupted
+
+
+def _say_interrupted(folder: "RunFolder") -> None:
+    note(f"interrupted at once; the last checkpoint, if there is one, is in {folder.path}")
+
+
+def _warn_of_points_outside(solution: "Solution") -> None:
     from kanpinn.results.record import outside_grids
 
     for layer, share in enumerate(outside_grids(solution)):
@@ -131,7 +176,7 @@ def _warn_of_points_outside(solution: Solution) -> None:
             )
 
 
-def _report(solution: Solution, path: Path, json: bool, quiet: bool) -> None:
+def _report(solution: "Solution", path: Path, json: bool, quiet: bool) -> None:
     if json:
         typer.echo((path / "run.json").read_text(encoding="utf-8"), nl=False)
         if not quiet:

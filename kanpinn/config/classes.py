@@ -1,9 +1,10 @@
-"""The classes that a problem file names, from files beside it or from installed modules."""
+"""The classes that a problem file names: those of `type`, from files beside it, from modules."""
 
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,8 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from kanpinn.config.words import nearest, show
+from kanpinn import networks, optimizers
+from kanpinn.config.reading import nearest, show
 from kanpinn.errors import InputError
+from kanpinn.networks import Network
+from kanpinn.optimizers import Optimizer
 
 
 def load_class(spec: str, base: type, directory: Path, path: str) -> type:
@@ -130,3 +134,37 @@ def _place(error: Exception, files: tuple[Path, ...]) -> str | None:
             function = "" if frame.name == "<module>" else f" in {frame.name}"
             return f" at {frame.filename}:{frame.lineno}{function}"
     return None
+
+
+def _offered(module: ModuleType, base: type) -> dict[str, type]:
+    """The classes that a room offers by their names in snake case, least_squares."""
+    return {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): value
+        for name, value in sorted(vars(module).items())
+        if inspect.isclass(value) and issubclass(value, base) and not inspect.isabstract(value)
+    }
+
+
+NETWORKS = _offered(networks, Network)
+OPTIMIZERS = _offered(optimizers, Optimizer)
+
+
+def network_class(name: str, directory: Path) -> type[Network]:
+    """The class of [network] type: "kan", "mlp", "module:Class" or "file.py:Class"."""
+    return _find(name, NETWORKS, Network, directory, "network.type")
+
+
+def optimizer_class(name: str, directory: Path, path: str) -> type[Optimizer]:
+    """The class of an [[optimizer]]'s type, one of OPTIMIZERS or a class of one's own."""
+    return _find(name, OPTIMIZERS, Optimizer, directory, f"{path}.type")
+
+
+def _find(name: str, known: dict[str, type], base: type, directory: Path, path: str) -> type:
+    if name in known:
+        return known[name]
+    if ":" in name:
+        return load_class(name, base, directory, path)
+    choices = " or ".join(show(choice) for choice in known)
+    raise InputError(
+        f'{path} = {show(name)}: expected {choices} or "module:Class"{nearest(name, known)}'
+    )

@@ -14,10 +14,10 @@ from kanpinn.config.job import (
     build_problem,
     check_refinements,
 )
-from kanpinn.config.overrides import override
+from kanpinn.config.limits import check_factors
+from kanpinn.config.overrides import drop_foreign_keys, override
 from kanpinn.config.reading import faults, load_toml
-from kanpinn.config.retype import drop_foreign_keys
-from kanpinn.config.sections import BOUNDARY, LossSection, ProblemSection, RunSection
+from kanpinn.config.schema import BOUNDARY, LossSection, ProblemSection, RunSection
 from kanpinn.errors import InputError
 
 
@@ -107,12 +107,14 @@ class Config:
         problem = build_problem(self.problem, self.directory)
         network = build_network(self.network, self.run, self.directory)
         optimizers = build_optimizers(self.optimizer, self.directory)
+        points = build_points(self.points, network, problem)
         check_refinements(network, optimizers)
+        check_factors(network, optimizers, points, len(problem.fields))
         return Job(
             problem,
             network,
             optimizers,
-            build_points(self.points, network),
+            points,
             BOUNDARY.read("network.boundary", self.network.get("boundary", BOUNDARY.default)),
             {"interior": self.loss.interior, "boundary": self.loss.boundary},
             self.run.seed,

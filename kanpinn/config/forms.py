@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from kanpinn.config.words import describe, nearest, show
+from kanpinn.config.reading import describe, nearest, show
 from kanpinn.errors import InputError
 
 REQUIRED = ...

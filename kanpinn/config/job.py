@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from kanpinn.config.classes import blaming, load_class, sources_of
+from kanpinn.assembly import default_points
+from kanpinn.config.classes import blaming, load_class, network_class, optimizer_class, sources_of
 from kanpinn.config.forms import Form, construct
-from kanpinn.config.registry import network_class, optimizer_class
-from kanpinn.config.sections import BOUNDARY, TYPE, ProblemSection, RunSection
+from kanpinn.config.limits import check_network, check_points
+from kanpinn.config.schema import BOUNDARY, TYPE, ProblemSection, RunSection
 from kanpinn.errors import InputError
 from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares, Optimizer, Refine, Stage
@@ -20,7 +21,7 @@ from kanpinn.residuals import Residuals
 from kanpinn.run import Observer
 from kanpinn.sampling import Collocation
 from kanpinn.solution import Solution
-from kanpinn.solve import default_points, solve
+from kanpinn.solve import solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +94,7 @@ def build_network(table: dict[str, Any], run: RunSection, directory: Path) -> Ne
     found = network_class(table["type"], directory)
     if "seed" in Form.of(found).keys:
         table = {"seed": run.seed} | table
+    check_network(table, found)
     with blaming(found.__name__, *sources_of(found)):
         network = construct("network", found, table, apart=(TYPE, BOUNDARY))
     return network.to(device=_device(run.device), dtype=getattr(torch, run.dtype))
@@ -109,9 +111,13 @@ def build_optimizers(tables: Sequence[dict[str, Any]], directory: Path) -> tuple
     return tuple(stages) or (LeastSquares(),)
 
 
-def build_points(table: dict[str, Any] | None, network: Network) -> Collocation:
+def build_points(table: dict[str, Any] | None, network: Network, problem: Problem) -> Collocation:
     """The collocation points; the solve's own choice where the file has none."""
-    return default_points(network) if table is None else construct("points", Collocation, table)
+    if table is None:
+        return default_points(network)
+    points = construct("points", Collocation, table)
+    check_points(points, problem)
+    return points
 
 
 def check_refinements(network: Network, optimizers: Sequence[Optimizer]) -> None:

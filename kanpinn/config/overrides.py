@@ -1,19 +1,25 @@
-"""KEY=VALUE pairs of the command line, laid over the tables of a problem file."""
+"""KEY=VALUE pairs of the command line, and what becomes of the keys of a type they change."""
 
 import copy
 import re
 import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from kanpinn.config.classes import network_class, optimizer_class
+from kanpinn.config.forms import Form
+from kanpinn.config.reading import show
+from kanpinn.config.schema import BOUNDARY, TYPE
 from kanpinn.errors import InputError
+from kanpinn.networks import KAN
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 BARE = re.compile(r"[A-Za-z_][\w.:/\\-]*")  # texts that need no quotes
 KEY = re.compile(r"[\w-]+(\[\d+\])*(\.[\w-]+(\[\d+\])*)*")
 
 
-def override(data: dict[str, Any], pairs: Sequence[str]) -> tuple[dict[str, Any], set[Path]]:
+def override(data: dict[str, Any], pairs: Sequence[str]) -> tuple[dict[str, Any], set[KeyPath]]:
     """The tables with the pairs laid over them, and the paths that were set.
 
     "network.width=[2, 32, 1]" sets a key, "optimizer[0].steps=50" one of a table in a list; the
@@ -31,7 +37,7 @@ def override(data: dict[str, Any], pairs: Sequence[str]) -> tuple[dict[str, Any]
     return data, paths
 
 
-def _parse(pair: str) -> tuple[Path, Any]:
+def _parse(pair: str) -> tuple[KeyPath, Any]:
     key, equals, text = (part.strip() for part in pair.partition("="))
     if not equals or not KEY.fullmatch(key):
         raise InputError(f"--set {pair}: expected KEY=VALUE, such as network.width=[2,32,1]")
@@ -55,7 +61,7 @@ def _value(text: str, pair: str) -> Any:
     return parsed["value"]
 
 
-def _put(data: dict[str, Any], path: Path, value: Any, pair: str) -> None:
+def _put(data: dict[str, Any], path: KeyPath, value: Any, pair: str) -> None:
     place: Any = data
     for depth, part in enumerate(path[:-1]):
         if isinstance(part, str) and isinstance(place, dict):
@@ -73,7 +79,7 @@ def _put(data: dict[str, Any], path: Path, value: Any, pair: str) -> None:
         place[last] = value
 
 
-def _child(place: Any, part: str | int, above: Path, pair: str) -> Any:
+def _child(place: Any, part: str | int, above: KeyPath, pair: str) -> Any:
     if isinstance(part, str):
         if isinstance(place, dict):
             return place[part]
@@ -87,7 +93,62 @@ def _child(place: Any, part: str | int, above: Path, pair: str) -> Any:
     return place[part]
 
 
-def spell(path: Path) -> str:
+def spell(path: KeyPath) -> str:
     """A path as messages write it: optimizer[0].steps."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
+
+
+def drop_foreign_keys(
+    written: dict[str, Any], data: dict[str, Any], given: set[KeyPath], directory: Path
+) -> tuple[dict[str, Any], list[str]]:
+    """The tables without what the file says for another type, and a note for each thing dropped.
+
+    Only where an override changes a `type`, and only the keys that come from the file; refine
+    stages go, too, where the network is no longer a KAN. What the file itself gets wrong stays.
+    """
+    data, notes = copy.deepcopy(data), []
+    for index, (before, after) in enumerate(zip(_tables(written), _tables(data), strict=False)):
+        if _retyped(before, after):
+            stage = optimizer_class(after["type"], directory, f"optimizer[{index}]")
+            notes += _drop(after, ("optimizer", index), stage, given)
+    if _retyped(written.get("network"), data.get("network")):
+        network = network_class(data["network"]["type"], directory)
+        notes += _drop(data["network"], ("network",), network, given)
+        if not issubclass(network, KAN):
+            notes += _drop_refinement(data, given)
+    return data, notes
+
+
+def _tables(data: dict[str, Any]) -> list[Any]:
+    tables = data.get("optimizer")
+    return tables if isinstance(tables, list) else []
+
+
+def _retyped(before: Any, after: Any) -> bool:
+    tables = isinstance(before, dict) and isinstance(after, dict)
+    return tables and isinstance(after.get("type"), str) and before.get("type") != after["type"]
+
+
+def _drop(table: dict[str, Any], path: KeyPath, new: type, given: set[KeyPath]) -> list[str]:
+    form = Form.of(new).beside((TYPE, BOUNDARY))
+    kept = {*form.keys, *(key[-1] for key in given if key[:-1] == path)}
+    foreign = [] if form.open else [key for key in table if key not in kept]
+    for key in foreign:
+        del table[key]
+    keys = ", ".join(f"{spell(path)}.{key}" for key in foreign)
+    return [f"type = {show(table['type'])}: the file's {keys} do not apply"] if foreign else []
+
+
+def _drop_refinement(data: dict[str, Any], given: set[KeyPath]) -> list[str]:
+    """Refine stages of the file; one that an override touches stays, and is refused."""
+    touched = {path[1] for path in given if path[0] == "optimizer" and len(path) > 1}
+    void = [
+        index
+        for index, stage in enumerate(_tables(data))
+        if isinstance(stage, dict) and stage.get("type") == "refine" and index not in touched
+    ]
+    if not void or ("optimizer",) in given:
+        return []
+    data["optimizer"] = [s for i, s in enumerate(data["optimizer"]) if i not in void]
+    return [f"type = {show(data['network']['type'])}: {len(void)} refine stages are skipped"]

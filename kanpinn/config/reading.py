@@ -1,15 +1,30 @@
-"""What is read from a problem file, before its tables meet the classes that they describe."""
+"""What is read from a problem file, and how messages say what is wrong with it."""
 
+import difflib
+import json
 import math
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kanpinn.config.words import nearest, show
 from kanpinn.errors import InputError
 
 SECTIONS = ("problem", "network", "points", "loss", "optimizer", "run")
+_KINDS = {
+    "integer": ("an integer", "integers"),
+    "number": ("a number", "numbers"),
+    "string": ("a text", "texts"),
+    "boolean": ("true or false", "truth values"),
+    "array": ("a list", "lists"),
+    "object": ("a table", "tables"),
+}
+_BOUNDS = {
+    "minimum": ">=",
+    "exclusiveMinimum": ">",
+    "maximum": "<=",
+    "exclusiveMaximum": "<",
+}
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -75,3 +90,36 @@ def _not_plain(value: Any, path: str = "") -> Iterator[str]:
         yield f"{path} = {show(value)}: expected a finite number"
     elif value is not None and not isinstance(value, (bool, int, float, str)):
         yield f"{path} = {value}: expected a number, a text, a list or a table"
+
+
+def nearest(word: Any, choices: Iterable[Any]) -> str:
+    """The clause '; did you mean "..."?', or nothing where no choice is near."""
+    names = [str(c) for c in choices]
+    lowered = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(str(word).lower(), lowered, n=1)
+    return f"; did you mean {show(lowered[close[0]])}?" if close else ""
+
+
+def show(value: Any) -> str:
+    """A value as a problem file would write it, shortened."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    text = text.replace("NaN", "nan").replace("Infinity", "inf")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def describe(schema: Mapping[str, Any]) -> str:
+    """In words what a JSON schema lets through."""
+    if "enum" in schema:
+        return " or ".join(show(choice) for choice in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(describe(s) for s in schema["anyOf"] if s.get("type") != "null")
+    kind = schema.get("type")
+    if kind not in _KINDS:
+        return "another value"
+    items = schema.get("items", {}).get("type")
+    text = _KINDS[kind][0] + (f" of {_KINDS[items][1]}" if items in _KINDS else "")
+    limits = " and ".join(f"{sign} {schema[b]}" for b, sign in _BOUNDS.items() if b in schema)
+    return f"{text} {limits}".rstrip()

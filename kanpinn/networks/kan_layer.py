@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kanpinn import splines
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
-from kanpinn.networks.network import Layer, Tape
+from kanpinn.networks.network import Layer
 
 WIDENING = 0.02  # of the range: a grid that must grow grows a little more
 
@@ -58,47 +58,20 @@ class KANLayer(Layer):
             self._pieces = kept
         return kept[2]
 
-    def forward(self, h: Jet | Coordinates, tape: Tape | None = None) -> Jet:
-        # The edges come without the dense features, which only a Jacobian needs.
-        order = h.channels.derivative_order
-        if tape is None or not tape.wants(self):
-            return self.combine(self._edges(h.value, self.coefficients, order), h)
-        product = self._edges(h.value, self.coefficients.detach(), order)
-        with torch.no_grad():
-            features = self.features(h)
-        tape.record(self, features, product)
-        return self.combine(product, h)
-
-    def features(self, h: Jet | Coordinates) -> Tensor:
-        """(n, r, n_in, n_basis): the basis and its derivatives, as many as the jet needs."""
-        return self.basis(h.value, h.channels.derivative_order)
-
-    def basis(self, x: Tensor, order: int = 0) -> Tensor:
-        """The basis and its derivatives, (n, order + 1, n_in, n_basis), at x (n, n_in)."""
-        values = self.pieces.basis(x, order)
-        if self.base is None:
-            return values
-        base = torch.stack(derivatives(self.base, x, order), dim=1)
-        return torch.cat([values, base[..., None]], dim=-1)
-
-    def contract(self, features: Tensor, coefficients: Tensor) -> Tensor:
-        n, r, n_in, n_basis = features.shape
-        by_input = features.permute(2, 0, 1, 3).reshape(n_in, n * r, n_basis)
-        return torch.bmm(by_input, coefficients).view(n_in, n, r, -1).permute(1, 2, 0, 3)
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        return h.value, self._edges(h.value, coefficients, h.channels.derivative_order)
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
         return h.sum_of_edges(product)
 
-    def jacobian(self, features: Tensor, delta: Tensor) -> Tensor:
-        # Σ_r Φ_r δ_r as r sums of outer products: one small matrix product a point is far slower.
-        if delta.shape[-1] > 1:
-            features = features.contiguous()
-        terms = zip(features[..., None].unbind(1), delta[..., None, :].unbind(1), strict=True)
-        phi, weight = next(terms)
-        rows = phi * weight
-        for phi, weight in terms:
-            rows.addcmul_(phi, weight)
-        return rows.flatten(1)
+    @torch.no_grad()
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        weights = delta.permute(1, 2, 3, 0).contiguous()  # the points fastest, as in `out`
+        out = out.view(*self.coefficients.shape, -1)
+        self.pieces.transposed(known, weights, out[:, : self.n_splines])
+        if self.base is not None:
+            base = torch.stack([t.T for t in derivatives(self.base, known, len(weights) - 1)])
+            out[:, -1] = (base[:, :, None] * weights).sum(dim=0)
 
     def edges(self, x: Tensor, order: int = 0) -> Tensor:
         """The edge functions and their derivatives, (n, order + 1, n_in, n_out), at x (n, n_in)."""
@@ -181,7 +154,7 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def spread(self, x: Tensor, reach: float) -> None:
-        """Fix what the next layer cannot see: zero-mean edges, each output between ±reach at x.
+        """Fix what the next layer undoes: one mean for the edges of a unit, each output in ±reach.
 
         Adding constants to the edges into one unit, or scaling them all, is undone by the next
         layer. B-splines sum to one, so a constant is the same change of all their coefficients.

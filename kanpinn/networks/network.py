@@ -12,46 +12,40 @@ from kanpinn.jet import Channels, Coordinates, Jet
 
 
 class Layer(nn.Module, ABC):
-    """One layer Y = Φ(h) C: features of the input jet times coefficients, then plain algebra.
+    """One layer Y = combine(S, h): a product S = Φ(h) C with the coefficients, then plain algebra.
 
-    features(h) gives Φ, contract(Φ, C) the product S, combine(S, h) the output jet. S is linear in
-    C, so with δ = ∂r/∂S of a residual r at one point the row of its Jacobian is Φᵀδ.
+    S is linear in C, so with δ = ∂r/∂S of a residual r at one point the row of its Jacobian is Φᵀδ.
     """
 
     coefficients: nn.Parameter
 
     @abstractmethod
-    def features(self, h: Jet | Coordinates) -> Tensor:
-        """Φ(h); the first axis runs over the points."""
-
-    @abstractmethod
-    def contract(self, features: Tensor, coefficients: Tensor) -> Tensor:
-        """The one matrix product Φ C."""
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        """What `jacobian` needs to know of Φ(h), and S; the first axis runs over the points."""
 
     @abstractmethod
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
         """The output jet from the product and the input jet."""
 
     @abstractmethod
-    def jacobian(self, features: Tensor, delta: Tensor) -> Tensor:
-        """Φᵀδ for each point, (n, coefficients.numel())."""
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        """Write Φᵀδ of each point into zeros, (coefficients.numel(), n)."""
 
     def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
         """The output jet; a tape that wants this layer records what its Jacobian needs."""
-        features = self.features(h)
         if tape is None or not tape.wants(self):
-            return self.combine(self.contract(features, self.coefficients), h)
-        product = self.contract(features, self.coefficients.detach())
-        tape.record(self, features, product)
+            return self.combine(self.product(h, self.coefficients)[1], h)
+        known, product = self.product(h, self.coefficients.detach())
+        tape.record(self, known, product)
         return self.combine(product, h)
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a layer did: its features Φ and the product S = Φ C, a node of the graph."""
+    """What a layer did: what is known of Φ and the product S = Φ C, a node of the graph."""
 
     layer: Layer
-    features: Tensor
+    known: Tensor
     product: Tensor
 
 
@@ -66,29 +60,31 @@ class Tape:
         """Whether this layer's Jacobian is asked for."""
         return any(layer is wanted for wanted in self.layers)
 
-    def record(self, layer: Layer, features: Tensor, product: Tensor) -> None:
+    def record(self, layer: Layer, known: Tensor, product: Tensor) -> None:
         """Keep what a layer did; its product becomes a node of the graph."""
         if not product.requires_grad:
             product.requires_grad_()
-        self.records.append(Record(layer, features.detach(), product))
+        self.records.append(Record(layer, known.detach(), product))
 
-    def jacobian(self, residual: Tensor, retain: bool = False) -> Tensor:
-        """∂r_p/∂coefficients, (n, parameters), of one equation's residuals (n,), one row a point.
+    def jacobian(self, residual: Tensor, scale: float = 1.0, retain: bool = False) -> Tensor:
+        """scale · ∂r_p/∂coefficients of one equation's residuals (n,): (n, parameters), by columns.
 
         One batched reverse pass gives δ = ∂r/∂S for all points (each residual depends on its own
-        point only), the rest is Φᵀδ.
+        point only), the rest is Φᵀδ. The points run fastest in memory, as LAPACK wants it.
         """
-        products = [r.product for r in self.records]
         deltas = torch.autograd.grad(
-            residual.sum(), products, retain_graph=retain, allow_unused=True
+            residual,
+            [r.product for r in self.records],
+            torch.full_like(residual, scale),
+            retain_graph=retain,
+            allow_unused=True,
         )
-        columns = [
-            residual.new_zeros(len(residual), r.layer.coefficients.numel())
-            if delta is None
-            else r.layer.jacobian(r.features, delta)
-            for r, delta in zip(self.records, deltas, strict=True)
-        ]
-        return torch.cat(columns, dim=1)
+        sizes = [r.layer.coefficients.numel() for r in self.records]
+        columns = residual.new_zeros(sum(sizes), len(residual))
+        for record, delta, out in zip(self.records, deltas, columns.split(sizes), strict=True):
+            if delta is not None:
+                record.layer.jacobian(record.known, delta, out)
+        return columns.T
 
 
 class Layers(nn.ModuleList):

@@ -52,6 +52,12 @@ class Surrogate(nn.Module):
         return jet if self.output is None else self.output.apply(points, jet)
 
     @torch.no_grad()
+    def evaluate(self, points: Points, channels: Channels) -> Jet:
+        """`jet` at points of any precision on any device, given back in theirs, for errors."""
+        jet = self.jet(points.to(self.low.dtype, self.low.device), channels)
+        return jet.map(lambda t: t.to(points.coords))
+
+    @torch.no_grad()
     def forward(self, points: Points) -> Tensor:
         """Values (n, m)."""
         return self.jet(points, Channels(self.domain.names)).value

@@ -30,7 +30,7 @@ class Adam(TorchOptimizer):
     lr: float = 1e-3
 
     @property
-    def record_every(self) -> int:
+    def measure_every(self) -> int:
         return max(1, self.steps // 250)
 
     def __post_init__(self) -> None:
@@ -53,6 +53,10 @@ class LBFGS(TorchOptimizer):
     lr: float = 1.0
     iterations: int = 20
     history: int = 100
+
+    @property
+    def title(self) -> str:
+        return "L-BFGS"
 
     def __post_init__(self) -> None:
         for name in ("steps", "iterations", "history"):
@@ -83,8 +87,6 @@ class TorchStage(Stage):
         self.idle = 0
 
     def step(self) -> Step:
-        # Between steps only: a line search must see one function.
-        self.residuals.surrogate.follow(self.residuals.points)
         evaluations = 0
 
         def closure() -> float:
@@ -94,6 +96,8 @@ class TorchStage(Stage):
             return self.residuals.backward()
 
         self.optimizer.step(closure)
+        # Between steps only: a line search must see one function.
+        self.residuals.surrogate.follow(self.residuals.points)
         loss = self.residuals.loss()
         return Step(loss, evaluations, self._finished(loss))
 

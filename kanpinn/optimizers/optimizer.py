@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
+from kanpinn.errors import InputError
 from kanpinn.residuals import Residuals
 
 CONVERGED = "converged"
@@ -32,13 +33,14 @@ class Stage(ABC):
     def step(self) -> Step:
         """Improve the surrogate's coefficients once."""
 
-    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values from which `load_state_dict` goes on bit for bit."""
+        return {}
 
-    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up the state that `state_dict` gave."""
+        if state:
+            raise InputError(f"{type(self).__name__} has no state, got {sorted(state)}")
 
 
 class Optimizer(ABC):
@@ -52,9 +54,14 @@ class Optimizer(ABC):
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
 
     @property
-    def record_every(self) -> int:
-        """The history gets a row every so many steps; more than 1 only where steps are cheap."""
+    def measure_every(self) -> int:
+        """Errors are measured every so many steps; more than 1 only where steps are cheap."""
         return 1
+
+    @property
+    def needs_fixed_points(self) -> bool:
+        """Whether resampling would break the method."""
+        return False
 
     @abstractmethod
     def start(self, residuals: Residuals, seed: int) -> Stage:

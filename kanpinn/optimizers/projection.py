@@ -6,15 +6,14 @@ import torch
 from torch import Tensor
 
 from kanpinn.jet import Channels, Coordinates, Jet
-from kanpinn.linalg import Triangle, fold
+from kanpinn.linalg import Triangle, column_scale, fold, rank_tolerance
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
+from kanpinn.optimizers.output_layer import solve_output
 from kanpinn.residuals import Residuals
 
 REACH = 0.98  # of the output layer's grid [-1, 1] that the hidden units fill
-RCOND = 1e-14
-LINEAR = 1e-8
 NEWTON_STEPS = 8
 
 
@@ -70,32 +69,15 @@ class Projection:
         self.network.layers[-2].spread(h.value, REACH)
 
     def _solve_output(self) -> float:
-        """Least squares for the output layer; for a nonlinear residual damped and repeated."""
-        output = [self.network.layers[-1]]
+        """The output layer by least squares; repeated where the residual is nonlinear in it."""
         for _ in range(NEWTON_STEPS):
-            self.evaluations += 1
-            triangle = fold(self.residuals.rows(output))
-            old, before = get_coefficients(output), triangle.loss()
-            new, _ = triangle.solve(triangle.matrix @ old - triangle.target, RCOND)
-            set_coefficients(output, new)
-            predicted = triangle.loss(new - old)
-            if self.linear:
-                return predicted
-            loss = self.residuals.loss()
+            done = solve_output(self.residuals, linear=self.linear)
+            self.evaluations += done.evaluations
             if self.linear is None:
-                self.linear = abs(loss - predicted) <= LINEAR * before
-            loss = self._backtrack(old, new, loss, before)
-            if self.linear or loss > 0.99 * before:
+                self.linear = done.linear
+            if self.linear or done.loss > 0.99 * done.before:
                 break
-        return loss
-
-    def _backtrack(self, old: Tensor, new: Tensor, loss: float, before: float) -> float:
-        share = 1.0
-        while not loss <= before and share > 1e-4:
-            share /= 4
-            set_coefficients([self.network.layers[-1]], old + share * (new - old))
-            loss = self.residuals.loss()
-        return loss
+        return done.loss
 
     def step(self, loss: float, damping: float) -> Projected:
         """One damped Gauss–Newton step in θ from the network's state, whose f(θ) is `loss`."""
@@ -108,15 +90,22 @@ class Projection:
         return Projected(self(start + steps.step(damping)), damping, self.evaluations - spent)
 
     def _projected_triangle(self) -> Triangle:
-        """The factor of (I - QQᵀ)[J_inner, r]: the lower right block when J_output comes first."""
+        """The factor of (I - QQᵀ)[J_inner, r], Q a basis of the range of J_output.
+
+        With the columns of J_output first that is the lower right block of the factor, and what of
+        the upper right one is orthogonal to its left one: splines that see no point and constants
+        in several units make the range smaller than the number of columns.
+        """
         layers = self.network.layers
         split = self.inner.numel()
-        rows = (
-            (torch.cat([j[:, split:], j[:, :split]], dim=1), r)
-            for j, r in self.residuals.rows(layers)
-        )
+        rows = ((j.roll(-split, dims=1), r) for j, r in self.residuals.rows(layers))
+        factor = fold(rows).factor
         outputs = layers[-1].coefficients.numel()
-        return Triangle(fold(rows).factor[outputs:, outputs:])
+        left, upper = factor[:outputs, :outputs], factor[:outputs, outputs:]
+        u, s, _ = torch.linalg.svd(left / column_scale(left), full_matrices=False)
+        q = u[:, s > rank_tolerance(s.dtype) * s[0]]
+        remains = torch.cat([upper - q @ (q.T @ upper), factor[outputs:, outputs:]])
+        return Triangle(torch.linalg.qr(remains, mode="r").R)
 
     def polish(self, loss: float, damping: float, steps: int, tolerance: float) -> Projected:
         """Steps until one lowers the loss by less than `tolerance` of it, at most `steps`."""

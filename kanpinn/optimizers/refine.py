@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from kanpinn.errors import InputError, integer
 from kanpinn.networks.kan import KAN
@@ -44,9 +44,3 @@ class RefineStage(Stage):
             raise InputError(f"refine is for KANs: a {type(network).__name__} has no grid")
         error = network.refine(self.settings.grid)
         return Step(self.residuals.loss(), 1, CONVERGED, {"projection_error": error})
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass

@@ -1,6 +1,7 @@
 """Variable projection: the structure of a solution, found with a hundred parameters."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -55,6 +56,10 @@ class VariableProjection(Optimizer):
         if not 0 < self.tolerance < 1:
             raise InputError(f"tolerance must lie between 0 and 1, got {self.tolerance!r}")
 
+    @property
+    def needs_fixed_points(self) -> bool:
+        return True
+
     def start(self, residuals: Residuals, seed: int) -> "VariableProjectionStage":
         network = residuals.surrogate.network
         if not isinstance(network, KAN) or len(network.layers) < 2:
@@ -62,32 +67,35 @@ class VariableProjection(Optimizer):
         return VariableProjectionStage(self, residuals, seed)
 
 
-class VariableProjectionStage(Stage):
-    """The search and what follows it, one Gauss–Newton step (or one screening) at a time.
+@dataclass
+class _State:
+    """How the search goes on: the phase, counters, and the inner coefficients that wait."""
 
-    What decides how it goes on is all in `state`: the phase, counters, and the inner coefficients
-    that wait.
-    """
+    phase: str
+    levels: list[int]  # output grids still to come
+    round: int = 0
+    starts: int = 0
+    waiting: list[Tensor] = field(default_factory=list)
+    steps: int = 0  # from the present start, or on the present level
+    loss: float = math.inf
+    damping: float = START_DAMPING
+    best_loss: float = math.inf
+    best: Tensor | None = None
+    zero: float = math.nan  # the zero network's loss
+    points: int = 0  # of the search
+    unit: int = 0  # whose removal is tried next
+    linear: bool | None = None
+
+
+class VariableProjectionStage(Stage):
+    """The search and what follows it, one Gauss–Newton step (or one screening) at a time."""
 
     def __init__(self, settings: VariableProjection, residuals: Residuals, seed: int) -> None:
         self.settings, self.residuals, self.seed = settings, residuals, seed
         self.network: KAN = residuals.surrogate.network  # type: ignore[assignment]
         target = self.network.layers[-1].intervals
-        self.state: dict[str, Any] = {
-            "phase": "screen" if settings.rounds else "enter",
-            "levels": _levels(settings.coarse, target) if settings.rounds else [target],
-            "round": 0,
-            "starts": 0,
-            "waiting": [],
-            "steps": 0,
-            "loss": float("inf"),
-            "damping": START_DAMPING,
-            "best_loss": float("inf"),
-            "best": None,
-            "zero": None,
-            "unit": 0,
-            "linear": None,
-        }
+        levels = _levels(settings.coarse, target) if settings.rounds else [target]
+        self.state = _State("screen" if settings.rounds else "enter", levels)
         self._projection: Projection | None = None
 
     def step(self) -> Step:
@@ -98,13 +106,13 @@ class VariableProjectionStage(Stage):
             "enter": self._enter_level,
             "polish": self._polish,
         }
-        return phases[self.state["phase"]]()
+        return phases[self.state.phase]()
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(self.state)
+        return asdict(self.state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.state = dict(state)
+        self.state = _State(**state)
         self._projection = None
 
     @property
@@ -112,28 +120,28 @@ class VariableProjectionStage(Stage):
         """The projected loss on the points of the present phase."""
         if self._projection is None:
             residuals = self.residuals
-            if self.state["phase"] != "polish":
-                count = POINTS_PER_PARAMETER * self.network.parameter_count
-                residuals = residuals.subset(count, self.seed)
-            self._projection = Projection(residuals, self.state["linear"])
+            if self.state.phase != "polish":
+                residuals = residuals.subset(self.state.points, self.seed)
+            self._projection = Projection(residuals, self.state.linear)
         return self._projection
 
     def _screen(self) -> Step:
         """A round of random starts on the coarse grid; the best few are to be followed."""
         s, state = self.settings, self.state
-        if state["round"] == 0:
+        if state.round == 0:
             self.network.layers[-1].reset(s.coarse)
-            state["zero"] = self.projection.zero()
+            state.points = POINTS_PER_PARAMETER * self.network.parameter_count
+            state.zero = self.projection.zero()
         tried = [self._random_start() for _ in range(s.starts)]
         tried.sort(key=lambda start: start[0])
-        state["waiting"] = [inner for _, inner in tried[: s.follow]]
-        state["round"] += 1
+        state.waiting = [inner for _, inner in tried[: s.follow]]
+        state.round += 1
         self._next_start()
         return self._report(s.starts)
 
     def _random_start(self) -> tuple[float, Tensor]:
-        number = self.seed * 1_000_003 + self.state["starts"]
-        self.state["starts"] += 1
+        number = self.seed * 1_000_003 + self.state.starts
+        self.state.starts += 1
         generator = torch.Generator().manual_seed(number)
         for layer in self.network.layers[:-1]:
             # Quadratics: rougher starts arrive half as often.
@@ -141,98 +149,105 @@ class VariableProjectionStage(Stage):
         return self.projection(self.projection.inner), self.projection.inner
 
     def _next_start(self) -> None:
-        waiting = self.state["waiting"]
+        waiting = self.state.waiting
         loss = self.projection(waiting[0])
-        self.state.update(phase="follow", loss=loss, damping=START_DAMPING, steps=0)
-        self.state["waiting"] = waiting[1:]
+        self.state.phase = "follow"
+        self.state.loss = loss
+        self.state.damping = START_DAMPING
+        self.state.steps = 0
+        self.state.waiting = waiting[1:]
 
     def _follow(self) -> Step:
         """One step from the present start; where it stalls the next one's turn comes."""
         s, state = self.settings, self.state
         evaluations, stalled = self._gauss_newton(STALLED_SEARCH, FOLLOW_STEPS)
         report = self._report(evaluations)
-        arrived = state["loss"] <= s.tolerance * state["zero"]
+        arrived = state.loss <= s.tolerance * state.zero
         if not (stalled or arrived):
             return report
-        if state["loss"] < state["best_loss"]:
-            state.update(best_loss=state["loss"], best=self.projection.inner)
-        if arrived or (state["round"] >= s.rounds and not state["waiting"]):
-            state["loss"] = self.projection(state["best"])
-            state["phase"] = "prune" if s.prune else "enter"
-        elif state["waiting"]:
+        if state.loss < state.best_loss:
+            state.best_loss = state.loss
+            state.best = self.projection.inner
+        if arrived or (state.round >= s.rounds and not state.waiting):
+            assert state.best is not None
+            state.loss = self.projection(state.best)
+            state.phase = "prune" if s.prune else "enter"
+        elif state.waiting:
             self._next_start()
         else:
-            state["phase"] = "screen"
+            state.phase = "screen"
         return report
 
     def _prune(self) -> Step:
         """Try the network without one hidden unit; keep it so where the loss hardly grows."""
         state, hidden = self.state, len(self.network.layers) - 2
         units = self.network.width[hidden + 1]
-        if state["unit"] >= units or units == 1:
+        if state.unit >= units or units == 1:
             return self._enter_level()
         kept = {name: t.clone() for name, t in self.network.state_dict().items()}
-        self.network.remove_unit(hidden, state["unit"])
+        self.network.remove_unit(hidden, state.unit)
         loss = self.projection(self.projection.inner)
         done = self.projection.polish(loss, START_DAMPING, PRUNE_STEPS, STALLED_SEARCH)
-        if done.loss <= PRUNE_FACTOR * state["loss"]:
-            state.update(unit=0, loss=done.loss)
+        if done.loss <= PRUNE_FACTOR * state.loss:
+            state.unit = 0
+            state.loss = done.loss
         else:
             self.network.load_state_dict(kept)
-            state["unit"] += 1
+            state.unit += 1
         return self._report(done.evaluations)
 
     def _enter_level(self) -> Step:
         """The next finer output grid, and all points: the output layer is solved anew there."""
         state = self.state
-        state.update(phase="polish", steps=0, damping=START_DAMPING, linear=self._linear())
+        state.phase = "polish"
+        state.steps = 0
+        state.damping = START_DAMPING
         self._projection = None
-        self.network.layers[-1].reset(state["levels"][0])
-        state["levels"] = state["levels"][1:]
-        state["loss"] = self.projection(self.projection.inner)
+        self.network.layers[-1].reset(state.levels[0])
+        state.levels = state.levels[1:]
+        state.loss = self.projection(self.projection.inner)
         return self._report(1)
 
     def _polish(self) -> Step:
-        steps = LEVEL_STEPS if self.state["levels"] else self.settings.steps
+        steps = LEVEL_STEPS if self.state.levels else self.settings.steps
         evaluations, stalled = self._gauss_newton(STALLED, steps)
         if not stalled:
             return self._report(evaluations)
-        if self.state["levels"]:
-            self.state["phase"] = "enter"
+        if self.state.levels:
+            self.state.phase = "enter"
             return self._report(evaluations)
         return self._report(evaluations, self._verdict())
 
     def _gauss_newton(self, tolerance: float, steps: int) -> tuple[int, bool]:
         """One step; the evaluations it took and whether it is time to stop."""
         state = self.state
-        before = state["loss"]
-        done = self.projection.step(before, state["damping"])
-        state.update(loss=done.loss, damping=done.damping, steps=state["steps"] + 1)
-        state["linear"] = self._linear()
-        stalled = not done.loss < before * (1 - tolerance) or state["steps"] >= steps
+        before = state.loss
+        done = self.projection.step(before, state.damping)
+        state.loss = done.loss
+        state.damping = done.damping
+        state.steps = state.steps + 1
+        stalled = not done.loss < before * (1 - tolerance) or state.steps >= steps
         return done.evaluations, stalled
-
-    def _linear(self) -> bool | None:
-        return self.state["linear"] if self._projection is None else self._projection.linear
 
     def _verdict(self) -> str:
         s, state = self.settings, self.state
-        if not s.rounds or state["best_loss"] <= s.tolerance * state["zero"]:
+        if not s.rounds or state.best_loss <= s.tolerance * state.zero:
             return CONVERGED
         return (
-            f"stopped: none of {state['starts']} random starts came below {s.tolerance:g} of the "
+            f"stopped: none of {state.starts} random starts came below {s.tolerance:g} of the "
             "zero solution's loss; the best one was refined"
         )
 
     def _report(self, evaluations: int, finished: str | None = None) -> Step:
+        self.state.linear = self.projection.linear
         notes = {
-            "starts": float(self.state["starts"]),
-            "round": float(self.state["round"]),
-            "damping": self.state["damping"],
+            "starts": float(self.state.starts),
+            "round": float(self.state.round),
+            "damping": self.state.damping,
             "width": float(self.network.width[-2]),
             "grid": float(self.network.layers[-1].intervals),
         }
-        return Step(self.state["loss"], evaluations, finished, notes)
+        return Step(self.state.loss, evaluations, finished, notes)
 
 
 def _levels(coarse: int, target: int) -> list[int]:

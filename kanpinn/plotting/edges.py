@@ -1,5 +1,6 @@
 """The edge functions of a KAN."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from kanpinn.plotting.style import BLUE, GREY, ORANGE, ROUND, tidy
 from kanpinn.solution import Solution
 
 SAMPLES = 200
+PLAIN = (-2, 4)  # powers of ten that tick labels carry themselves
 TINY = 6
 
 
@@ -88,6 +90,20 @@ def _names(solution: Solution, level: int) -> list[str]:
     ]
 
 
+def _power(values: numpy.ndarray) -> tuple[int, int]:
+    """The power of ten to take out of large and small values, and the digits that tell them."""
+    top = float(numpy.abs(values).max())
+    if not 0 < top < math.inf:
+        return 0, 4
+    span = max(float(numpy.ptp(values)) / top, 1e-4)
+    power = math.floor(math.log10(top))
+    return 0 if PLAIN[0] <= power < PLAIN[1] else power, 3 + math.ceil(-math.log10(min(span, 1)))
+
+
+def _label(value: float, digits: int) -> str:
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
 def plot_edge(ax: Axes, edge: Edge) -> Axes:
     """One edge function with its grid points as lines, the range of its activations shaded.
 
@@ -100,7 +116,12 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
         ax.plot(edge.x, edge.y, ":", color=BLUE, linewidth=1.2)
     across = ax.get_xaxis_transform()
     ax.vlines(edge.breaks, 0, 1, color=GREY, linewidth=0.4, alpha=0.5, transform=across)
-    ax.set_title(f"${edge.source} \\to {edge.target}$", fontsize=TINY + 2, pad=2)
+    power, digits = _power(edge.y)
+    unit = f" \\;/\\; 10^{{{power}}}" if power else ""
+    ax.set_title(f"${edge.source} \\to {edge.target}{unit}$", fontsize=TINY + 2, pad=2)
+    # Matplotlib would write a common power above the axes, into the title.
+    ax.yaxis.set_major_formatter(lambda value, _: _label(value / 10.0**power, digits))
+    ax.xaxis.set_major_formatter(lambda value, _: _label(value, 4))
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=ROUND))
     ax.yaxis.set_major_locator(MaxNLocator(3, steps=ROUND))
     tidy(ax)

@@ -1,11 +1,12 @@
 """What all figures share: colours, sizes, and how a figure is made and saved."""
 
-import os
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from kanpinn.files import replacing
 
 # Okabe and Ito (2008): told apart with any colour vision, and in grey.
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
@@ -31,10 +32,6 @@ def tidy(ax: Axes) -> Axes:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a PNG at once."""
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

@@ -1,6 +1,7 @@
 """checkpoint.pt: tensors and plain values from which a run goes on bit for bit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import numpy
 import torch
 
 from kanpinn.errors import InputError
-from kanpinn.results.files import replacing
-from kanpinn.solution import Solution
+from kanpinn.files import replacing
+from kanpinn.history import History
+from kanpinn.run import COUNTERS, Run
 
 FORMAT = 1
 NAME = "checkpoint.pt"
@@ -42,19 +44,13 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
     return payload
 
 
-def state_of(solution: Solution) -> dict[str, Any]:
-    """The state of a run whose steps nobody watched: it can be loaded, not resumed."""
-    rows = solution.history.rows
-    return {
-        "network": solution.network.state_dict(),
-        "stage": None,
-        "history": rows,
-        "seconds": list(solution.optimizer_seconds),
-        "stage_index": 0,
-        "stage_step": 0,
-        "step": int(rows[-1]["step"]) if rows else 0,
-        "finished": None,
-    }
+def ended_state(
+    network: Mapping[str, torch.Tensor], history: History, seconds: Sequence[float]
+) -> dict[str, Any]:
+    """A `Run.state_dict` of which only the end is known: it can be loaded, not resumed."""
+    counters = {f.name: f.default for f in fields(Run) if f.name in COUNTERS}
+    known = {"network": network, "history": history.rows, "seconds": list(seconds), "stage": None}
+    return counters | known | {"step": history.steps}
 
 
 def plain(value: Any) -> Any:

@@ -17,10 +17,11 @@ from typing import Any
 from kanpinn.config import Config, Job
 from kanpinn.errors import InputError
 from kanpinn.fields import GridFields, on_grid
+from kanpinn.files import write_text
 from kanpinn.plotting import draw_figures
-from kanpinn.results.checkpoint import read_checkpoint, state_of, write_checkpoint
-from kanpinn.results.files import FolderLock, write_text
+from kanpinn.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
 from kanpinn.results.hdf5 import write_result
+from kanpinn.results.lock import FolderLock
 from kanpinn.results.reading import PARTIAL, RECORD, config_of, read_record, run_folder
 from kanpinn.results.record import describe, dump, run_record
 from kanpinn.results.resuming import check_remaining, check_settings
@@ -123,10 +124,7 @@ class RunFolder:
 
     def finish(self, solution: Solution, job: Job) -> Path:
         """Write everything, give the folder its final name and return it."""
-        state = state_of(solution) if self._run is None else self._run.state_dict()
-        if self._run is None and self.state is not None:
-            state = {**self.state, "network": solution.network.state_dict()}
-        self._write_checkpoint(state)
+        self._write_checkpoint(self._last_state(solution))
         fields = _attempt("the fields", lambda: _grid(solution))
         write_result(solution, self.settings, fields, self.path / "result.h5")
         if fields is not None and len(fields.axes) == solution.problem.domain.dim:
@@ -136,6 +134,23 @@ class RunFolder:
         record |= {"config": self.settings, "resumed": self.earlier}
         write_text(self.path / RECORD, dump(record))
         return self._rename()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a step has been taken: then there is something to lose."""
+        return self._run is not None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run has been asked to stop."""
+        return self._run is not None and self._run.interrupted
+
+    def fail(self, message: str) -> None:
+        """Leave the folder "….partial", with its last checkpoint and why the run broke off."""
+        record = {"name": self.config.name, **describe(self.settings)}
+        record |= {"status": f"failed: {message}", "resumed": self.earlier}
+        write_text(self.path / RECORD, dump(record))
+        self._lock.release(self.path)
 
     def discard(self) -> None:
         """Undo `create`: nothing stays; undo `resume`: the folder is as it was found."""
@@ -147,6 +162,14 @@ class RunFolder:
         for parent in self.made:
             if not any(parent.iterdir()):
                 parent.rmdir()
+
+    def _last_state(self, solution: Solution) -> Mapping[str, Any]:
+        if self._run is not None:
+            return self._run.state_dict()
+        if self.state is not None:  # no step was left to take
+            return self.state
+        network = solution.network.state_dict()
+        return ended_state(network, solution.history, solution.optimizer_seconds)
 
     def _write_checkpoint(self, state: Mapping[str, Any]) -> None:
         write_checkpoint(

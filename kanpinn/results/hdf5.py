@@ -10,9 +10,10 @@ import numpy
 import torch
 
 from kanpinn.fields import GridFields
+from kanpinn.files import replacing
 from kanpinn.history import History
 from kanpinn.networks.network import Network
-from kanpinn.results.files import replacing
+from kanpinn.results.checkpoint import ended_state
 from kanpinn.solution import Solution
 
 COUNTERS = ("step", "stage")  # columns of whole numbers
@@ -98,10 +99,5 @@ def read_state(path: Path) -> dict[str, Any] | None:
         {name: value for name, value in zip(names, row, strict=True) if value == value}
         for row in zip(*columns, strict=True)
     ]
-    return {
-        "network": network,
-        "history": rows,
-        "seconds": [rows[-1]["seconds"]] if rows else [],
-        "stage_step": 0,
-        "step": int(rows[-1]["step"]) if rows else 0,
-    }
+    seconds = [rows[-1]["seconds"]] if rows else []
+    return ended_state(network, History(rows), seconds)

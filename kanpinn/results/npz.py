@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from kanpinn.fields import on_grid
-from kanpinn.results.files import replacing
+from kanpinn.files import replacing
 from kanpinn.solution import Solution
 
 

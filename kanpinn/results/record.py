@@ -38,7 +38,7 @@ def run_record(solution: Solution, config: Config) -> dict[str, Any]:
         "parameters": solution.parameters,
         "estimated": {},
         "seconds": {"total": solution.seconds, "optimizers": list(solution.optimizer_seconds)},
-        "steps": int(solution.history.rows[-1]["step"]) if len(solution.history) else 0,
+        "steps": solution.history.steps,
         "loss": {"total": _last_loss(solution), "terms": dict(solution.loss_terms)},
         "points": {block.name: len(block.points) for block in solution.residuals.blocks},
         "width": list(solution.network.width),

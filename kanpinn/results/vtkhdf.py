@@ -8,7 +8,7 @@ import numpy
 
 from kanpinn.errors import InputError
 from kanpinn.fields import GridFields, on_grid
-from kanpinn.results.files import replacing
+from kanpinn.files import replacing
 from kanpinn.solution import Solution
 
 VERSION = (2, 0)

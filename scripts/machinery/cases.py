@@ -120,20 +120,38 @@ class _Jet(nn.Module):
         return self.surrogate.jet(points, self.channels)
 
 
-def vmap_of_nested(network: nn.Module, points: int) -> Case:
-    """vmap(grad) over parameters of one point's residual, its Laplacian by grad twice."""
-    coords = sample(Poisson.domain, points, "gauss").coords
+def by_grad(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The Laplacian at one point by grad of each component of grad."""
     grad = torch.func.grad
+    second = [grad(lambda z, a=a: grad(u)(z)[a])(x)[a] for a in range(len(x))]
+    return sum(second[1:], start=second[0])
+
+
+def by_jacrev(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    return torch.func.jacrev(torch.func.jacrev(u))(x).diagonal().sum()
+
+
+def by_hessian(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Forward over reverse; kanpinn's own splines have no forward mode."""
+    return torch.func.hessian(u)(x).diagonal().sum()
+
+
+def vmap_of_nested(
+    network: nn.Module,
+    points: int,
+    laplacian: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor] = by_grad,
+) -> Case:
+    """vmap(grad) over parameters of one point's residual, its Laplacian by torch.func too."""
+    coords = sample(Poisson.domain, points, "gauss").coords
 
     def residual(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
         def u(z: Tensor) -> Tensor:
             return torch.func.functional_call(network, parameters, (z[None],))[0, 0]
 
-        second = [grad(lambda z, a=a: grad(u)(z)[a])(x)[a] for a in range(2)]
-        return second[0] + second[1] - source(x)[0]
+        return laplacian(u, x) - source(x)[0]
 
     parameters = {name: p.detach() for name, p in network.named_parameters()}
-    rows = torch.func.vmap(grad(residual), in_dims=(None, 0))
+    rows = torch.func.vmap(torch.func.grad(residual), in_dims=(None, 0))
     return Case(lambda: rows(parameters, coords), points, count(network))
 
 

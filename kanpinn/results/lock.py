@@ -1,32 +1,14 @@
-"""Files that are there whole or not at all, and folders with one owner."""
+"""Folders with one owner."""
 
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from kanpinn.errors import InputError
 
 LOCK = ".lock"
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to, which takes its place when the block succeeds."""
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file at once, in UTF-8."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 class FolderLock:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, Jet
+from kanpinn.jet import Jet
 from kanpinn.problem import Problem, exact_jet, find_channels, stack_equations
 from kanpinn.sampling import sample
 
@@ -53,23 +53,26 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
 
 
 def _defect(problem: Problem, residual: Residual, p: Points, scale: float, name: str) -> Defect:
-    def equation(u: Jet) -> Tensor:
-        columns = stack_equations(residual(p, u), len(p), name)
-        if columns.shape[1] == len(p):
-            raise InputError(
-                f"{name} must have shape (n, 1), one column for each equation, got (n, n): "
-                "operands of shape (n, 1) and (n,) broadcast to (n, n)"
-            )
-        return columns
+    def equation(p: Points, u: Jet) -> Tensor:
+        return stack_equations(residual(p, u), len(p), name)
 
-    def at(channels: Channels) -> Jet:
-        return exact_jet(problem, p, channels)
-
-    u = at(find_channels(lambda c: equation(at(c)), p.names))
-    size = _rms(equation(u))
+    channels = find_channels(lambda c: equation(p, exact_jet(problem, p, c)), p.names)
+    _check_columns(lambda p: equation(p, exact_jet(problem, p, channels)), p, name)
+    u = exact_jet(problem, p, channels)
+    size = _rms(equation(p, u))
     # What the equation's terms amount to: they cancel for u itself, not for 0 and 2u.
-    terms = [scale, _rms(equation(u * 0)), _rms(equation(u * 2)), *map(_rms, u.parts())]
+    terms = [scale, _rms(equation(p, u * 0)), _rms(equation(p, u * 2)), *map(_rms, u.parts())]
     return Defect(name, size, size / max(terms) if max(terms) else size)
+
+
+def _check_columns(residual: Callable[[Points], Tensor], p: Points, name: str) -> None:
+    """Refuse (n, n), told from n equations by another n; a face may have only one point."""
+    few = [p[torch.arange(n) % len(p)] for n in (2, 3)]
+    if len({residual(points).shape[1] for points in few}) > 1:
+        raise InputError(
+            f"{name} must have shape (n, 1), one column for each equation, got (n, n): "
+            "operands of shape (n, 1) and (n,) broadcast to (n, n)"
+        )
 
 
 def _rms(values: Tensor) -> float:

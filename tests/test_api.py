@@ -1,0 +1,48 @@
+"""`import kanpinn` offers the API, whatever has been imported before it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kanpinn as kp
+from kanpinn import api
+
+ROOT = Path(kp.__file__).parents[1]
+
+
+def test_every_name_of_the_api_is_offered():
+    names = {name for name in vars(api) if not name.startswith("_")}
+    assert {"Box", "KAN", "Problem", "solve"} <= names
+    assert names | {"load"} <= {*dir(kp)} and {*kp.__all__} == names | {"load"}
+    assert all(getattr(kp, name) is getattr(api, name) for name in names)
+
+
+def test_only_known_names_are_functions_and_modules():
+    modules = {path.stem for path in (ROOT / "kanpinn").iterdir()}
+    assert modules & {*kp.__all__} == {*kp.FUNCTIONS}
+
+
+def test_a_star_imports_the_api():
+    names: dict[str, object] = {}
+    exec("from kanpinn import *", names)
+    assert names["solve"] is kp.solve and names["Box"] is kp.Box
+
+
+def test_other_names_are_no_attributes():
+    with pytest.raises(AttributeError, match="no attribute 'sovle'"):
+        _ = kp.sovle
+    assert not hasattr(kp, "__wrapped__")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import kanpinn, sys; assert 'torch' not in sys.modules; kanpinn.Box(x=(0, 1))",
+        "from kanpinn.config import Config; import kanpinn; assert callable(kanpinn.solve)",
+    ],
+)
+def test_the_order_of_imports_does_not_matter(code):
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

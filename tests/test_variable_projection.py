@@ -1,0 +1,320 @@
+"""Variable projection: the projected loss, its steps, and the search for inner functions."""
+
+import copy
+import io
+import math
+from itertools import pairwise
+
+import numpy
+import pytest
+import reference
+import torch
+from cases import Line
+
+import kanpinn as kp
+from kanpinn import splines
+from kanpinn.geometry import Points
+from kanpinn.networks import Surrogate
+from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.optimizers.projection import REACH, Projection
+from kanpinn.residuals import Residuals, build_blocks
+
+
+class Waves(kp.Problem):
+    """Δu = f with u = sin(πx) sin(πy²), two functions of x ± y². Nobody is told the solution."""
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.source(p)
+
+    def source(self, p):
+        wave, phase = torch.sin(math.pi * p.x), math.pi * p.y**2
+        curvature = -(math.pi**2) * (1 + 4 * p.y**2) * torch.sin(phase)
+        return wave * (curvature + 2 * math.pi * torch.cos(phase))
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+class Known(Waves):
+    """The same, its solution at hand to measure errors."""
+
+    def exact(self, p):
+        return torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y**2)
+
+
+class Nonlinear(Waves):
+    """Δu - u³ = f, with the same solution."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - u.value**3 - self.source(p)
+
+    def source(self, p):
+        return super().source(p) - Known().exact(p) ** 3
+
+
+def residuals_of(problem, network, nodes=16) -> Residuals:
+    surrogate, domain = Surrogate(network, problem.domain), problem.domain
+    interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
+    surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
+    weights = {"interior": 1.0, "boundary": 1.0}
+    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], weights))
+
+
+def small(problem=Waves, base=None, seed=0) -> Residuals:
+    network = kp.KAN([problem.domain.dim, 2, 1], degree=[3, 5], grid=[2, 6], base=base, seed=seed)
+    return residuals_of(problem(), network)
+
+
+def dense(residuals):
+    """The whole Jacobian, inner and output columns, and the residual, as numpy arrays."""
+    layers = residuals.surrogate.network.layers
+    rows = list(residuals.rows(list(layers)))
+    jacobian, residual = (torch.cat(part).numpy() for part in zip(*rows, strict=True))
+    split = jacobian.shape[1] - layers[-1].coefficients.numel()
+    return jacobian[:, :split], jacobian[:, split:], residual
+
+
+def hidden(projection):
+    """The last hidden layer's edges (n, n_in, n_out) at the projection's points."""
+    network, residuals = projection.network, projection.residuals
+    h = residuals.surrogate.coordinates(residuals.points, kp.jet.Channels(("x", "y")))
+    for layer in network.layers[:-2]:
+        h = layer(h)
+    return network.layers[-2].edges(h.value)[:, 0]
+
+
+def near_the_solution(share: float, seed: int, degree=9, grid=24) -> kp.KAN:
+    """Inner functions x, ±y² with `share` of their size in random coefficients added."""
+    network = kp.KAN([2, 2, 1], degree=[3, degree], grid=[1, grid], seed=seed)
+    inner = network.layers[0]
+    x = torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None].expand(-1, 2)
+    values = torch.stack([x, x**2 * x.new_tensor([0.0, 1.0])[:, None].T], dim=2)
+    values[:, 0, 1], values[:, 1, 0] = x[:, 0], x[:, 1] ** 2
+    values[:, 1, 1] = -(x[:, 1] ** 2)
+    exact = splines.fit(x, values, inner.knots, inner.degree)
+    noise = torch.randn(
+        exact.shape, generator=torch.Generator().manual_seed(seed), dtype=exact.dtype
+    )
+    noise *= share * exact.norm() / noise.norm()
+    set_coefficients([inner], (exact + noise).flatten())
+    return network
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+@pytest.mark.parametrize("problem", [Waves, Line])
+def test_the_projected_loss_is_the_least_squares_loss_of_the_output_layer(problem, base):
+    projection = Projection(small(problem, base))
+    loss = projection(projection.inner)
+    _, outputs, residual = dense(projection.residuals)
+    change, *_ = numpy.linalg.lstsq(outputs, -residual, rcond=1e-14)
+    least = float(numpy.sum((outputs @ change + residual) ** 2))
+    assert loss == pytest.approx(least, rel=1e-8)
+    assert projection.residuals.loss() == pytest.approx(loss, rel=1e-8)
+    assert projection.linear
+
+
+def test_the_step_sees_the_part_of_the_jacobian_that_the_output_layer_cannot_undo():
+    """Kaufman: RᵀR is the Gram matrix of (I - QQᵀ)[J_inner, r]."""
+    projection = Projection(small())
+    projection(projection.inner)
+    triangle = projection._projected_triangle()
+    inner, outputs, residual = dense(projection.residuals)
+    lengths = numpy.linalg.norm(outputs, axis=0)
+    seen = outputs[:, lengths > 0] / lengths[lengths > 0]  # some splines see no point
+    u, s, _ = numpy.linalg.svd(seen, full_matrices=False)
+    q = u[:, s > 1e-13 * s[0]]
+    assert q.shape[1] < outputs.shape[1]
+    rows = numpy.column_stack([inner, residual])
+    rows -= q @ (q.T @ rows)
+    gram = torch.from_numpy(rows.T @ rows)
+    assert reference.distance(triangle.factor.T @ triangle.factor, gram) < 1e-10
+    step = triangle.damped().step(1e-3)
+    scale = numpy.linalg.norm(rows[:, :-1], axis=0)
+    scaled = rows[:, :-1] / scale
+    damping = 1e-3 * numpy.linalg.norm(scaled, 2) ** 2 * numpy.eye(len(scale))
+    normal = numpy.linalg.solve(scaled.T @ scaled + damping, -scaled.T @ rows[:, -1]) / scale
+    assert reference.distance(step, torch.from_numpy(normal)) < 1e-8
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_the_gauge_gives_edges_of_one_mean_and_outputs_that_fill_the_grid(base):
+    projection = Projection(small(base=base))
+    projection(projection.inner)
+    edges = hidden(projection)
+    outputs = edges.sum(dim=1)
+    assert reference.distance(outputs.amax(0), torch.full_like(outputs[0], REACH)) < 1e-12
+    assert reference.distance(outputs.amin(0), torch.full_like(outputs[0], -REACH)) < 1e-12
+    means = edges.mean(dim=0)
+    assert float((means - means[:1]).detach().abs().max()) < 1e-12
+
+
+def test_what_the_gauge_fixes_changes_no_projected_loss():
+    projection = Projection(small())
+    inner = projection.inner
+    loss = projection(inner)
+    fixed = projection.inner
+    assert projection(fixed) == pytest.approx(loss, rel=1e-9)
+    assert reference.distance(projection.inner, fixed) < 1e-12
+    # Another member of the same class: shifted edges, scaled units.
+    c = fixed.view_as(projection.network.layers[0].coefficients).clone()
+    c += torch.tensor([[0.3, -0.7], [1.1, 0.2]], dtype=torch.float64)[:, None]
+    c *= torch.tensor([0.2, 5.0], dtype=torch.float64)
+    assert projection(c.flatten()) == pytest.approx(loss, rel=1e-9)
+    assert reference.distance(projection.inner, fixed) < 1e-11
+
+
+@pytest.mark.parametrize(("share", "seed"), [(0.1, 0), (0.1, 2), (0.2, 1), (0.2, 4)])
+def test_a_start_near_the_solution_arrives_at_once(share, seed):
+    stage = kp.VariableProjection(rounds=0, steps=12)
+    solution = kp.solve(Known(), near_the_solution(share, seed), stage, boundary="penalty")
+    assert solution.errors.l2_relative < 1e-9
+
+
+def finish(stage, limit=300):
+    """All steps of a stage, and the phases they ran in."""
+    steps, phases = [], []
+    while not steps or not (steps[-1].finished or len(steps) == limit):
+        phases.append(stage.state.phase)
+        steps.append(stage.step())
+    return steps, phases
+
+
+def search(network=None, **settings):
+    network = network or kp.KAN([2, 3, 1], degree=[3, 7], grid=[1, 12])
+    defaults = {"rounds": 6, "starts": 20, "tolerance": 1e-4}
+    optimizer = kp.VariableProjection(**defaults | settings)
+    return optimizer, residuals_of(Waves(), network, nodes=26)
+
+
+def test_the_search_finds_the_solution_and_prunes_what_it_does_not_need():
+    optimizer, residuals = search()
+    network = residuals.surrogate.network
+    stage = optimizer.start(residuals, 0)
+    steps, phases = finish(stage)
+    assert list(dict.fromkeys(phases)) == ["screen", "follow", "prune", "enter", "polish"] or (
+        set(phases) == {"screen", "follow", "prune", "polish"}
+    )
+    assert steps[-1].finished == "converged"
+    assert network.width == (2, 2, 1) and network.layers[-1].intervals == 12
+    p = Waves.domain.quadrature(30)[0]
+    assert reference.distance(residuals.surrogate(p), Known().exact(p)) < 1e-4
+    assert steps[-1].loss == pytest.approx(residuals.loss(), rel=1e-6)
+
+
+def test_without_pruning_the_width_stays():
+    optimizer, residuals = search(prune=False, tolerance=0.5)
+    steps, phases = finish(optimizer.start(residuals, 0))
+    assert "prune" not in phases and residuals.surrogate.network.width == (2, 3, 1)
+    assert steps[-1].finished == "converged"
+
+
+def test_a_search_that_finds_nothing_says_so():
+    optimizer, residuals = search(rounds=1, starts=2, follow=1, tolerance=1e-12)
+    steps, _ = finish(optimizer.start(residuals, 0))
+    assert steps[-1].finished.startswith("stopped: none of 2 random starts came below 1e-12")
+
+
+def test_a_nonlinear_residual_is_projected_and_improved():
+    residuals = residuals_of(Nonlinear(), near_the_solution(0.1, 1, degree=7, grid=8), nodes=20)
+    projection = Projection(residuals)
+    loss = projection(projection.inner)
+    assert projection.linear is False
+    assert loss == pytest.approx(residuals.loss(), rel=1e-12)
+    _, outputs, residual = dense(residuals)  # a minimum over the output layer
+    slope = numpy.linalg.norm(outputs.T @ residual)
+    assert slope < 1e-2 * numpy.linalg.norm(outputs) * numpy.linalg.norm(residual)
+    steps, _ = finish(kp.VariableProjection(rounds=0).start(residuals, 0), limit=8)
+    losses = [loss] + [step.loss for step in steps]
+    assert all(b <= a * (1 + 1e-9) for a, b in pairwise(losses)) and losses[-1] < 1e-5 * loss
+    assert losses[-1] == pytest.approx(residuals.loss(), rel=1e-12)
+
+
+def saved(*states):
+    """What torch.save keeps of states and torch.load gives without running any code."""
+    file = io.BytesIO()
+    torch.save(states, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize("problem", [Waves, Nonlinear])
+def test_a_stage_goes_on_bit_for_bit_from_every_phase(problem):
+    network = kp.KAN([2, 3, 1], degree=[3, 5], grid=[1, 7])
+    optimizer = kp.VariableProjection(rounds=2, starts=2, follow=2, coarse=3, tolerance=0.2)
+    residuals = residuals_of(problem(), network, nodes=10)
+    fresh = copy.deepcopy(network)
+    stage, states, losses, phases = optimizer.start(residuals, 0), [], [], []
+    while len(losses) < 60:
+        states.append(saved(network.state_dict(), stage.state_dict()))
+        phases.append((stage.state.phase, network.width, network.layers[-1].intervals))
+        step = stage.step()
+        losses.append(step.loss)
+        if step.finished:
+            break
+    assert {phase for phase, *_ in phases} >= {"screen", "follow", "prune", "polish"}
+    # Where each phase begins and in the middle of it, a few steps on.
+    first = [phases.index(p) for p in dict.fromkeys(phases)]
+    for number in sorted({*first, *(n + 1 for n in first if n + 1 < len(losses))}):
+        other = residuals_of(problem(), copy.deepcopy(fresh), nodes=10)
+        resumed = optimizer.start(other, 0)
+        other.surrogate.network.load_state_dict(states[number][0])
+        resumed.load_state_dict(states[number][1])
+        ahead = losses[number : number + 3]
+        assert [resumed.step().loss for _ in ahead] == ahead, phases[number]
+        if number + len(ahead) < len(states):
+            then = states[number + len(ahead)][0]
+            assert all(
+                torch.equal(tensor, then[name])
+                for name, tensor in other.surrogate.network.state_dict().items()
+            )
+
+
+def test_solve_goes_on_bit_for_bit_from_a_checkpoint():
+    optimizer = kp.VariableProjection(rounds=1, starts=3, follow=1, coarse=3, tolerance=0.9)
+    make = lambda: kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 6])  # noqa: E731
+    states = []
+    points = kp.Collocation(150, 40)
+    whole = kp.solve(
+        Waves(),
+        make(),
+        optimizer,
+        points,
+        observers=[lambda r: states.append(saved(r.state_dict()))],
+    )
+    for (state,) in states[:6]:
+        rest = kp.solve(Waves(), make(), optimizer, points, checkpoint=state)
+        assert rest.history.column("loss").tolist() == whole.history.column("loss").tolist()
+        ends = [get_coefficients(list(s.network.layers)) for s in (rest, whole)]
+        assert torch.equal(*ends)
+
+
+def test_levels_double_from_the_coarse_grid_to_the_network_s_own():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 32])
+    stage = kp.VariableProjection(coarse=6).start(residuals_of(Waves(), network), 0)
+    assert stage.state.levels == [12, 24, 32]
+    stage = kp.VariableProjection(coarse=40).start(stage.residuals, 0)
+    assert stage.state.levels == [32]
+
+
+def test_only_kans_with_a_hidden_layer_have_inner_functions():
+    for network in (kp.MLP([1, 3, 1]), kp.KAN([1, 1], degree=4)):
+        with pytest.raises(kp.InputError, match="hidden layer"):
+            kp.VariableProjection().start(residuals_of(Line(), network), 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"rounds": -1}, "rounds.*got -1"),
+        ({"starts": 0}, "starts.*got 0"),
+        ({"follow": 0}, "follow.*got 0"),
+        ({"coarse": 0}, "coarse.*got 0"),
+        ({"tolerance": 1.0}, "tolerance.*got 1.0"),
+        ({"tolerance": float("nan")}, "tolerance.*got nan"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, words):
+    with pytest.raises(kp.InputError, match=words):
+        kp.VariableProjection(**settings)
