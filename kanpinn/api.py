@@ -1,4 +1,6 @@
-"""The public API on one page; `import kanpinn` offers these names, and `load`."""
+"""The public API on one page: `import kanpinn` offers these names."""
+
+from pathlib import Path
 
 from kanpinn.errors import InputError as InputError
 from kanpinn.errors import KanpinnError as KanpinnError
@@ -8,6 +10,7 @@ from kanpinn.geometry import Box as Box
 from kanpinn.geometry import Points as Points
 from kanpinn.jet import Channels as Channels
 from kanpinn.jet import Jet as Jet
+from kanpinn.loop import solve as solve
 from kanpinn.networks import KAN as KAN
 from kanpinn.networks import MLP as MLP
 from kanpinn.norms import Errors as Errors
@@ -30,4 +33,10 @@ from kanpinn.problem import Dirichlet as Dirichlet
 from kanpinn.problem import Problem as Problem
 from kanpinn.sampling import Collocation as Collocation
 from kanpinn.solution import Solution as Solution
-from kanpinn.solve import solve as solve
+
+
+def load(run: str | Path) -> Solution:
+    """The solution in a run folder, as `kanpinn.results.load` reads it."""
+    from kanpinn.results import load as read
+
+    return read(run)

@@ -14,6 +14,7 @@ from kanpinn.config.forms import Form, construct
 from kanpinn.config.limits import check_network, check_points
 from kanpinn.config.schema import BOUNDARY, TYPE, ProblemSection, RunSection
 from kanpinn.errors import InputError
+from kanpinn.loop import solve
 from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares, Optimizer, Refine, Stage
 from kanpinn.problem import Problem
@@ -21,7 +22,6 @@ from kanpinn.residuals import Residuals
 from kanpinn.run import Observer
 from kanpinn.sampling import Collocation
 from kanpinn.solution import Solution
-from kanpinn.solve import solve
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,6 @@
 """THE loop: a problem, a network, optimizers and points become a solution."""
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ import torch
 
 from kanpinn.assembly import assemble
 from kanpinn.errors import InputError, integer
+from kanpinn.interrupts import handling
 from kanpinn.networks.network import Network
 from kanpinn.norms import ErrorNorm
 from kanpinn.optimizers import LeastSquares, Optimizer, Step
@@ -190,19 +189,14 @@ class Resampling:
 @contextmanager
 def interruptible(run: Run) -> Iterator[None]:
     """Ctrl-C lets the step under way finish, then ends the run; a second one interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def interrupt(*_: object) -> None:
+        if run.interrupted:
+            raise KeyboardInterrupt
         run.interrupted = True
-        signal.signal(signal.SIGINT, previous)
 
-    previous = signal.signal(signal.SIGINT, interrupt)
-    try:
+    with handling(interrupt):
         yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _as_tuple(
