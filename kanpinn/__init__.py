@@ -5,6 +5,7 @@ The public names are those of `kanpinn.api`. They are imported when one is first
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
+    if not name.startswith("_") and find_spec(f"kanpinn.{name}"):
+        return import_module(f"kanpinn.{name}")  # `from kanpinn import splines` asks here first
     api = import_module("kanpinn.api")
     if name.startswith("_") or not hasattr(api, name):
         raise AttributeError(f"module 'kanpinn' has no attribute {name!r}")

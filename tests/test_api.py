@@ -40,3 +40,10 @@ def test_other_names_are_no_attributes():
 def test_the_order_of_imports_does_not_matter(code):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_module_may_be_imported_before_the_api():
+    code = "from kanpinn import splines; from kanpinn.networks.kan import KAN; import kanpinn as kp"
+    check = f"{code}; assert kp.KAN is KAN and kp.splines is splines"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
