@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+SHORT = 1e-6  # columns shorter than this part of the longest are not scaled up further
+
 
 def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
     """The triangular factor of [J, r], with rows coming in chunks (J (n, p), r (n,)).
@@ -84,6 +86,8 @@ class Triangle:
     def damped(self) -> "DampedSteps":
         """The Levenberg–Marquardt steps for every damping from one SVD of the scaled R."""
         scale = column_scale(self.matrix)
+        # A spline that hardly sees a point must not get a huge coefficient.
+        scale = scale.clamp_min(SHORT * float(scale.max()))
         u, s, vh = torch.linalg.svd(self.matrix / scale, full_matrices=False)
         return DampedSteps(u.T @ self.target, s, vh / scale)
 

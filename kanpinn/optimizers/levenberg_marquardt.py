@@ -30,7 +30,7 @@ class LevenbergMarquardt(Optimizer):
 
     steps: int = 100
     damping: float = 1e-4
-    tolerance: float = 1e-6
+    tolerance: float = 1e-9
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
