@@ -139,7 +139,7 @@ def test_an_override_that_leads_nowhere_is_refused(pair: str) -> None:
 def test_another_network_type_drops_what_the_file_says_for_the_old_one() -> None:
     config = Config.read(POSTER, ["network.type=mlp", "network.width=[2,100,100,100,1]"])
     assert config.network == {"type": "mlp", "width": [2, 100, 100, 100, 1], "boundary": "penalty"}
-    assert config.build().optimizers == (kp.LBFGS(steps=50),) * 5
+    assert config.build().optimizers == (kp.LBFGS(steps=50, history=300),) * 5
     assert len(config.notes) == 2
     assert "degree" in config.notes[0]
     assert "4 refine stages" in config.notes[1]
