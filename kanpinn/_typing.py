@@ -4,7 +4,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 Coords = Float[Tensor, "n d"]
-Values = Float[Tensor, "n m"]
 Column = Float[Tensor, "n 1"]
 Weights = Float[Tensor, " n"]
 Corner = Float[Tensor, " d"]

@@ -14,10 +14,9 @@ class Poisson2D(kp.Problem):
         return kp.laplacian(u) - self.source(p)
 
     def source(self, p):
-        s, c = torch.sin(torch.pi * p.x), torch.pi * p.y**2
-        return -(torch.pi**2) * (1 + 4 * p.y**2) * s * torch.sin(c) + 2 * torch.pi * s * torch.cos(
-            c
-        )
+        pi, y2 = torch.pi, p.y**2
+        curvature = -(pi**2) * (1 + 4 * y2) * torch.sin(pi * y2) + 2 * pi * torch.cos(pi * y2)
+        return torch.sin(pi * p.x) * curvature
 
     def conditions(self):
         return [kp.Dirichlet(self.domain.boundary, 0.0)]
