@@ -33,6 +33,8 @@ from kanpinn.problem import Dirichlet as Dirichlet
 from kanpinn.problem import Problem as Problem
 from kanpinn.sampling import Collocation as Collocation
 from kanpinn.solution import Solution as Solution
+from kanpinn.study import Study as Study
+from kanpinn.study import sweep as sweep
 
 
 def load(run: str | Path) -> Solution:

@@ -66,7 +66,7 @@ boundary = 20
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a problem in it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kanpinn.results.folder.draw_figures", lambda *_: [])  # they take a second
+    monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])  # they take a second
     (tmp_path / "square.py").write_text(GOOD)
     (tmp_path / "square.toml").write_text(TABLES)
     return tmp_path
@@ -499,7 +499,7 @@ def test_ctrl_c_while_it_starts_is_quiet(folder: Path, delay: float) -> None:
 
 SLOW_FINISH = """
 import signal, sys
-import kanpinn.results.folder as folder
+import kanpinn.plotting as plotting
 from kanpinn.cli import app
 
 def interrupted(*_):
@@ -507,7 +507,7 @@ def interrupted(*_):
         signal.raise_signal(signal.SIGINT)
     return []
 
-folder.draw_figures = interrupted
+plotting.draw_figures = interrupted
 app(["solve", "square.toml"])
 """
 

@@ -12,7 +12,7 @@ import kanpinn as kp
 from kanpinn.config import Config, document_schema
 from kanpinn.config.classes import load_class
 from kanpinn.config.forms import Form, construct
-from kanpinn.config.overrides import override
+from kanpinn.config.overrides import Override, override
 from kanpinn.errors import InputError
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
@@ -109,19 +109,19 @@ def test_the_run_section_sets_seed_and_precision() -> None:
 )
 def test_an_override_sets_its_key(pair: str, path: list, value: object) -> None:
     before = {"network": {"width": [2, 1]}, "optimizer": [{"type": "lbfgs", "steps": 5}]}
-    after, given = override(before, [pair])
+    change = Override.parse(pair)
+    after = override(before, [change])
     place = after
     for part in path:
         place = place[part]
     assert place == value
-    assert given == {tuple(path)}
+    assert change.path == tuple(path)
     assert before["optimizer"] == [{"type": "lbfgs", "steps": 5}]
 
 
 def test_an_override_without_value_removes_its_key() -> None:
-    after, _ = override(
-        {"loss": {"interior": 1}, "optimizer": [{}, {}]}, ["loss.interior=", "optimizer[0]="]
-    )
+    changes = [Override.parse("loss.interior="), Override.parse("optimizer[0]=")]
+    after = override({"loss": {"interior": 1}, "optimizer": [{}, {}]}, changes)
     assert after == {"loss": {}, "optimizer": [{}]}
 
 
@@ -133,7 +133,7 @@ def test_an_override_without_value_removes_its_key() -> None:
 def test_an_override_that_leads_nowhere_is_refused(pair: str) -> None:
     data = {"network": {"type": "kan", "width": [2, 1]}, "loss": {}}
     with pytest.raises(InputError, match="--set"):
-        override(data, [pair])
+        override(data, [Override.parse(pair)])
 
 
 def test_another_network_type_drops_what_the_file_says_for_the_old_one() -> None:

@@ -82,7 +82,7 @@ def quick(request, monkeypatch) -> None:
     """Coarse grids and no figures, but in tests marked otherwise by asking for `figures`."""
     monkeypatch.setattr("kanpinn.fields.NODES", {1: 11, 2: 9, 3: 5})
     if "figures" not in request.fixturenames:
-        monkeypatch.setattr("kanpinn.results.folder.draw_figures", lambda *_: [])
+        monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A problem file: read, overridden, checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from kanpinn.config.job import (
     check_refinements,
 )
 from kanpinn.config.limits import check_factors
-from kanpinn.config.overrides import drop_foreign_keys, override
+from kanpinn.config.overrides import Override, drop_foreign_keys, override
 from kanpinn.config.reading import faults, load_toml
 from kanpinn.config.schema import BOUNDARY, LossSection, ProblemSection, RunSection
 from kanpinn.errors import InputError
@@ -49,9 +49,8 @@ class Config:
         """
         path = Path(path)
         written = load_toml(path)
-        data, given = override(written, overrides)
-        data, notes = drop_foreign_keys(written, data, given, path.parent)
-        return Config.from_dict(data, path.parent, path.stem, notes)
+        changes = [Override.parse(pair) for pair in overrides]
+        return _changed(written, changes, path.parent, path.stem)
 
     @staticmethod
     def from_dict(
@@ -82,8 +81,17 @@ class Config:
 
     def override(self, pairs: Sequence[str]) -> "Config":
         """This configuration with "KEY=VALUE" pairs laid over it."""
-        data, _ = override(self.to_dict(), pairs)
+        data = override(self.to_dict(), [Override.parse(pair) for pair in pairs])
         return Config.from_dict(data, self.directory, self.name, self.notes)
+
+    def vary(self, values: Mapping[str, Any]) -> "Config":
+        """This configuration with other values for some keys, {"network.grid": [4, 8]}.
+
+        Raises:
+            InputError: naming the key.
+        """
+        changes = [Override.of(key, value) for key, value in values.items()]
+        return _changed(self.to_dict(), changes, self.directory, self.name)
 
     def to_dict(self) -> dict[str, Any]:
         """The sections as plain values, strict JSON; `from_dict` reads them back."""
@@ -120,3 +128,13 @@ class Config:
             self.run.seed,
             self.name,
         )
+
+
+def _changed(
+    written: dict[str, Any], changes: Sequence[Override], directory: Path, name: str
+) -> Config:
+    """What is written with the changes laid over it, and a note of what they made void."""
+    data = override(written, changes)
+    given = {change.path for change in changes}
+    data, notes = drop_foreign_keys(written, data, given, directory)
+    return Config.from_dict(data, directory, name, notes)

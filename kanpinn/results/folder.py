@@ -18,7 +18,6 @@ from kanpinn.config import Config, Job
 from kanpinn.errors import InputError
 from kanpinn.fields import GridFields, on_grid
 from kanpinn.files import write_text
-from kanpinn.plotting import draw_figures
 from kanpinn.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
 from kanpinn.results.hdf5 import write_result
 from kanpinn.results.lock import FolderLock
@@ -64,21 +63,31 @@ class RunFolder:
         Raises:
             InputError: where it cannot be made.
         """
-        parent = Path(output) / _component(name)
+        parent = Path(output) / component(name)
         try:
             made = tuple(p for p in (parent, parent.parent) if not p.exists())
             parent.mkdir(parents=True, exist_ok=True)
             path = _make_free(parent, _stamp(config.to_dict()))
         except OSError as error:
             raise InputError(f"no run folder can be made in {output}: {error.strerror}") from error
-        folder = cls(path, {}, config, made=made)
+        return cls(path, {}, config, made=made)._begin(name)
+
+    @classmethod
+    def at(cls, path: Path, name: str, config: Config) -> "RunFolder":
+        """A new folder that is called `path` once it is finished; `path` must be free."""
+        partial = path.with_name(path.name + PARTIAL)
+        partial.mkdir(parents=True)
+        return cls(partial, {}, config)._begin(name)
+
+    def _begin(self, name: str) -> "RunFolder":
+        """Write what is known before the first step."""
         try:
-            folder.settings = copy_sources(config.to_dict(), config.directory, path)
-            write_text(path / RECORD, dump({"name": name, **describe(folder.settings)}))
+            self.settings = copy_sources(self.config.to_dict(), self.config.directory, self.path)
+            write_text(self.path / RECORD, dump({"name": name, **describe(self.settings)}))
         except BaseException:
-            folder.discard()
+            self.discard()
             raise
-        return folder
+        return self
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], config: Config | None = None) -> "RunFolder":
@@ -122,14 +131,15 @@ class RunFolder:
             self._written = time.monotonic()
             self._cost = self._written - begun
 
-    def finish(self, solution: Solution, job: Job) -> Path:
+    def finish(self, solution: Solution, job: Job, figures: bool = True) -> Path:
         """Write everything, give the folder its final name and return it."""
         self._write_checkpoint(self._last_state(solution))
         fields = _attempt("the fields", lambda: _grid(solution))
         write_result(solution, self.settings, fields, self.path / "result.h5")
         if fields is not None and len(fields.axes) == solution.problem.domain.dim:
             write_vtkhdf(fields, self.path / "fields.vtkhdf")
-        _attempt("the figures", lambda: draw_figures(solution, self.path / "figures", fields))
+        if figures:
+            _attempt("the figures", lambda: _draw(solution, self.path / "figures", fields))
         record = {"name": job.name, **run_record(solution, self.config)}
         record |= {"config": self.settings, "resumed": self.earlier}
         write_text(self.path / RECORD, dump(record))
@@ -192,6 +202,12 @@ def _grid(solution: Solution) -> GridFields | None:
     return on_grid(solution) if solution.problem.domain.dim <= 3 else None
 
 
+def _draw(solution: Solution, folder: Path, fields: GridFields | None) -> None:
+    from kanpinn.plotting import draw_figures  # Matplotlib, which the workers of a study never need
+
+    draw_figures(solution, folder, fields)
+
+
 def _attempt(what: str, make: Callable[[], Any]) -> Any:
     """What a run has computed is kept even where a picture of it cannot be made."""
     try:
@@ -201,7 +217,7 @@ def _attempt(what: str, make: Callable[[], Any]) -> Any:
         return None
 
 
-def _component(name: str) -> str:
+def component(name: str) -> str:
     """The name as one component of a path."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
 

@@ -25,18 +25,18 @@ def run_folder(path: str | os.PathLike[str]) -> Path:
     raise InputError(f"{path} is no run folder: there is no {RECORD} in it")
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """run.json.
+def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
+    """run.json, or another record in a folder.
 
     Raises:
         InputError: where it is no JSON object.
     """
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = json.loads((folder / name).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{folder / RECORD} is no JSON: {error}") from error
+        raise InputError(f"{folder / name} is no JSON: {error}") from error
     if not isinstance(record, dict):
-        raise InputError(f"{folder / RECORD} holds no JSON object")
+        raise InputError(f"{folder / name} holds no JSON object")
     return record
 
 

@@ -5,6 +5,7 @@ import copy
 import re
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,29 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dic
                 _copy(neighbour, folder / neighbour.name)
         table[key] = f"{copied[source]}:{match['name']}"
     return settings
+
+
+def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
+    """The texts of the files that hold the classes the settings name, and of the files beside them
+    that they import. A class "package.module:Class" counts by its module's file alone.
+    """
+    files: set[Path] = set()
+    for table, key in _class_keys(settings):
+        named = str(table.get(key, ""))
+        if match := CLASS_FILE.fullmatch(named):
+            source = (directory / match["file"]).resolve()
+            files |= {source, *_neighbours(source)}
+        elif module := named.rpartition(":")[0]:
+            files |= _module_file(module)
+    return [file.read_text(encoding="utf-8") for file in sorted(files)]
+
+
+def _module_file(module: str) -> set[Path]:
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        return set()
+    return {Path(spec.origin)} if spec is not None and spec.has_location and spec.origin else set()
 
 
 def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
