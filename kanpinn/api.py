@@ -14,7 +14,6 @@ from kanpinn.loop import solve as solve
 from kanpinn.networks import KAN as KAN
 from kanpinn.networks import MLP as MLP
 from kanpinn.norms import Errors as Errors
-from kanpinn.norms import observed_order as observed_order
 from kanpinn.operators import biharmonic as biharmonic
 from kanpinn.operators import directional as directional
 from kanpinn.operators import div as div
@@ -29,6 +28,8 @@ from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
 from kanpinn.optimizers import Optimizer as Optimizer
 from kanpinn.optimizers import Refine as Refine
 from kanpinn.optimizers import VariableProjection as VariableProjection
+from kanpinn.orders import fit_order as fit_order
+from kanpinn.orders import observed_order as observed_order
 from kanpinn.problem import Dirichlet as Dirichlet
 from kanpinn.problem import Problem as Problem
 from kanpinn.sampling import Collocation as Collocation

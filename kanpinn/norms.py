@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy
 import torch
 from torch import Tensor
 
+from kanpinn.distributed import agreed, share, summed
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
 from kanpinn.problem import Problem, exact_jet
@@ -41,13 +41,13 @@ class ErrorNorm:
 
     The rule, Gauss up to three dimensions and Sobol above, knows nothing of collocation points.
     `converged` refines it until both norms settle to one part in a hundred (or are rounding noise);
-    calling the object uses the first rule, which is kept.
+    calling the object uses the first rule, which is kept. Several ranks share the points.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.channels = Channels(problem.domain.names, gradient=True)
-        self._first = [*self._rule(0)]
+        self._first = agreed(lambda: [*self._rule(0)])
 
     def __call__(self, jet: Callable[[Points, Channels], Jet]) -> Errors:
         """Errors by the first rule; jet(points, channels) approximates, in float64 like them."""
@@ -68,18 +68,27 @@ class ErrorNorm:
         return _nodes(level) ** dim if dim <= 3 else START_DRAWS * 2**level
 
     def _rule(self, level: int) -> Iterator[tuple[Points, Tensor, Jet]]:
-        """Points, weights that sum to 1, and the exact solution there, in chunks."""
+        """Points, weights that sum to 1, and the exact solution there: this rank's, in chunks."""
         domain = self.problem.domain
-        for p, w in domain_rule(domain, _nodes(level), draws=START_DRAWS * 2**level):
-            yield p, w / domain.measure, exact_jet(self.problem, p, self.channels)
+        for points, weights in domain_rule(domain, _nodes(level), draws=START_DRAWS * 2**level):
+            own = share(len(points))
+            p, w = points[own], weights[own]
+            if len(p):
+                yield p, w / domain.measure, exact_jet(self.problem, p, self.channels)
 
     def _by(
         self,
         jet: Callable[[Points, Channels], Jet],
         rule: Iterable[tuple[Points, Tensor, Jet]],
     ) -> Errors:
-        sums = [self._sums(jet, *chunk) for chunk in rule]
-        return _errors(torch.stack(sums).sum(dim=0), self.problem.fields)
+        fields = self.problem.fields
+        like = torch.zeros(4, len(fields), dtype=torch.float64)
+
+        def local() -> list[Tensor]:
+            sums = [self._sums(jet, *chunk) for chunk in rule]
+            return [torch.stack(sums).sum(dim=0) if sums else like]
+
+        return _errors(summed(local, [like])[0], fields)
 
     @torch.no_grad()
     def _sums(self, jet: Callable, points: Points, weights: Tensor, exact: Jet) -> Tensor:
@@ -114,9 +123,3 @@ def _one(sums: Tensor, fields: dict[str, Errors] | None = None) -> Errors:
 
 def _close(a: Errors, b: Errors) -> bool:
     return all(math.isclose(x, y, rel_tol=CONVERGED) for x, y in ((a.l2, b.l2), (a.h1, b.h1)))
-
-
-def observed_order(sizes: Sequence[float | int], errors: Sequence[float]) -> float:
-    """The exponent p of error ≈ C·size^-p by least squares on the logarithms."""
-    slope = numpy.polyfit(numpy.log(sizes), numpy.log(errors), 1)[0]
-    return -float(slope)
