@@ -7,6 +7,7 @@ from numbers import Real
 
 import torch
 
+from kanpinn.distributed import share
 from kanpinn.errors import InputError
 from kanpinn.geometry import Box, Face, Points
 from kanpinn.networks.dirichlet import ExactDirichlet
@@ -61,7 +62,7 @@ class Assembly:
 
     def prepare(self) -> None:
         """Let the network adapt to the first points."""
-        coords = torch.cat([p.coords for p in self.points()])
+        coords = torch.cat([p.coords[share(len(p))] for p in self.points()])
         self.surrogate.prepare(Points(coords, self.problem.domain.names))
 
 

@@ -6,19 +6,31 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanpinn.distributed import agreed, tree, world
+
 SHORT = 1e-6  # columns shorter than this part of the longest are not scaled up further
 
 
 def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
     """The triangular factor of [J, r], with rows coming in chunks (J (n, p), r (n,)).
 
-    R becomes the triangle of qr([R; J_chunk, r_chunk]): memory is that of one chunk and of R.
+    R becomes the triangle of qr([R; J_chunk, r_chunk]): memory is that of one chunk and of R. Of
+    several ranks each brings its own rows; their triangles are folded in a binary tree.
 
     Raises:
         LinAlgError: where a row is not finite.
 
     Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
     """
+    factor = _over_ranks(agreed(lambda: _fold(chunks)))
+    if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang, instead of raising
+        raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+            "a residual or one of its derivatives is not a finite number"
+        )
+    return Triangle(factor)
+
+
+def _fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     factor: Tensor | None = None
     waiting: list[Tensor] = []
     rows = 0
@@ -31,11 +43,23 @@ def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
     if waiting:
         factor = _triangle(factor, waiting)
     assert factor is not None, "no rows to fold"
-    if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang, instead of raising
-        raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
-            "a residual or one of its derivatives is not a finite number"
-        )
-    return Triangle(factor)
+    return factor
+
+
+def _over_ranks(factor: Tensor) -> Tensor:
+    """The triangle of all ranks' triangles, which travel without their zeros."""
+    if world() == 1:
+        return factor
+    size = factor.shape[1]
+    upper = torch.ones(size, size, dtype=torch.bool, device=factor.device).triu()
+
+    def whole(packed: Tensor) -> Tensor:
+        square = factor.new_zeros(size, size)
+        square[upper] = packed
+        return square
+
+    padded = torch.cat([factor, factor.new_zeros(size - len(factor), size)])
+    return whole(tree(padded[upper], lambda a, b: _triangle(whole(a), [whole(b)])[upper]))
 
 
 def _triangle(factor: Tensor | None, waiting: list[Tensor]) -> Tensor:

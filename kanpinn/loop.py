@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from kanpinn.assembly import assemble
-from kanpinn.errors import InputError, integer
+from kanpinn.assembly import Assembly, assemble
+from kanpinn.distributed import agreed, extremes, from_first, same, world
+from kanpinn.errors import InputError, NumericalError, integer
 from kanpinn.interrupts import handling
-from kanpinn.networks.network import Network
+from kanpinn.networks.network import Network, get_coefficients
 from kanpinn.norms import ErrorNorm
 from kanpinn.optimizers import LeastSquares, Optimizer, Step
 from kanpinn.optimizers.optimizer import CONVERGED
@@ -50,13 +51,19 @@ def solve(
     Ctrl-C lets the step under way finish and returns the solution so far, its status "stopped:
     interrupted"; a second one raises KeyboardInterrupt.
 
+    Where a torch.distributed process group is up, all its processes solve the problem together:
+    each must make the same call, and gets the same solution.
+
     Raises:
         InputError: where problem, network, points or weights do not fit together.
     """
     started = time.perf_counter()
-    assembly = assemble(problem, network, points, boundary, weights, integer("seed", seed, least=0))
+    seed = integer("seed", seed, least=0)
+    assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed))
     surrogate, collocation = assembly.surrogate, assembly.collocation
     optimizers = _as_tuple(optimizers, collocation)
+    if world() > 1:
+        _check_ranks(assembly, optimizers)
     run = Run(problem, surrogate, optimizers, Residuals(surrogate, ()))
     if checkpoint is None:
         assembly.prepare()
@@ -78,7 +85,20 @@ def solve(
         run.seconds,
         run.residuals.terms(),
         optimizers,
+        world(),
     )
+
+
+def _check_ranks(a: Assembly, optimizers: tuple[Optimizer, ...]) -> None:
+    """Refuse ranks with different settings, which would wait for each other; the same start."""
+    network = a.surrogate.network
+    stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]
+    what = type(a.problem).__name__, network.width, network.parameter_count
+    if not same((*what, a.collocation, a.weights, a.seed, stages)):
+        raise InputError("the processes of the group do not solve the same problem")
+    device = next(network.parameters()).device
+    state = from_first({name: tensor.cpu() for name, tensor in network.state_dict().items()})
+    network.load_state_dict({name: tensor.to(device) for name, tensor in state.items()})
 
 
 def _loop(
@@ -134,14 +154,30 @@ def _run_stage(
         last = step.finished is not None or run.stage_step == optimizer.steps
         measured = last or run.stage_step % optimizer.measure_every == 0
         _record(run, step, norm if measured else None)
-        for observer in observers:
-            observer(run)
-        if run.interrupted:
+        if _observed(run, observers):
             run.status = "stopped: interrupted"
         if step.finished is not None or run.status is not None:
             return step.finished or ""
         resampling(run)
     return run.finished or f"stopped: limit of {optimizer.steps} steps"
+
+
+def _observed(run: Run, observers: Sequence[Observer]) -> bool:
+    """Show the run to the observers; returns whether it is interrupted, on any of the ranks."""
+
+    def show() -> None:
+        for observer in observers:
+            observer(run)
+
+    agreed(show)
+    checksum = float(get_coefficients(run.surrogate.network.layers).sum())
+    low, high = extremes(torch.tensor([[checksum, run.interrupted]], dtype=torch.float64))
+    if low[0] < high[0]:
+        raise NumericalError(
+            "the processes do not compute the same numbers: they must be on machines of one kind, "
+            "with as many threads each"
+        )
+    return bool(high[1])
 
 
 def _safe_step(run: Run) -> Step:
@@ -182,7 +218,7 @@ class Resampling:
     def __call__(self, run: Run) -> None:
         epoch = run.step // self.every if self.every else 0
         if epoch != self.epoch:
-            run.residuals.blocks = tuple(self.draw(epoch))
+            run.residuals.blocks = tuple(agreed(lambda: self.draw(epoch)))
             self.epoch = epoch
 
 

@@ -9,10 +9,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from kanpinn.distributed import share, summed
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
-from kanpinn.networks.network import Layer, Tape
+from kanpinn.networks.network import Layer, Tape, get_coefficients
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.problem import Problem, find_channels, stack_equations, with_source
 
@@ -44,50 +45,59 @@ class Residuals:
     """The weighted residual blocks of a problem for one surrogate.
 
     The loss is Σ_blocks weight · mean_p ‖r_p‖², the poster's α·loss_i + loss_b. Everything runs
-    over chunks of points, so memory is bounded by the chunk.
+    over chunks of points, so memory is bounded by the chunk. Of several ranks each goes over its
+    share of every block's points (`block.points` are all of them); loss and gradient are of all.
     """
 
     def __init__(self, surrogate: Surrogate, blocks: Sequence[Block]) -> None:
         self.surrogate, self.blocks = surrogate, tuple(blocks)
-        self._chunks: WeakKeyDictionary[Block, tuple[int, list[Points]]] = WeakKeyDictionary()
+        self._chunks: WeakKeyDictionary[Block, tuple[slice, int, list[Points]]] = (
+            WeakKeyDictionary()
+        )
 
     def chunks(self, block: Block) -> list[Points]:
-        """The block's points in pieces, always the same objects: values can be kept for them."""
-        rows = _chunk_size(len(block.points), self.surrogate.network.parameter_count)
+        """This rank's points in pieces, always the same objects: values can be kept for them."""
+        own = share(len(block.points))
+        rows = _chunk_size(own.stop - own.start, self.surrogate.network.parameter_count)
         # By size too: after a refinement sums must not depend on what the network was before.
-        if (known := self._chunks.get(block)) is None or known[0] != rows:
-            starts = range(0, len(block.points), rows)
-            known = rows, [block.points[i : i + rows] for i in starts]
+        if (known := self._chunks.get(block)) is None or known[:2] != (own, rows):
+            starts = range(own.start, own.stop, rows)
+            known = own, rows, [block.points[i : min(i + rows, own.stop)] for i in starts]
             self._chunks[block] = known
-        return known[1]
+        return known[2]
 
     @property
     def points(self) -> Points:
-        """The points of all blocks together."""
-        coords = torch.cat([block.points.coords for block in self.blocks])
+        """This rank's points of all blocks together."""
+        coords = torch.cat([b.points.coords[share(len(b.points))] for b in self.blocks])
         return Points(coords, self.surrogate.domain.names)
 
     def subset(self, count: int, seed: int) -> "Residuals":
         """The same loss estimated on about `count` points, a random choice from each block."""
         generator = torch.Generator().manual_seed(seed)
-        share = min(1.0, count / sum(len(block.points) for block in self.blocks))
+        part = min(1.0, count / sum(len(block.points) for block in self.blocks))
         blocks = []
         for block in self.blocks:
             chosen = torch.randperm(len(block.points), generator=generator)
-            chosen = chosen[: math.ceil(share * len(chosen))].to(block.points.coords.device)
+            chosen = chosen[: math.ceil(part * len(chosen))].to(block.points.coords.device)
             blocks.append(replace(block, points=block.points[chosen]))
         return Residuals(self.surrogate, blocks)
 
     @torch.no_grad()
     def terms(self) -> dict[str, float]:
         """Each block's mean squared residual, without its weight."""
-        return {
-            block.name: float(
-                sum(block.residual(self.surrogate, p).square().sum() for p in self.chunks(block))
-            )
-            / len(block.points)
-            for block in self.blocks
-        }
+
+        def local() -> list[Tensor]:
+            squares = [self._squares(block) for block in self.blocks]
+            return [torch.tensor(squares, dtype=torch.float64)]
+
+        (sums,) = summed(local, [torch.zeros(len(self.blocks), dtype=torch.float64)])
+        return {b.name: s / len(b.points) for b, s in zip(self.blocks, sums.tolist(), strict=True)}
+
+    def _squares(self, block: Block) -> float:
+        return float(
+            sum(block.residual(self.surrogate, p).square().sum() for p in self.chunks(block))
+        )
 
     def loss(self) -> float:
         """Σ weight · mean squared residual, at the present coefficients."""
@@ -95,7 +105,22 @@ class Residuals:
         return sum(block.weight * terms[block.name] for block in self.blocks)
 
     def backward(self) -> float:
-        """The loss, its gradient added to the parameters' `grad`."""
+        """The loss; its gradient becomes the parameters' `grad`."""
+        parameters = [p for p in self.surrogate.parameters() if p.requires_grad]
+        like = parameters[0].new_zeros((), dtype=torch.float64)
+
+        def local() -> list[Tensor]:
+            for p in parameters:
+                p.grad = None
+            loss = torch.full_like(like, self._backward())
+            return [loss, *(torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)]
+
+        loss, *gradients = summed(local, [like, *parameters])
+        for p, gradient in zip(parameters, gradients, strict=True):
+            p.grad = gradient
+        return float(loss)
+
+    def _backward(self) -> float:
         total = 0.0
         for block in self.blocks:
             for points in self.chunks(block):
@@ -106,7 +131,13 @@ class Residuals:
         return total
 
     def rows(self, layers: Sequence[Layer]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Chunks (J, r) of weighted rows with Σ r² = loss, J = ∂r/∂coefficients of the layers."""
+        """Chunks (J, r) of weighted rows with Σ r² = loss, J = ∂r/∂coefficients of the layers.
+
+        Of several ranks each gets its own rows; a rank without points gets a chunk of none.
+        """
+        if not any(self.chunks(block) for block in self.blocks):
+            coefficients = get_coefficients(layers)
+            yield coefficients.new_zeros(0, len(coefficients)), coefficients.new_zeros(0)
         for block in self.blocks:
             scale = math.sqrt(block.weight / len(block.points))
             for points in self.chunks(block):

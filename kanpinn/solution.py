@@ -34,6 +34,7 @@ class Solution:
     optimizer_seconds: list[float]
     loss_terms: dict[str, float]
     optimizers: tuple[Optimizer, ...]
+    processes: int = 1  # that solved it together
 
     @property
     def network(self) -> Network:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kanpinn.cli.options import RESULTS, Output, Overrides
-from kanpinn.cli.screen import exit_code, note, reporting
+from kanpinn.cli.ranks import NoFolder, agreed, ranks
+from kanpinn.cli.screen import exit_code, note
 from kanpinn.cli.tables import errors_table, summary
 from kanpinn.errors import InputError, NumericalError
 from kanpinn.interrupts import INTERRUPTED, deferring, handling, importing
@@ -43,21 +44,32 @@ def solve(
 ) -> None:
     """Solve a problem: a table of errors, and a run folder with everything else.
 
+    Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
     Exit codes: 0 a usable solution, 1 numerical failure, 2 bad input, 130 interrupted.
     """
-    with reporting(quiet):
+    with ranks(quiet) as together:
         pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
-        config = _configuration(file, resume, pairs)
-        for line in () if quiet else config.notes:
-            note(f"note: {line}")
-        set_threads(config)
-        job = config.build()
-        check_exact(job)
-        folder = _folder(output, job, config, resume)
-        solution, late = _run(job, folder, quiet)
+        with together:
+            config, job = agreed(lambda: _job(file, resume, pairs, quiet))
+            folder = _folder(output, job, config, resume)
+            solution, late = _run(job, folder, quiet)
+        if isinstance(folder, NoFolder):
+            raise typer.Exit
         interrupted = _finish(solution, job, folder) or late
         _report(solution, folder.path, json, quiet)
         raise typer.Exit(INTERRUPTED if interrupted else exit_code(solution.status))
+
+
+def _job(
+    file: Path | None, resume: Path | None, pairs: list[str], quiet: bool
+) -> "tuple[Config, Job]":
+    config = _configuration(file, resume, pairs)
+    for line in () if quiet else config.notes:
+        note(f"note: {line}")
+    set_threads(config)
+    job = config.build()
+    check_exact(job)
+    return config, job
 
 
 def _configuration(file: Path | None, resume: Path | None, pairs: list[str]) -> "Config":
@@ -76,13 +88,24 @@ def _configuration(file: Path | None, resume: Path | None, pairs: list[str]) -> 
     return dataclasses.replace(config_of(resume).override(pairs), name=name)
 
 
-def _folder(output: Path, job: "Job", config: "Config", resume: Path | None) -> "RunFolder":
+def _folder(
+    output: Path, job: "Job", config: "Config", resume: Path | None
+) -> "RunFolder | NoFolder":
+    """The run folder, which rank 0 makes or opens; the others get its state."""
     with importing():  # only now: it brings matplotlib and h5py, for which bad input need not wait
+        from kanpinn.distributed import from_first, rank
         from kanpinn.results import RunFolder
 
-    if resume is None:
-        return RunFolder.create(output, job.name, config)
-    return RunFolder.resume(resume, config)
+    def first() -> RunFolder | None:
+        if rank():
+            return None
+        if resume is None:
+            return RunFolder.create(output, job.name, config)
+        return RunFolder.resume(resume, config)
+
+    folder = agreed(first)
+    state = from_first(None if folder is None else folder.state)
+    return NoFolder(state) if folder is None else folder
 
 
 def set_threads(config: "Config") -> None:
@@ -110,7 +133,7 @@ def check_exact(job: "Job") -> "list[Defect]":
     return defects
 
 
-def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "tuple[Solution, bool]":
+def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Solution, bool]":
     """Solve in a folder, of which nothing stays where no step was taken.
 
     Returns also whether Ctrl-C came after the last step, when it is too late to stop anything.
@@ -160,7 +183,7 @@ def _finish(solution: "Solution", job: "Job", folder: "RunFolder") -> bool:
     return deferral.interrupted
 
 
-def _say_interrupted(folder: "RunFolder") -> None:
+def _say_interrupted(folder: "RunFolder | NoFolder") -> None:
     note(f"interrupted at once; the last checkpoint, if there is one, is in {folder.path}")
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn import splines
+from kanpinn.distributed import extremes
 from kanpinn.errors import InputError, integer
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
@@ -100,15 +101,18 @@ class KAN(Network):
             layer.widen(*self._activations(coordinates, depth))
 
     def _activations(self, coordinates: Coordinates, depth: int) -> tuple[Tensor, Tensor]:
-        """The least and greatest inputs of layer number `depth`, (n_in,) each, chunk by chunk."""
-        lows, highs = [], []
-        for x in coordinates.value.split(CHUNK):
+        """The least and greatest inputs of layer number `depth`, (n_in,) each, chunk by chunk.
+
+        Of several ranks each brings its own points.
+        """
+        seen = [coordinates.value.new_empty(0, self.width[depth])]
+        for i in range(0, len(coordinates.value), CHUNK):
+            x = coordinates.value[i : i + CHUNK]
             h: Jet | Coordinates = Coordinates(coordinates.channels, x, coordinates.scale)
             for layer in self.layers[:depth]:
                 h = layer(h)
-            lows.append(h.value.amin(0))
-            highs.append(h.value.amax(0))
-        return torch.stack(lows).amin(0), torch.stack(highs).amax(0)
+            seen.append(torch.stack(h.value.aminmax(dim=0)))
+        return extremes(torch.cat(seen))
 
     def refine(self, grid: int | Sequence[int]) -> float:
         """Put every layer on `grid` intervals; gives the largest relative L2 change (0: exact)."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn import splines
+from kanpinn.distributed import extremes, summed
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.network import Layer
@@ -158,11 +159,13 @@ class KANLayer(Layer):
 
         Adding constants to the edges into one unit, or scaling them all, is undone by the next
         layer. B-splines sum to one, so a constant is the same change of all their coefficients.
+        Of several ranks each brings its own x.
         """
         edges = self.edges(x)[:, 0]
-        outputs = edges.sum(dim=1)
-        low, high = outputs.amin(dim=0), outputs.amax(dim=0)
-        mean = edges.mean(dim=0)
+        low, high = extremes(edges.sum(dim=1))
+        own = [edges.sum(dim=0), edges.new_tensor(float(len(x)), dtype=torch.float64)]
+        total, count = summed(lambda: own, own)
+        mean = total / count
         centre = ((low + high) / 2 - mean.sum(dim=0)) / edges.shape[1]
         self.coefficients[:, : self.n_splines] -= (mean + centre)[:, None]
         self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))

@@ -46,6 +46,7 @@ def _as_saved(solution: Solution, record: Mapping[str, Any]) -> Solution:
         seconds=record["seconds"]["total"],
         optimizer_seconds=list(record["seconds"]["optimizers"]),
         loss_terms=_numbers(record["loss"]["terms"]),
+        processes=record.get("processes", 1),
     )
 
 

@@ -7,6 +7,7 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.config import Config
+from kanpinn.distributed import world
 from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.norms import Errors
@@ -33,6 +35,7 @@ def run_record(solution: Solution, config: Config) -> dict[str, Any]:
     settings = config.to_dict()
     record = {
         **describe(settings),
+        "processes": solution.processes,
         "status": solution.status,
         "errors": _errors(solution.errors),
         "parameters": solution.parameters,
@@ -57,6 +60,7 @@ def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
         "versions": versions(),
         "git": git_commit(),
         "threads": torch.get_num_threads(),
+        "processes": world(),
         "platform": {
             "system": platform.platform(),
             "processor": platform.processor() or platform.machine(),
@@ -67,6 +71,11 @@ def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """The versions of Python and of the libraries that decide a run's numbers."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -77,10 +86,20 @@ def versions() -> dict[str, str | None]:
 
 
 def git_commit() -> str | None:
-    """The commit of the working directory's repository, "-dirty" added where files differ."""
+    """The commit of the working directory's repository, "-dirty" added where files differ.
+
+    It is looked up once: a process works with the code that it started with.
+    """
+    return _git_commit(os.getcwd())
+
+
+@cache
+def _git_commit(folder: str) -> str | None:
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=5, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
