@@ -1,0 +1,97 @@
+"""Table 1 of the KAN poster: scaling exponents, measured.
+
+What: (1) the C^m errors of spline KANs that approximate functions with a smooth KAN representation,
+k = 1 … 5 and m = 0, 1, 2 (m ≤ k), against G^-(k+1-m). (2) The poster's Poisson problem for degrees
+3, 5, 7: orders in L2 and H1 of networks [2,3,1] that variable projection finds from random starts,
+three seeds, beside those of the best approximation, k+1 and k, and what a residual guarantees, k-1.
+(3) What is missing, and where: with the inner functions given, best approximations in L2 and H1
+against the least-squares residual by penalty, boundary weight, points and exact boundary data; and
+the paper's network [2,10,1] by Levenberg–Marquardt from random starts, at once and from coarse to
+fine grids, against a constructed one.
+
+How: studies of kanpinn.sweep in OUTPUT/studies, one process each with --workers 1 (the default). A
+run that is killed goes on where it was.
+
+How long: some 20 minutes on one core; --smoke: ten seconds, its numbers mean nothing.
+
+Writes to --output (results/poster_table1): table1.md; table1_errors.csv and table1_orders.csv, both
+in table1.h5; table1_cm_exponential, table1_cm_product, table1_orders and table1_reasons as .png and
+.pdf; poster_table1.json.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import verdicts
+from poster import table1_figures as figures
+from poster.table1_approximation import EXPONENTIAL, PRODUCT, measure
+from poster.table1_orders import Series, approximation, find, poisson
+from poster.table1_page import page
+from poster.table1_studies import SMOKE, Size
+from poster.table1_tables import write_tables
+from poster.table1_verdicts import judge
+
+from kanpinn.files import write_text
+from kanpinn.plotting.style import save
+
+DEGREES = (1, 2, 3, 4, 5)
+GRIDS = (8, 12, 16, 24, 32, 48, 64, 96, 128)
+NODES = 201  # of each axis, where the C^m norms are taken
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, help="results/poster_table1")
+    parser.add_argument("--workers", type=int, default=1, help="processes for the studies (1)")
+    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
+    chosen = parser.parse_args(given)
+    folder = "poster_table1_smoke" if chosen.smoke else "poster_table1"
+    chosen.output = chosen.output or Path("results") / folder
+    if chosen.workers < 1:
+        parser.error(f"--workers {chosen.workers}: expected 1 or more")
+    return chosen
+
+
+def main() -> None:
+    chosen = arguments()
+    size = SMOKE if chosen.smoke else Size()
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    series = measured(size, chosen)
+    write_tables(series, chosen.output)
+    draw(series, len(size.seeds), chosen.output)
+    text = page(series, len(size.seeds))
+    write_text(chosen.output / "table1.md", text)
+    verdicts.write(chosen.output / "poster_table1.json", judge(series))
+    sys.stdout.write(text)
+
+
+def measured(size: Size, chosen: argparse.Namespace) -> list[Series]:
+    """All errors, of approximants and of studies."""
+    degrees, grids, nodes = (DEGREES, GRIDS, NODES) if not chosen.smoke else ((1, 3), (12, 16), 41)
+    series = approximation(measure(degrees, grids, nodes))
+    studies = {}
+    for name, study in size.run(chosen.output / "studies", chosen.workers):
+        sys.stderr.write(f"{name}: {len(study.rows)} runs\n")
+        studies[name] = study
+    return series + poisson(studies)
+
+
+def draw(series: Sequence[Series], seeds: int, folder: Path) -> None:
+    """Every figure, as PNG and PDF."""
+    drawn = {
+        "table1_cm_exponential": figures.draw_approximation(find(series, setting=EXPONENTIAL.name)),
+        "table1_cm_product": figures.draw_approximation(find(series, setting=PRODUCT.name)),
+        "table1_orders": figures.draw_orders(series, seeds),
+        "table1_reasons": figures.draw_reasons(series),
+    }
+    for name, figure in drawn.items():
+        for suffix in ("png", "pdf"):
+            save(figure, folder / f"{name}.{suffix}")
+
+
+if __name__ == "__main__":
+    main()
