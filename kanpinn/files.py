@@ -21,3 +21,9 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole text file at once, in UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a process that was killed amid `replacing` has left in a folder."""
+    for left in folder.glob(".*-*.tmp*"):
+        left.unlink(missing_ok=True)

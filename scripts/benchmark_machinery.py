@@ -15,7 +15,7 @@ over rounds of the time over the reference's in the same round. One thread unles
 
 How long: two minutes on an idle machine; --smoke: some ten seconds, its numbers mean nothing.
 
-Writes to --output: timings.csv, memory.csv, figure.png.
+Writes to --output: timings.csv, memory.csv, figure.png, benchmark_machinery.json.
 """
 
 import argparse
@@ -29,6 +29,7 @@ matplotlib.use("Agg")  # files only
 
 import matplotlib.pyplot as plt
 import torch
+from common import verdicts
 from machinery import cases, memory, plain
 from machinery.timing import Timing, interleaved
 from matplotlib.axes import Axes
@@ -142,6 +143,27 @@ def write(timings: list[Timing], peaks: list[tuple[str, int, float]], folder: Pa
         rows.writerows([task, n, f"{peak:.1f}"] for task, n, peak in peaks)
 
 
+def figures(
+    timings: list[Timing], peaks: list[tuple[str, int, float]], judge: bool
+) -> dict[str, verdicts.Figure]:
+    """Ratios beside their targets; judge: whether the sizes are those that the targets mean."""
+    ratios = {(t.group, t.case): t.ratio for t in timings}
+    found: dict[str, verdicts.Figure] = {}
+    for name, key, least in (
+        ("nested autograd through the same KAN over jets", (LOSS, "same KAN, nested autograd"), 3),
+        ("equal-size MLP, nested autograd, over jets", (LOSS, "plain MLP, nested autograd"), 1),
+        ("vmap(grad) over the closed form", (JACOBIAN, "vmap(grad), plain KAN"), 30),
+    ):
+        met = ratios[key] >= least if judge else None
+        found[name] = {"value": ratios[key], "target": f">= {least}", "met": met}
+    for task in memory.TASKS:
+        small, large = (peak for name, _, peak in peaks if name == task)
+        met = large <= 1.1 * small if judge else None
+        name = f"peak memory of {task}, ten times the points"
+        found[name] = {"value": large / small, "target": "<= 1.1 times", "met": met}
+    return found
+
+
 def draw(timings: list[Timing], peaks: list[tuple[str, int, float]], path: Path) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
     draw_bars(axes[0, 0], [t for t in timings if t.group == LOSS])
@@ -198,6 +220,8 @@ def main(given: Sequence[str] | None = None) -> None:
     show(timings, peaks)
     write(timings, peaks, chosen.output)
     draw(timings, peaks, chosen.output / "figure.png")
+    path = chosen.output / "benchmark_machinery.json"
+    verdicts.write(path, figures(timings, peaks, judge=not tiny))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ How long: with the defaults some 40 minutes a seed on two cores, and once 5 to 1
 for the environments. --smoke: under a minute, no network.
 
 Writes to --output, in place of what an earlier run wrote there: timelines.csv (every measurement),
-table.csv (medians over seeds), figure.png, logs/ (what each peer printed). --redraw makes the table
-and the figure from timelines.csv again. A peer that is missing or fails is an error: it is said at
-the end, after the others have run, and the exit code is 1.
+table.csv (medians over seeds), figure.png, logs/ (what each peer printed), benchmark_peers.json.
+--redraw makes table, figure and JSON from timelines.csv again. A peer that is missing or fails is
+an error: it is said at the end, after the others have run, and the exit code is 1.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from common import verdicts
 from peers import catalogue, figure, launch, report
 from peers.environments import PeerError, default_folder
 
@@ -104,10 +105,11 @@ def runs(names: Sequence[str], seeds: Sequence[int]) -> list[tuple[catalogue.Pee
 
 
 def publish(measurements: list[report.Measurement], output: Path) -> None:
-    """Write and print the table, and draw the figure."""
+    """Write and print the table, draw the figure, and judge."""
     cells = report.table(report.summarize(measurements))
     report.write_table(output / "table.csv", cells)
     figure.draw(measurements, output / "figure.png")
+    verdicts.write(output / "benchmark_peers.json", report.figures(measurements))
     print(f"\n{report.as_text(cells)}\n\n{output / 'table.csv'}, {output / 'figure.png'}")
 
 

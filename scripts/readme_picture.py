@@ -1,12 +1,13 @@
 """The README's picture: a solution, its error, and the edge functions of a 98-coefficient KAN.
 
 What: problems/poisson2d_small.toml (variable projection from random starts) solved and drawn on one
-sheet. How long: some ten seconds. Writes to --output: poisson2d_small.png.
+sheet. How long: some ten seconds. Writes to --output: poisson2d_small.png, readme_picture.json.
 """
 
 import argparse
 from pathlib import Path
 
+from common import verdicts
 from matplotlib.figure import Figure
 
 from kanpinn.config import Config
@@ -29,6 +30,26 @@ def main() -> None:
     solution = Config.read(PROBLEM, overrides).build().solve()
     chosen.output.mkdir(parents=True, exist_ok=True)
     print(save(picture(solution), chosen.output / "poisson2d_small.png"))
+    verdicts.write(chosen.output / "readme_picture.json", figures(solution, judge=not chosen.smoke))
+
+
+def figures(solution: Solution, judge: bool) -> dict[str, verdicts.Figure]:
+    """What the picture claims; judge: whether this is the problem file's own network."""
+    errors = solution.errors
+    assert errors is not None
+    small, exact = solution.parameters <= 98, errors.l2_relative <= 1e-11
+    return {
+        "coefficients": {
+            "value": solution.parameters,
+            "target": "<= 98",
+            "met": small if judge else None,
+        },
+        "relative L2 error": {
+            "value": errors.l2_relative,
+            "target": "<= 1e-11",
+            "met": exact if judge else None,
+        },
+    }
 
 
 def picture(solution: Solution) -> Figure:

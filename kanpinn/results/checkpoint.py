@@ -22,8 +22,9 @@ def write_checkpoint(folder: Path, payload: Mapping[str, Any]) -> None:
 
     A run's random state is its seed, its step and its stage's state: nothing else is random.
     """
-    with replacing(folder / NAME) as temporary:
-        torch.save(plain({"format": FORMAT, **payload}), temporary)
+    # By way of a file, for a full disk then is an OSError; by a path it is torch's own error.
+    with replacing(folder / NAME) as temporary, temporary.open("wb") as file:
+        torch.save(plain({"format": FORMAT, **payload}), file)
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from typing import Any
 from kanpinn.config import Config, Job
 from kanpinn.errors import InputError
 from kanpinn.fields import GridFields, on_grid
-from kanpinn.files import write_text
+from kanpinn.files import remove_temporaries, write_text
 from kanpinn.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
 from kanpinn.results.hdf5 import write_result
 from kanpinn.results.lock import FolderLock
@@ -119,7 +119,9 @@ class RunFolder:
         partial = found.with_name(found.name + PARTIAL) if finished else found
         os.rename(found, partial)
         config = dataclasses.replace(config, directory=partial)
-        return cls(partial, config.to_dict(), config, state, earlier, found)
+        folder = cls(partial, config.to_dict(), config, state, earlier, found)
+        remove_temporaries(partial)
+        return folder
 
     def checkpoint(self, run: Run) -> None:
         """The observer: writes checkpoint.pt now and then, and when the run is interrupted."""

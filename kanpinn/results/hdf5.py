@@ -1,7 +1,8 @@
 """result.h5: history, fields on a grid and the network."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,20 @@ LAYER_VALUES = ("knots", "coefficients")
 LAYER_SETTINGS = ("degree", "base", "activation")
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file that is made in memory and written at once, when the block succeeds.
+
+    That is faster than piece by piece, and a full disk is one exception with nothing to tidy up.
+    """
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        yield file
+        file.flush()
+        image = file.id.get_file_image()
+    with replacing(path) as temporary:
+        temporary.write_bytes(image)
+
+
 def write_result(
     solution: Solution, settings: Mapping[str, Any], fields: GridFields | None, path: Path
 ) -> None:
@@ -31,7 +46,7 @@ def write_result(
     attributes low and high are the corners of the box that is mapped to [-1, 1]^d before the first
     layer.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_file(path) as file:
         file.attrs["status"] = solution.status
         file.attrs["problem"] = type(solution.problem).__name__
         file.attrs["config"] = json.dumps(settings)

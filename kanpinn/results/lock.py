@@ -11,6 +11,7 @@ from pathlib import Path
 from kanpinn.errors import InputError
 
 LOCK = ".lock"
+ATTEMPTS = 20  # to get hold of a lock file that is not removed at that moment
 
 
 class Locked(InputError):
@@ -26,18 +27,26 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._close: Callable[[], object] | None = None
-        if sys.platform != "win32":
-            import fcntl
-
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
-            self._close = weakref.finalize(self, os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        for _ in range(ATTEMPTS if sys.platform != "win32" else 0):
+            if self._close is not None:
                 self._close()
-                raise Locked(f"{folder} is being written by another process") from None
-            except OSError:
-                pass  # a file system without locks: go on unprotected
+            if self._take(folder / LOCK):
+                break
+
+    def _take(self, path: Path) -> bool:
+        """Lock the file; False where the one who had it has removed it meanwhile."""
+        import fcntl
+
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        self._close = weakref.finalize(self, os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._close()
+            raise Locked(f"{path.parent} is being written by another process") from None
+        except OSError:
+            return True  # a file system without locks: go on unprotected
+        return _is(descriptor, path)
 
     def release(self, folder: Path) -> None:
         """Free the folder, wherever it has been moved to."""
@@ -45,6 +54,13 @@ class FolderLock:
             (folder / LOCK).unlink(missing_ok=True)
             self._close()
             self._close = None
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

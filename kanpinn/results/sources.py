@@ -44,7 +44,7 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
             files |= {source, *_neighbours(source)}
         elif module := named.rpartition(":")[0]:
             files |= _module_file(module)
-    return [file.read_text(encoding="utf-8") for file in sorted(files)]
+    return [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
 
 
 def _module_file(module: str) -> set[Path]:
@@ -79,7 +79,12 @@ def _neighbours(source: Path) -> list[Path]:
 
 
 def _imports(source: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source.read_bytes())):
+    """What a file imports; nothing where it is not there, or no Python."""
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

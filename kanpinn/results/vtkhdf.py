@@ -8,7 +8,7 @@ import numpy
 
 from kanpinn.errors import InputError
 from kanpinn.fields import GridFields, on_grid
-from kanpinn.files import replacing
+from kanpinn.results.hdf5 import new_file
 from kanpinn.solution import Solution
 
 VERSION = (2, 0)
@@ -37,7 +37,7 @@ def write_vtkhdf(fields: GridFields, path: Path) -> None:
     """
     axes = list(fields.axes.values())
     counts = [len(axis) for axis in axes] + [1] * (3 - len(axes))
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_file(path) as file:
         root = file.create_group("VTKHDF")
         root.attrs.create("Type", IMAGE, dtype=_fixed(IMAGE))
         root.attrs.create("Version", VERSION, dtype=numpy.int64)

@@ -3,3 +3,4 @@
 from kanpinn.study.file import StudyFile as StudyFile
 from kanpinn.study.sweep import sweep as sweep
 from kanpinn.study.table import Study as Study
+from kanpinn.study.tally import Tally as Tally

@@ -1,5 +1,6 @@
 """A study's file: a problem file, and the keys to vary in it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,15 @@ def _lists(table: dict[str, Any], key: str) -> dict[str, Any]:
     lists = table.get(key, {})
     if not isinstance(lists, dict):
         raise InputError(f"study.{key} = {show(lists)}: expected a table of keys with lists")
-    return dict(_flat(lists, ""))
+    flat: dict[str, Any] = {}
+    for path, values in _flat(lists, ""):
+        if path in flat:
+            raise InputError(f"study.{key}.{path} is there twice, in quotes and without")
+        flat[path] = values
+    return flat
 
 
-def _flat(table: dict[str, Any], above: str) -> Any:
+def _flat(table: dict[str, Any], above: str) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{above}{key}.")

@@ -1,8 +1,10 @@
 """What a study is made of: every combination of the varied values, and its configuration."""
 
 import hashlib
+import inspect
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy
+
 from kanpinn.config import Config
 from kanpinn.errors import InputError
 from kanpinn.results.record import strict
@@ -18,7 +22,8 @@ from kanpinn.results.sources import source_texts
 from kanpinn.study.columns import RESULTS
 
 Base = str | Path | Mapping[str, Any] | Callable[..., Mapping[str, Any]]
-SLUG = 60  # characters of a run's name before its hash
+Values = Sequence[Any] | numpy.ndarray
+SLUG, BYTES = 60, 220  # so long is a run's name before its hash: file systems take 255 bytes
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,16 @@ class Entry:
     def name(self) -> str:
         """What its folder is called: the values as far as there is room, and the hash."""
         pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
-        slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:SLUG].strip("-_.")
-        return f"{slug}-{fingerprint(self.config)[:12]}"
+        slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:SLUG]
+        while len(slug.encode()) > BYTES:
+            slug = slug[:-1]
+        return f"{slug.strip('-_.')}-{fingerprint(self.config)[:12]}"
 
 
 def plan(
     base: Base,
-    over: Mapping[str, Sequence[Any]],
-    zipped: Mapping[str, Sequence[Any]],
+    over: Mapping[str, Values],
+    zipped: Mapping[str, Values],
     directory: Path,
 ) -> tuple[list[Entry], str]:
     """The runs of a study in order, the last key varying fastest, and the hash of what they share.
@@ -81,17 +88,30 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
     elif isinstance(base, Mapping):
         config = Config.from_dict(strict(base), directory)
     else:
-        return lambda values: Config.from_dict(strict(base(**values)), directory), None
+        return lambda values: _called(base, values, directory), None
     return config.vary, config.to_dict()
 
 
+def _called(
+    base: Callable[..., Mapping[str, Any]], values: dict[str, Any], directory: Path
+) -> Config:
+    """The configuration that a function returns; what it raises itself is its caller's."""
+    try:
+        inspect.signature(base).bind(**values)
+    except TypeError as error:
+        raise InputError(f"the base cannot be called with {', '.join(values)}: {error}") from None
+    sections = base(**values)
+    if not isinstance(sections, Mapping):
+        raise InputError(f"the base returned {sections!r}: expected the sections as a dict")
+    return Config.from_dict(strict(sections), directory)
+
+
 def _combinations(
-    over: Mapping[str, Sequence[Any]], zipped: Mapping[str, Sequence[Any]]
+    over: Mapping[str, Values], zipped: Mapping[str, Values]
 ) -> Iterator[dict[str, Any]]:
     """The product of the lists of `over` and of `zipped`, whose lists run in step."""
-    for table, lists in (("over", over), ("zipped", zipped)):
-        for key, values in lists.items():
-            _check_list(table, key, values)
+    over = {key: _values("over", key, values) for key, values in over.items()}
+    zipped = {key: _values("zipped", key, values) for key, values in zipped.items()}
     if both := set(over) & set(zipped):
         raise InputError(f"{min(both)} is in over and in zipped: expected it in one of them")
     lengths = {key: len(values) for key, values in zipped.items()}
@@ -103,14 +123,31 @@ def _combinations(
     if zipped:
         axes.append([dict(zip(zipped, row, strict=True)) for row in zip(*zipped.values())])  # noqa: B905
     for parts in itertools.product(*axes):
-        yield strict({key: value for part in parts for key, value in part.items()})
+        yield {key: value for part in parts for key, value in part.items()}
 
 
-def _check_list(table: str, key: str, values: Any) -> None:
+def _values(table: str, key: str, values: Any) -> list[Any]:
+    """The values of a key as JSON has them; NumPy's arrays are lists, too."""
+    values = values.tolist() if isinstance(values, numpy.ndarray) else values
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):
         raise InputError(f"{table}.{key} = {values!r}: expected a list of values, at least one")
     if key in RESULTS:
         raise InputError(f"{table}.{key}: the table of a study has a column of this name already")
+    for value in values:
+        _check_value(f"{table}.{key}", value)
+    return strict(values)
+
+
+def _check_value(at: str, value: Any) -> None:
+    """Refuse what JSON and HDF5 cannot hold, in lists and tables, too."""
+    if isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            _check_value(at, part)
+    elif isinstance(value, float | numpy.floating) and not math.isfinite(value):
+        raise InputError(f"{at} = {value}: expected finite numbers")
+    elif isinstance(value, str) and (not value.isascii() or "\0" in value):
+        if "\0" in value or value.encode(errors="replace").decode() != value:
+            raise InputError(f"{at} = {value!r}: expected plain text")
 
 
 def _check_some_build(entries: Sequence[Entry]) -> None:
@@ -129,9 +166,18 @@ def _check_some_build(entries: Sequence[Entry]) -> None:
 def _check_distinct(entries: Sequence[Entry]) -> None:
     seen: dict[str, Entry] = {}
     for entry in entries:
-        other = seen.setdefault(fingerprint(entry.config), entry)
+        other = seen.setdefault(_digest(_canonical(entry.config.to_dict())), entry)
         if other is not entry:
             raise InputError(f"two runs have the same settings: {other.values} and {entry.values}")
+
+
+def _canonical(value: Any) -> Any:
+    """Settings with 4 for 4.0, which is the same number."""
+    if isinstance(value, Mapping):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _short(value: Any) -> str:

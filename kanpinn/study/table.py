@@ -13,7 +13,8 @@ import h5py
 import numpy
 
 from kanpinn.errors import InputError
-from kanpinn.files import replacing, write_text
+from kanpinn.files import write_text
+from kanpinn.results.hdf5 import new_file
 from kanpinn.results.reading import read_record
 from kanpinn.results.record import dump
 from kanpinn.study.columns import RESULTS
@@ -53,8 +54,11 @@ class Study:
                 f"{folder / RECORD} has format {record.get('format')!r}: this version of kanpinn "
                 f"reads and writes format {FORMAT}, and leaves the folder as it is"
             )
-        rows = tuple(record["rows"])
-        return Study(folder, record["name"], tuple(record["varied"]), rows, record["version"])
+        try:
+            varied, rows = tuple(record["varied"]), tuple(record["rows"])
+            return Study(folder, record["name"], varied, rows, record["version"])
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{folder / RECORD} is no record of a study: {error}") from error
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -111,7 +115,7 @@ class Study:
 
     def _write_hdf5(self) -> None:
         """A dataset for each column: numbers as float64 (NaN: not known), the rest as text."""
-        with replacing(self.path / HDF5) as temporary, h5py.File(temporary, "w") as file:
+        with new_file(self.path / HDF5) as file:
             file.attrs["name"] = self.name
             file.attrs["format"] = FORMAT
             file.attrs["columns"] = self.columns

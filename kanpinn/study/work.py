@@ -1,25 +1,33 @@
 """What a worker does: one run of a study, in its folder."""
 
+import errno
 import shutil
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kanpinn.config import Config, blaming
+from kanpinn.config import Config, Job, blaming
 from kanpinn.errors import InputError
 from kanpinn.results import RunFolder
-from kanpinn.results.lock import Locked, only_one
+from kanpinn.results.checkpoint import NAME as CHECKPOINT
+from kanpinn.results.lock import FolderLock, only_one
 from kanpinn.results.reading import PARTIAL, RECORD, read_record
 from kanpinn.study.columns import columns_of, empty
 from kanpinn.study.plan import version
 
 RUNS, LOCKS = "runs", ".locks"
 ROOM = 2**20  # bytes: with less left on the disk, a failure is the disk's
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}
+NO_SPACE = "No space left on device"  # HDF5 puts the number into words
+
+# Filters of warnings, modules and the number of threads are the process's: threads take turns.
+_alone = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -56,28 +64,56 @@ def execute(task: Task) -> Outcome:
             f"this worker has kanpinn {version()}, the study was started by {task.version}"
         )
     path = Path(task.study) / RUNS / task.run
+    if not path.parent.is_dir():
+        raise InputError(f"a worker does not see {path.parent}: expected folders that all share")
     try:
         locks = Path(task.study) / LOCKS
         locks.mkdir(exist_ok=True)
-        with only_one(locks / task.run), _remembering() as said:
+        with only_one(locks / task.run), _alone, _remembering() as said:
             if (done := finished(path)) is None:
                 _solve(task, path)
                 done = finished(path)
         assert done is not None
         return Outcome(done, tuple(said))
     except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        known = isinstance(error, InputError | ArithmeticError)
-        message = text if known else f"{type(error).__name__}: {text}"
-        full = shutil.disk_usage(task.study).free < ROOM
-        return Outcome(empty(f"failed: {message}", _remains(path)), disk_full=full)
+        columns = empty(f"failed: {message(error)}", _remains(path))
+        return Outcome(columns, disk_full=_disk_full(error, Path(task.study)))
 
 
 def finished(path: Path) -> dict[str, Any] | None:
-    """The columns of a run that is finished, None where it is not."""
-    if not (path / RECORD).is_file():
+    """The columns of a run that is finished, None where there is none of this name.
+
+    Raises:
+        InputError: where its folder is damaged.
+    """
+    if not path.exists():
         return None
-    return columns_of(read_record(path), path.name)
+    advice = f"once {path} is moved away, the run is done again"
+    try:
+        return columns_of(read_record(path), path.name)
+    except (OSError, InputError) as error:
+        raise InputError(f"{error}: {advice}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{path / RECORD} is no record of a finished run: {advice}") from error
+
+
+def message(error: BaseException) -> str:
+    """What went wrong, in one line of plain text."""
+    text = " ".join(str(error).replace("\0", " ").split())
+    if not isinstance(error, InputError | ArithmeticError) or not text:
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _disk_full(error: BaseException | None, study: Path) -> bool:
+    """Whether there is no room, or there was none: what was half written may be gone again."""
+    while error is not None:
+        if isinstance(error, OSError) and (error.errno in FULL or NO_SPACE in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    with suppress(OSError):
+        return shutil.disk_usage(study).free < ROOM
+    return False
 
 
 def _remains(path: Path) -> str:
@@ -87,35 +123,38 @@ def _remains(path: Path) -> str:
 
 
 def _solve(task: Task, path: Path) -> None:
-    folder = _open(task, path)
+    folder, job = _open(task, path)
     try:
-        with _threads(folder.config.run.threads or 1):
-            job = folder.config.build()
-            with blaming(type(job.problem).__name__, *job.sources):
-                solution = job.solve([folder.checkpoint], folder.state)
+        with _threads(folder.config.run.threads or 1), _blaming(job):
+            solution = job.solve([folder.checkpoint], folder.state)
         if folder.interrupted:
             raise KeyboardInterrupt
         folder.finish(solution, job, figures=False)
     except Exception as error:
         if folder.begun:
-            folder.fail(" ".join(str(error).split()))
+            folder.fail(message(error))
         else:
             folder.discard()
         raise
 
 
-def _open(task: Task, path: Path) -> RunFolder:
-    """The run's folder, as it was left or new."""
+def _open(task: Task, path: Path) -> tuple[RunFolder, Job]:
+    """The run's folder as it was left, or a new one, and what is to be solved."""
     partial = path.with_name(path.name + PARTIAL)
-    if partial.is_dir():
-        try:
-            return RunFolder.resume(partial)
-        except Locked:
-            raise
-        except InputError:  # killed before there was anything to go on from
-            shutil.rmtree(partial)
+    if (partial / CHECKPOINT).is_file():
+        folder = RunFolder.resume(partial)
+        return folder, folder.config.build()
+    if partial.is_dir():  # killed before there was anything to go on from
+        lock = FolderLock(partial)
+        shutil.rmtree(partial)
+        del lock
     config = Config.from_dict(task.settings, Path(task.directory), task.name)
-    return RunFolder.at(path, task.name, config)
+    job = config.build()  # what cannot be built leaves no folder
+    return RunFolder.at(path, task.name, config), job
+
+
+def _blaming(job: Job) -> AbstractContextManager[None]:
+    return blaming(type(job.problem).__name__, *job.sources)
 
 
 @contextmanager

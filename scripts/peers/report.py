@@ -8,8 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from statistics import median
 
+from common.verdicts import Figure
+
 TARGETS = tuple(10.0**-power for power in range(1, 11))
 """Relative L2 errors whose times are told."""
+CLASSICAL = ("splines", "scikit-fem")
+"""The peers that train no network."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +135,20 @@ def as_text(cells: list[list[str]]) -> str:
 def _aligned(row: list[str], widths: list[int]) -> str:
     first, *others = zip(row, widths, strict=True)
     return first[0].ljust(first[1]) + "".join(f"  {cell:>{width}}" for cell, width in others)
+
+
+def figures(measurements: Sequence[Measurement]) -> dict[str, Figure]:
+    """The least relative L2 error of each row; kanpinn's best beside the other networks' best."""
+    found: dict[str, Figure] = {}
+    errors: dict[str, float] = {}
+    for summary in summarize(measurements):
+        found[summary.row] = {"value": summary.l2_relative, "target": "told", "met": None}
+    for m in measurements:
+        if m.peer not in CLASSICAL:
+            kind = "kanpinn" if m.peer == "kanpinn" else "others"
+            errors[kind] = min(errors.get(kind, math.inf), _or_infinite(m.l2_relative))
+    if len(errors) == 2:
+        ratio = errors["others"] / errors["kanpinn"]
+        name = "least error of the other networks over kanpinn's"
+        found[name] = {"value": ratio, "target": "> 1", "met": ratio > 1}
+    return found

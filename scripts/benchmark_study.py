@@ -1,0 +1,161 @@
+"""What a study costs beyond its solves, what a second worker brings, and what a kill loses.
+
+What: (1) a study of quick runs by one worker: the time from one run's end to the next's without the
+solve, plus the run's share of planning and of the table; and where that time goes. (2) The same
+runs of about a second by one worker and by two, whole calls of kanpinn.sweep, starts and imports
+included. (3) A study of 40 runs whose process gets SIGKILL ten times, at random moments: no file of
+a finished run is gone or written again, and in the end every run has the errors of a study that was
+left alone.
+
+How long: some four minutes on two idle cores; --smoke: well under a minute, its times mean nothing.
+
+Writes to --output: overhead.csv, benchmark_study.md, benchmark_study.json; the studies themselves
+are in studies/ and go when they have been measured.
+"""
+
+import argparse
+import csv
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import verdicts
+from study import kills
+from study.cases import PROBLEM, steady
+from study.overhead import breakdown, overhead
+
+import kanpinn as kp
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured; steps decide how long a run takes."""
+
+    quick: int = 30
+    rounds: int = 3
+    runs: int = 24
+    steps: int = 60
+    kills: int = 10
+    killed_runs: int = 40
+    killed_steps: int = 40
+    workers: int = 2
+
+
+SMOKE = Size(3, 1, 2, 2, 1, 4, 2, 1)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, help="results/benchmark_study")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills (0)")
+    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
+    chosen = parser.parse_args(given)
+    folder = "benchmark_study_smoke" if chosen.smoke else "benchmark_study"
+    output = chosen.output or Path("results") / folder
+    size, studies = (SMOKE if chosen.smoke else Size()), output / "studies"
+    figures: dict[str, verdicts.Figure] = {}
+    parts = measure_overhead(size, studies, figures)
+    whole = measure_workers(size, studies, figures)
+    measure_kills(size, chosen.seed, whole, studies, figures)
+    if chosen.smoke:
+        figures = {name: {**figure, "met": None} for name, figure in figures.items()}
+    shutil.rmtree(studies)
+    publish(figures, parts, output)
+
+
+def measure_overhead(
+    size: Size, studies: Path, figures: dict[str, verdicts.Figure]
+) -> dict[str, float]:
+    rounds = [overhead(size.quick, studies / "quick") for _ in range(size.rounds)]
+    totals = [sum(both) for both in rounds]
+    seconds = statistics.median(totals)
+    figures["overhead per run, seconds"] = {
+        "value": seconds,
+        "target": "<= 0.2 beyond the solve and imports",
+        "met": seconds <= 0.2,
+    }
+    figures["overhead per run, smallest and largest of the rounds"] = {
+        "value": [min(totals), max(totals)],
+        "target": "told",
+        "met": None,
+    }
+    parts = breakdown(size.quick, studies / "parts")
+    return parts | {"planning and table": 1e3 * statistics.median(share for _, share in rounds)}
+
+
+def measure_workers(size: Size, studies: Path, figures: dict[str, verdicts.Figure]) -> kp.Study:
+    """One worker against two, in turns; returns a study of the runs that will be killed."""
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    for number in range(size.rounds):
+        for workers, times in seconds.items():
+            place = studies / f"workers-{workers}-{number}"
+            times.append(timed(steady(size.runs, size.steps), workers, place)[0])
+    ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
+    figures["one worker's time over two workers'"] = {
+        "value": statistics.median(ratios),
+        "target": ">= 1.7",
+        "met": statistics.median(ratios) >= 1.7,
+    }
+    figures["the same, each round"] = {"value": ratios, "target": "told", "met": None}
+    figures["seconds by one worker and by two"] = {
+        "value": [statistics.median(times) for times in seconds.values()],
+        "target": "told",
+        "met": None,
+    }
+    over = steady(size.killed_runs, size.killed_steps)
+    return timed(over, size.workers, studies / "left-alone")[1]
+
+
+def timed(over: dict[str, Any], workers: int, output: Path) -> tuple[float, kp.Study]:
+    begun = time.perf_counter()
+    study = kp.sweep(PROBLEM, over, output=output, workers=workers)
+    return time.perf_counter() - begun, study
+
+
+def measure_kills(
+    size: Size, seed: int, whole: kp.Study, studies: Path, figures: dict[str, verdicts.Figure]
+) -> None:
+    runs, steps = size.killed_runs, size.killed_steps
+    found = kills.survive(size.kills, runs, steps, size.workers, seed, whole, studies / "killed")
+    for name, value, wanted in (
+        ("kills amid the study", found.kills, size.kills),
+        ("files of finished runs lost or written again", found.lost, 0),
+        ("runs left partial in the end", found.partial, 0),
+        ("runs finished in the end", found.rows, runs),
+        ("runs with other errors than without the kills", found.different, 0),
+    ):
+        figures[name] = {"value": value, "target": str(wanted), "met": value == wanted}
+    figures["runs finished at each kill"] = {"value": found.finished, "target": "told", "met": None}
+
+
+def publish(figures: dict[str, verdicts.Figure], parts: dict[str, float], output: Path) -> None:
+    verdicts.write(output / "benchmark_study.json", figures)
+    with (output / "overhead.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["part", "milliseconds"])
+        rows.writerows([name, f"{value:.1f}"] for name, value in parts.items())
+    lines = ["| figure | value | target | met |", "|---|---|---|---|"]
+    lines += [
+        f"| {n} | {said(f['value'])} | {f['target']} | {f['met']} |" for n, f in figures.items()
+    ]
+    lines += ["", "| part of a run | ms (median) |", "|---|---|"]
+    lines += [f"| {name} | {value:.1f} |" for name, value in parts.items()]
+    text = "\n".join(lines).replace("| None |", "| - |") + "\n"
+    (output / "benchmark_study.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(said, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

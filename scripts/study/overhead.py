@@ -1,0 +1,90 @@
+"""What a study adds to its solves, run by run, and where it goes."""
+
+import shutil
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from study.cases import PROBLEM, quick
+
+import kanpinn as kp
+from kanpinn.config import Config
+from kanpinn.results import folder as folders
+from kanpinn.study.plan import plan, version
+from kanpinn.study.work import RUNS, Task, execute
+
+PARTS = {
+    "problem, network, points built": (Config, "build"),
+    "folder made": (folders.RunFolder, "at"),
+    "solve": (folders.Job, "solve"),
+    "fields on a grid": (folders, "_grid"),
+    "result.h5": (folders, "write_result"),
+    "fields.vtkhdf": (folders, "write_vtkhdf"),
+    "checkpoint.pt": (folders, "write_checkpoint"),
+    "run.json": (folders, "run_record"),
+}
+"""Calls that are timed, by what they do."""
+
+
+def overhead(runs: int, output: Path) -> tuple[float, float]:
+    """Seconds per run beyond the solve: between runs of one worker, and of planning and table.
+
+    The first run, which waits for the worker's imports, does not count.
+    """
+    shutil.rmtree(output, ignore_errors=True)
+    ends: dict[int, float] = {}
+
+    def observe(tally: Any) -> None:
+        ends.setdefault(tally.done, time.perf_counter())
+
+    study = kp.sweep(PROBLEM, quick(runs), output=output, workers=1, observers=[observe])
+    solves = study.column("seconds")[1:]
+    between = (ends[runs] - ends[1] - sum(solves)) / (runs - 1)
+    begun = time.perf_counter()
+    plan(PROBLEM, quick(runs), {}, Path())
+    study.write()
+    return between, (time.perf_counter() - begun) / runs
+
+
+def breakdown(runs: int, output: Path) -> dict[str, float]:
+    """Milliseconds of each part of a run, medians over runs in this process."""
+    shutil.rmtree(output, ignore_errors=True)
+    (output / RUNS).mkdir(parents=True)
+    entries, _ = plan(PROBLEM, quick(runs + 1), {}, Path())
+    seconds: dict[str, list[float]] = defaultdict(list)
+    with _timed(seconds):
+        for entry in entries:
+            settings, where = entry.config.to_dict(), str(entry.config.directory)
+            task = Task(settings, where, "poisson2d", str(output), entry.name, version())
+            begun = time.perf_counter()
+            execute(task)
+            seconds["the whole run"].append(time.perf_counter() - begun)
+    return {name: 1e3 * statistics.median(times[1:]) for name, times in seconds.items()}
+
+
+@contextmanager
+def _timed(seconds: Mapping[str, list[float]]) -> Iterator[None]:
+    kept = {name: owner.__dict__[call] for name, (owner, call) in PARTS.items()}
+    try:
+        for name, (owner, call) in PARTS.items():
+            timed = _timer(getattr(owner, call), seconds[name])
+            setattr(owner, call, staticmethod(timed) if call == "at" else timed)
+        yield
+    finally:
+        for name, (owner, call) in PARTS.items():
+            setattr(owner, call, kept[name])
+
+
+def _timer(call: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            times.append(time.perf_counter() - begun)
+
+    return timed
