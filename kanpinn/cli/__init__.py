@@ -11,6 +11,7 @@ import typer
 from kanpinn.cli.check import check
 from kanpinn.cli.listing import list_everything
 from kanpinn.cli.new import new
+from kanpinn.cli.report import report
 from kanpinn.cli.runs import export, plot
 from kanpinn.cli.schema import schema
 from kanpinn.cli.solve import solve
@@ -48,6 +49,7 @@ def _options(
 app.command()(solve)
 app.command()(check)
 app.command()(plot)
+app.command()(report)
 app.command("list")(list_everything)
 app.command()(export)
 app.command()(schema)

@@ -1,4 +1,4 @@
-"""kanpinn plot and kanpinn export: figures and files from a run folder."""
+"""kanpinn plot and kanpinn export: figures of a run or a study, files from a run folder."""
 
 from enum import Enum
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kanpinn.cli.options import RunPath
+from kanpinn.cli.report import writing
 from kanpinn.cli.screen import reporting
 from kanpinn.errors import InputError
 from kanpinn.interrupts import importing
@@ -19,16 +20,45 @@ class Format(Enum):
     NPZ = "npz"
 
 
-def plot(run: RunPath) -> None:
-    """Draw the figures of a run again."""
+def plot(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
+    ],
+) -> None:
+    """Draw the figures of a run again, or those of a study as PNG and PDF."""
     with reporting():
-        with importing():
-            from kanpinn.plotting import draw_figures
-            from kanpinn.results import load
-            from kanpinn.results.reading import run_folder
-
-        for path in draw_figures(load(run), run_folder(run) / "figures"):
+        for path in _study_figures(folder) if _is_study(folder) else _run_figures(folder):
             typer.echo(path)
+
+
+def _is_study(folder: Path) -> bool:
+    """Whether it holds the table of a study, or is a file beside one; a run in it is a run."""
+    place = folder.parent if folder.is_file() else folder
+    return (place / "study.json").is_file()
+
+
+def _run_figures(run: Path) -> list[Path]:
+    with importing():
+        from kanpinn.plotting import draw_figures
+        from kanpinn.results import load
+        from kanpinn.results.reading import run_folder
+
+    try:
+        found = run_folder(run)
+    except InputError:
+        raise InputError(
+            f"{run} is neither a run nor a study: no run.json, no study.json"
+        ) from None
+    return draw_figures(load(found), found / "figures")
+
+
+def _study_figures(folder: Path) -> list[Path]:
+    with importing():
+        from kanpinn.report.figures import draw_study
+        from kanpinn.study.table import Study
+
+    with writing(folder):
+        return draw_study(Study.read(folder))
 
 
 def export(

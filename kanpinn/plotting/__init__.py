@@ -1,5 +1,8 @@
-"""Figures of a solution: functions that draw into axes and return them, and the files of a run."""
+"""Figures of solutions and of studies: functions that draw into axes and return them; files."""
 
+from kanpinn.plotting.convergence import plot_curves as plot_curves
+from kanpinn.plotting.convergence import plot_spreads as plot_spreads
+from kanpinn.plotting.curves import Curve as Curve
 from kanpinn.plotting.edges import plot_edge as plot_edge
 from kanpinn.plotting.figures import draw_figures as draw_figures
 from kanpinn.plotting.history import plot_history as plot_history

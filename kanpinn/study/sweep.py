@@ -15,7 +15,6 @@ from kanpinn.study.plan import Base, Values, plan
 from kanpinn.study.sweeping import Sweep
 from kanpinn.study.table import RECORD, Study
 from kanpinn.study.tally import StudyObserver
-from kanpinn.study.tally import Tally as Tally
 from kanpinn.study.work import RUNS
 
 

@@ -1,0 +1,34 @@
+"""kanpinn report: a study as one HTML page."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kanpinn.cli.screen import reporting
+from kanpinn.errors import InputError
+from kanpinn.interrupts import importing
+
+
+def report(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder.")],
+) -> None:
+    """Write a study's tables and figures as one HTML page, report.html in its folder."""
+    with reporting():
+        with importing():
+            from kanpinn.report.page import write_report
+            from kanpinn.study.table import Study
+
+        with writing(study):
+            typer.echo(write_report(Study.read(study)))
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """A folder that cannot be written to is bad input."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror}") from error
