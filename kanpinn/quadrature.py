@@ -6,7 +6,7 @@ import torch
 
 from kanpinn._typing import Weights
 from kanpinn.errors import integer
-from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.domain import Domain, Mapped
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre as gauss_legendre
 
@@ -45,7 +45,14 @@ def _sobol_rule(
     domain: Domain, draws: int, chunk: int, seed: int
 ) -> Iterator[tuple[Points, Weights]]:
     engine = torch.quasirandom.SobolEngine(domain.dim, scramble=True, seed=seed)
-    weight = domain.measure / draws
+    low, high = domain.bounds
+    mapped = isinstance(domain, Mapped)
+    weight = (domain.measure if mapped else float((high - low).prod())) / draws
     for start in range(0, draws, chunk):
         unit = engine.draw(min(chunk, draws - start), dtype=torch.float64)
-        yield domain.from_unit(unit), unit.new_full((len(unit),), weight)
+        if isinstance(domain, Mapped):
+            points = domain.from_unit(unit)
+        else:
+            coords = torch.lerp(low, high, unit)
+            points = Points(coords[domain.contains(coords)], domain.names)
+        yield points, unit.new_full((len(points),), weight)

@@ -11,7 +11,7 @@ from kanpinn._typing import Coords
 from kanpinn.errors import InputError, integer
 from kanpinn.geometry.domain import Boundary, Region
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.rules import gauss_product, tensor_grid
+from kanpinn.geometry.rules import axis_counts, tensor_grid
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,11 @@ def sample(
 _Draw = Callable[[int, int, Generator], Coords]
 
 
-def _in_region(region: Region, n: int, draw: _Draw, generator: Generator) -> Points:
-    if region.dim == 0:
-        return region.from_unit(torch.zeros(1, 0, dtype=torch.float64))
-    return region.from_unit(draw(n, region.dim, generator))
+def _in_region(region: Region, n: int, draw: _Draw | None, generator: Generator) -> Points:
+    if draw is None:
+        return region.gauss(n)
+    points = region.place(n, lambda count, dim: draw(count, dim, generator))
+    return points if draw is _grid else points[:n]
 
 
 def _uniform(n: int, dim: int, generator: Generator) -> Coords:
@@ -109,26 +110,22 @@ def _halton(n: int, dim: int, generator: Generator) -> Coords:
 
 
 def _grid(n: int, dim: int, generator: Generator) -> Coords:
-    return tensor_grid([_midpoints(count) for count in _axis_counts(n, dim)])
+    return tensor_grid([_midpoints(count) for count in axis_counts(n, dim)])
 
 
-def _gauss(n: int, dim: int, generator: Generator) -> Coords:
-    return gauss_product(_axis_counts(n, dim), dim)[0]
-
-
-_DRAWS: dict[str, _Draw] = {
+_DRAWS: dict[str, _Draw | None] = {
     "uniform": _uniform,
     "latin_hypercube": _latin_hypercube,
     "sobol": _sobol,
     "halton": _halton,
     "grid": _grid,
-    "gauss": _gauss,
+    "gauss": None,  # the region's own
 }
 SAMPLERS = tuple(_DRAWS)
 FIXED = ("grid", "gauss")
 
 
-def _check_sampler(name: str) -> _Draw:
+def _check_sampler(name: str) -> _Draw | None:
     if name not in SAMPLERS:
         raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
     return _DRAWS[name]
@@ -140,14 +137,6 @@ def _seed(generator: Generator) -> int:
 
 def _midpoints(count: int) -> Tensor:
     return (torch.arange(count, dtype=torch.float64) + 0.5) / count
-
-
-def _axis_counts(n: int, dim: int) -> list[int]:
-    """Sizes m or m - 1 of the dim axes, as few of them m as a product ≥ n allows."""
-    m = max(1, round(n ** (1 / dim)))
-    m += m**dim < n
-    longer = next(k for k in range(dim + 1) if m**k * (m - 1) ** (dim - k) >= n)
-    return [m] * longer + [m - 1] * (dim - longer)
 
 
 def _shares(measures: list[float], n: int) -> list[int]:

@@ -10,13 +10,13 @@ import torch
 
 from kanpinn._typing import Coords, Corner, Mask, Weights
 from kanpinn.errors import InputError
-from kanpinn.geometry.domain import Boundary, Domain, Piece, Region
+from kanpinn.geometry.domain import Boundary, Domain, Mapped, Piece
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.rules import gauss_product
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Box(Domain):
+class Box(Mapped, Domain):
     """A product of intervals, [low_1, high_1] × ... × [low_d, high_d], d ≥ 1.
 
     `Box(x=(-1, 1), y=(0, 2))` is a rectangle; the pieces of its boundary are "x_min", "x_max",
@@ -70,7 +70,7 @@ class Box(Domain):
 
 
 @dataclass(frozen=True)
-class Face(Piece):
+class Face(Mapped, Piece):
     """The face of a box where the coordinate number `axis` is at its lower or upper end."""
 
     box: Box
@@ -117,11 +117,11 @@ def _interval(name: str, ends: Any) -> tuple[float, float]:
     return low, high
 
 
-def _check_unit(region: Region, unit: Coords) -> None:
+def _check_unit(region: Mapped, unit: Coords) -> None:
     if unit.ndim != 2 or unit.shape[1] != region.dim:
         raise InputError(f"unit must have shape (n, {region.dim}), got {tuple(unit.shape)}")
 
 
-def _mapped_gauss(region: Region, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
+def _mapped_gauss(region: Mapped, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
     unit, weights = gauss_product(nodes, region.dim)
     return region.from_unit(unit), region.measure * weights

@@ -1,7 +1,8 @@
 """What a shape promises: regions, the domains among them, and the pieces of a boundary."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,10 +10,14 @@ import torch
 from kanpinn._typing import Coords, Corner, Mask, Weights
 from kanpinn.errors import InputError
 from kanpinn.geometry.points import Points
+from kanpinn.geometry.rules import axis_counts, gauss_product
+
+SHORT = 0.02  # by so much a draw of which too few lie inside grows
+Draw = Callable[[int, int], Coords]  # draw(n, dim): n points of the unit cube [0, 1]^dim
 
 
 class Region(ABC):
-    """A set of points with a measure, parametrised by the unit cube of its own dimension."""
+    """A set of points with a measure."""
 
     @property
     @abstractmethod
@@ -30,6 +35,33 @@ class Region(ABC):
         """Length, area, volume, ...; 1 for a single point."""
 
     @abstractmethod
+    def place(self, n: int, draw: Draw) -> Points:
+        """n points or a few more, as evenly spread by measure as those of the draw in the cube."""
+
+    @abstractmethod
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """Points inside and positive weights (n,), whose sum is `measure`, in float64.
+
+        Args:
+            nodes: of each one-dimensional Gauss rule that it is made of.
+
+        Raises:
+            InputError: unless nodes is a positive integer.
+        """
+
+    def gauss(self, n: int) -> Points:
+        """The points of the smallest `quadrature` that has n or more."""
+        nodes = 1
+        while len(points := self.quadrature(nodes)[0]) < n:
+            # At least one more, and as many as would do if the number grew like nodes^dim.
+            nodes = max(nodes + 1, math.floor(nodes * (n / len(points)) ** (1 / self.dim)))
+        return points
+
+
+class Mapped(Region):
+    """A region that is the image of the unit cube of its own dimension."""
+
+    @abstractmethod
     def from_unit(self, unit: Coords) -> Points:
         """The images of points of [0, 1]^dim, (n, dim), in the same precision, on the same device.
 
@@ -39,16 +71,14 @@ class Region(ABC):
             InputError: unless unit has the shape (n, dim).
         """
 
-    @abstractmethod
-    def quadrature(self, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
-        """Gauss points and weights (n,), whose sum is `measure`, in float64.
+    def place(self, n: int, draw: Draw) -> Points:
+        if self.dim == 0:
+            return self.from_unit(torch.zeros(1, 0, dtype=torch.float64))
+        return self.from_unit(draw(n, self.dim))
 
-        Args:
-            nodes: nodes on every axis of the region, or a number for each of its dim axes.
-
-        Raises:
-            InputError: unless nodes is a positive integer or dim of them.
-        """
+    def gauss(self, n: int) -> Points:
+        counts = axis_counts(n, self.dim)
+        return self.from_unit(gauss_product(counts, self.dim)[0])
 
 
 class Piece(Region):
@@ -127,3 +157,14 @@ class Domain(Region):
     @abstractmethod
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         """Which of the points (n, d) lie in it; a tolerance > 0 widens it, < 0 narrows it."""
+
+    def place(self, n: int, draw: Draw) -> Points:
+        """Those of a draw in the box around it that lie inside."""
+        low, high = self.bounds
+        count = math.ceil(n * float((high - low).prod()) / self.measure)
+        while True:
+            coords = torch.lerp(low, high, draw(count, self.dim))
+            inside = coords[self.contains(coords)]
+            if len(inside) >= n:
+                return Points(inside, self.names)
+            count += max(1, math.ceil(count * SHORT))

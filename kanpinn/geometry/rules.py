@@ -45,6 +45,16 @@ def gauss_product(nodes: int | Sequence[int], dim: int) -> tuple[Coords, Weights
     )
 
 
+def axis_counts(n: int, dim: int) -> list[int]:
+    """Sizes m or m - 1 of the dim axes, as few of them m as a product ≥ n allows."""
+    if dim == 0:
+        return []
+    m = max(1, round(n ** (1 / dim)))
+    m += m**dim < n
+    longer = next(k for k in range(dim + 1) if m**k * (m - 1) ** (dim - k) >= n)
+    return [m] * longer + [m - 1] * (dim - longer)
+
+
 def tensor_grid(axes: Sequence[Tensor]) -> Coords:
     """All combinations of one value per axis, (n, d), the last axis running fastest."""
     if not axes:
