@@ -2,6 +2,15 @@
 
 from pathlib import Path
 
+from kanpinn.conditions import Condition as Condition
+from kanpinn.conditions import Constraint as Constraint
+from kanpinn.conditions import Dirichlet as Dirichlet
+from kanpinn.conditions import Initial as Initial
+from kanpinn.conditions import Integral as Integral
+from kanpinn.conditions import Neumann as Neumann
+from kanpinn.conditions import Observed as Observed
+from kanpinn.conditions import Periodic as Periodic
+from kanpinn.conditions import Robin as Robin
 from kanpinn.errors import InputError as InputError
 from kanpinn.errors import KanpinnError as KanpinnError
 from kanpinn.errors import NumericalError as NumericalError
@@ -20,6 +29,7 @@ from kanpinn.operators import div as div
 from kanpinn.operators import grad as grad
 from kanpinn.operators import hessian as hessian
 from kanpinn.operators import laplacian as laplacian
+from kanpinn.operators import normal_derivative as normal_derivative
 from kanpinn.operators import partial as partial
 from kanpinn.optimizers import LBFGS as LBFGS
 from kanpinn.optimizers import Adam as Adam
@@ -30,7 +40,6 @@ from kanpinn.optimizers import Refine as Refine
 from kanpinn.optimizers import VariableProjection as VariableProjection
 from kanpinn.orders import fit_order as fit_order
 from kanpinn.orders import observed_order as observed_order
-from kanpinn.problem import Dirichlet as Dirichlet
 from kanpinn.problem import Problem as Problem
 from kanpinn.sampling import Collocation as Collocation
 from kanpinn.solution import Solution as Solution

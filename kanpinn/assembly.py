@@ -1,19 +1,22 @@
 """What a solve starts from: the surrogate, its collocation points and the residual blocks."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 
 import torch
+from torch import Tensor
 
+from kanpinn.conditions import Condition, Dirichlet, Initial
 from kanpinn.distributed import share
 from kanpinn.errors import InputError
 from kanpinn.geometry import Box, Face, Points
-from kanpinn.networks.dirichlet import ExactDirichlet
+from kanpinn.networks.dirichlet import ExactDirichlet, Fieldwise
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
-from kanpinn.problem import Dirichlet, Problem
+from kanpinn.networks.surrogate import OutputMap, Surrogate
+from kanpinn.problem import Problem
 from kanpinn.residuals import Block, build_blocks
 from kanpinn.sampling import Collocation, sample
 
@@ -43,11 +46,9 @@ class Assembly:
         """
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
         conditions, chosen = self.problem.conditions(), self.collocation
-        total = sum(c.boundary.measure for c in conditions)
+        total = sum(c.surface for c in conditions)
         parts = [sample(self.problem.domain, chosen.interior, chosen.sampler, generator)]
-        for c in conditions:
-            count = max(1, round(chosen.boundary * c.boundary.measure / total))
-            parts.append(sample(c.boundary, count, chosen.sampler, generator))
+        parts += [c.points(chosen, c.surface / (total or 1.0), generator) for c in conditions]
         return [p.to(self.surrogate.low.dtype, self.surrogate.low.device) for p in parts]
 
     def blocks(self, epoch: int = 0) -> list[Block]:
@@ -55,7 +56,7 @@ class Assembly:
         interior, *pieces = self.points(epoch)
         if self.surrogate.output is not None:
             pieces = [
-                p[:0] if isinstance(c, Dirichlet) else p
+                p[:0] if _is_met(c) else p
                 for c, p in zip(self.problem.conditions(), pieces, strict=True)
             ]
         return build_blocks(self.problem, self.surrogate, interior, pieces, self.weights)
@@ -111,25 +112,43 @@ def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
     return {name: float(value) for name, value in chosen.items()}
 
 
-def _output_map(problem: Problem, boundary: str) -> ExactDirichlet | None:
+def _output_map(problem: Problem, boundary: str) -> OutputMap | None:
     if boundary not in ("exact", "penalty"):
         raise InputError(f'boundary must be "exact" or "penalty", got {boundary!r}')
     if boundary == "penalty":
         return None
     if not isinstance(problem.domain, Box):
         raise InputError('boundary = "exact" is for boxes: use boundary = "penalty"')
-    data: dict[Face, Callable | None] = {}
-    for condition in problem.conditions():
-        if isinstance(condition, Dirichlet):
-            values = None if condition.value == 0 else condition.target
-            for face in condition.boundary.pieces:
-                assert isinstance(face, Face)
-                if face in data:
-                    raise InputError(
-                        f"two Dirichlet conditions prescribe values on the face {face.name}"
-                    )
-                data[face] = values
-    return ExactDirichlet(problem.domain, data) if data else None
+    exact = [c for c in problem.conditions() if isinstance(c, Dirichlet | Initial)]
+    if all(c.field is None for c in exact):
+        return _exact(problem.domain, exact, len(problem.fields))
+    maps = [
+        _exact(problem.domain, [c for c in exact if c.field in (None, name)], 1)
+        for name in problem.fields
+    ]
+    return Fieldwise(tuple(maps))
+
+
+def _exact(
+    box: Box, conditions: Sequence[Dirichlet | Initial], fields: int
+) -> ExactDirichlet | None:
+    """What takes the data of these conditions, of so many fields together."""
+    data: dict[Face, Callable[[Points], Tensor] | None] = {}
+    for condition in conditions:
+        zero = not callable(condition.value) and condition.value == 0
+        for face in condition.boundary.pieces:
+            assert isinstance(face, Face)
+            if face in data:
+                raise InputError(f"two conditions prescribe values on the face {face.name}")
+            data[face] = None if zero else partial(condition.target, m=fields)
+    return ExactDirichlet(box, data) if data else None
+
+
+def _is_met(condition: Condition) -> bool:
+    """Whether an exact surrogate leaves nothing of it to the loss."""
+    if isinstance(condition, Initial):
+        return condition.rate is None
+    return isinstance(condition, Dirichlet)
 
 
 @torch.no_grad()
@@ -137,19 +156,22 @@ def _check_boundary(problem: Problem, surrogate: Surrogate) -> None:
     """Refuse data that disagree where faces meet: no continuous function takes them."""
     if surrogate.output is None:
         return
+    low, m = surrogate.low, len(problem.fields)
     for condition in problem.conditions():
+        if not isinstance(condition, Dirichlet | Initial):
+            continue
+        which = slice(None) if condition.field is None else problem.fields.index(condition.field)
         for piece in condition.boundary.pieces:
-            points = sample(piece, FACE_POINTS, "gauss").to(
-                surrogate.low.dtype, surrogate.low.device
-            )
-            target = condition.target(points)
-            gap = (surrogate(points) - target).abs().amax(dim=1)
+            points = sample(piece, FACE_POINTS, "gauss").to(low.dtype, low.device)
+            target = condition.target(points, m if condition.field is None else 1)
+            found = surrogate(points)[:, which].reshape(len(points), -1)
+            gap = (found - target).abs().amax(dim=1)
             if gap.max() > AGREE * (1 + target.abs().max()):
                 worst = points.coords[gap.argmax()].tolist()
                 where = ", ".join(
                     f"{n} = {v:.3g}" for n, v in zip(points.names, worst, strict=True)
                 )
                 raise InputError(
-                    f"the Dirichlet data disagree where faces meet: at {where} on {piece.name} "
+                    f"the prescribed values disagree where faces meet: at {where} on {piece.name} "
                     f'they would be missed by {float(gap.max()):.1e}; use boundary = "penalty"'
                 )

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jet import Jet
-from kanpinn.problem import Problem, exact_jet, find_channels, stack_equations
-from kanpinn.sampling import sample
+from kanpinn.jet import Channels, Jet
+from kanpinn.problem import Problem, exact_jet, find_channels
+from kanpinn.sampling import Collocation, sample
 
 POINTS = 64
 ROUNDING = 1e-8
 
-Residual = Callable[[Points, Jet], Tensor | tuple[Tensor, ...]]
+Equation = Callable[[Points, Jet], Tensor]
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,20 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
         return
     kind = type(problem).__name__
     inside = sample(problem.domain, POINTS, "sobol")
-    size = _rms(problem.exact(inside))  # type: ignore[attr-defined]
-    yield _defect(problem, problem.residual, inside, size, f"{kind}.residual")
+    size = _rms(exact_jet(problem, inside, Channels(inside.names)).value)
+    yield _defect(problem, problem.equation, inside, 1, size, f"{kind}.residual")
+    points = Collocation(POINTS, POINTS, "sobol")
     for index, condition in enumerate(problem.conditions()):
-        at = sample(condition.boundary, POINTS, "sobol")
-        yield _defect(problem, condition.residual, at, size, f"{kind}.conditions()[{index}]")
+        at = condition.points(points, 1.0, torch.Generator().manual_seed(0))
+        equation, name = problem.condition_equation(index), f"{kind}.conditions()[{index}]"
+        yield _defect(problem, equation, at, condition.sites, size, name)
 
 
-def _defect(problem: Problem, residual: Residual, p: Points, scale: float, name: str) -> Defect:
-    def equation(p: Points, u: Jet) -> Tensor:
-        return stack_equations(residual(p, u), len(p), name)
-
+def _defect(
+    problem: Problem, equation: Equation, p: Points, sites: int, scale: float, name: str
+) -> Defect:
     channels = find_channels(lambda c: equation(p, exact_jet(problem, p, c)), p.names)
-    _check_columns(lambda p: equation(p, exact_jet(problem, p, channels)), p, name)
+    _check_columns(lambda p: equation(p, exact_jet(problem, p, channels)), p, sites, name)
     u = exact_jet(problem, p, channels)
     size = _rms(equation(p, u))
     # What the equation's terms amount to: they cancel for u itself, not for 0 and 2u.
@@ -65,9 +66,9 @@ def _defect(problem: Problem, residual: Residual, p: Points, scale: float, name:
     return Defect(name, size, size / max(terms) if max(terms) else size)
 
 
-def _check_columns(residual: Callable[[Points], Tensor], p: Points, name: str) -> None:
+def _check_columns(residual: Callable[[Points], Tensor], p: Points, sites: int, name: str) -> None:
     """Refuse (n, n), told from n equations by another n; a face may have only one point."""
-    few = [p[torch.arange(n) % len(p)] for n in (2, 3)]
+    few = [p[torch.arange(n * sites) % len(p)] for n in (2, 3)]
     if len({residual(points).shape[1] for points in few}) > 1:
         raise InputError(
             f"{name} must have shape (n, 1), one column for each equation, got (n, n): "

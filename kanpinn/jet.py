@@ -222,10 +222,13 @@ def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Chann
     with torch.enable_grad():
         value = function(x)
         columns = [_column_jet(value[:, [j]], x, channels) for j in range(value.shape[1])]
-    parts = [
-        torch.cat(same, dim=-1).detach() for same in zip(*(c.parts() for c in columns), strict=True)
-    ]
-    return _rebuild(columns[0], parts)
+    return join(columns).map(torch.Tensor.detach)
+
+
+def join(fields: Sequence[Jet]) -> Jet:
+    """The jet of all components together, of jets with the same channels."""
+    parts = zip(*(field.parts() for field in fields), strict=True)
+    return _rebuild(fields[0], [torch.cat(same, dim=-1) for same in parts])
 
 
 def _column_jet(u: Tensor, x: Tensor, channels: Channels) -> Jet:

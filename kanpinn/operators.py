@@ -9,9 +9,11 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from kanpinn.errors import InputError
+from kanpinn.geometry import Points
 from kanpinn.jet import SECOND_KINDS, Channels, Jet, MissingChannel, total
 
 
@@ -38,12 +40,23 @@ def hessian(u: Jet) -> Tensor:
     return full[..., 0] if full.shape[-1] == 1 else full
 
 
-def div(u: Jet) -> Tensor:
-    """The divergence Σ_a ∂_a u_a of a field with d components, (n, 1)."""
-    _require_jet(u, "div")
-    if u.value.shape[1] != u.channels.dim:
-        raise InputError(f"div needs {u.channels.dim} components, the field has {u.value.shape[1]}")
-    return _gradient(u).diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
+def div(*components: Jet) -> Tensor:
+    """The divergence Σ_a ∂_a u_a, (n, 1): `div(u, v)`, or `div(u)` of a jet with d components."""
+    for u in components:
+        _require_jet(u, "div")
+    dim, count = components[0].channels.dim, sum(u.value.shape[1] for u in components)
+    if count != dim:
+        raise InputError(f"div needs {dim} components, the field has {count}")
+    gradient = torch.cat([_gradient(u) for u in components], dim=2)
+    return gradient.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
+
+
+def normal_derivative(u: Jet, p: Points) -> Tensor:
+    """∂u/∂n = n·∇u at points that carry outward unit normals, (n, m)."""
+    _require_jet(u, "normal_derivative")
+    if p.normals is None:
+        raise InputError("normal_derivative needs points on a boundary, which carry normals")
+    return (p.normals[:, :, None] * _gradient(u)).sum(dim=1)
 
 
 def partial(u: Jet, *names: str) -> Tensor:

@@ -1,74 +1,42 @@
 """Problems: a domain, a residual, conditions, and optionally a source and an exact solution."""
 
 import copy
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from numbers import Real
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from kanpinn.conditions import Condition
 from kanpinn.errors import InputError
-from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn.geometry import Domain, Points
 from kanpinn.jet import Channels, Jet, MissingChannel, jet_of
 
 THIRD_SOURCE = -0.618  # no round number, at which more than affine functions would fit a line
-Data = float | int | Callable[[Points], Tensor]
-
-
-@dataclass(frozen=True)
-class Dirichlet:
-    """u = value on a boundary or a part of it: a number, or a function of points → (n, m)."""
-
-    boundary: Boundary
-    value: Data = 0.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.boundary, Boundary):
-            raise InputError(f"Dirichlet takes a boundary, got {type(self.boundary).__name__}")
-        if not callable(self.value) and not isinstance(self.value, Real):
-            raise InputError(
-                f"Dirichlet takes a number or a function of points, got {self.value!r}"
-            )
-
-    def target(self, p: Points) -> Tensor:
-        """The prescribed values, (n, m)."""
-        if callable(self.value):
-            return stack_equations(self.value(p), len(p), "a Dirichlet value")
-        return torch.full_like(p.coords[:, :1], float(self.value))
-
-    def residual(self, p: Points, u: Jet) -> Tensor:
-        """u - value, (n, m)."""
-        target, m = self.target(p), u.value.shape[1]
-        if target.shape[1] not in (1, m):
-            raise InputError(
-                f"a Dirichlet value must have 1 column or {m}, one for each field, "
-                f"got {target.shape[1]}"
-            )
-        return u.value - target
 
 
 class Problem(ABC):
     """A PDE on a domain: subclass it and write `domain`, `residual` and `conditions`.
 
     residual(p, u) gives (n, equations), or a tuple of such, from named points (`p.x` is (n, 1)) and
-    the jet of the solution. `exact(p)`, (n, m), is optional: it serves the errors, and `source(p)`
-    is derived from it where a class does not write its own.
+    the solution's jet; a system names its `fields` and takes a jet for each, residual(p, u, v).
+    `exact(p)`, (n, fields) or a tuple of columns, is optional: it serves the errors, and
+    `source(p)` is derived from it where a class does not write its own.
     """
 
     domain: Domain
     fields: tuple[str, ...] = ("u",)
 
     @abstractmethod
-    def residual(self, p: Points, u: Jet) -> Tensor | tuple[Tensor, ...]:
+    def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
         """What vanishes in the domain."""
 
     @abstractmethod
-    def conditions(self) -> Sequence[Dirichlet]:
-        """What holds on the boundary."""
+    def conditions(self) -> Sequence[Condition]:
+        """What holds besides, on the boundary above all."""
 
     def source(self, p: Points) -> Tensor:
         """The right-hand side, derived so that `exact` solves the equation; (n, fields).
@@ -88,6 +56,9 @@ class Problem(ABC):
         name = type(self).__name__
         if not isinstance(getattr(self, "domain", None), Domain):
             raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
+        if not self.fields or not all(isinstance(f, str) for f in self.fields):
+            raise InputError(f"{name}.fields must be a tuple of names, got {self.fields!r}")
+        _check_arguments(self)
         conditions = self.conditions()
         if not isinstance(conditions, Sequence):
             raise InputError(
@@ -95,8 +66,55 @@ class Problem(ABC):
             )
         if not conditions:
             warnings.warn(f"{name} has no conditions: its solution is not unique", stacklevel=3)
-        if not all(hasattr(c, "residual") and hasattr(c, "boundary") for c in conditions):
-            raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
+        for condition in conditions:
+            if not isinstance(condition, Condition):
+                raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
+            if condition.field not in (None, *self.fields):
+                raise InputError(
+                    f"{name} has no field {condition.field!r}, which a "
+                    f"{type(condition).__name__} names: its fields are {', '.join(self.fields)}"
+                )
+
+    def equation(self, p: Points, u: Jet) -> Tensor:
+        """The residual as (n, equations) from the jet of all fields.
+
+        Raises:
+            InputError: where it has another shape.
+        """
+        return stack_equations(self.residual(p, *split(u)), len(p), "residual")
+
+    def condition_equation(self, index: int) -> Callable[[Points, Jet], Tensor]:
+        """The residual of `conditions()[index]`, (rows, equations), from the jet of all fields.
+
+        Raises:
+            InputError: where it has another shape.
+        """
+        condition, what = self.conditions()[index], f"conditions()[{index}]"
+        which = None if condition.field is None else self.fields.index(condition.field)
+
+        def equation(p: Points, u: Jet) -> Tensor:
+            fields = split(u) if which is None else [u[which]]
+            rows = len(p) // condition.sites
+            return stack_equations(condition.residual(p, *fields), rows, what)
+
+        return equation
+
+
+def _check_arguments(problem: Problem) -> None:
+    """Refuse a residual that does not take a jet for each field."""
+    try:
+        inspect.signature(problem.residual).bind(None, *problem.fields)
+    except TypeError as error:
+        raise InputError(
+            f"{type(problem).__name__}.residual must take points and a jet for each field, "
+            f"residual(p, {', '.join(problem.fields)}): {error}"
+        ) from None
+
+
+def split(u: Jet) -> list[Jet]:
+    """A jet for each field."""
+    count = u.value.shape[1]
+    return [u] if count == 1 else [u[i] for i in range(count)]
 
 
 P = TypeVar("P", bound=Problem)
@@ -135,9 +153,7 @@ def exact_residual(problem: Problem, p: Points) -> Tensor:
     """The residual of the exact solution, (n, equations); zero where problem and solution agree."""
 
     def evaluate(channels: Channels) -> Tensor:
-        return stack_equations(
-            problem.residual(p, exact_jet(problem, p, channels)), len(p), "residual"
-        )
+        return problem.equation(p, exact_jet(problem, p, channels))
 
     return evaluate(find_channels(evaluate, p.names))
 

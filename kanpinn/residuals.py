@@ -15,7 +15,7 @@ from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.network import Layer, Tape, get_coefficients
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.problem import Problem, find_channels, stack_equations, with_source
+from kanpinn.problem import Problem, find_channels, with_source
 
 PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
 MIN_ROWS, MAX_ROWS = 256, 4096
@@ -25,9 +25,10 @@ FAST_ROWS, FAST_ENTRIES = 1024, 2**20  # small chunks use memory again that is s
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One term of the loss, weight · mean over its points of the squared residual.
+    """One term of the loss, weight · mean over its rows of the squared residual.
 
-    equation(points, jet) gives (n, equations); `channels` are the derivatives that it uses.
+    equation(points, jet) gives (rows, equations); `channels` are the derivatives that it uses. A
+    row belongs to `sites` points, which follow each other.
     """
 
     name: str
@@ -35,9 +36,19 @@ class Block:
     weight: float
     equation: Callable[[Points, Jet], Tensor]
     channels: Channels
+    sites: int = 1
+
+    @property
+    def rows(self) -> int:
+        """Of its residual."""
+        return len(self.points) // self.sites
+
+    def at(self, rows: slice) -> Points:
+        """The points of some rows."""
+        return self.points[rows.start * self.sites : rows.stop * self.sites]
 
     def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
-        """The equations' residuals at points, (n, equations), without the weight."""
+        """The equations' residuals at points, (rows, equations), without the weight."""
         return self.equation(points, surrogate.jet(points, self.channels, tape))
 
 
@@ -57,29 +68,33 @@ class Residuals:
 
     def chunks(self, block: Block) -> list[Points]:
         """This rank's points in pieces, always the same objects: values can be kept for them."""
-        own = share(len(block.points))
-        rows = _chunk_size(own.stop - own.start, self.surrogate.network.parameter_count)
+        own = share(block.rows)
+        rows = _chunk_size(
+            own.stop - own.start, self.surrogate.network.parameter_count * block.sites
+        )
         # By size too: after a refinement sums must not depend on what the network was before.
         if (known := self._chunks.get(block)) is None or known[:2] != (own, rows):
             starts = range(own.start, own.stop, rows)
-            known = own, rows, [block.points[i : min(i + rows, own.stop)] for i in starts]
+            known = own, rows, [block.at(slice(i, min(i + rows, own.stop))) for i in starts]
             self._chunks[block] = known
         return known[2]
 
     @property
     def points(self) -> Points:
         """This rank's points of all blocks together."""
-        coords = torch.cat([b.points.coords[share(len(b.points))] for b in self.blocks])
+        coords = torch.cat([b.at(share(b.rows)).coords for b in self.blocks])
         return Points(coords, self.surrogate.domain.names)
 
     def subset(self, count: int, seed: int) -> "Residuals":
         """The same loss estimated on about `count` points, a random choice from each block."""
         generator = torch.Generator().manual_seed(seed)
-        part = min(1.0, count / sum(len(block.points) for block in self.blocks))
+        part = min(1.0, count / sum(block.rows for block in self.blocks))
         blocks = []
         for block in self.blocks:
-            chosen = torch.randperm(len(block.points), generator=generator)
-            chosen = chosen[: math.ceil(part * len(chosen))].to(block.points.coords.device)
+            rows = torch.randperm(block.rows, generator=generator)
+            rows = rows[: math.ceil(part * len(rows))].to(block.points.coords.device)
+            sites = torch.arange(block.sites, device=rows.device)
+            chosen = (rows[:, None] * block.sites + sites).flatten()
             blocks.append(replace(block, points=block.points[chosen]))
         return Residuals(self.surrogate, blocks)
 
@@ -92,7 +107,7 @@ class Residuals:
             return [torch.tensor(squares, dtype=torch.float64)]
 
         (sums,) = summed(local, [torch.zeros(len(self.blocks), dtype=torch.float64)])
-        return {b.name: s / len(b.points) for b, s in zip(self.blocks, sums.tolist(), strict=True)}
+        return {b.name: s / b.rows for b, s in zip(self.blocks, sums.tolist(), strict=True)}
 
     def _squares(self, block: Block) -> float:
         return float(
@@ -125,7 +140,7 @@ class Residuals:
         for block in self.blocks:
             for points in self.chunks(block):
                 squares = block.residual(self.surrogate, points).square().sum()
-                loss = block.weight / len(block.points) * squares
+                loss = block.weight / block.rows * squares
                 loss.backward()
                 total += float(loss.detach())
         return total
@@ -139,14 +154,14 @@ class Residuals:
             coefficients = get_coefficients(layers)
             yield coefficients.new_zeros(0, len(coefficients)), coefficients.new_zeros(0)
         for block in self.blocks:
-            scale = math.sqrt(block.weight / len(block.points))
+            scale = math.sqrt(block.weight / block.rows)
             for points in self.chunks(block):
                 tape = Tape(layers)
                 with torch.enable_grad(), frozen(self.surrogate):
                     residual = block.residual(self.surrogate, points, tape)
                 for e in range(residual.shape[1]):
                     retain = e + 1 < residual.shape[1]
-                    jacobian = tape.jacobian(residual[:, e], scale, retain)
+                    jacobian = tape.jacobian(residual[:, e], scale, retain, block.sites)
                     yield jacobian, scale * residual[:, e].detach()
 
 
@@ -189,44 +204,52 @@ def build_blocks(
     if type(problem).source is Problem.source:
         problem = with_source(problem, _remembered(problem.source))
     blocks = [
-        _block("interior", problem.residual, interior, weights["interior"], surrogate, "residual")
+        _block(
+            "interior", problem.equation, interior, 1, weights["interior"], surrogate, "residual"
+        )
     ]
-    conditions = [(c, p) for c, p in zip(problem.conditions(), boundary, strict=True) if len(p)]
-    total = sum(len(points) for _, points in conditions)
-    for number, (condition, points) in enumerate(conditions):
-        name = "boundary" if len(conditions) == 1 else f"boundary[{number}]"
-        what = f"conditions()[{number}]"
-        weight = weights["boundary"] * len(points) / total  # together one mean over the boundary
-        blocks.append(_block(name, condition.residual, points, weight, surrogate, what))
+    conditions = problem.conditions()
+    kept = [i for i, points in enumerate(boundary) if len(points)]
+    surface = sum(len(boundary[i]) for i in kept if conditions[i].surface)
+    for i in kept:
+        condition, points = conditions[i], boundary[i]
+        name = "boundary" if len(kept) == 1 else f"boundary[{i}]"
+        # Together those on the boundary are one mean over it; any other stands for itself.
+        part = len(points) / surface if condition.surface else 1.0
+        weight = weights["boundary"] * condition.weight * part
+        equation, what = problem.condition_equation(i), f"conditions()[{i}]"
+        blocks.append(_block(name, equation, points, condition.sites, weight, surrogate, what))
     return blocks
 
 
 def _block(
     name: str,
-    function: Callable[[Points, Jet], Tensor | tuple[Tensor, ...]],
+    equation: Callable[[Points, Jet], Tensor],
     points: Points,
+    sites: int,
     weight: float,
     surrogate: Surrogate,
     what: str,
 ) -> Block:
-    def equation(p: Points, u: Jet) -> Tensor:
-        return stack_equations(function(p, u), len(p), what)
-
-    probe = points[torch.arange(PROBE_POINTS) % len(points)]
+    rows = torch.arange(PROBE_POINTS) % (len(points) // sites)
+    probe = points[(rows[:, None] * sites + torch.arange(sites)).flatten()]
     with torch.no_grad():
         channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
-        _check_columns(lambda p: equation(p, surrogate.jet(p, channels)), probe, what)
+        _check_columns(lambda p: equation(p, surrogate.jet(p, channels)), probe, sites, what)
     _check_smoothness(surrogate, channels, what)
-    return Block(name, points, weight, equation, channels)
+    return Block(name, points, weight, equation, channels, sites)
 
 
-def _check_columns(residual: Callable[[Points], Tensor], probe: Points, what: str) -> None:
+def _check_columns(
+    residual: Callable[[Points], Tensor], probe: Points, sites: int, what: str
+) -> None:
     """Refuse (n, n): what (n, 1) gives with (n,), and no number of equations."""
-    shapes = [tuple(residual(p).shape) for p in (probe, probe[:-1])]
+    shapes = [tuple(residual(p).shape) for p in (probe, probe[:-sites])]
     if shapes[0][1] != shapes[1][1]:
+        n = len(probe) // sites
         raise InputError(
             f"{what} must have shape (n, 1), one column for each equation, got {shapes[0]} with "
-            f"n = {len(probe)} points: operands of shape (n, 1) and (n,) broadcast to (n, n)"
+            f"n = {n} points: operands of shape (n, 1) and (n,) broadcast to (n, n)"
         )
 
 

@@ -48,10 +48,9 @@ class Coupled(kp.Problem):
     domain = kp.Box(x=(0, 2), y=(-1, 0.5))
     fields = ("u", "v")
 
-    def residual(self, p, u):
-        f, g = u[0], u[1]
-        first = kp.laplacian(f) + f.value * kp.partial(g, "y") - p.x
-        return first, kp.partial(f * g, "x", "y") - g.value**2
+    def residual(self, p, u, v):
+        first = kp.laplacian(u) + u.value * kp.partial(v, "y") - p.x
+        return first, kp.partial(u * v, "x", "y") - v.value**2
 
     def conditions(self):
         return [kp.Dirichlet(self.domain.boundary, 0.0)]

@@ -34,8 +34,8 @@ class Pair(Coupled):
 
     domain = kp.Box(x=(-1, 2))
 
-    def residual(self, p, u):
-        return kp.laplacian(u[0]), kp.laplacian(u[1]) - 2
+    def residual(self, p, u, v):
+        return kp.laplacian(u), kp.laplacian(v) - 2
 
     def conditions(self):
         return [kp.Dirichlet(self.domain.boundary, self.exact)]

@@ -29,8 +29,8 @@ class Laplace(kp.Problem):
 class Linear(Laplace):
     fields = ("u", "v")
 
-    def residual(self, p, u):
-        return kp.laplacian(u)
+    def residual(self, p, u, v):
+        return kp.laplacian(u), kp.laplacian(v)
 
     def conditions(self):
         return [kp.Dirichlet(self.domain.boundary, self.exact)]

@@ -100,8 +100,7 @@ def test_the_loss_is_the_weighted_sum_of_mean_squares(problem):
     surrogate, problem = residuals.surrogate, problem()
     interior, boundary = (block.points for block in residuals.blocks)
     u = surrogate.jet(interior, Channels(interior.names, second="hessian"))
-    r = problem.residual(interior, u)
-    columns = (torch.cat(r, dim=1) if isinstance(r, tuple) else r).detach()
+    columns = problem.equation(interior, u).detach()
     data = surrogate(boundary) - problem.conditions()[0].target(boundary)
     terms = {
         "interior": float(columns.square().sum() / len(interior)),

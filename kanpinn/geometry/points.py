@@ -19,6 +19,7 @@ class Points:
         coords: (n, d).
         names: d names, the columns' order.
         normals: (n, d) outward unit normals of boundary points, None elsewhere.
+        data: (n, m) what is known at the points, None where there is nothing.
 
     Raises:
         InputError: where shapes or names do not fit each other.
@@ -28,6 +29,7 @@ class Points:
     coords: Tensor
     names: tuple[str, ...]
     normals: Tensor | None = None
+    data: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.coords.shape)
@@ -39,6 +41,10 @@ class Points:
         if self.normals is not None and tuple(self.normals.shape) != shape:
             raise InputError(
                 f"normals must have the shape {shape} of coords, got {tuple(self.normals.shape)}"
+            )
+        if self.data is not None and (self.data.ndim != 2 or len(self.data) != shape[0]):
+            raise InputError(
+                f"data must have shape (n, m) with n = {shape[0]}, got {tuple(self.data.shape)}"
             )
 
     def __getattr__(self, name: str) -> Column:
@@ -69,6 +75,8 @@ class Points:
     def cat(parts: Iterable["Points"]) -> "Points":
         """All points of the parts, in order; all have the same names and all or none normals.
 
+        What is known at them is left out.
+
         Raises:
             InputError: where there is no part, or they differ in names or in having normals.
         """
@@ -84,8 +92,8 @@ class Points:
         return Points(coords, parts[0].names, torch.cat(normals) if normals else None)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Points":
-        normals = None if self.normals is None else change(self.normals)
-        return Points(change(self.coords), self.names, normals)
+        extras = (None if t is None else change(t) for t in (self.normals, self.data))
+        return Points(change(self.coords), self.names, *extras)
 
 
 _RESERVED = frozenset(dir(Points)) | {field.name for field in fields(Points)}

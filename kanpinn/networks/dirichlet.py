@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn.errors import InputError
 from kanpinn.geometry import Box, Points
 from kanpinn.geometry.box import Face
-from kanpinn.jet import Channels, Coordinates, Jet, jet_of
+from kanpinn.jet import Channels, Coordinates, Jet, jet_of, join
 
 MAX_DIM = 4
 
@@ -100,3 +100,15 @@ class ExactDirichlet:
             return torch.zeros_like(weight)
         on_face = Points(torch.cat(columns, dim=1), self.box.names)
         return weight * values(on_face)
+
+
+@dataclass(frozen=True, eq=False)
+class Fieldwise:
+    """An output map for each field of a system, None where a field has none."""
+
+    maps: tuple[ExactDirichlet | None, ...]
+
+    def apply(self, points: Points, jet: Jet) -> Jet:
+        """The jet of all fields from that of the network."""
+        fields = [jet[i] if m is None else m.apply(points, jet[i]) for i, m in enumerate(self.maps)]
+        return join(fields)

@@ -66,11 +66,14 @@ class Tape:
             product.requires_grad_()
         self.records.append(Record(layer, known.detach(), product))
 
-    def jacobian(self, residual: Tensor, scale: float = 1.0, retain: bool = False) -> Tensor:
+    def jacobian(
+        self, residual: Tensor, scale: float = 1.0, retain: bool = False, sites: int = 1
+    ) -> Tensor:
         """scale · ∂r_p/∂coefficients of one equation's residuals (n,): (n, parameters), by columns.
 
         One batched reverse pass gives δ = ∂r/∂S for all points (each residual depends on its own
-        point only), the rest is Φᵀδ. The points run fastest in memory, as LAPACK wants it.
+        `sites` points only, which follow each other), the rest is Φᵀδ, summed over the sites. The
+        points run fastest in memory, as LAPACK wants it.
         """
         deltas = torch.autograd.grad(
             residual,
@@ -80,11 +83,11 @@ class Tape:
             allow_unused=True,
         )
         sizes = [r.layer.coefficients.numel() for r in self.records]
-        columns = residual.new_zeros(sum(sizes), len(residual))
+        columns = residual.new_zeros(sum(sizes), len(residual) * sites)
         for record, delta, out in zip(self.records, deltas, columns.split(sizes), strict=True):
             if delta is not None:
                 record.layer.jacobian(record.known, delta, out)
-        return columns.T
+        return (columns if sites == 1 else columns.unflatten(1, (-1, sites)).sum(dim=2)).T
 
 
 class Layers(nn.ModuleList):
