@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from kanpinn._typing import Coords, Corner, Mask, Weights
+from kanpinn._typing import Column, Coords, Corner, Mask, Weights
 from kanpinn.errors import InputError
 from kanpinn.geometry.domain import Boundary, Domain, Mapped, Piece
 from kanpinn.geometry.points import Points, check_names
@@ -58,6 +58,20 @@ class Box(Mapped, Domain):
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         low, high = self.bounds
         return ((coords >= low - tolerance) & (coords <= high + tolerance)).all(dim=1)
+
+    @property
+    def smooth_level(self) -> bool:
+        return True
+
+    def level(self, coords: Coords) -> Column:
+        """The product over the axes of the distances to both ends, scaled to 1 in the middle.
+
+        The product is scaled in turn by a quarter of the shortest edge: its slope is 1 in the
+        middles of the faces at the ends of that edge.
+        """
+        low, high = (corner.to(coords) for corner in self.bounds)
+        scaled = 4 * (coords - low) * (high - coords) / (high - low).square()
+        return (high - low).min() / 4 * scaled.prod(dim=1, keepdim=True)
 
     def from_unit(self, unit: Coords) -> Points:
         _check_unit(self, unit)

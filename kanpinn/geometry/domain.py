@@ -2,12 +2,12 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from kanpinn._typing import Coords, Corner, Mask, Weights
+from kanpinn._typing import Column, Coords, Corner, Mask, Weights
 from kanpinn.errors import InputError
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import axis_counts, gauss_product
@@ -34,6 +34,11 @@ class Region(ABC):
     def measure(self) -> float:
         """Length, area, volume, ...; 1 for a single point."""
 
+    @property
+    def measure_error(self) -> float:
+        """The standard error of `measure` where that is an estimate, otherwise 0."""
+        return 0.0
+
     @abstractmethod
     def place(self, n: int, draw: Draw) -> Points:
         """n points or a few more, as evenly spread by measure as those of the draw in the cube."""
@@ -48,6 +53,14 @@ class Region(ABC):
         Raises:
             InputError: unless nodes is a positive integer.
         """
+
+    def rule_error(self, nodes: int) -> float:
+        """The standard error of ∫ 1 by a `quadrature` of Sobol points; 0 for Gauss rules.
+
+        It is that before the weights are scaled to the sum `measure`, so about the error that is
+        to be expected of the integral of a function of size 1.
+        """
+        return 0.0
 
     def gauss(self, n: int) -> Points:
         """The points of the smallest `quadrature` that has n or more."""
@@ -157,6 +170,58 @@ class Domain(Region):
     @abstractmethod
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         """Which of the points (n, d) lie in it; a tolerance > 0 widens it, < 0 narrows it."""
+
+    @property
+    def smooth_level(self) -> bool:
+        """Whether `level` is smooth in the whole plane or space, a product of smooth factors."""
+        return False
+
+    def level(self, coords: Coords) -> Column:
+        """A function (n, 1) that is 0 on the boundary, > 0 inside, < 0 next to it outside.
+
+        It is twice differentiable inside, and its gradient on smooth parts of the boundary is
+        near 1, or not far from it.
+
+        Raises:
+            InputError: for a domain that has none.
+        """
+        raise InputError(f"there is no level function for {self!r}")
+
+    def over(self, /, **time: Sequence[float | int]) -> "Domain":
+        """Space × time: `Box(x=(0, 1)).over(t=(0, 2))` has the coordinates x and t.
+
+        Its boundary is that of the space over the whole time, "initial" and "final".
+
+        Raises:
+            InputError: unless there is one interval, with a name that the space has not.
+        """
+        # Imported here, for these modules are made of domains.
+        from kanpinn.geometry.box import Box
+        from kanpinn.geometry.product import Product
+
+        return Product(self, Box(**time))
+
+    def __or__(self, other: "Domain") -> "Domain":
+        """The union: the points in one or both."""
+        return self._combined("union", other)
+
+    def __sub__(self, other: "Domain") -> "Domain":
+        """The difference: the points of the first that are not inside the second."""
+        return self._combined("difference", other)
+
+    def __and__(self, other: "Domain") -> "Domain":
+        """The intersection: the points in both."""
+        return self._combined("intersection", other)
+
+    def _combined(self, kind: str, other: "Domain") -> "Domain":
+        if not isinstance(other, Domain):
+            raise InputError(f"a domain combines with another domain, got {other!r}")
+        # Imported here, for these modules are made of domains.
+        from kanpinn.geometry.combination import combine
+        from kanpinn.geometry.combine2d import combine2d, planar
+
+        exact = planar(self) is not None and planar(other) is not None
+        return (combine2d if exact else combine)(kind, self, other)
 
     def place(self, n: int, draw: Draw) -> Points:
         """Those of a draw in the box around it that lie inside."""

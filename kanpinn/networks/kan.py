@@ -1,5 +1,6 @@
 """Kolmogorov–Arnold networks."""
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -78,7 +79,10 @@ class KAN(Network):
 
     @property
     def max_order(self) -> int:
-        return min(layer.degree for layer in self.layers)
+        # On one interval a spline is a polynomial: that is smooth, and only the degrees' product
+        # says which derivatives of the whole vanish.
+        split = [layer.degree for layer in self.layers if layer.intervals > 1 or layer.base]
+        return min([math.prod(layer.degree for layer in self.layers), *split])
 
     @torch.no_grad()
     def prepare(self, coordinates: Coordinates) -> None:

@@ -1,0 +1,91 @@
+"""The unit sphere in any dimension: a map from the cube and a rule, both products over its angles.
+
+A point of S^k is (x, sqrt(1 - x²)·y) with y in S^(k-1); on a uniformly covered sphere (1 + x) / 2
+follows the Beta(k/2, k/2) distribution, whatever y is. Down at S^1 an angle is left.
+"""
+
+import math
+
+import torch
+from scipy.special import betaincinv, roots_jacobi
+from torch import Tensor
+
+from kanpinn._typing import Coords, Weights
+from kanpinn.errors import InputError
+from kanpinn.geometry.rules import tensor_grid
+
+MOST = 2**24  # points of a product rule, about what the memory of a small machine holds
+
+
+def sphere_area(dim: int) -> float:
+    """The measure of the unit sphere in `dim` coordinates: 2π, 4π, 2π², ..."""
+    return 2 * math.pi ** (dim / 2) / math.gamma(dim / 2)
+
+
+def sphere_from_unit(unit: Tensor) -> Coords:
+    """The map of [0, 1]^(d-1), (n, d - 1), onto the unit sphere in d ≥ 2 coordinates, (n, d).
+
+    It scales all areas by one factor. In three coordinates it is Archimedes': the height and the
+    angle are uniform.
+    """
+    last = unit.shape[1]
+    shares = [_beta_quantile(unit[:, last - k], k) for k in range(last, 1, -1)]
+    return _embed([(2 * share - 1, 2 * (share * (1 - share)).sqrt()) for share in shares], unit)
+
+
+def sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
+    """Points (n, d) of the unit sphere in d ≥ 2 coordinates and weights (n,), n = 2·nodes^(d-1).
+
+    Gauss–Gegenbauer rules in the heights and the trapezoidal rule in the angle: exact for
+    polynomials in the coordinates up to degree 2·nodes - 1.
+
+    Reference: Stroud, Approximate Calculation of Multiple Integrals (1971), section 2.7.
+    """
+    check_size(nodes, 2 * nodes ** (dim - 1))
+    axes, factors = [], []
+    for k in range(dim - 1, 1, -1):
+        heights, weights = jacobi(nodes, k / 2 - 1, k / 2 - 1)
+        axes.append(heights)
+        factors.append(weights)
+    axes.append((torch.arange(2 * nodes, dtype=torch.float64) + 0.5) / (2 * nodes))
+    factors.append(torch.full((2 * nodes,), math.pi / nodes, dtype=torch.float64))
+    grid = tensor_grid(axes)
+    levels = [(height, (1 - height**2).sqrt()) for height in grid[:, :-1].T]
+    return _embed(levels, grid), tensor_grid(factors).prod(dim=1)
+
+
+def jacobi(n: int, alpha: float | int, beta: float | int) -> tuple[Weights, Weights]:
+    """Nodes and weights, (n,) each, for ∫ f(x) (1 - x)^alpha (1 + x)^beta dx over [-1, 1]."""
+    nodes, weights = roots_jacobi(n, alpha, beta)
+    return torch.tensor(nodes), torch.tensor(weights)
+
+
+def check_size(nodes: int, count: int) -> None:
+    """Refuse a product rule that would not fit into memory.
+
+    Raises:
+        InputError: where it has more than MOST points.
+    """
+    if count > MOST:
+        raise InputError(
+            f"a rule with nodes={nodes} would have {count:.1e} points here, more than {MOST:.1e}: "
+            "take fewer nodes, or sample(..., 'sobol') in high dimension"
+        )
+
+
+def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
+    """Points from (height, radius left) of each level; the angle is the last column of unit."""
+    columns, radius = [], torch.ones_like(unit[:, 0])
+    for height, left in levels:
+        columns.append(radius * height)
+        radius = radius * left
+    angle = 2 * math.pi * unit[:, -1]
+    return torch.stack([*columns, radius * angle.cos(), radius * angle.sin()], dim=1)
+
+
+def _beta_quantile(share: Tensor, k: int) -> Tensor:
+    if k == 2:
+        return share
+    # torch has no inverse of the incomplete beta function.
+    quantiles = betaincinv(k / 2, k / 2, share.detach().cpu().double().numpy())
+    return torch.from_numpy(quantiles).to(share)

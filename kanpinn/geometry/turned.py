@@ -1,0 +1,50 @@
+"""A piece of a boundary seen from its other side."""
+
+from dataclasses import dataclass
+
+from kanpinn._typing import Coords, Weights
+from kanpinn.geometry.domain import Mapped, Piece
+from kanpinn.geometry.points import Points
+
+
+@dataclass(frozen=True)
+class Turned(Mapped, Piece):
+    """The same piece with its normals the other way: what a domain leaves behind when taken away.
+
+    Args:
+        piece: one that is the image of a cube.
+    """
+
+    piece: Piece
+
+    @property
+    def name(self) -> str:
+        return self.piece.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.piece.names
+
+    @property
+    def dim(self) -> int:
+        return self.piece.dim
+
+    @property
+    def measure(self) -> float:
+        return self.piece.measure
+
+    def from_unit(self, unit: Coords) -> Points:
+        assert isinstance(self.piece, Mapped)
+        return _turn(self.piece.from_unit(unit))
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        points, weights = self.piece.quadrature(nodes)
+        return _turn(points), weights
+
+    def gauss(self, n: int) -> Points:
+        return _turn(self.piece.gauss(n))
+
+
+def _turn(points: Points) -> Points:
+    assert points.normals is not None
+    return Points(points.coords, points.names, -points.normals)
