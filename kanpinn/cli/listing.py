@@ -119,7 +119,8 @@ def _study(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _lowest(rows: list[dict[str, Any]], column: str) -> float | None:
-    return min((row[column] for row in rows if row[column] is not None), default=None)
+    usable = (row[column] for row in rows if not row["status"].startswith("failed"))
+    return min((error for error in usable if error is not None), default=None)
 
 
 def _record(record: dict[str, Any]) -> tuple[str, str, str, str]:

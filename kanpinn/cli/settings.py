@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 LINES = 24  # settings on the screen; all runs are in study.csv
 MESSAGES = 5  # of failed runs
-FAILED = "failed"
 FORMS = {"l2_relative": "{:.2e}", "h1_relative": "{:.2e}", "parameters": "{:.0f}",
          "seconds": "{:.2f}"}  # fmt: skip
 TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
@@ -20,7 +19,9 @@ TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
 
 def failed(row: "Row") -> bool:
     """Whether a run has failed."""
-    return str(row["status"]).startswith(FAILED)
+    from kanpinn.study.columns import has_failed
+
+    return has_failed(row)
 
 
 def settings_table(study: "Study") -> str:
