@@ -18,7 +18,7 @@ SURE = 0.99  # confidence with which they must lie above the line
 class Fit:
     """error ≈ constant·size^-order.
 
-    order ± margin is the 95% confidence interval; margin is None where two errors leave none.
+    order ± margin is the 95% confidence interval; margin is None where two sizes leave none.
     centre: the geometric means of sizes and errors, through which the fit runs. count: of errors.
     """
 
@@ -56,11 +56,12 @@ class Theory:
 
 
 def fit_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> Fit:
-    """Least squares on logarithms, log error = log C - p log size, over all errors.
+    """Least squares on logarithms, log error = log C - p log size, one mean error for each size.
 
-    Errors of several seeds are replicates: a size stands there once for each. The confidence
-    interval of p is p ± t s_p, with Student's t for n - 2 degrees of freedom; it holds where the
-    logarithms scatter about a line normally and alike.
+    A size may stand there several times, for replicates such as seeds; their errors' geometric mean
+    counts. The 95% confidence interval of p is Student's t for the scatter of these means about the
+    line (n - 2 degrees of freedom for n sizes). Where each of m replicates has all sizes, in the
+    same order, that of their m slopes is taken if it is wider: errors of one seed are correlated.
 
     Raises:
         InputError: for fewer than two different sizes, or for values that have no logarithm.
@@ -68,12 +69,25 @@ def fit_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> Fi
     >>> str(fit_order([4, 8, 16], [1e-2, 6.2e-4, 4.1e-5]))
     '4.0 ± 0.3'
     """
-    line = _Line.through(*_logarithms(sizes, errors))
-    margin = None
+    x, y = _logarithms(sizes, errors)
+    groups = [y[x == size] for size in sorted(set(x.tolist()))]
+    line = _Line.through(numpy.unique(x), numpy.array([group.mean() for group in groups]))
+    margins = []
     if line.count > 2:
-        quantile = float(stdtrit(line.count - 2, (1 + CONFIDENCE) / 2))
-        margin = quantile * math.sqrt(line.squares / (line.count - 2) / line.spread)
-    return Fit(-line.slope, margin, (math.exp(line.x), math.exp(line.y)), line.count)
+        scatter = math.sqrt(line.squares / (line.count - 2) / line.spread)
+        margins.append(_quantile(line.count - 2) * scatter)
+    replicates = len(groups[0])
+    if replicates > 1 and all(len(group) == replicates for group in groups):
+        slopes = [_Line.through(numpy.unique(x), each).slope for each in numpy.stack(groups, 1)]
+        deviation = float(numpy.std(slopes, ddof=1)) / math.sqrt(replicates)
+        margins.append(_quantile(replicates - 1) * deviation)
+    centre = (math.exp(line.x), math.exp(line.y))
+    return Fit(-line.slope, max(margins, default=None), centre, len(x))
+
+
+def _quantile(freedom: int) -> float:
+    """Student's, for two sides."""
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def observed_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> float:

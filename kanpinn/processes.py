@@ -44,7 +44,9 @@ class Processes(Executor):
         try:
             return worker.call(call, args, kwargs)
         except BrokenExecutor:
-            self._workers.pop(threading.get_ident()).close()
+            with self._lock:
+                self._workers.pop(threading.get_ident())
+            worker.close()
             raise
 
     def _worker(self) -> "_Worker":

@@ -117,8 +117,13 @@ def _where(run: Run) -> str:
     return title if count == 1 else f"{title} [{run.stage_index + 1} of {count}]"
 
 
-def _left(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in words: 3 s, 1 min 01 s, 1 h 02 min."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
-        return f"at most {minutes // 60} h {minutes % 60:02d} min left"
-    return f"at most {minutes} min {rest:02d} s left" if minutes else f"at most {rest} s left"
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _left(seconds: float) -> str:
+    return f"at most {duration(seconds)} left"

@@ -34,17 +34,39 @@ def test_the_fit_of_a_power_law_is_the_law(order):
 
 
 def test_the_confidence_interval_is_that_of_linear_regression(generator):
-    sizes, errors = noisy(SIZES, 4, 0.5, generator)
+    sizes, errors = noisy(SIZES, 4, 0.5, generator, seeds=1)
     fit, peer = fit_order(sizes, errors), linregress(numpy.log(sizes), numpy.log(errors))
     assert fit.order == pytest.approx(-peer.slope)
     assert fit.margin == pytest.approx(t.ppf(0.975, len(sizes) - 2) * peer.stderr)
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_the_confidence_interval_covers_the_order_in_95_of_100_draws(generator, seeds):
-    draws = [fit_order(*noisy(SIZES, 4, 0.4, generator, seeds)) for _ in range(400)]
+def test_the_confidence_interval_covers_the_order_in_95_of_100_draws(generator):
+    draws = [fit_order(*noisy(SIZES, 4, 0.4, generator, seeds=1)) for _ in range(400)]
     covered = sum(abs(fit.order - 4) <= fit.margin for fit in draws) / len(draws)
     assert abs(covered - 0.95) < 0.033  # three standard deviations of such a share
+
+
+@pytest.mark.parametrize(("spread", "scatter"), [(0.3, 0.0), (0.3, 0.2), (0.0, 0.4)])
+def test_the_interval_covers_the_order_where_every_seed_has_a_slope_of_its_own(
+    generator, spread, scatter
+):
+    def draw():
+        p = 4 + spread * torch.randn(3, generator=generator, dtype=torch.float64)
+        noise = scatter * torch.randn(len(SIZES), 3, generator=generator, dtype=torch.float64)
+        sizes = torch.tensor(SIZES, dtype=torch.float64)[:, None]
+        errors = (sizes**-p * torch.exp(noise)).flatten().tolist()
+        return fit_order([size for size in SIZES for _ in range(3)], errors)
+
+    covered = sum(abs(fit.order - 4) <= fit.margin for fit in (draw() for _ in range(400))) / 400
+    assert covered > 0.95 - 0.033
+
+
+def test_copies_of_errors_say_nothing_more():
+    errors = [1.0, 0.07, 0.003, 2e-4, 2e-5][: len(SIZES)]
+    once = fit_order(SIZES[: len(errors)], errors)
+    thrice = fit_order([*SIZES[: len(errors)]] * 3, errors * 3)
+    assert thrice.order == pytest.approx(once.order)
+    assert thrice.margin == pytest.approx(once.margin)
 
 
 def test_two_errors_have_an_order_without_confidence():

@@ -32,6 +32,7 @@ def test_the_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.Monk
     blocks = fences("python")
     assert blocks
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "problems").symlink_to(README.parent / "problems")
     module = ModuleType("readme")
     monkeypatch.setitem(sys.modules, "readme", module)  # classes defined there can be found
     for lines_before, block in blocks:

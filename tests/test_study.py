@@ -402,6 +402,16 @@ def content(run: Path) -> dict[str, Any]:
     return {**columns, "network": knots, **{k: record[k] for k in ("errors", "status", "loss")}}
 
 
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def test_a_run_that_exits_is_a_failure_and_ends_nothing_else(room: Path) -> None:
+    leaving = "\ndef leave(*_):\n    raise SystemExit(3)\n\nLine.residual = leave\n"
+    (room / "line.py").write_text((room / "line.py").read_text() + leaving)
+    assert execute(task_of(room / "study")).columns["status"].startswith("failed: SystemExit: 3")
+
+
 def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints after every step, and a death as sudden as one process can give itself."""
     keep = RunFolder.checkpoint
@@ -409,7 +419,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def checkpoint(self: RunFolder, run: Run) -> None:
         keep(self, run)
         if run.step == step:
-            raise SystemExit
+            raise Killed
 
     monkeypatch.setattr(folder_module, "INTERVAL", 0.0)
     monkeypatch.setattr(folder_module, "SHARE", 1e9)
@@ -423,7 +433,7 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(room: Path) -> None:
     for step in (4, 7):
         with pytest.MonkeyPatch.context() as patch:
             killed_at(step, patch)
-            with pytest.raises(SystemExit):
+            with pytest.raises(Killed):
                 execute(task_of(parts, optimizer=stages))
         assert [run.name for run in (parts / RUNS).iterdir()] == ["a-run.partial"]
         (parts / RUNS / "a-run.partial" / ".result-123.tmp.h5").touch()

@@ -227,11 +227,11 @@ def test_files_are_vector_with_fonts_and_the_same_each_time(tmp_path):
 
 def test_axes_in_axes_out_for_figures_of_ones_own():
     ax = Figure().subplots()
-    curve = Curve.of("mine", [4, 4, 8, 8], [1e-2, 2e-2, 1e-3, 2e-3])
+    curve = Curve.of("mine", [4, 4, 8, 8], [1e-2, 2e-2, 1e-3, 2.5e-3])
     assert plot_curves(ax, [curve], "G", "error") is ax
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("G", "error")
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert "mine: 3.3\N{NO-BREAK SPACE}±" in ax.get_legend().get_texts()[0].get_text()
+    assert "mine: 3.2\N{NO-BREAK SPACE}±" in ax.get_legend().get_texts()[0].get_text()
     ax = Figure().subplots()
     assert plot_spreads(ax, {"a": [1e-3, 1e-2], "$b": [1e-4]}) is ax
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", r"\$b"]

@@ -15,6 +15,7 @@ from kanpinn.cli.report import report
 from kanpinn.cli.runs import export, plot
 from kanpinn.cli.schema import schema
 from kanpinn.cli.solve import solve
+from kanpinn.cli.study import study
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,6 +48,7 @@ def _options(
 
 
 app.command()(solve)
+app.command()(study)
 app.command()(check)
 app.command()(plot)
 app.command()(report)

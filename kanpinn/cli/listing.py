@@ -28,13 +28,15 @@ def list_everything(
     ] = PROBLEMS,
     output: Output = RESULTS,
 ) -> None:
-    """List the problem files of a folder, and the runs in results/ with status and errors."""
+    """List the problem files of a folder, and studies and runs in results/ with their errors."""
     with reporting():
         if folder != PROBLEMS and not folder.is_dir():
             raise InputError(f"{folder} is no folder")
         _show(f"problem files in {folder}", list(_problems(folder)))
         width = shutil.get_terminal_size((ANY_WIDTH, 0)).columns
         _show(f"runs in {output}", _cut(list(_runs(output)), width))
+        if studies := list(_studies(output)):
+            _show(f"studies in {output}", _cut(studies, width))
 
 
 def _show(title: str, rows: list[tuple[str, ...]]) -> None:
@@ -95,6 +97,30 @@ def _runs(output: Path) -> Iterator[tuple[str, ...]]:
             yield run, status, *figures
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             yield run, "run.json cannot be read", "", "", ""
+
+
+def _studies(output: Path) -> Iterator[tuple[str, ...]]:
+    """Folder, how far it is, the lowest errors, and the seconds of all runs."""
+    for path in sorted(output.glob("*/study.json")):
+        try:
+            yield f"  {path.parent.name}", *_study(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            yield f"  {path.parent.name}", "study.json cannot be read", "", "", ""
+
+
+def _study(record: dict[str, Any]) -> tuple[str, ...]:
+    rows = record["rows"]
+    states = [row["status"].partition(":")[0] for row in rows]
+    told = f"{len(rows) - states.count('waiting')} of {len(rows)} runs done"
+    if lost := states.count("failed"):
+        told += f", {lost} failed"
+    best = [f"best {n.upper()} {_figure(_lowest(rows, f'{n}_relative'))}" for n in ("l2", "h1")]
+    return told, *best, f"{sum(row['seconds'] or 0 for row in rows):.1f} s"
+
+
+def _lowest(rows: list[dict[str, Any]], column: str) -> float | None:
+    usable = (row[column] for row in rows if not row["status"].startswith("failed"))
+    return min((error for error in usable if error is not None), default=None)
 
 
 def _record(record: dict[str, Any]) -> tuple[str, str, str, str]:

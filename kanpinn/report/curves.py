@@ -10,9 +10,9 @@ from kanpinn.networks import KAN
 from kanpinn.orders import Theory, theoretical_order
 from kanpinn.plotting.curves import Curve
 from kanpinn.report.dimensions import Dimension, dimensions
+from kanpinn.study.columns import has_failed
 from kanpinn.study.table import Row, Study
 
-FAILED = "failed"  # so begins the status of such a run
 MEASURED = ("parameters", "points", "seconds")
 
 
@@ -47,7 +47,7 @@ def curves(study: Study, against: str, error: str = "l2_relative") -> list[Curve
 
 def usable(row: Row, *columns: str) -> bool:
     """Whether a run has positive numbers in these columns."""
-    return not row["status"].startswith(FAILED) and all((row[name] or 0) > 0 for name in columns)
+    return not has_failed(row) and all((row[name] or 0) > 0 for name in columns)
 
 
 def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension | None:

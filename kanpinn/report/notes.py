@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from kanpinn.plotting.curves import Curve
-from kanpinn.report.curves import FAILED, usable
+from kanpinn.report.curves import usable
 from kanpinn.report.dimensions import is_seed
-from kanpinn.study.columns import ERRORS, WAITING
+from kanpinn.study.columns import ERRORS, WAITING, has_failed
 from kanpinn.study.table import Study
 
 
@@ -33,7 +33,7 @@ def surplus(some: Sequence[Curve], most: int) -> Iterator[str]:
 def missing(study: Study) -> Iterator[str]:
     """How many runs failed, are not done, or have no error."""
     statuses = [row["status"] for row in study.rows]
-    failed = sum(s.startswith(FAILED) for s in statuses)
+    failed = sum(map(has_failed, study.rows))
     waiting = statuses.count(WAITING)
     bare = sum(not any(usable(row, e) for e in ERRORS) for row in study.rows) - failed - waiting
     for count, what in ((failed, "failed"), (waiting, "not done yet"), (bare, "without an error")):
@@ -47,7 +47,7 @@ def explained(made: Mapping[str, Sequence[Curve]], against: str) -> str:
     if not any(curve.fit for curve in every):
         return "Seconds are measured: no order is fitted." if against == "seconds" else ""
     text = (
-        "Orders: least squares on the logarithms of all runs"
+        "Orders: least squares on the logarithms of the mean errors"
         " (without the hollow ones), with their 95% confidence interval."
     )
     if not any(curve.levelled for curve in every):
@@ -56,6 +56,6 @@ def explained(made: Mapping[str, Sequence[Curve]], against: str) -> str:
         text += (
             " In brackets: k + 1 in L² and k in H¹, the orders of the best splines of degree k"
             " (dotted), and k − 1, which a residual in L² guarantees for an equation of second"
-            " order."
+            " order if it falls at its own best rate."
         )
     return text

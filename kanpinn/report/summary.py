@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from kanpinn.orders import Fit
 from kanpinn.plotting.curves import Curve, Spread
-from kanpinn.report.curves import FAILED, setting_labels, usable
+from kanpinn.report.curves import setting_labels, usable
 from kanpinn.report.dimensions import dimensions
 from kanpinn.report.labels import full
 from kanpinn.report.markup import Markup, link, table
 from kanpinn.report.pictures import Picture
-from kanpinn.study.columns import ERRORS
+from kanpinn.study.columns import ERRORS, FAILED, has_failed
 from kanpinn.study.table import Row, Study
 from kanpinn.study.work import RUNS
 
@@ -92,7 +92,7 @@ def failures(study: Study) -> Markup | None:
     """Each message with the runs that ended with it; None where none failed."""
     messages: dict[str, list[str]] = {}
     for row in study.rows:
-        if row["status"].startswith(FAILED):
+        if has_failed(row):
             messages.setdefault(row["status"], []).append(values_of(study, row))
     rows = []
     for message, which in messages.items():
@@ -112,7 +112,7 @@ def runs(study: Study) -> Markup:
     keys = _telling(study)
     rows = []
     for number, row in enumerate(study.rows, 1):
-        told = row | ({"status": FAILED} if row["status"].startswith(FAILED) else {})
+        told = row | ({"status": FAILED} if has_failed(row) else {})
         cells = ["–" if told[c] is None else FORMS.get(c, "{}").format(told[c]) for c in COLUMNS]
         rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row)])
     head = [HEADS.get(column, column) for column in COLUMNS]

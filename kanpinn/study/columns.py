@@ -16,6 +16,12 @@ RESULTS = (
     "run",
 )
 WAITING = "waiting"
+FAILED = "failed"  # so begins the status of a run that has no result
+
+
+def has_failed(row: Mapping[str, Any]) -> bool:
+    """Whether a run has failed."""
+    return str(row["status"]).startswith(FAILED)
 
 
 def empty(status: str = WAITING, run: str = "") -> dict[str, Any]:

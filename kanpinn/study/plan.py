@@ -88,8 +88,17 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
     elif isinstance(base, Mapping):
         config = Config.from_dict(strict(base), directory)
     else:
-        return lambda values: _called(base, values, directory), None
+        return lambda values: _called(base, values, directory), _identity(base)
     return config.vary, config.to_dict()
+
+
+def _identity(base: Callable[..., Any]) -> list[str | None]:
+    """Where a function comes from and, where it can be read, its text."""
+    try:
+        text = inspect.getsource(base)
+    except (OSError, TypeError):
+        text = None
+    return [getattr(base, "__module__", None), getattr(base, "__qualname__", None), text]
 
 
 def _called(

@@ -33,7 +33,8 @@ def sweep(
     """Solve a problem for every combination of values, each run in a folder of its own.
 
     Finished runs are known by their settings, their class files' text and kanpinn's version and
-    are not done again; runs that were killed go on where they were. A run that fails is a row.
+    are not done again; runs that were killed go on where they were. A run that fails is a row. The
+    table is that of the last call: with other values for the same keys the folder stays the same.
 
     Args:
         base: a problem file, its sections as a dict, or a function of the varied values that

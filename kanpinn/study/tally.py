@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from kanpinn.study.columns import ERRORS
+from kanpinn.study.columns import ERRORS, has_failed
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Tally:
             len(rows),
             found,
             len(done),
-            sum(rows[index]["status"].startswith("failed") for index in done),
+            sum(has_failed(rows[index]) for index in done),
             running,
-            min((row[ERRORS[0]] for row in rows if row[ERRORS[0]] is not None), default=None),
+            min(filter(None, (r[ERRORS[0]] for r in rows if not has_failed(r))), default=None),
             seconds,
             seconds / fresh * waiting if fresh else None if waiting else 0.0,
         )

@@ -75,7 +75,7 @@ def execute(task: Task) -> Outcome:
                 done = finished(path)
         assert done is not None
         return Outcome(done, tuple(said))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a class file may call sys.exit
         columns = empty(f"failed: {message(error)}", _remains(path))
         return Outcome(columns, disk_full=_disk_full(error, Path(task.study)))
 

@@ -1,0 +1,114 @@
+"""What is said of a finished study: its settings in a compact table, its failures, its JSON."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from kanpinn.cli.tables import table
+
+if TYPE_CHECKING:
+    from kanpinn.study.table import Row, Study
+
+LINES = 24  # settings on the screen; all runs are in study.csv
+MESSAGES = 5  # of failed runs
+FORMS = {"l2_relative": "{:.2e}", "h1_relative": "{:.2e}", "parameters": "{:.0f}",
+         "seconds": "{:.2f}"}  # fmt: skip
+TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
+
+
+def failed(row: "Row") -> bool:
+    """Whether a run has failed."""
+    from kanpinn.study.columns import has_failed
+
+    return has_failed(row)
+
+
+def settings_table(study: "Study") -> str:
+    """A line for each setting with the medians over its runs, the best ones where there are many.
+
+    What never varies has no column, nor have seeds.
+    """
+    names, settings = _settings(study)
+    notes = []
+    if (count := len(settings)) > LINES:
+        best = sorted(settings.items(), key=lambda setting: _error(setting[1]))
+        settings = dict(best[:LINES])
+        notes.append(f"the best {LINES} of {count} settings")
+    if any(len(runs) > 1 for runs in settings.values()):
+        notes.append("medians over runs that differ in the seed")
+    head = (*names, "runs", "failed", *(TITLES.get(name, name) for name in FORMS))
+    rows = [_cells(setting, runs) for setting, runs in settings.items()]
+    columns = [column for column in zip(head, *rows, strict=True) if _says_something(column)]
+    text = table([list(row) for row in zip(*columns, strict=True)])
+    return f"{text}\n({'; '.join(notes)})" if notes else text
+
+
+def _settings(study: "Study") -> tuple[list[str], dict[tuple[str, ...], list["Row"]]]:
+    """The short names of the keys that vary, and the runs of each combination of their values."""
+    from kanpinn.report.dimensions import is_seed
+    from kanpinn.report.labels import names_of
+
+    labels = {key: names_of(study.column(key)) for key in study.varied if not is_seed(key)}
+    labels = {key: names for key, names in labels.items() if len(set(names)) > 1}
+    settings: dict[tuple[str, ...], list[Row]] = {}
+    for index, row in enumerate(study.rows):
+        setting = tuple(names[index] for names in labels.values())
+        settings.setdefault(setting, []).append(row)
+    short = [key.rpartition(".")[2] for key in labels]
+    return [n if short.count(n) == 1 else k for k, n in zip(labels, short, strict=True)], settings
+
+
+def _cells(setting: tuple[str, ...], runs: Sequence["Row"]) -> tuple[str, ...]:
+    lost = sum(map(failed, runs))
+    medians = [_median(runs, column, form) for column, form in FORMS.items()]
+    return (*setting, str(len(runs)), str(lost or ""), *medians)
+
+
+def _median(runs: Sequence["Row"], column: str, form: str) -> str:
+    values = list(_values(runs, column))
+    return form.format(median(values)) if values else "-"
+
+
+def _values(runs: Iterable["Row"], column: str) -> Iterator[Any]:
+    return (run[column] for run in runs if not failed(run) and run[column] is not None)
+
+
+def _error(runs: Sequence["Row"]) -> float:
+    return median(list(_values(runs, "l2_relative")) or [float("inf")])
+
+
+def _says_something(column: Sequence[str]) -> bool:
+    return any(cell not in ("", "-") for cell in column[1:])
+
+
+def json_text(study: "Study") -> str:
+    """The folder, how many runs there are, the best one, and those that failed."""
+    lost = [row for row in study.rows if failed(row)]
+    known = [r for r in study.rows if not failed(r) and r["l2_relative"] is not None]
+    summary = {
+        "name": study.name,
+        "folder": str(study.path),
+        "runs": len(study.rows),
+        "failed": len(lost),
+        "best": min(known, key=lambda row: row["l2_relative"], default=None),
+        "failures": lost,
+    }
+    return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def failures(study: "Study") -> str:
+    """How many runs have failed, and each message once, with the first run that it is of."""
+    from kanpinn.report.labels import short
+
+    first: dict[str, Row] = {}
+    lost = [row for row in study.rows if failed(row)]
+    for row in lost:
+        first.setdefault(row["status"].partition(": ")[2], row)
+    lines = [f"{len(lost)} of {len(study.rows)} runs have failed"]
+    for message, row in list(first.items())[:MESSAGES]:
+        values = ", ".join(f"{key} = {short(row[key])}" for key in study.varied)
+        lines.append(f"{message} ({values})")
+    if len(first) > MESSAGES:
+        lines.append(f"and {len(first) - MESSAGES} other messages, which are in study.csv")
+    return "\n".join(lines)

@@ -1,0 +1,174 @@
+"""kanpinn study."""
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kanpinn.cli.options import RESULTS, Output
+from kanpinn.cli.screen import note, reporting
+from kanpinn.cli.settings import failed, failures, json_text, settings_table
+from kanpinn.errors import InputError, NumericalError
+from kanpinn.interrupts import handling, importing, leave
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from kanpinn.study import Study, StudyFile, Tally
+
+    Executors = Callable[[], AbstractContextManager[Executor | None]]
+
+
+class Where(Enum):
+    """The executors."""
+
+    PROCESSES = "processes"
+    DASK = "dask"
+    SLURM = "slurm"
+    PBS = "pbs"
+
+
+BATCH = (Where.SLURM, Where.PBS)
+
+
+def study(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A study's file (TOML).")],
+    output: Output = RESULTS,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing but errors and the study's folder.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", metavar="N", help="Runs at a time; by default one for each core."
+        ),
+    ] = None,
+    executor: Annotated[
+        Where, typer.Option("--executor", help="Where the runs go.")
+    ] = Where.PROCESSES,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="TCP://HOST:PORT", help="Of a dask scheduler."),
+    ] = None,
+    cluster: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cluster",
+            metavar="KEY=VALUE",
+            help="Of a Slurm or PBS job: memory=2GB, walltime=01:00:00, queue=short; repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Solve a problem for every combination of values: a table, and a folder for each run.
+
+    Finished runs are not done again: after Ctrl-C, or when it was killed, the same command goes on.
+    Exit codes: 0 all runs are done, 1 some of them failed, 2 bad input, 130 interrupted.
+    """
+    with reporting(quiet):
+        _check(executor, workers, address, cluster or [])
+        with handling(_interrupt):
+            result = _sweep(
+                _read(file), output, workers, quiet,
+                lambda: _executor(executor, workers, address, cluster or [], output),
+            )  # fmt: skip
+        _report(result, as_json, quiet)
+        if any(map(failed, result.rows)):
+            raise NumericalError(failures(result))
+
+
+def _check(where: Where, workers: int | None, address: str | None, cluster: list[str]) -> None:
+    """Options that belong to another executor are refused before anything is imported."""
+    if address is not None and where is not Where.DASK:
+        raise InputError(f"--address {address}: only --executor dask has a scheduler's address")
+    if address is not None and workers is not None:
+        raise InputError(f"--workers {workers}: with --address it is the scheduler that has them")
+    if cluster and where not in BATCH:
+        raise InputError(f"--cluster {cluster[0]}: only --executor slurm and pbs hand in jobs")
+    if where in BATCH and workers is None:
+        raise InputError(f"--executor {where.value} needs --workers N, the runs at a time")
+
+
+def _read(file: Path) -> "StudyFile":
+    with importing():
+        from kanpinn.study import StudyFile
+    return StudyFile.read(file)
+
+
+def _executor(
+    where: Where, workers: int | None, address: str | None, cluster: list[str], output: Path
+) -> "AbstractContextManager[Executor | None]":
+    if where is Where.PROCESSES:
+        return contextlib.nullcontext()
+    with importing():
+        from kanpinn.study.executors import dask_workers
+        from kanpinn.study.jobs import batch_workers, job_options
+    if where is Where.DASK:
+        return dask_workers(address, workers)
+    assert workers is not None
+    options = job_options(where.value, cluster)
+    return batch_workers(where.value, workers, options, output.absolute() / "jobs")
+
+
+def _sweep(
+    study: "StudyFile", output: Path, workers: int | None, quiet: bool, executor: "Executors"
+) -> "Study":
+    with importing():
+        from kanpinn.study import sweep
+        from kanpinn.study.progress import StudyProgress
+
+    kept = _Kept()
+    shown: Any = contextlib.nullcontext() if quiet else StudyProgress()
+    with executor() as there, kept.saying(quiet), shown as progress:
+        return sweep(
+            study.base, study.over, zipped=study.zipped, name=study.name, output=output,
+            executor=there, workers=workers, observers=[kept] if quiet else [kept, progress],
+        )  # fmt: skip
+
+
+class _Kept:
+    """The observer that can say what is kept of an interrupted study."""
+
+    text = ""
+
+    def __call__(self, tally: "Tally") -> None:
+        self.text = f"{tally.done} of {tally.total} runs are finished and kept, "
+
+    @contextmanager
+    def saying(self, quiet: bool) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not quiet:
+                note(f"interrupted: {self.text}the same command goes on from there")
+            raise
+
+
+def _interrupt(*_: object) -> None:
+    """Workers are ended and the table is written; the next Ctrl-C does not wait for that."""
+    signal.signal(signal.SIGINT, leave)
+    raise KeyboardInterrupt
+
+
+def _report(study: "Study", as_json: bool, quiet: bool) -> None:
+    if as_json:
+        typer.echo(json_text(study))
+    elif not quiet:
+        typer.echo(settings_table(study))
+    if not as_json:
+        typer.echo(_shown(study.path) if quiet else f"study: {_shown(study.path)}")
+    elif not quiet:
+        note(f"study: {_shown(study.path)}")
+
+
+def _shown(path: Path) -> Path:
+    """Relative to the working directory where it lies in it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,137 @@
+"""Figure 3.3 of the KAN paper, the poster's Poisson problem: scaling laws of KANs and MLPs.
+
+What: u_xx + u_yy = f on [-1, 1]², u = 0 on the boundary, u = sin(πx) sin(πy²).
+  kan       the poster's protocol (L-BFGS, G = 2, 4, 6, 8, 10), KANs [2,w,1] of degree 3
+  mlp       the same loss, points and number of steps for MLPs of depth 2 to 5
+  fair-kan  Levenberg–Marquardt on all layers of the same KANs, with the poster's loss and with
+            exact boundary values, degree 3; degrees 5 and 7 for w = 10 with exact values
+  fair-mlp  the same optimizer for MLPs of up to 500 weights
+  structure variable projection, KANs [2,2,1] of degree 3, 5, 7 found from random starts
+  fit       the same KANs fitted to the solution: what is lost to the equation's norm
+  figures   draws what there is
+
+How long: on one quiet core, with the defaults, kan 30 minutes, mlp 70, fair-kan 40, fair-mlp 20,
+fit 5; figures seconds. Each part is a resumable study: a call that is stopped goes on when it is
+made again, and calls with further --widths, --depths or --seeds add to what is there. --mlp-widths
+100,200 take hours.
+
+Writes to --output the studies, poster_figure3_{dynamics,scaling,fair,orders}.{png,pdf},
+poster_figure3.h5 (all numbers), figure3.md (beside the paper's) and poster_figure3.json (figures
+with their targets). --smoke: all parts at a size that only shows that they work, under a minute.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from common import verdicts
+from poster import figure3_data, figure3_page, figure3_plots, figure3_store, figure3_verdicts
+from poster import figure3_studies as studies
+
+from kanpinn.processes import Processes
+from kanpinn.study import Tally
+
+PARTS = ("kan", "mlp", "fair-kan", "fair-mlp", "structure", "fit", "figures")
+FAIR_SHAPES = ((2, 10), (2, 20), (3, 5), (3, 10), (4, 5), (2, 50), (4, 10), (2, 100), (3, 20))
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
+    parser.add_argument("--widths", type=_numbers, default=[10, 7, 5], help="of KANs (10,7,5)")
+    parser.add_argument("--seeds", type=_numbers, default=[0, 1, 2], help="of KANs (0,1,2)")
+    parser.add_argument("--depths", type=_numbers, default=[2, 3, 4, 5], help="of MLPs (2,3,4,5)")
+    parser.add_argument("--mlp-widths", type=_numbers, default=[5, 10, 20, 50], help="(5,10,20,50)")
+    parser.add_argument("--mlp-seeds", type=_numbers, default=[0], help="(0)")
+    parser.add_argument("--workers", type=int, help="processes of one core (as many as cores)")
+    parser.add_argument("--output", type=Path, help="results/poster_figure3")
+    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
+    chosen = parser.parse_args(given)
+    folder = "poster_figure3_smoke" if chosen.smoke else "poster_figure3"
+    chosen.output = chosen.output or Path("results") / folder
+    if chosen.smoke:
+        chosen.widths, chosen.seeds = [5], [0]
+        chosen.depths, chosen.mlp_widths, chosen.mlp_seeds = [2], [5], [0]
+    return chosen
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers like 0,1,2") from None
+
+
+def run(part: str, chosen: argparse.Namespace, executor: Executor | None) -> None:
+    """One part's study, or two of them."""
+    size = studies.SMOKE if chosen.smoke else studies.Size()
+    options: dict[str, Any] = {
+        "output": chosen.output,
+        "workers": chosen.workers,
+        "executor": executor,
+        "observers": [Progress(part)],
+    }
+    widths, seeds = chosen.widths, chosen.seeds
+    if part == "kan":
+        studies.poster_kan(widths, seeds, size, **options)
+    elif part == "mlp":
+        shapes = [(depth, width) for width in chosen.mlp_widths for depth in chosen.depths]
+        studies.poster_mlp(shapes, chosen.mlp_seeds, size, **options)
+    elif part == "fair-kan":
+        studies.fair_kan(widths, [3], studies.VARIANTS, seeds, size, **options)
+        if 10 in widths:
+            studies.fair_kan([10], [5, 7], ["exact"], seeds, size, **options)
+    elif part == "fair-mlp":
+        shapes = [shape for shape in FAIR_SHAPES if shape[0] in chosen.depths]
+        shapes = shapes[:1] if chosen.smoke else shapes
+        studies.fair_mlp(shapes, studies.VARIANTS, chosen.mlp_seeds, size, **options)
+    elif part == "structure":
+        studies.structure(seeds, size, **options)
+    elif part == "fit":
+        studies.fit(widths[:1], [3], seeds, size, **options)
+
+
+class Progress:
+    """A line whenever another run is done."""
+
+    def __init__(self, part: str) -> None:
+        self.part, self.done = part, -1
+
+    def __call__(self, tally: Tally) -> None:
+        if tally.done != self.done:
+            self.done = tally.done
+            left = "" if not tally.left else f", about {tally.left / 60:.0f} min left"
+            print(f"{self.part}: {tally.done} of {tally.total} runs{left}", flush=True)
+
+
+def publish(output: Path) -> None:
+    """Figures, page, numbers and verdicts of the runs that there are."""
+    runs = figure3_data.read(output)
+    figure3_store.write(runs, output / "poster_figure3.h5")
+    figure3_plots.draw(runs, output)
+    (output / "figure3.md").write_text(figure3_page.page(runs), encoding="utf-8")
+    verdicts.write(output / "poster_figure3.json", figure3_verdicts.verdicts(runs))
+    print(f"{output / 'figure3.md'}, {output / 'poster_figure3.json'}")
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    chosen = arguments(given)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    parts = PARTS[:-1] if chosen.part == "all" else (chosen.part,)
+    # At a glance the start of a process a study would take longest.
+    with Processes(1) if chosen.smoke else nullcontext() as executor:
+        for part in parts:
+            if part != "figures":
+                run(part, chosen, executor)
+    publish(chosen.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
