@@ -230,3 +230,18 @@ def test_a_system_with_conditions_for_each_field(boundary):
     errors = solved(Stokes(), 24, boundary, (625, 100)).errors
     assert set(errors.fields) == {"u", "v", "q"}
     assert max(e.l2_relative for e in errors.fields.values()) < 3e-5
+
+
+DOMAINS = {
+    "disk with hole": kp.Disk((0, 0), 1.0) - kp.Disk((0.3, 0.1), 0.3, name="hole"),
+    "L-shape": kp.LShape(),
+    "bitten square": SQUARE - kp.Disk((1, 0), 0.5),
+    "pentagon": kp.Polygon([(0, 0), (2, 0), (2.5, 1), (1, 2), (-0.5, 1)]),
+}
+
+
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+def test_a_smooth_solution_is_found_on_any_planar_domain(domain):
+    problem = Smooth(kp.Dirichlet(domain.boundary, Smooth().exact))
+    problem.domain = domain
+    assert solved(problem).errors.h1_relative < 1e-8

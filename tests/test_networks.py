@@ -412,3 +412,10 @@ def test_zero_data_on_some_faces_and_a_function_on_others():
     assert surrogate(left.from_unit(y)).abs().max() < 1e-14
     p = right.from_unit(y)
     assert reference.distance(surrogate(p), smooth(p)) < 1e-14
+
+
+def test_polynomials_on_one_interval_are_smooth_whatever_their_degree():
+    """Only the product of the degrees says which derivatives of x → φ(w·x) vanish."""
+    assert kp.KAN([2, 3, 1], degree=[1, 3], grid=1).max_order == 3
+    assert kp.KAN([2, 3, 1], degree=[1, 3], grid=[2, 1]).max_order == 1
+    assert kp.KAN([2, 3, 1], degree=[3, 5], grid=[1, 4]).max_order == 5
