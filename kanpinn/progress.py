@@ -35,16 +35,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self.console.is_terminal:
-            self._bar = Bar(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[text]}"),
-                TimeElapsedColumn(),
-                console=self.console,
-                transient=True,
-                refresh_per_second=5,
-            )
+            self._bar = live_line(self.console)
             self._task = self._bar.add_task("starting", total=None, text="")
             self._bar.start()
         self._last = self._said = time.monotonic()
@@ -109,6 +100,20 @@ def numbers(run: Run) -> str:
 
 def _stage_of(run: Run) -> Optimizer:
     return run.optimizers[run.stage_index]
+
+
+def live_line(console: Console) -> Bar:
+    """A line that is kept up to date: what is done, a bar, a text, the time so far."""
+    return Bar(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        refresh_per_second=5,
+    )
 
 
 def _where(run: Run) -> str:

@@ -4,10 +4,10 @@ import logging
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+from rich.progress import TaskID
 
-from kanpinn.progress import duration
+from kanpinn.progress import duration, live_line
 from kanpinn.study.tally import Tally
 
 SHARE, LONGEST = 0.05, 600.0  # between log lines: of the time so far, and at most so many seconds
@@ -32,16 +32,7 @@ class StudyProgress:
 
     def __enter__(self) -> "StudyProgress":
         if self.console.is_terminal:
-            self._bar = Bar(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[text]}"),
-                TimeElapsedColumn(),
-                console=self.console,
-                transient=True,
-                refresh_per_second=5,
-            )
+            self._bar = live_line(self.console)
         return self
 
     def __exit__(
