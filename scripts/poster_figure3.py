@@ -11,9 +11,9 @@ What: u_xx + u_yy = f on [-1, 1]², u = 0 on the boundary, u = sin(πx) sin(πy�
   figures   draws what there is
 
 How long: on one quiet core, with the defaults, kan 30 minutes, mlp 70, fair-kan 40, fair-mlp 20,
-fit 5, structure 4; figures seconds. Each part is a resumable study: a call that is stopped goes on when it is
-made again, and calls with further --widths, --depths or --seeds add to what is there. --mlp-widths
-100,200 take hours.
+fit 5, structure 4; figures seconds. Each part is a resumable study: a call that is stopped goes on
+when it is made again, and calls with further --widths, --depths or --seeds add to what is there.
+--mlp-widths 100,200 take hours.
 
 Writes to --output the studies, poster_figure3_{dynamics,scaling,fair,orders}.{png,pdf},
 poster_figure3.h5 (all numbers), figure3.md (beside the paper's) and poster_figure3.json (figures
