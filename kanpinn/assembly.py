@@ -1,28 +1,31 @@
 """What a solve starts from: the surrogate, its collocation points and the residual blocks."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from numbers import Real
 
 import torch
-from torch import Tensor
 
-from kanpinn.conditions import Condition, Dirichlet, Initial
+from kanpinn.blocks import Block, build_blocks, condition_blocks
+from kanpinn.conditions import Condition, Dirichlet, Initial, Neumann, Robin
 from kanpinn.distributed import share
+from kanpinn.embedding import built_in, circles
+from kanpinn.energy import EnergyBlock, energy_blocks
 from kanpinn.errors import InputError
-from kanpinn.geometry import Box, Face, Points
-from kanpinn.networks.dirichlet import ExactDirichlet, Fieldwise
+from kanpinn.exact_data import choose_form
+from kanpinn.geometry import Boundary, Points, Region
+from kanpinn.networks.enrichment import Enrichment
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import OutputMap, Surrogate
+from kanpinn.networks.surrogate import Surrogate
 from kanpinn.problem import Problem
-from kanpinn.residuals import Block, build_blocks
-from kanpinn.sampling import Collocation, sample
+from kanpinn.sampling import Collocation, sample, weighted
+from kanpinn.well_posed import check_places, check_uniqueness, jumps
 
+FORMS = ("strong", "energy")
 LOSS_TERMS = ("interior", "boundary")
-FACE_POINTS = 16  # at which exact data are compared with what was prescribed
-AGREE = 1e-8
+PROBE_POINTS = 5
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,14 @@ class Assembly:
     collocation: Collocation
     weights: dict[str, float]
     seed: int
+    form: str = "strong"
 
     def points(self, epoch: int = 0) -> list[Points]:
         """Interior points, then those of each condition: its share of the boundary by measure.
 
         They depend on the seed and the epoch alone.
         """
-        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
+        generator = self._generator(epoch)
         conditions, chosen = self.problem.conditions(), self.collocation
         total = sum(c.surface for c in conditions)
         parts = [sample(self.problem.domain, chosen.interior, chosen.sampler, generator)]
@@ -54,12 +58,42 @@ class Assembly:
     def blocks(self, epoch: int = 0) -> list[Block]:
         """The residual blocks; none for data that the surrogate takes exactly."""
         interior, *pieces = self.points(epoch)
-        if self.surrogate.output is not None:
-            pieces = [
-                p[:0] if _is_met(c) else p
-                for c, p in zip(self.problem.conditions(), pieces, strict=True)
-            ]
-        return build_blocks(self.problem, self.surrogate, interior, pieces, self.weights)
+        pieces = [
+            p[:0] if self._is_met(c) or built_in(self.problem, i, self.surrogate) else p
+            for i, (c, p) in enumerate(zip(self.problem.conditions(), pieces, strict=True))
+        ]
+        problem, surrogate, weights = self.problem, self.surrogate, self.weights
+        if self.form == "strong":
+            return [*build_blocks(problem, surrogate, interior, pieces, weights)]
+        penalties = condition_blocks(problem, surrogate, pieces, weights["boundary"])
+        return [*self._energies(epoch), *penalties]
+
+    def _energies(self, epoch: int) -> list[EnergyBlock]:
+        """The energy's blocks; boundary integrals, too, are divided by the domain's measure."""
+        generator, chosen = self._generator(epoch), self.collocation
+        domain, parts = self.problem.domain, self.problem.boundary_energies()
+        regions: list[tuple[Sequence[Region | Boundary], int]] = [
+            (self.problem.cells(), chosen.interior)
+        ]
+        regions += [([part], chosen.boundary) for part, _ in parts]
+        like, weighed = self.surrogate.low, []
+        for cells, count in regions:
+            p, weights = weighted(cells, count, chosen.sampler, generator)
+            means = weights[:, None] * (len(p) / domain.measure)
+            known = Points(p.coords, p.names, p.normals, means)
+            weighed.append(known.to(like.dtype, like.device))
+        inside, *pieces = weighed
+        weight = self.weights["interior"]
+        return [*energy_blocks(self.problem, self.surrogate, inside, pieces, weight)]
+
+    def _is_met(self, condition: Condition) -> bool:
+        """Whether the surrogate or the energy leaves nothing of it to the loss."""
+        if self.form == "energy" and isinstance(condition, Neumann | Robin):
+            return True  # natural
+        return self.surrogate.output is not None and _is_exact(condition)
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
 
     def prepare(self) -> None:
         """Let the network adapt to the first points."""
@@ -74,22 +108,38 @@ def assemble(
     boundary: str,
     weights: Mapping[str, float | int] | None,
     seed: int,
+    form: str = "strong",
 ) -> Assembly:
     """Check that everything fits together, and put the surrogate together; see `solve`."""
     if not isinstance(problem, Problem):
         raise InputError(f"problem must be an instance of a kanpinn Problem, got {problem!r}")
     problem.check()
+    if form not in FORMS:
+        raise InputError(f'form must be "strong" or "energy", got {form!r}')
     _check_outputs(problem, network)
-    surrogate = Surrogate(network, problem.domain, _output_map(problem, boundary))
-    _check_boundary(problem, surrogate)
+    _enrich(network, problem)
+    check_places(problem)
+    check_uniqueness(problem)
+    found = jumps(problem)
+    output = choose_form(problem, boundary, found, rough=form == "energy").output
+    if found and output is None:
+        warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=3)
+    inputs = problem.inputs() or circles(problem, network)
+    surrogate = Surrogate(network, problem.domain, output, inputs)
     points = default_points(network) if points is None else points
-    return Assembly(problem, surrogate, points, _weights(weights), seed)
+    return Assembly(problem, surrogate, points, _weights(weights), seed, form)
 
 
 def default_points(network: Network) -> Collocation:
-    """Gauss points: about 1.4 for each coefficient of the output layer, at least 1681 + 164."""
+    """About 1.4 for each coefficient of the output layer, at least 1681, and on the boundary 164.
+
+    Gauss points up to three dimensions; above, where their products are too many, Sobol's, of
+    which the boundary gets a quarter as many as the inside.
+    """
     coefficients = network.layers[-1].coefficients.numel()
     interior = max(1681, math.ceil(1.4 * coefficients))
+    if network.width[0] > 3:
+        return Collocation(interior, math.ceil(interior / 4), "sobol")
     return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
 
 
@@ -102,6 +152,13 @@ def _check_outputs(problem: Problem, network: Network) -> None:
         )
 
 
+def _enrich(network: Network, problem: Problem) -> None:
+    """Put the problem's known functions beside the network's output layer."""
+    functions, like = problem.enrichment(), next(network.parameters())
+    probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
+    network.enrichment = Enrichment(functions, probe, len(problem.fields)) if functions else None
+
+
 def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
     chosen: dict[str, float | int] = dict.fromkeys(LOSS_TERMS, 1.0) | dict(weights or {})
     for name, value in chosen.items():
@@ -112,66 +169,8 @@ def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
     return {name: float(value) for name, value in chosen.items()}
 
 
-def _output_map(problem: Problem, boundary: str) -> OutputMap | None:
-    if boundary not in ("exact", "penalty"):
-        raise InputError(f'boundary must be "exact" or "penalty", got {boundary!r}')
-    if boundary == "penalty":
-        return None
-    if not isinstance(problem.domain, Box):
-        raise InputError('boundary = "exact" is for boxes: use boundary = "penalty"')
-    exact = [c for c in problem.conditions() if isinstance(c, Dirichlet | Initial)]
-    if all(c.field is None for c in exact):
-        return _exact(problem.domain, exact, len(problem.fields))
-    maps = [
-        _exact(problem.domain, [c for c in exact if c.field in (None, name)], 1)
-        for name in problem.fields
-    ]
-    return Fieldwise(tuple(maps))
-
-
-def _exact(
-    box: Box, conditions: Sequence[Dirichlet | Initial], fields: int
-) -> ExactDirichlet | None:
-    """What takes the data of these conditions, of so many fields together."""
-    data: dict[Face, Callable[[Points], Tensor] | None] = {}
-    for condition in conditions:
-        zero = not callable(condition.value) and condition.value == 0
-        for face in condition.boundary.pieces:
-            assert isinstance(face, Face)
-            if face in data:
-                raise InputError(f"two conditions prescribe values on the face {face.name}")
-            data[face] = None if zero else partial(condition.target, m=fields)
-    return ExactDirichlet(box, data) if data else None
-
-
-def _is_met(condition: Condition) -> bool:
+def _is_exact(condition: Condition) -> bool:
     """Whether an exact surrogate leaves nothing of it to the loss."""
     if isinstance(condition, Initial):
         return condition.rate is None
     return isinstance(condition, Dirichlet)
-
-
-@torch.no_grad()
-def _check_boundary(problem: Problem, surrogate: Surrogate) -> None:
-    """Refuse data that disagree where faces meet: no continuous function takes them."""
-    if surrogate.output is None:
-        return
-    low, m = surrogate.low, len(problem.fields)
-    for condition in problem.conditions():
-        if not isinstance(condition, Dirichlet | Initial):
-            continue
-        which = slice(None) if condition.field is None else problem.fields.index(condition.field)
-        for piece in condition.boundary.pieces:
-            points = sample(piece, FACE_POINTS, "gauss").to(low.dtype, low.device)
-            target = condition.target(points, m if condition.field is None else 1)
-            found = surrogate(points)[:, which].reshape(len(points), -1)
-            gap = (found - target).abs().amax(dim=1)
-            if gap.max() > AGREE * (1 + target.abs().max()):
-                worst = points.coords[gap.argmax()].tolist()
-                where = ", ".join(
-                    f"{n} = {v:.3g}" for n, v in zip(points.names, worst, strict=True)
-                )
-                raise InputError(
-                    f"the prescribed values disagree where faces meet: at {where} on {piece.name} "
-                    f'they would be missed by {float(gap.max()):.1e}; use boundary = "penalty"'
-                )

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.rules import tensor_grid
+from kanpinn.jet import Channels
+from kanpinn.problem import stack_equations
 from kanpinn.solution import Solution
 
 NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes
 CHUNK = 2**13
+KNOWN = ("exact", "reference")  # what a solution is compared with
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +23,10 @@ class GridFields:
     """Fields on the product of `axes`, NaN outside the domain.
 
     axes: the grid points of each coordinate that varies, in order. values: arrays with one index
-    for each axis, by name: each field ("u"); "exact" and "error", approximate - exact ("exact_u",
-    "error_u" where there are several fields); "residual" ("residual_0", … where there are several
-    equations). fixed: the coordinates that are held. fields: the names of the problem's fields.
+    for each axis, by name: each field ("u"); "exact" (or the "reference" that stands in for it) and
+    "error", approximate - exact ("exact_u", "error_u" where there are several fields); "residual"
+    ("residual_0", … where there are several equations). fixed: the coordinates that are held.
+    fields: the names of the problem's fields.
     """
 
     axes: dict[str, numpy.ndarray]
@@ -31,10 +35,10 @@ class GridFields:
     fields: tuple[str, ...]
 
     def of(self, field: str) -> dict[str, numpy.ndarray]:
-        """One field's "solution" and, where the problem has them, "exact" and "error"."""
+        """One field's "solution" and, where there are such, "exact" or "reference", and "error"."""
         suffix = f"_{field}" if len(self.fields) > 1 else ""
         found = {"solution": self.values[field]}
-        for name in ("exact", "error"):
+        for name in (*KNOWN, "error"):
             if name + suffix in self.values:
                 found[name] = self.values[name + suffix]
         return found
@@ -101,16 +105,28 @@ def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
     named = {}
     for i, field in enumerate(problem.fields):
         named[field] = approximate[:, i]
-    if problem.has_exact:
-        exact = problem.exact(points)  # type: ignore[attr-defined]
+    name, exact = KNOWN[not problem.has_exact], _known(solution, points)
+    if exact is not None:
         for i, field in enumerate(problem.fields):
             suffix = f"_{field}" if several else ""
-            named["exact" + suffix] = exact[:, i]
+            named[name + suffix] = exact[:, i]
             named["error" + suffix] = approximate[:, i] - exact[:, i]
     residual = solution.residual(points)
     for i in range(residual.shape[1]):
         named["residual" if residual.shape[1] == 1 else f"residual_{i}"] = residual[:, i]
     return named
+
+
+def _known(solution: Solution, points: Points) -> Tensor | None:
+    """The exact solution, or what stands in for it where that is known everywhere; (n, m)."""
+    if solution.problem.has_exact:
+        exact = solution.problem.exact(points)  # type: ignore[attr-defined]
+        return stack_equations(exact, len(points), "exact")
+    reference = solution.reference
+    if reference is None or reference.points is not None:
+        return None
+    value = reference.jet(points.to(torch.float64), Channels(points.names)).value
+    return value.to(points.coords)
 
 
 def _scatter(column: Tensor, inside: Tensor) -> numpy.ndarray:

@@ -91,6 +91,12 @@ class Jet:
         """The tensors that are carried, value first."""
         return [t for t in (self.value, self.gradient, self.second, self.lines) if t is not None]
 
+    def with_parts(self, parts: Sequence[Tensor]) -> "Jet":
+        """A jet with the same channels from tensors in the order of `parts`."""
+        rest = iter(parts[1:])
+        slots = (self.gradient, self.second, self.lines)
+        return Jet(self.channels, parts[0], *(None if t is None else next(rest) for t in slots))
+
     def map(self, function: Callable[[Tensor], Tensor]) -> "Jet":
         """A linear function of the last axis (or of the rows) applied to every channel."""
         rest = (self.gradient, self.second, self.lines)
@@ -107,7 +113,7 @@ class Jet:
     def __add__(self, other: Any) -> Any:
         if isinstance(other, Jet):
             both = zip(self.parts(), other.parts(), strict=True)
-            return _rebuild(self, [a + b for a, b in both])
+            return self.with_parts([a + b for a, b in both])
         if isinstance(other, Tensor):
             return self.value + other
         return replace(self, value=self.value + other)
@@ -216,19 +222,54 @@ class Coordinates:
 def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Channels) -> Jet:
     """The jet of any differentiable function by nested automatic differentiation (slow, sure).
 
-    function maps (n, d) to (n, m), each row on its own; coords: (n, d).
+    function maps (n, d) to (n, m), each row on its own; coords: (n, d). Many functions of few
+    coordinates are differentiated in forward mode: a pass for each coordinate, not each function.
     """
     x = coords.detach().clone().requires_grad_()
     with torch.enable_grad():
         value = function(x)
+        if value.ndim == 2 and value.shape[1] > 2 * channels.dim:
+            return _forward_jet(function, x.detach(), channels)
         columns = [_column_jet(value[:, [j]], x, channels) for j in range(value.shape[1])]
     return join(columns).map(torch.Tensor.detach)
+
+
+def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Channels) -> Jet:
+    def along(f: Callable[[Tensor], Tensor], v: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda y: torch.func.jvp(f, (y,), (v.expand_as(y),))[1]
+
+    axes = torch.eye(channels.dim).to(x)
+    slopes = [along(function, e) for e in axes]
+    gradient = second = lines = None
+    if channels.gradient:
+        gradient = torch.stack([slope(x) for slope in slopes], dim=1)
+    if channels.second == "hessian":
+        rows = [along(slope, e)(x) for slope in slopes for e in axes]
+        second = torch.stack(rows, dim=1)
+    elif channels.second != "none":
+        diagonal = [along(slope, e)(x) for slope, e in zip(slopes, axes, strict=True)]
+        second = _second_of_diagonal(torch.stack(diagonal, dim=1), channels.second)
+    if channels.directions:
+        steps = x.new_tensor(channels.directions)
+        lines = torch.stack([_powers(function, v, channels.order, along, x) for v in steps], dim=1)
+    return Jet(channels, function(x), gradient, second, lines)
+
+
+def _powers(
+    function: Callable[[Tensor], Tensor], v: Tensor, order: int, along: Callable, x: Tensor
+) -> Tensor:
+    """∂_v f, ∂_v² f, … at x, (n, order, m)."""
+    terms = []
+    for _ in range(order):
+        function = along(function, v)
+        terms.append(function(x))
+    return torch.stack(terms, dim=1)
 
 
 def join(fields: Sequence[Jet]) -> Jet:
     """The jet of all components together, of jets with the same channels."""
     parts = zip(*(field.parts() for field in fields), strict=True)
-    return _rebuild(fields[0], [torch.cat(same, dim=-1) for same in parts])
+    return fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
 
 
 def _column_jet(u: Tensor, x: Tensor, channels: Channels) -> Jet:
@@ -258,14 +299,6 @@ def _derivative(u: Tensor, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
     (grad,) = torch.autograd.grad(u.sum(), x, create_graph=True, allow_unused=True)
     return torch.zeros_like(x) if grad is None else grad
-
-
-def _rebuild(like: Jet, parts: list[Tensor]) -> Jet:
-    """A jet with the same channels as `like` from its list of tensors."""
-    value, *others = parts
-    rest = iter(others)
-    slots = (like.gradient, like.second, like.lines)
-    return Jet(like.channels, value, *(None if t is None else next(rest) for t in slots))
 
 
 def _product(f: Jet, g: Jet) -> Jet:

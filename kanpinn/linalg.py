@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kanpinn.distributed import agreed, tree, world
 
+HESSIAN_RANK = 1e-4  # a Hessian has its square, and what is shorter a rule does not see
 SHORT = 1e-6  # columns shorter than this part of the longest are not scaled up further
 
 
@@ -71,9 +72,10 @@ def _triangle(factor: Tensor | None, waiting: list[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class Triangle:
-    """[R, z; 0, ρ] of qr([J, r]): ‖J x + r‖² = ‖R x + z‖² + ρ²."""
+    """[R, z; 0, ρ] of qr([J, r]): ‖J x + r‖² = ‖R x + z‖² + ρ², and a constant beside."""
 
     factor: Tensor
+    constant: float = 0.0
 
     @property
     def matrix(self) -> Tensor:
@@ -88,7 +90,20 @@ class Triangle:
     def loss(self, x: Tensor | None = None) -> float:
         """‖J x + r‖² (x = 0 when none is given)."""
         total = self.factor[:, -1] if x is None else self.factor[:, :-1] @ x + self.factor[:, -1]
-        return float(total @ total)
+        return float(total @ total) + self.constant
+
+    def towards(self, gradient: Tensor, loss: float) -> "Triangle":
+        """The same RᵀR in a quadratic with this gradient and value at x = 0.
+
+        2 Rᵀz = gradient is solved in the directions that rounding of the gradient leaves: a Hessian
+        has the square of R's condition.
+        """
+        matrix, scale = self.matrix, column_scale(self.matrix)
+        u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
+        kept = s > HESSIAN_RANK * s[0]
+        z = u[:, kept] @ ((vh[kept] @ (gradient / scale)) / (2 * s[kept]))
+        factor = torch.cat([matrix, z[:, None]], dim=1)
+        return Triangle(factor, loss - float(z @ z))
 
     def solve(self, target: Tensor, rcond: float | None = None) -> tuple[Tensor, int]:
         """The smallest x that minimises ‖R x - target‖, and the numerical rank.

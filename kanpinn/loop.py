@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from kanpinn.assembly import Assembly, assemble
+from kanpinn.blocks import Block
 from kanpinn.distributed import agreed, extremes, from_first, same, world
 from kanpinn.errors import InputError, NumericalError, integer
 from kanpinn.interrupts import handling
@@ -17,7 +18,8 @@ from kanpinn.norms import ErrorNorm
 from kanpinn.optimizers import LeastSquares, Optimizer, Step
 from kanpinn.optimizers.optimizer import CONVERGED
 from kanpinn.problem import Problem
-from kanpinn.residuals import Block, Residuals
+from kanpinn.references import Recipe, Reference, reference_of
+from kanpinn.residuals import Residuals
 from kanpinn.run import Observer, Run
 from kanpinn.sampling import Collocation
 from kanpinn.solution import Solution
@@ -29,8 +31,11 @@ def solve(
     optimizers: Optimizer | Sequence[Optimizer] | None = None,
     points: Collocation | None = None,
     *,
-    boundary: str = "exact",
+    boundary: str = "auto",
     weights: Mapping[str, float | int] | None = None,
+    form: str = "strong",
+    reference: Recipe | None = None,
+    errors: bool = True,
     seed: int = 0,
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
@@ -42,8 +47,12 @@ def solve(
         network: the surrogate, changed in place; its dtype and device are the run's.
         optimizers: run in order; by default one least-squares solve of the output layer.
         points: collocation points; by default Gauss points, enough for the output layer.
-        boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss.
+        boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
+            "auto" builds them in where that can be had and pays.
         weights: of the loss terms, {"interior": 1, "boundary": 1} by default.
+        form: "energy" minimises `problem.energy` in place of the squared residual.
+        reference: what stands in for an exact solution, by default `problem.reference()`.
+        errors: whether to measure them.
         seed: of points and optimizers; the network has its own.
         observers: called with the `Run` after every step.
         checkpoint: a `Run.state_dict()` to go on from.
@@ -60,7 +69,7 @@ def solve(
     _load()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
-    assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed))
+    assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed, form))
     surrogate, collocation = assembly.surrogate, assembly.collocation
     optimizers = _as_tuple(optimizers, collocation)
     if world() > 1:
@@ -70,14 +79,15 @@ def solve(
         assembly.prepare()
     else:
         run.load_state_dict(checkpoint)
-    norm = ErrorNorm(problem) if problem.has_exact else None
+    known = agreed(lambda: reference_of(problem, reference))
+    norm, waited = _norm(problem, known) if errors else (None, 0.0)
+    started += waited
     resampling = Resampling(assembly.blocks, collocation.resample)
     with interruptible(run):
         _loop(run, norm, resampling, observers, checkpoint, seed)
     assert run.status is not None
     return Solution(
-        problem,
-        surrogate,
+        assembly,
         run.residuals,
         None if norm is None else norm.converged(surrogate.evaluate),
         run.status,
@@ -87,7 +97,18 @@ def solve(
         run.residuals.terms(),
         optimizers,
         world(),
+        known,
+        waited,
     )
+
+
+def _norm(problem: Problem, known: Reference | None) -> tuple[ErrorNorm | None, float]:
+    """What measures errors, if anything does, and the seconds that went into a reference."""
+    if known is None:
+        return (ErrorNorm(problem) if problem.has_exact else None), 0.0
+    begun = time.perf_counter()
+    norm = ErrorNorm(problem, known)
+    return norm, time.perf_counter() - begun
 
 
 def _load() -> None:
@@ -179,7 +200,7 @@ def _observed(run: Run, observers: Sequence[Observer]) -> bool:
             observer(run)
 
     agreed(show)
-    checksum = float(get_coefficients(run.surrogate.network.layers).sum())
+    checksum = float(get_coefficients(run.surrogate.network.all_layers).sum())
     low, high = extremes(torch.tensor([[checksum, run.interrupted]], dtype=torch.float64))
     if low[0] < high[0]:
         raise NumericalError(

@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from kanpinn.conditions import Condition
 from kanpinn.errors import InputError
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.jet import Channels, Jet, MissingChannel, jet_of
 
 THIRD_SOURCE = -0.618  # no round number, at which more than affine functions would fit a line
@@ -25,10 +24,15 @@ class Problem(ABC):
     the solution's jet; a system names its `fields` and takes a jet for each, residual(p, u, v).
     `exact(p)`, (n, fields) or a tuple of columns, is optional: it serves the errors, and
     `source(p)` is derived from it where a class does not write its own.
+
+    error_fields: whose errors count in the overall ones, all by default. free_constant: fields such
+    as a pressure that the problem determines up to a constant; errors leave out their means.
     """
 
     domain: Domain
     fields: tuple[str, ...] = ("u",)
+    error_fields: tuple[str, ...] | None = None
+    free_constant: tuple[str, ...] = ()
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
@@ -46,6 +50,47 @@ class Problem(ABC):
         """
         return derived_source(self, p)
 
+    def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
+        """Known functions beside the network, such as `Corner`'s: each gives (n, q) at points.
+
+        Their coefficients are found with those of the network's output layer.
+        """
+        return ()
+
+    def inputs(self) -> Callable[[Points], Tensor] | None:
+        """What a network sees in place of the scaled coordinates, such as a `Stretch`, if anything.
+
+        A function of points that gives (n, q) in [-1, 1]; the network's width then starts with q.
+        """
+        return None
+
+    def cells(self) -> Sequence[Domain]:
+        """Parts that make up the domain, whose rules make up those of the energy and the norms."""
+        return (self.domain,)
+
+    def energy(self, p: Points, *fields: Jet) -> Tensor:
+        """The density (n, 1) of an energy that the solution minimises, convex in the fields' jets.
+
+        It is used where a solve's form is "energy", in place of `residual`: for solutions that are
+        too rough for the equation itself. For -div(a ∇u) = f it is a |∇u|²/2 - f u.
+        """
+        raise InputError(f"{type(self).__name__} has no energy(p, {', '.join(self.fields)})")
+
+    def boundary_energies(self) -> Sequence[tuple[Boundary, Callable[..., Tensor]]]:
+        """What parts of the boundary add to the energy, densities such as `energy`'s.
+
+        Neumann and Robin conditions are natural in the energy form, which passes over them: for
+        ∂u/∂n = g the density is -g u, for ∂u/∂n + αu = g it is αu²/2 - g u.
+        """
+        return ()
+
+    def reference(self) -> object | None:
+        """What stands in for an exact solution: a `Reference`, or a recipe for one such as `FEM`.
+
+        It is not asked for where there is `exact`.
+        """
+        return None
+
     @property
     def has_exact(self) -> bool:
         """Whether the class gives an exact solution."""
@@ -58,14 +103,14 @@ class Problem(ABC):
             raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
         if not self.fields or not all(isinstance(f, str) for f in self.fields):
             raise InputError(f"{name}.fields must be a tuple of names, got {self.fields!r}")
+        _check_subset(self, "error_fields", self.error_fields)
+        _check_subset(self, "free_constant", self.free_constant or None)
         _check_arguments(self)
         conditions = self.conditions()
         if not isinstance(conditions, Sequence):
             raise InputError(
                 f"{name}.conditions() must be a list of conditions, got {conditions!r}"
             )
-        if not conditions:
-            warnings.warn(f"{name} has no conditions: its solution is not unique", stacklevel=3)
         for condition in conditions:
             if not isinstance(condition, Condition):
                 raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
@@ -101,7 +146,7 @@ class Problem(ABC):
 
 
 def _check_arguments(problem: Problem) -> None:
-    """Refuse a residual that does not take a jet for each field."""
+    """Refuse a residual that does not take a jet for each field, a reference that takes points."""
     try:
         inspect.signature(problem.residual).bind(None, *problem.fields)
     except TypeError as error:
@@ -109,6 +154,22 @@ def _check_arguments(problem: Problem) -> None:
             f"{type(problem).__name__}.residual must take points and a jet for each field, "
             f"residual(p, {', '.join(problem.fields)}): {error}"
         ) from None
+    try:
+        inspect.signature(problem.reference).bind()
+    except TypeError as error:
+        raise InputError(f"{type(problem).__name__}.reference takes no points: {error}") from None
+
+
+def _check_subset(problem: Problem, key: str, names: Sequence[str] | None) -> None:
+    """Refuse what is not a tuple of one or more of the fields, each once; None is not looked at."""
+    if names is None:
+        return
+    listed = isinstance(names, tuple | list) and 0 < len(names) == len(set(names))
+    if not listed or not set(names) <= set(problem.fields):
+        raise InputError(
+            f"{type(problem).__name__}.{key} must be a tuple of some of the fields "
+            f"{', '.join(problem.fields)}, got {names!r}"
+        )
 
 
 def split(u: Jet) -> list[Jet]:

@@ -1,13 +1,13 @@
 """Collocation points in domains and on boundaries."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
-from kanpinn._typing import Coords
+from kanpinn._typing import Coords, Weights
 from kanpinn.errors import InputError, integer
 from kanpinn.geometry.domain import Boundary, Region
 from kanpinn.geometry.points import Points
@@ -75,6 +75,38 @@ def sample(
         parts = zip(region.pieces, counts, strict=True)
         return Points.cat(_in_region(piece, count, draw, generator) for piece, count in parts)
     return _in_region(region, n, draw, generator)
+
+
+def weighted(
+    cells: Sequence[Region | Boundary], n: int, sampler: str, generator: Generator
+) -> tuple[Points, Weights]:
+    """n points or more, and weights (n,) of a rule whose sum is the measure of the cells together.
+
+    "gauss" gives each of the cells the same number of nodes on an axis, the smallest that make
+    n points; the other samplers give each its share of the points, all with equal weights.
+    """
+    if sampler != "gauss":
+        return _even(cells, n, sampler, generator)
+    nodes = 1
+    while True:
+        rules = [cell.quadrature(nodes) for cell in cells]
+        points, weights = zip(*rules, strict=True)
+        if sum(map(len, points)) >= n:
+            return Points.cat(points), torch.cat(weights)
+        nodes += math.ceil(nodes / 8)
+
+
+def _even(
+    cells: Sequence[Region | Boundary], n: int, sampler: str, generator: Generator
+) -> tuple[Points, Weights]:
+    counts = _shares([cell.measure for cell in cells], n)
+    both = list(zip(cells, counts, strict=True))
+    parts = [sample(cell, count, sampler, generator) for cell, count in both]
+    weights = [
+        part.coords.new_full((len(part),), cell.measure / len(part))
+        for part, cell in zip(parts, cells, strict=True)
+    ]
+    return Points.cat(parts), torch.cat(weights)
 
 
 _Draw = Callable[[int, int, Generator], Coords]

@@ -1,19 +1,40 @@
 """The result of a solve."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Points
+from kanpinn.assembly import Assembly
+from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.history import History
-from kanpinn.jet import Channels
+from kanpinn.jet import Channels, Jet
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.norms import Errors
+from kanpinn.operators import normal_derivative
 from kanpinn.optimizers import Optimizer
-from kanpinn.problem import Problem
+from kanpinn.problem import Problem, find_channels, split, stack_equations
+from kanpinn.quadrature import domain_rule
+from kanpinn.references import Reference
 from kanpinn.residuals import Residuals
+
+PROBE_POINTS = 5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate of a solution's errors, made without the exact solution.
+
+    errors: of the solution against a finer one, divided by 1 - contraction; relative ones are
+    relative to the finer one. contraction: the finer one's residual over the solution's, root mean
+    squares at points that neither has seen; None for energies, which have none. seconds: it took.
+    """
+
+    errors: Errors
+    contraction: float | None
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +45,7 @@ class Solution:
     or tensors (n, d) in the order of the domain's coordinates.
     """
 
-    problem: Problem
-    surrogate: Surrogate
+    assembly: Assembly
     residuals: Residuals
     errors: Errors | None
     status: str
@@ -35,6 +55,19 @@ class Solution:
     loss_terms: dict[str, float]
     optimizers: tuple[Optimizer, ...]
     processes: int = 1  # that solved it together
+    reference: Reference | None = None  # that errors are against where there is no exact solution
+    reference_seconds: float = 0.0
+    estimate: Estimate | None = None  # where `estimate_error` was asked
+
+    @property
+    def problem(self) -> Problem:
+        """What was solved."""
+        return self.assembly.problem
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """The network in its frame: coordinates scaled, exact data built in."""
+        return self.assembly.surrogate
 
     @property
     def network(self) -> Network:
@@ -59,9 +92,58 @@ class Solution:
         return gradient[..., 0] if gradient.shape[-1] == 1 else gradient
 
     @torch.no_grad()
+    def integral(
+        self,
+        over: Domain | Boundary | None = None,
+        density: Callable[..., Tensor] | None = None,
+        nodes: int = 48,
+    ) -> Tensor:
+        """∫ density, (m,): over the problem's domain, or another one, or (a part of) a boundary.
+
+        density(p, u, …) has the arguments of a problem's residual and gives (n, m); by default it
+        is the field itself. On a boundary p carries outward unit normals. The rule has `nodes`
+        Gauss nodes per axis, above three dimensions 2^16 Sobol points.
+        """
+        region = self.problem.domain if over is None else over
+        rule: Iterable[tuple[Points, Tensor]]
+        if isinstance(region, Boundary):
+            rule = [region.quadrature(nodes)]
+        else:
+            rule = domain_rule(region, nodes)
+        parts = [
+            weights.to(found) @ found
+            for points, weights in rule
+            for found in [self._density(self._points(points), density)]
+        ]
+        return torch.stack(parts).sum(dim=0)
+
+    def flux(self, boundary: Boundary | None = None, nodes: int = 48) -> Tensor:
+        """∫ ∂u/∂n over the whole boundary or a part of it, (m,), n the outward unit normal."""
+
+        def normal(p: Points, *fields: Jet) -> Tensor:
+            return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
+
+        return self.integral(boundary or self.problem.domain.boundary, normal, nodes)
+
+    def _density(self, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
+        if density is None:
+            return self.surrogate(p)
+
+        def evaluate(channels: Channels) -> Tensor:
+            found = density(p, *split(self.surrogate.jet(p, channels)))
+            return stack_equations(found, len(p), "density")
+
+        return evaluate(find_channels(evaluate, p.names))
+
+    @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:
         """The PDE's residual, (n, equations)."""
-        return self.residuals.blocks[0].residual(self.surrogate, self._points(points))
+        p = self._points(points)
+        few = p[:PROBE_POINTS]
+        channels = find_channels(
+            lambda c: self.problem.equation(few, self.surrogate.jet(few, c)), p.names
+        )
+        return self.problem.equation(p, self.surrogate.jet(p, channels))
 
     def _points(self, points: Points | Tensor) -> Points:
         like = next(self.network.parameters())

@@ -172,7 +172,8 @@ def test_an_interval_with_a_condition_for_each_end_is_solved(folder: Path) -> No
 
 
 def test_check_says_where_there_are_no_boundary_data(folder: Path) -> None:
-    text = GOOD.replace("[kp.Dirichlet(self.domain.boundary, self.exact)]", "[]")
+    mean = "[kp.Integral(self.domain, 2 / 3)]"
+    text = GOOD.replace("[kp.Dirichlet(self.domain.boundary, self.exact)]", mean)
     (folder / "square.py").write_text(text)
     lines = kanpinn("check", "square.toml").stdout.splitlines()
     assert [line.split() for line in lines if "boundary data" in line] == [
@@ -399,7 +400,7 @@ def test_a_bad_class_is_named_with_its_line(
 
 
 def test_a_residual_that_fails_without_an_exact_solution_leaves_no_folder(folder: Path) -> None:
-    text = GOOD.replace("self.exact)", "lambda p: p.x)").replace("def exact", "def reference")
+    text = GOOD.replace("self.exact)", "lambda p: p.x)").replace("def exact", "def known")
     (folder / "square.py").write_text(text.replace("- 4", "- p.x[:, 0]"))
     refused(kanpinn("solve", "square.toml"), "residual must have shape (n, 1)")
     (folder / "square.py").write_text(text.replace("- 4", "- four"))

@@ -9,11 +9,16 @@ import pytest
 import torch
 
 import kanpinn as kp
+from kanpinn.cli.new import new
 from kanpinn.config import Config, document_schema
-from kanpinn.config.classes import load_class
+from kanpinn.config.classes import EQUATIONS, load_class
+from kanpinn.config.domains import build_domain
 from kanpinn.config.forms import Form, construct
 from kanpinn.config.overrides import Override, override
 from kanpinn.errors import InputError
+from kanpinn.references import FEM, DataFile
+from kanpinn.results import RunFolder
+from kanpinn.results.sources import copy_sources, source_texts
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 FILES = sorted(PROBLEMS.glob("*.toml"))
@@ -79,7 +84,7 @@ def test_a_file_with_three_sections_is_enough(line: Path) -> None:
     assert job.problem.slope == 2.0
     assert isinstance(job.problem.slope, float)
     assert job.optimizers == (kp.LeastSquares(),)
-    assert (job.points.sampler, job.boundary, job.seed) == ("gauss", "exact", 0)
+    assert (job.points.sampler, job.boundary, job.seed) == ("gauss", "auto", 0)
     assert job.solve().errors.l2_relative < 1e-12
 
 
@@ -245,7 +250,8 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
 def test_the_schema_knows_every_section_and_type() -> None:
     schema = json.loads(json.dumps(document_schema(), allow_nan=False))
     sections = schema["properties"]
-    assert list(sections) == ["problem", "network", "points", "loss", "optimizer", "run"]
+    names = ["problem", "network", "points", "loss", "optimizer", "reference", "run"]
+    assert list(sections) == names
     networks = [v["properties"]["type"].get("const") for v in sections["network"]["anyOf"]]
     assert networks == ["kan", "mlp", None]
     stages = sections["optimizer"]["items"]["anyOf"]
@@ -273,3 +279,232 @@ def test_what_no_machine_holds_is_refused_at_once(
     monkeypatch.setattr("kanpinn.config.limits._memory", lambda: 2**34)
     with pytest.raises(InputError, match=r"memory, this machine has|at most|<= 4096"):
         Config.read(POISSON, [pair]).build()
+
+
+DISK = {"type": "disk", "center": [0, 0], "radius": 0.5, "name": "hole"}
+UNIT = {"type": "box", "x": [0, 1], "y": [0, 1]}
+DOMAINS = [
+    (UNIT, kp.Box(x=(0, 1), y=(0, 1))),
+    ({"type": "interval", "x": [0, 1]}, kp.Box(x=(0, 1))),
+    ({"type": "interval", "x": [0, 1], "time": [0, 2]}, kp.Box(x=(0, 1), t=(0, 2))),
+    (UNIT | {"t": [0, 2]}, kp.Box(x=(0, 1), y=(0, 1), t=(0, 2))),
+    (DISK, kp.Disk((0, 0), 0.5, name="hole")),
+    (DISK | {"time": [1, 2]}, kp.Disk((0, 0), 0.5, name="hole").over(t=(1, 2))),
+    ({"type": "ellipse", "center": [0, 1], "axes": [2, 1]}, kp.Ellipse((0, 1), (2, 1))),
+    ({"type": "annulus", "center": [0, 0], "inner": 1, "outer": 2}, kp.Annulus((0, 0), 1, 2)),
+    (
+        {"type": "sector", "center": [0, 0], "radius": 1, "start": 0, "end": 1},
+        kp.Sector((0, 0), 1, 0, 1),
+    ),
+    (
+        {"type": "triangle", "a": [0, 0], "b": [1, 0], "c": [0, 1], "names": ["r", "s"]},
+        kp.Triangle((0, 0), (1, 0), (0, 1), names=("r", "s")),
+    ),
+    (
+        {
+            "type": "polygon",
+            "vertices": [[0, 0], [3, 0], [0, 3]],
+            "holes": [[[0.5, 0.5], [1, 0.5], [0.5, 1]]],
+        },
+        kp.Polygon([(0, 0), (3, 0), (0, 3)], holes=[[(0.5, 0.5), (1, 0.5), (0.5, 1)]]),
+    ),
+    ({"type": "lshape"}, kp.LShape()),
+    ({"type": "ball", "center": [0, 0, 0], "radius": 1}, kp.Ball((0, 0, 0), 1)),
+    (
+        {"type": "difference", "of": [UNIT, DISK], "time": [0, 1]},
+        (kp.Box(x=(0, 1), y=(0, 1)) - kp.Disk((0, 0), 0.5, name="hole")).over(t=(0, 1)),
+    ),
+    (
+        {"type": "union", "of": [UNIT, DISK, {"type": "lshape"}]},
+        kp.Box(x=(0, 1), y=(0, 1)) | kp.Disk((0, 0), 0.5, name="hole") | kp.LShape(),
+    ),
+    (
+        {"type": "intersection", "of": [UNIT, DISK]},
+        kp.Box(x=(0, 1), y=(0, 1)) & kp.Disk((0, 0), 0.5, name="hole"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "expected"), DOMAINS, ids=lambda value: str(value)[:30])
+def test_a_domain_is_what_its_table_says(table: dict, expected: kp.geometry.Domain) -> None:
+    domain = build_domain("domain", table, Path())
+    assert domain == expected
+    assert domain.boundary.names == expected.boundary.names
+
+
+def test_a_surface_is_read_from_a_file_beside_the_problem(tmp_path: Path) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    trimesh.creation.box().export(tmp_path / "brick.stl")
+    domain = build_domain("domain", {"type": "surface", "file": "brick.stl"}, tmp_path)
+    assert domain.measure == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (3, 'domain = 3: expected a table such as { type = "box"'),
+        ({"x": [0, 1]}, "domain.type is missing: expected one of interval, box"),
+        ({"type": "dsk"}, 'domain.type = "dsk": expected one of .*; did you mean "disk"'),
+        (DISK | {"radius": -1}, "domain.radius must be a finite number above 0, got -1"),
+        (DISK | {"radius": "1"}, 'domain.radius = "1": expected a number'),
+        (DISK | {"raduis": 1}, 'domain.raduis is unknown; did you mean "radius"'),
+        (DISK | {"time": [1, 0]}, "domain.time: t must be finite numbers low < high"),
+        (DISK | {"time": 1}, "domain.time = 1: expected a list"),
+        (UNIT | {"x": [1, 0]}, "domain.x must be finite numbers low < high"),
+        ({"type": "interval", "x": [0, 1], "y": [0, 1]}, "domain: an interval has one coordinate"),
+        ({"type": "union", "of": [UNIT]}, "domain.of = .*: expected a list of two or more"),
+        ({"type": "union", "of": [UNIT, {"type": "disk"}]}, r"domain.of\[1\].center is missing"),
+        ({"type": "difference", "of": [UNIT, UNIT]}, "domain: the difference of .* is empty"),
+    ],
+)
+def test_a_domain_that_cannot_be_is_refused_with_its_key(table: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_domain("domain", table, Path())
+
+
+EQUATION_FILE = """
+[problem]
+equation = "helmholtz"
+domain = { type = "box", x = [0, 1], y = [0, 1] }
+wavenumber = 2
+exact = "sin(k*x) * y"
+parameters = { k = 2 }
+
+[network]
+type = "kan"
+width = [2, 8, 1]
+degree = 5
+"""
+
+
+@pytest.fixture
+def helmholtz(tmp_path: Path) -> Path:
+    """A problem without a class."""
+    (tmp_path / "waves.toml").write_text(EQUATION_FILE)
+    return tmp_path / "waves.toml"
+
+
+@pytest.mark.parametrize(
+    ("pair", "key", "value"),
+    [
+        ("problem.wavenumber=3", "wavenumber", 3),
+        ("problem.wavenumber=1 + x**2", "wavenumber", "1 + x**2"),
+        ("problem.source=-x", "source", "-x"),
+        ('problem.source="x*y"', "source", "x*y"),
+        ("problem.exact=cos(pi*x)", "exact", "cos(pi*x)"),
+        ("problem.boundary={ x_min = { neumann = 0 }, others = 0 }", "boundary",
+         {"x_min": {"neumann": 0}, "others": 0}),
+    ],
+)  # fmt: skip
+def test_a_formula_needs_no_quotes_on_the_command_line(
+    helmholtz: Path, pair: str, key: str, value: object
+) -> None:
+    config = Config.read(helmholtz, [pair])
+    assert config.problem[key] == value
+    config.build()
+
+
+def test_another_equation_drops_what_the_file_says_for_the_old_one(helmholtz: Path) -> None:
+    config = Config.read(helmholtz, ["problem.equation=poisson"])
+    assert "wavenumber" not in config.problem
+    assert config.notes == ('equation = "poisson": the file\'s problem.wavenumber do not apply',)
+    assert isinstance(config.build().problem, kp.Poisson)
+
+
+def test_the_parameters_of_an_equation_vary_in_a_study(helmholtz: Path) -> None:
+    changed = {"problem.parameters.k": 3, "problem.wavenumber": "k", "problem.domain.x": [0, 2]}
+    problem = Config.read(helmholtz).vary(changed).build().problem
+    assert problem.domain == kp.Box(x=(0, 2), y=(0, 1))
+    assert problem.wavenumber == 3.0
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("problem.equation=poison", 'problem.equation = "poison": .*did you mean "poisson"'),
+        ("problem.exact=sin(z)", r'problem.exact = "sin\(z\)": unknown name z'),
+        ("problem.exact=x.real", 'problem.exact = "x.real": attributes are not allowed'),
+        ("problem.wavenumber=", "problem.wavenumber is missing: expected a number or a text"),
+        ("problem.wavenumbr=3", 'problem.wavenumbr is unknown; did you mean "wavenumber"'),
+        ("problem.domain=", "problem.domain is missing: expected a table"),
+        ("problem.domain.z=1", "problem.domain.z = 1: expected a list of numbers"),
+        ("problem.boundary.hole=1", "problem.boundary.hole is no piece of the boundary"),
+        ("problem.class=a.py:B", "expected an equation or a class, not both"),
+        ("problem.equation=", "problem.class is missing: expected a class, or an equation"),
+        ("problem.equation=3", "problem.equation = 3: expected a text"),
+        ("problem.parameters.k=big", 'problem.parameters = {"k": "big"}: expected a table of num'),
+        ("reference.type=femm", 'reference.type = "femm": .*did you mean "fem"'),
+        ("reference.degree=3", "reference.type is missing"),
+    ],
+)
+def test_an_equation_that_cannot_be_is_refused_with_its_key(
+    helmholtz: Path, pair: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Config.read(helmholtz, [pair]).build()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reference_is_made_of_its_table(helmholtz: Path) -> None:
+    pairs = ["reference.type=fem", "reference.degree=2", "reference.tolerance=1e-5"]
+    config = Config.read(helmholtz, pairs)
+    assert config.build().reference == FEM(degree=2, tolerance=1e-5)
+    assert config.to_dict()["reference"] == {"type": "fem", "degree": 2, "tolerance": 1e-5}
+    pairs = ["reference.type=file", "reference.path=u.csv"]
+    reference = Config.read(helmholtz, pairs).build().reference
+    assert reference == DataFile(str(helmholtz.parent.resolve() / "u.csv"))
+
+
+def test_a_run_of_an_equation_stands_on_its_own(helmholtz: Path) -> None:
+    config = Config.read(helmholtz)
+    folder = RunFolder.create(helmholtz.parent / "results", "waves", config)
+    job = config.build()
+    solution = job.solve([folder.checkpoint])
+    folder.finish(solution, job)
+    helmholtz.unlink()
+    loaded = kp.load(folder.path)
+    p = loaded.problem.domain.quadrature(3)[0]
+    assert torch.equal(loaded(p), solution(p))
+    assert loaded.errors == solution.errors
+
+
+def test_files_of_data_go_with_a_run(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "run").mkdir()
+    for name in ("part.stl", "data/part.stl", "data/u.csv"):
+        (tmp_path / name).write_text(name)
+    shapes = [{"type": "surface", "file": file} for file in ("part.stl", "data/part.stl")]
+    settings = {
+        "problem": {"equation": "poisson", "domain": {"type": "union", "of": shapes}},
+        "reference": {"type": "file", "path": "data/u.csv"},
+    }
+    assert source_texts(settings, tmp_path) == ["data/part.stl", "data/u.csv", "part.stl"]
+    copied = copy_sources(settings, tmp_path, tmp_path / "run")
+    files = [shape["file"] for shape in copied["problem"]["domain"]["of"]]
+    files.append(copied["reference"]["path"])
+    texts = {(tmp_path / "run" / file).read_text() for file in files}
+    assert texts == {"part.stl", "data/part.stl", "data/u.csv"}
+
+
+def test_the_schema_describes_equations_and_domains() -> None:
+    schema = json.loads(json.dumps(document_schema(), allow_nan=False))
+    tables = schema["properties"]["problem"]["anyOf"]
+    names = [table["properties"].get("equation", {}).get("const") for table in tables]
+    assert names == [None, "advection_diffusion", "heat", "helmholtz", "poisson", "wave"]
+    for table in tables[1:]:
+        assert table["properties"]["domain"] == {"$ref": "#/$defs/domain"}
+        assert table["required"][:2] == ["equation", "domain"]
+    shapes = schema["$defs"]["domain"]["anyOf"]
+    disk = next(s for s in shapes if s["properties"]["type"].get("const") == "disk")
+    assert disk["required"] == ["type", "center", "radius"]
+
+
+@pytest.mark.parametrize("equation", EQUATIONS)
+def test_a_new_problem_of_each_equation_runs_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, equation: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    new("mine", equation)
+    job = Config.read(tmp_path / "mine.toml").build()
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine.toml"]
+    assert job.solve().errors.l2_relative < 1e-6

@@ -9,10 +9,11 @@ import torch
 from cases import Coupled, Cubic, Line, Square
 
 import kanpinn as kp
+from kanpinn.blocks import build_blocks
 from kanpinn.geometry import Points
 from kanpinn.networks import Surrogate
 from kanpinn.networks.network import get_coefficients, set_coefficients
-from kanpinn.residuals import Residuals, build_blocks
+from kanpinn.residuals import Residuals
 
 OPTIMIZERS = {
     "adam": kp.Adam(steps=30, lr=1e-2),

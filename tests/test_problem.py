@@ -5,10 +5,10 @@ import torch
 from cases import Coupled, Cubic, Line
 
 import kanpinn as kp
+from kanpinn.blocks import build_blocks
 from kanpinn.jet import Channels
 from kanpinn.networks import Surrogate
 from kanpinn.problem import exact_residual
-from kanpinn.residuals import build_blocks
 
 
 class Given(kp.Problem):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kanpinn.errors import InputError
-from kanpinn.geometry import Box
+from kanpinn.geometry import Ball, Box
 from kanpinn.quadrature import domain_rule, gauss_legendre
 
 
@@ -79,6 +79,15 @@ def test_sobol_rule_converges_faster_than_chance():
         return math.hypot(*errors) / math.sqrt(8)
 
     assert rms(2**14) < rms(2**8) / 64
+
+
+def test_even_points_of_a_ball_in_time_are_used_above_three_dimensions():
+    """∫ x² over a ball of radius 1 times an interval of length 2: 2 · 4π/15, no point rejected."""
+    domain = Ball((0, 0, 0), 1).over(t=(0, 2))
+    (points, weights), *rest = domain_rule(domain, draws=2**12)
+    assert not rest and len(points) == 2**12
+    assert weights.sum().item() == pytest.approx(domain.measure, rel=1e-12)
+    assert (weights @ points.x**2).item() == pytest.approx(8 * math.pi / 15, rel=1e-3)
 
 
 def test_sobol_rule_follows_its_seed():

@@ -10,11 +10,12 @@ from torch.func import jacrev
 
 import kanpinn as kp
 from kanpinn import residuals as module
+from kanpinn.blocks import build_blocks
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels
 from kanpinn.networks import Surrogate
 from kanpinn.networks.dirichlet import ExactDirichlet
-from kanpinn.residuals import Residuals, build_blocks
+from kanpinn.residuals import Residuals
 from kanpinn.sampling import sample
 
 WEIGHTS = {"interior": 0.01, "boundary": 2.0}

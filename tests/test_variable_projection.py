@@ -13,11 +13,12 @@ from cases import Line
 
 import kanpinn as kp
 from kanpinn import splines
+from kanpinn.blocks import build_blocks
 from kanpinn.geometry import Points
 from kanpinn.networks import Surrogate
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.projection import REACH, Projection
-from kanpinn.residuals import Residuals, build_blocks
+from kanpinn.residuals import Residuals
 
 
 class Waves(kp.Problem):

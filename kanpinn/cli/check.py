@@ -12,10 +12,10 @@ from kanpinn.cli.tables import table
 from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
+    from kanpinn.blocks import Block
     from kanpinn.config import Config, Job
     from kanpinn.exactness import Defect
     from kanpinn.jet import Channels
-    from kanpinn.residuals import Block
 
 
 def check(file: ProblemFile, overrides: Overrides = None) -> None:
@@ -40,21 +40,33 @@ def check(file: ProblemFile, overrides: Overrides = None) -> None:
 def _problem(config: "Config", job: "Job", defects: "list[Defect]") -> Iterator[tuple[str, str]]:
     problem = job.problem
     summary = (type(problem).__doc__ or "").strip().partition("\n")[0]
-    yield "problem", f"{config.problem.class_}: {summary}"
+    yield "problem", f"{config.title}: {summary}"
     yield "domain", repr(problem.domain)
     if not defects:
-        yield "exact solution", "none: errors will not be known"
+        yield "exact solution", _instead(job)
     for defect in defects:
         yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
+
+
+def _instead(job: "Job") -> str:
+    """What errors will be measured against in place of an exact solution."""
+    from kanpinn.references import reference_of
+
+    reference = reference_of(job.problem, job.reference)
+    if reference is None:
+        return "none: errors will not be known"
+    return f"none: errors will be against {reference!r}"
 
 
 def _network(config: "Config", job: "Job") -> Iterator[tuple[str, str]]:
     import torch
 
+    from kanpinn.exact_data import describe_form
+
     network, run = job.network, config.run
     size = f"{list(network.width)}, {network.parameter_count} parameters"
     yield "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
-    yield "boundary data", job.boundary if job.problem.conditions() else "none"
+    yield "boundary data", describe_form(job.problem, job.boundary, job.form == "energy")
     threads = torch.get_num_threads()
     yield "run", f"seed {run.seed}, {threads} thread{'s' * (threads > 1)}"
 

@@ -8,6 +8,7 @@ import typer
 
 from kanpinn.cli.screen import reporting
 from kanpinn.errors import InputError
+from kanpinn.wording import nearest
 
 CLASS = '''"""A problem for kanpinn to start from: replace what the class says by your own."""
 
@@ -36,10 +37,26 @@ class {kind}(kp.Problem):
         return torch.sin(torch.pi * p.x) * torch.sin(torch.pi * p.y)
 '''
 
+UNIT_SQUARE = 'domain = { type = "box", x = [0, 1], y = [0, 1] }\n'
+SPACE_TIME = 'domain = { type = "box", x = [0, 1], t = [0, 1] }\n'
+EXACT = """# Source, boundary and initial data are those of `exact`. Without a known solution give
+# `source`, `boundary` and, with a time, `initial` in its place.
+"""
+EQUATIONS = {
+    "poisson": (UNIT_SQUARE, 'diffusion = "1"\n', "sin(pi*x) * sin(pi*y)"),
+    "helmholtz": (UNIT_SQUARE, "wavenumber = 3.0\n", "sin(pi*x) * sin(2*pi*y)"),
+    "heat": (SPACE_TIME, 'diffusion = "1"\n', "exp(-t) * sin(pi*x)"),
+    "wave": (SPACE_TIME, 'speed = "1"\n', "sin(pi*x) * cos(pi*t)"),
+    "advection_diffusion": (
+        UNIT_SQUARE,
+        'velocity = ["1", "x"]\ndiffusion = "0.1"\nreaction = "0"\n',
+        "exp(x) * sin(pi*y)",
+    ),
+}
+
 TABLES = """# kanpinn solve {name}.toml
 [problem]
-class = "{name}.py:{kind}"
-
+{problem}
 [network]
 type = "kan"                 # or "mlp"
 width = [2, 64, 1]           # coordinates, hidden units, fields
@@ -68,22 +85,46 @@ device = "cpu"
 
 def new(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of the two files, such as heat or problems/heat.")
+        str, typer.Argument(metavar="NAME", help="Of the files, such as heat or problems/heat.")
     ],
+    equation: Annotated[
+        str | None,
+        typer.Option(
+            "--equation", help=f"Write no class, but one of the equations {', '.join(EQUATIONS)}."
+        ),
+    ] = None,
 ) -> None:
-    """Write NAME.py, a class, and NAME.toml, which run as they are: a problem to start from."""
+    """Write NAME.py, a class, and NAME.toml, which run as they are: a problem to start from.
+
+    With --equation it is NAME.toml alone.
+    """
     with reporting():
         target = Path(name)
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", target.name):
             raise InputError(f"NAME = {name!r}: expected letters, digits and _, such as heat_2d")
         if not target.parent.is_dir():
             raise InputError(f"NAME = {name!r}: there is no folder {target.parent}")
-        kind = "".join(part[0].upper() + part[1:] for part in target.name.split("_") if part)
-        texts = {".py": CLASS, ".toml": TABLES}
+        texts = _texts(target.name, equation)
         files = {target.with_name(target.name + end): text for end, text in texts.items()}
         for file in files:
             if file.exists():
                 raise InputError(f"{file} exists already, and is left as it is")
         for file, text in files.items():
-            file.write_text(text.format(name=target.name, kind=kind), encoding="utf-8")
+            file.write_text(text, encoding="utf-8")
             typer.echo(file)
+
+
+def _texts(name: str, equation: str | None) -> dict[str, str]:
+    """What is written, by the ends of the files' names."""
+    kind = "".join(part[0].upper() + part[1:] for part in name.split("_") if part)
+    if equation is None:
+        problem = f'class = "{name}.py:{kind}"\n'
+        return {".py": CLASS.format(kind=kind), ".toml": TABLES.format(name=name, problem=problem)}
+    if equation not in EQUATIONS:
+        raise InputError(
+            f"--equation {equation}: expected one of {', '.join(EQUATIONS)}"
+            f"{nearest(equation, EQUATIONS)}"
+        )
+    domain, data, exact = EQUATIONS[equation]
+    problem = f'equation = "{equation}"\n{domain}{data}{EXACT}exact = "{exact}"\n'
+    return {".toml": TABLES.format(name=name, problem=problem)}

@@ -11,7 +11,7 @@ import typer
 from kanpinn.cli.options import RESULTS, Output, Overrides
 from kanpinn.cli.ranks import NoFolder, agreed, ranks
 from kanpinn.cli.screen import exit_code, note
-from kanpinn.cli.tables import errors_table, summary
+from kanpinn.cli.tables import against, errors_table, summary
 from kanpinn.errors import InputError, NumericalError
 from kanpinn.interrupts import INTERRUPTED, deferring, handling, importing
 
@@ -55,6 +55,7 @@ def solve(
             solution, late = _run(job, folder, quiet)
         if isinstance(folder, NoFolder):
             raise typer.Exit
+        solution = _estimated(solution, config)
         interrupted = _finish(solution, job, folder) or late
         _report(solution, folder.path, json, quiet)
         raise typer.Exit(INTERRUPTED if interrupted else exit_code(solution.status))
@@ -171,6 +172,16 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Solu
         raise
 
 
+def _estimated(solution: "Solution", config: "Config") -> "Solution":
+    """The solution with the estimate of its errors that [run] asks for, where it has succeeded."""
+    from kanpinn.estimate import estimate_error
+
+    alone, usable = solution.processes == 1, not solution.status.startswith("failed")
+    if not (config.run.estimate and alone and usable):
+        return solution
+    return dataclasses.replace(solution, estimate=estimate_error(solution))
+
+
 def _finish(solution: "Solution", job: "Job", folder: "RunFolder") -> bool:
     """Write the folder, whatever Ctrl-C says; returns whether it said something."""
 
@@ -208,7 +219,10 @@ def _report(solution: "Solution", path: Path, json: bool, quiet: bool) -> None:
     if quiet:
         typer.echo(path)
         return
-    if solution.errors is not None:
-        typer.echo(errors_table(solution.errors))
+    estimated = None if solution.estimate is None else solution.estimate.errors
+    if solution.errors is not None or estimated is not None:
+        typer.echo(errors_table(solution.errors, estimated))
+    if line := against(solution):
+        typer.echo(line)
     typer.echo(summary(solution))
     typer.echo(f"run folder: {path}")

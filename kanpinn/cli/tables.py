@@ -1,11 +1,15 @@
 """Tables of plain text."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kanpinn.norms import Errors
     from kanpinn.solution import Solution
+
+
+TELLING = 0.05  # a relative error of the norms' own rule that is worth a line
 
 
 def table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
@@ -21,17 +25,37 @@ def table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
     return "\n".join(lines)
 
 
-def errors_table(errors: "Errors") -> str:
-    """L2 and H1 errors, absolute, relative and squared; those of each field below."""
-    rows = [["error", "absolute", "relative", "squared"], *_rows(errors, "")]
-    for name, one in errors.fields.items():
-        rows += _rows(one, f" of {name}")
-    return table(rows)
+def errors_table(errors: "Errors | None", estimated: "Errors | None" = None) -> str:
+    """L2 and H1 errors, absolute, relative and squared; those of each field below, then estimates.
+
+    Below the table, where it matters, how far the rule behind them is to be trusted.
+    """
+    rows = [["error", "absolute", "relative", "squared"]]
+    for whole, how in ((errors, ""), (estimated, ", estimated")):
+        if whole is not None:
+            rows += _rows(whole, how)
+            for name, one in whole.fields.items():
+                rows += _rows(one, f" of {name}{how}")
+    shown = table(rows)
+    if errors is not None and errors.rule_error > TELLING:
+        shown += f"\nthe norms themselves are known to about {errors.rule_error:.0%} only"
+    return shown
 
 
 def _rows(e: "Errors", what: str) -> list[list[str]]:
-    norms = {"L2": (e.l2, e.l2_relative, e.l2_squared), "H1": (e.h1, e.h1_relative, e.h1_squared)}
+    norms = {"L2": (e.l2, e.l2_relative, e.l2_squared)}
+    if not math.isnan(e.h1):  # it is not known of data without derivatives
+        norms["H1"] = (e.h1, e.h1_relative, e.h1_squared)
     return [[name + what, *(f"{v:.2e}" for v in values)] for name, values in norms.items()]
+
+
+def against(solution: "Solution") -> str | None:
+    """What the errors are measured against, where that is not an exact solution."""
+    reference = solution.reference
+    if reference is None or solution.errors is None:
+        return None
+    own = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
+    return f"errors are against {reference.source}, whose own relative L2 error {own}"
 
 
 def summary(solution: "Solution") -> str:

@@ -10,11 +10,12 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn.errors import InputError
+from kanpinn.expressions import Expression
 from kanpinn.geometry import Boundary, Points
 from kanpinn.jet import Jet
 from kanpinn.sampling import Collocation, sample
 
-Data = float | int | Callable[[Points], Tensor]
+Data = float | int | str | Callable[[Points], Tensor]  # a text is a formula
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,21 @@ class OnBoundary(Condition):
 
 
 def check_data(data: Data, what: str) -> None:
-    """Refuse what is neither a finite number nor a function of points."""
+    """Refuse what is neither a finite number, a formula nor a function of points."""
+    if isinstance(data, str):
+        data = Expression(data)
     if not callable(data) and not (isinstance(data, Real) and math.isfinite(data)):
         raise InputError(f"{what} takes a number or a function of points, got {data!r}")
 
 
 def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
-    """A number or a function of points at points, (n, 1) or (n, m).
+    """A number, a formula or a function of points at points, (n, 1) or (n, m).
 
     Raises:
         InputError: where a function gives something of another shape.
     """
+    if isinstance(data, str):
+        data = Expression(data)
     if not callable(data):
         return torch.full_like(p.coords[:, :1], float(data))
     found = data(p)

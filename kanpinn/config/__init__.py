@@ -2,5 +2,5 @@
 
 from kanpinn.config.classes import blaming as blaming
 from kanpinn.config.config import Config as Config
+from kanpinn.config.document import document_schema as document_schema
 from kanpinn.config.job import Job as Job
-from kanpinn.config.schema import document_schema as document_schema

@@ -7,16 +7,18 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from kanpinn import networks, optimizers
-from kanpinn.config.reading import nearest, show
+from kanpinn import equations, networks, optimizers
+from kanpinn.equations import Equation
 from kanpinn.errors import InputError
 from kanpinn.networks import Network
 from kanpinn.optimizers import Optimizer
+from kanpinn.references import FEM, DataFile, Recipe
+from kanpinn.wording import nearest, show
 
 
 def load_class(spec: str, base: type, directory: Path, path: str) -> type:
@@ -147,6 +149,18 @@ def _offered(module: ModuleType, base: type) -> dict[str, type]:
 
 NETWORKS = _offered(networks, Network)
 OPTIMIZERS = _offered(optimizers, Optimizer)
+EQUATIONS = _offered(equations, Equation)
+REFERENCES: dict[str, type] = {"fem": FEM, "file": DataFile}
+
+
+def equation_class(name: str) -> type[Equation]:
+    """The class of [problem] equation, one of EQUATIONS."""
+    if name not in EQUATIONS:
+        raise InputError(
+            f"problem.equation = {show(name)}: expected {_any_of(EQUATIONS)}"
+            f"{nearest(name, EQUATIONS)}"
+        )
+    return EQUATIONS[name]
 
 
 def network_class(name: str, directory: Path) -> type[Network]:
@@ -159,12 +173,20 @@ def optimizer_class(name: str, directory: Path, path: str) -> type[Optimizer]:
     return _find(name, OPTIMIZERS, Optimizer, directory, f"{path}.type")
 
 
+def reference_class(name: str, directory: Path) -> type[Recipe]:
+    """The class of [reference] type, one of REFERENCES or a class of one's own."""
+    return _find(name, REFERENCES, Recipe, directory, "reference.type")
+
+
 def _find(name: str, known: dict[str, type], base: type, directory: Path, path: str) -> type:
     if name in known:
         return known[name]
     if ":" in name:
         return load_class(name, base, directory, path)
-    choices = " or ".join(show(choice) for choice in known)
     raise InputError(
-        f'{path} = {show(name)}: expected {choices} or "module:Class"{nearest(name, known)}'
+        f'{path} = {show(name)}: expected {_any_of(known)} or "module:Class"{nearest(name, known)}'
     )
+
+
+def _any_of(known: Iterable[str]) -> str:
+    return " or ".join(show(name) for name in known)

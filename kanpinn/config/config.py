@@ -12,12 +12,13 @@ from kanpinn.config.job import (
     build_optimizers,
     build_points,
     build_problem,
+    build_reference,
     check_refinements,
 )
 from kanpinn.config.limits import check_factors
 from kanpinn.config.overrides import Override, drop_foreign_keys, override
 from kanpinn.config.reading import faults, load_toml
-from kanpinn.config.schema import BOUNDARY, LossSection, ProblemSection, RunSection
+from kanpinn.config.schema import BOUNDARY, ClassSection, LossSection, RunSection
 from kanpinn.errors import InputError
 
 
@@ -25,16 +26,18 @@ from kanpinn.errors import InputError
 class Config:
     """A problem file.
 
-    `network`, `points` and each `optimizer` are the arguments of the class they describe and are
-    checked against it when the job is built. directory: where class files are looked for; name:
-    what run folders are called after; notes: what an override made void, a line each.
+    `network`, `points`, `reference`, each `optimizer` and a `problem` with an equation are the
+    arguments of the class they describe and are checked against it when the job is built.
+    directory: where files are looked for; name: what run folders are called after; notes: what an
+    override made void, a line each.
     """
 
-    problem: ProblemSection
+    problem: dict[str, Any]
     network: dict[str, Any]
     points: dict[str, Any] | None = None
     loss: LossSection = field(default_factory=LossSection)
     optimizer: tuple[dict[str, Any], ...] = ()
+    reference: dict[str, Any] | None = None
     run: RunSection = field(default_factory=RunSection)
     directory: Path = Path()
     name: str = "problem"
@@ -66,18 +69,24 @@ class Config:
         """
         if found := faults(data):
             raise InputError("\n".join(found))
-        problem = construct("problem", ProblemSection, data["problem"])
+        problem = _problem(data["problem"])
         return Config(
             problem,
             data["network"],
             data.get("points"),
             construct("loss", LossSection, data.get("loss", {})),
             tuple(data.get("optimizer", ())),
+            data.get("reference"),
             construct("run", RunSection, data.get("run", {})),
             Path(directory).resolve(),
-            name or problem.class_.rpartition(":")[2].lower(),
+            name or _title(problem).rpartition(":")[2].lower(),
             tuple(notes),
         )
+
+    @property
+    def title(self) -> str:
+        """What the problem is: "file.py:Class", "package.module:Class" or the equation's name."""
+        return _title(self.problem)
 
     def override(self, pairs: Sequence[str]) -> "Config":
         """This configuration with "KEY=VALUE" pairs laid over it."""
@@ -95,13 +104,13 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The sections as plain values, strict JSON; `from_dict` reads them back."""
-        problem = {"class": self.problem.class_, "parameters": self.problem.parameters}
         sections = {
-            "problem": problem,
+            "problem": self.problem,
             "network": self.network,
             "points": self.points,
             "loss": asdict(self.loss),
             "optimizer": list(self.optimizer),
+            "reference": self.reference,
             "run": {k: v for k, v in asdict(self.run).items() if v is not None},
         }
         return {name: section for name, section in sections.items() if section}
@@ -127,7 +136,21 @@ class Config:
             {"interior": self.loss.interior, "boundary": self.loss.boundary},
             self.run.seed,
             self.name,
+            build_reference(self.reference, self.directory),
+            self.loss.form,
         )
+
+
+def _problem(table: dict[str, Any]) -> dict[str, Any]:
+    """[problem] with all its keys where it has a class; an equation's keys are the equation's."""
+    if "equation" in table:
+        return table
+    section = construct("problem", ClassSection, table)
+    return {"class": section.class_, "parameters": section.parameters}
+
+
+def _title(problem: dict[str, Any]) -> str:
+    return problem.get("class") or problem["equation"]
 
 
 def _changed(

@@ -9,15 +9,25 @@ from typing import Any
 import torch
 
 from kanpinn.assembly import default_points
-from kanpinn.config.classes import blaming, load_class, network_class, optimizer_class, sources_of
+from kanpinn.config.classes import (
+    blaming,
+    equation_class,
+    load_class,
+    network_class,
+    optimizer_class,
+    reference_class,
+    sources_of,
+)
+from kanpinn.config.domains import EXAMPLE, build_domain
 from kanpinn.config.forms import Form, construct
 from kanpinn.config.limits import check_network, check_points
-from kanpinn.config.schema import BOUNDARY, TYPE, ProblemSection, RunSection
+from kanpinn.config.schema import BOUNDARY, EQUATION, TYPE, RunSection
 from kanpinn.errors import InputError
 from kanpinn.loop import solve
 from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares, Optimizer, Refine, Stage
 from kanpinn.problem import Problem
+from kanpinn.references import DataFile, Recipe
 from kanpinn.residuals import Residuals
 from kanpinn.run import Observer
 from kanpinn.sampling import Collocation
@@ -36,11 +46,14 @@ class Job:
     weights: dict[str, float]
     seed: int
     name: str
+    reference: Recipe | None = None
+    form: str = "strong"
 
     def solve(
         self,
         observers: Sequence[Observer] = (),
         checkpoint: Mapping[str, Any] | None = None,
+        errors: bool = True,
     ) -> Solution:
         """Solve it, from a checkpoint's state where one is given; see `kanpinn.solve`."""
         return solve(
@@ -50,6 +63,9 @@ class Job:
             self.points,
             boundary=self.boundary,
             weights=self.weights,
+            form=self.form,
+            reference=self.reference,
+            errors=errors,
             seed=self.seed,
             observers=observers,
             checkpoint=checkpoint,
@@ -64,13 +80,16 @@ class Job:
             self.points,
             boundary=self.boundary,
             weights=self.weights,
+            form=self.form,
+            errors=False,
             seed=self.seed,
         )
 
     @property
     def sources(self) -> tuple[Path, ...]:
         """The files of the classes that are not kanpinn's own."""
-        return sources_of(*map(type, (self.problem, self.network, *self.optimizers)))
+        own = (self.problem, self.network, *self.optimizers, self.reference)
+        return sources_of(*(type(part) for part in own if part is not None))
 
 
 class _NoSteps(Optimizer):
@@ -80,12 +99,29 @@ class _NoSteps(Optimizer):
         return LeastSquares().start(residuals, seed)
 
 
-def build_problem(section: ProblemSection, directory: Path) -> Problem:
-    """An instance of the problem's class with its parameters."""
-    found = load_class(section.class_, Problem, directory, "problem.class")
+def build_problem(table: dict[str, Any], directory: Path) -> Problem:
+    """An instance of the problem's class with its parameters, or the equation that it names."""
+    if "equation" in table:
+        return build_equation(table, directory)
+    found = load_class(table["class"], Problem, directory, "problem.class")
     with blaming(found.__name__, *sources_of(found)):
-        problem = construct("problem.parameters", found, section.parameters)
+        problem = construct("problem.parameters", found, table["parameters"])
         problem.check()
+    return problem
+
+
+def build_equation(table: dict[str, Any], directory: Path) -> Problem:
+    """One of the common equations with its data."""
+    found = equation_class(table["equation"])
+    if "domain" not in table:
+        raise InputError(f"problem.domain is missing: expected a table such as {EXAMPLE}")
+    domain = build_domain("problem.domain", table["domain"], directory)
+    data = {key: value for key, value in table.items() if key != "domain"}
+    problem = construct("problem", found, data, apart=(EQUATION,), made={"domain": domain})
+    try:
+        problem.check()
+    except InputError as error:
+        raise InputError(f"problem.{error}") from None
     return problem
 
 
@@ -118,6 +154,17 @@ def build_points(table: dict[str, Any] | None, network: Network, problem: Proble
     points = construct("points", Collocation, table)
     check_points(points, problem)
     return points
+
+
+def build_reference(table: dict[str, Any] | None, directory: Path) -> Recipe | None:
+    """How the reference is got; None where the file has none."""
+    if table is None:
+        return None
+    found = reference_class(table["type"], directory)
+    if found is DataFile and isinstance(table.get("path"), str):
+        table = table | {"path": str(directory / table["path"])}
+    with blaming(found.__name__, *sources_of(found)):
+        return construct("reference", found, table, apart=(TYPE,))
 
 
 def check_refinements(network: Network, optimizers: Sequence[Optimizer]) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kanpinn.config.classes import network_class, optimizer_class
+from kanpinn.config.classes import equation_class, network_class, optimizer_class
 from kanpinn.config.forms import Form
-from kanpinn.config.reading import show
-from kanpinn.config.schema import BOUNDARY, TYPE
+from kanpinn.config.schema import BOUNDARY, EQUATION, TYPE
 from kanpinn.errors import InputError
 from kanpinn.networks import KAN
+from kanpinn.wording import show
 
 KeyPath = tuple[str | int, ...]
 BARE = re.compile(r"[A-Za-z_][\w.:/\\-]*")  # texts that need no quotes
@@ -41,7 +41,8 @@ class Override:
         said = f"--set {pair}"
         if not equals or not KEY.fullmatch(key):
             raise InputError(f"{said}: expected KEY=VALUE, such as network.width=[2,32,1]")
-        return Override(_path(key), _value(text, said), said)
+        path = _path(key)
+        return Override(path, _value(text, said, formula=path[0] == "problem"), said)
 
     @staticmethod
     def of(key: str, value: Any) -> "Override":
@@ -72,7 +73,8 @@ def _path(key: str) -> KeyPath:
     return tuple(int(p) if p.isdigit() and i else p for i, p in enumerate(parts))
 
 
-def _value(text: str, said: str) -> Any:
+def _value(text: str, said: str, formula: bool) -> Any:
+    """A TOML value; a formula, too, needs no quotes."""
     if not text:
         return None
     if BARE.fullmatch(text) and text not in ("true", "false", "nan", "inf"):
@@ -80,6 +82,8 @@ def _value(text: str, said: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError as error:
+        if formula and text[0] not in "[{\"'":
+            return text
         reason = str(error).partition(" (at")[0]
         raise InputError(f"{said}: the value is not valid TOML: {reason}") from None
     if parsed.keys() != {"value"}:
@@ -134,13 +138,14 @@ def drop_foreign_keys(
     stages go, too, where the network is no longer a KAN. What the file itself gets wrong stays.
     """
     data, notes = copy.deepcopy(data), []
+    notes += _drop_from_equation(written.get("problem"), data.get("problem"), given)
     for index, (before, after) in enumerate(zip(_tables(written), _tables(data), strict=False)):
         if _retyped(before, after):
             stage = optimizer_class(after["type"], directory, f"optimizer[{index}]")
-            notes += _drop(after, ("optimizer", index), stage, given)
+            notes += _drop_for_type(after, ("optimizer", index), stage, given)
     if _retyped(written.get("network"), data.get("network")):
         network = network_class(data["network"]["type"], directory)
-        notes += _drop(data["network"], ("network",), network, given)
+        notes += _drop_for_type(data["network"], ("network",), network, given)
         if not issubclass(network, KAN):
             notes += _drop_refinement(data, given)
     return data, notes
@@ -156,14 +161,33 @@ def _retyped(before: Any, after: Any) -> bool:
     return tables and isinstance(after.get("type"), str) and before.get("type") != after["type"]
 
 
-def _drop(table: dict[str, Any], path: KeyPath, new: type, given: set[KeyPath]) -> list[str]:
+def _drop_for_type(
+    table: dict[str, Any], path: KeyPath, new: type, given: set[KeyPath]
+) -> list[str]:
     form = Form.of(new).beside((TYPE, BOUNDARY))
+    return _drop(table, path, form, given, f"type = {show(table['type'])}")
+
+
+def _drop(
+    table: dict[str, Any], path: KeyPath, form: Form, given: set[KeyPath], now: str
+) -> list[str]:
     kept = {*form.keys, *(key[-1] for key in given if key[:-1] == path)}
     foreign = [] if form.open else [key for key in table if key not in kept]
     for key in foreign:
         del table[key]
     keys = ", ".join(f"{spell(path)}.{key}" for key in foreign)
-    return [f"type = {show(table['type'])}: the file's {keys} do not apply"] if foreign else []
+    return [f"{now}: the file's {keys} do not apply"] if foreign else []
+
+
+def _drop_from_equation(before: Any, after: Any, given: set[KeyPath]) -> list[str]:
+    """What the file says for another equation."""
+    if not (isinstance(before, dict) and isinstance(after, dict) and "equation" in before):
+        return []
+    name = after.get("equation")
+    if not isinstance(name, str) or name == before["equation"]:
+        return []
+    form = Form.of(equation_class(name)).beside((EQUATION,))
+    return _drop(after, ("problem",), form, given, f"equation = {show(name)}")
 
 
 def _drop_refinement(data: dict[str, Any], given: set[KeyPath]) -> list[str]:

@@ -1,16 +1,15 @@
 """What is read from a problem file, and how messages say what is wrong with it."""
 
-import difflib
-import json
 import math
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from kanpinn.errors import InputError
+from kanpinn.wording import nearest, show
 
-SECTIONS = ("problem", "network", "points", "loss", "optimizer", "run")
+SECTIONS = ("problem", "network", "points", "loss", "optimizer", "reference", "run")
 _KINDS = {
     "integer": ("an integer", "integers"),
     "number": ("a number", "numbers"),
@@ -57,25 +56,42 @@ def _unknown(data: dict[str, Any]) -> Iterator[str]:
         if name not in SECTIONS:
             known = ", ".join(f"[{s}]" for s in SECTIONS)
             yield f"{name} is unknown{nearest(name, SECTIONS)} (the sections are {known})"
-    for name, key in (("problem", "class"), ("network", "type")):
+    for name, key in (("problem", 'class = "..." or equation'), ("network", "type")):
         if name not in data:
             yield f'{name} is missing: expected a section [{name}] with {key} = "..."'
 
 
 def _wrong_kinds(data: dict[str, Any]) -> Iterator[str]:
     """Sections that are no tables, and tables that do not say what they describe."""
+    yield from _problem_kind(data.get("problem", {"class": ""}))
     optimizers = data.get("optimizer", [])
     if not isinstance(optimizers, (list, tuple)):
         yield f"optimizer = {show(optimizers)}: expected a list of tables [[optimizer]]"
         optimizers = []
     named = {f"optimizer[{i}]": table for i, table in enumerate(optimizers)}
-    tables = {name: data[name] for name in ("network", "points") if data.get(name) is not None}
+    sections = ("network", "points", "reference")
+    tables = {name: data[name] for name in sections if data.get(name) is not None}
     for path, table in (tables | named).items():
         if not isinstance(table, dict):
             yield f"{path} = {show(table)}: expected a table"
         elif path != "points" and not isinstance(table.get("type"), str):
             given = f" = {show(table['type'])}" if "type" in table else " is missing"
             yield f"{path}.type{given}: expected a name"
+
+
+def _problem_kind(table: Any) -> Iterator[str]:
+    """A [problem] that names neither a class nor an equation, or both."""
+    if not isinstance(table, dict):
+        yield f"problem = {show(table)}: expected a table"
+        return
+    given = [key for key in ("class", "equation") if key in table]
+    if len(given) > 1:
+        yield "problem.equation: expected an equation or a class, not both"
+    elif not given:
+        hint = "".join(nearest(key, ("class", "equation")) for key in [*table][:1])
+        yield f'problem.class is missing: expected a class, or an equation such as "poisson"{hint}'
+    elif not isinstance(table[given[0]], str):
+        yield f"problem.{given[0]} = {show(table[given[0]])}: expected a text"
 
 
 def _not_plain(value: Any, path: str = "") -> Iterator[str]:
@@ -92,34 +108,27 @@ def _not_plain(value: Any, path: str = "") -> Iterator[str]:
         yield f"{path} = {value}: expected a number, a text, a list or a table"
 
 
-def nearest(word: Any, choices: Iterable[Any]) -> str:
-    """The clause '; did you mean "..."?', or nothing where no choice is near."""
-    names = [str(c) for c in choices]
-    lowered = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(str(word).lower(), lowered, n=1)
-    return f"; did you mean {show(lowered[close[0]])}?" if close else ""
-
-
-def show(value: Any) -> str:
-    """A value as a problem file would write it, shortened."""
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = str(value)
-    text = text.replace("NaN", "nan").replace("Infinity", "inf")
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def describe(schema: Mapping[str, Any]) -> str:
     """In words what a JSON schema lets through."""
     if "enum" in schema:
         return " or ".join(show(choice) for choice in schema["enum"])
     if "anyOf" in schema:
-        return " or ".join(describe(s) for s in schema["anyOf"] if s.get("type") != "null")
+        kinds = [describe(s) for s in schema["anyOf"] if s.get("type") != "null"]
+        if "a number" in kinds:
+            kinds = [kind for kind in kinds if kind != "an integer"]
+        return " or ".join(dict.fromkeys(kinds))
     kind = schema.get("type")
     if kind not in _KINDS:
         return "another value"
-    items = schema.get("items", {}).get("type")
-    text = _KINDS[kind][0] + (f" of {_KINDS[items][1]}" if items in _KINDS else "")
+    inner = schema.get("items" if kind == "array" else "additionalProperties")
+    text = _KINDS[kind][0] + _of_what(inner if isinstance(inner, dict) else {})
     limits = " and ".join(f"{sign} {schema[b]}" for b, sign in _BOUNDS.items() if b in schema)
     return f"{text} {limits}".rstrip()
+
+
+def _of_what(schema: Mapping[str, Any]) -> str:
+    """What a list or table has in it, where that is of one kind or numbers among others."""
+    kinds = [one.get("type") for one in schema.get("anyOf", [schema])]
+    kind = "number" if "number" in kinds else kinds[0]
+    more = " or texts" if kind == "number" and "string" in kinds else ""
+    return f" of {_KINDS[kind][1]}{more}" if kind in _KINDS else ""

@@ -6,6 +6,7 @@ from kanpinn.geometry.ball import Sphere as Sphere
 from kanpinn.geometry.box import Box as Box
 from kanpinn.geometry.box import Face as Face
 from kanpinn.geometry.combined import Combination as Combination
+from kanpinn.geometry.corner import Corner as Corner
 from kanpinn.geometry.curves import Curve as Curve
 from kanpinn.geometry.domain import Boundary as Boundary
 from kanpinn.geometry.domain import Domain as Domain
@@ -23,4 +24,6 @@ from kanpinn.geometry.polygons import Polygon as Polygon
 from kanpinn.geometry.polygons import Triangle as Triangle
 from kanpinn.geometry.product import Product as Product
 from kanpinn.geometry.segments import Segment as Segment
+from kanpinn.geometry.stretch import Stretch as Stretch
+from kanpinn.geometry.stretch import graded as graded
 from kanpinn.geometry.surface import Surface as Surface

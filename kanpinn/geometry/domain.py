@@ -1,5 +1,6 @@
 """What a shape promises: regions, the domains among them, and the pieces of a boundary."""
 
+import difflib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -138,8 +139,10 @@ class Boundary:
         wanted = (names,) if isinstance(names, str) else names
         for name in wanted:
             if name not in self.names:
+                close = difflib.get_close_matches(name, self.names, n=1)
                 raise InputError(
                     f"the boundary has no piece {name!r}; its pieces are {', '.join(self.names)}"
+                    + (f"; did you mean {close[0]!r}?" if close else "")
                 )
         return Boundary(tuple(piece for piece in self.pieces if piece.name in wanted))
 

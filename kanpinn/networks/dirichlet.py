@@ -13,6 +13,7 @@ from kanpinn.errors import InputError
 from kanpinn.geometry import Box, Points
 from kanpinn.geometry.box import Face
 from kanpinn.jet import Channels, Coordinates, Jet, jet_of, join
+from kanpinn.networks.surrogate import OutputMap
 
 MAX_DIM = 4
 
@@ -106,7 +107,7 @@ class ExactDirichlet:
 class Fieldwise:
     """An output map for each field of a system, None where a field has none."""
 
-    maps: tuple[ExactDirichlet | None, ...]
+    maps: tuple[OutputMap | None, ...]
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """The jet of all fields from that of the network."""

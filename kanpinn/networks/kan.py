@@ -16,6 +16,10 @@ from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Layers, Network
 
 MARGIN = 0.05  # of the range, beyond the activations that were seen
+# In higher dimensions the extremes of an activation lie at corners that no sample comes near, and
+# points that a solve has not seen go beyond those that it has. There the end intervals alone reach
+# out by this part more: no resolution is lost, and their polynomials go on where a tangent would.
+FEW_DIMENSIONS, UNSEEN = 3, 0.3
 CHUNK = 8192
 
 
@@ -90,9 +94,28 @@ class KAN(Network):
         for depth, layer in enumerate(self.layers[1:], start=1):
             low, high = self._activations(coordinates, depth)
             pad = MARGIN * (high - low).clamp_min(1e-6)
-            layer.knots = splines.uniform_knots(
-                low - pad, high + pad, layer.intervals, layer.degree
-            )
+            layer.knots = self._knots(low - pad, high + pad, layer)
+
+    def reset_output(self, intervals: int) -> None:
+        """Make the output layer zero, on a grid of so many intervals for inputs in [-1, 1]."""
+        layer = self.layers[-1]
+        layer.reset(intervals)
+        one = torch.ones_like(layer.knots[:, 0])
+        layer.knots = self._knots(-one, one, layer)
+
+    def _knots(self, low: Tensor, high: Tensor, layer: KANLayer) -> Tensor:
+        """A layer's knots for activations in [low, high], (n_in,) each."""
+        knots = splines.uniform_knots(low, high, layer.intervals, layer.degree)
+        if self.width[0] <= FEW_DIMENSIONS:
+            return knots
+        breaks = splines.breaks_of(knots, layer.degree).clone()
+        breaks[:, [0, -1]] = torch.stack(self._beyond(low, high), dim=1)
+        return splines.knots_from_breaks(breaks, layer.degree)
+
+    def _beyond(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """How far activations may go of which those in [low, high] were seen."""
+        unseen = UNSEEN * (high - low) if self.width[0] > FEW_DIMENSIONS else 0
+        return low - unseen, high + unseen
 
     @torch.no_grad()
     def follow(self, coordinates: Coordinates) -> None:
@@ -102,7 +125,7 @@ class KAN(Network):
         outside saw a tangent, whose second derivative jumps, and now see that polynomial.
         """
         for depth, layer in enumerate(self.layers[1:], start=1):
-            layer.widen(*self._activations(coordinates, depth))
+            layer.widen(*self._beyond(*self._activations(coordinates, depth)))
 
     def _activations(self, coordinates: Coordinates, depth: int) -> tuple[Tensor, Tensor]:
         """The least and greatest inputs of layer number `depth`, (n_in,) each, chunk by chunk.

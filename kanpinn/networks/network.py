@@ -101,6 +101,11 @@ class Network(nn.Module, ABC):
     """A map from (n, d) to (n, m) that carries jets; `layers` run from input to output."""
 
     layers: Sequence[Layer]  # made of `Layers`
+    enrichment: Layer | None  # known functions beside the output layer, see `Enrichment`
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enrichment = None
 
     @property
     @abstractmethod
@@ -112,7 +117,18 @@ class Network(nn.Module, ABC):
         """The highest derivative that does not vanish identically (None: any)."""
         return None
 
-    def jet(self, coordinates: Coordinates, tape: Tape | None = None) -> Jet:
+    @property
+    def output_layers(self) -> list[Layer]:
+        """The layers in whose coefficients the output is linear."""
+        extra = [] if self.enrichment is None else [self.enrichment]
+        return [self.layers[-1], *extra]
+
+    @property
+    def all_layers(self) -> list[Layer]:
+        """The layers from input to output, and what is beside the last one."""
+        return [*self.layers[:-1], *self.output_layers]
+
+    def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
         """The output with its derivatives, those that `coordinates.channels` names."""
         h: Jet | Coordinates = coordinates
         for layer in self.layers:

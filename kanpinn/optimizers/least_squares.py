@@ -45,7 +45,7 @@ class LeastSquaresStage(Stage):
 
     def step(self) -> Step:
         done = solve_output(self.residuals, self.settings.rcond)
-        stalled = done.loss >= done.before * (1 - STALLED)
+        stalled = done.loss >= done.before - STALLED * abs(done.before)
         finished = CONVERGED if done.linear or stalled else None
         notes = {"rank": float(done.rank), "share": done.share}
         return Step(done.loss, done.evaluations, finished, notes)

@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor
 
 from kanpinn.errors import integer, number
-from kanpinn.linalg import fold
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
@@ -51,7 +50,7 @@ class LevenbergMarquardtStage(Stage):
         self.idle = 0
 
     def step(self) -> Step:
-        triangle = fold(self.residuals.rows(self.network.layers))
+        triangle = self.residuals.model(self.network.all_layers)
         before, steps = triangle.loss(), triangle.damped()
         start = {name: t.clone() for name, t in self.network.state_dict().items()}
 
@@ -66,7 +65,7 @@ class LevenbergMarquardtStage(Stage):
             self.damping = damping
         else:
             self.network.load_state_dict(start)
-        small = loss > before * (1 - self.settings.tolerance)
+        small = loss > before - self.settings.tolerance * abs(before)
         self.idle = self.idle + 1 if small else 0
         finished = CONVERGED if self.idle >= 3 or not loss < before else None
         notes = {"damping": damping}
@@ -75,7 +74,7 @@ class LevenbergMarquardtStage(Stage):
     def _move(self, start: dict[str, Tensor], change: Tensor) -> None:
         """Go `change` from the start; the grids follow: u_xx jumps where points leave them."""
         self.network.load_state_dict(start)
-        layers = self.network.layers
+        layers = self.network.all_layers
         set_coefficients(layers, get_coefficients(layers) + change)
         self.residuals.surrogate.follow(self.residuals.points)
 

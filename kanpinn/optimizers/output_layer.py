@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kanpinn.linalg import fold
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.residuals import Residuals
 
@@ -34,17 +33,17 @@ def solve_output(
 
     The step is halved until the true loss falls. linear = True (known to be so) spares that.
     """
-    layer = [residuals.surrogate.network.layers[-1]]
-    triangle = fold(residuals.rows(layer))
-    old, before = get_coefficients(layer), triangle.loss()
+    layers = residuals.surrogate.network.output_layers
+    triangle = residuals.model(layers)
+    old, before = get_coefficients(layers), triangle.loss()
     # Solve for the coefficients themselves, not their change: the smallest ones are wanted.
     new, rank = triangle.solve(triangle.matrix @ old - triangle.target, rcond)
     predicted = triangle.loss(new - old)
     if linear:
-        set_coefficients(layer, new)
+        set_coefficients(layers, new)
         return OutputStep(before, predicted, rank, 1.0, True, 1)
     loss, share, evaluations = _search(residuals, old, new, before)
-    linear = share == 1.0 and abs(loss - predicted) <= LINEAR * before
+    linear = share == 1.0 and abs(loss - predicted) <= LINEAR * abs(before - predicted)
     return OutputStep(before, loss, rank, share, linear, evaluations + 1)
 
 
@@ -52,12 +51,12 @@ def _search(
     residuals: Residuals, old: Tensor, new: Tensor, before: float
 ) -> tuple[float, float, int]:
     """The longest of the steps 1, 1/2, 1/4, … that lowers the true loss."""
-    layer = [residuals.surrogate.network.layers[-1]]
+    layers = residuals.surrogate.network.output_layers
     for halvings in range(MOST_HALVINGS):
         share = 0.5**halvings
-        set_coefficients(layer, new if share == 1 else old + share * (new - old))
+        set_coefficients(layers, new if share == 1 else old + share * (new - old))
         loss = residuals.loss()
         if loss < before:
             return loss, share, halvings + 1
-    set_coefficients(layer, old)
+    set_coefficients(layers, old)
     return before, 0.0, MOST_HALVINGS

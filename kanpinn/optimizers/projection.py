@@ -52,7 +52,8 @@ class Projection:
 
     def zero(self) -> float:
         """The loss of the zero network: the scale of all others."""
-        self.network.layers[-1].coefficients.detach().zero_()
+        for layer in self.network.output_layers:
+            layer.coefficients.detach().zero_()
         return self.residuals.loss()
 
     def __call__(self, inner: Tensor) -> float:
@@ -96,11 +97,10 @@ class Projection:
         the upper right one is orthogonal to its left one: splines that see no point and constants
         in several units make the range smaller than the number of columns.
         """
-        layers = self.network.layers
         split = self.inner.numel()
-        rows = ((j.roll(-split, dims=1), r) for j, r in self.residuals.rows(layers))
-        factor = fold(rows).factor
-        outputs = layers[-1].coefficients.numel()
+        rows = self.residuals.rows(self.network.all_layers)
+        factor = fold((j.roll(-split, dims=1), r) for j, r in rows).factor
+        outputs = get_coefficients(self.network.output_layers).numel()
         left, upper = factor[:outputs, :outputs], factor[:outputs, outputs:]
         u, s, _ = torch.linalg.svd(left / column_scale(left), full_matrices=False)
         q = u[:, s > rank_tolerance(s.dtype) * s[0]]

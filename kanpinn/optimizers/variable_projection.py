@@ -64,6 +64,8 @@ class VariableProjection(Optimizer):
         network = residuals.surrogate.network
         if not isinstance(network, KAN) or len(network.layers) < 2:
             raise InputError("variable_projection is for KANs with a hidden layer")
+        if not residuals.are_squares:
+            raise InputError("variable_projection needs squared residuals, the loss is an energy")
         return VariableProjectionStage(self, residuals, seed)
 
 
@@ -129,7 +131,7 @@ class VariableProjectionStage(Stage):
         """A round of random starts on the coarse grid; the best few are to be followed."""
         s, state = self.settings, self.state
         if state.round == 0:
-            self.network.layers[-1].reset(s.coarse)
+            self.network.reset_output(s.coarse)
             state.points = POINTS_PER_PARAMETER * self.network.parameter_count
             state.zero = self.projection.zero()
         tried = [self._random_start() for _ in range(s.starts)]
@@ -203,7 +205,7 @@ class VariableProjectionStage(Stage):
         state.steps = 0
         state.damping = START_DAMPING
         self._projection = None
-        self.network.layers[-1].reset(state.levels[0])
+        self.network.reset_output(state.levels[0])
         state.levels = state.levels[1:]
         state.loss = self.projection(self.projection.inner)
         return self._report(1)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy
 from matplotlib.figure import Figure
 
-from kanpinn.fields import GridFields, on_grid
+from kanpinn.fields import KNOWN, GridFields, on_grid
 from kanpinn.plotting.edges import Edge, edges_of, plot_edge
 from kanpinn.plotting.history import plot_history
 from kanpinn.plotting.panels import (
@@ -53,17 +53,17 @@ def solution_figure(fields: GridFields, field: str) -> Figure:
     if len(fields.axes) == 1:
         return _line_figure(fields, field)
     of = fields.of(field)
-    shared = limits_of(*(of[name] for name in ("solution", "exact") if name in of))
+    shown = [name for name in ("solution", *KNOWN) if name in of]
+    shared = limits_of(*(of[name] for name in shown))
     count = len(of) + len(fields.residuals)
     columns = 2 if count in (2, 4) else min(count, 3)
     rows = -(-count // columns)
     width, height = _panel_size(fields)
     figure = new_figure(columns * (width + 1.35), rows * (height + 0.75))
     panels = iter(figure.subplots(rows, columns, squeeze=False).flat)
-    for name in ("solution", "exact"):
-        if name in of:
-            label = f"${field}$" if name == "solution" else f"exact ${field}$"
-            plot_values(next(panels), fields.axes, of[name], shared, label)
+    for name in shown:
+        label = f"${field}$" if name == "solution" else f"{name} ${field}$"
+        plot_values(next(panels), fields.axes, of[name], shared, label)
     if "error" in of:
         title = f"|error of ${field}$|"
         plot_magnitude(next(panels), fields.axes, of["error"], title)
@@ -91,7 +91,7 @@ def _line_figure(fields: GridFields, field: str) -> Figure:
     count = 1 + ("error" in of) + len(fields.residuals)
     figure = new_figure(3.8 * count, 3.0)
     panels = iter(figure.subplots(1, count, squeeze=False).flat)
-    lines: dict[str, numpy.ndarray] = {k: of[k] for k in ("solution", "exact") if k in of}
+    lines: dict[str, numpy.ndarray] = {k: of[k] for k in ("solution", *KNOWN) if k in of}
     plot_lines(next(panels), name, x, lines, f"${field}$")
     if "error" in of:
         plot_magnitude_line(next(panels), name, x, of["error"], f"|error of ${field}$|")

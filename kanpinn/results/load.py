@@ -11,7 +11,7 @@ from kanpinn.norms import Errors
 from kanpinn.results.checkpoint import read_checkpoint
 from kanpinn.results.hdf5 import read_state
 from kanpinn.results.reading import PARTIAL, config_of, read_record, run_folder
-from kanpinn.solution import Solution
+from kanpinn.solution import Estimate, Solution
 
 
 def load(path: str | os.PathLike[str]) -> Solution:
@@ -31,8 +31,9 @@ def load(path: str | os.PathLike[str]) -> Solution:
         raise InputError(f"{folder} holds neither a checkpoint nor a result yet")
     # Beyond the last stage there is no step to take: solving only puts the pieces together.
     state = {**state, "stage": None, "stage_index": len(job.optimizers), "finished": None}
-    solution = job.solve(checkpoint=state)
-    if folder.name.endswith(PARTIAL):
+    unfinished = folder.name.endswith(PARTIAL)
+    solution = job.solve(checkpoint=state, errors=unfinished)
+    if unfinished:
         status = f"stopped: not finished, at step {state['step']}"
         return dataclasses.replace(solution, status=status)
     return _as_saved(solution, read_record(folder))
@@ -42,12 +43,23 @@ def _as_saved(solution: Solution, record: Mapping[str, Any]) -> Solution:
     return dataclasses.replace(
         solution,
         errors=_errors(record["errors"]),
+        estimate=_estimate(record["estimate"]),
         status=record["status"],
         seconds=record["seconds"]["total"],
         optimizer_seconds=list(record["seconds"]["optimizers"]),
         loss_terms=_numbers(record["loss"]["terms"]),
         processes=record.get("processes", 1),
+        reference_seconds=record["seconds"]["reference"],
     )
+
+
+def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:
+    if saved is None:
+        return None
+    rest = {k: v for k, v in saved.items() if k not in ("contraction", "seconds")}
+    errors = _errors(rest)
+    assert errors is not None
+    return Estimate(errors, saved["contraction"], saved["seconds"])
 
 
 def _errors(saved: Mapping[str, Any] | None) -> Errors | None:

@@ -20,7 +20,7 @@ from kanpinn.distributed import world
 from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.norms import Errors
-from kanpinn.solution import Solution
+from kanpinn.solution import Estimate, Solution
 
 LIBRARIES = ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib")
 
@@ -28,9 +28,11 @@ LIBRARIES = ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib")
 def run_record(solution: Solution, config: Config) -> dict[str, Any]:
     """What run.json says of a solve: plain values, None for what is absent or not a number.
 
-    seconds leave out imports and figures. loss holds the mean squared residual of each term,
-    without its weight. outside_grids: for each layer the share of the interior points at which an
-    input of the layer lies outside its grid (None for layers without one).
+    reference says what errors are against where there is no exact solution, with its own relative
+    L2 error; estimate what is known of them without either. seconds leave out imports, figures and
+    the estimate, the total also the making of the reference. loss holds the mean squared residual
+    of each term, without its weight. outside_grids: for each layer the share of the interior points
+    at which an input of the layer lies outside its grid (None for layers without one).
     """
     settings = config.to_dict()
     record = {
@@ -38,9 +40,15 @@ def run_record(solution: Solution, config: Config) -> dict[str, Any]:
         "processes": solution.processes,
         "status": solution.status,
         "errors": _errors(solution.errors),
+        "reference": _reference(solution),
+        "estimate": _estimate(solution.estimate),
         "parameters": solution.parameters,
         "estimated": {},
-        "seconds": {"total": solution.seconds, "optimizers": list(solution.optimizer_seconds)},
+        "seconds": {
+            "total": solution.seconds,
+            "optimizers": list(solution.optimizer_seconds),
+            "reference": solution.reference_seconds,
+        },
         "steps": solution.history.steps,
         "loss": {"total": _last_loss(solution), "terms": dict(solution.loss_terms)},
         "points": {block.name: len(block.points) for block in solution.residuals.blocks},
@@ -55,6 +63,8 @@ def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "status": "running",
         "errors": None,
+        "reference": None,
+        "estimate": None,
         "config": dict(settings),
         "seed": settings.get("run", {}).get("seed"),
         "versions": versions(),
@@ -127,6 +137,13 @@ def _last_loss(solution: Solution) -> float | None:
     return solution.history.rows[-1]["loss"] if len(solution.history) else None
 
 
+def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    errors = _errors(estimate.errors)
+    return {**(errors or {}), "contraction": estimate.contraction, "seconds": estimate.seconds}
+
+
 def _errors(errors: Errors | None) -> dict[str, Any] | None:
     if errors is None:
         return None
@@ -134,6 +151,13 @@ def _errors(errors: Errors | None) -> dict[str, Any] | None:
     for field in plain["fields"].values():
         del field["fields"]
     return plain
+
+
+def _reference(solution: Solution) -> dict[str, Any] | None:
+    known = solution.reference
+    if known is None or solution.errors is None:
+        return None
+    return {"source": known.source, "error": known.error}
 
 
 def strict(value: Any) -> Any:

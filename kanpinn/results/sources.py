@@ -1,4 +1,4 @@
-"""The class files of a run, copied so that its folder stands on its own."""
+"""The class and data files of a run, copied so that its folder stands on its own."""
 
 import ast
 import copy
@@ -13,8 +13,8 @@ CLASS_FILE = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
 
 
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dict[str, Any]:
-    """Copy the files that the settings name as "file.py:Class", and the files beside them that they
-    import; returns the settings that name the copies.
+    """Copy the files that the settings name as "file.py:Class", the files beside them that they
+    import, and files of data; returns the settings that name the copies.
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
@@ -29,12 +29,20 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dic
             for neighbour in _neighbours(source):
                 _copy(neighbour, folder / neighbour.name)
         table[key] = f"{copied[source]}:{match['name']}"
+    for table, key in _file_keys(settings):
+        source = (directory / table[key]).resolve()
+        if source not in copied:
+            copied[source] = _free_name(source.name, set(copied.values()))
+            _copy(source, folder / copied[source])
+        table[key] = copied[source]
     return settings
 
 
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
-    """The texts of the files that hold the classes the settings name, and of the files beside them
-    that they import. A class "package.module:Class" counts by its module's file alone.
+    """The texts of the files that hold the classes the settings name, of the files beside them
+    that they import, and of files of data.
+
+    A class "package.module:Class" counts by its module's file alone.
     """
     files: set[Path] = set()
     for table, key in _class_keys(settings):
@@ -44,6 +52,7 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
             files |= {source, *_neighbours(source)}
         elif module := named.rpartition(":")[0]:
             files |= _module_file(module)
+    files |= {(directory / table[key]).resolve() for table, key in _file_keys(settings)}
     return [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
 
 
@@ -63,6 +72,23 @@ def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]
         yield settings["network"], "type"
     for table in settings.get("optimizer") or ():
         yield table, "type"
+    if settings.get("reference"):
+        yield settings["reference"], "type"
+
+
+def _file_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where settings name a file of data: that of a reference, of a domain's surface."""
+    reference = settings.get("reference") or {}
+    if reference.get("type") == "file" and isinstance(reference.get("path"), str):
+        yield reference, "path"
+    waiting = [settings.get("problem", {}).get("domain")]
+    while waiting:
+        domain = waiting.pop()
+        if not isinstance(domain, dict):
+            continue
+        if domain.get("type") == "surface" and isinstance(domain.get("file"), str):
+            yield domain, "file"
+        waiting += domain.get("of") or []
 
 
 def _neighbours(source: Path) -> list[Path]:
@@ -97,8 +123,8 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _free_name(name: str, taken: set[str]) -> str:
-    stem, number, free = name.removesuffix(".py"), 1, name
+    stem, number, free = Path(name).stem, 1, name
     while free in taken:
         number += 1
-        free = f"{stem}_{number}.py"
+        free = f"{stem}_{number}{Path(name).suffix}"
     return free

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kanpinn.config.reading import load_toml, nearest, show
+from kanpinn.config.reading import load_toml
 from kanpinn.errors import InputError
+from kanpinn.wording import nearest, show
 
 KEYS = ("base", "name", "over", "zipped")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any
 
-from kanpinn.config.reading import nearest
 from kanpinn.errors import InputError, integer
 from kanpinn.study.executors import OWN_SCHEDULER, closing, needed
 from kanpinn.study.remote import DaskExecutor
+from kanpinn.wording import nearest
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -7,11 +7,12 @@ from machinery.timing import Case
 from torch import Tensor, nn
 
 import kanpinn as kp
+from kanpinn.blocks import build_blocks
 from kanpinn.jet import Channels
 from kanpinn.linalg import fold
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.residuals import Residuals, build_blocks
+from kanpinn.residuals import Residuals
 from kanpinn.sampling import sample
 
 

@@ -1,0 +1,181 @@
+"""The terms of the loss: weighted means of squared residuals, or of an energy."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels, Jet
+from kanpinn.networks.network import Tape
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.problem import Problem, find_channels, with_source
+
+PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
+
+
+@dataclass(frozen=True, eq=False)
+class Block(ABC):
+    """One term of the loss, weight · mean over its rows of what `total` sums up.
+
+    equation(points, jet) gives (rows, equations); `channels` are the derivatives that it uses. A
+    row belongs to `sites` points, which follow each other.
+    """
+
+    name: str
+    points: Points
+    weight: float
+    equation: Callable[[Points, Jet], Tensor]
+    channels: Channels
+    sites: int = 1
+
+    @property
+    def rows(self) -> int:
+        """What its mean is taken over."""
+        return len(self.points) // self.sites
+
+    def at(self, rows: slice) -> Points:
+        """The points of some rows."""
+        return self.points[rows.start * self.sites : rows.stop * self.sites]
+
+    @abstractmethod
+    def total(self, surrogate: Surrogate, points: Points) -> Tensor:
+        """The sum over the rows at some of its points."""
+
+    @abstractmethod
+    def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
+        """(rows, k) whose Jacobian J has 2 JᵀJ for the (Gauss–Newton) Hessian of `total`."""
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualBlock(Block):
+    """weight · mean over its rows of the squared residual."""
+
+    def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
+        """The equations' residuals at points, (rows, equations), without the weight."""
+        return self.equation(points, surrogate.jet(points, self.channels, tape))
+
+    def total(self, surrogate: Surrogate, points: Points) -> Tensor:
+        return self.residual(surrogate, points).square().sum()
+
+    def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
+        return self.residual(surrogate, points, tape)
+
+
+def build_blocks(
+    problem: Problem,
+    surrogate: Surrogate,
+    interior: Points,
+    boundary: Sequence[Points],
+    weights: Mapping[str, float],
+) -> list[ResidualBlock]:
+    """The equation's block, then those of the conditions.
+
+    boundary: see `condition_blocks`. weights: "interior" and "boundary".
+    """
+    first = interior_block(problem, surrogate, interior, weights["interior"])
+    rest = condition_blocks(problem, surrogate, boundary, weights.get("boundary", 1.0))
+    return [first, *rest]
+
+
+def interior_block(
+    problem: Problem, surrogate: Surrogate, points: Points, weight: float
+) -> ResidualBlock:
+    """The equation's block.
+
+    Raises:
+        InputError: where the residual has the wrong shape, or a derivative the splines do not have.
+    """
+    if type(problem).source is Problem.source:
+        problem = with_source(problem, remembered(problem.source))
+    return _block("interior", problem.equation, points, 1, weight, surrogate, "residual")
+
+
+def condition_blocks(
+    problem: Problem, surrogate: Surrogate, boundary: Sequence[Points], weight: float
+) -> list[ResidualBlock]:
+    """A block for each condition that has points.
+
+    boundary: the points of each of `problem.conditions()`, empty where the surrogate takes the data
+    exactly.
+
+    Raises:
+        InputError: where a residual has the wrong shape, or a derivative the splines do not have.
+    """
+    blocks = []
+    conditions = problem.conditions()
+    kept = [i for i, points in enumerate(boundary) if len(points)]
+    surface = sum(len(boundary[i]) for i in kept if conditions[i].surface)
+    for i in kept:
+        condition, points = conditions[i], boundary[i]
+        name = "boundary" if len(kept) == 1 else f"boundary[{i}]"
+        # Together those on the boundary are one mean over it; any other stands for itself.
+        part = len(points) / surface if condition.surface else 1.0
+        share = weight * condition.weight * part
+        equation, what = problem.condition_equation(i), f"conditions()[{i}]"
+        blocks.append(_block(name, equation, points, condition.sites, share, surrogate, what))
+    return blocks
+
+
+def _block(
+    name: str,
+    equation: Callable[[Points, Jet], Tensor],
+    points: Points,
+    sites: int,
+    weight: float,
+    surrogate: Surrogate,
+    what: str,
+) -> ResidualBlock:
+    rows = torch.arange(PROBE_POINTS) % (len(points) // sites)
+    probe = points[(rows[:, None] * sites + torch.arange(sites)).flatten()]
+    with torch.no_grad():
+        channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
+        _check_columns(lambda p: equation(p, surrogate.jet(p, channels)), probe, sites, what)
+    _check_smoothness(surrogate, channels, what)
+    return ResidualBlock(name, points, weight, equation, channels, sites)
+
+
+def _check_columns(
+    residual: Callable[[Points], Tensor], probe: Points, sites: int, what: str
+) -> None:
+    """Refuse (n, n): what (n, 1) gives with (n,), and no number of equations."""
+    shapes = [tuple(residual(p).shape) for p in (probe, probe[:-sites])]
+    if shapes[0][1] != shapes[1][1]:
+        n = len(probe) // sites
+        raise InputError(
+            f"{what} must have shape (n, 1), one column for each equation, got {shapes[0]} with "
+            f"n = {n} points: operands of shape (n, 1) and (n,) broadcast to (n, n)"
+        )
+
+
+def _check_smoothness(surrogate: Surrogate, channels: Channels, what: str) -> None:
+    degree, order = surrogate.network.max_order, channels.derivative_order
+    if degree is None or degree > order:
+        return
+    if degree < order:
+        raise InputError(
+            f"network.degree = {degree} is below the order {order} of {what}: "
+            "its derivative vanishes"
+        )
+    warnings.warn(
+        f"network.degree = {degree} equals the order of {what}: the residual is only piecewise "
+        f"constant in the splines; a degree of {order + 1} or more is advised",
+        stacklevel=2,
+    )
+
+
+def remembered(function: Callable[[Points], Tensor]) -> Callable[[Points], Tensor]:
+    """The function's values kept for as long as the points they belong to."""
+    known: WeakKeyDictionary[Points, Tensor] = WeakKeyDictionary()
+
+    def remembering(p: Points) -> Tensor:
+        if p not in known:
+            known[p] = function(p)
+        return known[p]
+
+    return remembering

@@ -1,0 +1,85 @@
+"""The JSON schema of a problem file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kanpinn.config.classes import EQUATIONS, NETWORKS, OPTIMIZERS, REFERENCES
+from kanpinn.config.domains import COMBINATIONS, SHAPES, TIME
+from kanpinn.config.forms import Form
+from kanpinn.config.schema import BOUNDARY, ClassSection, LossSection, RunSection
+from kanpinn.sampling import SAMPLERS, Collocation
+
+DOMAIN = {"$ref": "#/$defs/domain"}
+OWN_CLASS = {"type": "string", "pattern": ":"}
+
+
+def document_schema() -> dict[str, Any]:
+    """JSON schema (2020-12) of a problem file."""
+    points = _table(Form.of(Collocation))
+    points["properties"]["sampler"]["enum"] = list(SAMPLERS)
+    networks = _variants(NETWORKS, {"boundary": BOUNDARY.schema})
+    sections = {
+        "problem": {"anyOf": [_table(Form.of(ClassSection)), *_equations()]},
+        "network": {"anyOf": networks},
+        "points": points,
+        "loss": _table(Form.of(LossSection)),
+        "optimizer": {"type": "array", "items": {"anyOf": _variants(OPTIMIZERS, {})}},
+        "reference": {"anyOf": _variants(REFERENCES, {})},
+        "run": _table(Form.of(RunSection)),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "kanpinn problem file",
+        **_object(sections, ["problem", "network"]),
+        "$defs": {"domain": {"anyOf": _domains()}},
+    }
+
+
+def _equations() -> list[dict[str, Any]]:
+    """[problem] for each equation by its name."""
+    tables = []
+    for name, target in EQUATIONS.items():
+        given = {"equation": {"const": name}, "domain": DOMAIN}
+        table = _table(Form.of(target).without(("domain",)), given)
+        tables.append(table | {"required": ["equation", "domain", *table["required"]]})
+    return tables
+
+
+def _domains() -> list[dict[str, Any]]:
+    """A domain's table for each shape, and one for what is combined of others."""
+    time = {"time": TIME.schema}
+    shapes = [
+        _table(Form.of(target), {"type": {"const": name}, **time})
+        for name, target in SHAPES.items()
+    ]
+    of = {"type": "array", "items": DOMAIN, "minItems": 2}
+    kinds = {"type": {"enum": list(COMBINATIONS)}, "of": of, **time}
+    return [*shapes, _object(kinds, ["type", "of"])]
+
+
+def _variants(known: Mapping[str, type], shared: dict[str, Any]) -> list[dict[str, Any]]:
+    """One table for each name of `type`, and an open one for classes of one's own."""
+    named = [
+        _table(Form.of(target), {"type": {"const": name}, **shared})
+        for name, target in known.items()
+    ]
+    own = {"type": "object", "properties": {"type": OWN_CLASS, **shared}, "required": ["type"]}
+    return [*named, own]
+
+
+def _table(form: Form, more: dict[str, Any] | None = None) -> dict[str, Any]:
+    properties = (more or {}) | {key.name: key.schema for key in form.keys.values()}
+    required = [name for name in ("type",) if name in properties]
+    required += [key.name for key in form.keys.values() if key.required]
+    return _object(properties, required, form.open)
+
+
+def _object(
+    properties: dict[str, Any], required: list[str], is_open: bool = False
+) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": is_open,
+    }

@@ -1,0 +1,55 @@
+"""Known functions in a network's output space, such as the singular ones of a corner."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.networks.known import Function, Known
+from kanpinn.networks.network import Layer, Tape
+
+
+class Enrichment(Layer):
+    """Σ_j c_j s_j(x) with known functions s_j, added to the network's output.
+
+    It is linear in its coefficients, (q, m), which start at zero, and is solved for together with
+    the output layer's.
+
+    Args:
+        functions: each a function of points that gives (n, q), for q functions.
+        probe: some points, in the precision and on the device of the network.
+        fields: m, the outputs.
+
+    Raises:
+        InputError: for a function that gives something of another shape.
+
+    Reference: Strang and Fix, An analysis of the finite element method (1973), chapter 8.
+    """
+
+    def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
+        super().__init__()
+        self.known = Known(tuple(functions), "a function of enrichment()")
+        count = self.known.values(probe).shape[1]
+        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, fields))
+
+    def at(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
+        """The jet of their sum at points."""
+        return self(self.known.jet(points, channels), tape)
+
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        assert isinstance(h, Jet)
+        rows = torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in h.parts()], dim=1)
+        return rows, rows @ coefficients
+
+    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
+        assert isinstance(h, Jet)
+        shapes = [part.shape[:-1] for part in h.parts()]
+        parts = product.split([shape[1:].numel() for shape in shapes], dim=1)
+        both = zip(parts, shapes, strict=True)
+        return h.with_parts([part.reshape(*shape, part.shape[-1]) for part, shape in both])
+
+    @torch.no_grad()
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        out.view(*self.coefficients.shape, -1).copy_(torch.einsum("ncq,ncm->qmn", known, delta))

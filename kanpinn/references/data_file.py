@@ -1,0 +1,165 @@
+"""A reference that is read from a file."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError, number
+from kanpinn.geometry import Domain, Points
+from kanpinn.jet import Channels, Jet
+from kanpinn.problem import Problem
+from kanpinn.references.reference import Recipe, Reference
+
+TOLERANCE = 1e-6  # by so much of the domain's size may a point lie outside
+WEIGHT = "weight"
+
+
+@dataclass(frozen=True)
+class DataFile(Recipe):
+    """Values at points, from a file: errors are means over these points, nothing is interpolated.
+
+    The file has named columns: the coordinates ("x", "y"), the fields ("u"), where they are known
+    their derivatives ("u_x", "u_y"), and optionally "weight", equal ones by default. In ".csv" the
+    first line names them; ".npz" and ".h5" have an array for each, all of one shape.
+
+    Args:
+        path: of the file, which ends in .csv, .npz, .h5 or .hdf5.
+        error: the relative L2 error of the data, where it is known.
+        source: what they are and where they come from.
+
+    Raises:
+        InputError: for another kind of file, or an error that is not a number ≥ 0.
+    """
+
+    path: str
+    error: float | int | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        if Path(self.path).suffix not in READERS:
+            kinds = ", ".join(READERS)
+            raise InputError(f"path must end in one of {kinds}, got {self.path!r}")
+        if self.error is not None:
+            number("error", self.error)
+
+    def build(self, problem: Problem) -> "Data":
+        """The data, checked against the problem.
+
+        Raises:
+            InputError: where the file cannot be read, a column is missing, of another length or not
+                finite, or points lie outside the domain.
+        """
+        columns = _read(Path(self.path))
+        names, fields = problem.domain.names, problem.fields
+        needed = (*names, *(problem.error_fields or fields))
+        _check_columns(self.path, columns, needed)
+        coords = torch.stack([columns[name] for name in names], dim=1)
+        _check_inside(self.path, problem.domain, coords)
+        known = [columns.get(c) for f in fields for c in (f, *(f"{f}_{name}" for name in names))]
+        unknown = torch.full((len(coords),), torch.nan, dtype=torch.float64)
+        data = torch.stack([unknown if column is None else column for column in known], dim=1)
+        weights = columns.get(WEIGHT, torch.ones(len(coords), dtype=torch.float64))
+        if not (weights.min() >= 0 and weights.sum() > 0):
+            raise InputError(f"{self.path}: every {WEIGHT} must be at least 0, and not all 0")
+        source = self.source or f"the data in {Path(self.path).name}"
+        points = Points(coords, names, data=data)
+        return Data(points, weights / weights.sum(), len(fields), source, self.error)
+
+
+class Data(Reference):
+    """Values at points that carry them: (n, m (1 + d)), each field with its derivatives."""
+
+    def __init__(
+        self, points: Points, weights: Tensor, fields: int, source: str, error: float | None
+    ) -> None:
+        self._rule, self._fields = (points, weights), fields
+        self._source, self.error = source, error
+
+    @property
+    def source(self) -> str:
+        return self._source
+
+    @property
+    def points(self) -> tuple[Points, Tensor]:
+        return self._rule
+
+    def jet(self, points: Points, channels: Channels) -> Jet:
+        assert points.data is not None, "data are known at their own points only"
+        table = points.data.unflatten(1, (self._fields, -1))
+        gradient = table[..., 1:].transpose(1, 2) if channels.gradient else None
+        return Jet(channels, table[..., 0], gradient)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        found = READERS[path.suffix](path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    columns = {}
+    for name, array in found.items():
+        try:
+            columns[name] = torch.from_numpy(numpy.asarray(array, dtype=numpy.float64).ravel())
+        except (TypeError, ValueError):
+            raise InputError(f"{path}: {name} must be numbers") from None
+    return columns
+
+
+def _read_csv(path: Path) -> Mapping[str, list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    for i, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise InputError(f"{path}: row {i + 1} has {len(row)} cells, the first {len(rows[0])}")
+    return {name: list(cells) for name, *cells in zip(*rows, strict=True)}
+
+
+def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
+    try:
+        with numpy.load(path) as file:  # pickled objects are refused: they could run code
+            return dict(file)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is no NumPy archive of numbers: {error}") from None
+
+
+def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
+    import h5py
+
+    with h5py.File(path) as file:
+        return {key: item[()] for key, item in file.items() if isinstance(item, h5py.Dataset)}
+
+
+READERS = {".csv": _read_csv, ".npz": _read_npz, ".h5": _read_hdf5, ".hdf5": _read_hdf5}
+
+
+def _check_columns(path: str, columns: Mapping[str, Tensor], needed: tuple[str, ...]) -> None:
+    for name in needed:
+        if name not in columns:
+            there = ", ".join(columns) or "none"
+            raise InputError(f"{path} has no column {name!r}; its columns are {there}")
+    count = len(columns[needed[0]])
+    if not count:
+        raise InputError(f"{path} has no points")
+    for name, column in columns.items():
+        if len(column) != count:
+            raise InputError(f"{path}: {name} has {len(column)} numbers, {needed[0]} has {count}")
+        bad = (~column.isfinite()).nonzero()
+        if len(bad):
+            raise InputError(
+                f"{path}: {name} has {len(bad)} numbers that are not finite, the "
+                f"first is number {int(bad[0]) + 1}"
+            )
+
+
+def _check_inside(path: str, domain: Domain, coords: Tensor) -> None:
+    low, high = domain.bounds
+    outside = ~domain.contains(coords, tolerance=TOLERANCE * float((high - low).max()))
+    if outside.any():
+        first = coords[outside][0].tolist()
+        raise InputError(
+            f"{path} has {int(outside.sum())} points outside the domain, the first is {first}"
+        )

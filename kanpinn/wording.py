@@ -1,0 +1,24 @@
+"""How messages show a value, and the spelling that was meant."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+
+def nearest(word: Any, choices: Iterable[Any]) -> str:
+    """The clause '; did you mean "..."?', or nothing where no choice is near."""
+    names = [str(c) for c in choices]
+    lowered = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(str(word).lower(), lowered, n=1)
+    return f"; did you mean {show(lowered[close[0]])}?" if close else ""
+
+
+def show(value: Any) -> str:
+    """A value as a problem file would write it, shortened."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    text = text.replace("NaN", "nan").replace("Infinity", "inf")
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,175 @@
+"""Systems, fourth order, holes, and the poster's problem with other conditions: exact solutions
+solve them, checked with torch.func, and small solves come near them."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import reference
+import torch
+from torch.func import hessian, jacfwd, vmap
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+
+PROBLEMS = Path(__file__).parents[1] / "problems"
+CLASSES = {
+    "poisson2d_neumann": "Poisson2DNeumann",
+    "poisson2d_robin": "Poisson2DRobin",
+    "poisson2d_periodic": "Poisson2DPeriodic",
+    "stokes": "Stokes",
+    "biharmonic": "Biharmonic",
+    "disk_hole": "DiskHole",
+    "plate_hole": "PlateHole",
+}
+SECOND_ORDER = [name for name in CLASSES if name != "biharmonic"]
+ZERO = 1e-11  # solutions, sources and data have sizes up to a few hundred
+
+
+def build(name: str, **parameters):
+    spec = importlib.util.spec_from_file_location(f"problems_{name}", PROBLEMS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, CLASSES[name])(**parameters)
+
+
+def exact_at_point(problem):
+    """The exact solution as a function of one point, (d,) → (m,)."""
+
+    def function(x):
+        found = problem.exact(Points(x[None], problem.domain.names))
+        return torch.cat(found, dim=1)[0] if isinstance(found, tuple) else found[0]
+
+    return function
+
+
+def exact_fields(problem, p):
+    """The exact solution's jet for each field, by torch.func."""
+    jet = reference.jet_of_point(exact_at_point(problem), p.coords, problem.domain.names)
+    return [jet[i] for i in range(len(problem.fields))]
+
+
+def largest(residual) -> float:
+    parts = residual if isinstance(residual, tuple) else (residual,)
+    return max(float(part.abs().max()) for part in parts)
+
+
+@pytest.mark.parametrize("name", SECOND_ORDER)
+def test_exact_solutions_have_no_residual(name):
+    problem = build(name)
+    p, _ = problem.domain.quadrature(9)
+    fields = exact_fields(problem, p)
+    assert largest(problem.residual(p, *fields)) < ZERO
+    assert largest(tuple(field.value for field in fields)) > 0.5  # 0 would have none either
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_exact_solutions_meet_every_condition(name, generator):
+    problem = build(name)
+    for condition in problem.conditions():
+        if isinstance(condition, kp.Periodic):
+            continue
+        p = condition.points(kp.Collocation(100, 60), 1.0, generator)
+        fields = exact_fields(problem, p)
+        if condition.field is not None:
+            fields = [fields[problem.fields.index(condition.field)]]
+        assert largest(condition.residual(p, *fields)) < ZERO
+
+
+def test_the_periodic_solution_goes_on_smoothly(generator):
+    problem = build("poisson2d_periodic")
+    p = problem.conditions()[0].points(kp.Collocation(100, 60), 1.0, generator)
+    (field,) = exact_fields(problem, p)
+    for column in (field.value, field.gradient, field.second):
+        assert largest(column[0::2] - column[1::2]) < ZERO
+
+
+def test_the_clamped_plate_carries_its_load():
+    problem = build("biharmonic")
+    p, _ = problem.domain.quadrature(7)
+    deflection = lambda x: exact_at_point(problem)(x)[0]  # noqa: E731
+    laplacian = lambda x: hessian(deflection)(x).trace()  # noqa: E731
+    load = vmap(lambda x: hessian(laplacian)(x).trace())(p.coords)
+    assert reference.distance(problem.source(p)[:, 0], load) < 1e-12
+
+
+def test_stokes_with_any_viscosity():
+    problem = build("stokes", viscosity=0.01)
+    p, weights = problem.domain.quadrature(16)
+    fields = exact_fields(problem, p)
+    assert largest(problem.residual(p, *fields)) < ZERO
+    assert abs(weights @ fields[2].value[:, 0]) < 1e-14
+
+
+YOUNG, POISSON, TENSION = 210.0, 0.25, 3.0
+
+
+def kirsch_stress(problem):
+    """σ (d, d) as a function of one point, from the displacements by Hooke's law."""
+
+    def stress(x):
+        slope = jacfwd(exact_at_point(problem))(x)
+        strain = (slope + slope.T) / 2
+        spread = POISSON * strain.trace() * torch.eye(2, dtype=x.dtype)
+        return YOUNG / (1 - POISSON**2) * ((1 - POISSON) * strain + spread)
+
+    return stress
+
+
+@pytest.fixture
+def steel():
+    return build("plate_hole", youngs_modulus=YOUNG, poisson_ratio=POISSON, tension=TENSION)
+
+
+def test_kirsch_is_in_balance_and_leaves_the_hole_free(steel):
+    p, _ = steel.domain.quadrature(7)
+    force = vmap(lambda x: jacfwd(kirsch_stress(steel))(x).diagonal(dim1=1, dim2=2).sum(1))
+    assert force(p.coords).abs().max() < ZERO * TENSION
+    rim, _ = steel.domain.boundary["hole"].quadrature(12)
+    traction = (vmap(kirsch_stress(steel))(rim.coords) @ rim.normals[:, :, None])[:, :, 0]
+    assert traction.abs().max() < ZERO * TENSION
+
+
+def test_kirsch_has_three_times_the_tension_at_the_hole(steel):
+    ends = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1e6, 1e6]], dtype=torch.float64)
+    top, side, far = vmap(kirsch_stress(steel))(ends) / TENSION
+    assert top[0, 0].item() == pytest.approx(3, abs=1e-12)
+    assert side[1, 1].item() == pytest.approx(-1, abs=1e-12)
+    assert reference.distance(far, torch.diag(far.new_tensor([1.0, 0.0]))) < 1e-9
+
+
+def test_plate_stress_is_that_of_the_displacements(steel):
+    p, _ = steel.domain.boundary.quadrature(9)
+    found = torch.cat(steel.plate_stress(p), dim=1) * YOUNG
+    stress = vmap(kirsch_stress(steel))(p.coords)
+    expected = torch.stack([stress[:, 0, 0], stress[:, 1, 1], stress[:, 0, 1]], dim=1)
+    assert reference.distance(found, expected) < 1e-12
+
+
+# Per name: hidden units, intervals, points inside and on the boundary, weight, bound of the error.
+SMALL = {
+    "poisson2d_neumann": (48, [4, 8], 1225, 144, 0.01, 1e-8),
+    "poisson2d_robin": (48, [4, 8], 1225, 144, 0.01, 1e-8),
+    "poisson2d_periodic": (48, [4, 8], 1225, 144, 0.01, 1e-9),
+    "stokes": (32, [4, 4], 841, 100, 1.0, 1e-6),
+    "biharmonic": (32, [4, 8], 961, 124, 1e-4, 1e-8),
+    "disk_hole": (32, [4, 8], 961, 124, 0.01, 1e-8),
+    "plate_hole": (32, [4, 4], 841, 120, 0.01, 1e-3),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_solves_come_near_the_exact_solution(name):
+    units, grid, interior, boundary, weight, bound = SMALL[name]
+    problem = build(name)
+    penalty = name.endswith(("hole", "neumann", "robin"))
+    solution = kp.solve(
+        problem,
+        kp.KAN([2, units, len(problem.fields)], degree=9, grid=grid, seed=0),
+        points=kp.Collocation(interior, boundary),
+        boundary="penalty" if penalty else "exact",
+        weights={"interior": weight},
+    )
+    assert solution.status == "converged"
+    errors = solution.errors.fields.values() or [solution.errors]
+    assert max(error.l2_relative for error in errors) < bound
