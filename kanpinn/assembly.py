@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 
 import torch
@@ -42,12 +42,22 @@ class Assembly:
     weights: dict[str, float]
     seed: int
     form: str = "strong"
+    # Of one epoch: the network adapts to the points before blocks are made of them.
+    _drawn: dict[int, list[Points]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def points(self, epoch: int = 0) -> list[Points]:
         """Interior points, then those of each condition: its share of the boundary by measure.
 
         They depend on the seed and the epoch alone.
         """
+        if epoch not in self._drawn:
+            self._drawn.clear()
+            self._drawn[epoch] = self._draw(epoch)
+        return self._drawn[epoch]
+
+    def _draw(self, epoch: int) -> list[Points]:
         generator = self._generator(epoch)
         conditions, chosen = self.problem.conditions(), self.collocation
         total = sum(c.surface for c in conditions)

@@ -7,8 +7,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Points
-from kanpinn.geometry.rules import tensor_grid
+from kanpinn.geometry import Domain, Points, Product
 from kanpinn.jet import Channels
 from kanpinn.problem import stack_equations
 from kanpinn.solution import Solution
@@ -55,6 +54,26 @@ class GridFields:
         return {k: v for k, v in self.values.items() if k.startswith("residual")}
 
 
+def time_of(domain: Domain) -> str | None:
+    """The name of its time coordinate, if it has one: that of a space × time, or "t"."""
+    if isinstance(domain, Product):
+        return domain.time.names[0]
+    return "t" if "t" in domain.names else None
+
+
+def plane_of(domain: Domain) -> tuple[str, ...]:
+    """The coordinates that a picture shows, in the domain's order.
+
+    Of three they are the two of space, where time is the third; of more the first one and time.
+    """
+    names, time = domain.names, time_of(domain)
+    space = tuple(name for name in names if name != time)
+    if len(names) < 3:
+        return names
+    chosen = space[:2] if time is None or len(names) == 3 else (space[0], time)
+    return tuple(name for name in names if name in chosen)
+
+
 @torch.no_grad()
 def on_grid(
     solution: Solution, free: Sequence[str] | None = None, nodes: int | None = None
@@ -80,7 +99,7 @@ def on_grid(
             fixed[name] = float(low[i] + high[i]) / 2
             column = torch.tensor([fixed[name]], dtype=torch.float64)
         columns.append(column)
-    coords = tensor_grid(columns)
+    coords = torch.cartesian_prod(*columns).reshape(-1, len(columns))
     inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
     values = _evaluate(solution, Points(coords[inside], domain.names))
     shape = tuple(len(axis) for axis in axes.values())

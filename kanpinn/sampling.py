@@ -9,8 +9,9 @@ from torch import Generator, Tensor
 
 from kanpinn._typing import Coords, Weights
 from kanpinn.errors import InputError, integer
-from kanpinn.geometry.domain import Boundary, Region
+from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.points import Points
+from kanpinn.geometry.region import Region
 from kanpinn.geometry.rules import axis_counts, tensor_grid
 
 

@@ -12,7 +12,7 @@ class DiskHole(kp.Problem):
     u = sin(πx) exp(y²), so f = (4y² + 2 - π²) u.
 
     Hard: two curved boundaries with different conditions, no centre in common and only 0.38 between
-    them at the closest; no product of distances to sides makes the data exact.
+    them at the closest.
     """
 
     domain = kp.Disk((0, 0), 1) - kp.Disk((0.3, 0.1), 0.3, name="hole")

@@ -23,21 +23,23 @@ PERIODIC, PURE = 0.4, 0.2  # probabilities of a period in a coordinate, of Neuma
 
 
 class Known:
-    """sin(k·ξ + φ) + exp(c·ξ), ξ coordinates on [-1, 1], or sin(πξ) / 2 where it is periodic."""
+    """sin(k·ξ + φ) exp(c·ξ) + 1 / (1 + |ξ - c|² / d), a function of the d coordinates together.
+
+    ξ runs over [-1, 1] along each coordinate; where it is periodic sin(πξ) / 2 stands in its place.
+    """
 
     def __init__(self, draw: Draw, domain: Domain, periodic: list[str]) -> None:
         self.low, self.high = domain.bounds
         self.periodic = torch.tensor([name in periodic for name in domain.names])
-        self.k, self.c = (torch.from_numpy(draw.uniform(-s, s, domain.dim)) for s in (2, 0.7))
+        fast = 4 / domain.dim, 1.5 / domain.dim
+        self.k, self.c = (torch.from_numpy(draw.uniform(-s, s, domain.dim)) for s in fast)
         self.phase = float(draw.uniform(0, 6))
 
     def __call__(self, p: kp.Points) -> Tensor:
         xi = 2 * (p.coords - self.low) / (self.high - self.low) - 1
         xi = torch.where(self.periodic, torch.sin(torch.pi * xi) / 2, xi)
-        return (torch.sin(xi @ self.k + self.phase) * torch.exp(xi @ self.c) + self.bump(xi))[:, None]
-
-    def bump(self, xi):
-        return 1 / (1 + ((xi - self.c) ** 2).mean(dim=1))
+        wave = torch.sin(xi @ self.k + self.phase) * torch.exp(xi @ self.c)
+        return (wave + 1 / (1 + ((xi - self.c) ** 2).mean(dim=1)))[:, None]
 
     def flux(self, p: kp.Points) -> Tensor:
         """∂u/∂n."""

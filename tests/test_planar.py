@@ -27,9 +27,9 @@ from kanpinn.geometry import (
     Segment,
     Triangle,
 )
-from kanpinn.geometry.combine2d import combine2d
-from kanpinn.geometry.crossings import crossings
-from kanpinn.geometry.slabs import cells, slab_rule
+from kanpinn.geometry.curves.crossings import crossings
+from kanpinn.geometry.planar.combine2d import combine2d
+from kanpinn.geometry.planar.slabs import cells, slab_rule
 from kanpinn.sampling import sample
 
 PI = math.pi

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.geometry.combine2d import planar
+from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.norms import ErrorNorm
 from kanpinn.references import reference_of
 from kanpinn.references.meshing import mesh_of

@@ -12,7 +12,7 @@ import trimesh
 
 from kanpinn.errors import InputError
 from kanpinn.geometry import Ball, Box, Domain, Surface
-from kanpinn.geometry.combination import combine
+from kanpinn.geometry.combined.combine import combine
 from kanpinn.geometry.scrambled import share, sobol
 from kanpinn.sampling import SAMPLERS, sample
 

@@ -319,3 +319,17 @@ def test_only_kans_with_a_hidden_layer_have_inner_functions():
 def test_impossible_settings_are_refused(settings, words):
     with pytest.raises(kp.InputError, match=words):
         kp.VariableProjection(**settings)
+
+
+def test_a_search_that_is_broken_off_leaves_its_best_start():
+    def broken_off(steps):
+        network = kp.KAN([2, 3, 1], degree=[3, 7], grid=[1, 12], seed=0)
+        optimizer = kp.VariableProjection(steps=steps, tolerance=1e-30)
+        points = kp.Collocation(400, 80)
+        return kp.solve(Waves(), network, optimizer, points, boundary="penalty")
+
+    few, more = broken_off(3), broken_off(14)
+    for solution in (few, more):
+        assert solution.status.startswith("stopped: limit")
+        assert solution.network.layers[-1].intervals == 12
+    assert more.residuals.loss() <= few.residuals.loss()

@@ -62,7 +62,7 @@ type = "kan"                 # or "mlp"
 width = [2, 64, 1]           # coordinates, hidden units, fields
 degree = 9                   # of the splines, above the order of the equation
 grid = [4, 10]               # intervals per layer
-boundary = "exact"           # or "penalty"
+boundary = "auto"            # "exact": built into the network; "penalty": in the loss
 
 [points]
 sampler = "gauss"

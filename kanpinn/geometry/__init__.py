@@ -1,29 +1,40 @@
-"""Domains, their boundaries, and points in them."""
+"""Domains, their boundaries, and points in them.
 
-from kanpinn.geometry.arcs import Arc as Arc
-from kanpinn.geometry.ball import Ball as Ball
-from kanpinn.geometry.ball import Sphere as Sphere
+At the bottom is what a shape promises: `region`, `boundary`, `domain`; then come the rooms of
+shapes, `curves` under `planar`, and `solid`; then what is made of them, `combined`, and
+`product` with `timed` for space × time; `combining` has the operators that all domains share.
+"""
+
+from kanpinn.geometry import combining
+from kanpinn.geometry.boundary import Boundary as Boundary
+from kanpinn.geometry.boundary import Piece as Piece
 from kanpinn.geometry.box import Box as Box
 from kanpinn.geometry.box import Face as Face
-from kanpinn.geometry.combined import Combination as Combination
-from kanpinn.geometry.corner import Corner as Corner
-from kanpinn.geometry.curves import Curve as Curve
-from kanpinn.geometry.domain import Boundary as Boundary
+from kanpinn.geometry.combined.combination import Combination as Combination
+from kanpinn.geometry.curves.arcs import Arc as Arc
+from kanpinn.geometry.curves.curve import Curve as Curve
+from kanpinn.geometry.curves.segments import Segment as Segment
 from kanpinn.geometry.domain import Domain as Domain
-from kanpinn.geometry.domain import Mapped as Mapped
-from kanpinn.geometry.domain import Piece as Piece
-from kanpinn.geometry.domain import Region as Region
-from kanpinn.geometry.ovals import Annulus as Annulus
-from kanpinn.geometry.ovals import Disk as Disk
-from kanpinn.geometry.ovals import Ellipse as Ellipse
-from kanpinn.geometry.ovals import Sector as Sector
-from kanpinn.geometry.planar import Planar as Planar
+from kanpinn.geometry.planar.corner import Corner as Corner
+from kanpinn.geometry.planar.ovals import Annulus as Annulus
+from kanpinn.geometry.planar.ovals import Disk as Disk
+from kanpinn.geometry.planar.ovals import Ellipse as Ellipse
+from kanpinn.geometry.planar.ovals import Sector as Sector
+from kanpinn.geometry.planar.planar import Planar as Planar
+from kanpinn.geometry.planar.polygons import LShape as LShape
+from kanpinn.geometry.planar.polygons import Polygon as Polygon
+from kanpinn.geometry.planar.polygons import Triangle as Triangle
+from kanpinn.geometry.planar.stretch import Stretch as Stretch
+from kanpinn.geometry.planar.stretch import graded as graded
 from kanpinn.geometry.points import Points as Points
-from kanpinn.geometry.polygons import LShape as LShape
-from kanpinn.geometry.polygons import Polygon as Polygon
-from kanpinn.geometry.polygons import Triangle as Triangle
 from kanpinn.geometry.product import Product as Product
-from kanpinn.geometry.segments import Segment as Segment
-from kanpinn.geometry.stretch import Stretch as Stretch
-from kanpinn.geometry.stretch import graded as graded
-from kanpinn.geometry.surface import Surface as Surface
+from kanpinn.geometry.region import Mapped as Mapped
+from kanpinn.geometry.region import Region as Region
+from kanpinn.geometry.solid.ball import Ball as Ball
+from kanpinn.geometry.solid.ball import Sphere as Sphere
+from kanpinn.geometry.solid.surface import Surface as Surface
+
+# A domain's operators make domains of other kinds, from modules that are made of domains in turn.
+# So `Domain` only declares these two, and gets them here, before anyone can have a domain.
+Domain._combined = combining.combined
+Domain._over = combining.over

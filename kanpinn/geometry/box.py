@@ -10,8 +10,10 @@ import torch
 
 from kanpinn._typing import Column, Coords, Corner, Mask, Weights
 from kanpinn.errors import InputError
-from kanpinn.geometry.domain import Boundary, Domain, Mapped, Piece
+from kanpinn.geometry.boundary import Boundary, Piece
+from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
+from kanpinn.geometry.region import Mapped, check_unit
 from kanpinn.geometry.rules import gauss_product
 
 
@@ -74,7 +76,7 @@ class Box(Mapped, Domain):
         return (high - low).min() / 4 * scaled.prod(dim=1, keepdim=True)
 
     def from_unit(self, unit: Coords) -> Points:
-        _check_unit(self, unit)
+        check_unit(self, unit)
         low, high = (corner.to(unit) for corner in self.bounds)
         # lerp is exact at 0 and at 1, which low + (high - low) * unit is not.
         return Points(torch.lerp(low, high, unit), self.names)
@@ -109,7 +111,7 @@ class Face(Mapped, Piece):
         return math.prod((high - low for _, low, high in others), start=1.0)
 
     def from_unit(self, unit: Coords) -> Points:
-        _check_unit(self, unit)
+        check_unit(self, unit)
         end = unit.new_full((len(unit), 1), float(self.upper))
         cube = torch.cat([unit[:, : self.axis], end, unit[:, self.axis :]], dim=1)
         normals = torch.zeros_like(cube)
@@ -129,11 +131,6 @@ def _interval(name: str, ends: Any) -> tuple[float, float]:
     if not 0 < high - low < math.inf:
         raise InputError(f"{name} must be finite numbers low < high, got {ends!r}")
     return low, high
-
-
-def _check_unit(region: Mapped, unit: Coords) -> None:
-    if unit.ndim != 2 or unit.shape[1] != region.dim:
-        raise InputError(f"unit must have shape (n, {region.dim}), got {tuple(unit.shape)}")
 
 
 def _mapped_gauss(region: Mapped, nodes: int | Sequence[int]) -> tuple[Points, Weights]:

@@ -9,8 +9,10 @@ import torch
 
 from kanpinn._typing import Mask, Weights
 from kanpinn.errors import integer
-from kanpinn.geometry.domain import SHORT, Domain, Draw, Piece
+from kanpinn.geometry.boundary import Derived, Piece
+from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
+from kanpinn.geometry.region import SHORT, Draw
 from kanpinn.geometry.scrambled import MOST, equal_weights, share, single_error, sobol
 
 WHOLE = 1e-12  # by so much may the share of a whole piece differ from 1
@@ -19,7 +21,7 @@ Rule = Callable[[int], tuple[Points, Weights]]
 
 
 @dataclass(frozen=True)
-class Clipped(Piece):
+class Clipped(Derived):
     """Those points of a piece at which just one side of it is inside a domain.
 
     Their normals point to the other side. The measure is an estimate by scrambled Sobol points,
@@ -33,23 +35,10 @@ class Clipped(Piece):
         exact: a Gauss rule on what counts of the piece, where there is one.
     """
 
-    piece: Piece
     domain: Domain
     step: float
     first: Domain | None = None
     exact: Rule | None = None
-
-    @property
-    def name(self) -> str:
-        return self.piece.name
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.piece.names
-
-    @property
-    def dim(self) -> int:
-        return self.piece.dim
 
     @property
     def measure(self) -> float:

@@ -1,159 +1,25 @@
-"""What a shape promises: regions, the domains among them, and the pieces of a boundary."""
+"""Domains: regions of full dimension, with a boundary."""
 
-import difflib
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import torch
 
-from kanpinn._typing import Column, Coords, Corner, Mask, Weights
+from kanpinn._typing import Column, Coords, Corner, Mask
 from kanpinn.errors import InputError
+from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.rules import axis_counts, gauss_product
-
-SHORT = 0.02  # by so much a draw of which too few lie inside grows
-Draw = Callable[[int, int], Coords]  # draw(n, dim): n points of the unit cube [0, 1]^dim
-
-
-class Region(ABC):
-    """A set of points with a measure."""
-
-    @property
-    @abstractmethod
-    def names(self) -> tuple[str, ...]:
-        """The coordinates' names, in the order of the columns of its points."""
-
-    @property
-    @abstractmethod
-    def dim(self) -> int:
-        """Its own dimension: d for a domain in d coordinates, d - 1 for a piece of its boundary."""
-
-    @property
-    @abstractmethod
-    def measure(self) -> float:
-        """Length, area, volume, ...; 1 for a single point."""
-
-    @property
-    def measure_error(self) -> float:
-        """The standard error of `measure` where that is an estimate, otherwise 0."""
-        return 0.0
-
-    @abstractmethod
-    def place(self, n: int, draw: Draw) -> Points:
-        """n points or a few more, as evenly spread by measure as those of the draw in the cube."""
-
-    @abstractmethod
-    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Points inside and positive weights (n,), whose sum is `measure`, in float64.
-
-        Args:
-            nodes: of each one-dimensional Gauss rule that it is made of.
-
-        Raises:
-            InputError: unless nodes is a positive integer.
-        """
-
-    def rule_error(self, nodes: int) -> float:
-        """The standard error of ∫ 1 by a `quadrature` of Sobol points; 0 for Gauss rules.
-
-        It is that before the weights are scaled to the sum `measure`, so about the error that is
-        to be expected of the integral of a function of size 1.
-        """
-        return 0.0
-
-    def gauss(self, n: int) -> Points:
-        """The points of the smallest `quadrature` that has n or more."""
-        nodes = 1
-        while len(points := self.quadrature(nodes)[0]) < n:
-            # At least one more, and as many as would do if the number grew like nodes^dim.
-            nodes = max(nodes + 1, math.floor(nodes * (n / len(points)) ** (1 / self.dim)))
-        return points
-
-
-class Mapped(Region):
-    """A region that is the image of the unit cube of its own dimension."""
-
-    @abstractmethod
-    def from_unit(self, unit: Coords) -> Points:
-        """The images of points of [0, 1]^dim, (n, dim), in the same precision, on the same device.
-
-        The map scales all volumes by `measure`: uniform points stay uniform.
-
-        Raises:
-            InputError: unless unit has the shape (n, dim).
-        """
-
-    def place(self, n: int, draw: Draw) -> Points:
-        if self.dim == 0:
-            return self.from_unit(torch.zeros(1, 0, dtype=torch.float64))
-        return self.from_unit(draw(n, self.dim))
-
-    def gauss(self, n: int) -> Points:
-        counts = axis_counts(n, self.dim)
-        return self.from_unit(gauss_product(counts, self.dim)[0])
-
-
-class Piece(Region):
-    """A smooth piece of a boundary, with a name; its points carry the outward unit normals."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What `boundary[name]` selects it by."""
-
-
-@dataclass(frozen=True)
-class Boundary:
-    """Pieces that overlap in sets of measure zero: a whole boundary, or a part of one.
-
-    `boundary["x_min"]` and `boundary["x_min", "x_max"]` are parts.
-
-    Raises:
-        InputError: where there is no piece.
-    """
-
-    pieces: tuple[Piece, ...]
-
-    def __post_init__(self) -> None:
-        if not self.pieces:
-            raise InputError("a boundary must have at least one piece, got none")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the pieces."""
-        return tuple(piece.name for piece in self.pieces)
-
-    @property
-    def measure(self) -> float:
-        """The sum over the pieces."""
-        return sum(piece.measure for piece in self.pieces)
-
-    def __getitem__(self, names: str | tuple[str, ...]) -> "Boundary":
-        """The part with these names.
-
-        Raises:
-            InputError: where no piece has one of the names.
-        """
-        wanted = (names,) if isinstance(names, str) else names
-        for name in wanted:
-            if name not in self.names:
-                close = difflib.get_close_matches(name, self.names, n=1)
-                raise InputError(
-                    f"the boundary has no piece {name!r}; its pieces are {', '.join(self.names)}"
-                    + (f"; did you mean {close[0]!r}?" if close else "")
-                )
-        return Boundary(tuple(piece for piece in self.pieces if piece.name in wanted))
-
-    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """The pieces' Gauss points and weights (n,), one piece after the other."""
-        rules = [piece.quadrature(nodes) for piece in self.pieces]
-        return Points.cat(points for points, _ in rules), torch.cat([w for _, w in rules])
+from kanpinn.geometry.region import SHORT, Draw, Region
 
 
 class Domain(Region):
     """A closed region of full dimension, with a boundary."""
+
+    # What makes a new domain is above this module: the package sets both, in its __init__.py.
+    _combined: ClassVar[Callable[["Domain", str, "Domain"], "Domain"]]
+    _over: ClassVar[Callable[["Domain", Mapping[str, Sequence[float | int]]], "Domain"]]
 
     @property
     def dim(self) -> int:
@@ -198,11 +64,7 @@ class Domain(Region):
         Raises:
             InputError: unless there is one interval, with a name that the space has not.
         """
-        # Imported here, for these modules are made of domains.
-        from kanpinn.geometry.box import Box
-        from kanpinn.geometry.product import Product
-
-        return Product(self, Box(**time))
+        return self._over(time)
 
     def __or__(self, other: "Domain") -> "Domain":
         """The union: the points in one or both."""
@@ -215,16 +77,6 @@ class Domain(Region):
     def __and__(self, other: "Domain") -> "Domain":
         """The intersection: the points in both."""
         return self._combined("intersection", other)
-
-    def _combined(self, kind: str, other: "Domain") -> "Domain":
-        if not isinstance(other, Domain):
-            raise InputError(f"a domain combines with another domain, got {other!r}")
-        # Imported here, for these modules are made of domains.
-        from kanpinn.geometry.combination import combine
-        from kanpinn.geometry.combine2d import combine2d, planar
-
-        exact = planar(self) is not None and planar(other) is not None
-        return (combine2d if exact else combine)(kind, self, other)
 
     def place(self, n: int, draw: Draw) -> Points:
         """Those of a draw in the box around it that lie inside."""

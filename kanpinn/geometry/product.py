@@ -1,18 +1,17 @@
 """Space × time: a domain over an interval of a further, named coordinate."""
 
-import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from kanpinn._typing import Column, Coords, Corner, Mask, Weights
 from kanpinn.errors import InputError
+from kanpinn.geometry.boundary import Boundary, Derived, Piece
 from kanpinn.geometry.box import Box
-from kanpinn.geometry.clipped import Clipped, longer
-from kanpinn.geometry.domain import Boundary, Domain, Draw, Mapped, Piece, Region
+from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.rules import axis_counts, gauss_legendre
+from kanpinn.geometry.region import Draw, Mapped
+from kanpinn.geometry.timed import spread, timed_gauss, timed_rule, with_times
 
 
 @dataclass(frozen=True)
@@ -86,28 +85,23 @@ class Product(Domain):
         if not isinstance(self.space, Mapped):
             return super().place(n, draw)
         unit = draw(n, self.dim)
-        return _over(self.space.from_unit(unit[:, :-1]), self.time, unit[:, -1:])
+        return with_times(self.space.from_unit(unit[:, :-1]), self.time, unit[:, -1:])
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        return _product_rule(self.space.quadrature(nodes), self.time, nodes)
+        return timed_rule(self.space.quadrature(nodes), self.time, nodes)
 
     def rule_error(self, nodes: int) -> float:
         return self.space.rule_error(nodes) * self.time.measure
 
     def gauss(self, n: int) -> Points:
-        return _product_gauss(self.space, self.time, n)
+        return timed_gauss(self.space, self.time, n)
 
 
 @dataclass(frozen=True)
-class Wall(Piece):
+class Wall(Derived):
     """A piece of the boundary of a space over an interval of time."""
 
-    piece: Piece
     time: Box
-
-    @property
-    def name(self) -> str:
-        return self.piece.name
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,17 +120,17 @@ class Wall(Piece):
         return self.piece.measure_error * self.time.measure
 
     def place(self, n: int, draw: Draw) -> Points:
-        points, times = _spread(self.piece, n, draw)
-        return _over(points, self.time, times)
+        points, times = spread(self.piece, n, draw)
+        return with_times(points, self.time, times)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        return _product_rule(self.piece.quadrature(nodes), self.time, nodes)
+        return timed_rule(self.piece.quadrature(nodes), self.time, nodes)
 
     def rule_error(self, nodes: int) -> float:
         return self.piece.rule_error(nodes) * self.time.measure
 
     def gauss(self, n: int) -> Points:
-        return _product_gauss(self.piece, self.time, n)
+        return timed_gauss(self.piece, self.time, n)
 
 
 @dataclass(frozen=True)
@@ -181,55 +175,7 @@ class End(Piece):
 
     def _at(self, points: Points) -> Points:
         end = points.coords.new_full((len(points), 1), float(self.late))
-        placed = _over(points, self.product.time, end)
+        placed = with_times(points, self.product.time, end)
         normals = torch.zeros_like(placed.coords)
         normals[:, -1] = 1 if self.late else -1
         return Points(placed.coords, placed.names, normals)
-
-
-def _over(points: Points, time: Box, share: Tensor) -> Points:
-    """The points at the times (n, 1) given as shares of the interval; normals stay in space."""
-    coords = torch.cat([points.coords, time.from_unit(share).coords], dim=1)
-    normals = points.normals
-    if normals is not None:
-        normals = torch.cat([normals, torch.zeros_like(share)], dim=1)
-    return Points(coords, points.names + time.names, normals)
-
-
-def _spread(piece: Piece, n: int, draw: Draw) -> tuple[Points, Tensor]:
-    """n points or a few more of a piece and a share of time (n, 1) for each, from ONE draw.
-
-    A product of two draws would cluster: their projections are even, their pairs are not.
-    """
-    if isinstance(piece, Mapped):
-        unit = draw(n, piece.dim + 1)
-        return piece.from_unit(unit[:, :-1]), unit[:, -1:]
-    if isinstance(piece, Clipped):
-        count = piece.count(n)
-        while True:
-            points, times = _spread(piece.piece, count, draw)
-            kept, points = piece.keep(points)
-            if int(kept.sum()) >= n:
-                return points[kept], times[kept]
-            count = longer(count)
-    points = piece.place(n, draw)
-    return points, draw(len(points), 1)
-
-
-def _product_rule(rule: tuple[Points, Tensor], time: Box, nodes: int) -> tuple[Points, Weights]:
-    """The product of a rule in space and a Gauss rule in time, the latter running fastest."""
-    share, along = gauss_legendre(nodes)
-    points, weights = rule
-    return _times(points, time, share), time.measure * torch.outer(weights, along).reshape(-1)
-
-
-def _product_gauss(space: Region, time: Box, n: int) -> Points:
-    """Gauss points in space times Gauss points in time, as many of these as on a cube's axis."""
-    count = axis_counts(n, space.dim + 1)[-1]
-    return _times(space.gauss(math.ceil(n / count)), time, gauss_legendre(count)[0])
-
-
-def _times(points: Points, time: Box, share: Tensor) -> Points:
-    """Every point at every one of the times."""
-    rows = torch.arange(len(points)).repeat_interleave(len(share))
-    return _over(points[rows], time, share.repeat(len(points))[:, None])

@@ -7,8 +7,9 @@ import torch
 
 from kanpinn._typing import Coords, Mask, Weights
 from kanpinn.geometry.box import Box
-from kanpinn.geometry.domain import Domain, Draw, Region
+from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
+from kanpinn.geometry.region import Draw, Region
 
 SCRAMBLINGS = 8  # independent repetitions of each estimate
 DRAWS = 2**14  # points in each; a power of 2 keeps their balance

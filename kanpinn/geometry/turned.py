@@ -3,35 +3,18 @@
 from dataclasses import dataclass
 
 from kanpinn._typing import Coords, Weights
-from kanpinn.geometry.domain import Mapped, Piece
+from kanpinn.geometry.boundary import Derived
 from kanpinn.geometry.points import Points
+from kanpinn.geometry.region import Mapped
 
 
 @dataclass(frozen=True)
-class Turned(Mapped, Piece):
+class Turned(Mapped, Derived):
     """The same piece with its normals the other way: what a domain leaves behind when taken away.
 
     Args:
         piece: one that is the image of a cube.
     """
-
-    piece: Piece
-
-    @property
-    def name(self) -> str:
-        return self.piece.name
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.piece.names
-
-    @property
-    def dim(self) -> int:
-        return self.piece.dim
-
-    @property
-    def measure(self) -> float:
-        return self.piece.measure
 
     def from_unit(self, unit: Coords) -> Points:
         assert isinstance(self.piece, Mapped)

@@ -12,7 +12,7 @@ from kanpinn._typing import Column, Coords
 from kanpinn.errors import InputError
 from kanpinn.geometry import Arc, Domain, Face, Piece, Segment, Sphere
 from kanpinn.geometry.clipped import Clipped
-from kanpinn.geometry.levels import HalfPlane, Within
+from kanpinn.geometry.planar.forms import HalfPlane, Within
 from kanpinn.geometry.product import End, Wall
 from kanpinn.geometry.rims import rim
 from kanpinn.geometry.turned import Turned

@@ -87,6 +87,7 @@ class _State:
     points: int = 0  # of the search
     unit: int = 0  # whose removal is tried next
     linear: bool | None = None
+    taken: int = 0  # steps in all
 
 
 class VariableProjectionStage(Stage):
@@ -108,7 +109,20 @@ class VariableProjectionStage(Stage):
             "enter": self._enter_level,
             "polish": self._polish,
         }
-        return phases[self.state.phase]()
+        report = phases[self.state.phase]()
+        self.state.taken += 1
+        searching = self.state.phase in ("screen", "follow")
+        return (
+            self._break_off() if searching and self.state.taken >= self.settings.steps else report
+        )
+
+    def _break_off(self) -> Step:
+        """The limit of steps ends the search: the best start, on the final grid and all points."""
+        state = self.state
+        if state.best is not None and state.best_loss < state.loss:
+            state.loss = self.projection(state.best)
+        state.levels = state.levels[-1:]
+        return self._enter_level()
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self.state)

@@ -6,6 +6,6 @@ from kanpinn.plotting.curves import Curve as Curve
 from kanpinn.plotting.edges import plot_edge as plot_edge
 from kanpinn.plotting.figures import draw_figures as draw_figures
 from kanpinn.plotting.history import plot_history as plot_history
-from kanpinn.plotting.panels import plot_lines as plot_lines
+from kanpinn.plotting.lines import plot_lines as plot_lines
 from kanpinn.plotting.panels import plot_magnitude as plot_magnitude
 from kanpinn.plotting.panels import plot_values as plot_values

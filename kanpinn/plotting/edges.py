@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.plotting.style import BLUE, GREY, ORANGE, ROUND, tidy
+from kanpinn.plotting.symbols import symbol
 from kanpinn.solution import Solution
 
 SAMPLES = 200
@@ -35,8 +36,8 @@ class Edge:
 def edges_of(solution: Solution) -> list[list[Edge]]:
     """The edges of each KAN layer, input by input; empty for other layers.
 
-    The first layer's x are the coordinates themselves, not scaled. `seen` is the range of the
-    activations at the interior points.
+    The first layer's x are the coordinates themselves, not scaled, or what a problem's `inputs`
+    make of them. `seen` is the range of the activations at the interior points.
     """
     points = solution.residuals.blocks[0].points
     h: Jet | Coordinates = solution.surrogate.coordinates(points, Channels(points.names))
@@ -58,7 +59,7 @@ def _layer_edges(
     seen = torch.stack([h.amin(0), h.amax(0)])
     x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)
     values = layer.edges(x)[:, 0].cpu().numpy()
-    if number == 0:
+    if number == 0 and solution.surrogate.inputs is None:
         x, breaks, seen = (_unscaled(solution, t) for t in (x, breaks.T, seen))
         breaks = breaks.T
     sources, targets = _names(solution, number), _names(solution, number + 1)
@@ -78,12 +79,14 @@ def _unscaled(solution: Solution, scaled: torch.Tensor) -> torch.Tensor:
 def _names(solution: Solution, level: int) -> list[str]:
     """Mathtext names of the units before layer `level`."""
     width, fields = solution.network.width, solution.problem.fields
+    if level == 0 and solution.surrogate.inputs is not None:
+        return [f"\\xi_{{{i + 1}}}" for i in range(width[0])]
     if level == 0:
-        return list(solution.problem.domain.names)
+        return [symbol(name) for name in solution.problem.domain.names]
     if level == len(width) - 1:
         # With exact boundary data the network is only a factor of the solution.
-        names = fields if solution.surrogate.output is None else [f"N_{{{f}}}" for f in fields]
-        return list(names)
+        exact = solution.surrogate.output is not None
+        return [f"N_{{{symbol(f)}}}" if exact else symbol(f) for f in fields]
     deep = len(width) > 3
     return [
         f"h^{{({level})}}_{{{i + 1}}}" if deep else f"h_{{{i + 1}}}" for i in range(width[level])

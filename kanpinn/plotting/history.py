@@ -16,6 +16,7 @@ CURVES = (
 )
 LABELS = {"step": "steps", "seconds": "seconds in the optimizers"}
 FEW = 30  # points: they get markers
+APART = 5  # steps; where there are fewer, no line suggests what lies between them
 ROOM = 0.035  # of the width of the axes, for a stage's title
 LINEAR = 40  # steps are counted on a linear axis up to here
 
@@ -28,7 +29,8 @@ def plot_history(ax: Axes, history: History, titles: tuple[str, ...] = (), x: st
     at = history.column(x)
     for name, label, colour, style, marker in CURVES:
         if name in history.names:
-            _curve(ax, at, history.column(name), label, colour, style, marker)
+            line = style if len(at) > APART else "none"
+            _curve(ax, at, history.column(name), label, colour, line, marker)
     ax.set_yscale("log")
     _scale(ax, at, x)
     _mark_stages(ax, at, history.column("stage"), titles)
@@ -50,7 +52,7 @@ def _curve(
     ax.plot(
         at[shown],
         values[shown],
-        style,
+        linestyle=style,
         color=colour,
         label=label,
         linewidth=1.4,

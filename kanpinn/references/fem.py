@@ -11,7 +11,7 @@ import torch
 from kanpinn.blocks import remembered
 from kanpinn.errors import InputError, integer, number
 from kanpinn.geometry import Planar
-from kanpinn.geometry.combine2d import planar
+from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.jet import Channels
 from kanpinn.problem import Problem, with_source
 from kanpinn.references.reference import Recipe

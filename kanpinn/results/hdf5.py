@@ -42,9 +42,9 @@ def write_result(
     """Write result.h5: /history, /fields (where there are any) and /network.
 
     Every column of /history and every array of /fields has HDF5 dimension scales: the step, and
-    the coordinates. /network has a group for each layer, with its knots and coefficients; its
-    attributes low and high are the corners of the box that is mapped to [-1, 1]^d before the first
-    layer.
+    the coordinates. /network has a group for each layer, with its knots and coefficients, and
+    "enrichment" for known functions beside the last one; its attributes low and high are the
+    corners of the box that is mapped to [-1, 1]^d before the first layer.
     """
     with new_file(path) as file:
         file.attrs["status"] = solution.status
@@ -87,8 +87,11 @@ def _write_network(group: h5py.Group, solution: Solution) -> None:
     group.attrs["width"] = network.width
     group.attrs["low"] = solution.surrogate.low.cpu().numpy()
     group.attrs["high"] = solution.surrogate.high.cpu().numpy()
-    for i, layer in enumerate(network.layers):
-        inner = group.create_group(f"layer_{i}")
+    layers = {f"layer_{i}": layer for i, layer in enumerate(network.layers)}
+    if network.enrichment is not None:
+        layers["enrichment"] = network.enrichment
+    for key, layer in layers.items():
+        inner = group.create_group(key)
         for name in LAYER_VALUES:
             if hasattr(layer, name):
                 inner[name] = getattr(layer, name).detach().cpu().numpy()
@@ -104,7 +107,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
         return None
     with h5py.File(path) as file:
         network = {
-            f"layers.{name.removeprefix('layer_')}.{key}": torch.from_numpy(data[()])
+            f"{name.replace('layer_', 'layers.')}.{key}": torch.from_numpy(data[()])
             for name, layer in file["network"].items()
             for key, data in layer.items()
         }

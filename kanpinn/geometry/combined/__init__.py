@@ -1,0 +1,1 @@
+"""Unions, differences and intersections in any dimension, exact for boxes and balls."""

@@ -1,0 +1,1 @@
+"""Curves in the plane: segments, arcs, and where they meet."""

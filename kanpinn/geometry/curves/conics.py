@@ -1,0 +1,136 @@
+"""Ellipses: points, arc length and its inverse, extreme points."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import ellipeinc
+
+from kanpinn._typing import Coords, Weights
+from kanpinn.geometry.curves.sides import Side
+
+TABLE = 129  # first guesses of an angle
+NEWTON = 60  # at most; a few steps suffice for all but needles
+
+
+@dataclass(frozen=True)
+class Conic:
+    """γ(θ) = center + u cos θ + v sin θ with u = a (cos α, sin α), v = b (-sin α, cos α)."""
+
+    center: tuple[float, float]
+    axes: tuple[float, float]
+    angle: float
+
+    @property
+    def round(self) -> bool:
+        """Whether it is a circle."""
+        return self.axes[0] == self.axes[1]
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The rows u and v."""
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        a, b = self.axes
+        return np.array([[a * c, a * s], [-b * s, b * c]])
+
+    def point(self, theta: float) -> tuple[float, float]:
+        # Quarter turns are exact, so that straight edges from there are level or upright.
+        wheel = [0.0 if abs(v) < 1e-15 else v for v in (math.cos(theta), math.sin(theta))]
+        x, y = np.array(self.center) + wheel @ self.frame
+        return float(x), float(y)
+
+    def at(self, theta: Weights) -> Coords:
+        wheel = torch.stack([theta.cos(), theta.sin()], dim=1)
+        return theta.new_tensor(self.center) + wheel @ theta.new_tensor(self.frame)
+
+    def tangent(self, theta: Weights) -> Coords:
+        """γ'(θ)."""
+        return torch.stack([-theta.sin(), theta.cos()], dim=1) @ theta.new_tensor(self.frame)
+
+    def local(self, coords: Coords) -> Coords:
+        """(ξ, η), (n, 2), in which the ellipse is the unit circle."""
+        return (coords - coords.new_tensor(self.center)) @ coords.new_tensor(self.to_local.T)
+
+    @property
+    def to_local(self) -> np.ndarray:
+        """The matrix that takes differences of points to differences of (ξ, η)."""
+        return self.frame / np.square(self.axes)[:, None]
+
+    def local_point(self, point: tuple[float, float]) -> np.ndarray:
+        """(ξ, η) of one point."""
+        return self.to_local @ (np.array(point) - self.center)
+
+    def angle_of(self, point: tuple[float, float]) -> float:
+        """θ of a point on it."""
+        xi, eta = self.local_point(point)
+        return math.atan2(eta, xi)
+
+    def equals(self, other: "Conic", tolerance: float) -> bool:
+        """Whether the points of both are the same, up to the tolerance."""
+        if math.dist(self.center, other.center) > tolerance:
+            return False
+        # u uᵀ + v vᵀ says all about the shape and nothing about the parameter.
+        gap = self.frame.T @ self.frame - other.frame.T @ other.frame
+        return bool(np.abs(gap).max() <= 2 * tolerance * max(self.axes))
+
+    def length(self, theta: np.ndarray) -> np.ndarray:
+        """The arc length from θ = 0, up to a constant."""
+        a, b = self.axes
+        if a <= b:
+            return b * ellipeinc(theta, 1 - (a / b) ** 2)
+        return a * ellipeinc(theta + math.pi / 2, 1 - (b / a) ** 2)
+
+    def angle_at(self, length: np.ndarray, first: float, last: float) -> np.ndarray:
+        """The θ between first and last with these lengths, by Newton's method in a bracket."""
+        grid = np.linspace(min(first, last), max(first, last), TABLE)
+        known = self.length(grid)
+        theta = np.interp(length, known, grid)
+        cell = np.clip(np.searchsorted(known, length), 1, TABLE - 1)
+        a, b = self.axes
+        for _ in range(NEWTON):
+            speed = np.hypot(a * np.sin(theta), b * np.cos(theta))
+            step = (self.length(theta) - length) / speed
+            theta = np.clip(theta - step, grid[cell - 1], grid[cell])
+            if np.abs(step).max(initial=0) < 1e-15 * (1 + np.abs(grid).max()):
+                break
+        return theta
+
+    def cuts(self, low: float, high: float) -> list[float]:
+        """Angles between which a Gauss rule resolves |γ'|: finer and finer to the sharp ends.
+
+        |γ'| has its branch points at the imaginary distance δ = artanh(b / a) from the ends of
+        the long axis.
+        """
+        a, b = self.axes
+        sharp = 0.0 if a >= b else math.pi / 2
+        steps = [0.0, math.pi / 2]
+        width = math.inf if self.round else 2 * math.atanh(min(a, b) / max(a, b))
+        while width < math.pi / 3:
+            steps.append(width)
+            width *= 3
+        offsets = {sign * step for step in steps for sign in (-1, 1)}
+        turns = range(math.floor((low - sharp) / math.pi), math.ceil((high - sharp) / math.pi) + 1)
+        near = sorted(sharp + k * math.pi + offset for k in turns for offset in offsets)
+        # The middles of two neighbouring sharp ends come twice.
+        return [x for i, x in enumerate(near) if i == 0 or x - near[i - 1] > 1e-9]
+
+    def highest(self, axis: int) -> float:
+        """An angle where x (axis 0) or y (axis 1) is largest."""
+        (u, v) = self.frame[:, axis]
+        return math.atan2(v, u)
+
+    def extreme(self, axis: int, theta: float) -> float:
+        """The extreme x or y at such an angle, or at one half a turn away."""
+        sign = math.copysign(1, math.cos(theta - self.highest(axis)))
+        return self.center[axis] + sign * math.hypot(*self.frame[:, axis])
+
+    def side(self, first: float, last: float, through: tuple[float, float]) -> Side:
+        """The graph x(y) from one height to another, on the half that has this point."""
+        (ux, uy), (vx, vy) = self.frame.tolist()
+        A2 = uy**2 + vy**2
+        slope = (ux * uy + vx * vy) / A2
+        across = through[0] - self.center[0] - slope * (through[1] - self.center[1])
+        q = math.copysign(math.prod(self.axes) / A2, across)
+        middle = self.center
+        return Side.between(first, last, middle=middle, slope=slope, q=q, A=math.sqrt(A2))

@@ -1,0 +1,130 @@
+"""Where two curves meet."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from kanpinn.geometry.curves.arcs import Arc
+from kanpinn.geometry.curves.conics import Conic
+from kanpinn.geometry.curves.curve import Curve, Pair
+from kanpinn.geometry.curves.segments import Segment
+
+PARALLEL = 1e-12  # the sine of an angle that counts as 0
+
+
+def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
+    """The points where two curves cross or touch, and the ends of each that lie on the other.
+
+    Curves that overlap meet where the overlap begins and ends. Curves that come closer than the
+    tolerance and part again without crossing meet once.
+    """
+    found = [a.start, a.stop, b.start, b.stop, *_carriers(a, b, tolerance)]
+    on = [p for p in found if all(c.locate(p, 2 * tolerance) is not None for c in (a, b))]
+    apart: list[Pair] = []
+    for point in on:
+        if all(math.dist(point, other) > 4 * tolerance for other in apart):
+            apart.append(point)
+    return apart
+
+
+def meeting(
+    first: Sequence[Curve], second: Sequence[Curve], tolerance: float
+) -> list[tuple[int, int]]:
+    """The indices of those pairs of curves that may meet: their bounding boxes do."""
+    (low, high), (low_2, high_2) = (
+        np.array([curve.bounds for curve in curves]).swapaxes(0, 1) for curves in (first, second)
+    )
+    apart = (low[:, None] > high_2 + tolerance) | (low_2 > high[:, None] + tolerance)
+    return [(int(i), int(j)) for i, j in np.argwhere(~apart.any(axis=2))]
+
+
+def _carriers(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
+    """The meeting points of the lines or ellipses that the curves are parts of."""
+    if isinstance(a, Segment) and isinstance(b, Segment):
+        return _lines(a, b)
+    if isinstance(a, Segment) and isinstance(b, Arc):
+        return _line_and_conic(a, b.conic, tolerance)
+    if isinstance(a, Arc) and isinstance(b, Segment):
+        return _line_and_conic(b, a.conic, tolerance)
+    assert isinstance(a, Arc) and isinstance(b, Arc)
+    return [] if a.same_carrier(b, tolerance) else _conics(a.conic, b.conic, tolerance)
+
+
+def _lines(a: Segment, b: Segment) -> list[Pair]:
+    p, q = np.array(a.a), np.array(b.a)
+    along, other = np.array(a.b) - p, np.array(b.b) - q
+    sine = along[0] * other[1] - along[1] * other[0]
+    if abs(sine) <= PARALLEL * a.measure * b.measure:
+        return []
+    gap = q - p
+    x, y = p + (gap[0] * other[1] - gap[1] * other[0]) / sine * along
+    return [(float(x), float(y))]
+
+
+def _line_and_conic(line: Segment, conic: Conic, tolerance: float) -> list[Pair]:
+    """The roots of |p + t d|² = 1 in the frame in which the ellipse is the unit circle."""
+    p, end = (conic.local_point(point) for point in (line.a, line.b))
+    d = end - p
+    middle = -(p @ d) / (d @ d)
+    foot = p + middle * d  # the point of the line nearest to the centre
+    depth = 1 - foot @ foot
+    if abs(depth) <= 2 * tolerance / min(conic.axes):
+        steps = [0.0]
+    elif depth < 0:
+        return []
+    else:
+        half = math.sqrt(depth / (d @ d))
+        steps = [-half, half]
+    start, along = np.array(line.a), np.array(line.b) - np.array(line.a)
+    points = [start + (middle + step) * along for step in steps]
+    return [(float(x), float(y)) for x, y in points]
+
+
+def _conics(a: Conic, b: Conic, tolerance: float) -> list[Pair]:
+    """The zeros along b of F(θ) = |γ_b(θ) in the frame of a|² - 1.
+
+    F is a trigonometric polynomial of degree 2. Between neighbouring zeros of F' it is monotone,
+    so that each interval holds one zero where the signs differ, and a zero of F' itself is a
+    point of contact where F is 0.
+    """
+    offset = a.local_point(b.center)
+    frame = b.frame @ a.to_local.T
+    c, s = frame @ offset * 2
+    uu, uv, vv = frame[0] @ frame[0], frame[0] @ frame[1], frame[1] @ frame[1]
+    mean = offset @ offset + (uu + vv) / 2 - 1
+
+    def value(t: float) -> float:
+        twice = (uu - vv) / 2 * math.cos(2 * t) + uv * math.sin(2 * t)
+        return float(mean + c * math.cos(t) + s * math.sin(t) + twice)
+
+    turning = _angles((s, 2 * uv), (-c, vv - uu))
+    if not turning:
+        return []
+    contact = 2 * tolerance / min(a.axes)
+    return [b.point(t) for t in _zeros(value, turning, contact)]
+
+
+def _angles(cosines: tuple[float, float], sines: tuple[float, float]) -> list[float]:
+    """The zeros of Σ_k cosines_k cos kθ + sines_k sin kθ, and perhaps others: roots in e^{iθ}."""
+    c1, c2, s1, s2 = *cosines, *sines
+    powers = [complex(c2, -s2), complex(c1, -s1), 0.0, complex(c1, s1), complex(c2, s2)]
+    largest = max(abs(power) for power in powers)
+    roots = np.roots([0.0 if abs(power) < 1e-15 * largest else power for power in powers])
+    # Double roots come apart by the square root of the rounding; angles too many do no harm.
+    return sorted(float(np.angle(root)) for root in roots if 0.9 < abs(root) < 1.1)
+
+
+def _zeros(value: Callable[[float], float], turning: list[float], contact: float) -> list[float]:
+    from scipy.optimize import brentq  # brings a quarter of a second of imports
+
+    values = [value(t) for t in turning]
+    zeros = [t for t, v in zip(turning, values, strict=True) if abs(v) <= contact]
+    ends = itertools.pairwise([*turning, turning[0] + 2 * math.pi])
+    for (low, high), (first, last) in zip(
+        ends, itertools.pairwise([*values, values[0]]), strict=True
+    ):
+        if min(abs(first), abs(last)) > contact and first * last < 0:
+            zeros.append(brentq(value, low, high, xtol=1e-15, rtol=4 * np.finfo(float).eps))
+    return zeros

@@ -1,0 +1,132 @@
+"""Smooth oriented curves in the plane, the pieces that bound planar domains."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn._typing import Coords, Weights
+from kanpinn.errors import InputError
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.curves.sides import Side
+from kanpinn.geometry.points import Points, check_names
+from kanpinn.geometry.region import Mapped, check_unit
+from kanpinn.geometry.rules import gauss_legendre
+
+Pair = tuple[float | int, float | int]
+XY = ("x", "y")
+
+
+class Curve(Mapped, Piece):
+    """A smooth curve γ(t), 0 ≤ t ≤ 1, with the domain on its left: its normals point right."""
+
+    @property
+    def dim(self) -> int:
+        return 1
+
+    @property
+    @abstractmethod
+    def start(self) -> Pair:
+        """γ(0)."""
+
+    @property
+    @abstractmethod
+    def stop(self) -> Pair:
+        """γ(1)."""
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[Pair, Pair]:
+        """The lowest and highest corner of the smallest box around it."""
+
+    @abstractmethod
+    def at(self, t: Weights) -> Coords:
+        """γ(t), (n, 2)."""
+
+    @abstractmethod
+    def velocity(self, t: Weights) -> Coords:
+        """γ'(t), (n, 2)."""
+
+    @abstractmethod
+    def even(self, unit: Weights) -> Weights:
+        """The t at which these fractions of its length lie behind."""
+
+    @abstractmethod
+    def cuts(self) -> list[float]:
+        """0, ..., 1: between two of them a Gauss rule in t converges fast."""
+
+    @abstractmethod
+    def nearest(self, coords: Coords) -> Coords:
+        """The closest points of the curve, (n, 2), twice differentiable in the coordinates."""
+
+    @abstractmethod
+    def near(self, coords: Coords, within: float) -> Tensor:
+        """True (n,) for all points within this distance, and for few others; cheap."""
+
+    @abstractmethod
+    def locate(self, point: Pair, tolerance: float) -> float | None:
+        """The t of a point on the curve, None where it is further away than the tolerance."""
+
+    @abstractmethod
+    def part(self, first: float, last: float) -> "Curve":
+        """From t = first to t = last; backwards where first > last."""
+
+    @abstractmethod
+    def named(self, name: str) -> "Curve":
+        """The same curve under another name."""
+
+    @abstractmethod
+    def same_carrier(self, other: "Curve", tolerance: float) -> bool:
+        """Whether both are parts of one line or one ellipse."""
+
+    @abstractmethod
+    def moment(self, origin: Pair) -> float:
+        """½ ∫ (x dy - y dx) about the origin: the sum over a boundary is the area in it."""
+
+    @abstractmethod
+    def sides(self, first: float, last: float) -> list[Side]:
+        """Its parts that go up or down; first and last are the heights of its end points."""
+
+    def from_unit(self, unit: Coords) -> Points:
+        check_unit(self, unit)
+        return self._points(self.even(unit[:, 0]))
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        unit, weights = gauss_legendre(nodes)
+        ends = torch.tensor(self.cuts(), dtype=torch.float64)
+        t = (ends[:-1, None] + ends.diff()[:, None] * unit).flatten()
+        speed = self.velocity(t).norm(dim=1)
+        return self._points(t), (ends.diff()[:, None] * weights).flatten() * speed
+
+    def _points(self, t: Weights) -> Points:
+        along = self.velocity(t)
+        across = torch.stack([along[:, 1], -along[:, 0]], dim=1)
+        return Points(self.at(t), self.names, across / along.norm(dim=1, keepdim=True))
+
+
+def pair(name: str, value: Any) -> Pair:
+    """The value as two finite floats.
+
+    Raises:
+        InputError: naming the argument, where it is anything else.
+    """
+    try:
+        numbers = tuple(value)
+    except TypeError:
+        numbers = ()
+    if len(numbers) != 2 or not all(isinstance(v, Real) and math.isfinite(v) for v in numbers):
+        raise InputError(f"{name} must be two finite numbers, got {value!r}")
+    return float(numbers[0]), float(numbers[1])
+
+
+def two_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of two coordinates, checked."""
+    names = tuple(names)
+    check_names(names)
+    if len(names) != 2:
+        raise InputError(f"a planar domain must have two coordinates, got names {names}")
+    return names

@@ -1,0 +1,1 @@
+"""Domains in the plane, by the curves around them: shapes, levels, rules, combinations."""

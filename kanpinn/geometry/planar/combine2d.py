@@ -1,0 +1,158 @@
+"""Unions, differences and intersections of planar domains, by their boundaries."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kanpinn.errors import InputError
+from kanpinn.geometry.box import Box
+from kanpinn.geometry.curves.crossings import crossings, meeting
+from kanpinn.geometry.curves.curve import Curve, Pair
+from kanpinn.geometry.curves.merging import merged
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.planar.forms import All, Form, Some
+from kanpinn.geometry.planar.planar import Planar
+from kanpinn.geometry.planar.polygons import rectangle
+
+TOLERANCE = 1e-12  # relative to the coordinates: what is closer meets
+PROBES = (0.5, 0.29, 0.73)  # where parts are compared with the other boundary
+SIGNS = {"union": "|", "difference": "-", "intersection": "&"}
+
+
+def planar(domain: Domain) -> Planar | None:
+    """A planar domain as it is, a box in the plane as one; None for others."""
+    if isinstance(domain, Box) and domain.dim == 2:
+        return rectangle(domain)
+    return domain if isinstance(domain, Planar) else None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of one boundary that crosses the other boundary nowhere."""
+
+    curve: Curve
+    inside: bool  # the other domain
+    shared: int  # 1 on the other boundary, running the same way, -1 the other way, 0 not on it
+
+
+def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
+    """The exact "union", "difference" or "intersection" of planar domains or boxes.
+
+    Pieces keep their names. Where both have a piece of the same name, and they are not parts of
+    one line or ellipse, those of b get "_2" (or the next number that is free).
+
+    Raises:
+        InputError: where the result is empty, or the coordinates have different names.
+    """
+    first, second = planar(a), planar(b)
+    if first is None or second is None:
+        raise InputError(f"only planar domains and boxes combine exactly, got {a!r} and {b!r}")
+    if first.names != second.names:
+        raise InputError(
+            f"domains can be combined in the same coordinates only, got {first.names} and "
+            f"{second.names}"
+        )
+    tolerance = TOLERANCE * max(first.scale, second.scale)
+    parts = _parts(first, second, tolerance)
+    kept = [_kept(kind, part, which) for which in (0, 1) for part in parts[which]]
+    half = len(parts[0])
+    mine = [curve for curve in kept[:half] if curve is not None]
+    other = [curve for curve in kept[half:] if curve is not None]
+    curves = merged([*mine, *_renamed(mine, other, tolerance)], tolerance)
+    _check_area(kind, a, b, curves)
+    # A union by logic would have its wall, where both are 0.
+    wall = kind == "union" and any(part.shared < 0 for part in parts[0])
+    label = f"({a!r} {SIGNS[kind]} {b!r})"
+    return Planar(tuple(curves), None if wall else _form(kind, first, second), label)
+
+
+def _parts(a: Planar, b: Planar, tolerance: float) -> tuple[list[Part], list[Part]]:
+    meets: dict[int, list[Pair]] = {}
+    others: dict[int, list[Pair]] = {}
+    for i, j in meeting(a.curves, b.curves, tolerance):
+        points = crossings(a.curves[i], b.curves[j], tolerance)
+        meets.setdefault(i, []).extend(points)
+        others.setdefault(j, []).extend(points)
+    return _compared(a, b, meets, tolerance), _compared(b, a, others, tolerance)
+
+
+def _compared(
+    mine: Planar, other: Planar, meets: dict[int, list[Pair]], tolerance: float
+) -> list[Part]:
+    curves = [
+        part
+        for i, curve in enumerate(mine.curves)
+        for part in _split(curve, meets.get(i, []), tolerance)
+    ]
+    middle = torch.tensor([PROBES[0]], dtype=torch.float64)
+    inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()
+    shared = [_shared(curve, other.curves, tolerance) for curve in curves]
+    return [Part(*row) for row in zip(curves, inside, shared, strict=True)]
+
+
+def _split(curve: Curve, points: Sequence[Pair], tolerance: float) -> list[Curve]:
+    found = (curve.locate(point, 4 * tolerance) for point in points)
+    least = 4 * tolerance / curve.measure
+    cuts = [0.0]
+    for t in sorted(t for t in found if t is not None):
+        if cuts[-1] + least < t < 1 - least:
+            cuts.append(t)
+    return [curve.part(s, t) for s, t in itertools.pairwise([*cuts, 1.0])]
+
+
+def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
+    """Whether it runs along one of the others, 1, against it, -1, or neither, 0."""
+    probes = torch.tensor(PROBES, dtype=torch.float64)
+    points = [(x, y) for x, y in part.at(probes).tolist()]
+    along = part.velocity(probes[:1])[0]
+    for other in others:
+        found = [other.locate(point, 4 * tolerance) for point in points]
+        if all(t is not None for t in found):
+            way = other.velocity(torch.tensor(found[:1], dtype=torch.float64))[0]
+            return 1 if along @ way > 0 else -1
+    return 0
+
+
+def _kept(kind: str, part: Part, which: int) -> Curve | None:
+    """The part as a piece of the result's boundary, if it is one; which = 0 for the first."""
+    if part.shared:
+        way = -1 if kind == "difference" else 1
+        return part.curve if which == 0 and part.shared == way else None
+    if kind == "difference" and which:
+        return part.curve.part(1.0, 0.0) if part.inside else None
+    return part.curve if part.inside == (kind == "intersection") else None
+
+
+def _renamed(mine: Sequence[Curve], other: Sequence[Curve], tolerance: float) -> list[Curve]:
+    taken = {curve.name for curve in (*mine, *other)}
+    names: dict[str, str] = {}
+    for name in {curve.name: None for curve in other}:
+        rivals = [curve for curve in mine if curve.name == name]
+        theirs = [curve for curve in other if curve.name == name]
+        if not rivals or all(
+            any(rival.same_carrier(curve, 4 * tolerance) for rival in rivals) for curve in theirs
+        ):
+            names[name] = name
+            continue
+        free = (f"{name}_{k}" for k in itertools.count(2))
+        names[name] = next(tag for tag in free if tag not in taken)
+        taken.add(names[name])
+    return [curve.named(names[curve.name]) for curve in other]
+
+
+def _check_area(kind: str, a: Domain, b: Domain, curves: Sequence[Curve]) -> None:
+    origin = curves[0].start if curves else (0.0, 0.0)
+    area = sum(curve.moment(origin) for curve in curves)
+    if not area > TOLERANCE * min(a.measure, b.measure):
+        raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
+
+
+def _form(kind: str, a: Planar, b: Planar) -> Form | None:
+    first, second = a.formula, b.formula
+    if first is None or second is None:
+        return None
+    if kind == "union":
+        return Some((first, second))
+    return All((first, second if kind == "intersection" else second.complement()))

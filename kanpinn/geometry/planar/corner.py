@@ -1,0 +1,82 @@
+"""The singular functions of a corner, by which solutions are rough there."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._typing import Coords
+from kanpinn.errors import InputError, integer
+from kanpinn.geometry.curves.curve import Pair, pair
+from kanpinn.geometry.planar.planar import Planar
+from kanpinn.geometry.points import Points
+
+WHOLE = 1e-9
+
+
+@dataclass(frozen=True)
+class Corner:
+    """Functions r^(jπ/ω) sin(jπθ/ω), j = 1 … terms: harmonic, and 0 on both sides of a corner.
+
+    r and θ are polar coordinates about the corner, θ counted from one side; ω is the angle inside.
+    Where jπ/ω is a whole number n that function is a polynomial, and r^n (ln r sin nθ + θ cos nθ)
+    stands in its place: harmonic, too, but rough, and ±ωr^n on the other side. Called with points
+    it gives (n, terms).
+
+    Args:
+        domain: a planar domain.
+        at: one of its corners.
+        terms: how many functions.
+
+    Raises:
+        InputError: where no two sides meet there.
+
+    Reference: Grisvard, Elliptic problems in nonsmooth domains (1985), section 2.
+    """
+
+    domain: Planar
+    at: Pair
+    terms: int = 6
+
+    def __post_init__(self) -> None:
+        integer("terms", self.terms)
+        object.__setattr__(self, "at", pair("at", self.at))
+        _ = self._angles
+
+    @property
+    def angle(self) -> float:
+        """ω, the angle inside."""
+        return self._angles[1]
+
+    @property
+    def _angles(self) -> tuple[float, float]:
+        """The direction of the side from which θ is counted, and ω."""
+        curves, reach = self.domain.curves, WHOLE * self.domain.scale
+        after = [c for c in curves if math.dist(c.start, self.at) <= reach]
+        before = [c for c in curves if math.dist(c.stop, self.at) <= reach]
+        if len(after) != 1 or len(before) != 1:
+            ends = sorted({c.start for c in curves})
+            raise InputError(f"at = {self.at} is no corner of {self.domain!r}; its ends are {ends}")
+        ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        first, last = after[0].velocity(ts)[0], -before[0].velocity(ts)[1]
+        start, stop = (math.atan2(float(v[1]), float(v[0])) for v in (first, last))
+        return start, (stop - start) % (2 * math.pi)
+
+    def polar(self, coords: Coords) -> tuple[Tensor, Tensor]:
+        """r and θ, (n, 1) each, θ in (ω/2 - π, ω/2 + π]: it jumps outside, opposite the middle."""
+        start, angle = self._angles
+        x, y = (coords - coords.new_tensor(self.at)).split(1, dim=1)
+        c, s = math.cos(start + angle / 2), math.sin(start + angle / 2)
+        return torch.hypot(x, y), torch.atan2(c * y - s * x, c * x + s * y) + angle / 2
+
+    def __call__(self, p: Points) -> Tensor:
+        r, theta = self.polar(p.coords)
+        return torch.cat([self._function(j, r, theta) for j in range(1, self.terms + 1)], dim=1)
+
+    def _function(self, j: int, r: Tensor, theta: Tensor) -> Tensor:
+        power = j * math.pi / self.angle
+        n = round(power)
+        if abs(power - n) > WHOLE:
+            return r**power * torch.sin(power * theta)
+        return r**n * (torch.log(r) * torch.sin(n * theta) + theta * torch.cos(n * theta))

@@ -1,0 +1,140 @@
+"""Sets in the plane as formulas of half planes and ellipses.
+
+Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechanics (1995).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kanpinn._typing import Column, Coords
+from kanpinn.geometry.curves.conics import Conic
+from kanpinn.geometry.curves.curve import Pair
+
+
+class Form(ABC):
+    """A set in the plane as a formula of half planes and ellipses."""
+
+    @abstractmethod
+    def value(self, coords: Coords) -> Column:
+        """> 0 inside, 0 on the boundary, < 0 outside, with a gradient of 1 on smooth boundaries."""
+
+    @abstractmethod
+    def complement(self) -> "Form":
+        """The points outside."""
+
+    def same(self, other: "Form") -> bool:
+        """Whether both are the same half plane or ellipse, up to rounding."""
+        return False
+
+    def given(self, leaves: Sequence["Form"]) -> "Form | None":
+        """What is left to hold where these half planes and ellipses do; None for nothing."""
+        return None if any(self.same(leaf) for leaf in leaves) else self
+
+    @property
+    def leaf(self) -> bool:
+        """Whether it is a half plane, or an ellipse or its outside, and so smooth everywhere."""
+        return isinstance(self, HalfPlane | Within)
+
+
+@dataclass(frozen=True)
+class HalfPlane(Form):
+    """What lies on the left of the line from a to b; its value is the distance."""
+
+    a: Pair
+    b: Pair
+
+    def value(self, coords: Coords) -> Column:
+        (ax, ay), (bx, by) = self.a, self.b
+        length = math.dist(self.a, self.b)
+        x, y = coords.split(1, dim=1)
+        return (x - ax) * ((ay - by) / length) + (y - ay) * ((bx - ax) / length)
+
+    def complement(self) -> Form:
+        return HalfPlane(self.b, self.a)
+
+    def same(self, other: Form) -> bool:
+        if not isinstance(other, HalfPlane):
+            return False
+        ends = torch.tensor([other.a, other.b], dtype=torch.float64)
+        reach = 1e-12 * max(map(abs, (*self.a, *self.b, *other.a, *other.b)))
+        along = [(q - p) for p, q in zip(self.a, self.b, strict=True)]
+        turned = [(q - p) for p, q in zip(other.a, other.b, strict=True)]
+        same_way = along[0] * turned[0] + along[1] * turned[1] > 0
+        return same_way and bool(self.value(ends).abs().max() <= reach)
+
+
+@dataclass(frozen=True)
+class Within(Form):
+    """What lies within an ellipse, or outside of it."""
+
+    conic: Conic
+    inside: bool = True
+
+    def value(self, coords: Coords) -> Column:
+        """(1 - q) / |∇q| to first order at the boundary q = 1; (r² - ρ²) / 2r for a circle."""
+        local = self.conic.local(coords)
+        a, b = self.conic.axes
+        f = 1 - local.square().sum(dim=1, keepdim=True)
+        if self.conic.round:
+            f = f * (a / 2)
+        else:
+            slope = 2 * local / local.new_tensor([a, b])
+            f = f / (slope.square().sum(dim=1, keepdim=True) + f.square() / (a * b)).sqrt()
+        return f if self.inside else -f
+
+    def complement(self) -> Form:
+        return Within(self.conic, not self.inside)
+
+    def same(self, other: Form) -> bool:
+        if not isinstance(other, Within) or self.inside != other.inside:
+            return False
+        return self.conic.equals(other.conic, 1e-12 * max(self.conic.axes))
+
+
+@dataclass(frozen=True)
+class All(Form):
+    """An intersection, by the R-conjunction a + b - sqrt(a² + b²)."""
+
+    parts: tuple[Form, ...]
+
+    def value(self, coords: Coords) -> Column:
+        return _folded(self.parts, coords, -1)
+
+    def complement(self) -> Form:
+        return Some(tuple(part.complement() for part in self.parts))
+
+    def given(self, leaves: Sequence[Form]) -> Form | None:
+        left = [rest for part in self.parts if (rest := part.given(leaves)) is not None]
+        return (All(tuple(left)) if len(left) > 1 else left[0]) if left else None
+
+
+@dataclass(frozen=True)
+class Some(Form):
+    """A union, by the R-disjunction a + b + sqrt(a² + b²)."""
+
+    parts: tuple[Form, ...]
+
+    def value(self, coords: Coords) -> Column:
+        return _folded(self.parts, coords, 1)
+
+    def complement(self) -> Form:
+        return All(tuple(part.complement() for part in self.parts))
+
+    def given(self, leaves: Sequence[Form]) -> Form | None:
+        left = [part.given(leaves) for part in self.parts]
+        kept = tuple(part for part in left if part is not None)
+        return Some(kept) if len(kept) == len(left) else None
+
+
+def _folded(parts: Sequence[Form], coords: Coords, sign: int) -> Column:
+    total = parts[0].value(coords)
+    # Keeps the derivative of the root finite where both are 0, at a corner.
+    least = torch.finfo(coords.dtype).tiny
+    for part in parts[1:]:
+        value = part.value(coords)
+        total = total + value + sign * (total.square() + value.square() + least).sqrt()
+    return total

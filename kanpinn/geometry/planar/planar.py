@@ -1,0 +1,179 @@
+"""Domains in the plane that are bounded by segments and arcs of ellipses, exactly."""
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn._typing import Column, Coords, Corner, Mask, Weights
+from kanpinn.errors import InputError, NumericalError
+from kanpinn.geometry.boundary import Boundary
+from kanpinn.geometry.curves.curve import Curve, Pair
+from kanpinn.geometry.curves.sides import Side, abscissa
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.planar.forms import Form
+from kanpinn.geometry.planar.joined import joined
+from kanpinn.geometry.planar.levels import Product, fitted
+from kanpinn.geometry.planar.outlines import JOIN, check_crossings, check_ends, straight_form
+from kanpinn.geometry.planar.slabs import Cell, cells, slab_rule
+from kanpinn.geometry.points import Points
+
+ON = 64  # distances to the boundary of so many eps, relative to the coordinates, are 0
+FLAT = 1e-14  # an area so small, relative to the diameter's square, is 0
+FILLED = 1e-9  # what the slabs may miss of it, likewise
+PROBES = 8  # Gauss nodes per direction where formulas are checked
+CHUNK = 2**21  # pairs of points and sides that are compared at a time
+
+
+@dataclass(frozen=True, repr=False)
+class Planar(Domain):
+    """What lies on the left of all its curves: outer ones run counter-clockwise, holes clockwise.
+
+    The curves may come in any order; every end of one is the start of another.
+
+    Args:
+        curves: the pieces of its boundary.
+        form: what its level function is made of; None for one made of all its curves.
+        label: its repr; None shows the curves.
+
+    Raises:
+        InputError: where the curves do not close, cross each other, or enclose no area.
+    """
+
+    curves: tuple[Curve, ...]
+    form: Form | None = field(default=None, compare=False)
+    label: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.curves:
+            raise InputError("a planar domain must have at least one curve, got none")
+        if len({curve.names for curve in self.curves}) > 1:
+            raise InputError("the curves of a planar domain must have the same coordinates")
+        check_ends(self.curves, self._joints[0])
+        if not self.measure > FLAT * math.dist(*self._box) ** 2:
+            raise InputError(
+                "the curves of a planar domain must run around it counter-clockwise and around "
+                f"its holes clockwise, and enclose an area > 0, got {self.measure:.3g}"
+            )
+        check_crossings(self.curves, self.scale)
+
+    def __repr__(self) -> str:
+        return self.label or f"Planar({', '.join(map(repr, self.curves))})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.curves[0].names
+
+    @cached_property
+    def measure(self) -> float:
+        (lx, ly), (hx, hy) = self._box
+        middle = ((lx + hx) / 2, (ly + hy) / 2)  # keeps the terms of the sum small
+        return math.fsum(curve.moment(middle) for curve in self.curves)
+
+    @property
+    def bounds(self) -> tuple[Corner, Corner]:
+        low, high = torch.tensor(self._box, dtype=torch.float64)
+        return low, high
+
+    @property
+    def boundary(self) -> Boundary:
+        return Boundary(self.curves)
+
+    @cached_property
+    def scale(self) -> float:
+        """The largest of its coordinates, which its rounding is relative to."""
+        (lx, ly), (hx, hy) = self._box
+        return max(map(abs, (lx, ly, hx, hy)))
+
+    def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
+        inside = self.encloses(coords)
+        # Points on the boundary belong to it although they are rounded.
+        reach = abs(tolerance) or ON * torch.finfo(coords.dtype).eps * self.scale
+        close = self._distance(coords, reach) <= reach
+        return inside & ~close if tolerance < 0 else inside | close
+
+    def encloses(self, coords: Coords) -> Mask:
+        """Which points its boundary winds around; on the boundary either may be said."""
+        rows = max(1, CHUNK // self._sides.shape[1])
+        return torch.cat([self._winding(part) > 0 for part in coords.split(rows)])
+
+    def level(self, coords: Coords) -> Column:
+        if self._product is not None:
+            return self._product(coords)
+        value = joined(self.curves, coords)
+        return torch.where(self.encloses(coords)[:, None], value, -value)
+
+    @property
+    def smooth_level(self) -> bool:
+        return self._product is not None and self._product.smooth
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        coords, weights = slab_rule(self._cells, nodes)
+        return Points(coords, self.names), weights * (self.measure / weights.sum())
+
+    @cached_property
+    def sides(self) -> list[Side]:
+        """The parts of its boundary that go up or down, with ends at exactly equal heights."""
+        heights = self._joints[1]
+        ends = zip(self.curves, heights[0::2], heights[1::2], strict=True)
+        return [side for curve, first, last in ends for side in curve.sides(first, last)]
+
+    @cached_property
+    def formula(self) -> Form | None:
+        """What it is made of by logic: its edges where all are straight, else its form."""
+        return straight_form(self.curves) or self.form
+
+    @cached_property
+    def _product(self) -> Product | None:
+        """Its level function; None without a formula, or where it does not hold."""
+        if self.formula is None:
+            return None
+        inside, rim = self.quadrature(PROBES)[0], self.boundary.quadrature(PROBES)[0]
+        return fitted(self.formula, inside.coords, rim.coords)
+
+    @cached_property
+    def _cells(self) -> list[Cell]:
+        parts = cells(self.sides)
+        filled = math.fsum(cell.area for cell in parts)
+        if abs(filled - self.measure) > FILLED * math.dist(*self._box) ** 2:
+            raise NumericalError(f"the area of {self!r} is {self.measure}, of its slabs {filled}")
+        return parts
+
+    @cached_property
+    def _box(self) -> tuple[Pair, Pair]:
+        low = np.min([curve.bounds[0] for curve in self.curves], axis=0)
+        high = np.max([curve.bounds[1] for curve in self.curves], axis=0)
+        return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
+
+    @cached_property
+    def _joints(self) -> tuple[list[int], list[float]]:
+        """For start and end of each curve in turn: which joint it is, and the joint's height."""
+        ends = np.array([end for curve in self.curves for end in (curve.start, curve.stop)])
+        gaps = np.abs(ends[:, None] - ends[None]).max(axis=2)
+        which = (gaps <= JOIN * self.scale).argmax(axis=1)
+        return which.tolist(), ends[which, 1].tolist()
+
+    @cached_property
+    def _sides(self) -> Tensor:
+        rows = [(s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A) for s in self.sides]
+        return torch.tensor(rows, dtype=torch.float64).T
+
+    def _winding(self, coords: Coords) -> Tensor:
+        """How often the boundary runs around each point: up counts on the right of it, (n,)."""
+        low, high, up, *shape = self._sides.to(coords)
+        y = coords[:, 1:]
+        level = (low <= y) & (y < high)
+        return (up * (level & (abscissa(y, *shape) > coords[:, :1]))).sum(dim=1)
+
+    def _distance(self, coords: Coords, within: float) -> Weights:
+        """To the boundary; infinite where it is more than `within`."""
+        least = coords.new_full((len(coords),), math.inf)
+        for curve in self.curves:
+            rows = curve.near(coords, within).nonzero()[:, 0]
+            if len(rows):
+                gap = (coords[rows] - curve.nearest(coords[rows])).norm(dim=1)
+                least[rows] = torch.minimum(least[rows], gap)
+        return least

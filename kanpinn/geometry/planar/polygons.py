@@ -1,0 +1,129 @@
+"""Polygons with holes, and boxes in the plane as polygons."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import shapely
+
+from kanpinn.errors import InputError
+from kanpinn.geometry.box import Box
+from kanpinn.geometry.curves.curve import XY, Pair, pair, two_names
+from kanpinn.geometry.curves.segments import Segment
+from kanpinn.geometry.planar.forms import All, HalfPlane
+from kanpinn.geometry.planar.planar import Planar
+
+
+def Triangle(
+    a: Iterable[float | int],
+    b: Iterable[float | int],
+    c: Iterable[float | int],
+    *,
+    pieces: Sequence[str] | None = None,
+    names: Sequence[str] = XY,
+) -> Planar:
+    """With corners a, b, c; its pieces are "edge_0" from a to b, "edge_1" and "edge_2".
+
+    Raises:
+        InputError: where the corners lie on one line or are no points.
+    """
+    return Polygon([a, b, c], pieces=pieces, names=names)
+
+
+def Polygon(
+    vertices: Any,
+    holes: Iterable[Any] = (),
+    *,
+    pieces: Sequence[str] | None = None,
+    names: Sequence[str] = XY,
+) -> Planar:
+    """A polygon with holes, by its corners in either direction.
+
+    Edge i goes from corner i to the next one. Its name is "edge_i", that of hole h "hole_h_edge_i".
+
+    Args:
+        vertices: three or more corners, or a shapely polygon (its holes included).
+        holes: the corners of each hole.
+        pieces: names of the outer edges in place of "edge_0", ...; edges may share one.
+        names: of the coordinates.
+
+    Raises:
+        InputError: where the polygon is empty, degenerate or self-intersecting, or a hole is not
+            inside it or meets another one.
+    """
+    if isinstance(vertices, shapely.Polygon):
+        holes = [list(ring.coords) for ring in vertices.interiors]
+        vertices = list(vertices.exterior.coords)
+    outline = _corners("vertices", vertices)
+    inner = [_corners(f"holes[{i}]", hole) for i, hole in enumerate(holes)]
+    _check_polygon(outline, inner)
+    names = two_names(names)
+    tags = [f"edge_{i}" for i in range(len(outline))] if pieces is None else list(pieces)
+    if len(tags) != len(outline):
+        raise InputError(f"pieces must have a name for each of {len(outline)} edges, got {tags}")
+    rings = [_ring(outline, tags, names, 1)]
+    for h, hole in enumerate(inner):
+        edges = [f"hole_{h}_edge_{i}" for i in range(len(hole))]
+        rings.append(_ring(hole, edges, names, -1))
+    label = f"Polygon({outline}{f', holes={inner}' if inner else ''})"
+    return Planar(tuple(edge for ring in rings for edge in ring), label=label)
+
+
+def LShape(*, names: Sequence[str] = XY) -> Planar:
+    """[-1, 1]² without [0, 1]², whose corner at the origin has the angle 3π/2.
+
+    The pieces are "x_min", "x_max", "y_min", "y_max", and at the corner "notch_x" on x = 0 and
+    "notch_y" on y = 0.
+    """
+    corners = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
+    pieces = ["y_min", "x_max", "notch_y", "notch_x", "y_max", "x_min"]
+    domain = Polygon(corners, pieces=pieces, names=names)
+    return Planar(domain.curves, label="LShape()")
+
+
+def rectangle(box: Box) -> Planar:
+    """A box in the plane, with its pieces' names.
+
+    Raises:
+        InputError: for other dimensions.
+    """
+    if box.dim != 2:
+        raise InputError(f"a planar domain must have two coordinates, got {box!r}")
+    (_, left, right), (_, bottom, top) = box.ranges
+    corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
+    x, y = box.names
+    edges = _ring(corners, [f"{y}_min", f"{x}_max", f"{y}_max", f"{x}_min"], box.names, 1)
+    return Planar(tuple(edges), All(tuple(HalfPlane(e.a, e.b) for e in edges)), repr(box))
+
+
+def _corners(name: str, vertices: Any) -> list[Pair]:
+    try:
+        corners = [pair(f"{name}[{i}]", corner) for i, corner in enumerate(vertices)]
+    except TypeError:
+        raise InputError(f"{name} must be a sequence of points, got {vertices!r}") from None
+    if len(corners) > 1 and corners[0] == corners[-1]:
+        del corners[-1]  # rings may repeat their first point
+    if len(corners) < 3:
+        raise InputError(f"{name} must be three or more corners, got {corners}")
+    if any(a == b for a, b in pairwise(corners)):
+        raise InputError(f"{name} must not have the same corner twice in a row, got {corners}")
+    return corners
+
+
+def _check_polygon(outline: list[Pair], holes: list[list[Pair]]) -> None:
+    whole = shapely.Polygon(outline, holes)
+    if not whole.is_valid:
+        raise InputError(f"a polygon must be valid: {shapely.is_valid_reason(whole)}")
+    if not whole.area > 0:
+        raise InputError(f"a polygon must have an area > 0, got the corners {outline}")
+
+
+def _ring(
+    corners: Sequence[Pair], tags: Sequence[str], names: tuple[str, ...], way: int
+) -> list[Segment]:
+    """Its edges, counter-clockwise for way = 1, clockwise for way = -1."""
+    ends = list(zip(corners, [*corners[1:], corners[0]], strict=True))
+    edges = [Segment(a, b, tag, names) for (a, b), tag in zip(ends, tags, strict=True)]
+    if way * sum(edge.moment(corners[0]) for edge in edges) < 0:
+        edges = [Segment(edge.b, edge.a, edge.name, names) for edge in reversed(edges)]
+    return edges

@@ -1,0 +1,99 @@
+"""Regions: sets of points with a measure, and rules on them."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+
+from kanpinn._typing import Coords, Weights
+from kanpinn.errors import InputError
+from kanpinn.geometry.points import Points
+from kanpinn.geometry.rules import axis_counts, gauss_product
+
+SHORT = 0.02  # by so much a draw of which too few lie inside grows
+Draw = Callable[[int, int], Coords]  # draw(n, dim): n points of the unit cube [0, 1]^dim
+
+
+class Region(ABC):
+    """A set of points with a measure."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The coordinates' names, in the order of the columns of its points."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Its own dimension: d for a domain in d coordinates, d - 1 for a piece of its boundary."""
+
+    @property
+    @abstractmethod
+    def measure(self) -> float:
+        """Length, area, volume, ...; 1 for a single point."""
+
+    @property
+    def measure_error(self) -> float:
+        """The standard error of `measure` where that is an estimate, otherwise 0."""
+        return 0.0
+
+    @abstractmethod
+    def place(self, n: int, draw: Draw) -> Points:
+        """n points or a few more, as evenly spread by measure as those of the draw in the cube."""
+
+    @abstractmethod
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """Points inside and positive weights (n,), whose sum is `measure`, in float64.
+
+        Args:
+            nodes: of each one-dimensional Gauss rule that it is made of.
+
+        Raises:
+            InputError: unless nodes is a positive integer.
+        """
+
+    def rule_error(self, nodes: int) -> float:
+        """The standard error of ∫ 1 by a `quadrature` of Sobol points; 0 for Gauss rules.
+
+        It is that before the weights are scaled to the sum `measure`, so about the error that is
+        to be expected of the integral of a function of size 1.
+        """
+        return 0.0
+
+    def gauss(self, n: int) -> Points:
+        """The points of the smallest `quadrature` that has n or more."""
+        nodes = 1
+        while len(points := self.quadrature(nodes)[0]) < n:
+            # At least one more, and as many as would do if the number grew like nodes^dim.
+            nodes = max(nodes + 1, math.floor(nodes * (n / len(points)) ** (1 / self.dim)))
+        return points
+
+
+class Mapped(Region):
+    """A region that is the image of the unit cube of its own dimension."""
+
+    @abstractmethod
+    def from_unit(self, unit: Coords) -> Points:
+        """The images of points of [0, 1]^dim, (n, dim), in the same precision, on the same device.
+
+        The map scales all volumes by `measure`: uniform points stay uniform.
+
+        Raises:
+            InputError: unless unit has the shape (n, dim).
+        """
+
+    def place(self, n: int, draw: Draw) -> Points:
+        if self.dim == 0:
+            return self.from_unit(torch.zeros(1, 0, dtype=torch.float64))
+        return self.from_unit(draw(n, self.dim))
+
+    def gauss(self, n: int) -> Points:
+        counts = axis_counts(n, self.dim)
+        return self.from_unit(gauss_product(counts, self.dim)[0])
+
+
+def check_unit(region: Mapped, unit: Coords) -> None:
+    """Refuse points that are not in the cube that the region is an image of."""
+    if unit.ndim != 2 or unit.shape[1] != region.dim:
+        raise InputError(f"unit must have shape (n, {region.dim}), got {tuple(unit.shape)}")

@@ -1,0 +1,174 @@
+"""Balls and their spheres in three and more dimensions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+
+import torch
+
+from kanpinn._typing import Column, Coords, Corner, Mask, Weights
+from kanpinn.errors import InputError, integer, number
+from kanpinn.geometry.boundary import Boundary, Piece
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.points import Points, check_names
+from kanpinn.geometry.region import Mapped, Region, check_unit
+from kanpinn.geometry.solid.spherical import (
+    check_size,
+    jacobi,
+    sphere_area,
+    sphere_from_unit,
+    sphere_rule,
+)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Ball(Mapped, Domain):
+    """The points at most `radius` away from a centre, in d ≥ 3 dimensions.
+
+    `Ball((0, 0, 0), 0.3, name="hole")` has one piece of boundary, "hole".
+
+    Args:
+        center: d numbers.
+        radius: above 0.
+        names: of the coordinates; ("x", "y", "z") in 3-D, ("x1", "x2", ...) above.
+        name: of its sphere.
+
+    Raises:
+        InputError: where the center has fewer than three coordinates or one is not finite, the
+            radius is not above 0, or the names do not fit.
+    """
+
+    center: tuple[float, ...]
+    radius: float
+    axes: tuple[str, ...]
+    name: str
+
+    def __init__(
+        self,
+        center: Sequence[float | int],
+        radius: float | int,
+        *,
+        names: Sequence[str] | None = None,
+        name: str = "sphere",
+    ) -> None:
+        number("radius", radius, above=True)
+        if len(center) < 3:
+            raise InputError(
+                f"center must have three or more coordinates, got {tuple(center)!r}: "
+                "in two dimensions take a Disk, in one a Box"
+            )
+        if not all(isinstance(value, Real) and math.isfinite(value) for value in center):
+            raise InputError(f"center must be finite numbers, got {tuple(center)!r}")
+        object.__setattr__(self, "center", tuple(float(value) for value in center))
+        object.__setattr__(self, "radius", float(radius))
+        object.__setattr__(self, "axes", coordinate_names(names, len(center)))
+        object.__setattr__(self, "name", name)
+
+    def __repr__(self) -> str:
+        return f"Ball({self.center}, {self.radius})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.axes
+
+    @property
+    def measure(self) -> float:
+        return sphere_area(self.dim) / self.dim * self.radius**self.dim
+
+    @property
+    def bounds(self) -> tuple[Corner, Corner]:
+        center = torch.tensor(self.center, dtype=torch.float64)
+        return center - self.radius, center + self.radius
+
+    @property
+    def boundary(self) -> Boundary:
+        return Boundary((Sphere(self),))
+
+    def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
+        return (coords - coords.new_tensor(self.center)).norm(dim=1) <= self.radius + tolerance
+
+    @property
+    def smooth_level(self) -> bool:
+        return True
+
+    def level(self, coords: Coords) -> Column:
+        """(R² - r²) / 2R at the distance r from the centre; its slope is 1 on the sphere."""
+        offsets = coords - coords.new_tensor(self.center)
+        return (self.radius**2 - offsets.square().sum(dim=1, keepdim=True)) / (2 * self.radius)
+
+    def from_unit(self, unit: Coords) -> Points:
+        check_unit(self, unit)
+        share = unit[:, :1] ** (1 / self.dim)
+        offsets = self.radius * share * sphere_from_unit(unit[:, 1:])
+        return Points(unit.new_tensor(self.center) + offsets, self.names)
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """Gauss–Jacobi along the radius, a product rule on the sphere: 2·nodes^d points.
+
+        It integrates polynomials in the coordinates up to degree 2·nodes - 1 exactly.
+        """
+        nodes = integer("nodes", nodes)
+        check_size(nodes, 2 * nodes**self.dim)
+        shares, along = jacobi(nodes, 0, self.dim - 1)
+        directions, around = sphere_rule(nodes, self.dim)
+        offsets = self.radius * (1 + shares)[:, None, None] / 2 * directions
+        coords = torch.tensor(self.center, dtype=torch.float64) + offsets.reshape(-1, self.dim)
+        weights = (self.radius / 2) ** self.dim * torch.outer(along, around).reshape(-1)
+        return Points(coords, self.names), weights
+
+    def gauss(self, n: int) -> Points:
+        return Region.gauss(self, n)
+
+
+@dataclass(frozen=True)
+class Sphere(Mapped, Piece):
+    """The surface of a ball."""
+
+    ball: Ball
+
+    @property
+    def name(self) -> str:
+        return self.ball.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.ball.names
+
+    @property
+    def dim(self) -> int:
+        return self.ball.dim - 1
+
+    @property
+    def measure(self) -> float:
+        return sphere_area(self.ball.dim) * self.ball.radius**self.dim
+
+    def from_unit(self, unit: Coords) -> Points:
+        check_unit(self, unit)
+        return self._points(sphere_from_unit(unit))
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """2·nodes^(d-1) points, exact for polynomials in the coordinates to degree 2·nodes - 1."""
+        normals, weights = sphere_rule(integer("nodes", nodes), self.ball.dim)
+        return self._points(normals), self.ball.radius**self.dim * weights
+
+    def gauss(self, n: int) -> Points:
+        return Region.gauss(self, n)
+
+    def _points(self, normals: Coords) -> Points:
+        center = normals.new_tensor(self.ball.center)
+        return Points(center + self.ball.radius * normals, self.names, normals)
+
+
+def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
+    """The names as a tuple; by default (x, y), (x, y, z), (x1, x2, ...).
+
+    Raises:
+        InputError: unless there are dim usable names.
+    """
+    if names is None:
+        return ("x", "y", "z")[:dim] if dim <= 3 else tuple(f"x{i + 1}" for i in range(dim))
+    if isinstance(names, str) or len(names) != dim:
+        raise InputError(f"names must be {dim} names of coordinates, got {names!r}")
+    check_names(tuple(names))
+    return tuple(names)

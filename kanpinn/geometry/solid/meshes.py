@@ -1,0 +1,119 @@
+"""Arrays and files of triangles, checked for being the surface of a solid."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError, number
+from kanpinn.geometry.solid.triangles import (
+    area_vectors,
+    edge_defects,
+    enclosed_volume,
+    smooth_parts,
+)
+
+
+def table(name: str, rows: Any, dtype: torch.dtype) -> Tensor:
+    """The rows as a tensor (n, 3).
+
+    Raises:
+        InputError: unless they are rows of three finite numbers.
+    """
+    try:
+        table = torch.from_numpy(np.array(rows)).to(dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be rows of three numbers, got {rows!r}") from error
+    if table.ndim != 2 or table.shape[1] != 3 or not len(table):
+        raise InputError(f"{name} must have the shape (n, 3), got {tuple(table.shape)}")
+    if not table.isfinite().all():
+        raise InputError(
+            f"{name} must be finite numbers, got {int((~table.isfinite()).sum())} others"
+        )
+    return table
+
+
+def proper_triangles(faces: Tensor, count: int) -> Tensor:
+    """The faces without those that have a corner twice, which is how some programs leave seams."""
+    if faces.min() < 0 or faces.max() >= count:
+        raise InputError(
+            f"faces must be numbers of the {count} vertices, got {int(faces.min())} to "
+            f"{int(faces.max())}"
+        )
+    return faces[(faces != faces.roll(1, dims=1)).all(dim=1)]
+
+
+def check_closed(faces: Tensor) -> None:
+    """Refuse a surface that is not the whole boundary of a solid.
+
+    Raises:
+        InputError: where it has holes, or triangles that are turned against each other.
+    """
+    opened, turned = edge_defects(faces) if len(faces) else (0, 0)
+    if opened:
+        raise InputError(
+            f"the surface is not watertight: at {opened} of its edges an odd number of triangles "
+            "meet; close the holes, or merge vertices that lie in the same place"
+        )
+    if turned:
+        raise InputError(
+            f"the surface turns neighbouring triangles both ways at {turned} edges; list the "
+            "corners of all of them counter-clockwise seen from outside"
+        )
+
+
+def outward(vertices: Tensor, faces: Tensor) -> Tensor:
+    """The faces (f, 3), counter-clockwise seen from outside.
+
+    Raises:
+        InputError: where they enclose nothing.
+    """
+    corners = vertices[faces]
+    volume = enclosed_volume(corners) if len(faces) else 0.0
+    size = (vertices.amax(dim=0) - vertices.amin(dim=0)).norm().item()
+    if abs(volume) <= 1e-12 * size**3:
+        raise InputError(f"the surface of {len(faces)} triangles encloses no volume")
+    return faces if volume > 0 else faces.flip(1)
+
+
+def smooth_pieces(
+    vertices: Tensor, faces: Tensor, name: str, sharp: float | int | None
+) -> tuple[tuple[str, Tensor], ...]:
+    """Names and numbers of the triangles of all pieces: one, or those between sharp edges."""
+    if sharp is None:
+        return ((name, torch.arange(len(faces))),)
+    number("sharp", sharp, above=True)
+    vectors = area_vectors(vertices[faces])
+    normals = vectors / vectors.norm(dim=1, keepdim=True)
+    parts = smooth_parts(faces, normals, sharp)
+    # A triangle without area has no normal and stays alone: no part of the boundary.
+    parts = [part for part in parts if vectors[part].any()]
+    return tuple((f"facet_{i}", part) for i, part in enumerate(parts))
+
+
+def load_mesh(path: Path) -> Any:
+    """What trimesh reads from a file, vertices in the same place merged.
+
+    Raises:
+        InputError: where the file or trimesh is missing, or the file cannot be read.
+    """
+    try:
+        import trimesh
+    except ImportError as error:
+        raise InputError(
+            f"reading {path} needs trimesh: pip install 'kanpinn[geometry3d]'"
+        ) from error
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        mesh = trimesh.load_mesh(path)
+    except Exception as error:  # each of its readers raises what it likes
+        raise InputError(f"{path} cannot be read as a surface: {error}") from error
+    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
+        raise InputError(f"{path} cannot be read as a surface: it has no triangles")
+    mesh.merge_vertices()
+    if mesh.is_watertight and not mesh.is_winding_consistent:
+        mesh.fix_normals()
+    return mesh

@@ -1,0 +1,85 @@
+"""Parts of a surface of triangles."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn._typing import Coords, Weights
+from kanpinn.errors import integer
+from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.points import Points
+from kanpinn.geometry.region import Mapped, Region, check_unit
+from kanpinn.geometry.solid.triangles import area_vectors, curve_order, surface_rule
+
+
+@dataclass(frozen=True, eq=False)
+class Patch(Mapped, Piece):
+    """Some triangles of a surface.
+
+    Args:
+        label: its name.
+        axes: the names of the coordinates.
+        triangles: their corners (f, 3, 3), counter-clockwise seen from outside.
+    """
+
+    label: str
+    axes: tuple[str, ...]
+    triangles: Tensor
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.axes
+
+    @property
+    def dim(self) -> int:
+        return 2
+
+    @property
+    def measure(self) -> float:
+        return self._areas.sum().item()
+
+    def from_unit(self, unit: Coords) -> Points:
+        """The first coordinate goes through the triangles one after the other, near ones together.
+
+        So the map is not continuous, but it scales all areas by `measure` and keeps even points
+        even.
+        """
+        check_unit(self, unit)
+        ends = self._areas.cumsum(dim=0).to(unit)
+        target = unit[:, 0].contiguous() * ends[-1]
+        chosen = torch.searchsorted(ends, target).clamp(max=len(ends) - 1)
+        areas = self._areas.to(unit)[chosen]
+        left = ((target - ends[chosen] + areas) / areas).clamp(0, 1).sqrt()
+        shares = torch.stack([1 - left, left * (1 - unit[:, 1]), left * unit[:, 1]], dim=1)
+        corners, normals = self._corners.to(unit), self._normals.to(unit)
+        coords = (shares[:, :, None] * corners[chosen]).sum(dim=1)
+        return Points(coords, self.names, normals[chosen])
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        """Gauss rules on all f triangles, of (nodes / f^(1/2))² points each, rounded up."""
+        each = math.ceil(integer("nodes", nodes) / len(self._corners) ** 0.5 - 1e-9)
+        coords, weights = surface_rule(self._corners, each)
+        return Points(coords, self.names, self._normals.repeat_interleave(each**2, 0)), weights
+
+    def gauss(self, n: int) -> Points:
+        return Region.gauss(self, n)
+
+    @cached_property
+    def _corners(self) -> Tensor:
+        corners = self.triangles[area_vectors(self.triangles).norm(dim=1) > 0]
+        return corners[curve_order(corners.mean(dim=1))]
+
+    @cached_property
+    def _areas(self) -> Weights:
+        return area_vectors(self._corners).norm(dim=1)
+
+    @cached_property
+    def _normals(self) -> Coords:
+        return area_vectors(self._corners) / self._areas[:, None]

@@ -1,0 +1,125 @@
+"""Closed surfaces of triangles: what they enclose, their areas and normals, rules on them."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn._typing import Coords, Weights
+from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.geometry.solid.spherical import check_size, jacobi
+
+BITS = 10  # of each coordinate along the space-filling curve
+
+
+def edge_defects(faces: Tensor) -> tuple[int, int]:
+    """How many edges (open, badly turned) a surface (F, 3) has: (0, 0) if it is closed.
+
+    An edge is open where an odd number of triangles meet, badly turned where they do not run
+    along it equally often in both directions.
+    """
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    forward = edges[:, 0] < edges[:, 1]
+    _, numbers = edges.sort(dim=1).values.unique(dim=0, return_inverse=True)
+    count = int(numbers.max()) + 1
+    uses = torch.zeros(count, dtype=torch.long).index_add(0, numbers, torch.ones_like(numbers))
+    turns = torch.zeros(count, dtype=torch.long).index_add(0, numbers, 2 * forward.long() - 1)
+    odd = uses % 2 == 1
+    return int(odd.sum()), int(((turns != 0) & ~odd).sum())
+
+
+def enclosed_volume(corners: Tensor) -> float:
+    """The signed volume inside closed triangles (F, 3, 3): the divergence theorem for F = x / 3."""
+    local = corners - corners.mean(dim=(0, 1))
+    return torch.linalg.det(local).sum().item() / 6
+
+
+def area_vectors(corners: Tensor) -> Coords:
+    """The normals of triangles (F, 3, 3), as long as their areas."""
+    a, b, c = corners.unbind(dim=1)
+    return torch.linalg.cross(b - a, c - a) / 2
+
+
+def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Tensor]:
+    """Numbers of the triangles of each part that edges bent by more than `sharp` degrees bound."""
+    from scipy.sparse import coo_array  # these bring a tenth of a second of imports
+    from scipy.sparse.csgraph import connected_components
+
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
+    owners = torch.arange(len(faces)).repeat_interleave(3)
+    _, numbers = edges.unique(dim=0, return_inverse=True)
+    order = numbers.argsort(stable=True)
+    same = numbers[order][1:] == numbers[order][:-1]
+    one, two = owners[order][:-1][same], owners[order][1:][same]
+    flat = (normals[one] * normals[two]).sum(dim=1) >= math.cos(math.radians(sharp))
+    graph = coo_array((np.ones(int(flat.sum())), (one[flat], two[flat])), shape=(len(faces),) * 2)
+    count, labels = connected_components(graph, directed=False)
+    return [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(count)]
+
+
+def curve_order(centers: Coords) -> Tensor:
+    """An order of points (n, 3) along a space-filling curve (Morton's), near ones near in it."""
+    low, high = centers.amin(dim=0), centers.amax(dim=0)
+    cells = ((centers - low) / (high - low).clamp(min=1e-300) * (2**BITS - 1)).long()
+    code = torch.zeros(len(centers), dtype=torch.long)
+    for bit in range(BITS):
+        for axis in range(3):
+            code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
+    return code.argsort()
+
+
+def star_center(corners: Tensor, normals: Coords) -> Tensor | None:
+    """The point (3,) that all triangles (F, 3, 3) face with the largest least distance to them.
+
+    It is the solution of a linear program; None where no point sees the inner sides of all.
+    """
+    from scipy.optimize import linprog  # brings a tenth of a second of imports
+
+    rows = torch.cat([normals, torch.ones(len(normals), 1, dtype=torch.float64)], dim=1)
+    limits = (normals * corners[:, 0]).sum(dim=1)
+    size = (corners.amax(dim=(0, 1)) - corners.amin(dim=(0, 1))).norm().item()
+    found = linprog(
+        [0, 0, 0, -1],
+        A_ub=rows.numpy(),
+        b_ub=limits.numpy(),
+        bounds=[(None, None)] * 3 + [(None, size)],
+    )
+    seen = found.status == 0 and found.x[3] > 1e-6 * size
+    return torch.tensor(found.x[:3]) if seen else None
+
+
+def surface_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
+    """Points (F·nodes², 3) on triangles, one after the other, and weights by area.
+
+    Exact for polynomials up to degree 2·nodes - 1 on each (Gauss–Jacobi on a collapsed square).
+    """
+    check_size(nodes, len(corners) * nodes**2)
+    height, across = jacobi(nodes, 1, 0)
+    share, along = gauss_legendre(nodes)
+    u = ((1 + height) / 2)[:, None].expand(-1, nodes).reshape(-1)
+    v = (1 - u) * share.repeat(nodes)
+    shares = torch.stack([1 - u - v, u, v], dim=1)
+    # The area's share: 2 ∫∫ (1 - u) du dv over the square, with u = (1 + height) / 2.
+    weights = torch.outer(across / 2, along).reshape(-1)
+    points = shares @ corners
+    areas = area_vectors(corners).norm(dim=1)
+    return points.reshape(-1, 3), torch.outer(areas, weights).reshape(-1)
+
+
+def cone_rule(corners: Tensor, center: Tensor, nodes: int) -> tuple[Coords, Weights]:
+    """Points (F·nodes³, 3) in the tetrahedra between a point and triangles that face away from it.
+
+    Exact for polynomials up to degree 2·nodes - 1 on each.
+    """
+    check_size(nodes, len(corners) * nodes**3)
+    points, areas = surface_rule(corners, nodes)
+    heights = ((corners[:, 0] - center) * _unit(area_vectors(corners))).sum(dim=1)
+    share, along = jacobi(nodes, 0, 2)
+    coords = center + ((1 + share) / 2)[:, None] * (points - center)[:, None, :]
+    volumes = areas * heights.repeat_interleave(nodes**2)
+    return coords.reshape(-1, 3), torch.outer(volumes, along / 8).reshape(-1)
+
+
+def _unit(vectors: Coords) -> Coords:
+    return vectors / vectors.norm(dim=1, keepdim=True)
