@@ -7,6 +7,7 @@ from kanpinn.conditions import Constraint as Constraint
 from kanpinn.conditions import Dirichlet as Dirichlet
 from kanpinn.conditions import Initial as Initial
 from kanpinn.conditions import Integral as Integral
+from kanpinn.conditions import Interface as Interface
 from kanpinn.conditions import Neumann as Neumann
 from kanpinn.conditions import Observed as Observed
 from kanpinn.conditions import Periodic as Periodic

@@ -245,3 +245,35 @@ def test_a_smooth_solution_is_found_on_any_planar_domain(domain):
     problem = Smooth(kp.Dirichlet(domain.boundary, Smooth().exact))
     problem.domain = domain
     assert solved(problem).errors.h1_relative < 1e-8
+
+
+class Scattered(kp.Problem):
+    """Δw + k²w = 0 for a complex w = u + iv that radiates, ∂w/∂n - ikw = g: w a plane wave."""
+
+    domain = kp.Disk((0, 0), 1)
+    fields = ("u", "v")
+    wave = (1.2, 1.6)  # its length is k = 2
+
+    def residual(self, p, u, v):
+        return kp.laplacian(u) + 4 * u.value, kp.laplacian(v) + 4 * v.value
+
+    def conditions(self):
+        return [kp.Constraint(self.domain.boundary, self.radiation)]
+
+    def radiation(self, p, u, v):
+        along = (p.normals * p.normals.new_tensor(self.wave)).sum(dim=1, keepdim=True)
+        cos, sin = self.exact(p)
+        return (
+            kp.normal_derivative(u, p) + 2 * v.value - (2 - along) * sin,
+            kp.normal_derivative(v, p) - 2 * u.value + (2 - along) * cos,
+        )
+
+    def exact(self, p):
+        phase = self.wave[0] * p.x + self.wave[1] * p.y
+        return torch.cos(phase), torch.sin(phase)
+
+
+def test_a_complex_field_is_two_real_ones():
+    assert all(defect.is_rounding for defect in exact_defects(Scattered()))
+    errors = solved(Scattered(), 24, "auto", (625, 100)).errors
+    assert max(e.h1_relative for e in errors.fields.values()) < 1e-5
