@@ -34,7 +34,7 @@ from kanpinn.orders import Fit, before_level
 from kanpinn.plotting.style import SMALL, new_figure, save
 
 SIZES = ((8, 2), (12, 3), (16, 4), (24, 6), (32, 8), (48, 12))
-SMOKE_SIZES = SIZES[:2]
+SMOKE_SIZES = ((4, 1), (6, 2))
 NORMS = {"l2": "L2", "h1": "H1"}
 CLEAR = 10.0  # times the reference's own error
 
@@ -52,7 +52,7 @@ def main(given: Sequence[str] | None = None) -> None:
     sizes, seeds = (SMOKE_SIZES, chosen.seeds[:1]) if chosen.smoke else (SIZES, chosen.seeds)
     output.mkdir(parents=True, exist_ok=True)
     figures: dict[str, verdicts.Figure] = {}
-    norm, own = reference((32, 8) if chosen.smoke else (64, 10), figures)
+    norm, own = reference(*((12, 3, 4) if chosen.smoke else (64, 10, 24)), figures)
     results = sweep(sizes, seeds, norm)
     floors = {"l2": CLEAR * own.l2_relative, "h1": CLEAR * own.h1_relative}
     fits = {
@@ -67,10 +67,10 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def reference(
-    size: tuple[int, int], figures: dict[str, verdicts.Figure]
+    width: int, grid: int, nodes: int, figures: dict[str, verdicts.Figure]
 ) -> tuple[ErrorNorm, Errors]:
     """What measures errors, and the reference's own: its distance from one more."""
-    one, other = (cases.Known(*size, seed) for seed in cases.REFERENCE_SEEDS)
+    one, other = (cases.Known(width, grid, seed, nodes) for seed in cases.REFERENCE_SEEDS)
     norm = ErrorNorm(cases.LShape(), one)
     own = norm(other.jet)
     for name, value in (
@@ -136,7 +136,7 @@ def publish(
         writer = csv.DictWriter(stream, [f.name for f in dataclasses.fields(cases.Result)])
         writer.writeheader()
         writer.writerows(dataclasses.asdict(result) for result in results)
-    text = page(fits, figures)
+    text = page(results, fits, figures)
     (output / "lshape_orders.md").write_text(text, encoding="utf-8")
     picture = new_figure(9.5, 4.6)
     both = picture.subplots(1, 2)
@@ -151,14 +151,26 @@ def publish(
     print(f"\n{text}")
 
 
-def page(fits: dict[tuple[str, str], Fit | None], figures: dict[str, verdicts.Figure]) -> str:
+def at_end(results: Sequence[cases.Result], norm: str) -> str:
+    """The order between the largest two sizes, to see where a slope is going."""
+    last = sorted({r.coefficients for r in results})[-2:]
+    pairs = [(r.coefficients**0.5, getattr(r, norm)) for r in results if r.coefficients in last]
+    return f"{kp.observed_order(*zip(*pairs, strict=True)):.1f}"
+
+
+def page(
+    results: Sequence[cases.Result],
+    fits: dict[tuple[str, str], Fit | None],
+    figures: dict[str, verdicts.Figure],
+) -> str:
     """The orders beside theory's, as Markdown."""
-    lines = ["| form | norm | observed order in N^(-1/2) | guaranteed | best approximation |"]
-    lines.append("|---|---|---|---|---|")
+    head = ["form", "norm", "observed order in N^(-1/2)", "at the largest two sizes"]
+    lines = [f"| {' | '.join([*head, 'guaranteed', 'best approximation'])} |", "|" + "---|" * 6]
     for (case, norm), fit in fits.items():
         least, best = THEORY[case].guaranteed[norm], THEORY[case].best[norm]
         told = "–" if least is None else f"{least:.2f}"
-        lines.append(f"| {case} | {NORMS[norm]} | {fit or '–'} | {told} | {best:.2f} |")
+        last = at_end([r for r in results if r.case == case], norm)
+        lines.append(f"| {case} | {NORMS[norm]} | {fit or '–'} | {last} | {told} | {best:.2f} |")
     lines += ["", *(f"- {case}: {theory.why}." for case, theory in THEORY.items()), ""]
     lines += [f"- {n}: {f['value']:.1e}" for n, f in figures.items() if n.startswith("reference")]
     return "\n".join(lines) + "\n"

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from kanpinn.config import Config
 from kanpinn.fields import on_grid
 from kanpinn.plotting.edges import edges_of, plot_edge
-from kanpinn.plotting.panels import limits_of, plot_magnitude, plot_values
+from kanpinn.plotting.panels import plot_magnitude, plot_values
+from kanpinn.plotting.ranges import limits_of
 from kanpinn.plotting.style import new_figure, save
 from kanpinn.solution import Solution
 

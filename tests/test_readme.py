@@ -2,10 +2,13 @@
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from kanpinn.config import Config
 
 README = Path(__file__).parents[1] / "README.md"
 COMMANDS = [
@@ -39,3 +42,11 @@ def test_the_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.Monk
         # The empty lines give a traceback the README's own line numbers.
         code = compile("\n" * lines_before + block, str(README), "exec")
         exec(code, module.__dict__)
+
+
+def test_the_problem_files_that_it_shows_are_valid() -> None:
+    found = [tomllib.loads(block) for _, block in fences("toml")]
+    shown = [data for data in found if "problem" in data]
+    assert len(shown) == 2
+    for data in shown:
+        assert Config.from_dict(data, directory=README.parent / "problems").build()

@@ -11,7 +11,6 @@ from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from kanpinn.plotting.ranges import Magnitudes, continued, magnitudes_of, two_signed
-from kanpinn.plotting.ranges import limits_of as limits_of
 from kanpinn.plotting.style import BLACK, GREY, ROUND, SMALL
 from kanpinn.plotting.symbols import symbol
 
@@ -89,7 +88,8 @@ def _map(
     )
     if outline is not None:
         image.set_clip_path(outline, ax.transData)
-        ax.add_patch(PathPatch(outline, fill=False, edgecolor=BLACK, linewidth=0.7, clip_on=False))
+        line = {"edgecolor": BLACK, "linewidth": 0.7, "clip_on": False, "zorder": 3}
+        ax.add_patch(PathPatch(outline, fill=False, **line))
         ax.spines[["top", "right"]].set_visible(False)
         ax.spines[["left", "bottom"]].set(linewidth=0.5, color=GREY)
     return image

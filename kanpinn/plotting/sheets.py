@@ -1,7 +1,5 @@
 """The panels of a solution's fields and of its residuals on one sheet each."""
 
-from collections.abc import Iterator, Sequence
-
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,9 +37,9 @@ def solution_figure(
     if not has_residual_figure(fields):
         sizes |= _residuals(fields)
     shown = {key: of[key] for key in ("solution", *KNOWN) if key in of}
-    sheet = _Sheet(fields, outline, time)
     count = (1 if len(fields.axes) == 1 else len(shown)) + len(sizes)
-    panels = sheet.panels(count)
+    sheet = _Sheet(fields, outline, time, count)
+    panels = iter(sheet.panels)
     if len(fields.axes) == 1:
         ((coordinate, x),) = fields.axes.items()
         plot_lines(next(panels), coordinate, x, shown, name)
@@ -59,9 +57,9 @@ def residual_figure(
     fields: GridFields, outline: Path | None = None, time: str | None = None
 ) -> Figure:
     """The residuals of all equations; the arguments are those of `solution_figure`."""
-    sheet = _Sheet(fields, outline, time)
     residuals = _residuals(fields)
-    for ax, (title, values) in zip(sheet.panels(len(residuals)), residuals.items(), strict=True):
+    sheet = _Sheet(fields, outline, time, len(residuals))
+    for ax, (title, values) in zip(sheet.panels, residuals.items(), strict=True):
         sheet.magnitude(ax, values, title)
     return sheet.figure
 
@@ -72,26 +70,25 @@ def has_residual_figure(fields: GridFields) -> bool:
 
 
 class _Sheet:
-    """A figure of equal panels, of which none stays empty."""
+    """A figure of equal panels, row by row, the last row in the middle: none stays empty."""
 
-    def __init__(self, fields: GridFields, outline: Path | None, time: str | None) -> None:
-        self.axes, self.fixed, self.outline = fields.axes, fields.fixed, outline
+    def __init__(
+        self, fields: GridFields, outline: Path | None, time: str | None, count: int
+    ) -> None:
+        self.axes, self.outline = fields.axes, outline
         self.timed = time in fields.axes
-        self.figure: Figure
-
-    def panels(self, count: int) -> Iterator[Axes]:
-        """So many axes, row by row; the last row stands in the middle."""
         columns = 2 if count == 4 and len(self.axes) == 2 else min(count, COLUMNS)
         rows = -(-count // columns)
         width, height = self._size()
         self.figure = new_figure(columns * width, rows * height)
-        if self.fixed:
-            self.figure.suptitle(cut_title(self.fixed), fontsize=10)
-        grid = self.figure.add_gridspec(rows, 2 * columns)
+        if fields.fixed:
+            self.figure.suptitle(cut_title(fields.fixed), fontsize=10)
+        grid = self.figure.add_gridspec(rows, 2 * columns)  # a panel takes two
+        self.panels = []
         for place in range(count):
             row, column = divmod(place, columns)
-            start = 2 * column + (columns - min(columns, count - row * columns))
-            yield self.figure.add_subplot(grid[row, start : start + 2])
+            start = 2 * column + columns - min(columns, count - row * columns)
+            self.panels.append(self.figure.add_subplot(grid[row, start : start + 2]))
 
     def values(
         self,
@@ -128,7 +125,7 @@ class _Sheet:
 
 def _residuals(fields: GridFields) -> dict[str, numpy.ndarray]:
     """By title."""
-    values: Sequence[numpy.ndarray] = list(fields.residuals.values())
+    values = list(fields.residuals.values())
     if len(values) == 1:
         return {"|residual|": values[0]}
     return {f"|residual of equation {i + 1}|": size for i, size in enumerate(values)}

@@ -91,16 +91,16 @@ class Known(kp.Reference):
 
     bound: of |e| at any point. By the maximum principle |e| ≤ max |e on the boundary| + max |r| / 2
     as (1 - x²) / 2 has Laplacian -1, is at most 1/2 and not negative in [-1, 1]²; the two maxima
-    are over dense points.
+    are over dense points, nodes² of them in each part of each of the problem's cells.
     """
 
     source = "a solution with all singular functions"
 
-    def __init__(self, width: int, grid: int, seed: int) -> None:
+    def __init__(self, width: int, grid: int, seed: int, nodes: int) -> None:
         self.solution = strong(width, grid, seed)
         problem = self.solution.problem
         edge, _ = problem.domain.boundary.quadrature(400)
-        inside = [cell.quadrature(24)[0] for cell in problem.cells()]
+        inside = [cell.quadrature(nodes)[0] for cell in problem.cells()]
         self.boundary_error = float(self.solution(edge).abs().max())
         residuals = [self.solution.residual(points).abs().max() for points in inside]
         self.largest_residual = float(torch.stack(residuals).max())

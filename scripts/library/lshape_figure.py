@@ -36,21 +36,24 @@ def draw(axes: Axes, results: Sequence[Result], norm: str, floor: float) -> None
             capsize=2,
             label=LABELS.get(case, case),
         )
-        slope(axes, sizes, middle[0], theory.best[norm] / 2, colour)
+        side = "bottom" if number % 2 else "top"  # some lines end in the same place
+        slope(axes, sizes, middle[0], theory.best[norm] / 2, colour, side)
     axes.axhline(floor, color="0.6", linewidth=0.8, linestyle=":")
-    axes.annotate("reference's own error", (1, floor), **_note(axes, (-2, 2), "right"))
+    axes.annotate("reference's own error", (0, floor), **_note(axes))
     axes.set(xscale="log", yscale="log", ylabel=NAMES[norm])
     axes.set_xlabel("coefficients $N$ that are solved for")
     axes.grid(alpha=0.2)
     tidy(axes)
 
 
-def slope(axes: Axes, sizes: Sequence[int], start: float, order: float, colour: str) -> None:
+def slope(
+    axes: Axes, sizes: Sequence[int], start: float, order: float, colour: str, side: str
+) -> None:
     """A thin line through the first median that falls like N^-order."""
     ends = [start * (size / sizes[0]) ** -order for size in (sizes[0], sizes[-1])]
     axes.plot([sizes[0], sizes[-1]], ends, color=colour, linewidth=0.7, linestyle=(0, (4, 2)))
     text = f"$N^{{-{order:.2g}}}$"
-    where = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+    where = {"xytext": (3, 0), "textcoords": "offset points", "va": side}
     axes.annotate(text, (sizes[-1], ends[1]), color=colour, fontsize=LETTER, **where)
 
 
@@ -60,12 +63,12 @@ def by_size(results: Sequence[Result], norm: str) -> Mapping[int, list[float]]:
     return {n: [getattr(r, norm) for r in results if r.coefficients == n] for n in sizes}
 
 
-def _note(axes: Axes, offset: tuple[int, int], side: str) -> dict:
+def _note(axes: Axes) -> dict:
+    """Text just above a line's left end, at data's y."""
     return {
         "xycoords": axes.get_yaxis_transform(),
-        "xytext": offset,
+        "xytext": (3, 2),
         "textcoords": "offset points",
-        "ha": side,
         "fontsize": SMALL - 1,
         "color": "0.4",
     }
