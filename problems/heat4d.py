@@ -16,6 +16,8 @@ class Heat4D(kp.Problem):
     A sum over coordinates suits a KAN: as ab = ((a + b)² - (a - b)²)/4, two hidden units
     exp(-t) ± Σ_i sin 2x_i and two squares are the solution, up to what splines make of exp and sin
     (it does not lie in the trial space itself). Variable projection finds them from random starts.
+    A sum of products of two univariate functions has this form; with 860 units on random
+    polynomials of degree 8 no search is needed, for five times the error and more time.
     A product, exp(-π²t) Π_i sin πx_i, has no such form in one hidden layer: with 1056 coefficients
     on random inner functions its error is 0.3.
     """

@@ -21,6 +21,7 @@ import argparse
 import csv
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from common import verdicts
@@ -33,10 +34,21 @@ from kanpinn.norms import ErrorNorm, Errors
 from kanpinn.orders import Fit, before_level
 from kanpinn.plotting.style import SMALL, new_figure, save
 
-SIZES = ((8, 2), (12, 3), (16, 4), (24, 6), (32, 8), (48, 12))
-SMOKE_SIZES = ((4, 1), (6, 2))
 NORMS = {"l2": "L2", "h1": "H1"}
 CLEAR = 10.0  # times the reference's own error
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths and grids of the networks and the reference; nodes and levels of what judges them."""
+
+    networks: tuple[tuple[int, int], ...] = ((8, 2), (12, 3), (16, 4), (24, 6), (32, 8), (48, 12))
+    reference: tuple[int, int] = (64, 10)
+    nodes: int = 24
+    levels: int = 7
+
+
+SMOKE = Size(((4, 1), (6, 2)), (12, 3), 4, 1)
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -49,11 +61,11 @@ def main(given: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(given)
     folder = "lshape_orders_smoke" if chosen.smoke else "lshape_orders"
     output = chosen.output or Path("results") / folder
-    sizes, seeds = (SMOKE_SIZES, chosen.seeds[:1]) if chosen.smoke else (SIZES, chosen.seeds)
+    size, seeds = (SMOKE, chosen.seeds[:1]) if chosen.smoke else (Size(), chosen.seeds)
     output.mkdir(parents=True, exist_ok=True)
     figures: dict[str, verdicts.Figure] = {}
-    norm, own = reference(*((12, 3, 4) if chosen.smoke else (64, 10, 24)), figures)
-    results = sweep(sizes, seeds, norm)
+    norm, own = reference(size, figures)
+    results = sweep(size.networks, seeds, norm)
     floors = {"l2": CLEAR * own.l2_relative, "h1": CLEAR * own.h1_relative}
     fits = {
         (case, name): fitted([r for r in results if r.case == case], name, floors[name])
@@ -66,12 +78,10 @@ def main(given: Sequence[str] | None = None) -> None:
     publish(results, fits, own, figures, output)
 
 
-def reference(
-    width: int, grid: int, nodes: int, figures: dict[str, verdicts.Figure]
-) -> tuple[ErrorNorm, Errors]:
+def reference(size: Size, figures: dict[str, verdicts.Figure]) -> tuple[ErrorNorm, Errors]:
     """What measures errors, and the reference's own: its distance from one more."""
-    one, other = (cases.Known(width, grid, seed, nodes) for seed in cases.REFERENCE_SEEDS)
-    norm = ErrorNorm(cases.LShape(), one)
+    one, other = (cases.Known(*size.reference, seed, size.nodes) for seed in cases.REFERENCE_SEEDS)
+    norm = ErrorNorm(cases.LShape(levels=size.levels), one)
     own = norm(other.jet)
     for name, value in (
         ("reference: max |u| on the boundary", one.boundary_error),

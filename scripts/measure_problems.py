@@ -25,7 +25,7 @@ from common import verdicts
 from library import solves, table
 from library.targets import DIRICHLET, TARGETS
 
-SMOKE = ("poisson2d", "poisson2d_robin")
+SMOKE = ("poisson5d", "poisson100d")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

@@ -99,7 +99,7 @@ def _sector(draw: Draw) -> kp.Planar:
 
 
 def _ball(draw: Draw) -> Domain:
-    return kp.Ball(draw.uniform(-2, 2, 3), float(draw.uniform(0.5, 2)))
+    return kp.Ball(draw.uniform(-2, 2, 3).tolist(), float(draw.uniform(0.5, 2)))
 
 
 def _union(draw: Draw) -> Domain:

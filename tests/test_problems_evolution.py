@@ -116,13 +116,13 @@ def test_small_networks_solve_them(name):
 def test_two_hidden_units_are_found_in_five_dimensions():
     solution = kp.solve(
         class_of("heat4d")(),
-        kp.KAN([5, 2, 1], degree=[5, 3], grid=1, seed=0),
-        kp.VariableProjection(steps=20, starts=8, coarse=2, prune=False),
+        kp.KAN([5, 2, 1], degree=[6, 2], grid=1, seed=0),
+        kp.VariableProjection(steps=40, starts=20, coarse=1, prune=False),
         kp.Collocation(200, 200, "sobol"),
         boundary="penalty",
-        weights={"interior": 0.1},
+        weights={"interior": 0.001},
     )
-    assert solution.errors.l2_relative < 1e-3
+    assert solution.errors.l2_relative < 1e-4
 
 
 @pytest.mark.parametrize("name", ["helmholtz", "wave"])

@@ -15,6 +15,7 @@ from kanpinn.norms import ErrorNorm
 PROBLEMS = Path(__file__).parents[2] / "problems"
 INNER = 4  # intervals of the inner functions
 WEIGHTS = {"interior": 0.01, "boundary": 1.0}
+CHUNK = 4096  # points at once
 REFERENCE_SEEDS = (1000, 1001)  # none of the runs'
 
 
@@ -62,7 +63,7 @@ def energy(width: int, grid: int, seed: int, size: float | None = None) -> kp.So
     """The form of problems/lshape.toml.
 
     An energy that is integrated too coarsely is less than the true one, and its minimum anything:
-    with 24 points for a coefficient errors are 20 times as large as with 60.
+    with 26 points for a coefficient L2 errors are 17 times as large as with 53.
     """
     network = kp.KAN([2, width, 1], degree=7, grid=[INNER, grid], seed=seed)
     count = network.layers[-1].coefficients.numel()
@@ -100,9 +101,9 @@ class Known(kp.Reference):
         self.solution = strong(width, grid, seed)
         problem = self.solution.problem
         edge, _ = problem.domain.boundary.quadrature(400)
-        inside = [cell.quadrature(nodes)[0] for cell in problem.cells()]
+        inside = torch.cat([cell.quadrature(nodes)[0].coords for cell in problem.cells()])
         self.boundary_error = float(self.solution(edge).abs().max())
-        residuals = [self.solution.residual(points).abs().max() for points in inside]
+        residuals = [self.solution.residual(x).abs().max() for x in inside.split(CHUNK)]
         self.largest_residual = float(torch.stack(residuals).max())
         self.bound = self.boundary_error + self.largest_residual / 2
 

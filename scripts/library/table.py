@@ -12,6 +12,8 @@ from library import solves
 from library.solves import Row
 from library.targets import DIRICHLET, TARGETS, VARIANT, Target
 
+CLEAR = 10.0  # times a reference's own error: below, errors against it are not true ones
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -34,7 +36,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Summary:
-    """A problem's line of the table; bounds: the largest L2 error and seconds that are allowed."""
+    """A problem's line of the table; bound: the largest relative L2 error that is allowed."""
 
     problem: str
     rows: tuple[Row, ...]
@@ -52,13 +54,18 @@ class Summary:
         return list(json.loads(self.rows[0].field_errors))
 
     def effectivity(self, norm: str) -> Spread | None:
-        """Estimated over true errors, for each seed."""
-        pairs = [(getattr(row, f"estimate_{norm}"), getattr(row, norm)) for row in self.rows]
-        return Spread.of([a / b if a is not None and b else None for a, b in pairs])
+        """Estimated over true errors, for each seed whose true one is known well enough."""
+        return Spread.of([_ratio_of(row, norm) for row in self.rows])
 
     @property
     def failed(self) -> bool:
         return any(row.l2 is None for row in self.rows)
+
+
+def _ratio_of(row: Row, norm: str) -> float | None:
+    estimate, true = getattr(row, f"estimate_{norm}"), getattr(row, norm)
+    blurred = row.l2 is not None and row.l2 < CLEAR * (row.reference_error or 0.0)
+    return None if estimate is None or not true or blurred else estimate / true
 
 
 def summarize(rows: Sequence[Row]) -> list[Summary]:
@@ -168,7 +175,7 @@ def _against(row: Row) -> str:
         return ""
     if not row.reference:
         return "exact"
-    own = "not known" if row.reference_error is None else f"{row.reference_error:.1e}"
+    own = "is not known" if row.reference_error is None else f"{row.reference_error:.1e}"
     return f"{row.reference}; its own error {own}"
 
 
