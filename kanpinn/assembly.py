@@ -21,7 +21,7 @@ from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.problem import Problem
 from kanpinn.sampling import Collocation, sample, weighted
-from kanpinn.well_posed import check_places, check_uniqueness, jumps
+from kanpinn.well_posed import check_equations, check_places, check_uniqueness, jumps
 
 FORMS = ("strong", "energy")
 LOSS_TERMS = ("interior", "boundary")
@@ -129,6 +129,8 @@ def assemble(
     _check_outputs(problem, network)
     _enrich(network, problem)
     check_places(problem)
+    if form == "strong":
+        check_equations(problem)
     check_uniqueness(problem)
     found = jumps(problem)
     output = choose_form(problem, boundary, found, rough=form == "energy").output

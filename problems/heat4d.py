@@ -10,14 +10,14 @@ class Heat4D(kp.Problem):
 
     Each sin 2x_i has Δ = -4, so that this u solves the equation in the whole domain: the (4+1)-
     dimensional problem of Dangel, Müller and Zeinhofer, Kronecker-factored approximate curvature
-    for PINNs (2024). Hard are the five dimensions: no grid, data on nine faces, and random inner
-    functions, which do for two, leave 2e-3.
+    for PINNs (2024). Hard are the five dimensions: no grid, data on nine faces, and a hundred
+    random inner functions, which do for two, leave 2e-3.
 
     A sum over coordinates suits a KAN: as ab = ((a + b)² - (a - b)²)/4, two hidden units
     exp(-t) ± Σ_i sin 2x_i and two squares are the solution, up to what splines make of exp and sin
     (it does not lie in the trial space itself). Variable projection finds them from random starts.
-    A sum of products of two univariate functions has this form; with 860 units on random
-    polynomials of degree 8 no search is needed, for five times the error and more time.
+    Any sum of products of two univariate functions has this form: 860 units of random polynomials
+    of degree 8 and their squares span them all, without a search, and leave 3e-9.
     A product, exp(-π²t) Π_i sin πx_i, has no such form in one hidden layer: with 1056 coefficients
     on random inner functions its error is 0.3.
     """

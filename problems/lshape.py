@@ -8,8 +8,9 @@ class LShape(kp.Problem):
 
     Hard about it: u behaves like r^(2/3) sin(2θ/3) at the corner at the origin, so its second
     derivatives are not square integrable: minimising the equation's residual does not converge to u
-    with exact boundary values, and slowly with a penalty. Here the energy ∫ |∇u|²/2 - u is minimised, in coordinates that are fine near the corner.
-    There is no exact solution: errors are against finite elements on a graded mesh.
+    with exact boundary values, and slowly with a penalty. Here the energy ∫ |∇u|²/2 - u is
+    minimised, in coordinates that are fine near the corner. There is no exact solution: errors are
+    against finite elements on a graded mesh.
 
     size: of the region around the corner that is not resolved any further; None for no stretching.
     """

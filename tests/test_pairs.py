@@ -27,8 +27,8 @@ def network_of(problem: Drawn, embedded: bool) -> kp.KAN:
     """A small KAN; in three dimensions more directions and fewer intervals do better."""
     inputs, outputs = problem.domain.dim + embedded, len(problem.fields)
     if problem.domain.dim == 3:
-        return kp.KAN([inputs, 110 if outputs == 1 else 70, outputs], degree=[3, 8], grid=[1, 3])
-    width = (96 if embedded else 64) if problem.periodic else 40
+        return kp.KAN([inputs, 110, outputs], degree=[3, 8], grid=[1, 3])
+    width = (96 if embedded else 64) if problem.periodic else 32
     return kp.KAN([inputs, width, outputs], degree=9, grid=[2, 6])
 
 

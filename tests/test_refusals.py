@@ -131,7 +131,13 @@ def test_residuals_of_the_wrong_shape(case):
 
 def test_fewer_equations_than_fields():
     problem = Given(residual=lambda p, u, v: kp.laplacian(u), fields=("u", "v"))
-    refused(lambda: solve(problem), "residual", "1", "2 fields")
+    words = "Given.residual gives 1 equation for the 2 fields u, v", "one for each"
+    refused(lambda: solve(problem), *words)
+    walls = kp.Dirichlet(SQUARE.boundary)
+    second = kp.Constraint(SQUARE, lambda p, u, v: v.value - p.x)
+    data = kp.Observed(SQUARE, [[0.0, 0.0]], [1.0], field="v")
+    for condition in (second, data):
+        assert solve(Given(walls, condition, residual=problem._residual, fields=("u", "v")))
 
 
 CONSTANT = {

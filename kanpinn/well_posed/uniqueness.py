@@ -61,11 +61,12 @@ def _equations(problem: Problem) -> list[tuple[Equation, Points, Channels]]:
     for index, condition in enumerate(problem.conditions()):
         points = condition.points(FEW, 1.0, Generator().manual_seed(0))
         places.append((problem.condition_equation(index), points))
-    return [(*place, _channels(*place, len(problem.fields))) for place in places]
+    return [(*place, channels_of(*place, len(problem.fields))) for place in places]
 
 
-def _channels(equation: Equation, points: Points, m: int) -> Channels:
-    return find_channels(lambda c: equation(points, _random(points, c, m, 0)), points.names)
+def channels_of(equation: Equation, points: Points, m: int) -> Channels:
+    """The derivatives that an equation of m fields uses."""
+    return find_channels(lambda c: equation(points, random_jet(points, c, m, 0)), points.names)
 
 
 def _sees(
@@ -73,7 +74,7 @@ def _sees(
 ) -> bool:
     """Whether the equation changes with a constant that is added to a field."""
     for seed in SEEDS:
-        jet = _random(points, channels, len(problem.fields), seed)
+        jet = random_jet(points, channels, len(problem.fields), seed)
         shift = torch.zeros_like(jet.value)
         shift[:, field] = 1.0
         before = equation(points, jet)
@@ -84,7 +85,7 @@ def _sees(
     return False
 
 
-def _random(points: Points, channels: Channels, m: int, seed: int) -> Jet:
+def random_jet(points: Points, channels: Channels, m: int, seed: int) -> Jet:
     """A jet of numbers between ½ and 1½, the same ones for the same seed."""
     generator = Generator().manual_seed(seed)
     n, d = points.coords.shape
