@@ -21,6 +21,7 @@ from kanpinn.equations import Wave as Wave
 from kanpinn.errors import InputError as InputError
 from kanpinn.errors import KanpinnError as KanpinnError
 from kanpinn.errors import NumericalError as NumericalError
+from kanpinn.estimate import estimate_error as estimate_error
 from kanpinn.expressions import Expression as Expression
 from kanpinn.geometry import Annulus as Annulus
 from kanpinn.geometry import Arc as Arc

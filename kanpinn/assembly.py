@@ -127,6 +127,8 @@ def assemble(
     if form not in FORMS:
         raise InputError(f'form must be "strong" or "energy", got {form!r}')
     _check_outputs(problem, network)
+    if form == "energy":
+        _check_natural(problem)
     _enrich(network, problem)
     check_places(problem)
     if form == "strong":
@@ -162,6 +164,28 @@ def _check_outputs(problem: Problem, network: Network) -> None:
             f"network.width must end with {len(fields)} outputs for the fields {', '.join(fields)} "
             f"of {type(problem).__name__}, got {list(network.width)}"
         )
+
+
+def _check_natural(problem: Problem) -> None:
+    """Refuse conditions that the energy form passes over and the energy does not hold either.
+
+    Raises:
+        InputError: naming the condition.
+    """
+    covered = {piece for part, _ in problem.boundary_energies() for piece in part.pieces}
+    for index, condition in enumerate(problem.conditions()):
+        if not isinstance(condition, Neumann | Robin) or _is_free(condition):
+            continue
+        if not covered.issuperset(condition.boundary.pieces):
+            raise InputError(
+                f"conditions()[{index}], a {type(condition).__name__}, is natural in the form "
+                f'"energy", but {type(problem).__name__}.boundary_energies() has no density there'
+            )
+
+
+def _is_free(condition: Condition) -> bool:
+    """∂u/∂n = 0, which adds nothing to an energy."""
+    return isinstance(condition, Neumann) and condition.value == 0
 
 
 def _enrich(network: Network, problem: Problem) -> None:

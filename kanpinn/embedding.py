@@ -51,7 +51,7 @@ def built_in(problem: Problem, index: int, surrogate: Surrogate) -> bool:
 def _one(n: int, channels: Channels, problem: Problem) -> Jet:
     """The jet of the constant 1 for all fields."""
     d, m = channels.dim, len(problem.fields)
-    second = {"none": 0, "laplacian": 1, "diagonal": d, "hessian": d * d}[channels.second]
+    second = channels.second_count
 
     def zeros(*shape: int) -> torch.Tensor:
         return torch.zeros(n, *shape, m, dtype=torch.float64)

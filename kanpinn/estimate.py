@@ -43,7 +43,9 @@ def estimate_error(solution: Solution) -> Estimate | None:
     The second one takes away what of the residual r its network can resolve, so their distance is
     an approximation of L⁻¹r. Where it leaves the part ρ of the residual, the error may be larger by
     1 / (1 - ρ), which is counted in. Only the output layer is solved for, which is a fraction of a
-    trained network's time. None where the second solve fails.
+    trained network's time. That factor is at most 10: from ρ = 0.9 on the estimate is an order of
+    magnitude, or rounding. Energies have no ρ, and their estimate may be somewhat low. None where
+    the second solve fails.
 
     Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
     """

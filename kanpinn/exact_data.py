@@ -10,17 +10,17 @@ from kanpinn.errors import InputError
 from kanpinn.geometry import Box, Domain, Face, Piece, Product
 from kanpinn.geometry.product import End, Wall
 from kanpinn.jet import Channels, Jet
-from kanpinn.networks.dirichlet import ExactDirichlet, Fieldwise
+from kanpinn.networks.dirichlet import MAX_DIM, ExactDirichlet, Fieldwise
 from kanpinn.networks.distance import Function, NotExact, distance
 from kanpinn.networks.lifted import InTime, LiftedDirichlet
 from kanpinn.networks.lifting import polynomial_lift
+from kanpinn.networks.smooth import smooth_on
 from kanpinn.networks.surrogate import OutputMap
 from kanpinn.problem import Problem
 from kanpinn.sampling import sample
 from kanpinn.well_posed import Jump, Prescribed, jumps, prescribed
 
 FORMS = ("auto", "exact", "penalty")
-MAX_DIM = 4  # above, products of distances all but vanish
 PIECE_POINTS, AGREE = 16, 1e-8  # at which, and how well, data are met
 
 
@@ -37,11 +37,12 @@ def choose_form(
 ) -> Form:
     """The form of the problem's Dirichlet and initial values, as `boundary` of `solve` asks for it.
 
-    "auto" is the exact form wherever that can be had, up to four dimensions: on boxes whatever the
-    data, elsewhere where smooth functions of the points vanish on the pieces with data alone, and a
-    polynomial takes the data. Measured on disks, annuli, disks with a hole, pentagons and bitten
-    squares, small networks are 10 to 400 times more accurate than by the penalty; of large ones,
-    at 1e-8 and below, those for zero data 30 to 300 times, while for others either may be better.
+    "auto" is the exact form wherever that can be had, up to four dimensions: on boxes for all data
+    that are smooth on each side, elsewhere where smooth functions of the points vanish on the
+    pieces with data alone, and a polynomial takes the data. Measured on disks, annuli, disks with a
+    hole, pentagons and bitten squares, small networks are 10 to 400 times more accurate than by the
+    penalty; of large ones, at 1e-8 and below, those for zero data 30 to 300 times, while for others
+    either may be better.
     A corner that points inward has no such function; with a joined distance, whose second
     derivatives are unbounded there, an L-shape's error is 2e-3 where the penalty's is 1e-11.
 
@@ -101,12 +102,13 @@ def _of_field(problem: Problem, name: str, rough: bool) -> OutputMap | None:
         if one.piece == other.piece:
             raise NotExact(f"two conditions prescribe {name} on {one.piece.name}")
     box = _as_box(problem.domain)
-    made = _on(problem.domain, data, rough) if box is None else _on_box(box, data)
+    made = _on(problem.domain, data, rough) if box is None else _on_box(box, data, rough)
     _check(made, data, name)
     return made
 
 
-def _on_box(box: Box, data: Sequence[Prescribed]) -> ExactDirichlet:
+def _on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
+    _check_smooth(data, rough)
     values = {_as_face(box, one.piece): None if one.is_zero else one for one in data}
     return ExactDirichlet(box, values)
 
@@ -115,6 +117,7 @@ def _on(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirich
     found = _distance(domain, [one.piece for one in data], rough)
     ends = [(one.piece, one) for one in data if isinstance(one.piece, End)]
     walls = [(one.piece, one) for one in data if not isinstance(one.piece, End)]
+    _check_smooth([one for _, one in ends], rough)
     lift: Function | None = None
     if not all(wall.is_zero for _, wall in walls):
         lift = polynomial_lift(domain.bounds, walls)
@@ -123,6 +126,16 @@ def _on(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirich
     if not all(end.is_zero for _, end in ends) or (ends and lift is not None):
         lift = InTime(lift, ends)
     return LiftedDirichlet(found, lift)
+
+
+def _check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
+    """Refuse data whose derivatives, which the surrogate takes on, are not what autograd says."""
+    for one in data:
+        if not (one.is_zero or rough or one.piece.dim == 0 or smooth_on(one.piece, one)):
+            raise NotExact(
+                f"the values prescribed on {one.piece.name} are not smooth, or their derivatives "
+                "are not known"
+            )
 
 
 def _distance(domain: Domain, pieces: Sequence[Piece], rough: bool) -> Function:

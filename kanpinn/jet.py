@@ -48,6 +48,12 @@ class Channels:
         return len(self.names)
 
     @property
+    def second_count(self) -> int:
+        """How many second derivatives are carried: 0, 1, d or d²."""
+        d = self.dim
+        return {"none": 0, "laplacian": 1, "diagonal": d, "hessian": d * d}[self.second]
+
+    @property
     def derivative_order(self) -> int:
         """The highest derivative in the jet: 0 … 4."""
         return max(int(self.gradient), 2 * (self.second != "none"), self.order)

@@ -520,3 +520,44 @@ def test_data_of_a_wrong_shape_are_refused(kind, shape):
     network = kp.KAN([2, 4, 1], degree=5, grid=3)
     with pytest.raises(kp.InputError, match=r"must have shape \(n, 1\) with n = .* got"):
         kp.solve(problem, network, boundary="penalty")
+
+
+KINKED = {
+    "hat": lambda p: 1 - p.x.abs(),
+    "jump": lambda p: torch.where(p.x < 0.2, 1 + p.x, 1 - p.x) * (1 - p.x**2),
+    "no derivative": lambda p: (1 - p.x**2).detach(),
+}
+SMOOTH = {
+    "wave": lambda p: torch.sin(10 * math.pi * p.x),
+    "steep": lambda p: torch.exp(-50 * p.x**2) * (1 - p.x**2),
+    "constant": lambda p: 0 * p.x,
+}
+
+
+class Film(kp.Problem):
+    """The heat equation, with an initial value that is given."""
+
+    domain = kp.Box(x=(-1, 1), t=(0, 1))
+
+    def __init__(self, start):
+        self.start = start
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - kp.partial(u, "x", "x")
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, self.start), kp.Dirichlet(ends)]
+
+
+@pytest.mark.parametrize("start", KINKED.values(), ids=KINKED)
+def test_data_whose_derivatives_are_not_what_autograd_says_are_a_penalty(start):
+    problem = Film(start)
+    assert choose_form(problem, "auto", []).output is None
+    with pytest.raises(kp.InputError, match="values prescribed on t_min are not smooth"):
+        choose_form(problem, "exact", [])
+
+
+@pytest.mark.parametrize("start", SMOOTH.values(), ids=SMOOTH)
+def test_smooth_data_are_built_in(start):
+    assert choose_form(Film(start), "auto", []).output is not None

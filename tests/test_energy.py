@@ -157,3 +157,13 @@ def test_an_energy_of_the_wrong_shape_is_refused():
 
     with pytest.raises(kp.InputError, match=r"energy must have shape \(n, 1\), got \(5, 2\)"):
         kp.solve(Wide(), kp.KAN([1, 3, 1], degree=5, grid=2), form="energy")
+
+
+def test_a_natural_condition_that_the_energy_lacks_is_refused():
+    class Forgotten(Diffusion):
+        def boundary_energies(self):
+            return []
+
+    network = kp.KAN([2, 3, 1], degree=5, grid=2)
+    with pytest.raises(kp.InputError, match=r"conditions\(\)\[1\], a Neumann, is natural"):
+        kp.solve(Forgotten(), network, form="energy")

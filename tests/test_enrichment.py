@@ -47,6 +47,12 @@ def test_powers_of_a_corner():
     assert float(first[0]) == pytest.approx(0.5 ** (1 / 3))
 
 
+def test_corner_functions_have_values_at_the_corner():
+    for corner in CORNERS.values():
+        at = torch.tensor([corner.at], dtype=torch.float64)
+        assert corner(Points(at, ("x", "y"))).abs().max() < 1e-9
+
+
 def test_only_corners_have_corner_functions():
     with pytest.raises(kp.InputError, match=r"at = \(0.5, 0.5\) is no corner of LShape\(\)"):
         kp.Corner(L_SHAPE, (0.5, 0.5))
@@ -159,5 +165,5 @@ def test_a_network_may_see_other_inputs_than_the_coordinates():
 
     network = kp.KAN([2, 24, 1], degree=9, grid=[1, 3])
     assert kp.solve(Ring(), network, points=kp.Collocation(200, 2)).errors.h1_relative < 1e-9
-    with pytest.raises(kp.InputError, match="network.width must start with 2 inputs"):
+    with pytest.raises(kp.InputError, match=r"network\.width must start with 2 inputs"):
         kp.solve(Ring(), kp.KAN([1, 4, 1], degree=5, grid=2))

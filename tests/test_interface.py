@@ -79,3 +79,9 @@ def test_a_flux_across_an_interface_is_natural_in_the_energy_form():
 def test_an_interface_that_is_no_boundary_is_refused():
     with pytest.raises(kp.InputError, match="coefficient takes a number or a function"):
         kp.Interface(Inclusion.domain, DISK.boundary, float("nan"))
+
+
+def test_single_precision_cannot_tell_the_sides():
+    network = kp.KAN([3, 4, 1], degree=5, grid=2, dtype=torch.float32)
+    with pytest.raises(kp.InputError, match="Interface needs float64"):
+        kp.solve(Inclusion(), network, boundary="penalty")

@@ -199,8 +199,10 @@ def test_errors_of_a_solve_are_against_the_reference():
     assert "finite elements of degree 2" in solution.reference.source
 
 
-def test_a_recipe_stands_in_before_the_problems_own_reference_and_after_an_exact_solution():
-    assert reference_of(Line(), kp.FEM()) is None
+def test_a_recipe_stands_in_before_the_problems_own_reference_where_nothing_is_exact():
+    assert reference_of(Line()) is None
+    with pytest.raises(kp.InputError, match="is for problems without an exact solution, which"):
+        reference_of(Line(), kp.FEM())
     assert reference_of(Torsion()).recipe == kp.FEM(degree=2, tolerance=1e-3)
     assert reference_of(Torsion(), kp.FEM(degree=3)).recipe == kp.FEM(degree=3)
     odd = Torsion()

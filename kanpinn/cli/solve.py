@@ -11,7 +11,7 @@ import typer
 from kanpinn.cli.options import RESULTS, Output, Overrides
 from kanpinn.cli.ranks import NoFolder, agreed, ranks
 from kanpinn.cli.screen import exit_code, note
-from kanpinn.cli.tables import against, errors_table, summary
+from kanpinn.cli.tables import against, doubt, errors_table, summary
 from kanpinn.errors import InputError, NumericalError
 from kanpinn.interrupts import INTERRUPTED, deferring, handling, importing
 
@@ -222,6 +222,8 @@ def _report(solution: "Solution", path: Path, json: bool, quiet: bool) -> None:
     estimated = None if solution.estimate is None else solution.estimate.errors
     if solution.errors is not None or estimated is not None:
         typer.echo(errors_table(solution.errors, estimated))
+    if line := doubt(solution.estimate):
+        typer.echo(line)
     if line := against(solution):
         typer.echo(line)
     typer.echo(summary(solution))

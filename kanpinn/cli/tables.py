@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kanpinn.norms import Errors
-    from kanpinn.solution import Solution
+    from kanpinn.solution import Estimate, Solution
 
 
 TELLING = 0.05  # a relative error of the norms' own rule that is worth a line
+TELLS = 10  # times its own error is the least that a reference can tell
+ROUGH = 0.9  # contractions from which on an estimate is none but of the order
 
 
 def table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
@@ -49,13 +51,26 @@ def _rows(e: "Errors", what: str) -> list[list[str]]:
     return [[name + what, *(f"{v:.2e}" for v in values)] for name, values in norms.items()]
 
 
+def doubt(estimate: "Estimate | None") -> str | None:
+    """What makes an estimate a rough one, if anything does."""
+    if estimate is None or estimate.contraction is None or estimate.contraction < ROUGH:
+        return None
+    return (
+        "the finer network leaves as large a residual: the estimate is an order of magnitude, or "
+        "rounding"
+    )
+
+
 def against(solution: "Solution") -> str | None:
     """What the errors are measured against, where that is not an exact solution."""
     reference = solution.reference
     if reference is None or solution.errors is None:
         return None
     own = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
-    return f"errors are against {reference.source}, whose own relative L2 error {own}"
+    line = f"errors are against {reference.source}, whose own relative L2 error {own}"
+    if reference.error is not None and reference.error > solution.errors.l2_relative / TELLS:
+        line += ": too large to tell this solution's"
+    return line
 
 
 def summary(solution: "Solution") -> str:

@@ -28,6 +28,9 @@ class Interface(Condition):
         on: the boundary of the part, or some of it.
         coefficient: a, a number or a function of points, asked on either side.
         flux: a number or a function of points, such as a heat source on the surface.
+
+    Raises:
+        InputError: for data of another kind; at a solve in float32, which cannot tell the sides.
     """
 
     domain: Domain
@@ -61,6 +64,8 @@ class Interface(Condition):
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """The jump of a ∂u/∂n less the flux, (rows, m)."""
+        if torch.equal(p.coords[0::2], p.coords[1::2]):
+            raise InputError(f"Interface needs float64, its two sides are one in {p.coords.dtype}")
         slopes = torch.cat([normal_derivative(u, p) for u in fields], dim=1)
         m = slopes.shape[1]
         across = values_of(self.coefficient, p, m, "Interface's coefficient") * slopes

@@ -15,7 +15,7 @@ from kanpinn.geometry.box import Face
 from kanpinn.jet import Channels, Coordinates, Jet, jet_of, join
 from kanpinn.networks.surrogate import OutputMap
 
-MAX_DIM = 4
+MAX_DIM = 4  # above, products of distances all but vanish
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,9 +103,15 @@ def reference_of(problem: Problem, recipe: Recipe | None = None) -> Reference | 
     """What stands in for an exact solution: by the recipe, else the problem's own; or None.
 
     Raises:
-        InputError: where the problem's `reference` gives something else.
+        InputError: where the problem's `reference` gives something else, or a recipe comes for a
+            problem whose solution is known.
     """
     if problem.has_exact:
+        if recipe is not None:
+            raise InputError(
+                f"reference = {recipe!r} is for problems without an exact solution, which "
+                f"{type(problem).__name__} has"
+            )
         return None
     found = problem.reference() if recipe is None else recipe
     if isinstance(found, Recipe):

@@ -93,11 +93,10 @@ def random_jet(points: Points, channels: Channels, m: int, seed: int) -> Jet:
     def draw(*shape: int) -> Tensor:
         return 0.5 + torch.rand(n, *shape, m, generator=generator, dtype=points.coords.dtype)
 
-    second = {"laplacian": 1, "diagonal": d, "hessian": d * d}
     return Jet(
         channels,
         draw(),
         draw(d) if channels.gradient else None,
-        draw(second[channels.second]) if channels.second != "none" else None,
+        draw(channels.second_count) if channels.second != "none" else None,
         draw(len(channels.directions), channels.order) if channels.directions else None,
     )

@@ -22,7 +22,7 @@ class Corner:
     r and θ are polar coordinates about the corner, θ counted from one side; ω is the angle inside.
     Where jπ/ω is a whole number n that function is a polynomial, and r^n (ln r sin nθ + θ cos nθ)
     stands in its place: harmonic, too, but rough, and ±ωr^n on the other side. Called with points
-    it gives (n, terms).
+    it gives (n, terms). For values given on both sides; corners of other conditions have others.
 
     Args:
         domain: a planar domain.
@@ -68,7 +68,9 @@ class Corner:
         start, angle = self._angles
         x, y = (coords - coords.new_tensor(self.at)).split(1, dim=1)
         c, s = math.cos(start + angle / 2), math.sin(start + angle / 2)
-        return torch.hypot(x, y), torch.atan2(c * y - s * x, c * x + s * y) + angle / 2
+        # Not 0, where logarithms are not finite.
+        r = (x**2 + y**2).clamp_min(torch.finfo(x.dtype).tiny).sqrt()
+        return r, torch.atan2(c * y - s * x, c * x + s * y) + angle / 2
 
     def __call__(self, p: Points) -> Tensor:
         r, theta = self.polar(p.coords)
