@@ -5,6 +5,8 @@ import math
 import time
 from dataclasses import dataclass
 
+import torch
+
 from kanpinn.assembly import Assembly
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
@@ -38,7 +40,7 @@ class _Finer(Reference):
 
 
 def estimate_error(solution: Solution) -> Estimate | None:
-    """A solution's errors by a second one: more and other random inner functions, other points.
+    """A solution's errors by a second one: further, random inner functions and other points.
 
     The second one takes away what of the residual r its network can resolve, so their distance is
     an approximation of L⁻¹r. Where it leaves the part ρ of the residual, the error may be larger by
@@ -71,7 +73,7 @@ def estimate_error(solution: Solution) -> Estimate | None:
 
 
 def _wider(network: Network, seed: int) -> KAN:
-    """A KAN with a random layer more than as wide; where there is none, of finer grids."""
+    """A KAN with the network's inner functions and random ones beside; without any, finer grids."""
     inputs, *hidden, outputs = network.width
     like = next(network.parameters())
     if not isinstance(network, KAN):
@@ -84,7 +86,17 @@ def _wider(network: Network, seed: int) -> KAN:
         ends = network.layers[0], network.layers[-1]
         degrees, grids = [end.degree for end in ends], [end.intervals for end in ends]
         made = KAN([inputs, width, outputs], degrees, grids, seed=seed)
+        if len(hidden) == 1:
+            _copy_units(network, made)
     return made.to(like.device, like.dtype)
+
+
+@torch.no_grad()
+def _copy_units(network: KAN, made: KAN) -> None:
+    """Put a network's hidden units in place of the first random ones: they may be trained."""
+    own = network.layers[0].coefficients
+    if own.shape[:2] == made.layers[0].coefficients.shape[:2]:  # unless it has a base, too
+        made.layers[0].coefficients[:, :, : own.shape[2]] = own.to(made.layers[0].coefficients)
 
 
 def _more(points: Collocation) -> Collocation:
