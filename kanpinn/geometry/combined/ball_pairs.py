@@ -15,9 +15,9 @@ from torch import Tensor
 from kanpinn._typing import Coords, Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Mapped, Region, check_unit
+from kanpinn.geometry.region import check_unit
 from kanpinn.geometry.rules import gauss_legendre, tensor_grid
-from kanpinn.geometry.solid.ball import Ball, Sphere
+from kanpinn.geometry.solid.ball import Ball, OnSphere, Sphere
 from kanpinn.geometry.turned import Turned
 
 Keep = Callable[[bool, bool], bool]  # from (inside a, inside b): whether inside the combination
@@ -44,7 +44,7 @@ def pair_rule(keep: Keep, a: Ball, b: Ball, nodes: int) -> tuple[Points, Weights
 
 
 @dataclass(frozen=True)
-class Zone(Mapped, Piece):
+class Zone(OnSphere):
     """The part of a sphere between two planes across an axis.
 
     Args:
@@ -54,22 +54,9 @@ class Zone(Mapped, Piece):
         high: the highest.
     """
 
-    ball: Ball
     axis: tuple[float, ...]
     low: float
     high: float
-
-    @property
-    def name(self) -> str:
-        return self.ball.name
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.ball.names
-
-    @property
-    def dim(self) -> int:
-        return 2
 
     @property
     def measure(self) -> float:
@@ -80,9 +67,7 @@ class Zone(Mapped, Piece):
         height = torch.lerp(unit.new_tensor(self.low), unit.new_tensor(self.high), unit[:, 0])
         radius, angle = (1 - height**2).clamp(min=0).sqrt(), 2 * math.pi * unit[:, 1]
         local = torch.stack([radius * angle.cos(), radius * angle.sin(), height], dim=1)
-        normals = local @ _basis(self.axis).to(unit)
-        center = unit.new_tensor(self.ball.center)
-        return Points(center + self.ball.radius * normals, self.names, normals)
+        return self.at(local @ _basis(self.axis).to(unit))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """Gauss along the axis, the trapezoidal rule around it: 2·nodes² points."""
@@ -90,9 +75,6 @@ class Zone(Mapped, Piece):
         angles = (torch.arange(2 * nodes, dtype=torch.float64) + 0.5) / (2 * nodes)
         points = self.from_unit(tensor_grid([share, angles]))
         return points, self.measure * (weights / (2 * nodes)).repeat_interleave(2 * nodes)
-
-    def gauss(self, n: int) -> Points:
-        return Region.gauss(self, n)
 
 
 def pair_pieces(keep: Keep, a: Ball, b: Ball) -> list[Piece]:

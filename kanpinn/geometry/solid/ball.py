@@ -122,8 +122,8 @@ class Ball(Mapped, Domain):
 
 
 @dataclass(frozen=True)
-class Sphere(Mapped, Piece):
-    """The surface of a ball."""
+class OnSphere(Mapped, Piece):
+    """A piece of the surface of a ball."""
 
     ball: Ball
 
@@ -139,25 +139,31 @@ class Sphere(Mapped, Piece):
     def dim(self) -> int:
         return self.ball.dim - 1
 
+    def gauss(self, n: int) -> Points:
+        return Region.gauss(self, n)
+
+    def at(self, normals: Coords) -> Points:
+        """The points with these outward unit normals, (n, d)."""
+        center = normals.new_tensor(self.ball.center)
+        return Points(center + self.ball.radius * normals, self.names, normals)
+
+
+@dataclass(frozen=True)
+class Sphere(OnSphere):
+    """The whole surface of a ball."""
+
     @property
     def measure(self) -> float:
         return sphere_area(self.ball.dim) * self.ball.radius**self.dim
 
     def from_unit(self, unit: Coords) -> Points:
         check_unit(self, unit)
-        return self._points(sphere_from_unit(unit))
+        return self.at(sphere_from_unit(unit))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """2·nodes^(d-1) points, exact for polynomials in the coordinates to degree 2·nodes - 1."""
         normals, weights = sphere_rule(integer("nodes", nodes), self.ball.dim)
-        return self._points(normals), self.ball.radius**self.dim * weights
-
-    def gauss(self, n: int) -> Points:
-        return Region.gauss(self, n)
-
-    def _points(self, normals: Coords) -> Points:
-        center = normals.new_tensor(self.ball.center)
-        return Points(center + self.ball.radius * normals, self.names, normals)
+        return self.at(normals), self.ball.radius**self.dim * weights
 
 
 def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
