@@ -11,7 +11,7 @@ from kanpinn.geometry import Box, Domain, Face, Piece, Product
 from kanpinn.geometry.product import End, Wall
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.dirichlet import MAX_DIM, ExactDirichlet, Fieldwise
-from kanpinn.networks.distance import Function, NotExact, distance
+from kanpinn.networks.distance import NotExact, OfCoords, distance
 from kanpinn.networks.lifted import InTime, LiftedDirichlet
 from kanpinn.networks.lifting import polynomial_lift
 from kanpinn.networks.smooth import smooth_on
@@ -126,7 +126,7 @@ def _on(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirich
     ends = [(one.piece, one) for one in data if isinstance(one.piece, End)]
     walls = [(one.piece, one) for one in data if not isinstance(one.piece, End)]
     _check_smooth([one for _, one in ends], rough)
-    lift: Function | None = None
+    lift: OfCoords | None = None
     if not all(wall.is_zero for _, wall in walls):
         lift = polynomial_lift(domain.bounds, walls)
         if lift is None:
@@ -146,7 +146,7 @@ def _check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
             )
 
 
-def _distance(domain: Domain, pieces: Sequence[Piece], rough: bool) -> Function:
+def _distance(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:
     try:
         return distance(domain, pieces)
     except NotExact:

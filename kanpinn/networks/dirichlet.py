@@ -3,8 +3,8 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from torch import Tensor
 from kanpinn.errors import InputError
 from kanpinn.geometry import Box, Points
 from kanpinn.geometry.box import Face
-from kanpinn.jet import Channels, Coordinates, Jet, jet_of, join
+from kanpinn.jet import Coordinates, Jet, join
+from kanpinn.networks.known import Known
 from kanpinn.networks.surrogate import OutputMap
 
 MAX_DIM = 4  # above, products of distances all but vanish
@@ -39,10 +40,6 @@ class ExactDirichlet:
 
     box: Box
     data: Mapping[Face, Callable[[Points], Tensor] | None]
-    # The extension at points that are still in use: an optimizer asks for it at every step.
-    _known: WeakKeyDictionary[Points, dict[Channels, Jet]] = field(
-        default_factory=WeakKeyDictionary, init=False, repr=False
-    )
 
     def __post_init__(self) -> None:
         if self.box.dim > MAX_DIM:
@@ -56,7 +53,7 @@ class ExactDirichlet:
         inner = self._distance(points, jet) * jet
         if all(values is None for values in self.data.values()):
             return inner
-        return self._extension(points, jet) + inner
+        return self._extension.jet(points, jet.channels) + inner
 
     def _distance(self, points: Points, jet: Jet) -> Jet:
         """Π_faces of 1 ± ξ, ξ in [-1, 1] the scaled coordinate of the face's axis."""
@@ -66,11 +63,9 @@ class ExactDirichlet:
         factors = [1 - xi[f.axis] if f.upper else 1 + xi[f.axis] for f in self.data]
         return math.prod(factors[1:], start=factors[0])
 
-    def _extension(self, points: Points, jet: Jet) -> Jet:
-        known = self._known.setdefault(points, {})
-        if jet.channels not in known:
-            known[jet.channels] = jet_of(self._transfinite, points.coords, jet.channels)
-        return known[jet.channels]
+    @cached_property
+    def _extension(self) -> Known:
+        return Known((lambda p: self._transfinite(p.coords),), "g")
 
     def _transfinite(self, coords: Tensor) -> Tensor:
         """I - Π_axes (I - P_axis) on boundary values: a signed sum over faces, edges, corners."""

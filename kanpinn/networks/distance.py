@@ -17,7 +17,7 @@ from kanpinn.geometry.product import End, Wall
 from kanpinn.geometry.rims import rim
 from kanpinn.geometry.turned import Turned
 
-Function = Callable[[Coords], Tensor]  # of points (n, d)
+OfCoords = Callable[[Coords], Tensor]  # of points (n, d)
 
 NODES, ON_PIECE = 8, 64  # Gauss nodes per axis in the domain; points of a piece
 ZERO = 1e-9  # a value so small, relative to the largest, is 0
@@ -35,7 +35,7 @@ class Distance:
     its largest value is about 1.
     """
 
-    factors: tuple[Function, ...]
+    factors: tuple[OfCoords, ...]
     sizes: tuple[float, ...]
 
     def __call__(self, coords: Coords) -> Column:
@@ -55,7 +55,7 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
     apart = torch.cat([inside, *(piece.gauss(ON_PIECE).coords for piece in others)])
     # Where pieces touch, the function of one is 0 on the other.
     ends = torch.cat([inside[:0], *(rim(piece).coords for piece in domain.boundary.pieces)])
-    factors: list[Function] = []
+    factors: list[OfCoords] = []
     sizes: list[float] = []
     for piece in pieces:
         on = piece.gauss(ON_PIECE).coords
@@ -86,11 +86,11 @@ def _same(a: Piece, b: Piece) -> bool:
     return p.shape == q.shape and torch.allclose(p, q)
 
 
-def _vanishes(factor: Function, size: float, coords: Coords) -> bool:
+def _vanishes(factor: OfCoords, size: float, coords: Coords) -> bool:
     return bool(factor(coords).abs().max() < ZERO * size)
 
 
-def _carrier(piece: Piece) -> Function | None:
+def _carrier(piece: Piece) -> OfCoords | None:
     """A smooth function whose zeros the piece is a part of, of either sign; None where unknown."""
     if isinstance(piece, Segment):
         return HalfPlane(piece.a, piece.b).value
@@ -114,9 +114,9 @@ def _beyond(axis: int, at: float, coords: Coords) -> Column:
     return coords[:, axis, None] - at
 
 
-def _in_space(function: Function, coords: Coords) -> Tensor:
+def _in_space(function: OfCoords, coords: Coords) -> Tensor:
     return function(coords[:, :-1])
 
 
-def _negative(function: Function, coords: Coords) -> Tensor:
+def _negative(function: OfCoords, coords: Coords) -> Tensor:
     return -function(coords)

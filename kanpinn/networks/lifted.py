@@ -11,7 +11,7 @@ from kanpinn._typing import Coords
 from kanpinn.geometry import Points
 from kanpinn.geometry.product import End
 from kanpinn.jet import Jet
-from kanpinn.networks.distance import Function
+from kanpinn.networks.distance import OfCoords
 from kanpinn.networks.known import Known
 from kanpinn.networks.lifting import Values
 
@@ -28,8 +28,8 @@ class LiftedDirichlet:
     partial differential equations (1998).
     """
 
-    distance: Function
-    lift: Function | None = None
+    distance: OfCoords
+    lift: OfCoords | None = None
 
     @cached_property
     def _known(self) -> Known:
@@ -43,7 +43,7 @@ class LiftedDirichlet:
         return inner if self.lift is None else known[1] + inner
 
 
-def _at_points(function: Function, p: Points) -> Tensor:
+def _at_points(function: OfCoords, p: Points) -> Tensor:
     return function(p.coords)
 
 
@@ -55,7 +55,7 @@ class InTime:
     there. The weights are linear in time, or 1 where there is one end.
     """
 
-    walls: Function | None
+    walls: OfCoords | None
     ends: Sequence[tuple[End, Values]]
 
     def __call__(self, coords: Coords) -> Tensor:
