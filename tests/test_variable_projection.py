@@ -2,14 +2,13 @@
 
 import copy
 import io
-import math
 from itertools import pairwise
 
 import numpy
 import pytest
 import reference
 import torch
-from cases import Line
+from cases import Known, Line, Waves
 
 import kanpinn as kp
 from kanpinn import splines
@@ -19,30 +18,6 @@ from kanpinn.networks import Surrogate
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.projection import REACH, Projection
 from kanpinn.residuals import Residuals
-
-
-class Waves(kp.Problem):
-    """Δu = f with u = sin(πx) sin(πy²), two functions of x ± y². Nobody is told the solution."""
-
-    domain = kp.Box(x=(-1, 1), y=(-1, 1))
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - self.source(p)
-
-    def source(self, p):
-        wave, phase = torch.sin(math.pi * p.x), math.pi * p.y**2
-        curvature = -(math.pi**2) * (1 + 4 * p.y**2) * torch.sin(phase)
-        return wave * (curvature + 2 * math.pi * torch.cos(phase))
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-
-class Known(Waves):
-    """The same, its solution at hand to measure errors."""
-
-    def exact(self, p):
-        return torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y**2)
 
 
 class Nonlinear(Waves):
