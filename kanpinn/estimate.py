@@ -23,6 +23,7 @@ WIDER = 1.5
 LEAST_WIDTH = 64  # of random inner functions: trained networks may have very few
 SEED = 7919  # added to the solution's: other inner functions, other points
 MOST_CONTRACTION = 0.9
+ENDED = ("failed", "stopped: interrupted")  # how a solve ends that has nothing to estimate with
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ def estimate_error(solution: Solution) -> Estimate | None:
     1 / (1 - ρ), which is counted in. Only the output layer is solved for, which is a fraction of a
     trained network's time. That factor is at most 10: from ρ = 0.9 on the estimate is an order of
     magnitude, or rounding. Energies have no ρ, and their estimate may be somewhat low. None where
-    the second solve fails.
+    the second solve fails or is interrupted.
 
     Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
     """
@@ -64,7 +65,7 @@ def estimate_error(solution: Solution) -> Estimate | None:
         errors=False,
         seed=first.seed + SEED,
     )
-    if finer.status.startswith("failed"):
+    if finer.status.startswith(ENDED):
         return None
     contraction = _contraction(solution, finer) if first.form == "strong" else None
     errors = ErrorNorm(solution.problem, _Finer(finer))(solution.surrogate.evaluate)

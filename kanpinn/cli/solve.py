@@ -173,11 +173,11 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Solu
 
 
 def _estimated(solution: "Solution", config: "Config") -> "Solution":
-    """The solution with the estimate of its errors that [run] asks for, where it has succeeded."""
-    from kanpinn.estimate import estimate_error
+    """The solution with the estimate of its errors that [run] asks for, where it came to an end."""
+    from kanpinn.estimate import ENDED, estimate_error
 
-    alone, usable = solution.processes == 1, not solution.status.startswith("failed")
-    if not (config.run.estimate and alone and usable):
+    alone = solution.processes == 1
+    if not (config.run.estimate and alone) or solution.status.startswith(ENDED):
         return solution
     return dataclasses.replace(solution, estimate=estimate_error(solution))
 
