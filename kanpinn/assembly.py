@@ -8,7 +8,7 @@ from numbers import Real
 
 import torch
 
-from kanpinn.blocks import Block, build_blocks, condition_blocks
+from kanpinn.blocks import PROBE_POINTS, Block, build_blocks, condition_blocks
 from kanpinn.conditions import Condition, Dirichlet, Initial, Neumann, Robin
 from kanpinn.distributed import share
 from kanpinn.embedding import built_in, circles
@@ -25,7 +25,6 @@ from kanpinn.well_posed import check_equations, check_places, check_uniqueness, 
 
 FORMS = ("strong", "energy")
 LOSS_TERMS = ("interior", "boundary")
-PROBE_POINTS = 5
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.assembly import Assembly
+from kanpinn.blocks import PROBE_POINTS
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.history import History
 from kanpinn.jet import Channels, Jet
@@ -19,8 +20,6 @@ from kanpinn.problem import Problem, find_channels, split, stack_equations
 from kanpinn.quadrature import domain_rule
 from kanpinn.references import Reference
 from kanpinn.residuals import Residuals
-
-PROBE_POINTS = 5
 
 
 @dataclass(frozen=True)
