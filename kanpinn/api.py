@@ -12,6 +12,8 @@ from kanpinn.conditions import Neumann as Neumann
 from kanpinn.conditions import Observed as Observed
 from kanpinn.conditions import Periodic as Periodic
 from kanpinn.conditions import Robin as Robin
+from kanpinn.datasets import Data as Data
+from kanpinn.datasets import Table as Table
 from kanpinn.equations import AdvectionDiffusion as AdvectionDiffusion
 from kanpinn.equations import Equation as Equation
 from kanpinn.equations import Heat as Heat
@@ -23,6 +25,9 @@ from kanpinn.errors import KanpinnError as KanpinnError
 from kanpinn.errors import NumericalError as NumericalError
 from kanpinn.estimate import estimate_error as estimate_error
 from kanpinn.expressions import Expression as Expression
+from kanpinn.fitting import Fitted as Fitted
+from kanpinn.fitting import Scores as Scores
+from kanpinn.fitting import fit as fit
 from kanpinn.geometry import Annulus as Annulus
 from kanpinn.geometry import Arc as Arc
 from kanpinn.geometry import Ball as Ball
@@ -43,7 +48,6 @@ from kanpinn.geometry import Triangle as Triangle
 from kanpinn.geometry import graded as graded
 from kanpinn.jet import Channels as Channels
 from kanpinn.jet import Jet as Jet
-from kanpinn.loop import solve as solve
 from kanpinn.networks import KAN as KAN
 from kanpinn.networks import MLP as MLP
 from kanpinn.norms import Errors as Errors
@@ -71,6 +75,7 @@ from kanpinn.references import Recipe as Recipe
 from kanpinn.references import Reference as Reference
 from kanpinn.sampling import Collocation as Collocation
 from kanpinn.solution import Solution as Solution
+from kanpinn.solving import solve as solve
 from kanpinn.study import Study as Study
 from kanpinn.study import sweep as sweep
 

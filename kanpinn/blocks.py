@@ -3,7 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import torch
@@ -23,16 +23,15 @@ PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows
 class Block(ABC):
     """One term of the loss, weight · mean over its rows of what `total` sums up.
 
-    equation(points, jet) gives (rows, equations); `channels` are the derivatives that it uses. A
-    row belongs to `sites` points, which follow each other.
+    `channels` are the derivatives that it uses. A row belongs to `sites` points, which follow each
+    other.
     """
 
     name: str
     points: Points
     weight: float
-    equation: Callable[[Points, Jet], Tensor]
     channels: Channels
-    sites: int = 1
+    sites: int = field(default=1, kw_only=True)
 
     @property
     def rows(self) -> int:
@@ -42,6 +41,11 @@ class Block(ABC):
     def at(self, rows: slice) -> Points:
         """The points of some rows."""
         return self.points[rows.start * self.sites : rows.stop * self.sites]
+
+    @property
+    def squares(self) -> bool:
+        """Whether the squares of `linearised` sum up to `total`."""
+        return False
 
     @abstractmethod
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
@@ -54,7 +58,16 @@ class Block(ABC):
 
 @dataclass(frozen=True, eq=False)
 class ResidualBlock(Block):
-    """weight · mean over its rows of the squared residual."""
+    """weight · mean over its rows of the squared residual.
+
+    equation(points, jet) gives (rows, equations).
+    """
+
+    equation: Callable[[Points, Jet], Tensor]
+
+    @property
+    def squares(self) -> bool:
+        return True
 
     def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
         """The equations' residuals at points, (rows, equations), without the weight."""
@@ -137,7 +150,7 @@ def _block(
         channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
         _check_columns(lambda p: equation(p, surrogate.jet(p, channels)), probe, sites, what)
     _check_smoothness(surrogate, channels, what)
-    return ResidualBlock(name, points, weight, equation, channels, sites)
+    return ResidualBlock(name, points, weight, channels, equation, sites=sites)
 
 
 def _check_columns(

@@ -28,6 +28,8 @@ class EnergyBlock(Block):
     Reference: E and Yu, The deep Ritz method (2018).
     """
 
+    equation: Callable[[Points, Jet], Tensor]
+
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
         assert points.data is not None
         density = self.equation(points, surrogate.jet(points, self.channels))
@@ -108,4 +110,4 @@ def _block(
     probe = points[torch.arange(PROBE_POINTS) % len(points)]
     with torch.no_grad():
         channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
-    return EnergyBlock(name, points, weight, equation, channels)
+    return EnergyBlock(name, points, weight, channels, equation)

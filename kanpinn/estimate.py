@@ -10,7 +10,6 @@ import torch
 from kanpinn.assembly import Assembly
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
-from kanpinn.loop import solve
 from kanpinn.networks import KAN, Network
 from kanpinn.norms import ErrorNorm, Errors
 from kanpinn.optimizers import LeastSquares
@@ -18,6 +17,7 @@ from kanpinn.references import Reference
 from kanpinn.residuals import Residuals
 from kanpinn.sampling import Collocation
 from kanpinn.solution import Estimate, Solution
+from kanpinn.solving import solve
 
 WIDER = 1.5
 LEAST_WIDTH = 64  # of random inner functions: trained networks may have very few

@@ -1,4 +1,4 @@
-"""THE loop: a problem, a network, optimizers and points become a solution."""
+"""THE loop: optimizers, one after another, work on the terms of a loss."""
 
 import math
 import time
@@ -8,132 +8,47 @@ from typing import Any
 
 import torch
 
-from kanpinn.assembly import Assembly, assemble
 from kanpinn.blocks import Block
-from kanpinn.distributed import agreed, extremes, from_first, same, world
-from kanpinn.errors import InputError, NumericalError, integer
+from kanpinn.distributed import agreed, extremes
+from kanpinn.errors import InputError, NumericalError
+from kanpinn.geometry import Points
 from kanpinn.interrupts import handling
-from kanpinn.networks.network import Network, get_coefficients
-from kanpinn.norms import ErrorNorm
-from kanpinn.optimizers import LeastSquares, Optimizer, Step
+from kanpinn.jet import Channels, Jet
+from kanpinn.networks.network import get_coefficients
+from kanpinn.optimizers import Optimizer, Step
 from kanpinn.optimizers.optimizer import CONVERGED
-from kanpinn.problem import Problem
-from kanpinn.references import Recipe, Reference, reference_of
-from kanpinn.residuals import Residuals
 from kanpinn.run import Observer, Run
-from kanpinn.sampling import Collocation
-from kanpinn.solution import Solution
+
+Evaluate = Callable[[Points, Channels], Jet]
+Measure = Callable[[Evaluate], Mapping[str, float]]  # errors by name, for the history
 
 
-def solve(
-    problem: Problem,
-    network: Network,
-    optimizers: Optimizer | Sequence[Optimizer] | None = None,
-    points: Collocation | None = None,
-    *,
-    boundary: str = "auto",
-    weights: Mapping[str, float | int] | None = None,
-    form: str = "strong",
-    reference: Recipe | None = None,
-    errors: bool = True,
-    seed: int = 0,
-    observers: Sequence[Observer] = (),
-    checkpoint: Mapping[str, Any] | None = None,
-) -> Solution:
-    """Solve a PDE: minimise Σ weight · mean residual² over the network's coefficients.
+def run_stages(
+    run: Run,
+    measure: Measure | None,
+    resampling: "Resampling",
+    observers: Sequence[Observer],
+    checkpoint: Mapping[str, Any] | None,
+    seed: int,
+) -> None:
+    """Put the optimizers to work one after another, until `run.status` says how it ended.
 
     Args:
-        problem: the equation, its domain and conditions.
-        network: the surrogate, changed in place; its dtype and device are the run's.
-        optimizers: run in order; by default one least-squares solve of the output layer.
-        points: collocation points; by default Gauss points, enough for the output layer.
-        boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
-            "auto" builds them in where that can be had and pays.
-        weights: of the loss terms, {"interior": 1, "boundary": 1} by default.
-        form: "energy" minimises `problem.energy` in place of the squared residual.
-        reference: what stands in for an exact solution, by default `problem.reference()`.
-        errors: whether to measure them.
-        seed: of points and optimizers; the network has its own.
-        observers: called with the `Run` after every step.
-        checkpoint: a `Run.state_dict()` to go on from.
-
-    Ctrl-C lets the step under way finish and returns the solution so far, its status "stopped:
-    interrupted"; a second one raises KeyboardInterrupt.
-
-    Where a torch.distributed process group is up, all its processes solve the problem together:
-    each must make the same call, and gets the same solution.
-
-    Raises:
-        InputError: where problem, network, points or weights do not fit together.
+        run: advanced in place.
+        measure: what the history records of the surrogate besides the loss.
+        resampling: gives the terms of the loss.
+        observers: called with the run after every step.
+        checkpoint: where it goes on from.
+        seed: of the optimizers.
     """
-    _load()
-    started = time.perf_counter()
-    seed = integer("seed", seed, least=0)
-    assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed, form))
-    surrogate, collocation = assembly.surrogate, assembly.collocation
-    optimizers = _as_tuple(optimizers, collocation)
-    if world() > 1:
-        _check_ranks(assembly, optimizers)
-    run = Run(problem, surrogate, optimizers, Residuals(surrogate, ()))
-    if checkpoint is None:
-        assembly.prepare()
-    else:
-        run.load_state_dict(checkpoint)
-    known = agreed(lambda: reference_of(problem, reference))
-    norm, waited = _norm(problem, known) if errors else (None, 0.0)
-    started += waited
-    resampling = Resampling(assembly.blocks, collocation.resample)
     with interruptible(run):
-        _loop(run, norm, resampling, observers, checkpoint, seed)
-    assert run.status is not None
-    return Solution(
-        assembly,
-        run.residuals,
-        None if norm is None else norm.converged(surrogate.evaluate),
-        run.status,
-        run.history,
-        run.earlier + time.perf_counter() - started,
-        run.seconds,
-        run.residuals.terms(),
-        optimizers,
-        world(),
-        known,
-        waited,
-    )
-
-
-def _norm(problem: Problem, known: Reference | None) -> tuple[ErrorNorm | None, float]:
-    """What measures errors, if anything does, and the seconds that went into a reference."""
-    if known is None:
-        return (ErrorNorm(problem) if problem.has_exact else None), 0.0
-    begun = time.perf_counter()
-    norm = ErrorNorm(problem, known)
-    return norm, time.perf_counter() - begun
-
-
-def _load() -> None:
-    """Bring what torch and SciPy import at first use, a second: no part of the solve's time."""
-    import scipy.linalg  # noqa: F401
-
-    one = torch.ones(1, requires_grad=True)
-    torch.autograd.grad(one + 0, one, torch.ones(1))
-
-
-def _check_ranks(a: Assembly, optimizers: tuple[Optimizer, ...]) -> None:
-    """Refuse ranks with different settings, which would wait for each other; the same start."""
-    network = a.surrogate.network
-    stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]
-    what = type(a.problem).__name__, network.width, network.parameter_count
-    if not same((*what, a.collocation, a.weights, a.seed, stages)):
-        raise InputError("the processes of the group do not solve the same problem")
-    device = next(network.parameters()).device
-    state = from_first({name: tensor.cpu() for name, tensor in network.state_dict().items()})
-    network.load_state_dict({name: tensor.to(device) for name, tensor in state.items()})
+        _loop(run, measure, resampling, observers, checkpoint, seed)
+    run.keep_best()
 
 
 def _loop(
     run: Run,
-    norm: ErrorNorm | None,
+    measure: Measure | None,
     resampling: "Resampling",
     observers: Sequence[Observer],
     checkpoint: Mapping[str, Any] | None,
@@ -141,7 +56,7 @@ def _loop(
 ) -> None:
     resampling(run)
     if checkpoint is None:
-        _record(run, Step(run.residuals.loss(), 0), norm)
+        _record(run, Step(run.residuals.loss(), 0), measure)
     stage_state = None if checkpoint is None else checkpoint["stage"]
     status = run.finished or CONVERGED
     while run.stage_index < len(run.optimizers) and run.status is None:
@@ -150,7 +65,7 @@ def _loop(
         run.stage = optimizer.start(run.residuals, seed)
         if stage_state is not None:
             run.stage.load_state_dict(stage_state)
-        status = _run_stage(run, optimizer, norm, resampling, observers)
+        status = _run_stage(run, optimizer, measure, resampling, observers)
         if run.status is not None or run.stage_index + 1 == len(run.optimizers):
             break  # a checkpoint of the last stage can go on from a raised limit
         run.stage_index, run.stage_step, run.finished = run.stage_index + 1, 0, None
@@ -161,7 +76,7 @@ def _loop(
 def _run_stage(
     run: Run,
     optimizer: Optimizer,
-    norm: ErrorNorm | None,
+    measure: Measure | None,
     resampling: "Resampling",
     observers: Sequence[Observer],
 ) -> str:
@@ -183,9 +98,11 @@ def _run_stage(
         run.finished = step.finished
         last = step.finished is not None or run.stage_step == optimizer.steps
         measured = last or run.stage_step % optimizer.measure_every == 0
-        _record(run, step, norm if measured else None)
+        _record(run, step, measure if measured else None)
         if _observed(run, observers):
             run.status = "stopped: interrupted"
+        elif run.best is not None:
+            run.status = run.best.verdict(run, optimizer)
         if step.finished is not None or run.status is not None:
             return step.finished or ""
         resampling(run)
@@ -223,20 +140,19 @@ def _safe_step(run: Run) -> Step:
     return Step(math.nan, finished=f"the loss became {step.loss} in {where}")
 
 
-def _record(run: Run, step: Step, norm: ErrorNorm | None) -> None:
-    values = dict(step.notes)
-    if norm is not None:
-        errors = norm(run.surrogate.evaluate)
-        for name in ("l2_relative", "h1_relative", "l2_squared", "h1_squared"):
-            values[name] = getattr(errors, name)
+def _record(run: Run, step: Step, measure: Measure | None) -> None:
+    errors = {} if measure is None else measure(run.surrogate.evaluate)
     run.history.add(
         step=run.step,
         stage=run.stage_index,
         loss=step.loss,
         evaluations=step.evaluations,
         seconds=sum(run.seconds),
-        **values,
+        **step.notes,
+        **errors,
     )
+    if run.best is not None:
+        run.best.see(run)
 
 
 class Resampling:
@@ -265,17 +181,29 @@ def interruptible(run: Run) -> Iterator[None]:
         yield
 
 
-def _as_tuple(
-    optimizers: Optimizer | Sequence[Optimizer] | None, points: Collocation
+def as_stages(
+    optimizers: Optimizer | Sequence[Optimizer], resample: int, what: str = "resample"
 ) -> tuple[Optimizer, ...]:
-    if optimizers is None:
-        return (LeastSquares(),)
+    """The optimizers as a tuple.
+
+    Raises:
+        InputError: for anything else, or one that needs the same points throughout where `what`
+            brings fresh ones.
+    """
     chosen = (optimizers,) if isinstance(optimizers, Optimizer) else tuple(optimizers)
     if not chosen or not all(isinstance(o, Optimizer) for o in chosen):
         raise InputError(f"optimizers must be one or more kanpinn optimizers, got {optimizers!r}")
     for optimizer in chosen:
-        if points.resample and optimizer.needs_fixed_points:
+        if resample and optimizer.needs_fixed_points:
             raise InputError(
-                f"resample must be 0 for {optimizer.title}, which needs the same points throughout"
+                f"{what} must be 0 for {optimizer.title}, which needs the same points throughout"
             )
     return chosen
+
+
+def load_libraries() -> None:
+    """Bring what torch and SciPy import at first use, a second: no part of a run's time."""
+    import scipy.linalg  # noqa: F401
+
+    one = torch.ones(1, requires_grad=True)
+    torch.autograd.grad(one + 0, one, torch.ones(1))

@@ -1,13 +1,15 @@
 """A solve under way: what the loop advances, observers see and checkpoints keep."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from torch import Tensor
+
 from kanpinn.history import History
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Optimizer, Stage
-from kanpinn.problem import Problem
 from kanpinn.residuals import Residuals
 
 COUNTERS = ("stage_index", "stage_step", "step", "finished")
@@ -22,10 +24,47 @@ class Observer(Protocol):
 
 
 @dataclass
+class Best:
+    """The state with the least value of one quantity of the history, the validation error.
+
+    patience: measured steps of one optimizer without a lower value that end the run; None for no
+    such limit. Where an optimizer that could have lowered it has not, the run ends in any case: on
+    finer grids still it would be worse.
+    """
+
+    quantity: str
+    patience: int | None = None
+    value: float = math.inf
+    step: int = 0
+    waited: int = 0  # measured steps of this stage since the value fell
+    network: dict[str, Tensor] | None = None
+
+    def see(self, run: "Run") -> None:
+        """Keep the state if the last row of the history has a lower value."""
+        value = run.history.rows[-1].get(self.quantity, math.nan)
+        self.waited += value >= self.value
+        if value < self.value:
+            self.value, self.step, self.waited = value, run.step, 0
+            state = run.surrogate.network.state_dict()
+            self.network = {name: tensor.clone() for name, tensor in state.items()}
+
+    def verdict(self, run: "Run", optimizer: Optimizer) -> str | None:
+        """Why the run should end after this step, None where it should not."""
+        ended = run.finished is not None or run.stage_step >= optimizer.steps
+        since = run.step - run.stage_step  # the step before this optimizer's first
+        if self.patience is not None and self.waited >= self.patience:
+            return f"stopped: the {self.quantity} has not fallen since step {self.step}"
+        if ended and optimizer.lowers and self.step <= since and run.stage_index:
+            return f"stopped: the {self.quantity} no longer falls"
+        if ended:
+            self.waited = 0
+        return None
+
+
+@dataclass
 class Run:
     """A solve under way: what observers see and checkpoints keep."""
 
-    problem: Problem
     surrogate: Surrogate
     optimizers: tuple[Optimizer, ...]
     residuals: Residuals
@@ -39,6 +78,17 @@ class Run:
     status: str | None = None
     interrupted: bool = False
     earlier: float = 0.0  # seconds spent before this process took over
+    best: Best | None = None  # where there is something to keep the best state by
+
+    def keep_best(self) -> None:
+        """Go back to the best state, where there is one, and say so."""
+        best = self.best
+        if best is None or best.network is None or best.step == self.step:
+            return
+        self.surrogate.network.load_state_dict(best.network)
+        self.stage = None  # its memory belongs to another state
+        kept = f"step {best.step} of {self.step} is kept, where the {best.quantity} was least"
+        self.status = f"{self.status}; {kept}"
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, for a checkpoint."""
@@ -47,6 +97,7 @@ class Run:
             "stage": None if self.stage is None else self.stage.state_dict(),
             "history": self.history.rows,
             "seconds": self.seconds,
+            "best": None if self.best is None else vars(self.best),
             **{name: getattr(self, name) for name in COUNTERS},
         }
 
@@ -58,5 +109,7 @@ class Run:
         self.history = History(list(state["history"]))
         self.seconds = list(state["seconds"])
         self.earlier = sum(self.seconds)
+        if self.best is not None and state.get("best"):
+            self.best = Best(**state["best"])
         for name in COUNTERS:
             setattr(self, name, state[name])

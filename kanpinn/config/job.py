@@ -23,7 +23,6 @@ from kanpinn.config.forms import Form, construct
 from kanpinn.config.limits import check_network, check_points
 from kanpinn.config.schema import BOUNDARY, EQUATION, TYPE, RunSection
 from kanpinn.errors import InputError
-from kanpinn.loop import solve
 from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares, Optimizer, Refine, Stage
 from kanpinn.problem import Problem
@@ -32,6 +31,7 @@ from kanpinn.residuals import Residuals
 from kanpinn.run import Observer
 from kanpinn.sampling import Collocation
 from kanpinn.solution import Solution
+from kanpinn.solving import solve
 
 
 @dataclass(frozen=True, eq=False)

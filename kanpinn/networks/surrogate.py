@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn.errors import InputError
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.enrichment import Enrichment
 from kanpinn.networks.known import Function, Known
@@ -19,6 +19,23 @@ class OutputMap(Protocol):
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """The surrogate's jet at the points."""
+
+
+@runtime_checkable
+class Space(Protocol):
+    """What a surrogate has to know of a domain: its coordinates and the box around it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The coordinates' names."""
+
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """The box's lowest and highest corner, (d,) each."""
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates d."""
 
 
 class Surrogate(nn.Module):
@@ -37,7 +54,7 @@ class Surrogate(nn.Module):
     def __init__(
         self,
         network: Network,
-        domain: Domain,
+        domain: Space,
         output: OutputMap | None = None,
         inputs: Function | None = None,
     ) -> None:
@@ -56,7 +73,8 @@ class Surrogate(nn.Module):
     def _count_inputs(self) -> int:
         if self.inputs is None:
             return self.domain.dim
-        return self.inputs.values(self.domain.quadrature(1)[0]).shape[1]
+        middle = (self.domain.bounds[0] + self.domain.bounds[1]) / 2
+        return self.inputs.values(Points(middle[None], self.domain.names)).shape[1]
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
         """The network's input, ξ(x)."""
@@ -67,6 +85,10 @@ class Surrogate(nn.Module):
             return Coordinates(channels, values, torch.ones_like(values[0]))
         half = (self.high - self.low) / 2
         return Coordinates(channels, (points.coords - self.low) / half - 1, 1 / half)
+
+    def inputs_at(self, points: Points) -> Tensor:
+        """The network's inputs, (n, d)."""
+        return self._inputs(points).value
 
     def _inputs(self, points: Points) -> Coordinates:
         """The network's input without derivatives."""

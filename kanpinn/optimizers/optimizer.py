@@ -15,7 +15,7 @@ CONVERGED = "converged"
 class Step:
     """What one step did.
 
-    loss: after the step. evaluations: of the loss (or of the Jacobian) during it. finished: a
+    loss: after the step (before it for `Adam`). evaluations: of the loss (or of the Jacobian) during it. finished: a
     sentence where the stage should end ("converged", or why it cannot go on), else None. notes:
     numbers for the history.
     """
@@ -62,6 +62,11 @@ class Optimizer(ABC):
     def needs_fixed_points(self) -> bool:
         """Whether resampling would break the method."""
         return False
+
+    @property
+    def lowers(self) -> bool:
+        """Whether its steps are there to lower the loss."""
+        return True
 
     @abstractmethod
     def start(self, residuals: Residuals, seed: int) -> Stage:

@@ -28,6 +28,10 @@ class Refine(Optimizer):
         for g in self.grid if isinstance(self.grid, (list, tuple)) else [self.grid]:
             integer("grid", g)
 
+    @property
+    def lowers(self) -> bool:
+        return False  # the function stays what it was
+
     def start(self, residuals: Residuals, seed: int) -> "RefineStage":
         return RefineStage(self, residuals)
 

@@ -1,14 +1,13 @@
 """A reference that is read from a file."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
 import torch
 from torch import Tensor
 
+from kanpinn.columns import READERS, numbers, read_columns
 from kanpinn.errors import InputError, number
 from kanpinn.geometry import Domain, Points
 from kanpinn.jet import Channels, Jet
@@ -96,44 +95,8 @@ class Data(Reference):
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        found = READERS[path.suffix](path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    columns = {}
-    for name, array in found.items():
-        try:
-            columns[name] = torch.from_numpy(numpy.asarray(array, dtype=numpy.float64).ravel())
-        except (TypeError, ValueError):
-            raise InputError(f"{path}: {name} must be numbers") from None
-    return columns
-
-
-def _read_csv(path: Path) -> Mapping[str, list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    for i, row in enumerate(rows):
-        if len(row) != len(rows[0]):
-            raise InputError(f"{path}: row {i + 1} has {len(row)} cells, the first {len(rows[0])}")
-    return {name: list(cells) for name, *cells in zip(*rows, strict=True)}
-
-
-def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
-    try:
-        with numpy.load(path) as file:  # pickled objects are refused: they could run code
-            return dict(file)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is no NumPy archive of numbers: {error}") from None
-
-
-def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
-    import h5py
-
-    with h5py.File(path) as file:
-        return {key: item[()] for key, item in file.items() if isinstance(item, h5py.Dataset)}
-
-
-READERS = {".csv": _read_csv, ".npz": _read_npz, ".h5": _read_hdf5, ".hdf5": _read_hdf5}
+    found = read_columns(path)
+    return {name: torch.from_numpy(numbers(path, name, cells)) for name, cells in found.items()}
 
 
 def _check_columns(path: str, columns: Mapping[str, Tensor], needed: tuple[str, ...]) -> None:

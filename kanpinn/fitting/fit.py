@@ -1,0 +1,185 @@
+"""The fit of a network to data."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from kanpinn.blocks import Block
+from kanpinn.datasets import Data, Table
+from kanpinn.distributed import agreed, share, world
+from kanpinn.errors import InputError, integer
+from kanpinn.fitting.fitted import Fitted
+from kanpinn.fitting.frame import Affine, frame
+from kanpinn.fitting.scores import Scores, criterion, recorded, score
+from kanpinn.fitting.terms import loss_term, points_of
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels
+from kanpinn.loop import Evaluate, Resampling, as_stages, load_libraries, run_stages
+from kanpinn.networks.network import Network
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers import LevenbergMarquardt, Optimizer
+from kanpinn.residuals import Residuals
+from kanpinn.run import Best, Observer, Run
+
+CHUNK = 2**15  # rows evaluated at a time, for the scores
+
+
+def fit(
+    network: Network,
+    data: Data | Table,
+    optimizers: Optimizer | Sequence[Optimizer] | None = None,
+    *,
+    scaling: str | None = None,
+    batch: int = 0,
+    patience: int | None = None,
+    seed: int = 0,
+    observers: Sequence[Observer] = (),
+    checkpoint: Mapping[str, Any] | None = None,
+) -> Fitted:
+    """Fit a network to data: minimise the mean squared residual, or the cross entropy of classes.
+
+    Where the data have a part for validation, the state with its least error is kept, and the run
+    ends when an optimizer no longer lowers it: so refinement stops before the network has as many
+    parameters as there are rows.
+
+    Args:
+        network: changed in place; its dtype and device are the run's. For classes it has one output
+            each, or for two classes one, the log odds of the second.
+        data: the parts to train with, to stop by and to judge by; a table is all to train with.
+        optimizers: run in order; Levenberg–Marquardt by default.
+        scaling: of inputs: "range" maps that of the rows to [-1, 1], a KAN's default; "standard"
+            the mean ± a standard deviation, an MLP's default; "quantile" is "range" with as many
+            rows in each interval of the first grid.
+        batch: rows that each step sees, drawn at random; 0 for all.
+        patience: steps without a lower validation error that end the run; None for no limit.
+        seed: of batches and optimizers; the network has its own.
+        observers: called with the `Run` after every step.
+        checkpoint: a `Run.state_dict()` to go on from.
+
+    Raises:
+        InputError: where network, data and optimizers do not fit together.
+    """
+    load_libraries()
+    started = time.perf_counter()
+    seed = integer("seed", seed, least=0)
+    data = Data(data) if isinstance(data, Table) else data
+    _check(network, data, batch, patience)
+    chosen = LevenbergMarquardt() if optimizers is None else optimizers
+    stages = as_stages(chosen, batch, "batch")
+    surrogate = agreed(lambda: frame(network, data.train, scaling))
+    terms = Terms(data.train, surrogate, batch, seed)
+    run = Run(surrogate, stages, Residuals(surrogate, ()), best=_best(data, patience))
+    if checkpoint is None:
+        terms.prepare()
+    else:
+        run.load_state_dict(checkpoint)
+    measure = Measure(data, surrogate)
+    run_stages(run, measure, Resampling(terms, int(batch > 0)), observers, checkpoint, seed)
+    run.residuals.blocks = (terms.whole,)
+    assert run.status is not None
+    return Fitted(
+        data,
+        surrogate,
+        run.residuals,
+        measure.scores(surrogate.evaluate),
+        run.status,
+        run.history,
+        run.earlier + time.perf_counter() - started,
+        run.seconds,
+        run.residuals.terms(),
+        stages,
+        world(),
+    )
+
+
+class Terms:
+    """The terms of the loss: all rows, or for each epoch a batch of them."""
+
+    def __init__(self, table: Table, surrogate: Surrogate, batch: int, seed: int) -> None:
+        self.table, self.surrogate, self.batch, self.seed = table, surrogate, batch, seed
+        output = surrogate.output
+        self.deviation = output.deviation if isinstance(output, Affine) else None
+        self.points = points_of(table, surrogate)
+        self.whole = loss_term(table, self.points, self.deviation)
+
+    def __call__(self, epoch: int) -> list[Block]:
+        if not self.batch:
+            return [self.whole]
+        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
+        rows = torch.randint(len(self.points), (self.batch,), generator=generator)
+        points = self.points[rows.to(self.points.coords.device)]
+        return [loss_term(self.table, points, self.deviation)]
+
+    def prepare(self) -> None:
+        """Let the network adapt to the rows."""
+        own = self.points[share(len(self.points))]
+        self.surrogate.prepare(own)
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """The scores of a surrogate on all parts of the data, for the history and for the end."""
+
+    data: Data
+    surrogate: Surrogate
+
+    def __call__(self, evaluate: Evaluate) -> dict[str, float]:
+        names = recorded(self.data.train)
+        return {
+            f"{part}_{name}": getattr(scores, name)
+            for part, scores in self.scores(evaluate).items()
+            for name in names
+        }
+
+    def scores(self, evaluate: Evaluate) -> dict[str, Scores]:
+        """`Scores` for each part."""
+        channels = Channels(self.data.train.names)
+        found = {}
+        for part, table in self.data.parts.items():
+            pieces = [
+                evaluate(Points(x, table.names), channels).value for x in table.inputs.split(CHUNK)
+            ]
+            found[part] = score(torch.cat(pieces), table)
+        return found
+
+
+def _best(data: Data, patience: int | None) -> Best | None:
+    if data.validation is None:
+        return None
+    return Best(f"validation_{criterion(data.train)}", patience)
+
+
+def _check(network: Network, data: Data, batch: int, patience: int | None) -> None:
+    integer("batch", batch, least=0)
+    table = data.train
+    if patience is not None:
+        integer("patience", patience)
+        if data.validation is None:
+            raise InputError("patience needs rows for validation, there are none")
+    if network.width[0] != len(table.names):
+        raise InputError(
+            f"network.width must start with {len(table.names)} for the inputs "
+            f"{', '.join(table.names)}, got {list(network.width)}"
+        )
+    _check_outputs(network, table)
+
+
+def _check_outputs(network: Network, table: Table) -> None:
+    last, width = network.width[-1], list(network.width)
+    if not table.classes:
+        if last != len(table.outputs):
+            raise InputError(
+                f"network.width must end with {len(table.outputs)} for the targets "
+                f"{', '.join(table.outputs)}, got {width}"
+            )
+        return
+    count = len(table.classes)
+    if last != count and (last, count) != (1, 2):
+        one = " (or 1, the log odds of the second)" if count == 2 else ""
+        raise InputError(
+            f"network.width must end with {count}{one}, an output for each of the classes "
+            f"{', '.join(table.classes)}, got {width}"
+        )

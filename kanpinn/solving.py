@@ -1,0 +1,132 @@
+"""The solve of a PDE: problem, network, optimizers and points become a solution."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kanpinn.assembly import Assembly, assemble
+from kanpinn.distributed import agreed, from_first, same, world
+from kanpinn.errors import InputError, integer
+from kanpinn.loop import Evaluate, Measure, Resampling, as_stages, load_libraries, run_stages
+from kanpinn.networks.network import Network
+from kanpinn.norms import ErrorNorm
+from kanpinn.optimizers import LeastSquares, Optimizer
+from kanpinn.problem import Problem
+from kanpinn.references import Recipe, Reference, reference_of
+from kanpinn.residuals import Residuals
+from kanpinn.run import Observer, Run
+from kanpinn.sampling import Collocation
+from kanpinn.solution import Solution
+
+RECORDED = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")  # of the errors, each step
+
+
+def solve(
+    problem: Problem,
+    network: Network,
+    optimizers: Optimizer | Sequence[Optimizer] | None = None,
+    points: Collocation | None = None,
+    *,
+    boundary: str = "auto",
+    weights: Mapping[str, float | int] | None = None,
+    form: str = "strong",
+    reference: Recipe | None = None,
+    errors: bool = True,
+    seed: int = 0,
+    observers: Sequence[Observer] = (),
+    checkpoint: Mapping[str, Any] | None = None,
+) -> Solution:
+    """Solve a PDE: minimise Σ weight · mean residual² over the network's coefficients.
+
+    Args:
+        problem: the equation, its domain and conditions.
+        network: the surrogate, changed in place; its dtype and device are the run's.
+        optimizers: run in order; by default one least-squares solve of the output layer.
+        points: collocation points; by default Gauss points, enough for the output layer.
+        boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
+            "auto" builds them in where that can be had and pays.
+        weights: of the loss terms, {"interior": 1, "boundary": 1} by default.
+        form: "energy" minimises `problem.energy` in place of the squared residual.
+        reference: what stands in for an exact solution, by default `problem.reference()`.
+        errors: whether to measure them.
+        seed: of points and optimizers; the network has its own.
+        observers: called with the `Run` after every step.
+        checkpoint: a `Run.state_dict()` to go on from.
+
+    Ctrl-C lets the step under way finish and returns the solution so far, its status "stopped:
+    interrupted"; a second one raises KeyboardInterrupt.
+
+    Where a torch.distributed process group is up, all its processes solve the problem together:
+    each must make the same call, and gets the same solution.
+
+    Raises:
+        InputError: where problem, network, points or weights do not fit together.
+    """
+    load_libraries()
+    started = time.perf_counter()
+    seed = integer("seed", seed, least=0)
+    assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed, form))
+    surrogate, collocation = assembly.surrogate, assembly.collocation
+    optimizers = as_stages(
+        LeastSquares() if optimizers is None else optimizers, collocation.resample
+    )
+    if world() > 1:
+        _check_ranks(assembly, optimizers)
+    run = Run(surrogate, optimizers, Residuals(surrogate, ()))
+    if checkpoint is None:
+        assembly.prepare()
+    else:
+        run.load_state_dict(checkpoint)
+    known = agreed(lambda: reference_of(problem, reference))
+    norm, waited = _norm(problem, known) if errors else (None, 0.0)
+    started += waited
+    resampling = Resampling(assembly.blocks, collocation.resample)
+    run_stages(run, _measure(norm), resampling, observers, checkpoint, seed)
+    assert run.status is not None
+    return Solution(
+        assembly,
+        run.residuals,
+        None if norm is None else norm.converged(surrogate.evaluate),
+        run.status,
+        run.history,
+        run.earlier + time.perf_counter() - started,
+        run.seconds,
+        run.residuals.terms(),
+        optimizers,
+        world(),
+        known,
+        waited,
+    )
+
+
+def _norm(problem: Problem, known: Reference | None) -> tuple[ErrorNorm | None, float]:
+    """What measures errors, if anything does, and the seconds that went into a reference."""
+    if known is None:
+        return (ErrorNorm(problem) if problem.has_exact else None), 0.0
+    begun = time.perf_counter()
+    norm = ErrorNorm(problem, known)
+    return norm, time.perf_counter() - begun
+
+
+def _measure(norm: ErrorNorm | None) -> Measure | None:
+    """What the history records of the errors."""
+    if norm is None:
+        return None
+
+    def measure(evaluate: Evaluate) -> dict[str, float]:
+        errors = norm(evaluate)
+        return {name: getattr(errors, name) for name in RECORDED}
+
+    return measure
+
+
+def _check_ranks(a: Assembly, optimizers: tuple[Optimizer, ...]) -> None:
+    """Refuse ranks with different settings, which would wait for each other; the same start."""
+    network = a.surrogate.network
+    stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]
+    what = type(a.problem).__name__, network.width, network.parameter_count
+    if not same((*what, a.collocation, a.weights, a.seed, stages)):
+        raise InputError("the processes of the group do not solve the same problem")
+    device = next(network.parameters()).device
+    state = from_first({name: tensor.cpu() for name, tensor in network.state_dict().items()})
+    network.load_state_dict({name: tensor.to(device) for name, tensor in state.items()})
