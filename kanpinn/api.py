@@ -76,12 +76,13 @@ from kanpinn.references import Reference as Reference
 from kanpinn.sampling import Collocation as Collocation
 from kanpinn.solution import Solution as Solution
 from kanpinn.solving import solve as solve
+from kanpinn.sparsity import Sparsity as Sparsity
 from kanpinn.study import Study as Study
 from kanpinn.study import sweep as sweep
 
 
-def load(run: str | Path) -> Solution:
-    """The solution in a run folder, as `kanpinn.results.load` reads it."""
+def load(run: str | Path) -> Solution | Fitted:
+    """The solution or the fit in a run folder, as `kanpinn.results.load` reads it."""
     from kanpinn.results import load as read
 
     return read(run)

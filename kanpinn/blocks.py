@@ -47,6 +47,11 @@ class Block(ABC):
         """Whether the squares of `linearised` sum up to `total`."""
         return False
 
+    @property
+    def has_slope(self) -> bool:
+        """Whether 2 Jᵀr of `linearised`, r its values and J their Jacobian, is ∇`total`."""
+        return True
+
     @abstractmethod
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
         """The sum over the rows at some of its points."""

@@ -30,6 +30,10 @@ class EnergyBlock(Block):
 
     equation: Callable[[Points, Jet], Tensor]
 
+    @property
+    def has_slope(self) -> bool:
+        return False  # its density need not be a function of what `linearised` gives
+
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
         assert points.data is not None
         density = self.equation(points, surrogate.jet(points, self.channels))

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from kanpinn.blocks import Block, ResidualBlock
+from kanpinn.blocks import Block
 from kanpinn.distributed import share, summed
 from kanpinn.geometry import Points
 from kanpinn.linalg import Triangle, fold
@@ -114,13 +114,15 @@ class Residuals:
     @property
     def are_squares(self) -> bool:
         """Whether the loss is a sum of squares, without an energy."""
-        return all(isinstance(block, ResidualBlock) for block in self.blocks)
+        return all(block.squares for block in self.blocks)
 
     def model(self, layers: Sequence[Layer]) -> Triangle:
         """‖R d + z‖² + constant, the loss for a change d of the coefficients to second order."""
         triangle = fold(self.rows(layers))
         if self.are_squares:
             return triangle
+        if all(block.has_slope for block in self.blocks):
+            return replace(triangle, constant=self.loss() - triangle.loss())
         loss = self.backward()
         gradients = [layer.coefficients.grad for layer in layers]
         assert all(gradient is not None for gradient in gradients)

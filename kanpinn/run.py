@@ -53,9 +53,12 @@ class Best:
         ended = run.finished is not None or run.stage_step >= optimizer.steps
         since = run.step - run.stage_step  # the step before this optimizer's first
         if self.patience is not None and self.waited >= self.patience:
-            return f"stopped: the {self.quantity} has not fallen since step {self.step}"
+            return f"stopped: the validation error has not fallen since step {self.step}"
         if ended and optimizer.lowers and self.step <= since and run.stage_index:
-            return f"stopped: the {self.quantity} no longer falls"
+            parameters = run.surrogate.network.parameter_count
+            rows = sum(block.rows for block in run.residuals.blocks)
+            sizes = f"{parameters} parameters for {rows} rows"
+            return f"stopped: the validation error no longer falls ({sizes})"
         if ended:
             self.waited = 0
         return None
@@ -87,7 +90,7 @@ class Run:
             return
         self.surrogate.network.load_state_dict(best.network)
         self.stage = None  # its memory belongs to another state
-        kept = f"step {best.step} of {self.step} is kept, where the {best.quantity} was least"
+        kept = f"step {best.step} of {self.step} is kept, where the validation error was least"
         self.status = f"{self.status}; {kept}"
 
     def state_dict(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Optimizer
 from kanpinn.residuals import Residuals
 from kanpinn.run import Best, Observer, Run
+from kanpinn.sparsity import Sparsity
 
 CHUNK = 2**15  # rows evaluated at a time, for the scores
 
@@ -34,6 +35,7 @@ def fit(
     *,
     scaling: str | None = None,
     batch: int = 0,
+    sparsity: Sparsity | None = None,
     patience: int | None = None,
     seed: int = 0,
     observers: Sequence[Observer] = (),
@@ -54,6 +56,7 @@ def fit(
             the mean ± a standard deviation, an MLP's default; "quantile" is "range" with as many
             rows in each interval of the first grid.
         batch: rows that each step sees, drawn at random; 0 for all.
+        sparsity: a term of the loss that makes a KAN's edges few.
         patience: steps without a lower validation error that end the run; None for no limit.
         seed: of batches and optimizers; the network has its own.
         observers: called with the `Run` after every step.
@@ -70,7 +73,7 @@ def fit(
     chosen = LevenbergMarquardt() if optimizers is None else optimizers
     stages = as_stages(chosen, batch, "batch")
     surrogate = agreed(lambda: frame(network, data.train, scaling))
-    terms = Terms(data.train, surrogate, batch, seed)
+    terms = Terms(data.train, surrogate, batch, seed, sparsity)
     run = Run(surrogate, stages, Residuals(surrogate, ()), best=_best(data, patience))
     if checkpoint is None:
         terms.prepare()
@@ -78,7 +81,7 @@ def fit(
         run.load_state_dict(checkpoint)
     measure = Measure(data, surrogate)
     run_stages(run, measure, Resampling(terms, int(batch > 0)), observers, checkpoint, seed)
-    run.residuals.blocks = (terms.whole,)
+    run.residuals.blocks = (terms.whole, *terms.extra)
     assert run.status is not None
     return Fitted(
         data,
@@ -96,22 +99,30 @@ def fit(
 
 
 class Terms:
-    """The terms of the loss: all rows, or for each epoch a batch of them."""
+    """The terms of the loss: all rows, or for each epoch a batch of them, and the sparsity."""
 
-    def __init__(self, table: Table, surrogate: Surrogate, batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        table: Table,
+        surrogate: Surrogate,
+        batch: int,
+        seed: int,
+        sparsity: Sparsity | None,
+    ) -> None:
         self.table, self.surrogate, self.batch, self.seed = table, surrogate, batch, seed
         output = surrogate.output
         self.deviation = output.deviation if isinstance(output, Affine) else None
         self.points = points_of(table, surrogate)
         self.whole = loss_term(table, self.points, self.deviation)
+        self.extra = [] if sparsity is None else [sparsity.block(surrogate, self.points)]
 
     def __call__(self, epoch: int) -> list[Block]:
         if not self.batch:
-            return [self.whole]
+            return [self.whole, *self.extra]
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
         rows = torch.randint(len(self.points), (self.batch,), generator=generator)
         points = self.points[rows.to(self.points.coords.device)]
-        return [loss_term(self.table, points, self.deviation)]
+        return [loss_term(self.table, points, self.deviation), *self.extra]
 
     def prepare(self) -> None:
         """Let the network adapt to the rows."""

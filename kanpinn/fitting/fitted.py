@@ -39,6 +39,12 @@ class Fitted:
     processes: int = 1  # that fitted it together
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """What the network's outputs are called: the targets, or the classes (of two the second)."""
+        train = self.data.train
+        return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
+
+    @property
     def network(self) -> Network:
         """The network inside the surrogate."""
         return self.surrogate.network

@@ -61,7 +61,7 @@ def frame(network: Network, table: Table, scaling: str | None) -> Surrogate:
     else:
         bounds = x.amin(dim=0), x.amax(dim=0)
     surrogate = Surrogate(network, Range(table.names, bounds), _output(network, table))
-    if isinstance(network, KAN):
+    if isinstance(network, KAN) and scaling != "standard":
         seen = surrogate.inputs_at(Points(table.inputs.to(surrogate.low), table.names))
         _place_first_grid(network, seen, scaling == "quantile")
     return surrogate

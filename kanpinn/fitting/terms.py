@@ -12,13 +12,17 @@ from kanpinn.jet import Channels, Jet
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
 
+MIXED = 1e-2  # the part of the class itself in the curvature's probabilities
+
 
 @dataclass(frozen=True, eq=False)
 class CrossEntropy(Block):
     """weight · mean over rows of -log p(class), p the softmax of the network's outputs.
 
     With one output y the classes are two, of logits 0 and y. `points.data` (n, 1) numbers the
-    classes. Its Gauss–Newton Hessian is Jᵀ(diag p - ppᵀ)J, whose root is √p ∘ (J - pᵀJ).
+    classes. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J has the root √p ∘ (J - pᵀJ), and with
+    r = (p - e)/√p, e the class as a unit vector, the rows have the exact gradient Jᵀ(p - e). Under
+    the roots p is mixed with a little of e: a row that is quite wrong would drown all others.
 
     Reference: Schraudolph, Fast curvature matrix-vector products (2002).
     """
@@ -30,7 +34,10 @@ class CrossEntropy(Block):
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
         logits = full_logits(surrogate.jet(points, self.channels, tape).value)
         p = logits.detach().softmax(dim=1)
-        return (p / 2).sqrt() * (logits - (p * logits).sum(dim=1, keepdim=True))
+        e = torch.nn.functional.one_hot(labels_of(points), p.shape[1])
+        q = ((p + MIXED * e) / (1 + MIXED)).clamp_min(torch.finfo(p.dtype).tiny)
+        moves = logits - (q * logits).sum(dim=1, keepdim=True)
+        return ((p - e) / q + moves - moves.detach()) * (q / 2).sqrt()
 
 
 def full_logits(outputs: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Adam and L-BFGS: torch.optim's, stepped by the solve loop."""
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +9,16 @@ from kanpinn.errors import integer, number
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 from kanpinn.residuals import Residuals
 
-
-class TorchOptimizer(Optimizer):
-    """Any torch.optim optimizer: a step is one call of its `step()`."""
-
-    @abstractmethod
-    def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """The torch optimizer on these parameters."""
-
-    def start(self, residuals: Residuals, seed: int) -> "TorchStage":
-        return TorchStage(self, residuals)
+FOLLOW_EVERY = 10  # steps of Adam, which are small: the grids follow the activations so often
 
 
 @dataclass(frozen=True)
-class Adam(TorchOptimizer):
-    """Adam (Kingma and Ba, 2015): steps of size lr against the averaged gradient."""
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2015): steps of size lr against the averaged gradient.
+
+    A step is one evaluation of loss and gradient, so the loss in the history is that before it. A
+    KAN's hidden grids follow the activations every tenth step.
+    """
 
     steps: int = 1000
     lr: float = 1e-3
@@ -37,12 +31,13 @@ class Adam(TorchOptimizer):
         integer("steps", self.steps)
         number("lr", self.lr, above=True)
 
-    def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr=self.lr)
+    def start(self, residuals: Residuals, seed: int) -> "AdamStage":
+        parameters = trainable(residuals)
+        return AdamStage(residuals, torch.optim.Adam(parameters, lr=self.lr, fused=True))
 
 
 @dataclass(frozen=True)
-class LBFGS(TorchOptimizer):
+class LBFGS(Optimizer):
     """Limited-memory BFGS with a strong Wolfe line search (Liu and Nocedal, 1989).
 
     One step is one call of torch's `step()`: up to `iterations` quasi-Newton iterations; the
@@ -63,9 +58,9 @@ class LBFGS(TorchOptimizer):
             integer(name, getattr(self, name))
         number("lr", self.lr, above=True)
 
-    def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.LBFGS(
-            parameters,
+    def start(self, residuals: Residuals, seed: int) -> "LBFGSStage":
+        optimizer = torch.optim.LBFGS(
+            trainable(residuals),
             lr=self.lr,
             max_iter=self.iterations,
             max_eval=2 * self.iterations,
@@ -74,40 +69,68 @@ class LBFGS(TorchOptimizer):
             tolerance_change=0.0,
             line_search_fn="strong_wolfe",
         )
+        return LBFGSStage(residuals, optimizer)
+
+
+def trainable(residuals: Residuals) -> list[torch.nn.Parameter]:
+    """The surrogate's parameters."""
+    return [p for p in residuals.surrogate.parameters() if p.requires_grad]
 
 
 class TorchStage(Stage):
     """A torch.optim optimizer at work."""
 
-    def __init__(self, settings: TorchOptimizer, residuals: Residuals) -> None:
-        self.residuals = residuals
-        parameters = [p for p in residuals.surrogate.parameters() if p.requires_grad]
-        self.optimizer = settings.build(parameters)
-        self.best = float("inf")
-        self.idle = 0
+    def __init__(self, residuals: Residuals, optimizer: torch.optim.Optimizer) -> None:
+        self.residuals, self.optimizer = residuals, optimizer
 
-    def step(self) -> Step:
-        evaluations = 0
+    def descend(self) -> tuple[float, int]:
+        """One call of torch's `step()`: the loss before it, and the evaluations it took."""
+        losses = []
 
         def closure() -> float:
-            nonlocal evaluations
-            evaluations += 1
-            self.optimizer.zero_grad()
-            return self.residuals.backward()
+            losses.append(self.residuals.backward())
+            return losses[-1]
 
         self.optimizer.step(closure)
-        # Between steps only: a line search must see one function.
-        self.residuals.surrogate.follow(self.residuals.points)
-        loss = self.residuals.loss()
-        return Step(loss, evaluations, self._finished(loss))
+        return losses[0], len(losses)
 
-    def _finished(self, loss: float) -> str | None:
-        """A quasi-Newton method that finds nothing lower five times running is done."""
-        if not isinstance(self.optimizer, torch.optim.LBFGS):
-            return None
+    def follow(self) -> None:
+        """Let the grids follow: between steps only, a line search must see one function."""
+        self.residuals.surrogate.follow(self.residuals.points)
+
+
+class AdamStage(TorchStage):
+    """Adam at work: it counts its steps."""
+
+    count = 0
+
+    def step(self) -> Step:
+        loss, evaluations = self.descend()
+        self.count += 1
+        if self.count % FOLLOW_EVERY == 0:
+            self.follow()
+        return Step(loss, evaluations)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state_dict(), "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.count = state["count"]
+
+
+class LBFGSStage(TorchStage):
+    """L-BFGS at work: it remembers for how long it has found nothing lower."""
+
+    best, idle = float("inf"), 0
+
+    def step(self) -> Step:
+        evaluations = self.descend()[1]
+        self.follow()
+        loss = self.residuals.loss()
         self.idle = 0 if loss < self.best else self.idle + 1
         self.best = min(self.best, loss)
-        return CONVERGED if self.idle >= 5 else None
+        return Step(loss, evaluations, CONVERGED if self.idle >= 5 else None)
 
     def state_dict(self) -> dict[str, Any]:
         return {"optimizer": self.optimizer.state_dict(), "best": self.best, "idle": self.idle}

@@ -15,9 +15,9 @@ CONVERGED = "converged"
 class Step:
     """What one step did.
 
-    loss: after the step (before it for `Adam`). evaluations: of the loss (or of the Jacobian) during it. finished: a
-    sentence where the stage should end ("converged", or why it cannot go on), else None. notes:
-    numbers for the history.
+    loss: after the step (before it for `Adam`). evaluations: of the loss (or of the Jacobian)
+    during it. finished: a sentence where the stage should end ("converged", or why it cannot go
+    on), else None. notes: numbers for the history.
     """
 
     loss: float
