@@ -35,7 +35,7 @@ class Sparsity:
     Reference: Liu et al., KAN (2024), section 2.5.1.
     """
 
-    strength: float | int = 1e-3
+    strength: float | int = 1e-2
     l1: float | int = 1.0
     entropy: float | int = 1.0
 

@@ -29,6 +29,7 @@ NETWORKS = {
     "tanh": lambda: kp.MLP([2, 5, 4, 1], "tanh", seed=6),
     "sine": lambda: kp.MLP([2, 5, 2], "sine", scale=2.0, seed=7),
     "linear": lambda: kp.MLP([2, 1], seed=8),
+    "sine with a frequency": lambda: kp.MLP([2, 5, 4, 1], "sine", frequency=3, seed=9),
 }
 
 
@@ -137,6 +138,19 @@ def test_the_seed_decides_the_coefficients():
         assert torch.equal(a, b) and not torch.equal(a, c)
 
 
+@torch.no_grad()
+def test_sines_with_a_frequency_keep_the_variance_of_their_arguments(generator):
+    network = kp.MLP([2, 400, 400, 400, 1], "sine", frequency=30)
+    h = inside(BOX, 300, generator).coords
+    for depth, layer in enumerate(network.layers):
+        weights, bias = layer.coefficients.split([len(layer.coefficients) - 1, 1])
+        h = h @ weights + bias
+        if 0 < depth < 3:
+            assert float((30 * (h - bias)).var()) == pytest.approx(1, abs=0.1)  # 6/n · n/3 · 1/2
+        h = (30 * h).sin()
+    assert network.layers[0].coefficients[:-1].abs().max() == pytest.approx(1 / 2, rel=0.01)
+
+
 def test_preparing_covers_all_hidden_activations(generator):
     network = kp.KAN([2, 6, 3, 1], seed=0)
     p = inside(BOX, 300, generator)
@@ -228,6 +242,24 @@ def test_widening_keeps_the_edges_and_holds_the_new_range(base, generator):
     assert layer.coefficients is parameter  # which an optimizer may hold
 
 
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_a_wide_layer_gives_the_sums_of_its_edges_with_their_gradients(base, generator):
+    """Values alone take another way through the layer than values with derivatives."""
+    network, found = kp.KAN([2, 12], degree=3, grid=4, base=base), []
+    (layer,) = network.layers
+    torch.nn.init.normal_(layer.coefficients, generator=generator)
+    layer.remove_edge(1, 5)
+    x = inside(BOX, 30, generator).coords - 0.5  # some of it outside the grid
+    for function in (network, lambda x: layer.edges(x)[:, 0].sum(dim=1)):
+        layer.coefficients.grad, at = None, x.clone().requires_grad_()
+        value = function(at)
+        (slope,) = torch.autograd.grad(value.sin().sum(), at, create_graph=True)
+        slope.square().sum().backward()
+        found.append((value, slope, layer.coefficients.grad))
+    for a, b in zip(*found, strict=True):
+        assert reference.distance(a, b) < TOLERANCE
+
+
 @pytest.mark.parametrize("unit", range(3))
 def test_removing_a_unit_takes_its_edges_out_of_the_sum(unit, generator):
     network = kp.KAN([2, 3, 2, 1], degree=5, grid=[2, 3, 4], base="silu", seed=0)
@@ -301,6 +333,8 @@ def test_a_saved_network_loads_into_one_with_another_grid(generator):
         (lambda: kp.KAN([2, 4, 1], grid=0), "grid.*got 0"),
         (lambda: kp.KAN([2, 4, 1], base="relu"), "'relu'"),
         (lambda: kp.MLP([2, 4, 1], "relu"), "'relu'"),
+        (lambda: kp.MLP([2, 4, 1], "sine", frequency=0), "frequency must be .*above 0, got 0"),
+        (lambda: kp.MLP([2, 4, 1], "tanh", frequency=30), "goes with activation .sine.*tanh"),
         (lambda: kp.KAN([2, 4, 1])(torch.zeros(3, 1).double()), r"\(n, 2\)"),
         (lambda: Surrogate(kp.KAN([3, 4, 1]), BOX), "2 inputs.*x, y"),
         (lambda: ExactDirichlet(kp.Box(**{c: (0, 1) for c in "abcde"}), {}), "4 dimensions"),
@@ -419,3 +453,97 @@ def test_polynomials_on_one_interval_are_smooth_whatever_their_degree():
     assert kp.KAN([2, 3, 1], degree=[1, 3], grid=1).max_order == 3
     assert kp.KAN([2, 3, 1], degree=[1, 3], grid=[2, 1]).max_order == 1
     assert kp.KAN([2, 3, 1], degree=[3, 5], grid=[1, 4]).max_order == 5
+
+
+# --- removed edges ----------------------------------------------------------------------------
+
+REMOVED = [(0, 1, 2), (0, 0, 0), (1, 2, 1)]
+
+
+def pruned_and_zeroed(base=None):
+    """A KAN without some edges, and the whole one with zeros in their place."""
+    networks = [kp.KAN([2, 3, 2, 1], 5, [2, 3, 4], base=base, seed=0) for _ in range(2)]
+    pruned, zeroed = networks
+    for network in networks:
+        Surrogate(network, BOX).prepare(everywhere(BOX))
+    for layer, i, o in REMOVED:
+        pruned.remove_edge(layer, i, o)
+        with torch.no_grad():
+            zeroed.layers[layer].coefficients[i, :, o] = 0
+    return pruned, zeroed
+
+
+def absent(network) -> torch.Tensor:
+    """Which coefficients belong to no edge."""
+    masks = [~layer.kept[:, None].expand_as(layer.coefficients) for layer in network.layers]
+    return torch.cat([mask.flatten() for mask in masks])
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_removed_edges_are_zero_whatever_their_coefficients(base, generator):
+    pruned, zeroed = pruned_and_zeroed(base)
+    vector = get_coefficients(pruned.layers)
+    set_coefficients(pruned.layers, vector + 7.0 * absent(pruned))
+    p, channels = inside(BOX, 20, generator), Channels(NAMES, second="hessian")
+    jets = [Surrogate(network, BOX).jet(p, channels) for network in (pruned, zeroed)]
+    for a, b in zip(*(jet.parts() for jet in jets), strict=True):
+        assert torch.equal(a, b)
+    assert pruned.parameter_count == zeroed.parameter_count - int(absent(pruned).sum())
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_gradients_and_jacobians_know_no_removed_edge(base, generator):
+    p, found = inside(BOX, 9, generator), []
+    for network in pruned_and_zeroed(base):
+        surrogate, tape = Surrogate(network, BOX), Tape(list(network.layers))
+        kp.laplacian(
+            surrogate.jet(p, Channels(NAMES, second="laplacian"))
+        ).square().sum().backward()
+        gradient = torch.cat([layer.coefficients.grad.flatten() for layer in network.layers])
+        with frozen(surrogate):
+            u = surrogate.jet(p, Channels(NAMES, second="laplacian"), tape)
+        found.append((gradient, tape.jacobian(kp.laplacian(u)[:, 0])))
+        mask = absent(network) if len(found) == 1 else mask
+    for a, b in zip(*found, strict=True):
+        assert not a[..., mask].any() and b[..., mask].any()
+        assert torch.equal(a[..., ~mask], b[..., ~mask])
+
+
+def test_removed_edges_stay_removed(generator):
+    network, _ = pruned_and_zeroed()
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 30, generator)
+    before = surrogate(p)
+    assert network.refine([4, 6, 8]) == 0.0
+    surrogate.follow(everywhere(BOX))
+    assert reference.distance(surrogate(p), before) < TOLERANCE
+    kept = [layer.kept.clone() for layer in network.layers]
+    network.layers[0].randomise(generator)
+    network.layers[0].spread(p.coords, 0.9)
+    units = network.layers[0].edges(p.coords)[:, 0].sum(dim=1)
+    assert units.amax(0).tolist() == pytest.approx([0.9] * 3)
+    assert units.amin(0).tolist() == pytest.approx([-0.9] * 3)
+    network.reset_output(5)
+    assert all(torch.equal(a, layer.kept) for a, layer in zip(kept, network.layers, strict=True))
+    network.remove_unit(0, 1)
+    assert torch.equal(network.layers[0].kept, kept[0][:, [0, 2]])
+    assert torch.equal(network.layers[1].kept, kept[1][[0, 2]])
+
+
+def test_a_state_remembers_removed_edges_and_old_states_have_them_all(generator):
+    pruned, _ = pruned_and_zeroed()
+    x = inside(BOX, 9, generator).coords
+    other = kp.KAN([2, 3, 2, 1], 5, seed=1)
+    other.load_state_dict(pruned.state_dict())
+    assert torch.equal(other(x), pruned(x))
+    assert other.parameter_count == pruned.parameter_count
+    old = {name: t for name, t in pruned.state_dict().items() if not name.endswith("kept")}
+    other.load_state_dict(old)
+    assert all(layer.kept.all() for layer in other.layers)
+
+
+def test_edges_that_are_not_there_or_needed_are_not_removed():
+    network = kp.KAN([2, 1, 1], seed=0)
+    network.remove_edge(0, 1, 0)
+    for edge, words in [((0, 1, 0), "no edge"), ((0, 2, 0), "no edge"), ((0, 0, 0), "last one")]:
+        with pytest.raises(kp.InputError, match=words):
+            network.remove_edge(*edge)

@@ -88,6 +88,12 @@ class KAN(Network):
         split = [layer.degree for layer in self.layers if layer.intervals > 1 or layer.base]
         return min([math.prod(layer.degree for layer in self.layers), *split])
 
+    @property
+    def parameter_count(self) -> int:
+        trained = [layer for layer in self.layers if layer.coefficients.requires_grad]
+        absent = sum(layer.removed * layer.coefficients.shape[1] for layer in trained)
+        return super().parameter_count - absent
+
     @torch.no_grad()
     def prepare(self, coordinates: Coordinates) -> None:
         """Place every hidden layer's grid, per input, over its activations, with a margin."""
@@ -145,6 +151,14 @@ class KAN(Network):
         """Put every layer on `grid` intervals; gives the largest relative L2 change (0: exact)."""
         grids = _per_layer("grid", grid, len(self.layers))
         return max(layer.refine(g) for layer, g in zip(self.layers, grids, strict=True))
+
+    def remove_edge(self, layer: int, i: int, o: int) -> None:
+        """Take the edge from input i to output o of layer number `layer` (all from 0) out.
+
+        Raises:
+            InputError: where there is no such edge, or it is the layer's last one.
+        """
+        self.layers[layer].remove_edge(i, o)
 
     def remove_unit(self, layer: int, unit: int) -> None:
         """Take hidden unit number `unit` out, an output of layer number `layer` (from 0)."""

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from kanpinn import splines
 from kanpinn.distributed import extremes, summed
+from kanpinn.errors import InputError
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
-from kanpinn.networks.network import Layer
+from kanpinn.networks.network import Layer, Tape
 
 WIDENING = 0.02  # of the range: a grid that must grow grows a little more
 
@@ -19,25 +20,34 @@ class KANLayer(Layer):
     """y_o = Σ_i φ_io(h_i) with φ_io = Σ_k c_iko B_k, each input's B-splines on its own knots.
 
     coefficients: (n_in, n_basis, n_out), n_basis = G + degree, one more with a base term
-    w·silu(x), whose weight is the last coefficient. knots: (n_in, G + 2 degree + 1).
+    w·silu(x), whose weight is the last coefficient. knots: (n_in, G + 2 degree + 1). kept:
+    (n_in, n_out), the edges that are there; a removed one is zero, whatever its coefficients.
 
     Reference: Liu et al., KAN (2024), eqs. 2.5 and 2.10; the scale w_s is absorbed into c.
     """
 
     knots: Tensor
+    kept: Tensor
 
     def __init__(self, knots: Tensor, degree: int, n_out: int, base: str | None = None) -> None:
         super().__init__()
         self.degree, self.base = degree, base
         self._pieces: tuple[Tensor, int, splines.Pieces] | None = None
+        self._removed: tuple[Tensor, int, int] | None = None
         self.register_buffer("knots", knots)
         n_basis = knots.shape[1] - degree - 1 + (base is not None)
         self.coefficients = nn.Parameter(knots.new_zeros(knots.shape[0], n_basis, n_out))
+        self.register_buffer("kept", knots.new_ones(knots.shape[0], n_out, dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved layer may have another grid than the one it was made with.
+        # A saved layer may have another grid than the one it was made with, and other edges.
         self.knots = torch.empty_like(state_dict[prefix + "knots"])
-        self.coefficients = nn.Parameter(torch.empty_like(state_dict[prefix + "coefficients"]))
+        coefficients = state_dict[prefix + "coefficients"]
+        self.coefficients = nn.Parameter(torch.empty_like(coefficients))
+        whole = torch.ones_like(coefficients[:, 0], dtype=torch.bool)
+        kept = state_dict.get(prefix + "kept", whole)
+        self.kept = torch.empty_like(kept)
+        state_dict = {**state_dict, prefix + "kept": kept}
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
@@ -59,6 +69,49 @@ class KANLayer(Layer):
             self._pieces = kept
         return kept[2]
 
+    @property
+    def removed(self) -> int:
+        """How many edges are not there; counted when `kept` has changed."""
+        kept, known = self.kept, self._removed
+        if known is None or known[0] is not kept or known[1] != kept._version:
+            known = (kept, kept._version, int((~kept).sum()))
+            self._removed = known
+        return known[2]
+
+    @torch.no_grad()
+    def remove_edge(self, i: int, o: int) -> None:
+        """Take the edge from input i to output o out of the sum.
+
+        Raises:
+            InputError: where there is no such edge, or it is the last one.
+        """
+        n_in, n_out = self.kept.shape
+        if not (0 <= i < n_in and 0 <= o < n_out and self.kept[i, o]):
+            raise InputError(f"there is no edge ({i}, {o}) in a layer of {n_in} × {n_out} units")
+        if self.removed == self.kept.numel() - 1:
+            raise InputError(f"edge ({i}, {o}) is the last one of its layer, which needs one")
+        self.kept[i, o] = False
+        self.coefficients[i, :, o] = 0
+
+    def forward(self, h: Jet | Coordinates, tape: Tape | None = None) -> Jet:
+        recorded = tape is not None and tape.wants(self)
+        if recorded or h.channels.derivative_order or not self._is_wide:
+            return super().forward(h, tape)
+        return Jet(h.channels, self._sums(h.value))
+
+    @property
+    def _is_wide(self) -> bool:
+        """Whether a product with all splines' values beats going edge by edge, by measurement."""
+        n_out = self.coefficients.shape[2]
+        return n_out > 2 * (self.degree + 1) and self.n_splines <= 4 * n_out
+
+    def _sums(self, x: Tensor) -> Tensor:
+        """The outputs' values (n, n_out) at x (n, n_in)."""
+        basis = self.pieces.basis(x)[:, 0]
+        if self.base is not None:
+            basis = torch.cat([basis, derivatives(self.base, x, 0)[0][..., None]], dim=-1)
+        return basis.flatten(1) @ self._present(self.coefficients).flatten(0, 1)
+
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         return h.value, self._edges(h.value, coefficients, h.channels.derivative_order)
 
@@ -67,6 +120,7 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        delta = delta * self.kept if self.removed else delta
         weights = delta.permute(1, 2, 3, 0).contiguous()  # the points fastest, as in `out`
         out = out.view(*self.coefficients.shape, -1)
         self.pieces.transposed(known, weights, out[:, : self.n_splines])
@@ -79,11 +133,16 @@ class KANLayer(Layer):
         return self._edges(x, self.coefficients, order)
 
     def _edges(self, x: Tensor, coefficients: Tensor, order: int) -> Tensor:
+        coefficients = self._present(coefficients)
         values = self.pieces.combine(x, coefficients[:, : self.n_splines], order)
         if self.base is None:
             return values
         base = torch.stack(derivatives(self.base, x, order), dim=1)
         return values + base[..., None] * coefficients[:, -1]
+
+    def _present(self, coefficients: Tensor) -> Tensor:
+        """Zero on removed edges."""
+        return coefficients.masked_fill(~self.kept[:, None], 0) if self.removed else coefficients
 
     @torch.no_grad()
     def set_breaks(self, breaks: Tensor) -> float:
@@ -152,6 +211,7 @@ class KANLayer(Layer):
         x = low + (high - low) * (xi[:, None] + 1) / 2
         self.coefficients.zero_()
         self.coefficients[:, : self.n_splines] = splines.fit(x, values, self.knots, self.degree)
+        self.coefficients.masked_fill_(~self.kept[:, None], 0)
 
     @torch.no_grad()
     def spread(self, x: Tensor, reach: float) -> None:
@@ -166,8 +226,8 @@ class KANLayer(Layer):
         own = [edges.sum(dim=0), edges.new_tensor(float(len(x)), dtype=torch.float64)]
         total, count = summed(lambda: own, own)
         mean = total / count
-        centre = ((low + high) / 2 - mean.sum(dim=0)) / edges.shape[1]
-        self.coefficients[:, : self.n_splines] -= (mean + centre)[:, None]
+        centre = ((low + high) / 2 - mean.sum(dim=0)) / self.kept.sum(dim=0).clamp_min(1)
+        self.coefficients[:, : self.n_splines] -= ((mean + centre) * self.kept)[:, None]
         self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))
 
     def reset(self, intervals: int) -> None:
@@ -180,9 +240,10 @@ class KANLayer(Layer):
 
     def keep_outputs(self, units: list[int]) -> None:
         """Only these outputs."""
+        self.kept = self.kept[:, units]
         self.coefficients = nn.Parameter(self.coefficients.detach()[:, :, units].clone())
 
     def keep_inputs(self, units: list[int]) -> None:
         """Only these inputs."""
-        self.knots = self.knots[units]
+        self.knots, self.kept = self.knots[units], self.kept[units]
         self.coefficients = nn.Parameter(self.coefficients.detach()[units].clone())

@@ -1,7 +1,7 @@
-"""result.h5: history, fields on a grid and the network."""
+"""result.h5: history and network, with fields on a grid or what else there is."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,15 @@ import h5py
 import numpy
 import torch
 
+from kanpinn.config import Result
 from kanpinn.fields import GridFields
 from kanpinn.files import replacing
 from kanpinn.history import History
-from kanpinn.networks.network import Network
+from kanpinn.networks.surrogate import Surrogate
 from kanpinn.results.checkpoint import ended_state
-from kanpinn.solution import Solution
 
 COUNTERS = ("step", "stage")  # columns of whole numbers
-LAYER_VALUES = ("knots", "coefficients")
+LAYER_VALUES = ("knots", "coefficients", "kept")
 LAYER_SETTINGS = ("degree", "base", "activation")
 
 
@@ -37,23 +37,24 @@ def new_file(path: Path) -> Iterator[h5py.File]:
 
 
 def write_result(
-    solution: Solution, settings: Mapping[str, Any], fields: GridFields | None, path: Path
+    result: Result,
+    settings: Mapping[str, Any],
+    path: Path,
+    more: Callable[[h5py.File], None],
 ) -> None:
-    """Write result.h5: /history, /fields (where there are any) and /network.
+    """Write result.h5: /history, /network and what `more` adds to them.
 
-    Every column of /history and every array of /fields has HDF5 dimension scales: the step, and
-    the coordinates. /network has a group for each layer, with its knots and coefficients, and
-    "enrichment" for known functions beside the last one; its attributes low and high are the
-    corners of the box that is mapped to [-1, 1]^d before the first layer.
+    Every column of /history has an HDF5 dimension scale, the step. /network has a group for each
+    layer, with its knots and coefficients, and "enrichment" for known functions beside the last
+    one; its attributes low and high are the corners of the box that is mapped to [-1, 1]^d before
+    the first layer.
     """
     with new_file(path) as file:
-        file.attrs["status"] = solution.status
-        file.attrs["problem"] = type(solution.problem).__name__
+        file.attrs["status"] = result.status
         file.attrs["config"] = json.dumps(settings)
-        _write_history(file.create_group("history"), solution.history)
-        if fields is not None:
-            _write_fields(file.create_group("fields"), fields)
-        _write_network(file.create_group("network"), solution)
+        _write_history(file.create_group("history"), result.history)
+        _write_network(file.create_group("network"), result.surrogate)
+        more(file)
 
 
 def _write_history(group: h5py.Group, history: History) -> None:
@@ -70,7 +71,8 @@ def _write_history(group: h5py.Group, history: History) -> None:
     group.attrs["columns"] = history.names
 
 
-def _write_fields(group: h5py.Group, fields: GridFields) -> None:
+def write_fields(group: h5py.Group, fields: GridFields) -> None:
+    """Every array with HDF5 dimension scales, the coordinates."""
     for name, axis in fields.axes.items():
         group[name] = axis
         group[name].make_scale(name)
@@ -81,12 +83,12 @@ def _write_fields(group: h5py.Group, fields: GridFields) -> None:
             data.dims[i].attach_scale(group[coordinate])
 
 
-def _write_network(group: h5py.Group, solution: Solution) -> None:
-    network: Network = solution.network
+def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:
+    network = surrogate.network
     group.attrs["type"] = type(network).__name__
     group.attrs["width"] = network.width
-    group.attrs["low"] = solution.surrogate.low.cpu().numpy()
-    group.attrs["high"] = solution.surrogate.high.cpu().numpy()
+    group.attrs["low"] = surrogate.low.cpu().numpy()
+    group.attrs["high"] = surrogate.high.cpu().numpy()
     layers = {f"layer_{i}": layer for i, layer in enumerate(network.layers)}
     if network.enrichment is not None:
         layers["enrichment"] = network.enrichment
@@ -102,7 +104,7 @@ def _write_network(group: h5py.Group, solution: Solution) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """What a `Run` needs to hold the saved solution, from result.h5 alone; None without one."""
+    """What a `Run` needs to hold the saved network, from result.h5 alone; None without one."""
     if not path.exists():
         return None
     with h5py.File(path) as file:

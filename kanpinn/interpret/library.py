@@ -1,0 +1,254 @@
+"""The library of univariate functions that an edge may be: c f(a x + b) + d."""
+
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError, number
+from kanpinn.interpret import gauges
+from kanpinn.interpret.bessel import bessel_j0
+from kanpinn.interpret.gauges import Gauge, Parameters
+from kanpinn.wording import nearest
+
+_REACH = 1e-12  # by how much rounding may carry an argument across the end of a domain
+
+
+@dataclass(frozen=True)
+class Twin:
+    """f(u) = outer · of(inner · u + shift) + offset: f adds nothing that `of` cannot do."""
+
+    of: "Univariate"
+    inner: float
+    shift: float
+    outer: float
+    offset: float
+
+    def parameters(self, a: float, b: float, c: float, d: float) -> Parameters:
+        """The parameters of f for those of `of`."""
+        c = c / self.outer
+        return a / self.inner, (b - self.shift) / self.inner, c, d - c * self.offset
+
+
+@dataclass(frozen=True)
+class Univariate:
+    """A function f of one variable, as torch and sympy know it, and the facts that a fit needs.
+
+    A function of one's own needs its name, `compute` (elementwise on float64 tensors and
+    differentiable), `symbol` (a sympy expression of a sympy argument) and a `complexity`; a fit
+    expects what is characteristic of it at arguments near 0.
+
+    domain: where f is smooth, ends excepted. pole: one place where f has no value, repeated with
+    `period`. free: which of a and b are free once c and d are ("" | "a" | "b" | "ab").
+    even_or_odd: f(-u) = ±f(u). jumps: f is piecewise constant, with its jump at 0.
+    gauges: what fixes redundant parameters.
+
+    Raises:
+        InputError: for an empty name, a negative complexity, a domain without inside.
+    """
+
+    name: str
+    compute: Callable[[Tensor], Tensor]
+    symbol: Callable[[Any], Any]
+    complexity: float | int
+    domain: tuple[float, float] = (-math.inf, math.inf)
+    pole: float | None = None
+    period: float | None = None
+    free: str = "ab"
+    even_or_odd: bool = False
+    jumps: bool = False
+    gauges: tuple[Gauge, ...] = ()
+    twin: Twin | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InputError("name must not be empty: it is how a function is asked for")
+        number(f"complexity of {self.name}", self.complexity)
+        if not self.domain[0] < self.domain[1]:
+            raise InputError(f"domain of {self.name} must be (low, high), got {self.domain!r}")
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """f(u), elementwise; an argument that rounding carried out of the domain counts as its end.
+
+        The slope at an end of the domain may be infinite (sqrt at 0).
+        """
+        low, high = self.domain
+        if math.isinf(low) and math.isinf(high):
+            return self.compute(u)
+        excess = (u - u.clamp(low, high)).detach()
+        return self.compute(u - torch.where(excess.abs() <= _REACH, excess, 0.0))
+
+    def regular(self, low: numpy.ndarray, high: numpy.ndarray) -> numpy.ndarray:
+        """Whether [low, high] is in the domain and has no pole, elementwise."""
+        inside = (low >= self.domain[0]) & (high <= self.domain[1])
+        if self.pole is None:
+            return inside
+        if self.period is None:
+            return inside & ((high < self.pole) | (low > self.pole))
+        first, last = (numpy.floor((end - self.pole) / self.period) for end in (low, high))
+        return inside & (first == last) & ((low - self.pole) % self.period > 0)
+
+    def canonical(self, a: float, b: float, c: float, d: float) -> Parameters:
+        """The same c f(a x + b) + d with redundant parameters fixed (a = 1 for x², …)."""
+        if self.free and a == 0:
+            return a, b, c, d
+        for gauge in self.gauges:
+            a, b, c, d = gauge(a, b, c, d)
+        return a, b, c, d
+
+
+def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univariate, ...]:
+    """The functions of these names, or all of `LIBRARY`; a `Univariate` stands for itself.
+
+    Raises:
+        InputError: for an unknown name, the same name twice, or nothing at all.
+    """
+    found = tuple(LIBRARY.values() if names is None else (_named(name) for name in names))
+    if not found:
+        raise InputError("functions must name at least one function of the library, got none")
+    for function in found:
+        if sum(function.name == other.name for other in found) > 1:
+            raise InputError(f"functions must have different names, got {function.name!r} twice")
+    return found
+
+
+def _named(name: str | Univariate) -> Univariate:
+    if isinstance(name, Univariate):
+        return name
+    if name not in LIBRARY:
+        raise InputError(
+            f"unknown function {name!r}{nearest(name, LIBRARY)} (the library has "
+            f"{', '.join(LIBRARY)})"
+        )
+    return LIBRARY[name]
+
+
+def _sympy(name: str) -> Callable[[Any], Any]:
+    # Imported when it is needed: sympy takes as long to import as a small fit to run.
+    return lambda u: getattr(importlib.import_module("sympy"), name)(u)
+
+
+_EVEN, _ODD = gauges.reflected(1.0), gauges.reflected(-1.0)
+_POSITIVE = (0.0, math.inf)
+
+
+def _power(name: str, degree: int, complexity: int) -> Univariate:
+    pole, even = (0.0 if degree < 0 else None), degree % 2 == 0
+    gauge = (gauges.homogeneous(degree), _EVEN if even else _ODD)
+    power = lambda u: u**degree  # noqa: E731
+    return Univariate(
+        name, power, power, complexity, pole=pole, free="b", even_or_odd=True, gauges=gauge
+    )
+
+
+def _entire(name: str, compute: Any, symbol: Any, complexity: int, gauge: Gauge) -> Univariate:
+    return Univariate(name, compute, symbol, complexity, even_or_odd=True, gauges=(gauge,))
+
+
+_SIN = Univariate(
+    *("sin", torch.sin, _sympy("sin"), 2),
+    period=2 * math.pi,
+    even_or_odd=True,
+    gauges=(_ODD, gauges.periodic(math.pi, -1.0)),
+)
+_TANH = _entire("tanh", torch.tanh, _sympy("tanh"), 3, _ODD)
+_ARCSIN = Univariate(
+    *("arcsin", torch.asin, _sympy("asin"), 4),
+    domain=(-1.0, 1.0),
+    even_or_odd=True,
+    gauges=(_ODD,),
+)
+
+_ALL = (
+    Univariate("0", torch.zeros_like, lambda u: 0 * u, 0, free="", even_or_odd=True),
+    Univariate(
+        *("x", lambda u: u, lambda u: u, 1),
+        free="",
+        even_or_odd=True,
+        gauges=(gauges.linear,),
+    ),
+    _power("x^2", 2, 2),
+    _power("x^3", 3, 3),
+    _power("x^4", 4, 3),
+    _power("1/x", -1, 2),
+    _power("1/x^2", -2, 3),
+    _power("1/x^3", -3, 4),
+    Univariate(
+        *("sqrt", torch.sqrt, _sympy("sqrt"), 2),
+        domain=_POSITIVE,
+        free="b",
+        gauges=(gauges.homogeneous(0.5),),
+    ),
+    Univariate(
+        *("1/sqrt", torch.rsqrt, lambda u: 1 / _sympy("sqrt")(u), 3),
+        domain=_POSITIVE,
+        free="b",
+        gauges=(gauges.homogeneous(-0.5),),
+    ),
+    Univariate(
+        *("abs", torch.abs, _sympy("Abs"), 3),
+        free="b",
+        even_or_odd=True,
+        gauges=(gauges.homogeneous(1.0), _EVEN),
+    ),
+    Univariate("exp", torch.exp, _sympy("exp"), 2, free="a", gauges=(gauges.exponential,)),
+    Univariate(
+        *("log", torch.log, _sympy("log"), 2),
+        domain=_POSITIVE,
+        free="b",
+        gauges=(gauges.logarithmic,),
+    ),
+    _SIN,
+    Univariate(
+        *("cos", torch.cos, _sympy("cos"), 2),
+        period=2 * math.pi,
+        even_or_odd=True,
+        gauges=(_EVEN, gauges.periodic(math.pi, -1.0)),
+        twin=Twin(_SIN, 1.0, math.pi / 2, 1.0, 0.0),
+    ),
+    Univariate(
+        *("tan", torch.tan, _sympy("tan"), 3),
+        pole=math.pi / 2,
+        period=math.pi,
+        even_or_odd=True,
+        gauges=(_ODD, gauges.periodic(math.pi)),
+    ),
+    _TANH,
+    _entire("sinh", torch.sinh, _sympy("sinh"), 3, _ODD),
+    _entire("cosh", torch.cosh, _sympy("cosh"), 3, _EVEN),
+    _ARCSIN,
+    Univariate(
+        *("arccos", torch.acos, _sympy("acos"), 4),
+        domain=(-1.0, 1.0),
+        gauges=(gauges.reflected(-1.0, math.pi),),
+        twin=Twin(_ARCSIN, 1.0, 0.0, -1.0, math.pi / 2),
+    ),
+    _entire("arctan", torch.atan, _sympy("atan"), 4, _ODD),
+    Univariate(
+        *("arctanh", torch.atanh, _sympy("atanh"), 4),
+        domain=(-1.0, 1.0),
+        even_or_odd=True,
+        gauges=(_ODD,),
+    ),
+    _entire("gaussian", lambda u: torch.exp(-u * u), lambda u: _sympy("exp")(-(u**2)), 3, _EVEN),
+    Univariate(
+        *("sigmoid", torch.sigmoid, lambda u: 1 / (1 + _sympy("exp")(-u)), 3),
+        gauges=(gauges.reflected(-1.0, 1.0),),
+        twin=Twin(_TANH, 0.5, 0.0, 0.5, 0.5),
+    ),
+    Univariate(
+        *("sgn", torch.sign, _sympy("sign"), 3),
+        free="b",
+        even_or_odd=True,
+        jumps=True,
+        gauges=(gauges.homogeneous(0.0), _ODD),
+    ),
+    _entire("j0", bessel_j0, lambda u: importlib.import_module("sympy").besselj(0, u), 4, _EVEN),
+)
+
+LIBRARY: dict[str, Univariate] = {function.name: function for function in _ALL}

@@ -1,0 +1,87 @@
+"""The picture of a KAN: its edges' curves where the points are, as strong as their scores."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from kanpinn.fitting import Fitted
+from kanpinn.interpret.pruned import Result
+from kanpinn.interpret.scores import CHUNK, kan_of, score_edges
+from kanpinn.jet import Channels
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.plotting.network import Link, network_figure
+from kanpinn.residuals import Residuals
+from kanpinn.solution import Solution
+
+SAMPLES = 120
+
+
+def draw_network(
+    result: Result,
+    symbolic: Collection[tuple[int, int, int]] = (),
+    *,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Figure:
+    """The picture of a result's network; `plotting.style.save` writes it as PNG, SVG or PDF.
+
+    Args:
+        result: a `Solution`, a `Fitted` or a `Pruned` of a KAN.
+        symbolic: edges (layer, input, output) that are formulas, drawn in another colour.
+        inputs, outputs: names, by default the result's own.
+
+    Raises:
+        InputError: where the network is no KAN, or names do not fit it.
+    """
+    surrogate, width = result.surrogate, kan_of(result.surrogate).width
+    links = list(links_of(surrogate, result.residuals, frozenset(symbolic)))
+    if inputs is None:
+        named = surrogate.inputs is None
+        names = surrogate.domain.names
+        inputs = names if named else [f"\\xi_{{{i + 1}}}" for i in range(width[0])]
+    return network_figure(width, links, inputs, _outputs(result) if outputs is None else outputs)
+
+
+def links_of(
+    surrogate: Surrogate, residuals: Residuals, symbolic: Collection[tuple[int, int, int]]
+) -> Iterator[Link]:
+    """The edges that are there, over the range of their arguments at the points of the loss."""
+    points, network = residuals.points, kan_of(surrogate)
+    scores = score_edges(surrogate, points).edges
+    share = torch.linspace(0, 1, SAMPLES).to(surrogate.low)[:, None]
+    for number, (low, high) in enumerate(_ranges(surrogate, residuals)):
+        layer = network.layers[number]
+        x = torch.lerp(low, high, share)
+        y = layer.edges(x)[:, 0].detach()
+        for i, o in layer.kept.nonzero().tolist():
+            curve = x[:, i].cpu().numpy(), y[:, i, o].cpu().numpy()
+            score = float(scores[number][i, o])
+            yield Link(number, i, o, *curve, score, (number, i, o) in symbolic)
+
+
+@torch.no_grad()
+def _ranges(surrogate: Surrogate, residuals: Residuals) -> list[tuple[Tensor, Tensor]]:
+    """The least and the greatest argument of each layer's inputs."""
+    points, found = residuals.points, []
+    for i in range(0, len(points), CHUNK):
+        h = surrogate.coordinates(points[i : i + CHUNK], Channels(points.names))
+        ends = []
+        for layer in kan_of(surrogate).layers:
+            ends.append(torch.stack(h.value.aminmax(dim=0)))
+            h = layer(h)
+        found.append(ends)
+    together = [torch.stack(parts) for parts in zip(*found, strict=True)]
+    return [(ends[:, 0].amin(dim=0), ends[:, 1].amax(dim=0)) for ends in together]
+
+
+def _outputs(result: Result) -> Sequence[str]:
+    if isinstance(result, Solution):
+        return result.problem.fields
+    count = result.surrogate.network.width[-1]
+    if isinstance(result, Fitted):
+        train = result.data.train
+        names = train.classes or train.outputs
+        return names if len(names) == count else names[-1:]  # one log odds for two classes
+    return [f"y{i}" for i in range(count)] if count > 1 else ["y"]

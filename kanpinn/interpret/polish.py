@@ -1,0 +1,179 @@
+"""Least-squares fits of c f(a x + b) + d: c and d eliminated, a and b by Levenberg–Marquardt.
+
+Several fits run side by side. The unknowns are the windows (left, right) of starts.py: the domain
+of f is a box for them, and an end that meets the domain's stays there.
+"""
+
+from dataclasses import dataclass
+
+import numpy
+import torch
+from jaxtyping import Bool, Float
+
+from kanpinn.interpret.library import Univariate
+from kanpinn.interpret.samples import Samples
+
+Array = numpy.ndarray
+
+# What may move: both ends against each other, together, or each by itself.
+_DIRECTIONS = {
+    "": numpy.zeros((0, 2)),
+    "a": numpy.array([[-1.0, 1.0]]),
+    "b": numpy.array([[1.0, 1.0]]),
+    "ab": numpy.eye(2),
+}
+_EPSILON = numpy.finfo(float).eps
+_SETTLED = 1e-5  # the share of the loss that one more step could remove
+_STUCK = 1e6  # damping at which a step that still does not help meets rounding or a kink
+_LIMIT = 1e5  # c f in units of y's deviation where f is a limit case: more would only cancel
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """Windows with their best c and d, and the loss Σ w (z - c f - d)².
+
+    limit: c f and d nearly cancel, f is only used for its first derivatives. settled: the loss
+    is at a minimum (or f in a limit).
+    """
+
+    windows: Float[Array, "k 2"]
+    c: Float[Array, " k"]
+    d: Float[Array, " k"]
+    loss: Float[Array, " k"]
+    limit: Bool[Array, " k"]
+    settled: Bool[Array, " k"]
+
+    def best(self, count: int) -> Float[Array, "j 2"]:
+        """The windows of the `count` lowest finite losses."""
+        order = numpy.argsort(self.loss, kind="stable")[:count]
+        return self.windows[order[numpy.isfinite(self.loss[order])]]
+
+
+@dataclass(eq=False)
+class _State:
+    """Fits with what the next step needs: residuals r and Jacobians of c f by the directions."""
+
+    windows: Array
+    c: Array
+    d: Array
+    loss: Array
+    largest: Array
+    r: Array
+    jacobian: Array
+
+    @property
+    def exact(self) -> Array:
+        """Whether nothing is left over but rounding."""
+        return self.loss <= (2 * _EPSILON) ** 2 * (1 + self.largest**2)
+
+    @property
+    def limit(self) -> Array:
+        """Whether f is only used for its first derivatives."""
+        return self.largest > _LIMIT
+
+    def rows(self, at: Array) -> "_State":
+        """These fits alone."""
+        return _State(*(part[at] for part in vars(self).values()))
+
+    def put(self, at: Array, other: "_State") -> None:
+        """Replace the fits at these places."""
+        for name, part in vars(self).items():
+            part[at] = getattr(other, name)
+
+
+def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -> Fits:
+    """The fits that start from these windows (k, 2), after at most so many steps.
+
+    Reference: Golub & Pereyra 1973; Kaufman 1975 for the Jacobian; Marquardt 1963.
+    """
+    state = _state(function, windows.copy(), samples)
+    damping = numpy.full(len(windows), 1e-3)
+    settled = ~numpy.isfinite(state.loss) | (not function.free) | function.jumps
+    for _ in range(steps):
+        if settled.all() or state.exact.any():
+            break
+        at = numpy.flatnonzero(~settled)
+        now = state.rows(at)
+        move, share = _step(function, now, samples.w, damping[at])
+        trial = _state(function, _kept(function, now.windows + move), samples)
+        better = trial.loss < now.loss
+        state.put(at[better], trial.rows(better))
+        damping[at] *= numpy.where(better, 0.04, 10.0)
+        damping = numpy.maximum(damping, 1e-18)
+        settled[at] = (share < _SETTLED) | (damping[at] > _STUCK) | state.limit[at]
+    return Fits(state.windows, state.c, state.d, state.loss, state.limit, settled | state.exact)
+
+
+def _state(function: Univariate, windows: Array, samples: Samples) -> _State:
+    left, right = windows[:, :1], windows[:, 1:]
+    u = left * (1 - samples.t) / 2 + right * (1 + samples.t) / 2
+    with numpy.errstate(all="ignore"):
+        f, slope = value_and_slope(function, u)
+        mean = f @ samples.w
+        centred = f - mean[:, None]
+        norm = numpy.sqrt((centred**2) @ samples.w)
+        unit = centred / norm[:, None]
+        size = (unit * samples.z) @ samples.w
+        c = size / norm
+        r = samples.z - size[:, None] * unit
+        loss = (r**2) @ samples.w
+        largest = abs(c) * abs(f).max(1)
+        jacobian = _jacobian(function, samples, c[:, None] * slope, unit)
+    usable = function.regular(windows.min(1), windows.max(1)) & numpy.isfinite(loss)
+    loss = numpy.where(usable & numpy.isfinite(jacobian).all((1, 2)), loss, numpy.inf)
+    return _State(windows, c, -c * mean, loss, largest, r, jacobian)
+
+
+def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
+    """f and f' at u; 0 stands for the infinite slope at an end of the domain."""
+    with torch.enable_grad():
+        at = torch.from_numpy(u).requires_grad_()
+        f = function(at)
+        slope = torch.autograd.grad(f.sum(), at)[0].numpy()
+    at_end = (u <= function.domain[0]) | (u >= function.domain[1])
+    return f.detach().numpy(), numpy.where(at_end, 0.0, slope)
+
+
+def _jacobian(function: Univariate, samples: Samples, slope: Array, unit: Array) -> Array:
+    """Derivatives (k, p, n) of c f by the directions, orthogonal to f and to constants."""
+    shapes = numpy.stack([(1 - samples.t) / 2, (1 + samples.t) / 2])
+    columns = slope[:, None] * (_DIRECTIONS[function.free] @ shapes)
+    weighted = (samples.w * unit)[:, :, None]
+    for _ in range(2):  # once leaves rounding errors where f looks linear
+        columns -= (columns @ samples.w)[:, :, None]
+        columns -= (columns @ weighted) * unit[:, None]
+    return columns
+
+
+def _step(
+    function: Univariate, state: _State, w: Array, damping: Array
+) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
+    """The damped step of each window, and the share of the loss that an undamped one removes."""
+    root = numpy.sqrt(w)
+    matrix = state.jacobian * root
+    matrix[~_movable(function, state.windows)] = 0.0
+    scale = numpy.sqrt((matrix**2).sum(2))
+    scale[scale == 0] = 1.0
+    left, values, right = numpy.linalg.svd(matrix / scale[:, :, None], full_matrices=False)
+    gain = (right @ (state.r * root)[:, :, None])[:, :, 0]
+    share = (gain**2 * (values > 1e-14)).sum(1) / numpy.maximum(state.loss, 1e-300)
+    gain = gain * values / (values**2 + damping[:, None] + 1e-300)
+    return ((left @ gain[:, :, None])[:, :, 0] / scale) @ _DIRECTIONS[function.free], share
+
+
+def _movable(function: Univariate, windows: Array) -> Bool[Array, "k p"]:
+    """Which directions leave no end of the domain that a window has reached."""
+    stuck = (windows == function.domain[0]) | (windows == function.domain[1])
+    return ~((stuck[:, None] & (_DIRECTIONS[function.free] != 0)).any(2))
+
+
+def _kept(function: Univariate, new: Array) -> Array:
+    """The new windows, moved (b) or cut (a, ab) where they leave the domain."""
+    low, high = function.domain
+    if numpy.isinf(low) and numpy.isinf(high):
+        return new
+    if function.free != "b":
+        return numpy.clip(new, low, high)
+    least, most = new.min(1, keepdims=True), new.max(1, keepdims=True)
+    new = numpy.where(least < low, low + (new - least), new)
+    return numpy.where(most > high, high + (new - most), new)

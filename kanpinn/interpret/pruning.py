@@ -1,0 +1,131 @@
+"""Smaller KANs: edges and units that do little are taken out of a copy."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from kanpinn.errors import InputError, integer, number
+from kanpinn.interpret.pruned import Pruned, Result, loss_of, report
+from kanpinn.interpret.removal import Cutter, kept_edges
+from kanpinn.interpret.scores import EdgeScores, score_edges
+from kanpinn.optimizers import LevenbergMarquardt
+from kanpinn.residuals import Residuals
+
+
+def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
+    """A copy without the edges whose score is below the threshold, and without idle units.
+
+    The mean of what an edge gives stays: the strongest edge into the same unit takes it over. That
+    one stays as long as its unit does, so that an output is never without an edge.
+
+    Args:
+        result: a `Solution` or a `Fitted` of a KAN; its points are those of the scores.
+        threshold: of `EdgeScores.edges`, above 0 and at most 1.
+
+    Raises:
+        InputError: where the network is no KAN or constant, or everything would be removed.
+    """
+    number("threshold", threshold, above=True)
+    cutter = Cutter(result.surrogate)
+    scores = score_edges(result.surrogate, loss_of(result.residuals).points)
+    _check(scores, threshold)
+    wanted = [edges >= threshold for edges in scores.edges]
+    cutter.cut(scores, kept_edges(cutter.network, scores, wanted))
+    return report(result, cutter)
+
+
+def prune_greedily(
+    result: Result, factor: float | int = 2.0, *, steps: int = 10, enough: float = 0.0
+) -> Pruned:
+    """A copy from which edges and units go one by one, the weakest first, as the loss allows it.
+
+    After each removal a few Levenberg–Marquardt steps make up for it; where the loss stays too
+    high, the removal is undone and what was removed is not tried again.
+
+    Args:
+        result: a `Solution` or a `Fitted` of a KAN.
+        factor: by which the loss may grow in all.
+        steps: of Levenberg–Marquardt after each removal, at most.
+        enough: a loss that is low enough in any case.
+
+    Raises:
+        InputError: where the network is no KAN or constant.
+    """
+    number("factor", factor, 1.0)
+    integer("steps", steps)
+    number("enough", enough)
+    cutter, residuals = Cutter(result.surrogate), loss_of(result.residuals)
+    _check(score_edges(cutter.surrogate, residuals.points), 0)
+    allowed = max(factor * residuals.loss(), enough)
+    needed: set[tuple[int, ...]] = set()
+    while (removal := _weakest(cutter, residuals, needed)) is not None:
+        name, scores, keep = removal
+        trial = cutter.copy()
+        trial.cut(scores, keep)
+        loss = _polish(Residuals(trial.surrogate, residuals.blocks), steps, allowed)
+        if loss <= allowed:
+            cutter = trial
+        else:
+            needed.add(name)
+    return report(result, cutter)
+
+
+Removal = tuple[tuple[int, ...], EdgeScores, list[Tensor]]
+
+
+def _weakest(cutter: Cutter, residuals: Residuals, needed: set[tuple[int, ...]]) -> Removal | None:
+    """The next removal, its name and the edges that stay; None where all others are needed."""
+    scores = score_edges(cutter.surrogate, residuals.points)
+    for _, name, wanted in sorted(_removals(cutter, scores), key=lambda found: found[0]):
+        keep = kept_edges(cutter.network, scores, wanted)
+        fewer = any(
+            bool((layer.kept & ~k).any())
+            for layer, k in zip(cutter.network.layers, keep, strict=True)
+        )
+        if name not in needed and fewer:
+            return name, scores, keep
+    return None
+
+
+def _removals(
+    cutter: Cutter, scores: EdgeScores
+) -> Iterator[tuple[float, tuple[int, ...], list[Tensor]]]:
+    """Every unit and every edge: the score, the name, and the edges that are wanted without it."""
+    whole = [layer.kept for layer in cutter.network.layers]
+    for depth, (kept, edges) in enumerate(zip(whole, scores.edges, strict=True)):
+        sources, targets = cutter.levels[depth : depth + 2]
+        for i in range(len(kept)) if depth else []:
+            without = kept.clone()
+            without[i] = False
+            score = float(scores.units[depth][i])
+            yield score, (depth, sources[i]), [*whole[:depth], without, *whole[depth + 1 :]]
+        for i, o in kept.nonzero().tolist():
+            without = kept.clone()
+            without[i, o] = False
+            name = (depth, sources[i], targets[o])
+            yield float(edges[i, o]), name, [*whole[:depth], without, *whole[depth + 1 :]]
+
+
+def _polish(residuals: Residuals, steps: int, allowed: float) -> float:
+    """Levenberg–Marquardt until the loss is allowed."""
+    loss = residuals.loss()
+    stage = LevenbergMarquardt(steps=steps).start(residuals, 0)
+    for _ in range(steps):
+        if loss <= allowed:
+            break
+        step = stage.step()
+        loss = step.loss
+        if step.finished is not None:
+            break
+    return loss
+
+
+def _check(scores: EdgeScores, threshold: float | int) -> None:
+    strongest = float(scores.edges[-1].max())
+    if strongest == 0:
+        raise InputError("the network is constant on the points: there is nothing to keep")
+    if strongest < threshold:
+        raise InputError(
+            f"threshold = {threshold:g} would remove every edge: the greatest score of one into an "
+            f"output is {strongest:.3g}"
+        )

@@ -1,0 +1,90 @@
+"""Edges and units taken out of a copy of a KAN, with what they are called in the original."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kanpinn.interpret.scores import EdgeScores, kan_of
+from kanpinn.networks import KAN
+from kanpinn.networks.surrogate import Surrogate
+
+
+def copy_of(surrogate: Surrogate) -> Surrogate:
+    """A surrogate with a network of its own, and everything else shared."""
+    shared: list[object] = [surrogate.domain, surrogate.output, surrogate.inputs]
+    if surrogate.network.enrichment is not None:
+        shared.append(surrogate.network.enrichment.known)
+    return copy.deepcopy(surrogate, {id(part): part for part in shared})
+
+
+def kept_edges(network: KAN, scores: EdgeScores, wanted: Sequence[Tensor]) -> list[Tensor]:
+    """Which edges stay, (n_in, n_out) for each layer, if `wanted` ones are to.
+
+    A unit is idle where no edge out of it stays, and then no edge into it does; the strongest edge
+    into any other one stays in any case.
+    """
+    found: list[Tensor] = []
+    busy = torch.ones_like(wanted[-1][0])
+    for layer, e, want in zip(
+        reversed(network.layers), reversed(scores.deviations), reversed(wanted), strict=True
+    ):
+        strongest = torch.zeros_like(want)
+        strongest[_strongest(layer.kept, e), torch.arange(e.shape[1], device=e.device)] = True
+        keep = layer.kept & (want | strongest) & busy
+        found.insert(0, keep)
+        busy = keep.any(dim=1)
+    return found
+
+
+def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
+    """Where the strongest edge into each unit comes from, (n_out,)."""
+    return deviations.masked_fill(~kept, -1).argmax(dim=0)
+
+
+class Cutter:
+    """A copy of a surrogate from which edges are cut; it knows the original's numbers."""
+
+    def __init__(self, surrogate: Surrogate) -> None:
+        self.surrogate = copy_of(surrogate)
+        self.levels = [list(range(n)) for n in self.network.width]  # the units' original numbers
+        self.edges: list[tuple[int, int, int]] = []
+        self.units: list[tuple[int, int]] = []
+
+    @property
+    def network(self) -> KAN:
+        """The copy's network."""
+        return kan_of(self.surrogate)
+
+    @torch.no_grad()
+    def cut(self, scores: EdgeScores, keep: Sequence[Tensor]) -> None:
+        """Leave these edges, as `kept_edges` gives them; means go to the strongest of a unit's.
+
+        B-splines sum to one, so a constant is the same change of all coefficients.
+        """
+        for number, (layer, stay) in enumerate(zip(self.network.layers, keep, strict=True)):
+            gone = layer.kept & ~stay
+            constants = (scores.means[number] * gone).sum(dim=0)
+            carriers = _strongest(stay, scores.deviations[number])
+            outputs = torch.arange(len(carriers), device=carriers.device)
+            layer.coefficients[carriers, : layer.n_splines, outputs] += constants[:, None]
+            layer.kept = stay
+            layer.coefficients.masked_fill_(~stay[:, None], 0)
+            sources, targets = self.levels[number : number + 2]
+            self.edges += [(number, sources[i], targets[o]) for i, o in gone.nonzero().tolist()]
+        self._remove_idle()
+
+    def _remove_idle(self) -> None:
+        for level in range(len(self.network.layers) - 1, 0, -1):
+            idle = (~self.network.layers[level].kept.any(dim=1)).nonzero().flatten().tolist()
+            for unit in reversed(idle):
+                self.network.remove_unit(level - 1, unit)
+                self.units.append((level, self.levels[level].pop(unit)))
+
+    def copy(self) -> "Cutter":
+        """Another one that goes on from here."""
+        other = Cutter(self.surrogate)
+        other.levels = [list(level) for level in self.levels]
+        other.edges, other.units = list(self.edges), list(self.units)
+        return other

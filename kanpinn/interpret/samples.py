@@ -1,0 +1,92 @@
+"""Samples of one edge function, checked, and in the coordinates of a fit."""
+
+import math
+from dataclasses import dataclass
+
+import numpy
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kanpinn.errors import InputError
+
+Array = numpy.ndarray
+
+LEAST = 8  # different x: twice as many as a, b, c, d
+ROUNDING = 4 * float(numpy.finfo(float).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Values z at t in [-1, 1] with weights w that sum to 1; z has mean 0 and mean square 1."""
+
+    t: Float[Array, " n"]
+    z: Float[Array, " n"]
+    w: Float[Array, " n"]
+
+    def thinned(self, count: int) -> "Samples":
+        """At most so many of the samples, both ends among them."""
+        if len(self.t) <= count:
+            return self
+        at = numpy.linspace(0, len(self.t) - 1, count).round().astype(int)
+        return standard(self.t[at], self.z[at], self.w[at])
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Samples y at x, sorted by x; x = middle + half t and y = mean + deviation z in `samples`."""
+
+    x: Float[Array, " n"]
+    y: Float[Array, " n"]
+    samples: Samples
+    middle: float
+    half: float
+    mean: float
+    deviation: float
+
+    @property
+    def rounding(self) -> float:
+        """What rounding leaves uncertain of y."""
+        return ROUNDING * float(abs(self.y).max())
+
+    @property
+    def steepest(self) -> float:
+        """The largest slope of an argument in t that the samples resolve: half of Nyquist's."""
+        return math.pi * (len(numpy.unique(self.x)) - 1) / 4
+
+
+def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> Edge:
+    """The samples of weight above 0.
+
+    Raises:
+        InputError: for samples that are not finite, fewer than 8 different x, and weights that
+            are negative or all zero.
+    """
+    weights = torch.ones_like(x) if weights is None else weights
+    at, values, w = (
+        _finite(name, part) for name, part in (("x", x), ("y", y), ("weights", weights))
+    )
+    if (w < 0).any() or not w.sum() > 0:
+        raise InputError(f"weights must be at least 0 and not all 0, got {w.tolist()[:3]} …")
+    order = numpy.argsort(at, kind="stable")
+    at, values, w = (part[order][w[order] > 0] for part in (at, values, w))
+    if (different := len(numpy.unique(at))) < LEAST:
+        raise InputError(f"x must have at least {LEAST} different values, got {different}")
+    middle, half = float(at[0] + at[-1]) / 2, float(at[-1] - at[0]) / 2
+    samples = standard(numpy.clip((at - middle) / half, -1, 1), values, w)
+    mean = float(samples.w @ values)
+    deviation = float(numpy.sqrt(samples.w @ (values - mean) ** 2))
+    return Edge(at, values, samples, middle, half, mean, deviation)
+
+
+def _finite(name: str, values: Tensor) -> Array:
+    if not bool(values.isfinite().all()):
+        raise InputError(f"{name} must be finite numbers, got NaN or infinity among them")
+    return values.detach().cpu().double().numpy()
+
+
+def standard(t: Array, y: Array, w: Array) -> Samples:
+    """Samples with y moved and scaled to mean 0 and mean square 1 (0 where y is constant)."""
+    w = w / w.sum()
+    z = y - w @ y
+    return Samples(t, z / (numpy.sqrt(w @ z**2) or 1.0), w)

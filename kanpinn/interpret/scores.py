@@ -1,0 +1,135 @@
+"""How much each edge and unit of a KAN does for its outputs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels
+from kanpinn.networks import KAN
+from kanpinn.networks.surrogate import Surrogate
+
+CHUNK = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeScores:
+    """Scores on data: of an edge e from i to o B_e = A_o E_e / √(Σ E²), of a unit A_i = Σ B_e.
+
+    E is the standard deviation of an edge's values, the sum under the root is over the edges into
+    the same unit, the sum of B over those out of it; A is 1 for an output. So every output has
+    scores of its own; `edges` and `units` are those of the output that needs them most.
+
+    Args:
+        means: of each layer's edges, (n_in, n_out).
+        deviations: E, likewise.
+        by_output: of each layer's edges and each of the m outputs, (m, n_in, n_out).
+
+    Reference: Liu et al., KAN 2.0 (2024), arXiv 2408.10205, section 4.1; there a unit's own
+    deviation stands for the root, which is the same where its edges are uncorrelated and vanishes
+    where they cancel.
+    """
+
+    means: tuple[Tensor, ...]
+    deviations: tuple[Tensor, ...]
+    by_output: tuple[Tensor, ...]
+
+    @property
+    def edges(self) -> list[Tensor]:
+        """Of each layer, (n_in, n_out)."""
+        return [scores.amax(dim=0) for scores in self.by_output]
+
+    @property
+    def units(self) -> list[Tensor]:
+        """Of the inputs, then of the hidden units layer by layer, (n_in,) each."""
+        return [scores.sum(dim=2).amax(dim=0) for scores in self.by_output]
+
+    @property
+    def inputs(self) -> Tensor:
+        """What each output owes to each input, (m, d), its shares adding up to one."""
+        scores = self.by_output[0].sum(dim=2)
+        return scores / scores.sum(dim=1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+
+
+def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
+    """The scores of a KAN's edges on points, chunk by chunk.
+
+    Raises:
+        InputError: where the network is no KAN, or there are no points.
+    """
+    network = kan_of(surrogate)
+    if not len(points):
+        raise InputError("scores need points, got none")
+    moments = [Moments() for _ in network.layers]
+    for values in edge_values(surrogate, points):
+        for known, layer_values in zip(moments, values, strict=True):
+            known.add(layer_values)
+    deviations = tuple(known.deviation for known in moments)
+    return EdgeScores(tuple(known.mean for known in moments), deviations, _propagate(deviations))
+
+
+def kan_of(surrogate: Surrogate) -> KAN:
+    """The network, where it is a KAN.
+
+    Raises:
+        InputError: where it is none.
+    """
+    network = surrogate.network
+    if not isinstance(network, KAN):
+        raise InputError(f"a KAN was expected: a {type(network).__name__} has no edge functions")
+    return network
+
+
+def edge_values(surrogate: Surrogate, points: Points) -> Iterator[list[Tensor]]:
+    """The values of every layer's edges, (n, n_in, n_out) each, for chunks of the points."""
+    for i in range(0, len(points), CHUNK):
+        part = points[i : i + CHUNK].to(surrogate.low.dtype, surrogate.low.device)
+        values = []
+        with torch.no_grad():
+            h = surrogate.coordinates(part, Channels(points.names))
+            for layer in kan_of(surrogate).layers:
+                values.append(layer.edges(h.value)[:, 0])
+                h = layer(h)
+        yield values
+
+
+class Moments:
+    """Mean and standard deviation of rows that come in chunks.
+
+    Reference: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm (1979).
+    """
+
+    def __init__(self) -> None:
+        self.count, self.mean, self._squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, rows: Tensor) -> None:
+        """Take in some more rows."""
+        mean, n = rows.mean(dim=0), len(rows)
+        squares = (rows - mean).square().sum(dim=0)
+        if self.count == 0:
+            self.count, self.mean, self._squares = n, mean, squares
+            return
+        gap, total = mean - self.mean, self.count + n
+        self._squares = self._squares + squares + gap.square() * (self.count * n / total)
+        self.mean = self.mean + gap * (n / total)
+        self.count = total
+
+    @property
+    def deviation(self) -> Tensor:
+        """The standard deviation of each column."""
+        return (self._squares / self.count).sqrt()
+
+
+def _propagate(deviations: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The edges' scores for each output, from the last layer to the first."""
+    last = deviations[-1]
+    units = torch.eye(last.shape[1], dtype=last.dtype, device=last.device)
+    found = []
+    for e in reversed(deviations):
+        share = e / e.norm(dim=0).clamp_min(torch.finfo(e.dtype).tiny)
+        found.append(units[:, None] * share)
+        units = found[-1].sum(dim=2)
+    return tuple(reversed(found))

@@ -1,0 +1,84 @@
+"""Where the units and boxes of a network's picture stand, in inches."""
+
+import math
+from dataclasses import dataclass
+
+Ends = tuple[tuple[int, int], ...]  # (source, target) of each edge of a layer
+
+WIDEST, NARROWEST = 10.0, 2.4  # of the whole
+ROOMY, TIGHT = 0.75, 0.28  # of a box with its share of the gaps, the largest and the least
+FILLED = 0.78  # of that, the box
+APART = 0.4  # between units and the boxes above or below them
+FANNED = 0.05  # further apart for each inch that edges spread
+
+
+@dataclass(frozen=True)
+class Place:
+    """The centre and the size of a box."""
+
+    x: float
+    y: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Levels of units, one above the other, with one or more rows of boxes between them.
+
+    width: units per layer; ends: of each layer's edges.
+    """
+
+    width: tuple[int, ...]
+    ends: tuple[Ends, ...]
+
+    @property
+    def across(self) -> float:
+        """The width of the whole."""
+        most = max(1, *self.width, *map(len, self.ends))
+        return min(WIDEST, max(NARROWEST, ROOMY * most))
+
+    @property
+    def height(self) -> float:
+        """From the inputs to the outputs."""
+        return self._level(len(self.width) - 1)
+
+    def unit(self, level: int, number: int) -> tuple[float, float]:
+        """The centre of a unit."""
+        return self.across * (number + 0.5) / self.width[level], self._level(level)
+
+    def places(self, layer: int) -> list[Place]:
+        """The boxes of a layer's edges, in their order.
+
+        From left to right as the middles of their ends are, so that lines cross little; where
+        there are several rows, neighbours stand in different ones.
+        """
+        ends, rows, slot = self.ends[layer], self._rows(layer), self._slot(layer)
+        order = sorted(range(len(ends)), key=lambda k: self._middle(layer, ends[k]))
+        base = self._level(layer) + self._gap
+        margin = max(slot, self.across / max(1, len(ends))) / 2
+        step = (self.across - 2 * margin) / max(1, len(ends) - 1)
+        found: list[Place] = [Place(0.0, 0.0, 0.0)] * len(ends)
+        for place, k in enumerate(order):
+            y = base + slot * (place % rows + 0.5)
+            found[k] = Place(margin + step * place, y, FILLED * slot)
+        return found
+
+    def _middle(self, layer: int, ends: tuple[int, int]) -> tuple[float, ...]:
+        source, target = self.unit(layer, ends[0])[0], self.unit(layer + 1, ends[1])[0]
+        return source + target, source, target
+
+    @property
+    def _gap(self) -> float:
+        return APART + FANNED * self.across
+
+    def _rows(self, layer: int) -> int:
+        return max(1, math.ceil(len(self.ends[layer]) * TIGHT / self.across))
+
+    def _slot(self, layer: int) -> float:
+        """The side of a box with its share of the gaps."""
+        in_row = math.ceil(max(1, len(self.ends[layer])) / self._rows(layer))
+        return min(ROOMY, self.across / in_row)
+
+    def _level(self, level: int) -> float:
+        rows = (self._rows(layer) * self._slot(layer) for layer in range(level))
+        return sum(rows) + 2 * self._gap * level

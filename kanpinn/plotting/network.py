@@ -1,0 +1,223 @@
+"""The picture of a KAN: its graph, with every edge's curve in a box on the edge."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from kanpinn.errors import InputError
+from kanpinn.plotting.layout import Layout, Place
+from kanpinn.plotting.style import BLACK, BLUE, LETTER, SMALL, VERMILLION, new_figure
+from kanpinn.plotting.symbols import symbol
+
+CONTRAST = 3.0  # an edge of score s is drawn with the opacity tanh(CONTRAST s)
+ROOM = 0.14  # of a box, around its curve
+DOT, SUM = 0.035, 0.075  # radii, in inches
+PER_LETTER = 0.07  # inches
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """An edge as it is drawn: from a unit of a layer (from 0) to one of the next.
+
+    x, y: (n,), its curve; score: what its opacity shows, 0 … 1; symbolic: drawn in another colour.
+    """
+
+    layer: int
+    source: int
+    target: int
+    x: numpy.ndarray
+    y: numpy.ndarray
+    score: float
+    symbolic: bool = False
+
+    @property
+    def colour(self) -> tuple[float, float, float, float]:
+        """With its opacity."""
+        opacity = float(numpy.tanh(CONTRAST * max(self.score, 0.0)))
+        return to_rgba(VERMILLION if self.symbolic else BLUE, opacity)
+
+
+def plot_network(
+    ax: Axes,
+    width: Sequence[int],
+    links: Sequence[Link],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> Axes:
+    """The network from its inputs, below, to its outputs, above, without edges that are not there.
+
+    Each curve has a box of its own and fills it, whatever its size; the stronger an edge, the less
+    transparent it is. A circle with a plus adds up the edges that run into it.
+
+    Args:
+        ax: one inch of the picture is one of its units; `network_figure` makes it as large.
+        width: units per layer.
+        links: the edges that are there.
+        inputs: their names.
+        outputs: their names.
+
+    Raises:
+        InputError: where names or edges do not fit the width.
+
+    Reference: Liu et al., KAN (2024), figure 2.4; KAN 2.0 (2024) for the opacity.
+    """
+    _check(width, links, inputs, outputs)
+    layout = Layout(tuple(width), _ends(width, links))
+    places = [place for layer in range(len(width) - 1) for place in layout.places(layer)]
+    ordered = [link for layer in range(len(width) - 1) for link in links if link.layer == layer]
+    _connect(ax, layout, ordered, places)
+    _boxes(ax, ordered, places)
+    _units(ax, layout, links)
+    _names(ax, layout, 0, inputs)
+    _names(ax, layout, len(width) - 1, outputs)
+    ax.set(xlim=(0, layout.across), ylim=(-SUM, layout.height + SUM), aspect="equal")
+    ax.set_axis_off()
+    return ax
+
+
+def network_figure(
+    width: Sequence[int],
+    links: Sequence[Link],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> Figure:
+    """`plot_network` on a figure of its size."""
+    _check(width, links, inputs, outputs)
+    layout = Layout(tuple(width), _ends(width, links))
+    below, above = (_depth(layout, names) for names in (inputs, outputs))
+    kinds = {link.symbolic for link in links}
+    above += 0.25 * (len(kinds) > 1)
+    height = layout.height + 2 * SUM + below + above
+    figure = new_figure(layout.across, height, layout=None)
+    ax = figure.add_axes((0, below / height, 1, (layout.height + 2 * SUM) / height))
+    plot_network(ax, width, links, inputs, outputs)
+    if len(kinds) > 1:
+        handles = [
+            Line2D([], [], color=c, label=name)
+            for c, name in ((BLUE, "splines"), (VERMILLION, "formulas"))
+        ]
+        figure.legend(handles=handles, loc="upper right", ncols=2, frameon=False, fontsize=LETTER)
+    return figure
+
+
+def _ends(width: Sequence[int], links: Sequence[Link]) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """The ends of each layer's edges."""
+    return tuple(
+        tuple((link.source, link.target) for link in links if link.layer == layer)
+        for layer in range(len(width) - 1)
+    )
+
+
+def _connect(ax: Axes, layout: Layout, links: Sequence[Link], places: Sequence[Place]) -> None:
+    """From each box down to its unit and up to the one that it runs into."""
+    lines, colours = [], []
+    for link, place in zip(links, places, strict=True):
+        half = place.size / 2
+        start = layout.unit(link.layer, link.source)
+        end = layout.unit(link.layer + 1, link.target)
+        lines += [[start, (place.x, place.y - half)], [(place.x, place.y + half), end]]
+        colours += [link.colour] * 2
+    ax.add_collection(LineCollection(lines, colors=colours, linewidths=0.8, zorder=1))
+
+
+def _boxes(ax: Axes, links: Sequence[Link], places: Sequence[Place]) -> None:
+    corners = [Rectangle((p.x - p.size / 2, p.y - p.size / 2), p.size, p.size) for p in places]
+    boxes = PatchCollection(corners, linewidths=0.6, zorder=2)
+    boxes.set(facecolor="white", edgecolor=[to_rgba(BLACK, link.colour[3]) for link in links])
+    ax.add_collection(boxes)
+    curves = [_curve(link, place) for link, place in zip(links, places, strict=True)]
+    colours = [link.colour for link in links]
+    ax.add_collection(LineCollection(curves, colors=colours, linewidths=1.2, zorder=3))
+
+
+def _curve(link: Link, place: Place) -> numpy.ndarray:
+    """The edge's curve in its box, (n, 2)."""
+    inner = (1 - 2 * ROOM) * place.size
+    columns = [_unit_interval(link.x), _unit_interval(link.y)]
+    return numpy.stack(columns, axis=1) * inner + (place.x - inner / 2, place.y - inner / 2)
+
+
+def _unit_interval(values: numpy.ndarray) -> numpy.ndarray:
+    span = float(numpy.ptp(values))
+    if not span > 1e-12 * float(numpy.abs(values).max()):
+        return numpy.full(len(values), 0.5)  # constant, but for rounding
+    return (values - values.min()) / span
+
+
+def _units(ax: Axes, layout: Layout, links: Sequence[Link]) -> None:
+    """Dots, and circles with a plus where two edges or more are added."""
+    for level, count in enumerate(layout.width):
+        for unit in range(count):
+            x, y = layout.unit(level, unit)
+            into = sum((k.layer, k.target) == (level - 1, unit) for k in links)
+            if into < 2:
+                _mark(ax, x, y, "o", 2 * DOT, BLACK)
+            else:
+                _mark(ax, x, y, "o", 2 * SUM, "white")
+                _mark(ax, x, y, "+", 1.2 * SUM, BLACK)
+
+
+def _mark(ax: Axes, x: float, y: float, marker: str, size: float, face: str) -> None:
+    """A marker of so many inches."""
+    (drawn,) = ax.plot([x], [y], color=BLACK, marker=marker, markersize=72 * size, zorder=4)
+    drawn.set(markerfacecolor=face, markeredgewidth=0.8)
+
+
+def _names(ax: Axes, layout: Layout, level: int, names: Sequence[str]) -> None:
+    top = level > 0
+    upright = _turned(layout, names)
+    for unit, name in enumerate(names):
+        text, plain = _text(name)
+        ax.annotate(
+            text,
+            layout.unit(level, unit),
+            xytext=(0, 9 if top else -9),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if top else "top",
+            rotation=90 if upright else 0,
+            fontsize=SMALL,
+            parse_math=not plain,
+            annotation_clip=False,
+        )
+
+
+def _text(name: str) -> tuple[str, bool]:
+    """How a name is written, and whether as it stands: columns of data may have any name."""
+    if (name.isidentifier() and len(name) <= 3) or name.startswith("\\"):
+        return f"${name if name.startswith(chr(92)) else symbol(name)}$", False
+    return name, True
+
+
+def _turned(layout: Layout, names: Sequence[str]) -> bool:
+    """Whether the names have no room beside each other."""
+    return max(map(len, names)) * PER_LETTER > 0.95 * layout.across / len(names)
+
+
+def _depth(layout: Layout, names: Sequence[str]) -> float:
+    """The inches that the names take beyond their units."""
+    letters = max(map(len, names)) if _turned(layout, names) else 2
+    return 0.15 + PER_LETTER * letters
+
+
+def _check(
+    width: Sequence[int], links: Sequence[Link], inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    for what, names, count in (("inputs", inputs, width[0]), ("outputs", outputs, width[-1])):
+        if len(names) != count:
+            raise InputError(f"{what} must be {count} names, got {list(names)}")
+    for k in links:
+        if not (
+            0 <= k.layer < len(width) - 1
+            and 0 <= k.source < width[k.layer]
+            and 0 <= k.target < width[k.layer + 1]
+        ):
+            edge = (k.layer, k.source, k.target)
+            raise InputError(f"there is no edge {edge} in a network of width {list(width)}")
