@@ -547,3 +547,13 @@ def test_edges_that_are_not_there_or_needed_are_not_removed():
     for edge, words in [((0, 1, 0), "no edge"), ((0, 2, 0), "no edge"), ((0, 0, 0), "last one")]:
         with pytest.raises(kp.InputError, match=words):
             network.remove_edge(*edge)
+
+
+def test_a_network_that_was_prepared_keeps_its_function(generator):
+    network = kp.KAN([2, 3, 1], seed=1)
+    surrogate = Surrogate(network, BOX)
+    p = everywhere(BOX)
+    surrogate.prepare(p[::2])
+    before = surrogate(p[::2])
+    surrogate.prepare(p)
+    torch.testing.assert_close(surrogate(p[::2]), before, rtol=1e-13, atol=1e-14)

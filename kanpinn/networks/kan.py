@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -65,7 +65,12 @@ class KAN(Network):
             knots = splines.uniform_knots(-one, one, g, k)
             layers.append(KANLayer(knots, k, n_out, base))
         self.layers = cast(Sequence[KANLayer], Layers(layers))
+        self.placed = False  # whether the grids lie where they are meant to
         self._initialise(torch.Generator().manual_seed(seed))
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self.placed = True
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator) -> None:
@@ -96,7 +101,14 @@ class KAN(Network):
 
     @torch.no_grad()
     def prepare(self, coordinates: Coordinates) -> None:
-        """Place every hidden layer's grid, per input, over its activations, with a margin."""
+        """Place every hidden layer's grid, per input, over its activations, with a margin.
+
+        A network that has been through this keeps its function: the grids only `follow`.
+        """
+        if self.placed:
+            self.follow(coordinates)
+            return
+        self.placed = True
         for depth, layer in enumerate(self.layers[1:], start=1):
             low, high = self._activations(coordinates, depth)
             pad = MARGIN * (high - low).clamp_min(1e-6)
