@@ -16,6 +16,8 @@ from torch import Tensor
 from kanpinn import piecewise
 from kanpinn.errors import InputError
 
+NARROW = 8  # times as many splines as live at a point: more, and most of `Pieces.matrix` is zero
+
 
 def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Tensor:
     """Equispaced knots whose grid [low, high] has `intervals` intervals; low, high: (n_in,)."""
@@ -94,9 +96,18 @@ class Pieces:
 
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
         """Σ_j c_ijm B_j^(r)(x_i), (..., order + 1, n_in, m); coefficients: (n_in, n_splines, m)."""
-        table = torch.bmm(self.matrix, coefficients).unflatten(1, self.local.shape[1:3])
-        values = piecewise.evaluate(x, table, self.breaks, order)
+        values = piecewise.evaluate(x, self._table(coefficients), self.breaks, order)
         return values.movedim(1, -1).movedim(0, -3)
+
+    def _table(self, coefficients: Tensor) -> Tensor:
+        """The polynomials of Σ_j c_ijm B_j, (n_in, pieces, degree + 1, m)."""
+        splines = self.local.shape[-1]
+        if self.n_splines <= NARROW * splines:
+            return torch.bmm(self.matrix, coefficients).unflatten(1, self.local.shape[1:3])
+        position = self.first[..., None] + torch.arange(splines, device=self.first.device)
+        index = position.flatten(1)[..., None].expand(-1, -1, coefficients.shape[2])
+        near = coefficients.gather(1, index).unflatten(1, position.shape[1:])
+        return self.local @ near
 
     def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
         """Σ_r w_rimn B_j^(r)(x_ni) for each point n, the transpose of `combine` point by point.

@@ -55,7 +55,7 @@ def _plain_mlp(network: Network):
 
     def function(coefficients, x: Tensor) -> Tensor:
         for layer, c in zip(network.layers, coefficients, strict=True):
-            x = activations[layer.activation](x) @ c[:-1] + c[-1]
+            x = activations[layer.activation](layer.frequency * x) @ c[:-1] + c[-1]
         return x
 
     return function

@@ -70,6 +70,21 @@ def test_values_and_derivatives_agree_with_scipy(degree, generator):
             assert (ours[:, r, i] - torch.as_tensor(theirs)).abs().max() < 1e-12 * scale
 
 
+@pytest.mark.parametrize("order", [0, 2])
+def test_many_splines_are_combined_as_few_are(order, generator, monkeypatch):
+    knots = random_knots(3, 40, 3, generator)
+    pieces, x = splines.pieces_of(knots, 3), inside(knots, 3, 50, generator) * 1.1
+    found = []
+    for few in (splines.NARROW, 100):
+        monkeypatch.setattr(splines, "NARROW", few)
+        c = torch.randn(3, 43, 2, generator=generator.manual_seed(1), dtype=torch.float64)
+        values = pieces.combine(x, c.requires_grad_(), order)
+        values.sin().sum().backward()
+        found.append((values, c.grad))
+    for a, b in zip(*found, strict=True):
+        assert reference.distance(a, b) < 1e-13
+
+
 @pytest.mark.parametrize("degree", DEGREES)
 def test_the_basis_at_the_ends_of_the_grid_is_the_limit_from_inside(degree, generator):
     knots = random_knots(1, 4, degree, generator)

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from kanpinn.errors import InputError, integer
+from kanpinn.errors import InputError, integer, number
 from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.network import Layer, Layers, Network, Tape
@@ -16,14 +16,16 @@ UNITS = ("tanh", "sine", "silu")
 
 
 class DenseLayer(Layer):
-    """y = W σ(h) + b, an activation, then a linear map.
+    """y = W σ(ω h) + b, an activation, then a linear map.
 
     coefficients: (n_in + 1, n_out), the bias last.
     """
 
-    def __init__(self, activation: str, n_in: int, n_out: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, activation: str, n_in: int, n_out: int, dtype: torch.dtype, frequency: float = 1.0
+    ) -> None:
         super().__init__()
-        self.activation = activation
+        self.activation, self.frequency = activation, frequency
         self.coefficients = nn.Parameter(torch.zeros(n_in + 1, n_out, dtype=dtype))
 
     def forward(self, h: Jet | Coordinates, tape: Tape | None = None) -> Jet:
@@ -53,7 +55,9 @@ class DenseLayer(Layer):
         jet = h.dense() if isinstance(h, Coordinates) else h
         if self.activation == "identity":
             return jet
-        return jet.chain(derivatives(self.activation, h.value, h.channels.derivative_order))
+        if self.frequency != 1:
+            jet = jet * self.frequency
+        return jet.chain(derivatives(self.activation, jet.value, h.channels.derivative_order))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         features = self.features(h)
@@ -88,10 +92,16 @@ class MLP(Network):
     variance scale² / n_in, biases uniform on the same range: one hidden layer is a usable
     random-feature basis as it is.
 
-    Raises:
-        InputError: for fewer than two widths, a width below 1, or an unknown activation.
+    With a `frequency` ω (30 for images) the units are sin(ω h), and the start is Sitzmann's:
+    weights uniform within 1/n_in in the first layer and √(6/n_in)/ω after it, so that waves of
+    frequency ω go in and a unit's argument keeps its variance; biases within 1/√n_in.
 
-    Reference: LeCun et al., Efficient backprop (1998), for the weights.
+    Raises:
+        InputError: for fewer than two widths, a width below 1, an unknown activation, or a
+            frequency of other units than sines.
+
+    Reference: LeCun et al., Efficient backprop (1998), for the weights; Sitzmann et al., Implicit
+    neural representations with periodic activation functions (2020), for those with a frequency.
     """
 
     layers: Sequence[DenseLayer]
@@ -102,6 +112,7 @@ class MLP(Network):
         activation: str = "tanh",
         *,
         scale: float = 1.0,
+        frequency: float | int | None = None,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
@@ -109,11 +120,24 @@ class MLP(Network):
         self._width = check_width(width)
         if activation not in UNITS:
             raise InputError(f"activation must be one of {', '.join(UNITS)}, got {activation!r}")
+        if frequency is not None:
+            number("frequency", frequency, above=True)
+            if (activation, scale) != ("sine", 1.0):
+                raise InputError(
+                    "frequency is for sines, and gives their weights the scale: it goes with "
+                    f'activation "sine" and no scale, got {activation!r} and {scale}'
+                )
         names = ["identity"] + [activation] * (len(width) - 2)
-        pairs = zip(names, width[:-1], width[1:], strict=True)
-        layers = Layers(DenseLayer(name, i, o, dtype) for name, i, o in pairs)
+        omega = 1.0 if frequency is None else float(frequency)
+        frequencies = [1.0] + [omega] * (len(width) - 2)
+        shapes = zip(names, width[:-1], width[1:], frequencies, strict=True)
+        layers = Layers(DenseLayer(name, i, o, dtype, w) for name, i, o, w in shapes)
         self.layers = cast(Sequence[DenseLayer], layers)
-        self._initialise(scale, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        if frequency is None:
+            self._initialise(scale, generator)
+        else:
+            self._initialise_waves(omega, generator)
 
     @torch.no_grad()
     def _initialise(self, scale: float, generator: torch.Generator) -> None:
@@ -121,6 +145,14 @@ class MLP(Network):
             c = layer.coefficients
             bound = scale * (3 / (c.shape[0] - 1)) ** 0.5
             c.copy_((torch.rand(c.shape, generator=generator, dtype=c.dtype) * 2 - 1) * bound)
+
+    @torch.no_grad()
+    def _initialise_waves(self, omega: float, generator: torch.Generator) -> None:
+        for depth, layer in enumerate(self.layers):
+            c, n_in = layer.coefficients, layer.coefficients.shape[0] - 1
+            c.copy_(torch.rand(c.shape, generator=generator, dtype=c.dtype) * 2 - 1)
+            c[:-1] *= (6 / n_in) ** 0.5 / omega if depth else 1 / n_in
+            c[-1] *= n_in**-0.5
 
     @property
     def width(self) -> tuple[int, ...]:

@@ -1,0 +1,102 @@
+"""Networks that learn phase after phase, each time from that phase's points alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from continual.peaks import PEAKS, points, seen, target
+from torch import Tensor
+
+import kanpinn as kp
+from kanpinn.blocks import ResidualBlock
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels
+from kanpinn.loop import Resampling, run_stages
+from kanpinn.networks import Network, Surrogate
+from kanpinn.optimizers import Optimizer
+from kanpinn.residuals import Residuals
+from kanpinn.run import Run
+
+NAMES = ("x",)
+TESTED = 1001  # points of a phase where errors are measured
+BORDER = 0.03  # three intervals of 0.01: as far as a later phase's cubic splines reach
+
+NETWORKS: dict[str, Callable[[int], Network]] = {
+    "KAN [1,1]": lambda seed: kp.KAN([1, 1], degree=3, grid=200, seed=seed),
+    "KAN [1,5,1]": lambda seed: kp.KAN([1, 5, 1], degree=3, grid=17, seed=seed),
+    "MLP [1,12,12,1]": lambda seed: kp.MLP([1, 12, 12, 1], seed=seed),
+}
+OPTIMIZERS: dict[str, Callable[[int], Optimizer]] = {
+    "Adam": lambda steps: kp.Adam(steps=10 * steps, lr=1e-2),
+    "L-BFGS": lambda steps: kp.LBFGS(steps=max(1, steps // 5)),
+    "Levenberg–Marquardt": lambda steps: kp.LevenbergMarquardt(steps=steps),
+    "least squares": lambda steps: kp.LeastSquares(),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one network did.
+
+    rmse: over the points of all peaks seen so far, after each phase. change: the largest |change|
+    of the function on the earlier peaks between when each was learned and the end; inner: the same
+    away from the borders to later phases. curves: the function on all of [-1, 1] after each phase.
+    """
+
+    network: str
+    optimizer: str
+    seed: int
+    parameters: int
+    rmse: tuple[float, ...]
+    change: float
+    inner: float
+    curves: tuple[Tensor, ...]
+
+
+def learn(network: str, optimizer: str, seed: int, count: int, steps: int) -> Result:
+    """All phases, of `count` points each; an optimizer starts anew in each of them."""
+    made = NETWORKS[network](seed)
+    surrogate = Surrogate(made, kp.Box(x=(-1, 1)))
+    surrogate.prepare(Points(seen(PEAKS, TESTED), NAMES))
+    rmse, learned, curves = [], [], []
+    for phase in range(PEAKS):
+        teach(surrogate, points(phase, count), OPTIMIZERS[optimizer](steps), seed)
+        x = seen(phase + 1, TESTED)
+        rmse.append(float((values(surrogate, x) - target(x)).square().mean().sqrt()))
+        learned.append(values(surrogate, points(phase, TESTED)))
+        curves.append(values(surrogate, seen(PEAKS, TESTED)))
+    drift = torch.cat(
+        [abs(values(surrogate, points(i, TESTED)) - learned[i]) for i in range(PEAKS - 1)]
+    )
+    right = torch.cat([points(i, TESTED)[-1] - points(i, TESTED) for i in range(PEAKS - 1)])
+    inner = float(drift[right > BORDER + 1e-9].max())
+    change, size = float(drift.max()), made.parameter_count
+    return Result(network, optimizer, seed, size, tuple(rmse), change, inner, tuple(curves))
+
+
+def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> None:
+    """Minimise the mean squared error at these points, and at no others."""
+    block = ResidualBlock(
+        "data",
+        Points(x, NAMES, data=target(x)),
+        1.0,
+        Channels(NAMES),
+        lambda p, u: u.value - p.data,
+    )
+    run = Run(surrogate, (optimizer,), Residuals(surrogate, ()))
+    run_stages(run, None, Resampling(lambda _: [block], 0), (), None, seed)
+
+
+def values(surrogate: Surrogate, x: Tensor) -> Tensor:
+    """The function at x (n, 1)."""
+    return surrogate(Points(x, NAMES))
+
+
+def study(seeds: Sequence[int], count: int, steps: int) -> list[Result]:
+    """Every network with every optimizer and seed."""
+    return [
+        learn(network, optimizer, seed, count, steps)
+        for network in NETWORKS
+        for optimizer in OPTIMIZERS
+        for seed in seeds
+    ]

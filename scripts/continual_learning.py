@@ -1,0 +1,57 @@
+"""Continual learning: five Gaussian peaks, one after the other (pykan's example 8).
+
+What: networks of some 200 coefficients see the points of one peak at a time. A KAN [1,1], one
+spline on 200 intervals, keeps what it has learned, for splines are local; an MLP forgets, and so
+does a KAN with a hidden layer. With Adam, L-BFGS, Levenberg–Marquardt and least squares, each
+started anew for each peak, three seeds.
+
+How long: three minutes on one core; --smoke: some seconds, fewer points and steps, one seed.
+
+Writes to --output (results/continual_learning): continual_learning.md; phases and errors as .png
+and .pdf (the functions after each phase; the errors over the peaks seen); continual_learning.json.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import verdicts
+from continual.figures import draw_errors, draw_phases
+from continual.learning import BORDER, study
+from continual.page import judge, page
+
+from kanpinn.files import write_text
+from kanpinn.plotting.style import save
+
+POINTS, STEPS = 100, 100
+SHOWN = "L-BFGS"  # pykan's
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, help="results/continual_learning")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
+    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
+    chosen = parser.parse_args(given)
+    folder = "continual_learning_smoke" if chosen.smoke else "continual_learning"
+    output = chosen.output or Path("results") / folder
+    output.mkdir(parents=True, exist_ok=True)
+    seeds, steps = (chosen.seeds[:1], 5) if chosen.smoke else (chosen.seeds, STEPS)
+    results = study(seeds, POINTS, steps)
+    figures = judge(results)
+    if chosen.smoke:
+        figures = {name: {**figure, "met": None} for name, figure in figures.items()}
+    verdicts.write(output / "continual_learning.json", figures)
+    text = page(results, BORDER)
+    write_text(output / "continual_learning.md", text)
+    for suffix in ("png", "pdf"):
+        save(draw_phases(results, SHOWN, POINTS), output / f"phases.{suffix}")
+        save(draw_errors(results), output / f"errors.{suffix}")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

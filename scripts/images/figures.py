@@ -1,0 +1,53 @@
+"""PSNR as it rises, and the pictures."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from images.training import NETWORKS, Result
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from kanpinn.plotting.style import DASHES, PALETTE, SMALL, new_figure, tidy
+
+LARGEST = 0.2  # error that the colours reach
+
+
+def draw_curves(results: Sequence[Result]) -> Figure:
+    """PSNR against processor seconds and against steps, a row for each image, all seeds."""
+    names = list(dict.fromkeys(r.image for r in results))
+    figure = new_figure(9.0, 3.0 * len(names) + 0.4)
+    for name, row in zip(names, figure.subplots(len(names), 2, squeeze=False), strict=True):
+        for number, network in enumerate(NETWORKS):
+            for r in (r for r in results if (r.image, r.network) == (name, network)):
+                style = {"color": PALETTE[number], "linestyle": DASHES[number], "linewidth": 1}
+                label = network if r.seed == results[0].seed else None
+                row[0].plot([s * r.cost for s in r.steps], r.levels, label=label, **style)
+                row[1].plot(r.steps, r.levels, **style)
+        low = min(median(r.levels) for r in results if r.image == name) - 4
+        for ax, what in zip(row, ("processor seconds", "steps"), strict=True):
+            tidy(ax).set(xlabel=what, ylim=(low, None), xlim=(0, None))
+            ax.grid(alpha=0.2)
+        row[0].set_ylabel(f"{name}: PSNR in dB", fontsize=SMALL)
+        handles = row[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=5, fontsize=SMALL, frameon=False)
+    return figure
+
+
+def draw_pictures(image: Tensor, results: Sequence[Result]) -> Figure:
+    """The image and what the first seed's networks made of it, with their errors below."""
+    shown = [next(r for r in results if r.network == network) for network in NETWORKS]
+    figure = new_figure(2.0 * (1 + len(shown)), 4.5)
+    above, below = figure.subplots(2, 1 + len(shown))
+    for ax in (*above, *below):
+        ax.set_axis_off()
+    above[0].imshow(image, cmap="gray", vmin=0, vmax=1)
+    above[0].set_title("image", fontsize=9)
+    for result, top, bottom in zip(shown, above[1:], below[1:], strict=True):
+        top.imshow(result.picture, cmap="gray", vmin=0, vmax=1)
+        top.set_title(f"{result.network}\n{result.levels[-1]:.1f} dB", fontsize=9)
+        error = result.picture - image
+        drawn = bottom.imshow(error, cmap="RdBu_r", vmin=-LARGEST, vmax=LARGEST)
+    bar = figure.colorbar(drawn, ax=below[0], location="left", fraction=0.6, aspect=12)
+    bar.set_label("error", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    return figure
