@@ -1,0 +1,151 @@
+"""The data set again, with SnapPy: geometry and signature of the Hoste-Thistlethwaite knots.
+
+Both come from one diagram, so that their chirality agrees. Torsion degrees need Sage and are 0,
+"not computed", as in part of DeepMind's table. Chunks are written at once, and those that are there
+are not done again.
+"""
+
+import csv
+import io
+import math
+import random
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy
+from knot_theory.knots import FEATURES, FILES, SYMMETRIES, TARGET
+
+from kanpinn.files import write_text
+
+CHUNK = 25
+SHARE = 2 / 3  # of the rows in train.csv
+CUTOFFS = (1.0, 1.7, 2.5)  # lengths up to which geodesics are looked for
+ATTEMPTS = 5  # at a triangulation whose tetrahedra are all positive
+POSITIVE = "all tetrahedra positively oriented"
+
+Row = dict[str, float]
+
+
+def rebuild(folder: Path, count: int, workers: int) -> None:
+    """Write train.csv and test.csv with the rows of `count` knots; ends the program without SnapPy.
+
+    Knots that are not hyperbolic, or whose geometry is not found, are left out.
+    """
+    if find_spec("snappy") is None:
+        sys.exit("knots.py: --rebuild needs SnapPy: pip install 'kanpinn[knots]'")
+    names = draw_names(count)
+    pieces = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
+    paths = [folder / "chunks" / f"{count}_{i:05d}.csv" for i in range(len(pieces))]
+    open_ones = [(p, piece) for p, piece in zip(paths, pieces, strict=True) if not p.exists()]
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers) as executor:
+        for path in executor.map(write_chunk, *zip(*open_ones, strict=True)) if open_ones else ():
+            sys.stderr.write(f"{path.name}\n")
+    rows = [row for path in paths for row in read_rows(path)]
+    cut = round(SHARE * len(rows))
+    for name, part in zip(FILES, (rows[:cut], rows[cut:]), strict=True):
+        write_rows(folder / name, part)
+    sys.stderr.write(f"{len(rows)} of {len(names)} knots are in {folder}\n")
+
+
+def draw_names(count: int) -> list[str]:
+    """Knots up to 14 crossings, at random but the same each time."""
+    import snappy
+
+    table = snappy.HTLinkExteriors(knots_vs_links="knots")
+    places = random.Random(0).sample(range(len(table)), min(count, len(table)))
+    return [table[i].name() for i in places]
+
+
+def write_chunk(path: Path, names: Sequence[str]) -> Path:
+    """The rows of some knots, those without geometry left out."""
+    rows = [row for name in names if (row := invariants(name)) is not None]
+    write_rows(path, rows)
+    return path
+
+
+def invariants(name: str) -> Row | None:
+    """The columns for one knot; None where its geometry is not found."""
+    import snappy
+
+    link = snappy.Link(name)
+    exterior = link.exterior()
+    for _ in range(ATTEMPTS):
+        if exterior.solution_type() == POSITIVE:
+            break
+        exterior.randomize()
+    else:
+        return None
+    try:
+        row = geometry(exterior)
+    except (RuntimeError, ValueError, ArithmeticError):  # SnapPy's own failures
+        return None
+    return row | {TARGET: signature(link.seifert_matrix())}
+
+
+def geometry(exterior: Any) -> Row:
+    """Invariants of the hyperbolic structure."""
+    meridian, longitude = (complex(z) for z in exterior.cusp_translations()[0])
+    geodesic = shortest_geodesic(exterior)
+    group = str(exterior.symmetry_group())
+    translation = shortest_translation(meridian, longitude)
+    row = dict.fromkeys(FEATURES, 0.0)
+    row |= {f"Symmetry_{g}": float(g == group) for g in SYMMETRIES}
+    return row | {
+        "chern_simons": float(exterior.chern_simons()),
+        "cusp_volume": longitude.real * meridian.imag,
+        "injectivity_radius": min(geodesic.real / 2, math.asinh(translation / 2)),
+        "longitudinal_translation": longitude.real,
+        "meridinal_translation_imag": meridian.imag,
+        "meridinal_translation_real": meridian.real,
+        "short_geodesic_imag_part": geodesic.imag,
+        "short_geodesic_real_part": geodesic.real,
+        "volume": float(exterior.volume()),
+    }
+
+
+def shortest_geodesic(exterior: Any) -> complex:
+    """Its complex length, from a Dirichlet domain: in doubles, which often fail, or with more."""
+    for manifold in (exterior, exterior.high_precision()):
+        try:
+            domain = manifold.dirichlet_domain()
+            spectra = (domain.length_spectrum_dicts(cutoff) for cutoff in CUTOFFS)
+            return complex(next(spectrum for spectrum in spectra if spectrum)[0]["length"])
+        except (RuntimeError, StopIteration):
+            continue
+    return complex(exterior.length_spectrum_alt(count=1)[0].length)
+
+
+def shortest_translation(meridian: complex, longitude: complex) -> float:
+    """The length of the shortest vector of the cusp's lattice."""
+    steps = range(-3, 4)
+    lengths = [abs(m * meridian + n * longitude) for m in steps for n in steps if m or n]
+    return min(lengths)
+
+
+def signature(seifert: Sequence[Sequence[int]]) -> int:
+    """That of V + Vᵀ, with the sign of DeepMind's table: negative to positive eigenvalues."""
+    v = numpy.array([[int(entry) for entry in row] for row in seifert], dtype=float)
+    eigenvalues = numpy.linalg.eigvalsh(v + v.T) if v.size else numpy.zeros(0)
+    return int((eigenvalues < 0).sum() - (eigenvalues > 0).sum())
+
+
+def read_rows(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {name: float(row[name]) for name in (*FEATURES, TARGET)} for row in csv.DictReader(file)
+        ]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """A first column without a name numbers the rows."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["", *FEATURES, TARGET])
+    for i, row in enumerate(rows):
+        writer.writerow([i, *(repr(row[name]) for name in (*FEATURES, TARGET))])
+    write_text(path, text.getvalue())
