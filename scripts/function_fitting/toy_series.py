@@ -1,0 +1,77 @@
+"""The errors of the toy functions' KANs, grid by grid, and their orders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy
+from function_fitting.rows import Row, values
+from function_fitting.toy_runs import ROWS
+
+import kanpinn as kp
+from kanpinn.orders import Fit, before_level
+
+FINEST = 3  # grids that an order is fitted to: on coarser ones it is not reached yet
+HELD = ("product",)  # sums and squares are splines: every grid holds the function itself
+
+
+@dataclass(frozen=True)
+class Series:
+    """The test errors of one function's KANs of one degree, all seeds."""
+
+    name: str
+    degree: int
+    rows: tuple[Row, ...]
+
+    @property
+    def grids(self) -> list[int]:
+        """Ascending; those that half of the seeds or more have reached."""
+        counts = [row["grid"] for row in self.rows]
+        return [g for g in sorted(set(counts)) if 2 * counts.count(g) >= len(self.seeds)]
+
+    @property
+    def seeds(self) -> set[int]:
+        """Of points and networks."""
+        return {row["seed"] for row in self.rows}
+
+    def at(self, grid: int, quantity: str = "test_rmse") -> list[float]:
+        """One number for each seed."""
+        return values(self.rows, quantity, grid=grid)
+
+    def middle(self, grid: int, quantity: str = "test_rmse") -> float:
+        """The median over the seeds."""
+        return float(numpy.median(self.at(grid, quantity)))
+
+    @property
+    def best(self) -> float:
+        """The least median over the grids."""
+        return min(self.middle(grid) for grid in self.grids)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the function lies in the KAN's space, so that its error has no order."""
+        return self.name in HELD
+
+    @property
+    def order(self) -> Fit | None:
+        """The fitted order, None where there is none."""
+        if self.is_exact or len(self.grids) < 2:
+            return None
+        kept = before_level(self.grids, [self.middle(g) for g in self.grids])[-FINEST:]
+        return kp.fit_order(kept, [self.middle(int(g)) for g in kept]) if len(kept) > 1 else None
+
+
+def series_of(rows: Sequence[Row]) -> list[Series]:
+    """The KANs, by function and degree; those with the paper's number of points apart."""
+    kans = [r for r in rows if r["network"] == "KAN" and not is_short(r)]
+    keys = dict.fromkeys((r["function"], r["degree"]) for r in kans)
+    return [
+        Series(
+            name, degree, tuple(r for r in kans if (r["function"], r["degree"]) == (name, degree))
+        )
+        for name, degree in keys
+    ]
+
+
+def is_short(row: Row) -> bool:
+    """Whether it is the 100-D function with 1000 points."""
+    return row["function"] == "hundred" and row["network"] == "KAN" and row["rows"] == ROWS
