@@ -1,0 +1,146 @@
+"""Formulas with sympy: polynomials reduced to the terms that count, and compared with theory."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy
+import torch
+from anderson_localization.logistic import Rows, cross_entropy, regress, row_losses
+from torch import Tensor
+
+from kanpinn.interpret.curves import Symbolic
+from kanpinn.interpret.graph import Graph
+from kanpinn.interpret.library import LIBRARY
+
+DENOMINATOR, ROUNDED = 4, 0.05  # rationals tried, and by which part a coefficient may change
+
+E, LAM, P = sympy.Symbol("E", real=True), sympy.Symbol("lam", positive=True), sympy.Symbol("p")
+ALPHA = sympy.Symbol("alpha", real=True)
+SYMBOLS = {"E": E, "lam": LAM, "alpha": ALPHA, "p": P, "phi": sympy.Symbol("phi")}
+EXACT = {
+    "mosaic2": 2 / sympy.Abs(E),
+    "mosaic3": 2 / sympy.Abs(E**2 - 1),
+    "gaam": 1 - ALPHA * E / 2,
+    "maam": (E + sympy.exp(P)) / sympy.cosh(P),
+}  # λ on the edge
+
+
+def expression(graph: Graph, names: tuple[str, ...]) -> sympy.Expr:
+    """A graph of formulas as one expression."""
+    values = [SYMBOLS[name] for name in names]
+    for layer, size in enumerate(graph.width[1:]):
+        sums = [sympy.Integer(0)] * size
+        for (at, i, o), curve in sorted(graph.edges.items()):
+            if at == layer:
+                assert isinstance(curve, Symbolic)
+                sums[o] += curve.expression(values[i])
+        values = sums
+    return values[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Polynomial:
+    """Σ_m c_m Π_i x_i^m_i, the log odds up to a factor; terms: {powers: c}."""
+
+    names: tuple[str, ...]
+    terms: dict[tuple[int, ...], float | Fraction]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Values (n,) at x (n, d)."""
+        c = torch.tensor([float(c) for c in self.terms.values()], dtype=x.dtype)
+        return columns(x, list(self.terms)) @ c
+
+    @property
+    def expression(self) -> sympy.Expr:
+        """As sympy has it."""
+        symbols = [SYMBOLS[name] for name in self.names]
+        return sympy.Add(
+            *(
+                sympy.sympify(c) * sympy.prod([s**n for s, n in zip(symbols, m, strict=True)])
+                for m, c in self.terms.items()
+            )
+        )
+
+
+def columns(x: Tensor, powers: list[tuple[int, ...]]) -> Tensor:
+    """The monomials at x, (n, k)."""
+    return torch.stack([(x ** torch.tensor(m)).prod(dim=1) for m in powers], dim=1)
+
+
+def monomials(graph: Graph, names: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """The powers of all monomials of the graph, were each of its edges a quadratic."""
+    square = Symbolic(LIBRARY["x^2"], 1.0, 1.0, 1.0, 1.0)
+    quadratics = Graph(graph.width, dict.fromkeys(graph.edges, square))
+    symbols = [SYMBOLS[name] for name in names]
+    return sorted(sympy.Poly(expression(quadratics, names), *symbols).monoms())
+
+
+def reduced(
+    powers: list[tuple[int, ...]], names: tuple[str, ...], train: Rows, choose: Rows
+) -> Polynomial:
+    """The fewest terms that do as well as any, the term that gains least going first.
+
+    As well as any: the cross entropy on `choose` is within a standard error of the least.
+
+    Reference: Breiman et al., Classification and Regression Trees (1984), the rule of one error.
+    """
+    x, y = train
+    path = [(powers, regress(columns(x, powers), y)[0])]
+    while len(powers) > 1:
+        trials = [[m for m in powers if m != left] for left in powers]
+        fits = [regress(columns(x, trial), y) for trial in trials]
+        best = min(range(len(fits)), key=lambda i: fits[i][1])
+        powers = trials[best]
+        path.append((powers, fits[best][0]))
+    losses = [row_losses(columns(choose[0], m) @ c, choose[1]) for m, c in path]
+    least = min(losses, key=lambda loss: float(loss.mean()))
+    allowed = least.mean() + least.std() / len(least) ** 0.5
+    kept = max(i for i, loss in enumerate(losses) if loss.mean() <= allowed)
+    powers, c = path[kept]
+    return Polynomial(names, dict(zip(powers, c.tolist(), strict=True)))
+
+
+def rounded(polynomial: Polynomial, train: Rows) -> Polynomial | None:
+    """The polynomial over one of its coefficients, all ratios made simple rationals.
+
+    Of all that lie within a few per cent of the fitted ratios the simplest is taken, if with a
+    scale alone left free the classes are as likely as BIC asks for; None where none is.
+    """
+    x, y = train
+    least = regress(columns(x, list(polynomial.terms)), y)[1]
+    allowed = least + (len(polynomial.terms) - 1) * math.log(len(y)) / (2 * len(y))
+    found = []
+    for unit in polynomial.terms.values():
+        choices = [_simple(float(c) / float(unit)) for c in polynomial.terms.values()]
+        for ratios in itertools.product(*choices):
+            sign = 1 if unit > 0 else -1
+            trial = Polynomial(
+                polynomial.names,
+                {m: sign * r for m, r in zip(polynomial.terms, ratios, strict=True)},
+            )
+            if _scaled(trial, x, y) <= allowed:
+                found.append(trial)
+    return min(found, key=_size, default=None)
+
+
+def _scaled(trial: Polynomial, x: Tensor, y: Tensor) -> float:
+    value = trial(x)
+    return cross_entropy(float(regress(value[:, None], y)[0]) * value, y)
+
+
+def _simple(ratio: float) -> list[Fraction]:
+    """Rationals of small denominators near a ratio."""
+    near = {Fraction(round(ratio * q), q) for q in range(1, DENOMINATOR + 1)}
+    return [f for f in near if f and abs(float(f) - ratio) <= ROUNDED * abs(ratio)]
+
+
+def _size(trial: Polynomial) -> int:
+    return sum(abs(f.numerator) + f.denominator for f in map(Fraction, trial.terms.values()))
+
+
+def equivalent(formula: sympy.Expr, model: str) -> bool:
+    """Whether formula = 0 is the exact edge: solved for λ > 0 it has that one solution."""
+    solutions = sympy.solve(formula, LAM)
+    return len(solutions) == 1 and sympy.simplify(solutions[0] - EXACT[model]) == 0

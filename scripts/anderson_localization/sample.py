@@ -1,0 +1,92 @@
+"""Eigenstates of many random chains, called localized or extended, as tables to learn from."""
+
+from dataclasses import dataclass
+
+import numpy
+import torch
+from anderson_localization.chains import Array, Model, states
+
+import kanpinn as kp
+
+CLASSES = ("extended", "localized")
+NARROW, WIDE, SMOOTHING = 0.3, 0.8, 0.03
+PARTS = (0.6, 0.8)  # of the chains: training up to here, validation up to there, then test
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """States of chains: inputs (n, d) with E first, D (n,), chain numbers, and the threshold."""
+
+    model: Model
+    inputs: Array
+    dimension: Array
+    chain: Array
+    threshold: float
+
+    @property
+    def localized(self) -> Array:
+        """Whether D is below the threshold, (n,)."""
+        return self.dimension < self.threshold
+
+    @property
+    def margin(self) -> Array:
+        """What theory says: positive for localized states."""
+        parameters = self.inputs[:, : 1 + len(self.model.ranges)]
+        return self.model.margin(*parameters.T)
+
+
+def draw(model: Model, chains: int, sites: int, seed: int, kept: int = 40) -> Sample:
+    """`kept` states of each of so many chains, parameters and phases drawn evenly."""
+    generator = numpy.random.default_rng(seed)
+    rows, dimensions, every = [], [], []
+    for _ in range(chains):
+        parameters = [generator.uniform(*limits) for limits in model.ranges]
+        phase = generator.uniform(0, 2 * numpy.pi)
+        energies, dimension = states(model.hamiltonian(*parameters, phase, sites))
+        chosen = generator.choice(sites, min(kept, sites), replace=False)
+        given = [*parameters, phase] if model.phased else parameters
+        fixed = numpy.broadcast_to(given, (len(chosen), len(given)))
+        rows.append(numpy.column_stack([energies[chosen], fixed]))
+        dimensions.append(dimension[chosen])
+        every.append(dimension)
+    chain = numpy.repeat(numpy.arange(chains), [len(d) for d in dimensions])
+    threshold = valley(numpy.concatenate(every))
+    return Sample(model, numpy.concatenate(rows), numpy.concatenate(dimensions), chain, threshold)
+
+
+def valley(dimension: Array) -> float:
+    """Where the density of D is least between its two peaks, found without the theory."""
+    x = numpy.linspace(NARROW, WIDE, 101)
+    density = [numpy.exp(-(((dimension - at) / SMOOTHING) ** 2) / 2).sum() for at in x]
+    return float(x[int(numpy.argmin(density))])
+
+
+def data(sample: Sample, rows: int, seed: int) -> kp.Data:
+    """Parts of different chains: `rows` states to train with, half as many to choose by."""
+    generator = numpy.random.default_rng(seed)
+    rank = generator.permutation(sample.chain.max() + 1)[sample.chain] / (sample.chain.max() + 1)
+    first, second = PARTS
+    masks = (rank < first, (rank >= first) & (rank < second), rank >= second)
+    counts = (rows, rows // 2, len(rank))
+    parts = [
+        generator.permutation(numpy.flatnonzero(mask))[:count]
+        for mask, count in zip(masks, counts, strict=True)
+    ]
+    return kp.Data(*(_table(sample, part) for part in parts))
+
+
+def _table(sample: Sample, rows: Array) -> kp.Table:
+    return kp.Table(
+        torch.from_numpy(sample.inputs[rows]),
+        torch.from_numpy(sample.localized[rows].astype(numpy.int64)),
+        sample.model.inputs,
+        ("state",),
+        CLASSES,
+    )
+
+
+def theory_accuracy(table: kp.Table, model: Model) -> float:
+    """The share of states on which the exact edge agrees with D."""
+    parameters = table.inputs[:, : 1 + len(model.ranges)].numpy()
+    says = model.margin(*parameters.T) > 0
+    return float((says == table.targets.numpy().astype(bool)).mean())
