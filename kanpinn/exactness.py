@@ -1,5 +1,6 @@
-"""Whether a problem's exact solution satisfies the problem."""
+"""Whether a function, such as a problem's exact solution, satisfies the problem."""
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,11 +17,12 @@ POINTS = 64
 ROUNDING = 1e-8
 
 Equation = Callable[[Points, Jet], Tensor]
+JetAt = Callable[[Points, Channels], Jet]
 
 
 @dataclass(frozen=True)
 class Defect:
-    """The exact solution's residual in one equation.
+    """A function's residual in one equation.
 
     size: root mean square at sampled points; relative: the same over that of the equation's terms.
     """
@@ -41,25 +43,33 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
     Raises:
         InputError: where a residual has the wrong shape.
     """
-    if not problem.has_exact:
-        return
+    if problem.has_exact:
+        yield from defects_of(problem, functools.partial(exact_jet, problem))
+
+
+def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
+    """A function's residual in the equation and each condition; jet: the function's, at points.
+
+    Raises:
+        InputError: where a residual has the wrong shape.
+    """
     kind = type(problem).__name__
     inside = sample(problem.domain, POINTS, "sobol")
-    size = _rms(exact_jet(problem, inside, Channels(inside.names)).value)
-    yield _defect(problem, problem.equation, inside, 1, size, f"{kind}.residual")
+    size = _rms(jet(inside, Channels(inside.names)).value)
+    yield _defect(jet, problem.equation, inside, 1, size, f"{kind}.residual")
     points = Collocation(POINTS, POINTS, "sobol")
     for index, condition in enumerate(problem.conditions()):
         at = condition.points(points, 1.0, torch.Generator().manual_seed(0))
         equation, name = problem.condition_equation(index), f"{kind}.conditions()[{index}]"
-        yield _defect(problem, equation, at, condition.sites, size, name)
+        yield _defect(jet, equation, at, condition.sites, size, name)
 
 
 def _defect(
-    problem: Problem, equation: Equation, p: Points, sites: int, scale: float, name: str
+    jet: JetAt, equation: Equation, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
-    channels = find_channels(lambda c: equation(p, exact_jet(problem, p, c)), p.names)
-    _check_columns(lambda p: equation(p, exact_jet(problem, p, channels)), p, sites, name)
-    u = exact_jet(problem, p, channels)
+    channels = find_channels(lambda c: equation(p, jet(p, c)), p.names)
+    _check_columns(lambda p: equation(p, jet(p, channels)), p, sites, name)
+    u = jet(p, channels)
     size = _rms(equation(p, u))
     # What the equation's terms amount to: they cancel for u itself, not for 0 and 2u.
     terms = [scale, _rms(equation(p, u * 0)), _rms(equation(p, u * 2)), *map(_rms, u.parts())]

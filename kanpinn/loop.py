@@ -59,6 +59,8 @@ def _loop(
         _record(run, Step(run.residuals.loss(), 0), measure)
     stage_state = None if checkpoint is None else checkpoint["stage"]
     status = run.finished or CONVERGED
+    if checkpoint is not None:
+        _judge_again(run)
     while run.stage_index < len(run.optimizers) and run.status is None:
         optimizer = run.optimizers[run.stage_index]
         resampling(run)
@@ -69,8 +71,16 @@ def _loop(
         if run.status is not None or run.stage_index + 1 == len(run.optimizers):
             break  # a checkpoint of the last stage can go on from a raised limit
         run.stage_index, run.stage_step, run.finished = run.stage_index + 1, 0, None
+        if run.best is not None:
+            run.best.waited = 0
         stage_state = None
     run.status = run.status or status
+
+
+def _judge_again(run: Run) -> None:
+    """Checkpoints are written before a step is judged by the validation error."""
+    if run.best is not None and run.stage_index < len(run.optimizers):
+        run.status = run.best.verdict(run, run.optimizers[run.stage_index])
 
 
 def _run_stage(

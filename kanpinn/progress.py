@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from kanpinn.optimizers import Optimizer
 from kanpinn.run import Run
 
 ERRORS = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")
+SCORES = ("rmse", "accuracy", "cross_entropy")  # of fits, on "train", "validation" and "test"
 KNOWN = frozenset(("step", "stage", "loss", "evaluations", "seconds", *ERRORS))
 
 log = logging.getLogger(__name__)
@@ -89,13 +91,25 @@ def describe(run: Run, left: float | None) -> str:
 
 
 def numbers(run: Run) -> str:
-    """Loss, relative L2 error and the optimizer's own notes, as last recorded."""
+    """Loss, relative L2 error or score, and the optimizer's own notes, as last recorded.
+
+    Of a fit it is the score of the rows to validate with, else of those to train with.
+    """
     row = run.history.rows[-1]
     parts = [f"loss {row['loss']:.2e}"]
     if "l2_relative" in row:
         parts.append(f"rel. L2 {row['l2_relative']:.2e}")
-    parts += [f"{k.replace('_', ' ')} {v:.3g}" for k, v in row.items() if k not in KNOWN]
+    shown = _score(row)
+    for name, value in row.items():
+        if name not in KNOWN and (name == shown or not name.endswith(SCORES)):
+            parts.append(f"{name.replace('_', ' ')} {value:.3g}")
     return ", ".join(parts)
+
+
+def _score(row: Mapping[str, float | int]) -> str | None:
+    """The name of the one score that is shown."""
+    choices = (f"{part}_{score}" for part in ("validation", "train") for score in SCORES)
+    return next((name for name in choices if name in row), None)
 
 
 def _stage_of(run: Run) -> Optimizer:

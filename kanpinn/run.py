@@ -59,8 +59,6 @@ class Best:
             rows = sum(block.rows for block in run.residuals.blocks)
             sizes = f"{parameters} parameters for {rows} rows"
             return f"stopped: the validation error no longer falls ({sizes})"
-        if ended:
-            self.waited = 0
         return None
 
 
@@ -82,12 +80,16 @@ class Run:
     interrupted: bool = False
     earlier: float = 0.0  # seconds spent before this process took over
     best: Best | None = None  # where there is something to keep the best state by
+    last: dict[str, Any] | None = None  # the state to go on from, once the best one is kept
 
     def keep_best(self) -> None:
         """Go back to the best state, where there is one, and say so."""
         best = self.best
         if best is None or best.network is None or best.step == self.step:
             return
+        network = self.surrogate.network.state_dict()
+        own = {name: tensor.clone() for name, tensor in network.items()}
+        self.last = self.state_dict() | {"network": own}
         self.surrogate.network.load_state_dict(best.network)
         self.stage = None  # its memory belongs to another state
         kept = f"step {best.step} of {self.step} is kept, where the validation error was least"
@@ -95,6 +97,8 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, for a checkpoint."""
+        if self.last is not None:
+            return self.last
         return {
             "network": self.surrogate.network.state_dict(),
             "stage": None if self.stage is None else self.stage.state_dict(),

@@ -64,6 +64,11 @@ class Solution:
         return self.assembly.problem
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields."""
+        return tuple(self.problem.fields)
+
+    @property
     def surrogate(self) -> Surrogate:
         """The network in its frame: coordinates scaled, exact data built in."""
         return self.assembly.surrogate

@@ -44,9 +44,10 @@ def test_the_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.Monk
         exec(code, module.__dict__)
 
 
-def test_the_problem_files_that_it_shows_are_valid() -> None:
+@pytest.mark.parametrize(("section", "count"), [("problem", 2), ("data", 1)])
+def test_the_files_that_it_shows_are_valid(section: str, count: int) -> None:
     found = [tomllib.loads(block) for _, block in fences("toml")]
-    shown = [data for data in found if "problem" in data]
-    assert len(shown) == 2
+    shown = [data for data in found if section in data]
+    assert len(shown) == count
     for data in shown:
         assert Config.from_dict(data, directory=README.parent / "problems").build()

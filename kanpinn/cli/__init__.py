@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from kanpinn.cli.check import check
+from kanpinn.cli.fit import fit
+from kanpinn.cli.interpret import interpret
 from kanpinn.cli.listing import list_everything
 from kanpinn.cli.new import new
 from kanpinn.cli.report import report
@@ -44,10 +46,12 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Solve partial differential equations with Kolmogorov–Arnold networks."""
+    """Solve partial differential equations, and fit data, with Kolmogorov–Arnold networks."""
 
 
 app.command()(solve)
+app.command()(fit)
+app.command()(interpret)
 app.command()(study)
 app.command()(check)
 app.command()(plot)

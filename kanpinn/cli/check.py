@@ -6,38 +6,70 @@ from typing import TYPE_CHECKING
 import typer
 
 from kanpinn.cli.options import Overrides, ProblemFile
+from kanpinn.cli.running import set_threads
 from kanpinn.cli.screen import note, reporting
-from kanpinn.cli.solve import check_exact, set_threads
+from kanpinn.cli.solve import check_exact
 from kanpinn.cli.tables import table
 from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
     from kanpinn.blocks import Block
-    from kanpinn.config import Config, Job
+    from kanpinn.config import Config, FitJob, Job, SolveJob
     from kanpinn.exactness import Defect
     from kanpinn.jet import Channels
 
 
 def check(file: ProblemFile, overrides: Overrides = None) -> None:
-    """Check a problem file and show what would run, without running it."""
+    """Check a problem file or a fit file and show what would run, without running it."""
     with reporting():
         with importing():
-            from kanpinn.config import Config, blaming
+            from kanpinn.config import Config, FitJob, SolveJob
 
         config = Config.read(file, overrides or ())
         for line in config.notes:
             note(f"note: {line}")
         set_threads(config)
         job = config.build()
-        defects = check_exact(job)
-        with blaming(type(job.problem).__name__, *job.sources):
-            blocks = job.preview().residuals.blocks
-        rows = [*_problem(config, job, defects), *_network(config, job), *_points(job, blocks)]
+        rows: list[tuple[str, str]] = []
+        if isinstance(job, SolveJob):
+            rows += _solve(config, job)
+        if isinstance(job, FitJob):
+            rows += _fit(config, job)
         rows += _optimizers(config, job)
         typer.echo(table(rows, left=True))
 
 
-def _problem(config: "Config", job: "Job", defects: "list[Defect]") -> Iterator[tuple[str, str]]:
+def _solve(config: "Config", job: "SolveJob") -> Iterator[tuple[str, str]]:
+    from kanpinn.config import blaming
+    from kanpinn.exact_data import describe_form
+
+    defects = check_exact(job)
+    with blaming(job.title, *job.sources):
+        blocks = job.preview().residuals.blocks
+    yield from _problem(config, job, defects)
+    yield _network(config, job)
+    yield "boundary data", describe_form(job.problem, job.boundary, job.form == "energy")
+    yield _run(config)
+    yield from _points(job, blocks)
+
+
+def _fit(config: "Config", job: "FitJob") -> Iterator[tuple[str, str]]:
+    job.preview()  # refuses what does not fit together
+    train = job.data.train
+    counts = ", ".join(f"{len(table)} rows {part}" for part, table in job.data.parts.items())
+    yield "data", f"{config.title}: {counts}"
+    yield "inputs", ", ".join(train.names)
+    yield "targets", ", ".join(train.outputs)
+    if train.classes:
+        yield "classes", f"{len(train.classes)}: {', '.join(train.classes)}"
+    yield _network(config, job)
+    yield "batch", f"{job.settings.batch} rows a step" if job.settings.batch else "all rows"
+    yield _run(config)
+
+
+def _problem(
+    config: "Config", job: "SolveJob", defects: "list[Defect]"
+) -> Iterator[tuple[str, str]]:
     problem = job.problem
     summary = (type(problem).__doc__ or "").strip().partition("\n")[0]
     yield "problem", f"{config.title}: {summary}"
@@ -48,7 +80,7 @@ def _problem(config: "Config", job: "Job", defects: "list[Defect]") -> Iterator[
         yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
 
 
-def _instead(job: "Job") -> str:
+def _instead(job: "SolveJob") -> str:
     """What errors will be measured against in place of an exact solution."""
     from kanpinn.references import reference_of
 
@@ -58,20 +90,20 @@ def _instead(job: "Job") -> str:
     return f"none: errors will be against {reference!r}"
 
 
-def _network(config: "Config", job: "Job") -> Iterator[tuple[str, str]]:
-    import torch
-
-    from kanpinn.exact_data import describe_form
-
+def _network(config: "Config", job: "Job") -> tuple[str, str]:
     network, run = job.network, config.run
     size = f"{list(network.width)}, {network.parameter_count} parameters"
-    yield "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
-    yield "boundary data", describe_form(job.problem, job.boundary, job.form == "energy")
+    return "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
+
+
+def _run(config: "Config") -> tuple[str, str]:
+    import torch
+
     threads = torch.get_num_threads()
-    yield "run", f"seed {run.seed}, {threads} thread{'s' * (threads > 1)}"
+    return "run", f"seed {config.run.seed}, {threads} thread{'s' * (threads > 1)}"
 
 
-def _points(job: "Job", blocks: "tuple[Block, ...]") -> Iterator[tuple[str, str]]:
+def _points(job: "SolveJob", blocks: "tuple[Block, ...]") -> Iterator[tuple[str, str]]:
     every = f", new ones every {job.points.resample} steps" if job.points.resample else ""
     yield "sampler", job.points.sampler + every
     for block in blocks:

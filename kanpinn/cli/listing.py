@@ -114,7 +114,11 @@ def _study(record: dict[str, Any]) -> tuple[str, ...]:
     told = f"{len(rows) - states.count('waiting')} of {len(rows)} runs done"
     if lost := states.count("failed"):
         told += f", {lost} failed"
-    best = [f"best {n.upper()} {_figure(_lowest(rows, f'{n}_relative'))}" for n in ("l2", "h1")]
+    columns = {"L2": "l2_relative", "H1": "h1_relative"}
+    if record.get("kind") == "fit":
+        score = "rmse" if any(row["test_rmse"] is not None for row in rows) else "cross_entropy"
+        columns = {part: f"{part}_{score}" for part in ("test", "validation")}
+    best = [f"best {name} {_figure(_lowest(rows, column))}" for name, column in columns.items()]
     return told, *best, f"{sum(row['seconds'] or 0 for row in rows):.1f} s"
 
 
@@ -125,8 +129,19 @@ def _lowest(rows: list[dict[str, Any]], column: str) -> float | None:
 
 def _record(record: dict[str, Any]) -> tuple[str, str, str, str]:
     errors, seconds = record.get("errors") or {}, (record.get("seconds") or {}).get("total")
-    figures = [f"{name.upper()} {_figure(errors.get(f'{name}_relative'))}" for name in ("l2", "h1")]
-    return record["status"], *figures, "" if seconds is None else f"{seconds:.1f} s"
+    if "train" in errors:
+        figures = [f"{part} {_score(errors.get(part))}" for part in ("test", "train")]
+    else:
+        names = ("l2", "h1")
+        figures = [f"{n.upper()} {_figure(errors.get(f'{n}_relative'))}" for n in names]
+    first, second = figures
+    return record["status"], first, second, "" if seconds is None else f"{seconds:.1f} s"
+
+
+def _score(scores: dict[str, Any] | None) -> str:
+    """The accuracy of a fit to classes, the root mean square error of one to numbers."""
+    accuracy = (scores or {}).get("accuracy")
+    return _figure((scores or {}).get("rmse")) if accuracy is None else f"{accuracy:.1%}"
 
 
 def _figure(value: float | None) -> str:

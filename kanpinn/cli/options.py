@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-ProblemFile = Annotated[Path, typer.Argument(metavar="FILE", help="A problem file (TOML).")]
+ProblemFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A problem file or a fit file (TOML).")
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Overrides = Annotated[
     list[str] | None,
@@ -14,6 +16,16 @@ Overrides = Annotated[
         metavar="KEY=VALUE",
         help="Override a key (network.width=[2,32,1]); repeatable.",
     ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print run.json on standard output, nothing else.")
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="The same as --set run.seed=N.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the run folder's line.")]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="RUN", help="Go on in a run folder.")
 ]
 Output = Annotated[
     Path, typer.Option("--output", metavar="DIR", help="The folder in place of results/.")

@@ -39,8 +39,8 @@ def _is_study(folder: Path) -> bool:
 
 def _run_figures(run: Path) -> list[Path]:
     with importing():
-        from kanpinn.plotting import draw_figures
-        from kanpinn.results import load
+        from kanpinn.results import config_of, load
+        from kanpinn.results.kinds import CONTENTS
         from kanpinn.results.reading import run_folder
 
     try:
@@ -49,7 +49,7 @@ def _run_figures(run: Path) -> list[Path]:
         raise InputError(
             f"{run} is neither a run nor a study: no run.json, no study.json"
         ) from None
-    return draw_figures(load(found), found / "figures")
+    return CONTENTS[config_of(found).kind].draw(load(found), found / "figures")
 
 
 def _study_figures(folder: Path) -> list[Path]:
@@ -70,7 +70,7 @@ def export(
         Path | None, typer.Option("--output", metavar="FILE", help="By default in the run folder.")
     ] = None,
 ) -> None:
-    """Write the fields of a run on a grid."""
+    """Write the fields of a run on a grid, or the data of a fit with the fitted values (NPZ)."""
     with reporting():
         with importing():
             from kanpinn.results import load, to_npz, to_vtkhdf

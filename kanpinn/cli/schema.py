@@ -1,6 +1,7 @@
 """kanpinn schema."""
 
 import json
+from typing import Annotated
 
 import typer
 
@@ -8,10 +9,12 @@ from kanpinn.cli.screen import reporting
 from kanpinn.interrupts import importing
 
 
-def schema() -> None:
-    """Print the JSON schema of problem files."""
+def schema(
+    fit: Annotated[bool, typer.Option("--fit", help="Of fit files.")] = False,
+) -> None:
+    """Print the JSON schema of problem files, or of fit files."""
     with reporting():
         with importing():
             from kanpinn.config import document_schema
 
-        typer.echo(json.dumps(document_schema(), indent=2))
+        typer.echo(json.dumps(document_schema("fit" if fit else "problem"), indent=2))

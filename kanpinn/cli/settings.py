@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 LINES = 24  # settings on the screen; all runs are in study.csv
 MESSAGES = 5  # of failed runs
-FORMS = {"l2_relative": "{:.2e}", "h1_relative": "{:.2e}", "parameters": "{:.0f}",
-         "seconds": "{:.2f}"}  # fmt: skip
+SIZES = {"parameters": "{:.0f}", "seconds": "{:.2f}"}
 TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
 
 
@@ -32,13 +31,19 @@ def settings_table(study: "Study") -> str:
     names, settings = _settings(study)
     notes = []
     if (count := len(settings)) > LINES:
-        best = sorted(settings.items(), key=lambda setting: _error(setting[1]))
+        error = _foremost(study)
+        best = sorted(settings.items(), key=lambda setting: _error(setting[1], error))
         settings = dict(best[:LINES])
         notes.append(f"the best {LINES} of {count} settings")
     if any(len(runs) > 1 for runs in settings.values()):
         notes.append("medians over runs that differ in the seed")
-    head = (*names, "runs", "failed", *(TITLES.get(name, name) for name in FORMS))
-    rows = [_cells(setting, runs) for setting, runs in settings.items()]
+    forms = dict.fromkeys(study.errors, "{:.2e}")
+    if study.kind == "fit":
+        forms |= {"test_accuracy": "{:.2%}", "validation_accuracy": "{:.2%}"}
+    forms |= SIZES
+    titles = (TITLES.get(name, name.replace("_", " ")) for name in forms)
+    head = (*names, "runs", "failed", *titles)
+    rows = [_cells(setting, runs, forms) for setting, runs in settings.items()]
     columns = [column for column in zip(head, *rows, strict=True) if _says_something(column)]
     text = table([list(row) for row in zip(*columns, strict=True)])
     return f"{text}\n({'; '.join(notes)})" if notes else text
@@ -59,9 +64,11 @@ def _settings(study: "Study") -> tuple[list[str], dict[tuple[str, ...], list["Ro
     return [n if short.count(n) == 1 else k for k, n in zip(labels, short, strict=True)], settings
 
 
-def _cells(setting: tuple[str, ...], runs: Sequence["Row"]) -> tuple[str, ...]:
+def _cells(
+    setting: tuple[str, ...], runs: Sequence["Row"], forms: dict[str, str]
+) -> tuple[str, ...]:
     lost = sum(map(failed, runs))
-    medians = [_median(runs, column, form) for column, form in FORMS.items()]
+    medians = [_median(runs, column, form) for column, form in forms.items()]
     return (*setting, str(len(runs)), str(lost or ""), *medians)
 
 
@@ -74,8 +81,13 @@ def _values(runs: Iterable["Row"], column: str) -> Iterator[Any]:
     return (run[column] for run in runs if not failed(run) and run[column] is not None)
 
 
-def _error(runs: Sequence["Row"]) -> float:
-    return median(list(_values(runs, "l2_relative")) or [float("inf")])
+def _foremost(study: "Study") -> str:
+    """The first column of errors that any run has."""
+    return next((e for e in study.errors if any(_values(study.rows, e))), study.errors[0])
+
+
+def _error(runs: Sequence["Row"], error: str) -> float:
+    return median(list(_values(runs, error)) or [float("inf")])
 
 
 def _says_something(column: Sequence[str]) -> bool:
@@ -85,13 +97,14 @@ def _says_something(column: Sequence[str]) -> bool:
 def json_text(study: "Study") -> str:
     """The folder, how many runs there are, the best one, and those that failed."""
     lost = [row for row in study.rows if failed(row)]
-    known = [r for r in study.rows if not failed(r) and r["l2_relative"] is not None]
+    error = _foremost(study)
+    known = [r for r in study.rows if not failed(r) and r[error] is not None]
     summary = {
         "name": study.name,
         "folder": str(study.path),
         "runs": len(study.rows),
         "failed": len(lost),
-        "best": min(known, key=lambda row: row["l2_relative"], default=None),
+        "best": min(known, key=lambda row: row[error], default=None),
         "failures": lost,
     }
     return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kanpinn.config import Result
+    from kanpinn.fitting import Fitted
     from kanpinn.norms import Errors
     from kanpinn.solution import Estimate, Solution
 
 
 TELLING = 0.05  # a relative error of the norms' own rule that is worth a line
+CLOSE = 0.999  # shares of explained variance that are written as 1 - …
 TELLS = 10  # times its own error is the least that a reference can tell
 ROUGH = 0.9  # contractions from which on an estimate is none but of the order
 
@@ -73,10 +76,27 @@ def against(solution: "Solution") -> str | None:
     return line
 
 
-def summary(solution: "Solution") -> str:
+def scores_table(fitted: "Fitted") -> str:
+    """The scores on each part of the data."""
+    classes = bool(fitted.data.train.classes)
+    heads = ("accuracy", "cross entropy") if classes else ("RMSE", "max. error", "R²")
+    rows = [["part", "rows", *heads]]
+    for part, s in fitted.scores.items():
+        if classes:
+            cells = [f"{s.accuracy:.2%}", f"{s.cross_entropy:.3g}"]
+        else:
+            cells = [f"{s.rmse:.2e}", f"{s.max_error:.2e}", _explained(s.r2)]
+        rows.append([part, str(s.rows), *cells])
+    return table(rows)
+
+
+def _explained(r2: float) -> str:
+    """A share of the variance; near 1 it is what is missing that tells."""
+    return f"1 - {1 - r2:.1e}" if r2 > CLOSE else f"{r2:.4f}"
+
+
+def summary(result: "Result") -> str:
     """The status, the steps, the seconds and the size in one line."""
-    steps = solution.history.steps
+    steps = result.history.steps
     counted = "1 step" if steps == 1 else f"{steps} steps"
-    return (
-        f"{solution.status} ({counted}, {solution.seconds:.2f} s, {solution.parameters} parameters)"
-    )
+    return f"{result.status} ({counted}, {result.seconds:.2f} s, {result.parameters} parameters)"

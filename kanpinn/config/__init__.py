@@ -1,6 +1,9 @@
-"""Problem files: a TOML file, its overrides, and the job that they describe."""
+"""Files of settings: TOML, its overrides, and the solve or the fit that they describe."""
 
 from kanpinn.config.classes import blaming as blaming
 from kanpinn.config.config import Config as Config
 from kanpinn.config.document import document_schema as document_schema
+from kanpinn.config.fits import FitJob as FitJob
 from kanpinn.config.job import Job as Job
+from kanpinn.config.job import Result as Result
+from kanpinn.config.solve_job import SolveJob as SolveJob

@@ -1,43 +1,35 @@
-"""A problem file: read, overridden, checked."""
+"""A file of settings, for a solve or for a fit: read, overridden, checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kanpinn.config.fits import FitSections
 from kanpinn.config.forms import construct
-from kanpinn.config.job import (
-    Job,
-    build_network,
-    build_optimizers,
-    build_points,
-    build_problem,
-    build_reference,
-    check_refinements,
-)
-from kanpinn.config.limits import check_factors
+from kanpinn.config.job import Job
 from kanpinn.config.overrides import Override, drop_foreign_keys, override
 from kanpinn.config.reading import faults, load_toml
-from kanpinn.config.schema import BOUNDARY, ClassSection, LossSection, RunSection
+from kanpinn.config.schema import RunSection
+from kanpinn.config.solves import SolveSections
 from kanpinn.errors import InputError
+
+Sections = SolveSections | FitSections
 
 
 @dataclass(frozen=True)
 class Config:
-    """A problem file.
+    """A problem file or a fit file.
 
-    `network`, `points`, `reference`, each `optimizer` and a `problem` with an equation are the
-    arguments of the class they describe and are checked against it when the job is built.
-    directory: where files are looked for; name: what run folders are called after; notes: what an
-    override made void, a line each.
+    `network`, each `optimizer` and what is a table in `sections` are the arguments of the class
+    they describe and are checked against it when the job is built.
+    sections: those that files of its kind alone have; directory: where files are looked for;
+    name: what run folders are called after; notes: what an override made void, a line each.
     """
 
-    problem: dict[str, Any]
+    sections: Sections
     network: dict[str, Any]
-    points: dict[str, Any] | None = None
-    loss: LossSection = field(default_factory=LossSection)
     optimizer: tuple[dict[str, Any], ...] = ()
-    reference: dict[str, Any] | None = None
     run: RunSection = field(default_factory=RunSection)
     directory: Path = Path()
     name: str = "problem"
@@ -67,26 +59,29 @@ class Config:
         Raises:
             InputError: as for `read`.
         """
-        if found := faults(data):
+        kind = FitSections if "data" in data and "problem" not in data else SolveSections
+        if found := faults(data, kind.names):
             raise InputError("\n".join(found))
-        problem = _problem(data["problem"])
+        sections = kind.of(data)
         return Config(
-            problem,
+            sections,
             data["network"],
-            data.get("points"),
-            construct("loss", LossSection, data.get("loss", {})),
             tuple(data.get("optimizer", ())),
-            data.get("reference"),
             construct("run", RunSection, data.get("run", {})),
             Path(directory).resolve(),
-            name or _title(problem).rpartition(":")[2].lower(),
+            name or sections.name,
             tuple(notes),
         )
 
     @property
+    def kind(self) -> str:
+        """ "problem" or "fit": what the file is a file of."""
+        return self.sections.kind
+
+    @property
     def title(self) -> str:
-        """What the problem is: "file.py:Class", "package.module:Class" or the equation's name."""
-        return _title(self.problem)
+        """What is solved or fitted, in a few words."""
+        return self.sections.title
 
     def override(self, pairs: Sequence[str]) -> "Config":
         """This configuration with "KEY=VALUE" pairs laid over it."""
@@ -104,16 +99,10 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The sections as plain values, strict JSON; `from_dict` reads them back."""
-        sections = {
-            "problem": self.problem,
-            "network": self.network,
-            "points": self.points,
-            "loss": asdict(self.loss),
-            "optimizer": list(self.optimizer),
-            "reference": self.reference,
-            "run": {k: v for k, v in asdict(self.run).items() if v is not None},
-        }
-        return {name: section for name, section in sections.items() if section}
+        own = self.sections.to_dict()
+        run = {k: v for k, v in asdict(self.run).items() if v is not None}
+        shared = {"network": self.network, "optimizer": list(self.optimizer), "run": run}
+        return own | {name: section for name, section in shared.items() if section}
 
     def build(self) -> Job:
         """The job that the file describes.
@@ -121,36 +110,9 @@ class Config:
         Raises:
             InputError: naming the key, where a table does not fit the class that it describes.
         """
-        problem = build_problem(self.problem, self.directory)
-        network = build_network(self.network, self.run, self.directory)
-        optimizers = build_optimizers(self.optimizer, self.directory)
-        points = build_points(self.points, network, problem)
-        check_refinements(network, optimizers)
-        check_factors(network, optimizers, points, len(problem.fields))
-        return Job(
-            problem,
-            network,
-            optimizers,
-            points,
-            BOUNDARY.read("network.boundary", self.network.get("boundary", BOUNDARY.default)),
-            {"interior": self.loss.interior, "boundary": self.loss.boundary},
-            self.run.seed,
-            self.name,
-            build_reference(self.reference, self.directory),
-            self.loss.form,
+        return self.sections.build(
+            self.network, self.optimizer, self.run, self.directory, self.name
         )
-
-
-def _problem(table: dict[str, Any]) -> dict[str, Any]:
-    """[problem] with all its keys where it has a class; an equation's keys are the equation's."""
-    if "equation" in table:
-        return table
-    section = construct("problem", ClassSection, table)
-    return {"class": section.class_, "parameters": section.parameters}
-
-
-def _title(problem: dict[str, Any]) -> str:
-    return problem.get("class") or problem["equation"]
 
 
 def _changed(

@@ -1,4 +1,4 @@
-"""The JSON schema of a problem file."""
+"""The JSON schemas of problem files and of fit files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,32 +6,55 @@ from typing import Any
 from kanpinn.config.classes import EQUATIONS, NETWORKS, OPTIMIZERS, REFERENCES
 from kanpinn.config.domains import COMBINATIONS, SHAPES, TIME
 from kanpinn.config.forms import Form
-from kanpinn.config.schema import BOUNDARY, ClassSection, LossSection, RunSection
+from kanpinn.config.schema import (
+    BOUNDARY,
+    ClassSection,
+    FileSection,
+    FitSection,
+    FormulaSection,
+    LossSection,
+    RunSection,
+)
 from kanpinn.sampling import SAMPLERS, Collocation
 
 DOMAIN = {"$ref": "#/$defs/domain"}
 OWN_CLASS = {"type": "string", "pattern": ":"}
 
 
-def document_schema() -> dict[str, Any]:
-    """JSON schema (2020-12) of a problem file."""
-    points = _table(Form.of(Collocation))
-    points["properties"]["sampler"]["enum"] = list(SAMPLERS)
-    networks = _variants(NETWORKS, {"boundary": BOUNDARY.schema})
-    sections = {
-        "problem": {"anyOf": [_table(Form.of(ClassSection)), *_equations()]},
-        "network": {"anyOf": networks},
-        "points": points,
-        "loss": _table(Form.of(LossSection)),
+def document_schema(kind: str = "problem") -> dict[str, Any]:
+    """JSON schema (2020-12) of a "problem" file, or of a "fit" file."""
+    own = _problem_sections() if kind == "problem" else _fit_sections()
+    sections = own | {
         "optimizer": {"type": "array", "items": {"anyOf": _variants(OPTIMIZERS, {})}},
-        "reference": {"anyOf": _variants(REFERENCES, {})},
         "run": _table(Form.of(RunSection)),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "kanpinn problem file",
-        **_object(sections, ["problem", "network"]),
+        "title": f"kanpinn {kind} file",
+        **_object(sections, [next(iter(own)), "network"]),
         "$defs": {"domain": {"anyOf": _domains()}},
+    }
+
+
+def _problem_sections() -> dict[str, Any]:
+    points = _table(Form.of(Collocation))
+    points["properties"]["sampler"]["enum"] = list(SAMPLERS)
+    return {
+        "problem": {"anyOf": [_table(Form.of(ClassSection)), *_equations()]},
+        "network": {"anyOf": _variants(NETWORKS, {"boundary": BOUNDARY.schema})},
+        "points": points,
+        "loss": _table(Form.of(LossSection)),
+        "reference": {"anyOf": _variants(REFERENCES, {})},
+    }
+
+
+def _fit_sections() -> dict[str, Any]:
+    made = _table(Form.of(FormulaSection))
+    made["properties"]["domain"] = DOMAIN
+    return {
+        "data": {"anyOf": [_table(Form.of(FileSection)), made]},
+        "network": {"anyOf": _variants(NETWORKS, {})},
+        "fit": _table(Form.of(FitSection)),
     }
 
 

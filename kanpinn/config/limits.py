@@ -68,15 +68,12 @@ def check_network(table: dict[str, Any], kind: type[Network]) -> None:
     _fit(text, COPIES * products * basis)
 
 
-def check_factors(
-    network: Network, optimizers: Sequence[Optimizer], points: Collocation, fields: int
-) -> None:
+def check_factors(network: Network, optimizers: Sequence[Optimizer], rows: int) -> None:
     """Refuse least-squares problems whose triangular factor does not fit into memory.
 
     Raises:
         InputError: naming the optimizer's table.
     """
-    rows = fields * (points.interior + points.boundary)
     for index, optimizer in enumerate(optimizers):
         if isinstance(optimizer, LeastSquares):
             columns = network.layers[-1].coefficients.numel()

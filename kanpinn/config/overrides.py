@@ -42,7 +42,7 @@ class Override:
         if not equals or not KEY.fullmatch(key):
             raise InputError(f"{said}: expected KEY=VALUE, such as network.width=[2,32,1]")
         path = _path(key)
-        return Override(path, _value(text, said, formula=path[0] == "problem"), said)
+        return Override(path, _value(text, said, formula=path[0] in ("problem", "data")), said)
 
     @staticmethod
     def of(key: str, value: Any) -> "Override":
@@ -52,7 +52,7 @@ class Override:
             InputError: where the key cannot be one.
         """
         if not KEY.fullmatch(key):
-            raise InputError(f"{show(key)} is no key of a problem file, such as network.grid")
+            raise InputError(f"{show(key)} is no key of a file, such as network.grid")
         return Override(_path(key), value, f"{key} = {show(value)}")
 
 

@@ -1,15 +1,21 @@
-"""What is read from a problem file, and how messages say what is wrong with it."""
+"""What is read from a file of settings, and how messages say what is wrong with it."""
 
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kanpinn.errors import InputError
 from kanpinn.wording import nearest, show
 
-SECTIONS = ("problem", "network", "points", "loss", "optimizer", "reference", "run")
+SHARED = ("network", "optimizer", "run")  # sections of problem files and of fit files
+FIRST = {"problem": 'class = "..." or equation', "data": "path", "network": "type"}
+CHOICES = {
+    "problem": {"class": "a class", "equation": "an equation"},
+    "data": {"path": "a file", "formula": "a formula"},
+}
+EXAMPLES = {"problem": "poisson", "data": "exp(sin(pi*x) + y**2)"}
 _KINDS = {
     "integer": ("an integer", "integers"),
     "number": ("a number", "numbers"),
@@ -46,24 +52,32 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: is not valid TOML: {error}") from None
 
 
-def faults(data: dict[str, Any]) -> list[str]:
-    """A line for each section that is unknown, missing or no table, and each value not of JSON."""
-    return [*_unknown(data), *_not_plain(data), *_wrong_kinds(data)]
+def faults(data: dict[str, Any], own: Sequence[str]) -> list[str]:
+    """A line for each section that is unknown, missing or no table, and each value not of JSON.
+
+    own: the sections that files of this kind alone have, first the one that makes them so.
+    """
+    return [*_unknown(data, own), *_not_plain(data), *_wrong_kinds(data, own)]
 
 
-def _unknown(data: dict[str, Any]) -> Iterator[str]:
+def _unknown(data: dict[str, Any], own: Sequence[str]) -> Iterator[str]:
+    sections = (own[0], SHARED[0], *own[1:], *SHARED[1:])
     for name in data:
-        if name not in SECTIONS:
-            known = ", ".join(f"[{s}]" for s in SECTIONS)
-            yield f"{name} is unknown{nearest(name, SECTIONS)} (the sections are {known})"
-    for name, key in (("problem", 'class = "..." or equation'), ("network", "type")):
+        if name not in sections:
+            known = ", ".join(f"[{s}]" for s in sections)
+            yield f"{name} is unknown{nearest(name, sections)} (the sections are {known})"
+    for name in (own[0], "network"):
         if name not in data:
-            yield f'{name} is missing: expected a section [{name}] with {key} = "..."'
+            other = ", or [data] for a fit" if name == "problem" else ""
+            key = FIRST[name]
+            yield f'{name} is missing: expected a section [{name}] with {key} = "..."{other}'
 
 
-def _wrong_kinds(data: dict[str, Any]) -> Iterator[str]:
+def _wrong_kinds(data: dict[str, Any], own: Sequence[str]) -> Iterator[str]:
     """Sections that are no tables, and tables that do not say what they describe."""
-    yield from _problem_kind(data.get("problem", {"class": ""}))
+    for section, choices in CHOICES.items():
+        if section in own and section in data:
+            yield from _one_of(section, data[section], choices)
     optimizers = data.get("optimizer", [])
     if not isinstance(optimizers, (list, tuple)):
         yield f"optimizer = {show(optimizers)}: expected a list of tables [[optimizer]]"
@@ -79,18 +93,23 @@ def _wrong_kinds(data: dict[str, Any]) -> Iterator[str]:
             yield f"{path}.type{given}: expected a name"
 
 
-def _problem_kind(table: Any) -> Iterator[str]:
-    """A [problem] that names neither a class nor an equation, or both."""
+def _one_of(section: str, table: Any, choices: Mapping[str, str]) -> Iterator[str]:
+    """A section that has neither of two keys that say what it describes, or both."""
     if not isinstance(table, dict):
-        yield f"problem = {show(table)}: expected a table"
+        yield f"{section} = {show(table)}: expected a table"
         return
-    given = [key for key in ("class", "equation") if key in table]
+    first, second = choices
+    given = [key for key in choices if key in table]
     if len(given) > 1:
-        yield "problem.equation: expected an equation or a class, not both"
+        yield f"{section}.{second}: expected {choices[second]} or {choices[first]}, not both"
     elif not given:
-        hint = "".join(nearest(key, ("class", "equation")) for key in [*table][:1])
-        yield f'problem.class is missing: expected a class, or an equation such as "poisson"{hint}'
-    elif not isinstance(table[given[0]], str):
+        hint = "".join(nearest(key, choices) for key in [*table][:1])
+        example = EXAMPLES[section]
+        yield (
+            f"{section}.{first} is missing: expected {choices[first]}, or {choices[second]} such "
+            f'as "{example}"{hint}'
+        )
+    elif section == "problem" and not isinstance(table[given[0]], str):
         yield f"problem.{given[0]} = {show(table[given[0]])}: expected a text"
 
 

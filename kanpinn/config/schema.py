@@ -1,4 +1,4 @@
-"""The sections and keys that are the same for every problem."""
+"""The sections and keys that are the same for every problem, and for every fit."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -11,6 +11,8 @@ TYPE = Key("type", str)  # of [network], [[optimizer]], [reference] and domains
 EQUATION = Key("equation", str)  # of [problem]
 BOUNDARY = Key("boundary", Literal["auto", "exact", "penalty"], "auto")  # of [network]
 Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, le=2**53)]
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,54 @@ class LossSection:
 
 
 @dataclass(frozen=True)
-class RunSection:
-    """[run]: what holds for the whole run; `estimate`: the errors are also estimated without the
-    exact solution; `threads` (None: all cores) is for the command line."""
+class FileSection:
+    """[data] with a file of columns.
 
-    seed: Annotated[int, Field(ge=0, le=2**53)] = 0
+    `validation` and `test` are shares of its rows, or files of their own; rows that agree in the
+    columns `groups` stay together in one part; `seed`, by default the run's, chooses the rows.
+    `classes` names all there are, where the file does not have them all.
+    """
+
+    path: str
+    inputs: list[str] | None = None
+    targets: str | list[str] | None = None
+    kind: Literal["numbers", "classes"] = "numbers"
+    classes: list[str] | None = None
+    validation: Share | str = 0.0
+    test: Share | str = 0.2
+    groups: str | list[str] | None = None
+    seed: Seed | None = None
+
+
+@dataclass(frozen=True)
+class FormulaSection:
+    """[data] that a formula makes, or several, at so many random points of a domain."""
+
+    formula: str | list[str]
+    domain: dict[str, Any]
+    rows: Annotated[int, Field(ge=1)] = 1000
+    validation: Share = 0.0
+    test: Share = 0.2
+    seed: Seed | None = None
+
+
+@dataclass(frozen=True)
+class FitSection:
+    """[fit]: how inputs are scaled, rows that a step sees (0: all), the arguments of
+    `kanpinn.Sparsity`, and steps without a lower validation error that end the fit."""
+
+    scaling: Literal["range", "standard", "quantile"] | None = None
+    batch: Annotated[int, Field(ge=0)] = 0
+    sparsity: dict[str, Any] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """[run]: what holds for the whole run; `estimate`: the errors of a solve are also estimated
+    without the exact solution; `threads` (None: all cores) is for the command line."""
+
+    seed: Seed = 0
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
     estimate: bool = False

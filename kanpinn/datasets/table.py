@@ -90,6 +90,7 @@ class Table:
         inputs: Sequence[str] | None = None,
         targets: str | Sequence[str] | None = None,
         kind: str = "numbers",
+        classes: Sequence[str] | None = None,
     ) -> "Table":
         """A table from the columns of a CSV, NPZ or HDF5 file.
 
@@ -99,6 +100,7 @@ class Table:
             inputs: names of columns, by default all that are no targets and have a name.
             targets: names of columns, by default the last one.
             kind: "numbers", or "classes" of one target column, numbers or texts, in their order.
+            classes: what all classes are called, by default those that the file has.
 
         Raises:
             InputError: for a file that cannot be read, columns that it lacks, texts, rows that are
@@ -113,9 +115,10 @@ class Table:
             if len(columns[name]) != len(columns[inputs[0]]):
                 raise InputError(f"{path}: {name} and {inputs[0]} differ in length")
         read = [torch.from_numpy(numbers(path, name, columns[name])) for name in inputs]
-        values, classes = _targets(path, {name: columns[name] for name in targets}, kind)
+        wanted = {name: columns[name] for name in targets}
+        values, named = _targets(path, wanted, kind, classes or ())
         try:
-            return Table(torch.stack(read, 1), values, tuple(inputs), tuple(targets), classes)
+            return Table(torch.stack(read, 1), values, tuple(inputs), tuple(targets), named)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -191,14 +194,17 @@ def _chosen(
     return wanted, chosen
 
 
-def _targets(path: Path, columns: dict[str, Cells], kind: str) -> tuple[Tensor, tuple[str, ...]]:
+def _targets(
+    path: Path, columns: dict[str, Cells], kind: str, classes: Sequence[str]
+) -> tuple[Tensor, tuple[str, ...]]:
     if kind == "numbers":
         read = [torch.from_numpy(numbers(path, name, cells)) for name, cells in columns.items()]
         return torch.stack(read, dim=1), ()
     if len(columns) != 1:
         raise InputError(f"{path}: classes are one target column, got {show(list(columns))}")
     (name, cells), *_ = columns.items()
-    return _classes(path, name, cells)
+    numbered, found = _classes(path, name, cells)
+    return (numbered, found) if not classes else _renumbered(path, name, numbered, found, classes)
 
 
 def _classes(path: Path, name: str, cells: Cells) -> tuple[Tensor, tuple[str, ...]]:
@@ -213,3 +219,17 @@ def _classes(path: Path, name: str, cells: Cells) -> tuple[Tensor, tuple[str, ..
     found, numbered = numpy.unique(labels, return_inverse=True)
     names = tuple(f"{c:g}" if isinstance(c, float) else str(c) for c in found.tolist())
     return torch.from_numpy(numbered.ravel()), names
+
+
+def _renumbered(
+    path: Path, name: str, numbered: Tensor, found: Sequence[str], classes: Sequence[str]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """The class numbers by the place of the classes' names among all there are."""
+    for one in found:
+        if one not in classes:
+            raise InputError(
+                f"{path}: {name} has the class {one!r}{nearest(one, classes)} (the classes are "
+                f"{', '.join(classes)})"
+            )
+    places = torch.tensor([classes.index(one) for one in found])
+    return places[numbered], tuple(classes)

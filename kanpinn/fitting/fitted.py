@@ -40,7 +40,7 @@ class Fitted:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What the network's outputs are called: the targets, or the classes (of two the second)."""
+        """What the outputs are called: the targets, or the classes (of two the second)."""
         train = self.data.train
         return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
 

@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from kanpinn.fitting import Fitted
 from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.plotting.style import BLUE, GREY, ORANGE, ROUND, tidy
@@ -33,18 +34,18 @@ class Edge:
 
 
 @torch.no_grad()
-def edges_of(solution: Solution) -> list[list[Edge]]:
+def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     """The edges of each KAN layer, input by input; empty for other layers.
 
     The first layer's x are the coordinates themselves, not scaled, or what a problem's `inputs`
-    make of them. `seen` is the range of the activations at the interior points.
+    make of them. `seen` is the range of the activations at the points of the first term.
     """
-    points = solution.residuals.blocks[0].points
-    h: Jet | Coordinates = solution.surrogate.coordinates(points, Channels(points.names))
+    points = result.residuals.blocks[0].points
+    h: Jet | Coordinates = result.surrogate.coordinates(points, Channels(points.names))
     layers = []
-    for i, layer in enumerate(solution.network.layers):
+    for i, layer in enumerate(result.network.layers):
         if isinstance(layer, KANLayer):
-            layers.append(list(_layer_edges(solution, i, layer, h.value)))
+            layers.append(list(_layer_edges(result, i, layer, h.value)))
         else:
             layers.append([])
         h = layer(h)
@@ -52,17 +53,17 @@ def edges_of(solution: Solution) -> list[list[Edge]]:
 
 
 def _layer_edges(
-    solution: Solution, number: int, layer: KANLayer, h: torch.Tensor
+    result: Solution | Fitted, number: int, layer: KANLayer, h: torch.Tensor
 ) -> Iterator[Edge]:
     breaks = layer.breaks
     share = torch.linspace(0, 1, SAMPLES, dtype=breaks.dtype, device=breaks.device)[:, None]
     seen = torch.stack([h.amin(0), h.amax(0)])
     x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)
     values = layer.edges(x)[:, 0].cpu().numpy()
-    if number == 0 and solution.surrogate.inputs is None:
-        x, breaks, seen = (_unscaled(solution, t) for t in (x, breaks.T, seen))
+    if number == 0 and result.surrogate.inputs is None:
+        x, breaks, seen = (_unscaled(result, t) for t in (x, breaks.T, seen))
         breaks = breaks.T
-    sources, targets = _names(solution, number), _names(solution, number + 1)
+    sources, targets = _names(result, number), _names(result, number + 1)
     for i, source in enumerate(sources):
         for o, target in enumerate(targets):
             low, high = seen[:, i].tolist()
@@ -71,22 +72,22 @@ def _layer_edges(
             yield Edge(source, target, column, values[:, i, o], grid, (low, high))
 
 
-def _unscaled(solution: Solution, scaled: torch.Tensor) -> torch.Tensor:
-    low, high = solution.surrogate.low, solution.surrogate.high
+def _unscaled(result: Solution | Fitted, scaled: torch.Tensor) -> torch.Tensor:
+    low, high = result.surrogate.low, result.surrogate.high
     return low + (scaled + 1) * (high - low) / 2
 
 
-def _names(solution: Solution, level: int) -> list[str]:
+def _names(result: Solution | Fitted, level: int) -> list[str]:
     """Mathtext names of the units before layer `level`."""
-    width, fields = solution.network.width, solution.problem.fields
-    if level == 0 and solution.surrogate.inputs is not None:
+    width, fields = result.network.width, result.fields
+    if level == 0 and result.surrogate.inputs is not None:
         return [f"\\xi_{{{i + 1}}}" for i in range(width[0])]
     if level == 0:
-        return [symbol(name) for name in solution.problem.domain.names]
+        return [symbol(name) for name in result.surrogate.domain.names]
     if level == len(width) - 1:
-        # With exact boundary data the network is only a factor of the solution.
-        exact = solution.surrogate.output is not None
-        return [f"N_{{{symbol(f)}}}" if exact else symbol(f) for f in fields]
+        # With exact boundary data, or data that are scaled, the network is only a part of it.
+        part = result.surrogate.output is not None
+        return [f"N_{{{symbol(f)}}}" if part else symbol(f) for f in fields]
     deep = len(width) > 3
     return [
         f"h^{{({level})}}_{{{i + 1}}}" if deep else f"h_{{{i + 1}}}" for i in range(width[level])

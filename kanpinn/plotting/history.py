@@ -1,6 +1,7 @@
 """Loss and errors against steps or seconds."""
 
 import math
+from collections.abc import Sequence
 
 import numpy
 from matplotlib.axes import Axes
@@ -9,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from kanpinn.history import History
 from kanpinn.plotting.style import BLUE, GREEN, GREY, SMALL, VERMILLION, tidy
 
-CURVES = (
+Drawn = tuple[str, str, str, str, str]  # a column, its label, colour, line and marker
+CURVES: tuple[Drawn, ...] = (
     ("loss", "loss", BLUE, "-", "o"),
     ("l2_relative", "relative $L^2$ error", VERMILLION, "--", "s"),
     ("h1_relative", "relative $H^1$ error", GREEN, "-.", "^"),
@@ -21,18 +23,29 @@ ROOM = 0.035  # of the width of the axes, for a stage's title
 LINEAR = 40  # steps are counted on a linear axis up to here
 
 
-def plot_history(ax: Axes, history: History, titles: tuple[str, ...] = (), x: str = "step") -> Axes:
+def plot_history(
+    ax: Axes,
+    history: History,
+    titles: tuple[str, ...] = (),
+    x: str = "step",
+    *,
+    curves: Sequence[Drawn] = CURVES,
+    even: bool = False,
+) -> Axes:
     """Loss and errors, logarithmically, against "step" or "seconds"; lines mark where stages begin.
 
-    titles: of the stages.
+    Args:
+        titles: of the stages; one that is called "" is not marked.
+        curves: the columns to draw, as far as the history has them.
+        even: steps or seconds are equally long, however many.
     """
     at = history.column(x)
-    for name, label, colour, style, marker in CURVES:
+    for name, label, colour, style, marker in curves:
         if name in history.names:
             line = style if len(at) > APART else "none"
             _curve(ax, at, history.column(name), label, colour, line, marker)
     ax.set_yscale("log")
-    _scale(ax, at, x)
+    _scale(ax, at, x, even)
     _mark_stages(ax, at, history.column("stage"), titles)
     ax.set_xlabel(LABELS[x])
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
@@ -61,12 +74,12 @@ def _curve(
     )
 
 
-def _scale(ax: Axes, at: numpy.ndarray, x: str) -> None:
+def _scale(ax: Axes, at: numpy.ndarray, x: str, even: bool) -> None:
     """A logarithmic axis, begun linearly at zero, where there is more than a decade to show."""
     positive = at[at > 0]
     top = float(positive.max()) if len(positive) else 1.0
     first = float(positive.min()) if len(positive) else 1.0
-    if top > (LINEAR if x == "step" else 20 * first):
+    if not even and top > (LINEAR if x == "step" else 20 * first):
         ax.set_xscale("symlog", linthresh=10 ** math.floor(math.log10(first)), linscale=0.3)
         ax.set_xlim(0, top * 1.2)
     else:
@@ -81,7 +94,9 @@ def _mark_stages(
     starts = _stage_starts(at, stage)
     if len(starts) < 2:
         return
-    for start in list(starts.values())[1:]:
+    for number, start in list(starts.items())[1:]:
+        if number < len(titles) and not titles[number]:
+            continue
         ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
     ends = [*list(starts.values())[1:], float(at[-1])]
     place = {number: _fraction(ax, start) for number, start in starts.items()}
@@ -89,7 +104,7 @@ def _mark_stages(
     titled: list[float] = []
     for number in sorted(length, key=lambda n: -length[n]):  # long stages have the first choice
         free = all(abs(place[number] - other) > ROOM for other in titled)
-        if free and number < len(titles):
+        if free and number < len(titles) and titles[number]:
             titled.append(place[number])
             _title(ax, starts[number], titles[number])
 

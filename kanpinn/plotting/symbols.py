@@ -8,6 +8,8 @@ GREEK = frozenset(
     "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split()
 )
 NAME = re.compile(r"([^\W\d_]+)_?(\w*)")
+SPECIAL = {letter: f"\\{letter}" for letter in "_ $%#{}"}  # what mathtext would not take as it is
+SPECIAL |= {"\\": r"{\backslash}", "^": r"{\wedge}", "~": r"{\sim}"}
 LISTED = 3  # coordinates that a title lists; of more the first and the last
 GROUPS = 4  # different places at which a title says they are held
 
@@ -42,4 +44,4 @@ def _equal(names: list[str]) -> str:
 
 
 def _escaped(name: str) -> str:
-    return name.replace("_", r"\_")
+    return "".join(SPECIAL.get(letter, letter) for letter in name)

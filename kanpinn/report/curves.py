@@ -117,7 +117,7 @@ def _settings(
 
 def _theory(study: Study, path: Dimension, rows: Sequence[Row], error: str) -> Theory | None:
     """Of a KAN's error over the grid, where one degree goes with all of it."""
-    if path.name != "grid":
+    if path.name != "grid" or study.kind == "fit":
         return None
     degrees = {_degree(study, row, path.places) for row in (rows[0], rows[-1])}
     degree = degrees.pop()

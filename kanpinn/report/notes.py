@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from kanpinn.plotting.curves import Curve
 from kanpinn.report.curves import usable
 from kanpinn.report.dimensions import is_seed
-from kanpinn.study.columns import ERRORS, WAITING, has_failed
+from kanpinn.study.columns import WAITING, has_failed
 from kanpinn.study.table import Study
 
 
@@ -35,7 +35,9 @@ def missing(study: Study) -> Iterator[str]:
     statuses = [row["status"] for row in study.rows]
     failed = sum(map(has_failed, study.rows))
     waiting = statuses.count(WAITING)
-    bare = sum(not any(usable(row, e) for e in ERRORS) for row in study.rows) - failed - waiting
+    bare = (
+        sum(not any(usable(row, e) for e in study.errors) for row in study.rows) - failed - waiting
+    )
     for count, what in ((failed, "failed"), (waiting, "not done yet"), (bare, "without an error")):
         if count:
             yield f"{count} of {len(statuses)} runs {what}."

@@ -1,10 +1,11 @@
 """A study as one HTML page that needs nothing but itself: tables, figures, where it comes from."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from kanpinn.files import write_text
 from kanpinn.plotting.svg import inline_svg
@@ -73,7 +74,7 @@ def _state(study: Study, found: Sequence[tuple[dict, dict]]) -> str:
     """Of what the runs are, how many there are, and how they ended."""
     ends = Counter(row["status"].partition(":")[0] for row in study.rows)
     said = ", ".join(f"{count} {status}" for status, count in ends.items())
-    problem = f" of {found[0][1]['config']['problem']['class']}" if found else ""
+    problem = f" of {_what(found[0][1]['config'])}" if found else ""
     return f"{len(study.rows)} runs{problem}: {said}."
 
 
@@ -114,3 +115,10 @@ def _repeat(study: Study, found: tuple[dict, dict]) -> Iterator[Markup]:
     yield element("p", FUNCTION.format(where))
     lists = ", ".join(f"{name}={values!r}" for name, values in origin.study_lists(study).items())
     yield element("pre", f"kanpinn.sweep(function, {lists}, name={study.name!r})")
+
+
+def _what(config: Mapping[str, Any]) -> str:
+    """What is solved or fitted: a class, an equation, a file of data or a formula."""
+    named = config.get("problem") or config["data"]
+    keys = ("class", "equation", "path", "formula")
+    return next(str(named[key]) for key in keys if key in named)

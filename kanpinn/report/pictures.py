@@ -13,17 +13,24 @@ from kanpinn.plotting.legend import THEORY, height, wrapped
 from kanpinn.report.curves import MEASURED, curves, path_of, setting_labels, usable
 from kanpinn.report.dimensions import Dimension, dimensions
 from kanpinn.report.notes import explained, hollow, missing, replicates, surplus
-from kanpinn.study.columns import ERRORS
 from kanpinn.study.table import Study
 
 MOST = 12  # curves of a picture: there are no more markers
-TITLES = {"l2_relative": "relative $L^2$ error", "h1_relative": "relative $H^1$ error"}
+TITLES = {
+    "l2_relative": "relative $L^2$ error",
+    "h1_relative": "relative $H^1$ error",
+    "test_rmse": "RMSE, test",
+    "validation_rmse": "RMSE, validation",
+    "test_cross_entropy": "cross entropy, test",
+    "validation_cross_entropy": "cross entropy, validation",
+}
 AXES = {  # what keys and columns are called, {}: the place in a list
     "network.grid": "grid {} (intervals)",
     "points.interior": "interior collocation points",
     "points.boundary": "boundary collocation points",
     "loss.interior": "loss weight of the interior",
     "loss.boundary": "loss weight of the boundary",
+    "data.rows": "rows",
     "parameters": "parameters",
     "points": "collocation points",
     "seconds": "time of the solve [s]",
@@ -54,7 +61,7 @@ class Picture:
 def pictures(study: Study) -> Iterator[Picture]:
     """Errors over each size (over other numbers where there is none, setting by setting where
     there are none of these), and over what was measured; none where no run has an error."""
-    errors = tuple(e for e in ERRORS if any(usable(row, e) for row in study.rows))
+    errors = tuple(e for e in study.errors if any(usable(row, e) for row in study.rows))
     if not errors:
         return
     found = dimensions(study)
@@ -91,13 +98,16 @@ def _curves(
     measured = against in MEASURED
     some = max(made.values(), key=len)
     over = against if measured else _plain(path)
+    x = AXES[against] if measured else _axis(path, found)
+    if study.kind == "fit" and against == "points":
+        x = "rows to train with"
     return Picture(
         f"error_{_file(against, found)}",
         f"Errors against {over}",
         explained(made, against),
         (*replicates(study, some), *hollow(made), *surplus(some, MOST), *missing(study)),
         errors,
-        partial(_plot, made, AXES[against] if measured else _axis(path, found), path, measured),
+        partial(_plot, made, x, path, measured),
         max(height(own[:MOST]) for own in made.values()),
         over,
         made,

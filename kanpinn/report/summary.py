@@ -9,15 +9,21 @@ from kanpinn.report.dimensions import dimensions
 from kanpinn.report.labels import full
 from kanpinn.report.markup import Markup, link, table
 from kanpinn.report.pictures import Picture
-from kanpinn.study.columns import ERRORS, FAILED, has_failed
+from kanpinn.study.columns import FAILED, has_failed
 from kanpinn.study.table import Row, Study
 from kanpinn.study.work import RUNS
 
-NAMES = {"l2_relative": "relative L² error", "h1_relative": "relative H¹ error"}
+NAMES = {
+    "l2_relative": "relative L² error",
+    "h1_relative": "relative H¹ error",
+    "test_rmse": "test RMSE",
+    "validation_rmse": "validation RMSE",
+    "test_cross_entropy": "test cross entropy",
+    "validation_cross_entropy": "validation cross entropy",
+}
 FEW = 8  # settings that are named beside a message
-COLUMNS = ("status", *ERRORS, "parameters", "points", "steps", "seconds")
-FORMS = {"l2_relative": "{:.2e}", "h1_relative": "{:.2e}", "seconds": "{:.3g}"}
-HEADS = {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
+FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
+HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 
 def varied(study: Study) -> Markup:
@@ -32,15 +38,15 @@ def varied(study: Study) -> Markup:
 def settings(study: Study) -> Markup:
     """Each setting with median and range over its seeds."""
     labels = setting_labels(dimensions(study), None, len(study.rows))
-    head = ["setting", "runs with an error"]
-    for error in ERRORS:
+    head, errors = ["setting", "runs with an error"], _errors(study)
+    for error in errors:
         head += [f"{NAMES[error]}, median", "range"]
     rows = []
     for label in dict.fromkeys(labels):
         own = [r for r, other in zip(study.rows, labels, strict=True) if other == label]
-        done = sum(any(usable(row, error) for error in ERRORS) for row in own)
+        done = sum(any(usable(row, error) for error in errors) for row in own)
         cells = [label or "all runs", f"{done} of {len(own)}"]
-        for error in ERRORS:
+        for error in errors:
             cells += _median(own, error, "{:.2e}")
         rows.append(
             [*cells, _median(own, "parameters", "{:.0f}")[0], *_median(own, "seconds", "{:.2g}")]
@@ -109,15 +115,21 @@ def values_of(study: Study, row: Row) -> str:
 
 def runs(study: Study) -> Markup:
     """All runs, with links to their folders."""
-    keys = _telling(study)
-    rows = []
+    keys, rows = _telling(study), []
+    columns = ("status", *_errors(study), "parameters", "points", "steps", "seconds")
     for number, row in enumerate(study.rows, 1):
         told = row | ({"status": FAILED} if has_failed(row) else {})
-        cells = ["–" if told[c] is None else FORMS.get(c, "{}").format(told[c]) for c in COLUMNS]
+        cells = ["–" if told[c] is None else FORMS.get(c, "{}").format(told[c]) for c in columns]
         rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row)])
-    head = [HEADS.get(column, column) for column in COLUMNS]
+    head = [HEADS.get(column, column) for column in columns]
     caption = "Each run in the order of the study, with its folder"
     return table(["run", *keys, *head, "folder"], rows, caption)
+
+
+def _errors(study: Study) -> list[str]:
+    """The errors of a fit that its targets have; of a solve both."""
+    own = [e for e in study.errors if any(row[e] is not None for row in study.rows)]
+    return own if study.kind == "fit" else list(study.errors)
 
 
 def _folder(row: Row) -> str:

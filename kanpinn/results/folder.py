@@ -3,36 +3,30 @@
 import dataclasses
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kanpinn.config import Config, Job
+from kanpinn.config import Config, Job, Result
 from kanpinn.errors import InputError
-from kanpinn.fields import GridFields, on_grid
 from kanpinn.files import remove_temporaries, write_text
 from kanpinn.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
-from kanpinn.results.hdf5 import write_result
+from kanpinn.results.kinds import CONTENTS, run_record
 from kanpinn.results.lock import FolderLock
 from kanpinn.results.reading import PARTIAL, RECORD, config_of, read_record, run_folder
-from kanpinn.results.record import describe, dump, run_record
-from kanpinn.results.resuming import check_remaining, check_settings
-from kanpinn.results.sources import copy_sources
-from kanpinn.results.vtkhdf import write_vtkhdf
+from kanpinn.results.record import describe, dump
+from kanpinn.results.resuming import check_files, check_remaining, check_settings
+from kanpinn.results.sources import copy_sources, fingerprints
 from kanpinn.run import Run
-from kanpinn.solution import Solution
 
 INTERVAL = 10.0  # seconds between checkpoints, more where writing one takes long
 SHARE = 0.05  # of the time goes into checkpoints, at most
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -50,6 +44,7 @@ class RunFolder:
     earlier: list[dict[str, Any]] = field(default_factory=list)  # ends from which it was resumed
     resumed_from: Path | None = None
     made: tuple[Path, ...] = ()  # parent folders that were not there before
+    files: list[dict[str, str]] = field(default_factory=list)  # of data: path and sha256
 
     def __post_init__(self) -> None:
         self._lock = FolderLock(self.path)
@@ -82,8 +77,10 @@ class RunFolder:
     def _begin(self, name: str) -> "RunFolder":
         """Write what is known before the first step."""
         try:
-            self.settings = copy_sources(self.config.to_dict(), self.config.directory, self.path)
-            write_text(self.path / RECORD, dump({"name": name, **describe(self.settings)}))
+            written = self.config.to_dict()
+            self.files = fingerprints(written, self.config.directory)
+            self.settings = copy_sources(written, self.config.directory, self.path)
+            self._write_record(name, {})
         except BaseException:
             self.discard()
             raise
@@ -107,6 +104,7 @@ class RunFolder:
         config = config_of(found) if config is None else config
         record, payload = read_record(found), read_checkpoint(found)
         check_settings(record["config"], config.to_dict())
+        check_files(record, config)
         finished = not found.name.endswith(PARTIAL)
         if payload is None and finished:
             raise InputError(f"{found} has no checkpoint to go on from")
@@ -119,7 +117,8 @@ class RunFolder:
         partial = found.with_name(found.name + PARTIAL) if finished else found
         os.rename(found, partial)
         config = dataclasses.replace(config, directory=partial)
-        folder = cls(partial, config.to_dict(), config, state, earlier, found)
+        files = list(record.get("files", ()))
+        folder = cls(partial, config.to_dict(), config, state, earlier, found, files=files)
         remove_temporaries(partial)
         return folder
 
@@ -133,17 +132,12 @@ class RunFolder:
             self._written = time.monotonic()
             self._cost = self._written - begun
 
-    def finish(self, solution: Solution, job: Job, figures: bool = True) -> Path:
+    def finish(self, result: Result, job: Job, figures: bool = True) -> Path:
         """Write everything, give the folder its final name and return it."""
-        self._write_checkpoint(self._last_state(solution))
-        fields = _attempt("the fields", lambda: _grid(solution))
-        write_result(solution, self.settings, fields, self.path / "result.h5")
-        if fields is not None and len(fields.axes) == solution.problem.domain.dim:
-            write_vtkhdf(fields, self.path / "fields.vtkhdf")
-        if figures:
-            _attempt("the figures", lambda: _draw(solution, self.path / "figures", fields))
-        record = {"name": job.name, **run_record(solution, self.config)}
-        record |= {"config": self.settings, "resumed": self.earlier}
+        self._write_checkpoint(self._last_state(result))
+        CONTENTS[self.config.kind].write(result, self.settings, self.path, figures)
+        record = {"name": job.name, **run_record(result, self.config), "config": self.settings}
+        record |= {"files": self.files, "resumed": self.earlier}
         write_text(self.path / RECORD, dump(record))
         return self._rename()
 
@@ -159,9 +153,8 @@ class RunFolder:
 
     def fail(self, message: str) -> None:
         """Leave the folder "….partial", with its last checkpoint and why the run broke off."""
-        record = {"name": self.config.name, **describe(self.settings)}
-        record |= {"status": f"failed: {message}", "resumed": self.earlier}
-        write_text(self.path / RECORD, dump(record))
+        status = {"status": f"failed: {message}", "resumed": self.earlier}
+        self._write_record(self.config.name, status)
         self._lock.release(self.path)
 
     def discard(self) -> None:
@@ -175,18 +168,23 @@ class RunFolder:
             if not any(parent.iterdir()):
                 parent.rmdir()
 
-    def _last_state(self, solution: Solution) -> Mapping[str, Any]:
+    def _last_state(self, result: Result) -> Mapping[str, Any]:
         if self._run is not None:
             return self._run.state_dict()
         if self.state is not None:  # no step was left to take
             return self.state
-        network = solution.network.state_dict()
-        return ended_state(network, solution.history, solution.optimizer_seconds)
+        network = result.network.state_dict()
+        return ended_state(network, result.history, result.optimizer_seconds)
 
     def _write_checkpoint(self, state: Mapping[str, Any]) -> None:
         write_checkpoint(
             self.path, {"run": state, "config": self.settings, "resumed": self.earlier}
         )
+
+    def _write_record(self, name: str, more: Mapping[str, Any]) -> None:
+        """run.json as far as it is known without a result."""
+        record = {"name": name, **describe(self.settings), "files": self.files, **more}
+        write_text(self.path / RECORD, dump(record))
 
     def _rename(self) -> Path:
         self._lock.release(self.path)
@@ -198,25 +196,6 @@ class RunFolder:
         os.rename(self.path, final)
         self.path = final
         return final
-
-
-def _grid(solution: Solution) -> GridFields | None:
-    return on_grid(solution) if solution.problem.domain.dim <= 3 else None
-
-
-def _draw(solution: Solution, folder: Path, fields: GridFields | None) -> None:
-    from kanpinn.plotting import draw_figures  # Matplotlib, which the workers of a study never need
-
-    draw_figures(solution, folder, fields)
-
-
-def _attempt(what: str, make: Callable[[], Any]) -> Any:
-    """What a run has computed is kept even where a picture of it cannot be made."""
-    try:
-        return make()
-    except Exception:
-        log.warning("%s could not be made", what, exc_info=True)
-        return None
 
 
 def component(name: str) -> str:

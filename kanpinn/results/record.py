@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -15,47 +14,33 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.config import Config
+from kanpinn.config import Config, Result
 from kanpinn.distributed import world
 from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
-from kanpinn.norms import Errors
-from kanpinn.solution import Estimate, Solution
 
 LIBRARIES = ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib")
 
 
-def run_record(solution: Solution, config: Config) -> dict[str, Any]:
-    """What run.json says of a solve: plain values, None for what is absent or not a number.
+def common_record(result: Result, config: Config) -> dict[str, Any]:
+    """What run.json says of solves and fits alike: plain values, None for what is absent.
 
-    reference says what errors are against where there is no exact solution, with its own relative
-    L2 error; estimate what is known of them without either. seconds leave out imports, figures and
-    the estimate, the total also the making of the reference. loss holds the mean squared residual
-    of each term, without its weight. outside_grids: for each layer the share of the interior points
-    at which an input of the layer lies outside its grid (None for layers without one).
+    seconds leave out imports and figures. loss holds the mean of each term, without its weight.
+    outside_grids: for each layer the share of the first term's points at which an input of the
+    layer lies outside its grid (None for layers without one).
     """
-    settings = config.to_dict()
-    record = {
-        **describe(settings),
-        "processes": solution.processes,
-        "status": solution.status,
-        "errors": _errors(solution.errors),
-        "reference": _reference(solution),
-        "estimate": _estimate(solution.estimate),
-        "parameters": solution.parameters,
-        "estimated": {},
-        "seconds": {
-            "total": solution.seconds,
-            "optimizers": list(solution.optimizer_seconds),
-            "reference": solution.reference_seconds,
-        },
-        "steps": solution.history.steps,
-        "loss": {"total": _last_loss(solution), "terms": dict(solution.loss_terms)},
-        "points": {block.name: len(block.points) for block in solution.residuals.blocks},
-        "width": list(solution.network.width),
-        "outside_grids": outside_grids(solution),
+    return {
+        **describe(config.to_dict()),
+        "processes": result.processes,
+        "status": result.status,
+        "parameters": result.parameters,
+        "seconds": {"total": result.seconds, "optimizers": list(result.optimizer_seconds)},
+        "steps": result.history.steps,
+        "loss": {"total": _last_loss(result), "terms": dict(result.loss_terms)},
+        "points": {block.name: len(block.points) for block in result.residuals.blocks},
+        "width": list(result.network.width),
+        "outside_grids": outside_grids(result),
     }
-    return strict(record)
 
 
 def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,8 +48,6 @@ def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "status": "running",
         "errors": None,
-        "reference": None,
-        "estimate": None,
         "config": dict(settings),
         "seed": settings.get("run", {}).get("seed"),
         "versions": versions(),
@@ -116,12 +99,12 @@ def _git_commit(folder: str) -> str | None:
 
 
 @torch.no_grad()
-def outside_grids(solution: Solution) -> list[float | None]:
-    """The share of the interior points with an input outside its grid, for each layer."""
-    points = solution.residuals.blocks[0].points
-    h: Jet | Coordinates = solution.surrogate.coordinates(points, Channels(points.names))
+def outside_grids(result: Result) -> list[float | None]:
+    """The share of the first term's points with an input outside its grid, for each layer."""
+    points = result.residuals.blocks[0].points
+    h: Jet | Coordinates = result.surrogate.coordinates(points, Channels(points.names))
     shares: list[float | None] = []
-    for layer in solution.network.layers:
+    for layer in result.network.layers:
         shares.append(_share_outside(layer, h.value) if isinstance(layer, KANLayer) else None)
         h = layer(h)
     return shares
@@ -133,31 +116,8 @@ def _share_outside(layer: KANLayer, h: Tensor) -> float:
     return float(((h < low - slack) | (h > high + slack)).any(dim=1).double().mean())
 
 
-def _last_loss(solution: Solution) -> float | None:
-    return solution.history.rows[-1]["loss"] if len(solution.history) else None
-
-
-def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
-    if estimate is None:
-        return None
-    errors = _errors(estimate.errors)
-    return {**(errors or {}), "contraction": estimate.contraction, "seconds": estimate.seconds}
-
-
-def _errors(errors: Errors | None) -> dict[str, Any] | None:
-    if errors is None:
-        return None
-    plain = asdict(errors)
-    for field in plain["fields"].values():
-        del field["fields"]
-    return plain
-
-
-def _reference(solution: Solution) -> dict[str, Any] | None:
-    known = solution.reference
-    if known is None or solution.errors is None:
-        return None
-    return {"source": known.source, "error": known.error}
+def _last_loss(result: Result) -> float | None:
+    return result.history.rows[-1]["loss"] if len(result.history) else None
 
 
 def strict(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kanpinn.config import Config
 from kanpinn.errors import InputError
+from kanpinn.results.sources import fingerprints
 
 
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -50,6 +51,20 @@ def check_remaining(folder: Path, status: str, state: Mapping[str, Any], config:
     if status == "converged":
         raise InputError(f"{folder} has converged: there is nothing to resume ({advice})")
     raise InputError(f"{folder} has ended ({status}): to go on, {advice}")
+
+
+def check_files(record: Mapping[str, Any], config: Config) -> None:
+    """Refuse data that are no longer those of the run.
+
+    Raises:
+        InputError: naming the file.
+    """
+    found = fingerprints(config.to_dict(), config.directory)
+    for before, now in zip(record.get("files", ()), found, strict=False):
+        if not now["sha256"]:
+            raise InputError(f"{now['path']} is gone, which the run had its data from")
+        if before["sha256"] != now["sha256"]:
+            raise InputError(f"{now['path']} has changed since the run, which had other data")
 
 
 def _refusal(key: str) -> str:

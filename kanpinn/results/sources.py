@@ -2,19 +2,26 @@
 
 import ast
 import copy
+import hashlib
+import math
 import re
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from kanpinn.config.tables import data_files
+
+LARGE = 2**20  # bytes: a study of a thousand runs copies no more than that a thousand times
+OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that runs write to
 CLASS_FILE = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
 
 
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dict[str, Any]:
     """Copy the files that the settings name as "file.py:Class", the files beside them that they
-    import, and files of data; returns the settings that name the copies.
+    import, and files of data, large data of a fit apart; returns the settings that name the copies.
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
@@ -24,23 +31,26 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dic
             continue
         source = (directory / match["file"]).resolve()
         if source not in copied:
-            copied[source] = _free_name(source.name, set(copied.values()))
+            copied[source] = _free_name(source.name, {*copied.values(), *OWN})
             _copy(source, folder / copied[source])
             for neighbour in _neighbours(source):
                 _copy(neighbour, folder / neighbour.name)
         table[key] = f"{copied[source]}:{match['name']}"
-    for table, key in _file_keys(settings):
+    for table, key, limit in _file_keys(settings):
         source = (directory / table[key]).resolve()
+        if source.stat().st_size > limit:
+            table[key] = str(source)
+            continue
         if source not in copied:
-            copied[source] = _free_name(source.name, set(copied.values()))
+            copied[source] = _free_name(source.name, {*copied.values(), *OWN})
             _copy(source, folder / copied[source])
         table[key] = copied[source]
     return settings
 
 
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
-    """The texts of the files that hold the classes the settings name, of the files beside them
-    that they import, and of files of data.
+    """The texts of the files that hold the classes the settings name and of the files beside them
+    that they import, and the sha256 of files of data.
 
     A class "package.module:Class" counts by its module's file alone.
     """
@@ -52,8 +62,29 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
             files |= {source, *_neighbours(source)}
         elif module := named.rpartition(":")[0]:
             files |= _module_file(module)
-    files |= {(directory / table[key]).resolve() for table, key in _file_keys(settings)}
-    return [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
+    texts = [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
+    return texts + sorted(file["sha256"] for file in fingerprints(settings, directory))
+
+
+def fingerprints(settings: dict[str, Any], directory: Path) -> list[dict[str, str]]:
+    """Path and sha256 of the files of data that the settings name, "" where there is none."""
+    found = []
+    for table, key, _ in _file_keys(settings):
+        path = (directory / table[key]).resolve()
+        found.append({"path": str(path), "sha256": _sha256(path) if path.is_file() else ""})
+    return found
+
+
+def _sha256(path: Path) -> str:
+    state = path.stat()
+    return _sha256_of(path, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _sha256_of(path: Path, *_: int) -> str:
+    """Of a file in one state: the runs of a study share it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _module_file(module: str) -> set[Path]:
@@ -76,18 +107,23 @@ def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]
         yield settings["reference"], "type"
 
 
-def _file_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Where settings name a file of data: that of a reference, of a domain's surface."""
+def _file_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, float]]:
+    """Where settings name a file of data, and how large one may be to be copied: that of a
+    reference, of a domain's surface, of a fit.
+    """
     reference = settings.get("reference") or {}
     if reference.get("type") == "file" and isinstance(reference.get("path"), str):
-        yield reference, "path"
-    waiting = [settings.get("problem", {}).get("domain")]
+        yield reference, "path", math.inf
+    data = settings.get("data") or {}
+    for key in data_files(data):
+        yield data, key, LARGE
+    waiting = [settings.get("problem", {}).get("domain"), data.get("domain")]
     while waiting:
         domain = waiting.pop()
         if not isinstance(domain, dict):
             continue
         if domain.get("type") == "surface" and isinstance(domain.get("file"), str):
-            yield domain, "file"
+            yield domain, "file", math.inf
         waiting += domain.get("of") or []
 
 

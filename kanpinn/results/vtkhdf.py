@@ -8,6 +8,7 @@ import numpy
 
 from kanpinn.errors import InputError
 from kanpinn.fields import GridFields, on_grid
+from kanpinn.fitting import Fitted
 from kanpinn.results.hdf5 import new_file
 from kanpinn.solution import Solution
 
@@ -15,12 +16,16 @@ VERSION = (2, 0)
 IMAGE, SCALARS = b"ImageData", b"Scalars"
 
 
-def to_vtkhdf(solution: Solution, path: str | os.PathLike[str]) -> None:
+def to_vtkhdf(solution: Solution | Fitted, path: str | os.PathLike[str]) -> None:
     """Write a solution's fields as VTKHDF, the grid being that of `on_grid`.
 
     Raises:
-        InputError: above three dimensions, which an image does not have.
+        InputError: above three dimensions, which an image does not have; for a fit.
     """
+    if isinstance(solution, Fitted):
+        raise InputError(
+            "a fit has no fields on a grid: --format npz writes data and fitted values"
+        )
     dim = solution.problem.domain.dim
     if dim > 3:
         raise InputError(f"VTKHDF is for up to 3 dimensions, the domain has {dim}")

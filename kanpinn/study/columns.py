@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-ERRORS = ("l2_relative", "h1_relative")
-RESULTS = (
-    "status",
-    *ERRORS,
-    "parameters",
-    "seconds",
-    "l2_squared",
-    "h1_squared",
-    "steps",
-    "points",
-    "run",
-)
+PARTS, SCORES = ("test", "validation", "train"), ("rmse", "cross_entropy", "accuracy")
+ERRORS = {  # by the kind of the files: what is drawn and compared, the first one foremost
+    "problem": ("l2_relative", "h1_relative"),
+    "fit": tuple(f"{part}_{score}" for score in SCORES[:2] for part in PARTS[:2]),
+}
+MORE = {
+    "problem": ("l2_squared", "h1_squared"),
+    "fit": (*(f"train_{score}" for score in SCORES[:2]), *(f"{part}_accuracy" for part in PARTS)),
+}
+RESULTS = {
+    kind: ("status", *errors, "parameters", "seconds", *MORE[kind], "steps", "points", "run")
+    for kind, errors in ERRORS.items()
+}
 WAITING = "waiting"
 FAILED = "failed"  # so begins the status of a run that has no result
 
@@ -24,23 +25,26 @@ def has_failed(row: Mapping[str, Any]) -> bool:
     return str(row["status"]).startswith(FAILED)
 
 
-def empty(status: str = WAITING, run: str = "") -> dict[str, Any]:
+def empty(status: str = WAITING, run: str = "", kind: str = "problem") -> dict[str, Any]:
     """The columns of a run of which there is only the status."""
-    return dict.fromkeys(RESULTS) | {"status": status, "run": run}
+    return dict.fromkeys(RESULTS[kind]) | {"status": status, "run": run}
 
 
 def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
     """The columns of a finished run, from its run.json."""
-    errors = record["errors"] or {}
-    return {
+    kind = "fit" if "data" in record else "problem"
+    known = {
         "status": record["status"],
-        "l2_relative": errors.get("l2_relative"),
-        "h1_relative": errors.get("h1_relative"),
         "parameters": record["parameters"],
         "seconds": record["seconds"]["total"],
-        "l2_squared": errors.get("l2_squared"),
-        "h1_squared": errors.get("h1_squared"),
         "steps": record["steps"],
         "points": sum(record["points"].values()),
         "run": run,
     }
+    errors = record["errors"] or {}
+    if kind == "fit":
+        known["points"] = record["data"]["rows"]["train"]
+        errors = {
+            f"{part}_{score}": scores[score] for part, scores in errors.items() for score in SCORES
+        }
+    return {name: known.get(name, errors.get(name)) for name in RESULTS[kind]}

@@ -59,6 +59,8 @@ def plan(
     entries = [Entry(values, make(values)) for values in combinations]
     _check_some_build(entries)
     _check_distinct(entries)
+    if len({entry.config.kind for entry in entries}) > 1:
+        raise InputError("a study is of problem files or of fit files, not of both")
     return entries, _digest([shared, list(entries[0].values), version()])
 
 
@@ -140,7 +142,7 @@ def _values(table: str, key: str, values: Any) -> list[Any]:
     values = values.tolist() if isinstance(values, numpy.ndarray) else values
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):
         raise InputError(f"{table}.{key} = {values!r}: expected a list of values, at least one")
-    if key in RESULTS:
+    if any(key in columns for columns in RESULTS.values()):
         raise InputError(f"{table}.{key}: the table of a study has a column of this name already")
     for value in values:
         _check_value(f"{table}.{key}", value)

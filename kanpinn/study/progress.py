@@ -88,7 +88,8 @@ def parts(tally: Tally) -> list[str]:
     if not over:
         texts.append(f"{tally.running} running")
     if tally.best is not None:
-        texts.append(f"best rel. L2 {tally.best:.2e}")
+        what = "rel. L2" if tally.error == "l2_relative" else tally.error.replace("_", " ")
+        texts.append(f"best {what} {tally.best:.2e}")
     if over:
         texts.append(f"in {duration(tally.seconds)}")
     elif tally.left is not None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn.errors import InputError, KanpinnError
-from kanpinn.study.columns import WAITING, empty
+from kanpinn.study.columns import ERRORS, WAITING, empty
 from kanpinn.study.plan import Entry, version
 from kanpinn.study.table import Study
 from kanpinn.study.tally import StudyObserver, Tally
@@ -34,7 +34,7 @@ class Sweep:
         self, folder: Path, name: str, entries: list[Entry], observers: Sequence[StudyObserver]
     ) -> None:
         self.folder, self.name, self.observers = folder, name, observers
-        self.varied = tuple(entries[0].values)
+        self.varied, self.kind = tuple(entries[0].values), entries[0].config.kind
         self.rows = [self._row(entry) for entry in entries]
         self.tasks = {
             index: self._task(entry)
@@ -90,7 +90,7 @@ class Sweep:
         if isinstance(error, BrokenExecutor) and self._lost[index] < LOST:
             self._submit(executor, index)
         else:
-            self._take(index, _outcome(future, error))
+            self._take(index, _outcome(future, error, self.kind))
 
     def write(self) -> Study:
         """The table as it stands, written.
@@ -98,7 +98,8 @@ class Sweep:
         Raises:
             InputError: where it cannot be.
         """
-        study = Study(self.folder, self.name, self.varied, tuple(self.rows), version())
+        rows = tuple(self.rows)
+        study = Study(self.folder, self.name, self.varied, rows, version(), self.kind)
         begun = time.monotonic()
         try:
             study.write()
@@ -125,7 +126,7 @@ class Sweep:
             columns = finished(self.folder / RUNS / entry.name)
         except InputError:  # its folder is damaged: what is wrong with it is said in its turn
             columns = None
-        return entry.values | (columns or empty())
+        return entry.values | (columns or empty(kind=self.kind))
 
     def _task(self, entry: Entry) -> Task:
         config = entry.config
@@ -144,16 +145,16 @@ class Sweep:
     def _observe(self) -> None:
         running = sum(future.running() for future in self._pending)
         seconds = time.monotonic() - self.started
-        tally = Tally.of(self.rows, self.done, self.found, running, seconds)
+        tally = Tally.of(self.rows, self.done, self.found, running, seconds, ERRORS[self.kind])
         for observer in self.observers:
             observer(tally)
 
 
-def _outcome(future: Future, error: BaseException | None) -> Outcome:
+def _outcome(future: Future, error: BaseException | None, kind: str) -> Outcome:
     if error is None:
         return future.result()
     if isinstance(error, KanpinnError) or not isinstance(error, Exception):
         raise error
     if isinstance(error, BrokenExecutor):
-        return Outcome(empty(f"failed: its worker died {LOST} times ({error})"))
-    return Outcome(empty(f"failed: {message(error)}"))
+        return Outcome(empty(f"failed: its worker died {LOST} times ({error})", kind=kind))
+    return Outcome(empty(f"failed: {message(error)}", kind=kind))

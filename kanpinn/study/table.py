@@ -17,7 +17,7 @@ from kanpinn.files import write_text
 from kanpinn.results.hdf5 import new_file
 from kanpinn.results.reading import read_record
 from kanpinn.results.record import dump
-from kanpinn.study.columns import RESULTS
+from kanpinn.study.columns import ERRORS, RESULTS
 from kanpinn.study.work import RUNS
 
 FORMAT = 1
@@ -31,7 +31,8 @@ class Study:
 
     A row has the varied keys, then status ("converged", "stopped: …", "failed: …", "waiting"),
     l2_relative, h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run,
-    the name of its folder in runs/; None for what is not known.
+    the name of its folder in runs/; None for what is not known. Of fits (kind "fit") there are
+    test_rmse, validation_accuracy and the like in place of the errors.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Study:
     varied: tuple[str, ...]
     rows: tuple[Row, ...]
     version: str | None = None
+    kind: str = "problem"
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> "Study":
@@ -56,14 +58,20 @@ class Study:
             )
         try:
             varied, rows = tuple(record["varied"]), tuple(record["rows"])
-            return Study(folder, record["name"], varied, rows, record["version"])
+            kind = record.get("kind", "problem")
+            return Study(folder, record["name"], varied, rows, record["version"], kind)
         except (KeyError, TypeError) as error:
             raise InputError(f"{folder / RECORD} is no record of a study: {error}") from error
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of all columns."""
-        return (*self.varied, *RESULTS)
+        return (*self.varied, *RESULTS[self.kind])
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The columns of errors, the foremost one first."""
+        return ERRORS[self.kind]
 
     def column(self, name: str) -> list[Any]:
         """One column.
@@ -95,6 +103,7 @@ class Study:
             "format": FORMAT,
             "name": self.name,
             "version": self.version,
+            "kind": self.kind,
             "varied": list(self.varied),
             "rows": list(self.rows),
         }

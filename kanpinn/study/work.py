@@ -76,7 +76,8 @@ def execute(task: Task) -> Outcome:
         assert done is not None
         return Outcome(done, tuple(said))
     except (Exception, SystemExit) as error:  # a class file may call sys.exit
-        columns = empty(f"failed: {message(error)}", _remains(path))
+        kind = "fit" if "data" in task.settings else "problem"
+        columns = empty(f"failed: {message(error)}", _remains(path), kind)
         return Outcome(columns, disk_full=_disk_full(error, Path(task.study)))
 
 
@@ -126,10 +127,10 @@ def _solve(task: Task, path: Path) -> None:
     folder, job = _open(task, path)
     try:
         with _threads(folder.config.run.threads or 1), _blaming(job):
-            solution = job.solve([folder.checkpoint], folder.state)
+            result = job.run([folder.checkpoint], folder.state)
         if folder.interrupted:
             raise KeyboardInterrupt
-        folder.finish(solution, job, figures=False)
+        folder.finish(result, job, figures=False)
     except Exception as error:
         if folder.begun:
             folder.fail(message(error))
@@ -154,7 +155,7 @@ def _open(task: Task, path: Path) -> tuple[RunFolder, Job]:
 
 
 def _blaming(job: Job) -> AbstractContextManager[None]:
-    return blaming(type(job.problem).__name__, *job.sources)
+    return blaming(job.title, *job.sources)
 
 
 @contextmanager

@@ -12,18 +12,19 @@ from typing import Any
 from study.cases import PROBLEM, quick
 
 import kanpinn as kp
-from kanpinn.config import Config
+from kanpinn.config import Config, SolveJob
 from kanpinn.results import folder as folders
+from kanpinn.results import solves
 from kanpinn.study.plan import plan, version
 from kanpinn.study.work import RUNS, Task, execute
 
 PARTS = {
     "problem, network, points built": (Config, "build"),
     "folder made": (folders.RunFolder, "at"),
-    "solve": (folders.Job, "solve"),
-    "fields on a grid": (folders, "_grid"),
-    "result.h5": (folders, "write_result"),
-    "fields.vtkhdf": (folders, "write_vtkhdf"),
+    "solve": (SolveJob, "solve"),
+    "fields on a grid": (solves, "_grid"),
+    "result.h5": (solves, "write_result"),
+    "fields.vtkhdf": (solves, "write_vtkhdf"),
     "checkpoint.pt": (folders, "write_checkpoint"),
     "run.json": (folders, "run_record"),
 }

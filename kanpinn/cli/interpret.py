@@ -1,0 +1,126 @@
+"""kanpinn interpret."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kanpinn.cli.options import RunPath
+from kanpinn.cli.report import writing
+from kanpinn.cli.screen import note, reporting
+from kanpinn.cli.tables import table
+from kanpinn.interrupts import importing
+
+if TYPE_CHECKING:
+    from kanpinn.fitting import Fitted
+    from kanpinn.interpret.formula import EdgeRow, Formula
+    from kanpinn.solution import Solution
+
+HEADS = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")
+FILES = ("formula.json", "formula.tex", "network.png")
+
+
+def interpret(
+    run: RunPath,
+    library: Annotated[
+        str | None,
+        typer.Option(
+            "--library", metavar="NAMES", help="Functions that edges may be: sin,exp,square."
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="The limit on the search's processor time.")
+    ] = 120.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of rows and fits.")] = 0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print formula.json on standard output, nothing else.")
+    ] = False,
+) -> None:
+    """Read a formula off a run's network; formula.json, formula.tex and network.png go into its
+    folder.
+
+    The edges are c f(a x + b) + d. What the formula leaves of a PDE is shown, too.
+    """
+    with reporting():
+        with importing():
+            from kanpinn.interpret.interpreting import interpret as read
+            from kanpinn.interpret.library import functions
+            from kanpinn.interpret.scores import kan_of
+            from kanpinn.results import load
+            from kanpinn.results.reading import run_folder
+            from kanpinn.results.record import dump
+
+        names = None if library is None else [n.strip() for n in library.split(",")]
+        functions(names)  # refuses unknown ones
+        result = load(run)
+        kan_of(result.surrogate)  # refuses other networks
+        formula = read(result, names, seconds=seconds, seed=seed)
+        folder, record = run_folder(run), formula_record(result, formula)
+        with writing(folder):
+            _write(result, formula, dump(record), folder)
+        if json:
+            typer.echo(dump(record), nl=False)
+            return
+        for line in _lines(result, formula):
+            typer.echo(line)
+        note(f"written to {folder}: {', '.join(FILES)}")
+
+
+def formula_record(result: "Solution | Fitted", formula: "Formula") -> dict[str, Any]:
+    """The formula as plain values."""
+    from dataclasses import asdict
+
+    import sympy
+
+    return {
+        "formulas": {
+            name: {"expression": str(e), "latex": sympy.latex(e)}
+            for name, e in zip(result.fields, formula.expressions, strict=True)
+        },
+        "inputs": [str(symbol) for symbol in formula.symbols],
+        "error": formula.error,
+        "exact_constants": formula.exact_constants,
+        "complexity": formula.complexity,
+        "width": list(formula.graph.width),
+        "edges": [asdict(edge) for edge in formula.edges],
+        "defects": [asdict(defect) for defect in formula.defects],
+    }
+
+
+def _write(result: "Solution | Fitted", formula: "Formula", record: str, folder: Path) -> None:
+    import sympy
+
+    from kanpinn.files import write_text
+    from kanpinn.interpret.picture import draw_network
+    from kanpinn.plotting.style import save
+
+    read, drawn, picture = FILES
+    write_text(folder / read, record)
+    equations = (
+        f"{name} = {sympy.latex(e)}\n"
+        for name, e in zip(result.fields, formula.expressions, strict=True)
+    )
+    write_text(folder / drawn, "".join(equations))
+    own = tuple(formula.graph.width) == tuple(result.network.width)
+    save(draw_network(result, tuple(formula.graph.edges) if own else ()), folder / picture)
+
+
+def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
+    width = list(formula.graph.width)
+    if width != list(result.network.width):
+        yield f"read off a KAN {width} that was fitted to the values of this one"
+    yield table([HEADS, *map(_cells, formula.edges)])
+    for name, expression in zip(result.fields, formula.expressions, strict=True):
+        yield f"{name} = {expression}"
+    yield f"relative error {formula.error:.1e} on rows that no constant was fitted to"
+    for defect in formula.defects:
+        yield f"{defect.name}: {defect.relative:.1e} of the terms is left"
+    if formula.is_identity:
+        yield "the formula solves the problem: what is left is rounding"
+
+
+def _cells(edge: "EdgeRow") -> list[str]:
+    numbers = (f"{value:.6g}" for value in (edge.a, edge.b, edge.c, edge.d))
+    place = f"layer {edge.layer}: {edge.input} to {edge.output}"
+    return [place, edge.function, *numbers, f"{edge.r2:.6f}", f"{edge.complexity:g}"]

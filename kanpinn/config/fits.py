@@ -1,0 +1,129 @@
+"""Fit files: what they say beside network and optimizers, and the fit that they describe."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kanpinn.config.classes import sources_of
+from kanpinn.config.forms import construct
+from kanpinn.config.job import Job, NoSteps
+from kanpinn.config.limits import check_factors
+from kanpinn.config.parts import build_network, build_optimizers
+from kanpinn.config.schema import FitSection, RunSection
+from kanpinn.config.tables import build_data
+from kanpinn.datasets import Data
+from kanpinn.errors import InputError
+from kanpinn.fitting import Fitted, fit
+from kanpinn.networks import Network
+from kanpinn.optimizers import LevenbergMarquardt, Optimizer
+from kanpinn.run import Observer
+from kanpinn.sparsity import Sparsity
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FitJob(Job):
+    """Data with everything that their fit needs."""
+
+    data: Data
+    settings: FitSection
+    sparsity: Sparsity | None = None
+
+    def run(
+        self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
+    ) -> Fitted:
+        given = {"observers": observers, "checkpoint": checkpoint}
+        return self._fit(self.network, self.optimizers, **given)
+
+    def preview(self) -> Fitted:
+        """The state before the first step, with its scores."""
+        return self._fit(copy.deepcopy(self.network), NoSteps())
+
+    def _fit(
+        self, network: Network, optimizers: Optimizer | Sequence[Optimizer], **given: Any
+    ) -> Fitted:
+        settings = self.settings
+        return fit(
+            network,
+            self.data,
+            optimizers,
+            scaling=settings.scaling,
+            batch=settings.batch,
+            sparsity=self.sparsity,
+            patience=settings.patience,
+            seed=self.seed,
+            **given,
+        )
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        return sources_of(*map(type, (self.network, *self.optimizers)))
+
+
+@dataclass(frozen=True)
+class FitSections:
+    """The sections that fit files alone have."""
+
+    data: dict[str, Any]
+    fit: FitSection = field(default_factory=FitSection)
+
+    kind: ClassVar[str] = "fit"
+    command: ClassVar[str] = "fit"
+    names: ClassVar[tuple[str, ...]] = ("data", "fit")
+
+    @staticmethod
+    def of(data: dict[str, Any]) -> "FitSections":
+        """From the sections of a file."""
+        return FitSections(data["data"], construct("fit", FitSection, data.get("fit", {})))
+
+    @property
+    def title(self) -> str:
+        """What the data are: a file's name, or a formula."""
+        return str(self.data.get("path") or self.data["formula"])
+
+    @property
+    def name(self) -> str:
+        """What a run is called after, where there is no file to call it after."""
+        return Path(self.data.get("path", "fit")).stem
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sections as plain values."""
+        settings = {k: v for k, v in asdict(self.fit).items() if v is not None}
+        return {"data": self.data, "fit": settings}
+
+    def build(
+        self,
+        network_table: dict[str, Any],
+        optimizer_tables: Sequence[dict[str, Any]],
+        run: RunSection,
+        directory: Path,
+        name: str,
+    ) -> FitJob:
+        """The fit."""
+        if run.estimate:
+            raise InputError(
+                "run.estimate = true: a solve has errors to estimate, a fit has scores"
+            )
+        data = build_data(self.data, run.seed, directory)
+        network = build_network(network_table, run, directory)
+        optimizers = build_optimizers(optimizer_tables, network, directory, LevenbergMarquardt())
+        rows = (self.fit.batch or len(data.train)) * network.width[-1]
+        check_factors(network, optimizers, rows)
+        return FitJob(
+            network=network,
+            optimizers=optimizers,
+            seed=run.seed,
+            name=name,
+            data=data,
+            settings=self.fit,
+            sparsity=_sparsity(self.fit.sparsity),
+        )
+
+
+def _sparsity(table: dict[str, Any] | None) -> Sparsity | None:
+    return None if table is None else construct("fit.sparsity", Sparsity, table)

@@ -1,0 +1,79 @@
+"""A solve, ready to be run."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kanpinn.config.classes import sources_of
+from kanpinn.config.job import Job, NoSteps
+from kanpinn.problem import Problem
+from kanpinn.references import Recipe
+from kanpinn.run import Observer
+from kanpinn.sampling import Collocation
+from kanpinn.solution import Solution
+from kanpinn.solving import solve
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SolveJob(Job):
+    """A problem with everything that its solve needs."""
+
+    problem: Problem
+    points: Collocation
+    boundary: str
+    weights: dict[str, float]
+    reference: Recipe | None = None
+    form: str = "strong"
+    estimate: bool = False
+
+    def run(
+        self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
+    ) -> Solution:
+        return self.solve(observers, checkpoint)
+
+    def solve(
+        self,
+        observers: Sequence[Observer] = (),
+        checkpoint: Mapping[str, Any] | None = None,
+        errors: bool = True,
+    ) -> Solution:
+        """Solve it, from a checkpoint's state where one is given; see `kanpinn.solve`."""
+        return solve(
+            self.problem,
+            self.network,
+            self.optimizers,
+            self.points,
+            boundary=self.boundary,
+            weights=self.weights,
+            form=self.form,
+            reference=self.reference,
+            errors=errors,
+            seed=self.seed,
+            observers=observers,
+            checkpoint=checkpoint,
+        )
+
+    def preview(self) -> Solution:
+        """The state before the first step: residual blocks, points, derivatives that are used."""
+        return solve(
+            self.problem,
+            copy.deepcopy(self.network),
+            NoSteps(),
+            self.points,
+            boundary=self.boundary,
+            weights=self.weights,
+            form=self.form,
+            errors=False,
+            seed=self.seed,
+        )
+
+    @property
+    def title(self) -> str:
+        return type(self.problem).__name__
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        own = (self.problem, self.network, *self.optimizers, self.reference)
+        return sources_of(*(type(part) for part in own if part is not None))

@@ -1,0 +1,163 @@
+"""Problem files: what they say beside network and optimizers, and the solve that they describe."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kanpinn.assembly import default_points
+from kanpinn.config.classes import (
+    blaming,
+    equation_class,
+    load_class,
+    reference_class,
+    sources_of,
+)
+from kanpinn.config.domains import EXAMPLE, build_domain
+from kanpinn.config.forms import construct
+from kanpinn.config.limits import check_factors, check_points
+from kanpinn.config.parts import build_network, build_optimizers
+from kanpinn.config.schema import (
+    BOUNDARY,
+    EQUATION,
+    TYPE,
+    ClassSection,
+    LossSection,
+    RunSection,
+)
+from kanpinn.config.solve_job import SolveJob
+from kanpinn.errors import InputError
+from kanpinn.networks import Network
+from kanpinn.optimizers import LeastSquares
+from kanpinn.problem import Problem
+from kanpinn.references import DataFile, Recipe
+from kanpinn.sampling import Collocation
+
+
+@dataclass(frozen=True)
+class SolveSections:
+    """The sections that problem files alone have."""
+
+    problem: dict[str, Any]
+    points: dict[str, Any] | None = None
+    loss: LossSection = field(default_factory=LossSection)
+    reference: dict[str, Any] | None = None
+
+    kind: ClassVar[str] = "problem"
+    command: ClassVar[str] = "solve"
+    names: ClassVar[tuple[str, ...]] = ("problem", "points", "loss", "reference")
+
+    @staticmethod
+    def of(data: dict[str, Any]) -> "SolveSections":
+        """From the sections of a file."""
+        return SolveSections(
+            _problem(data["problem"]),
+            data.get("points"),
+            construct("loss", LossSection, data.get("loss", {})),
+            data.get("reference"),
+        )
+
+    @property
+    def title(self) -> str:
+        """What the problem is: "file.py:Class", "package.module:Class" or the equation's name."""
+        return self.problem.get("class") or self.problem["equation"]
+
+    @property
+    def name(self) -> str:
+        """What a run is called after, where there is no file to call it after."""
+        return self.title.rpartition(":")[2].lower()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sections as plain values."""
+        sections = {
+            "problem": self.problem,
+            "points": self.points,
+            "loss": asdict(self.loss),
+            "reference": self.reference,
+        }
+        return {name: section for name, section in sections.items() if section}
+
+    def build(
+        self,
+        network_table: dict[str, Any],
+        optimizer_tables: Sequence[dict[str, Any]],
+        run: RunSection,
+        directory: Path,
+        name: str,
+    ) -> SolveJob:
+        """The solve."""
+        problem = build_problem(self.problem, directory)
+        network = build_network(network_table, run, directory, (BOUNDARY,))
+        optimizers = build_optimizers(optimizer_tables, network, directory, LeastSquares())
+        points = build_points(self.points, network, problem)
+        rows = len(problem.fields) * (points.interior + points.boundary)
+        check_factors(network, optimizers, rows)
+        return SolveJob(
+            network=network,
+            optimizers=optimizers,
+            seed=run.seed,
+            name=name,
+            problem=problem,
+            points=points,
+            boundary=BOUNDARY.read(
+                "network.boundary", network_table.get("boundary", BOUNDARY.default)
+            ),
+            weights={"interior": self.loss.interior, "boundary": self.loss.boundary},
+            reference=build_reference(self.reference, directory),
+            form=self.loss.form,
+            estimate=run.estimate,
+        )
+
+
+def _problem(table: dict[str, Any]) -> dict[str, Any]:
+    """[problem] with all its keys where it has a class; an equation's keys are the equation's."""
+    if "equation" in table:
+        return table
+    section = construct("problem", ClassSection, table)
+    return {"class": section.class_, "parameters": section.parameters}
+
+
+def build_problem(table: dict[str, Any], directory: Path) -> Problem:
+    """An instance of the problem's class with its parameters, or the equation that it names."""
+    if "equation" in table:
+        return build_equation(table, directory)
+    found = load_class(table["class"], Problem, directory, "problem.class")
+    with blaming(found.__name__, *sources_of(found)):
+        problem = construct("problem.parameters", found, table["parameters"])
+        problem.check()
+    return problem
+
+
+def build_equation(table: dict[str, Any], directory: Path) -> Problem:
+    """One of the common equations with its data."""
+    found = equation_class(table["equation"])
+    if "domain" not in table:
+        raise InputError(f"problem.domain is missing: expected a table such as {EXAMPLE}")
+    domain = build_domain("problem.domain", table["domain"], directory)
+    data = {key: value for key, value in table.items() if key != "domain"}
+    problem = construct("problem", found, data, apart=(EQUATION,), made={"domain": domain})
+    try:
+        problem.check()
+    except InputError as error:
+        raise InputError(f"problem.{error}") from None
+    return problem
+
+
+def build_points(table: dict[str, Any] | None, network: Network, problem: Problem) -> Collocation:
+    """The collocation points; the solve's own choice where the file has none."""
+    if table is None:
+        return default_points(network)
+    points = construct("points", Collocation, table)
+    check_points(points, problem)
+    return points
+
+
+def build_reference(table: dict[str, Any] | None, directory: Path) -> Recipe | None:
+    """How the reference is got; None where the file has none."""
+    if table is None:
+        return None
+    found = reference_class(table["type"], directory)
+    if found is DataFile and isinstance(table.get("path"), str):
+        table = table | {"path": str(directory / table["path"])}
+    with blaming(found.__name__, *sources_of(found)):
+        return construct("reference", found, table, apart=(TYPE,))

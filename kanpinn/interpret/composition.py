@@ -1,0 +1,98 @@
+"""A graph of formulas as one sympy expression, and expressions as functions of tensors."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError
+from kanpinn.interpret.bessel import bessel_j0
+from kanpinn.interpret.curves import Symbolic
+from kanpinn.interpret.rounding import Rounded
+
+
+def compose(rounded: Rounded, symbols: Sequence[Any]) -> list[Any]:
+    """The outputs of a graph as expressions of the symbols for its inputs."""
+    import sympy
+
+    units = list(symbols)
+    for layer, size in enumerate(rounded.graph.width[1:]):
+        sums = [sympy.Integer(0)] * size
+        for key, curve in sorted(rounded.graph.edges.items()):
+            if key[0] == layer:
+                assert isinstance(curve, Symbolic)
+                a, b, c, d = (_constant(rounded, key, name) for name in "abcd")
+                sums[key[2]] += c * curve.function.symbol(a * units[key[1]] + b) + d
+        units = sums
+    return units
+
+
+def _constant(rounded: Rounded, key: Any, name: str) -> Any:
+    """A constant as recognised; those that are fixed by a gauge are whole numbers."""
+    import sympy
+
+    if (key, name) in rounded.exact:
+        return rounded.exact[key, name]
+    value = getattr(rounded.graph.edges[key], name)
+    return sympy.Integer(int(value)) if value in (0, 1, -1) else sympy.Float(value, 17)
+
+
+Function = Callable[..., Tensor]
+
+_FUNCTIONS: Mapping[str, Function] = {
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "cot": lambda t: 1 / torch.tan(t),
+    "sec": lambda t: 1 / torch.cos(t),
+    "csc": lambda t: 1 / torch.sin(t),
+    "exp": torch.exp,
+    "log": torch.log,
+    "Abs": torch.abs,
+    "sign": torch.sign,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "tanh": torch.tanh,
+    "asin": torch.asin,
+    "acos": torch.acos,
+    "atan": torch.atan,
+    "atanh": torch.atanh,
+    "besselj": lambda _, t: bessel_j0(t),
+}
+
+
+def evaluate(expression: Any, symbols: Sequence[Any], x: Tensor) -> Tensor:
+    """An expression's values (n,) at x (n, d), differentiable; the symbols stand for the columns.
+
+    The tree is walked: nothing is compiled from text.
+
+    Raises:
+        InputError: for a function that is not in the library.
+    """
+    if expression in symbols:
+        return x[:, list(symbols).index(expression)]
+    if expression.is_number:
+        return x.new_full((len(x),), float(expression))
+    arguments = [evaluate(part, symbols, x) for part in expression.args]
+    if expression.is_Add:
+        return reduce(torch.add, arguments)
+    if expression.is_Mul:
+        return reduce(torch.mul, arguments)
+    if expression.is_Pow:
+        return _power(arguments[0], expression.args[1], arguments[1])
+    name = type(expression).__name__
+    if name not in _FUNCTIONS:
+        raise InputError(f"the formula has a function that cannot be evaluated, {name}")
+    return _FUNCTIONS[name](*arguments)
+
+
+def _power(base: Tensor, exponent: Any, values: Tensor) -> Tensor:
+    """base ** exponent; whole and half exponents are given as numbers, exact at negative bases."""
+    if not exponent.is_number:
+        return base**values
+    if math.isclose(float(exponent), 0.5):
+        return base.sqrt()
+    return base ** (int(exponent) if exponent.is_Integer else float(exponent))

@@ -1,0 +1,121 @@
+"""What an edge of a graph carries: a spline, or a formula c f(a x + b) + d."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from kanpinn import splines
+from kanpinn.interpret.library import Univariate
+
+
+@runtime_checkable
+class Curve(Protocol):
+    """A function of one variable with parameters."""
+
+    @property
+    def parameters(self) -> Tensor:
+        """What a refit may change."""
+
+    def moved(self, parameters: Tensor) -> "Curve":
+        """The same kind of curve with other parameters."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Values at x (n,)."""
+
+    def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The slope (n,) and the derivatives with respect to the parameters, (n, parameters)."""
+
+
+@dataclass(frozen=True)
+class Spline:
+    """Σ_j c_j B_j(x); knots: (n_basis + degree + 1,), parameters: the n_basis coefficients."""
+
+    knots: Tensor
+    degree: int
+    parameters: Tensor
+
+    def moved(self, parameters: Tensor) -> "Spline":
+        return replace(self, parameters=parameters)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._basis(x, 0)[:, 0] @ self.parameters
+
+    def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        basis = self._basis(x, 1)
+        return basis[:, 1] @ self.parameters, basis[:, 0]
+
+    def _basis(self, x: Tensor, order: int) -> Tensor:
+        return splines.basis(x[:, None], self.knots[None], self.degree, order)[:, :, 0]
+
+    @property
+    def breaks(self) -> Tensor:
+        """The grid points."""
+        return splines.breaks_of(self.knots[None], self.degree)[0]
+
+    def on(self, breaks: Tensor) -> "Spline":
+        """The spline on other grid points: exact where they hold the old inner ones."""
+        old, new = self.knots[None], splines.knots_from_breaks(breaks[None], self.degree)
+        c = self.parameters[None, :, None]
+        if splines.contains_breaks(old, new, self.degree):
+            c = splines.refinement_matrix(old, new, self.degree) @ c
+        else:
+            c, _ = splines.project(c, old, new, self.degree)
+        return Spline(new[0], self.degree, c[0, :, 0])
+
+    def split(self) -> "Spline":
+        """The same function on twice as many intervals."""
+        breaks = self.breaks
+        middles = (breaks[1:] + breaks[:-1]) / 2
+        return self.on(torch.cat([breaks, middles]).sort().values)
+
+    def covering(self, x: Tensor) -> "Spline":
+        """The spline whose end pieces go on to hold all of x (n,)."""
+        low, high, breaks = float(x.min()), float(x.max()), self.breaks.clone()
+        if low >= breaks[0] and high <= breaks[-1]:
+            return self
+        pad = 0.02 * (high - low)
+        breaks[0] = min(float(breaks[0]), low - pad)
+        breaks[-1] = max(float(breaks[-1]), high + pad)
+        return self.on(breaks)
+
+
+@dataclass(frozen=True)
+class Symbolic:
+    """c f(a x + b) + d; parameters: those of a and b that are free for f, then c and d."""
+
+    function: Univariate
+    a: float
+    b: float
+    c: float
+    d: float
+
+    @property
+    def free(self) -> str:
+        """The names of the parameters."""
+        return self.function.free + ("cd" if self.function.name != "0" else "d")
+
+    @property
+    def parameters(self) -> Tensor:
+        return torch.tensor([getattr(self, name) for name in self.free], dtype=torch.float64)
+
+    def moved(self, parameters: Tensor) -> "Symbolic":
+        return replace(self, **dict(zip(self.free, parameters.tolist(), strict=True)))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.c * self.function(self.a * x + self.b) + self.d
+
+    def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            u = (self.a * x + self.b).detach().requires_grad_()
+            f = self.function(u)
+            # A constant has no slope, not even a graph.
+            slope = torch.autograd.grad(f.sum(), u)[0] if f.requires_grad else torch.zeros_like(f)
+        f = f.detach()
+        own = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
+        return self.a * self.c * slope, torch.stack([own[name] for name in self.free], dim=1)
+
+    def expression(self, x: Any) -> Any:
+        """c f(a x + b) + d of a sympy expression x."""
+        return self.c * self.function.symbol(self.a * x + self.b) + self.d

@@ -1,0 +1,158 @@
+"""A formula that was read off a network: the expression, its constants, its error."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn.exactness import Defect, defects_of
+from kanpinn.geometry import Points
+from kanpinn.interpret.composition import compose, evaluate
+from kanpinn.interpret.curves import Symbolic
+from kanpinn.interpret.graph import Graph, relative_error
+from kanpinn.interpret.normal import normal_form
+from kanpinn.interpret.rounding import rounded
+from kanpinn.interpret.simplify import simplest
+from kanpinn.jet import Channels, Jet, jet_of
+from kanpinn.problem import Problem
+
+IDENTITY = 1e-10  # relative: what is left of an equation's terms is rounding
+
+
+@dataclass(frozen=True)
+class EdgeRow:
+    """One edge of the network as c f(a x + b) + d; r2: how well that describes the edge it was."""
+
+    layer: int
+    input: int
+    output: int
+    function: str
+    a: float
+    b: float
+    c: float
+    d: float
+    r2: float
+    complexity: float | int
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """A formula for each output of a network; call it for values.
+
+    Args:
+        expressions: sympy's, one for each output, simplified.
+        symbols: that stand for the inputs in them.
+        error: ‖formula - data‖ / ‖data - mean‖ on rows that no constant was fitted to.
+        exact_constants: whether all constants were recognised (π, 1/2, …), none is a float.
+        edges: what became of each edge of the network, in its normal form.
+        defects: of a solution: what the formula leaves of the equation and the conditions.
+        graph: of the edges.
+    """
+
+    expressions: tuple[Any, ...]
+    symbols: tuple[Any, ...]
+    error: float
+    exact_constants: bool
+    edges: tuple[EdgeRow, ...]
+    defects: tuple[Defect, ...]
+    graph: Graph
+
+    @property
+    def expression(self) -> Any:
+        """The formula of the first output."""
+        return self.expressions[0]
+
+    @property
+    def latex(self) -> str:
+        """The formula of the first output in LaTeX."""
+        import sympy
+
+        return str(sympy.latex(self.expression))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the formula solves the problem: all that it leaves is rounding."""
+        return bool(self.defects) and all(d.relative <= IDENTITY for d in self.defects)
+
+    @property
+    def complexity(self) -> int:
+        """The operations in all expressions."""
+        return sum(int(e.count_ops()) for e in self.expressions)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Values (n, m) at rows of inputs (n, d)."""
+        return _values(self.expressions, self.symbols, x)
+
+    def jet(self, p: Points, channels: Channels) -> Jet:
+        """The formula's jet at points, by automatic differentiation."""
+        return jet_of(self, p.coords, channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Data to fit formulas to, x (n, d) and y (n, m), and others to judge them by."""
+
+    x: Tensor
+    y: Tensor
+    xv: Tensor
+    yv: Tensor
+    names: tuple[str, ...]
+
+    def error(self, graph: Graph) -> float:
+        """The relative error on the rows to judge by."""
+        return relative_error(graph, self.xv, self.yv)
+
+
+def formula_of(graph: Graph, rows: Rows, problem: Problem | None, origin: Graph) -> Formula:
+    """The formula of a graph without splines: constants recognised, simplified, checked.
+
+    origin: the graph of splines that it was read off.
+    """
+    done = rounded(normal_form(graph), rows.x, rows.y)
+    symbols = _symbols(rows)
+    forms = [simplest(e) for e in compose(done, symbols)]
+    formula = Formula(
+        tuple(forms),
+        symbols,
+        0.0,
+        done.complete,
+        _edge_rows(done.graph, origin, rows.x),
+        (),
+        done.graph,
+    )
+    error = float(torch.linalg.norm(formula(rows.xv) - rows.yv))
+    error /= float(torch.linalg.norm(rows.yv - rows.yv.mean(dim=0)))
+    defects = () if problem is None else tuple(defects_of(problem, formula.jet))
+    return Formula(
+        *(formula.expressions, symbols, error, done.complete, formula.edges, defects, done.graph)
+    )
+
+
+def _symbols(rows: Rows) -> tuple[Any, ...]:
+    """Symbols that know the sign of the data: logarithms may be joined where they are positive."""
+    import sympy
+
+    return tuple(
+        sympy.Symbol(name, **({"positive": True} if float(c.min()) > 0 else {"real": True}))
+        for name, c in zip(rows.names, rows.x.T, strict=True)
+    )
+
+
+def _values(expressions: Sequence[Any], symbols: Sequence[Any], x: Tensor) -> Tensor:
+    return torch.stack([evaluate(e, symbols, x) for e in expressions], dim=1)
+
+
+def _edge_rows(graph: Graph, origin: Graph, x: Tensor) -> tuple[EdgeRow, ...]:
+    """The edges; R² is that of the old values of each as an affine function of the new ones."""
+    units, old = graph.units(x), origin.units(x)
+    rows = []
+    for key, curve in sorted(graph.edges.items()):
+        assert isinstance(curve, Symbolic)
+        layer, i, _ = key
+        pair = curve(units[layer][:, i]), origin.edges[key](old[layer][:, i])
+        r2 = float(torch.corrcoef(torch.stack(pair))[0, 1] ** 2)
+        f = curve.function
+        rows.append(EdgeRow(*key, f.name, *(curve.a, curve.b, curve.c, curve.d), r2, f.complexity))
+    return tuple(rows)

@@ -1,0 +1,134 @@
+"""A KAN as a graph of edges in the data's own coordinates, each a spline or a formula."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError
+from kanpinn.interpret.curves import Curve, Spline
+from kanpinn.networks.kan import KAN
+
+Key = tuple[int, int, int]  # layer, input unit, output unit
+
+
+@dataclass(frozen=True)
+class Graph:
+    """y = the sums of curves over the edges into each unit, layer upon layer.
+
+    width: units per layer, inputs first. edges: a `Curve` by (layer, input, output); an edge that
+    is missing is zero. Inputs and outputs are the data's: affine maps are inside the edges.
+    """
+
+    width: tuple[int, ...]
+    edges: Mapping[Key, Curve]
+
+    @property
+    def depth(self) -> int:
+        """The number of layers of edges."""
+        return len(self.width) - 1
+
+    @property
+    def parameters(self) -> Tensor:
+        """All curves' parameters in one vector, in the order of the keys."""
+        return torch.cat([self.edges[key].parameters for key in sorted(self.edges)])
+
+    def moved(self, parameters: Tensor) -> "Graph":
+        """The same graph with other parameters."""
+        keys = sorted(self.edges)
+        parts = parameters.split([len(self.edges[key].parameters) for key in keys])
+        edges = {k: self.edges[k].moved(part) for k, part in zip(keys, parts, strict=True)}
+        return replace(self, edges=edges)
+
+    def with_edge(self, key: Key, curve: Curve) -> "Graph":
+        """The same graph with another curve on one edge."""
+        return replace(self, edges={**self.edges, key: curve})
+
+    def without(self, *keys: Key) -> "Graph":
+        """The same graph without these edges."""
+        return replace(self, edges={k: c for k, c in self.edges.items() if k not in keys})
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Values (n, m) at x (n, d)."""
+        return self.units(x)[-1]
+
+    def units(self, x: Tensor) -> list[Tensor]:
+        """The values of all units, (n, width[l]) for each layer l."""
+        values = [x]
+        for layer, size in enumerate(self.width[1:]):
+            values.append(x.new_zeros(len(x), size))
+            for (at, i, o), curve in self.edges.items():
+                if at == layer:
+                    values[-1][:, o] += curve(values[layer][:, i])
+        return values
+
+    def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Values (n, m) and their derivatives with respect to all parameters, (n, m, parameters).
+
+        ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e for an edge e from i to o, layer by layer from the top.
+        """
+        units = self.units(x)
+        m = self.width[-1]
+        sensitivity = torch.eye(m).to(x).expand(len(x), m, m)
+        columns: dict[Key, Tensor] = {}
+        for layer in reversed(range(self.depth)):
+            below = x.new_zeros(len(x), m, self.width[layer])
+            for key in [k for k in self.edges if k[0] == layer]:
+                _, i, o = key
+                slope, own = self.edges[key].derivatives(units[layer][:, i])
+                below[:, :, i] += sensitivity[:, :, o] * slope[:, None]
+                columns[key] = sensitivity[:, :, o, None] * own[:, None]
+            sensitivity = below
+        return units[-1], torch.cat([columns[key] for key in sorted(columns)], dim=2)
+
+    def is_formula(self) -> bool:
+        """Whether no edge is a spline."""
+        return not any(isinstance(curve, Spline) for curve in self.edges.values())
+
+
+def graph_of(
+    network: KAN, low: Tensor, high: Tensor, mean: Tensor | None = None, scale: Tensor | None = None
+) -> Graph:
+    """mean + scale · network(ξ(x)), ξ the affine map of [low, high] to [-1, 1]^d, as a graph."""
+    edges: dict[Key, Curve] = {}
+    last = len(network.layers) - 1
+    for number, layer in enumerate(network.layers):
+        inputs = layer.coefficients.shape[0]
+        for i, o in layer.kept.nonzero().tolist():
+            knots, c = layer.knots[i], layer.coefficients.detach()[i, : layer.n_splines, o]
+            if number == 0:
+                knots = low[i] + (knots + 1) / 2 * (high[i] - low[i])
+            if number == last and mean is not None and scale is not None:
+                c = scale[o] * c + mean[o] / inputs  # B-splines sum to one
+            edges[number, i, o] = Spline(knots.clone(), layer.degree, c.clone())
+    return Graph(network.width, edges)
+
+
+def relative_error(graph: Graph, x: Tensor, y: Tensor) -> float:
+    """The relative L2 error of the graph's values, relative to what y has beside its mean."""
+    spread = torch.linalg.norm(y - y.mean(dim=0))
+    error = float(torch.linalg.norm(graph(x) - y) / spread)
+    return error if math.isfinite(error) else math.inf
+
+
+def split(graph: Graph, layer: int) -> Graph:
+    """The same functions with twice as many intervals on one layer's splines."""
+    edges = {
+        key: curve.split() if isinstance(curve, Spline) and key[0] == layer else curve
+        for key, curve in graph.edges.items()
+    }
+    return replace(graph, edges=edges)
+
+
+def check_edges(graph: Graph, keys: Iterable[Key]) -> None:
+    """Refuse edges that a graph does not have.
+
+    Raises:
+        InputError: naming the edge and those that there are.
+    """
+    for key in keys:
+        if key not in graph.edges:
+            known = ", ".join(str(k) for k in sorted(graph.edges))
+            raise InputError(f"there is no edge {tuple(key)}: (layer, input, output) is of {known}")

@@ -1,0 +1,80 @@
+"""Graphs of splines made as accurate, and as sparse, as data allow."""
+
+from functools import reduce
+
+from torch import Tensor
+
+from kanpinn.interpret.curves import Spline
+from kanpinn.interpret.graph import Graph, Key, relative_error, split
+from kanpinn.interpret.refit import refit
+
+GAIN = 0.3  # a finer grid that leaves more of the error is not worth it
+COST = 2.0  # an edge that can be missed raises the error by less
+ROWS = 3  # of the data for each parameter
+STEPS, TRIM_STEPS = 20, 12
+FLOOR = 1e-9  # accuracy at which every function shows
+
+
+def grown(graph: Graph, x: Tensor, y: Tensor, xv: Tensor, yv: Tensor) -> Graph:
+    """The graph refit on ever finer grids, layer by layer, while the error at (xv, yv) falls."""
+    graph = _better(graph, refit(graph, x, y, STEPS), xv, yv)
+    layers = range(graph.depth)
+    worthwhile = True
+    while worthwhile:
+        worthwhile = False
+        for chosen in [*([layer] for layer in layers), list(layers)]:
+            before = relative_error(graph, xv, yv)
+            finer = reduce(split, chosen, graph)
+            if before < FLOOR or ROWS * len(finer.parameters) > len(x):
+                continue
+            finer = refit(finer, x, y, STEPS)
+            if relative_error(finer, xv, yv) < GAIN * before:
+                graph, worthwhile = finer, True
+    return graph
+
+
+def trimmed(graph: Graph, x: Tensor, y: Tensor, xv: Tensor, yv: Tensor) -> Graph:
+    """The graph without edges that can be missed: the least one first, all others refit."""
+    while True:
+        limit = COST * max(relative_error(graph, xv, yv), FLOOR)
+        trials = [_without(graph, key, x, y) for key in _removable(graph)]
+        if not trials:
+            return graph
+        best = min(trials, key=lambda g: relative_error(g, xv, yv))
+        if relative_error(best, xv, yv) > limit:
+            return graph
+        graph = best
+
+
+def _removable(graph: Graph) -> list[Key]:
+    """Edges whose unit has others."""
+    entering = [key[0::2] for key in graph.edges]
+    return [
+        key
+        for key, curve in graph.edges.items()
+        if isinstance(curve, Spline) and entering.count(key[0::2]) > 1
+    ]
+
+
+def _without(graph: Graph, key: Key, x: Tensor, y: Tensor) -> Graph:
+    """Without an edge, its mean left to another one into the same unit."""
+    mean = float(graph.edges[key](graph.units(x)[key[0]][:, key[1]]).mean())
+    graph = connected(graph.without(key))
+    other = next(k for k in sorted(graph.edges) if k[0::2] == key[0::2])
+    curve = graph.edges[other]
+    assert isinstance(curve, Spline)
+    shifted = curve.moved(curve.parameters + mean)  # B-splines sum to one
+    return refit(graph.with_edge(other, shifted), x, y, TRIM_STEPS)
+
+
+def connected(graph: Graph) -> Graph:
+    """Without edges into units from which nothing leads on."""
+    for layer in reversed(range(graph.depth - 1)):
+        leads = {key[1] for key in graph.edges if key[0] == layer + 1}
+        dead = [k for k in graph.edges if k[0] == layer and k[2] not in leads]
+        graph = graph.without(*dead)
+    return graph
+
+
+def _better(old: Graph, new: Graph, xv: Tensor, yv: Tensor) -> Graph:
+    return min(old, new, key=lambda g: relative_error(g, xv, yv))

@@ -1,0 +1,115 @@
+"""Reading a network by hand: functions suggested for an edge, chosen, and the rest refit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kanpinn.errors import InputError
+from kanpinn.fitting import Fitted
+from kanpinn.interpret.candidates import Snapping
+from kanpinn.interpret.curves import Symbolic
+from kanpinn.interpret.formula import Formula, Rows, formula_of
+from kanpinn.interpret.graph import Graph, check_edges
+from kanpinn.interpret.growth import connected
+from kanpinn.interpret.interpreting import own_graph, rows_of
+from kanpinn.interpret.library import Univariate, functions
+from kanpinn.interpret.refit import refit
+from kanpinn.interpret.search import Search
+from kanpinn.problem import Problem
+from kanpinn.solution import Solution
+
+STEPS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A KAN on its way to a formula; every step gives a new reading, the old one stays.
+
+    Args:
+        graph: its edges, splines and formulas.
+        rows: the data, or a solution's values.
+        library: the functions that are suggested.
+        problem: of a solution.
+        origin: the graph before the first step.
+    """
+
+    graph: Graph
+    rows: Rows
+    library: tuple[Univariate, ...]
+    problem: Problem | None
+    origin: Graph
+
+    @property
+    def error(self) -> float:
+        """The relative error, ‖graph - data‖ / ‖data - mean‖."""
+        return self.rows.error(self.graph)
+
+    def suggest(self, layer: int, i: int, o: int) -> Snapping:
+        """The library's fits of the edge from unit i to unit o, the best first."""
+        self._check(layer, i, o)
+        return self._search().snapping(self.graph, (layer, i, o), self.error)
+
+    def fix(self, layer: int, i: int, o: int, name: str | Univariate) -> "Reading":
+        """The edge becomes this function; all other parameters are refit.
+
+        Raises:
+            InputError: for an edge or a function that there is not.
+        """
+        self._check(layer, i, o)
+        best = self._search([name]).snapping(self.graph, (layer, i, o), self.error).best
+        curve = Symbolic(best.function, *best.parameters)
+        return self._with(self.graph.with_edge((layer, i, o), curve))
+
+    def remove(self, layer: int, i: int, o: int) -> "Reading":
+        """Without the edge."""
+        self._check(layer, i, o)
+        return self._with(connected(self.graph.without((layer, i, o))))
+
+    def exclude(self, *names: str) -> "Reading":
+        """Functions that are suggested no more."""
+        out = {f.name for f in functions(names)}
+        return replace(self, library=tuple(f for f in self.library if f.name not in out))
+
+    def formula(self, seconds: float | int = 60.0) -> Formula:
+        """The formula; edges that are still splines are snapped automatically.
+
+        Raises:
+            InputError: where no function fits an edge.
+        """
+        found = self._search(seconds=float(seconds))(self.graph)
+        if not found:
+            raise InputError("no formula was found: no function of the library fits the edges left")
+        return formula_of(found[0].graph, self.rows, self.problem, self.origin)
+
+    def _search(
+        self, names: Sequence[str | Univariate] | None = None, seconds: float = 60.0
+    ) -> Search:
+        r, names = self.rows, self.library if names is None else names
+        return Search(r.x, r.y, r.xv, r.yv, names, seconds=seconds)
+
+    def _with(self, graph: Graph) -> "Reading":
+        return replace(self, graph=refit(graph, self.rows.x, self.rows.y, STEPS))
+
+    def _check(self, *key: int) -> None:
+        check_edges(self.graph, [key])  # type: ignore[list-item]
+
+
+def read(
+    result: Solution | Fitted,
+    library: Sequence[str | Univariate] | None = None,
+    *,
+    seed: int = 0,
+) -> Reading:
+    """The start of reading a result by hand, edge by edge.
+
+    Raises:
+        InputError: for a network that is no KAN of splines and affine maps alone.
+    """
+    graph = own_graph(result.surrogate)
+    if graph is None:
+        kind = type(result.surrogate.network).__name__
+        raise InputError(
+            "only a KAN of splines alone, without exact boundary data or a base term, is read edge "
+            f"by edge, this is a {kind}: `interpret` reads its values"
+        )
+    problem = result.problem if isinstance(result, Solution) else None
+    return Reading(graph, rows_of(result, seed), functions(library), problem, graph)

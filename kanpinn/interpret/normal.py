@@ -1,0 +1,83 @@
+"""The normal form of a graph of formulas: shifts and scales between its layers chosen."""
+
+import math
+from dataclasses import replace
+
+from kanpinn.interpret.curves import Symbolic
+from kanpinn.interpret.graph import Graph, Key
+
+
+def normal_form(graph: Graph) -> Graph:
+    """The same function with the constants that a formula would be written with.
+
+    What comes into a hidden unit may be shifted and scaled if the edges out of it undo that. Here
+    nothing is added on the edges into a unit. Its scale is such that a = 1 on the first edge out
+    of it that has a scale of its own, such as sin; where all are powers or logarithms, the first
+    edge into it has c = 1.
+    """
+    for layer in range(graph.depth - 1):
+        for unit in range(graph.width[layer + 1]):
+            graph = _normal_unit(graph, layer, unit)
+    return _one_offset(graph)
+
+
+def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
+    into = _symbolic(graph, layer, 2, unit)
+    out = _symbolic(graph, layer + 1, 1, unit)
+    if not into or not out:
+        return graph
+    shift = sum(curve.d for curve in into.values())
+    scaled = [curve.a for curve in out.values() if "a" in curve.function.free]
+    first = next(iter(into.values())).c
+    scale = scaled[0] if scaled else 1 / first if first else math.inf
+    if not math.isfinite(scale) or scale == 0:
+        return graph
+    for number, (key, curve) in enumerate(into.items()):
+        # Written, not computed: a product of rounded numbers may miss 1 by a digit.
+        c = 1.0 if number == 0 and not scaled else scale * curve.c
+        graph = graph.with_edge(key, replace(curve, c=c, d=0.0))
+    for key, curve in out.items():
+        a = 1.0 if curve.a == scale else curve.a / scale
+        b = curve.b + curve.a * shift
+        parameters = curve.function.canonical(a, b, curve.c, curve.d)
+        graph = graph.with_edge(key, Symbolic(curve.function, *parameters))
+    return graph
+
+
+def _one_offset(graph: Graph) -> Graph:
+    """The offsets of the edges into an output unit all on the first of them."""
+    last = graph.depth - 1
+    for unit in range(graph.width[-1]):
+        into = _symbolic(graph, last, 2, unit)
+        total = sum(curve.d for curve in into.values())
+        for number, (key, curve) in enumerate(into.items()):
+            graph = graph.with_edge(key, replace(curve, d=total if number == 0 else 0.0))
+    return graph
+
+
+def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbolic]:
+    """The edges of a layer into (end = 2) or out of (end = 1) a unit."""
+    return {
+        key: curve
+        for key, curve in sorted(graph.edges.items())
+        if key[0] == layer and key[end] == unit and isinstance(curve, Symbolic)
+    }
+
+
+def redundant(graph: Graph) -> set[tuple[Key, str]]:
+    """The parameters that the normal form fixes."""
+    fixed: set[tuple[Key, str]] = set()
+    for layer in range(graph.depth - 1):
+        for unit in range(graph.width[layer + 1]):
+            into = _symbolic(graph, layer, 2, unit)
+            out = _symbolic(graph, layer + 1, 1, unit)
+            fixed |= {(key, "d") for key in into}
+            scaled = [key for key, curve in out.items() if "a" in curve.function.free]
+            if scaled:
+                fixed.add((scaled[0], "a"))
+            elif into:
+                fixed.add((next(iter(into)), "c"))
+    last = graph.depth - 1
+    for unit in range(graph.width[-1]):
+        fixed |= {(key, "d") for key in list(_symbolic(graph, last, 2, unit))[1:]}
+    return fixed

@@ -1,0 +1,66 @@
+"""All parameters of a graph by Levenberg–Marquardt on data."""
+
+import math
+from functools import partial
+
+from torch import Tensor
+
+from kanpinn.interpret.curves import Spline
+from kanpinn.interpret.graph import Graph
+from kanpinn.linalg import DampedSteps, fold
+from kanpinn.optimizers.damping import Probes, best_damping
+
+START_DAMPING = 1e-3
+STALLED = 0.1  # a step that lowers the sum of squares by less than this part was idle
+IDLE = 2
+
+
+def refit(graph: Graph, x: Tensor, y: Tensor, steps: int = 20, free: Tensor | None = None) -> Graph:
+    """The graph with the parameters that fit y (n, m) at x (n, d) best, by damped Gauss–Newton.
+
+    It ends after `steps`, or where two steps gain less than a tenth. free: which parameters may
+    move, (parameters,); all by default.
+    """
+    graph = covering(graph, x)
+    damping, idle = START_DAMPING, 0
+    loss = _loss(graph, x, y)
+    for _ in range(steps):
+        values, jacobian = graph.jacobian(x)
+        if not bool(jacobian.isfinite().all()):
+            break  # at the end of a domain, where sqrt is steep
+        rows = jacobian.flatten(0, 1)
+        moves = fold([(rows if free is None else rows[:, free], (values - y).flatten())]).damped()
+        moved = partial(_moved, graph, moves, free)
+        probes = Probes(lambda d: _loss(moved(d), x, y))  # noqa: B023
+        damping, reached = best_damping(probes, damping, loss)
+        if not reached < loss:
+            break
+        graph = covering(moved(damping), x)
+        idle = idle + 1 if reached > (1 - STALLED) * loss else 0
+        loss = reached
+        if idle >= IDLE:
+            break
+    return graph
+
+
+def _moved(graph: Graph, moves: DampedSteps, free: Tensor | None, damping: float) -> Graph:
+    step = moves.step(damping)
+    parameters = graph.parameters
+    if free is None:
+        return graph.moved(parameters + step)
+    parameters[free] += step
+    return graph.moved(parameters)
+
+
+def covering(graph: Graph, x: Tensor) -> Graph:
+    """The same functions with splines that reach over the arguments they get at x."""
+    units = graph.units(x)
+    for key, curve in graph.edges.items():
+        if isinstance(curve, Spline):
+            graph = graph.with_edge(key, curve.covering(units[key[0]][:, key[1]]))
+    return graph
+
+
+def _loss(graph: Graph, x: Tensor, y: Tensor) -> float:
+    loss = float((graph(x) - y).square().sum())
+    return loss if math.isfinite(loss) else math.inf

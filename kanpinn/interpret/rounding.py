@@ -1,0 +1,172 @@
+"""The constants of a graph of formulas as they would be written: 1/2, π, √2."""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn.interpret.constants import recognise
+from kanpinn.interpret.curves import Symbolic
+from kanpinn.interpret.graph import Graph, Key
+from kanpinn.interpret.normal import redundant
+from kanpinn.interpret.refit import refit
+
+Name = tuple[Key, str]
+PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # for constants that may be anything
+NULL = 1e-9  # singular values below this part of the largest: the data do not see the direction
+SHARE = 0.1  # of a direction that a constant must have to be moved by it
+GROWTH = 3.0  # by how much a rounded constant may raise the error
+LEAST = 1e-13  # relative error that is rounding
+STEPS = 40
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A graph, and the sympy numbers of those of its constants that were recognised."""
+
+    graph: Graph
+    exact: dict[Name, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[Name]:
+        """What `graph.parameters` are, in their order."""
+        return [
+            (key, name)
+            for key in sorted(self.graph.edges)
+            for name in _symbolic(self.graph, key).free
+        ]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all constants were recognised."""
+        fixed = redundant(self.graph)
+        return all(name in self.exact or name in fixed for name in self.names)
+
+    def fixed(self, values: dict[Name, Any]) -> "Rounded":
+        """With more constants fixed."""
+        graph = self.graph
+        for (key, name), value in values.items():
+            changed: dict[str, Any] = {name: float(value)}
+            graph = graph.with_edge(key, replace(_symbolic(graph, key), **changed))
+        return Rounded(graph, self.exact | values)
+
+
+def _symbolic(graph: Graph, key: Key) -> Symbolic:
+    curve = graph.edges[key]
+    assert isinstance(curve, Symbolic)
+    return curve
+
+
+def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:
+    """The graph, in its normal form, with as many constants recognised as the data bear out.
+
+    Constants that the data do not determine (families of formulas for one function) are given
+    plain values first, all others refit; then those that are close to a simple number become it.
+    """
+    return _Rounding(x, y, Rounded(graph))()
+
+
+class _Rounding:
+    def __init__(self, x: Tensor, y: Tensor, state: Rounded) -> None:
+        self.x, self.y, self.state = x, y, state
+        self.scale = float(torch.linalg.norm(y - y.mean(dim=0)))
+        self.start = max(self._error(state), LEAST)
+        self.refused: set[Name] = set()
+
+    def __call__(self) -> Rounded:
+        while self._settle_one():
+            pass
+        self._recognise_all()
+        while self._recognise_one():
+            pass
+        return self.state
+
+    def _error(self, state: Rounded) -> float:
+        error = float(torch.linalg.norm(state.graph(self.x) - self.y)) / self.scale
+        return error if math.isfinite(error) else math.inf
+
+    def _free(self, state: Rounded) -> Tensor:
+        fixed = redundant(state.graph)
+        return torch.tensor([n not in state.exact and n not in fixed for n in state.names])
+
+    def _try(self, values: dict[Name, Any], move: Tensor | None = None) -> bool:
+        """Fix these constants and refit the others; whether the error stays."""
+        graph = self.state.graph
+        if move is not None:
+            graph = graph.moved(graph.parameters + move)
+        trial = Rounded(graph, self.state.exact).fixed(values)
+        free = self._free(trial)
+        if bool(free.any()):
+            trial = replace(trial, graph=refit(trial.graph, self.x, self.y, STEPS, free))
+        if self._error(trial) > GROWTH * self.start:
+            return False
+        self.state = trial
+        return True
+
+    def _decomposed(self) -> tuple[list[Name], Tensor, Tensor, Tensor]:
+        """The free constants, their scales, singular values and directions, of the Jacobian."""
+        free = self._free(self.state)
+        names = [n for n, f in zip(self.state.names, free.tolist(), strict=True) if f]
+        _, jacobian = self.state.graph.jacobian(self.x)
+        matrix = jacobian.flatten(0, 1)[:, free] / self.scale
+        lengths = torch.linalg.vector_norm(matrix, dim=0).clamp_min(1e-300)
+        _, s, vh = torch.linalg.svd(matrix / lengths, full_matrices=False)
+        return names, lengths, s, vh
+
+    def _settle_one(self) -> bool:
+        """Give one of the constants that the data leave open a plain value."""
+        names, lengths, s, vh = self._decomposed()
+        null = s <= NULL * s[0] if len(s) else s > 0
+        if not bool(null.any()):
+            return False
+        directions = vh[null]
+        weights = directions.square().sum(dim=0).sqrt()
+        free = self._free(self.state)
+        for k in torch.argsort(-weights).tolist():
+            if names[k] in self.refused or weights[k] < SHARE:
+                continue
+            value = float(self.state.graph.parameters[free][k])
+            # Along the null space, the shortest way that moves this constant alone by one.
+            along = directions.T @ directions[:, k] / weights[k] ** 2 * lengths[k] / lengths
+            for plain in sorted(PLAIN, key=lambda p: abs(p - value))[:3]:
+                move = torch.zeros_like(self.state.graph.parameters)
+                move[free] = along * (plain - value)
+                if self._try({names[k]: _plain(plain)}, move):
+                    return True
+            self.refused.add(names[k])
+        return False
+
+    def _guesses(self) -> dict[Name, Any]:
+        names, lengths, s, vh = self._decomposed()
+        if not names:
+            return {}
+        inverse = torch.where(s > NULL * s[0], 1 / s, 0.0)
+        spread = (vh.T * inverse).square().sum(dim=1).sqrt() / lengths
+        values = self.state.graph.parameters[self._free(self.state)]
+        reach = (2 * self.start * spread).clamp_min(1e-14)
+        guesses = {
+            name: recognise(float(value), float(tolerance))
+            for name, value, tolerance in zip(names, values, reach, strict=True)
+            if name not in self.refused
+        }
+        return {name: guess for name, guess in guesses.items() if guess is not None}
+
+    def _recognise_all(self) -> None:
+        guesses = self._guesses()
+        if guesses:
+            self._try(guesses)
+
+    def _recognise_one(self) -> bool:
+        for name, guess in self._guesses().items():
+            if self._try({name: guess}):
+                return True
+            self.refused.add(name)
+        return False
+
+
+def _plain(value: float) -> Any:
+    import sympy
+
+    return sympy.Rational(value)

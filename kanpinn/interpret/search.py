@@ -1,0 +1,121 @@
+"""The search for formulas: edge after edge is snapped, all others refit, with backtracking."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kanpinn.interpret.candidates import Candidate, Snapping
+from kanpinn.interpret.curves import Spline, Symbolic
+from kanpinn.interpret.graph import Graph, Key, relative_error
+from kanpinn.interpret.library import Univariate
+from kanpinn.interpret.refit import refit
+from kanpinn.interpret.snapping import snap
+
+EXACT = 1e-10  # relative error below which a formula is taken for the function itself
+ALLOWED = 10.0  # by how much a snapped edge may raise the error
+HOPELESS = 0.3  # 1 - R² of candidates that are not even tried
+PERFECT = 10.0  # times the error of the graph: as well as a function can fit an edge
+SNAP_STEPS, FINAL_STEPS = 10, 100
+PRICE = 0.7  # powers of ten in 1 - R² that a unit of complexity has to be worth
+SAMPLES = 400  # of an edge, for the fits of the library
+
+
+@dataclass(frozen=True)
+class Found:
+    """A graph of formulas and its relative error on data that it was not fitted to."""
+
+    graph: Graph
+    error: float
+
+    @property
+    def complexity(self) -> float:
+        """The sum of the functions' complexities."""
+        curves = self.graph.edges.values()
+        return sum(float(c.function.complexity) for c in curves if isinstance(c, Symbolic))
+
+
+@dataclass
+class Search:
+    """Depth first over the edges, the clearest one first, the best few functions for each.
+
+    x (n, d), y (n, m): the data to fit; xv, yv: others to judge by. allowed: {edge: functions} of
+    a user who knows better; names: the library otherwise. beam: functions tried on an edge.
+    seconds: the limit on processor time. done: whether a formula ends the search.
+    """
+
+    x: Tensor
+    y: Tensor
+    xv: Tensor
+    yv: Tensor
+    names: Sequence[str | Univariate] | None = None
+    allowed: dict[Key, Sequence[str | Univariate]] = field(default_factory=dict)
+    beam: int = 4
+    seconds: float = 60.0
+    done: Callable[[Found], bool] = lambda found: found.error <= EXACT
+    found: list[Found] = field(default_factory=list)
+    _end: float = 0.0
+
+    def __call__(self, graph: Graph) -> list[Found]:
+        """All formulas that were found, the best first; one that is exact ends the search."""
+        self._end = time.process_time() + self.seconds
+        self.floor = max(self.error(graph), EXACT)
+        self._extend(graph)
+        return self.ranked
+
+    @property
+    def ranked(self) -> list[Found]:
+        """By error, where errors that differ by less than half count as equal, then complexity."""
+        least = min((f.error for f in self.found), default=0.0)
+        near = 1.5 * max(least, EXACT)
+        return sorted(self.found, key=lambda f: (max(f.error, near), f.complexity, f.error))
+
+    def error(self, graph: Graph) -> float:
+        """The relative error on the data to judge by."""
+        return relative_error(graph, self.xv, self.yv)
+
+    def _extend(self, graph: Graph) -> bool:
+        """Snap what is left of splines; whether the search is over."""
+        if time.process_time() > self._end:
+            return True
+        if graph.is_formula():
+            graph = refit(graph, self.x, self.y, FINAL_STEPS)
+            self.found.append(Found(graph, self.error(graph)))
+            return self.done(self.found[-1])
+        before = max(self.error(graph), self.floor)
+        key, candidates = self._clearest(graph, before)
+        for candidate in self._promising(candidates, before):
+            curve = Symbolic(candidate.function, *candidate.parameters)
+            trial = refit(graph.with_edge(key, curve), self.x, self.y, SNAP_STEPS)
+            error = self.error(trial)
+            if error <= ALLOWED * before and self._extend(trial):
+                return True
+        return False
+
+    def _promising(self, candidates: Sequence[Candidate], error: float) -> list[Candidate]:
+        """What to try on an edge: where functions fit perfectly, no others."""
+        perfect = [c for c in candidates if c.unexplained <= (PERFECT * error) ** 2]
+        others = [c for c in candidates if c.unexplained <= HOPELESS]
+        return (perfect or others)[: self.beam]
+
+    def _clearest(self, graph: Graph, error: float) -> tuple[Key, tuple[Candidate, ...]]:
+        """The spline that a function fits best, and what fits it."""
+        ranked = {
+            key: self.snapping(graph, key, error).candidates
+            for key, curve in graph.edges.items()
+            if isinstance(curve, Spline)
+        }
+        key = min(ranked, key=lambda k: ranked[k][0].score if ranked[k] else math.inf)
+        return key, ranked[key]
+
+    def snapping(self, graph: Graph, key: Key, error: float) -> Snapping:
+        """The library's fits of one edge of a graph that has this error."""
+        u = graph.units(self.x)[key[0]][:, key[1]]
+        at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
+        u = u.sort().values[at]
+        names = self.allowed.get(key, self.names)
+        accuracy = min(max(error, 1e-12), 0.1)
+        return snap(u, graph.edges[key](u), names, accuracy=accuracy, price=PRICE)
