@@ -33,7 +33,7 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
         found = torch.searchsorted(left.contiguous(), by_input, right=True)
         count = found.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
     else:
-        count = torch.zeros(x.shape, dtype=torch.uint8, device=x.device)
+        count = torch.zeros_like(x, dtype=torch.uint8)  # batched where x is, under torch.vmap
         for column in left.unbind(1):
             count += x >= column
     return count.long() + (x > breaks[:, -1])

@@ -127,6 +127,7 @@ def _check_ranks(a: Assembly, optimizers: tuple[Optimizer, ...]) -> None:
     what = type(a.problem).__name__, network.width, network.parameter_count
     if not same((*what, a.collocation, a.weights, a.seed, stages)):
         raise InputError("the processes of the group do not solve the same problem")
-    device = next(network.parameters()).device
-    state = from_first({name: tensor.cpu() for name, tensor in network.state_dict().items()})
-    network.load_state_dict({name: tensor.to(device) for name, tensor in state.items()})
+    own = network.state_dict()
+    state = from_first({name: tensor.cpu() for name, tensor in own.items()})
+    for name, tensor in own.items():  # in place: a network that is loaded counts as placed
+        tensor.copy_(state[name])
