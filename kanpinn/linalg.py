@@ -10,6 +10,7 @@ from kanpinn.distributed import agreed, tree, world
 
 HESSIAN_RANK = 1e-4  # a Hessian has its square, and what is shorter a rule does not see
 SHORT = 1e-6  # columns shorter than this part of the longest are not scaled up further
+ROUNDING = 5  # times eps: shorter columns and singular values, relative to the longest, are none
 
 
 def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
@@ -123,12 +124,20 @@ class Triangle:
         return x / scale, int(kept.sum())
 
     def damped(self) -> "DampedSteps":
-        """The Levenberg–Marquardt steps for every damping from one SVD of the scaled R."""
-        scale = column_scale(self.matrix)
+        """The Levenberg–Marquardt steps for every damping from one SVD of the scaled R.
+
+        A spline that sees no point, so that its column is rounding, stays as it is.
+        """
+        matrix = self.matrix
+        length = torch.linalg.vector_norm(matrix, dim=0)
+        seen = length >= ROUNDING * torch.finfo(matrix.dtype).eps * length.max()
         # A spline that hardly sees a point must not get a huge coefficient.
+        scale = column_scale(matrix[:, seen])
         scale = scale.clamp_min(SHORT * float(scale.max()))
-        u, s, vh = torch.linalg.svd(self.matrix / scale, full_matrices=False)
-        return DampedSteps(u.T @ self.target, s, vh / scale)
+        u, s, vh = torch.linalg.svd(matrix[:, seen] / scale, full_matrices=False)
+        directions = matrix.new_zeros(len(s), matrix.shape[1])
+        directions[:, seen] = vh / scale
+        return DampedSteps(u.T @ self.target, s, directions)
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,7 @@ class DampedSteps:
         s = self.singular
         filtered = s / (s**2 + damping * s[0] ** 2)
         # Directions that are rounding alone would otherwise get steps of any size.
-        filtered = torch.where(s > 5 * torch.finfo(s.dtype).eps * s[0], filtered, 0)
+        filtered = torch.where(s > ROUNDING * torch.finfo(s.dtype).eps * s[0], filtered, 0)
         return -self.directions.T @ (filtered * self.projected)
 
 

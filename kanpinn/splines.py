@@ -16,6 +16,9 @@ from torch import Tensor
 from kanpinn import piecewise
 from kanpinn.errors import InputError
 
+MAX_DEGREE = 170  # a larger factorial is no double
+REACHED = 0.25  # of an interval, where a grid that is cut down may end
+NARROWEST = 1e-6  # of a grid, that it is cut down to
 NARROW = 8  # times as many splines as live at a point: more, and most of `Pieces.matrix` is zero
 
 
@@ -138,7 +141,7 @@ def pieces_of(knots: Tensor, degree: int) -> Pieces:
     near = knots[:, 1:-1].unfold(1, 2 * degree, 1)
     near = torch.cat([near[:, :1], near, near[:, -1:]], dim=1)
     derivatives = _local_basis(piecewise.centres(breaks), near, degree)
-    local = torch.stack([d / math.factorial(r) for r, d in enumerate(derivatives)], dim=2)
+    local = torch.stack([d / float(math.factorial(r)) for r, d in enumerate(derivatives)], dim=2)
     local[:, [0, -1], 2:] = 0
     empty = near[..., degree] == near[..., degree - 1]
     local = local.masked_fill(empty[..., None, None], 0)
@@ -176,20 +179,53 @@ def _shifted_sum(first: Tensor, second: Tensor) -> Tensor:
     return pad(first, (0, 1)) + pad(second, (1, 0))
 
 
+def refined(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) -> Tensor:
+    """One input's grid points (G + 1,) on so many intervals, cut down to [low, high].
+
+    The old points that lie inside stay, save one so near an end that hardly anything is left of an
+    interval. Each interval is split into as many parts, the widest into one more where that does
+    not come out even. On fewer intervals all are of one width.
+    """
+    low, high = torch.maximum(low, breaks[0]), torch.minimum(high, breaks[-1])
+    if high - low < NARROWEST * (breaks[-1] - breaks[0]):  # a constant
+        low, high = breaks[0], breaks[-1]
+    inner, steps = breaks[1:-1], breaks.diff()
+    stays = (inner - low >= REACHED * steps[:-1]) & (high - inner >= REACHED * steps[1:])
+    kept = torch.cat([low[None], inner[stays], high[None]])
+    parts, rest = divmod(intervals, len(kept) - 1)
+    if parts == 0:
+        return low + (high - low) * torch.linspace(0, 1, intervals + 1).to(breaks)
+    counts = torch.full((len(kept) - 1,), parts, device=breaks.device)
+    counts[kept.diff().argsort(descending=True, stable=True)[:rest]] += 1
+    pieces = [
+        a + (b - a) * torch.arange(n).to(breaks) / n
+        for a, b, n in zip(kept, kept[1:], counts.tolist(), strict=False)
+    ]
+    return torch.cat([*pieces, high[None]])
+
+
 def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
-    """Whether every interior grid point of `old` is a knot of `new`: refinement is then exact."""
-    inner = old[:, degree + 1 : -degree - 1]
+    """Whether every interior grid point of `old` is a knot of `new`: refinement is then exact.
+
+    Those outside the grid of `new` do not matter.
+    """
+    inner, (low, high) = old[:, degree + 1 : -degree - 1], _ends(new, degree)
     tolerance = 1e-12 * (old[:, -1:] - old[:, :1])
     gap = (inner[:, :, None] - new[:, None, :]).abs().amin(-1) if inner.numel() else inner
-    return bool((gap <= tolerance).all())
+    return bool(((gap <= tolerance) | (inner <= low) | (inner >= high)).all())
+
+
+def _ends(knots: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+    """The first and the last point of the grids, (n_in, 1) each."""
+    return knots[:, degree, None], knots[:, -degree - 1, None]
 
 
 def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
-    """The matrix A (n_in, n_new, n_old): Σ_j c_j B_j = Σ_i (A c)_i B'_i on the old grid, exactly.
+    """The matrix A (n_in, n_new, n_old): Σ_j c_j B_j = Σ_i (A c)_i B'_i on both grids, exactly.
 
-    The new knots must hold every interior grid point of the old ones: knots inserted, or the range
-    widened (the end pieces go on as the polynomials they are). A_ij is the blossom of the old
-    piece that lies under B'_i, at the knots t'_{i+1} … t'_{i+k}.
+    The new knots must hold every interior grid point of the old ones that lies in the new grid:
+    knots inserted, the range widened (the end pieces go on as the polynomials they are) or cut.
+    A_ij is the blossom of the old piece that lies under B'_i, at the knots t'_{i+1} … t'_{i+k}.
 
     Raises:
         InputError: if an interior grid point of `old` is missing in `new`.
@@ -202,7 +238,8 @@ def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
     n_in, n_old = old.shape[0], old.shape[1] - degree - 1
     n_new = new.shape[1] - degree - 1
     arguments = new.unfold(1, degree, 1)[:, 1 : n_new + 1]  # t'_{i+1} … t'_{i+k}
-    low, high = old[:, degree, None], old[:, -degree - 1, None]
+    (low, high), (first, last) = _ends(old, degree), _ends(new, degree)
+    low, high = torch.maximum(low, first), torch.minimum(high, last)
     middle = (new[:, :n_new].clamp(low, high) + new[:, degree + 1 :].clamp(low, high)) / 2
     piece = (middle[..., None] >= old[:, None, degree + 1 : -degree - 1]).sum(-1)
     rows = torch.arange(n_in, device=old.device)[:, None, None]

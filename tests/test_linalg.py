@@ -105,4 +105,16 @@ def test_columns_of_zeros_have_scale_one_and_coefficient_zero(system):
     assert column_scale(j)[3] == 1
     triangle = fold([(j, r)])
     assert abs(triangle.solve(-triangle.target)[0][3]) < 1e-15
-    assert abs(triangle.damped().step(1e-6)[3]) < 1e-9
+    assert triangle.damped().step(1e-6)[3] == 0
+
+
+@pytest.mark.parametrize("damping", [1e-20, 1e-6, 1.0])
+def test_columns_that_are_rounding_get_no_damped_step(damping, system):
+    """As if they were not there; short ones that are more than that move."""
+    j, r = system
+    j[:, 4], j[:, 5] = 1e-17 * j[:, -1].roll(1), 1e-14 * j[:, -1].roll(2)
+    step = fold(chunks(j, r, 20)).damped().step(damping)
+    there = torch.arange(12) != 4
+    assert step[4] == 0 and (step[there] != 0).all()
+    alone = fold(chunks(j[:, there], r, 20)).damped().step(damping)
+    torch.testing.assert_close(step[there], alone, rtol=1e-6, atol=1e-12)

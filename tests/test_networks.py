@@ -8,6 +8,7 @@ import torch
 from torch.func import jacrev
 
 import kanpinn as kp
+from kanpinn import splines
 from kanpinn.geometry import Points
 from kanpinn.jet import SECOND_KINDS, Channels
 from kanpinn.networks import Surrogate
@@ -195,14 +196,84 @@ def test_nested_refinement_of_a_kan_leaves_it_unchanged(base, generator):
     assert reference.distance(after.value, before.value) < TOLERANCE
 
 
-def test_other_refinement_projects_and_reports_its_error(generator):
+@pytest.mark.parametrize("grid", [6, 11])
+def test_refinement_that_does_not_come_out_even_splits_the_widest_intervals(grid, generator):
     network = kp.KAN([2, 4, 1], degree=3, grid=4, seed=0)
     surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
     surrogate.prepare(p)
+    before, widths = surrogate(p), network.layers[1].breaks.diff(dim=1)
+    assert network.refine(grid) == 0.0
+    assert reference.distance(surrogate(p), before) < TOLERANCE
+    finer = network.layers[1].breaks.diff(dim=1)
+    assert finer.shape == (4, grid)
+    parts = widths[:, :1] / torch.tensor([grid // 4, grid // 4 + 1])
+    assert ((finer[..., None] / parts[:, None] - 1).abs().amin(-1) < 1e-12).all()
+
+
+def test_fewer_intervals_are_a_projection_that_reports_its_error(generator):
+    network = kp.KAN([2, 4, 1], degree=3, grid=6, seed=0)
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
+    surrogate.prepare(p)
     before = surrogate(p)
-    error = network.refine(6)
+    error = network.refine(4)
     assert 0 < error < 0.5
     assert reference.distance(surrogate(p), before) < 20 * error
+
+
+@pytest.mark.parametrize(("width", "own"), [([2, 3, 2, 1], 0), ([4, 3, 2, 1], 2)])
+def test_hidden_grids_are_cut_down_to_their_activations_exactly(width, own, generator):
+    """Three and a half intervals are left of ten; the end intervals alone reach further."""
+    network, degree, grid = kp.KAN(width, degree=4, grid=10, seed=0), 4, 20
+    box = kp.Box(**{name: (-1, 1) for name in "xyzt"[: width[0]]})
+    surrogate, p = Surrogate(network, box), inside(box, 300, generator)
+    channels = Channels(box.names)
+    h = network.layers[0](surrogate.coordinates(p, channels))
+    for layer in network.layers[1:]:
+        low, high = h.value.detach().aminmax(dim=0)
+        breaks = low[:, None] + (high - low)[:, None] * (torch.arange(11) - 3.25) / 3.5
+        layer.knots = splines.knots_from_breaks(breaks, degree)
+        layer.randomise(generator)
+        h = layer(h)
+    before = surrogate.jet(p, Channels(box.names, second="laplacian"))
+    assert network.refine(grid, surrogate.coordinates(p, channels)) == 0.0
+    after = surrogate.jet(p, Channels(box.names, second="laplacian"))
+    for a, b in zip(after.parts(), before.parts(), strict=True):
+        assert reference.distance(a, b) < 1e-10
+    h = network.layers[0](surrogate.coordinates(p, channels))
+    for layer in network.layers[1:]:
+        assert layer.intervals == grid
+        low, high = h.value.detach().aminmax(dim=0)
+        inner = layer.breaks[:, 1:-1]
+        seen = ((inner > low[:, None] - 1e-9) & (inner < high[:, None] + 1e-9)).sum(dim=1)
+        assert (seen == grid - 1).all()
+        assert (layer.breaks[:, 0] < low).all() and (layer.breaks[:, -1] > high).all()
+        assert inner.diff(dim=1).max() < 2 * (high - low).max() / (grid - own)
+        h = layer(h)
+
+
+def test_a_grid_with_one_activation_is_not_cut(generator):
+    network, p = kp.KAN([4, 2, 1], degree=3, grid=4, seed=0), torch.zeros(9, 4).double()
+    for grid in (4, 8):
+        surrogate = Surrogate(network, kp.Box(**{name: (-1, 1) for name in "xyzt"}))
+        points = kp.Points(p, tuple("xyzt"))
+        before = surrogate(points)
+        network.refine(grid, surrogate.coordinates(points, Channels(tuple("xyzt"))))
+        assert (network.layers[1].breaks.diff(dim=1) > 0).all()
+        assert reference.distance(surrogate(points), before) < TOLERANCE
+
+
+@pytest.mark.parametrize("degree", [21, 60, 170])
+def test_high_degrees_are_there_until_numbers_overflow(degree):
+    network = kp.KAN([1, 1], degree=degree, grid=2)
+    torch.nn.init.ones_(network.layers[0].coefficients)
+    x = torch.linspace(-1, 1, 41, dtype=torch.float64)[:, None]
+    assert (network(x) - 1).abs().max() < 1e-13
+    with pytest.raises(
+        kp.InputError, match=r"degree 171 on 2 intervals is more than torch\.float64"
+    ):
+        kp.KAN([1, 1], degree=171, grid=2)
+    with pytest.raises(kp.InputError, match=f"degree {degree} on 100.*float32"):
+        kp.KAN([1, 1], degree=degree, grid=100, dtype=torch.float32)
 
 
 def test_splitting_one_interval_of_one_input_is_exact(generator):

@@ -12,7 +12,7 @@ from kanpinn.datasets import Data, Table
 from kanpinn.distributed import agreed, share, world
 from kanpinn.errors import InputError, integer
 from kanpinn.fitting.fitted import Fitted
-from kanpinn.fitting.frame import Affine, frame
+from kanpinn.fitting.frame import Affine, Bounds, frame
 from kanpinn.fitting.scores import Scores, criterion, recorded, score
 from kanpinn.fitting.terms import loss_term, points_of
 from kanpinn.geometry import Points
@@ -34,6 +34,7 @@ def fit(
     optimizers: Optimizer | Sequence[Optimizer] | None = None,
     *,
     scaling: str | None = None,
+    bounds: Bounds | None = None,
     batch: int = 0,
     sparsity: Sparsity | None = None,
     patience: int | None = None,
@@ -54,7 +55,10 @@ def fit(
         optimizers: run in order; Levenberg–Marquardt by default.
         scaling: of inputs: "range" maps that of the rows to [-1, 1], a KAN's default; "standard"
             the mean ± a standard deviation, an MLP's default; "quantile" is "range" with as many
-            rows in each interval of the first grid.
+            rows in each interval of the first grid. That lies on [-1, 1] always, so that of
+            "standard" splines are their tangents beyond a standard deviation.
+        bounds: {input: (low, high)}, the range of an input in place of that of its rows; beyond it
+            splines are their tangents.
         batch: rows that each step sees, drawn at random; 0 for all.
         sparsity: a term of the loss that makes a KAN's edges few.
         patience: steps without a lower validation error that end the run; None for no limit.
@@ -72,7 +76,7 @@ def fit(
     _check(network, data, batch, patience)
     chosen = LevenbergMarquardt() if optimizers is None else optimizers
     stages = as_stages(chosen, batch, "batch")
-    surrogate = agreed(lambda: frame(network, data.train, scaling))
+    surrogate = agreed(lambda: frame(network, data.train, scaling, bounds))
     terms = Terms(data.train, surrogate, batch, seed, sparsity)
     run = Run(surrogate, stages, Residuals(surrogate, ()), best=_best(data, patience))
     if checkpoint is None:

@@ -36,7 +36,7 @@ class KAN(Network):
     The grids start on [-1, 1]; `prepare` makes them cover the hidden activations.
 
     Raises:
-        InputError: for a width, degree or grid that does not fit.
+        InputError: for a width, degree or grid that does not fit, or numbers that would overflow.
 
     Reference: Liu et al., KAN: Kolmogorov–Arnold Networks (2024), arXiv 2404.19756.
     """
@@ -63,7 +63,10 @@ class KAN(Network):
         for n_in, n_out, k, g in zip(width, width[1:], degrees, grids, strict=False):
             one = torch.ones(n_in, dtype=dtype)
             knots = splines.uniform_knots(-one, one, g, k)
-            layers.append(KANLayer(knots, k, n_out, base))
+            layer = KANLayer(knots, k, n_out, base)
+            if k > splines.MAX_DEGREE or not layer.pieces.local.isfinite().all():
+                raise InputError(f"degree {k} on {g} intervals is more than {dtype} can hold")
+            layers.append(layer)
         self.layers = cast(Sequence[KANLayer], Layers(layers))
         self.placed = False  # whether the grids lie where they are meant to
         self._initialise(torch.Generator().manual_seed(seed))
@@ -159,10 +162,39 @@ class KAN(Network):
             seen.append(torch.stack(h.value.aminmax(dim=0)))
         return extremes(torch.cat(seen))
 
-    def refine(self, grid: int | Sequence[int]) -> float:
-        """Put every layer on `grid` intervals; gives the largest relative L2 change (0: exact)."""
-        grids = _per_layer("grid", grid, len(self.layers))
-        return max(layer.refine(g) for layer, g in zip(self.layers, grids, strict=True))
+    @torch.no_grad()
+    def refine(self, grid: int | Sequence[int], coordinates: Coordinates | None = None) -> float:
+        """Put every layer on `grid` intervals; gives the largest relative L2 change (0: exact).
+
+        With coordinates, hidden grids are first cut down to their activations: splines that see
+        none resolve nothing.
+        """
+        error = 0.0
+        for depth, g in enumerate(_per_layer("grid", grid, len(self.layers))):
+            if depth == 0 or coordinates is None:
+                error = max(error, self.layers[depth].refine(g))
+            else:
+                low, high = self._activations(coordinates, depth)
+                error = max(error, self._refine_within(self.layers[depth], g, low, high))
+        return error
+
+    def _refine_within(self, layer: KANLayer, intervals: int, low: Tensor, high: Tensor) -> float:
+        """Refine the range [low, high] of a layer's inputs and reach out by the margin.
+
+        The end intervals do that, in higher dimensions one of their own on either side, where they
+        can be spared: a fine one would go on far as the polynomial that it is.
+        """
+        pad = MARGIN * (high - low)
+        ends = self._beyond(low - pad, high + pad)
+        if self.width[0] <= FEW_DIMENSIONS or intervals <= layer.intervals + 2:
+            error = layer.refine(intervals, (low, high))
+            layer.widen(*ends)
+            return error
+        error = layer.refine(intervals - 2, (low, high))
+        breaks, least = layer.breaks, MARGIN * (layer.breaks[:, -1:] - layer.breaks[:, :1])
+        first = torch.minimum(ends[0][:, None], breaks[:, :1] - least)
+        last = torch.maximum(ends[1][:, None], breaks[:, -1:] + least)
+        return max(error, layer.set_breaks(torch.cat([first, breaks, last], dim=1)))
 
     def remove_edge(self, layer: int, i: int, o: int) -> None:
         """Take the edge from input i to output o of layer number `layer` (all from 0) out.

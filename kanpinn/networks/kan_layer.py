@@ -181,16 +181,15 @@ class KANLayer(Layer):
         """The grid points, (n_in, G + 1)."""
         return splines.breaks_of(self.knots, self.degree)
 
-    def refine(self, intervals: int) -> float:
-        """Change to `intervals` intervals: split each old one evenly if that fits, else all new."""
-        old = self.breaks
-        parts, rest = divmod(intervals, self.intervals)
-        if rest == 0:
-            share = torch.arange(parts, dtype=old.dtype, device=old.device) / parts
-            inner = (old[:, :-1, None] + old.diff(dim=1)[..., None] * share).flatten(1)
-            return self.set_breaks(torch.cat([inner, old[:, -1:]], dim=1))
-        share = torch.linspace(0, 1, intervals + 1, dtype=old.dtype, device=old.device)
-        return self.set_breaks(old[:, :1] + (old[:, -1:] - old[:, :1]) * share)
+    def refine(self, intervals: int, reach: tuple[Tensor, Tensor] | None = None) -> float:
+        """Change to `intervals` intervals, by `splines.refined`; the relative L2 change.
+
+        reach: the range that each input's grid is cut down to where it is wider, (n_in,) each.
+        """
+        breaks = self.breaks
+        low, high = (breaks[:, 0], breaks[:, -1]) if reach is None else reach
+        rows = zip(breaks, low, high, strict=True)
+        return self.set_breaks(torch.stack([splines.refined(*row, intervals) for row in rows]))
 
     @torch.no_grad()
     def randomise(self, generator: torch.Generator, degree: int = 4, decay: float = 2.0) -> None:

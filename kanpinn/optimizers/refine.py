@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kanpinn.errors import InputError, integer
+from kanpinn.jet import Channels, Coordinates
 from kanpinn.networks.kan import KAN
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 from kanpinn.residuals import Residuals
@@ -12,7 +13,12 @@ from kanpinn.residuals import Residuals
 
 @dataclass(frozen=True)
 class Refine(Optimizer):
-    """Puts a KAN on finer grids: exactly where they are nested (2 → 4 → 8), else by L2 projection.
+    """Puts a KAN on finer grids; the function stays what it was.
+
+    Knots are inserted, which is exact: each interval is split into as many parts, the widest into
+    one more where that does not come out even (8 → 10). Hidden grids that are wider than their
+    activations are cut down to these; points of theirs next to the ends, and all of them on fewer
+    intervals than before, are given up for an L2 projection (`projection_error`).
 
     Args:
         grid: intervals per layer, or one number for all.
@@ -43,8 +49,11 @@ class RefineStage(Stage):
         self.settings, self.residuals = settings, residuals
 
     def step(self) -> Step:
-        network = self.residuals.surrogate.network
+        surrogate = self.residuals.surrogate
+        network = surrogate.network
         if not isinstance(network, KAN):
             raise InputError(f"refine is for KANs: a {type(network).__name__} has no grid")
-        error = network.refine(self.settings.grid)
+        seen = surrogate.coordinates(self.residuals.points, Channels(surrogate.domain.names))
+        assert isinstance(seen, Coordinates)
+        error = network.refine(self.settings.grid, seen)
         return Step(self.residuals.loss(), 1, CONVERGED, {"projection_error": error})

@@ -10,7 +10,6 @@ import torch
 from function_fitting.functions import CHEBYSHEV, UNIFORM, Function, rmse
 from function_fitting.rows import Row, kept
 from function_fitting.toy import FUNCTIONS, SHAPES
-from poster.table1_grids import FitGrids
 
 import kanpinn as kp
 
@@ -96,7 +95,7 @@ def _staircase(name: str, degree: int, seed: int, size: Size) -> list[Row]:
     middle = [2 * COARSE] * (len(shape) - 3)
     stages: list[kp.Optimizer] = [_search(size.search)]
     for grid in grids:
-        stages += [FitGrids(), kp.Refine(grid), _polish(grid, size.steps)]
+        stages += [kp.Refine(grid), _polish(grid, size.steps)]
     network = kp.KAN(shape, degree=degree, grid=[COARSE, *middle, COARSE], seed=seed)
     begun = time.process_time()
     fitted = kp.fit(network, data, stages, seed=seed)
@@ -111,7 +110,7 @@ def _staircase(name: str, degree: int, seed: int, size: Size) -> list[Row]:
             "test_rmse": ends[stage]["test_rmse"],
             "seconds": ends[stage]["seconds"] * spent,  # of the processor
         }
-        for grid, stage in zip(grids, range(3, len(stages), 3), strict=True)
+        for grid, stage in zip(grids, range(2, len(stages), 2), strict=True)
         if stage in ends
     ]
 

@@ -71,9 +71,9 @@ NETWORK = """## The paper's network [2,10,1]
 outer functions by least squares. It shows what the same network on the same grid can hold; what
 lies between it and the others is the optimizer's.
 "LM, grid refined": Levenberg–Marquardt on all coefficients from random ones, from grid 2 on, 100
-steps on each grid, hidden grids fitted to the activations before each refinement; "LM at once": 100
-steps on the finest. Squared errors: medians (least - greatest) over seeds; "grid refined" before
-the last grid is measured with 24 x 24 points, right to some 10% in H1.
+steps on each grid; "LM at once": 100 steps on the finest. Squared errors: medians (least -
+greatest) over seeds; "grid refined" before the last grid is measured with 24 x 24 points, right to
+some 10% in H1.
 """
 
 

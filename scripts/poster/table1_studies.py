@@ -22,7 +22,6 @@ WEIGHTS = {BEST_L2: (1.0, 0.0), BEST_H1: (1.0, 0.0), HARD: (1e-6, 1.0)}
 METHODS = (BEST_L2, BEST_H1, RESIDUAL, HARD, EXACT)
 RANDOM, REFINED, BUILT = "at once", "refined", "constructed"
 WIDTH = 10  # of the paper's KAN
-FIT_GRIDS = "table1_grids.py:FitGrids"
 
 Sections = dict[str, Any]
 Base = Callable[..., Sections]
@@ -73,7 +72,7 @@ class Size:
         descent = {"type": "levenberg_marquardt", "steps": self.steps}
         stages = [descent]
         for level in levels[1:]:
-            stages += [{"type": FIT_GRIDS}, {"type": "refine", "grid": level}, descent]
+            stages += [{"type": "refine", "grid": level}, descent]
         return _sections(network, stages, _lattice(self.descent), seed)
 
     def constructed(self, degree: int, grid: int) -> Sections:
