@@ -112,6 +112,7 @@ class Symbolic:
             f = self.function(u)
             # A constant has no slope, not even a graph.
             slope = torch.autograd.grad(f.sum(), u)[0] if f.requires_grad else torch.zeros_like(f)
+        slope = torch.where(slope.isinf(), 0.0, slope)  # at the end of a domain, as of sqrt
         f = f.detach()
         own = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
         return self.a * self.c * slope, torch.stack([own[name] for name in self.free], dim=1)

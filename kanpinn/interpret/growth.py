@@ -1,17 +1,22 @@
 """Graphs of splines made as accurate, and as sparse, as data allow."""
 
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 
+import torch
 from torch import Tensor
 
-from kanpinn.interpret.curves import Spline
+from kanpinn import splines
+from kanpinn.interpret.curves import Curve, Spline, Symbolic
 from kanpinn.interpret.graph import Graph, Key, relative_error, split
+from kanpinn.interpret.library import LIBRARY
 from kanpinn.interpret.refit import refit
 
 GAIN = 0.3  # a finer grid that leaves more of the error is not worth it
 COST = 2.0  # an edge that can be missed raises the error by less
 ROWS = 3  # of the data for each parameter
 STEPS, TRIM_STEPS = 20, 12
+DEGREE, PIECES = 7, 12  # of a spline that stands for two
 FLOOR = 1e-9  # accuracy at which every function shows
 
 
@@ -74,6 +79,37 @@ def connected(graph: Graph) -> Graph:
         dead = [k for k in graph.edges if k[0] == layer and k[2] not in leads]
         graph = graph.without(*dead)
     return graph
+
+
+def straightened(graph: Graph, x: Tensor) -> Graph:
+    """A unit with one edge into it gets what comes in as it is; the edges out of it do the rest."""
+    for layer in range(graph.depth - 1):
+        for unit in range(graph.width[layer + 1]):
+            into = [k for k in graph.edges if k[0] == layer and k[2] == unit]
+            out = [k for k in graph.edges if k[0] == layer + 1 and k[1] == unit]
+            if len(into) == 1:
+                values = graph.units(x)[layer][:, into[0][1]]
+                inner = graph.edges[into[0]]
+                for key in out:
+                    outer = partial(_chain, graph.edges[key], inner)
+                    graph = graph.with_edge(key, _interpolated(outer, values))
+                graph = graph.with_edge(into[0], Symbolic(LIBRARY["x"], 1.0, 0.0, 1.0, 0.0))
+    return graph
+
+
+def _chain(outer: Curve, inner: Curve, x: Tensor) -> Tensor:
+    return outer(inner(x))
+
+
+def _interpolated(function: Callable[[Tensor], Tensor], x: Tensor) -> Spline:
+    """The spline on the range of x that is closest to a function at many points of it."""
+    low, high = float(x.min()), float(x.max())
+    breaks = torch.linspace(low, high, PIECES + 1, dtype=x.dtype)
+    knots = splines.knots_from_breaks(breaks[None], DEGREE)[0]
+    at = torch.linspace(low, high, 20 * PIECES, dtype=x.dtype)
+    blank = Spline(knots, DEGREE, x.new_zeros(PIECES + DEGREE))
+    _, basis = blank.derivatives(at)
+    return blank.moved(torch.linalg.lstsq(basis, function(at)[:, None]).solution[:, 0])
 
 
 def _better(old: Graph, new: Graph, xv: Tensor, yv: Tensor) -> Graph:

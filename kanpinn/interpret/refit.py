@@ -11,14 +11,14 @@ from kanpinn.linalg import DampedSteps, fold
 from kanpinn.optimizers.damping import Probes, best_damping
 
 START_DAMPING = 1e-3
-STALLED = 0.1  # a step that lowers the sum of squares by less than this part was idle
-IDLE = 2
+STALLED = 0.03  # a step that lowers the sum of squares by less than this part was idle
+IDLE = 3
 
 
 def refit(graph: Graph, x: Tensor, y: Tensor, steps: int = 20, free: Tensor | None = None) -> Graph:
     """The graph with the parameters that fit y (n, m) at x (n, d) best, by damped Gauss–Newton.
 
-    It ends after `steps`, or where two steps gain less than a tenth. free: which parameters may
+    It ends after `steps`, or where three steps in a row gain little. free: which parameters may
     move, (parameters,); all by default.
     """
     graph = covering(graph, x)

@@ -43,7 +43,9 @@ class Search:
     """Depth first over the edges, the clearest one first, the best few functions for each.
 
     x (n, d), y (n, m): the data to fit; xv, yv: others to judge by. allowed: {edge: functions} of
-    a user who knows better; names: the library otherwise. beam: functions tried on an edge.
+    a user who knows better; names: the library otherwise. beam: functions tried on an edge, of the
+    `likely` ones that fit it best before any other edge was snapped. accuracy: the relative error
+    of y itself.
     seconds: the limit on processor time. done: whether a formula ends the search.
     """
 
@@ -54,15 +56,19 @@ class Search:
     names: Sequence[str | Univariate] | None = None
     allowed: dict[Key, Sequence[str | Univariate]] = field(default_factory=dict)
     beam: int = 4
+    likely: int = 8
+    accuracy: float = EXACT
     seconds: float = 60.0
     done: Callable[[Found], bool] = lambda found: found.error <= EXACT
     found: list[Found] = field(default_factory=list)
     _end: float = 0.0
+    _likely: dict[Key, list[Univariate]] = field(default_factory=dict)
 
     def __call__(self, graph: Graph) -> list[Found]:
         """All formulas that were found, the best first; one that is exact ends the search."""
         self._end = time.process_time() + self.seconds
-        self.floor = max(self.error(graph), EXACT)
+        self.floor = max(self.error(graph), self.accuracy)
+        self._likely.clear()
         self._extend(graph)
         return self.ranked
 
@@ -104,18 +110,27 @@ class Search:
     def _clearest(self, graph: Graph, error: float) -> tuple[Key, tuple[Candidate, ...]]:
         """The spline that a function fits best, and what fits it."""
         ranked = {
-            key: self.snapping(graph, key, error).candidates
+            key: self._candidates(graph, key, error)
             for key, curve in graph.edges.items()
             if isinstance(curve, Spline)
         }
         key = min(ranked, key=lambda k: ranked[k][0].score if ranked[k] else math.inf)
         return key, ranked[key]
 
-    def snapping(self, graph: Graph, key: Key, error: float) -> Snapping:
-        """The library's fits of one edge of a graph that has this error."""
+    def _candidates(self, graph: Graph, key: Key, error: float) -> tuple[Candidate, ...]:
+        """What fits an edge: of the whole library at first, later of what came near then."""
+        found = self.snapping(graph, key, error, self._likely.get(key)).candidates
+        if key not in self._likely:
+            self._likely[key] = [candidate.function for candidate in found[: self.likely]]
+        return found
+
+    def snapping(
+        self, graph: Graph, key: Key, error: float, names: Sequence[Univariate] | None = None
+    ) -> Snapping:
+        """The library's fits, or those of some functions, of an edge of a graph with this error."""
         u = graph.units(self.x)[key[0]][:, key[1]]
         at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
         u = u.sort().values[at]
-        names = self.allowed.get(key, self.names)
+        chosen = names or self.allowed.get(key, self.names)
         accuracy = min(max(error, 1e-12), 0.1)
-        return snap(u, graph.edges[key](u), names, accuracy=accuracy, price=PRICE)
+        return snap(u, graph.edges[key](u), chosen, accuracy=accuracy, price=PRICE)

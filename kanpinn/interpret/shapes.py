@@ -1,10 +1,14 @@
-"""A ladder of small shapes of KANs, from the plainest up, and their fits to data."""
+"""Fits of small KANs to data by variable projection, the plainest edge functions first."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from kanpinn.datasets import Table
 from kanpinn.fitting import Fitted, fit
 from kanpinn.interpret.graph import Graph, graph_of
+from kanpinn.interpret.sparse import Skeleton
 from kanpinn.networks import KAN
 from kanpinn.optimizers import LeastSquares, VariableProjection
 
@@ -23,38 +27,52 @@ class Shape:
     rounds: int = 4
 
 
-def ladder(inputs: int, outputs: int) -> list[Shape]:
-    """Shapes to be tried in this order: sums, functions of sums, sums of those, one level more.
+def shapes_of(width: tuple[int, ...]) -> list[Shape]:
+    """Edge functions for these units, to be tried in this order.
 
     Inner functions begin as straight lines and parabolas: of all the ways to spell a function the
     plainest is wanted. Quadratic outer functions make products, as in
     xy = ((x + y)² - (x - y)²) / 4.
     """
-    d, m = inputs, outputs
-    return [
-        Shape((d, m), (7,), (12,), 0),
-        Shape((d, 1, m), (1, 7), (1, 16), 3),
-        Shape((d, 1, m), (3, 7), (1, 12), 6),
-        Shape((d, 1, m), (5, 7), (3, 12), 6),
-        Shape((d, 2, m), (1, 7), (1, 16), 4),
-        Shape((d, 2, m), (2, 5), (1, 8), 8),
-        Shape((d, 2, m), (5, 2), (4, 1), 16),
-        Shape((d, 2, m), (3, 7), (2, 16), 6),
-        Shape((d, 3, m), (2, 5), (1, 8), 6),
-        Shape((d, 2, 1, m), (2, 5, 3), (1, 6, 3), 32),
+    if len(width) == 2:
+        return [Shape(width, (7,), (12,), 0)]
+    if len(width) > 3:
+        deep = len(width) - 3
+        return [
+            Shape(width, (2, *[5] * deep, 3), (1, *[6] * deep, 3), 6),
+            Shape(width, (3, *[5] * deep, 5), (1, *[4] * deep, 4), 6),
+        ]
+    plain = [
+        Shape(width, (1, 7), (1, 16), 2),
+        Shape(width, (3, 7), (1, 12), 4),
+        Shape(width, (5, 7), (3, 12), 4),
     ]
+    return plain if width[1] == 1 else [*plain, Shape(width, (5, 2), (4, 1), 12)]
 
 
-def fitted(shape: Shape, table: Table, seed: int) -> Fitted:
-    """A KAN of this shape, fitted by variable projection from random starts."""
+def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None = None) -> Fitted:
+    """A KAN of this shape, fitted by variable projection from random starts.
+
+    kept: its edges, a mask (n_in, n_out) for each layer; all by default.
+    """
     network = KAN(shape.width, degree=shape.degree, grid=shape.grid, seed=seed)
+    for layer, mask in zip(network.layers, kept or (), strict=False):
+        layer.kept = mask.clone()
+        layer.coefficients.detach().masked_fill_(~mask[:, None], 0)
     if len(shape.width) == 2:
         return fit(network, table, LeastSquares(), seed=seed)
     coarse = max(1, shape.grid[-1] // 2)
     search = VariableProjection(
-        rounds=shape.rounds, starts=STARTS, coarse=coarse, tolerance=TOLERANCE
+        rounds=shape.rounds, starts=STARTS, coarse=coarse, tolerance=TOLERANCE, prune=kept is None
     )
     return fit(network, table, search, seed=seed)
+
+
+def fits_of(skeleton: Skeleton, table: Table, seed: int) -> Iterator[Graph]:
+    """Graphs with these edges; products need all that their units can have."""
+    for shape in shapes_of(skeleton.width):
+        kept = None if shape.degree[-1] == 2 else skeleton.kept
+        yield graph_of_fit(fitted(shape, table, seed, kept))
 
 
 def graph_of_fit(found: Fitted) -> Graph:
