@@ -65,8 +65,9 @@ def _read_csv(path: Path) -> Mapping[str, list[str]]:
 
 def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
     try:
-        with numpy.load(path) as file:  # pickled objects are refused: they could run code
-            return dict(file)
+        # Opened here: numpy leaves a broken file open. Pickled objects are refused: they could run code.
+        with path.open("rb") as file, numpy.load(file) as arrays:
+            return dict(arrays)
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is no NumPy archive of numbers: {error}") from None
 

@@ -10,7 +10,8 @@ from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks import KAN, Network
 
 with warnings.catch_warnings():  # torch's own, at the first use of forward mode
-    warnings.simplefilter("ignore", DeprecationWarning)
+    for kind in (DeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", kind)
     jacfwd(torch.sin)(torch.zeros(()))
 
 

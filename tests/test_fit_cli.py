@@ -286,7 +286,7 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(monkeypatch: pytest.MonkeyPatch)
     resumed = kanpinn("fit", "--resume", str(run), "--quiet")
     assert resumed.exit_code == 0, resumed.output
     assert same_numbers(kp.load(run), kp.load(whole))
-    assert kp.load(run).scores == kp.load(whole).scores
+    assert repr(kp.load(run).scores) == repr(kp.load(whole).scores)  # NaN is not itself
 
 
 def test_a_numerical_failure_has_exit_code_1() -> None:

@@ -4,6 +4,7 @@ import fcntl
 import importlib
 import operator
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,8 +112,8 @@ def test_what_a_call_prints_is_no_result(
 def test_exceptions_and_results_that_do_not_travel_are_told(helpers) -> None:
     with Processes(1) as executor:
         assert executor.submit(helpers.fail).exception() is not None
-        assert "pickle" in str(executor.submit(helpers.closure).exception())
-        assert "pickle" in str(executor.submit(lambda: 0).exception())
+        for call in (helpers.closure, lambda: 0):  # what Python says depends on its version
+            assert re.search("pickle|local object", str(executor.submit(call).exception()))
         assert executor.submit(operator.add, 1, 1).result() == 2
 
 

@@ -235,7 +235,7 @@ def test_run_json_says_how_it_went(settings, tmp_path):
     assert record["parameters"] == 2 * 6 * 4 + 4 * 6 and record["estimated"] == {}
     assert record["seconds"]["total"] >= record["seconds"]["optimizers"][0] > 0
     assert record["config"]["network"]["degree"] == 4
-    assert record["versions"]["torch"] == torch.__version__ and record["threads"] == 1
+    assert torch.__version__.startswith(record["versions"]["torch"]) and record["threads"] == 1
     assert record["outside_grids"] == [0.0, 0.0]
     assert set(record["loss"]["terms"]) == {"interior", "boundary"}
 
