@@ -65,7 +65,7 @@ def _read_csv(path: Path) -> Mapping[str, list[str]]:
 
 def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
     try:
-        # Opened here: numpy leaves a broken file open. Pickled objects are refused: they could run code.
+        # Opened here: numpy leaves a broken file open. Pickled objects could run code: refused.
         with path.open("rb") as file, numpy.load(file) as arrays:
             return dict(arrays)
     except (ValueError, EOFError) as error:
