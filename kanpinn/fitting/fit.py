@@ -2,30 +2,21 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from kanpinn.blocks import Block
 from kanpinn.datasets import Data, Table
-from kanpinn.distributed import agreed, share, world
+from kanpinn.distributed import agreed, world
 from kanpinn.errors import InputError, integer
+from kanpinn.fitting.batches import Terms
 from kanpinn.fitting.fitted import Fitted
-from kanpinn.fitting.frame import Affine, Bounds, frame
-from kanpinn.fitting.scores import Scores, criterion, recorded, score
-from kanpinn.fitting.terms import loss_term, points_of
-from kanpinn.geometry import Points
-from kanpinn.jet import Channels
-from kanpinn.loop import Evaluate, Resampling, as_stages, load_libraries, run_stages
+from kanpinn.fitting.frame import Bounds, frame
+from kanpinn.fitting.scores import Scoring, criterion
+from kanpinn.loop import Resampling, as_stages, load_libraries, run_stages
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Optimizer
 from kanpinn.residuals import Residuals
 from kanpinn.run import Best, Observer, Run
 from kanpinn.sparsity import Sparsity
-
-CHUNK = 2**15  # rows evaluated at a time, for the scores
 
 
 def fit(
@@ -83,15 +74,15 @@ def fit(
         terms.prepare()
     else:
         run.load_state_dict(checkpoint)
-    measure = Measure(data, surrogate)
-    run_stages(run, measure, Resampling(terms, int(batch > 0)), observers, checkpoint, seed)
+    scoring = Scoring(data)
+    run_stages(run, scoring, Resampling(terms, int(batch > 0)), observers, checkpoint, seed)
     run.residuals.blocks = (terms.whole, *terms.extra)
     assert run.status is not None
     return Fitted(
         data,
         surrogate,
         run.residuals,
-        measure.scores(surrogate.evaluate),
+        scoring.scores(surrogate.evaluate),
         run.status,
         run.history,
         run.earlier + time.perf_counter() - started,
@@ -100,65 +91,6 @@ def fit(
         stages,
         world(),
     )
-
-
-class Terms:
-    """The terms of the loss: all rows, or for each epoch a batch of them, and the sparsity."""
-
-    def __init__(
-        self,
-        table: Table,
-        surrogate: Surrogate,
-        batch: int,
-        seed: int,
-        sparsity: Sparsity | None,
-    ) -> None:
-        self.table, self.surrogate, self.batch, self.seed = table, surrogate, batch, seed
-        output = surrogate.output
-        self.deviation = output.deviation if isinstance(output, Affine) else None
-        self.points = points_of(table, surrogate)
-        self.whole = loss_term(table, self.points, self.deviation)
-        self.extra = [] if sparsity is None else [sparsity.block(surrogate, self.points)]
-
-    def __call__(self, epoch: int) -> list[Block]:
-        if not self.batch:
-            return [self.whole, *self.extra]
-        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
-        rows = torch.randint(len(self.points), (self.batch,), generator=generator)
-        points = self.points[rows.to(self.points.coords.device)]
-        return [loss_term(self.table, points, self.deviation), *self.extra]
-
-    def prepare(self) -> None:
-        """Let the network adapt to the rows."""
-        own = self.points[share(len(self.points))]
-        self.surrogate.prepare(own)
-
-
-@dataclass(frozen=True, eq=False)
-class Measure:
-    """The scores of a surrogate on all parts of the data, for the history and for the end."""
-
-    data: Data
-    surrogate: Surrogate
-
-    def __call__(self, evaluate: Evaluate) -> dict[str, float]:
-        names = recorded(self.data.train)
-        return {
-            f"{part}_{name}": getattr(scores, name)
-            for part, scores in self.scores(evaluate).items()
-            for name in names
-        }
-
-    def scores(self, evaluate: Evaluate) -> dict[str, Scores]:
-        """`Scores` for each part."""
-        channels = Channels(self.data.train.names)
-        found = {}
-        for part, table in self.data.parts.items():
-            pieces = [
-                evaluate(Points(x, table.names), channels).value for x in table.inputs.split(CHUNK)
-            ]
-            found[part] = score(torch.cat(pieces), table)
-        return found
 
 
 def _best(data: Data, patience: int | None) -> Best | None:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.datasets import Table
+from kanpinn.datasets import Data, Table
 from kanpinn.fitting.terms import full_logits
+from kanpinn.geometry import Points
+from kanpinn.jet import Channels
+from kanpinn.loop import Evaluate
 
-CHUNK = 2**16
+CHUNK = 2**15  # rows evaluated at a time
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,29 @@ def criterion(table: Table) -> str:
 def recorded(table: Table) -> tuple[str, ...]:
     """The scores that the history records of each part."""
     return ("cross_entropy", "accuracy") if table.classes else ("rmse",)
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """The scores of a surrogate on all parts of the data, for the history and for the end."""
+
+    data: Data
+
+    def __call__(self, evaluate: Evaluate) -> dict[str, float]:
+        names = recorded(self.data.train)
+        return {
+            f"{part}_{name}": getattr(scores, name)
+            for part, scores in self.scores(evaluate).items()
+            for name in names
+        }
+
+    def scores(self, evaluate: Evaluate) -> dict[str, Scores]:
+        """`Scores` for each part."""
+        channels = Channels(self.data.train.names)
+        found = {}
+        for part, table in self.data.parts.items():
+            pieces = [
+                evaluate(Points(x, table.names), channels).value for x in table.inputs.split(CHUNK)
+            ]
+            found[part] = score(torch.cat(pieces), table)
+        return found

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from kanpinn.fitting import Fitted
-from kanpinn.interpret.pruned import Result
+from kanpinn.interpret.pruned import Trained
 from kanpinn.interpret.scores import CHUNK, kan_of, score_edges
 from kanpinn.jet import Channels
 from kanpinn.networks.surrogate import Surrogate
@@ -19,7 +19,7 @@ SAMPLES = 120
 
 
 def draw_network(
-    result: Result,
+    result: Trained,
     symbolic: Collection[tuple[int, int, int]] = (),
     *,
     inputs: Sequence[str] | None = None,
@@ -76,7 +76,7 @@ def _ranges(surrogate: Surrogate, residuals: Residuals) -> list[tuple[Tensor, Te
     return [(ends[:, 0].amin(dim=0), ends[:, 1].amax(dim=0)) for ends in together]
 
 
-def _outputs(result: Result) -> Sequence[str]:
+def _outputs(result: Trained) -> Sequence[str]:
     if isinstance(result, Solution):
         return result.problem.fields
     count = result.surrogate.network.width[-1]

@@ -16,7 +16,7 @@ from kanpinn.sparsity import SparsityBlock
 
 
 @runtime_checkable
-class Result(Protocol):
+class Trained(Protocol):
     """A `Solution` or a `Fitted`: a surrogate and the residuals that it was found with."""
 
     @property
@@ -84,7 +84,7 @@ class Pruned:
         )
 
 
-def report(result: Result, cutter: Cutter) -> Pruned:
+def report(result: Trained, cutter: Cutter) -> Pruned:
     """What a cutter has made of a result; the grids follow the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)

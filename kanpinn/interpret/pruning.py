@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from kanpinn.errors import InputError, integer, number
-from kanpinn.interpret.pruned import Pruned, Result, loss_of, report
+from kanpinn.interpret.pruned import Pruned, Trained, loss_of, report
 from kanpinn.interpret.removal import Cutter, kept_edges
 from kanpinn.interpret.scores import EdgeScores, score_edges
 from kanpinn.optimizers import LevenbergMarquardt
 from kanpinn.residuals import Residuals
 
 
-def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
+def prune(result: Trained, threshold: float | int = 1e-2) -> Pruned:
     """A copy without the edges whose score is below the threshold, and without idle units.
 
     The mean of what an edge gives stays: the strongest edge into the same unit takes it over. That
@@ -35,7 +35,7 @@ def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
 
 
 def prune_greedily(
-    result: Result, factor: float | int = 2.0, *, steps: int = 10, enough: float = 0.0
+    result: Trained, factor: float | int = 2.0, *, steps: int = 10, enough: float = 0.0
 ) -> Pruned:
     """A copy from which edges and units go one by one, the weakest first, as the loss allows it.
 
