@@ -11,12 +11,11 @@ Writes to --output (results/continual_learning): continual_learning.md; phases a
 and .pdf (the functions after each phase; the errors over the peaks seen); continual_learning.json.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import verdicts
+from common import options, verdicts
 from continual.figures import draw_errors, draw_phases
 from continual.learning import BORDER, study
 from continual.page import judge, page
@@ -29,15 +28,11 @@ SHOWN = "L-BFGS"  # pykan's
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/continual_learning")
+    name = Path(__file__).stem
+    parser = options.parser(name, __doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "continual_learning_smoke" if chosen.smoke else "continual_learning"
-    output = chosen.output or Path("results") / folder
+    chosen = options.finish(name, parser.parse_args(given))
+    output = chosen.output
     output.mkdir(parents=True, exist_ok=True)
     seeds, steps = (chosen.seeds[:1], 5) if chosen.smoke else (chosen.seeds, STEPS)
     results = study(seeds, POINTS, steps)

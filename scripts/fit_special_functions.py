@@ -24,12 +24,10 @@ rows/ (a JSON file for each fit: a run that is stopped goes on where it was),
 fit_special_functions.json.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from common import verdicts
+from common import options, verdicts
 from function_fitting.rows import write_csv
 from function_fitting.special import FUNCTIONS
 from function_fitting.special_figure import draw
@@ -42,20 +40,9 @@ from kanpinn.plotting.style import save
 SMOKE = ("ellipeinc", "sph_harm 0,1")
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/fit_special_functions")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "fit_special_functions_smoke" if chosen.smoke else "fit_special_functions"
-    chosen.output = chosen.output or Path("results") / folder
-    return chosen
-
-
 def main() -> None:
-    chosen = arguments()
+    name = Path(__file__).stem
+    chosen = options.finish(name, options.parser(name, __doc__).parse_args())
     functions = [FUNCTIONS[name] for name in (SMOKE if chosen.smoke else FUNCTIONS)]
     methods, seeds = (FAST, (0,)) if chosen.smoke else (METHODS, (0, 1, 2))
     rows = []

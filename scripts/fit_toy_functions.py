@@ -18,12 +18,10 @@ Writes to --output (results/fit_toy_functions): toy.md, toy.csv, toy.png and .pd
 file for each run: a study that is stopped goes on where it was), fit_toy_functions.json.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from common import verdicts
+from common import options, verdicts
 from function_fitting.rows import write_csv
 from function_fitting.toy_figure import draw
 from function_fitting.toy_page import judge, page
@@ -35,20 +33,9 @@ from kanpinn.plotting.style import save
 DEGREES = (3, 5)
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/fit_toy_functions")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "fit_toy_functions_smoke" if chosen.smoke else "fit_toy_functions"
-    chosen.output = chosen.output or Path("results") / folder
-    return chosen
-
-
 def main() -> None:
-    chosen = arguments()
+    name = Path(__file__).stem
+    chosen = options.finish(name, options.parser(name, __doc__).parse_args())
     size, degrees = (SMOKE, (3,)) if chosen.smoke else (Size(), DEGREES)
     rows = []
     for row in measure(size, degrees, chosen.output / "rows"):
