@@ -8,15 +8,15 @@ import torch
 import kanpinn as kp
 from kanpinn.datasets import Data, Table
 from kanpinn.fitting import fit
-from kanpinn.interpret.composition import compose, evaluate
-from kanpinn.interpret.curves import Symbolic
-from kanpinn.interpret.graph import Graph
+from kanpinn.interpret.formulas.composition import compose, evaluate
+from kanpinn.interpret.formulas.rounding import Rounded
+from kanpinn.interpret.formulas.simplify import simplest
+from kanpinn.interpret.graphs.curves import Symbolic
+from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.guided import read
 from kanpinn.interpret.interpreting import interpret, own_graph, rows_of
-from kanpinn.interpret.library import LIBRARY
-from kanpinn.interpret.rounding import Rounded
 from kanpinn.interpret.shapes import Shape, shapes_of
-from kanpinn.interpret.simplify import simplest
+from kanpinn.interpret.univariate.library import LIBRARY
 
 X, Y = sympy.symbols("x y", real=True)
 SOME = ["x", "x^2", "sin", "cos", "exp", "tanh"]

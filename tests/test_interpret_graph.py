@@ -5,13 +5,13 @@ import reference
 import torch
 
 import kanpinn as kp
-from kanpinn.interpret.curves import Spline, Symbolic
-from kanpinn.interpret.graph import Graph, check_edges, graph_of, relative_error, split
-from kanpinn.interpret.growth import connected, grown, straightened, trimmed
-from kanpinn.interpret.library import LIBRARY
-from kanpinn.interpret.normal import normal_form, redundant
-from kanpinn.interpret.refit import covering, refit
-from kanpinn.interpret.rounding import Rounded, rounded
+from kanpinn.interpret.formulas.normal import normal_form, redundant
+from kanpinn.interpret.formulas.rounding import Rounded, rounded
+from kanpinn.interpret.graphs.curves import Spline, Symbolic
+from kanpinn.interpret.graphs.graph import Graph, check_edges, graph_of, relative_error, split
+from kanpinn.interpret.graphs.growth import connected, grown, straightened, trimmed
+from kanpinn.interpret.graphs.refit import covering, refit
+from kanpinn.interpret.univariate.library import LIBRARY
 
 
 def kan(width=(2, 2, 1), degree=3, grid=4, seed=1):

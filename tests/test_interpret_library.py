@@ -9,8 +9,8 @@ import sympy
 import torch
 
 from kanpinn.errors import InputError
-from kanpinn.interpret.bessel import bessel_j0
-from kanpinn.interpret.library import LIBRARY, Univariate, functions
+from kanpinn.interpret.univariate.bessel import bessel_j0
+from kanpinn.interpret.univariate.library import LIBRARY, Univariate, functions
 
 ALL = list(LIBRARY.values())
 TWINS = [f for f in ALL if f.twin]

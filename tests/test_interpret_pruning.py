@@ -8,7 +8,7 @@ import reference
 import torch
 
 import kanpinn as kp
-from kanpinn.interpret.pruning import prune, prune_greedily
+from kanpinn.interpret.pruning.strategies import prune, prune_greedily
 from kanpinn.residuals import Residuals
 from kanpinn.results.hdf5 import read_state, write_result
 

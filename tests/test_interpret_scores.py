@@ -7,8 +7,8 @@ import torch
 import kanpinn as kp
 from kanpinn import splines
 from kanpinn.geometry import Points
-from kanpinn.interpret import scores
-from kanpinn.interpret.scores import Moments, edge_values, score_edges
+from kanpinn.interpret.pruning import scores
+from kanpinn.interpret.pruning.scores import Moments, edge_values, score_edges
 from kanpinn.networks import Surrogate
 
 BOX = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))

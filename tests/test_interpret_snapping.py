@@ -8,9 +8,9 @@ import sympy
 import torch
 
 from kanpinn.errors import InputError
-from kanpinn.interpret.library import LIBRARY, Univariate
-from kanpinn.interpret.rating import AT_END, LIMIT
-from kanpinn.interpret.snapping import snap
+from kanpinn.interpret.univariate.library import LIBRARY, Univariate
+from kanpinn.interpret.univariate.rating import AT_END, LIMIT
+from kanpinn.interpret.univariate.snapping import snap
 
 VARYING = [f for f in LIBRARY.values() if f.name != "0"]
 # The windows of arguments that the tests draw from: where each function is itself.

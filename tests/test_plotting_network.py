@@ -9,8 +9,8 @@ from matplotlib.collections import LineCollection
 
 import kanpinn as kp
 from kanpinn.interpret.picture import draw_network
-from kanpinn.interpret.pruning import prune
-from kanpinn.interpret.scores import score_edges
+from kanpinn.interpret.pruning.scores import score_edges
+from kanpinn.interpret.pruning.strategies import prune
 from kanpinn.plotting.layout import Layout
 from kanpinn.plotting.network import CONTRAST, Link, network_figure
 from kanpinn.plotting.style import save

@@ -14,7 +14,7 @@ from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
     from kanpinn.fitting import Fitted
-    from kanpinn.interpret.formula import EdgeRow, Formula
+    from kanpinn.interpret.formulas.formula import EdgeRow, Formula
     from kanpinn.solution import Solution
 
 HEADS = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")
@@ -45,8 +45,8 @@ def interpret(
     with reporting():
         with importing():
             from kanpinn.interpret.interpreting import interpret as read
-            from kanpinn.interpret.library import functions
-            from kanpinn.interpret.scores import kan_of
+            from kanpinn.interpret.pruning.scores import kan_of
+            from kanpinn.interpret.univariate.library import functions
             from kanpinn.results import load
             from kanpinn.results.reading import run_folder
             from kanpinn.results.record import dump

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 from kanpinn.errors import InputError
 from kanpinn.fitting import Fitted
-from kanpinn.interpret.candidates import Snapping
-from kanpinn.interpret.curves import Symbolic
-from kanpinn.interpret.formula import Formula, Rows, formula_of
-from kanpinn.interpret.graph import Graph, check_edges
-from kanpinn.interpret.growth import connected
+from kanpinn.interpret.formulas.formula import Formula, Rows, formula_of
+from kanpinn.interpret.graphs.curves import Symbolic
+from kanpinn.interpret.graphs.graph import Graph, check_edges
+from kanpinn.interpret.graphs.growth import connected
+from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.interpreting import own_graph, rows_of
-from kanpinn.interpret.library import Univariate, functions
-from kanpinn.interpret.refit import refit
 from kanpinn.interpret.search import Search
+from kanpinn.interpret.univariate.candidates import Snapping
+from kanpinn.interpret.univariate.library import Univariate, functions
 from kanpinn.problem import Problem
 from kanpinn.solution import Solution
 

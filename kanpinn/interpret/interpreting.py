@@ -10,13 +10,13 @@ from kanpinn.datasets import Table
 from kanpinn.errors import InputError, integer
 from kanpinn.exactness import defects_of
 from kanpinn.fitting import Fitted
-from kanpinn.interpret.formula import Formula, Rows, formula_of
-from kanpinn.interpret.graph import Graph, Key, check_edges, graph_of
-from kanpinn.interpret.growth import grown, straightened, trimmed
-from kanpinn.interpret.library import Univariate, functions
+from kanpinn.interpret.formulas.formula import Formula, Rows, formula_of
+from kanpinn.interpret.graphs.graph import Graph, Key, check_edges, graph_of
+from kanpinn.interpret.graphs.growth import grown, straightened, trimmed
 from kanpinn.interpret.search import EXACT, Found, Search
 from kanpinn.interpret.shapes import Shape, fits_of, fitted, graph_of_fit
 from kanpinn.interpret.sparse import Skeleton, skeletons
+from kanpinn.interpret.univariate.library import Univariate, functions
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.problem import Problem

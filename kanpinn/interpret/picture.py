@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from kanpinn.fitting import Fitted
-from kanpinn.interpret.pruned import Trained
-from kanpinn.interpret.scores import CHUNK, kan_of, score_edges
+from kanpinn.interpret.pruning.pruned import Trained
+from kanpinn.interpret.pruning.scores import CHUNK, kan_of, score_edges
 from kanpinn.jet import Channels
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.network import Link, network_figure

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kanpinn.interpret.candidates import Candidate, Snapping
-from kanpinn.interpret.curves import Spline, Symbolic
-from kanpinn.interpret.graph import Graph, Key, relative_error
-from kanpinn.interpret.library import Univariate
-from kanpinn.interpret.refit import refit
-from kanpinn.interpret.snapping import snap
+from kanpinn.interpret.graphs.curves import Spline, Symbolic
+from kanpinn.interpret.graphs.graph import Graph, Key, relative_error
+from kanpinn.interpret.graphs.refit import refit
+from kanpinn.interpret.univariate.candidates import Candidate, Snapping
+from kanpinn.interpret.univariate.library import Univariate
+from kanpinn.interpret.univariate.snapping import snap
 
 EXACT = 1e-10  # relative error below which a formula is taken for the function itself
 ALLOWED = 10.0  # by how much a snapped edge may raise the error

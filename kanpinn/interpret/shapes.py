@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kanpinn.datasets import Table
 from kanpinn.fitting import Fitted, fit
-from kanpinn.interpret.graph import Graph, graph_of
+from kanpinn.interpret.graphs.graph import Graph, graph_of
 from kanpinn.interpret.sparse import Skeleton
 from kanpinn.networks import KAN
 from kanpinn.optimizers import LeastSquares, VariableProjection

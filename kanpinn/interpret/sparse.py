@@ -8,7 +8,7 @@ from torch import Tensor
 from kanpinn.datasets import Table
 from kanpinn.errors import InputError
 from kanpinn.fitting import fit
-from kanpinn.interpret.pruning import prune, prune_greedily
+from kanpinn.interpret.pruning.strategies import prune, prune_greedily
 from kanpinn.networks import KAN
 from kanpinn.optimizers import LevenbergMarquardt
 from kanpinn.sparsity import Sparsity

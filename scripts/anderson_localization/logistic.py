@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from kanpinn.interpret.graph import Graph
-from kanpinn.interpret.refit import covering
+from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret.graphs.refit import covering
 from kanpinn.linalg import fold
 from kanpinn.optimizers.damping import Probes, best_damping
 

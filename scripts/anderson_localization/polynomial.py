@@ -10,9 +10,9 @@ import torch
 from anderson_localization.logistic import Rows, cross_entropy, regress, row_losses
 from torch import Tensor
 
-from kanpinn.interpret.curves import Symbolic
-from kanpinn.interpret.graph import Graph
-from kanpinn.interpret.library import LIBRARY
+from kanpinn.interpret.graphs.curves import Symbolic
+from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret.univariate.library import LIBRARY
 
 DENOMINATOR, ROUNDED = 4, 0.05  # rationals tried, and by which part a coefficient may change
 

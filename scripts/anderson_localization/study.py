@@ -12,8 +12,8 @@ from anderson_localization.sample import Sample, data, draw, theory_accuracy
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.interpret.graph import Graph, graph_of
-from kanpinn.interpret.pruning import prune_greedily
+from kanpinn.interpret.graphs.graph import Graph, graph_of
+from kanpinn.interpret.pruning.strategies import prune_greedily
 
 WORTH = 1.2  # by which factor pruning may raise the loss
 POLYNOMIAL_ENOUGH = 1.5  # a polynomial is taken if its cross entropy is that near to the splines'

@@ -10,7 +10,7 @@ from interpretation.targets import Target
 import kanpinn as kp
 from kanpinn.datasets import Table
 from kanpinn.fitting import fit
-from kanpinn.interpret.formula import Formula
+from kanpinn.interpret.formulas.formula import Formula
 from kanpinn.interpret.interpreting import interpret
 
 ROWS = 2000

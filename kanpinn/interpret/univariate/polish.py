@@ -10,8 +10,8 @@ import numpy
 import torch
 from jaxtyping import Bool, Float
 
-from kanpinn.interpret.library import Univariate
-from kanpinn.interpret.samples import Samples
+from kanpinn.interpret.univariate.library import Univariate
+from kanpinn.interpret.univariate.samples import Samples
 
 Array = numpy.ndarray
 

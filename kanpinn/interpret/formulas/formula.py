@@ -9,12 +9,12 @@ from torch import Tensor
 
 from kanpinn.exactness import Defect, defects_of
 from kanpinn.geometry import Points
-from kanpinn.interpret.composition import compose, evaluate
-from kanpinn.interpret.curves import Symbolic
-from kanpinn.interpret.graph import Graph, relative_error
-from kanpinn.interpret.normal import normal_form
-from kanpinn.interpret.rounding import rounded
-from kanpinn.interpret.simplify import simplest
+from kanpinn.interpret.formulas.composition import compose, evaluate
+from kanpinn.interpret.formulas.normal import normal_form
+from kanpinn.interpret.formulas.rounding import rounded
+from kanpinn.interpret.formulas.simplify import simplest
+from kanpinn.interpret.graphs.curves import Symbolic
+from kanpinn.interpret.graphs.graph import Graph, relative_error
 from kanpinn.jet import Channels, Jet, jet_of
 from kanpinn.problem import Problem
 

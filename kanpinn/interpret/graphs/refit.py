@@ -5,8 +5,8 @@ from functools import partial
 
 from torch import Tensor
 
-from kanpinn.interpret.curves import Spline
-from kanpinn.interpret.graph import Graph
+from kanpinn.interpret.graphs.curves import Spline
+from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.linalg import DampedSteps, fold
 from kanpinn.optimizers.damping import Probes, best_damping
 

@@ -3,8 +3,8 @@
 import math
 from dataclasses import replace
 
-from kanpinn.interpret.curves import Symbolic
-from kanpinn.interpret.graph import Graph, Key
+from kanpinn.interpret.graphs.curves import Symbolic
+from kanpinn.interpret.graphs.graph import Graph, Key
 
 
 def normal_form(graph: Graph) -> Graph:

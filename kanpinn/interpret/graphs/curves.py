@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn import splines
-from kanpinn.interpret.library import Univariate
+from kanpinn.interpret.univariate.library import Univariate
 
 
 @runtime_checkable

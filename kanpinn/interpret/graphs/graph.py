@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.errors import InputError
-from kanpinn.interpret.curves import Curve, Spline
+from kanpinn.interpret.graphs.curves import Curve, Spline
 from kanpinn.networks.kan import KAN
 
 Key = tuple[int, int, int]  # layer, input unit, output unit

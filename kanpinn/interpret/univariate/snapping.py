@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpinn.errors import number
-from kanpinn.interpret.candidates import Candidate, Snapping
-from kanpinn.interpret.library import LIBRARY, Univariate, functions
-from kanpinn.interpret.polish import Fits, polish
-from kanpinn.interpret.rating import Rating
-from kanpinn.interpret.samples import Edge, Samples, edge
-from kanpinn.interpret.starts import NODES, starts
+from kanpinn.interpret.univariate.candidates import Candidate, Snapping
+from kanpinn.interpret.univariate.library import LIBRARY, Univariate, functions
+from kanpinn.interpret.univariate.polish import Fits, polish
+from kanpinn.interpret.univariate.rating import Rating
+from kanpinn.interpret.univariate.samples import Edge, Samples, edge
+from kanpinn.interpret.univariate.starts import NODES, starts
 
 Array = numpy.ndarray
 

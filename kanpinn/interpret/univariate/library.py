@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from kanpinn.errors import InputError, number
-from kanpinn.interpret import gauges
-from kanpinn.interpret.bessel import bessel_j0
-from kanpinn.interpret.gauges import Gauge, Parameters
+from kanpinn.interpret.univariate import gauges
+from kanpinn.interpret.univariate.bessel import bessel_j0
+from kanpinn.interpret.univariate.gauges import Gauge, Parameters
 from kanpinn.wording import nearest
 
 _REACH = 1e-12  # by how much rounding may carry an argument across the end of a domain

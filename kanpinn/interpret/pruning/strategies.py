@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from kanpinn.errors import InputError, integer, number
-from kanpinn.interpret.pruned import Pruned, Trained, loss_of, report
-from kanpinn.interpret.removal import Cutter, kept_edges
-from kanpinn.interpret.scores import EdgeScores, score_edges
+from kanpinn.interpret.pruning.pruned import Pruned, Trained, loss_of, report
+from kanpinn.interpret.pruning.removal import Cutter, kept_edges
+from kanpinn.interpret.pruning.scores import EdgeScores, score_edges
 from kanpinn.optimizers import LevenbergMarquardt
 from kanpinn.residuals import Residuals
 

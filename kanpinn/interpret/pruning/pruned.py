@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from kanpinn.interpret.removal import Cutter, copy_of
-from kanpinn.interpret.scores import CHUNK, kan_of
+from kanpinn.interpret.pruning.removal import Cutter, copy_of
+from kanpinn.interpret.pruning.scores import CHUNK, kan_of
 from kanpinn.loop import Resampling, as_stages, run_stages
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy
 
-from kanpinn.interpret.candidates import Candidate
-from kanpinn.interpret.gauges import Parameters
-from kanpinn.interpret.library import Univariate
-from kanpinn.interpret.polish import Fits, value_and_slope
-from kanpinn.interpret.samples import Edge
+from kanpinn.interpret.univariate.candidates import Candidate
+from kanpinn.interpret.univariate.gauges import Parameters
+from kanpinn.interpret.univariate.library import Univariate
+from kanpinn.interpret.univariate.polish import Fits, value_and_slope
+from kanpinn.interpret.univariate.samples import Edge
 
 Array = numpy.ndarray
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.interpret.constants import recognise
-from kanpinn.interpret.curves import Symbolic
-from kanpinn.interpret.graph import Graph, Key
-from kanpinn.interpret.normal import redundant
-from kanpinn.interpret.refit import refit
+from kanpinn.interpret.formulas.constants import recognise
+from kanpinn.interpret.formulas.normal import redundant
+from kanpinn.interpret.graphs.curves import Symbolic
+from kanpinn.interpret.graphs.graph import Graph, Key
+from kanpinn.interpret.graphs.refit import refit
 
 Name = tuple[Key, str]
 PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # for constants that may be anything

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from kanpinn import splines
-from kanpinn.interpret.curves import Curve, Spline, Symbolic
-from kanpinn.interpret.graph import Graph, Key, relative_error, split
-from kanpinn.interpret.library import LIBRARY
-from kanpinn.interpret.refit import refit
+from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
+from kanpinn.interpret.graphs.graph import Graph, Key, relative_error, split
+from kanpinn.interpret.graphs.refit import refit
+from kanpinn.interpret.univariate.library import LIBRARY
 
 GAIN = 0.3  # a finer grid that leaves more of the error is not worth it
 COST = 2.0  # an edge that can be missed raises the error by less

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from kanpinn.errors import InputError
-from kanpinn.interpret.bessel import bessel_j0
-from kanpinn.interpret.curves import Symbolic
-from kanpinn.interpret.rounding import Rounded
+from kanpinn.interpret.formulas.rounding import Rounded
+from kanpinn.interpret.graphs.curves import Symbolic
+from kanpinn.interpret.univariate.bessel import bessel_j0
 
 
 def compose(rounded: Rounded, symbols: Sequence[Any]) -> list[Any]:

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from kanpinn.errors import InputError
-from kanpinn.interpret.gauges import Parameters
-from kanpinn.interpret.library import Univariate
+from kanpinn.interpret.univariate.gauges import Parameters
+from kanpinn.interpret.univariate.library import Univariate
 from kanpinn.wording import nearest
 
 COLUMNS = ("function", "1 - R²", "R²", "complexity", "score", "a", "b", "c", "d", "note")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kanpinn.interpret.scores import EdgeScores, kan_of
+from kanpinn.interpret.pruning.scores import EdgeScores, kan_of
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 

@@ -1,0 +1,1 @@
+"""From a graph of formulas to an expression with exact constants."""

@@ -1,0 +1,1 @@
+"""KANs as graphs of splines and formulas, refit to data."""

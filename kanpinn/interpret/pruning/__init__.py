@@ -1,0 +1,1 @@
+"""Which edges matter, and networks without those that do not."""

@@ -1,0 +1,1 @@
+"""Functions of one variable, and fits of them to samples of an edge."""
