@@ -14,8 +14,9 @@ from kanpinn.interpret.formulas.simplify import simplest
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.guided import read
-from kanpinn.interpret.interpreting import interpret, own_graph, rows_of
+from kanpinn.interpret.interpreting import interpret
 from kanpinn.interpret.shapes import Shape, shapes_of
+from kanpinn.interpret.sources import own_graph, rows_of
 from kanpinn.interpret.univariate.library import LIBRARY
 
 X, Y = sympy.symbols("x y", real=True)

@@ -10,8 +10,8 @@ from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph, check_edges
 from kanpinn.interpret.graphs.growth import connected
 from kanpinn.interpret.graphs.refit import refit
-from kanpinn.interpret.interpreting import own_graph, rows_of
 from kanpinn.interpret.search import Search
+from kanpinn.interpret.sources import own_graph, rows_of
 from kanpinn.interpret.univariate.candidates import Snapping
 from kanpinn.interpret.univariate.library import Univariate, functions
 from kanpinn.problem import Problem
@@ -78,7 +78,7 @@ class Reading:
         found = self._search(seconds=float(seconds))(self.graph)
         if not found:
             raise InputError("no formula was found: no function of the library fits the edges left")
-        return formula_of(found[0].graph, self.rows, self.problem, self.origin)
+        return formula_of(found[0].graph, self.rows, self.problem, self.origin, own_edges=True)
 
     def _search(
         self, names: Sequence[str | Univariate] | None = None, seconds: float = 60.0

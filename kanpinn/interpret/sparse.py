@@ -1,5 +1,6 @@
 """Shapes of KANs that data ask for: of wide ones, fitted under a penalty on edges and pruned."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -63,11 +64,16 @@ def sparse_skeleton(
     return Skeleton(tuple(pruned.network.width), tuple(layer.kept.clone() for layer in layers))
 
 
-def skeletons(table: Table, seed: int) -> Iterator[Skeleton]:
-    """Different skeletons, from one hidden layer and from two, from several starts."""
+def skeletons(table: Table, seed: int, end: float) -> Iterator[Skeleton]:
+    """Different skeletons, from one hidden layer and from two, from several starts.
+
+    None is begun when the processor time `end` is over.
+    """
     starts = [(SHALLOW, 1e-2), (SHALLOW, 1e-2), (SHALLOW, 3e-3), (DEEP, 3e-3), (DEEP, 1e-2)]
     known = set()
     for number, (hidden, strength) in enumerate([*starts, *starts]):
+        if time.process_time() > end:
+            return
         found = sparse_skeleton(table, hidden, strength, 100 * seed + number)
         if found is not None and found.name not in known:
             known.add(found.name)

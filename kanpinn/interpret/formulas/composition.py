@@ -20,13 +20,16 @@ def compose(rounded: Rounded, symbols: Sequence[Any]) -> list[Any]:
 
     units = list(symbols)
     for layer, size in enumerate(rounded.graph.width[1:]):
-        sums = [sympy.Integer(0)] * size
+        products = {o for at, o in rounded.graph.products if at == layer}
+        joined = [sympy.Integer(int(o in products)) for o in range(size)]
         for key, curve in sorted(rounded.graph.edges.items()):
             if key[0] == layer:
                 assert isinstance(curve, Symbolic)
                 a, b, c, d = (_constant(rounded, key, name) for name in "abcd")
-                sums[key[2]] += c * curve.function.symbol(a * units[key[1]] + b) + d
-        units = sums
+                term = c * curve.function.symbol(a * units[key[1]] + b) + d
+                o = key[2]
+                joined[o] = joined[o] * term if o in products else joined[o] + term
+        units = joined
     return units
 
 

@@ -1,7 +1,7 @@
 """A formula that was read off a network: the expression, its constants, its error."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,6 +49,8 @@ class Formula:
         edges: what became of each edge of the network, in its normal form.
         defects: of a solution: what the formula leaves of the equation and the conditions.
         graph: of the edges.
+        own_edges: whether they are those of the result's network, else of a smaller one that was
+            fitted to its values.
     """
 
     expressions: tuple[Any, ...]
@@ -58,6 +60,7 @@ class Formula:
     edges: tuple[EdgeRow, ...]
     defects: tuple[Defect, ...]
     graph: Graph
+    own_edges: bool = False
 
     @property
     def expression(self) -> Any:
@@ -104,30 +107,27 @@ class Rows:
         """The relative error on the rows to judge by."""
         return relative_error(graph, self.xv, self.yv)
 
+    def relative(self, difference: Tensor) -> float:
+        """The norm of a difference to yv, relative to what that has beside its mean."""
+        norm = torch.linalg.norm
+        return float(norm(difference) / norm(self.yv - self.yv.mean(dim=0)))
 
-def formula_of(graph: Graph, rows: Rows, problem: Problem | None, origin: Graph) -> Formula:
+
+def formula_of(
+    graph: Graph, rows: Rows, problem: Problem | None, origin: Graph, own_edges: bool
+) -> Formula:
     """The formula of a graph without splines: constants recognised, simplified, checked.
 
-    origin: the graph of splines that it was read off.
+    origin: the graph of splines that it was read off; own_edges: whether of the result itself.
     """
     done = rounded(normal_form(graph), rows.x, rows.y)
     symbols = _symbols(rows)
-    forms = [simplest(e) for e in compose(done, symbols)]
-    formula = Formula(
-        tuple(forms),
-        symbols,
-        0.0,
-        done.complete,
-        _edge_rows(done.graph, origin, rows.x),
-        (),
-        done.graph,
-    )
-    error = float(torch.linalg.norm(formula(rows.xv) - rows.yv))
-    error /= float(torch.linalg.norm(rows.yv - rows.yv.mean(dim=0)))
-    defects = () if problem is None else tuple(defects_of(problem, formula.jet))
-    return Formula(
-        *(formula.expressions, symbols, error, done.complete, formula.edges, defects, done.graph)
-    )
+    forms = tuple(simplest(e) for e in compose(done, symbols))
+    edges = _edge_rows(done.graph, origin, rows.x)
+    unchecked = Formula(forms, symbols, 0.0, done.complete, edges, (), done.graph, own_edges)
+    error = rows.relative(unchecked(rows.xv) - rows.yv)
+    defects = () if problem is None else tuple(defects_of(problem, unchecked.jet))
+    return replace(unchecked, error=error, defects=defects)
 
 
 def _symbols(rows: Rows) -> tuple[Any, ...]:

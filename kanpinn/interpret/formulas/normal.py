@@ -11,14 +11,46 @@ def normal_form(graph: Graph) -> Graph:
     """The same function with the constants that a formula would be written with.
 
     What comes into a hidden unit may be shifted and scaled if the edges out of it undo that. Here
-    nothing is added on the edges into a unit. Its scale is such that a = 1 on the first edge out
-    of it that has a scale of its own, such as sin; where all are powers or logarithms, the first
-    edge into it has c = 1.
+    nothing is added on the edges into a unit that adds. Its scale is such that a = 1 on the first
+    edge out of it that has a scale of its own, such as sin; where all are powers or logarithms, the
+    first edge into it has c = 1. Of the factors of a unit that multiplies only the first is scaled.
     """
+    graph = _scaled_factors(_without_constants(graph))
     for layer in range(graph.depth - 1):
         for unit in range(graph.width[layer + 1]):
             graph = _normal_unit(graph, layer, unit)
     return _one_offset(graph)
+
+
+def _without_constants(graph: Graph) -> Graph:
+    """Factors that are constant taken into others."""
+    for layer, unit in sorted(graph.products):
+        into = _symbolic(graph, layer, 2, unit)
+        for key, curve in into.items():
+            if curve.function.name == "0" and len(_symbolic(graph, layer, 2, unit)) > 1:
+                graph = graph.without(key)
+                first, other = next(iter(_symbolic(graph, layer, 2, unit).items()))
+                graph = graph.with_edge(first, _times(other, curve.d))
+    return graph
+
+
+def _scaled_factors(graph: Graph) -> Graph:
+    """The scales of a unit's factors all on the first of them."""
+    for layer, unit in sorted(graph.products):
+        first, *others = _symbolic(graph, layer, 2, unit)
+        for key in others:
+            curve = graph.edges[key]
+            assert isinstance(curve, Symbolic)
+            if curve.c:
+                head = graph.edges[first]
+                assert isinstance(head, Symbolic)
+                graph = graph.with_edge(first, _times(head, curve.c))
+                graph = graph.with_edge(key, replace(curve, c=1.0, d=curve.d / curve.c))
+    return graph
+
+
+def _times(curve: Symbolic, factor: float) -> Symbolic:
+    return replace(curve, c=factor * curve.c, d=factor * curve.d)
 
 
 def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
@@ -26,7 +58,8 @@ def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
     out = _symbolic(graph, layer + 1, 1, unit)
     if not into or not out:
         return graph
-    shift = sum(curve.d for curve in into.values())
+    multiplies = (layer, unit) in graph.products
+    shift = 0.0 if multiplies else sum(curve.d for curve in into.values())
     scaled = [curve.a for curve in out.values() if "a" in curve.function.free]
     first = next(iter(into.values())).c
     scale = scaled[0] if scaled else 1 / first if first else math.inf
@@ -35,7 +68,10 @@ def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
     for number, (key, curve) in enumerate(into.items()):
         # Written, not computed: a product of rounded numbers may miss 1 by a digit.
         c = 1.0 if number == 0 and not scaled else scale * curve.c
-        graph = graph.with_edge(key, replace(curve, c=c, d=0.0))
+        if not multiplies:
+            graph = graph.with_edge(key, replace(curve, c=c, d=0.0))
+        elif number == 0:
+            graph = graph.with_edge(key, replace(curve, c=c, d=scale * curve.d))
     for key, curve in out.items():
         a = 1.0 if curve.a == scale else curve.a / scale
         b = curve.b + curve.a * shift
@@ -45,9 +81,11 @@ def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
 
 
 def _one_offset(graph: Graph) -> Graph:
-    """The offsets of the edges into an output unit all on the first of them."""
+    """The offsets of the edges into an output unit that adds, all on the first of them."""
     last = graph.depth - 1
     for unit in range(graph.width[-1]):
+        if (last, unit) in graph.products:
+            continue
         into = _symbolic(graph, last, 2, unit)
         total = sum(curve.d for curve in into.values())
         for number, (key, curve) in enumerate(into.items()):
@@ -67,11 +105,14 @@ def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbol
 def redundant(graph: Graph) -> set[tuple[Key, str]]:
     """The parameters that the normal form fixes."""
     fixed: set[tuple[Key, str]] = set()
+    for layer, unit in graph.products:
+        fixed |= {(key, "c") for key in list(_symbolic(graph, layer, 2, unit))[1:]}
     for layer in range(graph.depth - 1):
         for unit in range(graph.width[layer + 1]):
             into = _symbolic(graph, layer, 2, unit)
             out = _symbolic(graph, layer + 1, 1, unit)
-            fixed |= {(key, "d") for key in into}
+            if (layer, unit) not in graph.products:
+                fixed |= {(key, "d") for key in into}
             scaled = [key for key, curve in out.items() if "a" in curve.function.free]
             if scaled:
                 fixed.add((scaled[0], "a"))
@@ -79,5 +120,6 @@ def redundant(graph: Graph) -> set[tuple[Key, str]]:
                 fixed.add((next(iter(into)), "c"))
     last = graph.depth - 1
     for unit in range(graph.width[-1]):
-        fixed |= {(key, "d") for key in list(_symbolic(graph, last, 2, unit))[1:]}
+        if (last, unit) not in graph.products:
+            fixed |= {(key, "d") for key in list(_symbolic(graph, last, 2, unit))[1:]}
     return fixed

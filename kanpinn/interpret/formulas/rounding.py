@@ -18,6 +18,7 @@ PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # for constants that may be anyt
 NULL = 1e-9  # singular values below this part of the largest: the data do not see the direction
 SHARE = 0.1  # of a direction that a constant must have to be moved by it
 GROWTH = 3.0  # by how much a rounded constant may raise the error
+NOISE, NOISY_GROWTH, SIGMAS = 1e-6, 1.02, 4.0  # the same where errors are noise, independent
 LEAST = 1e-13  # relative error that is rounding
 STEPS = 40
 
@@ -73,6 +74,10 @@ class _Rounding:
         self.x, self.y, self.state = x, y, state
         self.scale = float(torch.linalg.norm(y - y.mean(dim=0)))
         self.start = max(self._error(state), LEAST)
+        # An error that is smooth, as of a solution, may move constants by more than noise does.
+        noisy = self.start > NOISE
+        self.growth = NOISY_GROWTH if noisy else GROWTH
+        self.reach = (SIGMAS / math.sqrt(y.numel()) if noisy else 2.0) * self.start
         self.refused: set[Name] = set()
 
     def __call__(self) -> Rounded:
@@ -100,7 +105,7 @@ class _Rounding:
         free = self._free(trial)
         if bool(free.any()):
             trial = replace(trial, graph=refit(trial.graph, self.x, self.y, STEPS, free))
-        if self._error(trial) > GROWTH * self.start:
+        if self._error(trial) > self.growth * self.start:
             return False
         self.state = trial
         return True
@@ -145,7 +150,7 @@ class _Rounding:
         inverse = torch.where(s > NULL * s[0], 1 / s, 0.0)
         spread = (vh.T * inverse).square().sum(dim=1).sqrt() / lengths
         values = self.state.graph.parameters[self._free(self.state)]
-        reach = (2 * self.start * spread).clamp_min(1e-14)
+        reach = (self.reach * spread).clamp_min(1e-14)
         guesses = {
             name: recognise(float(value), float(tolerance))
             for name, value, tolerance in zip(names, values, reach, strict=True)

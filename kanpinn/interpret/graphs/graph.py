@@ -16,14 +16,16 @@ Key = tuple[int, int, int]  # layer, input unit, output unit
 
 @dataclass(frozen=True)
 class Graph:
-    """y = the sums of curves over the edges into each unit, layer upon layer.
+    """y = the sums, or products, of curves over the edges into each unit, layer upon layer.
 
     width: units per layer, inputs first. edges: a `Curve` by (layer, input, output); an edge that
-    is missing is zero. Inputs and outputs are the data's: affine maps are inside the edges.
+    is missing adds nothing. products: the units (layer of the edges into it, output) that multiply.
+    Inputs and outputs are the data's: affine maps are inside the edges.
     """
 
     width: tuple[int, ...]
     edges: Mapping[Key, Curve]
+    products: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def depth(self) -> int:
@@ -58,16 +60,24 @@ class Graph:
         """The values of all units, (n, width[l]) for each layer l."""
         values = [x]
         for layer, size in enumerate(self.width[1:]):
-            values.append(x.new_zeros(len(x), size))
-            for (at, i, o), curve in self.edges.items():
-                if at == layer:
-                    values[-1][:, o] += curve(values[layer][:, i])
+            units = [x.new_full((len(x),), float((layer, o) in self.products)) for o in range(size)]
+            for key in self._entering(layer):
+                _, i, o = key
+                units[o] = self._joined(key, units[o], self.edges[key](values[layer][:, i]))
+            values.append(torch.stack(units, dim=1))
         return values
+
+    def _entering(self, layer: int) -> list[Key]:
+        return [key for key in self.edges if key[0] == layer]
+
+    def _joined(self, key: Key, unit: Tensor, value: Tensor) -> Tensor:
+        return unit * value if key[0::2] in self.products else unit + value
 
     def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Values (n, m) and their derivatives with respect to all parameters, (n, m, parameters).
 
-        ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e for an edge e from i to o, layer by layer from the top.
+        ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e for an edge e from i to o, layer by layer from the top;
+        times the other factors where o multiplies.
         """
         units = self.units(x)
         m = self.width[-1]
@@ -75,13 +85,23 @@ class Graph:
         columns: dict[Key, Tensor] = {}
         for layer in reversed(range(self.depth)):
             below = x.new_zeros(len(x), m, self.width[layer])
-            for key in [k for k in self.edges if k[0] == layer]:
+            for key in self._entering(layer):
                 _, i, o = key
                 slope, own = self.edges[key].derivatives(units[layer][:, i])
-                below[:, :, i] += sensitivity[:, :, o] * slope[:, None]
-                columns[key] = sensitivity[:, :, o, None] * own[:, None]
+                above = sensitivity[:, :, o] * self._others(key, units[layer])[:, None]
+                below[:, :, i] += above * slope[:, None]
+                columns[key] = above[:, :, None] * own[:, None]
             sensitivity = below
         return units[-1], torch.cat([columns[key] for key in sorted(columns)], dim=2)
+
+    def _others(self, key: Key, units: Tensor) -> Tensor:
+        """What an edge is multiplied with in its unit, (n,)."""
+        product = units.new_ones(len(units))
+        if key[0::2] in self.products:
+            for other in self._entering(key[0]):
+                if other != key and other[2] == key[2]:
+                    product = product * self.edges[other](units[:, other[1]])
+        return product
 
     def is_formula(self) -> bool:
         """Whether no edge is a spline."""

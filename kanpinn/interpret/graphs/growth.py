@@ -52,12 +52,14 @@ def trimmed(graph: Graph, x: Tensor, y: Tensor, xv: Tensor, yv: Tensor) -> Graph
 
 
 def _removable(graph: Graph) -> list[Key]:
-    """Edges whose unit has others."""
+    """Edges whose unit adds others."""
     entering = [key[0::2] for key in graph.edges]
     return [
         key
         for key, curve in graph.edges.items()
-        if isinstance(curve, Spline) and entering.count(key[0::2]) > 1
+        if isinstance(curve, Spline)
+        and entering.count(key[0::2]) > 1
+        and key[0::2] not in graph.products
     ]
 
 

@@ -1,0 +1,81 @@
+"""Graphs of splines that may be a result's formula: its own edges, and fits of smaller KANs."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from kanpinn.datasets import Table
+from kanpinn.fitting import Fitted
+from kanpinn.interpret.formulas.formula import Rows
+from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret.graphs.growth import grown, straightened, trimmed
+from kanpinn.interpret.products import products
+from kanpinn.interpret.shapes import Shape, fits_of, fitted, graph_of_fit
+from kanpinn.interpret.sources import misfit_of, own_graph
+from kanpinn.interpret.sparse import Skeleton, skeletons
+from kanpinn.solution import Solution
+
+MOST_EDGES = 12  # of a network that is read edge by edge; wider ones only give their values
+CLEAR = 1e-5  # relative error of a shape that is the function's own
+ROUGH = 1e-3  # and of one that may be, where its inner splines are too stiff
+SIMILAR, NOISY = 1.5, 0.3  # a shape with a like part of the network's error, if that is moderate
+UNSTRUCTURED = 1e-2  # relative error of a shape that is not worth reading
+
+
+def hypotheses(
+    result: Solution | Fitted, rows: Rows, shapes: Sequence[Shape] | None, seed: int, end: float
+) -> Iterator[tuple[Graph, bool]]:
+    """Graphs worth reading, and whether they are of the result's own network, until the end."""
+    own = own_graph(result.surrogate)
+    if own is not None and len(own.edges) <= MOST_EDGES:
+        own = _prepared(own, rows)
+        if own is not None:
+            yield own, True
+    table = Table(rows.x, rows.y, rows.names)
+    if shapes is not None:
+        fits = (graph_of_fit(fitted(shape, table, seed)) for shape in shapes)
+        yield from ((g, False) for g in (_prepared(fit, rows) for fit in fits) if g is not None)
+        return
+    enough = max(ROUGH, min(SIMILAR * misfit_of(result, rows), NOISY))
+    for graph in _fits(table, rows, seed, end):
+        if rows.error(graph) <= enough:
+            yield graph, False
+
+
+def _fits(table: Table, rows: Rows, seed: int, end: float) -> Iterator[Graph]:
+    """Sums of functions of one input each, sums of products of such, then what sparse fits find."""
+    d, m = table.inputs.shape[1], table.targets.shape[1]
+    additive = Skeleton((d, m), (torch.ones(d, m, dtype=torch.bool),))
+    yield _plainest(fits_of(additive, table, seed), rows)
+    for graph in products(rows.x, rows.y, seed):
+        yield _grown(graph, rows)
+    for skeleton in skeletons(table, seed, end):
+        yield _plainest(fits_of(skeleton, table, seed), rows)
+
+
+def _plainest(fits: Iterator[Graph], rows: Rows) -> Graph:
+    """The first of the fits that is clear, else the best."""
+    found = []
+    for fit in fits:
+        found.append(_grown(fit, rows))
+        if rows.error(found[-1]) <= CLEAR:
+            break
+    return min(found, key=rows.error)
+
+
+def _grown(graph: Graph, rows: Rows) -> Graph:
+    data = rows.x, rows.y, rows.xv, rows.yv
+    graph = grown(graph, *data)
+    straight = straightened(graph, rows.x)
+    return graph if straight is graph else grown(straight, *data)
+
+
+def _prepared(graph: Graph, rows: Rows) -> Graph | None:
+    """Refined, rid of edges that can be missed; None where there is no structure to read."""
+    data = rows.x, rows.y, rows.xv, rows.yv
+    graph = grown(graph, *data)
+    if rows.error(graph) > UNSTRUCTURED:
+        return None
+    before = len(graph.edges)
+    graph = trimmed(graph, *data)
+    return graph if len(graph.edges) == before else grown(graph, *data)

@@ -1,0 +1,62 @@
+"""What of a result is read: rows of values, and a network's own edges."""
+
+import torch
+
+from kanpinn.errors import InputError
+from kanpinn.exactness import defects_of
+from kanpinn.fitting import Fitted
+from kanpinn.interpret.formulas.formula import Rows
+from kanpinn.interpret.graphs.graph import Graph, graph_of
+from kanpinn.interpret.search import EXACT
+from kanpinn.networks import KAN
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.solution import Solution
+
+MOST_ROWS, JUDGES = 2000, 0.25  # rows that are used, and the share of them to judge by
+LEAST_ACCURATE = 1e-2  # relative error of values from which nothing exact is read
+
+
+def rows_of(result: Solution | Fitted, seed: int) -> Rows:
+    """What formulas are fitted to: the data of a fit, the values of a solution at its points."""
+    if isinstance(result, Solution):
+        points = result.residuals.points
+        x, names = points.coords, points.names
+        y = result.surrogate(points)
+    else:
+        table = result.data.train
+        if table.classes:
+            raise InputError("formulas are for targets that are numbers, these are classes")
+        x, y, names = table.inputs, table.targets, table.names
+    x, y = x.detach().cpu().double(), y.detach().cpu().double()
+    if not bool(y.isfinite().all()):
+        raise InputError("the result has values that are not finite")
+    chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:MOST_ROWS]
+    x, y = x[chosen], y[chosen]
+    count = max(1, int(JUDGES * len(x)))
+    return Rows(x[count:], y[count:], x[:count], y[:count], tuple(names))
+
+
+def accuracy_of(result: Solution | Fitted) -> float:
+    """The relative error of the values, of a solution by what it leaves of its equation."""
+    if isinstance(result, Fitted):
+        return EXACT
+    defects = defects_of(result.problem, result.surrogate.jet)
+    return min(max([EXACT, *(d.relative for d in defects)]), LEAST_ACCURATE)
+
+
+def misfit_of(result: Solution | Fitted, rows: Rows) -> float:
+    """The relative error that a fit leaves, all of which may be noise; 0 of a solution's values."""
+    if isinstance(result, Solution):
+        return 0.0
+    return rows.relative(result(rows.xv) - rows.yv)
+
+
+def own_graph(surrogate: Surrogate) -> Graph | None:
+    """The graph of a surrogate that is a KAN of splines and affine maps alone, else None."""
+    network = surrogate.network
+    affine = surrogate.output is None or hasattr(surrogate.output, "deviation")
+    plain = surrogate.inputs is None and network.enrichment is None and affine
+    if not (isinstance(network, KAN) and plain and all(not la.base for la in network.layers)):
+        return None
+    mean, scale = (getattr(surrogate.output, n, None) for n in ("mean", "deviation"))
+    return graph_of(network, surrogate.low, surrogate.high, mean, scale)
