@@ -1,12 +1,19 @@
 """Files of named columns: CSV, NPZ and HDF5."""
 
 import csv
+import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy
 
 from kanpinn.errors import InputError
+
+if TYPE_CHECKING:
+    import h5py
 
 Cells = Sequence[str] | numpy.ndarray
 
@@ -27,12 +34,27 @@ def read_columns(path: Path) -> dict[str, Cells]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
+def flat_column(path: Path, name: str, cells: Cells) -> numpy.ndarray:
+    """A column of one number or text for each row, (n,).
+
+    Raises:
+        InputError: for an array of another shape.
+    """
+    array = numpy.asarray(cells)
+    if array.ndim == 0 or array.size > len(array):
+        raise InputError(f"{path}: {name} must have one value a row, its shape is {array.shape}")
+    texts = array.dtype.kind == "S"
+    return (numpy.char.decode(array, "utf-8", "replace") if texts else array).ravel()
+
+
 def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
     """A column as numbers in float64, (n,).
 
     Raises:
-        InputError: for what is no number, with its place.
+        InputError: for what is no real number, with its place.
     """
+    if numpy.iscomplexobj(cells):
+        raise InputError(f"{path}: {name} must be real numbers, they are complex")
     try:
         return numpy.asarray(cells, dtype=numpy.float64).ravel()
     except (TypeError, ValueError):
@@ -44,23 +66,30 @@ def _first_text(cells: Cells) -> str:
         try:
             float(cell)
         except (TypeError, ValueError):
-            return f", number {i + 1} is {str(cell)!r}"
+            return f", row {i + 1} has {str(cell)!r}" if str(cell) else f", row {i + 1} has none"
     return ""
 
 
 def _read_csv(path: Path) -> Mapping[str, list[str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
+        # Spreadsheets put a byte order mark in front.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            read = ((reader.line_num, row) for row in reader if row)
+            lines = {number: [cell.strip() for cell in row] for number, row in read}
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except csv.Error as error:
         raise InputError(f"{path} is no CSV file: {error}") from None
-    for i, row in enumerate(rows):
-        if len(row) != len(rows[0]):
-            raise InputError(f"{path}: row {i + 1} has {len(row)} cells, the first {len(rows[0])}")
-    names = rows[0] if rows else []
+    names = next(iter(lines.values()), [])
+    if len(names) == 1 and re.search("[;\t]", names[0]):
+        raise InputError(f"{path}: columns must be separated by commas, line 1 is {names[0]!r}")
+    for number, row in lines.items():
+        if len(row) != len(names):
+            raise InputError(f"{path}: line {number} has {len(row)} cells, the first {len(names)}")
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise InputError(f"{path}: two columns are called {twice[0]!r}")
-    return {name: list(cells) for name, *cells in zip(*rows, strict=True)}
+    return {name: list(cells) for name, *cells in zip(*lines.values(), strict=True)}
 
 
 def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
@@ -68,15 +97,24 @@ def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
         # Opened here: numpy leaves a broken file open. Pickled objects could run code: refused.
         with path.open("rb") as file, numpy.load(file) as arrays:
             return dict(arrays)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is no NumPy archive of numbers: {error}") from None
+    except (ValueError, EOFError, TypeError, BadZipFile, zlib.error):
+        raise InputError(f"{path} is no NumPy archive of numbers and texts") from None
 
 
 def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
     import h5py
 
     with h5py.File(path) as file:
-        return {key: item[()] for key, item in file.items() if isinstance(item, h5py.Dataset)}
+        arrays = {key: item for key, item in file.items() if isinstance(item, h5py.Dataset)}
+        return {key: _contents(item) for key, item in arrays.items() if item.shape is not None}
+
+
+def _contents(array: "h5py.Dataset") -> numpy.ndarray:
+    """The numbers or texts of an array in HDF5, which keeps texts as bytes."""
+    import h5py
+
+    text = h5py.check_string_dtype(array.dtype)
+    return numpy.asarray(array[()] if text is None else array.asstr(errors="replace")[()])
 
 
 READERS: dict[str, Callable[[Path], Mapping[str, Cells]]] = {

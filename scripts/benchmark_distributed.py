@@ -22,24 +22,19 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import verdicts
+from common import options, verdicts
 from scaling import paper, report, tasks
 from scaling.timing import Scaling, measure
 from scaling.workers import Workers
 
+NAME = Path(__file__).stem
 AGREE, FEW_STEPS = 1e-10, 1e-8
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/benchmark_distributed")
+    parser = options.parser(NAME, __doc__)
     parser.add_argument("--rounds", type=int, default=9, help="repetitions (9)")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "benchmark_distributed_smoke" if chosen.smoke else "benchmark_distributed"
-    chosen.output = chosen.output or Path("results") / folder
+    chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.rounds < 1:
         parser.error(f"--rounds {chosen.rounds}: expected 1 or more")
     return chosen

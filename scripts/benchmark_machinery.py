@@ -29,7 +29,7 @@ matplotlib.use("Agg")  # files only
 
 import matplotlib.pyplot as plt
 import torch
-from common import verdicts
+from common import options, verdicts
 from machinery import cases, memory, plain
 from machinery.timing import Timing, interleaved
 from matplotlib.axes import Axes
@@ -39,21 +39,16 @@ from rich.table import Table
 
 import kanpinn as kp
 
+NAME = Path(__file__).stem
 LOSS, JACOBIAN, THREADS = "loss and gradient", "per-sample Jacobian", "KAN jets by threads"
 BY_POINTS, BY_PARAMETERS = "LM step against points", "LM step against parameters"
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/benchmark_machinery")
+    parser = options.parser(NAME, __doc__)
     parser.add_argument("--threads", type=int, default=2, help="the most threads compared (2)")
     parser.add_argument("--rounds", type=int, default=21, help="repetitions (21)")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "benchmark_machinery_smoke" if chosen.smoke else "benchmark_machinery"
-    chosen.output = chosen.output or Path("results") / folder
+    chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.threads < 1 or chosen.rounds < 1:
         parser.error(f"--threads {chosen.threads}, --rounds {chosen.rounds}: expected 1 or more")
     return chosen

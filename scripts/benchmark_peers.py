@@ -25,30 +25,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import verdicts
+from common import options, verdicts
 from peers import catalogue, figure, launch, report
 from peers.environments import PeerError, default_folder
 
+NAME = Path(__file__).stem
+
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(NAME, __doc__)
     names = [peer.name for peer in catalogue.PEERS]
     parser.add_argument("--budget", type=float, default=240.0, help="seconds per peer (240)")
     parser.add_argument("--threads", type=int, default=2, help="cores per peer (2)")
     parser.add_argument("--peers", type=_listed(str, names), default=names, help=",".join(names))
     parser.add_argument("--seeds", type=_listed(int), default=[0], help="such as 0,1,2 (0)")
-    parser.add_argument("--output", type=Path, help="results/benchmark_peers")
     parser.add_argument("--environments", type=Path, default=default_folder())
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
     parser.add_argument("--redraw", action="store_true", help="only the table and the figure")
-    chosen = parser.parse_args(given)
+    chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.smoke:
         chosen.budget, chosen.threads, chosen.seeds = min(chosen.budget, 1.0), 1, chosen.seeds[:1]
         chosen.peers = [name for name in names if name in catalogue.SMOKE]
-    folder = "benchmark_peers_smoke" if chosen.smoke else "benchmark_peers"
-    chosen.output = chosen.output or Path("results") / folder
     if chosen.budget <= 0 or chosen.threads < 1:
         parser.error(f"--budget {chosen.budget}, --threads {chosen.threads}: expected more than 0")
     return chosen

@@ -13,7 +13,6 @@ Writes to --output: overhead.csv, benchmark_study.md, benchmark_study.json; the 
 are in studies/ and go when they have been measured.
 """
 
-import argparse
 import csv
 import shutil
 import statistics
@@ -23,12 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import verdicts
+from common import options, verdicts
 from study import kills
 from study.cases import PROBLEM, steady
 from study.overhead import breakdown, overhead
 
 import kanpinn as kp
+
+NAME = Path(__file__).stem
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,10 @@ SMOKE = Size(3, 1, 2, 2, 1, 4, 2, 1)
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/benchmark_study")
+    parser = options.parser(NAME, __doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills (0)")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "benchmark_study_smoke" if chosen.smoke else "benchmark_study"
-    output = chosen.output or Path("results") / folder
+    chosen = options.finish(NAME, parser.parse_args(given))
+    output = chosen.output
     size, studies = (SMOKE if chosen.smoke else Size()), output / "studies"
     figures: dict[str, verdicts.Figure] = {}
     parts = measure_overhead(size, studies, figures)

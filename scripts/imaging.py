@@ -1,76 +1,79 @@
-"""Images as functions of x and y: sine network, KANs and MLPs of one size, given the same time.
+"""Images as functions of x and y: a sine network, a KAN and MLPs of one size, given the same time.
 
 What: the Shepp–Logan phantom, made here, and where scikit-image is installed (pip install
-'kanpinn[images]') its photograph "camera", 128 x 128 pixels each. A sine network with Sitzmann's
-start, two KANs and MLPs of tanh and silu units, some 4900 parameters each, learn all pixels by Adam
-on batches of 4096 in the same processor time: the number of steps is the budget over what a step
-costs, which is timed first. Each learning rate is the best of four in short runs. Three seeds.
+'kanpinn[images]') its photograph "camera", 32 x 32 and 64 x 64 pixels each. A sine network with
+Sitzmann's start, a KAN and MLPs of tanh and silu units, some 310 and 1290 parameters each, learn
+all pixels in the same processor time: the number of steps is the budget over what a step costs,
+which is timed first. Adam at three learning rates, L-BFGS and Levenberg–Marquardt are tried in
+shorter runs, and each network learns in the way that is best for it. Three seeds.
 
-How long: twenty minutes on one idle core; --smoke: half a minute, tiny image, one second each.
+How long: twelve minutes on one idle core; --smoke: seconds, the small phantom, one seed.
 
-Writes to --output (results/imaging): imaging.md; curves (PSNR against seconds and steps) and, for
-each image, pictures (reconstructions and errors) as .png and .pdf; imaging.json.
+Writes to --output (results/imaging): imaging.md; curves (PSNR against seconds) and, for each image
+and size, pictures (reconstructions and errors) as .png and .pdf; imaging.json.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from common import verdicts
+from common import options, verdicts
 from images.figures import draw_curves, draw_pictures
+from images.networks import NAMES
 from images.page import judge, page
 from images.pictures import images
-from images.training import NETWORKS, learn
+from images.training import Result, learn
 from images.yardsticks import yardsticks
 
 from kanpinn.files import write_text
 from kanpinn.plotting.style import save
 
-PIXELS, BUDGET = 128, 20.0
+BUDGETS = {32: 4.0, 64: 10.0}  # processor seconds for a network, by pixels along an edge
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/imaging")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
-    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for a network (20)")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    chosen.output = chosen.output or Path("results") / f"imaging{'_smoke' * chosen.smoke}"
-    return chosen
+def study(
+    chosen: Sequence[str], budgets: Mapping[int, float], seeds: Sequence[int]
+) -> list[Result]:
+    """Every network on every image in every size; progress goes to the error stream."""
+    results: list[Result] = []
+    for size, budget in budgets.items():
+        for name in chosen:
+            image = images()[name](size)
+            for network in NAMES:
+                results += learn(name, image, network, seeds, budget)
+                last = results[-1]
+                sys.stderr.write(f"{name} {size}, {network}: {last.levels[-1]:.1f} dB {last.way}\n")
+    return results
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)  # processor seconds are then those of a core
-    chosen = arguments()
-    pixels, seeds, budget = PIXELS, chosen.seeds, chosen.budget
-    made = {name: make for name, make in images().items()}
-    if chosen.smoke:
-        pixels, seeds, budget, made = 32, seeds[:1], 0.2, {"phantom": made["phantom"]}
+    name = Path(__file__).stem
+    parser = options.parser(name, __doc__)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
+    chosen = options.finish(name, parser.parse_args(given))
     output = chosen.output
     output.mkdir(parents=True, exist_ok=True)
-    results, others = [], {}
-    for name, make in made.items():
-        image, found = make(pixels), []
-        for network in NETWORKS:
-            found += learn(name, image, network, seeds, budget)
-            sys.stderr.write(f"{name}, {network}: {found[-1].levels[-1]:.1f} dB\n")
-        others[name] = yardsticks(image, min(found[0].parameters, image.numel() // 2))
-        results += found
+    made, budgets, seeds = list(images()), BUDGETS, chosen.seeds
+    if chosen.smoke:
+        made, budgets, seeds = ["phantom"], {32: 0.2}, seeds[:1]
+    results = study(made, budgets, seeds)
+    others = {}
+    for image, size in dict.fromkeys((r.image, r.size) for r in results):
+        own = [r for r in results if (r.image, r.size) == (image, size)]
+        pixels = images()[image](size)
+        others[image, size] = yardsticks(pixels, own[0].parameters)
         for suffix in ("png", "pdf"):
-            save(draw_pictures(image, found), output / f"pictures_{name}.{suffix}")
+            save(draw_pictures(pixels, own), output / f"pictures_{image}_{size}.{suffix}")
     for suffix in ("png", "pdf"):
         save(draw_curves(results), output / f"curves.{suffix}")
-    figures = judge(results, list(made))
+    figures = judge(results)
     if chosen.smoke:
-        figures = {name: {**figure, "met": None} for name, figure in figures.items()}
-    verdicts.write(output / "imaging.json", figures)
-    text = page(results, others, budget)
-    write_text(output / "imaging.md", text)
+        figures = {key: {**figure, "met": None} for key, figure in figures.items()}
+    verdicts.write(output / f"{name}.json", figures)
+    text = page(results, others, budgets)
+    write_text(output / f"{name}.md", text)
     sys.stdout.write(text)
 
 

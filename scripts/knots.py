@@ -2,10 +2,12 @@
 
 What: (1) KAN [17,1,14], G = 3, k = 3, and an MLP 4×300 on 17 invariants, their accuracy on a random
 split and on one that keeps equal geometries together, five seeds each, with 2 round(slope/4)
-beside; (2) what the signature depends on, by the size of the KAN's edges and by shuffling columns;
+beside; (2) what the signature depends on, by the gradient of the loss, by shuffling columns and by
+the size of edges, of the MLP, of the KAN, and of the KAN with L1 and entropy of three strengths;
 (3) the KAN on the three translations of the cusp alone; (4) formulas: thresholds of the slope, a
 search over monomials, a KAN regression; (5) relations without a target, from networks that tell
-real rows from shuffled ones.
+real rows from shuffled ones. How far a KAN's first grid reaches is chosen, split by split, on a
+part of the rows to train with.
 
 Data: --data DIR or the environment's KANPINN_KNOTS, a folder with train.csv and test.csv: a first
 column without a name, the columns of knot_theory/knots.py, `signature` last, as in DeepMind's table
@@ -13,28 +15,36 @@ column without a name, the columns of knot_theory/knots.py, `signature` last, as
 [knots] brings; a run that was stopped goes on where it was. Inputs that are constant in the data
 are left out, and as many classes are told apart as there are.
 
-How long: some 20 minutes on two cores; --smoke: half a minute, on numbers that it makes up.
+How long: some 25 minutes of one core, --smoke 20 seconds, on numbers that it makes up. --rebuild:
+about a quarter of a second of one core for a knot, so an hour or more for 15000, which --workers N
+share.
 
-Writes to --output (results/knots): knots.md, knots_attribution and knots_hidden as .png and .pdf,
-knots.json.
+Writes to --output (results/knots): knots.md, knots_attribution, knots_hidden and knots_network as
+.png and .pdf, knots.json, and the fits' results in fits/: a run that was stopped does not do them
+again, after a change of the code delete them.
 """
 
 import argparse
+import itertools
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from common import verdicts
+import torch
+from common import options, verdicts
 from knot_theory import formulas, pictures, signature
 from knot_theory.formulas import Formula
-from knot_theory.judging import judge
-from knot_theory.knots import Knots, read_knots, synthetic_knots
-from knot_theory.page import HEAD, page
+from knot_theory.judging import judge, median_of
+from knot_theory.kept import digest, kept
+from knot_theory.knots import IMAGINARY, REAL, Knots, read_knots, synthetic_knots
+from knot_theory.page import HEAD, REASONS, page
 from knot_theory.rebuild import rebuild
-from knot_theory.relations import find_relations
-from knot_theory.signature import SMOKE, Result, Size
+from knot_theory.relations import Relation, find_relations
+from knot_theory.signature import GROUPED, RANDOM, SMOKE, STRENGTHS, Result, Size
 
 import kanpinn as kp
 from kanpinn.files import write_text
@@ -42,25 +52,15 @@ from kanpinn.plotting.style import save
 
 VARIABLE = "KANPINN_KNOTS"
 SYNTHETIC_ROWS = 600
-BOTH = (False, True)  # the random split and the grouped one
-NETWORKS = {
-    signature.all_invariants: BOTH,
-    signature.distinct_invariants: (False,),
-    signature.three_invariants: BOTH,
-    signature.perceptron: BOTH,
-}
+NETWORKS = (signature.all_invariants, signature.three_invariants, signature.perceptron)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser("knots", __doc__)
     parser.add_argument("--data", type=Path, help=f"a folder of data; else that of {VARIABLE}")
     parser.add_argument("--rebuild", type=Path, metavar="DIR", help="make such a folder and end")
     parser.add_argument("--count", type=int, default=15000, help="knots to rebuild (15000)")
     parser.add_argument("--workers", type=int, default=1, help="processes to rebuild with (1)")
-    parser.add_argument("--output", type=Path, help="results/knots")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
     chosen = parser.parse_args(given)
     for name in ("count", "workers"):
         if getattr(chosen, name) < 1:
@@ -69,8 +69,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     chosen.data = chosen.data or (Path(folder) if folder else None)
     if not (chosen.data or chosen.rebuild or chosen.smoke):
         parser.error(f"no data: give --data DIR or {VARIABLE}, or make some with --rebuild DIR")
-    chosen.output = chosen.output or Path("results") / ("knots_smoke" if chosen.smoke else "knots")
-    return chosen
+    return options.finish("knots", chosen)
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -83,38 +82,46 @@ def main(given: Sequence[str] | None = None) -> None:
     except kp.InputError as error:
         sys.exit(f"knots.py: {error}")
     size = SMOKE if chosen.smoke else Size()
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    results, found = fitted(knots, size), formulated(knots, size)
-    relations = find_relations(knots, size)
-    text = page(head(knots, size), results, found, relations)
+    fits = chosen.output / "fits"
+    if chosen.smoke:
+        shutil.rmtree(fits, ignore_errors=True)  # it checks the fits as well
+    folder = fits / digest(knots, size)
+    results, found = fitted(knots, size, folder), formulated(knots, size, folder)
+    relations = related(knots, size, folder)
+    text = page(head(knots, size), reasons(knots), results, found, relations)
     write_text(chosen.output / "knots.md", text)
-    draw(results, chosen.output)
+    draw(results, knots, size, chosen.output)
     figures = judge(results, found, relations, knots.synthetic)
     verdicts.write(chosen.output / "knots.json", figures)
     sys.stdout.write(text)
 
 
-def fitted(knots: Knots, size: Size) -> list[Result]:
-    """Every network on its splits from every seed."""
+def fitted(knots: Knots, size: Size, folder: Path) -> list[Result]:
+    """Every network on both splits from every seed."""
     results = []
-    for network, splits in NETWORKS.items():
-        for grouped in splits:
-            for seed in size.seeds:
-                one = network(knots, seed, grouped, size)
-                sys.stderr.write(f"{one.network}, {one.split}, seed {seed}: {one.test:.4f}\n")
-                results.append(one)
+    for network, grouped, seed in itertools.product(NETWORKS, (False, True), size.seeds):
+        split = GROUPED if grouped else RANDOM
+        path = folder / f"{network.__name__}_{split}_{seed}.json"
+        own = kept(path, Result, partial(network, knots, seed, grouped, size))
+        for one in own:
+            sys.stderr.write(f"{one.network}, {one.split}, seed {seed}: {one.test:.4f}\n")
+        results += own
     return results
 
 
-def formulated(knots: Knots, size: Size) -> list[Formula]:
-    """Formulas from the random split's rows, seed by seed; the search's best under its own name."""
+def formulated(knots: Knots, size: Size, folder: Path) -> list[Formula]:
+    """Formulas from the random split's rows, seed by seed."""
     found = [formulas.baseline(knots)]
     for seed in size.seeds:
-        found.append(formulas.thresholds(knots, seed, False, size))
-        found.append(formulas.regression(knots, seed, False, size))
-        best, *others = formulas.search(knots, seed, False)
-        found += [replace(best, kind="search: best"), *others]
+        make = partial(formulas.of_split, knots, seed, False, size)
+        found += kept(folder / f"formulas_{seed}.json", Formula, make)
     return found
+
+
+def related(knots: Knots, size: Size, folder: Path) -> list[Relation]:
+    """Relations among all the rows' columns."""
+    found = kept(folder / "relations.json", Relation, partial(find_relations, knots, size))
+    return [replace(one, members=frozenset(one.members)) for one in found]
 
 
 def head(knots: Knots, size: Size) -> str:
@@ -124,15 +131,29 @@ def head(knots: Knots, size: Size) -> str:
         rows=len(knots.table),
         classes=len(knots.table.classes),
         groups=len(knots.groups.unique(dim=0)),
+        leak=100 * median_of(knots.leak(seed) for seed in size.seeds),
         seeds=len(size.seeds),
     )
 
 
-def draw(results: Sequence[Result], folder: Path) -> None:
-    """Both figures, as PNG and PDF."""
+def reasons(knots: Knots) -> str:
+    """Why a sum of functions of one input each takes the volume for part of the translations."""
+    x = knots.table.column
+    volume, imaginary = x("volume"), x(IMAGINARY)
+    pairs = (volume, x("cusp_volume")), (imaginary, x(REAL).abs()), (volume, knots.signatures.abs())
+    found = [float(torch.corrcoef(torch.stack(pair).double())[0, 1]) for pair in pairs]
+    return REASONS.format(*found)
+
+
+def draw(results: Sequence[Result], knots: Knots, size: Size, folder: Path) -> None:
+    """The figures, as PNG and PDF; two are of the sparsest network, fitted once more."""
+    seed = size.seeds[0]
+    dense, reach = signature.fit_kan(knots, seed, False, size)
+    *_, (_, one) = signature.sparse_fits(dense, reach, seed, size, STRENGTHS)
     drawn = {
         "knots_attribution": pictures.draw_attribution(results),
-        "knots_hidden": pictures.draw_hidden(results),
+        "knots_hidden": pictures.draw_hidden(one),
+        "knots_network": pictures.draw_edges(one),
     }
     for name, figure in drawn.items():
         for suffix in ("png", "pdf"):

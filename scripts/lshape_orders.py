@@ -17,14 +17,13 @@ How long: four minutes on two idle cores; --smoke: half a minute, its orders mea
 Writes to --output: errors.csv, lshape_orders.md, lshape_orders.png, lshape_orders.json.
 """
 
-import argparse
 import csv
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import verdicts
+from common import options, verdicts
 from library import lshape_cases as cases
 from library.lshape_figure import draw
 from library.lshape_theory import THEORY
@@ -34,6 +33,7 @@ from kanpinn.norms import ErrorNorm, Errors
 from kanpinn.orders import Fit, before_level
 from kanpinn.plotting.style import SMALL, new_figure, save
 
+NAME = Path(__file__).stem
 NORMS = {"l2": "L2", "h1": "H1"}
 CLEAR = 10.0  # times the reference's own error
 
@@ -52,15 +52,10 @@ SMOKE = Size(((4, 1), (6, 2)), (12, 3), 4, 1)
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/lshape_orders")
+    parser = options.parser(NAME, __doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "lshape_orders_smoke" if chosen.smoke else "lshape_orders"
-    output = chosen.output or Path("results") / folder
+    chosen = options.finish(NAME, parser.parse_args(given))
+    output = chosen.output
     size, seeds = (SMOKE, chosen.seeds[:1]) if chosen.smoke else (Size(), chosen.seeds)
     output.mkdir(parents=True, exist_ok=True)
     figures: dict[str, verdicts.Figure] = {}

@@ -21,29 +21,24 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import verdicts
+from common import options, verdicts
 from library import solves, table
 from library.targets import DIRICHLET, TARGETS
 
+NAME = Path(__file__).stem
 SMOKE = ("poisson5d", "poisson100d")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(NAME, __doc__)
     parser.add_argument("--only", nargs="+", choices=TARGETS, metavar="NAME", help="problems (all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each if > 1")
-    parser.add_argument("--output", type=Path, help="results/measure_problems")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
+    chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.workers < 1:
         parser.error(f"--workers {chosen.workers}: expected 1 or more")
     if chosen.smoke:
         chosen.only, chosen.seeds = SMOKE, chosen.seeds[:1]
-    folder = "measure_problems_smoke" if chosen.smoke else "measure_problems"
-    chosen.output = chosen.output or Path("results") / folder
     return chosen
 
 

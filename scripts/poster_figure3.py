@@ -28,21 +28,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from common import verdicts
+from common import options, verdicts
 from poster import figure3_data, figure3_page, figure3_plots, figure3_store, figure3_verdicts
 from poster import figure3_studies as studies
 
 from kanpinn.processes import Processes
 from kanpinn.study import Tally
 
+NAME = Path(__file__).stem
 PARTS = ("kan", "mlp", "fair-kan", "fair-mlp", "structure", "fit", "figures")
 FAIR_SHAPES = ((2, 10), (2, 20), (3, 5), (3, 10), (4, 5), (2, 50), (4, 10), (2, 100), (3, 20))
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(NAME, __doc__)
     parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
     parser.add_argument("--widths", type=_numbers, default=[10, 7, 5], help="of KANs (10,7,5)")
     parser.add_argument("--seeds", type=_numbers, default=[0, 1, 2], help="of KANs (0,1,2)")
@@ -50,11 +49,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--mlp-widths", type=_numbers, default=[5, 10, 20, 50], help="(5,10,20,50)")
     parser.add_argument("--mlp-seeds", type=_numbers, default=[0], help="(0)")
     parser.add_argument("--workers", type=int, help="processes of one core (as many as cores)")
-    parser.add_argument("--output", type=Path, help="results/poster_figure3")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "poster_figure3_smoke" if chosen.smoke else "poster_figure3"
-    chosen.output = chosen.output or Path("results") / folder
+    chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.smoke:
         chosen.widths, chosen.seeds = [5], [0]
         chosen.depths, chosen.mlp_widths, chosen.mlp_seeds = [2], [5], [0]

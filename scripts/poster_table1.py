@@ -24,7 +24,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import verdicts
+from common import options, verdicts
 from poster import table1_figures as figures
 from poster.table1_approximation import EXPONENTIAL, PRODUCT, measure
 from poster.table1_orders import Series, approximation, find, poisson
@@ -36,21 +36,16 @@ from poster.table1_verdicts import judge
 from kanpinn.files import write_text
 from kanpinn.plotting.style import save
 
+NAME = Path(__file__).stem
 DEGREES = (1, 2, 3, 4, 5)
 GRIDS = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 NODES = 201  # of each axis, where the C^m norms are taken
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, help="results/poster_table1")
+    parser = options.parser(NAME, __doc__)
     parser.add_argument("--workers", type=int, default=1, help="processes for the studies (1)")
-    parser.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
-    chosen = parser.parse_args(given)
-    folder = "poster_table1_smoke" if chosen.smoke else "poster_table1"
-    chosen.output = chosen.output or Path("results") / folder
+    chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.workers < 1:
         parser.error(f"--workers {chosen.workers}: expected 1 or more")
     return chosen

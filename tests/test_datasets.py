@@ -73,6 +73,25 @@ def test_classes_are_texts_or_numbers_in_their_order(csv: Path) -> None:
     assert table.classes == ("-1", "0", "0.2", "3.5")
 
 
+def test_long_numbers_of_classes_stay_apart(tmp_path: Path) -> None:
+    numpy.savez(tmp_path / "ids.npz", x=[0.0, 1, 2], id=[10000001, 10000002, 10000001])
+    table = kp.Table.read(tmp_path / "ids.npz", kind="classes")
+    assert table.classes == ("10000001", "10000002") and table.targets.tolist() == [0, 1, 0]
+
+
+def test_texts_are_read_from_every_format(tmp_path: Path) -> None:
+    x, kinds = [0.0, 1.0, 2.0], ["é", "a", "é"]
+    (tmp_path / "a.csv").write_text("x,kind\n0,é\n1,a\n2,é\n", encoding="utf-8-sig")
+    numpy.savez(tmp_path / "a.npz", x=x, kind=[kind.encode() for kind in kinds])
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"], file["kind"] = x, kinds
+        file["nothing"] = h5py.Empty("f")
+    for end in ("csv", "npz", "h5"):
+        table = kp.Table.read(tmp_path / f"a.{end}", targets="kind", kind="classes")
+        assert (table.names, table.classes) == (("x",), ("a", "é"))
+        assert table.targets.tolist() == [1, 0, 1]
+
+
 def test_classes_that_a_file_lacks_can_be_named(csv: Path) -> None:
     table = kp.Table.read(csv, ["x"], "kind", "classes", ["c", "z", "b", "a"])
     assert table.classes == ("c", "z", "b", "a")
@@ -84,12 +103,13 @@ def test_classes_that_a_file_lacks_can_be_named(csv: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("x,value\n1,2\n2,oops\n", "value must be numbers, number 2 is 'oops'"),
-        ("x,value\n1,2\nnan,3\n", "x has 1 numbers that are not finite, the first in row 2"),
-        ("x,value\n1,2\n2,inf\n", "target value has 1 numbers that are not finite"),
-        ("x,value\n1,2\n2\n", "row 3 has 1 cells, the first 2"),
+        ("x,value\n1,2\n2,oops\n", "value must be numbers, row 2 has 'oops'"),
+        ("x,value\n1,2\nnan,3\n", "x must be finite numbers, got nan in row 2$"),
+        ("x,value\n1,inf\n2,inf\n", r"target value must be .* got inf in row 1 \(and 1 more\)"),
+        ("x,value\n1,2\n\n2\n", "line 4 has 1 cells, the first 2"),
         ("x,x\n1,2\n", "two columns are called 'x'"),
-        ("x,value\n", "takes inputs"),
+        ("x,value\n", "has no rows"),
+        ("x\tvalue\n1\t2\n", "must be separated by commas"),
         ("", "has no column"),
     ],
 )
@@ -120,6 +140,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         (torch.ones(3, 2), torch.ones(3), {"names": ("x", "x")}, "names must be 2 different"),
         (torch.ones(3, 1), torch.tensor([0, 1, 2]), {"classes": ("a", "b")}, "from 0 to 1"),
         (torch.ones(3, 1), torch.tensor([0, 0, 0]), {"classes": ("a",)}, "one class only"),
+        (torch.ones(3, 1), torch.tensor([0, 1, 0]), {"classes": ("a", "a")}, "classes must be 2"),
     ],
 )
 def test_a_table_that_does_not_fit_together_is_refused(inputs, targets, more, words) -> None:
@@ -158,7 +179,9 @@ def test_parts_that_cannot_be_are_refused() -> None:
         kp.Data.split(table, 0.0, 1.5)
     with pytest.raises(InputError, match="train is left without rows"):
         kp.Data.split(table, 0.5, 0.5)
-    with pytest.raises(InputError, match="validation is left without rows: 10 rows in 2 groups"):
+    with pytest.raises(
+        InputError, match="validation is left without rows: there are 2 groups of rows"
+    ):
         kp.Data.split(table, 0.1, 0.5, groups=torch.arange(10) % 2)
     with pytest.raises(InputError, match="groups must have 10 rows"):
         kp.Data.split(table, groups=torch.arange(9))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.config import Config, document_schema
+from kanpinn.fitting.scores import score
 from kanpinn.optimizers import Step
 from kanpinn.optimizers.first_order import AdamStage
 from kanpinn.plotting.agreement import confusion, plot_confusion
@@ -110,7 +111,7 @@ def test_the_fit_files_build_and_survive_strict_json(file: Path) -> None:
 
 def test_the_sections_are_the_arguments_of_a_fit() -> None:
     pairs = ["fit.scaling=standard", "fit.batch=16", "fit.patience=5", "optimizer[0].type=adam"]
-    pairs += ["fit.sparsity={strength = 1e-2}", "data.inputs=[y, x]".replace("y, x", '"y", "x"')]
+    pairs += ["fit.sparsity={strength = 1e-2}", 'data.inputs=["y", "x"]']
     job = Config.read(Path("wave.toml"), [*pairs, "run.seed=3"]).build()
     settings = job.settings
     assert (settings.scaling, settings.batch, settings.patience) == ("standard", 16, 5)
@@ -123,6 +124,25 @@ def test_the_sections_are_the_arguments_of_a_fit() -> None:
     default = Config.from_dict({"data": {"path": "wave.csv"}, "network": {"type": "kan",
                                "width": [2, 1]}}).build()  # fmt: skip
     assert default.optimizers == (kp.LevenbergMarquardt(),)
+
+
+def test_bounds_hold_the_first_grid_and_stay_with_the_run() -> None:
+    run = fit("wave.toml", "--set", "fit.bounds={x = [-2, 2]}", "--set", "fit.bounds.y=[0, 5]")
+    loaded, record = kp.load(run), json.loads((run / "run.json").read_text())
+    assert record["config"]["fit"]["bounds"] == {"x": [-2, 2], "y": [0, 5]}
+    assert (loaded.surrogate.low.tolist(), loaded.surrogate.high.tolist()) == ([-2, 0], [2, 5])
+    assert loaded.network.layers[0].breaks[:, [0, -1]].tolist() == [[-1, 1], [-1, 1]]
+    further = kanpinn("fit", "--resume", str(run), "--set", "optimizer[0].steps=5", "--quiet")
+    assert further.exit_code == 0, further.output
+
+
+def test_a_file_can_ask_for_a_sine_network() -> None:
+    pairs = ["network.type=mlp", "network.activation=sine", "network.frequency=30"]
+    network = Config.read(Path("wave.toml"), [*pairs, "run.seed=2"]).build().network
+    same = kp.MLP([2, 2, 1], "sine", frequency=30, seed=2)
+    ours, theirs = network.state_dict(), same.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert [layer.frequency for layer in network.layers] == [1, 30]
 
 
 def test_parts_can_be_files_of_their_own() -> None:
@@ -180,6 +200,9 @@ def test_the_schema_of_fit_files() -> None:
     assert set(schema["properties"]) == {"data", "network", "fit", "optimizer", "run"}
     file, formula = schema["properties"]["data"]["anyOf"]
     assert file["required"] == ["path"] and formula["required"] == ["formula", "domain"]
+    assert "bounds" in schema["properties"]["fit"]["properties"]
+    mlps = [n for n in schema["properties"]["network"]["anyOf"] if "activation" in n["properties"]]
+    assert all("frequency" in mlp["properties"] for mlp in mlps) and mlps
 
 
 # Runs
@@ -233,6 +256,7 @@ def test_a_loaded_fit_is_the_one_that_was_saved(file: str, missing: str) -> None
     loaded, record = kp.load(run), json.loads((run / "run.json").read_text())
     assert isinstance(loaded, kp.Fitted)
     assert loaded.status == record["status"] and len(loaded.history) == record["steps"] + 1
+    assert loaded.scores["test"] == score(loaded(loaded.data.test.inputs), loaded.data.test)
     test = loaded.data.test
     if test.classes:
         right = (loaded.predict(test.inputs) == test.targets).double().mean()
@@ -286,7 +310,7 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(monkeypatch: pytest.MonkeyPatch)
     resumed = kanpinn("fit", "--resume", str(run), "--quiet")
     assert resumed.exit_code == 0, resumed.output
     assert same_numbers(kp.load(run), kp.load(whole))
-    assert repr(kp.load(run).scores) == repr(kp.load(whole).scores)  # NaN is not itself
+    assert kp.load(run).scores == kp.load(whole).scores
 
 
 def test_a_numerical_failure_has_exit_code_1() -> None:
@@ -399,6 +423,21 @@ def test_interpret_reads_a_formula_off_a_fit() -> None:
     assert record["error"] < 1e-10 and record["exact_constants"] and len(record["edges"]) == 2
     assert (run / "formula.tex").read_text().startswith("f = ")
     assert (run / "network.png").read_bytes().startswith(b"\x89PNG")
+    assert record["own_edges"] and "read off a KAN" not in result.stdout
+
+
+def test_interpret_says_whose_edges_it_shows() -> None:
+    """A network [2,1] with a term of silu has no edges to read, the KAN [2,1] fitted to it has."""
+    lines = ["[data]", 'formula = "x**2 + 3*y"', "rows = 200"]
+    lines += ['domain = { type = "box", x = [-1, 1], y = [0, 2] }']
+    lines += ["[network]", 'type = "kan"', "width = [2, 1]", 'base = "silu"']
+    Path("parabola.toml").write_text("\n".join(lines))
+    run = fit("parabola.toml")
+    result = kanpinn("interpret", str(run), "--library", "x,x^2", "--seconds", "20")
+    assert result.exit_code == 0, result.output
+    assert "read off a KAN [2, 1] that was fitted to the values of this one" in result.stdout
+    record = json.loads((run / "formula.json").read_text())
+    assert not record["own_edges"] and record["width"] == [2, 1]
 
 
 def test_interpret_refuses_what_it_cannot_read() -> None:
@@ -407,8 +446,21 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
     assert result.exit_code == 2 and "a MLP has no edge functions" in result.stderr
     result = kanpinn("interpret", str(fit("ring.toml")))
     assert result.exit_code == 2 and "these are classes" in result.stderr
-    result = kanpinn("interpret", str(fit("wave.toml")), "--library", "sine")
-    assert result.exit_code == 2 and "unknown function 'sine'" in result.stderr
+    run = str(fit("wave.toml"))
+    for given, words in (
+        (["--library", "sine"], "unknown function 'sine'"),
+        (["--seconds", "0"], "--seconds must be a finite number above 0, got 0"),
+        (["--seconds", "nan"], "--seconds must be a finite number above 0, got nan"),
+        (["--seed", "-1"], "--seed must be an integer of at least 0, got -1"),
+    ):
+        result = kanpinn("interpret", run, *given)
+        assert result.exit_code == 2 and words in result.stderr and not result.stdout
+        assert not Path(run, "formula.json").exists()
+    result = kanpinn("interpret", str(Path(run).parent))
+    assert result.exit_code == 2 and f"did you mean {run}?" in result.stderr
+    Path(run, "run.json").write_text("{}")
+    result = kanpinn("interpret", run)
+    assert result.exit_code == 2 and "run.json is no record of a run" in result.stderr
 
 
 # Bad input
@@ -436,9 +488,20 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
         ("data.formula=x*y", ["data.formula: expected a formula or a file, not both"]),
         ("data.path=", ["data.path is missing: expected a file, or a formula"]),
         ("fit.sparsity={strength=-1}", ["fit.sparsity.strength", "-1"]),
+        ("fit.bounds={x=3}", ["fit.bounds", "expected a table of lists of numbers"]),
+        ("fit.bounds.x=[1,0]", ["fit.bounds of x must be low < high, got (1.0, 0.0)"]),
+        ("fit.bounds.x=[1,2,3]", ["fit.bounds of x must be low < high"]),
+        ("fit.bounds.x1=[0,1]", ["fit.bounds name 'x1'", 'did you mean "x"']),
+        ("data.groups=x,y", ["data.groups"]),
+        ('data.inputs=["x", "x"]', ["wave.csv", "different columns"]),
+        ('data.classes=["a", "b"]', ["data.classes are for kind", "numbers"]),
+        ("data.path=folder.csv", ["folder.csv: there is no such file"]),
+        ("data.path=wave.toml", ["wave.toml must end in .csv, .npz"]),
+        ("network.frequency=30", ["network.frequency is unknown"]),
     ],
 )
 def test_a_bad_key_is_refused(pair: str, words: list[str] | None) -> None:
+    Path("folder.csv").mkdir()
     result = kanpinn("fit", "wave.toml", "--set", pair)
     if words is None:
         assert result.exit_code == 0, result.output
@@ -447,10 +510,30 @@ def test_a_bad_key_is_refused(pair: str, words: list[str] | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (["fit.patience=3", "data.validation=0"], "fit.patience needs rows for validation"),
+        (["network.type=mlp", "fit.scaling=quantile"], 'fit.scaling "quantile" is for KANs'),
+        (["network.type=mlp", "fit.bounds.x=[0,1]"], "fit.bounds are for scaling"),
+        (["network.type=mlp", "network.frequency=30"], "network.frequency is for sines"),
+        (
+            ["network.type=mlp", "network.activation=sine", "network.frequency=-3"],
+            "network.frequency must be a finite number above 0, got -3",
+        ),
+    ],
+)
+def test_keys_that_do_not_go_together_are_refused(pairs: list[str], words: str) -> None:
+    refused(kanpinn("fit", "wave.toml", *(f for p in pairs for f in ("--set", p))), words)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("x,y,value\n0,1,2\n1,oops,3\n2,2,1\n", "y must be numbers, number 2 is 'oops'"),
-        ("x,y,value\n0,1,2\n1,nan,3\n2,2,1\n", "y has 1 numbers that are not finite"),
+        ("x,y,value\n0,1,2\n1,oops,3\n2,2,1\n", "y must be numbers, row 2 has 'oops'"),
+        ("x,y,value\n0,1,2\n1,,3\n2,2,1\n", "y must be numbers, row 2 has none"),
+        ("x,y,value\n0,1,2\n1,nan,3\n2,2,1\n", "y must be finite numbers, got nan in row 2"),
+        ("x,y,value\n", "wave.csv has no rows"),
+        ("x;y;value\n0;1;2\n", "columns must be separated by commas, line 1 is 'x;y;value'"),
         ("x,y,value\n0,1,2\n0,2,3\n0,3,1\n0,4,5\n0,5,6\n", "the input 'x' is constant"),
         ("x,y,value\n0,1,2\n1,2,2\n2,3,2\n3,4,2\n4,5,2\n", "the target 'value' is constant"),
         ("", "its columns are none"),
@@ -461,10 +544,39 @@ def test_bad_data_are_refused(text: str, words: str) -> None:
     refused(kanpinn("fit", "wave.toml"), words)
 
 
-def test_one_class_is_refused() -> None:
-    ring = numpy.load("ring.npz")
-    numpy.savez("ring.npz", **{**ring, "inside": numpy.full(120, "yes")})
-    refused(kanpinn("fit", "ring.toml"), "ring.npz", "one class only, 'yes'")
+CORNERS = numpy.array(["a", "b", "c", "d"])[numpy.arange(120) % 4]
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "words"),
+    [
+        ("inside", numpy.full(120, "yes"), "one class only, 'yes'"),
+        ("inside", CORNERS, "network.width must end with 4, an output for each of the classes a"),
+        ("inside", numpy.where(CORNERS == "a", "", "b"), "inside has no class in row 1"),
+        ("inside", numpy.where(CORNERS == "c", numpy.nan, 1), "inside has no class in row 3"),
+        ("x", numpy.zeros((120, 2)), "x must have one value a row, its shape is (120, 2)"),
+        ("x", numpy.array(1.0), "x must have one value a row, its shape is ()"),
+        ("x", numpy.arange(50), "y has 120 rows, x has 50"),
+        ("x", 1j * numpy.arange(120), "x must be real numbers"),
+    ],
+)
+def test_bad_classes_and_arrays_are_refused(column: str, cells: object, words: str) -> None:
+    ring = dict(numpy.load("ring.npz"))
+    numpy.savez("ring.npz", **{**ring, column: cells})
+    refused(kanpinn("fit", "ring.toml"), words)
+
+
+def test_classes_are_named_once_and_have_an_output_each() -> None:
+    twice = 'data.classes=["no", "no", "yes"]'
+    refused(kanpinn("fit", "ring.toml", "--set", twice), "classes must be 3 different names")
+    more = 'data.classes=["no", "yes", "maybe"]'
+    refused(kanpinn("fit", "ring.toml", "--set", more), "network.width must end with 3")
+
+
+@pytest.mark.parametrize("rest", [0, 300])
+def test_a_broken_archive_is_refused(rest: int) -> None:
+    Path("ring.npz").write_bytes(Path("ring.npz").read_bytes()[:rest])
+    refused(kanpinn("fit", "ring.toml"), "ring.npz is no NumPy archive")
 
 
 def test_the_other_command_is_named() -> None:

@@ -175,7 +175,8 @@ def test_classes_are_learned_by_every_optimizer(optimizer) -> None:
     assert fitted.scores["test"].accuracy == pytest.approx(float(named))
     shares = fitted.probabilities(table.inputs)
     assert torch.allclose(shares.sum(dim=1), torch.ones(len(table), dtype=torch.float64))
-    assert math.isnan(fitted.scores["test"].rmse)
+    assert fitted.scores["test"].rmse is None
+    assert fitted.scores["test"] == score(fitted(table.inputs), table)
 
 
 def test_inputs_and_targets_of_any_scale_are_fitted_alike() -> None:

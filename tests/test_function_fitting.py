@@ -104,8 +104,8 @@ def test_rows_are_measured_once(module, tmp_path: Path) -> None:
 def test_the_staircase_finds_the_product_exactly(module) -> None:
     """xy lies in the space of [2, 2, 1]: variable projection finds it to rounding."""
     runs = module("toy_runs")
-    size = runs.Size((0,), nested=(6,), search=300)
-    (row,) = runs._staircase("product", 3, 0, size)
+    size = runs.Size((0,), search=300)
+    (row,) = runs._staircase("product", 3, 0, (6,), size)
     assert row["test_rmse"] < 1e-10 and row["grid"] == 6
 
 
@@ -128,9 +128,10 @@ def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.Monkey
     assert numpy.isclose(series.best, best)
 
 
-def test_uniform_points_make_the_same_fit_twice(module) -> None:
+def test_validation_chooses_and_the_same_seed_fits_the_same(module) -> None:
     special, runs = module("special"), module("special_runs")
-    method = next(m for m in runs.METHODS if m.name == runs.ROBUST)
-    fits = [runs.fit(special.FUNCTIONS["kv"], method, "uniform", 1)[0] for _ in range(2)]
-    assert fits[0]["test_rmse"] == fits[1]["test_rmse"]
-    assert isinstance(method.network(0), kp.KAN) and method.is_kan
+    method = next(m for m in runs.METHODS if m.name == runs.WIDE)
+    fits = [runs.fit(special.FUNCTIONS["kv"], method, "uniform, 1000", 1)[0] for _ in range(2)]
+    assert fits[0]["test_rmse"] == fits[1]["test_rmse"] < module("paper").SPECIAL["kv"].kan
+    assert fits[0]["setting"] in map(str, method.settings)
+    assert all(isinstance(setting.network(0), kp.KAN) for setting in method.settings)

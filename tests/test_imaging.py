@@ -57,5 +57,6 @@ def test_yardsticks_are_the_errors_of_the_sums_they_name(part, generator):
 
 
 def test_the_networks_have_one_size(part):
-    sizes = [make(0).parameter_count for make in part("training").NETWORKS.values()]
-    assert max(sizes) <= 1.02 * min(sizes)
+    for networks in part("networks").NETWORKS.values():
+        sizes = [make(0).parameter_count for make in networks.values()]
+        assert max(sizes) <= 1.02 * min(sizes)

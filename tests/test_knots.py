@@ -53,6 +53,64 @@ def test_a_grouped_split_keeps_mirror_images_together(part, made_up) -> None:
     assert len(data.parts["test"]) == pytest.approx(0.2 * len(inputs), abs=2)
 
 
+def test_a_random_split_leaks_twins(part, made_up) -> None:
+    """Where every row is there ten times, nearly all rows have a twin among those trained with."""
+    again = part("knots").knots_of(
+        made_up.table.inputs.repeat(10, 1), made_up.signatures.repeat(10)
+    )
+    assert made_up.leak(0) == 0
+    assert again.leak(0) > 0.99
+
+
+def test_rows_for_validation_are_none_to_test_with(part, made_up) -> None:
+    for grouped in (False, True):
+        whole, cut = (made_up.rows(0, grouped, validation) for validation in (0.0, 0.2))
+        assert torch.equal(whole["test"], cut["test"])
+        assert not set(cut["validation"].tolist()) & set(cut["test"].tolist())
+
+
+def test_the_reach_is_chosen_without_rows_to_test_with(part, made_up) -> None:
+    grids = part("grids")
+    data = part("knots").only(made_up.split(0, False, 0.2), part("knots").TRANSLATIONS)
+    blind = kp.Data(data.train, data.validation)
+    width = [3, 1, len(data.train.classes)]
+    chosen = [grids.choose_reach(d, width, 0, 4) for d in (data, blind)]
+    assert chosen[0] == chosen[1] and chosen[0] in grids.REACHES
+
+
+def test_every_measure_finds_the_input_that_counts(part, generator) -> None:
+    x = torch.rand(300, 3, generator=generator, dtype=torch.float64)
+    table = kp.Table(x, (x[:, 1] > 0.5).long(), ("a", "b", "c"), ("class",), ("no", "yes"))
+    data = kp.Data(table, test=table)
+    fitted = kp.fit(kp.KAN([3, 1, 2], degree=3, grid=3, seed=0), data, kp.LBFGS(5))
+    shares = part("attribution").attribution(fitted)
+    assert set(shares) == {"gradient", "shuffling", "edge"}
+    for share in shares.values():
+        assert sum(share.values()) == pytest.approx(1)
+        assert max(share, key=lambda name: share[name]) == "b" and share["b"] > 0.6
+
+
+def test_what_was_found_is_kept(part, tmp_path: Path) -> None:
+    result, keeping = part("signature").Result, part("kept")
+    one = result("KAN", "random", 1, 3, 0.5, 0.25, 1.0, 0.7, {"edge": {"volume": 1.0}})
+    calls = []
+
+    def make():
+        calls.append(1)
+        return [one]
+
+    for _ in range(2):
+        assert keeping.kept(tmp_path / "fits" / "one.json", result, make) == [one]
+    assert calls == [1]
+
+
+def test_other_rows_or_sizes_are_another_study(part, made_up) -> None:
+    digest, signature = part("kept").digest, part("signature")
+    others = part("knots").synthetic_knots(400, seed=1)
+    found = {digest(k, s) for k in (made_up, others) for s in (signature.SMOKE, signature.Size())}
+    assert len(found) == 4
+
+
 def test_constant_inputs_are_left_out(part, made_up) -> None:
     knots = part("knots")
     inputs = made_up.table.inputs.clone()

@@ -371,7 +371,7 @@ def test_data_that_do_not_fit_are_refused(tmp_path, change, message):
     ("name", "text", "message"),
     [
         ("gone.csv", None, "gone.csv cannot be read"),
-        ("odd.csv", "x,y,u\n0,0\n", "row 2 has 2 cells, the first 3"),
+        ("odd.csv", "x,y,u\n0,0\n", "line 2 has 2 cells, the first 3"),
         ("odd.csv", "", "has no column 'x'; its columns are none"),
         ("odd.npz", "no archive", "odd.npz is no NumPy archive"),
         ("odd.h5", "no file", "odd.h5 cannot be read"),

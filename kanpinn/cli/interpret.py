@@ -10,6 +10,7 @@ from kanpinn.cli.options import RunPath
 from kanpinn.cli.report import writing
 from kanpinn.cli.screen import note, reporting
 from kanpinn.cli.tables import table
+from kanpinn.errors import integer, number
 from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def interpret(
             from kanpinn.results.reading import run_folder
             from kanpinn.results.record import dump
 
+        number("--seconds", seconds, above=True)
+        integer("--seed", seed, least=0)
         names = None if library is None else [n.strip() for n in library.split(",")]
         functions(names)  # refuses unknown ones
         result = load(run)
@@ -83,6 +86,7 @@ def formula_record(result: "Solution | Fitted", formula: "Formula") -> dict[str,
         "exact_constants": formula.exact_constants,
         "complexity": formula.complexity,
         "width": list(formula.graph.width),
+        "own_edges": formula.own_edges,
         "edges": [asdict(edge) for edge in formula.edges],
         "defects": [asdict(defect) for defect in formula.defects],
     }
@@ -102,13 +106,13 @@ def _write(result: "Solution | Fitted", formula: "Formula", record: str, folder:
         for name, e in zip(result.fields, formula.expressions, strict=True)
     )
     write_text(folder / drawn, "".join(equations))
-    own = tuple(formula.graph.width) == tuple(result.network.width)
-    save(draw_network(result, tuple(formula.graph.edges) if own else ()), folder / picture)
+    symbolic = tuple(formula.graph.edges) if formula.own_edges else ()
+    save(draw_network(result, symbolic), folder / picture)
 
 
 def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
-    width = list(formula.graph.width)
-    if width != list(result.network.width):
+    if not formula.own_edges:
+        width = list(formula.graph.width)
         yield f"read off a KAN {width} that was fitted to the values of this one"
     yield table([HEADS, *map(_cells, formula.edges)])
     for name, expression in zip(result.fields, formula.expressions, strict=True):

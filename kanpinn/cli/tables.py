@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 TELLING = 0.05  # a relative error of the norms' own rule that is worth a line
 CLOSE = 0.999  # shares of explained variance that are written as 1 - …
 TELLS = 10  # times its own error is the least that a reference can tell
+ABSENT = "-"
 ROUGH = 0.9  # contractions from which on an estimate is none but of the order
 
 
@@ -83,15 +84,21 @@ def scores_table(fitted: "Fitted") -> str:
     rows = [["part", "rows", *heads]]
     for part, s in fitted.scores.items():
         if classes:
-            cells = [f"{s.accuracy:.2%}", f"{s.cross_entropy:.3g}"]
+            cells = [_cell(s.accuracy, ".2%"), _cell(s.cross_entropy, ".3g")]
         else:
-            cells = [f"{s.rmse:.2e}", f"{s.max_error:.2e}", _explained(s.r2)]
+            cells = [_cell(s.rmse, ".2e"), _cell(s.max_error, ".2e"), _explained(s.r2)]
         rows.append([part, str(s.rows), *cells])
     return table(rows)
 
 
-def _explained(r2: float) -> str:
+def _cell(score: float | None, form: str) -> str:
+    return ABSENT if score is None else format(score, form)
+
+
+def _explained(r2: float | None) -> str:
     """A share of the variance; near 1 it is what is missing that tells."""
+    if r2 is None:
+        return ABSENT
     return f"1 - {1 - r2:.1e}" if r2 > CLOSE else f"{r2:.4f}"
 
 

@@ -11,6 +11,7 @@ from kanpinn.config.forms import construct
 from kanpinn.config.job import Job, NoSteps
 from kanpinn.config.limits import check_factors
 from kanpinn.config.parts import build_network, build_optimizers
+from kanpinn.config.reading import naming
 from kanpinn.config.schema import FitSection, RunSection
 from kanpinn.config.tables import build_data
 from kanpinn.datasets import Data
@@ -43,18 +44,9 @@ class FitJob(Job):
     def _fit(
         self, network: Network, optimizers: Optimizer | Sequence[Optimizer], **given: Any
     ) -> Fitted:
-        settings = self.settings
-        return fit(
-            network,
-            self.data,
-            optimizers,
-            scaling=settings.scaling,
-            batch=settings.batch,
-            sparsity=self.sparsity,
-            patience=settings.patience,
-            seed=self.seed,
-            **given,
-        )
+        settings = {**vars(self.settings), "sparsity": self.sparsity}
+        with naming("fit", self.settings):
+            return fit(network, self.data, optimizers, seed=self.seed, **settings, **given)
 
     @property
     def title(self) -> str:

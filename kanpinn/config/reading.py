@@ -3,6 +3,7 @@
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,17 @@ def _not_plain(value: Any, path: str = "") -> Iterator[str]:
         yield f"{path} = {value}: expected a number, a text, a list or a table"
 
 
+@contextmanager
+def naming(path: str, section: object) -> Iterator[None]:
+    """An argument that is refused, and whose value a section has, is called by its key there."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).partition(" ")[0] in vars(section):
+            raise InputError(f"{path}.{error}") from error
+        raise
+
+
 def describe(schema: Mapping[str, Any]) -> str:
     """In words what a JSON schema lets through."""
     if "enum" in schema:
@@ -150,4 +162,5 @@ def _of_what(schema: Mapping[str, Any]) -> str:
     kinds = [one.get("type") for one in schema.get("anyOf", [schema])]
     kind = "number" if "number" in kinds else kinds[0]
     more = " or texts" if kind == "number" and "string" in kinds else ""
+    more += _of_what(schema["items"]) if kind == "array" else ""
     return f" of {_KINDS[kind][1]}{more}" if kind in _KINDS else ""

@@ -66,10 +66,12 @@ class FormulaSection:
 
 @dataclass(frozen=True)
 class FitSection:
-    """[fit]: how inputs are scaled, rows that a step sees (0: all), the arguments of
-    `kanpinn.Sparsity`, and steps without a lower validation error that end the fit."""
+    """[fit]: how inputs are scaled, the range [low, high] of some in place of that of their rows,
+    rows that a step sees (0: all), the arguments of `kanpinn.Sparsity`, and steps without a lower
+    validation error that end the fit."""
 
     scaling: Literal["range", "standard", "quantile"] | None = None
+    bounds: dict[str, list[float]] | None = None
     batch: Annotated[int, Field(ge=0)] = 0
     sparsity: dict[str, Any] | None = None
     patience: Annotated[int, Field(ge=1)] | None = None

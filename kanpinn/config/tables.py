@@ -8,9 +8,10 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.columns import numbers, read_columns
+from kanpinn.columns import READERS, flat_column, numbers, read_columns
 from kanpinn.config.domains import build_domain
 from kanpinn.config.forms import construct
+from kanpinn.config.reading import naming
 from kanpinn.config.schema import FileSection, FormulaSection
 from kanpinn.datasets import Data, Table
 from kanpinn.errors import InputError
@@ -64,13 +65,14 @@ def _read(section: FileSection, seed: int, directory: Path) -> Data:
     whole = _table(section, section.path, directory, section.classes)
     shares = {p: s for p in PARTS if not isinstance(s := getattr(section, p), str)}
     files = {p: s for p in PARTS if isinstance(s := getattr(section, p), str)}
+    groups = None if section.groups is None else _groups(path, section.groups)
     data = _blamed(
         lambda: Data.split(
             whole,
             shares.get("validation", 0.0),
             shares.get("test", 0.0),
             seed=seed if section.seed is None else section.seed,
-            groups=None if section.groups is None else _groups(path, section.groups),
+            groups=groups,
         )
     )
     parts: dict[str, Table] = {**data.parts}
@@ -93,10 +95,10 @@ def _table(
     path = directory / file
     if not path.is_file():
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
-        raise InputError(
-            f"{path}: there is no such file{nearest(path.name, [f.name for f in beside])}"
-        )
-    return Table.read(path, section.inputs, section.targets, section.kind, classes)
+        files = [f.name for f in beside if f.suffix in READERS and f.is_file()]
+        raise InputError(f"{path}: there is no such file{nearest(path.name, files)}")
+    with naming("data", section):
+        return Table.read(path, section.inputs, section.targets, section.kind, classes)
 
 
 def _groups(path: Path, names: str | list[str]) -> Tensor:
@@ -108,7 +110,7 @@ def _groups(path: Path, names: str | list[str]) -> Tensor:
             raise InputError(
                 f"data.groups = {show(name)}: {path} has no such column{nearest(name, columns)}"
             )
-        cells = numpy.asarray(columns[name]).ravel()
+        cells = flat_column(path, name, columns[name])
         try:
             cells = numbers(path, name, cells)
         except InputError:

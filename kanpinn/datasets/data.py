@@ -73,9 +73,10 @@ class Data:
         parts = []
         for name, part, share in zip(PARTS, rows, (1.0, validation, test), strict=True):
             if share and not part.any():
+                there = f"{count} rows" if groups is None else f"{count} groups of rows"
                 raise InputError(
-                    f"{name} is left without rows: {len(table)} rows in {count} groups, "
-                    f"validation = {validation:g}, test = {test:g}"
+                    f"{name} is left without rows: there are {there}, validation = "
+                    f"{validation:g}, test = {test:g}"
                 )
             parts.append(table[part] if share else None)
         assert parts[0] is not None

@@ -4,17 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.columns import Cells, numbers, read_columns
+from kanpinn.datasets.reading import read_rows
 from kanpinn.errors import InputError
 from kanpinn.geometry import Domain, Points
 from kanpinn.sampling import sample
-from kanpinn.wording import nearest, show
-
-KINDS = ("numbers", "classes")
+from kanpinn.wording import nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +50,7 @@ class Table:
         names = self.names or tuple(f"x{i}" for i in range(inputs.shape[1]))
         object.__setattr__(self, "names", _distinct("names", names, inputs.shape[1]))
         object.__setattr__(self, "outputs", _distinct("outputs", self.outputs or default, columns))
+        object.__setattr__(self, "classes", _distinct("classes", self.classes, len(self.classes)))
         self._check_values()
 
     def _check_shapes(self) -> None:
@@ -69,10 +67,10 @@ class Table:
         for name, column in columns.items():
             bad = (~column.isfinite()).nonzero()
             if len(bad):
-                raise InputError(
-                    f"{name} has {len(bad)} numbers that are not finite, the first in row "
-                    f"{int(bad[0]) + 1}"
-                )
+                first, more = int(bad[0]), len(bad) - 1
+                there = f"{float(column[first])} in row {first + 1}"
+                others = f" (and {more} more)" if more else ""
+                raise InputError(f"{name} must be finite numbers, got {there}{others}")
         if self.classes:
             self._check_classes()
 
@@ -107,18 +105,9 @@ class Table:
                 not finite.
         """
         path = Path(path)
-        if kind not in KINDS:
-            raise InputError(f"kind must be one of {KINDS}, got {kind!r}")
-        columns = read_columns(path)
-        targets, inputs = _chosen(path, columns, inputs, targets)
-        for name in (*inputs, *targets):
-            if len(columns[name]) != len(columns[inputs[0]]):
-                raise InputError(f"{path}: {name} and {inputs[0]} differ in length")
-        read = [torch.from_numpy(numbers(path, name, columns[name])) for name in inputs]
-        wanted = {name: columns[name] for name in targets}
-        values, named = _targets(path, wanted, kind, classes or ())
+        rows = read_rows(path, inputs, targets, kind, classes)
         try:
-            return Table(torch.stack(read, 1), values, tuple(inputs), tuple(targets), named)
+            return Table(*rows)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -167,69 +156,3 @@ def _distinct(what: str, names: Sequence[str], count: int) -> tuple[str, ...]:
     if len(names) != count or len(set(names)) < count:
         raise InputError(f"{what} must be {count} different names, got {list(names)}")
     return tuple(names)
-
-
-def _chosen(
-    path: Path,
-    columns: dict[str, Cells],
-    inputs: Sequence[str] | None,
-    targets: str | Sequence[str] | None,
-) -> tuple[list[str], list[str]]:
-    """The names of the target columns and of the input columns."""
-    if targets is None:
-        targets = list(columns)[-1:]
-    wanted = [targets] if isinstance(targets, str) else list(targets)
-    taken = [name for name in columns if name and name not in wanted]
-    chosen = taken if inputs is None else list(inputs)
-    for name in (*chosen, *wanted):
-        if name not in columns:
-            there = ", ".join(columns) or "none"
-            hint = nearest(name, columns)
-            raise InputError(f"{path} has no column {name!r}{hint} (its columns are {there})")
-    if not chosen or not wanted or set(chosen) & set(wanted):
-        raise InputError(
-            f"{path}: expected inputs and targets, different columns of {list(columns)}, got "
-            f"inputs {chosen} and targets {wanted}"
-        )
-    return wanted, chosen
-
-
-def _targets(
-    path: Path, columns: dict[str, Cells], kind: str, classes: Sequence[str]
-) -> tuple[Tensor, tuple[str, ...]]:
-    if kind == "numbers":
-        read = [torch.from_numpy(numbers(path, name, cells)) for name, cells in columns.items()]
-        return torch.stack(read, dim=1), ()
-    if len(columns) != 1:
-        raise InputError(f"{path}: classes are one target column, got {show(list(columns))}")
-    (name, cells), *_ = columns.items()
-    numbered, found = _classes(path, name, cells)
-    return (numbered, found) if not classes else _renumbered(path, name, numbered, found, classes)
-
-
-def _classes(path: Path, name: str, cells: Cells) -> tuple[Tensor, tuple[str, ...]]:
-    """Class numbers and what the classes are called, in the order of the numbers or the texts."""
-    labels = numpy.asarray(cells).ravel()
-    try:
-        labels = numpy.asarray(labels, dtype=numpy.float64)
-        if not numpy.isfinite(labels).all():
-            raise InputError(f"{path}: {name} has classes that are not finite")
-    except ValueError:
-        labels = labels.astype(str)
-    found, numbered = numpy.unique(labels, return_inverse=True)
-    names = tuple(f"{c:g}" if isinstance(c, float) else str(c) for c in found.tolist())
-    return torch.from_numpy(numbered.ravel()), names
-
-
-def _renumbered(
-    path: Path, name: str, numbered: Tensor, found: Sequence[str], classes: Sequence[str]
-) -> tuple[Tensor, tuple[str, ...]]:
-    """The class numbers by the place of the classes' names among all there are."""
-    for one in found:
-        if one not in classes:
-            raise InputError(
-                f"{path}: {name} has the class {one!r}{nearest(one, classes)} (the classes are "
-                f"{', '.join(classes)})"
-            )
-    places = torch.tensor([classes.index(one) for one in found])
-    return places[numbered], tuple(classes)

@@ -14,6 +14,7 @@ from kanpinn.jet import Jet
 from kanpinn.networks import KAN, Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.splines import breaks_of, knots_from_breaks, uniform_knots
+from kanpinn.wording import nearest
 
 SCALINGS = ("range", "standard", "quantile")
 
@@ -60,8 +61,10 @@ def frame(
         raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
     if scaling == "quantile" and not isinstance(network, KAN):
         raise InputError(f'scaling "quantile" is for KANs: a {type(network).__name__} has no grid')
-    if bounds is not None and scaling == "standard":
-        raise InputError('bounds are for scaling "range" and "quantile", it is "standard"')
+    if bounds and scaling == "standard":
+        raise InputError(
+            'bounds are for scaling "range" and "quantile", it is "standard", an MLP\'s default'
+        )
     x = table.inputs
     if scaling == "standard":
         mean, deviation = x.mean(dim=0), x.std(dim=0, correction=0)
@@ -84,7 +87,8 @@ def _box(table: Table, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
     low, high = table.inputs.amin(dim=0), table.inputs.amax(dim=0)
     for name, pair in (bounds or {}).items():
         if name not in table.names:
-            raise InputError(f"bounds name {name!r}, the inputs are {', '.join(table.names)}")
+            there = f"the inputs are {', '.join(table.names)}{nearest(name, table.names)}"
+            raise InputError(f"bounds name {name!r}, {there}")
         real = len(pair) == 2 and all(isinstance(v, (float, int)) for v in pair)
         if not (real and -math.inf < pair[0] < pair[1] < math.inf):
             raise InputError(f"bounds of {name} must be low < high, got {tuple(pair)}")

@@ -1,6 +1,5 @@
 """How well a fit does on a table."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -19,15 +18,16 @@ CHUNK = 2**15  # rows evaluated at a time
 class Scores:
     """Of numbers: root mean square and greatest error over rows and targets, in their own units,
     and the part of the variance that is explained. Of classes: the share of rows that are named
-    rightly, and the mean cross entropy. NaN stands for what does not apply.
+    rightly, and the mean cross entropy. None stands for what does not apply, such as the explained
+    part of no variance.
     """
 
     rows: int
-    rmse: float = math.nan
-    max_error: float = math.nan
-    r2: float = math.nan
-    accuracy: float = math.nan
-    cross_entropy: float = math.nan
+    rmse: float | None = None
+    max_error: float | None = None
+    r2: float | None = None
+    accuracy: float | None = None
+    cross_entropy: float | None = None
 
 
 def score(outputs: Tensor, table: Table) -> Scores:
@@ -37,7 +37,7 @@ def score(outputs: Tensor, table: Table) -> Scores:
     error = outputs.detach().cpu().double() - table.targets
     mean_square = error.square().mean(dim=0)
     variance = table.targets.var(dim=0, correction=0)
-    r2 = float((1 - mean_square / variance).mean()) if bool((variance > 0).all()) else math.nan
+    r2 = float((1 - mean_square / variance).mean()) if bool((variance > 0).all()) else None
     rmse = float(mean_square.mean().sqrt())
     return Scores(len(table), rmse, float(error.abs().max()), r2)
 

@@ -66,7 +66,7 @@ def confusion_figure(fitted: Fitted) -> Figure:
     ax = figure.subplots()
     counts = confusion(table.targets.numpy(), fitted.predict(table.inputs).cpu().numpy(), classes)
     plot_confusion(ax, counts, classes)
-    ax.set_title(f"{part}: {fitted.scores[part].accuracy:.2%} of {len(table)} rows", fontsize=9)
+    ax.set_title(f"{part}: {counts.trace() / len(table):.2%} of {len(table)} rows", fontsize=9)
     return figure
 
 

@@ -10,7 +10,7 @@ import torch
 
 from kanpinn.config import FitJob
 from kanpinn.fitting import Fitted, Scores
-from kanpinn.results.contents import Contents, attempt, numbers
+from kanpinn.results.contents import Contents, attempt
 from kanpinn.results.hdf5 import write_result
 
 
@@ -56,9 +56,4 @@ class FitContents(Contents[FitJob, Fitted]):
         return job.run(checkpoint=state)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        return {"scores": {part: _scores(saved) for part, saved in record["errors"].items()}}
-
-
-def _scores(saved: Mapping[str, Any]) -> Scores:
-    values = numbers({name: value for name, value in saved.items() if name != "rows"})
-    return Scores(saved["rows"], **values)
+        return {"scores": {part: Scores(**saved) for part, saved in record["errors"].items()}}

@@ -22,7 +22,9 @@ def run_folder(path: str | os.PathLike[str]) -> Path:
     for folder in (given, given.with_name(given.name + PARTIAL), given.parent):
         if (folder / RECORD).is_file():
             return folder
-    raise InputError(f"{path} is no run folder: there is no {RECORD} in it")
+    below = [p.parent for place in ("*", "runs/*") for p in Path(path).glob(f"{place}/{RECORD}")]
+    hint = f"; did you mean {max(below)}?" if below else ""
+    raise InputError(f"{path} is no run folder: there is no {RECORD} in it{hint}")
 
 
 def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
@@ -44,4 +46,6 @@ def config_of(path: str | os.PathLike[str]) -> Config:
     """The configuration of a run; its class files are the folder's own."""
     folder = run_folder(path)
     record = read_record(folder)
+    if not {"config", "name"} <= record.keys():
+        raise InputError(f"{folder / RECORD} is no record of a run: it lacks config or name")
     return Config.from_dict(record["config"], folder, record["name"])

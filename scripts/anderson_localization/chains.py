@@ -19,7 +19,8 @@ class Model:
 
     inputs: E, its parameters, and a phase that does not matter. ranges: from which the parameters
     are drawn evenly. hamiltonian(parameters, phase, sites). margin(E, *parameters) is positive
-    where theory has localized states; edge: the same in words. sites: a Fibonacci number.
+    where theory has localized states; edge: the same in words. sites: three Fibonacci numbers, the
+    potential closing on rings of each; the first two are for a quick check.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Model:
     hamiltonian: Callable[..., Array]
     margin: Callable[..., Array]
     edge: str
-    sites: int = 377
+    sites: tuple[int, int, int] = (55, 144, 377)
     phased: bool = True  # whether the phase is an input
 
 
@@ -110,14 +111,14 @@ MODELS = (
         *("mosaic2", "Mosaic κ = 2", ("E", "lam"), ((0.2, 4.0),), mosaic(2)),
         lambda e, lam: lam * numpy.abs(e) - 2,
         "λ |E| = 2",
-        610,
+        (34, 144, 610),
         phased=False,
     ),
     Model(
         *("mosaic3", "Mosaic κ = 3", ("E", "lam"), ((0.2, 4.0),), mosaic(3)),
         lambda e, lam: lam * numpy.abs(e**2 - 1) - 2,
         "λ |E² - 1| = 2",
-        987,
+        (21, 144, 987),
         phased=False,
     ),
     Model(
@@ -128,6 +129,6 @@ MODELS = (
     Model(
         *("maam", "MAAM", ("E", "lam", "p", "phi"), ((0.5, 4.0), (1.0, 4.0)), maam),
         lambda e, lam, p: lam * numpy.cosh(p) - e - numpy.exp(p),
-        "λ cosh p = E + e^p",
+        "λ cosh p = E + eᵖ",
     ),
 )

@@ -7,12 +7,12 @@ from fractions import Fraction
 
 import sympy
 import torch
-from anderson_localization.logistic import Rows, cross_entropy, regress, row_losses
+from anderson_localization.logistic import Rows, cross_entropy, regress
+from anderson_localization.subsets import search
 from torch import Tensor
 
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph
-from kanpinn.interpret.univariate.library import LIBRARY
 
 DENOMINATOR, ROUNDED = 4, 0.05  # rationals tried, and by which part a coefficient may change
 
@@ -69,37 +69,23 @@ def columns(x: Tensor, powers: list[tuple[int, ...]]) -> Tensor:
     return torch.stack([(x ** torch.tensor(m)).prod(dim=1) for m in powers], dim=1)
 
 
-def monomials(graph: Graph, names: tuple[str, ...]) -> list[tuple[int, ...]]:
-    """The powers of all monomials of the graph, were each of its edges a quadratic."""
-    square = Symbolic(LIBRARY["x^2"], 1.0, 1.0, 1.0, 1.0)
-    quadratics = Graph(graph.width, dict.fromkeys(graph.edges, square))
-    symbols = [SYMBOLS[name] for name in names]
-    return sorted(sympy.Poly(expression(quadratics, names), *symbols).monoms())
+def monomials(graph: Graph) -> list[tuple[int, ...]]:
+    """The powers of all monomials of the inputs that pruning left, up to the graph's degree.
 
-
-def reduced(
-    powers: list[tuple[int, ...]], names: tuple[str, ...], train: Rows, choose: Rows
-) -> Polynomial:
-    """The fewest terms that do as well as any, the term that gains least going first.
-
-    As well as any: the cross entropy on `choose` is within a standard error of the least.
-
-    Reference: Breiman et al., Classification and Regression Trees (1984), the rule of one error.
+    The degree is that of quadratics of quadratics, as deep as the graph. Which products there are
+    is left open: a sum of curves can stand for a product as well, as log xy = log x + log y.
     """
+    degree, count = 2 ** (len(graph.width) - 1), graph.width[0]
+    kept = {i for layer, i, _ in graph.edges if layer == 0}
+    every = itertools.product(*(range(degree + 1 if i in kept else 1) for i in range(count)))
+    return [powers for powers in every if sum(powers) <= degree]
+
+
+def reduced(powers: list[tuple[int, ...]], names: tuple[str, ...], train: Rows) -> Polynomial:
+    """The polynomial of few terms that explains the classes best."""
     x, y = train
-    path = [(powers, regress(columns(x, powers), y)[0])]
-    while len(powers) > 1:
-        trials = [[m for m in powers if m != left] for left in powers]
-        fits = [regress(columns(x, trial), y) for trial in trials]
-        best = min(range(len(fits)), key=lambda i: fits[i][1])
-        powers = trials[best]
-        path.append((powers, fits[best][0]))
-    losses = [row_losses(columns(choose[0], m) @ c, choose[1]) for m, c in path]
-    least = min(losses, key=lambda loss: float(loss.mean()))
-    allowed = least.mean() + least.std() / len(least) ** 0.5
-    kept = max(i for i, loss in enumerate(losses) if loss.mean() <= allowed)
-    powers, c = path[kept]
-    return Polynomial(names, dict(zip(powers, c.tolist(), strict=True)))
+    chosen, c = search(columns(x, powers), y)
+    return Polynomial(names, {powers[i]: float(v) for i, v in zip(chosen, c, strict=True)})
 
 
 def rounded(polynomial: Polynomial, train: Rows) -> Polynomial | None:
@@ -141,6 +127,10 @@ def _size(trial: Polynomial) -> int:
 
 
 def equivalent(formula: sympy.Expr, model: str) -> bool:
-    """Whether formula = 0 is the exact edge: solved for λ > 0 it has that one solution."""
-    solutions = sympy.solve(formula, LAM)
-    return len(solutions) == 1 and sympy.simplify(solutions[0] - EXACT[model]) == 0
+    """Whether formula = 0 is the exact edge: for E of either sign it has that one λ > 0."""
+    for sign in ({"positive": True}, {"negative": True}):
+        e = sympy.Symbol("E", **sign)
+        left, exact = formula.subs(E, e), EXACT[model].subs(E, e)
+        if sympy.simplify(left.subs(LAM, exact)) != 0 or len(sympy.solve(left, LAM)) != 1:
+            return False
+    return True

@@ -9,7 +9,7 @@ from anderson_localization.chains import Array, Model, states
 import kanpinn as kp
 
 CLASSES = ("extended", "localized")
-NARROW, WIDE, SMOOTHING = 0.3, 0.8, 0.03
+LEAST, MOST = 0.3, 0.8  # where the threshold is looked for
 PARTS = (0.6, 0.8)  # of the chains: training up to here, validation up to there, then test
 
 
@@ -35,30 +35,39 @@ class Sample:
         return self.model.margin(*parameters.T)
 
 
-def draw(model: Model, chains: int, sites: int, seed: int, kept: int = 40) -> Sample:
-    """`kept` states of each of so many chains, parameters and phases drawn evenly."""
+def draw(model: Model, chains: int, sites: tuple[int, int], seed: int, kept: int = 40) -> Sample:
+    """`kept` states of each of so many chains, parameters and phases drawn evenly.
+
+    Of each chain there is a short ring too, which the threshold needs; states are of the long one.
+    """
     generator = numpy.random.default_rng(seed)
-    rows, dimensions, every = [], [], []
+    rows, dimensions, short, long = [], [], [], []
     for _ in range(chains):
         parameters = [generator.uniform(*limits) for limits in model.ranges]
         phase = generator.uniform(0, 2 * numpy.pi)
-        energies, dimension = states(model.hamiltonian(*parameters, phase, sites))
-        chosen = generator.choice(sites, min(kept, sites), replace=False)
+        short.append(states(model.hamiltonian(*parameters, phase, sites[0]))[1])
+        energies, dimension = states(model.hamiltonian(*parameters, phase, sites[1]))
+        long.append(dimension)
+        chosen = generator.choice(sites[1], min(kept, sites[1]), replace=False)
         given = [*parameters, phase] if model.phased else parameters
         fixed = numpy.broadcast_to(given, (len(chosen), len(given)))
         rows.append(numpy.column_stack([energies[chosen], fixed]))
         dimensions.append(dimension[chosen])
-        every.append(dimension)
     chain = numpy.repeat(numpy.arange(chains), [len(d) for d in dimensions])
-    threshold = valley(numpy.concatenate(every))
+    threshold = crossing(numpy.concatenate(short), numpy.concatenate(long))
     return Sample(model, numpy.concatenate(rows), numpy.concatenate(dimensions), chain, threshold)
 
 
-def valley(dimension: Array) -> float:
-    """Where the density of D is least between its two peaks, found without the theory."""
-    x = numpy.linspace(NARROW, WIDE, 101)
-    density = [numpy.exp(-(((dimension - at) / SMOOTHING) ** 2) / 2).sum() for at in x]
-    return float(x[int(numpy.argmin(density))])
+def crossing(short: Array, long: Array) -> float:
+    """The D below which there are as many of the states of short rings as of long ones.
+
+    With longer rings D goes to 0 where states are localized and to 1 where they are extended: the
+    distributions of D cross where it does neither, at the edge, found without the theory.
+    """
+    at = numpy.linspace(LEAST, MOST, 501)
+    below = [numpy.searchsorted(numpy.sort(d), at) / len(d) for d in (short, long)]
+    more = numpy.cumsum(below[1] - below[0])  # crosses zero once, though noise does more often
+    return float(at[int(numpy.argmax(more))])
 
 
 def data(sample: Sample, rows: int, seed: int) -> kp.Data:

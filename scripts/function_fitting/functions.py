@@ -28,6 +28,12 @@ class Function:
         """The number of variables."""
         return len(self.low)
 
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """The box by the names of a table's inputs: that of the function, not of its points."""
+        names = self.sample(1, 0).names
+        return dict(zip(names, zip(self.low, self.high, strict=True), strict=True))
+
     def sample(self, rows: int, seed: int, density: str = UNIFORM) -> kp.Table:
         """The function at random points.
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy
 from function_fitting import paper
-from function_fitting.functions import CHEBYSHEV, UNIFORM
 from function_fitting.rows import Row, reach, values
-from function_fitting.special_page import functions_in, methods_in
+from function_fitting.special_page import functions_in, methods_in, samples_in
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,11 +17,16 @@ PAPER = {"kan": ("paper, KAN", "_", 12), "mlp": ("paper, MLP", "x", 5)}  # label
 
 
 def draw(rows: Sequence[Row]) -> Figure:
-    """Medians and ranges over the seeds, a panel for each density of points."""
-    figure = new_figure(11, 6.4)
-    for ax, density in zip(figure.subplots(2, 1), (CHEBYSHEV, UNIFORM), strict=True):
-        _panel(ax, [row for row in rows if row["density"] == density], methods_in(rows))
-        ax.set_ylabel(f"test RMSE, {density} points", fontsize=SMALL)
+    """Medians and ranges over the seeds, a panel for each sample of points."""
+    samples = samples_in(rows)
+    figure = new_figure(11, 0.4 + 2.8 * len(samples))
+    panels = figure.subplots(len(samples), 1, squeeze=False, sharex=True)[:, 0]
+    for ax, sample in zip(panels, samples, strict=True):
+        _panel(ax, [row for row in rows if row["points"] == sample], methods_in(rows))
+        ax.set_title(f"points: {sample}", fontsize=SMALL, loc="left")
+        ax.set_ylabel("test RMSE", fontsize=SMALL)
+    first = panels[0]  # has all methods
+    first.legend(fontsize=LETTER, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -53,5 +57,4 @@ def _panel(ax: Axes, rows: Sequence[Row], methods: Sequence[str]) -> None:
     error_axis(ax, shown)
     ax.set_xticks(places, names, rotation=20, ha="right")
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    ax.legend(fontsize=LETTER, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     tidy(ax)

@@ -1,67 +1,109 @@
-"""The fits of the special functions: small and wide KANs, MLPs, two densities of points."""
+"""The fits of the special functions: small and wide KANs, MLPs, three samples of points."""
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from function_fitting.functions import CHEBYSHEV, DENSITIES, Function, rmse
+from function_fitting import mlps
+from function_fitting.functions import CHEBYSHEV, UNIFORM, Function, rmse
 from function_fitting.rows import Row, kept
 
 import kanpinn as kp
 
-ROWS = 1000  # to train with, as in the paper
-SEARCH = kp.VariableProjection(steps=40, rounds=1, starts=20, coarse=3, prune=False)
+VALIDATION = 0.2  # of the points, to choose a setting by
+SAMPLES = {  # density and number of points
+    "uniform, 1000": (UNIFORM, 1000),
+    "uniform, 3000": (UNIFORM, 3000),
+    "Chebyshev, 1000": (CHEBYSHEV, 1000),
+}
+FIRST = next(iter(SAMPLES))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network of two inputs and how it is trained; degree and grid of KANs, a number a layer."""
+
+    hidden: tuple[int, ...]
+    optimizers: tuple[kp.Optimizer, ...]
+    degree: tuple[int, ...] = ()
+    grid: tuple[int, ...] = ()
+
+    def network(self, seed: int) -> kp.KAN | kp.MLP:
+        """The network as it starts."""
+        width = [2, *self.hidden, 1]
+        if self.degree:
+            return kp.KAN(width, degree=self.degree, grid=self.grid, seed=seed)
+        return kp.MLP(width, seed=seed)
+
+    def __str__(self) -> str:
+        grids = f" k={self.degree[-1]} G={self.grid[-1]}" if self.degree else ""
+        first = self.optimizers[0]
+        cut = (
+            f" rcond={first.rcond:g}" if isinstance(first, kp.LeastSquares) and first.rcond else ""
+        )
+        return "[" + ",".join(str(n) for n in (2, *self.hidden, 1)) + "]" + grids + cut
 
 
 @dataclass(frozen=True)
 class Method:
-    """A network, by the seed, and how it is trained; `densities` of the points it is tried on."""
+    """A kind of network and the settings of it, the same ones for all functions.
+
+    again: whether the setting that validation chooses is fitted once more, to all points; that is
+    for solves. What is trained stays as it was where the validation error was least.
+    """
 
     name: str
-    network: Callable[[int], kp.KAN | kp.MLP]
-    optimizers: tuple[kp.Optimizer, ...]
-    densities: tuple[str, ...] = (CHEBYSHEV,)
-
-    @property
-    def is_kan(self) -> bool:
-        """Whether the network is a KAN."""
-        return self.name.startswith("KAN")
+    settings: tuple[Setting, ...]
+    again: bool
+    samples: tuple[str, ...]
 
 
-def _kan(
-    width: Sequence[int], degree: Sequence[int], grid: Sequence[int]
-) -> Callable[[int], kp.KAN]:
-    return lambda seed: kp.KAN(width, degree=degree, grid=grid, seed=seed)
+def _solved(hidden: int, rcond: float | None, degree: int = 0, grid: Sequence[int] = ()) -> Setting:
+    """Random inner functions, one least-squares solve of the output layer."""
+    degrees = (degree, degree) if degree else ()
+    return Setting((hidden,), (kp.LeastSquares(rcond=rcond),), degrees, tuple(grid))
 
 
-def _mlp(width: Sequence[int]) -> Callable[[int], kp.MLP]:
-    return lambda seed: kp.MLP(width, seed=seed)
-
-
-def _refined(*grids: int) -> tuple[kp.Optimizer, ...]:
+def _refined() -> tuple[kp.Optimizer, ...]:
     """Variable projection on the coarsest grid, then Levenberg–Marquardt on nested finer ones."""
-    stages: list[kp.Optimizer] = [SEARCH]
-    for grid in grids:
-        stages += [kp.Refine(grid), kp.LevenbergMarquardt(steps=12)]
-    return tuple(stages)
+    search = kp.VariableProjection(steps=20, rounds=1, starts=10, coarse=3, prune=False)
+    polish = kp.LevenbergMarquardt(steps=8)
+    return (search, kp.Refine(6), polish, kp.Refine(12), polish)
 
 
-LEAST_SQUARES = (kp.LeastSquares(),)
-DESCENT = (kp.LeastSquares(), kp.LevenbergMarquardt(steps=40))
-WIDE, ROBUST = "KAN [2,64,1] k=9", "KAN [2,30,1] k=3,9"
+def _trained(name: str) -> Method:
+    """MLPs of two hidden layers by one optimizer."""
+    settings = tuple(Setting((w, w), mlps.optimizers(w)[name]) for w in (10, 20))
+    return Method(f"MLP, {name}", settings, False, (FIRST,))
+
+
+WIDE, SMALL, FEATURES = "wide KAN", "KAN [2,5,1]", "wide MLP"
 METHODS = (
-    Method(WIDE, _kan([2, 64, 1], [9, 9], [2, 4]), LEAST_SQUARES, DENSITIES),
-    Method(ROBUST, _kan([2, 30, 1], [3, 9], [1, 2]), LEAST_SQUARES, DENSITIES),
-    Method("KAN [2,5,1] k=3", _kan([2, 5, 1], [3, 3], [3, 3]), _refined(6, 12)),
-    Method("KAN [2,5,1] k=7", _kan([2, 5, 1], [5, 7], [1, 3]), _refined(6)),
-    Method("MLP [2,560,1]", _mlp([2, 560, 1]), LEAST_SQUARES, DENSITIES),
-    Method("MLP [2,15,15,1]", _mlp([2, 15, 15, 1]), DESCENT),
+    Method(
+        WIDE,
+        (
+            _solved(64, None, 9, (2, 4)),
+            _solved(80, 1e-10, 9, (2, 2)),
+            _solved(80, 1e-8, 7, (2, 2)),
+            _solved(40, 1e-8, 7, (2, 4)),
+            _solved(40, 1e-10, 5, (2, 2)),
+        ),
+        True,
+        tuple(SAMPLES),
+    ),
+    Method(SMALL, (Setting((5,), _refined(), (3, 3), (3, 3)),), False, (FIRST,)),
+    Method(
+        FEATURES,
+        tuple(_solved(w, rcond) for w in (280, 560) for rcond in (None, 1e-10)),
+        True,
+        tuple(SAMPLES),
+    ),
+    *(_trained(name) for name in (mlps.LM, mlps.LBFGS, mlps.ADAM)),
 )
-# Whose solves take a second or less, for a glance.
-FAST = tuple(method for method in METHODS if method.optimizers == LEAST_SQUARES)
+FAST = tuple(method for method in METHODS if method.again)  # a second or less, for a glance
 
 
 def measure(
@@ -70,24 +112,37 @@ def measure(
     seeds: Sequence[int],
     folder: Path,
 ) -> Iterator[Row]:
-    """A row for each function, method, density and seed."""
-    for function, method, seed in itertools.product(functions, methods, seeds):
-        for density in method.densities:
+    """A row for each function, method, sample of points and seed."""
+    for method, function, seed in itertools.product(methods, functions, seeds):
+        for sample in method.samples:
             key = {"function": function.name, "method": method.name}
-            key |= {"density": density, "seed": seed}
-            measured = partial(fit, function, method, density, seed)
-            yield from kept(folder, key, measured)
+            key |= {"points": sample, "seed": seed}
+            yield from kept(folder, key, partial(fit, function, method, sample, seed))
 
 
-def fit(function: Function, method: Method, density: str, seed: int) -> list[Row]:
-    """One fit: its errors, size and processor seconds."""
-    table = function.sample(ROWS, seed, density)
+def fit(function: Function, method: Method, sample: str, seed: int) -> list[Row]:
+    """The fit that validation chooses: its errors, size and processor seconds, all trials'."""
+    density, count = SAMPLES[sample]
+    table = function.sample(count, seed, density)
     begun = time.process_time()
-    fitted = kp.fit(method.network(seed), table, method.optimizers, seed=seed)
+    split = kp.Data.split(table, validation=VALIDATION, test=0.0, seed=seed)
+    trials = [(_fitted(function, s, split, seed), s) for s in method.settings]
+    chosen, setting = min(trials, key=lambda trial: trial[0].scores["validation"].rmse)
+    validated = chosen.scores["validation"].rmse
+    if method.again:
+        chosen = _fitted(function, setting, table, seed)
     row = {
-        "parameters": fitted.parameters,
-        "train_rmse": fitted.scores["train"].rmse,
-        "test_rmse": rmse(fitted, function.test()),
+        "setting": str(setting),
+        "parameters": chosen.parameters,
+        "train_rmse": chosen.scores["train"].rmse,
+        "validation_rmse": validated,
+        "test_rmse": rmse(chosen, function.test()),
         "seconds": time.process_time() - begun,
     }
     return [row]
+
+
+def _fitted(function: Function, setting: Setting, data: kp.Data | kp.Table, seed: int) -> kp.Fitted:
+    network = setting.network(seed)
+    bounds = function.bounds if isinstance(network, kp.KAN) else None
+    return kp.fit(network, data, setting.optimizers, bounds=bounds, seed=seed)

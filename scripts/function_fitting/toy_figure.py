@@ -33,9 +33,11 @@ def _panel(ax: Axes, name: str, series: Sequence[Series], rows: Sequence[Row]) -
         label = f"KAN k = {s.degree}" + ("" if s.order is None else f": order {s.order}")
         shown += _line(ax, sizes, [s.at(g) for g in s.grids], number, label)
     mlps = [r for r in rows if r["function"] == name and r["network"] == "MLP"]
-    sizes = sorted({r["parameters"] for r in mlps})
-    each = [values(mlps, "test_rmse", parameters=p) for p in sizes]
-    shown += _line(ax, sizes, each, len(series), "MLP, Levenberg–Marquardt")
+    for number, optimizer in enumerate(dict.fromkeys(r["optimizer"] for r in mlps), len(series)):
+        own = [r for r in mlps if r["optimizer"] == optimizer]
+        sizes = sorted({r["parameters"] for r in own})
+        each = [values(own, "test_rmse", parameters=p) for p in sizes]
+        shown += _line(ax, sizes, each, number, f"MLP, {optimizer}")
     curve = paper.TOY[name]
     edges = sum(a * b for a, b in itertools.pairwise(SHAPES[name]))
     theirs = [edges * (g + PAPER_DEGREE) for g in curve.grids]

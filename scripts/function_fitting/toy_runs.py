@@ -4,19 +4,23 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from function_fitting import mlps
 from function_fitting.functions import CHEBYSHEV, UNIFORM, Function, rmse
 from function_fitting.rows import Row, kept
 from function_fitting.toy import FUNCTIONS, SHAPES
 
 import kanpinn as kp
 
-ROWS = 1000  # to train with, as in the paper
-PER_PARAMETER = 3  # rows for each parameter of the 100-D function, at least
+ROWS = 1000  # to train with, as in the paper, or
+PER_PARAMETER = 3  # rows for each parameter, where that is more
 FINE = 24  # on more intervals some splines see hardly a row: damping on all layers is robust
-COARSE = 3  # intervals of the search
+# Of variable projection's search, by the degree: what the coarse grids can come to.
+ARRIVED = {3: 1e-3, 5: 1e-5}
+FLIGHTS = ((6, 12, 24, 48, 96), (8, 16, 32, 64))  # knots are inserted: nothing is lost
 
 
 @dataclass(frozen=True)
@@ -25,39 +29,44 @@ class Size:
 
     seeds: Sequence[int] = (0, 1, 2)
     names: Sequence[str] = tuple(SHAPES)
-    bessel: Sequence[int] = (3, 6, 12, 24, 48, 96, 192)
-    nested: Sequence[int] = (6, 12, 24, 48, 96)  # knots are inserted: nothing is lost
-    hundred: Sequence[int] = (3, 4, 6, 8, 10)  # for k = 5 the first two
-    mlps: Sequence[int] = (5, 10, 20)  # their width, two hidden layers
+    bessel: Sequence[int] = (3, 6, 12, 24, 32, 48, 64, 96, 128, 192)
+    flights: Sequence[Sequence[int]] = FLIGHTS
+    most: int = 600  # parameters of their KANs
+    hundred: Sequence[int] = (3, 4, 5, 6, 7, 8, 10)  # for k = 5 the first two
+    widths: Sequence[int] = (5, 10, 20)  # of the MLPs, two hidden layers
+    share: float = 3.0  # of the MLPs' steps: some 4 s, as a KAN's way to a fine grid takes
     steps: int = 40  # on each grid
-    descent: int = 200  # steps of the MLPs: as many seconds as the KANs take, or more
     search: int = 900  # steps of variable projection from random starts
 
 
-SMOKE = Size((0,), ("bessel", "exponential"), (3, 6, 12), (6, 12), (3,), (5,), 5, 5, 60)
+SMOKE = Size((0,), ("bessel", "exponential"), (3, 6, 12), ((6, 12),), 600, (3,), (5,), 0.1, 5, 60)
 
 
 def measure(size: Size, degrees: Sequence[int], folder: Path) -> Iterator[Row]:
-    """The rows of every function, KANs of each degree and MLPs."""
-    for name in size.names:
-        for seed in size.seeds:
-            for degree in degrees:
-                key = {"function": name, "network": "KAN", "degree": degree, "seed": seed}
-                yield from kept(folder, key, _kan(name, degree, seed, size))
-            for width in size.mlps if name != "hundred" else size.mlps[:2]:
-                key = {"function": name, "network": "MLP", "width": width, "seed": seed}
-                yield from kept(folder, key, _mlp(name, width, seed, size))
-        if name == "hundred":
-            key = {"function": name, "network": "KAN", "degree": 3, "rows": ROWS, "seed": 0}
-            yield from kept(folder, key, lambda: _hundred(3, 0, size.hundred, ROWS))
+    """The rows of every function: KANs of each degree, then MLPs."""
+    for name, seed, degree in itertools.product(size.names, size.seeds, degrees):
+        key = {"function": name, "network": "KAN", "degree": degree, "seed": seed}
+        for number, made in enumerate(_kans(name, degree, seed, size)):
+            yield from kept(folder, key | {"flight": number}, made)
+    if "hundred" in size.names:
+        key = {"function": "hundred", "network": "KAN", "degree": 3, "rows": ROWS, "seed": 0}
+        yield from kept(folder, key, partial(_hundred, 3, 0, size.hundred, ROWS))
+    for name, seed in itertools.product(size.names, size.seeds):
+        widths = size.widths if name != "hundred" else size.widths[:2]
+        for width, optimizer in itertools.product(widths, (mlps.LM, mlps.LBFGS, mlps.ADAM)):
+            key = {"function": name, "network": "MLP", "width": width}
+            key |= {"optimizer": optimizer, "seed": seed}
+            yield from kept(folder, key, partial(_mlp, name, width, optimizer, seed, size))
 
 
-def _kan(name: str, degree: int, seed: int, size: Size) -> Callable[[], list[Row]]:
+def _kans(name: str, degree: int, seed: int, size: Size) -> list[Callable[[], list[Row]]]:
+    """What gives the rows of each flight of grids."""
     if name == "bessel":
-        return lambda: _bessel(degree, seed, size.bessel)
+        return [partial(_bessel, degree, seed, size.bessel)]
     if name == "hundred":
-        return lambda: _hundred(degree, seed, size.hundred if degree == 3 else size.hundred[:2])
-    return lambda: _staircase(name, degree, seed, size)
+        grids = size.hundred if degree == 3 else size.hundred[:2]
+        return [partial(_hundred, degree, seed, grids)]
+    return [partial(_staircase, name, degree, seed, grids, size) for grids in size.flights]
 
 
 def _bessel(degree: int, seed: int, grids: Sequence[int]) -> list[Row]:
@@ -83,48 +92,51 @@ def _row(fitted: kp.Fitted, function: Function, grid: int, begun: float) -> Row:
     }
 
 
-def _staircase(name: str, degree: int, seed: int, size: Size) -> list[Row]:
-    """Variable projection from random starts on the coarsest grid, then finer ones in one fit.
-
-    The fit ends where the network has as many parameters as there are rows.
-    """
+def _staircase(name: str, degree: int, seed: int, flight: Sequence[int], size: Size) -> list[Row]:
+    """Variable projection from random starts on a coarse grid, then finer ones in one fit."""
     function, shape = FUNCTIONS[name], SHAPES[name]
-    data = kp.Data(function.sample(ROWS, seed, CHEBYSHEV), None, function.test())
     edges = sum(a * b for a, b in itertools.pairwise(shape))
-    grids = [g for g in size.nested if edges * (g + degree) < ROWS]
-    middle = [2 * COARSE] * (len(shape) - 3)
-    stages: list[kp.Optimizer] = [_search(size.search)]
+    grids = [g for g in flight if edges * (g + degree) <= size.most]
+    parameters = {g: edges * (g + degree) for g in grids}
+    count = max(ROWS, PER_PARAMETER * max(parameters.values()))
+    data = kp.Data(function.sample(count, seed, CHEBYSHEV), None, function.test())
+    coarse = flight[0] // 2
+    middle = [2 * coarse] * (len(shape) - 3)
+    network = kp.KAN(shape, degree=degree, grid=[coarse, *middle, coarse], seed=seed)
+    stages: list[kp.Optimizer] = [_search(size.search, coarse, ARRIVED[degree])]
+    ends = {}
     for grid in grids:
-        stages += [kp.Refine(grid), _polish(grid, size.steps)]
-    network = kp.KAN(shape, degree=degree, grid=[COARSE, *middle, COARSE], seed=seed)
+        stages += [kp.Refine(grid), *_polish(grid, size.steps)]
+        ends[grid] = len(stages) - 1
     begun = time.process_time()
     fitted = kp.fit(network, data, stages, seed=seed)
     spent = (time.process_time() - begun) / float(fitted.history.rows[-1]["seconds"])
-    ends = {row["stage"]: row for row in fitted.history.rows}
+    last = {row["stage"]: row for row in fitted.history.rows}
     return [
         {
             "grid": grid,
-            "parameters": edges * (grid + degree),
-            "rows": ROWS,
-            "train_rmse": ends[stage]["train_rmse"],
-            "test_rmse": ends[stage]["test_rmse"],
-            "seconds": ends[stage]["seconds"] * spent,  # of the processor
+            "parameters": parameters[grid],
+            "rows": count,
+            "train_rmse": last[end]["train_rmse"],
+            "test_rmse": last[end]["test_rmse"],
+            "seconds": last[end]["seconds"] * spent,  # of the processor
         }
-        for grid, stage in zip(grids, range(2, len(stages), 2), strict=True)
-        if stage in ends
+        for grid, end in ends.items()
+        if end in last
     ]
 
 
-def _search(steps: int) -> kp.Optimizer:
+def _search(steps: int, coarse: int, arrived: float) -> kp.Optimizer:
     return kp.VariableProjection(
-        steps=steps, rounds=40, follow=2, coarse=COARSE, tolerance=1e-5, prune=False
+        steps=steps, rounds=40, follow=2, coarse=coarse, tolerance=arrived, prune=False
     )
 
 
-def _polish(grid: int, steps: int) -> kp.Optimizer:
+def _polish(grid: int, steps: int) -> list[kp.Optimizer]:
+    damped = kp.LevenbergMarquardt(steps=steps)
     if grid > FINE:
-        return kp.LevenbergMarquardt(steps=steps)
-    return kp.VariableProjection(steps=steps, rounds=0, prune=False)
+        return [damped]
+    return [kp.VariableProjection(steps=steps, rounds=0, prune=False), damped]
 
 
 def _hundred(degree: int, seed: int, grids: Sequence[int], rows: int | None = None) -> list[Row]:
@@ -144,21 +156,15 @@ def _hundred(degree: int, seed: int, grids: Sequence[int], rows: int | None = No
     return measured
 
 
-def _mlp(name: str, width: int, seed: int, size: Size) -> Callable[[], list[Row]]:
-    """Two hidden layers by Levenberg–Marquardt, on the same points."""
-
-    def fit() -> list[Row]:
-        function, shape = FUNCTIONS[name], SHAPES[name]
-        many = name == "hundred"
-        rows = max(ROWS, PER_PARAMETER * 101 * width) if many else ROWS
-        table = function.sample(rows, seed, UNIFORM if many else CHEBYSHEV)
-        begun = time.process_time()
-        network = kp.MLP([shape[0], width, width, 1], seed=seed)
-        stages = [
-            kp.LeastSquares(),
-            kp.LevenbergMarquardt(steps=size.descent // (20 if many else 1)),
-        ]
-        fitted = kp.fit(network, table, stages, seed=seed)
-        return [_row(fitted, function, 0, begun)]
-
-    return fit
+def _mlp(name: str, width: int, optimizer: str, seed: int, size: Size) -> list[Row]:
+    """Two hidden layers, on points by the same rule as the KANs have."""
+    function, shape = FUNCTIONS[name], SHAPES[name]
+    many = name == "hundred"
+    network = kp.MLP([shape[0], width, width, 1], seed=seed)
+    rows = max(ROWS, PER_PARAMETER * network.parameter_count)
+    table = function.sample(rows, seed, UNIFORM if many else CHEBYSHEV)
+    begun = time.process_time()
+    share = size.share / (15 if many else 1)  # a step takes as many times as long
+    stages = mlps.optimizers(width, share)[optimizer]
+    fitted = kp.fit(network, table, stages, seed=seed)
+    return [_row(fitted, function, 0, begun)]

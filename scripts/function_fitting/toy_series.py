@@ -10,7 +10,7 @@ from function_fitting.toy_runs import ROWS
 import kanpinn as kp
 from kanpinn.orders import Fit, before_level
 
-FINEST = 3  # grids that an order is fitted to: on coarser ones it is not reached yet
+RANGE = 4  # from the finest grid of an order down: on coarser ones it is not reached yet
 HELD = ("product",)  # sums and squares are splines: every grid holds the function itself
 
 
@@ -53,11 +53,13 @@ class Series:
 
     @property
     def order(self) -> Fit | None:
-        """The fitted order, None where there is none."""
+        """The order fitted to all seeds' errors, None where there is none."""
         if self.is_exact or len(self.grids) < 2:
             return None
-        kept = before_level(self.grids, [self.middle(g) for g in self.grids])[-FINEST:]
-        return kp.fit_order(kept, [self.middle(int(g)) for g in kept]) if len(kept) > 1 else None
+        before = before_level(self.grids, [self.middle(g) for g in self.grids])
+        fine = [int(g) for g in before if RANGE * g >= before[-1]]
+        sizes = [g for g in fine for _ in self.at(g)]
+        return kp.fit_order(sizes, [e for g in fine for e in self.at(g)]) if fine[1:] else None
 
 
 def series_of(rows: Sequence[Row]) -> list[Series]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from statistics import median
 
-from images.training import NETWORKS, Result
+from images.networks import NAMES
+from images.training import Result
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -13,29 +14,31 @@ LARGEST = 0.2  # error that the colours reach
 
 
 def draw_curves(results: Sequence[Result]) -> Figure:
-    """PSNR against processor seconds and against steps, a row for each image, all seeds."""
+    """PSNR against processor seconds, a panel for each image and size, all seeds."""
     names = list(dict.fromkeys(r.image for r in results))
+    sizes = list(dict.fromkeys(r.size for r in results))
     figure = new_figure(9.0, 3.0 * len(names) + 0.4)
-    for name, row in zip(names, figure.subplots(len(names), 2, squeeze=False), strict=True):
-        for number, network in enumerate(NETWORKS):
-            for r in (r for r in results if (r.image, r.network) == (name, network)):
+    grid = figure.subplots(len(names), len(sizes), squeeze=False)
+    for name, row in zip(names, grid, strict=True):
+        for size, ax in zip(sizes, row, strict=True):
+            own = [r for r in results if (r.image, r.size) == (name, size)]
+            for r in own:
+                number, first = NAMES.index(r.network), r.seed == results[0].seed
                 style = {"color": PALETTE[number], "linestyle": DASHES[number], "linewidth": 1}
-                label = network if r.seed == results[0].seed else None
-                row[0].plot([s * r.cost for s in r.steps], r.levels, label=label, **style)
-                row[1].plot(r.steps, r.levels, **style)
-        low = min(median(r.levels) for r in results if r.image == name) - 4
-        for ax, what in zip(row, ("processor seconds", "steps"), strict=True):
-            tidy(ax).set(xlabel=what, ylim=(low, None), xlim=(0, None))
+                ax.plot(r.seconds, r.levels, label=r.network if first else None, **style)
+            low = min(median(r.levels) for r in own) - 4
+            tidy(ax).set(xlabel="processor seconds", ylim=(low, None), xlim=(0, None))
+            ax.set_title(f"{name}, {size} x {size}", fontsize=9)
             ax.grid(alpha=0.2)
-        row[0].set_ylabel(f"{name}: PSNR in dB", fontsize=SMALL)
-        handles = row[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=5, fontsize=SMALL, frameon=False)
+        row[0].set_ylabel("PSNR in dB", fontsize=SMALL)
+    handles = grid[0][0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False)
     return figure
 
 
 def draw_pictures(image: Tensor, results: Sequence[Result]) -> Figure:
     """The image and what the first seed's networks made of it, with their errors below."""
-    shown = [next(r for r in results if r.network == network) for network in NETWORKS]
+    shown = [next(r for r in results if r.network == network) for network in NAMES]
     figure = new_figure(2.0 * (1 + len(shown)), 4.5)
     above, below = figure.subplots(2, 1 + len(shown))
     for ax in (*above, *below):

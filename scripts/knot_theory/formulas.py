@@ -1,11 +1,12 @@
 """Formulas for the signature: the slope and its thresholds, a search, a KAN regression."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from knot_theory.grids import choose_reach, new_kan
 from knot_theory.knots import IMAGINARY, LONGITUDE, REAL, TRANSLATIONS, Knots
-from knot_theory.signature import CENTRAL, Size
+from knot_theory.signature import Size
 from torch import Tensor
 
 import kanpinn as kp
@@ -15,6 +16,7 @@ ODD = (1, 3)  # of μ_r: a mirror image has the opposite signature
 LOWER = (0, 1, 2, 3, 4)  # of |μ| and of μ_i, below the bar
 FACTORS = torch.linspace(0.6, 1.5, 91, dtype=torch.float64)  # about the least-squares coefficient
 SHOWN = 5
+NUMBERS = (3, 2, 1)  # width of the network for the signature as a number
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,13 @@ class Formula:
     words: str
     train: float
     test: float
+
+
+def of_split(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Formula]:
+    """All but the baseline; the search's best under a name of its own."""
+    best, *others = search(knots, seed, grouped)
+    fits = [fit(knots, seed, grouped, size) for fit in (thresholds, regression)]
+    return [*fits, replace(best, kind="search: best"), *others]
 
 
 def baseline(knots: Knots) -> Formula:
@@ -65,20 +74,28 @@ def search(knots: Knots, seed: int, grouped: bool) -> list[Formula]:
 
 def regression(knots: Knots, seed: int, grouped: bool, size: Size) -> Formula:
     """KAN [3,2,1] for the signature as a number, rounded to the nearest even one."""
-    split = knots.split(seed, grouped)
-    values = torch.tensor([float(c) for c in split.train.classes], dtype=torch.float64)
-    tables = {
-        name: kp.Table(part.only(TRANSLATIONS).inputs, values[part.targets], TRANSLATIONS)
-        for name, part in split.parts.items()
-    }
-    network = kp.KAN([3, 2, 1], degree=3, grid=5, seed=seed)
-    network.layers[0].knots *= CENTRAL
-    fitted = kp.fit(network, kp.Data(**tables), kp.LBFGS(size.steps), scaling="standard")
+    judging, data = (
+        _as_numbers(knots.split(seed, grouped, validation)) for validation in (0.2, 0.0)
+    )
+    reach = choose_reach(judging, NUMBERS, seed, size.steps)
+    network = new_kan(NUMBERS, reach, seed, intervals=5)
+    fitted = kp.fit(network, data, kp.LBFGS(size.steps), scaling="standard", seed=seed)
     train, test = (
         accuracy(2 * (fitted(table.inputs) / 2).round(), table.targets)
-        for table in (tables["train"], tables["test"])
+        for table in (data.parts["train"], data.parts["test"])
     )
     return Formula("KAN [3,2,1]", "a network for the signature, rounded", train, test)
+
+
+def _as_numbers(data: kp.Data) -> kp.Data:
+    """The signatures as numbers, from the translations alone."""
+    values = torch.tensor([float(c) for c in data.train.classes], dtype=torch.float64)
+    return kp.Data(
+        **{
+            name: kp.Table(part.only(TRANSLATIONS).inputs, values[part.targets], TRANSLATIONS)
+            for name, part in data.parts.items()
+        }
+    )
 
 
 def accuracy(predicted: Tensor, wanted: Tensor) -> float:

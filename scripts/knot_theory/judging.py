@@ -7,13 +7,14 @@ from common.verdicts import Figure
 from knot_theory.formulas import Formula
 from knot_theory.knots import LONGITUDE, REAL, TARGET, TRANSLATIONS
 from knot_theory.relations import Relation, count_groups
-from knot_theory.signature import GROUPED, RANDOM, Result
+from knot_theory.signature import GROUPED, RANDOM, STRENGTHS, Result
 
 ALL, THREE, PERCEPTRON = "KAN, all invariants", "KAN, three invariants", "MLP, all invariants"
-DISTINCT = "KAN, without twins"
+SPARSE = tuple(f"KAN, sparsity {strength:g}" for strength in STRENGTHS)
 PAPER = {ALL: 0.816, THREE: 0.782, PERCEPTRON: 0.780}
 PARAMETERS = 250
 FORMULA = 0.83
+MEASURES = ("gradient", "shuffling", "edge")
 # The groups of the paper's figure 4.4, by members that tell them.
 GROUPS = {
     "signature": {TARGET, REAL},
@@ -41,7 +42,7 @@ def judge(
         figures[f"{network}: accuracy, {split} split"] = Figure(value=value, target=target, met=met)
     count = max(r.parameters for r in results if r.network == ALL)
     figures["parameters"] = Figure(value=count, target=f"<= {PARAMETERS}", met=count <= PARAMETERS)
-    figures["attribution"] = _attribution(results)
+    figures |= _attributions(results)
     figures |= _formulas(formulas)
     found_groups = [group for r in relations for group in count_groups([r])]
     seen = {name: sum(members <= g for g in found_groups) for name, members in GROUPS.items()}
@@ -62,21 +63,40 @@ def median_of(values: Iterable[float]) -> float:
     return float(numpy.median(list(values)))
 
 
-def attributed(results: Sequence[Result], kind: str, network: str = DISTINCT) -> dict[str, float]:
+def attributed(results: Sequence[Result], network: str, measure: str) -> dict[str, float]:
     """The median share of each invariant, the greatest first; 0 where it was constant."""
-    shares = [r.shares[kind] for r in results if r.network == network]
+    shares = shares_of(results, network, measure)
     names = dict.fromkeys(name for share in shares for name in share)
     found = {name: median_of(s.get(name, 0.0) for s in shares) for name in names}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _attribution(results: Sequence[Result]) -> Figure:
-    first = {kind: list(attributed(results, kind))[:3] for kind in ("edge", "shuffling")}
-    return Figure(
-        value=first,
-        target="the three translations first, by edges and by shuffling; inputs without twins",
-        met=all(set(names) == set(TRANSLATIONS) for names in first.values()),
-    )
+def shares_of(results: Sequence[Result], network: str, measure: str) -> list[dict[str, float]]:
+    """The shares on the random splits, seed by seed; none where there is no such measure."""
+    own = [r for r in results if (r.network, r.split) == (network, RANDOM)]
+    return [r.shares[measure] for r in own if measure in r.shares]
+
+
+def translations_first(shares: dict[str, float]) -> bool:
+    """Whether the three translations have the greatest shares."""
+    return set(sorted(shares, key=lambda name: -shares[name])[:3]) == set(TRANSLATIONS)
+
+
+def _attributions(results: Sequence[Result]) -> dict[str, Figure]:
+    figures = {}
+    for network in (PERCEPTRON, ALL, *SPARSE):
+        for measure in MEASURES:
+            shares = shares_of(results, network, measure)
+            if not shares:
+                continue
+            medians = attributed(results, network, measure)
+            seeds = sum(map(translations_first, shares))
+            value = {"first": list(medians)[:4], "seeds": f"{seeds} of {len(shares)}"}
+            target = "the three translations first, in the median and for each seed"
+            met = translations_first(medians) and seeds == len(shares)
+            name = f"attribution, {network}, by {measure}"
+            figures[name] = Figure(value=value, target=target, met=met)
+    return figures
 
 
 def _formulas(formulas: Sequence[Formula]) -> dict[str, Figure]:

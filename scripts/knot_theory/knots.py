@@ -1,5 +1,6 @@
 """The knots: 17 geometric invariants each, and the signature; read from files or made up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,17 +58,29 @@ class Knots:
         """Re(λ/μ), (n,)."""
         return slope_of(*(self.table.column(name) for name in TRANSLATIONS))
 
-    def split(self, seed: int, grouped: bool, validation: float = 0.0) -> kp.Data:
-        """A fifth of the rows, or of the groups, to test with.
+    def rows(self, seed: int, grouped: bool, validation: float = 0.0) -> dict[str, Tensor]:
+        """The numbers of each part's rows: a fifth of the rows, or of the groups, to test with.
 
-        Inputs that are constant where a network trains are left out.
+        More for validation leave the same ones to test with.
         """
         groups = self.groups if grouped else None
         rows = torch.arange(len(self.table), dtype=torch.float64)[:, None]
         numbered = kp.Data.split(kp.Table(rows, rows), validation, 0.2, seed=seed, groups=groups)
-        chosen = {name: part.targets[:, 0].long() for name, part in numbered.parts.items()}
+        return {name: part.targets[:, 0].long() for name, part in numbered.parts.items()}
+
+    def split(self, seed: int, grouped: bool, validation: float = 0.0) -> kp.Data:
+        """Those rows; inputs that are constant where a network trains are left out."""
+        chosen = self.rows(seed, grouped, validation)
         names = varying(self.table[chosen["train"]])
         return kp.Data(**{part: self.table[i].only(names) for part, i in chosen.items()})
+
+    def leak(self, seed: int) -> float:
+        """The share of a random split's rows to test with whose group is among those trained with.
+
+        With their mirror images, which have the opposite signature.
+        """
+        rows, place = self.rows(seed, grouped=False), self.groups.unique(dim=0, return_inverse=True)
+        return float(torch.isin(place[1][rows["test"]], place[1][rows["train"]]).double().mean())
 
 
 def slope_of(longitude: Tensor, imaginary: Tensor, real: Tensor) -> Tensor:
@@ -116,3 +129,8 @@ def varying(table: kp.Table) -> list[str]:
     """The inputs that are not the same in all rows."""
     varies = (table.inputs != table.inputs[0]).any(dim=0)
     return [name for name, kept in zip(table.names, varies, strict=True) if kept]
+
+
+def only(data: kp.Data, names: Sequence[str]) -> kp.Data:
+    """The data with these inputs alone."""
+    return kp.Data(**{part: table.only(names) for part, table in data.parts.items()})

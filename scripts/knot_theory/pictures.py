@@ -1,39 +1,51 @@
-"""Figures: what the signature depends on, and its hidden unit against the slope."""
+"""Figures: what the signature depends on, its network, and the hidden unit against the slope."""
 
 from collections.abc import Sequence
 
 import torch
-from knot_theory.judging import ALL, attributed
+from knot_theory.attribution import hidden_edges
+from knot_theory.judging import PERCEPTRON, SPARSE, attributed
 from knot_theory.knots import TRANSLATIONS, slope_of
-from knot_theory.signature import RANDOM, Result, hidden_edges
+from knot_theory.signature import Result
 from matplotlib.figure import Figure
 
-from kanpinn.plotting.style import BLUE, ORANGE, SMALL, new_figure, tidy
+import kanpinn as kp
+from kanpinn.interpret import draw_network
+from kanpinn.plotting.style import BLUE, GREEN, ORANGE, SMALL, new_figure, tidy
 
-KINDS = {"edge": ("size of edge", BLUE), "shuffling": ("accuracy lost when shuffled", ORANGE)}
+BARS = {
+    (PERCEPTRON, "gradient"): ("MLP, gradient", BLUE),
+    (SPARSE[-1], "shuffling"): ("sparse KAN, shuffling", ORANGE),
+    (SPARSE[-1], "edge"): ("sparse KAN, size of edge", GREEN),
+}
 
 
 def draw_attribution(results: Sequence[Result]) -> Figure:
-    """Bars of both shares for each invariant."""
-    figure = new_figure(5.5, 4.0)
+    """Bars of three measures' shares for each invariant."""
+    figure = new_figure(5.5, 5.0)
     ax = tidy(figure.add_subplot())
-    names = list(attributed(results, "shuffling"))[::-1]
-    for i, (kind, (words, colour)) in enumerate(KINDS.items()):
-        shares = attributed(results, kind)
-        heights = [at + 0.2 - 0.4 * i for at in range(len(names))]
-        ax.barh(heights, [shares[name] for name in names], 0.38, color=colour, label=words)
+    names = list(attributed(results, PERCEPTRON, "gradient"))[::-1]
+    for i, ((network, measure), (words, colour)) in enumerate(BARS.items()):
+        shares = attributed(results, network, measure)
+        heights = [at + 0.27 * (1 - i) for at in range(len(names))]
+        ax.barh(heights, [shares[name] for name in names], 0.25, color=colour, label=words)
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    ax.set_xlabel("share of the signature", fontsize=SMALL)
+    ax.set_xlabel("share of the signature, median over seeds", fontsize=SMALL)
     ax.legend(fontsize=SMALL, frameon=False)
     return figure
 
 
-def draw_hidden(results: Sequence[Result]) -> Figure:
-    """The hidden unit of one network against the slope, coloured by the signature."""
-    one = next(r for r in results if (r.network, r.split) == (ALL, RANDOM))
-    assert one.fitted is not None and one.fitted.data.test is not None
-    test = one.fitted.data.test
-    hidden = hidden_edges(one.fitted, test.inputs).sum(dim=1)
+def draw_edges(one: kp.Fitted) -> Figure:
+    """The network, every edge's curve on it."""
+    inputs = [name.replace("_", " ") for name in one.data.train.names]
+    return draw_network(one, inputs=inputs)
+
+
+def draw_hidden(one: kp.Fitted) -> Figure:
+    """The hidden unit of a network against the slope, coloured by the signature."""
+    assert one.data.test is not None
+    test = one.data.test
+    hidden = hidden_edges(one, test.inputs).sum(dim=1)
     slope = slope_of(*(test.column(name) for name in TRANSLATIONS))
     signatures = torch.tensor([float(c) for c in test.classes])[test.targets]
     figure = new_figure(5.0, 3.4)
@@ -41,5 +53,5 @@ def draw_hidden(results: Sequence[Result]) -> Figure:
     dots = ax.scatter(slope, hidden, c=signatures, s=4, cmap="coolwarm", rasterized=True)
     ax.set_xlabel("slope Re(λ/μ)", fontsize=SMALL)
     ax.set_ylabel("hidden unit", fontsize=SMALL)
-    figure.colorbar(dots, ax=ax, label="signature")
+    figure.colorbar(dots, ax=ax).set_label("signature", fontsize=SMALL)
     return figure

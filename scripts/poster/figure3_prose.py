@@ -25,11 +25,12 @@ DIFFERENCES = """
   code has L-BFGS with 10 pairs of history. Here one step is torch's `LBFGS.step`, up to 20
   iterations, with 300 pairs of history.
 - The paper's edges have a silu term besides the spline, here they do not. Its grids follow the
-  quantiles of the activations; these are even, and are widened exactly when activations leave them.
+  quantiles of the activations; these are even at first, and are widened exactly when activations
+  leave them. A refinement cuts hidden ones down to the activations and inserts knots.
 - Hidden edges start as smooth random polynomials here, in the paper as small random splines.
 - How many seeds are behind the paper's values is not said. Width 5 depends on the seed: see its
-  ranges. After a refinement that is not nested (4 → 6, 6 → 8, 8 → 10) the error jumps, as in the
-  paper, and comes down again in some 20 steps.
+  ranges. A refinement keeps the function, where in the paper the error jumps. Where it does not
+  split all intervals (4 → 6, 8 → 10) some are as wide as before.
 - Panel 3 of the paper draws the curve of depth 2 with the values of depth 3: no value is given
   for depth 2. Of H1² only the least over the widths is known.
 - For dynamics the paper's large MLP is [2,100,100,100,1]; ours is [2,50,50,50,1], a quarter of its

@@ -172,7 +172,7 @@ def _staircase(width: int, degree: int, variant: str, seed: int, size: Size) -> 
     sections["optimizer"] = [_marquardt(size.first)]
     for grid in GRIDS[1 : size.stages]:
         refine = {"type": "refine", "grid": grid}
-        # The least squares undo what the projection to a grid that is not nested has spoilt.
+        # The new splines are put to use at once.
         sections["optimizer"] += [refine, {"type": "least_squares"}, _marquardt(size.later)]
     return sections
 
