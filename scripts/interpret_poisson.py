@@ -30,7 +30,7 @@ from poisson2d import Poisson2D
 SEEDS = (0, 1, 2)
 DRAWN = tuple(range(6))
 FORMULA = "sin(pi*x)*sin(pi*y**2)"
-SECONDS = 180.0  # of processor time for one formula
+SECONDS = 90.0  # of processor time for one formula
 
 
 def main() -> None:

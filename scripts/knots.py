@@ -7,7 +7,7 @@ the size of edges, of the MLP, of the KAN, and of the KAN with L1 and entropy of
 (3) the KAN on the three translations of the cusp alone; (4) formulas: thresholds of the slope, a
 search over monomials, a KAN regression; (5) relations without a target, from networks that tell
 real rows from shuffled ones. How far a KAN's first grid reaches is chosen, split by split, on a
-part of the rows to train with.
+tenth of the rows, which are none to test with.
 
 Data: --data DIR or the environment's KANPINN_KNOTS, a folder with train.csv and test.csv: a first
 column without a name, the columns of knot_theory/knots.py, `signature` last, as in DeepMind's table
@@ -38,13 +38,13 @@ import torch
 from common import options, verdicts
 from knot_theory import formulas, pictures, signature
 from knot_theory.formulas import Formula
-from knot_theory.judging import judge, median_of
+from knot_theory.judging import ALL, judge, median_of
 from knot_theory.kept import digest, kept
 from knot_theory.knots import IMAGINARY, REAL, Knots, read_knots, synthetic_knots
 from knot_theory.page import HEAD, REASONS, page
 from knot_theory.rebuild import rebuild
 from knot_theory.relations import Relation, find_relations
-from knot_theory.signature import GROUPED, RANDOM, SMOKE, STRENGTHS, Result, Size
+from knot_theory.signature import GROUPED, RANDOM, SMOKE, STRENGTHS, VALIDATION, Result, Size
 
 import kanpinn as kp
 from kanpinn.files import write_text
@@ -147,9 +147,9 @@ def reasons(knots: Knots) -> str:
 
 def draw(results: Sequence[Result], knots: Knots, size: Size, folder: Path) -> None:
     """The figures, as PNG and PDF; two are of the sparsest network, fitted once more."""
-    seed = size.seeds[0]
-    dense, reach = signature.fit_kan(knots, seed, False, size)
-    *_, (_, one) = signature.sparse_fits(dense, reach, seed, size, STRENGTHS)
+    first = next(r for r in results if (r.network, r.split) == (ALL, RANDOM))
+    data = knots.split(first.seed, False, VALIDATION)
+    *_, (_, one) = signature.sparse_fits(data, first.reach, first.seed, size, STRENGTHS)
     drawn = {
         "knots_attribution": pictures.draw_attribution(results),
         "knots_hidden": pictures.draw_hidden(one),

@@ -57,6 +57,21 @@ def test_yardsticks_are_the_errors_of_the_sums_they_name(part, generator):
 
 
 def test_the_networks_have_one_size(part):
-    for networks in part("networks").NETWORKS.values():
-        sizes = [make(0).parameter_count for make in networks.values()]
+    for networks in part("networks").VARIANTS.values():
+        sizes = [make(0).parameter_count for v in networks.values() for make in v.values()]
         assert max(sizes) <= 1.02 * min(sizes)
+
+
+def test_the_verdict_is_that_of_the_medians(part):
+    choosing, page, names = part("choosing"), part("page"), part("networks")
+
+    def result(network, seed, level):
+        rest = ("", seed, 1, "", 1, (1.0,), (level,), torch.zeros(4, 4))
+        return choosing.Result("camera", network, *rest)
+
+    levels = {names.KAN: [20.0, 23.0, 40.0], names.SINE: [22.0, 24.0, 25.0], names.MLP: [26.0] * 3}
+    results = [result(n, seed, v) for n, own in levels.items() for seed, v in enumerate(own)]
+    (figure,) = page.judge(results).values()
+    assert figure["value"] == [23.0, 24.0] and figure["met"] is False
+    assert "the KAN is 1.0 dB below" in page.ahead(results, "camera", 4)
+    assert "0 of 1 images" in page.verdict(results, [("camera", 4)])

@@ -13,8 +13,10 @@ from kanpinn.interpret.formulas.normal import normal_form, redundant
 from kanpinn.interpret.formulas.rounding import Rounded, rounded
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph, relative_error
+from kanpinn.interpret.guided import read
 from kanpinn.interpret.interpreting import interpret
 from kanpinn.interpret.products import products
+from kanpinn.interpret.pruning.strategies import prune
 from kanpinn.interpret.sparse import sparse_skeleton
 from kanpinn.interpret.univariate.library import LIBRARY
 
@@ -116,6 +118,25 @@ def test_noise_stays_in_the_error_and_out_of_the_constants(generator):
     found = interpret(fitted, ["x", "x^2", "cos", "exp"], seconds=20)
     assert str(found.expression) == "exp(x)*cos(2*y)"
     assert 5e-4 < found.error < 5e-3
+
+
+def test_what_pruning_left_is_read_edge_by_edge(generator):
+    x = points(800, 2, generator)
+    table = Table(x, torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2), ("x", "y"))
+    wide = kp.KAN([2, 3, 1], degree=3, grid=5, seed=0)
+    stage = kp.LevenbergMarquardt(steps=30)
+    pruned = prune(fit(wide, table, stage, sparsity=kp.Sparsity(1e-3)), threshold=0.03)
+    assert pruned.network.width == (2, 1, 1)
+    found = interpret(pruned, ["x^2", "sin", "exp"])
+    assert str(found.expression) == "exp(y**2 + sin(pi*x))" and found.own_edges
+    assert len(read(pruned.trained(stage)).graph.edges) == 3
+
+
+def test_a_limit_on_time_that_is_none_is_refused(generator):
+    x = points(50, 2, generator)
+    fitted = fit(kp.KAN([2, 1], degree=3, grid=2), Table(x, x[:, :1]), kp.LeastSquares())
+    with pytest.raises(kp.InputError, match="seconds"):
+        interpret(fitted, seconds=0)
 
 
 def test_a_penalty_on_edges_leaves_those_of_the_function(generator):

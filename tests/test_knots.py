@@ -70,12 +70,13 @@ def test_rows_for_validation_are_none_to_test_with(part, made_up) -> None:
 
 
 def test_the_reach_is_chosen_without_rows_to_test_with(part, made_up) -> None:
-    grids = part("grids")
+    starts = part("starts")
     data = part("knots").only(made_up.split(0, False, 0.2), part("knots").TRANSLATIONS)
     blind = kp.Data(data.train, data.validation)
     width = [3, 1, len(data.train.classes)]
-    chosen = [grids.choose_reach(d, width, 0, 4) for d in (data, blind)]
-    assert chosen[0] == chosen[1] and chosen[0] in grids.REACHES
+    (one, fitted), (other, _) = (starts.fit_starts(d, width, 0, 8) for d in (data, blind))
+    assert one == other and one in starts.REACHES
+    assert fitted.scores["test"].accuracy > 0.4
 
 
 def test_every_measure_finds_the_input_that_counts(part, generator) -> None:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kanpinn.errors import InputError
-from kanpinn.fitting import Fitted
 from kanpinn.interpret.formulas.formula import Formula, Rows, formula_of
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph, check_edges
 from kanpinn.interpret.graphs.growth import connected
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.search import Search
-from kanpinn.interpret.sources import own_graph, rows_of
+from kanpinn.interpret.sources import Result, own_graph, rows_of, source_of
 from kanpinn.interpret.univariate.candidates import Snapping
 from kanpinn.interpret.univariate.library import Univariate, functions
 from kanpinn.problem import Problem
@@ -94,7 +93,7 @@ class Reading:
 
 
 def read(
-    result: Solution | Fitted,
+    result: Result,
     library: Sequence[str | Univariate] | None = None,
     *,
     seed: int = 0,
@@ -111,5 +110,6 @@ def read(
             "only a KAN of splines alone, without exact boundary data or a base term, is read edge "
             f"by edge, this is a {kind}: `interpret` reads its values"
         )
-    problem = result.problem if isinstance(result, Solution) else None
-    return Reading(graph, rows_of(result, seed), functions(library), problem, graph)
+    source = source_of(result)
+    problem = source.problem if isinstance(source, Solution) else None
+    return Reading(graph, rows_of(source, seed), functions(library), problem, graph)

@@ -5,15 +5,14 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from kanpinn.datasets import Table
-from kanpinn.fitting import Fitted
 from kanpinn.interpret.formulas.formula import Rows
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.graphs.growth import grown, straightened, trimmed
 from kanpinn.interpret.products import products
 from kanpinn.interpret.shapes import Shape, fits_of, fitted, graph_of_fit
-from kanpinn.interpret.sources import misfit_of, own_graph
+from kanpinn.interpret.sources import own_graph
 from kanpinn.interpret.sparse import Skeleton, skeletons
-from kanpinn.solution import Solution
+from kanpinn.networks.surrogate import Surrogate
 
 MOST_EDGES = 12  # of a network that is read edge by edge; wider ones only give their values
 CLEAR = 1e-5  # relative error of a shape that is the function's own
@@ -23,10 +22,18 @@ UNSTRUCTURED = 1e-2  # relative error of a shape that is not worth reading
 
 
 def hypotheses(
-    result: Solution | Fitted, rows: Rows, shapes: Sequence[Shape] | None, seed: int, end: float
+    surrogate: Surrogate,
+    rows: Rows,
+    noise: float,
+    shapes: Sequence[Shape] | None,
+    seed: int,
+    end: float,
 ) -> Iterator[tuple[Graph, bool]]:
-    """Graphs worth reading, and whether they are of the result's own network, until the end."""
-    own = own_graph(result.surrogate)
+    """Graphs worth reading, and whether they are of the surrogate's own network, until the end.
+
+    noise: the relative error of the data.
+    """
+    own = own_graph(surrogate)
     if own is not None and len(own.edges) <= MOST_EDGES:
         own = _prepared(own, rows)
         if own is not None:
@@ -36,7 +43,7 @@ def hypotheses(
         fits = (graph_of_fit(fitted(shape, table, seed)) for shape in shapes)
         yield from ((g, False) for g in (_prepared(fit, rows) for fit in fits) if g is not None)
         return
-    enough = max(ROUGH, min(SIMILAR * misfit_of(result, rows), NOISY))
+    enough = max(ROUGH, min(SIMILAR * noise, NOISY))
     for graph in _fits(table, rows, seed, end):
         if rows.error(graph) <= enough:
             yield graph, False

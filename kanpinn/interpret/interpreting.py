@@ -5,15 +5,22 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from kanpinn.errors import InputError, integer
-from kanpinn.fitting import Fitted
+from kanpinn.errors import InputError, integer, number
 from kanpinn.interpret.formulas.formula import Formula, Rows, formula_of
 from kanpinn.interpret.graphs.graph import Graph, Key, check_edges
 from kanpinn.interpret.hypotheses import hypotheses
 from kanpinn.interpret.search import EXACT, Found, Search
 from kanpinn.interpret.shapes import Shape
-from kanpinn.interpret.sources import accuracy_of, misfit_of, own_graph, rows_of
+from kanpinn.interpret.sources import (
+    Result,
+    accuracy_of,
+    misfit_of,
+    own_graph,
+    rows_of,
+    source_of,
+)
 from kanpinn.interpret.univariate.library import Univariate, functions
+from kanpinn.networks.surrogate import Surrogate
 from kanpinn.problem import Problem
 from kanpinn.solution import Solution
 
@@ -22,7 +29,7 @@ NOISY = 0.05  # a fit that leaves more of its data is a bad one
 
 
 def interpret(
-    result: Solution | Fitted,
+    result: Result,
     library: Sequence[str | Univariate] | None = None,
     *,
     edges: Mapping[Key, Sequence[str | Univariate]] | None = None,
@@ -39,7 +46,8 @@ def interpret(
     formula is checked in its equation.
 
     Args:
-        result: of a solve or a fit of numbers; nothing in it is changed.
+        result: of a solve or a fit of numbers, or what pruning left of one; nothing in it is
+            changed.
         library: the functions that edges may be; all by default.
         edges: the functions for single edges, {(layer, input, output): names}, counted from 0.
         shapes: that are fitted when the network's own edges do not do, in place of those above;
@@ -51,12 +59,15 @@ def interpret(
         InputError: for classes, a surrogate that gives no finite values, or where no formula at
             all was found.
     """
-    rows = rows_of(result, integer("seed", seed, least=0))
+    source = source_of(result)
+    rows = rows_of(source, integer("seed", seed, least=0))
+    number("seconds", seconds, above=True)
     if edges:
-        check_edges(_readable(result), edges)
-    noise = misfit_of(result, rows)
+        check_edges(_readable(result.surrogate), edges)
+    noise = misfit_of(source, rows)
     best: Formula | None = None
-    for formula in _formulas(result, rows, functions(library), edges or {}, shapes, seconds, seed):
+    read = functions(library), edges or {}, shapes, seconds, seed
+    for formula in _formulas(result, rows, noise, *read):
         if best is None or _rank(formula) < _rank(best):
             best = formula
         if _is_it(best, noise):
@@ -69,16 +80,17 @@ def interpret(
     return best
 
 
-def _readable(result: Solution | Fitted) -> Graph:
-    graph = own_graph(result.surrogate)
+def _readable(surrogate: Surrogate) -> Graph:
+    graph = own_graph(surrogate)
     if graph is None:
         raise InputError("edges are for a KAN of splines alone, whose own edges are read")
     return graph
 
 
 def _formulas(
-    result: Solution | Fitted,
+    result: Result,
     rows: Rows,
+    noise: float,
     library: Sequence[Univariate],
     edges: Mapping[Key, Sequence[str | Univariate]],
     shapes: Sequence[Shape] | None,
@@ -86,11 +98,12 @@ def _formulas(
     seed: int,
 ) -> Iterator[Formula]:
     """The best formula of each graph that may be one, until the time is over."""
-    problem = result.problem if isinstance(result, Solution) else None
-    accuracy, noise = accuracy_of(result), misfit_of(result, rows)
+    source = source_of(result)
+    problem = source.problem if isinstance(source, Solution) else None
+    accuracy = accuracy_of(source)
     hopeful = math.inf if problem is not None else max(noise, EXACT)
     end = time.process_time() + seconds
-    for graph, own in hypotheses(result, rows, shapes, seed, end):
+    for graph, own in hypotheses(result.surrogate, rows, noise, shapes, seed, end):
         left = end - time.process_time()
         if left <= 0:
             return

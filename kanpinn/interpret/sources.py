@@ -7,13 +7,24 @@ from kanpinn.exactness import defects_of
 from kanpinn.fitting import Fitted
 from kanpinn.interpret.formulas.formula import Rows
 from kanpinn.interpret.graphs.graph import Graph, graph_of
+from kanpinn.interpret.pruning.pruned import Pruned
 from kanpinn.interpret.search import EXACT
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solution import Solution
 
+Result = Solution | Fitted | Pruned
+
 MOST_ROWS, JUDGES = 2000, 0.25  # rows that are used, and the share of them to judge by
 LEAST_ACCURATE = 1e-2  # relative error of values from which nothing exact is read
+
+
+def source_of(result: Result) -> Solution | Fitted:
+    """The solve or the fit, whatever has been pruned of its network since."""
+    while isinstance(result, Pruned):
+        assert isinstance(result.original, Result)
+        result = result.original
+    return result
 
 
 def rows_of(result: Solution | Fitted, seed: int) -> Rows:

@@ -27,8 +27,7 @@ rounding. Three splines reach over each border. Least squares solves for the coe
 themselves, the smallest ones: what the present data do not fix becomes zero, or, where a spline's
 end alone sees a point, anything. For learning in phases the smallest change is wanted, not the
 smallest coefficients. The memory is that of one layer: in a KAN [1,5,1] a coefficient of the outer
-edges acts wherever the inner functions lead there. It forgets, with L-BFGS least, with the others
-as much as the MLP or more.
+edges acts wherever the inner functions lead there, and every phase may change what others learned.
 """
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from statistics import median
 
+from images.choosing import Result
 from images.networks import NAMES
-from images.training import Result
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -43,12 +43,12 @@ def draw_pictures(image: Tensor, results: Sequence[Result]) -> Figure:
     above, below = figure.subplots(2, 1 + len(shown))
     for ax in (*above, *below):
         ax.set_axis_off()
-    above[0].imshow(image, cmap="gray", vmin=0, vmax=1)
+    above[0].imshow(image.numpy(), cmap="gray", vmin=0, vmax=1)
     above[0].set_title("image", fontsize=9)
     for result, top, bottom in zip(shown, above[1:], below[1:], strict=True):
-        top.imshow(result.picture, cmap="gray", vmin=0, vmax=1)
+        top.imshow(result.picture.numpy(), cmap="gray", vmin=0, vmax=1)
         top.set_title(f"{result.network}\n{result.levels[-1]:.1f} dB", fontsize=9)
-        error = result.picture - image
+        error = (result.picture - image).numpy()
         drawn = bottom.imshow(error, cmap="RdBu_r", vmin=-LARGEST, vmax=LARGEST)
     bar = figure.colorbar(drawn, ax=below[0], location="left", fraction=0.6, aspect=12)
     bar.set_label("error", fontsize=SMALL)

@@ -1,39 +1,55 @@
 """The networks: for each size of image all have as many parameters, some 0.3 for a pixel."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 import kanpinn as kp
 from kanpinn.networks import Network
 
-KAN, SINE = "KAN", "sine network"
-FREQUENCY = 30.0  # Sitzmann's
+SINE, KAN, MLP = "sine network", "KAN", "MLP"
+NAMES = (SINE, KAN, MLP)
+FREQUENCIES = (15.0, 30.0)  # Sitzmann's is 30
+
+Make = Callable[[int], Network]  # from a seed
 
 
-def _mlp(width: int, activation: str, frequency: float | None = None) -> Callable[[int], kp.MLP]:
+def _mlp(width: int, activation: str, frequency: float | None = None) -> Make:
     widths, dtype = [2, width, width, width, 1], torch.float32
     return lambda seed: kp.MLP(widths, activation, frequency=frequency, seed=seed, dtype=dtype)
 
 
-def _kan(width: Sequence[int], grid: Sequence[int]) -> Callable[[int], kp.KAN]:
+def _kan(width: Sequence[int], grid: Sequence[int]) -> Make:
     return lambda seed: kp.KAN(width, degree=3, grid=grid, seed=seed, dtype=torch.float32)
 
 
-def _all(
-    width: int, kan: Sequence[int], grid: Sequence[int]
-) -> dict[str, Callable[[int], Network]]:
+def _variants(
+    width: int, kans: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> dict[str, Mapping[str, Make]]:
     return {
-        SINE: _mlp(width, "sine", FREQUENCY),
-        KAN: _kan(kan, grid),
-        "MLP tanh": _mlp(width, "tanh"),
-        "MLP silu": _mlp(width, "silu"),
+        SINE: {f"frequency {f:g}": _mlp(width, "sine", f) for f in FREQUENCIES},
+        KAN: {"-".join(map(str, shape)): _kan(shape, grid) for shape, grid in kans},
+        MLP: {activation: _mlp(width, activation) for activation in ("tanh", "silu")},
     }
 
 
-# By pixels along an edge.
-NETWORKS = {
-    32: _all(11, [2, 5, 4, 1], [11, 4, 5]),
-    64: _all(24, [2, 8, 8, 1], [27, 8, 8]),
+# By pixels along an edge: the variants of each network. The KANs have one hidden layer, two, and
+# five as Liu et al.'s for images, each with the grids that its number of parameters leaves.
+VARIANTS = {
+    32: _variants(
+        11,
+        [
+            ([2, 8, 1], [11, 8]),
+            ([2, 5, 4, 1], [11, 4, 5]),
+            ([2, 3, 3, 3, 3, 3, 1], [4] * 6),
+        ],
+    ),
+    64: _variants(
+        24,
+        [
+            ([2, 16, 1], [27, 17]),
+            ([2, 8, 8, 1], [27, 8, 8]),
+            ([2, 6, 6, 6, 6, 6, 1], [5] * 6),
+        ],
+    ),
 }
-NAMES = tuple(NETWORKS[32])

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
-from images.networks import NETWORKS
-from images.pictures import centres, psnr, table
-from torch import Tensor
+from images.networks import Make
+from images.pictures import psnr
 
 import kanpinn as kp
 from kanpinn.fitting import Fitted
@@ -17,11 +17,11 @@ from kanpinn.run import Run
 
 Stages = Sequence[tuple[float, Callable[[int], Optimizer]]]  # shares of the time, and what fills it
 
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-3, 1e-2)
 FIRST, SLOWER = 0.7, 0.1  # the part of the time at a rate, and the rest's rate against it
 START, START_RATE = 0.15, 1e-2  # Adam's part of the time before another method, and its rate
-SEARCH = 0.4  # of the budget goes into the trial of each way to learn
-STEPS, SECONDS = 3, 0.1  # at least so much is timed
+STEPS, SECONDS = 2, 0.1  # at least so much is timed
+MARGIN = 3  # steps may turn out that much cheaper than those that were timed
 
 
 def _adam(rate: float) -> Callable[[int], Optimizer]:
@@ -32,118 +32,103 @@ def _after_adam(optimizer: Callable[[int], Optimizer]) -> Stages:
     return ((START, _adam(START_RATE)), (1 - START, optimizer))
 
 
+MARQUARDT = "Levenberg–Marquardt"
 WAYS: dict[str, Stages] = {
     **{
         f"Adam, {rate:g}": ((FIRST, _adam(rate)), (1 - FIRST, _adam(SLOWER * rate)))
         for rate in RATES
     },
     "L-BFGS": _after_adam(lambda steps: kp.LBFGS(steps, iterations=10)),
-    "Levenberg–Marquardt": _after_adam(lambda steps: kp.LevenbergMarquardt(steps)),
+    MARQUARDT: _after_adam(lambda steps: kp.LevenbergMarquardt(steps)),
 }
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a network made of an image: PSNR against seconds as it went, and the picture."""
-
-    image: str
-    network: str
-    seed: int
-    parameters: int
-    way: str
-    steps: int
-    seconds: tuple[float, ...]
-    levels: tuple[float, ...]
-    picture: Tensor
-
-    @property
-    def size(self) -> int:
-        """Pixels along an edge."""
-        return len(self.picture)
+def ways(size: int) -> list[str]:
+    """Those for images of so many pixels along an edge, the same ones for all networks."""
+    # With 1290 parameters and 4096 pixels a step of Levenberg–Marquardt takes a second.
+    return [way for way in WAYS if size < 64 or way != MARQUARDT]
 
 
 class Clock:
-    """An observer that notes the processor's time, and may end the run when it knows a step's."""
+    """An observer that notes the processor's time, and ends a run that has had enough of it."""
 
-    def __init__(self, timing: bool = False) -> None:
-        self.timing, self.times = timing, [time.process_time()]
+    def __init__(self, limit: float = 0.0, least: int = 1) -> None:
+        self.limit, self.least, self.times = limit, least, [time.process_time()]
 
     def __call__(self, run: Run) -> None:
         self.times.append(time.process_time())
-        if self.timing:
-            enough = self.times[-1] - self.times[0] > SECONDS
-            run.interrupted = enough and len(self.times) > STEPS + 1
+        enough = self.times[-1] - self.times[0] > self.limit
+        run.interrupted = enough and len(self.times) > self.least
+
+    @property
+    def spent(self) -> list[float]:
+        """Processor seconds after each step."""
+        return [t - self.times[0] for t in self.times[1:]]
 
     @property
     def cost(self) -> float:
-        """Processor seconds of a step; the first one is dearer."""
-        return median(b - a for a, b in zip(self.times[1:], self.times[2:], strict=False))
+        """Processor seconds of a step; the first one is dearer, and counts where it was alone."""
+        steps = [b - a for a, b in pairwise(self.times)]
+        return median(steps[1:] or steps)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of it, the errors after each step where they were measured, and the seconds."""
+
+    fitted: Fitted
+    errors: list[float | None]
+    seconds: list[float]
+
+    @property
+    def level(self) -> float:
+        """PSNR, the lowest for a failure."""
+        failed = self.fitted.status.startswith("failed")
+        return -float("inf") if failed else psnr(self.fitted.scores["train"].rmse)
 
 
 @dataclass(frozen=True)
 class Learner:
     """A network before an image, and what the optimizers' steps cost it in seconds."""
 
-    make: Callable[[int], Network]
+    make: Make
     pixels: kp.Table
     costs: dict[type, float]
 
-    def fit(self, way: str, seed: int, seconds: float) -> tuple[Fitted, Clock]:
-        """All stages of a way, in as many steps as these seconds hold."""
-        stages = [
-            optimizer(max(1, round(share * seconds / self.cost(optimizer))))
-            for share, optimizer in WAYS[way]
-        ]
+    def fit(self, way: str, seed: int, seconds: float) -> Learned:
+        """All stages of a way, each for its share of these seconds."""
         # On random draws sine networks do better at the highest rate than on all pixels each time;
         # the other methods need the same ones throughout.
         batch = len(self.pixels.inputs) if way.startswith("Adam") else 0
-        network, clock = self.make(seed), Clock()
-        fitted = kp.fit(network, self.pixels, stages, batch=batch, seed=seed, observers=[clock])
-        return fitted, clock
+        costs = [self.cost(optimizer) for _, optimizer in WAYS[way]]
+        network, clock, errors = self.make(seed), Clock(), []
+        for (share, optimizer), cost in zip(WAYS[way], costs, strict=True):
+            clock.limit += share * seconds
+            # The clock ends a stage; the number of steps says how often errors are measured.
+            steps = max(1, round(MARGIN * share * seconds / cost))
+            fitted = self._fit(network, optimizer(steps), batch, seed, clock)
+            errors += [row.get("train_rmse") for row in fitted.history.rows[1:]]  # first: the start
+        return Learned(fitted, errors, clock.spent)
 
     def cost(self, optimizer: Callable[[int], Optimizer]) -> float:
         """Seconds of a step, timed when they are first asked for."""
         many = optimizer(100_000)  # so many that Adam does not measure errors meanwhile
         if type(many) not in self.costs:
-            clock = Clock(timing=True)
-            kp.fit(self.make(0), self.pixels, many, observers=[clock])
+            clock = Clock(SECONDS, STEPS + 1)
+            self._fit(self.make(0), many, 0, 0, clock)
             self.costs[type(many)] = clock.cost
         return self.costs[type(many)]
 
-    def level(self, way: str, seed: int, seconds: float) -> float:
-        """PSNR that this way reaches."""
-        fitted, _ = self.fit(way, seed, seconds)
-        failed = fitted.status.startswith("failed")
-        return -float("inf") if failed else psnr(fitted.scores["train"].rmse)
-
-
-def learn(
-    name: str, image: Tensor, network: str, seeds: Sequence[int], budget: float
-) -> list[Result]:
-    """The results of a network for all seeds, in the way that is the best for the first one."""
-    learner = Learner(NETWORKS[len(image)][network], table(image), {})
-    way = max(WAYS, key=lambda way: learner.level(way, seeds[0], SEARCH * budget))
-    return [
-        _result(name, network, seed, way, *learner.fit(way, seed, budget), len(image))
-        for seed in seeds
-    ]
-
-
-def _result(
-    name: str, network: str, seed: int, way: str, fitted: Fitted, clock: Clock, size: int
-) -> Result:
-    spent = [t - clock.times[0] for t in clock.times[1:]]
-    rows = zip(spent, fitted.history.rows[1:], strict=True)  # the first is that of the start
-    measured = [(seconds, row["train_rmse"]) for seconds, row in rows if "train_rmse" in row]
-    seconds, errors = zip(*measured, strict=True)
-    return Result(
-        name,
-        network,
-        seed,
-        fitted.parameters,
-        way,
-        len(spent),
-        seconds,
-        tuple(psnr(error) for error in errors),
-        fitted(centres(size)).double().reshape(size, size),
-    )
+    def _fit(
+        self, network: Network, optimizer: Optimizer, batch: int, seed: int, clock: Clock
+    ) -> Fitted:
+        # All networks on [-1, 1]²: a sine network's frequency is meant for that.
+        return kp.fit(
+            network,
+            self.pixels,
+            optimizer,
+            scaling="range",
+            batch=batch,
+            seed=seed,
+            observers=[clock],
+        )

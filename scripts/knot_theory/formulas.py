@@ -4,9 +4,9 @@ import itertools
 from dataclasses import dataclass, replace
 
 import torch
-from knot_theory.grids import choose_reach, new_kan
 from knot_theory.knots import IMAGINARY, LONGITUDE, REAL, TRANSLATIONS, Knots
-from knot_theory.signature import Size
+from knot_theory.signature import VALIDATION, Size
+from knot_theory.starts import fit_starts
 from torch import Tensor
 
 import kanpinn as kp
@@ -74,12 +74,8 @@ def search(knots: Knots, seed: int, grouped: bool) -> list[Formula]:
 
 def regression(knots: Knots, seed: int, grouped: bool, size: Size) -> Formula:
     """KAN [3,2,1] for the signature as a number, rounded to the nearest even one."""
-    judging, data = (
-        _as_numbers(knots.split(seed, grouped, validation)) for validation in (0.2, 0.0)
-    )
-    reach = choose_reach(judging, NUMBERS, seed, size.steps)
-    network = new_kan(NUMBERS, reach, seed, intervals=5)
-    fitted = kp.fit(network, data, kp.LBFGS(size.steps), scaling="standard", seed=seed)
+    data = _as_numbers(knots.split(seed, grouped, VALIDATION))
+    _, fitted = fit_starts(data, NUMBERS, seed, size.steps, intervals=5)
     train, test = (
         accuracy(2 * (fitted(table.inputs) / 2).round(), table.targets)
         for table in (data.parts["train"], data.parts["test"])

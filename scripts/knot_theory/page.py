@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import numpy
 from knot_theory.formulas import Formula
-from knot_theory.grids import REACHES
 from knot_theory.judging import (
     ALL,
     MEASURES,
@@ -19,6 +17,7 @@ from knot_theory.judging import (
 )
 from knot_theory.relations import Relation, count_groups
 from knot_theory.signature import GROUPED, RANDOM, Result
+from knot_theory.starts import REACHES
 
 HEAD = """# Knot theory
 
@@ -43,8 +42,8 @@ The measure to go by is the gradient of the MLP, with the shuffling of its colum
 """
 REACH = """
 A KAN's first grid reaches so many standard deviations from the mean, with tangents beyond, in as
-many of its fits: of {tried}, chosen split by split by fits to a quarter of the rows to train with
-and their accuracy on a fifth of all rows that are left out; none of either is tested.
+many of its fits: of fits with {tried} the one is kept, split by split, with the least cross entropy
+on a tenth of the rows, which are none to test with.
 """.format(tried=", ".join(f"{reach:g}" for reach in REACHES)).rstrip()
 REASONS = """
 - The volume's correlation with the cusp volume λ μ_i is {:.2f}, that of μ_i with |μ_r| {:.2f}, that
@@ -76,7 +75,7 @@ def _accuracies(results: Sequence[Result]) -> list[str]:
         span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} … {counts[-1]}"
         cells = [_spread(tests_of(results, network, split)) for split in (RANDOM, GROUPED)]
         train = _spread([r.train for r in own if r.split == RANDOM])
-        seconds = f"{median_of(r.seconds for r in own):.0f}"
+        seconds = _range([r.seconds for r in own], 0)
         rows.append([network, span, *cells, train, _reaches(own), seconds])
     head = ["network", "parameters", "random split", "grouped split", "train, random"]
     quoted = "The paper: KAN 81.6 %, DeepMind's MLP 78.0 %, [3,1,14] 78.2 % (random split)."
@@ -112,20 +111,27 @@ def _ranking(results: Sequence[Result], reasons: str) -> list[str]:
             shares = shares_of(results, network, measure)
             if shares:
                 seeds = f"{sum(map(translations_first, shares))} of {len(shares)}"
-                medians = list(attributed(results, network, measure).items())[:SHORT]
-                first = ", ".join(f"{name} {100 * share:.0f} %" for name, share in medians)
+                names = list(attributed(results, network, measure))[:SHORT]
+                first = ", ".join(f"{name} {_shares(shares, name)}" for name in names)
                 rows.append([network, measure, seeds, first])
-    head = ["network", "measure", "seeds with the three translations first", "median shares"]
+    head = ["network", "measure", "seeds with the three translations first", "shares in %"]
     return [*_table(head, rows), MEASURED.format(reasons=reasons).rstrip()]
 
 
+def _shares(shares: Sequence[dict[str, float]], name: str) -> str:
+    return _range([100 * share.get(name, 0.0) for share in shares], 0)
+
+
 def _formulas(formulas: Sequence[Formula]) -> list[str]:
+    """One line for each kind, of the search's next best ones for each formula."""
+    lines: dict[tuple[str, str], list[Formula]] = {}
+    for f in formulas:
+        lines.setdefault((f.kind, f.words if f.kind == "search" else ""), []).append(f)
     rows = []
-    for kind, words in dict.fromkeys((f.kind, f.words) for f in formulas):
-        own = [f for f in formulas if (f.kind, f.words) == (kind, words)]
+    for (kind, _), own in sorted(lines.items(), key=lambda item: (item[0][0], -len(item[1]))):
+        words = "; ".join(sorted({f.words for f in own}))
         spreads = [_spread([getattr(f, part) for f in own]) for part in ("train", "test")]
         rows.append([kind, words, *spreads, str(len(own))])
-    rows.sort(key=lambda row: (row[0], -int(row[-1]), row[1]))
     return _table(["kind", "formula", "train", "test", "seeds"], rows)
 
 
@@ -142,12 +148,18 @@ def _relations(relations: Sequence[Relation]) -> list[str]:
 
 
 def _spread(values: Iterable[float]) -> str:
+    """The median and the range in percent; nothing of no values."""
     percent = [100 * value for value in values]
     if not percent:
         return ""
-    if len(percent) == 1:
-        return f"{percent[0]:.1f} %"
-    return f"{numpy.median(percent):.1f} % ({min(percent):.1f} … {max(percent):.1f})"
+    return _range(percent, 1, " %")
+
+
+def _range(values: Sequence[float], digits: int, unit: str = "") -> str:
+    median, low, high = (
+        f"{value:.{digits}f}" for value in (median_of(values), min(values), max(values))
+    )
+    return f"{median}{unit}" + (f" ({low} … {high})" if len(values) > 1 else "")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

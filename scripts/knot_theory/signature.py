@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import torch
 from knot_theory.attribution import attribution
-from knot_theory.grids import choose_reach, new_kan
 from knot_theory.knots import TRANSLATIONS, Knots, only
+from knot_theory.starts import SparselyJudged, fit_starts, warm_start
 
 import kanpinn as kp
 
 STRENGTHS = (1e-4, 3e-4, 1e-3)  # of L1 and entropy
 RANDOM, GROUPED = "random", "grouped"
+VALIDATION = 0.1  # of the rows, to choose by
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Size:
     """Seeds, steps of L-BFGS and of Adam, units of the MLP's layers, starts for relations."""
 
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
-    steps: int = 40
+    steps: int = 24
     descent: int = 1500
     units: Sequence[int] = (300, 300, 300, 300)
     starts: int = 40
@@ -50,63 +51,49 @@ def all_invariants(knots: Knots, seed: int, grouped: bool, size: Size) -> list[R
     The least strength acts from the random start, the others from there: at once they would leave
     nothing to learn.
     """
-    fitted, reach = fit_kan(knots, seed, grouped, size)
+    data = knots.split(seed, grouped, VALIDATION)
+    reach, fitted = fit_starts(data, kan_width(data), seed, size.steps)
     results = [result("KAN, all invariants", fitted, seed, grouped, reach)]
-    for strength, sparse in () if grouped else sparse_fits(fitted, reach, seed, size, STRENGTHS):
+    for strength, sparse in () if grouped else sparse_fits(data, reach, seed, size, STRENGTHS):
         results.append(result(f"KAN, sparsity {strength:g}", sparse, seed, grouped, reach))
     return results
 
 
 def three_invariants(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Result]:
     """KAN [3,1,14] on the translations alone."""
-    fitted, reach = fit_kan(knots, seed, grouped, size, TRANSLATIONS)
+    data = only(knots.split(seed, grouped, VALIDATION), TRANSLATIONS)
+    reach, fitted = fit_starts(data, kan_width(data), seed, size.steps)
     return [result("KAN, three invariants", fitted, seed, grouped, reach)]
 
 
 def perceptron(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Result]:
     """The MLP on all of them by Adam, the state kept that does best on a tenth of the rows."""
-    data = knots.split(seed, grouped, validation=0.1)
+    data = knots.split(seed, grouped, VALIDATION)
     width = [len(data.train.names), *size.units, len(data.train.classes)]
     network = kp.MLP(width, "tanh", seed=seed, dtype=torch.float32)
     fitted = kp.fit(network, data, SparselyJudged(size.descent, 1e-3), batch=256, seed=seed)
     return [result("MLP, all invariants", fitted, seed, grouped)]
 
 
-@dataclass(frozen=True)
-class SparselyJudged(kp.Adam):
-    """Adam, judged every 25 steps: a look at all rows costs more than the steps between."""
-
-    @property
-    def measure_every(self) -> int:
-        return 25
-
-
-def fit_kan(
-    knots: Knots, seed: int, grouped: bool, size: Size, names: Sequence[str] | None = None
-) -> tuple[kp.Fitted, float]:
-    """A KAN with one hidden unit on some of the inputs, and the reach of its grid."""
-    judging, data = (knots.split(seed, grouped, validation) for validation in (0.2, 0.0))
-    if names is not None:
-        judging, data = only(judging, names), only(data, names)
-    width = [len(data.train.names), 1, len(data.train.classes)]
-    reach = choose_reach(judging, width, seed, size.steps)
-    network = new_kan(width, reach, seed)
-    return kp.fit(network, data, kp.LBFGS(size.steps), scaling="standard", seed=seed), reach
+def kan_width(data: kp.Data) -> list[int]:
+    """That of a KAN with one hidden unit."""
+    return [len(data.train.names), 1, len(data.train.classes)]
 
 
 def sparse_fits(
-    fitted: kp.Fitted, reach: float, seed: int, size: Size, strengths: Sequence[float]
+    data: kp.Data, reach: float, seed: int, size: Size, strengths: Sequence[float]
 ) -> Iterator[tuple[float, kp.Fitted]]:
-    """Fits of such a network with L1 and entropy of its edges' sizes, each from the one before."""
-    data = fitted.data
-    network = new_kan(fitted.network.width, reach, seed).double()  # its line search needs digits
-    for i, strength in enumerate(strengths):
-        optimizer = kp.LBFGS(max(1, size.steps * (2 if i else 5) // 8))
-        sparse = kp.Sparsity(strength)
-        yield (
-            strength,
-            kp.fit(network, data, optimizer, scaling="standard", seed=seed, sparsity=sparse),
-        )
+    """Fits with L1 and entropy of the edges' sizes, each from the one before.
+
+    Without rows for validation, by which the state before it grew sparse would be kept.
+    """
+    width, sparsity = kan_width(data), [kp.Sparsity(strength) for strength in strengths]
+    network = warm_start(data, width, reach, seed, size.steps, sparsity=sparsity[0])
+    data = kp.Data(data.train, test=data.test)
+    for i, (strength, own) in enumerate(zip(strengths, sparsity, strict=True)):
+        optimizer = kp.LBFGS(max(1, size.steps * (2 if i else 5) // 5))
+        fitted = kp.fit(network, data, optimizer, scaling="standard", seed=seed, sparsity=own)
+        yield strength, fitted
 
 
 def result(

@@ -33,7 +33,7 @@ class Pruned:
     """A smaller copy of a KAN; the one it was made of is as it was.
 
     Args:
-        original: what it was made of.
+        original: the result that it was made of.
         surrogate: the copy.
         residuals: the loss of the copy, without a term for sparsity.
         edges: that were removed, (layer, input, output), layers from 0, units numbered as they
@@ -44,7 +44,7 @@ class Pruned:
         losses: before and after.
     """
 
-    original: Surrogate
+    original: Trained
     surrogate: Surrogate
     residuals: Residuals
     edges: tuple[tuple[int, int, int], ...]
@@ -91,11 +91,11 @@ def report(result: Trained, cutter: Cutter) -> Pruned:
     after = Residuals(cutter.surrogate, before.blocks)
     many = result.surrogate.network.parameter_count
     edges, units = tuple(cutter.edges), tuple(cutter.units)
-    return described(result.surrogate, edges, units, many, before.loss(), after)
+    return described(result, edges, units, many, before.loss(), after)
 
 
 def described(
-    original: Surrogate,
+    original: Trained,
     edges: tuple[tuple[int, int, int], ...],
     units: tuple[tuple[int, int], ...],
     parameters: int,
@@ -110,7 +110,7 @@ def described(
         residuals,
         edges,
         units,
-        _change(original, surrogate, residuals),
+        _change(original.surrogate, surrogate, residuals),
         (parameters, surrogate.network.parameter_count),
         (loss, residuals.loss()),
     )
