@@ -20,7 +20,10 @@ EQUAL = 1e-10  # relative error on fresh rows of formulas that are the same
 
 @dataclass(frozen=True)
 class Row:
-    """What was read off one run. recovered: the formula itself, all its constants exact."""
+    """What was read off one run, in how much processor time.
+
+    recovered: whether it is the formula itself, all its constants exact.
+    """
 
     kind: str
     name: str
@@ -44,7 +47,7 @@ def read_target(target: Target, seed: int, seconds: float) -> Row:
     shape by itself.
     """
     x, y = target.draw(ROWS, seed)
-    began = time.perf_counter()
+    began = time.process_time()
     network = kp.KAN([x.shape[1], 16, 1], degree=5, grid=6, seed=seed)
     result = fit(network, Table(x, y, NAMES[: x.shape[1]]), kp.LeastSquares(), seed=seed)
     try:
@@ -59,7 +62,7 @@ def read_target(target: Target, seed: int, seconds: float) -> Row:
 
 def read_poster(problem: kp.Problem, formula: str, seed: int, width: int, seconds: float) -> Row:
     """The formula of the poster's solution, from a run that searches inner functions."""
-    began = time.perf_counter()
+    began = time.process_time()
     network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, 32], seed=seed)
     weights = {"interior": 0.01, "boundary": 1.0}
     solution = kp.solve(
@@ -74,7 +77,7 @@ def read_poster(problem: kp.Problem, formula: str, seed: int, width: int, second
 def read_drawn(number: int, seconds: float) -> Row:
     """The formula of a solution drawn at random, from a wide network solved by least squares."""
     drawn = draw(number)
-    began = time.perf_counter()
+    began = time.process_time()
     network = kp.KAN([2, 64, 1], degree=9, grid=[4, 10], seed=number)
     solution = kp.solve(DrawnPoisson(drawn), network, boundary="exact", seed=number)
     name = f"drawn, number {number}"
@@ -109,7 +112,7 @@ def _row(
     began: float,
 ) -> Row:
     residual = max((d.relative for d in found.defects), default=float("nan"))
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     text = str(found.expression)
     return Row(
         *(kind, name, seed, expected, text, found.latex, error, residual, recovered, seconds)
@@ -119,7 +122,7 @@ def _row(
 def _none(
     kind: str, name: str, seed: int, expected: str, error: kp.InputError, began: float
 ) -> Row:
-    nan, seconds = float("nan"), time.perf_counter() - began
+    nan, seconds = float("nan"), time.process_time() - began
     return Row(*(kind, name, seed, expected, str(error), "", nan, nan, False, seconds))
 
 
