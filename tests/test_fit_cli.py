@@ -443,7 +443,7 @@ def test_interpret_says_whose_edges_it_shows() -> None:
 def test_interpret_refuses_what_it_cannot_read() -> None:
     mlp = fit("wave.toml", "--set", "network.type=mlp", "--set", "optimizer[0].steps=1")
     result = kanpinn("interpret", str(mlp))
-    assert result.exit_code == 2 and "a MLP has no edge functions" in result.stderr
+    assert result.exit_code == 2 and "MLP, which has no edge functions" in result.stderr
     result = kanpinn("interpret", str(fit("ring.toml")))
     assert result.exit_code == 2 and "these are classes" in result.stderr
     run = str(fit("wave.toml"))

@@ -11,6 +11,7 @@ from kanpinn.interpret.graphs.curves import Spline, Symbolic
 from kanpinn.interpret.graphs.graph import Graph, check_edges, graph_of, relative_error, split
 from kanpinn.interpret.graphs.growth import connected, grown, straightened, trimmed
 from kanpinn.interpret.graphs.refit import covering, refit
+from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.library import LIBRARY
 
 
@@ -151,7 +152,8 @@ def test_edges_that_can_be_missed_go(generator):
     network = kan((3, 1, 1), degree=3, grid=2)
     graph = graph_of(network, -torch.ones(3).double(), torch.ones(3).double())
     data = x[40:], y[40:], x[:40], y[:40]
-    graph = trimmed(grown(refit(graph, *data[:2], steps=15), *data), *data)
+    rows = Rows(*data, ("x", "y"))
+    graph = trimmed(grown(refit(graph, *data[:2], steps=15), rows), rows)
     assert sorted(graph.edges) == [(0, 0, 0), (0, 1, 0), (1, 0, 0)]
     assert relative_error(graph, *data[2:]) < 1e-2
 

@@ -87,7 +87,7 @@ def test_deviations_beside_large_means_are_exact(generator):
 
 def test_scores_are_for_kans_and_points(generator):
     p = random_points(generator, 5)
-    with pytest.raises(kp.InputError, match="KAN was expected: a MLP"):
+    with pytest.raises(kp.InputError, match="KAN was expected, got MLP"):
         score_edges(Surrogate(kp.MLP([3, 4, 1]), BOX), p)
     with pytest.raises(kp.InputError, match="need points"):
         score_edges(Surrogate(kp.KAN([3, 4, 1]), BOX), p[:0])

@@ -1,5 +1,7 @@
 """Graphs that data ask for: units that multiply, and what is left of sparse fits."""
 
+import time
+
 import pytest
 import reference
 import sympy
@@ -15,6 +17,7 @@ from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph, relative_error
 from kanpinn.interpret.guided import read
 from kanpinn.interpret.interpreting import interpret
+from kanpinn.interpret.picture import draw_network
 from kanpinn.interpret.products import products
 from kanpinn.interpret.pruning.strategies import prune
 from kanpinn.interpret.sparse import sparse_skeleton
@@ -132,11 +135,40 @@ def test_what_pruning_left_is_read_edge_by_edge(generator):
     assert len(read(pruned.trained(stage)).graph.edges) == 3
 
 
-def test_a_limit_on_time_that_is_none_is_refused(generator):
+def test_a_limit_on_time_holds(generator):
+    x = points(400, 4, generator)
+    y = torch.stack([x[:, 0] * x[:, 1] + torch.sin(x[:, 2]), torch.exp(x[:, 3])], dim=1)
+    wide = fit(kp.KAN([4, 3, 2], degree=3, grid=4), Table(x, y), kp.LeastSquares())
+    began = time.process_time()
+    try:
+        interpret(wide, seconds=1)
+    except kp.InputError as error:
+        assert "1 s of processor time" in str(error)
+    assert time.process_time() - began < 20  # without the limit it takes minutes
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
+def test_a_limit_on_time_that_is_none_is_refused(seconds, generator):
     x = points(50, 2, generator)
     fitted = fit(kp.KAN([2, 1], degree=3, grid=2), Table(x, x[:, :1]), kp.LeastSquares())
     with pytest.raises(kp.InputError, match="seconds"):
-        interpret(fitted, seconds=0)
+        interpret(fitted, seconds=seconds)
+    with pytest.raises(kp.InputError, match="seconds"):
+        read(fitted).formula(seconds)
+
+
+def test_by_hand_no_unit_is_left_without_an_edge(generator):
+    x = points(80, 2, generator)
+    fitted = fit(kp.KAN([2, 1], degree=3, grid=2), Table(x, x[:, :1]), kp.LeastSquares())
+    reading = read(fitted).remove(0, 1, 0)
+    with pytest.raises(kp.InputError, match=r"\(0, 0, 0\) is the last edge into output 0"):
+        reading.remove(0, 0, 0)
+    with pytest.raises(kp.InputError, match="at least one"):
+        reading.exclude(*LIBRARY)
+    with pytest.raises(kp.InputError, match="sequence of names"):
+        read(fitted, "sin")
+    with pytest.raises(kp.InputError, match=r"no edge \(5, 0, 0\)"):
+        draw_network(fitted, [(5, 0, 0)])
 
 
 def test_a_penalty_on_edges_leaves_those_of_the_function(generator):

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kanpinn.errors import InputError
-from kanpinn.interpret.formulas.formula import Formula, Rows, formula_of
+from kanpinn.errors import InputError, number
+from kanpinn.interpret.deadline import NEVER, Deadline
+from kanpinn.interpret.formulas.formula import Formula, formula_of
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph, check_edges
 from kanpinn.interpret.graphs.growth import connected
 from kanpinn.interpret.graphs.refit import refit
+from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.search import Search
 from kanpinn.interpret.sources import Result, own_graph, rows_of, source_of
 from kanpinn.interpret.univariate.candidates import Snapping
@@ -59,14 +61,24 @@ class Reading:
         return self._with(self.graph.with_edge((layer, i, o), curve))
 
     def remove(self, layer: int, i: int, o: int) -> "Reading":
-        """Without the edge."""
+        """Without the edge.
+
+        Raises:
+            InputError: for an edge that there is not, or the last one into a unit.
+        """
         self._check(layer, i, o)
+        if sum(key[0::2] == (layer, o) for key in self.graph.edges) == 1:
+            what = "output" if layer == self.graph.depth - 1 else "hidden unit"
+            raise InputError(
+                f"{(layer, i, o)} is the last edge into {what} {o}: remove what leads from the "
+                "unit, or fix the edge to the function 0"
+            )
         return self._with(connected(self.graph.without((layer, i, o))))
 
     def exclude(self, *names: str) -> "Reading":
         """Functions that are suggested no more."""
         out = {f.name for f in functions(names)}
-        return replace(self, library=tuple(f for f in self.library if f.name not in out))
+        return replace(self, library=functions([f for f in self.library if f.name not in out]))
 
     def formula(self, seconds: float | int = 60.0) -> Formula:
         """The formula; edges that are still splines are snapped automatically.
@@ -74,16 +86,18 @@ class Reading:
         Raises:
             InputError: where no function fits an edge.
         """
-        found = self._search(seconds=float(seconds))(self.graph)
+        number("seconds", seconds, above=True)
+        search = self._search(deadline=NEVER.within(seconds))
+        found = search(self.graph)
         if not found:
-            raise InputError("no formula was found: no function of the library fits the edges left")
+            what = "the time was too short" if search.deadline.over else "no function fits"
+            raise InputError(f"no formula was found for the edges left: {what}")
         return formula_of(found[0].graph, self.rows, self.problem, self.origin, own_edges=True)
 
     def _search(
-        self, names: Sequence[str | Univariate] | None = None, seconds: float = 60.0
+        self, names: Sequence[str | Univariate] | None = None, deadline: Deadline = NEVER
     ) -> Search:
-        r, names = self.rows, self.library if names is None else names
-        return Search(r.x, r.y, r.xv, r.yv, names, seconds=seconds)
+        return Search(self.rows, self.library if names is None else names, deadline=deadline)
 
     def _with(self, graph: Graph) -> "Reading":
         return replace(self, graph=refit(graph, self.rows.x, self.rows.y, STEPS))

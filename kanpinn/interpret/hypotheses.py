@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from kanpinn.datasets import Table
-from kanpinn.interpret.formulas.formula import Rows
+from kanpinn.interpret.deadline import Deadline
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.graphs.growth import grown, straightened, trimmed
+from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.products import products
 from kanpinn.interpret.shapes import Shape, fits_of, fitted, graph_of_fit
 from kanpinn.interpret.sources import own_graph
@@ -27,7 +28,7 @@ def hypotheses(
     noise: float,
     shapes: Sequence[Shape] | None,
     seed: int,
-    end: float,
+    deadline: Deadline,
 ) -> Iterator[tuple[Graph, bool]]:
     """Graphs worth reading, and whether they are of the surrogate's own network, until the end.
 
@@ -35,54 +36,56 @@ def hypotheses(
     """
     own = own_graph(surrogate)
     if own is not None and len(own.edges) <= MOST_EDGES:
-        own = _prepared(own, rows)
+        own = _prepared(own, rows, deadline)
         if own is not None:
             yield own, True
     table = Table(rows.x, rows.y, rows.names)
     if shapes is not None:
         fits = (graph_of_fit(fitted(shape, table, seed)) for shape in shapes)
-        yield from ((g, False) for g in (_prepared(fit, rows) for fit in fits) if g is not None)
+        yield from (
+            (g, False) for g in (_prepared(fit, rows, deadline) for fit in fits) if g is not None
+        )
         return
     enough = max(ROUGH, min(SIMILAR * noise, NOISY))
-    for graph in _fits(table, rows, seed, end):
+    for graph in _fits(table, rows, seed, deadline):
+        if deadline.over:
+            return
         if rows.error(graph) <= enough:
             yield graph, False
 
 
-def _fits(table: Table, rows: Rows, seed: int, end: float) -> Iterator[Graph]:
+def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[Graph]:
     """Sums of functions of one input each, sums of products of such, then what sparse fits find."""
     d, m = table.inputs.shape[1], table.targets.shape[1]
     additive = Skeleton((d, m), (torch.ones(d, m, dtype=torch.bool),))
-    yield _plainest(fits_of(additive, table, seed), rows)
-    for graph in products(rows.x, rows.y, seed):
-        yield _grown(graph, rows)
-    for skeleton in skeletons(table, seed, end):
-        yield _plainest(fits_of(skeleton, table, seed), rows)
+    yield _plainest(fits_of(additive, table, seed, deadline), rows, deadline)
+    for graph in products(rows.x, rows.y, seed, deadline):
+        yield _grown(graph, rows, deadline)
+    for skeleton in skeletons(table, seed, deadline):
+        yield _plainest(fits_of(skeleton, table, seed, deadline), rows, deadline)
 
 
-def _plainest(fits: Iterator[Graph], rows: Rows) -> Graph:
+def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
     """The first of the fits that is clear, else the best."""
     found = []
     for fit in fits:
-        found.append(_grown(fit, rows))
+        found.append(_grown(fit, rows, deadline))
         if rows.error(found[-1]) <= CLEAR:
             break
     return min(found, key=rows.error)
 
 
-def _grown(graph: Graph, rows: Rows) -> Graph:
-    data = rows.x, rows.y, rows.xv, rows.yv
-    graph = grown(graph, *data)
+def _grown(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
+    graph = grown(graph, rows, deadline)
     straight = straightened(graph, rows.x)
-    return graph if straight is graph else grown(straight, *data)
+    return graph if straight is graph else grown(straight, rows, deadline)
 
 
-def _prepared(graph: Graph, rows: Rows) -> Graph | None:
+def _prepared(graph: Graph, rows: Rows, deadline: Deadline) -> Graph | None:
     """Refined, rid of edges that can be missed; None where there is no structure to read."""
-    data = rows.x, rows.y, rows.xv, rows.yv
-    graph = grown(graph, *data)
+    graph = grown(graph, rows, deadline)
     if rows.error(graph) > UNSTRUCTURED:
         return None
     before = len(graph.edges)
-    graph = trimmed(graph, *data)
-    return graph if len(graph.edges) == before else grown(graph, *data)
+    graph = trimmed(graph, rows, deadline)
+    return graph if len(graph.edges) == before else grown(graph, rows, deadline)

@@ -1,13 +1,14 @@
 """From a result to a formula."""
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from kanpinn.errors import InputError, integer, number
-from kanpinn.interpret.formulas.formula import Formula, Rows, formula_of
+from kanpinn.interpret.deadline import NEVER, Deadline
+from kanpinn.interpret.formulas.formula import Formula, formula_of
 from kanpinn.interpret.graphs.graph import Graph, Key, check_edges
+from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.hypotheses import hypotheses
 from kanpinn.interpret.search import EXACT, Found, Search
 from kanpinn.interpret.shapes import Shape
@@ -52,7 +53,7 @@ def interpret(
         edges: the functions for single edges, {(layer, input, output): names}, counted from 0.
         shapes: that are fitted when the network's own edges do not do, in place of those above;
             none if empty.
-        seconds: the limit on processor time.
+        seconds: the limit on processor time; a fit that has begun is finished.
         seed: of the choice of rows and of the fits.
 
     Raises:
@@ -66,18 +67,25 @@ def interpret(
         check_edges(_readable(result.surrogate), edges)
     noise = misfit_of(source, rows)
     best: Formula | None = None
-    read = functions(library), edges or {}, shapes, seconds, seed
+    deadline = NEVER.within(seconds)
+    read = functions(library), edges or {}, shapes, deadline, seed
     for formula in _formulas(result, rows, noise, *read):
         if best is None or _rank(formula) < _rank(best):
             best = formula
         if _is_it(best, noise):
             break
     if best is None:
-        raise InputError(
-            "no formula was found: no function of the library fits the edges; a longer library, "
-            "more accurate values or other shapes may do"
-        )
+        raise InputError(_no_formula(deadline, seconds))
     return best
+
+
+def _no_formula(deadline: Deadline, seconds: float | int) -> str:
+    if deadline.over:
+        return f"no formula was found in {seconds:g} s of processor time: more may do"
+    return (
+        "no formula was found: no function of the library fits the edges; a longer library, more "
+        "rows, more accurate values or other shapes may do"
+    )
 
 
 def _readable(surrogate: Surrogate) -> Graph:
@@ -94,7 +102,7 @@ def _formulas(
     library: Sequence[Univariate],
     edges: Mapping[Key, Sequence[str | Univariate]],
     shapes: Sequence[Shape] | None,
-    seconds: float | int,
+    deadline: Deadline,
     seed: int,
 ) -> Iterator[Formula]:
     """The best formula of each graph that may be one, until the time is over."""
@@ -102,17 +110,13 @@ def _formulas(
     problem = source.problem if isinstance(source, Solution) else None
     accuracy = accuracy_of(source)
     hopeful = math.inf if problem is not None else max(noise, EXACT)
-    end = time.process_time() + seconds
-    for graph, own in hypotheses(result.surrogate, rows, noise, shapes, seed, end):
-        left = end - time.process_time()
-        if left <= 0:
-            return
+    for graph, own in hypotheses(result.surrogate, rows, noise, shapes, seed, deadline):
         formula = partial(_formula, rows=rows, problem=problem, origin=graph, own=own)
         search = Search(
-            *(rows.x, rows.y, rows.xv, rows.yv, library),
+            *(rows, library),
             accuracy=accuracy if own else EXACT,
             allowed=dict(edges) if own else {},
-            seconds=max(1.0, min(left, SHARE * seconds)),
+            deadline=deadline.within(SHARE * deadline.left),
             done=lambda f: f.error <= hopeful and _is_it(formula(f), noise),  # noqa: B023
         )
         yield from map(formula, search(graph)[:1])

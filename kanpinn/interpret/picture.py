@@ -6,6 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from kanpinn.errors import InputError
 from kanpinn.fitting import Fitted
 from kanpinn.interpret.pruning.pruned import Trained
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of, score_edges
@@ -33,10 +34,13 @@ def draw_network(
         inputs, outputs: names, by default the result's own.
 
     Raises:
-        InputError: where the network is no KAN, or names do not fit it.
+        InputError: where the network is no KAN, or edges or names do not fit it.
     """
     surrogate, width = result.surrogate, kan_of(result.surrogate).width
     links = list(links_of(surrogate, result.residuals, frozenset(symbolic)))
+    strangers = set(symbolic) - {(link.layer, link.source, link.target) for link in links}
+    if strangers:
+        raise InputError(f"there is no edge {min(strangers)} in a KAN {list(width)}")
     if inputs is None:
         named = surrogate.inputs is None
         names = surrogate.domain.names

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn import splines
+from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
 from kanpinn.interpret.graphs.graph import Graph, Key, relative_error
 from kanpinn.interpret.graphs.refit import refit
@@ -20,7 +21,7 @@ FOUND = 1e-3  # relative error at which no other start is needed
 Groups = tuple[tuple[int, ...], ...]
 
 
-def products(x: Tensor, y: Tensor, seed: int) -> Iterator[Graph]:
+def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Iterator[Graph]:
     """Fits of sums of products to y (n, m) at x (n, d), such as g(x) h(y) + k(z).
 
     Each input is in one product; the groupings with the most products come first.
@@ -31,7 +32,9 @@ def products(x: Tensor, y: Tensor, seed: int) -> Iterator[Graph]:
     generator = torch.Generator().manual_seed(seed)
     groupings = sorted(_groupings(tuple(range(d))), key=len, reverse=True)
     for groups in groupings[1:]:  # the first has no product
-        yield _fitted(_sum_of_products(x, y.shape[1], groups), x, y, generator)
+        if deadline.over:
+            return
+        yield _fitted(_sum_of_products(x, y.shape[1], groups), x, y, generator, deadline)
 
 
 def _groupings(inputs: tuple[int, ...]) -> Iterator[Groups]:
@@ -71,24 +74,30 @@ def _zero(x: Tensor) -> Spline:
     return Spline(knots, DEGREE, x.new_zeros(INTERVALS + DEGREE))
 
 
-def _fitted(graph: Graph, x: Tensor, y: Tensor, generator: torch.Generator) -> Graph:
+def _fitted(
+    graph: Graph, x: Tensor, y: Tensor, generator: torch.Generator, deadline: Deadline
+) -> Graph:
     """The best of some random starts, which see a part of the data."""
     few = slice(0, START_ROWS)
     starts: list[Graph] = []
     for _ in range(STARTS):
-        starts.append(refit(_random(graph, generator), x[few], y[few], START_STEPS))
-        if relative_error(starts[-1], x, y) < FOUND:
+        starts.append(
+            refit(_random(graph, y, generator), x[few], y[few], START_STEPS, deadline=deadline)
+        )
+        if relative_error(starts[-1], x, y) < FOUND or deadline.over:
             break
-    return refit(min(starts, key=lambda g: relative_error(g, x, y)), x, y, STEPS)
+    return refit(min(starts, key=lambda g: relative_error(g, x, y)), x, y, STEPS, deadline=deadline)
 
 
-def _random(graph: Graph, generator: torch.Generator) -> Graph:
-    """With about cubic curves: wilder ones seldom come down to products."""
+def _random(graph: Graph, y: Tensor, generator: torch.Generator) -> Graph:
+    """With about cubic curves of the data's size: wilder ones seldom come down to products."""
+    size = float(y.square().mean().sqrt()) ** (1 / graph.width[0])
     edges = {}
     for key, curve in graph.edges.items():
         if isinstance(curve, Spline):
             t = torch.linspace(-1, 1, len(curve.parameters), dtype=curve.parameters.dtype)
             powers = torch.stack([t**0, t, 0.5 * t**2, 0.3 * t**3], dim=1)
-            curve = curve.moved(powers @ torch.randn(4, generator=generator, dtype=t.dtype))
+            weights = size * torch.randn(4, generator=generator, dtype=t.dtype)
+            curve = curve.moved(powers @ weights)
         edges[key] = curve
     return replace(graph, edges=edges)

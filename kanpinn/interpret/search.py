@@ -1,16 +1,16 @@
 """The search for formulas: edge after edge is snapped, all others refit, with backtracking."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
+from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.curves import Spline, Symbolic
-from kanpinn.interpret.graphs.graph import Graph, Key, relative_error
+from kanpinn.interpret.graphs.graph import Graph, Key
 from kanpinn.interpret.graphs.refit import refit
+from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.candidates import Candidate, Snapping
 from kanpinn.interpret.univariate.library import Univariate
 from kanpinn.interpret.univariate.snapping import snap
@@ -42,31 +42,26 @@ class Found:
 class Search:
     """Depth first over the edges, the clearest one first, the best few functions for each.
 
-    x (n, d), y (n, m): the data to fit; xv, yv: others to judge by. allowed: {edge: functions} of
-    a user who knows better; names: the library otherwise. beam: functions tried on an edge, of the
+    rows: the data to fit and to judge by. allowed: {edge: functions} of a user who knows better;
+    names: the library otherwise. beam: functions tried on an edge, of the
     `likely` ones that fit it best before any other edge was snapped. accuracy: the relative error
     of y itself.
-    seconds: the limit on processor time. done: whether a formula ends the search.
+    done: whether a formula ends the search.
     """
 
-    x: Tensor
-    y: Tensor
-    xv: Tensor
-    yv: Tensor
+    rows: Rows
     names: Sequence[str | Univariate] | None = None
     allowed: dict[Key, Sequence[str | Univariate]] = field(default_factory=dict)
     beam: int = 4
     likely: int = 8
     accuracy: float = EXACT
-    seconds: float = 60.0
+    deadline: Deadline = NEVER
     done: Callable[[Found], bool] = lambda found: found.error <= EXACT
     found: list[Found] = field(default_factory=list)
-    _end: float = 0.0
     _likely: dict[Key, list[Univariate]] = field(default_factory=dict)
 
     def __call__(self, graph: Graph) -> list[Found]:
         """All formulas that were found, the best first; one that is exact ends the search."""
-        self._end = time.process_time() + self.seconds
         self.floor = max(self.error(graph), self.accuracy)
         self._likely.clear()
         self._extend(graph)
@@ -81,25 +76,28 @@ class Search:
 
     def error(self, graph: Graph) -> float:
         """The relative error on the data to judge by."""
-        return relative_error(graph, self.xv, self.yv)
+        return self.rows.error(graph)
 
     def _extend(self, graph: Graph) -> bool:
         """Snap what is left of splines; whether the search is over."""
-        if time.process_time() > self._end:
+        if self.deadline.over:
             return True
         if graph.is_formula():
-            graph = refit(graph, self.x, self.y, FINAL_STEPS)
+            graph = self._refit(graph, FINAL_STEPS)
             self.found.append(Found(graph, self.error(graph)))
             return self.done(self.found[-1])
         before = max(self.error(graph), self.floor)
         key, candidates = self._clearest(graph, before)
         for candidate in self._promising(candidates, before):
             curve = Symbolic(candidate.function, *candidate.parameters)
-            trial = refit(graph.with_edge(key, curve), self.x, self.y, SNAP_STEPS)
+            trial = self._refit(graph.with_edge(key, curve), SNAP_STEPS)
             error = self.error(trial)
             if error <= ALLOWED * before and self._extend(trial):
                 return True
         return False
+
+    def _refit(self, graph: Graph, steps: int) -> Graph:
+        return refit(graph, self.rows.x, self.rows.y, steps, deadline=self.deadline)
 
     def _promising(self, candidates: Sequence[Candidate], error: float) -> list[Candidate]:
         """What to try on an edge: where functions fit perfectly, no others."""
@@ -112,8 +110,10 @@ class Search:
         ranked = {
             key: self._candidates(graph, key, error)
             for key, curve in graph.edges.items()
-            if isinstance(curve, Spline)
+            if isinstance(curve, Spline) and not self.deadline.over
         }
+        if not ranked:
+            return next(iter(graph.edges)), ()
         key = min(ranked, key=lambda k: ranked[k][0].score if ranked[k] else math.inf)
         return key, ranked[key]
 
@@ -128,7 +128,7 @@ class Search:
         self, graph: Graph, key: Key, error: float, names: Sequence[Univariate] | None = None
     ) -> Snapping:
         """The library's fits, or those of some functions, of an edge of a graph with this error."""
-        u = graph.units(self.x)[key[0]][:, key[1]]
+        u = graph.units(self.rows.x)[key[0]][:, key[1]]
         at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
         u = u.sort().values[at]
         chosen = names or self.allowed.get(key, self.names)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kanpinn.datasets import Table
 from kanpinn.fitting import Fitted, fit
+from kanpinn.interpret.deadline import Deadline
 from kanpinn.interpret.graphs.graph import Graph, graph_of
 from kanpinn.interpret.sparse import Skeleton
 from kanpinn.networks import KAN
@@ -69,12 +70,14 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None 
     return fit(network, table, search, seed=seed)
 
 
-def fits_of(skeleton: Skeleton, table: Table, seed: int) -> Iterator[Graph]:
-    """Graphs with these edges; products need all that their units can have."""
+def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
+    """Graphs with these edges, at least one; products need all that their units can have."""
     shapes = shapes_of(skeleton.width)
     # Random starts miss one time in three: where it costs little, the most pliant shape again.
     again = [shapes[-1]] * AGAIN if skeleton.width[1:-1] == (1,) else []
     for number, shape in enumerate([*shapes, *again]):
+        if number and deadline.over:
+            return
         kept = None if shape.degree[-1] == 2 else skeleton.kept
         yield graph_of_fit(fitted(shape, table, seed + CHANCES * number, kept))
 

@@ -1,6 +1,5 @@
 """Shapes of KANs that data ask for: of wide ones, fitted under a penalty on edges and pruned."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from torch import Tensor
 from kanpinn.datasets import Table
 from kanpinn.errors import InputError
 from kanpinn.fitting import fit
+from kanpinn.interpret.deadline import Deadline
 from kanpinn.interpret.pruning.strategies import prune, prune_greedily
 from kanpinn.networks import KAN
 from kanpinn.optimizers import LevenbergMarquardt
@@ -64,15 +64,15 @@ def sparse_skeleton(
     return Skeleton(tuple(pruned.network.width), tuple(layer.kept.clone() for layer in layers))
 
 
-def skeletons(table: Table, seed: int, end: float) -> Iterator[Skeleton]:
+def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]:
     """Different skeletons, from one hidden layer and from two, from several starts.
 
-    None is begun when the processor time `end` is over.
+    None is begun when the time is over.
     """
     starts = [(SHALLOW, 1e-2), (SHALLOW, 1e-2), (SHALLOW, 3e-3), (DEEP, 3e-3), (DEEP, 1e-2)]
     known = set()
     for number, (hidden, strength) in enumerate([*starts, *starts]):
-        if time.process_time() > end:
+        if deadline.over:
             return
         found = sparse_skeleton(table, hidden, strength, 100 * seed + number)
         if found is not None and found.name not in known:

@@ -14,7 +14,8 @@ from kanpinn.interpret.formulas.normal import normal_form
 from kanpinn.interpret.formulas.rounding import rounded
 from kanpinn.interpret.formulas.simplify import simplest
 from kanpinn.interpret.graphs.curves import Symbolic
-from kanpinn.interpret.graphs.graph import Graph, relative_error
+from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.jet import Channels, Jet, jet_of
 from kanpinn.problem import Problem
 
@@ -91,26 +92,6 @@ class Formula:
     def jet(self, p: Points, channels: Channels) -> Jet:
         """The formula's jet at points, by automatic differentiation."""
         return jet_of(self, p.coords, channels)
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Data to fit formulas to, x (n, d) and y (n, m), and others to judge them by."""
-
-    x: Tensor
-    y: Tensor
-    xv: Tensor
-    yv: Tensor
-    names: tuple[str, ...]
-
-    def error(self, graph: Graph) -> float:
-        """The relative error on the rows to judge by."""
-        return relative_error(graph, self.xv, self.yv)
-
-    def relative(self, difference: Tensor) -> float:
-        """The norm of a difference to yv, relative to what that has beside its mean."""
-        norm = torch.linalg.norm
-        return float(norm(difference) / norm(self.yv - self.yv.mean(dim=0)))
 
 
 def formula_of(

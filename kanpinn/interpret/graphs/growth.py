@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from kanpinn import splines
+from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
-from kanpinn.interpret.graphs.graph import Graph, Key, relative_error, split
+from kanpinn.interpret.graphs.graph import Graph, Key, split
 from kanpinn.interpret.graphs.refit import refit
+from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.library import LIBRARY
 
 GAIN = 0.3  # a finer grid that leaves more of the error is not worth it
@@ -20,33 +22,35 @@ DEGREE, PIECES = 7, 12  # of a spline that stands for two
 FLOOR = 1e-9  # accuracy at which every function shows
 
 
-def grown(graph: Graph, x: Tensor, y: Tensor, xv: Tensor, yv: Tensor) -> Graph:
-    """The graph refit on ever finer grids, layer by layer, while the error at (xv, yv) falls."""
-    graph = _better(graph, refit(graph, x, y, STEPS), xv, yv)
+def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
+    """The graph refit on ever finer grids, layer by layer, while the error falls."""
+    graph = min(graph, _refit(graph, rows, deadline), key=rows.error)
     layers = range(graph.depth)
     worthwhile = True
     while worthwhile:
         worthwhile = False
         for chosen in [*([layer] for layer in layers), list(layers)]:
-            before = relative_error(graph, xv, yv)
+            before = rows.error(graph)
             finer = reduce(split, chosen, graph)
-            if before < FLOOR or ROWS * len(finer.parameters) > len(x):
+            if before < FLOOR or ROWS * len(finer.parameters) > len(rows.x) or deadline.over:
                 continue
-            finer = refit(finer, x, y, STEPS)
-            if relative_error(finer, xv, yv) < GAIN * before:
+            finer = _refit(finer, rows, deadline)
+            if rows.error(finer) < GAIN * before:
                 graph, worthwhile = finer, True
     return graph
 
 
-def trimmed(graph: Graph, x: Tensor, y: Tensor, xv: Tensor, yv: Tensor) -> Graph:
+def _refit(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
+    return refit(graph, rows.x, rows.y, STEPS, deadline=deadline)
+
+
+def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
     """The graph without edges that can be missed: the least one first, all others refit."""
     while True:
-        limit = COST * max(relative_error(graph, xv, yv), FLOOR)
-        trials = [_without(graph, key, x, y) for key in _removable(graph)]
-        if not trials:
-            return graph
-        best = min(trials, key=lambda g: relative_error(g, xv, yv))
-        if relative_error(best, xv, yv) > limit:
+        limit = COST * max(rows.error(graph), FLOOR)
+        trials = [_without(graph, key, rows) for key in _removable(graph) if not deadline.over]
+        best = min(trials, key=rows.error, default=None)
+        if best is None or rows.error(best) > limit:
             return graph
         graph = best
 
@@ -63,15 +67,15 @@ def _removable(graph: Graph) -> list[Key]:
     ]
 
 
-def _without(graph: Graph, key: Key, x: Tensor, y: Tensor) -> Graph:
+def _without(graph: Graph, key: Key, rows: Rows) -> Graph:
     """Without an edge, its mean left to another one into the same unit."""
-    mean = float(graph.edges[key](graph.units(x)[key[0]][:, key[1]]).mean())
+    mean = float(graph.edges[key](graph.units(rows.x)[key[0]][:, key[1]]).mean())
     graph = connected(graph.without(key))
     other = next(k for k in sorted(graph.edges) if k[0::2] == key[0::2])
     curve = graph.edges[other]
     assert isinstance(curve, Spline)
     shifted = curve.moved(curve.parameters + mean)  # B-splines sum to one
-    return refit(graph.with_edge(other, shifted), x, y, TRIM_STEPS)
+    return refit(graph.with_edge(other, shifted), rows.x, rows.y, TRIM_STEPS)
 
 
 def connected(graph: Graph) -> Graph:
@@ -112,7 +116,3 @@ def _interpolated(function: Callable[[Tensor], Tensor], x: Tensor) -> Spline:
     blank = Spline(knots, DEGREE, x.new_zeros(PIECES + DEGREE))
     _, basis = blank.derivatives(at)
     return blank.moved(torch.linalg.lstsq(basis, function(at)[:, None]).solution[:, 0])
-
-
-def _better(old: Graph, new: Graph, xv: Tensor, yv: Tensor) -> Graph:
-    return min(old, new, key=lambda g: relative_error(g, xv, yv))

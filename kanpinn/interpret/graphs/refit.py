@@ -5,6 +5,7 @@ from functools import partial
 
 from torch import Tensor
 
+from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.curves import Spline
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.linalg import DampedSteps, fold
@@ -15,16 +16,25 @@ STALLED = 0.03  # a step that lowers the sum of squares by less than this part w
 IDLE = 3
 
 
-def refit(graph: Graph, x: Tensor, y: Tensor, steps: int = 20, free: Tensor | None = None) -> Graph:
+def refit(
+    graph: Graph,
+    x: Tensor,
+    y: Tensor,
+    steps: int = 20,
+    free: Tensor | None = None,
+    deadline: Deadline = NEVER,
+) -> Graph:
     """The graph with the parameters that fit y (n, m) at x (n, d) best, by damped Gauss–Newton.
 
-    It ends after `steps`, or where three steps in a row gain little. free: which parameters may
-    move, (parameters,); all by default.
+    It ends after `steps`, at a deadline, or where three steps in a row gain little. free: which
+    parameters may move, (parameters,); all by default.
     """
     graph = covering(graph, x)
     damping, idle = START_DAMPING, 0
     loss = _loss(graph, x, y)
     for _ in range(steps):
+        if deadline.over:
+            break
         values, jacobian = graph.jacobian(x)
         if not bool(jacobian.isfinite().all()):
             break  # at the end of a domain, where sqrt is steep

@@ -79,7 +79,9 @@ def kan_of(surrogate: Surrogate) -> KAN:
     """
     network = surrogate.network
     if not isinstance(network, KAN):
-        raise InputError(f"a KAN was expected: a {type(network).__name__} has no edge functions")
+        raise InputError(
+            f"a KAN was expected, got {type(network).__name__}, which has no edge functions"
+        )
     return network
 
 

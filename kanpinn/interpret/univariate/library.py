@@ -106,8 +106,10 @@ def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univaria
     """The functions of these names, or all of `LIBRARY`; a `Univariate` stands for itself.
 
     Raises:
-        InputError: for an unknown name, the same name twice, or nothing at all.
+        InputError: for an unknown name, the same name twice, or nothing at all; for a single text.
     """
+    if isinstance(names, str):
+        raise InputError(f"functions must be a sequence of names, such as ['sin'], got {names!r}")
     found = tuple(LIBRARY.values() if names is None else (_named(name) for name in names))
     if not found:
         raise InputError("functions must name at least one function of the library, got none")
