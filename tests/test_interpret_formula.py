@@ -41,6 +41,7 @@ def same(found, expected) -> bool:
         (sympy.exp(sympy.log(P) - sympy.log(Q)), P / Q),
         (sympy.exp(sympy.log(P) + 2 * sympy.log(Q)), P * Q**2),
         (sympy.sqrt(X**2 + Y**2), sympy.sqrt(X**2 + Y**2)),
+        (X + 2 * sympy.atanh(1 - 2 / (P + 1)), X + sympy.log(P)),
     ],
 )
 def test_the_shortest_form_is_found(spelt, short):

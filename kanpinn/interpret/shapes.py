@@ -15,8 +15,8 @@ from kanpinn.optimizers import LeastSquares, VariableProjection
 
 # The search ends early only where a start has come as far as splines can.
 TOLERANCE = 1e-12
-STARTS, AGAIN = 20, 3
-CHANCES = 1000  # apart are the seeds of fits
+STARTS = 20
+APART = 1000  # seeds of other chances
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,15 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None 
 def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
     """Graphs with these edges, at least one; products need all that their units can have."""
     shapes = shapes_of(skeleton.width)
-    # Random starts miss one time in three: where it costs little, the most pliant shape again.
-    again = [shapes[-1]] * AGAIN if skeleton.width[1:-1] == (1,) else []
-    for number, shape in enumerate([*shapes, *again]):
+    # Random starts miss one time in three: where a fit costs little, it gets other chances.
+    cheap = len(skeleton.width) == 3 and skeleton.width[1] <= 2
+    chances = [(shape, seed) for shape in shapes]
+    chances += [(shape, seed + APART * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
+    for number, (shape, chance) in enumerate(chances):
         if number and deadline.over:
             return
         kept = None if shape.degree[-1] == 2 else skeleton.kept
-        yield graph_of_fit(fitted(shape, table, seed + CHANCES * number, kept))
+        yield graph_of_fit(fitted(shape, table, chance, kept))
 
 
 def graph_of_fit(found: Fitted) -> Graph:

@@ -27,6 +27,7 @@ def _sequences() -> Sequence[Sequence[Callable[[Any], Any]]]:
     angles, joined = lambda e: sympy.expand_trig(e), sympy.trigsimp
     logs = lambda e: sympy.expand_log(e)  # noqa: E731
     powers = lambda e: sympy.powsimp(sympy.expand_power_exp(e))  # noqa: E731
+    as_logarithms = lambda e: e.rewrite(sympy.log)  # noqa: E731
     basic = [
         [expand, factor],
         [angles, expand, factor],
@@ -35,6 +36,7 @@ def _sequences() -> Sequence[Sequence[Callable[[Any], Any]]]:
         [powers, factor],
         [together, factor],
         [sympy.logcombine, expand],
+        [as_logarithms, together, sympy.expand_log],
     ]
     return [*basic, *([*steps, sympy.simplify] for steps in itertools.islice(basic, 2))]
 
