@@ -73,10 +73,12 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None 
 def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
     """Graphs with these edges, at least one; products need all that their units can have."""
     shapes = shapes_of(skeleton.width)
-    # Random starts miss one time in three: where a fit costs little, it gets other chances.
+    # Random starts miss one time in three: where a fit costs little, it gets other chances, before
+    # quadratic outer functions, which can spell any product, get theirs.
     cheap = len(skeleton.width) == 3 and skeleton.width[1] <= 2
-    chances = [(shape, seed) for shape in shapes]
-    chances += [(shape, seed + APART * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
+    again = [(shape, seed + APART * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
+    first = [(shape, seed) for shape in shapes]
+    chances = [*first[:3], *again, *first[3:]]
     for number, (shape, chance) in enumerate(chances):
         if number and deadline.over:
             return

@@ -27,7 +27,6 @@ def _sequences() -> Sequence[Sequence[Callable[[Any], Any]]]:
     angles, joined = lambda e: sympy.expand_trig(e), sympy.trigsimp
     logs = lambda e: sympy.expand_log(e)  # noqa: E731
     powers = lambda e: sympy.powsimp(sympy.expand_power_exp(e))  # noqa: E731
-    as_logarithms = lambda e: e.rewrite(sympy.log)  # noqa: E731
     basic = [
         [expand, factor],
         [angles, expand, factor],
@@ -36,9 +35,18 @@ def _sequences() -> Sequence[Sequence[Callable[[Any], Any]]]:
         [powers, factor],
         [together, factor],
         [sympy.logcombine, expand],
-        [as_logarithms, together, sympy.expand_log],
+        [_without_atanh],
     ]
     return [*basic, *([*steps, sympy.simplify] for steps in itertools.islice(basic, 2))]
+
+
+def _without_atanh(expression: Any) -> Any:
+    """2 artanh(1 - 2/(x + 1)) is log x."""
+    import sympy
+
+    if not expression.has(sympy.atanh):
+        return expression
+    return sympy.simplify(sympy.together(expression.rewrite(sympy.log)))
 
 
 def _tried(step: Callable[[Any], Any], expression: Any) -> Any:
