@@ -86,9 +86,9 @@ def test_finer_grids_and_wider_ones_leave_the_function(generator):
     for layer in (0, 1):
         assert reference.distance(split(graph, layer)(x), graph(x)) < 1e-13
     inside = x[graph.units(x)[1].abs().amax(dim=1) <= 1]
-    assert reference.distance(covering(graph, 3 * x)(inside), graph(inside)) < 1e-12
-    wide = covering(graph, 3 * x).edges[0, 0, 0]
-    assert isinstance(wide, Spline) and wide.breaks[0] <= 3 * x[:, 0].min()
+    assert reference.distance(covering(graph, 2 * x)(inside), graph(inside)) < 1e-12
+    wide = covering(graph, 2 * x).edges[0, 0, 0]
+    assert isinstance(wide, Spline) and wide.breaks[0] <= 2 * x[:, 0].min()
 
 
 def test_a_refit_finds_the_constants_of_a_formula(generator):

@@ -101,11 +101,14 @@ def formula_of(
 
     origin: the graph of splines that it was read off; own_edges: whether of the result itself.
     """
+    import sympy
+
     done = rounded(normal_form(graph), rows.x, rows.y)
     symbols = _symbols(rows)
     forms = tuple(simplest(e) for e in compose(done, symbols))
     edges = _edge_rows(done.graph, origin, rows.x)
-    unchecked = Formula(forms, symbols, 0.0, done.complete, edges, (), done.graph, own_edges)
+    exact = not any(isinstance(atom, sympy.Float) for form in forms for atom in form.atoms())
+    unchecked = Formula(forms, symbols, 0.0, exact, edges, (), done.graph, own_edges)
     error = rows.relative(unchecked(rows.xv) - rows.yv)
     defects = () if problem is None else tuple(defects_of(problem, unchecked.jet))
     return replace(unchecked, error=error, defects=defects)

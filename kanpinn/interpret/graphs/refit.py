@@ -64,10 +64,11 @@ def _moved(graph: Graph, moves: DampedSteps, free: Tensor | None, damping: float
 
 def covering(graph: Graph, x: Tensor) -> Graph:
     """The same functions with splines that reach over the arguments they get at x."""
-    units = graph.units(x)
-    for key, curve in graph.edges.items():
-        if isinstance(curve, Spline):
-            graph = graph.with_edge(key, curve.covering(units[key[0]][:, key[1]]))
+    for layer in range(graph.depth):
+        units = graph.units(x)[layer]
+        for key, curve in graph.edges.items():
+            if key[0] == layer and isinstance(curve, Spline):
+                graph = graph.with_edge(key, curve.covering(units[:, key[1]]))
     return graph
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.interpret.graphs.graph import Graph, relative_error
+from kanpinn.interpret.graphs.refit import covering
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +20,8 @@ class Rows:
     names: tuple[str, ...]
 
     def error(self, graph: Graph) -> float:
-        """The relative error on the rows to judge by."""
-        return relative_error(graph, self.xv, self.yv)
+        """The relative error on the rows to judge by, some of which may lie a little outside."""
+        return relative_error(covering(graph, self.xv), self.xv, self.yv)
 
     def relative(self, difference: Tensor) -> float:
         """The norm of a difference to yv, relative to what that has beside its mean."""
