@@ -440,6 +440,19 @@ def test_interpret_says_whose_edges_it_shows() -> None:
     assert not record["own_edges"] and record["width"] == [2, 1]
 
 
+def test_interpret_says_what_is_multiplied() -> None:
+    lines = ["[data]", 'formula = "x*exp(y)"', "rows = 300"]
+    lines += ['domain = { type = "box", x = [-1, 1], y = [-1, 1] }']
+    lines += ["[network]", 'type = "kan"', "width = [2, 8, 1]"]
+    Path("product.toml").write_text("\n".join(lines))
+    run = fit("product.toml")
+    result = kanpinn("interpret", str(run), "--library", "x,exp", "--seconds", "20")
+    assert result.exit_code == 0, result.output
+    assert "f = x*exp(y)" in result.stdout
+    assert "layer 0: the edges to 0 are multiplied" in result.stdout
+    assert json.loads((run / "formula.json").read_text())["products"] == [[0, 0]]
+
+
 def test_interpret_refuses_what_it_cannot_read() -> None:
     mlp = fit("wave.toml", "--set", "network.type=mlp", "--set", "optimizer[0].steps=1")
     result = kanpinn("interpret", str(mlp))

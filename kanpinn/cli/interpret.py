@@ -88,6 +88,7 @@ def formula_record(result: "Solution | Fitted", formula: "Formula") -> dict[str,
         "width": list(formula.graph.width),
         "own_edges": formula.own_edges,
         "edges": [asdict(edge) for edge in formula.edges],
+        "products": sorted(formula.graph.products),
         "defects": [asdict(defect) for defect in formula.defects],
     }
 
@@ -115,6 +116,8 @@ def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
         width = list(formula.graph.width)
         yield f"read off a KAN {width} that was fitted to the values of this one"
     yield table([HEADS, *map(_cells, formula.edges)])
+    for layer, unit in sorted(formula.graph.products):
+        yield f"layer {layer}: the edges to {unit} are multiplied"
     for name, expression in zip(result.fields, formula.expressions, strict=True):
         yield f"{name} = {expression}"
     yield f"relative error {formula.error:.1e} on rows that no constant was fitted to"
