@@ -7,7 +7,7 @@ projection from random starts: u = sin(πx) sin(πy²) is recovered from the run
 equation and the boundary condition. (3) The same for Poisson problems whose solutions are drawn at
 random, f(g(x) + h(y)) or g(x) h(y): they have no `exact`, only a source and boundary data.
 
-How long: some 20 minutes on one core; --smoke: half a minute, one function and one run, whose
+How long: some twelve minutes on one core; --smoke: half a minute, one function and one run, whose
 verdicts stay open.
 
 Writes to --output (results/interpret_poisson): formulas.md, formulas.csv, interpret_poisson.json.
