@@ -13,10 +13,11 @@ from kanpinn.interpret.formulas.rounding import Rounded
 from kanpinn.interpret.formulas.simplify import simplest
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret.graphs.own import own_graph
 from kanpinn.interpret.guided import read
 from kanpinn.interpret.interpreting import interpret
 from kanpinn.interpret.shapes import Shape, shapes_of
-from kanpinn.interpret.sources import own_graph, rows_of
+from kanpinn.interpret.sources import rows_of
 from kanpinn.interpret.univariate.library import LIBRARY
 
 X, Y = sympy.symbols("x y", real=True)

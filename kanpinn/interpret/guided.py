@@ -9,10 +9,11 @@ from kanpinn.interpret.formulas.formula import Formula, formula_of
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph, check_edges
 from kanpinn.interpret.graphs.growth import connected
+from kanpinn.interpret.graphs.own import own_graph
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.search import Search
-from kanpinn.interpret.sources import Result, own_graph, rows_of, source_of
+from kanpinn.interpret.sources import Result, rows_of, source_of
 from kanpinn.interpret.univariate.candidates import Snapping
 from kanpinn.interpret.univariate.library import Univariate, functions
 from kanpinn.problem import Problem

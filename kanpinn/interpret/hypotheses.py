@@ -8,10 +8,10 @@ from kanpinn.datasets import Table
 from kanpinn.interpret.deadline import Deadline
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.graphs.growth import grown, straightened, trimmed
+from kanpinn.interpret.graphs.own import own_graph
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.products import products
-from kanpinn.interpret.shapes import Shape, fits_of, fitted, graph_of_fit
-from kanpinn.interpret.sources import own_graph
+from kanpinn.interpret.shapes import Shape, fits_of, fitted
 from kanpinn.interpret.sparse import Skeleton, skeletons
 from kanpinn.networks.surrogate import Surrogate
 
@@ -41,7 +41,7 @@ def hypotheses(
             yield own, True
     table = Table(rows.x, rows.y, rows.names)
     if shapes is not None:
-        fits = (graph_of_fit(fitted(shape, table, seed)) for shape in shapes)
+        fits = (fitted(shape, table, seed) for shape in shapes)
         yield from (
             (g, False) for g in (_prepared(fit, rows, deadline) for fit in fits) if g is not None
         )

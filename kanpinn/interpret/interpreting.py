@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 
 from kanpinn.errors import InputError, integer, number
 from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.formulas.formula import Formula, formula_of
 from kanpinn.interpret.graphs.graph import Graph, Key, check_edges
+from kanpinn.interpret.graphs.own import own_graph
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.hypotheses import hypotheses
 from kanpinn.interpret.search import EXACT, Found, Search
@@ -16,7 +17,6 @@ from kanpinn.interpret.sources import (
     Result,
     accuracy_of,
     misfit_of,
-    own_graph,
     rows_of,
     source_of,
 )
@@ -111,7 +111,8 @@ def _formulas(
     accuracy = accuracy_of(source)
     hopeful = math.inf if problem is not None else max(noise, EXACT)
     for graph, own in hypotheses(result.surrogate, rows, noise, shapes, seed, deadline):
-        formula = partial(_formula, rows=rows, problem=problem, origin=graph, own=own)
+        # Rounding and simplifying take seconds, and the search's end asks for them, too.
+        formula = cache(partial(_formula, rows=rows, problem=problem, origin=graph, own=own))
         search = Search(
             *(rows, library),
             accuracy=accuracy if own else EXACT,

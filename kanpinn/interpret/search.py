@@ -24,7 +24,7 @@ PRICE = 0.7  # powers of ten in 1 - R² that a unit of complexity has to be wort
 SAMPLES = 400  # of an edge, for the fits of the library
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """A graph of formulas and its relative error on data that it was not fitted to."""
 

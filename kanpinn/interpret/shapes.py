@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from kanpinn.datasets import Table
-from kanpinn.fitting import Fitted, fit
+from kanpinn.fitting import fit
 from kanpinn.interpret.deadline import Deadline
-from kanpinn.interpret.graphs.graph import Graph, graph_of
+from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret.graphs.own import own_graph
 from kanpinn.interpret.sparse import Skeleton
 from kanpinn.networks import KAN
-from kanpinn.optimizers import LeastSquares, VariableProjection
+from kanpinn.optimizers import LeastSquares, Optimizer, VariableProjection
 
 # The search ends early only where a start has come as far as splines can.
 TOLERANCE = 1e-12
@@ -52,8 +53,8 @@ def shapes_of(width: tuple[int, ...]) -> list[Shape]:
     return plain if width[1] == 1 else [*plain, Shape(width, (5, 2), (4, 1), 12)]
 
 
-def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None = None) -> Fitted:
-    """A KAN of this shape, fitted by variable projection from random starts.
+def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None = None) -> Graph:
+    """The graph of a KAN of this shape, fitted by variable projection from random starts.
 
     kept: its edges, a mask (n_in, n_out) for each layer; all by default.
     """
@@ -61,13 +62,18 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None 
     for layer, mask in zip(network.layers, kept or (), strict=False):
         layer.kept = mask.clone()
         layer.coefficients.detach().masked_fill_(~mask[:, None], 0)
+    graph = own_graph(fit(network, table, _optimizer(shape, kept is None), seed=seed).surrogate)
+    assert graph is not None
+    return graph
+
+
+def _optimizer(shape: Shape, prune: bool) -> Optimizer:
     if len(shape.width) == 2:
-        return fit(network, table, LeastSquares(), seed=seed)
+        return LeastSquares()
     coarse = max(1, shape.grid[-1] // 2)
-    search = VariableProjection(
-        rounds=shape.rounds, starts=STARTS, coarse=coarse, tolerance=TOLERANCE, prune=kept is None
+    return VariableProjection(
+        rounds=shape.rounds, starts=STARTS, coarse=coarse, tolerance=TOLERANCE, prune=prune
     )
-    return fit(network, table, search, seed=seed)
 
 
 def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
@@ -83,12 +89,4 @@ def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> 
         if number and deadline.over:
             return
         kept = None if shape.degree[-1] == 2 else skeleton.kept
-        yield graph_of_fit(fitted(shape, table, chance, kept))
-
-
-def graph_of_fit(found: Fitted) -> Graph:
-    """The graph of a fitted KAN in the data's coordinates."""
-    network, output, surrogate = found.network, found.surrogate.output, found.surrogate
-    assert isinstance(network, KAN)
-    mean, scale = getattr(output, "mean", None), getattr(output, "deviation", None)
-    return graph_of(network, surrogate.low, surrogate.high, mean, scale)
+        yield fitted(shape, table, chance, kept)

@@ -5,13 +5,9 @@ import torch
 from kanpinn.errors import InputError
 from kanpinn.exactness import defects_of
 from kanpinn.fitting import Fitted
-from kanpinn.fitting.frame import Affine
-from kanpinn.interpret.graphs.graph import Graph, graph_of
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.pruning.pruned import Pruned
 from kanpinn.interpret.search import EXACT
-from kanpinn.networks import KAN
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solution import Solution
 
 Result = Solution | Fitted | Pruned
@@ -61,14 +57,3 @@ def misfit_of(result: Solution | Fitted, rows: Rows) -> float:
     if isinstance(result, Solution):
         return 0.0
     return rows.relative(result(rows.xv) - rows.yv)
-
-
-def own_graph(surrogate: Surrogate) -> Graph | None:
-    """The graph of a surrogate that is a KAN of splines and affine maps alone, else None."""
-    network = surrogate.network
-    affine = surrogate.output is None or isinstance(surrogate.output, Affine)
-    plain = surrogate.inputs is None and network.enrichment is None and affine
-    if not (isinstance(network, KAN) and plain and all(not la.base for la in network.layers)):
-        return None
-    mean, scale = (getattr(surrogate.output, n, None) for n in ("mean", "deviation"))
-    return graph_of(network, surrogate.low, surrogate.high, mean, scale)
