@@ -408,13 +408,17 @@ def test_a_study_is_of_one_kind() -> None:
 # Interpretation
 
 
-def test_interpret_reads_a_formula_off_a_fit() -> None:
-    formula = "x**2 + 3*y"
-    lines = ["[data]", f'formula = "{formula}"', "rows = 200"]
+def fit_formula(formula: str, *network: str) -> Path:
+    """The run of a KAN with these settings, fitted to a formula of x and y."""
+    lines = ["[data]", f'formula = "{formula}"', "rows = 300"]
     lines += ['domain = { type = "box", x = [-1, 1], y = [0, 2] }']
-    lines += ["[network]", 'type = "kan"', "width = [2, 1]"]
-    Path("parabola.toml").write_text("\n".join(lines))
-    run = fit("parabola.toml")
+    lines += ["[network]", 'type = "kan"', *network]
+    Path("formula.toml").write_text("\n".join(lines))
+    return fit("formula.toml")
+
+
+def test_interpret_reads_a_formula_off_a_fit() -> None:
+    run = fit_formula("x**2 + 3*y", "width = [2, 1]")
     result = kanpinn("interpret", str(run), "--library", "x,x^2", "--seconds", "20")
     assert result.exit_code == 0, result.output
     assert "f = x**2 + 3*y" in result.stdout and "x^2" in result.stdout
@@ -428,11 +432,7 @@ def test_interpret_reads_a_formula_off_a_fit() -> None:
 
 def test_interpret_says_whose_edges_it_shows() -> None:
     """A network [2,1] with a term of silu has no edges to read, the KAN [2,1] fitted to it has."""
-    lines = ["[data]", 'formula = "x**2 + 3*y"', "rows = 200"]
-    lines += ['domain = { type = "box", x = [-1, 1], y = [0, 2] }']
-    lines += ["[network]", 'type = "kan"', "width = [2, 1]", 'base = "silu"']
-    Path("parabola.toml").write_text("\n".join(lines))
-    run = fit("parabola.toml")
+    run = fit_formula("x**2 + 3*y", "width = [2, 1]", 'base = "silu"')
     result = kanpinn("interpret", str(run), "--library", "x,x^2", "--seconds", "20")
     assert result.exit_code == 0, result.output
     assert "read off a KAN [2, 1] that was fitted to the values of this one" in result.stdout
@@ -441,11 +441,7 @@ def test_interpret_says_whose_edges_it_shows() -> None:
 
 
 def test_interpret_says_what_is_multiplied() -> None:
-    lines = ["[data]", 'formula = "x*exp(y)"', "rows = 300"]
-    lines += ['domain = { type = "box", x = [-1, 1], y = [-1, 1] }']
-    lines += ["[network]", 'type = "kan"', "width = [2, 8, 1]"]
-    Path("product.toml").write_text("\n".join(lines))
-    run = fit("product.toml")
+    run = fit_formula("x*exp(y)", "width = [2, 8, 1]")
     result = kanpinn("interpret", str(run), "--library", "x,exp", "--seconds", "20")
     assert result.exit_code == 0, result.output
     assert "f = x*exp(y)" in result.stdout
