@@ -73,6 +73,20 @@ def estimate_error(solution: Solution) -> Estimate | None:
     return Estimate(_scaled(errors, factor), contraction, time.perf_counter() - begun)
 
 
+def judged(solution: Solution, tolerance: float) -> Solution:
+    """The solution, whose status says how its estimated relative L2 error compares with one."""
+    if solution.estimate is None:
+        return solution
+    error = solution.estimate.errors.l2_relative
+    what = f"the estimated relative L2 error {error:.1e} is"
+    if error <= tolerance:
+        status = f"converged: {what} within the tolerance {tolerance:.1e}"
+    else:
+        ended = solution.status.removeprefix("stopped: ")
+        status = f"stopped: {what} above the tolerance {tolerance:.1e}; {ended}"
+    return dataclasses.replace(solution, status=status)
+
+
 def _wider(network: Network, seed: int) -> KAN:
     """A KAN with the network's inner functions and random ones beside; without any, finer grids."""
     inputs, *hidden, outputs = network.width

@@ -95,6 +95,9 @@ def _run_stage(
     if len(run.seconds) == run.stage_index:
         run.seconds.append(0.0)
     while run.finished is None and run.stage_step < optimizer.steps:
+        if (spent := run.spent()) is not None:
+            run.status = spent
+            return spent
         good = {name: t.clone() for name, t in run.surrogate.network.state_dict().items()}
         begun = time.perf_counter()
         step = _safe_step(run)

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
+from kanpinn.distributed import extremes
+from kanpinn.errors import number
 from kanpinn.history import History
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Optimizer, Stage
@@ -79,8 +82,31 @@ class Run:
     status: str | None = None
     interrupted: bool = False
     earlier: float = 0.0  # seconds spent before this process took over
+    budget_seconds: float | int | None = None  # that its steps may take, earlier ones included
     best: Best | None = None  # where there is something to keep the best state by
     last: dict[str, Any] | None = None  # the state to go on from, once the best one is kept
+
+    def __post_init__(self) -> None:
+        if self.budget_seconds is not None:
+            number("budget_seconds", self.budget_seconds, above=True)
+
+    def spent(self) -> str | None:
+        """Why the budget leaves no time for another step; None where there is time.
+
+        It is taken to last as long as those of its stage before. A run takes its first step
+        whatever the budget is.
+        """
+        if self.budget_seconds is None or not self.step:
+            return None
+        mean = self.seconds[self.stage_index] / self.stage_step if self.stage_step else 0.0
+        used = torch.tensor([[sum(self.seconds), mean]], dtype=torch.float64)
+        seconds, step = extremes(used)[1].tolist()  # of several ranks the slowest counts
+        if seconds + step <= self.budget_seconds:
+            return None
+        return (
+            f"stopped: the budget of {self.budget_seconds:g} s leaves no time for another step "
+            f"({seconds:.3g} s are used, a step takes {step:.2g} s)"
+        )
 
     def keep_best(self) -> None:
         """Go back to the best state, where there is one, and say so."""

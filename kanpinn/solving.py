@@ -33,6 +33,7 @@ def solve(
     reference: Recipe | None = None,
     errors: bool = True,
     seed: int = 0,
+    budget_seconds: float | int | None = None,
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Solution:
@@ -50,6 +51,8 @@ def solve(
         reference: what stands in for an exact solution, by default `problem.reference()`.
         errors: whether to measure them.
         seed: of points and optimizers; the network has its own.
+        budget_seconds: that the steps may take: none is begun for which, going by the last one,
+            there is no time; the first is always taken.
         observers: called with the `Run` after every step.
         checkpoint: a `Run.state_dict()` to go on from.
 
@@ -72,7 +75,7 @@ def solve(
     )
     if world() > 1:
         _check_ranks(assembly, optimizers)
-    run = Run(surrogate, optimizers, Residuals(surrogate, ()))
+    run = Run(surrogate, optimizers, Residuals(surrogate, ()), budget_seconds=budget_seconds)
     if checkpoint is None:
         assembly.prepare()
     else:

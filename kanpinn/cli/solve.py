@@ -58,12 +58,13 @@ def check_exact(job: "SolveJob") -> "list[Defect]":
 
 def _estimated(job: "SolveJob", solution: "Solution") -> "Solution":
     """The solution with the estimate of its errors that [run] asks for, where it came to an end."""
-    from kanpinn.estimate import ENDED, estimate_error
+    from kanpinn.estimate import ENDED, estimate_error, judged
 
     alone = solution.processes == 1
     if not (job.estimate and alone) or solution.status.startswith(ENDED):
         return solution
-    return dataclasses.replace(solution, estimate=estimate_error(solution))
+    known = dataclasses.replace(solution, estimate=estimate_error(solution))
+    return known if job.tolerance is None else judged(known, job.tolerance)
 
 
 def _lines(solution: "Solution") -> Iterator[str]:

@@ -21,6 +21,7 @@ from kanpinn.networks import Network
 from kanpinn.optimizers import LevenbergMarquardt, Optimizer
 from kanpinn.run import Observer
 from kanpinn.sparsity import Sparsity
+from kanpinn.wording import show
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,11 +31,13 @@ class FitJob(Job):
     data: Data
     settings: FitSection
     sparsity: Sparsity | None = None
+    budget_seconds: float | None = None
 
     def run(
         self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
     ) -> Fitted:
-        given = {"observers": observers, "checkpoint": checkpoint}
+        given: dict[str, Any] = {"observers": observers, "checkpoint": checkpoint}
+        given["budget_seconds"] = self.budget_seconds
         return self._fit(self.network, self.optimizers, **given)
 
     def preview(self) -> Fitted:
@@ -97,10 +100,11 @@ class FitSections:
         name: str,
     ) -> FitJob:
         """The fit."""
-        if run.estimate:
-            raise InputError(
-                "run.estimate = true: a solve has errors to estimate, a fit has scores"
-            )
+        for key in ("estimate", "tolerance"):
+            if value := getattr(run, key):
+                raise InputError(
+                    f"run.{key} = {show(value)}: a solve has errors to estimate, a fit has scores"
+                )
         data = build_data(self.data, run.seed, directory)
         network = build_network(network_table, run, directory)
         optimizers = build_optimizers(optimizer_tables, network, directory, LevenbergMarquardt())
@@ -114,6 +118,7 @@ class FitSections:
             data=data,
             settings=self.fit,
             sparsity=_sparsity(self.fit.sparsity),
+            budget_seconds=run.budget_seconds,
         )
 
 

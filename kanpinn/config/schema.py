@@ -80,10 +80,14 @@ class FitSection:
 @dataclass(frozen=True)
 class RunSection:
     """[run]: what holds for the whole run; `estimate`: the errors of a solve are also estimated
-    without the exact solution; `threads` (None: all cores) is for the command line."""
+    without the exact solution, which `tolerance`, a relative L2 error, is compared with;
+    `budget_seconds`: that the steps may take; `threads` (None: all cores) is for the command line.
+    """
 
     seed: Seed = 0
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
     estimate: bool = False
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+    budget_seconds: Annotated[float, Field(gt=0)] | None = None
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None

@@ -27,6 +27,8 @@ class SolveJob(Job):
     reference: Recipe | None = None
     form: str = "strong"
     estimate: bool = False
+    tolerance: float | None = None
+    budget_seconds: float | None = None
 
     def run(
         self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
@@ -51,6 +53,7 @@ class SolveJob(Job):
             reference=self.reference,
             errors=errors,
             seed=self.seed,
+            budget_seconds=self.budget_seconds,
             observers=observers,
             checkpoint=checkpoint,
         )

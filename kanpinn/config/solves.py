@@ -105,7 +105,9 @@ class SolveSections:
             weights={"interior": self.loss.interior, "boundary": self.loss.boundary},
             reference=build_reference(self.reference, directory),
             form=self.loss.form,
-            estimate=run.estimate,
+            estimate=run.estimate or run.tolerance is not None,
+            tolerance=run.tolerance,
+            budget_seconds=run.budget_seconds,
         )
 
 

@@ -30,6 +30,7 @@ def fit(
     sparsity: Sparsity | None = None,
     patience: int | None = None,
     seed: int = 0,
+    budget_seconds: float | int | None = None,
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Fitted:
@@ -54,6 +55,7 @@ def fit(
         sparsity: a term of the loss that makes a KAN's edges few.
         patience: steps without a lower validation error that end the run; None for no limit.
         seed: of batches and optimizers; the network has its own.
+        budget_seconds: that the steps may take, as for `solve`.
         observers: called with the `Run` after every step.
         checkpoint: a `Run.state_dict()` to go on from.
 
@@ -69,7 +71,8 @@ def fit(
     stages = as_stages(chosen, batch, "batch")
     surrogate = agreed(lambda: frame(network, data.train, scaling, bounds))
     terms = Terms(data.train, surrogate, batch, seed, sparsity)
-    run = Run(surrogate, stages, Residuals(surrogate, ()), best=_best(data, patience))
+    best = _best(data, patience)
+    run = Run(surrogate, stages, Residuals(surrogate, ()), budget_seconds=budget_seconds, best=best)
     if checkpoint is None:
         terms.prepare()
     else:

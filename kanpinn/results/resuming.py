@@ -13,7 +13,7 @@ from kanpinn.results.sources import fingerprints
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Refuse settings under which the run would not go on, but be another one.
 
-    Steps of an optimizer and the number of threads may change, optimizers may be appended.
+    Steps of an optimizer, the budget and the number of threads may change, optimizers may be appended.
 
     Raises:
         InputError: naming the first key that differs.
@@ -21,7 +21,8 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     before, after = copy.deepcopy(dict(old)), copy.deepcopy(dict(new))
     stages = [settings.pop("optimizer", None) or [] for settings in (before, after)]
     for settings in (before, after):
-        settings.get("run", {}).pop("threads", None)
+        for free in ("threads", "budget_seconds"):
+            settings.get("run", {}).pop(free, None)
     for number, stage in enumerate(stages[0]):
         kept = stages[1][number] if number < len(stages[1]) else {}
         difference = _difference({**stage, "steps": 0}, {**kept, "steps": 0})
@@ -48,7 +49,7 @@ def check_remaining(folder: Path, status: str, state: Mapping[str, Any], config:
     if limit and state["stage_step"] < optimizers[stage].steps:
         return
     advice = "raise the steps of its last optimizer, or append one"
-    if status == "converged":
+    if status.startswith("converged"):
         raise InputError(f"{folder} has converged: there is nothing to resume ({advice})")
     raise InputError(f"{folder} has ended ({status}): to go on, {advice}")
 
@@ -69,8 +70,8 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
 
 def _refusal(key: str) -> str:
     return (
-        f"{key} differs from the run that is resumed: only the steps of an optimizer may change, "
-        "and optimizers be appended"
+        f"{key} differs from the run that is resumed: only the steps of an optimizer and "
+        "run.budget_seconds may change, and optimizers be appended"
     )
 
 
