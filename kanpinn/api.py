@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kanpinn.automatic import auto as auto
 from kanpinn.conditions import Condition as Condition
 from kanpinn.conditions import Constraint as Constraint
 from kanpinn.conditions import Dirichlet as Dirichlet
@@ -14,6 +15,9 @@ from kanpinn.conditions import Periodic as Periodic
 from kanpinn.conditions import Robin as Robin
 from kanpinn.datasets import Data as Data
 from kanpinn.datasets import Table as Table
+from kanpinn.eigenproblems import EigenProblem as EigenProblem
+from kanpinn.eigenproblems import Eigensolution as Eigensolution
+from kanpinn.eigenproblems import eigen as eigen
 from kanpinn.equations import AdvectionDiffusion as AdvectionDiffusion
 from kanpinn.equations import Equation as Equation
 from kanpinn.equations import Heat as Heat
@@ -34,6 +38,7 @@ from kanpinn.geometry import Ball as Ball
 from kanpinn.geometry import Boundary as Boundary
 from kanpinn.geometry import Box as Box
 from kanpinn.geometry import Corner as Corner
+from kanpinn.geometry import CornerFlow as CornerFlow
 from kanpinn.geometry import Disk as Disk
 from kanpinn.geometry import Ellipse as Ellipse
 from kanpinn.geometry import LShape as LShape
@@ -46,10 +51,13 @@ from kanpinn.geometry import Stretch as Stretch
 from kanpinn.geometry import Surface as Surface
 from kanpinn.geometry import Triangle as Triangle
 from kanpinn.geometry import graded as graded
+from kanpinn.intervals import Estimated as Estimated
 from kanpinn.jet import Channels as Channels
 from kanpinn.jet import Jet as Jet
 from kanpinn.networks import KAN as KAN
 from kanpinn.networks import MLP as MLP
+from kanpinn.networks import Beside as Beside
+from kanpinn.networks import Windows as Windows
 from kanpinn.norms import Errors as Errors
 from kanpinn.operators import biharmonic as biharmonic
 from kanpinn.operators import directional as directional
@@ -61,10 +69,16 @@ from kanpinn.operators import normal_derivative as normal_derivative
 from kanpinn.operators import partial as partial
 from kanpinn.optimizers import LBFGS as LBFGS
 from kanpinn.optimizers import Adam as Adam
+from kanpinn.optimizers import Continuation as Continuation
+from kanpinn.optimizers import Equidistribute as Equidistribute
+from kanpinn.optimizers import InsertKnots as InsertKnots
 from kanpinn.optimizers import LeastSquares as LeastSquares
 from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
+from kanpinn.optimizers import March as March
+from kanpinn.optimizers import Multistage as Multistage
 from kanpinn.optimizers import Optimizer as Optimizer
 from kanpinn.optimizers import Refine as Refine
+from kanpinn.optimizers import SSBroyden as SSBroyden
 from kanpinn.optimizers import VariableProjection as VariableProjection
 from kanpinn.orders import fit_order as fit_order
 from kanpinn.orders import observed_order as observed_order
@@ -79,10 +93,12 @@ from kanpinn.solving import solve as solve
 from kanpinn.sparsity import Sparsity as Sparsity
 from kanpinn.study import Study as Study
 from kanpinn.study import sweep as sweep
+from kanpinn.unknown import Unknown as Unknown
+from kanpinn.weighting import Weighting as Weighting
 
 
-def load(run: str | Path) -> Solution | Fitted:
-    """The solution or the fit in a run folder, as `kanpinn.results.load` reads it."""
+def load(run: str | Path) -> Solution | Eigensolution | Fitted:
+    """The solution, the modes or the fit in a run folder, as `kanpinn.results.load` reads it."""
     from kanpinn.results import load as read
 
     return read(run)

@@ -3,25 +3,27 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 
 import torch
 
 from kanpinn.blocks import PROBE_POINTS, Block, build_blocks, condition_blocks
-from kanpinn.conditions import Condition, Dirichlet, Initial, Neumann, Robin
+from kanpinn.conditions import Condition, Neumann, Robin
 from kanpinn.distributed import share
 from kanpinn.embedding import built_in, circles
 from kanpinn.energy import EnergyBlock, energy_blocks
 from kanpinn.errors import InputError
-from kanpinn.exact_data import choose_form
+from kanpinn.exact_data import choose_form, choose_started_form, meets, meets_walls, order_in_time
 from kanpinn.geometry import Boundary, Points, Region
-from kanpinn.networks.enrichment import Enrichment
+from kanpinn.networks.constants import Constants
+from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
-from kanpinn.problem import Problem
+from kanpinn.networks.surrogate import OutputMap, Surrogate
+from kanpinn.networks.windows import Windows
+from kanpinn.problem import Problem, parameter_of, with_parameter
 from kanpinn.sampling import Collocation, sample, weighted
-from kanpinn.well_posed import check_equations, check_places, check_uniqueness, jumps
+from kanpinn.well_posed import Jump, check_equations, check_places, check_uniqueness, jumps
 
 FORMS = ("strong", "energy")
 LOSS_TERMS = ("interior", "boundary")
@@ -64,9 +66,13 @@ class Assembly:
         parts += [c.points(chosen, c.surface / (total or 1.0), generator) for c in conditions]
         return [p.to(self.surrogate.low.dtype, self.surrogate.low.device) for p in parts]
 
-    def blocks(self, epoch: int = 0) -> list[Block]:
-        """The residual blocks; none for data that the surrogate takes exactly."""
-        interior, *pieces = self.points(epoch)
+    def blocks(self, epoch: int = 0, interior: Points | None = None) -> list[Block]:
+        """The residual blocks; none for data that the surrogate takes exactly.
+
+        interior: points in place of the epoch's own.
+        """
+        first, *pieces = self.points(epoch)
+        interior = first if interior is None else interior
         pieces = [
             p[:0] if self._is_met(c) or built_in(self.problem, i, self.surrogate) else p
             for i, (c, p) in enumerate(zip(self.problem.conditions(), pieces, strict=True))
@@ -76,6 +82,20 @@ class Assembly:
             return [*build_blocks(problem, surrogate, interior, pieces, weights)]
         penalties = condition_blocks(problem, surrogate, pieces, weights["boundary"])
         return [*self._energies(epoch), *penalties]
+
+    def parameter(self, name: str) -> float:
+        """A parameter of the problem."""
+        return parameter_of(self.problem, name)
+
+    def varied(self, name: str, value: float) -> list[Block]:
+        """The first epoch's blocks with another value of one, at the same points.
+
+        What the surrogate is made of, such as exact boundary data, stays that of its own value.
+        """
+        self.points()
+        view = replace(self, problem=with_parameter(self.problem, name, value))
+        view._drawn.update(self._drawn)
+        return view.blocks()
 
     def _energies(self, epoch: int) -> list[EnergyBlock]:
         """The energy's blocks; boundary integrals, too, are divided by the domain's measure."""
@@ -99,7 +119,7 @@ class Assembly:
         """Whether the surrogate or the energy leaves nothing of it to the loss."""
         if self.form == "energy" and isinstance(condition, Neumann | Robin):
             return True  # natural
-        return self.surrogate.output is not None and _is_exact(condition)
+        return meets(self.surrogate.output, condition)
 
     def _generator(self, epoch: int) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
@@ -128,19 +148,38 @@ def assemble(
     _check_outputs(problem, network)
     if form == "energy":
         _check_natural(problem)
+        if problem.unknowns:
+            raise InputError(
+                f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
+                "an energy says nothing of the coefficients in it"
+            )
     _enrich(network, problem)
+    _add_numbers(network, problem)
     check_places(problem)
     if form == "strong":
         check_equations(problem)
     check_uniqueness(problem)
     found = jumps(problem)
-    output = choose_form(problem, boundary, found, rough=form == "energy").output
-    if found and output is None:
+    output = _output(problem, network, boundary, found, form)
+    if found and not meets_walls(output):
         warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=3)
     inputs = problem.inputs() or circles(problem, network)
-    surrogate = Surrogate(network, problem.domain, output, inputs)
+    coefficients = [problem.unknowns.get(name) for name in problem.fields]
+    surrogate = Surrogate(network, problem.domain, output, inputs, coefficients)
     points = default_points(network) if points is None else points
     return Assembly(problem, surrogate, points, _weights(weights), seed, form)
+
+
+def _output(
+    problem: Problem, network: Network, boundary: str, found: Sequence[Jump], form: str
+) -> OutputMap | None:
+    """What makes data exact."""
+    if not isinstance(network, Windows):
+        return choose_form(problem, boundary, found, rough=form == "energy").output
+    if form == "energy":
+        raise InputError('form must be "strong" for a network in time windows')
+    network.order = order_in_time(problem)
+    return choose_started_form(problem, boundary, found).output
 
 
 def default_points(network: Network) -> Collocation:
@@ -149,7 +188,7 @@ def default_points(network: Network) -> Collocation:
     Gauss points up to three dimensions; above, where their products are too many, Sobol's, of
     which the boundary gets a quarter as many as the inside.
     """
-    coefficients = network.layers[-1].coefficients.numel()
+    coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
     interior = max(1681, math.ceil(1.4 * coefficients))
     if network.width[0] > 3:
         return Collocation(interior, math.ceil(interior / 4), "sobol")
@@ -191,7 +230,16 @@ def _enrich(network: Network, problem: Problem) -> None:
     """Put the problem's known functions beside the network's output layer."""
     functions, like = problem.enrichment(), next(network.parameters())
     probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
-    network.enrichment = Enrichment(functions, probe, len(problem.fields)) if functions else None
+    network.enrichment = enrichment_of(functions, probe, len(problem.fields)) if functions else None
+
+
+def _add_numbers(network: Network, problem: Problem) -> None:
+    """Put the problem's unknown numbers beside the network, or go on from those that are there."""
+    numbers, known = problem.numbers, network.constants
+    if isinstance(known, Constants) and known.unknowns == numbers:
+        return
+    like = next(network.parameters())
+    network.constants = Constants(numbers, like) if numbers else None
 
 
 def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
@@ -202,10 +250,3 @@ def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
         if not (isinstance(value, Real) and math.isfinite(value) and value >= 0):
             raise InputError(f"the weight of {name} must be a number >= 0, got {value!r}")
     return {name: float(value) for name, value in chosen.items()}
-
-
-def _is_exact(condition: Condition) -> bool:
-    """Whether an exact surrogate leaves nothing of it to the loss."""
-    if isinstance(condition, Initial):
-        return condition.rate is None
-    return isinstance(condition, Dirichlet)

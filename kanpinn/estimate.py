@@ -67,10 +67,19 @@ def estimate_error(solution: Solution) -> Estimate | None:
     )
     if finer.status.startswith(ENDED):
         return None
-    contraction = _contraction(solution, finer) if first.form == "strong" else None
-    errors = ErrorNorm(solution.problem, _Finer(finer))(solution.surrogate.evaluate)
+    errors, contraction = compare(solution, finer)
     factor = 1 / (1 - min(contraction or 0.0, MOST_CONTRACTION))
-    return Estimate(_scaled(errors, factor), contraction, time.perf_counter() - begun)
+    return Estimate(scaled(errors, factor), contraction, time.perf_counter() - begun)
+
+
+def compare(solution: Solution, finer: Solution) -> tuple[Errors, float | None]:
+    """A solution's distance from a finer one, and the part of the residual that this one leaves.
+
+    The latter is the ratio of root mean squares at fresh points; energies have none.
+    """
+    errors = ErrorNorm(solution.problem, _Finer(finer))(solution.surrogate.evaluate)
+    strong = solution.assembly.form == "strong"
+    return errors, _contraction(solution, finer) if strong else None
 
 
 def judged(solution: Solution, tolerance: float) -> Solution:
@@ -120,6 +129,7 @@ def _more(points: Collocation) -> Collocation:
         interior=math.ceil(WIDER * points.interior),
         boundary=math.ceil(WIDER * points.boundary),
         resample=0,
+        adapt=None,
     )
 
 
@@ -135,9 +145,10 @@ def _contraction(solution: Solution, finer: Solution) -> float:
     return math.sqrt(losses[0] / losses[1]) if losses[1] > 0 else 0.0
 
 
-def _scaled(errors: Errors, factor: float) -> Errors:
+def scaled(errors: Errors, factor: float) -> Errors:
+    """The errors, all norms times a factor."""
     names = ("l2", "l2_relative", "h1", "h1_relative")
     values = {name: factor * getattr(errors, name) for name in names}
     squares = {name: factor**2 * getattr(errors, name) for name in ("l2_squared", "h1_squared")}
-    fields = {name: _scaled(one, factor) for name, one in errors.fields.items()}
+    fields = {name: scaled(one, factor) for name, one in errors.fields.items()}
     return dataclasses.replace(errors, **values, **squares, fields=fields)

@@ -1,13 +1,14 @@
 """Which form Dirichlet data take: built into the surrogate, or a term of the loss."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from kanpinn.conditions import Condition, Dirichlet, Initial
 from kanpinn.errors import InputError
-from kanpinn.geometry import Box, Domain, Face, Piece, Product
+from kanpinn.geometry import Box, Domain, Face, Piece, Points, Product
 from kanpinn.geometry.product import End, Wall
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.dirichlet import MAX_DIM, ExactDirichlet, Fieldwise
@@ -15,6 +16,7 @@ from kanpinn.networks.distance import NotExact, OfCoords, distance
 from kanpinn.networks.lifted import InTime, LiftedDirichlet
 from kanpinn.networks.lifting import polynomial_lift
 from kanpinn.networks.smooth import smooth_on
+from kanpinn.networks.started import AtStart, Started, WithRate, no_walls
 from kanpinn.networks.surrogate import OutputMap
 from kanpinn.problem import Problem
 from kanpinn.sampling import sample
@@ -76,6 +78,20 @@ def describe_form(problem: Problem, boundary: str, rough: bool = False) -> str:
     if boundary != "auto":
         return boundary
     return f"penalty (chosen: {form.why})" if form.output is None else "exact (chosen)"
+
+
+def meets(output: OutputMap | None, condition: Condition) -> bool:
+    """Whether a surrogate with this output leaves nothing of the condition to the loss."""
+    first = output.maps[0] if isinstance(output, Fieldwise) else output
+    if isinstance(condition, Initial):
+        return isinstance(first, Started) or (output is not None and condition.rate is None)
+    return isinstance(condition, Dirichlet) and meets_walls(output)
+
+
+def meets_walls(output: OutputMap | None) -> bool:
+    """Whether values on walls are built in."""
+    first = output.maps[0] if isinstance(output, Fieldwise) else output
+    return first.walls if isinstance(first, Started) else output is not None
 
 
 def _output_map(problem: Problem, rough: bool, lifting: bool) -> OutputMap | None:
@@ -187,3 +203,108 @@ def _check(made: OutputMap, data: Sequence[Prescribed], name: str) -> None:
                 f"values prescribed for {name} disagree: those on {one.piece.name} would be "
                 f"missed by {gap:.1e}"
             )
+
+
+def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) -> Form:
+    """The form for a network in time windows: initial data are always built in, walls as asked for.
+
+    Raises:
+        InputError: also where a field has no initial values, or they are not smooth.
+    """
+    if boundary not in FORMS:
+        raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
+    why = ""
+    if boundary != "penalty":
+        try:
+            if found:
+                raise NotExact(str(found[0]))
+            return Form(_started(problem, walls=True))
+        except NotExact as reason:
+            if boundary == "exact":
+                raise InputError(
+                    f'boundary = "exact" is impossible here, use "penalty": {reason}'
+                ) from None
+            why = str(reason)
+    return Form(_started(problem, walls=False), why)
+
+
+def order_in_time(problem: Problem) -> int:
+    """2 where initial rates are prescribed, else 1.
+
+    Raises:
+        InputError: where they are for some fields only, or a field has no initial values.
+    """
+    rates = {_initial(problem, name).has_rate for name in problem.fields}
+    if len(rates) > 1:
+        raise InputError(
+            f"a network in time windows takes initial rates for all fields or for none, "
+            f"{type(problem).__name__} has them for some"
+        )
+    return 2 if rates.pop() else 1
+
+
+def _initial(problem: Problem, name: str) -> Prescribed:
+    found = [one for one in prescribed(problem, name) if _begins(problem, one.piece)]
+    if len(found) != 1:
+        raise InputError(
+            f"a network in time windows needs one initial value of each field, such as "
+            f"kp.Initial(domain, value): {type(problem).__name__} has {len(found)} of {name} where "
+            f"{problem.domain.names[-1]}, the last coordinate, begins"
+        )
+    return found[0]
+
+
+def _begins(problem: Problem, piece: Piece) -> bool:
+    """Whether a piece is where the last coordinate begins."""
+    if isinstance(piece, End):
+        return not piece.late
+    return isinstance(piece, Face) and piece.axis == problem.domain.dim - 1 and not piece.upper
+
+
+def _started(problem: Problem, walls: bool) -> OutputMap:
+    if problem.enrichment():
+        raise InputError(
+            f"{type(problem).__name__}.enrichment() does not go with a network in time windows: "
+            "known functions beside it need not vanish at the first moment"
+        )
+    maps = [_started_field(problem, name, walls) for name in problem.fields]
+    return maps[0] if len(maps) == 1 else Fieldwise(tuple(maps))
+
+
+def _started_field(problem: Problem, name: str, walls: bool) -> Started:
+    """u = g + D·M of one field, g its initial value and, with walls, the values there."""
+    first, domain = _initial(problem, name), problem.domain
+    at_start = float(domain.bounds[0][-1])
+    if not all(first.piece.dim == 0 or smooth_on(first.piece, f) for f in _functions(first)):
+        raise InputError(
+            f"a network in time windows has the initial value of {name} built in, whose "
+            "derivatives must be known: it is not smooth"
+        )
+    lift: OfCoords = AtStart(first, domain.names, at_start)
+    distant: OfCoords = no_walls
+    data = [p for p in prescribed(problem, name) if p is not first and p.piece != first.piece]
+    if walls and data:
+        lift, distant = (
+            _with_walls(domain, first, data),
+            _distance(domain, [p.piece for p in data], False),
+        )
+    if first.has_rate:
+        lift = WithRate(lift, AtStart(first.rate, domain.names, at_start))
+    made = Started(LiftedDirichlet(distant, lift), walls)
+    if walls:
+        _check(made, [first, *data], name)
+    return made
+
+
+def _functions(first: Prescribed) -> list[Callable[[Points], torch.Tensor]]:
+    return [first, first.rate] if first.has_rate else [first]
+
+
+def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -> OfCoords:
+    """A function that takes the initial values and those on the walls."""
+    box = _as_box(domain)
+    if box is None:
+        lift = _on(domain, [first, *data], False).lift
+        assert lift is not None
+        return lift
+    return _on_box(box, [first, *data], False).extension

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanpinn.conditions import Condition, Observed
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
-from kanpinn.problem import Problem, exact_jet, find_channels
+from kanpinn.problem import Problem, exact_columns, find_channels
 from kanpinn.sampling import Collocation, sample
 
 POINTS = 64
@@ -40,11 +41,14 @@ class Defect:
 def exact_defects(problem: Problem) -> Iterator[Defect]:
     """The exact solution's residual in the equation and each condition; none where there is none.
 
+    Measurements are left out where they have noise.
+
     Raises:
         InputError: where a residual has the wrong shape.
     """
-    if problem.has_exact:
-        yield from defects_of(problem, functools.partial(exact_jet, problem))
+    known = all(unknown.exact is not None for unknown in problem.numbers.values())
+    if problem.has_exact and known:
+        yield from defects_of(problem, functools.partial(exact_columns, problem))
 
 
 def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
@@ -59,9 +63,17 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
     yield _defect(jet, problem.equation, inside, 1, size, f"{kind}.residual")
     points = Collocation(POINTS, POINTS, "sobol")
     for index, condition in enumerate(problem.conditions()):
+        if _is_noisy(problem, condition):
+            continue
         at = condition.points(points, 1.0, torch.Generator().manual_seed(0))
         equation, name = problem.condition_equation(index), f"{kind}.conditions()[{index}]"
         yield _defect(jet, equation, at, condition.sites, size, name)
+
+
+def _is_noisy(problem: Problem, condition: Condition) -> bool:
+    if not isinstance(condition, Observed):
+        return False
+    return condition.noise is not None or bool(problem.unknowns)
 
 
 def _defect(

@@ -1,12 +1,13 @@
 """A solution sampled on a regular grid, for files and figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy
 import torch
 from torch import Tensor
 
+from kanpinn.eigenproblems import Eigensolution
 from kanpinn.geometry import Domain, Points, Product
 from kanpinn.jet import Channels
 from kanpinn.problem import stack_equations
@@ -86,7 +87,50 @@ def on_grid(
             centre of the box.
         nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
     """
-    domain = solution.problem.domain
+    return sampled(
+        solution.problem.domain,
+        lambda points: _evaluate(solution, points),
+        tuple(solution.problem.fields),
+        free,
+        nodes,
+    )
+
+
+def modes_on_grid(
+    solution: Eigensolution, free: Sequence[str] | None = None, nodes: int | None = None
+) -> GridFields:
+    """An eigenvalue problem's modes on such a grid: u_1, u_2, …, complex ones in two parts.
+
+    The arguments are those of `on_grid`.
+    """
+    names = [f"{name}_{j + 1}" for j in range(solution.count) for name in solution.fields]
+    if is_complex := solution.values.is_complex():
+        names = [f"{name}_{part}" for name in names for part in ("real", "imaginary")]
+
+    def evaluate(points: Points) -> Mapping[str, Tensor]:
+        parts = []
+        for start in range(0, len(points), CHUNK):
+            modes = solution(points[start : start + CHUNK])
+            modes = modes[:, None] if modes.ndim == 2 else modes
+            modes = modes.transpose(1, 2)
+            modes = torch.view_as_real(modes) if is_complex else modes
+            parts.append(modes.flatten(1).double().cpu())
+        return dict(zip(names, torch.cat(parts).unbind(1), strict=True))
+
+    return sampled(solution.problem.domain, evaluate, tuple(names), free, nodes)
+
+
+def sampled(
+    domain: Domain,
+    evaluate: Callable[[Points], Mapping[str, Tensor]],
+    fields: tuple[str, ...],
+    free: Sequence[str] | None = None,
+    nodes: int | None = None,
+) -> GridFields:
+    """Named columns (n,) at the points of such a grid that lie in the domain; see `on_grid`.
+
+    fields: which of the names are those of fields.
+    """
     low, high = domain.bounds
     free = tuple(domain.names[:3]) if free is None else tuple(free)
     count = NODES[len(free)] if nodes is None else nodes
@@ -101,10 +145,10 @@ def on_grid(
         columns.append(column)
     coords = torch.cartesian_prod(*columns).reshape(-1, len(columns))
     inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
-    values = _evaluate(solution, Points(coords[inside], domain.names))
+    values = evaluate(Points(coords[inside], domain.names))
     shape = tuple(len(axis) for axis in axes.values())
     grids = {name: _scatter(column, inside).reshape(shape) for name, column in values.items()}
-    return GridFields(axes, grids, fixed, tuple(solution.problem.fields))
+    return GridFields(axes, grids, fixed, fields)
 
 
 def _evaluate(solution: Solution, points: Points) -> Mapping[str, Tensor]:

@@ -4,10 +4,15 @@ from dataclasses import dataclass, field
 
 import numpy
 
+UNKNOWN = "unknown_"  # before the names of a problem's unknown numbers
+
 
 @dataclass
 class History:
-    """One row a recorded step: step, stage, loss, evaluations, seconds, and errors where known."""
+    """One row a recorded step: step, stage, loss, evaluations, seconds, and errors where known.
+
+    Of an unknown number "viscosity" it has the value as "unknown_viscosity".
+    """
 
     rows: list[dict[str, float | int]] = field(default_factory=list)
 

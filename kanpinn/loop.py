@@ -56,7 +56,7 @@ def _loop(
 ) -> None:
     resampling(run)
     if checkpoint is None:
-        _record(run, Step(run.residuals.loss(), 0), measure)
+        _record(run, Step(run.residuals.plain_loss(), 0), measure)
     stage_state = None if checkpoint is None else checkpoint["stage"]
     status = run.finished or CONVERGED
     if checkpoint is not None:
@@ -108,6 +108,7 @@ def _run_stage(
             return run.status
         run.stage_step += 1
         run.step += 1
+        step = resampling.judged(run, optimizer, step)
         run.finished = step.finished
         last = step.finished is not None or run.stage_step == optimizer.steps
         measured = last or run.stage_step % optimizer.measure_every == 0
@@ -179,6 +180,10 @@ class Resampling:
         if epoch != self.epoch:
             run.residuals.blocks = tuple(agreed(lambda: self.draw(epoch)))
             self.epoch = epoch
+
+    def judged(self, run: Run, optimizer: Optimizer, step: Step) -> Step:
+        """What a step did, in view of the points that are still to come."""
+        return step
 
 
 @contextmanager

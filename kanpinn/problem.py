@@ -3,16 +3,18 @@
 import copy
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
-from kanpinn.conditions import Condition
+from kanpinn.conditions import Condition, Observed
 from kanpinn.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
-from kanpinn.jet import Channels, Jet, MissingChannel, jet_of
+from kanpinn.jet import Channels, Jet, MissingChannel, jet_of, join
+from kanpinn.unknown import Unknown
 
 THIRD_SOURCE = -0.618  # no round number, at which more than affine functions would fit a line
 
@@ -29,10 +31,12 @@ class Problem(ABC):
     as a pressure that the problem determines up to a constant; errors leave out their means.
     """
 
+    solved_by: ClassVar[str] = "solve"  # the function that takes problems of this kind
     domain: Domain
     fields: tuple[str, ...] = ("u",)
     error_fields: tuple[str, ...] | None = None
     free_constant: tuple[str, ...] = ()
+    unknowns: Mapping[str, Unknown] = MappingProxyType({})
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
@@ -51,7 +55,8 @@ class Problem(ABC):
         return derived_source(self, p)
 
     def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
-        """Known functions beside the network, such as `Corner`'s: each gives (n, q) at points.
+        """Known functions beside the network, such as `Corner`'s: each gives (n, q) at points,
+        which are added to every field for itself, or (n, q, m) of the m fields at once.
 
         Their coefficients are found with those of the network's output layer.
         """
@@ -92,6 +97,16 @@ class Problem(ABC):
         return None
 
     @property
+    def numbers(self) -> dict[str, Unknown]:
+        """Those of the unknowns that are no fields."""
+        return {name: one for name, one in self.unknowns.items() if name not in self.fields}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The residual's arguments: the fields, then the numbers."""
+        return (*self.fields, *self.numbers)
+
+    @property
     def has_exact(self) -> bool:
         """Whether the class gives an exact solution."""
         return callable(getattr(self, "exact", None))
@@ -105,6 +120,7 @@ class Problem(ABC):
             raise InputError(f"{name}.fields must be a tuple of names, got {self.fields!r}")
         _check_subset(self, "error_fields", self.error_fields)
         _check_subset(self, "free_constant", self.free_constant or None)
+        _check_unknowns(self)
         _check_arguments(self)
         conditions = self.conditions()
         if not isinstance(conditions, Sequence):
@@ -119,6 +135,7 @@ class Problem(ABC):
                     f"{name} has no field {condition.field!r}, which a "
                     f"{type(condition).__name__} names: its fields are {', '.join(self.fields)}"
                 )
+        _check_noise(self, conditions)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """The residual as (n, equations) from the jet of all fields.
@@ -138,7 +155,7 @@ class Problem(ABC):
         which = None if condition.field is None else self.fields.index(condition.field)
 
         def equation(p: Points, u: Jet) -> Tensor:
-            fields = split(u) if which is None else [u[which]]
+            fields = split(u)[: len(self.fields)] if which is None else [u[which]]
             rows = len(p) // condition.sites
             return stack_equations(condition.residual(p, *fields), rows, what)
 
@@ -148,16 +165,43 @@ class Problem(ABC):
 def _check_arguments(problem: Problem) -> None:
     """Refuse a residual that does not take a jet for each field, a reference that takes points."""
     try:
-        inspect.signature(problem.residual).bind(None, *problem.fields)
+        inspect.signature(problem.residual).bind(None, *problem.columns)
     except TypeError as error:
+        what = "each field and unknown" if problem.numbers else "each field"
         raise InputError(
-            f"{type(problem).__name__}.residual must take points and a jet for each field, "
-            f"residual(p, {', '.join(problem.fields)}): {error}"
+            f"{type(problem).__name__}.residual must take points and a jet for {what}, "
+            f"residual(p, {', '.join(problem.columns)}): {error}"
         ) from None
     try:
         inspect.signature(problem.reference).bind()
     except TypeError as error:
         raise InputError(f"{type(problem).__name__}.reference takes no points: {error}") from None
+
+
+def _check_unknowns(problem: Problem) -> None:
+    """Refuse what are no unknowns by name, and names that stand for something else."""
+    where, unknowns = f"{type(problem).__name__}.unknowns", problem.unknowns
+    if not isinstance(unknowns, Mapping):
+        raise InputError(
+            f'{where} must map names to unknowns, {{"viscosity": kp.Unknown()}}, got {unknowns!r}'
+        )
+    for name, one in unknowns.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in problem.domain.names:
+            raise InputError(f"{where}: {name!r} is a coordinate, or no name for an unknown")
+        if not isinstance(one, Unknown):
+            raise InputError(f"{where}[{name!r}] must be a kanpinn Unknown, got {one!r}")
+        if name in problem.fields and one.exact is not None:
+            raise InputError(f"{where}[{name!r}] is a field: its exact values are those of exact()")
+
+
+def _check_noise(problem: Problem, conditions: Sequence[Condition]) -> None:
+    """Refuse data of which only some are said to have a noise."""
+    noises = [c.noise for c in conditions if isinstance(c, Observed)]
+    if None in noises and any(noises):
+        raise InputError(
+            f"{type(problem).__name__}.conditions() has data with noise = None beside some with a "
+            f"known one, {noises}: give that of all, or of none"
+        )
 
 
 def _check_subset(problem: Problem, key: str, names: Sequence[str] | None) -> None:
@@ -210,11 +254,28 @@ def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
     return jet_of(exact, p.coords, channels)
 
 
+def exact_columns(problem: Problem, p: Points, channels: Channels) -> Jet:
+    """`exact_jet` with the unknown numbers' true values after the fields.
+
+    Raises:
+        InputError: where one of these is not known.
+    """
+    fields, numbers = exact_jet(problem, p, channels), []
+    for name, unknown in problem.numbers.items():
+        if unknown.exact is None:
+            raise InputError(
+                f"{type(problem).__name__}.unknowns[{name!r}] has no exact value, which the exact "
+                "solution's residual needs"
+            )
+        numbers.append(fields[0] * 0 + unknown.exact)
+    return join([fields, *numbers])
+
+
 def exact_residual(problem: Problem, p: Points) -> Tensor:
     """The residual of the exact solution, (n, equations); zero where problem and solution agree."""
 
     def evaluate(channels: Channels) -> Tensor:
-        return problem.equation(p, exact_jet(problem, p, channels))
+        return problem.equation(p, exact_columns(problem, p, channels))
 
     return evaluate(find_channels(evaluate, p.names))
 
@@ -262,6 +323,34 @@ def with_source(problem: P, source: Callable[[Points], Tensor]) -> P:
     view = copy.copy(problem)
     object.__setattr__(view, "source", source)  # also where a problem is a frozen dataclass
     return view
+
+
+def with_parameter(problem: P, name: str, value: float) -> P:
+    """The same problem with another value of a parameter, an attribute that its methods read.
+
+    Raises:
+        InputError: where it has no such number.
+    """
+    parameter_of(problem, name)
+    view = copy.copy(problem)
+    object.__setattr__(view, name, value)
+    return view
+
+
+def parameter_of(problem: Problem, name: str) -> float:
+    """A number that the problem has as an attribute.
+
+    Raises:
+        InputError: where it has none of that name.
+    """
+    found = {k: v for k, v in vars(problem).items() if isinstance(v, int | float)}
+    if name not in found:
+        there = ", ".join(found) or "none"
+        raise InputError(
+            f"{type(problem).__name__} has no parameter {name!r}: its attributes that are numbers "
+            f"are {there}"
+        )
+    return float(found[name])
 
 
 def _with_constant_source(problem: P, value: float) -> P:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from kanpinn.history import UNKNOWN
 from kanpinn.optimizers import Optimizer
 from kanpinn.run import Run
 
@@ -102,7 +103,9 @@ def numbers(run: Run) -> str:
     shown = _score(row)
     for name, value in row.items():
         if name not in KNOWN and (name == shown or not name.endswith(SCORES)):
-            parts.append(f"{name.replace('_', ' ')} {value:.3g}")
+            digits = 6 if name.startswith(UNKNOWN) else 3
+            text = name.removeprefix(UNKNOWN).replace("_", " ")
+            parts.append(f"{text} {value:.{digits}g}")
     return ", ".join(parts)
 
 

@@ -1,8 +1,9 @@
 """The autograd residual module: problem + surrogate + points → weighted residual blocks → loss."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -20,17 +21,31 @@ MAX_ENTRIES = 2**23  # of one chunk's Jacobian
 FAST_ROWS, FAST_ENTRIES = 1024, 2**20  # small chunks use memory again that is still mapped
 
 
+@runtime_checkable
+class Family(Protocol):
+    """A problem with its parameters, of which residuals are those for one value."""
+
+    def parameter(self, name: str) -> float:
+        """The problem's own value of one."""
+
+    def varied(self, name: str, value: float) -> Sequence[Block]:
+        """The blocks with another value of it, at the same points."""
+
+
 class Residuals:
     """The weighted residual blocks of a problem for one surrogate.
 
     The loss is Σ_blocks weight · mean_p ‖r_p‖², the poster's α·loss_i + loss_b, or has an energy's
     mean for the first of them (`EnergyBlock`). Everything runs over chunks of points, so memory is
     bounded by the chunk. Of several ranks each goes over its share of every block's points
-    (`block.points` are all of them); loss and gradient are of all.
+    (`block.points` are all of them); loss and gradient are of all. `family`: what makes blocks for
+    other values of the problem's parameters, where there is a problem.
     """
 
-    def __init__(self, surrogate: Surrogate, blocks: Sequence[Block]) -> None:
-        self.surrogate, self.blocks = surrogate, tuple(blocks)
+    def __init__(
+        self, surrogate: Surrogate, blocks: Sequence[Block], family: Family | None = None
+    ) -> None:
+        self.surrogate, self.blocks, self.family = surrogate, tuple(blocks), family
         self._chunks: WeakKeyDictionary[Block, tuple[slice, int, list[Points]]] = (
             WeakKeyDictionary()
         )
@@ -62,28 +77,31 @@ class Residuals:
         for block in self.blocks:
             rows = torch.randperm(block.rows, generator=generator)
             rows = rows[: math.ceil(part * len(rows))].to(block.points.coords.device)
-            sites = torch.arange(block.sites, device=rows.device)
-            chosen = (rows[:, None] * block.sites + sites).flatten()
-            blocks.append(replace(block, points=block.points[chosen]))
+            blocks.append(block.chosen(rows))
         return Residuals(self.surrogate, blocks)
 
-    @torch.no_grad()
     def terms(self) -> dict[str, float]:
-        """Each block's mean squared residual, without its weight."""
+        """Each block's mean squared residual, without its weight and those of its rows."""
+        return self._means(lambda block, p: block.plain(self.surrogate, p))
 
+    @torch.no_grad()
+    def _means(self, total: Callable[[Block, Points], Tensor]) -> dict[str, float]:
         def local() -> list[Tensor]:
-            squares = [self._squares(block) for block in self.blocks]
+            squares = [sum(float(total(b, p)) for p in self.chunks(b)) for b in self.blocks]
             return [torch.tensor(squares, dtype=torch.float64)]
 
         (sums,) = summed(local, [torch.zeros(len(self.blocks), dtype=torch.float64)])
         return {b.name: s / b.rows for b, s in zip(self.blocks, sums.tolist(), strict=True)}
 
-    def _squares(self, block: Block) -> float:
-        return float(sum(block.total(self.surrogate, p) for p in self.chunks(block)))
-
     def loss(self) -> float:
-        """Σ weight · mean squared residual, at the present coefficients."""
-        terms = self.terms()
+        """Σ weight · mean squared residual, at the present coefficients, its rows weighed."""
+        return self._weighed(self._means(lambda block, p: block.total(self.surrogate, p)))
+
+    def plain_loss(self) -> float:
+        """The loss without weights of the rows."""
+        return self._weighed(self.terms())
+
+    def _weighed(self, terms: Mapping[str, float]) -> float:
         return sum(block.weight * terms[block.name] for block in self.blocks)
 
     def backward(self) -> float:
@@ -147,7 +165,7 @@ class Residuals:
                 for e in range(residual.shape[1]):
                     retain = e + 1 < residual.shape[1]
                     jacobian = tape.jacobian(residual[:, e], scale, retain, block.sites)
-                    yield jacobian, scale * residual[:, e].detach()
+                    yield jacobian, scale * residual[:, e].detach().to(jacobian)
 
 
 def _chunk_size(points: int, parameters: int) -> int:

@@ -26,6 +26,17 @@ class Observer(Protocol):
         """Called after every step."""
 
 
+@runtime_checkable
+class Memory(Protocol):
+    """What has a state that checkpoints keep."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up the state that `state_dict` gave."""
+
+
 @dataclass
 class Best:
     """The state with the least value of one quantity of the history, the validation error.
@@ -84,6 +95,7 @@ class Run:
     earlier: float = 0.0  # seconds spent before this process took over
     budget_seconds: float | int | None = None  # that its steps may take, earlier ones included
     best: Best | None = None  # where there is something to keep the best state by
+    steering: Memory | None = None  # where points or weights follow the residual
     last: dict[str, Any] | None = None  # the state to go on from, once the best one is kept
 
     def __post_init__(self) -> None:
@@ -131,6 +143,7 @@ class Run:
             "history": self.history.rows,
             "seconds": self.seconds,
             "best": None if self.best is None else vars(self.best),
+            "steering": None if self.steering is None else self.steering.state_dict(),
             **{name: getattr(self, name) for name in COUNTERS},
         }
 
@@ -144,5 +157,7 @@ class Run:
         self.earlier = sum(self.seconds)
         if self.best is not None and state.get("best"):
             self.best = Best(**state["best"])
+        if self.steering is not None and state.get("steering"):
+            self.steering.load_state_dict(state["steering"])
         for name in COUNTERS:
             setattr(self, name, state[name])

@@ -24,26 +24,45 @@ class Collocation:
         boundary: points on the boundary, spread over its pieces by measure.
         sampler: one of SAMPLERS.
         resample: new points every so many steps; 0 keeps the first ones.
+        adapt: how new points of the domain follow the residual: "rad" draws all of them anew, half
+            of them by |r|; "r3" retains those with |r| above the mean and draws the others evenly.
+            The mean squared residual is then one over these points, and jumps when they change; as
+            in the papers they have no weights, for an equation holds whatever its points' density.
+            A least-squares solve needs well over as many points as coefficients then.
 
     Raises:
         InputError: for a count out of range, an unknown sampler, or resampling a fixed rule.
+
+    Reference: see `kanpinn.adaptive`.
     """
 
     interior: int
     boundary: int
     sampler: str = "gauss"
     resample: int = 0
+    adapt: str | None = None
 
     def __post_init__(self) -> None:
         integer("interior", self.interior)
         integer("boundary", self.boundary)
         integer("resample", self.resample, least=0)
         _check_sampler(self.sampler)
-        if self.resample and self.sampler in FIXED:
+        if self.adapt is not None and (self.adapt not in ADAPTATIONS or not self.resample):
+            wrong = "" if self.adapt in ADAPTATIONS else f", not {self.adapt!r}"
+            raise InputError(
+                f"adapt must be one of {', '.join(ADAPTATIONS)}{wrong}, and resample the number of "
+                f"steps after which points adapt, got resample = {self.resample}"
+            )
+        if self.resample and self.sampler in FIXED and not self.adapt:
             raise InputError(
                 f"resample must be 0 for the sampler {self.sampler!r}, whose points are always "
                 f"the same, got {self.resample}"
             )
+
+    @property
+    def fresh(self) -> str:
+        """The sampler of new points: this one, "uniform" where its points are always the same."""
+        return "uniform" if self.sampler in FIXED else self.sampler
 
 
 def sample(
@@ -156,6 +175,7 @@ _DRAWS: dict[str, _Draw | None] = {
 }
 SAMPLERS = tuple(_DRAWS)
 FIXED = ("grid", "gauss")
+ADAPTATIONS = ("rad", "r3")
 
 
 def _check_sampler(name: str) -> _Draw | None:

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from kanpinn.assembly import Assembly
 from kanpinn.blocks import PROBE_POINTS
+from kanpinn.conditions import Observed
+from kanpinn.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.history import History
+from kanpinn.intervals import Covariance, Estimated
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.norms import Errors
 from kanpinn.operators import normal_derivative
-from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers import LeastSquares, Optimizer, Refine
 from kanpinn.problem import Problem, find_channels, split, stack_equations
 from kanpinn.quadrature import domain_rule
 from kanpinn.references import Reference
@@ -57,6 +61,7 @@ class Solution:
     reference: Reference | None = None  # that errors are against where there is no exact solution
     reference_seconds: float = 0.0
     estimate: Estimate | None = None  # where `estimate_error` was asked
+    log: tuple[str, ...] = ()  # of `auto`: what was tried, and why no more
 
     @property
     def problem(self) -> Problem:
@@ -83,6 +88,36 @@ class Solution:
         """The number of trainable numbers."""
         return self.network.parameter_count
 
+    @cached_property
+    def covariance(self) -> Covariance:
+        """How what was solved for varies with the noise of the data."""
+        network = self.network
+        output_only = all(isinstance(one, LeastSquares | Refine) for one in self.optimizers)
+        layers = network.output_layers if output_only else network.all_layers
+        data = [c for c in self.problem.conditions() if isinstance(c, Observed)]
+        known = bool(data) and all(c.noise is not None for c in data)
+        return Covariance(self.residuals, layers, known)
+
+    @cached_property
+    def estimated(self) -> dict[str, Estimated]:
+        """The problem's unknown numbers with their 95% intervals, by name."""
+        return self.covariance.numbers() if self.problem.numbers else {}
+
+    def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
+        """Lower and upper ends (n,) of the 95% interval of a field at each point for itself.
+
+        It is what the noise of the data does to the field, without the error of the solution. field
+        may be left out where there is one.
+
+        Raises:
+            InputError: for a field that the problem does not have.
+        """
+        if field is None and len(self.fields) == 1:
+            (field,) = self.fields
+        if field not in self.fields:
+            raise InputError(f"field must be one of {', '.join(self.fields)}, got {field!r}")
+        return self.covariance.field(self._points(points), self.fields.index(field))
+
     def __call__(self, points: Points | Tensor) -> Tensor:
         """Values (n, m)."""
         return self.surrogate(self._points(points))
@@ -91,7 +126,7 @@ class Solution:
     def gradient(self, points: Points | Tensor) -> Tensor:
         """First derivatives, (n, d) for one field, else (n, d, m)."""
         channels = Channels(self.problem.domain.names, gradient=True)
-        gradient = self.surrogate.jet(self._points(points), channels).gradient
+        gradient = self.surrogate.evaluate(self._points(points), channels).gradient
         assert gradient is not None
         return gradient[..., 0] if gradient.shape[-1] == 1 else gradient
 
@@ -134,7 +169,7 @@ class Solution:
             return self.surrogate(p)
 
         def evaluate(channels: Channels) -> Tensor:
-            found = density(p, *split(self.surrogate.jet(p, channels)))
+            found = density(p, *split(self.surrogate.evaluate(p, channels)))
             return stack_equations(found, len(p), "density")
 
         return evaluate(find_channels(evaluate, p.names))

@@ -7,7 +7,9 @@ from typing import Any
 from kanpinn.assembly import Assembly, assemble
 from kanpinn.distributed import agreed, from_first, same, world
 from kanpinn.errors import InputError, integer
+from kanpinn.history import UNKNOWN
 from kanpinn.loop import Evaluate, Measure, Resampling, as_stages, load_libraries, run_stages
+from kanpinn.networks.constants import Constants
 from kanpinn.networks.network import Network
 from kanpinn.norms import ErrorNorm
 from kanpinn.optimizers import LeastSquares, Optimizer
@@ -17,6 +19,8 @@ from kanpinn.residuals import Residuals
 from kanpinn.run import Observer, Run
 from kanpinn.sampling import Collocation
 from kanpinn.solution import Solution
+from kanpinn.steering import Steering
+from kanpinn.weighting import Weighting
 
 RECORDED = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")  # of the errors, each step
 
@@ -29,6 +33,7 @@ def solve(
     *,
     boundary: str = "auto",
     weights: Mapping[str, float | int] | None = None,
+    weighting: Weighting | None = None,
     form: str = "strong",
     reference: Recipe | None = None,
     errors: bool = True,
@@ -47,6 +52,7 @@ def solve(
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that can be had and pays.
         weights: of the loss terms, {"interior": 1, "boundary": 1} by default.
+        weighting: of the residual's rows, by the residual itself.
         form: "energy" minimises `problem.energy` in place of the squared residual.
         reference: what stands in for an exact solution, by default `problem.reference()`.
         errors: whether to measure them.
@@ -68,6 +74,11 @@ def solve(
     load_libraries()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
+    if problem.solved_by != "solve":
+        raise InputError(
+            f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
+            f"kanpinn.{problem.solved_by}(problem, network)"
+        )
     assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed, form))
     surrogate, collocation = assembly.surrogate, assembly.collocation
     optimizers = as_stages(
@@ -75,7 +86,11 @@ def solve(
     )
     if world() > 1:
         _check_ranks(assembly, optimizers)
-    run = Run(surrogate, optimizers, Residuals(surrogate, ()), budget_seconds=budget_seconds)
+    resampling = _resampling(assembly, weighting, optimizers)
+    residuals = Residuals(surrogate, (), assembly)
+    run = Run(surrogate, optimizers, residuals, budget_seconds=budget_seconds)
+    if isinstance(resampling, Steering):
+        run.steering = resampling
     if checkpoint is None:
         assembly.prepare()
     else:
@@ -83,8 +98,7 @@ def solve(
     known = agreed(lambda: reference_of(problem, reference))
     norm, waited = _norm(problem, known) if errors else (None, 0.0)
     started += waited
-    resampling = Resampling(assembly.blocks, collocation.resample)
-    run_stages(run, _measure(norm), resampling, observers, checkpoint, seed)
+    run_stages(run, _measure(norm, assembly), resampling, observers, checkpoint, seed)
     assert run.status is not None
     return Solution(
         assembly,
@@ -102,6 +116,18 @@ def solve(
     )
 
 
+def _resampling(
+    assembly: Assembly, weighting: Weighting | None, optimizers: tuple[Optimizer, ...]
+) -> Resampling:
+    """What brings points between steps, and weights of their residuals."""
+    weighting = weighting or Weighting()
+    if weighting.any:
+        as_stages(optimizers, 1, "weighting")
+    if weighting.any or assembly.collocation.adapt:
+        return Steering(assembly, weighting)
+    return Resampling(assembly.blocks, assembly.collocation.resample)
+
+
 def _norm(problem: Problem, known: Reference | None) -> tuple[ErrorNorm | None, float]:
     """What measures errors, if anything does, and the seconds that went into a reference."""
     if known is None:
@@ -111,14 +137,17 @@ def _norm(problem: Problem, known: Reference | None) -> tuple[ErrorNorm | None, 
     return norm, time.perf_counter() - begun
 
 
-def _measure(norm: ErrorNorm | None) -> Measure | None:
-    """What the history records of the errors."""
-    if norm is None:
+def _measure(norm: ErrorNorm | None, assembly: Assembly) -> Measure | None:
+    """What the history records of the errors, and of unknown numbers."""
+    constants = assembly.surrogate.network.constants
+    if norm is None and constants is None:
         return None
 
     def measure(evaluate: Evaluate) -> dict[str, float]:
-        errors = norm(evaluate)
-        return {name: getattr(errors, name) for name in RECORDED}
+        errors = None if norm is None else norm(evaluate)
+        found = {} if errors is None else {name: getattr(errors, name) for name in RECORDED}
+        numbers = constants.values if isinstance(constants, Constants) else {}
+        return found | {UNKNOWN + name: value for name, value in numbers.items()}
 
     return measure
 

@@ -401,7 +401,7 @@ def test_a_study_is_of_one_kind() -> None:
         problem = {"equation": "poisson", "domain": domain, "exact": "x*y"}
         return {"problem": problem, "network": network | {"degree": 4}}
 
-    with pytest.raises(kp.InputError, match="of problem files or of fit files, not of both"):
+    with pytest.raises(kp.InputError, match="a study is of files of one kind"):
         kp.sweep(base, {"kind": ["fit", "problem"]})
 
 

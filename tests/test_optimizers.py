@@ -1,6 +1,7 @@
 """Optimizers: each does what its mathematics promises."""
 
 import copy
+import math
 from itertools import pairwise
 
 import pytest
@@ -15,9 +16,11 @@ from kanpinn.networks import Surrogate
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.residuals import Residuals
 
+WEIGHTS = {"interior": 1.0, "boundary": 1.0}
 OPTIMIZERS = {
     "adam": kp.Adam(steps=30, lr=1e-2),
     "lbfgs": kp.LBFGS(steps=3, iterations=5),
+    "ss_broyden": kp.SSBroyden(steps=30),
     "least_squares": kp.LeastSquares(),
     "levenberg_marquardt": kp.LevenbergMarquardt(steps=10),
 }
@@ -27,8 +30,7 @@ def residuals_of(problem, network, nodes=12) -> Residuals:
     surrogate, domain = Surrogate(network, problem.domain), problem.domain
     interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
     surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
-    weights = {"interior": 1.0, "boundary": 1.0}
-    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], weights))
+    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], WEIGHTS))
 
 
 def run(optimizer, residuals, steps):
@@ -83,6 +85,112 @@ def test_least_squares_converges_on_a_nonlinear_problem():
     losses = run(kp.LeastSquares(), residuals, 20)
     assert 3 <= len(losses) <= 15 and losses[-1] < 1e-8
     assert all(b <= a for a, b in pairwise(losses))
+
+
+def test_newton_s_method_is_quadratic_where_no_residual_is_left():
+    """The loss of a step goes like the square of the loss before: twice the digits."""
+    residuals = residuals_of(Cubic(), kp.KAN([1, 8, 1], degree=9, grid=4), nodes=40)
+    losses = [loss for loss in run(kp.LeastSquares(), residuals, 20) if loss > 1e-18]
+    orders = [
+        math.log(c / b) / math.log(b / a)
+        for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)
+    ]
+    assert len(losses) >= 4 and orders[-1] > 1.7
+
+
+def test_the_first_step_is_from_zero_where_noise_is_the_worse_start():
+    network = kp.KAN([1, 8, 1], degree=7, grid=4)
+    noise = get_coefficients(network.layers[-1:])
+    reached = []
+    for start in (0 * noise, noise, 1e3 * noise):
+        set_coefficients(network.layers[-1:], start)
+        reached.append(kp.LeastSquares().start(residuals_of(Cubic(), network, 40), 0).step().loss)
+    assert reached[1] <= reached[0] * (1 + 1e-6) and reached[2] <= reached[0] * (1 + 1e-6)
+
+
+def test_a_network_that_is_solved_stays_as_it_is():
+    residuals = residuals_of(Cubic(), kp.KAN([1, 8, 1], degree=7, grid=4), nodes=40)
+    least = run(kp.LeastSquares(), residuals, 20)[-1]
+    step = kp.LeastSquares().start(residuals, 0).step()
+    assert step.finished == "converged" and step.loss <= least
+
+
+class Scalar(kp.Problem):
+    """f(u) = 0 at every point of [-1, 1]."""
+
+    domain = kp.Box(x=(-1, 1))
+
+    def __init__(self, f):
+        self.f = f
+
+    def residual(self, p, u):
+        return self.f(u.value)
+
+    def conditions(self):
+        return []
+
+
+def scalar(f, start):
+    """Residuals f(u), and a network that starts with u = start."""
+    network = kp.KAN([1, 1, 1], degree=3, grid=2)
+    residuals = residuals_of_interior(Scalar(f), network)
+    with torch.no_grad():
+        network.layers[-1].coefficients.fill_(start)  # splines sum to one
+    return residuals
+
+
+def residuals_of_interior(problem, network) -> Residuals:
+    surrogate = Surrogate(network, problem.domain)
+    interior = problem.domain.quadrature(12)[0]
+    surrogate.prepare(interior)
+    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [], WEIGHTS))
+
+
+def solved(f, start, steps=40):
+    """The last step of least squares for f(u) = 0, and the losses."""
+    stage, losses = kp.LeastSquares().start(residuals := scalar(f, start), 0), []
+    for _ in range(steps):
+        step = stage.step()
+        losses.append(step.loss)
+        assert step.loss == pytest.approx(residuals.loss(), rel=1e-9, abs=1e-25)
+        if step.finished:
+            break
+    return step, losses
+
+
+def test_where_a_full_step_overshoots_shorter_and_damped_ones_are_tried():
+    """From u = 3 Newton's method for arctan u = 0 diverges."""
+    stage = kp.LeastSquares().start(residuals := scalar(torch.atan, 3.0), 0)
+    stage.begun = True  # zero, where a step might begin, is the solution
+    losses = [residuals.loss(), *(stage.step().loss for _ in range(8))]
+    assert all(b <= a for a, b in pairwise(losses)) and losses[-1] < 1e-20
+
+
+def test_zero_may_be_where_the_residual_has_no_number():
+    step, losses = solved(lambda u: torch.log(u) - 1, 1.0)
+    assert step.finished == "converged" and losses[-1] < 1e-20
+
+
+def test_a_residual_without_a_number_at_the_start_is_said():
+    problem = Scalar(lambda u: torch.log(u - 10))
+    solution = kp.solve(problem, kp.KAN([1, 2, 1]), kp.LeastSquares(), kp.Collocation(20, 2))
+    assert solution.status.startswith("failed") and "not a finite number" in solution.status
+    assert bool(get_coefficients(solution.network.layers).isfinite().all())
+
+
+def test_a_jacobian_of_zero_is_said():
+    """u² + 1 is stationary at u = 0, and has no zero."""
+    stage = kp.LeastSquares().start(scalar(lambda u: u**2 + 1, 0.0), 0)
+    step = stage.step()
+    assert step.loss == pytest.approx(1.0)
+    assert step.finished.startswith("stopped: to first order the residual does not depend on")
+
+
+def test_where_no_step_lowers_the_loss_it_is_said():
+    """|u| + 1 has a corner at its least value, where no derivative vanishes."""
+    step, losses = solved(lambda u: (u - 1).abs() + 1, 1.0 + 1e-13)
+    assert losses[-1] == pytest.approx(1.0)
+    assert step.finished.startswith("stopped: no step lowers the loss 1,")
 
 
 class Copy(kp.Problem):

@@ -367,6 +367,84 @@ def test_data_that_do_not_fit_are_refused(tmp_path, change, message):
         kp.DataFile(path).build(Unknown())
 
 
+def grid(x=None, y=None):
+    """u = x²y - y³ on uneven points of the unit square, known by an index for each coordinate."""
+    x = np.linspace(0, 1, 9) ** 2 if x is None else x
+    y = np.linspace(0, 1, 6) if y is None else y
+    return {"x": x, "y": y, "u": np.subtract.outer(x**2, 0 * y) * y - y**3}
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+def test_between_the_points_of_a_grid_there_are_splines(tmp_path, ending, generator):
+    found = kp.DataFile(write(tmp_path / f"known.{ending}", grid()), degree=3).build(Unknown())
+    x, y = torch.rand(2, 50, 1, generator=generator, dtype=torch.float64)
+    p = kp.Points(torch.cat([x, y], dim=1), ("x", "y"))
+    jet = found.jet(p, kp.Channels(("x", "y"), gradient=True))
+    assert (jet.value - (x**2 * y - y**3)).abs().max() < 1e-14
+    slopes = torch.stack([2 * x * y, x**2 - 3 * y**2], dim=1)
+    assert found.points is None and (jet.gradient - slopes).abs().max() < 1e-13
+
+
+def test_errors_against_a_grid_are_means_over_the_domain(tmp_path):
+    found = kp.DataFile(write(tmp_path / "known.npz", grid()), degree=3).build(Unknown())
+    errors = ErrorNorm(Unknown(), found).converged(constant(0.0))
+    assert errors.l2_squared == pytest.approx(1 / 15 - 2 / 15 + 1 / 7, rel=1e-12)
+    assert errors.h1_squared - errors.l2_squared == pytest.approx(4 / 9 + 1 / 5 - 2 / 3 + 9 / 5)
+
+
+def test_splines_of_a_grid_in_three_dimensions_with_two_fields(tmp_path, generator):
+    class Pair(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(-1, 0), t=(0, 2))
+        fields = ("u", "v")
+        error_fields = ("v",)
+
+        def residual(self, p, u, v):
+            return u.value, v.value
+
+        def conditions(self):
+            return []
+
+    x, y, t = np.linspace(0, 1, 4), np.linspace(-1, 0, 5), np.linspace(0, 2, 6)
+    v = x[:, None, None] * y[None, :, None] * t**3
+    path = write(tmp_path / "known.npz", {"x": x, "y": y, "t": t, "v": v})
+    found = kp.DataFile(path, degree=3).build(Pair())
+    p = Pair.domain.from_unit(torch.rand(40, 3, generator=generator, dtype=torch.float64))
+    jet = found.jet(p, kp.Channels(p.names, gradient=True))
+    assert (jet.value[:, [1]] - p.x * p.y * p.t**3).abs().max() < 1e-13
+    assert (jet.gradient[:, 2, [1]] - 3 * p.x * p.y * p.t**2).abs().max() < 1e-12
+    assert jet.value[:, 0].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": np.linspace(0, 1, 9)[::-1]}, "the grid's x must increase"),
+        ({"y": np.linspace(0, 0.9, 6)}, "y goes from 0 to 1; it goes from 0 to 0.9"),
+        (
+            {"y": np.linspace(0, 1, 7)},
+            r"u has the shape \(9, 6\), the coordinates make it \(9, 7\)",
+        ),
+        ({"y": np.linspace(0, 1, 3), "u": np.zeros((9, 3))}, "degree 3 need more than 3 numbers"),
+        ({"u": np.full((9, 6), np.nan)}, r"54 numbers that are not finite, the first at \[0, 0\]"),
+        ({"weight": np.ones(9)}, "takes no weight"),
+        ({"y": None}, "has no column 'y'"),
+    ],
+)
+def test_grids_that_do_not_fit_are_refused(tmp_path, change, message):
+    columns = {k: v for k, v in (grid() | change).items() if v is not None}
+    path = write(tmp_path / "known.npz", columns)
+    with pytest.raises(kp.InputError, match=message):
+        kp.DataFile(path, degree=3).build(Unknown())
+
+
+def test_a_grid_is_for_boxes(tmp_path):
+    path = write(tmp_path / "known.npz", grid())
+    with pytest.raises(kp.InputError, match="holds a grid, which is for boxes"):
+        kp.DataFile(path).build(Torsion())
+    with pytest.raises(kp.InputError, match="degree must be an integer of at least 1, got 0"):
+        kp.DataFile(path, degree=0)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -14,7 +14,7 @@ from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
     from kanpinn.blocks import Block
-    from kanpinn.config import Config, FitJob, Job, SolveJob
+    from kanpinn.config import AutoJob, Config, EigenJob, FitJob, Job, SolveJob
     from kanpinn.exactness import Defect
     from kanpinn.jet import Channels
 
@@ -23,7 +23,7 @@ def check(file: ProblemFile, overrides: Overrides = None) -> None:
     """Check a problem file or a fit file and show what would run, without running it."""
     with reporting():
         with importing():
-            from kanpinn.config import Config, FitJob, SolveJob
+            from kanpinn.config import AutoJob, Config, EigenJob, FitJob, SolveJob
 
         config = Config.read(file, overrides or ())
         for line in config.notes:
@@ -31,12 +31,25 @@ def check(file: ProblemFile, overrides: Overrides = None) -> None:
         set_threads(config)
         job = config.build()
         rows: list[tuple[str, str]] = []
+        if isinstance(job, AutoJob):
+            rows.append(_trials(job))
         if isinstance(job, SolveJob):
             rows += _solve(config, job)
+        if isinstance(job, EigenJob):
+            rows += _eigen(config, job)
         if isinstance(job, FitJob):
             rows += _fit(config, job)
         rows += _optimizers(config, job)
         typer.echo(table(rows, left=True))
+
+
+def _trials(job: "AutoJob") -> tuple[str, str]:
+    from kanpinn.automatic import BUDGET, TOLERANCE
+
+    tolerance = TOLERANCE if job.tolerance is None else job.tolerance
+    seconds = BUDGET if job.budget_seconds is None else job.budget_seconds
+    goal = f"until the relative L2 error is estimated at {tolerance:g} or {seconds:g} s are up"
+    return "chosen by trials", f"network, points and optimizers, {goal}; below is the first trial"
 
 
 def _solve(config: "Config", job: "SolveJob") -> Iterator[tuple[str, str]]:
@@ -49,6 +62,22 @@ def _solve(config: "Config", job: "SolveJob") -> Iterator[tuple[str, str]]:
     yield from _problem(config, job, defects)
     yield _network(config, job)
     yield "boundary data", describe_form(job.problem, job.boundary, job.form == "energy")
+    yield _run(config)
+    yield from _points(job, blocks)
+
+
+def _eigen(config: "Config", job: "EigenJob") -> Iterator[tuple[str, str]]:
+    from kanpinn.config import blaming
+    from kanpinn.exact_data import describe_form
+
+    with blaming(job.title, *job.sources):
+        blocks = tuple(job.preview().blocks())
+    yield from _stated(config, job)
+    which = "smallest" if job.near is None else f"nearest to {job.near:g}"
+    yield "eigenvalues", f"{job.count}, the {which}"
+    yield "exact eigenvalues", "known" if job.problem.has_exact_eigenvalues else "none"
+    yield _network(config, job)
+    yield "boundary data", describe_form(job.problem, job.boundary)
     yield _run(config)
     yield from _points(job, blocks)
 
@@ -70,14 +99,17 @@ def _fit(config: "Config", job: "FitJob") -> Iterator[tuple[str, str]]:
 def _problem(
     config: "Config", job: "SolveJob", defects: "list[Defect]"
 ) -> Iterator[tuple[str, str]]:
-    problem = job.problem
-    summary = (type(problem).__doc__ or "").strip().partition("\n")[0]
-    yield "problem", f"{config.title}: {summary}"
-    yield "domain", repr(problem.domain)
+    yield from _stated(config, job)
     if not defects:
         yield "exact solution", _instead(job)
     for defect in defects:
         yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
+
+
+def _stated(config: "Config", job: "SolveJob | EigenJob") -> Iterator[tuple[str, str]]:
+    summary = (type(job.problem).__doc__ or "").strip().partition("\n")[0]
+    yield "problem", f"{config.title}: {summary}"
+    yield "domain", repr(job.problem.domain)
 
 
 def _instead(job: "SolveJob") -> str:
@@ -103,7 +135,7 @@ def _run(config: "Config") -> tuple[str, str]:
     return "run", f"seed {config.run.seed}, {threads} thread{'s' * (threads > 1)}"
 
 
-def _points(job: "SolveJob", blocks: "tuple[Block, ...]") -> Iterator[tuple[str, str]]:
+def _points(job: "SolveJob | EigenJob", blocks: "tuple[Block, ...]") -> Iterator[tuple[str, str]]:
     every = f", new ones every {job.points.resample} steps" if job.points.resample else ""
     yield "sampler", job.points.sampler + every
     for block in blocks:
@@ -124,6 +156,9 @@ def _channels(channels: "Channels") -> str:
 
 
 def _optimizers(config: "Config", job: "Job") -> Iterator[tuple[str, str]]:
+    from kanpinn.config import AutoJob
+
+    default = " (first trial)" if isinstance(job, AutoJob) else " (by default)"
     for index, optimizer in enumerate(job.optimizers):
-        chosen = "" if config.optimizer else " (by default)"
+        chosen = "" if config.optimizer else default
         yield f"optimizer[{index}]", f"{optimizer}{chosen}"

@@ -10,7 +10,7 @@ from kanpinn.cli.options import RunPath
 from kanpinn.cli.report import writing
 from kanpinn.cli.screen import note, reporting
 from kanpinn.cli.tables import table
-from kanpinn.errors import integer, number
+from kanpinn.errors import InputError, integer, number
 from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def interpret(
     """
     with reporting():
         with importing():
+            from kanpinn.eigenproblems import Eigensolution
             from kanpinn.interpret.interpreting import interpret as read
             from kanpinn.interpret.pruning.scores import kan_of
             from kanpinn.interpret.univariate.library import functions
@@ -57,6 +58,10 @@ def interpret(
         names = None if library is None else [n.strip() for n in library.split(",")]
         functions(names)  # refuses unknown ones
         result = load(run)
+        if isinstance(result, Eigensolution):
+            raise InputError(
+                f"{run} has the modes of an eigenvalue problem: no formula is read off"
+            )
         kan_of(result.surrogate)  # refuses other networks
         formula = read(result, names, seconds=seconds, seed=seed)
         folder, record = run_folder(run), formula_record(result, formula)

@@ -115,6 +115,8 @@ def _study(record: dict[str, Any]) -> tuple[str, ...]:
     if lost := states.count("failed"):
         told += f", {lost} failed"
     columns = {"L2": "l2_relative", "H1": "h1_relative"}
+    if record.get("kind") == "eigen":
+        columns = {"eigenvalues": "eigenvalue_relative", "residual": "residual"}
     if record.get("kind") == "fit":
         score = "rmse" if any(row["test_rmse"] is not None for row in rows) else "cross_entropy"
         columns = {part: f"{part}_{score}" for part in ("test", "validation")}
@@ -129,7 +131,10 @@ def _lowest(rows: list[dict[str, Any]], column: str) -> float | None:
 
 def _record(record: dict[str, Any]) -> tuple[str, str, str, str]:
     errors, seconds = record.get("errors") or {}, (record.get("seconds") or {}).get("total")
-    if "train" in errors:
+    if entries := record.get("eigenvalues"):
+        worst = max(entry["residual"] for entry in entries)
+        figures = [f"λ {_figure(errors.get('eigenvalue_relative'))}", f"residual {_figure(worst)}"]
+    elif "train" in errors:
         figures = [f"{part} {_score(errors.get(part))}" for part in ("test", "train")]
     else:
         names = ("l2", "h1")

@@ -16,6 +16,7 @@ from kanpinn.errors import InputError, NumericalError
 from kanpinn.interrupts import handling, importing
 
 if TYPE_CHECKING:
+    from kanpinn.config import Job
     from kanpinn.run import Run
 
 T = TypeVar("T")
@@ -130,6 +131,10 @@ class NoFolder:
     def __init__(self, state: dict[str, Any] | None) -> None:
         self.state = state
         self._run: Run | None = None
+
+    def attach(self, job: "Job", announce: object = None) -> "Job":
+        """Nothing to write what trials choose to."""
+        return job
 
     def checkpoint(self, run: "Run") -> None:
         """The observer: it sees that the run has begun."""

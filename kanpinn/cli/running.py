@@ -16,6 +16,7 @@ from kanpinn.errors import InputError, NumericalError
 from kanpinn.interrupts import INTERRUPTED, deferring, handling, importing
 
 if TYPE_CHECKING:
+    from kanpinn.automatic import Choice
     from kanpinn.config import Config, Job, Result
     from kanpinn.results import RunFolder
     from kanpinn.run import Observer
@@ -147,7 +148,8 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
         blamed = blaming(job.title, *job.sources)
         with handling(interrupt), blamed, shown as progress:
             observers: list[Observer] = [] if progress is None else [progress]
-            return job.run([*observers, folder.checkpoint], folder.state), late
+            attached = folder.attach(job, None if quiet else _say_choice)
+            return attached.run([*observers, folder.checkpoint], folder.state), late
     except (InputError, NumericalError) as error:
         if not folder.begun:
             folder.discard()
@@ -161,6 +163,10 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
         else:
             folder.discard()
         raise
+
+
+def _say_choice(choice: "Choice", why: str) -> None:
+    note(f"{why}: {choice}")
 
 
 def _finish(result: "Result", job: "Job", folder: "RunFolder") -> bool:

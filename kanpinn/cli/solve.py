@@ -10,10 +10,19 @@ import typer
 
 from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed
 from kanpinn.cli.running import Course, Wish, follow
-from kanpinn.cli.tables import against, doubt, errors_table, summary
+from kanpinn.cli.tables import (
+    against,
+    doubt,
+    eigenvalues_table,
+    errors_table,
+    remarks,
+    summary,
+    unknowns,
+)
 
 if TYPE_CHECKING:
-    from kanpinn.config import SolveJob
+    from kanpinn.config import EigenJob, SolveJob
+    from kanpinn.eigenproblems import Eigensolution
     from kanpinn.exactness import Defect
     from kanpinn.solution import Solution
 
@@ -31,12 +40,21 @@ def solve(
 ) -> None:
     """Solve a problem: a table of errors, and a run folder with everything else.
 
+    With a section [eigen] it is an eigenvalue problem, and the table is of eigenvalues.
+
     Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
     Exit codes: 0 a usable solution, 1 numerical failure, 2 bad input, 130 interrupted.
     """
     pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
     wish = Wish(file, resume, pairs, output, json, quiet)
-    follow(Course("solve", check_exact, _estimated, _lines), wish)
+    follow(Course("solve", _checked, _estimated, _lines), wish)
+
+
+def _checked(job: "SolveJob | EigenJob") -> None:
+    from kanpinn.config import SolveJob
+
+    if isinstance(job, SolveJob):
+        check_exact(job)
 
 
 def check_exact(job: "SolveJob") -> "list[Defect]":
@@ -56,10 +74,16 @@ def check_exact(job: "SolveJob") -> "list[Defect]":
     return defects
 
 
-def _estimated(job: "SolveJob", solution: "Solution") -> "Solution":
+def _estimated(
+    job: "SolveJob | EigenJob", solution: "Solution | Eigensolution"
+) -> "Solution | Eigensolution":
     """The solution with the estimate of its errors that [run] asks for, where it came to an end."""
+    from kanpinn.config import EigenJob
+    from kanpinn.eigenproblems import Eigensolution
     from kanpinn.estimate import ENDED, estimate_error, judged
 
+    if isinstance(solution, Eigensolution) or isinstance(job, EigenJob):
+        return solution
     alone = solution.processes == 1
     if not (job.estimate and alone) or solution.status.startswith(ENDED):
         return solution
@@ -67,10 +91,19 @@ def _estimated(job: "SolveJob", solution: "Solution") -> "Solution":
     return known if job.tolerance is None else judged(known, job.tolerance)
 
 
-def _lines(solution: "Solution") -> Iterator[str]:
+def _lines(solution: "Solution | Eigensolution") -> Iterator[str]:
+    from kanpinn.eigenproblems import Eigensolution
+
+    if isinstance(solution, Eigensolution):
+        if solution.count:
+            yield eigenvalues_table(solution)
+        yield from remarks(solution)
+        yield summary(solution)
+        return
     estimated = None if solution.estimate is None else solution.estimate.errors
     if solution.errors is not None or estimated is not None:
         yield errors_table(solution.errors, estimated)
+    yield from unknowns(solution)
     if line := doubt(solution.estimate):
         yield line
     if line := against(solution):

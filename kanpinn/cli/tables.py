@@ -1,11 +1,12 @@
 """Tables of plain text."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kanpinn.config import Result
+    from kanpinn.eigenproblems import Eigensolution
     from kanpinn.fitting import Fitted
     from kanpinn.norms import Errors
     from kanpinn.solution import Estimate, Solution
@@ -75,6 +76,43 @@ def against(solution: "Solution") -> str | None:
     if reference.error is not None and reference.error > solution.errors.l2_relative / TELLS:
         line += ": too large to tell this solution's"
     return line
+
+
+def unknowns(solution: "Solution") -> Iterator[str]:
+    """The unknown numbers with their intervals, and what these go by."""
+    if not solution.problem.unknowns:
+        return
+    for name, one in solution.estimated.items():
+        true = "" if one.exact is None else f", exact {one.exact:.6g}"
+        yield f"{name} = {one}{true}"
+    yield str(solution.covariance.noise)
+
+
+def eigenvalues_table(solution: "Eigensolution") -> str:
+    """Each eigenvalue with its multiplicity, residual, and what is known of its error."""
+    lists = {"residual": solution.residual_norms, "bound": solution.bounds}
+    lists |= {"estimate": solution.estimates, "relative error": solution.errors}
+    known = {name: values for name, values in lists.items() if values is not None}
+    rows = [["", "eigenvalue", "multiplicity", *known]]
+    for index, times in enumerate(solution.multiplicities):
+        cells = [f"{float(values[index]):.1e}" for values in known.values()]
+        rows.append([str(index + 1), _eigenvalue(solution, index), str(times), *cells])
+    return table(rows)
+
+
+def _eigenvalue(solution: "Eigensolution", index: int) -> str:
+    value = complex(solution.values[index])
+    if not solution.values.is_complex():
+        return f"{value.real:.12g}"
+    return f"{value.real:.12g} {'+-'[value.imag < 0]} {abs(value.imag):.12g}i"
+
+
+def remarks(solution: "Eigensolution") -> Iterator[str]:
+    """What the table leaves out, and why there are no bounds."""
+    if left := solution.unresolved:
+        yield f"left out for their residual: {left}, spurious or in need of more units"
+    if solution.count and solution.unbounded:
+        yield f"no bounds: {solution.unbounded}"
 
 
 def scores_table(fitted: "Fitted") -> str:

@@ -57,6 +57,10 @@ class Initial(Condition):
         """The prescribed values, (n, 1) or, for m fields, (n, m)."""
         return values_of(self.value, p, m, "an initial value")
 
+    def rates(self, p: Points, m: int = 1) -> Tensor:
+        """The prescribed rates, (n, 1) or, for m fields, (n, m); zero where there are none."""
+        return values_of(self.rate or 0.0, p, m, "an initial rate")
+
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
         count = max(1, round(share * collocation.boundary))
         return sample(self.boundary, count, collocation.sampler, generator)
@@ -68,7 +72,7 @@ class Initial(Condition):
         found = [u - self.target(p, m)]
         if self.rate is not None:
             rates = torch.cat([-normal_derivative(f, p) for f in fields], dim=1)
-            found.append(rates - values_of(self.rate, p, m, "an initial rate"))
+            found.append(rates - self.rates(p, m))
         return tuple(found)
 
 
@@ -80,7 +84,8 @@ class Observed(Condition):
         domain: in which the points lie.
         at: (n, d) in the order of the domain's coordinates.
         values: (n,) or, for m fields, (n, m).
-        noise: the standard deviation of the values, by which the residual is divided.
+        noise: the standard deviation of the values, by which the residual is divided; None where
+            it is not known: what the fit leaves of the data tells it.
 
     Raises:
         InputError: for what is not finite, points outside, or shapes that do not fit.
@@ -89,7 +94,7 @@ class Observed(Condition):
     domain: Domain
     at: Tensor | Sequence
     values: Tensor | Sequence
-    noise: float | int = 1.0
+    noise: float | int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,7 +107,7 @@ class Observed(Condition):
                 f"Observed takes points (n, {d}) and values (n,) or (n, m), got "
                 f"{tuple(at.shape)} and {tuple(values.shape)}"
             )
-        if not 0 < self.noise < math.inf:
+        if self.noise is not None and not 0 < self.noise < math.inf:
             raise InputError(f"Observed takes a noise > 0, got {self.noise!r}")
         low, high = self.domain.bounds
         inside = self.domain.contains(at, tolerance=TOLERANCE * float((high - low).max()))
@@ -122,11 +127,11 @@ class Observed(Condition):
         return Points(self.at, self.domain.names, data=self.values)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """(u - values) / noise, (n, m)."""
+        """(u - values) / noise, (n, m); u - values where that is not known."""
         assert p.data is not None
         u = torch.cat([f.value for f in fields], dim=1)
         if p.data.shape[1] not in (1, u.shape[1]):
             raise InputError(
                 f"Observed has {p.data.shape[1]} columns of values for {u.shape[1]} fields"
             )
-        return (u - p.data) / self.noise
+        return (u - p.data) / (self.noise or 1.0)

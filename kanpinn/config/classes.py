@@ -163,9 +163,9 @@ def equation_class(name: str) -> type[Equation]:
     return EQUATIONS[name]
 
 
-def network_class(name: str, directory: Path) -> type[Network]:
+def network_class(name: str, directory: Path, path: str = "network") -> type[Network]:
     """The class of [network] type: "kan", "mlp", "module:Class" or "file.py:Class"."""
-    return _find(name, NETWORKS, Network, directory, "network.type")
+    return _find(name, NETWORKS, Network, directory, f"{path}.type")
 
 
 def optimizer_class(name: str, directory: Path, path: str) -> type[Optimizer]:

@@ -5,21 +5,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kanpinn.config.eigens import EigenSections
 from kanpinn.config.fits import FitSections
+from kanpinn.config.foreign_keys import drop_foreign_keys
 from kanpinn.config.forms import construct
 from kanpinn.config.job import Job
-from kanpinn.config.overrides import Override, drop_foreign_keys, override
+from kanpinn.config.overrides import Override, override
 from kanpinn.config.reading import faults, load_toml
 from kanpinn.config.schema import RunSection
 from kanpinn.config.solves import SolveSections
 from kanpinn.errors import InputError
 
-Sections = SolveSections | FitSections
+Sections = SolveSections | EigenSections | FitSections
 
 
 @dataclass(frozen=True)
 class Config:
-    """A problem file or a fit file.
+    """A problem file, with or without [eigen], or a fit file.
 
     `network`, each `optimizer` and what is a table in `sections` are the arguments of the class
     they describe and are checked against it when the job is built.
@@ -59,13 +61,13 @@ class Config:
         Raises:
             InputError: as for `read`.
         """
-        kind = FitSections if "data" in data and "problem" not in data else SolveSections
+        kind = _kind_of(data)
         if found := faults(data, kind.names):
             raise InputError("\n".join(found))
         sections = kind.of(data)
         return Config(
             sections,
-            data["network"],
+            data.get("network", {}),
             tuple(data.get("optimizer", ())),
             construct("run", RunSection, data.get("run", {})),
             Path(directory).resolve(),
@@ -75,7 +77,7 @@ class Config:
 
     @property
     def kind(self) -> str:
-        """ "problem" or "fit": what the file is a file of."""
+        """ "problem", "eigen" or "fit": what the file is a file of."""
         return self.sections.kind
 
     @property
@@ -113,6 +115,13 @@ class Config:
         return self.sections.build(
             self.network, self.optimizer, self.run, self.directory, self.name
         )
+
+
+def _kind_of(data: Mapping[str, Any]) -> type[Sections]:
+    """Which sections a file has: those of a fit, of an eigenvalue problem, or of a solve."""
+    if "data" in data and "problem" not in data:
+        return FitSections
+    return EigenSections if "eigen" in data else SolveSections
 
 
 def _changed(

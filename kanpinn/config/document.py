@@ -6,9 +6,11 @@ from typing import Any
 from kanpinn.config.classes import EQUATIONS, NETWORKS, OPTIMIZERS, REFERENCES
 from kanpinn.config.domains import COMBINATIONS, SHAPES, TIME
 from kanpinn.config.forms import Form
+from kanpinn.config.reading import AUTO
 from kanpinn.config.schema import (
     BOUNDARY,
     ClassSection,
+    EigenSection,
     FileSection,
     FitSection,
     FormulaSection,
@@ -18,20 +20,25 @@ from kanpinn.config.schema import (
 from kanpinn.sampling import SAMPLERS, Collocation
 
 DOMAIN = {"$ref": "#/$defs/domain"}
+SINGLE = {name: target for name, target in NETWORKS.items() if name != "beside"}
 OWN_CLASS = {"type": "string", "pattern": ":"}
 
 
 def document_schema(kind: str = "problem") -> dict[str, Any]:
     """JSON schema (2020-12) of a "problem" file, or of a "fit" file."""
-    own = _problem_sections() if kind == "problem" else _fit_sections()
+    solves = kind == "problem"
+    own = _problem_sections() if solves else _fit_sections()
+    stages = _variants(OPTIMIZERS, {})
+    if solves:
+        stages.append(_object({"type": {"const": AUTO}}, ["type"]))
     sections = own | {
-        "optimizer": {"type": "array", "items": {"anyOf": _variants(OPTIMIZERS, {})}},
+        "optimizer": {"type": "array", "items": {"anyOf": stages}},
         "run": _table(Form.of(RunSection)),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"kanpinn {kind} file",
-        **_object(sections, [next(iter(own)), "network"]),
+        **_object(sections, ["problem"] if solves else ["data", "network"]),
         "$defs": {"domain": {"anyOf": _domains()}},
     }
 
@@ -39,13 +46,22 @@ def document_schema(kind: str = "problem") -> dict[str, Any]:
 def _problem_sections() -> dict[str, Any]:
     points = _table(Form.of(Collocation))
     points["properties"]["sampler"]["enum"] = list(SAMPLERS)
+    boundary = {"boundary": BOUNDARY.schema}
+    trials = _object({"type": {"const": AUTO}, **boundary}, ["type"])
     return {
         "problem": {"anyOf": [_table(Form.of(ClassSection)), *_equations()]},
-        "network": {"anyOf": _variants(NETWORKS, {"boundary": BOUNDARY.schema})},
+        "network": {"anyOf": [*_variants(SINGLE, boundary), _beside(boundary), trials]},
         "points": points,
         "loss": _table(Form.of(LossSection)),
+        "eigen": _table(Form.of(EigenSection)),
         "reference": {"anyOf": _variants(REFERENCES, {})},
     }
+
+
+def _beside(shared: dict[str, Any]) -> dict[str, Any]:
+    """Networks side by side."""
+    of = {"type": "array", "items": {"anyOf": _variants(SINGLE, {})}, "minItems": 2}
+    return _object({"type": {"const": "beside"}, "of": of, **shared}, ["type", "of"])
 
 
 def _fit_sections() -> dict[str, Any]:
@@ -53,7 +69,7 @@ def _fit_sections() -> dict[str, Any]:
     made["properties"]["domain"] = DOMAIN
     return {
         "data": {"anyOf": [_table(Form.of(FileSection)), made]},
-        "network": {"anyOf": _variants(NETWORKS, {})},
+        "network": {"anyOf": _variants(SINGLE, {})},
         "fit": _table(Form.of(FitSection)),
     }
 

@@ -45,7 +45,7 @@ def check_points(points: Collocation, problem: Problem) -> None:
             )
 
 
-def check_network(table: dict[str, Any], kind: type[Network]) -> None:
+def check_network(table: dict[str, Any], kind: type[Network], path: str = "network") -> None:
     """Refuse widths, degrees and grids whose coefficients do not fit into memory.
 
     Raises:
@@ -59,12 +59,12 @@ def check_network(table: dict[str, Any], kind: type[Network]) -> None:
         degree, grid = (max(_numbers(table.get(key, 1)), default=1) for key in ("degree", "grid"))
         if degree > MAX_DEGREE:
             raise InputError(
-                f"network.degree = {table['degree']}: expected at most {MAX_DEGREE}, got {degree}"
+                f"{path}.degree = {table['degree']}: expected at most {MAX_DEGREE}, got {degree}"
             )
         basis = degree + grid
     products = sum(a * b for a, b in itertools.pairwise(width))
     given = {key: table[key] for key in ("width", "degree", "grid") if key in table}
-    text = ", ".join(f"network.{key} = {value}" for key, value in given.items())
+    text = ", ".join(f"{path}.{key} = {value}" for key, value in given.items())
     _fit(text, COPIES * products * basis)
 
 
@@ -76,7 +76,7 @@ def check_factors(network: Network, optimizers: Sequence[Optimizer], rows: int) 
     """
     for index, optimizer in enumerate(optimizers):
         if isinstance(optimizer, LeastSquares):
-            columns = network.layers[-1].coefficients.numel()
+            columns = sum(part.layers[-1].coefficients.numel() for part in network.parts)
         elif isinstance(optimizer, (LevenbergMarquardt, VariableProjection)):
             columns = network.parameter_count
         else:

@@ -1,6 +1,7 @@
 """The parts that solves and fits share, built from their tables."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,61 @@ from kanpinn.config.forms import Form, Key, construct
 from kanpinn.config.limits import check_network
 from kanpinn.config.schema import TYPE, RunSection
 from kanpinn.errors import InputError
-from kanpinn.networks import KAN, Network
-from kanpinn.optimizers import Optimizer, Refine
+from kanpinn.networks import KAN, Beside, Network
+from kanpinn.optimizers import InsertKnots, Multistage, Optimizer, Refine
+from kanpinn.wording import show
+
+OF = Key("of", list[dict[str, Any]])  # of networks side by side
+SEEDS = 104_729  # between those of networks side by side
 
 
 def build_network(
-    table: dict[str, Any], run: RunSection, directory: Path, apart: Sequence[Key] = ()
+    table: dict[str, Any],
+    run: RunSection,
+    directory: Path,
+    apart: Sequence[Key] = (),
+    path: str = "network",
 ) -> Network:
     """The network on the device and in the precision of [run], whose seed it has by default.
 
-    apart: keys of the table that are not the network's own.
+    apart: keys of the table that are not the network's own. path: of the table, for messages.
     """
-    found = network_class(table["type"], directory)
+    found = network_class(table["type"], directory, path)
+    if found is Beside:
+        return _beside(table, run, directory, apart, path)
     if "seed" in Form.of(found).keys:
         table = {"seed": run.seed} | table
-    check_network(table, found)
+    check_network(table, found, path)
     with blaming(found.__name__, *sources_of(found)):
-        network = construct("network", found, table, apart=(TYPE, *apart))
-    return network.to(device=_device(run.device), dtype=getattr(torch, run.dtype))
+        network = construct(path, found, table, apart=(TYPE, *apart))
+    dtype, device = placement(run)
+    return network.to(device=device, dtype=dtype)
+
+
+def placement(run: RunSection) -> tuple[torch.dtype, torch.device]:
+    """The precision and the device that [run] names.
+
+    Raises:
+        InputError: where there is no such device.
+    """
+    return getattr(torch, run.dtype), _device(run.device)
+
+
+def _beside(
+    table: dict[str, Any], run: RunSection, directory: Path, apart: Sequence[Key], path: str
+) -> Network:
+    """The networks in the tables of `of`, each with a seed of its own by default."""
+    tables = Form({"of": OF}).beside((TYPE, *apart)).read(path, table)["of"]
+    parts = []
+    for index, one in enumerate(tables):
+        where = f"{path}.of[{index}]"
+        if "type" not in one:
+            raise InputError(f'{where}.type is missing: expected such as "kan"')
+        seeded = replace(run, seed=run.seed + SEEDS * index)
+        parts.append(build_network(one, seeded, directory, path=where))
+    made = {"of": parts}
+    own = {key: value for key, value in table.items() if key != "of"}
+    return construct(path, Beside, own, apart=(TYPE, *apart), made=made)
 
 
 def build_optimizers(
@@ -46,6 +84,9 @@ def build_optimizers(
         found = optimizer_class(table["type"], directory, path)
         with blaming(found.__name__, *sources_of(found)):
             stage = construct(path, found, table, apart=(TYPE,))
+        if isinstance(stage, (InsertKnots, Multistage)) and not isinstance(network, KAN):
+            kind, own = type(network).__name__, show(table["type"])
+            raise InputError(f"{path}.type = {own}: only for KANs, the network is a {kind}")
         if isinstance(stage, Refine):
             _check_refinement(stage, network, path)
         stages.append(stage)

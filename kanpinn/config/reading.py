@@ -10,6 +10,8 @@ from typing import Any
 from kanpinn.errors import InputError
 from kanpinn.wording import nearest, show
 
+AUTO = "auto"  # type of [network] or [[optimizer]]: trials choose
+
 SHARED = ("network", "optimizer", "run")  # sections of problem files and of fit files
 FIRST = {"problem": 'class = "..." or equation', "data": "path", "network": "type"}
 CHOICES = {
@@ -67,11 +69,18 @@ def _unknown(data: dict[str, Any], own: Sequence[str]) -> Iterator[str]:
         if name not in sections:
             known = ", ".join(f"[{s}]" for s in sections)
             yield f"{name} is unknown{nearest(name, sections)} (the sections are {known})"
-    for name in (own[0], "network"):
+    for name in (own[0], *(() if _leaves_all(data) else ("network",))):
         if name not in data:
             other = ", or [data] for a fit" if name == "problem" else ""
             key = FIRST[name]
             yield f'{name} is missing: expected a section [{name}] with {key} = "..."{other}'
+
+
+def _leaves_all(data: dict[str, Any]) -> bool:
+    """Whether trials choose the network: a problem file with no optimizer, or with "auto"."""
+    optimizers = data.get("optimizer") or [{"type": AUTO}]
+    named = optimizers[0].get("type") if isinstance(optimizers[0], dict) else None
+    return "problem" in data and "eigen" not in data and named == AUTO
 
 
 def _wrong_kinds(data: dict[str, Any], own: Sequence[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The sections and keys that are the same for every problem, and for every fit."""
+"""The sections and keys that are the same for all files of a kind."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -25,11 +25,33 @@ class ClassSection:
 
 @dataclass(frozen=True)
 class LossSection:
-    """[loss]: the weights of the mean squared residuals; "energy" minimises one in their place."""
+    """[loss]: the weights of the mean squared residuals; "energy" minimises one in their place.
+
+    `attention`, `balance` and `causal` are those of `kanpinn.Weighting`.
+    """
 
     interior: Weight = 1.0
     boundary: Weight = 1.0
     form: Literal["strong", "energy"] = "strong"
+    attention: Annotated[float, Field(gt=0, lt=1)] | None = None
+    balance: Literal["ntk", "gradients"] | None = None
+    causal: Annotated[float, Field(gt=0)] | None = None
+
+
+@dataclass(frozen=True)
+class WeightSection:
+    """[loss] of an eigenvalue problem: the weights of its operator and of its conditions."""
+
+    interior: Weight = 1.0
+    boundary: Weight = 1.0
+
+
+@dataclass(frozen=True)
+class EigenSection:
+    """[eigen]: how many eigenvalues, the smallest ones or those nearest to a number."""
+
+    count: Annotated[int, Field(ge=1)] = 6
+    near: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from kanpinn.run import Observer
 from kanpinn.sampling import Collocation
 from kanpinn.solution import Solution
 from kanpinn.solving import solve
+from kanpinn.weighting import Weighting
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,6 +27,7 @@ class SolveJob(Job):
     weights: dict[str, float]
     reference: Recipe | None = None
     form: str = "strong"
+    weighting: Weighting = field(default_factory=Weighting)
     estimate: bool = False
     tolerance: float | None = None
     budget_seconds: float | None = None
@@ -50,6 +52,7 @@ class SolveJob(Job):
             boundary=self.boundary,
             weights=self.weights,
             form=self.form,
+            weighting=self.weighting,
             reference=self.reference,
             errors=errors,
             seed=self.seed,
@@ -68,6 +71,7 @@ class SolveJob(Job):
             boundary=self.boundary,
             weights=self.weights,
             form=self.form,
+            weighting=self.weighting,
             errors=False,
             seed=self.seed,
         )

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kanpinn.assembly import default_points
+from kanpinn.automatic import first_choice
+from kanpinn.config.auto_job import AutoJob, check_left_out, is_auto
 from kanpinn.config.classes import (
     blaming,
     equation_class,
@@ -16,7 +18,7 @@ from kanpinn.config.classes import (
 from kanpinn.config.domains import EXAMPLE, build_domain
 from kanpinn.config.forms import construct
 from kanpinn.config.limits import check_factors, check_points
-from kanpinn.config.parts import build_network, build_optimizers
+from kanpinn.config.parts import build_network, build_optimizers, placement
 from kanpinn.config.schema import (
     BOUNDARY,
     EQUATION,
@@ -26,12 +28,14 @@ from kanpinn.config.schema import (
     RunSection,
 )
 from kanpinn.config.solve_job import SolveJob
+from kanpinn.eigenproblems import EigenProblem
 from kanpinn.errors import InputError
-from kanpinn.networks import Network
-from kanpinn.optimizers import LeastSquares
+from kanpinn.networks import Network, Windows
+from kanpinn.optimizers import LeastSquares, March, Optimizer
 from kanpinn.problem import Problem
 from kanpinn.references import DataFile, Recipe
 from kanpinn.sampling import Collocation
+from kanpinn.weighting import Weighting
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,15 @@ class SolveSections:
     ) -> SolveJob:
         """The solve."""
         problem = build_problem(self.problem, directory)
+        boundary = BOUNDARY.read(
+            "network.boundary", network_table.get("boundary", BOUNDARY.default)
+        )
+        if is_auto(network_table, optimizer_tables):
+            return self._auto(problem, boundary, run, directory, name)
         network = build_network(network_table, run, directory, (BOUNDARY,))
-        optimizers = build_optimizers(optimizer_tables, network, directory, LeastSquares())
+        optimizers = build_optimizers(
+            optimizer_tables, network, directory, default_optimizer(network)
+        )
         points = build_points(self.points, network, problem)
         rows = len(problem.fields) * (points.interior + points.boundary)
         check_factors(network, optimizers, rows)
@@ -99,13 +110,32 @@ class SolveSections:
             name=name,
             problem=problem,
             points=points,
-            boundary=BOUNDARY.read(
-                "network.boundary", network_table.get("boundary", BOUNDARY.default)
-            ),
+            boundary=boundary,
             weights={"interior": self.loss.interior, "boundary": self.loss.boundary},
             reference=build_reference(self.reference, directory),
             form=self.loss.form,
+            weighting=Weighting(self.loss.attention, self.loss.balance, self.loss.causal),
             estimate=run.estimate or run.tolerance is not None,
+            tolerance=run.tolerance,
+            budget_seconds=run.budget_seconds,
+        )
+
+    def _auto(
+        self, problem: Problem, boundary: str, run: RunSection, directory: Path, name: str
+    ) -> AutoJob:
+        """The solve for which trials choose what [network], [points] and [loss] would say."""
+        check_left_out(self.points, self.loss)
+        first = first_choice(problem)
+        return AutoJob(
+            network=first.network(run.seed, *placement(run)),
+            optimizers=first.optimizers,
+            seed=run.seed,
+            name=name,
+            problem=problem,
+            points=first.points,
+            boundary=boundary,
+            weights=dict(first.weights),
+            reference=build_reference(self.reference, directory),
             tolerance=run.tolerance,
             budget_seconds=run.budget_seconds,
         )
@@ -124,6 +154,11 @@ def build_problem(table: dict[str, Any], directory: Path) -> Problem:
     if "equation" in table:
         return build_equation(table, directory)
     found = load_class(table["class"], Problem, directory, "problem.class")
+    if issubclass(found, EigenProblem):
+        raise InputError(
+            f'problem.class = "{table["class"]}" is an eigenvalue problem: expected a section '
+            "[eigen], such as one with count = 6"
+        )
     with blaming(found.__name__, *sources_of(found)):
         problem = construct("problem.parameters", found, table["parameters"])
         problem.check()
@@ -143,6 +178,11 @@ def build_equation(table: dict[str, Any], directory: Path) -> Problem:
     except InputError as error:
         raise InputError(f"problem.{error}") from None
     return problem
+
+
+def default_optimizer(network: Network) -> Optimizer:
+    """What a network is trained with where nothing is said."""
+    return March() if isinstance(network, Windows) else LeastSquares()
 
 
 def build_points(table: dict[str, Any] | None, network: Network, problem: Problem) -> Collocation:

@@ -16,6 +16,7 @@ from kanpinn.geometry.curves.curve import Curve as Curve
 from kanpinn.geometry.curves.segments import Segment as Segment
 from kanpinn.geometry.domain import Domain as Domain
 from kanpinn.geometry.planar.corner import Corner as Corner
+from kanpinn.geometry.planar.corner_flow import CornerFlow as CornerFlow
 from kanpinn.geometry.planar.ovals import Annulus as Annulus
 from kanpinn.geometry.planar.ovals import Disk as Disk
 from kanpinn.geometry.planar.ovals import Ellipse as Ellipse

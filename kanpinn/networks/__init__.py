@@ -1,6 +1,8 @@
 """Networks: KANs and multilayer perceptrons that carry jets, and what wraps them."""
 
+from kanpinn.networks.beside import Beside as Beside
 from kanpinn.networks.kan import KAN as KAN
 from kanpinn.networks.mlp import MLP as MLP
 from kanpinn.networks.network import Network as Network
 from kanpinn.networks.surrogate import Surrogate as Surrogate
+from kanpinn.networks.windows import Windows as Windows

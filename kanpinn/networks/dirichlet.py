@@ -65,10 +65,10 @@ class ExactDirichlet:
 
     @cached_property
     def _extension(self) -> Known:
-        return Known((lambda p: self._transfinite(p.coords),), "g")
+        return Known((lambda p: self.extension(p.coords),), "g")
 
-    def _transfinite(self, coords: Tensor) -> Tensor:
-        """I - Π_axes (I - P_axis) on boundary values: a signed sum over faces, edges, corners."""
+    def extension(self, coords: Tensor) -> Tensor:
+        """g, I - Π_axes (I - P_axis) on boundary values: a signed sum over faces, edges, …"""
         by_axis: dict[int, list[Face]] = {}
         for face in self.data:
             by_axis.setdefault(face.axis, []).append(face)

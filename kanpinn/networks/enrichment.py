@@ -1,10 +1,12 @@
 """Known functions in a network's output space, such as the singular ones of a corner."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from kanpinn.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.known import Function, Known
@@ -12,7 +14,7 @@ from kanpinn.networks.network import Layer, Tape
 
 
 class Enrichment(Layer):
-    """Σ_j c_j s_j(x) with known functions s_j, added to the network's output.
+    """Σ_j c_j s_j(x) with known functions s_j, added to the network's output, field by field.
 
     It is linear in its coefficients, (q, m), which start at zero, and is solved for together with
     the output layer's.
@@ -53,3 +55,53 @@ class Enrichment(Layer):
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         out.view(*self.coefficients.shape, -1).copy_(torch.einsum("ncq,ncm->qmn", known, delta))
+
+
+class VectorEnrichment(Enrichment):
+    """Σ_j c_j s_j(x) with known functions s_j of all the fields at once, (q,) coefficients.
+
+    Args:
+        functions: each a function of points that gives (n, q, m), for q functions of m fields.
+        probe, fields: as for `Enrichment`.
+
+    Raises:
+        InputError: for a function that gives something of another shape.
+    """
+
+    def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
+        super().__init__([partial(_flat, f, fields) for f in functions], probe, fields)
+        count = len(self.coefficients) // fields
+        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, 1))
+
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        assert isinstance(h, Jet)
+        rows = torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in h.parts()], dim=1)
+        rows = rows.unflatten(2, (len(coefficients), -1))
+        return rows, torch.einsum("ncqm,q->ncm", rows, coefficients[:, 0])
+
+    @torch.no_grad()
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        out.copy_(torch.einsum("ncqm,ncm->qn", known, delta))
+
+
+def enrichment_of(functions: Sequence[Function], probe: Points, fields: int) -> Enrichment:
+    """What a problem's known functions add: to each field for itself, or to all at once.
+
+    Raises:
+        InputError: where they are of both kinds, or give something of another shape.
+    """
+    vectors = {getattr(function(probe), "ndim", 2) == 3 for function in functions}
+    if len(vectors) > 1:
+        raise InputError("enrichment() must give functions (n, q) or (n, q, m), not both kinds")
+    kind = VectorEnrichment if True in vectors else Enrichment
+    return kind(functions, probe, fields)
+
+
+def _flat(function: Function, fields: int, p: Points) -> Tensor:
+    values = function(p)
+    if values.ndim != 3 or values.shape[2] != fields:
+        raise InputError(
+            f"a function of enrichment() must have shape (n, q, {fields}) for as many fields, got "
+            f"{tuple(values.shape)}"
+        )
+    return values.flatten(1)

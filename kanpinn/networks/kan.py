@@ -1,7 +1,7 @@
 """Kolmogorov–Arnold networks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -11,9 +11,11 @@ from kanpinn import splines
 from kanpinn.distributed import extremes
 from kanpinn.errors import InputError, integer
 from kanpinn.jet import Coordinates, Jet
+from kanpinn.networks.earlier import Earlier, saved
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Layers, Network
+from kanpinn.networks.stretching import identity
 
 MARGIN = 0.05  # of the range, beyond the activations that were seen
 # In higher dimensions the extremes of an activation lie at corners that no sample comes near, and
@@ -31,6 +33,8 @@ class KAN(Network):
         degree: spline degree k ≥ 1 per layer, or one for all.
         grid: intervals G ≥ 1 per layer, or one number for all.
         base: "silu" adds a term w·silu(x) to every edge, None does not.
+        stretch: adds a layer before the first one with a monotone spline for each input, the
+            identity until an optimizer changes it (see `Equidistribute`).
         seed: of the initial coefficients.
 
     The grids start on [-1, 1]; `prepare` makes them cover the hidden activations.
@@ -42,6 +46,7 @@ class KAN(Network):
     """
 
     layers: Sequence[KANLayer]
+    earlier: Earlier | None
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class KAN(Network):
         grid: int | Sequence[int] = 5,
         *,
         base: str | None = None,
+        stretch: bool = False,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
@@ -67,18 +73,24 @@ class KAN(Network):
             if k > splines.MAX_DEGREE or not layer.pieces.local.isfinite().all():
                 raise InputError(f"degree {k} on {g} intervals is more than {dtype} can hold")
             layers.append(layer)
+        self.stretched = stretch
+        if stretch:
+            layers.insert(0, identity(width[0], dtype))
         self.layers = cast(Sequence[KANLayer], Layers(layers))
         self.placed = False  # whether the grids lie where they are meant to
         self._initialise(torch.Generator().manual_seed(seed))
 
-    def _load_from_state_dict(self, *args: Any) -> None:
-        super()._load_from_state_dict(*args)
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        added = saved(state, prefix)
+        if added is None or self.earlier is None or len(added.chains) != len(self.earlier.chains):
+            self.earlier = added  # its numbers are loaded after those of the network itself
+        super()._load_from_state_dict(state, prefix, *args)
         self.placed = True
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator) -> None:
         """Hidden edges: random smooth polynomials; output edges: small noise."""
-        for layer in self.layers[:-1]:
+        for layer in self.layers[int(self.stretched) : -1]:
             layer.randomise(generator)
         last = self.layers[-1].coefficients
         noise = torch.randn(last.shape, generator=generator, dtype=last.dtype)

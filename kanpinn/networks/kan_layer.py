@@ -43,7 +43,8 @@ class KANLayer(Layer):
         # A saved layer may have another grid than the one it was made with, and other edges.
         self.knots = torch.empty_like(state_dict[prefix + "knots"])
         coefficients = state_dict[prefix + "coefficients"]
-        self.coefficients = nn.Parameter(torch.empty_like(coefficients))
+        trained = self.coefficients.requires_grad
+        self.coefficients = nn.Parameter(torch.empty_like(coefficients), requires_grad=trained)
         whole = torch.ones_like(coefficients[:, 0], dtype=torch.bool)
         kept = state_dict.get(prefix + "kept", whole)
         self.kept = torch.empty_like(kept)

@@ -117,7 +117,7 @@ class MLP(Network):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
-        self._width = check_width(width)
+        width = check_width(width)
         if activation not in UNITS:
             raise InputError(f"activation must be one of {', '.join(UNITS)}, got {activation!r}")
         if frequency is not None:
@@ -156,7 +156,8 @@ class MLP(Network):
 
     @property
     def width(self) -> tuple[int, ...]:
-        return self._width
+        inputs = [layer.coefficients.shape[0] - 1 for layer in self.layers]
+        return (*inputs, self.layers[-1].coefficients.shape[1])
 
 
 def check_width(width: Sequence[int]) -> tuple[int, ...]:

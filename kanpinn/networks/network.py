@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class Tape:
             allow_unused=True,
         )
         sizes = [r.layer.coefficients.numel() for r in self.records]
-        columns = residual.new_zeros(sum(sizes), len(residual) * sites)
+        columns = self.records[0].product.new_zeros(sum(sizes), len(residual) * sites)
         for record, delta, out in zip(self.records, deltas, columns.split(sizes), strict=True):
             if delta is not None:
                 record.layer.jacobian(record.known, delta, out)
@@ -97,15 +98,27 @@ class Layers(nn.ModuleList):
 Sequence.register(Layers)
 
 
+@runtime_checkable
+class Added(Protocol):
+    """Something beside a network that its jets are added to."""
+
+    def jet(self, coordinates: Jet | Coordinates) -> Jet:
+        """Its jet."""
+
+
 class Network(nn.Module, ABC):
     """A map from (n, d) to (n, m) that carries jets; `layers` run from input to output."""
 
     layers: Sequence[Layer]  # made of `Layers`
     enrichment: Layer | None  # known functions beside the output layer, see `Enrichment`
+    constants: Layer | None  # unknown numbers beside the outputs, see `Constants`
+    earlier: "Added | None"  # frozen networks that this one is added to, see `Earlier`
 
     def __init__(self) -> None:
         super().__init__()
         self.enrichment = None
+        self.constants = None
+        self.earlier = None
 
     @property
     @abstractmethod
@@ -120,8 +133,18 @@ class Network(nn.Module, ABC):
     @property
     def output_layers(self) -> list[Layer]:
         """The layers in whose coefficients the output is linear."""
-        extra = [] if self.enrichment is None else [self.enrichment]
-        return [self.layers[-1], *extra]
+        return [self.layers[-1], *self._extra]
+
+    @property
+    def _extra(self) -> list[Layer]:
+        """What is beside the last layer; the numbers are last."""
+        beside = (self.enrichment, self.constants)
+        return [layer for layer in beside if layer is not None]
+
+    @property
+    def parts(self) -> "list[Network]":
+        """The chains of layers that it is made of: itself, as a rule."""
+        return [self]
 
     @property
     def all_layers(self) -> list[Layer]:
@@ -134,7 +157,7 @@ class Network(nn.Module, ABC):
         for layer in self.layers:
             h = layer(h, tape)
         assert isinstance(h, Jet)
-        return h
+        return h if self.earlier is None else h + self.earlier.jet(coordinates)
 
     def forward(self, x: Tensor) -> Tensor:
         """Values (n, m) at x (n, d)."""

@@ -1,16 +1,20 @@
 """The surrogate of a solution: the domain's affine map, a network, and what makes data exact."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.jet import Channels, Coordinates, Jet, join
+from kanpinn.networks.constants import Constants
 from kanpinn.networks.enrichment import Enrichment
 from kanpinn.networks.known import Function, Known
 from kanpinn.networks.network import Network, Tape
+from kanpinn.unknown import Unknown
 
 
 @runtime_checkable
@@ -44,6 +48,9 @@ class Surrogate(nn.Module):
     Where `inputs` are given, a function of points that gives (n, q), these q numbers in [-1, 1]
     take the place of ξ. A network's enrichment is added before `output`, at the points themselves.
 
+    coefficients: an `Unknown` for each field that is one, None for the others. A network's unknown
+    numbers follow the fields in jets, as fields that are constant.
+
     Raises:
         InputError: where the network's inputs do not fit the domain's coordinates.
     """
@@ -57,10 +64,15 @@ class Surrogate(nn.Module):
         domain: Space,
         output: OutputMap | None = None,
         inputs: Function | None = None,
+        coefficients: Sequence[Unknown | None] = (),
     ) -> None:
         super().__init__()
+        self.coefficients = tuple(coefficients)
         self.network, self.domain, self.output = network, domain, output
         self.inputs = None if inputs is None else Known((inputs,), "inputs(p)")
+        self._known: WeakKeyDictionary[Points, dict[Channels, Jet | Coordinates]] = (
+            WeakKeyDictionary()
+        )
         if network.width[0] != (count := self._count_inputs()):
             raise InputError(
                 f"network.width must start with {count} inputs for the coordinates "
@@ -76,8 +88,21 @@ class Surrogate(nn.Module):
         middle = (self.domain.bounds[0] + self.domain.bounds[1]) / 2
         return self.inputs.values(Points(middle[None], self.domain.names)).shape[1]
 
+    @property
+    def has_unknowns(self) -> bool:
+        """Whether there are unknown numbers or coefficient fields."""
+        return self.network.constants is not None or any(self.coefficients)
+
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
-        """The network's input, ξ(x)."""
+        """The network's input, ξ(x); the same object for as long as the points are the same."""
+        if points.coords.requires_grad:
+            return self._coordinates(points, channels)
+        known = self._known.setdefault(points, {})
+        if channels not in known:
+            known[channels] = self._coordinates(points, channels)
+        return known[channels]
+
+    def _coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
         if self.inputs is not None:
             if channels.derivative_order:
                 return self.inputs.jet(points, channels)
@@ -97,22 +122,34 @@ class Surrogate(nn.Module):
         return found
 
     def jet(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
-        """u and its derivatives at n points, those that `channels` names."""
+        """u and its derivatives at n points, those that `channels` names, and the numbers."""
         jet = self.network.jet(self.coordinates(points, channels), tape)
         if isinstance(self.network.enrichment, Enrichment):
             jet = jet + self.network.enrichment.at(points, channels, tape)
-        return jet if self.output is None else self.output.apply(points, jet)
+        if self.output is not None:
+            jet = self.output.apply(points, jet)
+        if any(self.coefficients):
+            found = enumerate(self.coefficients)
+            jet = join([jet[i] if one is None else one.of(jet[i]) for i, one in found])
+        constants = self.network.constants
+        return constants.beside(jet, tape) if isinstance(constants, Constants) else jet
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:
-        """`jet` at points of any precision on any device, given back in theirs, for errors."""
+        """The fields' jet at points of any precision on any device, given back in theirs."""
         jet = self.jet(points.to(self.low.dtype, self.low.device), channels)
-        return jet.map(lambda t: t.to(points.coords))
+        return jet.map(lambda t: self._fields(t).to(points.coords))
 
     @torch.no_grad()
     def forward(self, points: Points) -> Tensor:
-        """Values (n, m)."""
-        return self.jet(points, Channels(self.domain.names)).value
+        """The fields' values (n, m)."""
+        return self._fields(self.jet(points, Channels(self.domain.names)).value)
+
+    def _fields(self, columns: Tensor) -> Tensor:
+        """The last axis without the numbers."""
+        constants = self.network.constants
+        numbers = 0 if constants is None else constants.coefficients.numel()
+        return columns[..., : columns.shape[-1] - numbers]
 
     @torch.no_grad()
     def prepare(self, points: Points) -> None:

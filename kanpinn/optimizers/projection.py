@@ -14,7 +14,8 @@ from kanpinn.optimizers.output_layer import solve_output
 from kanpinn.residuals import Residuals
 
 REACH = 0.98  # of the output layer's grid [-1, 1] that the hidden units fill
-NEWTON_STEPS = 8
+NEWTON_STEPS = 20
+SETTLED = 1e-3  # a Newton step that lowers the loss by a smaller part of it is the last one
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,21 @@ class Projection:
             layer.coefficients.detach().zero_()
         return self.residuals.loss()
 
-    def __call__(self, inner: Tensor) -> float:
-        """f(θ); leaves the network there, gauge fixed and output layer solved."""
+    @property
+    def outer(self) -> Tensor:
+        """c: the output layer's coefficients."""
+        return get_coefficients(self.network.output_layers)
+
+    def __call__(self, inner: Tensor, outer: Tensor | None = None) -> float:
+        """f(θ); leaves the network there, gauge fixed and output layer solved.
+
+        outer: where Newton's method starts if the residual is nonlinear, zero by default.
+        """
         set_coefficients(self.network.layers[:-1], inner)
         self._fix_gauge()
+        if not self.linear:
+            outer = torch.zeros_like(self.outer) if outer is None else outer
+            set_coefficients(self.network.output_layers, outer)
         return self._solve_output()
 
     @torch.no_grad()
@@ -76,19 +88,28 @@ class Projection:
             self.evaluations += done.evaluations
             if self.linear is None:
                 self.linear = done.linear
-            if self.linear or done.loss > 0.99 * done.before:
+            if self.linear or done.stationary or done.loss > (1 - SETTLED) * done.before:
                 break
         return done.loss
 
     def step(self, loss: float, damping: float) -> Projected:
         """One damped Gauss–Newton step in θ from the network's state, whose f(θ) is `loss`."""
-        start, spent = self.inner, self.evaluations
+        start, spent = (self.inner, self.outer), self.evaluations
         steps = self._projected_triangle().damped()
-        probes = Probes(lambda d: self(start + steps.step(d)))
-        damping, reached = best_damping(probes, damping, loss)
-        if not reached < loss:
-            return Projected(self(start), damping, self.evaluations - spent)
-        return Projected(self(start + steps.step(damping)), damping, self.evaluations - spent)
+        reached: dict[float, tuple[Tensor, Tensor]] = {}
+
+        def loss_at(damping: float) -> float:
+            # From one start for all: then f does not depend on what was tried before.
+            loss = self(start[0] + steps.step(damping), start[1])
+            reached[damping] = self.inner, self.outer
+            return loss
+
+        damping, lowest = best_damping(Probes(loss_at), damping, loss)
+        lower = lowest < loss
+        inner, outer = reached[damping] if lower else start
+        set_coefficients(self.network.layers[:-1], inner)
+        set_coefficients(self.network.output_layers, outer)
+        return Projected(min(lowest, loss), damping, self.evaluations - spent)
 
     def _projected_triangle(self) -> Triangle:
         """The factor of (I - QQᵀ)[J_inner, r], Q a basis of the range of J_output.

@@ -247,7 +247,7 @@ class VariableProjectionStage(Stage):
 
     def _verdict(self) -> str:
         s, state = self.settings, self.state
-        if not s.rounds or state.best_loss <= s.tolerance * state.zero:
+        if not s.rounds or state.loss <= s.tolerance * state.zero:
             return CONVERGED
         return (
             f"stopped: none of {state.starts} random starts came below {s.tolerance:g} of the "

@@ -12,13 +12,15 @@ from kanpinn.plotting.history import plot_history
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.sheets import has_residual_figure, residual_figure, solution_figure
 from kanpinn.plotting.style import new_figure, save
+from kanpinn.plotting.unknowns import unknown_figures
 from kanpinn.solution import Solution
 
 
 def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
     """Draw solution.png, history.png and, for KANs, edges.png.
 
-    A system has a solution_u.png, ... for each field, and residuals.png.
+    A system has a solution_u.png, ... for each field, and residuals.png. Unknown numbers are in
+    unknowns.png, the intervals of a coefficient a in interval_a.png.
 
     Args:
         solution: of a problem in any dimension; above two it is cut through the centre, along
@@ -49,6 +51,8 @@ def _fields(solution: Solution, fields: GridFields | None) -> Iterator[tuple[str
         yield name, solution_figure(fields, field, outline, time)
     if has_residual_figure(fields):
         yield "residuals", residual_figure(fields, outline, time)
+    if solution.problem.unknowns:
+        yield from unknown_figures(solution, fields)
 
 
 def history_figure(solution: Solution) -> Figure:

@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kanpinn.columns import READERS, numbers, read_columns
-from kanpinn.errors import InputError, number
+from kanpinn.columns import READERS, Cells, numbers, read_columns
+from kanpinn.errors import InputError, integer, number
 from kanpinn.geometry import Domain, Points
 from kanpinn.jet import Channels, Jet
 from kanpinn.problem import Problem
+from kanpinn.references.grid import GridData
+from kanpinn.references.grid_file import grid_of, is_grid
 from kanpinn.references.reference import Recipe, Reference
 
 TOLERANCE = 1e-6  # by so much of the domain's size may a point lie outside
@@ -20,24 +22,32 @@ WEIGHT = "weight"
 
 @dataclass(frozen=True)
 class DataFile(Recipe):
-    """Values at points, from a file: errors are means over these points, nothing is interpolated.
+    """Values from a file: at points, or on a grid.
 
-    The file has named columns: the coordinates ("x", "y"), the fields ("u"), where they are known
-    their derivatives ("u_x", "u_y"), and optionally "weight", equal ones by default. In ".csv" the
-    first line names them; ".npz" and ".h5" have an array for each, all of one shape.
+    At points errors are means over them, nothing is interpolated. The file has named columns: the
+    coordinates ("x", "y"), the fields ("u"), where they are known their derivatives ("u_x", "u_y"),
+    and optionally "weight", equal ones by default. In ".csv" the first line names them; ".npz" and
+    ".h5" have an array for each, all of one shape.
+
+    A grid's coordinates have an array each of their own length, (n_x,) and (n_y,), from one end of
+    the domain to the other; then the fields are (n_x, n_y), and between the points a product of
+    splines. That needs ".npz" or ".h5", and a domain of two dimensions or more.
 
     Args:
         path: of the file, which ends in .csv, .npz, .h5 or .hdf5.
         error: the relative L2 error of the data, where it is known.
         source: what they are and where they come from.
+        degree: of the splines on a grid.
 
     Raises:
-        InputError: for another kind of file, or an error that is not a number ≥ 0.
+        InputError: for another kind of file, an error that is not a number ≥ 0, or a degree that is
+            no positive integer.
     """
 
     path: str
     error: float | int | None = None
     source: str | None = None
+    degree: int = 7
 
     def __post_init__(self) -> None:
         if Path(self.path).suffix not in READERS:
@@ -45,15 +55,21 @@ class DataFile(Recipe):
             raise InputError(f"path must end in one of {kinds}, got {self.path!r}")
         if self.error is not None:
             number("error", self.error)
+        integer("degree", self.degree)
 
-    def build(self, problem: Problem) -> "Data":
+    def build(self, problem: Problem) -> Reference:
         """The data, checked against the problem.
 
         Raises:
             InputError: where the file cannot be read, a column is missing, of another length or not
-                finite, or points lie outside the domain.
+                finite, points lie outside the domain, or a grid does not fill it.
         """
-        columns = _read(Path(self.path))
+        source = self.source or f"the data in {Path(self.path).name}"
+        found = read_columns(Path(self.path))
+        if is_grid(found, problem):
+            axes, values = grid_of(self.path, found, problem, self.degree)
+            return GridData(axes, values, self.degree, source, self.error)
+        columns = _as_numbers(Path(self.path), found)
         names, fields = problem.domain.names, problem.fields
         needed = (*names, *(problem.error_fields or fields))
         _check_columns(self.path, columns, needed)
@@ -65,7 +81,6 @@ class DataFile(Recipe):
         weights = columns.get(WEIGHT, torch.ones(len(coords), dtype=torch.float64))
         if not (weights.min() >= 0 and weights.sum() > 0):
             raise InputError(f"{self.path}: every {WEIGHT} must be at least 0, and not all 0")
-        source = self.source or f"the data in {Path(self.path).name}"
         points = Points(coords, names, data=data)
         return Data(points, weights / weights.sum(), len(fields), source, self.error)
 
@@ -94,8 +109,7 @@ class Data(Reference):
         return Jet(channels, table[..., 0], gradient)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    found = read_columns(path)
+def _as_numbers(path: Path, found: Mapping[str, Cells]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(numbers(path, name, cells)) for name, cells in found.items()}
 
 

@@ -18,6 +18,8 @@ from kanpinn.study.table import Study
 MOST = 12  # curves of a picture: there are no more markers
 TITLES = {
     "l2_relative": "relative $L^2$ error",
+    "eigenvalue_relative": "relative error of eigenvalues",
+    "residual": "residual of modes",
     "h1_relative": "relative $H^1$ error",
     "test_rmse": "RMSE, test",
     "validation_rmse": "RMSE, validation",

@@ -16,6 +16,8 @@ from kanpinn.study.work import RUNS
 NAMES = {
     "l2_relative": "relative L² error",
     "h1_relative": "relative H¹ error",
+    "eigenvalue_relative": "relative error of eigenvalues",
+    "residual": "residual of modes",
     "test_rmse": "test RMSE",
     "validation_rmse": "validation RMSE",
     "test_cross_entropy": "test cross entropy",

@@ -7,15 +7,17 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kanpinn.config import Config, Job, Result
+from kanpinn.automatic import Choice
+from kanpinn.config import AutoJob, Config, Job, Result, chosen_sections
 from kanpinn.errors import InputError
 from kanpinn.files import remove_temporaries, write_text
+from kanpinn.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
 from kanpinn.results.kinds import CONTENTS, run_record
 from kanpinn.results.lock import FolderLock
@@ -24,6 +26,8 @@ from kanpinn.results.record import describe, dump
 from kanpinn.results.resuming import check_files, check_remaining, check_settings
 from kanpinn.results.sources import copy_sources, fingerprints
 from kanpinn.run import Run
+
+Announce = Callable[[Choice, str], None]
 
 INTERVAL = 10.0  # seconds between checkpoints, more where writing one takes long
 SHARE = 0.05  # of the time goes into checkpoints, at most
@@ -121,6 +125,30 @@ class RunFolder:
         folder = cls(partial, config.to_dict(), config, state, earlier, found, files=files)
         remove_temporaries(partial)
         return folder
+
+    def attach(self, job: Job, announce: Announce | None = None) -> Job:
+        """The job; where trials choose, what they choose becomes the folder's configuration.
+
+        announce: is told as well.
+        """
+        if not isinstance(job, AutoJob):
+            return job
+
+        def chosen(choice: Choice, why: str) -> None:
+            self._adopt(chosen_sections(choice, job.boundary))
+            if announce is not None:
+                announce(choice, why)
+
+        return dataclasses.replace(job, announce=chosen)
+
+    def _adopt(self, chosen: dict[str, Any]) -> None:
+        """Go on as the folder of a run that was asked for with these sections."""
+        self.settings = self.settings | chosen
+        written = self.config.to_dict() | chosen
+        self.config = Config.from_dict(written, self.config.directory, self.config.name)
+        self._run = None
+        (self.path / CHECKPOINT).unlink(missing_ok=True)  # that of another choice
+        self._write_record(self.config.name, {})
 
     def checkpoint(self, run: Run) -> None:
         """The observer: writes checkpoint.pt now and then, and when the run is interrupted."""

@@ -14,11 +14,16 @@ from kanpinn.config import Result
 from kanpinn.fields import GridFields
 from kanpinn.files import replacing
 from kanpinn.history import History
+from kanpinn.networks import Windows
+from kanpinn.networks.earlier import Earlier
+from kanpinn.networks.network import Layer
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.results.checkpoint import ended_state
 
+WINDOWS = "windows"  # the group that has their ends
 COUNTERS = ("step", "stage")  # columns of whole numbers
 LAYER_VALUES = ("knots", "coefficients", "kept")
+BESIDE = ("enrichment", "constants")
 LAYER_SETTINGS = ("degree", "base", "activation")
 
 
@@ -45,9 +50,10 @@ def write_result(
     """Write result.h5: /history, /network and what `more` adds to them.
 
     Every column of /history has an HDF5 dimension scale, the step. /network has a group for each
-    layer, with its knots and coefficients, and "enrichment" for known functions beside the last
-    one; its attributes low and high are the corners of the box that is mapped to [-1, 1]^d before
-    the first layer.
+    layer, with its knots and coefficients, "enrichment" for known functions beside the last one and
+    "constants" for unknown numbers, whose values are in /history; of networks side by side each
+    has its layers, "part_0.layer_0", ...; its attributes low and high are the corners of the box
+    that is mapped to [-1, 1]^d before the first layer.
     """
     with new_file(path) as file:
         file.attrs["status"] = result.status
@@ -89,9 +95,19 @@ def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:
     group.attrs["width"] = network.width
     group.attrs["low"] = surrogate.low.cpu().numpy()
     group.attrs["high"] = surrogate.high.cpu().numpy()
-    layers = {f"layer_{i}": layer for i, layer in enumerate(network.layers)}
-    if network.enrichment is not None:
-        layers["enrichment"] = network.enrichment
+    layers: dict[str, Layer] = {}
+    for p, part in enumerate(network.parts):
+        prefix = "" if part is network else f"part_{p}."
+        layers |= {f"{prefix}layer_{i}": layer for i, layer in enumerate(part.layers)}
+    for key in BESIDE:
+        if (layer := getattr(network, key)) is not None:
+            layers[key] = layer
+    if isinstance(network.earlier, Earlier):
+        for name, tensor in network.earlier.state_dict().items():
+            place, _, leaf = name.rpartition(".")
+            group.require_group(f"earlier.{place}")[leaf] = tensor.cpu().numpy()
+    if isinstance(network, Windows):
+        group.create_group(WINDOWS)["ends"] = network.ends.cpu().numpy()
     for key, layer in layers.items():
         inner = group.create_group(key)
         for name in LAYER_VALUES:
@@ -103,13 +119,18 @@ def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:
                 inner.attrs[name] = "none" if value is None else value
 
 
+def _module(group: str) -> str:
+    """The name of a layer's module, from that of its group: "part_0.layer_1" is _of.0.layers.1."""
+    return group.replace(WINDOWS, "").replace("part_", "_of.").replace("layer_", "layers.")
+
+
 def read_state(path: Path) -> dict[str, Any] | None:
     """What a `Run` needs to hold the saved network, from result.h5 alone; None without one."""
     if not path.exists():
         return None
     with h5py.File(path) as file:
         network = {
-            f"{name.replace('layer_', 'layers.')}.{key}": torch.from_numpy(data[()])
+            f"{_module(name)}.{key}".lstrip("."): torch.from_numpy(data[()])
             for name, layer in file["network"].items()
             for key, data in layer.items()
         }

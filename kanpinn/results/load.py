@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from kanpinn.eigenproblems import Eigensolution
 from kanpinn.errors import InputError
 from kanpinn.fitting import Fitted
 from kanpinn.results.checkpoint import read_checkpoint
@@ -16,9 +17,9 @@ from kanpinn.results.resuming import check_files
 from kanpinn.solution import Solution
 
 
-def load(path: str | os.PathLike[str]) -> Solution | Fitted:
-    """The solution, or the fit, that a run folder holds: callable, with its errors or scores,
-    status and history as saved.
+def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
+    """The solution, the modes or the fit that a run folder holds: callable, with its errors or
+    scores, status and history as saved.
 
     A folder whose run was killed ("….partial") gives the state of its last checkpoint, and errors
     computed from it. Without checkpoint.pt the network comes from result.h5.

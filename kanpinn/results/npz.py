@@ -7,14 +7,15 @@ from typing import Any
 import numpy
 import torch
 
-from kanpinn.fields import CHUNK, on_grid
+from kanpinn.eigenproblems import Eigensolution
+from kanpinn.fields import CHUNK, modes_on_grid, on_grid
 from kanpinn.files import replacing
 from kanpinn.fitting import Fitted
 from kanpinn.solution import Solution
 
 
-def to_npz(result: Solution | Fitted, path: str | os.PathLike[str]) -> None:
-    """Write a solution's fields on a grid, with the coordinates of its axes, as an .npz file.
+def to_npz(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
+    """Write a solution's fields or modes on a grid, with the coordinates of its axes, as .npz.
 
     Above three dimensions it is the grid of the first three coordinates, the others at the centre.
     Of a fit they are the inputs (n, d), targets (n, m) or class numbers (n,), and values or logits
@@ -25,9 +26,12 @@ def to_npz(result: Solution | Fitted, path: str | os.PathLike[str]) -> None:
         numpy.savez_compressed(file, **arrays)
 
 
-def _of_solution(solution: Solution) -> dict[str, Any]:
-    fields = on_grid(solution)
-    return {**fields.axes, **fields.fixed, **fields.arrays}
+def _of_solution(solution: Solution | Eigensolution) -> dict[str, Any]:
+    if isinstance(solution, Eigensolution):
+        fields, own = modes_on_grid(solution), {"eigenvalues": solution.values.cpu().numpy()}
+    else:
+        fields, own = on_grid(solution), {}
+    return {**fields.axes, **fields.fixed, **fields.arrays, **own}
 
 
 def _of_fit(fitted: Fitted) -> dict[str, Any]:

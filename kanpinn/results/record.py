@@ -102,11 +102,12 @@ def _git_commit(folder: str) -> str | None:
 def outside_grids(result: Result) -> list[float | None]:
     """The share of the first term's points with an input outside its grid, for each layer."""
     points = result.residuals.blocks[0].points
-    h: Jet | Coordinates = result.surrogate.coordinates(points, Channels(points.names))
     shares: list[float | None] = []
-    for layer in result.network.layers:
-        shares.append(_share_outside(layer, h.value) if isinstance(layer, KANLayer) else None)
-        h = layer(h)
+    for part in result.network.parts:
+        h: Jet | Coordinates = result.surrogate.coordinates(points, Channels(points.names))
+        for layer in part.layers:
+            shares.append(_share_outside(layer, h.value) if isinstance(layer, KANLayer) else None)
+            h = layer(h)
     return shares
 
 

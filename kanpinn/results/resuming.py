@@ -13,7 +13,8 @@ from kanpinn.results.sources import fingerprints
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Refuse settings under which the run would not go on, but be another one.
 
-    Steps of an optimizer, the budget and the number of threads may change, optimizers may be appended.
+    Steps of an optimizer, the budget and the number of threads may change, and optimizers be
+    appended.
 
     Raises:
         InputError: naming the first key that differs.

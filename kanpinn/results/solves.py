@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,18 @@ class SolveContents(Contents[SolveJob, Solution]):
 
     def record(self, result: Solution) -> dict[str, Any]:
         """reference says what errors are against where there is no exact solution, with its own
-        relative L2 error; estimate what is known of them without either. The total of the seconds
-        leaves out the estimate, and also the making of the reference.
+        relative L2 error; estimate what is known of them without either. estimated has the unknown
+        numbers with the ends of their 95% intervals, null where these are infinite, and noise what
+        is known of that of the data. The total of the seconds leaves out the estimate, and also the
+        making of the reference.
         """
         return {
             "errors": _errors_record(result.errors),
             "reference": _reference_record(result),
             "estimate": _estimate_record(result.estimate),
-            "estimated": {},
+            "estimated": {name: asdict(one) for name, one in result.estimated.items()},
+            "noise": _noise_record(result),
+            "auto": list(result.log),
             "seconds": {
                 "total": result.seconds,
                 "optimizers": list(result.optimizer_seconds),
@@ -64,6 +69,7 @@ class SolveContents(Contents[SolveJob, Solution]):
         return {
             "errors": _errors(record["errors"]),
             "estimate": _estimate(record["estimate"]),
+            "log": tuple(record.get("auto", ())),
             "reference_seconds": record["seconds"]["reference"],
         }
 
@@ -86,6 +92,10 @@ def _estimate_record(estimate: Estimate | None) -> dict[str, Any] | None:
         return None
     errors = _errors_record(estimate.errors)
     return {**(errors or {}), "contraction": estimate.contraction, "seconds": estimate.seconds}
+
+
+def _noise_record(result: Solution) -> dict[str, Any] | None:
+    return asdict(result.covariance.noise) if result.problem.unknowns else None
 
 
 def _reference_record(solution: Solution) -> dict[str, Any] | None:

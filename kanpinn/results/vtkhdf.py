@@ -6,8 +6,9 @@ from pathlib import Path
 import h5py
 import numpy
 
+from kanpinn.eigenproblems import Eigensolution
 from kanpinn.errors import InputError
-from kanpinn.fields import GridFields, on_grid
+from kanpinn.fields import GridFields, modes_on_grid, on_grid
 from kanpinn.fitting import Fitted
 from kanpinn.results.hdf5 import new_file
 from kanpinn.solution import Solution
@@ -16,8 +17,8 @@ VERSION = (2, 0)
 IMAGE, SCALARS = b"ImageData", b"Scalars"
 
 
-def to_vtkhdf(solution: Solution | Fitted, path: str | os.PathLike[str]) -> None:
-    """Write a solution's fields as VTKHDF, the grid being that of `on_grid`.
+def to_vtkhdf(solution: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
+    """Write a solution's fields, or modes, as VTKHDF, the grid being that of `on_grid`.
 
     Raises:
         InputError: above three dimensions, which an image does not have; for a fit.
@@ -29,7 +30,11 @@ def to_vtkhdf(solution: Solution | Fitted, path: str | os.PathLike[str]) -> None
     dim = solution.problem.domain.dim
     if dim > 3:
         raise InputError(f"VTKHDF is for up to 3 dimensions, the domain has {dim}")
-    write_vtkhdf(on_grid(solution), Path(path))
+    if isinstance(solution, Eigensolution):
+        fields = modes_on_grid(solution)
+    else:
+        fields = on_grid(solution)
+    write_vtkhdf(fields, Path(path))
 
 
 def write_vtkhdf(fields: GridFields, path: Path) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 PARTS, SCORES = ("test", "validation", "train"), ("rmse", "cross_entropy", "accuracy")
 ERRORS = {  # by the kind of the files: what is drawn and compared, the first one foremost
     "problem": ("l2_relative", "h1_relative"),
+    "eigen": ("eigenvalue_relative", "residual"),
     "fit": tuple(f"{part}_{score}" for score in SCORES[:2] for part in PARTS[:2]),
 }
 MORE = {
     "problem": ("l2_squared", "h1_squared"),
+    "eigen": ("found", "unresolved"),
     "fit": (*(f"train_{score}" for score in SCORES[:2]), *(f"{part}_accuracy" for part in PARTS)),
 }
 RESULTS = {
@@ -30,9 +32,16 @@ def empty(status: str = WAITING, run: str = "", kind: str = "problem") -> dict[s
     return dict.fromkeys(RESULTS[kind]) | {"status": status, "run": run}
 
 
+def kind_of(record: Mapping[str, Any]) -> str:
+    """Whose run.json it is: "problem", "eigen" or "fit"."""
+    if "eigenvalues" in record:
+        return "eigen"
+    return "fit" if "data" in record else "problem"
+
+
 def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
     """The columns of a finished run, from its run.json."""
-    kind = "fit" if "data" in record else "problem"
+    kind = kind_of(record)
     known = {
         "status": record["status"],
         "parameters": record["parameters"],
@@ -42,6 +51,10 @@ def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
         "run": run,
     }
     errors = record["errors"] or {}
+    if kind == "eigen":
+        entries = record["eigenvalues"]
+        known |= {"found": len(entries), "unresolved": record["unresolved"]}
+        known["residual"] = max((entry["residual"] for entry in entries), default=None)
     if kind == "fit":
         known["points"] = record["data"]["rows"]["train"]
         errors = {

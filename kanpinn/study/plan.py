@@ -60,7 +60,9 @@ def plan(
     _check_some_build(entries)
     _check_distinct(entries)
     if len({entry.config.kind for entry in entries}) > 1:
-        raise InputError("a study is of problem files or of fit files, not of both")
+        raise InputError(
+            "a study is of files of one kind: of solves, of eigenvalue problems or of fits"
+        )
     return entries, _digest([shared, list(entries[0].values), version()])
 
 

@@ -31,8 +31,9 @@ class Study:
 
     A row has the varied keys, then status ("converged", "stopped: …", "failed: …", "waiting"),
     l2_relative, h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run,
-    the name of its folder in runs/; None for what is not known. Of fits (kind "fit") there are
-    test_rmse, validation_accuracy and the like in place of the errors.
+    the name of its folder in runs/; None for what is not known. Of eigenvalue problems (kind
+    "eigen") there are the largest eigenvalue_relative and residual, of fits (kind "fit") test_rmse,
+    validation_accuracy and the like in place of the errors.
     """
 
     path: Path

@@ -127,7 +127,7 @@ def _solve(task: Task, path: Path) -> None:
     folder, job = _open(task, path)
     try:
         with _threads(folder.config.run.threads or 1), _blaming(job):
-            result = job.run([folder.checkpoint], folder.state)
+            result = folder.attach(job).run([folder.checkpoint], folder.state)
         if folder.interrupted:
             raise KeyboardInterrupt
         folder.finish(result, job, figures=False)

@@ -34,7 +34,7 @@ def check_equations(problem: Problem) -> None:
         if isinstance(condition, Constraint) and isinstance(condition.on, Domain)
     ]
     try:
-        found = sum(_count(equation, points, len(fields)) for equation in equations)
+        found = sum(_count(equation, points, len(problem.columns)) for equation in equations)
     except Exception:
         return  # whatever is wrong with an equation is said where it is used
     if found < len(fields):
@@ -45,6 +45,6 @@ def check_equations(problem: Problem) -> None:
         )
 
 
-def _count(equation: Callable[[Points, Jet], Tensor], points: Points, fields: int) -> int:
-    channels = channels_of(equation, points, fields)
-    return equation(points, random_jet(points, channels, fields, 0)).shape[1]
+def _count(equation: Callable[[Points, Jet], Tensor], points: Points, columns: int) -> int:
+    channels = channels_of(equation, points, columns)
+    return equation(points, random_jet(points, channels, columns, 0)).shape[1]

@@ -26,6 +26,17 @@ class Prescribed:
         found = self.condition.target(p, self.fields).to(p.coords)
         return found if found.shape[1] == 1 else found[:, self.column, None]
 
+    def rate(self, p: Points) -> Tensor:
+        """An initial condition's rates (n, 1) at points of the piece."""
+        assert isinstance(self.condition, Initial)
+        found = self.condition.rates(p, self.fields).to(p.coords)
+        return found if found.shape[1] == 1 else found[:, self.column, None]
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether it prescribes a rate as well."""
+        return isinstance(self.condition, Initial) and self.condition.rate is not None
+
     @property
     def is_zero(self) -> bool:
         """Whether the number 0 is prescribed."""

@@ -47,7 +47,7 @@ def check_uniqueness(problem: Problem) -> None:
             f"{', '.join(free)} undetermined: add kp.Integral(self.domain, 0.0{field}) to "
             "conditions(), or list it in free_constant where any constant will do"
         )
-    if differential and not problem.conditions():
+    if differential and problem.solved_by == "solve" and not problem.conditions():
         warnings.warn(
             f"{type(problem).__name__} has no conditions: its solution is not unique", stacklevel=4
         )
@@ -61,11 +61,11 @@ def _equations(problem: Problem) -> list[tuple[Equation, Points, Channels]]:
     for index, condition in enumerate(problem.conditions()):
         points = condition.points(FEW, 1.0, Generator().manual_seed(0))
         places.append((problem.condition_equation(index), points))
-    return [(*place, channels_of(*place, len(problem.fields))) for place in places]
+    return [(*place, channels_of(*place, len(problem.columns))) for place in places]
 
 
 def channels_of(equation: Equation, points: Points, m: int) -> Channels:
-    """The derivatives that an equation of m fields uses."""
+    """The derivatives that an equation of m columns, fields and numbers, uses."""
     return find_channels(lambda c: equation(points, random_jet(points, c, m, 0)), points.names)
 
 
@@ -74,7 +74,7 @@ def _sees(
 ) -> bool:
     """Whether the equation changes with a constant that is added to a field."""
     for seed in SEEDS:
-        jet = random_jet(points, channels, len(problem.fields), seed)
+        jet = random_jet(points, channels, len(problem.columns), seed)
         shift = torch.zeros_like(jet.value)
         shift[:, field] = 1.0
         before = equation(points, jet)

@@ -1,94 +1,115 @@
 """One solve of a problem file in a process of its own, as a row of runs.csv."""
 
-import ast
-import csv
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import tomllib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
-PROBLEMS = REPOSITORY / "problems"
-DEADLINE = 1800  # seconds after which a solve is ended
+from library import files, pictures
+from library.rows import HAND, Row
+from library.targets import TARGETS, Target
+
+DEADLINE = 3600  # seconds after which a solve is ended
+UNSAID = ("optimizer", "network", "points", "loss")  # the sections that automatic solves lack
 
 
 @dataclass(frozen=True)
-class Row:
-    """What a run says of itself; problem and seed tell which it is. None: not known.
+class Task:
+    """A run to be made; tolerance and budget_seconds are those of an automatic one.
 
-    field_errors: the relative L2 errors of a system's fields, as JSON. reference: what errors are
-    against where that is no exact solution, reference_error that one's own relative L2 error.
-    estimate_l2 and estimate_h1: the errors as kanpinn estimates them without either.
+    picture: the file that its picture is kept in.
     """
 
     problem: str
     seed: int
-    status: str
-    l2: float | None = None
-    h1: float | None = None
-    field_errors: str = "{}"
-    parameters: int | None = None
-    seconds: float | None = None
-    threads: int | None = None
-    reference: str = ""
-    reference_error: float | None = None
-    estimate_l2: float | None = None
-    estimate_h1: float | None = None
-    contraction: float | None = None
-    commit: str = ""
+    mode: str = HAND
+    tolerance: float | None = None
+    budget_seconds: float | None = None
+    picture: Path | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Which run it is."""
+        return self.problem, self.mode, self.seed
+
+    def is_done_by(self, row: Row) -> bool:
+        """Whether a row is of this very run: the same code and settings, and not failed."""
+        same = row.code == files.code() and row.settings == files.settings(self.problem)
+        return row.key == self.key and same and not row.failed
+
+    @property
+    def options(self) -> list[str]:
+        """Those of `kanpinn solve`."""
+        if self.mode == HAND:
+            return [f"--seed={self.seed}"]
+        wanted = [f"run.tolerance={self.tolerance}", f"run.budget_seconds={self.budget_seconds}"]
+        pairs = [*(f"{section}=" for section in UNSAID), *wanted]
+        return [f"--seed={self.seed}", *(f"--set={pair}" for pair in pairs)]
 
 
-def solve(problem: str, seed: int, threads: int | None) -> Row:
+def solve(task: Task, threads: int | None) -> Row:
     """Run `kanpinn solve`; a failure is a row without errors."""
-    command = [sys.executable, "-m", "kanpinn", "solve", str(PROBLEMS / f"{problem}.toml")]
-    command += [f"--seed={seed}", "--json", "--quiet"]
+    row = _solved(task, threads)
+    return replace(
+        row,
+        tolerance=task.tolerance,
+        budget_seconds=task.budget_seconds,
+        code=files.code(),
+        settings=files.settings(task.problem),
+    )
+
+
+def _solved(task: Task, threads: int | None) -> Row:
+    file = files.PROBLEMS / f"{task.problem}.toml"
+    command = [sys.executable, "-m", "kanpinn", "solve", str(file), *task.options]
     with tempfile.TemporaryDirectory() as output:
         try:
             done = subprocess.run(
-                [*command, f"--output={output}"],
+                [*command, "--json", "--quiet", f"--output={output}"],
                 capture_output=True,
-                cwd=REPOSITORY,
+                cwd=files.REPOSITORY,
                 env=_environment(threads),
                 stdin=subprocess.DEVNULL,
                 text=True,
                 timeout=DEADLINE,
             )
         except subprocess.TimeoutExpired:
-            return Row(problem, seed, f"failed: not done within {DEADLINE} s")
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return Row(problem, seed, f"failed: exit code {done.returncode}: {last}")
-    return _row(problem, seed, json.loads(done.stdout))
+            return Row(*task.key, f"failed: not done within {DEADLINE} s")
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            return Row(*task.key, f"failed: exit code {done.returncode}: {last}")
+        if task.picture is not None:
+            (folder,) = (path.parent for path in Path(output).glob("*/*/run.json"))
+            pictures.keep(folder, task.picture)
+    return _row(task, json.loads(done.stdout))
 
 
 def _environment(threads: int | None) -> dict[str, str]:
     """This repository's kanpinn, on processors, with so many threads; None: as it is called."""
     environment = {**os.environ, "MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": ""}
     inherited = [p for p in (os.environ.get("PYTHONPATH"),) if p]
-    environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *inherited])
+    environment["PYTHONPATH"] = os.pathsep.join([str(files.REPOSITORY), *inherited])
     if threads is not None:
-        for library in ("OMP", "MKL", "OPENBLAS"):
-            environment[f"{library}_NUM_THREADS"] = str(threads)
+        for name in ("OMP", "MKL", "OPENBLAS"):
+            environment[f"{name}_NUM_THREADS"] = str(threads)
     return environment
 
 
-def _row(problem: str, seed: int, run: dict[str, Any]) -> Row:
-    errors, reference = run["errors"] or {}, run["reference"] or {}
+def _row(task: Task, run: dict[str, Any]) -> Row:
+    errors, reference = run["errors"] or {}, run.get("reference") or {}
     estimate = run.get("estimate") or {}
-    singles = {name: one["l2_relative"] for name, one in errors.get("fields", {}).items()}
+    error, parts = _errors(run, TARGETS.get(task.problem, Target()))
     return Row(
-        problem,
-        seed,
+        *task.key,
         run["status"],
-        errors.get("l2_relative"),
+        error,
         errors.get("h1_relative"),
-        json.dumps(singles),
+        json.dumps(parts),
+        json.dumps(_unknowns(run)),
         run["parameters"],
         run["seconds"]["total"],
         run["threads"],
@@ -97,46 +118,23 @@ def _row(problem: str, seed: int, run: dict[str, Any]) -> Row:
         estimate.get("l2_relative"),
         estimate.get("h1_relative"),
         estimate.get("contraction"),
-        run["git"] or "",
+        commit=run["git"] or "",
     )
 
 
-def equation(problem: str) -> str:
-    """The docstring's first line of the class that a file names, or the file's own first line."""
-    text = (PROBLEMS / f"{problem}.toml").read_text(encoding="utf-8")
-    named = tomllib.loads(text)["problem"].get("class")
-    if named is None:
-        return text.splitlines()[0].removeprefix("# ")
-    file, _, name = named.partition(":")
-    tree = ast.parse((PROBLEMS / file).read_text(encoding="utf-8"))
-    (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
-    return (ast.get_docstring(found) or "").split("\n")[0]
+def _errors(run: dict[str, Any], target: Target) -> tuple[float | None, dict[str, float]]:
+    """The error that counts, and those of the parts."""
+    if (modes := run.get("eigenvalues")) is not None:
+        parts = {f"eigenvalue {i + 1}": mode["error"] for i, mode in enumerate(modes)}
+        parts = {name: error for name, error in parts.items() if error is not None}
+        counted = list(parts.values())[: target.eigenvalues]
+        full = len(counted) >= (target.eigenvalues or 1)
+        return (max(counted) if full else None), parts
+    errors = run["errors"] or {}
+    parts = {name: one["l2_relative"] for name, one in errors.get("fields", {}).items()}
+    return errors.get("l2_relative"), parts
 
 
-def write(path: Path, rows: Iterable[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    temporary.replace(path)
-
-
-def read(path: Path) -> list[Row]:
-    """The rows of earlier calls; none where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            Row(**{f.name: _parsed(f.type, r[f.name]) for f in fields(Row)})
-            for r in csv.DictReader(stream)
-        ]
-
-
-def _parsed(kind: Any, text: str) -> Any:
-    if kind is str:
-        return text
-    if text == "":
-        return None
-    return int(text) if kind in (int, int | None) else float(text)
+def _unknowns(run: dict[str, Any]) -> dict[str, list[float | None]]:
+    found = run.get("estimated") or {}
+    return {n: [one[key] for key in ("value", "low", "high", "exact")] for n, one in found.items()}

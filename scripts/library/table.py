@@ -1,150 +1,78 @@
-"""The table of problems: medians over seeds beside their targets."""
+"""The table of problems: medians over seeds beside their targets and what others reached."""
 
 import csv
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from common.verdicts import Figure
-from library import solves
-from library.solves import Row
-from library.targets import DIRICHLET, TARGETS, VARIANT, Target
+from library import files
+from library.judging import holds, verdict
+from library.rows import Row
+from library.summaries import Runs, Spread, Summary, seconds_text
 
-CLEAR = 10.0  # times a reference's own error: below, errors against it are not true ones
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median, smallest and largest of the seeds that have a value."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float | None]) -> "Spread | None":
-        known = [value for value in values if value is not None]
-        return cls(median(known), min(known), max(known)) if known else None
-
-    def __str__(self) -> str:
-        if self.low == self.high:
-            return f"{self.median:.1e}"
-        return f"{self.median:.1e} ({self.low:.1e} … {self.high:.1e})"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A problem's line of the table; bound: the largest relative L2 error that is allowed."""
-
-    problem: str
-    rows: tuple[Row, ...]
-    target: Target
-    bound: float | None
-
-    def spread(self, name: str) -> Spread | None:
-        return Spread.of([getattr(row, name) for row in self.rows])
-
-    def field_spread(self, name: str) -> Spread | None:
-        return Spread.of([json.loads(row.field_errors).get(name) for row in self.rows])
-
-    @property
-    def field_names(self) -> list[str]:
-        return list(json.loads(self.rows[0].field_errors))
-
-    def effectivity(self, norm: str) -> Spread | None:
-        """Estimated over true errors, for each seed whose true one is known well enough."""
-        return Spread.of([_ratio_of(row, norm) for row in self.rows])
-
-    @property
-    def failed(self) -> bool:
-        return any(row.l2 is None for row in self.rows)
-
-
-def _ratio_of(row: Row, norm: str) -> float | None:
-    estimate, true = getattr(row, f"estimate_{norm}"), getattr(row, norm)
-    blurred = row.l2 is not None and row.l2 < CLEAR * (row.reference_error or 0.0)
-    return None if estimate is None or not true or blurred else estimate / true
-
-
-def summarize(rows: Sequence[Row]) -> list[Summary]:
-    """A summary for each problem that has rows, in the order of the targets."""
-    base = Spread.of([row.l2 for row in rows if row.problem == DIRICHLET])
-    found = []
-    for problem, target in TARGETS.items():
-        own = tuple(sorted((r for r in rows if r.problem == problem), key=lambda r: r.seed))
-        if own:
-            variant = VARIANT * base.median if base else None
-            bound = variant if target.variant else target.l2
-            found.append(Summary(problem, own, target, bound))
-    return found
-
-
-def figures(summaries: Sequence[Summary]) -> dict[str, Figure]:
-    """Medians against targets, and the worst seed against the same."""
-    found: dict[str, Figure] = {}
-    for s in summaries:
-        judged = {f"{s.problem}: relative L2": (s.spread("l2"), s.bound)}
-        for name in s.field_names:
-            target = s.target.fields.get(name)
-            judged[f"{s.problem}: relative L2 of {name}"] = (s.field_spread(name), target)
-        judged[f"{s.problem}: seconds"] = (s.spread("seconds"), s.target.seconds)
-        for name, (spread, bound) in judged.items():
-            for which, part in (("median", "median"), ("worst seed", "high")):
-                value = getattr(spread, part) if spread else None
-                met = _met(value, bound) and not s.failed if bound is not None else None
-                found[f"{name}, {which}"] = {"value": value, "target": _said(bound, s), "met": met}
-        effect = s.effectivity("l2")
-        if effect:
-            value = [effect.low, effect.median, effect.high]
-            name = f"{s.problem}: estimated over true L2 error, smallest, median, largest"
-            found[name] = {"value": value, "target": "told", "met": None}
-    return found
-
-
-def _met(value: float | None, bound: float) -> bool:
-    return value is not None and value <= bound
-
-
-def _said(bound: float | None, s: Summary) -> str:
-    if bound is None:
-        return "told"
-    return f"<= {bound:.2g}" + (f", {VARIANT:g} x {DIRICHLET}'s" if s.target.variant else "")
-
-
-HEAD = ["file", "equation", "coefficients", "relative L2", "relative H1", "seconds", "target"]
-HEAD += ["met", "errors against", "estimated / true L2", "estimated / true H1", "seeds"]
+HEAD = ["file", "equation", "coefficients", "error", "relative H1", "seconds", "target", "met"]
+HEAD += ["best published KAN", "best published neural code"]
+HEAD += ["automatic error", "automatic seconds", "error ratio", "seconds ratio"]
+HEAD += ["unknowns", "errors against", "estimated / true L2", "estimated / true H1", "seeds"]
 
 
 def cells(summaries: Sequence[Summary]) -> list[list[str]]:
-    """The table's lines, its head first; fields of systems have lines of their own."""
+    """The table's lines, its head first; fields and the eigenvalues that count have their own."""
     lines = [HEAD]
     for s in summaries:
         lines.append(_line(s))
-        for name in s.field_names:
-            spread, bound = s.field_spread(name), s.target.fields.get(name)
+        for name in s.hand.part_names[: s.target.eigenvalues]:
+            spread, bound = s.hand.part(name), s.target.fields.get(name)
             line = [f"{s.problem}: {name}", "", "", _text(spread), "", "", _bounds(bound, None)]
-            lines.append([*line, _verdict([(spread, bound)], s.failed), *[""] * 4])
+            line.append(verdict([(spread, bound)], s.hand.failed))
+            lines.append([*line, *[""] * (len(HEAD) - len(line))])
     return lines
 
 
 def _line(s: Summary) -> list[str]:
-    seconds, sizes = s.spread("seconds"), s.spread("parameters")
-    pairs = [(s.spread("l2"), s.bound), (seconds, s.target.seconds)]
+    runs, first = s.hand, s.hand.rows[0]
+    seconds, sizes = runs.spread("seconds"), runs.spread("parameters")
+    pairs = [(runs.spread("error"), s.bound), (seconds, s.target.seconds)]
+    kan, neural = s.published.kan, s.published.neural
     return [
         s.problem,
-        solves.equation(s.problem),
+        files.equation(s.problem),
         f"{sizes.median:.0f}" if sizes else "",
-        _text(s.spread("l2")) or s.rows[0].status,
-        _text(s.spread("h1")),
-        f"{seconds.median:.2g}" if seconds else "",
+        _text(runs.spread("error")) or first.status,
+        _text(runs.spread("h1")),
+        seconds_text(seconds.median) if seconds else "",
         _bounds(s.bound, s.target.seconds),
-        _verdict(pairs, s.failed),
-        _against(s.rows[0]),
-        *(_ratio(s.effectivity(norm)) for norm in ("l2", "h1")),
-        " ".join(str(row.seed) for row in s.rows),
+        verdict(pairs, runs.failed),
+        str(kan) if kan else "",
+        str(neural) if neural else "",
+        *_automatic(s),
+        "; ".join(_unknown(runs, name) for name in runs.unknown_names),
+        _against(first),
+        *(_ratio(runs.effectivity(norm)) for norm in ("l2", "h1")),
+        " ".join(str(row.seed) for row in runs.rows),
     ]
+
+
+def _automatic(s: Summary) -> list[str]:
+    if not s.auto.rows:
+        return [""] * 4
+    error, seconds = s.auto.spread("error"), s.auto.spread("seconds")
+    return [
+        _text(error) or s.auto.rows[0].status,
+        seconds_text(seconds.median) if seconds else "",
+        *(f"{ratio:.2g}" if ratio is not None else "" for ratio in (s.auto_error, s.auto_seconds)),
+    ]
+
+
+def _unknown(runs: Runs, name: str) -> str:
+    """The first seed's value and interval, and how many of all hold the truth."""
+    rows = [row for row in runs.rows if name in row.found]
+    value, low, high, truth = rows[0].found[name]
+    ends = [f"{end:.4g}" if end is not None else "∞" for end in (low, high)]
+    text = f"{name} {value:.4g} ({ends[0]} … {ends[1]})"
+    if truth is None:
+        return text
+    count = sum(holds(row, name) is True for row in rows)
+    return f"{text}, {count} of {len(rows)} hold {truth:.4g}"
 
 
 def _text(spread: Spread | None) -> str:
@@ -155,23 +83,14 @@ def _ratio(spread: Spread | None) -> str:
     return f"{spread.median:.2g} ({spread.low:.2g} … {spread.high:.2g})" if spread else ""
 
 
-def _bounds(l2: float | None, seconds: float | None) -> str:
-    parts = [f"≤ {l2:.2g}"] if l2 is not None else []
+def _bounds(error: float | None, seconds: float | None) -> str:
+    parts = [f"≤ {error:.2g}"] if error is not None else []
     parts += [f"{seconds:g} s"] if seconds is not None else []
     return " in ".join(parts)
 
 
-def _verdict(pairs: list[tuple[Spread | None, float | None]], failed: bool) -> str:
-    judged = [(spread, bound) for spread, bound in pairs if bound is not None]
-    if not judged:
-        return ""
-    if failed or not all(_met(s and s.median, bound) for s, bound in judged):
-        return "no"
-    return "yes" if all(s.high <= bound for s, bound in judged if s) else "median"
-
-
 def _against(row: Row) -> str:
-    if row.l2 is None:
+    if row.error is None:
         return ""
     if not row.reference:
         return "exact"

@@ -1,4 +1,4 @@
-"""The problem files that are measured, and what their errors and seconds should be."""
+"""The problem files that have targets: what their errors and seconds should be."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,19 +7,24 @@ DIRICHLET = "poisson2d"
 """What the variants of the poster's problem are measured against."""
 VARIANT = 100.0
 """The factor that a variant may lose against it."""
+AUTO_ERROR, AUTO_SECONDS = 10.0, 2.0
+"""The factors that a solve without a hand-set choice may lose against one with it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The largest relative L2 error and seconds; None: told, not judged.
+    """The largest error and seconds; None: told, not judged.
 
-    fields: the same error of single fields of a system. variant: the error is judged against that
-    of the Dirichlet problem.
+    The error is the relative L2 error; of an eigenvalue problem it is the largest relative error of
+    the first `eigenvalues`. aim: a smaller error that is wished for. fields: the same error of
+    single fields of a system. variant: the error is judged against that of the Dirichlet problem.
     """
 
-    l2: float | None = None
+    error: float | None = None
     seconds: float | None = None
+    aim: float | None = None
     fields: Mapping[str, float] = field(default_factory=dict)
+    eigenvalues: int | None = None
     variant: bool = False
 
 
@@ -45,4 +50,18 @@ TARGETS = {
     "plate_hole": Target(1e-3, fields={"u": 1e-3, "v": 1e-3}),
     "lshape": Target(1e-3),
     "lshape_singular": Target(1e-5),
+    "burgers": Target(1e-4, 300, aim=1e-6),
+    "allen_cahn": Target(1e-4),
+    "klein_gordon": Target(1e-6),
+    "klein_gordon_plane": Target(),
+    "kdv": Target(1e-5),
+    "kovasznay": Target(1e-6, fields={"u": 1e-6, "v": 1e-6, "q": 1e-6}),
+    "cavity": Target(5e-3, fields={"u": 5e-3, "v": 5e-3}),
+    "schroedinger": Target(1e-4),
+    "sine_gordon": Target(1e-6),
+    "kuramoto_sivashinsky": Target(),
+    "drum": Target(1e-8, eigenvalues=3),
+    "inverse_diffusion": Target(),
+    "inverse_navier_stokes": Target(),
+    "parametric_poisson": Target(1e-8),
 }

@@ -1,0 +1,110 @@
+"""The resolved modes of an assembly, those asked for first."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from kanpinn.assembly import Assembly
+from kanpinn.eigenproblems.adjoint import is_self_adjoint, orthonormal_modes, real_basis
+from kanpinn.eigenproblems.bounds import relative_residuals
+from kanpinn.eigenproblems.modes import Modes, widened
+from kanpinn.eigenproblems.pencil import pencil, rule
+from kanpinn.eigenproblems.problem import EigenProblem
+from kanpinn.eigenproblems.samples import Samples, operator_size, samples
+from kanpinn.eigenproblems.spectrum import (
+    RESOLVED,
+    Spectrum,
+    better_shift,
+    chosen,
+    order,
+    real_parts,
+    spectrum,
+)
+from kanpinn.geometry import Points
+
+SPARE = 8  # eigenvalues beyond those asked for: some are spurious, and the gap to the next counts
+NEXT = 3  # times as many next to the shift are looked at
+TRIES = 4  # shifts that are tried
+FRESH = 1.3  # times the points, for a rule with other nodes
+
+
+@dataclass(frozen=True)
+class Found:
+    """The resolved modes, those asked for first, and where they come from.
+
+    unresolved: eigenvalues of the spectrum no further from the shift than those asked for, that are
+    left out.
+    """
+
+    modes: Modes
+    spectrum: Spectrum
+    self_adjoint: bool
+    unresolved: int
+
+
+def find_modes(assembly: Assembly, count: int, near: float | None) -> Found:
+    """The first `count` and some to spare.
+
+    Raises:
+        LinAlgError: where the operator is not finite somewhere.
+    """
+    assert isinstance(assembly.problem, EigenProblem)
+    inside = rule(assembly)
+    found, which = _spectrum(assembly, inside, count, near)
+    which = which[: count + SPARE]
+    pairs = Modes(found.values[which], found.basis.to(found.vectors) @ found.vectors[:, which])
+    modes = real_parts(pairs, found.shift)
+    if not len(which):
+        return Found(modes, found, False, len(found.values))
+    seen = _samples(assembly, modes.columns, fresh_points(assembly))
+    good = relative_residuals(modes.values, seen, found.shift) < RESOLVED
+    unresolved = _unresolved(found, which[good][:count], which[~good])
+    modes, which = modes[good], which[good]
+    declared = assembly.problem.self_adjoint
+    if declared is False or not len(which):
+        return Found(modes, found, False, unresolved)
+    basis = real_basis(found.vectors[:, which])
+    own = _samples(assembly, found.basis @ basis, inside)
+    # Told by the modes that are wanted: others are less well resolved.
+    wanted = basis.T @ real_basis(found.vectors[:, which[:count]])
+    if not declared and not is_self_adjoint(own @ wanted):
+        return Found(modes, found, False, unresolved)
+    modes = orthonormal_modes(found, basis, own)
+    return Found(modes[order(modes.values, near)], found, True, unresolved)
+
+
+def fresh_points(assembly: Assembly) -> Points:
+    """Points that the solve has not seen."""
+    return rule(assembly, FRESH, fresh=True)
+
+
+def _spectrum(
+    assembly: Assembly, inside: Points, count: int, near: float | None
+) -> tuple[Spectrum, Tensor]:
+    """By a shift below the smallest eigenvalues, or close to `near`; which ones are wanted."""
+    assert isinstance(assembly.problem, EigenProblem)
+    size = operator_size(assembly.problem, assembly.surrogate, inside)
+    shift = -size / 4 if near is None else near + 1e-3 * size
+    rows = pencil(assembly, inside, size)
+    for _ in range(TRIES):
+        found = spectrum(rows, shift)
+        which = chosen(found, NEXT * count + SPARE, near)
+        better = better_shift(found, which, near)
+        if better is None:
+            break
+        shift = better
+    return found, which
+
+
+def _unresolved(found: Spectrum, kept: Tensor, left: Tensor) -> int:
+    distances = (found.values - found.shift).abs()
+    reach = distances[kept].max() if len(kept) else distances[left].max() if len(left) else 0.0
+    bad = found.residuals >= RESOLVED
+    bad[left] = True
+    return int((bad & (distances <= reach)).sum())
+
+
+def _samples(assembly: Assembly, columns: Tensor, points: Points) -> Samples:
+    problem = assembly.problem
+    assert isinstance(problem, EigenProblem)
+    return samples(problem, widened(assembly.surrogate, columns, len(problem.fields)), points)

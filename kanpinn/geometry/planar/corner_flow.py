@@ -1,0 +1,146 @@
+"""The flow next to a corner of which a side slides along itself, so that the velocity jumps."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.polynomial import Chebyshev
+from torch import Tensor
+
+from kanpinn.errors import InputError, integer
+from kanpinn.geometry.curves.curve import Pair
+from kanpinn.geometry.planar.corner import Corner
+from kanpinn.geometry.planar.planar import Planar
+from kanpinn.geometry.points import Points
+
+DEGREE = 24  # of the polynomials in θ: to rounding, they are sines and cosines in effect
+ORDER = 4  # of the highest derivative in a jet
+STRAIGHT = 1e-6
+AT = 1e-12  # of the domain's size: points so close are the corner
+
+
+@dataclass(frozen=True)
+class CornerFlow:
+    """Flows next to a corner whose sides slide: functions (u, v, 0) and (0, 0, q) for each term.
+
+    u·∇u + ∇q = Δu and div u = 0 are solved by the stream function ψ = Σ_m r^(m+1) f_m(θ), the
+    velocity (∂ψ/∂y, -∂ψ/∂x): the first term is Stokes flow, u bounded with a jump at the corner
+    and q like 1/r; the others are what inertia adds, q of the second like ln r. The velocity along
+    the sides, away from the corner, is `first` where θ = 0 and `last` on the other side. At another
+    viscosity the terms are the same up to factors, for velocity and pressure each, which a solve
+    finds. At the corner itself q is not defined, and given as 0. Called with points it gives
+    (n, 2 · terms, 3).
+
+    Args:
+        domain: a planar domain.
+        at: one of its corners, of an angle below π.
+        first, last: velocities of the sides, the first is the one from which θ is counted.
+        terms: how many.
+
+    Raises:
+        InputError: where no two sides meet there, at an angle of π or more, or no side slides.
+
+    Reference: Taylor, On scraping viscous fluid from a plane surface (1962); Hancock, Lewis and
+    Moffatt, Effects of inertia in forced corner flows (1981); Botella and Peyret (1998).
+    """
+
+    domain: Planar
+    at: Pair
+    first: float | int = 0.0
+    last: float | int = 0.0
+    terms: int = 2
+
+    def __post_init__(self) -> None:
+        integer("terms", self.terms)
+        if not self._corner.angle < math.pi - STRAIGHT:
+            raise InputError(
+                f"at = {self.at} must be a corner of an angle below π, it is {self._corner.angle}"
+            )
+        if not math.hypot(self.first, self.last) > 0:
+            raise InputError("first and last must not both be 0: with sides at rest nothing flows")
+
+    @cached_property
+    def _corner(self) -> Corner:
+        return Corner(self.domain, self.at, 1)
+
+    @cached_property
+    def _profiles(self) -> list[tuple[Chebyshev, Chebyshev]]:
+        """f_m, and R_m with ∂q/∂r = r^(m-2) R_m."""
+        found: list[Chebyshev] = []
+        pressures = []
+        for m in range(self.terms):
+            pairs = [(found[i], found[m - 1 - i], i, m - 1 - i) for i in range(m)]
+            speeds = (self.first, self.last) if m == 0 else (0.0, 0.0)
+            f = _profile(self._corner.angle, m, speeds, [_turning(*pair) for pair in pairs])
+            slope = (f.deriv(2) + (m + 1) ** 2 * f).deriv()
+            pressures.append(slope - sum((_carrying(*pair) for pair in pairs), 0 * f))
+            found.append(f)
+        return list(zip(found, pressures, strict=True))
+
+    def __call__(self, p: Points) -> Tensor:
+        r, theta = self._corner.polar(p.coords)
+        offset = (p.coords - p.coords.new_tensor(self._corner.at)) / r
+        cosine, sine = offset.split(1, dim=1)
+        beside = r > AT * self.domain.scale
+        apart, zero = torch.where(beside, r, torch.ones_like(r)), torch.zeros_like(r)
+        flat = [g for f, slope in self._profiles for g in (f, f.deriv(), slope)]
+        values = _values(flat, theta).split(1, dim=1)
+        found = []
+        for m in range(self.terms):
+            f, turned, slope = values[3 * m : 3 * m + 3]
+            along, across = r**m * turned, -(m + 1) * r**m * f
+            u, v = along * cosine - across * sine, along * sine + across * cosine
+            q = torch.log(apart) if m == 1 else apart ** (m - 1) / (m - 1)
+            q = torch.where(beside, q * slope, zero)
+            found += [torch.cat([u, v, zero], dim=1), torch.cat([zero, zero, q], dim=1)]
+        return torch.stack(found, dim=1)
+
+
+def _values(polynomials: Sequence[Chebyshev], theta: Tensor) -> Tensor:
+    """Polynomials at angles (n, 1), as (n, k), by Taylor's series about the angles themselves.
+
+    Derivatives up to the highest a jet has are right, and as cheap as values: differentiating a
+    recurrence, nested, took most of a solve.
+    """
+    low, high = polynomials[0].domain
+    about = theta.detach().clamp(low, high)
+    s = (2 * about - (low + high)) / (high - low)
+    terms = [[f.deriv(k) / math.factorial(k) for f in polynomials] for k in range(ORDER + 1)]
+    count = max(len(f.coef) for f in polynomials)
+    basis = torch.cos(torch.acos(s.clamp(-1, 1)) * torch.arange(count).to(s))
+    found = torch.zeros_like(theta)
+    for same in reversed(terms):
+        columns = [np.pad(f.coef, (0, count - len(f.coef))) for f in same]
+        found = found * (theta - about) + basis @ s.new_tensor(np.stack(columns, axis=1))
+    return found
+
+
+def _profile(
+    angle: float, m: int, speeds: tuple[float, float], turning: list[Chebyshev]
+) -> Chebyshev:
+    """f with (∂² + (m - 1)²)(∂² + (m + 1)²) f = Σ turning, f = 0 and f' = speeds at both ends."""
+    nodes = angle * (1 - np.cos(np.pi * np.arange(DEGREE + 1) / DEGREE)) / 2
+    basis = [Chebyshev.basis(j, domain=[0, angle]) for j in range(DEGREE + 1)]
+    values = {k: np.stack([b.deriv(k)(nodes) for b in basis], axis=1) for k in (0, 1, 2, 4)}
+    low, high = (m - 1) ** 2, (m + 1) ** 2
+    operator = values[4] + (low + high) * values[2] + low * high * values[0]
+    right = sum((t(nodes) for t in turning), np.zeros(DEGREE + 1))
+    ends = np.concatenate([values[0][[0, -1]], values[1][[0, -1]]])
+    rows = np.concatenate([operator[2:-2], ends])
+    given = np.concatenate([right[2:-2], [0.0, 0.0, *speeds]])
+    return Chebyshev(np.linalg.solve(rows, given), domain=[0, angle])
+
+
+def _turning(f: Chebyshev, g: Chebyshev, i: int, j: int) -> Chebyshev:
+    """r^(4 - i - j) times the vorticity of the flow g that the flow f carries along, negative."""
+    vorticity = -(g.deriv(2) + (j + 1) ** 2 * g)
+    return (i + 1) * f * vorticity.deriv() - (j - 1) * f.deriv() * vorticity
+
+
+def _carrying(f: Chebyshev, g: Chebyshev, i: int, j: int) -> Chebyshev:
+    """r^(1 - i - j) times the radial part of u_f·∇u_g."""
+    carried = j * f.deriv() * g.deriv() - (i + 1) * f * g.deriv(2)
+    return carried - (i + 1) * (j + 1) * f * g

@@ -1,0 +1,53 @@
+"""Unknown numbers beside a network's outputs, as fields that are constant."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn.jet import Coordinates, Jet, join
+from kanpinn.networks.network import Layer, Tape
+from kanpinn.unknown import Unknown
+
+
+class Constants(Layer):
+    """Unknown numbers; their coefficients, (k,), are what `Unknown` calls c, and start at zero.
+
+    They are solved for together with the output layer's.
+
+    Args:
+        unknowns: by name, in the order of the residual's arguments.
+        like: a tensor in the precision and on the device of the network.
+    """
+
+    def __init__(self, unknowns: Mapping[str, Unknown], like: Tensor) -> None:
+        super().__init__()
+        self.unknowns = dict(unknowns)
+        self.coefficients = nn.Parameter(like.new_zeros(len(unknowns)))
+
+    def beside(self, fields: Jet, tape: Tape | None = None) -> Jet:
+        """The jet of the fields with those of the numbers after them."""
+        return join([fields, self(fields, tape)])
+
+    @property
+    @torch.no_grad()
+    def values(self) -> dict[str, float]:
+        """The numbers by name."""
+        c = self.coefficients
+        both = zip(self.unknowns.items(), c.unbind(), strict=True)
+        return {name: float(unknown.value(one)) for (name, unknown), one in both}
+
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        ones = h.value.new_ones(len(h.value), 1)
+        return ones, ones * coefficients
+
+    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
+        assert isinstance(h, Jet)
+        columns = zip(self.unknowns.values(), product.split(1, dim=1), strict=True)
+        value = torch.cat([unknown.value(c) for unknown, c in columns], dim=1)
+        rest = [part.new_zeros(*part.shape[:-1], value.shape[1]) for part in h.parts()[1:]]
+        return h.with_parts([value, *rest])
+
+    @torch.no_grad()
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        out.copy_(delta.T)

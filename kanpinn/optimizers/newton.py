@@ -1,0 +1,25 @@
+"""Newton's method on the output layer, from where it stands to where it no longer pays."""
+
+import math
+
+import torch
+
+from kanpinn.optimizers.output_layer import solve_output
+from kanpinn.residuals import Residuals
+
+NEWTON = 12  # steps at most
+FALL = 0.5  # a step that leaves more of the loss than this is the last
+
+
+def solve_newton(residuals: Residuals) -> tuple[float, int]:
+    """The loss, infinite where the linear algebra broke down, and evaluations."""
+    loss, evaluations = math.inf, 0
+    try:
+        for _ in range(NEWTON):
+            done = solve_output(residuals)
+            loss, evaluations = done.loss, evaluations + done.evaluations
+            if done.linear or not done.loss < FALL * done.before:
+                break
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return math.inf, evaluations
+    return loss if math.isfinite(loss) else math.inf, evaluations

@@ -1,0 +1,218 @@
+"""Self-scaled Broyden: a quasi-Newton method with a dense inverse Hessian."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn.errors import InputError, integer, number
+from kanpinn.optimizers.first_order import trainable
+from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.wolfe import Trial, strong_wolfe
+from kanpinn.residuals import Residuals
+
+FOLLOW_EVERY = 20  # iterations: a KAN's grids follow the activations so often
+PATIENCE = 50  # iterations over which the loss must fall
+
+
+@dataclass(frozen=True)
+class SSBroyden(Optimizer):
+    """Self-scaled Broyden steps, the inverse Hessian a dense matrix, strong Wolfe line searches.
+
+    One step is one iteration: a line search (one or two evaluations of loss and gradient, as a
+    rule) and an update of the matrix, 4P² operations for P parameters.
+
+    Args:
+        steps: at most so many iterations.
+        tolerance: converged when 50 iterations lower the loss by less than this part of it.
+        largest: more parameters are refused; the matrix takes 8P² bytes, 200 MB for 5000.
+
+    Raises:
+        InputError: at the start, for a network of more than `largest` parameters.
+
+    Reference: Al-Baali, Spedicato and Maggioni, Broyden's quasi-Newton methods for a nonlinear
+    system of equations and unconstrained optimization (2014); Urbán, Stefanou and Pons, Unveiling
+    the optimization process of PINNs (2025); Kiyani et al., Optimizing the optimizer
+    for PINNs and KANs (2025).
+    """
+
+    steps: int = 2000
+    tolerance: float = 1e-6
+    largest: int = 5000
+
+    @property
+    def title(self) -> str:
+        return "SSBroyden"
+
+    @property
+    def measure_every(self) -> int:
+        return max(1, self.steps // 250)
+
+    @property
+    def needs_fixed_points(self) -> bool:
+        return True  # gradients at other points tell nothing of the curvature
+
+    def __post_init__(self) -> None:
+        integer("steps", self.steps)
+        number("tolerance", self.tolerance)
+        integer("largest", self.largest)
+
+    def start(self, residuals: Residuals, seed: int) -> "SSBroydenStage":
+        count = sum(p.numel() for p in trainable(residuals))
+        if count > self.largest:
+            raise InputError(
+                f"SSBroyden keeps a dense matrix of parameters²: {count} parameters are more than "
+                f"largest = {self.largest} ({8 * count**2 / 2**30:.1f} GiB); LBFGS needs none"
+            )
+        return SSBroydenStage(self, residuals)
+
+
+class SSBroydenStage(Stage):
+    """SSBroyden at work: the inverse Hessian, and the loss and gradient where it is."""
+
+    def __init__(self, settings: SSBroyden, residuals: Residuals) -> None:
+        self.settings, self.residuals = settings, residuals
+        self.parameters = trainable(residuals)
+        self.inverse: Tensor | None = None  # H; None for a multiple of the identity
+        self.gradient: Tensor | None = None
+        self.loss, self.count = math.nan, 0
+        self.mark = math.inf  # the loss PATIENCE iterations ago
+
+    def step(self) -> Step:
+        evaluations = 0
+        if self.gradient is None:
+            self.loss, self.gradient = self._evaluate()
+            evaluations = 1
+        spent, finished = self._iterate()
+        self.count += 1
+        if self.count % FOLLOW_EVERY == 0:
+            spent += self._follow()
+        if finished is None and self.count % PATIENCE == 0:
+            finished = CONVERGED if self.loss > self.mark * (1 - self.settings.tolerance) else None
+            self.mark = self.loss
+        return Step(self.loss, evaluations + spent, finished)
+
+    def _iterate(self) -> tuple[int, str | None]:
+        """One quasi-Newton step, from the gradient where it fails; evaluations, and why it ends."""
+        spent = 0
+        while True:
+            assert self.gradient is not None
+            inverse = self.inverse
+            direction = -self.gradient if inverse is None else -(inverse @ self.gradient)
+            slope = float(direction @ self.gradient)
+            if slope < 0:
+                evaluations, moved = self._search(direction, slope)
+                spent += evaluations
+                if moved:
+                    return spent, None
+            if inverse is None:
+                return spent, _verdict(slope)
+            self.inverse = None
+
+    def _search(self, direction: Tensor, slope: float) -> tuple[int, bool]:
+        """Along the direction to a lower loss: evaluations, and whether there was one."""
+        assert self.gradient is not None
+        start = self._vector()
+        gradients: dict[float, Tensor] = {}
+
+        def at(length: float) -> Trial:
+            self._set(start + length * direction)
+            loss, gradient = self._evaluate()
+            gradients[length] = gradient
+            return Trial(length, loss, float(gradient @ direction))
+
+        first = 1.0 if self.inverse is not None else min(1.0, 1 / float(self.gradient.abs().sum()))
+        found = strong_wolfe(at, Trial(0.0, self.loss, slope), first)
+        if found is None:
+            self._set(start)
+            return len(gradients), False
+        self._set(start + found.length * direction)
+        new = gradients[found.length]
+        change = found.length * direction
+        self.inverse = updated(
+            self.inverse, change, new - self.gradient, -found.length * float(self.gradient @ change)
+        )
+        self.loss, self.gradient = found.loss, new
+        return len(gradients), True
+
+    def _follow(self) -> int:
+        """Let the grids follow; where that changes the coefficients the gradient is another."""
+        before = self._vector()
+        self.residuals.surrogate.follow(self.residuals.points)
+        if torch.equal(before, self._vector()):
+            return 0
+        self.loss, self.gradient = self._evaluate()
+        return 1
+
+    def _vector(self) -> Tensor:
+        return torch.cat([p.detach().flatten() for p in self.parameters]).double()
+
+    @torch.no_grad()
+    def _set(self, vector: Tensor) -> None:
+        parts = vector.split([p.numel() for p in self.parameters])
+        for p, part in zip(self.parameters, parts, strict=True):
+            p.copy_(part.view_as(p))
+
+    def _evaluate(self) -> tuple[float, Tensor]:
+        loss = self.residuals.backward()
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        return loss, torch.cat([g.flatten() for g in gradients]).double()
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("inverse", "gradient", "loss", "count", "mark")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def _verdict(slope: float) -> str:
+    if slope == 0:
+        return CONVERGED
+    return "stopped: no step against the gradient lowers the loss, which is down to rounding"
+
+
+def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> Tensor | None:
+    """The inverse Hessian after a step s that changed the gradient by y.
+
+    H⁺ = [H - Hy yᵀH / yᵀHy + φ (yᵀHy) v vᵀ] / τ + s sᵀ / yᵀs, v = s / yᵀs - Hy / yᵀHy, with φ and
+    τ from a = bh - 1, b = sᵀH⁻¹s / yᵀs and h = yᵀHy / yᵀs. Positive definite as long as H is and
+    yᵀs > 0; where that does not hold H stays as it is.
+
+    Args:
+        inverse: H, (P, P), changed in place; None for the identity, which takes the scale of the
+            first step (τ = h / σ).
+        curvature: sᵀH⁻¹s, known from the line search: -t sᵀg for a step s = -t H g.
+
+    Reference: Urbán, Stefanou and Pons (2025), after Al-Baali (1998).
+    """
+    ys = float(y @ s)
+    if not ys > 0:
+        return inverse
+    h_y = y if inverse is None else inverse @ y
+    yhy = float(y @ h_y)
+    phi, tau = _scaling(curvature / ys, yhy / ys, len(s), inverse is None)
+    if inverse is None:
+        inverse = torch.eye(len(s), dtype=s.dtype, device=s.device)
+    across = -phi / (ys * tau)
+    small = s.new_tensor(
+        [[phi * yhy / (ys**2 * tau) + 1 / ys, across], [across, (phi - 1) / (yhy * tau)]]
+    )
+    both = torch.stack([s, h_y], dim=1)
+    return inverse.addmm_(both @ small, both.T, beta=1 / tau)
+
+
+def _scaling(b: float, h: float, n: int, first: bool) -> tuple[float, float]:
+    """φ of Broyden's class (1: BFGS, 0: DFP) for the inverse, and τ, the scale of the Hessian."""
+    a = max(b * h - 1, 1e-14)  # >= 0 by Cauchy and Schwarz
+    rho = min(1.0, h / ((1 + a) * (1 + math.sqrt(a / (1 + a)))))  # h (1 - c), c² = a / (1 + a)
+    theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
+    sigma = 1 + a * theta
+    phi = (1 - theta) / sigma
+    if first:
+        return phi, h / sigma
+    scale, power = min(1.0, 1 / b), sigma ** (-1 / max(n - 1, 1))
+    return phi, min(scale * power, sigma) if theta <= 0 else scale * min(power, 1 / theta)

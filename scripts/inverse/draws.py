@@ -1,0 +1,116 @@
+"""Solves of the inverse problems for many draws of the noise, and what their intervals hold."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from inverse.sensitivity import DiffusionSensitivity, FlowSensitivity, cramer_rao, solved
+from torch import Tensor
+
+import kanpinn as kp
+from kanpinn.config import Config
+from kanpinn.config.solve_job import SolveJob
+from kanpinn.files import write_text
+
+PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
+NODES = 9  # per axis, of the points at which a coefficient field's intervals are judged
+EDGE = 0.05  # of the domain, within which they lie
+STEP = 1e-3  # of coefficients, by which functions linear in them are differenced
+Row = dict[str, Any]
+Draw = Callable[[int], Row]
+
+
+def job(name: str, seed: int) -> SolveJob:
+    """The solve of problems/`name`.toml with another draw of the noise, and inner functions."""
+    pairs = [f"problem.parameters.seed={seed}", f"run.seed={seed}"]
+    built = Config.read(PROBLEMS / f"{name}.toml", pairs).build()
+    assert isinstance(built, SolveJob)
+    return built
+
+
+def viscosity(seed: int) -> Row:
+    """One draw for the viscosity of the Navier–Stokes equations."""
+    begun = time.process_time()
+    solution = job("inverse_navier_stokes", seed).solve(errors=False)
+    found = solution.estimated["viscosity"]
+    return {
+        "held": [found.low <= found.exact <= found.high],
+        "half_width": [(found.high - found.low) / 2],
+        "value": found.value,
+        "seconds": time.process_time() - begun,
+        "status": solution.status,
+    }
+
+
+def coefficient(seed: int) -> Row:
+    """One draw for the coefficient field of a diffusion problem, at a grid of points."""
+    begun = time.process_time()
+    solution = job("inverse_diffusion", seed).solve(errors=False)
+    low, high = solution.interval(judged_points(), field="a")
+    exact = solution.problem.exact(kp.Points(judged_points(), ("x", "y")))[1][:, 0]
+    return {
+        "held": ((low <= exact) & (exact <= high)).tolist(),
+        "half_width": ((high - low) / 2).tolist(),
+        "seconds": time.process_time() - begun,
+        "status": solution.status,
+    }
+
+
+def judged_points() -> Tensor:
+    """(n, 2), a grid in the unit square."""
+    axis = torch.linspace(EDGE, 1 - EDGE, NODES, dtype=torch.float64)
+    return torch.cartesian_prod(axis, axis)
+
+
+def bound_of_viscosity(seed: int) -> tuple[Tensor, float]:
+    """The Cramér–Rao bound (1,) on the standard deviation, and the sensitivity's own error."""
+    problem = job("inverse_navier_stokes", seed).problem
+    found, error = solved(FlowSensitivity(problem), problem.at)
+    data = found[:, :2].reshape(-1, 1)
+    return cramer_rao(data, problem.noise, torch.ones(1, 1, dtype=torch.float64)), error
+
+
+def bound_of_coefficient(seed: int) -> tuple[Tensor, float]:
+    """The bound (n,) at the judged points, for the coefficient's own parametrisation."""
+    made = job("inverse_diffusion", seed)
+    problem, network = made.problem, made.network.parts[1]
+    changes = directions(network)
+    both = [solved(DiffusionSensitivity(problem, change), problem.at) for change in changes]
+    data = torch.cat([found for found, _ in both], dim=1)
+    gradients = torch.cat([change(judged_points()) for change in changes], dim=1)
+    return cramer_rao(data, problem.noise, gradients), max(error for _, error in both)
+
+
+def directions(network: kp.KAN) -> list[Callable[[Tensor], Tensor]]:
+    """What each coefficient of a KAN without hidden layers adds to its function, on [0, 1]²."""
+    (layer,) = network.layers
+
+    def change(index: int) -> Callable[[Tensor], Tensor]:
+        def function(x: Tensor) -> Tensor:
+            coefficients = torch.zeros_like(layer.coefficients).flatten()
+            coefficients[index] = 1.0
+            held = {"layers.0.coefficients": coefficients.view_as(layer.coefficients)}
+            return torch.func.functional_call(network, held, (2 * x - 1,))
+
+        return function
+
+    return [change(index) for index in range(layer.coefficients.numel())]
+
+
+def kept(path: Path, draw: Draw, count: int) -> list[Row]:
+    """The rows of so many draws: those in a file, and new ones, which go there one by one."""
+    rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
+    for seed in range(len(rows), count):
+        rows.append(draw(seed))
+        write_text(path, json.dumps(rows))
+    return rows[:count]
+
+
+DRAWS: Mapping[str, Draw] = {"viscosity": viscosity, "coefficient": coefficient}
+BOUNDS: Mapping[str, Callable[[int], tuple[Tensor, float]]] = {
+    "viscosity": bound_of_viscosity,
+    "coefficient": bound_of_coefficient,
+}

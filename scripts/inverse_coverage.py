@@ -1,0 +1,81 @@
+"""Whether the 95% intervals of inverse problems hold the truth as often as they say.
+
+What: problems/inverse_navier_stokes.toml (a number, the viscosity) and inverse_diffusion.toml (a
+coefficient field, at 81 points) are solved for 200 draws of the noise, each draw with measurements
+at other points and other inner functions of the network, each from the start: no draw knows of
+another. Reported are the share of intervals that hold the truth, of a field on average over its
+points, and the half-widths over 1.96 times the Cramér–Rao bound for the measurements' points of the
+first draws. That bound comes from the exact solution's sensitivity, which solves a linear problem
+of its own (scripts/inverse/sensitivity.py), not from the Jacobian that the intervals come from.
+
+How long: some 10 minutes of one core, --smoke half a minute.
+
+Writes to --output (results/inverse_coverage): inverse_coverage.json and the draws, to which a run
+that was stopped adds the missing ones; after a change of the code delete them.
+"""
+
+import statistics
+from collections.abc import Sequence
+
+import torch
+from common import options, verdicts
+from inverse.draws import BOUNDS, DRAWS, kept
+
+COUNT, BOUNDED = 200, 3  # draws, and those of them that are compared with the bound
+COVERED = (0.90, 0.99)
+WIDE = 1.5  # times the bound
+QUANTILE = 1.959964
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    chosen = options.finish(
+        "inverse_coverage", options.parser("inverse_coverage", __doc__).parse_args(given)
+    )
+    count, bounded = (4, 1) if chosen.smoke else (COUNT, BOUNDED)
+    torch.set_num_threads(1)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, verdicts.Figure] = {}
+    for name, draw in DRAWS.items():
+        rows = kept(chosen.output / f"{name}.json", draw, count)
+        held = [x for row in rows for x in row["held"]]
+        share = sum(held) / len(held)
+        figures[f"{name}_coverage"] = {
+            "value": share,
+            "target": "0.90 to 0.99 over 200 draws",
+            "met": None if chosen.smoke else COVERED[0] <= share <= COVERED[1],
+        }
+        figures[f"{name}_width"] = _width(name, rows[:bounded])
+        figures[f"{name}_seconds"] = {
+            "value": statistics.median(row["seconds"] for row in rows),
+            "target": "processor seconds of one draw, median: no target",
+            "met": None,
+        }
+    verdicts.write(chosen.output / "inverse_coverage.json", figures)
+    for name, figure in figures.items():
+        print(f"{name}: {figure['value']} ({figure['target']}; met: {figure['met']})")
+
+
+def _width(name: str, rows: list[dict]) -> verdicts.Figure:
+    """Half-widths over those of the bound: median, least and largest over draws and points."""
+    ratios: list[float] = []
+    error = 0.0
+    for seed, row in enumerate(rows):
+        bound, own = BOUNDS[name](seed)
+        half_widths = torch.tensor(row["half_width"], dtype=torch.float64)
+        ratios += (half_widths / (QUANTILE * bound)).tolist()
+        error = max(error, own)
+    found = {
+        "median": statistics.median(ratios),
+        "least": min(ratios),
+        "largest": max(ratios),
+        "relative_error_of_sensitivities": error,
+    }
+    return {
+        "value": found,
+        "target": f"median between 1/{WIDE} and {WIDE}",
+        "met": 1 / WIDE <= found["median"] <= WIDE,
+    }
+
+
+if __name__ == "__main__":
+    main()

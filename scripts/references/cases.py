@@ -1,0 +1,92 @@
+"""The references that are made: equations, points, resolutions."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy
+from numpy import ndarray
+from references import equations
+from references.spectral import Equation
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is solved, how finely, and where it is kept.
+
+    Args:
+        equation: which.
+        x, t: the grid of the file.
+        weights: of the points, (x, t), where errors are means over them; None: splines of a degree
+            go between them.
+        modes, step: of the spectral solution.
+        degree: of the splines.
+        target: the largest relative L2 error.
+    """
+
+    equation: Equation
+    x: ndarray
+    t: ndarray
+    modes: int
+    step: float
+    target: float
+    weights: ndarray | None = None
+    degree: int = 0
+
+    def coarser(self) -> "Case":
+        """Half the modes, steps twice as long."""
+        return replace(self, modes=self.modes // 2, step=2 * self.step)
+
+
+def spaced(low: float, high: float, count: int, density: Callable[[ndarray], ndarray]) -> ndarray:
+    """Points from one end to the other whose distances go with 1 / density."""
+    fine = numpy.linspace(low, high, 40001)
+    rho = density(fine)
+    total = numpy.concatenate([[0], numpy.cumsum(rho[1:] + rho[:-1])])
+    points = numpy.interp(numpy.linspace(0, total[-1], count), total, fine)
+    points[[0, -1]] = low, high
+    return points
+
+
+def _interfaces(x: ndarray) -> ndarray:
+    """Fine at ±1/2 and 0, where phases part, and at the kink of the initial values at ±1."""
+    layers = 8 * numpy.exp(-(((abs(x) - 0.5) / 0.07) ** 2))
+    return 1 + layers + 2 * numpy.exp(-((x / 0.15) ** 2)) + 0.1 / (1 - abs(x) + 1e-3)
+
+
+def allen_cahn() -> Case:
+    x = spaced(-1, 1, 257, _interfaces)
+    t = spaced(0, 1, 129, lambda t: 1 + 0.1 / (t + 1e-4))
+    return Case(equations.allen_cahn(), x, t, 8192, 1e-3, 1e-7, degree=5)
+
+
+def kuramoto_sivashinsky() -> Case:
+    x, t = numpy.linspace(0, 2 * math.pi, 257), numpy.linspace(0, 0.5, 257)
+    return Case(equations.kuramoto_sivashinsky(), x, t, 512, 2.5e-5, 1e-6, degree=9)
+
+
+def schroedinger() -> Case:
+    """Waves from the kink at ±5 fill the domain, too fast in time for any splines: points."""
+    nodes, weights = numpy.polynomial.legendre.leggauss(80)
+    x, t = -5 + 10 * (numpy.arange(200) + 0.5) / 200, (1 + nodes) * math.pi / 4
+    return Case(
+        equations.schroedinger(),
+        x,
+        numpy.concatenate([[0], t]),
+        4096,
+        2.5e-5,
+        1e-6,
+        weights=numpy.concatenate([[0], weights]),
+    )
+
+
+CASES: Mapping[str, Callable[[], Case]] = {
+    "allen_cahn": allen_cahn,
+    "kuramoto_sivashinsky": kuramoto_sivashinsky,
+    "schroedinger": schroedinger,
+}
+
+
+def smoke(case: Case) -> Case:
+    """The same on few modes and steps."""
+    return replace(case, modes=min(case.modes, 512), step=2e-3)

@@ -1,0 +1,40 @@
+"""Problems of the library as equations on a period, written anew from their documentation."""
+
+import math
+
+import numpy
+from references.spectral import Equation
+
+
+def allen_cahn(diffusion: float = 1e-4) -> Equation:
+    """u_t = D u_xx + 5 (u - u³)."""
+    return Equation(
+        -1.0,
+        1.0,
+        lambda k: 5 - diffusion * k**2,
+        lambda u, k: -5 * numpy.fft.fft(numpy.fft.ifft(u).real ** 3),
+        lambda x: x**2 * numpy.cos(math.pi * x),
+    )
+
+
+def kuramoto_sivashinsky(
+    advection: float = 100 / 16, production: float = 100 / 16**2, damping: float = 100 / 16**4
+) -> Equation:
+    """u_t + α u u_x + β u_xx + γ u_xxxx = 0."""
+    return Equation(
+        0.0,
+        2 * math.pi,
+        lambda k: production * k**2 - damping * k**4,
+        lambda u, k: -advection / 2 * 1j * k * numpy.fft.fft(numpy.fft.ifft(u).real ** 2),
+        lambda x: numpy.cos(x) * (1 + numpy.sin(x)),
+    )
+
+
+def schroedinger(low: float = -5.0, high: float = 5.0) -> Equation:
+    """i h_t + h_xx / 2 + |h|² h = 0."""
+
+    def cubic(u: numpy.ndarray, k: numpy.ndarray) -> numpy.ndarray:
+        h = numpy.fft.ifft(u)
+        return 1j * numpy.fft.fft(abs(h) ** 2 * h)
+
+    return Equation(low, high, lambda k: -0.5j * k**2, cubic, lambda x: 2 / numpy.cosh(x))

@@ -1,0 +1,212 @@
+"""What each feature is measured on: the solve without it and those with it."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sharpness.problems import Front, Layer, Peak, Penalised, SteepReaction, Waves
+
+import kanpinn as kp
+
+LS, LM = kp.LeastSquares, kp.LevenbergMarquardt
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to solve: a network [*width] of a degree and grids, optimizers, points, weights."""
+
+    name: str
+    network: tuple[list[int], int, int | list[int]]
+    optimizers: Sequence[kp.Optimizer]
+    points: kp.Collocation
+    weighting: kp.Weighting | None = None
+    boundary: str = "auto"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A feature's problem, the ways to solve it, the plain one first, and the gain to reach.
+
+    gain: of the second way over the first in the median error; None: what there is is told.
+    """
+
+    feature: str
+    problem: type[kp.Problem]
+    ways: tuple[Way, ...]
+    gain: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Relative L2 errors, one for each seed, and the median of the seconds."""
+
+    case: Case
+    way: Way
+    errors: tuple[float, ...]
+    seconds: float
+
+    @property
+    def median(self) -> float:
+        """Of the errors."""
+        return statistics.median(self.errors)
+
+
+class Thin(Layer):
+    """The layer ten times as thin, between two of the Gauss points."""
+
+    epsilon = 1e-3
+
+
+class Wide(Peak):
+    """A peak that random functions resolve in part."""
+
+    steepness = 60.0
+
+
+def cases() -> list[Case]:
+    """All of them; each takes seconds."""
+    return [_knots(), _thin(), _points(), _balance(), _attention(), _causal(), _stages()]
+
+
+def _knots() -> Case:
+    line, points = [1, 1], kp.Collocation(400, 2)
+    inserted = [LS(), *(6 * [kp.InsertKnots(6), LS()])]
+    return Case(
+        "knots, layer of 1e-2",
+        Layer,
+        (
+            Way("48 even intervals", (line, 7, 48), [LS()], points),
+            Way("12, then 6 × 6 inserted", (line, 7, 12), inserted, points),
+        ),
+        100.0,
+    )
+
+
+def _thin() -> Case:
+    line, inserted = ([1, 1], 7, 12), [LS(), *(12 * [kp.InsertKnots(3), LS()])]
+    rad, r3 = (kp.Collocation(400, 2, "gauss", 1, adapt) for adapt in ("rad", "r3"))
+    return Case(
+        "points, layer of 1e-3",
+        Thin,
+        (
+            Way("Gauss", line, inserted, kp.Collocation(400, 2)),
+            Way("RAD", line, inserted, rad),
+            Way("R3", line, inserted, r3),
+        ),
+        None,
+    )
+
+
+def _points() -> Case:
+    network = ([2, 32, 1], 7, [4, 10])
+    even, rad, r3 = (
+        kp.Collocation(1500, 120, "sobol", int(adapt is not None), adapt)
+        for adapt in (None, "rad", "r3")
+    )
+    return Case(
+        "points, peak",
+        Wide,
+        (
+            Way("Sobol", network, [LS()], even),
+            Way("RAD", network, [LS(steps=4)], rad),
+            Way("R3", network, [LS(steps=4)], r3),
+        ),
+        None,
+    )
+
+
+def _weighed(
+    feature: str,
+    problem: type[kp.Problem],
+    like: Way,
+    weightings: Sequence[kp.Weighting],
+    gain: float | None,
+) -> Case:
+    plain = Way(f"{like.name}, even", *_parts(like), None, like.boundary)
+    ways = [Way(f"{like.name}, {_told(w)}", *_parts(like), w, like.boundary) for w in weightings]
+    return Case(feature, problem, (plain, *ways), gain)
+
+
+def _parts(
+    way: Way,
+) -> tuple[tuple[list[int], int, int | list[int]], Sequence[kp.Optimizer], kp.Collocation]:
+    return way.network, way.optimizers, way.points
+
+
+def _told(weighting: kp.Weighting) -> str:
+    given = vars(weighting).items()
+    return ", ".join(f"{name} {value}" for name, value in given if value is not None)
+
+
+def _balance() -> Case:
+    like = Way(
+        "L-BFGS",
+        ([2, 8, 1], 5, [4, 8]),
+        [kp.LBFGS(steps=15)],
+        kp.Collocation(600, 100),
+        boundary="penalty",
+    )
+    weightings = [kp.Weighting(balance=name) for name in ("ntk", "gradients")]
+    return _weighed("balance, penalised data", Penalised, like, weightings, 2.0)
+
+
+def _attention() -> Case:
+    like = Way("LM", ([2, 6, 1], 5, [4, 8]), [LM(steps=20)], kp.Collocation(900, 100))
+    weightings = [kp.Weighting(attention=memory) for memory in (0.9, 0.99)]
+    return _weighed("attention, peak", SteepReaction, like, weightings, None)
+
+
+def _causal() -> Case:
+    like = Way("Newton", ([2, 32, 1], 7, [4, 12]), [LS(steps=12)], kp.Collocation(1200, 200))
+    weightings = [kp.Weighting(causal=strictness) for strictness in (1.0, 10.0)]
+    return _weighed("causal, front", Front, like, weightings, None)
+
+
+def _stages() -> Case:
+    first, train = ([2, 8, 1], 7, [4, 6]), LM(steps=20)
+    points = kp.Collocation(1681, 164)
+    return Case(
+        "stages, smooth",
+        Waves,
+        (
+            Way("LM, 8 units", first, [train], points),
+            Way("LM, 8 units, then 48", first, [train, kp.Multistage(width=48), LS()], points),
+            Way("48 units alone", ([2, 48, 1], 7, [4, 12]), [LS()], points),
+        ),
+        10.0,
+    )
+
+
+def measure(case: Case, way: Way, seeds: Sequence[int]) -> Measured:
+    """Solve it from every seed."""
+    errors, seconds = [], []
+    for seed in seeds:
+        width, degree, grid = way.network
+        begun = time.process_time()
+        solution = kp.solve(
+            case.problem(),
+            kp.KAN(width, degree, grid, seed=seed),
+            way.optimizers,
+            way.points,
+            boundary=way.boundary,
+            weighting=way.weighting,
+            seed=seed,
+        )
+        seconds.append(time.process_time() - begun)
+        assert solution.errors is not None
+        errors.append(solution.errors.l2_relative)
+    return Measured(case, way, tuple(errors), statistics.median(seconds))
+
+
+def all_ways(
+    chosen: Sequence[Case], seeds: Sequence[int], tell: Callable[[str], None]
+) -> list[Measured]:
+    """Every way of every case."""
+    found = []
+    for case in chosen:
+        for way in case.ways:
+            one = measure(case, way, seeds)
+            tell(f"{case.feature}: {way.name}: {one.median:.1e}, {one.seconds:.1f} s\n")
+            found.append(one)
+    return found

@@ -1,0 +1,118 @@
+"""Problems with a feature that is small beside their domain, each with its exact solution."""
+
+import math
+
+import torch
+
+import kanpinn as kp
+
+
+class Peak(kp.Problem):
+    """Δu = f on [-1, 1]², u = exp(-s ((x - 0.3)² + (y + 0.2)²)) as long as `steepness` is s."""
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+    steepness = 1000.0
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.source(p)
+
+    def source(self, p):
+        s, square = self.steepness, self.square(p)
+        return (4 * s**2 * square - 4 * s) * torch.exp(-s * square)
+
+    def square(self, p):
+        return (p.x - 0.3) ** 2 + (p.y + 0.2) ** 2
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.exp(-self.steepness * self.square(p))
+
+
+class Waves(kp.Problem):
+    """Δu = f on [-1, 1]², u = sin(πx) sin(πy²), as smooth as can be."""
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.source(p)
+
+    def source(self, p):
+        wave, phase = torch.sin(math.pi * p.x), math.pi * p.y**2
+        curvature = -(math.pi**2) * (1 + 4 * p.y**2) * torch.sin(phase)
+        return wave * (curvature + 2 * math.pi * torch.cos(phase))
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    def exact(self, p):
+        return torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y**2)
+
+
+class SteepReaction(Peak):
+    """Δu - u³ = f with a wider peak."""
+
+    steepness = 100.0
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - u.value**3 - self.source(p)
+
+    def source(self, p):
+        return super().source(p) - self.exact(p) ** 3
+
+
+class Layer(kp.Problem):
+    """-ε u'' + u' = 1 on [0, 1], u = 0 at its ends: a layer of width ε = 1e-2 at x = 1."""
+
+    domain = kp.Box(x=(0, 1))
+    epsilon = 1e-2
+
+    def residual(self, p, u):
+        return kp.partial(u, "x") - self.epsilon * kp.laplacian(u) - 1.0
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    def exact(self, p):
+        e = self.epsilon
+        return p.x - (torch.exp((p.x - 1) / e) - math.exp(-1 / e)) / (1 - math.exp(-1 / e))
+
+
+class Front(kp.Problem):
+    """u_t = D u_xx + κ u (1 - u)(u - α), a front that runs from x = -0.5; Nagumo's equation."""
+
+    domain = kp.Box(x=(-1, 1), t=(0, 1))
+    diffusion, rate, alpha = 0.005, 40.0, 0.1
+
+    def residual(self, p, u):
+        v = u.value
+        reaction = self.rate * v * (1 - v) * (v - self.alpha)
+        return kp.partial(u, "t") - self.diffusion * kp.partial(u, "x", "x") - reaction
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, self.exact)]
+
+    def exact(self, p):
+        width = math.sqrt(2 * self.diffusion / self.rate)
+        speed = math.sqrt(2 * self.diffusion * self.rate) * (0.5 - self.alpha)
+        return torch.sigmoid(-(p.x + 0.5 - speed * p.t) / width)
+
+
+class Penalised(kp.Problem):
+    """Δu = f on [-1, 1]² u = sin(4πx) sin(πy) + x, for data that are penalised."""
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.source(p)
+
+    def source(self, p):
+        return -17 * math.pi**2 * torch.sin(4 * math.pi * p.x) * torch.sin(math.pi * p.y)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.sin(4 * math.pi * p.x) * torch.sin(math.pi * p.y) + p.x
