@@ -103,7 +103,7 @@ def test_errors_do_not_depend_on_units():
     for scale in (1.0, 1e6):
         problem = Warm()
         problem.scale = scale
-        solution = kp.solve(problem, network(), march(tolerance=1e-4), POINTS)
+        solution = kp.solve(problem, network(), march(windows=3), POINTS)
         rows.append([row.get("window_error", 0.0) for row in solution.history.rows])
     assert rows[0] == pytest.approx(rows[1], rel=1e-3)
 
@@ -136,7 +136,7 @@ def test_what_is_no_number_leaves_the_good_windows():
     class Breaking(Travelling):
         def residual(self, p, u):
             r = super().residual(p, u)
-            return torch.where(p.t < 0.3, r, r * math.nan)
+            return r + torch.where(p.t < 0.3, 0.0, math.nan)
 
     made = network()
     solution = kp.solve(Breaking(), made, march(tolerance=1e-2, least=0.02), POINTS, errors=False)
@@ -155,9 +155,7 @@ def test_it_goes_on_bit_for_bit():
 
     whole = kp.solve(Travelling(), network(grid=24), marching, POINTS, observers=[keep])
     for state in (states[0], states[len(states) // 2]):
-        again = kp.solve(
-            Travelling(), network(grid=24, seed=7), marching, POINTS, checkpoint=state
-        )
+        again = kp.solve(Travelling(), network(grid=24, seed=7), marching, POINTS, checkpoint=state)
         one, other = (s.surrogate.network.state_dict() for s in (whole, again))
         assert all(torch.equal(one[name], other[name]) for name in one)
 

@@ -10,8 +10,8 @@ from kanpinn.jet import Channels, Coordinates, Jet, jet_of
 from kanpinn.networks.circles import Circles
 from kanpinn.networks.known import Known
 from kanpinn.networks.network import Network, Tape, get_coefficients, set_coefficients
-from kanpinn.networks.stretching import set_stretch
 from kanpinn.networks.separable import legendre
+from kanpinn.networks.stretching import set_stretch
 
 F = torch.float64
 NAMES = ("x", "t")

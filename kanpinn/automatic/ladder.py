@@ -18,6 +18,8 @@ FIRST, LAST = 24, 480  # random hidden units
 ROWS = 1.5  # collocation points per coefficient of a field
 LEAST_POINTS = 1024
 PENALTY = {"interior": 0.01, "boundary": 1.0}
+WINDOW_DEGREE = 7
+EVEN = {"interior": 1.0, "boundary": 1.0}  # a march weighs conditions itself
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ def families(traits: Traits) -> Iterator[Family]:
         yield Family("random directions", tuple(_directions(traits)))
         yield Family("inner functions by variable projection", tuple(_projected(traits)))
         return
-    yield Family("random inner functions", tuple(_random(traits)), 1 if traits.evolves else 2)
-    if traits.evolves:
+    yield Family("random inner functions", tuple(_random(traits)), 1 if traits.marches else 2)
+    if traits.marches:
         yield Family("windows in time", tuple(_windows(traits)))
     else:
         yield Family("random inner functions, finer grids", tuple(_fine(traits)))
@@ -88,20 +90,24 @@ def _fine(traits: Traits) -> Iterator[Choice]:
 
 
 def _windows(traits: Traits) -> Iterator[Choice]:
-    for tolerance, units, grid in ((1e-3, 8, 40), (1e-5, 12, 60), (1e-7, 12, 90)):
-        rows = 16 * math.ceil(2.5 * grid)
-        splines = units * (7 + grid)
+    """Finer grids in space, and twice as many windows, each time."""
+    times = 12
+    for grid, modes, windows in ((40, 6, 5), (60, 8, 10), (90, 8, 20), (130, 8, 40)):
+        places = math.ceil(2.5 * grid)
+        unknowns = modes * (WINDOW_DEGREE + grid) * traits.fields
         yield Choice(
             Windows,
             {
-                "width": [traits.inputs, units, traits.fields],
-                "degree": 7,
-                "grid": [2, grid],
+                "width": [traits.dim, traits.fields],
+                "degree": WINDOW_DEGREE,
+                "grid": grid,
+                "modes": modes,
+                "stretch": traits.boxed,
             },
-            Collocation(rows, 64, "gauss"),
-            (March(tolerance=tolerance),),
-            PENALTY,
-            work=traits.fields * rows * (splines * traits.fields) ** 2 / tolerance**0.15,
+            Collocation(times * places, 4 * places, "gauss"),
+            (March(windows=windows, times=times, restretch=int(traits.boxed)),),
+            EVEN,
+            work=float(windows * traits.fields * times * places * unknowns**2),
         )
 
 

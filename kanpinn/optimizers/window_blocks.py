@@ -20,9 +20,7 @@ SAME = 1e-9  # of the time's length
 
 
 def check_blocks(blocks: Sequence[Block], surrogate: Surrogate, times: int) -> list[ResidualBlock]:
-    """The blocks; what does not hold at all times is refused, and too few points of a condition.
-
-    A wall whose values are not held at every moment of a window lets errors grow without bound.
+    """The blocks, each with points at enough moments; what does not hold at all times is refused.
 
     Raises:
         InputError: naming the term.
@@ -40,13 +38,34 @@ def check_blocks(blocks: Sequence[Block], surrogate: Surrogate, times: int) -> l
             why = "it ties different times together"
         elif float(moments.max() - moments.min()) < SAME * (high - low):
             why = "it is about one moment"
-        elif block.rows < times:
-            why = f"it has {block.rows} points for {times} times a window: raise points.boundary"
         if isinstance(block, ResidualBlock):
-            found.append(block)
+            found.append(block if why else _held(block, surrogate, times))
         if why:
             raise InputError(f"the term {block.name} cannot be solved in windows of time: {why}")
     return found
+
+
+def _held(block: ResidualBlock, surrogate: Surrogate, times: int) -> ResidualBlock:
+    """A block with few points has each of its places at so many Gauss points in time, twice over.
+
+    A wall whose values are not held at every moment of a window lets errors grow without bound.
+    """
+    if block.rows >= 2 * times:
+        return block
+    p, sites = block.points, block.sites
+    low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+    places = p.coords[:, :-1].reshape(block.rows, -1)
+    _, which = torch.unique(places, dim=0, return_inverse=True)
+    order = torch.arange(block.rows, device=which.device)
+    first = which.new_full((int(which.max()) + 1,), block.rows)
+    first = first.scatter_reduce(0, which, order, "amin")
+    moments = low + gauss_legendre(2 * times)[0].to(p.coords) * (high - low)
+    rows = first.repeat_interleave(len(moments))
+    spots = (rows[:, None] * sites + torch.arange(sites, device=rows.device)).flatten()
+    chosen = p[spots]
+    coords = chosen.coords.clone()
+    coords[:, -1] = moments.repeat(len(first)).repeat_interleave(sites)
+    return replace(block, points=replace(chosen, coords=coords))
 
 
 def interior_points(domain: Space, count: int, times: int) -> Points:
