@@ -169,6 +169,10 @@ class Network(nn.Module, ABC):
     def prepare(self, coordinates: Coordinates) -> None:
         """Adapt to the points a solve will use, before it starts (a KAN places its grids)."""
 
+    def seen(self, coordinates: Coordinates) -> Coordinates:
+        """What of the inputs the first layer sees."""
+        return coordinates
+
     def follow(self, coordinates: Coordinates) -> None:
         """Adapt to where the activations have gone, the function unchanged (see KAN.follow)."""
 

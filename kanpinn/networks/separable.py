@@ -52,11 +52,20 @@ class Separable(KAN):
         polynomials = found.map(lambda t: t.repeat_interleave(fields, dim=-1))
         return dense(inputs).map(lambda t: t[..., :-1]), polynomials
 
+    def seen(self, coordinates: Coordinates) -> Coordinates:
+        """The places alone."""
+        names = coordinates.channels.names
+        return Coordinates(
+            Channels(names[: coordinates.value.shape[1] - 1]),
+            coordinates.value[:, :-1],
+            coordinates.scale[:-1],
+        )
+
     def prepare(self, coordinates: Coordinates) -> None:
-        super().prepare(_in_space(coordinates))
+        super().prepare(self.seen(coordinates))
 
     def follow(self, coordinates: Coordinates) -> None:
-        super().follow(_in_space(coordinates))
+        super().follow(self.seen(coordinates))
 
 
 def legendre(tau: Jet, count: int) -> Jet:
@@ -65,13 +74,3 @@ def legendre(tau: Jet, count: int) -> Jet:
     for j in range(1, count - 1):
         found.append((tau * found[-1] * (2 * j + 1) - found[-2] * j) * (1 / (j + 1)))
     return join(found[:count])
-
-
-def _in_space(coordinates: Coordinates) -> Coordinates:
-    """The places alone."""
-    names = coordinates.channels.names
-    return Coordinates(
-        Channels(names[: coordinates.value.shape[1] - 1]),
-        coordinates.value[:, :-1],
-        coordinates.scale[:-1],
-    )

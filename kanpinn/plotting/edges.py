@@ -40,8 +40,8 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     The first layer's x are the coordinates themselves, not scaled, or what a problem's `inputs`
     make of them. `seen` is the range of the activations at the points of the first term.
     """
-    if len(result.network.parts) > 1:
-        return []  # side by side they are no one chain of layers
+    if any(part is not result.network for part in result.network.parts):
+        return []  # networks side by side, or in windows of time, are no one chain of layers
     points = result.residuals.blocks[0].points
     h: Jet | Coordinates = result.surrogate.coordinates(points, Channels(points.names))
     layers = []

@@ -104,7 +104,9 @@ def outside_grids(result: Result) -> list[float | None]:
     points = result.residuals.blocks[0].points
     shares: list[float | None] = []
     for part in result.network.parts:
-        h: Jet | Coordinates = result.surrogate.coordinates(points, Channels(points.names))
+        inputs = result.surrogate.coordinates(points, Channels(points.names))
+        assert isinstance(inputs, Coordinates)  # no derivatives
+        h: Jet | Coordinates = part.seen(inputs)
         for layer in part.layers:
             shares.append(_share_outside(layer, h.value) if isinstance(layer, KANLayer) else None)
             h = layer(h)
