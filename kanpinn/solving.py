@@ -12,7 +12,7 @@ from kanpinn.loop import Evaluate, Measure, Resampling, as_stages, load_librarie
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.network import Network
 from kanpinn.norms import ErrorNorm
-from kanpinn.optimizers import LeastSquares, Optimizer
+from kanpinn.optimizers import Optimizer, default_optimizer
 from kanpinn.problem import Problem
 from kanpinn.references import Recipe, Reference, reference_of
 from kanpinn.residuals import Residuals
@@ -47,7 +47,8 @@ def solve(
     Args:
         problem: the equation, its domain and conditions.
         network: the surrogate, changed in place; its dtype and device are the run's.
-        optimizers: run in order; by default one least-squares solve of the output layer.
+        optimizers: run in order; by default one least-squares solve of the output layer, or a march
+            where the network is in windows of time.
         points: collocation points; by default Gauss points, enough for the output layer.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that can be had and pays.
@@ -57,8 +58,8 @@ def solve(
         reference: what stands in for an exact solution, by default `problem.reference()`.
         errors: whether to measure them.
         seed: of points and optimizers; the network has its own.
-        budget_seconds: that the steps may take: none is begun for which, going by the last one,
-            there is no time; the first is always taken.
+        budget_seconds: that the steps may take: none is begun for which, going by those of its
+            stage before, there is no time; the first is always taken.
         observers: called with the `Run` after every step.
         checkpoint: a `Run.state_dict()` to go on from.
 
@@ -74,16 +75,11 @@ def solve(
     load_libraries()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
-    if problem.solved_by != "solve":
-        raise InputError(
-            f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
-            f"kanpinn.{problem.solved_by}(problem, network)"
-        )
+    _check_kind(problem)
     assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed, form))
     surrogate, collocation = assembly.surrogate, assembly.collocation
-    optimizers = as_stages(
-        LeastSquares() if optimizers is None else optimizers, collocation.resample
-    )
+    chosen = default_optimizer(network) if optimizers is None else optimizers
+    optimizers = as_stages(chosen, collocation.resample)
     if world() > 1:
         _check_ranks(assembly, optimizers)
     resampling = _resampling(assembly, weighting, optimizers)
@@ -114,6 +110,14 @@ def solve(
         known,
         waited,
     )
+
+
+def _check_kind(problem: Problem) -> None:
+    if isinstance(problem, Problem) and problem.solved_by != "solve":
+        raise InputError(
+            f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
+            f"kanpinn.{problem.solved_by}(problem, network)"
+        )
 
 
 def _resampling(

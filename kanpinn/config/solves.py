@@ -30,8 +30,8 @@ from kanpinn.config.schema import (
 from kanpinn.config.solve_job import SolveJob
 from kanpinn.eigenproblems import EigenProblem
 from kanpinn.errors import InputError
-from kanpinn.networks import Network, Windows
-from kanpinn.optimizers import LeastSquares, March, Optimizer
+from kanpinn.networks import Network
+from kanpinn.optimizers import default_optimizer
 from kanpinn.problem import Problem
 from kanpinn.references import DataFile, Recipe
 from kanpinn.sampling import Collocation
@@ -178,11 +178,6 @@ def build_equation(table: dict[str, Any], directory: Path) -> Problem:
     except InputError as error:
         raise InputError(f"problem.{error}") from None
     return problem
-
-
-def default_optimizer(network: Network) -> Optimizer:
-    """What a network is trained with where nothing is said."""
-    return March() if isinstance(network, Windows) else LeastSquares()
 
 
 def build_points(table: dict[str, Any] | None, network: Network, problem: Problem) -> Collocation:

@@ -1,6 +1,7 @@
 """Optimizers: one file each, settings as frozen dataclasses, run in sequence by `solve`."""
 
 from kanpinn.optimizers.continuation import Continuation as Continuation
+from kanpinn.optimizers.default import default_optimizer as default_optimizer
 from kanpinn.optimizers.equidistribute import Equidistribute as Equidistribute
 from kanpinn.optimizers.first_order import LBFGS as LBFGS
 from kanpinn.optimizers.first_order import Adam as Adam

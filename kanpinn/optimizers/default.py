@@ -1,0 +1,11 @@
+"""What a network is trained with where nothing is said."""
+
+from kanpinn.networks import Network, Windows
+from kanpinn.optimizers.least_squares import LeastSquares
+from kanpinn.optimizers.march import March
+from kanpinn.optimizers.optimizer import Optimizer
+
+
+def default_optimizer(network: Network) -> Optimizer:
+    """A march for networks in windows of time, else least squares for the output layer."""
+    return March() if isinstance(network, Windows) else LeastSquares()
