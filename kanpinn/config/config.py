@@ -1,7 +1,7 @@
 """A file of settings, for a solve or for a fit: read, overridden, checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,22 @@ from kanpinn.config.job import Job
 from kanpinn.config.overrides import Override, override
 from kanpinn.config.reading import faults, load_toml
 from kanpinn.config.schema import RunSection
+from kanpinn.config.sections import Sections, Shared
 from kanpinn.config.solves import SolveSections
 from kanpinn.errors import InputError
 
-Sections = SolveSections | EigenSections | FitSections
 
-
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(Shared):
     """A problem file, with or without [eigen], or a fit file.
 
     `network`, each `optimizer` and what is a table in `sections` are the arguments of the class
     they describe and are checked against it when the job is built.
-    sections: those that files of its kind alone have; directory: where files are looked for;
-    name: what run folders are called after; notes: what an override made void, a line each.
+    sections: those that files of its kind alone have; notes: what an override made void, a line
+    each.
     """
 
     sections: Sections
-    network: dict[str, Any]
-    optimizer: tuple[dict[str, Any], ...] = ()
-    run: RunSection = field(default_factory=RunSection)
-    directory: Path = Path()
-    name: str = "problem"
     notes: tuple[str, ...] = ()
 
     @staticmethod
@@ -66,13 +60,13 @@ class Config:
             raise InputError("\n".join(found))
         sections = kind.of(data)
         return Config(
-            sections,
-            data.get("network", {}),
-            tuple(data.get("optimizer", ())),
-            construct("run", RunSection, data.get("run", {})),
-            Path(directory).resolve(),
-            name or sections.name,
-            tuple(notes),
+            sections=sections,
+            network=data.get("network", {}),
+            optimizer=tuple(data.get("optimizer", ())),
+            run=construct("run", RunSection, data.get("run", {})),
+            directory=Path(directory).resolve(),
+            name=name or sections.name,
+            notes=tuple(notes),
         )
 
     @property
@@ -112,9 +106,7 @@ class Config:
         Raises:
             InputError: naming the key, where a table does not fit the class that it describes.
         """
-        return self.sections.build(
-            self.network, self.optimizer, self.run, self.directory, self.name
-        )
+        return self.sections.build(self)
 
 
 def _kind_of(data: Mapping[str, Any]) -> type[Sections]:

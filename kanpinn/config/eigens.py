@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kanpinn.assembly import Assembly
-from kanpinn.config.classes import blaming, load_class, sources_of
+from kanpinn.config.classes import sources_of
 from kanpinn.config.forms import construct
 from kanpinn.config.job import Job
 from kanpinn.config.limits import check_points
-from kanpinn.config.parts import build_network
+from kanpinn.config.parts import build_network, build_own
 from kanpinn.config.schema import (
     BOUNDARY,
     ClassSection,
     EigenSection,
-    RunSection,
     WeightSection,
 )
+from kanpinn.config.sections import Sections, Shared
 from kanpinn.eigenproblems import (
     EigenProblem,
     Eigensolution,
@@ -82,7 +82,7 @@ class EigenJob(Job):
 
 
 @dataclass(frozen=True)
-class EigenSections:
+class EigenSections(Sections):
     """The sections that files of eigenvalue problems alone have."""
 
     problem: dict[str, Any]
@@ -96,7 +96,6 @@ class EigenSections:
 
     @staticmethod
     def of(data: dict[str, Any]) -> "EigenSections":
-        """From the sections of a file."""
         if "equation" in data["problem"]:
             raise InputError(
                 "problem.equation does not go with [eigen]: expected problem.class, a subclass of "
@@ -115,44 +114,31 @@ class EigenSections:
         """What the problem is: "file.py:Class" or "package.module:Class"."""
         return str(self.problem["class"])
 
-    @property
-    def name(self) -> str:
-        """What a run is called after, where there is no file to call it after."""
-        return self.title.rpartition(":")[2].lower()
-
     def to_dict(self) -> dict[str, Any]:
-        """The sections as plain values."""
         own = {k: v for k, v in asdict(self.eigen).items() if v is not None}
         points = {} if self.points is None else {"points": self.points}
         return {"problem": self.problem, "eigen": own, **points, "loss": asdict(self.loss)}
 
-    def build(
-        self,
-        network_table: dict[str, Any],
-        optimizer_tables: Sequence[dict[str, Any]],
-        run: RunSection,
-        directory: Path,
-        name: str,
-    ) -> EigenJob:
-        """The eigenvalue problem."""
-        if optimizer_tables:
+    def build(self, shared: Shared) -> EigenJob:
+        if shared.optimizer:
             raise InputError("optimizer: an eigenvalue problem is linear algebra and takes none")
-        if run.estimate:
+        if shared.run.estimate:
             raise InputError(
                 "run.estimate = true: eigenvalues have bounds and estimates in any case"
             )
-        problem = build_problem(self.problem, directory)
-        network = build_network(network_table, run, directory, (BOUNDARY,))
+        problem = build_own(self.problem, EigenProblem, shared.directory)
+        assert isinstance(problem, EigenProblem)
+        network = build_network(shared.network, shared.run, shared.directory, (BOUNDARY,))
         points = default_points(network)
         if self.points is not None:
             points = construct("points", Collocation, self.points)
             check_points(points, problem)
-        given = network_table.get("boundary", BOUNDARY.default)
+        given = shared.network.get("boundary", BOUNDARY.default)
         return EigenJob(
             network=network,
             optimizers=(),
-            seed=run.seed,
-            name=name,
+            seed=shared.run.seed,
+            name=shared.name,
             problem=problem,
             points=points,
             boundary=BOUNDARY.read("network.boundary", given),
@@ -160,12 +146,3 @@ class EigenSections:
             count=self.eigen.count,
             near=self.eigen.near,
         )
-
-
-def build_problem(table: dict[str, Any], directory: Path) -> EigenProblem:
-    """An instance of the problem's class with its parameters."""
-    found = load_class(table["class"], EigenProblem, directory, "problem.class")
-    with blaming(found.__name__, *sources_of(found)):
-        problem = construct("problem.parameters", found, table["parameters"])
-        problem.check()
-    return problem

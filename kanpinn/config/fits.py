@@ -12,7 +12,8 @@ from kanpinn.config.job import Job, NoSteps
 from kanpinn.config.limits import check_factors
 from kanpinn.config.parts import build_network, build_optimizers
 from kanpinn.config.reading import naming
-from kanpinn.config.schema import FitSection, RunSection
+from kanpinn.config.schema import FitSection
+from kanpinn.config.sections import Sections, Shared
 from kanpinn.config.tables import build_data
 from kanpinn.datasets import Data
 from kanpinn.errors import InputError
@@ -61,7 +62,7 @@ class FitJob(Job):
 
 
 @dataclass(frozen=True)
-class FitSections:
+class FitSections(Sections):
     """The sections that fit files alone have."""
 
     data: dict[str, Any]
@@ -73,7 +74,6 @@ class FitSections:
 
     @staticmethod
     def of(data: dict[str, Any]) -> "FitSections":
-        """From the sections of a file."""
         return FitSections(data["data"], construct("fit", FitSection, data.get("fit", {})))
 
     @property
@@ -83,38 +83,29 @@ class FitSections:
 
     @property
     def name(self) -> str:
-        """What a run is called after, where there is no file to call it after."""
         return Path(self.data.get("path", "fit")).stem
 
     def to_dict(self) -> dict[str, Any]:
-        """The sections as plain values."""
         settings = {k: v for k, v in asdict(self.fit).items() if v is not None}
         return {"data": self.data, "fit": settings}
 
-    def build(
-        self,
-        network_table: dict[str, Any],
-        optimizer_tables: Sequence[dict[str, Any]],
-        run: RunSection,
-        directory: Path,
-        name: str,
-    ) -> FitJob:
-        """The fit."""
+    def build(self, shared: Shared) -> FitJob:
+        run, directory = shared.run, shared.directory
         for key in ("estimate", "tolerance"):
             if value := getattr(run, key):
                 raise InputError(
                     f"run.{key} = {show(value)}: a solve has errors to estimate, a fit has scores"
                 )
         data = build_data(self.data, run.seed, directory)
-        network = build_network(network_table, run, directory)
-        optimizers = build_optimizers(optimizer_tables, network, directory, LevenbergMarquardt())
+        network = build_network(shared.network, run, directory)
+        optimizers = build_optimizers(shared.optimizer, network, directory, LevenbergMarquardt())
         rows = (self.fit.batch or len(data.train)) * network.width[-1]
         check_factors(network, optimizers, rows)
         return FitJob(
             network=network,
             optimizers=optimizers,
             seed=run.seed,
-            name=name,
+            name=shared.name,
             data=data,
             settings=self.fit,
             sparsity=_sparsity(self.fit.sparsity),

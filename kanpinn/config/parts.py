@@ -7,17 +7,27 @@ from typing import Any
 
 import torch
 
-from kanpinn.config.classes import blaming, network_class, optimizer_class, sources_of
+from kanpinn.config.classes import blaming, load_class, network_class, optimizer_class, sources_of
 from kanpinn.config.forms import Form, Key, construct
 from kanpinn.config.limits import check_network
 from kanpinn.config.schema import TYPE, RunSection
 from kanpinn.errors import InputError
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.optimizers import InsertKnots, Multistage, Optimizer, Refine
+from kanpinn.problem import Problem
 from kanpinn.wording import show
 
 OF = Key("of", list[dict[str, Any]])  # of networks side by side
 SEEDS = 104_729  # between those of networks side by side
+
+
+def build_own(table: dict[str, Any], base: type, directory: Path) -> Problem:
+    """An instance of the class that [problem] names, a subclass of `base`, with its parameters."""
+    found = load_class(table["class"], base, directory, "problem.class")
+    with blaming(found.__name__, *sources_of(found)):
+        problem: Problem = construct("problem.parameters", found, table["parameters"])
+        problem.check()
+    return problem
 
 
 def build_network(

@@ -1,6 +1,5 @@
 """Problem files: what they say beside network and optimizers, and the solve that they describe."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,22 +10,21 @@ from kanpinn.config.auto_job import AutoJob, check_left_out, is_auto
 from kanpinn.config.classes import (
     blaming,
     equation_class,
-    load_class,
     reference_class,
     sources_of,
 )
 from kanpinn.config.domains import EXAMPLE, build_domain
 from kanpinn.config.forms import construct
 from kanpinn.config.limits import check_factors, check_points
-from kanpinn.config.parts import build_network, build_optimizers, placement
+from kanpinn.config.parts import build_network, build_optimizers, build_own, placement
 from kanpinn.config.schema import (
     BOUNDARY,
     EQUATION,
     TYPE,
     ClassSection,
     LossSection,
-    RunSection,
 )
+from kanpinn.config.sections import Sections, Shared
 from kanpinn.config.solve_job import SolveJob
 from kanpinn.eigenproblems import EigenProblem
 from kanpinn.errors import InputError
@@ -39,7 +37,7 @@ from kanpinn.weighting import Weighting
 
 
 @dataclass(frozen=True)
-class SolveSections:
+class SolveSections(Sections):
     """The sections that problem files alone have."""
 
     problem: dict[str, Any]
@@ -53,7 +51,6 @@ class SolveSections:
 
     @staticmethod
     def of(data: dict[str, Any]) -> "SolveSections":
-        """From the sections of a file."""
         return SolveSections(
             _problem(data["problem"]),
             data.get("points"),
@@ -66,13 +63,7 @@ class SolveSections:
         """What the problem is: "file.py:Class", "package.module:Class" or the equation's name."""
         return self.problem.get("class") or self.problem["equation"]
 
-    @property
-    def name(self) -> str:
-        """What a run is called after, where there is no file to call it after."""
-        return self.title.rpartition(":")[2].lower()
-
     def to_dict(self) -> dict[str, Any]:
-        """The sections as plain values."""
         sections = {
             "problem": self.problem,
             "points": self.points,
@@ -81,24 +72,17 @@ class SolveSections:
         }
         return {name: section for name, section in sections.items() if section}
 
-    def build(
-        self,
-        network_table: dict[str, Any],
-        optimizer_tables: Sequence[dict[str, Any]],
-        run: RunSection,
-        directory: Path,
-        name: str,
-    ) -> SolveJob:
-        """The solve."""
+    def build(self, shared: Shared) -> SolveJob:
+        run, directory = shared.run, shared.directory
         problem = build_problem(self.problem, directory)
         boundary = BOUNDARY.read(
-            "network.boundary", network_table.get("boundary", BOUNDARY.default)
+            "network.boundary", shared.network.get("boundary", BOUNDARY.default)
         )
-        if is_auto(network_table, optimizer_tables):
-            return self._auto(problem, boundary, run, directory, name)
-        network = build_network(network_table, run, directory, (BOUNDARY,))
+        if is_auto(shared.network, shared.optimizer):
+            return self._auto(problem, boundary, shared)
+        network = build_network(shared.network, run, directory, (BOUNDARY,))
         optimizers = build_optimizers(
-            optimizer_tables, network, directory, default_optimizer(network)
+            shared.optimizer, network, directory, default_optimizer(network)
         )
         points = build_points(self.points, network, problem)
         rows = len(problem.fields) * (points.interior + points.boundary)
@@ -107,7 +91,7 @@ class SolveSections:
             network=network,
             optimizers=optimizers,
             seed=run.seed,
-            name=name,
+            name=shared.name,
             problem=problem,
             points=points,
             boundary=boundary,
@@ -120,22 +104,20 @@ class SolveSections:
             budget_seconds=run.budget_seconds,
         )
 
-    def _auto(
-        self, problem: Problem, boundary: str, run: RunSection, directory: Path, name: str
-    ) -> AutoJob:
+    def _auto(self, problem: Problem, boundary: str, shared: Shared) -> AutoJob:
         """The solve for which trials choose what [network], [points] and [loss] would say."""
         check_left_out(self.points, self.loss)
-        first = first_choice(problem)
+        first, run = first_choice(problem), shared.run
         return AutoJob(
             network=first.network(run.seed, *placement(run)),
             optimizers=first.optimizers,
             seed=run.seed,
-            name=name,
+            name=shared.name,
             problem=problem,
             points=first.points,
             boundary=boundary,
             weights=dict(first.weights),
-            reference=build_reference(self.reference, directory),
+            reference=build_reference(self.reference, shared.directory),
             tolerance=run.tolerance,
             budget_seconds=run.budget_seconds,
         )
@@ -153,15 +135,12 @@ def build_problem(table: dict[str, Any], directory: Path) -> Problem:
     """An instance of the problem's class with its parameters, or the equation that it names."""
     if "equation" in table:
         return build_equation(table, directory)
-    found = load_class(table["class"], Problem, directory, "problem.class")
-    if issubclass(found, EigenProblem):
+    problem = build_own(table, Problem, directory)
+    if isinstance(problem, EigenProblem):
         raise InputError(
             f'problem.class = "{table["class"]}" is an eigenvalue problem: expected a section '
             "[eigen], such as one with count = 6"
         )
-    with blaming(found.__name__, *sources_of(found)):
-        problem = construct("problem.parameters", found, table["parameters"])
-        problem.check()
     return problem
 
 
