@@ -14,7 +14,7 @@ from kanpinn.distributed import share
 from kanpinn.embedding import built_in, circles
 from kanpinn.energy import EnergyBlock, energy_blocks
 from kanpinn.errors import InputError
-from kanpinn.exact_data import choose_form, choose_started_form, meets, meets_walls, order_in_time
+from kanpinn.exact_data import choose_form, meets, meets_walls
 from kanpinn.geometry import Boundary, Points, Region
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.enrichment import enrichment_of
@@ -23,6 +23,7 @@ from kanpinn.networks.surrogate import OutputMap, Surrogate
 from kanpinn.networks.windows import Windows
 from kanpinn.problem import Problem, parameter_of, with_parameter
 from kanpinn.sampling import Collocation, sample, weighted
+from kanpinn.started_data import choose_started_form, order_in_time
 from kanpinn.well_posed import Jump, check_equations, check_places, check_uniqueness, jumps
 
 FORMS = ("strong", "energy")

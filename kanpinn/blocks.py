@@ -15,7 +15,8 @@ from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.problem import Problem, find_channels, with_source
+from kanpinn.problem import Problem, with_source
+from kanpinn.stacked import find_channels
 
 PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
 

@@ -7,8 +7,9 @@ from kanpinn.jet import Channels, Jet
 from kanpinn.networks.circles import Circles
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.problem import Problem, find_channels
+from kanpinn.problem import Problem
 from kanpinn.sampling import Collocation
+from kanpinn.stacked import find_channels
 
 FEW, AGREE = Collocation(5, 16, "uniform"), 1e-8
 

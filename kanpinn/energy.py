@@ -12,7 +12,8 @@ from kanpinn.geometry import Points
 from kanpinn.jet import Jet
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.problem import Problem, find_channels, split, stack_equations
+from kanpinn.problem import Problem
+from kanpinn.stacked import find_channels, split, stack_equations
 
 FLAT = 1e-12  # an energy's curvature below this part of the largest is none
 

@@ -1,14 +1,14 @@
 """Which form Dirichlet data take: built into the surrogate, or a term of the loss."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from kanpinn.conditions import Condition, Dirichlet, Initial
 from kanpinn.errors import InputError
-from kanpinn.geometry import Box, Domain, Face, Piece, Points, Product
+from kanpinn.geometry import Box, Domain, Face, Piece, Product
 from kanpinn.geometry.product import End, Wall
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.dirichlet import MAX_DIM, ExactDirichlet, Fieldwise
@@ -16,7 +16,7 @@ from kanpinn.networks.distance import NotExact, OfCoords, distance
 from kanpinn.networks.lifted import InTime, LiftedDirichlet
 from kanpinn.networks.lifting import polynomial_lift
 from kanpinn.networks.smooth import smooth_on
-from kanpinn.networks.started import AtStart, Started, WithRate, no_walls
+from kanpinn.networks.started import Started
 from kanpinn.networks.surrogate import OutputMap
 from kanpinn.problem import Problem
 from kanpinn.sampling import sample
@@ -118,11 +118,11 @@ def _of_field(problem: Problem, name: str, rough: bool, lifting: bool) -> Output
     for one, other in itertools.combinations(data, 2):
         if one.piece == other.piece:
             raise NotExact(f"two conditions prescribe {name} on {one.piece.name}")
-    box = _as_box(problem.domain)
+    box = as_box(problem.domain)
     if box is None and not lifting and any(_is_lifted(one) for one in data):
         raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")
-    made = _on(problem.domain, data, rough) if box is None else _on_box(box, data, rough)
-    _check(made, data, name)
+    made = off_box(problem.domain, data, rough) if box is None else on_box(box, data, rough)
+    check_data(made, data, name)
     return made
 
 
@@ -131,14 +131,14 @@ def _is_lifted(one: Prescribed) -> bool:
     return not one.is_zero and not isinstance(one.piece, End)
 
 
-def _on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
+def on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
     _check_smooth(data, rough)
     values = {_as_face(box, one.piece): None if one.is_zero else one for one in data}
     return ExactDirichlet(box, values)
 
 
-def _on(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirichlet:
-    found = _distance(domain, [one.piece for one in data], rough)
+def off_box(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirichlet:
+    found = distance_from(domain, [one.piece for one in data], rough)
     ends = [(one.piece, one) for one in data if isinstance(one.piece, End)]
     walls = [(one.piece, one) for one in data if not isinstance(one.piece, End)]
     _check_smooth([one for _, one in ends], rough)
@@ -162,7 +162,7 @@ def _check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
             )
 
 
-def _distance(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:
+def distance_from(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:
     try:
         return distance(domain, pieces)
     except NotExact:
@@ -171,10 +171,10 @@ def _distance(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:
         raise
 
 
-def _as_box(domain: Domain) -> Box | None:
+def as_box(domain: Domain) -> Box | None:
     """A box, or one over an interval of time, as one box."""
     if isinstance(domain, Product):
-        space = _as_box(domain.space)
+        space = as_box(domain.space)
         ranges = () if space is None else (*space.ranges, *domain.time.ranges)
         return Box(**{name: ends for name, *ends in ranges}) if ranges else None
     return domain if isinstance(domain, Box) else None
@@ -191,7 +191,7 @@ def _as_face(box: Box, piece: Piece) -> Face:
 
 
 @torch.no_grad()
-def _check(made: OutputMap, data: Sequence[Prescribed], name: str) -> None:
+def check_data(made: OutputMap, data: Sequence[Prescribed], name: str) -> None:
     """Refuse what does not take the data: where these disagree, no continuous function does."""
     for one in data:
         points = sample(one.piece, PIECE_POINTS, "gauss")
@@ -203,108 +203,3 @@ def _check(made: OutputMap, data: Sequence[Prescribed], name: str) -> None:
                 f"values prescribed for {name} disagree: those on {one.piece.name} would be "
                 f"missed by {gap:.1e}"
             )
-
-
-def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) -> Form:
-    """The form for a network in time windows: initial data are always built in, walls as asked for.
-
-    Raises:
-        InputError: also where a field has no initial values, or they are not smooth.
-    """
-    if boundary not in FORMS:
-        raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
-    why = ""
-    if boundary != "penalty":
-        try:
-            if found:
-                raise NotExact(str(found[0]))
-            return Form(_started(problem, walls=True))
-        except NotExact as reason:
-            if boundary == "exact":
-                raise InputError(
-                    f'boundary = "exact" is impossible here, use "penalty": {reason}'
-                ) from None
-            why = str(reason)
-    return Form(_started(problem, walls=False), why)
-
-
-def order_in_time(problem: Problem) -> int:
-    """2 where initial rates are prescribed, else 1.
-
-    Raises:
-        InputError: where they are for some fields only, or a field has no initial values.
-    """
-    rates = {_initial(problem, name).has_rate for name in problem.fields}
-    if len(rates) > 1:
-        raise InputError(
-            f"a network in time windows takes initial rates for all fields or for none, "
-            f"{type(problem).__name__} has them for some"
-        )
-    return 2 if rates.pop() else 1
-
-
-def _initial(problem: Problem, name: str) -> Prescribed:
-    found = [one for one in prescribed(problem, name) if _begins(problem, one.piece)]
-    if len(found) != 1:
-        raise InputError(
-            f"a network in time windows needs one initial value of each field, such as "
-            f"kp.Initial(domain, value): {type(problem).__name__} has {len(found)} of {name} where "
-            f"{problem.domain.names[-1]}, the last coordinate, begins"
-        )
-    return found[0]
-
-
-def _begins(problem: Problem, piece: Piece) -> bool:
-    """Whether a piece is where the last coordinate begins."""
-    if isinstance(piece, End):
-        return not piece.late
-    return isinstance(piece, Face) and piece.axis == problem.domain.dim - 1 and not piece.upper
-
-
-def _started(problem: Problem, walls: bool) -> OutputMap:
-    if problem.enrichment():
-        raise InputError(
-            f"{type(problem).__name__}.enrichment() does not go with a network in time windows: "
-            "known functions beside it need not vanish at the first moment"
-        )
-    maps = [_started_field(problem, name, walls) for name in problem.fields]
-    return maps[0] if len(maps) == 1 else Fieldwise(tuple(maps))
-
-
-def _started_field(problem: Problem, name: str, walls: bool) -> Started:
-    """u = g + D·M of one field, g its initial value and, with walls, the values there."""
-    first, domain = _initial(problem, name), problem.domain
-    at_start = float(domain.bounds[0][-1])
-    if not all(first.piece.dim == 0 or smooth_on(first.piece, f) for f in _functions(first)):
-        raise InputError(
-            f"a network in time windows has the initial value of {name} built in, whose "
-            "derivatives must be known: it is not smooth"
-        )
-    lift: OfCoords = AtStart(first, domain.names, at_start)
-    distant: OfCoords = no_walls
-    data = [p for p in prescribed(problem, name) if p is not first and p.piece != first.piece]
-    if walls and data:
-        lift, distant = (
-            _with_walls(domain, first, data),
-            _distance(domain, [p.piece for p in data], False),
-        )
-    if first.has_rate:
-        lift = WithRate(lift, AtStart(first.rate, domain.names, at_start))
-    made = Started(LiftedDirichlet(distant, lift), walls)
-    if walls:
-        _check(made, [first, *data], name)
-    return made
-
-
-def _functions(first: Prescribed) -> list[Callable[[Points], torch.Tensor]]:
-    return [first, first.rate] if first.has_rate else [first]
-
-
-def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -> OfCoords:
-    """A function that takes the initial values and those on the walls."""
-    box = _as_box(domain)
-    if box is None:
-        lift = _on(domain, [first, *data], False).lift
-        assert lift is not None
-        return lift
-    return _on_box(box, [first, *data], False).extension

@@ -11,8 +11,9 @@ from kanpinn.conditions import Condition, Observed
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
-from kanpinn.problem import Problem, exact_columns, find_channels
+from kanpinn.problem import Problem, exact_columns
 from kanpinn.sampling import Collocation, sample
+from kanpinn.stacked import find_channels
 
 POINTS = 64
 ROUNDING = 1e-8

@@ -10,8 +10,8 @@ from torch import Tensor
 from kanpinn.eigenproblems import Eigensolution
 from kanpinn.geometry import Domain, Points, Product
 from kanpinn.jet import Channels
-from kanpinn.problem import stack_equations
 from kanpinn.solution import Solution
+from kanpinn.stacked import stack_equations
 
 NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes
 CHUNK = 2**13

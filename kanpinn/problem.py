@@ -1,7 +1,6 @@
 """Problems: a domain, a residual, conditions, and optionally a source and an exact solution."""
 
 import copy
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -10,10 +9,19 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from kanpinn.conditions import Condition, Observed
+from kanpinn.autograd_jet import jet_of
+from kanpinn.conditions import Condition
+from kanpinn.declared import (
+    check_conditions,
+    check_reference,
+    check_residual,
+    check_subset,
+    check_unknowns,
+)
 from kanpinn.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
-from kanpinn.jet import Channels, Jet, MissingChannel, jet_of, join
+from kanpinn.jet import Channels, Jet, join
+from kanpinn.stacked import find_channels, split, stack_equations
 from kanpinn.unknown import Unknown
 
 THIRD_SOURCE = -0.618  # no round number, at which more than affine functions would fit a line
@@ -118,24 +126,12 @@ class Problem(ABC):
             raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
         if not self.fields or not all(isinstance(f, str) for f in self.fields):
             raise InputError(f"{name}.fields must be a tuple of names, got {self.fields!r}")
-        _check_subset(self, "error_fields", self.error_fields)
-        _check_subset(self, "free_constant", self.free_constant or None)
-        _check_unknowns(self)
-        _check_arguments(self)
-        conditions = self.conditions()
-        if not isinstance(conditions, Sequence):
-            raise InputError(
-                f"{name}.conditions() must be a list of conditions, got {conditions!r}"
-            )
-        for condition in conditions:
-            if not isinstance(condition, Condition):
-                raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
-            if condition.field not in (None, *self.fields):
-                raise InputError(
-                    f"{name} has no field {condition.field!r}, which a "
-                    f"{type(condition).__name__} names: its fields are {', '.join(self.fields)}"
-                )
-        _check_noise(self, conditions)
+        check_subset(name, "error_fields", self.error_fields, self.fields)
+        check_subset(name, "free_constant", self.free_constant or None, self.fields)
+        check_unknowns(name, self.unknowns, self.fields, self.domain.names)
+        check_residual(name, self.residual, self.fields, tuple(self.numbers))
+        check_reference(name, self.reference)
+        check_conditions(name, self.conditions(), self.fields)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """The residual as (n, equations) from the jet of all fields.
@@ -162,79 +158,7 @@ class Problem(ABC):
         return equation
 
 
-def _check_arguments(problem: Problem) -> None:
-    """Refuse a residual that does not take a jet for each field, a reference that takes points."""
-    try:
-        inspect.signature(problem.residual).bind(None, *problem.columns)
-    except TypeError as error:
-        what = "each field and unknown" if problem.numbers else "each field"
-        raise InputError(
-            f"{type(problem).__name__}.residual must take points and a jet for {what}, "
-            f"residual(p, {', '.join(problem.columns)}): {error}"
-        ) from None
-    try:
-        inspect.signature(problem.reference).bind()
-    except TypeError as error:
-        raise InputError(f"{type(problem).__name__}.reference takes no points: {error}") from None
-
-
-def _check_unknowns(problem: Problem) -> None:
-    """Refuse what are no unknowns by name, and names that stand for something else."""
-    where, unknowns = f"{type(problem).__name__}.unknowns", problem.unknowns
-    if not isinstance(unknowns, Mapping):
-        raise InputError(
-            f'{where} must map names to unknowns, {{"viscosity": kp.Unknown()}}, got {unknowns!r}'
-        )
-    for name, one in unknowns.items():
-        if not isinstance(name, str) or not name.isidentifier() or name in problem.domain.names:
-            raise InputError(f"{where}: {name!r} is a coordinate, or no name for an unknown")
-        if not isinstance(one, Unknown):
-            raise InputError(f"{where}[{name!r}] must be a kanpinn Unknown, got {one!r}")
-        if name in problem.fields and one.exact is not None:
-            raise InputError(f"{where}[{name!r}] is a field: its exact values are those of exact()")
-
-
-def _check_noise(problem: Problem, conditions: Sequence[Condition]) -> None:
-    """Refuse data of which only some are said to have a noise."""
-    noises = [c.noise for c in conditions if isinstance(c, Observed)]
-    if None in noises and any(noises):
-        raise InputError(
-            f"{type(problem).__name__}.conditions() has data with noise = None beside some with a "
-            f"known one, {noises}: give that of all, or of none"
-        )
-
-
-def _check_subset(problem: Problem, key: str, names: Sequence[str] | None) -> None:
-    """Refuse what is not a tuple of one or more of the fields, each once; None is not looked at."""
-    if names is None:
-        return
-    listed = isinstance(names, tuple | list) and 0 < len(names) == len(set(names))
-    if not listed or not set(names) <= set(problem.fields):
-        raise InputError(
-            f"{type(problem).__name__}.{key} must be a tuple of some of the fields "
-            f"{', '.join(problem.fields)}, got {names!r}"
-        )
-
-
-def split(u: Jet) -> list[Jet]:
-    """A jet for each field."""
-    count = u.value.shape[1]
-    return [u] if count == 1 else [u[i] for i in range(count)]
-
-
 P = TypeVar("P", bound=Problem)
-
-
-def stack_equations(residual: object, n: int, what: str) -> Tensor:
-    """The residual's equations as columns (n, equations); what would broadcast is refused."""
-    parts = residual if isinstance(residual, (tuple, list)) else (residual,)
-    for part in parts or (None,):
-        if isinstance(part, Jet):
-            part = part.value
-        if not isinstance(part, Tensor) or part.ndim != 2 or part.shape[0] != n or not part.numel():
-            got = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-            raise InputError(f"{what} must have shape (n, 1) with n = {n} points here, got {got}")
-    return torch.cat([p.value if isinstance(p, Jet) else p for p in parts], dim=1)
 
 
 def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
@@ -278,26 +202,6 @@ def exact_residual(problem: Problem, p: Points) -> Tensor:
         return problem.equation(p, exact_columns(problem, p, channels))
 
     return evaluate(find_channels(evaluate, p.names))
-
-
-def find_channels(evaluate: Callable[[Channels], object], names: tuple[str, ...]) -> Channels:
-    """The derivatives a residual uses: run it, and carry what it misses until it runs through.
-
-    Raises:
-        InputError: where it asks for a derivative that cannot be carried.
-    """
-    channels = Channels(names)
-    while True:
-        try:
-            evaluate(channels)
-            return channels
-        except MissingChannel as missing:
-            wider = channels | missing.needed
-            if wider == channels:
-                raise InputError(
-                    "the residual takes a derivative of something that is not the solution's jet"
-                ) from None
-            channels = wider
 
 
 def derived_source(problem: Problem, p: Points) -> Tensor:

@@ -20,10 +20,11 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.norms import Errors
 from kanpinn.operators import normal_derivative
 from kanpinn.optimizers import LeastSquares, Optimizer, Refine
-from kanpinn.problem import Problem, find_channels, split, stack_equations
+from kanpinn.problem import Problem
 from kanpinn.quadrature import domain_rule
 from kanpinn.references import Reference
 from kanpinn.residuals import Residuals
+from kanpinn.stacked import find_channels, split, stack_equations
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from random_domains import DOMAINS, Draw
 from torch import Tensor
 
 import kanpinn as kp
+from kanpinn.autograd_jet import jet_of
 from kanpinn.geometry import Domain
-from kanpinn.jet import jet_of
 from kanpinn.quadrature import domain_rule
 from kanpinn.sampling import sample
 

@@ -8,8 +8,9 @@ import torch
 
 import kanpinn as kp
 from kanpinn.assembly import assemble
+from kanpinn.autograd_jet import jet_of
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, jet_of
+from kanpinn.jet import Channels
 from kanpinn.residuals import Residuals
 
 L_SHAPE = kp.LShape()

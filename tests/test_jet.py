@@ -4,8 +4,9 @@ import pytest
 import reference
 import torch
 
+from kanpinn.autograd_jet import jet_of
 from kanpinn.errors import InputError
-from kanpinn.jet import SECOND_KINDS, Channels, Jet, jet_of
+from kanpinn.jet import SECOND_KINDS, Channels, Jet
 
 NAMES = ("x", "y")
 DIRECTIONS = ((1.0, 0.0), (1.0, 1.0), (2.0, -0.5))

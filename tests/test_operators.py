@@ -8,9 +8,10 @@ import torch
 from torch.func import jacfwd, vmap
 
 import kanpinn as kp
-from kanpinn.jet import Channels, MissingChannel, jet_of
+from kanpinn.autograd_jet import jet_of
+from kanpinn.jet import Channels, MissingChannel
 from kanpinn.operators import directional, partial
-from kanpinn.problem import find_channels
+from kanpinn.stacked import find_channels
 
 NAMES = ("x", "y", "z")
 TOLERANCE = 1e-12

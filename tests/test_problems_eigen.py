@@ -57,7 +57,8 @@ def test_bessel_modes_are_modes(drum):
         return series * (x[:, :1] ** 2 - x[:, 1:] ** 2)
 
     p, _ = drum.domain.quadrature(8)
-    from kanpinn.jet import Channels, jet_of
+    from kanpinn.autograd_jet import jet_of
+    from kanpinn.jet import Channels
 
     jet = jet_of(mode, p.coords, Channels(("x", "y"), second="laplacian"))
     rest = drum.operator(p, jet) - root**2 * jet.value

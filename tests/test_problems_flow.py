@@ -11,8 +11,9 @@ import reference
 import torch
 
 import kanpinn as kp
+from kanpinn.autograd_jet import jet_of
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, jet_of
+from kanpinn.jet import Channels
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 SQUARE = kp.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.jet import Channels, Coordinates, Jet, jet_of
+from kanpinn.autograd_jet import jet_of
+from kanpinn.jet import Channels, Coordinates, Jet
 from kanpinn.networks.circles import Circles
 from kanpinn.networks.known import Known
 from kanpinn.networks.network import Network, Tape, get_coefficients, set_coefficients

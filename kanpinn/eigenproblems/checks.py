@@ -9,8 +9,8 @@ from kanpinn.eigenproblems.problem import EigenProblem
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
-from kanpinn.problem import split, stack_equations
 from kanpinn.sampling import Collocation, sample
+from kanpinn.stacked import split, stack_equations
 from kanpinn.well_posed.uniqueness import channels_of, random_jet
 
 FEW = Collocation(5, 16, "uniform")

@@ -13,9 +13,9 @@ from kanpinn.eigenproblems.problem import EigenProblem
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.problem import find_channels
 from kanpinn.residuals import Residuals
 from kanpinn.sampling import weighted
+from kanpinn.stacked import find_channels
 
 SEED = 7919  # added to that of the points at which residuals are judged
 

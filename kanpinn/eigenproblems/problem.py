@@ -10,7 +10,8 @@ from torch import Tensor
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jet import Jet
-from kanpinn.problem import Problem, stack_equations
+from kanpinn.problem import Problem
+from kanpinn.stacked import stack_equations
 
 Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
 

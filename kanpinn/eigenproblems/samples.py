@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanpinn.autograd_jet import jet_of
 from kanpinn.eigenproblems.checks import Equation, mass_of, operator_of
 from kanpinn.eigenproblems.modes import of_modes
 from kanpinn.eigenproblems.pencil import channels_at
 from kanpinn.eigenproblems.problem import EigenProblem
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, Jet, jet_of
+from kanpinn.jet import Channels, Jet
 from kanpinn.networks.surrogate import Surrogate
 
 CHUNK = 512

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
+from kanpinn.autograd_jet import jet_of
 from kanpinn.conditions.condition import Data, values_of
 from kanpinn.errors import InputError
 from kanpinn.expressions import Expression
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, Jet, jet_of
+from kanpinn.jet import Channels, Jet
 
 Function = Callable[[Points], Tensor]
 Value = float | int | Function

@@ -6,9 +6,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from kanpinn.autograd_jet import jet_of
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, Jet, jet_of
+from kanpinn.jet import Channels, Jet
 
 Function = Callable[[Points], Tensor]  # n points → (n, q)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
-from kanpinn.problem import find_channels
+from kanpinn.stacked import find_channels
 
 PROBES = 5  # points at which the derivatives that are used are found
 LINEAR = 1e-9  # by so much, relatively, may a residual differ from what its coefficients say

@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 from kanpinn.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels, Jet
-from kanpinn.problem import Problem, find_channels
+from kanpinn.problem import Problem
 from kanpinn.sampling import Collocation, sample
+from kanpinn.stacked import find_channels
 
 FEW = Collocation(5, 16, "uniform")
 SEEDS = (0, 1)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn import splines
-from kanpinn.jet import Coordinates, Jet, jet_of
+from kanpinn.autograd_jet import jet_of
+from kanpinn.jet import Coordinates, Jet
 
 SAMPLES = 8  # of an edge per grid interval
 MARGIN = 0.05  # of a hidden unit's range, beyond it: what kanpinn's grids have
