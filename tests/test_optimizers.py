@@ -233,6 +233,31 @@ def test_levenberg_marquardt_remembers_its_damping():
     assert dampings[-1] < 1e2 and stage.state_dict()["damping"] == dampings[-1]
 
 
+LINES = {  # f, u at the start, how Levenberg–Marquardt for f(u) = 0 ends
+    "a root": (lambda u: torch.exp(u) - 1, 2.0, "converged"),
+    "values without a number on the way": (lambda u: torch.log(u) - 1, 1.0, "converged"),
+    "a corner": (
+        lambda u: (u - 1).abs() + 1,
+        1.0 + 1e-13,
+        "stopped: no damping from 1e-04 to 1e+06",
+    ),
+    "no derivative": (lambda u: u**2 + 1, 0.0, "stopped: to first order the residual does not"),
+}
+
+
+@pytest.mark.parametrize(("f", "start", "words"), LINES.values(), ids=LINES)
+def test_levenberg_marquardt_says_why_no_damping_lowers_the_loss(f, start, words):
+    stage = kp.LevenbergMarquardt().start(residuals := scalar(f, start), 0)
+    losses, finished = [residuals.loss()], None
+    while finished is None and len(losses) < 30:
+        step = stage.step()
+        losses, finished = [*losses, step.loss], step.finished
+        assert step.loss == pytest.approx(residuals.loss(), rel=1e-9, abs=1e-25)
+    assert finished is not None and finished.startswith(words)
+    assert (losses[-1] < 1e-25) == (finished == "converged")
+    assert all(b <= a for a, b in pairwise(losses))
+
+
 def test_lbfgs_counts_its_evaluations(monkeypatch):
     residuals = residuals_of(Cubic(), kp.KAN([1, 4, 1], degree=4))
     calls, backward = [], residuals.backward
@@ -249,9 +274,9 @@ def test_a_step_of_adam_is_one_evaluation_and_grids_follow_now_and_then(monkeypa
     monkeypatch.setattr(residuals, "loss", None)
     monkeypatch.setattr(residuals, "backward", lambda: calls.append("loss") or backward())
     monkeypatch.setattr(residuals.surrogate, "follow", lambda p: calls.append("grids") or follow(p))
-    stage = kp.Adam().start(residuals, 0)
-    assert [stage.step().evaluations for _ in range(20)] == [1] * 20
-    assert calls == 2 * [*10 * ["loss"], "grids"]
+    stage = kp.Adam(steps=13).start(residuals, 0)
+    assert [stage.step().evaluations for _ in range(13)] == [1] * 13
+    assert calls == [*10 * ["loss"], "grids", *3 * ["loss"], "grids"]
 
 
 def test_a_refinement_leaves_the_loss_unchanged_and_coarsening_reports_its_error():

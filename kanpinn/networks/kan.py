@@ -37,12 +37,15 @@ class KAN(Network):
             identity until an optimizer changes it (see `Equidistribute`).
         seed: of the initial coefficients.
 
-    The grids start on [-1, 1]; `prepare` makes them cover the hidden activations.
+    The grids start on [-1, 1]; `prepare` makes them cover the hidden activations. Hidden edges are
+    random polynomials on their grids, so that signals fill these however deep the network is: a
+    factor on the coefficients, by which others keep the variance, the next layer's grid undoes.
 
     Raises:
         InputError: for a width, degree or grid that does not fit, or numbers that would overflow.
 
-    Reference: Liu et al., KAN: Kolmogorov–Arnold Networks (2024), arXiv 2404.19756.
+    Reference: Liu et al., KAN: Kolmogorov–Arnold Networks (2024), arXiv 2404.19756; Rigas et al.,
+    Initialization schemes for Kolmogorov–Arnold networks (2025), arXiv 2509.03417, for the factors.
     """
 
     layers: Sequence[KANLayer]
@@ -157,22 +160,35 @@ class KAN(Network):
         Exact on the old grids, whose end pieces go on as the polynomials that they are; activations
         outside saw a tangent, whose second derivative jumps, and now see that polynomial.
         """
-        for depth, layer in enumerate(self.layers[1:], start=1):
-            layer.widen(*self._beyond(*self._activations(coordinates, depth)))
+        held = 0  # layers up to this one hold their activations
+        while held + 1 < len(self.layers):
+            ranges = self._ranges(coordinates, len(self.layers) - 1)
+            for seen in ranges[held:]:
+                held += 1
+                if self.layers[held].widen(*self._beyond(*seen)):
+                    break  # what comes after it has changed
 
     def _activations(self, coordinates: Coordinates, depth: int) -> tuple[Tensor, Tensor]:
-        """The least and greatest inputs of layer number `depth`, (n_in,) each, chunk by chunk.
+        """The least and greatest inputs of layer number `depth`, (n_in,) each."""
+        return self._ranges(coordinates, depth)[-1]
+
+    def _ranges(self, coordinates: Coordinates, depth: int) -> list[tuple[Tensor, Tensor]]:
+        """The least and greatest inputs of the layers 1 … `depth`, (n_in,) each, chunk by chunk.
 
         Of several ranks each brings its own points.
         """
-        seen = [coordinates.value.new_empty(0, self.width[depth])]
+        widths = list(self.width[1 : depth + 1])
+        seen = [coordinates.value.new_empty(0, sum(widths))]
         for i in range(0, len(coordinates.value), CHUNK):
             x = coordinates.value[i : i + CHUNK]
             h: Jet | Coordinates = Coordinates(coordinates.channels, x, coordinates.scale)
+            ends = []
             for layer in self.layers[:depth]:
                 h = layer(h)
-            seen.append(torch.stack(h.value.aminmax(dim=0)))
-        return extremes(torch.cat(seen))
+                ends.append(torch.stack(h.value.aminmax(dim=0)))
+            seen.append(torch.cat(ends, dim=1))
+        low, high = extremes(torch.cat(seen))
+        return list(zip(low.split(widths), high.split(widths), strict=True))
 
     @torch.no_grad()
     def refine(self, grid: int | Sequence[int], coordinates: Coordinates | None = None) -> float:

@@ -168,14 +168,17 @@ class KANLayer(Layer):
             self.coefficients = nn.Parameter(changed)
         return error
 
-    def widen(self, low: Tensor, high: Tensor) -> None:
-        """Widen the grid to hold [low, high], (n_in,) each; exact on the old one."""
+    def widen(self, low: Tensor, high: Tensor) -> bool:
+        """Widen the grid to hold [low, high], (n_in,) each; exact on the old one. Was it needed?"""
         breaks = self.breaks.clone()
-        if bool((low < breaks[:, 0]).any()) or bool((high > breaks[:, -1]).any()):
-            pad = WIDENING * (high - low)
-            breaks[:, 0] = torch.where(low < breaks[:, 0], low - pad, breaks[:, 0])
-            breaks[:, -1] = torch.where(high > breaks[:, -1], high + pad, breaks[:, -1])
-            self.set_breaks(breaks)
+        left, right = low < breaks[:, 0], high > breaks[:, -1]
+        if not bool((left | right).any()):
+            return False
+        pad = WIDENING * (high - low)
+        breaks[:, 0] = torch.where(left, low - pad, breaks[:, 0])
+        breaks[:, -1] = torch.where(right, high + pad, breaks[:, -1])
+        self.set_breaks(breaks)
+        return True
 
     @property
     def breaks(self) -> Tensor:

@@ -17,7 +17,7 @@ class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015): steps of size lr against the averaged gradient.
 
     A step is one evaluation of loss and gradient, so the loss in the history is that before it. A
-    KAN's hidden grids follow the activations every tenth step.
+    KAN's hidden grids follow the activations every tenth step, and after the last one.
     """
 
     steps: int = 1000
@@ -33,7 +33,8 @@ class Adam(Optimizer):
 
     def start(self, residuals: Residuals, seed: int) -> "AdamStage":
         parameters = trainable(residuals)
-        return AdamStage(residuals, torch.optim.Adam(parameters, lr=self.lr, fused=True))
+        optimizer = torch.optim.Adam(parameters, lr=self.lr, fused=True)
+        return AdamStage(residuals, optimizer, self.steps)
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,16 @@ class TorchStage(Stage):
 class AdamStage(TorchStage):
     """Adam at work: it counts its steps."""
 
-    count = 0
+    def __init__(self, residuals: Residuals, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        super().__init__(residuals, optimizer)
+        self.count, self.steps = 0, steps
 
     def step(self) -> Step:
         loss, evaluations = self.descend()
         self.count += 1
-        if self.count % FOLLOW_EVERY == 0:
+        if self.count % FOLLOW_EVERY == 0 or self.count == self.steps:
             self.follow()
-        return Step(loss, evaluations)
+        return Step(loss, evaluations, before=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {"optimizer": self.optimizer.state_dict(), "count": self.count}

@@ -6,9 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from kanpinn.errors import integer, number
+from kanpinn.linalg import DampedSteps, Triangle
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.output_layer import STATIONARY, rounding_of
 from kanpinn.residuals import Residuals
 
 
@@ -17,7 +19,8 @@ class LevenbergMarquardt(Optimizer):
     """Damped Gauss–Newton steps on every coefficient, from an SVD of the (folded, scaled) Jacobian.
 
     One SVD serves all dampings; each step tries three or more of them on the true loss and takes
-    the best. Cost per step: 2NP² + O(P³) for N rows and P coefficients.
+    the best. Cost per step: 2NP² + O(P³) for N rows and P coefficients. Where no damping lowers the
+    loss, the stage has converged if no fall was predicted either; else it stops and says so.
 
     Args:
         steps: at most so many.
@@ -67,9 +70,25 @@ class LevenbergMarquardtStage(Stage):
             self.network.load_state_dict(start)
         small = loss > before - self.settings.tolerance * abs(before)
         self.idle = self.idle + 1 if small else 0
-        finished = CONVERGED if self.idle >= 3 or not loss < before else None
+        finished = CONVERGED if self.idle >= 3 else None
+        if not loss < before:
+            finished = self._stuck(triangle, steps, probes)
         notes = {"damping": damping}
         return Step(min(loss, before), probes.count + 1, finished, notes)
+
+    def _stuck(self, triangle: Triangle, steps: DampedSteps, probes: Probes) -> str:
+        """Why no damping lowered the loss: no fall was to be had, or none came where one was."""
+        if not bool(triangle.matrix.any()):
+            return "stopped: to first order the residual does not depend on the network here"
+        before, tried = triangle.loss(), sorted(probes.known)
+        fall = before - min(triangle.loss(steps.step(damping)) for damping in tried)
+        coefficients = get_coefficients(self.network.all_layers)
+        if fall <= STATIONARY * abs(before) + rounding_of(self.residuals, triangle, coefficients):
+            return CONVERGED
+        return (
+            f"stopped: no damping from {tried[0]:.0e} to {tried[-1]:.0e} lowers the loss "
+            f"{before:.3g}, though a fall by {fall:.2g} was predicted"
+        )
 
     def _move(self, start: dict[str, Tensor], change: Tensor) -> None:
         """Go `change` from the start; the grids follow: u_xx jumps where points leave them."""

@@ -61,7 +61,7 @@ def solve_output(
     old, before = get_coefficients(layers), triangle.loss()
     # Solve for the coefficients themselves, not their change: the smallest ones are wanted.
     new, rank = triangle.solve(triangle.matrix @ old - triangle.target, rcond)
-    predicted, rounding = triangle.loss(new - old), _rounding(residuals, triangle, new)
+    predicted, rounding = triangle.loss(new - old), rounding_of(residuals, triangle, new)
     floor = rounding + (LITTLE * before if residuals.are_squares else 0.0)
     if linear:
         set_coefficients(layers, new)
@@ -128,7 +128,7 @@ class _Search:
         return loss, best
 
 
-def _rounding(residuals: Residuals, triangle: Triangle, coefficients: Tensor) -> float:
+def rounding_of(residuals: Residuals, triangle: Triangle, coefficients: Tensor) -> float:
     """The part of the loss at these coefficients that may be rounding.
 
     Each term J_pj c_j of a residual is rounded; the squares of these errors add up. An energy is

@@ -13,7 +13,6 @@ from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 from kanpinn.optimizers.wolfe import Trial, strong_wolfe
 from kanpinn.residuals import Residuals
 
-FOLLOW_EVERY = 20  # iterations: a KAN's grids follow the activations so often
 PATIENCE = 50  # iterations over which the loss must fall
 
 
@@ -87,8 +86,7 @@ class SSBroydenStage(Stage):
             evaluations = 1
         spent, finished = self._iterate()
         self.count += 1
-        if self.count % FOLLOW_EVERY == 0:
-            spent += self._follow()
+        spent += self._follow()
         if finished is None and self.count % PATIENCE == 0:
             finished = CONVERGED if self.loss > self.mark * (1 - self.settings.tolerance) else None
             self.mark = self.loss
@@ -138,7 +136,10 @@ class SSBroydenStage(Stage):
         return len(gradients), True
 
     def _follow(self) -> int:
-        """Let the grids follow; where that changes the coefficients the gradient is another."""
+        """Let the grids follow; where that changes the coefficients the gradient is another.
+
+        After every iteration: far from its grid an edge is another polynomial than its tangent.
+        """
         before = self._vector()
         self.residuals.surrogate.follow(self.residuals.points)
         if torch.equal(before, self._vector()):
