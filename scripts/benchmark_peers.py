@@ -43,7 +43,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--redraw", action="store_true", help="only the table and the figure")
     chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.smoke:
-        chosen.budget, chosen.threads, chosen.seeds = min(chosen.budget, 1.0), 1, chosen.seeds[:1]
+        chosen.budget, chosen.threads, chosen.seeds = min(chosen.budget, 0.1), 1, chosen.seeds[:1]
         chosen.peers = [name for name in names if name in catalogue.SMOKE]
     if chosen.budget <= 0 or chosen.threads < 1:
         parser.error(f"--budget {chosen.budget}, --threads {chosen.threads}: expected more than 0")

@@ -46,7 +46,7 @@ class Size:
     workers: int = 2
 
 
-SMOKE = Size(3, 1, 2, 2, 1, 4, 2, 1)
+SMOKE = Size(3, 1, 2, 2, 1, 3, 2, 1)
 
 
 def main(given: Sequence[str] | None = None) -> None:

@@ -34,7 +34,7 @@ def main(given: Sequence[str] | None = None) -> None:
     chosen = options.finish(name, parser.parse_args(given))
     output = chosen.output
     output.mkdir(parents=True, exist_ok=True)
-    seeds, steps = (chosen.seeds[:1], 5) if chosen.smoke else (chosen.seeds, STEPS)
+    seeds, steps = (chosen.seeds[:1], 2) if chosen.smoke else (chosen.seeds, STEPS)
     results = study(seeds, POINTS, steps)
     figures = judge(results)
     if chosen.smoke:

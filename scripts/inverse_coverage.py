@@ -8,7 +8,7 @@ points, and the half-widths over 1.96 times the Cramér–Rao bound for the meas
 first draws. That bound comes from the exact solution's sensitivity, which solves a linear problem
 of its own (scripts/inverse/sensitivity.py), not from the Jacobian that the intervals come from.
 
-How long: some 10 minutes of one core, --smoke half a minute.
+How long: some 10 minutes of one core, --smoke ten seconds.
 
 Writes to --output (results/inverse_coverage): inverse_coverage.json and the draws, to which a run
 that was stopped adds the missing ones; after a change of the code delete them.
@@ -31,7 +31,7 @@ def main(given: Sequence[str] | None = None) -> None:
     chosen = options.finish(
         "inverse_coverage", options.parser("inverse_coverage", __doc__).parse_args(given)
     )
-    count, bounded = (4, 1) if chosen.smoke else (COUNT, BOUNDED)
+    count, bounded = (1, 1) if chosen.smoke else (COUNT, BOUNDED)
     torch.set_num_threads(1)
     chosen.output.mkdir(parents=True, exist_ok=True)
     figures: dict[str, verdicts.Figure] = {}

@@ -15,7 +15,7 @@ column without a name, the columns of knot_theory/knots.py, `signature` last, as
 [knots] brings; a run that was stopped goes on where it was. Inputs that are constant in the data
 are left out, and as many classes are told apart as there are.
 
-How long: some 25 minutes of one core, --smoke 20 seconds, on numbers that it makes up. --rebuild:
+How long: some 25 minutes of one core, --smoke 15 seconds, on numbers that it makes up. --rebuild:
 about a quarter of a second of one core for a knot, so an hour or more for 15000, which --workers N
 share.
 

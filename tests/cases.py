@@ -6,6 +6,20 @@ import torch
 
 import kanpinn as kp
 
+# The head of a problem file; a test adds points and optimizers.
+POISSON_FILE = """
+[problem]
+equation = "poisson"
+domain = { type = "box", x = [0, 1], y = [0, 1] }
+exact = "exp(x) * y"
+
+[network]
+type = "kan"
+width = [2, 4, 1]
+degree = 5
+grid = 3
+"""
+
 
 class Line(kp.Problem):
     """u'' = f on [-1, 2], u = sin 2x + x."""

@@ -1,9 +1,7 @@
 """Systems, fourth order, holes, and the poster's problem with other conditions: exact solutions
 solve them, checked with torch.func, and small solves come near them."""
 
-import importlib.util
-from pathlib import Path
-
+import library
 import pytest
 import reference
 import torch
@@ -12,7 +10,6 @@ from torch.func import hessian, jacfwd, vmap
 import kanpinn as kp
 from kanpinn.geometry import Points
 
-PROBLEMS = Path(__file__).parents[1] / "problems"
 CLASSES = {
     "poisson2d_neumann": "Poisson2DNeumann",
     "poisson2d_robin": "Poisson2DRobin",
@@ -27,10 +24,7 @@ ZERO = 1e-11  # solutions, sources and data have sizes up to a few hundred
 
 
 def build(name: str, **parameters):
-    spec = importlib.util.spec_from_file_location(f"problems_{name}", PROBLEMS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, CLASSES[name])(**parameters)
+    return library.class_of(name, CLASSES[name])(**parameters)
 
 
 def exact_at_point(problem):

@@ -1,10 +1,8 @@
 """Steady Navier–Stokes: Kovasznay's flow solves it, corners flow as Taylor says, the cavity's
 reference agrees with published numbers, small solves come near them."""
 
-import importlib.util
-from pathlib import Path
-
 import flow_reference
+import library
 import numpy as np
 import pytest
 import reference
@@ -15,7 +13,6 @@ from kanpinn.autograd_jet import jet_of
 from kanpinn.geometry import Points
 from kanpinn.jet import Channels
 
-PROBLEMS = Path(__file__).parents[1] / "problems"
 SQUARE = kp.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])
 CORNERS = {
     "left": kp.CornerFlow(SQUARE, (0, 1), last=1.0, terms=3),
@@ -28,10 +25,7 @@ PUBLISHED = (-0.2140424, 0.4581), (-0.2538030, 0.8104), (0.1795728, 0.2370)
 
 
 def build(file: str, name: str, **parameters):
-    spec = importlib.util.spec_from_file_location(f"problems_{file}", PROBLEMS / f"{file}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, name)(**parameters)
+    return library.class_of(file, name)(**parameters)
 
 
 @pytest.mark.parametrize("reynolds", [20, 40])
@@ -123,7 +117,7 @@ def test_the_references_solver_agrees_with_published_numbers():
 
 
 def test_the_reference_data_agree_with_published_numbers():
-    data = np.load(PROBLEMS / "cavity.npz")
+    data = np.load(library.PROBLEMS / "cavity.npz")
     count = round(len(data["x"]) ** 0.5)
     nodes = data["y"].reshape(count, count)[0]
     u, v = (data[name].reshape(count, count) for name in "uv")

@@ -503,6 +503,7 @@ class Torsion(kp.Problem):
 
 def test_the_command_line_says_what_errors_are_against(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
     (tmp_path / "torsion.py").write_text(TORSION, encoding="utf-8")
     (tmp_path / "torsion.toml").write_text(TOML, encoding="utf-8")
     runner = CliRunner()

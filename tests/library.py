@@ -1,0 +1,31 @@
+"""The classes of problems/, and how far an exact solution is from its problem's conditions."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import kanpinn as kp
+
+PROBLEMS = Path(__file__).parents[1] / "problems"
+
+
+def class_of(file: str, name: str) -> type[kp.Problem]:
+    """The class of problems/`file`.py, loaded anew each time."""
+    spec = importlib.util.spec_from_file_location(f"problems_{file}", PROBLEMS / f"{file}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def largest_defect(
+    problem: kp.Problem, exact_jet: Callable[[kp.Problem, kp.Points], kp.Jet]
+) -> float:
+    """The largest defect of all conditions, at some 64 points each."""
+    defects = []
+    for index, condition in enumerate(problem.conditions()):
+        p = condition.points(kp.Collocation(64, 64), 1.0, torch.Generator().manual_seed(0))
+        equation = problem.condition_equation(index)
+        defects.append(equation(p, exact_jet(problem, p)).abs().max())
+    return float(torch.stack(defects).max())
