@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from kanpinn.assembly import Assembly
 from kanpinn.geometry import Points
@@ -15,7 +16,7 @@ from kanpinn.norms import ErrorNorm, Errors
 from kanpinn.optimizers import LeastSquares
 from kanpinn.references import Reference
 from kanpinn.residuals import Residuals
-from kanpinn.sampling import Collocation
+from kanpinn.sampling import Collocation, weighted
 from kanpinn.solution import Estimate, Solution
 from kanpinn.solving import solve
 
@@ -23,6 +24,7 @@ WIDER = 1.5
 LEAST_WIDTH = 64  # of random inner functions: trained networks may have very few
 SEED = 7919  # added to the solution's: other inner functions, other points
 MOST_CONTRACTION = 0.9
+COSTLY, FEW = 3, 4000  # dimensions in which products of Gauss rules are too dear for an estimate
 ENDED = ("failed", "stopped: interrupted")  # how a solve ends that has nothing to estimate with
 
 
@@ -35,6 +37,16 @@ class _Finer(Reference):
     @property
     def source(self) -> str:
         return "a finer solution"
+
+    @property
+    def points(self) -> tuple[Points, Tensor] | None:
+        """In three dimensions few points, which are enough to a few parts in a hundred."""
+        problem = self.solution.problem
+        if problem.domain.dim != COSTLY:
+            return None
+        generator = torch.Generator().manual_seed(SEED)
+        points, weights = weighted(problem.cells(), FEW, "sobol", generator)
+        return points, weights / problem.domain.measure
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         return self.solution.surrogate.evaluate(points, channels)
@@ -139,7 +151,10 @@ def _contraction(solution: Solution, finer: Solution) -> float:
     losses = []
     for one in (finer, solution):
         assembly: Assembly = dataclasses.replace(
-            one.assembly, collocation=fresh, seed=finer.assembly.seed + 1
+            one.assembly,
+            collocation=fresh,
+            weights=finer.assembly.weights,
+            seed=finer.assembly.seed + 1,
         )
         losses.append(Residuals(one.surrogate, assembly.blocks()).loss())
     return math.sqrt(losses[0] / losses[1]) if losses[1] > 0 else 0.0

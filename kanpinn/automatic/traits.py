@@ -4,22 +4,29 @@ from dataclasses import dataclass
 
 import torch
 
-from kanpinn.conditions import Initial, Periodic
+from kanpinn.conditions import Initial, Observed
 from kanpinn.geometry import Box, Points
 from kanpinn.problem import Problem
 
 
 @dataclass(frozen=True)
 class Traits:
-    """Coordinates, a network's inputs (one more for each periodic coordinate, which is then exact),
-    fields, whether initial values say where a time begins, and whether the domain is a box whose
-    coordinates a network sees as they are."""
+    """Coordinates, a network's inputs, fields, whether initial values say where a time begins,
+    whether the domain is a box whose coordinates a network sees as they are, whether the class
+    gives an energy, whether data tell of the solution, and which fields are unknown coefficients.
+
+    The inputs are the coordinates unless the problem has others: on circles, one input more for
+    each periodic coordinate, random inner functions are less accurate by many digits.
+    """
 
     dim: int
     inputs: int
     fields: int
     evolves: bool
     boxed: bool = True
+    energetic: bool = False
+    observed: bool = False
+    unknown: tuple[bool, ...] = ()
 
     @property
     def marches(self) -> bool:
@@ -30,14 +37,16 @@ class Traits:
     def of(problem: Problem) -> "Traits":
         """Those of a problem."""
         conditions = problem.conditions()
-        whole = {c.coordinate for c in conditions if isinstance(c, Periodic) and c.field is None}
         dim, known = problem.domain.dim, problem.inputs()
         return Traits(
             dim,
-            dim + len(whole) if known is None else _inputs(problem),
+            dim if known is None else _inputs(problem),
             len(problem.fields),
             any(isinstance(c, Initial) for c in conditions),
             isinstance(problem.domain, Box) and known is None,
+            type(problem).energy is not Problem.energy and not problem.unknowns,
+            any(isinstance(c, Observed) for c in conditions),
+            tuple(name in problem.unknowns for name in problem.fields),
         )
 
 

@@ -101,7 +101,7 @@ def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
             "boundary": boundary,
         },
         "points": _given(choice.points),
-        "loss": dict(choice.weights),
+        "loss": {**choice.weights, "form": choice.form},
         "optimizer": [{"type": _name(type(o), OPTIMIZERS), **_given(o)} for o in choice.optimizers],
     }
 

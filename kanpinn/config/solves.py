@@ -117,6 +117,7 @@ class SolveSections(Sections):
             points=first.points,
             boundary=boundary,
             weights=dict(first.weights),
+            form=first.form,
             reference=build_reference(self.reference, shared.directory),
             tolerance=run.tolerance,
             budget_seconds=run.budget_seconds,
