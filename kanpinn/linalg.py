@@ -7,13 +7,15 @@ import torch
 from torch import Tensor
 
 from kanpinn.distributed import agreed, tree, world
+from kanpinn.fronts import Rows, triangle
 
 HESSIAN_RANK = 1e-4  # a Hessian has its square, and what is shorter a rule does not see
 SHORT = 1e-6  # columns shorter than this part of the longest are not scaled up further
 ROUNDING = 5  # times eps: shorter columns and singular values, relative to the longest, are none
+CLEAR = 100  # times the cut-off: where all singular values are above that none need be known
 
 
-def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
+def fold(chunks: Iterable[Rows]) -> "Triangle":
     """The triangular factor of [J, r], with rows coming in chunks (J (n, p), r (n,)).
 
     R becomes the triangle of qr([R; J_chunk, r_chunk]): memory is that of one chunk and of R. Of
@@ -32,16 +34,16 @@ def fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> "Triangle":
     return Triangle(factor)
 
 
-def _fold(chunks: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+def _fold(chunks: Iterable[Rows]) -> Tensor:
     factor: Tensor | None = None
-    waiting: list[Tensor] = []
-    rows = 0
+    waiting: list[Rows] = []
+    count = 0
     for jacobian, residual in chunks:
-        waiting.append(torch.cat([jacobian.T, residual[None]]).T)
-        rows += len(residual)
+        waiting.append((jacobian, residual))
+        count += len(residual)
         # A fold costs as if it had p more rows: make it worth while.
-        if rows >= 2 * waiting[0].shape[1]:
-            factor, waiting, rows = _triangle(factor, waiting), [], 0
+        if count > 2 * jacobian.shape[1]:
+            factor, waiting, count = _triangle(factor, waiting), [], 0
     if waiting:
         factor = _triangle(factor, waiting)
     assert factor is not None, "no rows to fold"
@@ -61,14 +63,15 @@ def _over_ranks(factor: Tensor) -> Tensor:
         return square
 
     padded = torch.cat([factor, factor.new_zeros(size - len(factor), size)])
-    return whole(tree(padded[upper], lambda a, b: _triangle(whole(a), [whole(b)])[upper]))
+    return whole(tree(padded[upper], lambda a, b: _triangle(whole(a), [_rows(whole(b))])[upper]))
 
 
-def _triangle(factor: Tensor | None, waiting: list[Tensor]) -> Tensor:
-    blocks = waiting if factor is None else [factor, *waiting]
-    # By columns: LAPACK's order, and that of `Tape.jacobian`.
-    stacked = torch.cat([block.T for block in blocks], dim=1).T if len(blocks) > 1 else blocks[0]
-    return torch.linalg.qr(stacked, mode="r").R
+def _triangle(factor: Tensor | None, waiting: list[Rows]) -> Tensor:
+    return triangle(waiting if factor is None else [_rows(factor), *waiting])
+
+
+def _rows(factor: Tensor) -> Rows:
+    return factor[:, :-1], factor[:, -1]
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Triangle:
         scale = column_scale(self.matrix)
         rcond = rank_tolerance(target.dtype) if rcond is None else rcond
         scaled = self.matrix / scale
+        if (found := _substituted(scaled, target, CLEAR * rcond)) is not None:
+            return found[0] / scale, found[1]
         if target.device.type == "cpu":
             result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
             return result.solution[:, 0] / scale, int(result.rank)
@@ -138,6 +143,31 @@ class Triangle:
         directions = matrix.new_zeros(len(s), matrix.shape[1])
         directions[:, seen] = vh / scale
         return DampedSteps(u.T @ self.target, s, directions)
+
+
+def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, int] | None:
+    """The solution of R x = target and the rank, where R is regular but for columns of zeros."""
+    if len(matrix) < matrix.shape[1]:
+        return None
+    empty = matrix.diagonal() == 0
+    if bool(matrix[empty].any() or matrix[:, empty].any()):
+        return None
+    regular = matrix + torch.diag(empty.to(matrix)) if bool(empty.any()) else matrix
+    if not _least_singular(regular) > rcond * float(torch.linalg.matrix_norm(regular)):
+        return None
+    x = torch.linalg.solve_triangular(regular, target[:, None], upper=True)[:, 0]
+    return x.masked_fill(empty, 0), int((~empty).sum())
+
+
+def _least_singular(matrix: Tensor) -> float:
+    """An estimate of R's smallest singular value, a little above it, by inverse iteration."""
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(len(matrix), 4, generator=generator, dtype=torch.float64).to(matrix)
+    for _ in range(3):
+        v = v / torch.linalg.vector_norm(v, dim=0)
+        v = torch.linalg.solve_triangular(matrix.T, v, upper=False)
+        v = torch.linalg.solve_triangular(matrix, v, upper=True)
+    return float(torch.linalg.vector_norm(v, dim=0).max()) ** -0.5
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kanpinn.jet import Jet
+from kanpinn.jet import Coordinates, Jet
 from kanpinn.networks.network import Network
 from kanpinn.networks.timing import Inputs, frozen, in_window, places, rows_of, time_of
+
+MOST = 64  # handovers that are remembered
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,73 @@ class Group:
         return _sum(self.past, self.factor * output)
 
 
+@dataclass(frozen=True)
+class Passed:
+    """What some members handed over at some places."""
+
+    spots: Coordinates
+    members: Sequence[Network]
+    ends: Sequence[float]
+    versions: Sequence[int]
+    handed: Handover
+
+    def at(self, spots: Inputs) -> bool:
+        """Whether these are its places."""
+        mine = self.spots
+        return (
+            isinstance(spots, Coordinates)
+            and spots.channels == mine.channels
+            and torch.equal(spots.scale, mine.scale)
+            and torch.equal(spots.value[:, :-1], mine.value[:, :-1])
+        )
+
+    def holds(self, members: Sequence[Network], ends: Sequence[float], order: int) -> bool:
+        """Whether the first of these members are its own, as they were."""
+        count = len(self.members)
+        return (
+            self.handed.order == order
+            and list(ends[: count + 1]) == self.ends
+            and count <= len(members)
+            and all(a is b for a, b in zip(self.members, members[:count], strict=True))
+            and _versions(self.members) == self.versions
+        )
+
+
+class Memory:
+    """The latest handovers at places that later windows ask for again, as those of a march do."""
+
+    def __init__(self) -> None:
+        self._known: list[Passed] = []
+
+    def find(
+        self, spots: Inputs, members: Sequence[Network], ends: Sequence[float], order: int
+    ) -> tuple[int, Handover]:
+        """How many of the members are passed, and what they hand over at these places."""
+        for one in self._known:
+            if one.at(spots) and one.holds(members, ends, order):
+                return len(one.members), one.handed
+        return 0, Handover(order)
+
+    def keep(
+        self, spots: Inputs, members: Sequence[Network], ends: Sequence[float], handed: Handover
+    ) -> None:
+        """Remember what these members hand over, in place of what was known at these places."""
+        if isinstance(spots, Coordinates):
+            versions = _versions(members)
+            new = Passed(spots, list(members), list(ends[: len(members) + 1]), versions, handed)
+            self._known = [new, *(one for one in self._known if not one.at(spots))][:MOST]
+
+
+def _versions(members: Sequence[Network]) -> list[int]:
+    return [layer.coefficients._version for m in members for layer in m.layers]
+
+
 def group(
-    members: Sequence[Network], ends: Sequence[float], order: int, inputs: Inputs
+    members: Sequence[Network],
+    ends: Sequence[float],
+    order: int,
+    inputs: Inputs,
+    memory: Memory | None = None,
 ) -> list[Group]:
     """The points by windows, each with all that was handed over to it; time after the last window
     stands still at its end. The past is worked out once for each place in space.
@@ -88,13 +155,17 @@ def group(
     which = torch.bucketize(inputs.value[:, -1].contiguous(), inputs.value.new_tensor(ends[1:]))
     first, place = places(inputs)
     spots = rows_of(inputs, first)
-    handed, groups = Handover(order), []
-    latest = int(which.max()) if len(which) else 0
-    for number, member in enumerate(members):
+    numbers = which.clamp_max(len(members) - 1)
+    begin, latest = (int(numbers.min()), int(numbers.max())) if len(which) else (0, -1)
+    memory = memory or Memory()
+    done, handed = memory.find(spots, members[:begin], ends, order)
+    groups = []
+    for number in range(done, latest + 1):
+        if number == begin:
+            memory.keep(spots, members[:begin], ends, handed)
         start, end = ends[number], ends[number + 1]
-        reached = which >= number if number + 1 == len(members) else which == number
         for late in (False, True):
-            rows = (reached & ((which == len(members)) == late)).nonzero()[:, 0]
+            rows = ((numbers == number) & ((which == len(members)) == late)).nonzero()[:, 0]
             if len(rows):
                 own = rows_of(inputs, rows)
                 own = frozen(own, end) if late else own
@@ -102,7 +173,6 @@ def group(
                 past = handed.after(since, place[rows])
                 factor = since if order == 1 else since * since
                 groups.append(Group(number, rows, in_window(own, start, end), factor, past))
-        if number >= latest:
-            break
-        handed = handed.next(member, in_window(spots, start, end), end - start)
+        if number < latest:
+            handed = handed.next(members[number], in_window(spots, start, end), end - start)
     return groups

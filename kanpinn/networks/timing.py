@@ -57,7 +57,10 @@ def places(inputs: Inputs) -> tuple[Tensor, Tensor]:
     """
     parts = [inputs.value] if isinstance(inputs, Coordinates) else inputs.parts()
     key = torch.cat([t.detach()[..., :-1].flatten(1) for t in parts], dim=1)
-    _, which = torch.unique(key, dim=0, return_inverse=True)
+    if key.shape[1] == 1:
+        _, which = torch.unique(key[:, 0], return_inverse=True)
+    else:
+        _, which = torch.unique(key, dim=0, return_inverse=True)
     rows = torch.arange(len(which), device=which.device)
     first = which.new_full((int(which.max()) + 1 if len(which) else 0,), len(which))
     return first.scatter_reduce(0, which, rows, "amin"), which

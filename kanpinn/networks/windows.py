@@ -10,7 +10,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from kanpinn.errors import InputError, integer
 from kanpinn.jet import Coordinates, Jet
-from kanpinn.networks.handover import Group, group
+from kanpinn.networks.handover import Group, Memory, group
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Network, Tape
@@ -77,7 +77,7 @@ class Windows(Network):
         }
         self._of = nn.ModuleList([self._member(0)])
         self.register_buffer("ends", torch.tensor([-1.0, 1.0], dtype=dtype))
-        self._known, self._edition = WeakIdKeyDictionary(), 0
+        self._known, self._memory, self._edition = WeakIdKeyDictionary(), Memory(), 0
 
     def _member(self, index: int) -> Separable:
         """The network of window number `index`, as it starts."""
@@ -89,13 +89,14 @@ class Windows(Network):
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Windows":
-        known, self._known = self._known, WeakIdKeyDictionary()
+        known, memory = self._known, self._memory
+        self._known, self._memory = WeakIdKeyDictionary(), Memory()
         try:
             copied = type(self).__new__(type(self))
             memo[id(self)] = copied
             copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
         finally:
-            self._known = known
+            self._known, self._memory = known, memory
         return copied
 
     @property
@@ -225,7 +226,7 @@ class Windows(Network):
         known = self._known.get(inputs)
         if known is None or known[0] != stamp:
             with torch.no_grad():
-                known = stamp, group(self.members, ends, self.order, inputs)
+                known = stamp, group(self.members, ends, self.order, inputs, self._memory)
             self._known[inputs] = known
         return known[1]
 

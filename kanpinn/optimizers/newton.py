@@ -9,6 +9,7 @@ from kanpinn.residuals import Residuals
 
 NEWTON = 12  # steps at most
 FALL = 0.5  # a step that leaves more of the loss than this is the last
+FORESEEN = 1e-6  # a loss that was predicted so well, relative to itself, the next step would leave
 
 
 def solve_newton(residuals: Residuals) -> tuple[float, int]:
@@ -18,7 +19,8 @@ def solve_newton(residuals: Residuals) -> tuple[float, int]:
         for _ in range(NEWTON):
             done = solve_output(residuals)
             loss, evaluations = done.loss, evaluations + done.evaluations
-            if done.linear or not done.loss < FALL * done.before:
+            foreseen = abs(done.loss - done.predicted) <= FORESEEN * done.loss
+            if done.linear or foreseen or not done.loss < FALL * done.before:
                 break
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         return math.inf, evaluations
