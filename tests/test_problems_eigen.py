@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.config import Config
+from kanpinn.plotting.modes import modes_figure
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 DRUM = PROBLEMS / "drum.toml"
@@ -185,7 +186,7 @@ def test_complex_modes_are_written_and_loaded(tmp_path):
         '[network]\ntype = "kan"\nwidth = [2, 16, 1]\ndegree = 9\ngrid = [4, 6]\n'
     )
     code, text = kanpinn("solve", tmp_path / "turn.toml", "--output", tmp_path / "runs")
-    assert code == 0 and "no bounds: the problem is not self-adjoint" in text, text
+    assert code == 0 and "no bounds: the problem was not found to be self-adjoint" in text, text
     assert "- 20" in text and "+ 20" in text
     folder = Path(text.strip().splitlines()[-1].partition(": ")[2])
     solution = kp.load(folder)
@@ -194,6 +195,27 @@ def test_complex_modes_are_written_and_loaded(tmp_path):
         assert "u_2_imaginary" in file["modes"]
     assert solution(torch.tensor([[0.1, 0.2]])).shape == (1, 3)
     assert (folder / "figures/modes.png").is_file()
+
+
+class Strings(kp.EigenProblem):
+    """Two strings, the second under four times the tension: λ = (πn)² and 4 (πn)²."""
+
+    domain = kp.Box(x=(0, 1))
+    fields = ("u", "v")
+
+    def operator(self, p, u, v):
+        return -kp.laplacian(u), -4 * kp.laplacian(v)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0, field=name) for name in self.fields]
+
+
+def test_a_figure_of_modes_says_what_it_leaves_out():
+    solution = kp.eigen(Strings(), kp.KAN([1, 4, 2], degree=7, grid=[2, 6], seed=0), count=13)
+    figure = modes_figure(solution)
+    assert figure.get_suptitle() == "12 of 13 modes, field $u$ of 2"
+    named = [ax.get_xlabel() for ax in figure.axes]
+    assert named == 8 * [""] + 4 * ["$x$"]
 
 
 def test_a_study_of_seeds_has_columns_of_its_own(tmp_path):
@@ -213,6 +235,8 @@ def test_a_study_of_seeds_has_columns_of_its_own(tmp_path):
         ("eigen.count=5000", "count must be at most 912"),
         ("loss.form=energy", "loss.form is unknown"),
         ("run.estimate=true", "run.estimate = true: eigenvalues have bounds"),
+        ("run.tolerance=1e-6", "run.tolerance = 1e-06: eigenvalues have bounds"),
+        ("run.budget_seconds=3", "run.budget_seconds = 3.0: eigenvalues have bounds"),
         ("optimizer[0].type=adam", "optimizer: an eigenvalue problem is linear algebra"),
         ("problem.class=poisson2d.py:Poisson2D", "expected a subclass of kanpinn.EigenProblem"),
         ("network.width=[2,8,3]", "network.width must end with 1"),

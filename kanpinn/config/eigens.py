@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kanpinn.assembly import Assembly
+from kanpinn.assembly import Assembly, assemble
 from kanpinn.config.classes import sources_of
 from kanpinn.config.forms import construct
 from kanpinn.config.job import Job
@@ -23,7 +23,7 @@ from kanpinn.eigenproblems import (
     Eigensolution,
     default_points,
     eigen,
-    prepared,
+    prepare,
     restored,
 )
 from kanpinn.errors import InputError
@@ -61,16 +61,8 @@ class EigenJob(Job):
 
     def preview(self) -> Assembly:
         """What it starts from."""
-        return prepared(
-            self.problem,
-            self.network,
-            self.count,
-            self.points,
-            self.near,
-            self.boundary,
-            self.weights,
-            self.seed,
-        )
+        setting = (self.points, self.boundary, self.weights, self.seed)
+        return prepare(assemble(self.problem, self.network, *setting), self.count, self.near)
 
     @property
     def title(self) -> str:
@@ -122,10 +114,12 @@ class EigenSections(Sections):
     def build(self, shared: Shared) -> EigenJob:
         if shared.optimizer:
             raise InputError("optimizer: an eigenvalue problem is linear algebra and takes none")
-        if shared.run.estimate:
-            raise InputError(
-                "run.estimate = true: eigenvalues have bounds and estimates in any case"
-            )
+        shared.refuse(
+            "eigenvalues have bounds and estimates in any case, and no steps to stop after",
+            "estimate",
+            "tolerance",
+            "budget_seconds",
+        )
         problem = build_own(self.problem, EigenProblem, shared.directory)
         assert isinstance(problem, EigenProblem)
         network = build_network(shared.network, shared.run, shared.directory, (BOUNDARY,))

@@ -16,13 +16,11 @@ from kanpinn.config.schema import FitSection
 from kanpinn.config.sections import Sections, Shared
 from kanpinn.config.tables import build_data
 from kanpinn.datasets import Data
-from kanpinn.errors import InputError
 from kanpinn.fitting import Fitted, fit
 from kanpinn.networks import Network
 from kanpinn.optimizers import LevenbergMarquardt, Optimizer
 from kanpinn.run import Observer
 from kanpinn.sparsity import Sparsity
-from kanpinn.wording import show
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,11 +89,7 @@ class FitSections(Sections):
 
     def build(self, shared: Shared) -> FitJob:
         run, directory = shared.run, shared.directory
-        for key in ("estimate", "tolerance"):
-            if value := getattr(run, key):
-                raise InputError(
-                    f"run.{key} = {show(value)}: a solve has errors to estimate, a fit has scores"
-                )
+        shared.refuse("a solve has errors to estimate, a fit has scores", "estimate", "tolerance")
         data = build_data(self.data, run.seed, directory)
         network = build_network(shared.network, run, directory)
         optimizers = build_optimizers(shared.optimizer, network, directory, LevenbergMarquardt())

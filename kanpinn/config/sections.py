@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from kanpinn.config.job import Job
 from kanpinn.config.schema import RunSection
+from kanpinn.errors import InputError
+from kanpinn.wording import show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,16 @@ class Shared:
     run: RunSection = field(default_factory=RunSection)
     directory: Path = Path()
     name: str = "problem"
+
+    def refuse(self, reason: str, *keys: str) -> None:
+        """Refuse these keys of [run], which say nothing for the files of a kind.
+
+        Raises:
+            InputError: naming the first one that is given, its value and the reason.
+        """
+        for key in keys:
+            if value := getattr(self.run, key):
+                raise InputError(f"run.{key} = {show(value)}: {reason}")
 
 
 class Sections(ABC):

@@ -1,5 +1,6 @@
 """Whether an operator and its conditions make up a linear eigenvalue problem."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -64,6 +65,8 @@ def _check(equation: Equation, points: Points, m: int, what: str) -> Channels:
     jets = [random_jet(points, channels, m, seed) for seed in (0, 1)]
     first, second = (equation(points, jet) for jet in jets)
     size = float(torch.maximum(first.abs().max(), second.abs().max()))
+    if not math.isfinite(size):
+        raise InputError(f"{what} must be finite: at some point of the domain it gives {size:g}")
     rest = float(equation(points, jets[0] * 0.0).abs().max())
     if not rest <= ROUNDING * size:
         raise InputError(f"{what} must be homogeneous: for u = 0 it gives {rest:.3g}, expected 0")

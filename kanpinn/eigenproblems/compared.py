@@ -48,6 +48,8 @@ def _exact(problem: EigenProblem, count: int, least: int | None = None) -> Tenso
     if not all(isinstance(v, Number) or getattr(v, "ndim", 1) == 0 for v in given):
         raise InputError(f"{what} must give numbers, got {given!r}")
     exact = torch.tensor([complex(v) for v in given], dtype=torch.complex128)
+    if not bool(torch.isfinite(exact).all()):
+        raise InputError(f"{what} must give finite numbers, got {given!r}")
     return exact if bool(exact.imag.any()) else exact.real
 
 

@@ -15,8 +15,8 @@ from kanpinn.eigenproblems.finish import failed, finish
 from kanpinn.eigenproblems.pencil import rule
 from kanpinn.eigenproblems.problem import EigenProblem
 from kanpinn.errors import InputError, integer
-from kanpinn.loop import load_libraries
 from kanpinn.networks.network import Network
+from kanpinn.optimizers.stages import load_libraries
 from kanpinn.sampling import Collocation
 
 
@@ -55,7 +55,9 @@ def eigen(
     """
     load_libraries()
     started = time.perf_counter()
-    assembly = prepared(problem, network, count, points, near, boundary, weights, seed)
+    points = default_points(network) if points is None else points
+    assembly = assemble(problem, network, points, boundary, weights, integer("seed", seed, least=0))
+    prepare(assembly, count, near)
     try:
         found = find_modes(assembly, count, near)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
@@ -63,18 +65,10 @@ def eigen(
     return finish(assembly, found, count, near, started)
 
 
-def prepared(
-    problem: EigenProblem,
-    network: Network,
-    count: int = 6,
-    points: Collocation | None = None,
-    near: float | int | None = None,
-    boundary: str = "auto",
-    weights: Mapping[str, float | int] | None = None,
-    seed: int = 0,
-) -> Assembly:
-    """What `eigen` starts from, the network's grids placed."""
-    count, seed = integer("count", count), integer("seed", seed, least=0)
+def prepare(assembly: Assembly, count: int, near: float | int | None) -> Assembly:
+    """Check that so many modes can be looked for, and place the network's grids; see `eigen`."""
+    problem, network = assembly.problem, assembly.surrogate.network
+    count = integer("count", count)
     if near is not None and not math.isfinite(near):
         raise InputError(f"near must be a finite number, got {near!r}")
     if not isinstance(problem, EigenProblem):
@@ -83,8 +77,6 @@ def prepared(
         raise InputError("an eigenvalue problem is solved by one process, not by a group")
     if len(network.parts) > 1:
         raise InputError("network must be a single one for an eigenvalue problem, not side by side")
-    points = default_points(network) if points is None else points
-    assembly = assemble(problem, network, points, boundary, weights, seed)
     check_linear(problem)
     columns = sum(layer.coefficients.numel() for layer in network.output_layers)
     if count > columns:

@@ -1,11 +1,13 @@
 """The resolved modes of an assembly, those asked for first."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from kanpinn.assembly import Assembly
-from kanpinn.eigenproblems.adjoint import is_self_adjoint, orthonormal_modes, real_basis
+from kanpinn.eigenproblems.adjoint import SYMMETRIC, asymmetry, orthonormal_modes, subspace
 from kanpinn.eigenproblems.bounds import relative_residuals
 from kanpinn.eigenproblems.modes import Modes, widened
 from kanpinn.eigenproblems.pencil import pencil, rule
@@ -32,14 +34,17 @@ FRESH = 1.3  # times the points, for a rule with other nodes
 class Found:
     """The resolved modes, those asked for first, and where they come from.
 
+    asymmetry: what was measured of it, where the problem does not say whether it is self-adjoint.
     unresolved: eigenvalues of the spectrum no further from the shift than those asked for, that are
-    left out.
+    left out; nearer: those of them that are nearer than all of the modes.
     """
 
     modes: Modes
     spectrum: Spectrum
     self_adjoint: bool
     unresolved: int
+    nearer: int = 0
+    asymmetry: float = math.inf
 
 
 def find_modes(assembly: Assembly, count: int, near: float | None) -> Found:
@@ -58,19 +63,30 @@ def find_modes(assembly: Assembly, count: int, near: float | None) -> Found:
         return Found(modes, found, False, len(found.values))
     seen = _samples(assembly, modes.columns, fresh_points(assembly))
     good = relative_residuals(modes.values, seen, found.shift) < RESOLVED
-    unresolved = _unresolved(found, which[good][:count], which[~good])
-    modes, which = modes[good], which[good]
-    declared = assembly.problem.self_adjoint
-    if declared is False or not len(which):
-        return Found(modes, found, False, unresolved)
-    basis = real_basis(found.vectors[:, which])
-    own = _samples(assembly, found.basis @ basis, inside)
+    left, modes, which = which[~good], modes[good], which[good]
+    unresolved, nearer = (_unresolved(found, which[:first], left) for first in (count, 1))
+    plain = Found(modes, found, False, unresolved, nearer)
+    if assembly.problem.self_adjoint is False or not len(which):
+        return plain
+    return _orthonormal(assembly, plain, which, inside, count, near)
+
+
+def _orthonormal(
+    assembly: Assembly, plain: Found, which: Tensor, inside: Points, count: int, near: float | None
+) -> Found:
+    """The modes as those of a self-adjoint problem, where it is one."""
+    problem, found = assembly.problem, plain.spectrum
+    assert isinstance(problem, EigenProblem)
+    space = subspace(found, which)
+    own = _samples(assembly, found.basis @ space.columns, inside)
     # Told by the modes that are wanted: others are less well resolved.
-    wanted = basis.T @ real_basis(found.vectors[:, which[:count]])
-    if not declared and not is_self_adjoint(own @ wanted):
-        return Found(modes, found, False, unresolved)
-    modes = orthonormal_modes(found, basis, own)
-    return Found(modes[order(modes.values, near)], found, True, unresolved)
+    size = own.fields.shape[1]
+    wanted = torch.eye(size, min(count, size)).to(own.fields)
+    measured = asymmetry(own @ wanted)
+    if not problem.self_adjoint and measured > SYMMETRIC:
+        return replace(plain, asymmetry=measured)
+    modes = orthonormal_modes(found, space, own)
+    return replace(plain, modes=modes[order(modes.values, near)], self_adjoint=True)
 
 
 def fresh_points(assembly: Assembly) -> Points:

@@ -17,13 +17,12 @@ from kanpinn.eigenproblems.modes import Modes, as_modes, widened
 from kanpinn.eigenproblems.pencil import channels_at, rule
 from kanpinn.eigenproblems.problem import EigenProblem
 from kanpinn.eigenproblems.samples import Samples, density_of, each, samples
+from kanpinn.eigenproblems.status import ADVICE, not_self_adjoint, status_of
 from kanpinn.geometry import Points
 from kanpinn.history import History
 from kanpinn.jet import Jet
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.residuals import Residuals
-
-ADVICE = "more units, or points, would show more"
 
 
 def finish(
@@ -39,7 +38,7 @@ def finish(
     modes = _normalised(first, seen, found.self_adjoint)
     surrogate = widened(assembly.surrogate, modes.columns, m)
     bounds, estimates, unbounded = _bounds(assembly, found, values, seen, points)
-    exact = exact_values(problem, values, near)
+    norms, exact = residual_norms(values, seen), exact_values(problem, values, near)
     residuals = Residuals(surrogate, blocks_of(assembly, surrogate, values))
     terms, history = residuals.terms(), History()
     loss = sum(block.weight * terms[block.name] for block in residuals.blocks)
@@ -50,7 +49,7 @@ def finish(
         surrogate=surrogate,
         residuals=residuals,
         values=values,
-        residual_norms=residual_norms(values, seen),
+        residual_norms=norms,
         bounds=bounds,
         unbounded=unbounded,
         estimates=estimates,
@@ -58,7 +57,7 @@ def finish(
         exact=exact,
         errors=None if exact is None else relative_errors(values, exact),
         unresolved=found.unresolved,
-        status=_status(len(values), count),
+        status=status_of(found, values, norms if estimates is None else estimates, count, near),
         history=history,
         seconds=seconds,
         loss_terms=terms,
@@ -121,7 +120,7 @@ def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
 def _density(assembly: Assembly, found: Found, points: Points) -> tuple[Tensor | None, str]:
     """What residuals are weighed with where they bound errors; or why they do not."""
     if not found.self_adjoint:
-        return None, "the problem is not self-adjoint"
+        return None, not_self_adjoint(found.asymmetry)
     if len(assembly.blocks()) > 1:
         return None, "conditions are met by the penalty, not exactly"
     density = density_of(problem_of(assembly), assembly.surrogate, points)
@@ -153,9 +152,3 @@ def blocks_of(assembly: Assembly, surrogate: Surrogate, values: Tensor) -> list[
 
 def _flat(equation: Equation) -> Equation:
     return lambda p, u: equation(p, u).flatten(1)
-
-
-def _status(found: int, count: int) -> str:
-    if found < count:
-        return f"stopped: only {found} of {count} eigenvalues are resolved: {ADVICE}"
-    return "converged"

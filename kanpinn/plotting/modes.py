@@ -12,17 +12,18 @@ from kanpinn.plotting.lines import plot_lines
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.panels import plot_values
 from kanpinn.plotting.style import BLACK, GREY, new_figure, save
-from kanpinn.plotting.symbols import cut_title
+from kanpinn.plotting.symbols import cut_title, symbol
 
 COLUMNS, MOST = 4, 12  # panels in a row, and in all
 WIDE, HIGH = 3.3, 2.9  # inches of a panel
+PAD = 0.12  # inches around one, beside what its colour bar and labels take
 DIGITS = 10  # of an eigenvalue
 
 
 def draw_modes(
     solution: Eigensolution, folder: Path, fields: GridFields | None = None
 ) -> list[Path]:
-    """Draw modes.png: the first field of the first modes, with nodal lines.
+    """Draw modes.png: the first field of the first dozen modes, with nodal lines.
 
     Above two dimensions they are cut as solutions are. Of complex modes it is the real part.
 
@@ -45,14 +46,36 @@ def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> F
     columns = min(len(shown), COLUMNS)
     rows = -(-len(shown) // columns)
     figure = new_figure(columns * WIDE, rows * HIGH)
-    if fields.fixed:
-        figure.suptitle(cut_title(fields.fixed), fontsize=10)
+    figure.set_layout_engine("constrained", w_pad=PAD, h_pad=PAD / 2)
+    if head := _head(solution, fields, len(shown)):
+        figure.suptitle(head, fontsize=10)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for index, (ax, name) in enumerate(zip(axes, shown, strict=False)):
         _panel(ax, solution, fields, name, _title(solution, index))
+        _share_labels(ax, index % columns == 0, index + columns >= len(shown))
     for ax in axes[len(shown) :]:
         ax.set_axis_off()
     return figure
+
+
+def _head(solution: Eigensolution, fields: GridFields, shown: int) -> str:
+    """What is left out: other modes, other fields, imaginary parts, other coordinates."""
+    parts = [f"{shown} of {solution.count} modes"] if shown < solution.count else []
+    if len(solution.fields) > 1:
+        parts.append(f"field ${symbol(solution.fields[0])}$ of {len(solution.fields)}")
+    if solution.values.is_complex():
+        parts.append("real parts")
+    if fields.fixed:
+        parts.append(cut_title(fields.fixed))
+    return ", ".join(parts)
+
+
+def _share_labels(ax: Axes, first: bool, last: bool) -> None:
+    """Names of coordinates stand at the first of a row and the last of a column alone."""
+    if not first:
+        ax.set_ylabel("")
+    if not last:
+        ax.set_xlabel("")
 
 
 def _panel(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, title: str) -> None:
