@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from kanpinn.errors import NumericalError
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 from kanpinn.sampling import sample
@@ -26,10 +27,13 @@ def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
 
     Reference: Wu, Zhu, Tan, Kartha and Lu, A comprehensive study of non-adaptive and residual-based
     adaptive sampling (2023), RAD with k = c = 1.
+
+    Raises:
+        NumericalError: where a residual is no number.
     """
     found = sample(domain, CANDIDATES * n, "sobol", generator)
     found = found[_morton_order(found.coords)]
-    size = sizes(found).to(found.coords)
+    size = _finite(sizes(found)).to(found.coords)
     density = size / size.mean().clamp_min(torch.finfo(size.dtype).tiny) + FLOOR
     return found[_systematic(density, n, generator)]
 
@@ -41,12 +45,25 @@ def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: G
 
     Reference: Daw, Bu, Wang, Perdikaris and Karpatne, Mitigating propagation failures in
     physics-informed neural networks using retain-resample-release sampling (2023).
+
+    Raises:
+        NumericalError: where a residual is no number.
     """
-    size = sizes(current)
+    size = _finite(sizes(current))
     retained = current[size > size.mean()]
     fresh = sample(domain, max(1, len(current) - len(retained)), sampler, generator)
     like = current.coords
     return Points.cat([retained, fresh.to(like.dtype, like.device)])
+
+
+def _finite(size: Tensor) -> Tensor:
+    bad = int((~size.isfinite()).sum())
+    if bad:
+        raise NumericalError(
+            f"points cannot follow the residual, which is not a finite number at {bad} of "
+            f"{len(size)} candidates"
+        )
+    return size
 
 
 def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:

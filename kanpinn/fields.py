@@ -16,6 +16,7 @@ from kanpinn.stacked import stack_equations
 NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes
 CHUNK = 2**13
 KNOWN = ("exact", "reference")  # what a solution is compared with
+ENDS = ("low", "high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,8 @@ class GridFields:
     axes: the grid points of each coordinate that varies, in order. values: arrays with one index
     for each axis, by name: each field ("u"); "exact" (or the "reference" that stands in for it) and
     "error", approximate - exact ("exact_u", "error_u" where there are several fields); "residual"
-    ("residual_0", … where there are several equations). fixed: the coordinates that are held.
+    ("residual_0", … where there are several equations); of an unknown field a "low_a" and "high_a",
+    the ends of its 95% intervals. fixed: the coordinates that are held.
     fields: the names of the problem's fields.
     """
 
@@ -53,6 +55,10 @@ class GridFields:
     def residuals(self) -> dict[str, numpy.ndarray]:
         """The residual of each equation, by name."""
         return {k: v for k, v in self.values.items() if k.startswith("residual")}
+
+    def ends(self, field: str) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The lower and upper ends of an unknown field's 95% intervals."""
+        return self.values[f"low_{field}"], self.values[f"high_{field}"]
 
 
 def time_of(domain: Domain) -> str | None:
@@ -89,7 +95,7 @@ def on_grid(
     """
     return sampled(
         solution.problem.domain,
-        lambda points: _evaluate(solution, points),
+        lambda points: {**_evaluate(solution, points), **_intervals(solution, points)},
         tuple(solution.problem.fields),
         free,
         nodes,
@@ -160,6 +166,16 @@ def _evaluate(solution: Solution, points: Points) -> Mapping[str, Tensor]:
         for name, column in _named(solution, chunk).items():
             parts.setdefault(name, []).append(column.detach().double().cpu())
     return {name: torch.cat(columns) for name, columns in parts.items()}
+
+
+def _intervals(solution: Solution, points: Points) -> Mapping[str, Tensor]:
+    """The ends of the unknown fields' intervals."""
+    ends: dict[str, Tensor] = {}
+    for name in solution.problem.fields:
+        if name in solution.problem.unknowns:
+            pair = solution.interval(points, name)
+            ends |= {f"{end}_{name}": x.double().cpu() for end, x in zip(ENDS, pair, strict=True)}
+    return ends
 
 
 def _named(solution: Solution, points: Points) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """THE loop: optimizers, one after another, work on the terms of a loss."""
 
+import copy
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,14 +12,16 @@ import torch
 
 from kanpinn.blocks import Block
 from kanpinn.distributed import agreed, extremes
-from kanpinn.errors import InputError, NumericalError
+from kanpinn.errors import NumericalError
 from kanpinn.geometry import Points
 from kanpinn.interrupts import handling
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.network import get_coefficients
 from kanpinn.optimizers import Optimizer, Step
 from kanpinn.optimizers.optimizer import CONVERGED
-from kanpinn.run import Observer, Run
+from kanpinn.run import Least, Observer, Run
+
+LOG = logging.getLogger("kanpinn")
 
 Evaluate = Callable[[Points, Channels], Jet]
 Measure = Callable[[Evaluate], Mapping[str, float]]  # errors by name, for the history
@@ -57,7 +61,7 @@ def _loop(
     resampling(run)
     if checkpoint is None:
         _record(run, Step(run.residuals.plain_loss(), 0), measure)
-    stage_state = None if checkpoint is None else checkpoint["stage"]
+    stage_state = None if checkpoint is None else copy.deepcopy(checkpoint["stage"])
     status = run.finished or CONVERGED
     if checkpoint is not None:
         _judge_again(run)
@@ -67,9 +71,16 @@ def _loop(
         run.stage = optimizer.start(run.residuals, seed)
         if stage_state is not None:
             run.stage.load_state_dict(stage_state)
+        else:
+            run.least = Least(run.history.rows[-1]["loss"], run.step)
         status = _run_stage(run, optimizer, measure, resampling, observers)
+        back = run.go_back()
         if run.status is not None or run.stage_index + 1 == len(run.optimizers):
+            status = "; ".join(filter(None, (run.status or status, back)))
+            run.status = status
             break  # a checkpoint of the last stage can go on from a raised limit
+        if back is not None:
+            LOG.warning("%s: %s", optimizer.title, back)
         run.stage_index, run.stage_step, run.finished = run.stage_index + 1, 0, None
         if run.best is not None:
             run.best.waited = 0
@@ -90,37 +101,73 @@ def _run_stage(
     resampling: "Resampling",
     observers: Sequence[Observer],
 ) -> str:
-    """Steps until the stage is finished; returns why it ended, sets `run.status` to end the run."""
-    assert run.stage is not None
+    """Steps until the stage has ended; returns why. `run.status` is set if the run ends too."""
     if len(run.seconds) == run.stage_index:
         run.seconds.append(0.0)
     while run.finished is None and run.stage_step < optimizer.steps:
         if (spent := run.spent()) is not None:
             run.status = spent
-            return spent
-        good = {name: t.clone() for name, t in run.surrogate.network.state_dict().items()}
-        begun = time.perf_counter()
-        step = _safe_step(run)
-        run.seconds[run.stage_index] += time.perf_counter() - begun
-        if not math.isfinite(step.loss):
-            run.surrogate.network.load_state_dict(good)
-            run.status = f"failed: {step.finished}; the state after step {run.step} is kept"
+        else:
+            _take_step(run, optimizer, measure, resampling, observers)
+        if run.status is not None:
             return run.status
-        run.stage_step += 1
-        run.step += 1
-        step = resampling.judged(run, optimizer, step)
-        run.finished = step.finished
-        last = step.finished is not None or run.stage_step == optimizer.steps
-        measured = last or run.stage_step % optimizer.measure_every == 0
-        _record(run, step, measure if measured else None)
-        if _observed(run, observers):
-            run.status = "stopped: interrupted"
-        elif run.best is not None:
-            run.status = run.best.verdict(run, optimizer)
-        if step.finished is not None or run.status is not None:
-            return step.finished or ""
-        resampling(run)
-    return run.finished or f"stopped: limit of {optimizer.steps} steps"
+    return _ended(run, optimizer)
+
+
+def _ended(run: Run, optimizer: Optimizer) -> str:
+    """Why the stage has ended; the run ends too where it has failed or not got where it should."""
+    assert run.stage is not None
+    reason = run.finished or run.stopped(f"limit of {optimizer.steps} steps")
+    if reason.startswith("failed") or (run.finished is None and run.stage.short()):
+        run.status = reason
+    return reason
+
+
+def _take_step(
+    run: Run,
+    optimizer: Optimizer,
+    measure: Measure | None,
+    resampling: "Resampling",
+    observers: Sequence[Observer],
+) -> None:
+    """A step, all that belongs to it, and the points of the next one."""
+    before = run.copied()
+    with _timed(run):
+        step = _safe_step(run, optimizer, resampling)
+    if not math.isfinite(step.loss):
+        run.surrogate.network.load_state_dict(before)
+        _fail(run, step.finished)
+        return
+    run.stage_step += 1
+    run.step += 1
+    run.finished = step.finished
+    run.weigh(step, before)
+    last = step.finished is not None or run.stage_step == optimizer.steps
+    measured = last or run.stage_step % optimizer.measure_every == 0
+    _record(run, step, measure if measured else None)
+    if _observed(run, observers):
+        run.status = "stopped: interrupted"
+    elif run.best is not None:
+        run.status = run.best.verdict(run, optimizer)
+    if run.finished is None and run.status is None:
+        try:
+            with _timed(run):
+                resampling(run)
+        except NumericalError as error:
+            _fail(run, str(error))
+
+
+def _fail(run: Run, why: str | None) -> None:
+    kept = run.go_back() or f"the state after step {run.step} is kept"
+    run.status = f"failed: {why}; {kept}"
+
+
+@contextmanager
+def _timed(run: Run) -> Iterator[None]:
+    """The seconds of what is done inside belong to the optimizer at work."""
+    begun = time.perf_counter()
+    yield
+    run.seconds[run.stage_index] += time.perf_counter() - begun
 
 
 def _observed(run: Run, observers: Sequence[Observer]) -> bool:
@@ -141,7 +188,7 @@ def _observed(run: Run, observers: Sequence[Observer]) -> bool:
     return bool(high[1])
 
 
-def _safe_step(run: Run) -> Step:
+def _safe_step(run: Run, optimizer: Optimizer, resampling: "Resampling") -> Step:
     """One step; a breakdown of its linear algebra is a step whose loss is not finite."""
     assert run.stage is not None
     where = f"step {run.step + 1} of {type(run.stage).__name__.removesuffix('Stage')}"
@@ -149,6 +196,8 @@ def _safe_step(run: Run) -> Step:
         step = run.stage.step()
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         return Step(math.nan, finished=f"{where} broke down ({str(error).splitlines()[0]})")
+    if math.isfinite(step.loss):
+        step = resampling.judged(run, optimizer, step)
     if math.isfinite(step.loss):
         return step
     return Step(math.nan, finished=f"the loss became {step.loss} in {where}")
@@ -197,31 +246,3 @@ def interruptible(run: Run) -> Iterator[None]:
 
     with handling(interrupt):
         yield
-
-
-def as_stages(
-    optimizers: Optimizer | Sequence[Optimizer], resample: int, what: str = "resample"
-) -> tuple[Optimizer, ...]:
-    """The optimizers as a tuple.
-
-    Raises:
-        InputError: for anything else, or one that needs the same points throughout where `what`
-            brings fresh ones.
-    """
-    chosen = (optimizers,) if isinstance(optimizers, Optimizer) else tuple(optimizers)
-    if not chosen or not all(isinstance(o, Optimizer) for o in chosen):
-        raise InputError(f"optimizers must be one or more kanpinn optimizers, got {optimizers!r}")
-    for optimizer in chosen:
-        if resample and optimizer.needs_fixed_points:
-            raise InputError(
-                f"{what} must be 0 for {optimizer.title}, which needs the same points throughout"
-            )
-    return chosen
-
-
-def load_libraries() -> None:
-    """Bring what torch and SciPy import at first use, a second: no part of a run's time."""
-    import scipy.linalg  # noqa: F401
-
-    one = torch.ones(1, requires_grad=True)
-    torch.autograd.grad(one + 0, one, torch.ones(1))

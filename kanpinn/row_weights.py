@@ -16,6 +16,7 @@ from kanpinn.weighting import WeightedBlock, Weighting, weighted
 REBALANCE = 100  # steps after which blocks are balanced anew
 SLICES = 32  # of time, for causal weights
 REACHED = 0.99  # the least causal weight from which they become stricter, tenfold
+BOUND = 1e6  # of a block's factor, or of its inverse
 STRICTEST = 1e4  # times as strict as at first
 SETTLED = 0.01  # weights that change by less than this part have settled
 
@@ -35,29 +36,43 @@ class RowWeights:
         self.scale: float | None = None  # the interior's mean squared residual at the start
         self.balanced: int | None = None  # the step at which the blocks were
         self.settled = True
+        self.latest = 1.0  # the least causal weight, by ε itself
+        self.rows: dict[str, Tensor] = {}  # each block's weights, changed in place
+
+    @property
+    def following(self) -> bool:
+        """Whether weights follow each row's residual, step by step."""
+        return self.settings.attention is not None or self.settings.causal is not None
+
+    def verdict(self) -> str | None:
+        """Why what has converged for these weights has not converged; None where it has."""
+        if self.latest > REACHED:
+            return None
+        return f"stopped: causal weights of late times are down to {self.latest:.2g}"
 
     def wrap(self, blocks: Sequence[Block]) -> list[Block]:
         """The blocks with even weights; attention to other points than these is forgotten."""
         self.attention.clear()
+        self.rows = {b.name: b.points.coords.new_ones(b.rows) for b in blocks}
         return [
-            weighted(b, b.points.coords.new_ones(b.rows)) if isinstance(b, ResidualBlock) else b
-            for b in blocks
+            weighted(b, self.rows[b.name]) if isinstance(b, ResidualBlock) else b for b in blocks
         ]
 
-    def update(self, residuals: Residuals, step: int) -> None:
-        """Follow the residuals of the present network."""
+    def update(
+        self, residuals: Residuals, step: int, squares: Sequence[Tensor] | None = None
+    ) -> None:
+        """Follow the residuals of the present network; `squares`: `row_squares` of each block."""
         blocks = [b for b in residuals.blocks if isinstance(b, WeightedBlock)]
         if self.settings.balance and (self.balanced is None or step - self.balanced >= REBALANCE):
             self.factors, self.balanced = self._balance(residuals.surrogate, blocks), step
-        following = self.settings.attention is not None or self.settings.causal is not None
         changes = [0.0]
-        for block in blocks:
+        for index, block in enumerate(blocks):
             weights = torch.ones_like(block.row_weights)
-            if following:
-                squares = row_squares(residuals, block)
-                weights = self._attend(block, squares) * self._in_order(block, squares)
+            if self.following:
+                known = row_squares(residuals, block) if squares is None else squares[index]
+                weights = self._attend(block, known) * self._in_order(block, known)
             weights = weights * self.factors.get(block.name, 1.0)
-            if following:
+            if self.following:
                 change = (weights - block.row_weights).abs().max() / weights.abs().max()
                 changes.append(float(change))
             block.row_weights.copy_(weights)
@@ -88,6 +103,7 @@ class RowWeights:
         means = torch.bincount(slices, squares, SLICES) / counts / (self.scale or 1.0)
         earlier = (means.cumsum(0) - means) / SLICES
         weights = torch.exp(-float(self.settings.causal) * self.strictness * earlier)
+        self.latest = float(weights.min()) ** (1 / self.strictness)
         if float(weights.min()) > REACHED:
             self.strictness = min(10 * self.strictness, STRICTEST)
         return weights[slices].to(squares)
@@ -96,19 +112,27 @@ class RowWeights:
         measure = _trace if self.settings.balance == "ntk" else _slope
         found = {b.name: measure(_alone(surrogate, b)) for b in blocks}
         first = found.get("interior", max(found.values(), default=1.0))
-        return {name: first / size if size > 0 else 1.0 for name, size in found.items()}
+        if not first > 0:  # no equation to be brought to scale with
+            return dict.fromkeys(found, 1.0)
+        return {
+            name: min(max(first / size, 1 / BOUND), BOUND) if size > 0 else 1.0
+            for name, size in found.items()
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` goes on from."""
-        names = ("attention", "factors", "strictness", "scale", "balanced", "settled")
-        return {name: getattr(self, name) for name in names}
+        names = ("factors", "strictness", "scale", "balanced", "settled", "latest")
+        kept = {name: getattr(self, name) for name in names}
+        return kept | {"attention": dict(self.attention), "rows": dict(self.rows)}
 
     def load_state_dict(self, state: dict[str, Any], blocks: Sequence[Block]) -> None:
-        """Take up a state that belongs to these blocks, whose weights `update` finds next."""
-        for name, value in state.items():
-            setattr(self, name, value)
-        rows = {b.name: b.points.coords for b in blocks}
-        self.attention = {name: t.to(rows[name]) for name, t in state["attention"].items()}
+        """Take up a state that belongs to these blocks, whose weights come with it."""
+        for name in state.keys() - {"attention", "rows"}:
+            setattr(self, name, state[name])
+        like = {b.name: b.points.coords for b in blocks}
+        self.attention = {name: t.to(like[name]) for name, t in state["attention"].items()}
+        for name, weights in state["rows"].items():
+            self.rows[name].copy_(weights)
 
 
 def _alone(surrogate: Surrogate, block: WeightedBlock) -> Residuals:

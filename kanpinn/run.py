@@ -12,9 +12,10 @@ from kanpinn.distributed import extremes
 from kanpinn.errors import number
 from kanpinn.history import History
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Optimizer, Stage
+from kanpinn.optimizers import Optimizer, Stage, Step
 from kanpinn.residuals import Residuals
 
+RISEN = 10.0  # a loss that has grown so many times has led astray
 COUNTERS = ("stage_index", "stage_step", "step", "finished")
 
 
@@ -77,6 +78,18 @@ class Best:
 
 
 @dataclass
+class Least:
+    """The state with the least loss of a stage, to which a run goes back that is led astray.
+
+    network: None while it is the present one.
+    """
+
+    loss: float = math.inf
+    step: int = 0
+    network: dict[str, Tensor] | None = None
+
+
+@dataclass
 class Run:
     """A solve under way: what observers see and checkpoints keep."""
 
@@ -95,6 +108,7 @@ class Run:
     earlier: float = 0.0  # seconds spent before this process took over
     budget_seconds: float | int | None = None  # that its steps may take, earlier ones included
     best: Best | None = None  # where there is something to keep the best state by
+    least: Least = field(default_factory=Least)
     steering: Memory | None = None  # where points or weights follow the residual
     last: dict[str, Any] | None = None  # the state to go on from, once the best one is kept
 
@@ -105,31 +119,73 @@ class Run:
     def spent(self) -> str | None:
         """Why the budget leaves no time for another step; None where there is time.
 
-        It is taken to last as long as those of its stage before. A run takes its first step
-        whatever the budget is.
+        It is taken to last as long as those of its stage before, a stage's first as all others. A
+        run takes its first step whatever the budget is.
         """
         if self.budget_seconds is None or not self.step:
             return None
-        mean = self.seconds[self.stage_index] / self.stage_step if self.stage_step else 0.0
+        mean = sum(self.seconds) / self.step
+        if self.stage_step:
+            mean = self.seconds[self.stage_index] / self.stage_step
         used = torch.tensor([[sum(self.seconds), mean]], dtype=torch.float64)
         seconds, step = extremes(used)[1].tolist()  # of several ranks the slowest counts
         if seconds + step <= self.budget_seconds:
             return None
-        return (
-            f"stopped: the budget of {self.budget_seconds:g} s leaves no time for another step "
+        return self.stopped(
+            f"the budget of {self.budget_seconds:g} s leaves no time for another step "
             f"({seconds:.3g} s are used, a step takes {step:.2g} s)"
         )
+
+    def stopped(self, why: str) -> str:
+        """The status of a run that is stopped while a stage is under way."""
+        short = "" if self.stage is None else self.stage.short()
+        return f"stopped: {why}, {short}" if short else f"stopped: {why}"
+
+    def copied(self) -> dict[str, Tensor]:
+        """The network's state as it is now."""
+        state = self.surrogate.network.state_dict()
+        return {name: tensor.clone() for name, tensor in state.items()}
+
+    def weigh(self, step: Step, before: dict[str, Tensor]) -> None:
+        """Remember the state with the least loss; `before` is the network before the step."""
+        if self.least.step == self.step - 1:
+            self.least.network = before
+        if step.loss <= self.least.loss:
+            known = before if step.before else None
+            self.least = Least(step.loss, self.step - step.before, known)
+
+    def go_back(self) -> str | None:
+        """Take back steps that have raised the loss more than `RISEN` times; says so if it has."""
+        least, optimizer = self.least, self.optimizers[self.stage_index]
+        if least.network is None or least.step == self.step or not optimizer.lowers:
+            return None
+        present, own = self.residuals.plain_loss(), self.copied()
+        self.surrogate.network.load_state_dict(least.network)
+        loss = self.residuals.plain_loss()
+        if not math.isfinite(loss) or present <= loss + (RISEN - 1) * abs(loss):
+            self.surrogate.network.load_state_dict(own)
+            return None
+        if self.status is not None or self.stage_index + 1 == len(self.optimizers):
+            self._keep_last(own)
+        self.least = Least(loss, self.step)
+        return (
+            f"the state after step {least.step} is kept: the loss has risen from {loss:.3g} to "
+            f"{present:.3g} since"
+        )
+
+    def _keep_last(self, own: dict[str, Tensor]) -> None:
+        """Checkpoints go on from the run's own last state, whichever one is its result."""
+        if self.last is None:
+            self.last = self.state_dict() | {"network": own}
+        self.stage = None  # its memory belongs to that state
 
     def keep_best(self) -> None:
         """Go back to the best state, where there is one, and say so."""
         best = self.best
         if best is None or best.network is None or best.step == self.step:
             return
-        network = self.surrogate.network.state_dict()
-        own = {name: tensor.clone() for name, tensor in network.items()}
-        self.last = self.state_dict() | {"network": own}
+        self._keep_last(self.copied())
         self.surrogate.network.load_state_dict(best.network)
-        self.stage = None  # its memory belongs to another state
         kept = f"step {best.step} of {self.step} is kept, where the validation error was least"
         self.status = f"{self.status}; {kept}"
 
@@ -143,6 +199,7 @@ class Run:
             "history": self.history.rows,
             "seconds": self.seconds,
             "best": None if self.best is None else vars(self.best),
+            "least": vars(self.least) if self.least.step < self.step else None,
             "steering": None if self.steering is None else self.steering.state_dict(),
             **{name: getattr(self, name) for name in COUNTERS},
         }
@@ -161,3 +218,5 @@ class Run:
             self.steering.load_state_dict(state["steering"])
         for name in COUNTERS:
             setattr(self, name, state[name])
+        present = {"loss": self.history.rows[-1]["loss"], "step": self.step}
+        self.least = Least(**(state.get("least") or present))

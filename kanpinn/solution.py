@@ -13,7 +13,7 @@ from kanpinn.conditions import Observed
 from kanpinn.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.history import History
-from kanpinn.intervals import Covariance, Estimated
+from kanpinn.intervals import Covariance, Estimated, Spread
 from kanpinn.jet import Channels, Jet
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
@@ -24,7 +24,10 @@ from kanpinn.problem import Problem
 from kanpinn.quadrature import domain_rule
 from kanpinn.references import Reference
 from kanpinn.residuals import Residuals
+from kanpinn.sampling import sample
 from kanpinn.stacked import find_channels, split, stack_equations
+
+SPREAD_POINTS = 256  # at which the width of a band is judged
 
 
 @dataclass(frozen=True)
@@ -92,23 +95,30 @@ class Solution:
     @cached_property
     def covariance(self) -> Covariance:
         """How what was solved for varies with the noise of the data."""
-        network = self.network
         output_only = all(isinstance(one, LeastSquares | Refine) for one in self.optimizers)
-        layers = network.output_layers if output_only else network.all_layers
         data = [c for c in self.problem.conditions() if isinstance(c, Observed)]
         known = bool(data) and all(c.noise is not None for c in data)
-        return Covariance(self.residuals, layers, known)
+        return Covariance(self.residuals, output_only, known)
 
     @cached_property
     def estimated(self) -> dict[str, Estimated]:
         """The problem's unknown numbers with their 95% intervals, by name."""
         return self.covariance.numbers() if self.problem.numbers else {}
 
+    @cached_property
+    def spreads(self) -> dict[str, Spread]:
+        """The half-widths of the unknown fields' 95% intervals over the domain, by name."""
+        unknown = [name for name in self.fields if name in self.problem.unknowns]
+        points = self._points(sample(self.problem.domain, SPREAD_POINTS, "sobol"))
+        bands = {name: self.covariance.band(points, self.fields.index(name)) for name in unknown}
+        return {name: band.spread for name, band in bands.items()}
+
     def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
         """Lower and upper ends (n,) of the 95% interval of a field at each point for itself.
 
-        It is what the noise of the data does to the field, without the error of the solution. field
-        may be left out where there is one.
+        It is what the noise of the data does to the field, without the error of the solution. It
+        is infinite where the data leave the field open, and everywhere where the search has not
+        arrived. field may be left out where there is one.
 
         Raises:
             InputError: for a field that the problem does not have.
@@ -117,7 +127,9 @@ class Solution:
             (field,) = self.fields
         if field not in self.fields:
             raise InputError(f"field must be one of {', '.join(self.fields)}, got {field!r}")
-        return self.covariance.field(self._points(points), self.fields.index(field))
+        points = self._points(points)
+        low, high = self.covariance.band(points, self.fields.index(field)).ends
+        return low.to(points.coords), high.to(points.coords)
 
     def __call__(self, points: Points | Tensor) -> Tensor:
         """Values (n, m)."""

@@ -8,11 +8,12 @@ from kanpinn.assembly import Assembly, assemble
 from kanpinn.distributed import agreed, from_first, same, world
 from kanpinn.errors import InputError, integer
 from kanpinn.history import UNKNOWN
-from kanpinn.loop import Evaluate, Measure, Resampling, as_stages, load_libraries, run_stages
+from kanpinn.loop import Evaluate, Measure, Resampling, run_stages
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.network import Network
 from kanpinn.norms import ErrorNorm
 from kanpinn.optimizers import Optimizer, default_optimizer
+from kanpinn.optimizers.stages import as_stages, load_libraries
 from kanpinn.problem import Problem
 from kanpinn.references import Recipe, Reference, reference_of
 from kanpinn.residuals import Residuals
@@ -58,8 +59,8 @@ def solve(
         reference: what stands in for an exact solution, by default `problem.reference()`.
         errors: whether to measure them.
         seed: of points and optimizers; the network has its own.
-        budget_seconds: that the steps may take: none is begun for which, going by those of its
-            stage before, there is no time; the first is always taken.
+        budget_seconds: that the steps may take: none is begun for which, going by those
+            before, there is no time; the first is always taken.
         observers: called with the `Run` after every step.
         checkpoint: a `Run.state_dict()` to go on from.
 
@@ -126,7 +127,7 @@ def _resampling(
     """What brings points between steps, and weights of their residuals."""
     weighting = weighting or Weighting()
     if weighting.any:
-        as_stages(optimizers, 1, "weighting")
+        as_stages(optimizers, 1, "weighting must be None")
     if weighting.any or assembly.collocation.adapt:
         return Steering(assembly, weighting)
     return Resampling(assembly.blocks, assembly.collocation.resample)

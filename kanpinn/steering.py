@@ -1,6 +1,6 @@
 """Points and weights that follow the residual while a solve is under way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,9 +17,9 @@ from kanpinn.loop import Resampling
 from kanpinn.optimizers import Optimizer, Step
 from kanpinn.optimizers.optimizer import CONVERGED
 from kanpinn.residuals import MAX_ROWS
-from kanpinn.row_weights import RowWeights
+from kanpinn.row_weights import RowWeights, row_squares
 from kanpinn.run import Run
-from kanpinn.weighting import Weighting
+from kanpinn.weighting import WeightedBlock, Weighting
 
 STRIDE = 7_368_787  # between the seeds of epochs
 
@@ -33,8 +33,8 @@ class Steering(Resampling):
     all for itself.
 
     Raises:
-        InputError: for an energy, which is an integral by quadrature, or causal weights without
-            time.
+        InputError: for an energy, which is an integral by quadrature, causal weights without time,
+            or attention to points that stay for one step only.
     """
 
     def __init__(self, assembly: Assembly, weighting: Weighting) -> None:
@@ -43,11 +43,17 @@ class Steering(Resampling):
             raise InputError(
                 'the form "energy" is an integral: it takes no adapted points or weights of rows'
             )
+        if weighting.attention is not None and self.every == 1:
+            raise InputError(
+                "attention remembers residuals at the same points: with it resample must be 0 or "
+                "an integer of at least 2, got 1"
+            )
         self.assembly = assembly
         self.weights = RowWeights(weighting, _time_of(assembly, weighting))
         self.since, self.seen = 0, -1  # the steps at which the epoch began, and last looked at
         self.early = False  # whether the next epoch is to begin before its time
         self.interior: Tensor | None = None  # the coordinates of adapted points
+        self.squares: list[Tensor] | None = None  # of the residuals after the last step
         self._memory: Mapping[str, Any] | None = None
 
     def __call__(self, run: Run) -> None:
@@ -56,13 +62,16 @@ class Steering(Resampling):
         if not run.residuals.blocks:
             self.epoch = max(self.epoch, 0)
             self._show(run)
+            if run.step == self.seen:  # a run that goes on: its weights came with their memory
+                return
         if self.every and (self.early or run.step - self.since >= self.every):
             self.epoch, self.since, self.early = self.epoch + 1, run.step, False
             if self.assembly.collocation.adapt:
                 self.interior = agreed(lambda: self._adapted(run)).coords
             self._show(run)
-        self.weights.update(run.residuals, run.step)
-        self.seen = run.step
+            self.squares = None
+        self.weights.update(run.residuals, run.step, self.squares)
+        self.seen, self.squares = run.step, None
 
     def _show(self, run: Run) -> None:
         """Put the blocks of the epoch into the run."""
@@ -91,12 +100,27 @@ class Steering(Resampling):
         return r3(current, domain, chosen.fresh, sizes, generator)
 
     def judged(self, run: Run, optimizer: Optimizer, step: Step) -> Step:
-        step = replace(step, loss=run.residuals.plain_loss())
+        step = self._plainly(run, step)
         moving = bool(self.assembly.collocation.adapt) or not self.weights.settled
-        if step.finished != CONVERGED or not moving or run.stage_step >= optimizer.steps:
+        if step.finished != CONVERGED:
             return step
-        self.early = bool(self.assembly.collocation.adapt)
-        return replace(step, finished=None)
+        if moving and run.stage_step + 1 < optimizer.steps:
+            self.early = bool(self.assembly.collocation.adapt)
+            return replace(step, finished=None)
+        return replace(step, finished=self.weights.verdict() or CONVERGED)
+
+    def _plainly(self, run: Run, step: Step) -> Step:
+        """The step with its loss without weights, which `weights` are to follow."""
+        residuals = run.residuals
+        if not self.weights.settings.any:
+            return step
+        if not self.weights.following:
+            return replace(step, loss=residuals.plain_loss(), before=False)
+        blocks = cast(Sequence[WeightedBlock], residuals.blocks)
+        self.squares = [row_squares(residuals, block) for block in blocks]
+        means = (float(squares.mean(dtype=torch.float64)) for squares in self.squares)
+        loss = sum(b.weight * mean for b, mean in zip(blocks, means, strict=True))
+        return replace(step, loss=loss, before=False)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values, for a checkpoint."""

@@ -24,7 +24,8 @@ class Unknown:
             problem's `exact`.
 
     Raises:
-        InputError: for what is not a finite number, or a start ≤ 0 of what stays positive.
+        InputError: for what is not a finite number, or a start or an exact ≤ 0 of what stays
+            positive.
     """
 
     start: float | int = 1.0
@@ -39,6 +40,8 @@ class Unknown:
             raise InputError(f"positive must be True or False, got {self.positive!r}")
         if self.positive and self.start <= 0:
             raise InputError(f"start must be above 0 where positive is True, got {self.start!r}")
+        if self.positive and self.exact is not None and self.exact <= 0:
+            raise InputError(f"exact must be above 0 where positive is True, got {self.exact!r}")
 
     def of(self, c: Jet) -> Jet:
         """The unknown's jet from that of c."""

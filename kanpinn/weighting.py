@@ -29,14 +29,18 @@ class Weighting:
     Args:
         attention: the memory γ in (0, 1) of residual-based attention, λ ← γ λ + (1 - γ) |r|/max |r|
             in each block after every step, squares weighed by λ² / mean λ². It starts from even
-            weights: γ = 0.999 suits thousands of small steps, 0.9 a dozen of Gauss–Newton's.
+            weights, and anew for other points: γ = 0.999 suits thousands of small steps, 0.9 a
+            dozen of Gauss–Newton's.
         balance: how blocks are brought to one scale, at the start and every 100 steps, with the
             interior's weight as it is: "ntk" gives each the same mean square of its Jacobian's
             rows, the trace of its neural tangent kernel, which is how a least-squares problem is
-            equilibrated; "gradients" the same length of its gradient.
+            equilibrated; "gradients" the same length of its gradient. Factors stay within 10⁻⁶
+            and 10⁶.
         causal: ε of exp(-ε Σ L), the sum over the earlier of 32 slices of time, L their mean
             squared residuals relative to that of all at the start, over the number of slices. Where
-            the least weight exceeds 0.99, ε grows tenfold, 10⁴ times at most.
+            the least weight exceeds 0.99, ε grows tenfold, 10⁴ times at most; before it does no
+            optimizer has converged. Unlike the paper's, L has no part of the initial data: where
+            these are penalised they count like other conditions.
 
     Raises:
         InputError: for a value that is none of these.
@@ -52,7 +56,9 @@ class Weighting:
     causal: float | int | None = None
 
     def __post_init__(self) -> None:
-        if self.attention is not None and not 0 < self.attention < 1:
+        if self.attention is not None:
+            number("attention", self.attention, above=True)
+        if self.attention is not None and self.attention >= 1:
             raise InputError(f"attention must be between 0 and 1, got {self.attention!r}")
         if self.balance is not None and self.balance not in BALANCES:
             raise InputError(f"balance must be one of {', '.join(BALANCES)}, got {self.balance!r}")

@@ -59,6 +59,31 @@ def test_r3_retains_what_is_above_the_mean_and_no_more(generator):
     assert not (found.coords[len(kept) :, None] == current.coords).all(dim=2).any()
 
 
+def test_points_cannot_follow_what_is_no_number(generator):
+    def holed(points):
+        return torch.where(points.x[:, 0] > 0.5, torch.nan, corner(points))
+
+    current = kp.Points(torch.tensor([[0.25, 0], [0.75, 0], [0.1, 0]]).double(), ("x", "y"))
+    with pytest.raises(kp.NumericalError, match="not a finite number at 1 of 3 candidates"):
+        r3(current, SQUARE, "uniform", holed, generator)
+    with pytest.raises(kp.NumericalError, match="not a finite number at 40 of 80 candidates"):
+        rad(SQUARE, 10, holed, generator)
+
+
+def test_a_residual_that_is_no_number_where_points_could_go_fails_in_words():
+    """At few places: the loss does not see it, what points are drawn by does."""
+
+    class Holed(Line):
+        def residual(self, p, u):
+            first = kp.laplacian(u) - self.source(p)
+            return first + torch.where((p.x > 0) & (len(p) > 20), torch.nan, 0.0)
+
+    points = kp.Collocation(20, 2, "sobol", resample=2, adapt="rad")
+    solution = kp.solve(Holed(), kp.KAN([1, 3, 1], 5, 2), kp.Adam(5), points, errors=False)
+    assert solution.status.startswith("failed: points cannot follow the residual, which is not a")
+    assert solution.status.endswith("the state after step 2 is kept")
+
+
 @pytest.mark.parametrize("adapt", ["rad", "r3"])
 @pytest.mark.parametrize("problem", [Line, Square, Coupled])
 def test_points_are_the_same_for_the_same_seed_and_go_where_the_residual_is(adapt, problem):
@@ -173,7 +198,7 @@ def test_knots_of_hidden_layers_follow_their_own_activations():
     before = solution(solution.residuals.blocks[0].points)
     stage = kp.InsertKnots(2, [-1]).start(solution.residuals, 0)
     step = stage.step()
-    assert step.notes == {"projection_error": 0.0}
+    assert step.notes == {"projection_error": 0.0, "inserted": 2.0 * 3}
     assert [layer.intervals for layer in network.layers] == [2, 6]
     after = solution(solution.residuals.blocks[0].points)
     assert float((after - before).abs().max()) < 1e-12 * float(before.abs().max())

@@ -49,6 +49,29 @@ def test_the_first_step_is_taken_whatever_the_budget():
     assert solution.errors.l2_relative < 1e-6
 
 
+class Slow(Line):
+    """Its residual takes its time wherever no gradient is wanted, as between steps."""
+
+    def residual(self, p, u):
+        if not torch.is_grad_enabled():
+            time.sleep(PAUSE)
+        return super().residual(p, u)
+
+
+def test_a_budget_counts_what_weights_cost():
+    network, weighting = kp.KAN([1, 4, 1], degree=5, grid=3), kp.Weighting(balance="ntk")
+    solution = kp.solve(
+        Slow(), network, kp.Adam(1000), weighting=weighting, budget_seconds=10 * PAUSE, errors=False
+    )
+    assert solution.history.steps <= 10
+
+
+def test_a_stages_first_step_is_taken_to_last_as_long_as_those_before():
+    solution = solve(optimizers=[Sleeper(4), Sleeper(4)], budget_seconds=4.5 * PAUSE)
+    assert solution.history.steps <= 4
+    assert solution.status.startswith("stopped: the budget of 0.09 s leaves no time")
+
+
 def test_a_budget_counts_the_seconds_before_a_checkpoint():
     states = []
     first = solve(

@@ -96,7 +96,8 @@ def test_continuation_gets_where_newton_does_not():
 def test_a_fold_ends_it_where_it_is():
     solution = solve(Bratu(5.0), kp.Continuation("rate", 1.0), grid=8)
     assert "diverging continuation, no solution found beyond rate = 3." in solution.status
-    assert solution.status.endswith("on the way to 5; that state is kept")
+    assert "on the way to 5, where Newton's method fails: it" in solution.status
+    assert solution.status.startswith("failed") and solution.status.endswith("that state is kept")
     solved = [row for row in solution.history.rows[1:] if row["solved"]]
     assert FOLD - 0.05 < solved[-1]["parameter"] < FOLD + 0.002
     # At the fold the solution's largest value is 1.187.
@@ -105,7 +106,25 @@ def test_a_fold_ends_it_where_it_is():
 
 def test_a_start_that_fails_is_said():
     solution = solve(Bratu(6.0), kp.Continuation("rate", 5.0), grid=8)
-    assert "diverging continuation, Newton's method fails at rate = 5" in solution.status
+    assert "failed: diverging continuation, Newton's method fails at rate = 5:" in solution.status
+
+
+def test_what_settles_too_high_is_called_that():
+    solution = solve(Bratu(5.0), kp.Continuation("rate", 4.0), grid=8)
+    assert "it settles at 0.05 of the zero function's loss, more than 0.01" in solution.status
+
+
+def test_a_run_fails_with_its_continuation():
+    solution = solve(Bratu(5.0), [kp.Continuation("rate", 1.0), kp.LevenbergMarquardt(5)], grid=8)
+    assert solution.status.startswith("failed: diverging continuation")
+    assert 1.0 < float(solution(torch.tensor([[0.5]], dtype=torch.float64))) < 1.2
+
+
+def test_a_limit_on_the_way_ends_the_run_and_says_how_far_it_got():
+    optimizers = [kp.Continuation("rate", 0.1, steps=2), kp.LevenbergMarquardt(5)]
+    solution = solve(Bratu(3.0), optimizers, grid=8)
+    assert solution.status == "stopped: limit of 2 steps, reached rate = 0.234 of 3"
+    assert solution.history.steps == 2
 
 
 def test_the_way_is_geometric_between_values_of_one_sign():
@@ -152,6 +171,7 @@ def copied(state):
     ("make", "message"),
     [
         (lambda: kp.Continuation("not a name", 1.0), "parameter must be the name"),
+        (lambda: kp.Continuation("rate", True), "initial must be a finite number, got True"),
         (lambda: kp.Continuation("rate", math.nan), "initial must be a finite number, got nan"),
         (lambda: kp.Continuation("rate", 1.0, solves=1), "solves must be an integer of at least 2"),
         (

@@ -118,6 +118,96 @@ def test_a_residual_that_turns_nan_fails_in_words():
     assert torch.isfinite(coefficients(solution)).all()
 
 
+@dataclass(frozen=True)
+class Stray(kp.Optimizer):
+    """Multiplies all coefficients by a factor, its first step's or that of all others."""
+
+    steps: int = 4
+    first: float = 5.0
+    factor: float = 1e4
+    before: bool = False
+
+    def start(self, residuals, seed):
+        return StrayStage(self, residuals)
+
+
+class StrayStage(Stage):
+    def __init__(self, settings, residuals) -> None:
+        self.settings, self.residuals, self.calls = settings, residuals, 0
+
+    def step(self) -> Step:
+        loss = self.residuals.loss()
+        factor = self.settings.factor if self.calls else self.settings.first
+        self.calls += 1
+        with torch.no_grad():
+            self.residuals.surrogate.network.layers[-1].coefficients.mul_(factor)
+        after = loss if self.settings.before else self.residuals.loss()
+        return Step(after, before=self.settings.before)
+
+    def state_dict(self):
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state) -> None:
+        self.calls = state["calls"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("end", [4, 40])
+def test_a_run_that_is_led_astray_goes_back_to_its_least_loss(before, end):
+    """Over a limit of steps, and where the loss overflows."""
+    once = kp.solve(Cubic(), kan(), Stray(1))
+    solution = kp.solve(Cubic(), kan(), Stray(end, before=before))
+    assert "the state after step 1 is kept: the loss has risen from" in solution.status
+    assert solution.status.startswith("stopped: limit of 4" if end == 4 else "failed: ")
+    assert torch.equal(coefficients(solution), coefficients(once))
+
+
+def test_a_loss_that_rises_a_little_is_left_alone():
+    solution = kp.solve(Cubic(), kan(), Stray(2, factor=1.1))
+    assert solution.status == "stopped: limit of 2 steps"
+
+
+def test_the_next_optimizer_starts_from_the_least_loss():
+    astray = kp.solve(Cubic(), kan(), [Stray(), kp.LevenbergMarquardt(3)])
+    once = kp.solve(Cubic(), kan(), [Stray(1), kp.LevenbergMarquardt(3)])
+    assert torch.equal(coefficients(astray), coefficients(once))
+
+
+@pytest.mark.parametrize("at", [1, 3, 4])
+def test_a_run_that_was_led_astray_goes_on_bit_for_bit(at):
+    saved = {}
+
+    def save(run: Run) -> None:
+        if run.step == at:
+            saved.update(copy.deepcopy(run.state_dict()))
+
+    stages = [Stray(), kp.LevenbergMarquardt(2)]
+    whole = kp.solve(Cubic(), kan(), stages, observers=[save])
+    again = kp.solve(Cubic(), kan(seed=3), stages, checkpoint=saved)
+    assert torch.equal(coefficients(whole), coefficients(again))
+
+
+def test_a_run_that_went_back_can_go_on_from_a_raised_limit():
+    runs = []
+    kp.solve(Cubic(), kan(), Stray(3), observers=[runs.append])
+    again = kp.solve(Cubic(), kan(), Stray(5), checkpoint=runs[-1].state_dict())
+    whole = kp.solve(Cubic(), kan(), Stray(5))
+    assert again.history.column("loss").tolist() == whole.history.column("loss").tolist()
+
+
+@pytest.mark.parametrize("optimizer", [kp.Adam(4), kp.LBFGS(4, iterations=4), kp.SSBroyden(4)])
+def test_a_checkpoint_is_not_changed_by_going_on_from_it(optimizer):
+    saved = {}
+
+    def save(run: Run) -> None:
+        if run.step == 2:
+            saved.update(copy.deepcopy(run.state_dict()))
+
+    kp.solve(Cubic(), kan(), optimizer, observers=[save])
+    first, second = (kp.solve(Cubic(), kan(), optimizer, checkpoint=saved) for _ in range(2))
+    assert torch.equal(coefficients(first), coefficients(second))
+
+
 def test_an_interrupted_run_stops_after_the_step_under_way():
     seen = []
 

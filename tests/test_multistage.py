@@ -168,6 +168,27 @@ def test_no_more_units_than_the_rows_can_determine():
     assert units == 400 // ((4 + 5) * 1.4) and solution.status == "converged"
 
 
+@pytest.mark.parametrize(("equations", "fields"), [(2, 1), (2, 2)])
+def test_rows_count_for_each_equation_and_units_for_each_field(equations, fields):
+    class Given(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+        fields = ()
+
+        def residual(self, p, *u):
+            every = (kp.laplacian(u[0]) + u[-1].value, kp.partial(u[-1], "x") - p.x)
+            return every[:equations]
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    Given.fields = ("u", "v")[:fields]
+    network = kp.KAN([2, 4, fields], 5, 3)
+    stages = [kp.LeastSquares(), kp.Multistage(width=500, grid=4)]
+    solution = kp.solve(Given(), network, stages, kp.Collocation(200, 40), errors=False)
+    (block,) = solution.residuals.blocks
+    assert solution.network.width[1] == int(block.rows * equations / ((4 + 5) * 1.4 * fields))
+
+
 @pytest.mark.parametrize("kind", ["multistage", "insert_knots"])
 def test_a_problem_file_with_another_network_is_refused(kind):
     from kanpinn.config import Config

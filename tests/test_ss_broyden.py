@@ -1,5 +1,6 @@
 """SSBroyden: its update is Broyden's, its line search strong Wolfe's, its stage goes on."""
 
+import copy
 import math
 
 import numpy
@@ -11,6 +12,7 @@ from scipy.optimize import minimize, rosen, rosen_der
 from test_optimizers import residuals_of
 
 import kanpinn as kp
+from kanpinn.networks.network import get_coefficients
 from kanpinn.optimizers.ss_broyden import updated
 from kanpinn.optimizers.wolfe import CURVATURE, DECREASE, Trial, strong_wolfe
 from kanpinn.residuals import Residuals
@@ -109,7 +111,7 @@ def test_a_line_without_a_lower_loss_is_left_alone():
 class Valley(Residuals):
     """Rosenbrock's function in the place of residuals."""
 
-    points = None
+    points, blocks = None, ()
 
     def __init__(self, n):
         self.x = torch.nn.Parameter(torch.tensor([-1.2, 1.0] * (n // 2), dtype=torch.float64))
@@ -157,6 +159,46 @@ def test_where_rounding_is_all_that_is_left_it_says_so():
     assert steps[-1].finished == "converged" or "rounding" in steps[-1].finished
 
 
+@pytest.mark.parametrize("weighting", [None, kp.Weighting(attention=0.9)])
+@pytest.mark.parametrize("adapt", [None, "rad"])
+def test_points_and_weights_may_change_between_steps(weighting, adapt):
+    """Loss and gradient are those of the present points and weights, at every step."""
+    points = kp.Collocation(60, 16, "sobol", resample=3, adapt=adapt)
+    kept, seen = {}, []
+
+    def keep(run):
+        gradient, loss = run.stage.gradient.clone(), run.stage.loss
+        assert loss == pytest.approx(run.residuals.backward(), rel=1e-9)
+        seen.append(torch.cat([p.grad.flatten() for p in run.stage.parameters]) - gradient)
+        if run.step == 7:
+            kept.update(copy.deepcopy(run.state_dict()))
+
+    optimizer = kp.SSBroyden(12)
+
+    def solved(**more):
+        network = kp.KAN([2, 4, 1], 4, 3, seed=0)
+        return kp.solve(Waves(), network, optimizer, points, weighting=weighting, **more)
+
+    whole = solved(observers=[keep])
+    again = solved(checkpoint=kept)
+    assert len(seen) == 12 and all(float(d.abs().max()) < 1e-9 for d in seen)
+    rows = [[row[n] for n in ("loss", "evaluations")] for row in whole.history.rows]
+    assert rows == [[row[n] for n in ("loss", "evaluations")] for row in again.history.rows]
+    ends = (get_coefficients(s.network.all_layers) for s in (whole, again))
+    assert torch.equal(*ends)
+
+
+def test_a_loaded_state_goes_where_the_parameters_are():
+    residuals = residuals_of(Waves(), kp.MLP([2, 3, 1]), nodes=4)
+    stage, other = (kp.SSBroyden().start(residuals, 0) for _ in range(2))
+    for _ in range(3):
+        stage.step()
+    other.parameters = [p.to("meta") for p in other.parameters]
+    other.load_state_dict(stage.state_dict())
+    tensors = [other.inverse, other.gradient, *other.points]
+    assert len(tensors) > 2 and all(t.device.type == "meta" for t in tensors)
+
+
 def test_too_many_parameters_are_refused_with_the_number():
     residuals = residuals_of(Waves(), kp.MLP([2, 20, 20, 1]), nodes=4)
     with pytest.raises(kp.InputError, match=r"501 parameters are more than largest = 500"):
@@ -168,6 +210,7 @@ def test_too_many_parameters_are_refused_with_the_number():
     [
         ({"steps": 0}, "steps.*got 0"),
         ({"tolerance": -1.0}, "tolerance.*-1"),
+        ({"tolerance": 2.0}, "tolerance must be below 1, got 2.0"),
         ({"largest": 0}, "largest.*got 0"),
     ],
 )

@@ -316,6 +316,105 @@ def test_solve_goes_on_bit_for_bit_from_a_checkpoint():
         assert torch.equal(*ends)
 
 
+class Root(kp.Problem):
+    """Δu + √(u²) + 1 = 0, whose derivative is no number at u = 0; the root is positive."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + u.value.square().sqrt() + 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+class Logarithm(Root):
+    """Δu = log u, u = 1 + x on the boundary: at u = 0 there is no loss."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - u.value.log()
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, lambda p: 1 + p.x)]
+
+
+class Steep(Root):
+    """Δu = sinh(30 u), u = x on the boundary: some steps overflow."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - torch.sinh(30 * u.value)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, lambda p: p.x)]
+
+
+class Hopeless(Root):
+    """No function has a residual."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + (-1 - u.value.square()).log()
+
+
+@pytest.mark.parametrize("problem", [Root, Logarithm])
+@pytest.mark.parametrize("boundary", ["exact", "penalty"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_search_goes_round_what_has_no_derivative_or_loss_at_zero(problem, boundary, seed):
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4], seed=seed)
+    optimizer = kp.VariableProjection(steps=6, rounds=1, starts=3)
+    points = kp.Collocation(80, 24)
+    solution = kp.solve(problem(), network, optimizer, points, boundary=boundary, seed=seed)
+    losses = solution.history.column("loss")
+    assert solution.status == "stopped: limit of 6 steps"
+    assert losses[-1] < 0.1 and losses[-1] == pytest.approx(solution.residuals.loss(), rel=1e-6)
+
+
+def test_a_start_has_not_arrived_where_the_zero_solution_has_no_loss():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4])
+    optimizer = kp.VariableProjection(rounds=1, starts=3)
+    stage = optimizer.start(residuals_of(Logarithm(), network, nodes=8), 0)
+    for _ in range(2):
+        stage.step()
+    assert stage.state.phase == "follow" and 0 < stage.state.zero < float("inf")
+
+
+def test_a_function_without_finite_residual_has_an_infinite_projected_loss():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4])
+    projection = Projection(residuals_of(Hopeless(), network, nodes=8))
+    assert projection(projection.inner) == float("inf")
+
+
+def test_starts_that_get_no_number_are_dropped(monkeypatch):
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4])
+    stage = kp.VariableProjection(rounds=2, starts=3).start(
+        residuals_of(Waves(), network, nodes=8), 0
+    )
+    found, drawn = [], stage._random_start
+    monkeypatch.setattr(stage, "_random_start", lambda: found.append(drawn()) or hidden_loss())
+
+    def hidden_loss():
+        return (float("inf") if len(found) < 5 else found[-1][0], found[-1][1])
+
+    assert stage.step().evaluations == 6 and stage.state.round == 2
+    least = min(loss for loss, _ in found[4:])
+    assert stage.state.loss == pytest.approx(least, rel=1e-8)
+    assert len(stage.state.waiting) == 1
+
+
+def test_a_residual_without_numbers_is_told():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4])
+    optimizer = kp.VariableProjection(rounds=2, starts=3)
+    stage = optimizer.start(residuals_of(Hopeless(), network, nodes=8), 0)
+    with pytest.raises(torch.linalg.LinAlgError, match="no finite number from any of 6 random"):
+        stage.step()
+
+
+def test_a_step_that_overflows_does_not_end_the_search():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4], seed=0)
+    optimizer = kp.VariableProjection(steps=4, rounds=1, starts=2)
+    solution = kp.solve(Steep(), network, optimizer, kp.Collocation(60, 16))
+    assert not solution.status.startswith("failed") and solution.history.steps == 4
+
+
 def test_levels_double_from_the_coarse_grid_to_the_network_s_own():
     network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 32])
     stage = kp.VariableProjection(coarse=6).start(residuals_of(Waves(), network), 0)
@@ -337,6 +436,7 @@ def test_only_kans_with_a_hidden_layer_have_inner_functions():
         ({"starts": 0}, "starts.*got 0"),
         ({"follow": 0}, "follow.*got 0"),
         ({"coarse": 0}, "coarse.*got 0"),
+        ({"starts": 4, "follow": 5}, "follow must be no more than starts = 4, got 5"),
         ({"tolerance": 1.0}, "tolerance.*got 1.0"),
         ({"tolerance": float("nan")}, "tolerance.*got nan"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import Coupled, Cubic, Known, Line, Square
+from cases import POISSON_FILE, Coupled, Cubic, Known, Line, Square
 
 import kanpinn as kp
 from kanpinn.blocks import build_blocks
@@ -168,6 +168,94 @@ def test_a_weighed_run_goes_on_bit_for_bit(weighting, at):
     assert whole.history.column("loss").tolist() == again.history.column("loss").tolist()
 
 
+@pytest.mark.parametrize(
+    "weighting", [kp.Weighting(attention=0.9), kp.Weighting(attention=0.5, causal=1.0)]
+)
+def test_a_weighed_run_that_has_ended_goes_on_bit_for_bit(weighting):
+    """From the state after its end, which is what its folder keeps."""
+    problem = Line() if weighting.causal is None else Evolving()
+    points, runs = kp.Collocation(60, 8), []
+
+    def solve(steps, checkpoint=None):
+        network = kp.KAN([problem.domain.dim, 3, 1], 5, 2)
+        optimizer = kp.Adam(steps, lr=1e-2)
+        return kp.solve(
+            problem,
+            network,
+            optimizer,
+            points,
+            weighting=weighting,
+            observers=[runs.append],
+            checkpoint=checkpoint,
+        )
+
+    whole = solve(6)
+    solve(3)
+    again = solve(6, copy.deepcopy(runs[-1].state_dict()))
+    assert whole.history.column("loss").tolist() == again.history.column("loss").tolist()
+
+
+def test_following_residuals_are_evaluated_once_a_step(monkeypatch):
+    """Attention costs a step of Adam one evaluation of the residual more than none."""
+
+    class Counted(Line):
+        count = 0
+
+        def residual(self, p, u):
+            Counted.count += 1
+            return super().residual(p, u)
+
+    counts = []
+    for weighting in (None, kp.Weighting(attention=0.9)):
+        for steps in (2, 7):
+            Counted.count = 0
+            network, points = kp.KAN([1, 3, 1], 5, 2), kp.Collocation(40, 2)
+            optimizer = kp.Adam(steps, lr=1e-4)
+            kp.solve(Counted(), network, optimizer, points, weighting=weighting, errors=False)
+            counts.append(Counted.count)
+    assert counts[3] - counts[2] == 2 * (counts[1] - counts[0])
+
+
+def test_gradients_do_not_switch_conditions_off_where_the_equation_has_none():
+    class Solved(Line):
+        def residual(self, p, u):
+            return 0 * u.value
+
+    residuals = residuals_of(Solved(), kp.KAN([1, 3, 1], 5, 2))
+    rows = at_work(kp.Weighting(balance="gradients"), residuals)
+    assert set(rows.factors.values()) == {1.0}
+
+
+def test_factors_of_a_balance_are_bounded():
+    class Stiff(Line):
+        def residual(self, p, u):
+            return 1e-30 * u.value
+
+    residuals = residuals_of(Stiff(), kp.KAN([1, 3, 1], 5, 2))
+    rows = at_work(kp.Weighting(balance="gradients"), residuals)
+    assert rows.factors["interior"] == 1 and min(rows.factors.values()) == 1e-6
+
+
+def test_late_times_that_are_still_weighed_down_have_not_converged():
+    points = kp.Collocation(100, 20)
+    solution = kp.solve(
+        Evolving(),
+        kp.KAN([2, 2, 1], 5, 1),
+        kp.LeastSquares(40),
+        points,
+        weighting=kp.Weighting(causal=100.0),
+    )
+    assert "stopped: causal weights of late times are down to 0." in solution.status
+    resolved = kp.solve(
+        Evolving(),
+        kp.KAN([2, 40, 1], 7, 4),
+        kp.LeastSquares(40),
+        points,
+        weighting=kp.Weighting(causal=0.1),
+    )
+    assert resolved.status == "converged"
+
+
 def test_losses_are_reported_without_the_weights():
     weighting = kp.Weighting(balance="ntk")
     solution = kp.solve(
@@ -203,6 +291,7 @@ def test_balance_holds_the_boundary_where_the_residual_would_swamp_it():
     ("settings", "words"),
     [
         ({"attention": 1.0}, "attention must be between 0 and 1, got 1.0"),
+        ({"attention": True}, "attention must be a finite number above 0, got True"),
         ({"balance": "ntks"}, "balance must be one of ntk, gradients, got 'ntks'"),
         ({"causal": 0}, "causal must be a finite number above 0, got 0"),
     ],
@@ -216,8 +305,13 @@ def test_weights_that_do_not_fit_the_solve_are_refused():
     points = kp.Collocation(40, 8)
     with pytest.raises(kp.InputError, match="causal weights need a coordinate of time"):
         kp.solve(Square(), kp.KAN([2, 4, 1], 5, 3), None, points, weighting=kp.Weighting(causal=1))
+    every = kp.Collocation(40, 8, "sobol", resample=1)
+    with pytest.raises(kp.InputError, match="resample must be 0 or an integer of at least 2"):
+        kp.solve(
+            Square(), kp.KAN([2, 4, 1], 5, 3), None, every, weighting=kp.Weighting(attention=0.9)
+        )
     search = kp.VariableProjection()
-    with pytest.raises(kp.InputError, match="weighting must be 0 for Variable Projection"):
+    with pytest.raises(kp.InputError, match="weighting must be None for Variable Projection"):
         kp.solve(
             Square(), kp.KAN([2, 2, 1], 5, 3), search, points, weighting=kp.Weighting(attention=0.9)
         )
@@ -226,18 +320,9 @@ def test_weights_that_do_not_fit_the_solve_are_refused():
 def test_a_problem_file_may_weigh(tmp_path: Path):
     from kanpinn.config import Config
 
-    text = """
-[problem]
-equation = "poisson"
-domain = { type = "box", x = [0, 1], y = [0, 1] }
-exact = "exp(x) * y"
-
-[network]
-type = "kan"
-width = [2, 4, 1]
-degree = 5
-grid = 3
-
+    text = (
+        POISSON_FILE
+        + """
 [points]
 interior = 60
 boundary = 16
@@ -253,6 +338,7 @@ balance = "ntk"
 type = "levenberg_marquardt"
 steps = 4
 """
+    )
     path = tmp_path / "weighed.toml"
     path.write_text(text, encoding="utf-8")
     job = Config.read(path).build()

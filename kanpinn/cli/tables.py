@@ -79,13 +79,19 @@ def against(solution: "Solution") -> str | None:
 
 
 def unknowns(solution: "Solution") -> Iterator[str]:
-    """The unknown numbers with their intervals, and what these go by."""
+    """The unknown numbers with their intervals, the fields' widths, and what these go by."""
     if not solution.problem.unknowns:
         return
+    noise = solution.covariance.noise
     for name, one in solution.estimated.items():
         true = "" if one.exact is None else f", exact {one.exact:.6g}"
         yield f"{name} = {one}{true}"
-    yield str(solution.covariance.noise)
+    for name, spread in solution.spreads.items():
+        yield f"{name}: {spread}"
+    arrived = [one.arrived for one in solution.estimated.values()]
+    arrived += [spread.arrived for spread in solution.spreads.values()]
+    if noise.failure or any(arrived):
+        yield str(noise)
 
 
 def eigenvalues_table(solution: "Eigensolution") -> str:

@@ -11,9 +11,10 @@ from kanpinn.fitting.batches import Terms
 from kanpinn.fitting.fitted import Fitted
 from kanpinn.fitting.frame import Bounds, frame
 from kanpinn.fitting.scores import Scoring, criterion
-from kanpinn.loop import Resampling, as_stages, load_libraries, run_stages
+from kanpinn.loop import Resampling, run_stages
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import LevenbergMarquardt, Optimizer
+from kanpinn.optimizers.stages import as_stages, load_libraries
 from kanpinn.residuals import Residuals
 from kanpinn.run import Best, Observer, Run
 from kanpinn.sparsity import Sparsity
@@ -68,7 +69,7 @@ def fit(
     data = Data(data) if isinstance(data, Table) else data
     _check(network, data, batch, patience)
     chosen = LevenbergMarquardt() if optimizers is None else optimizers
-    stages = as_stages(chosen, batch, "batch")
+    stages = as_stages(chosen, batch, "batch must be 0")
     surrogate = agreed(lambda: frame(network, data.train, scaling, bounds))
     terms = Terms(data.train, surrogate, batch, seed, sparsity)
     best = _best(data, patience)

@@ -28,7 +28,9 @@ class Continuation(Optimizer):
     sign, else linear; its first step is a quarter of it. A value is solved once a full step settles
     the loss well below that of the zero function, and near the part of it that the last solution
     left. Where that took at most half of `solves`, the next step is twice as long; where it fails,
-    the last solution comes back and the step is halved. Losses are those of the problem itself.
+    the last solution comes back and the step is halved. Losses are those of the problem itself. A
+    run fails with its continuation, whatever optimizers are to follow; one that ends on the way
+    says how far it got.
 
     Args:
         parameter: an attribute of the problem, "reynolds", that its residual reads.
@@ -50,7 +52,8 @@ class Continuation(Optimizer):
     def __post_init__(self) -> None:
         if not (isinstance(self.parameter, str) and self.parameter.isidentifier()):
             raise InputError(f"parameter must be the name of one, got {self.parameter!r}")
-        if not (isinstance(self.initial, Real) and math.isfinite(self.initial)):
+        real = isinstance(self.initial, Real) and not isinstance(self.initial, bool)
+        if not (real and math.isfinite(self.initial)):
             raise InputError(f"initial must be a finite number, got {self.initial!r}")
         integer("steps", self.steps)
         integer("solves", self.solves, least=2)
@@ -58,6 +61,10 @@ class Continuation(Optimizer):
     @property
     def needs_fixed_points(self) -> bool:
         return True
+
+    @property
+    def lowers(self) -> bool:
+        return False  # but on the way to the problem's own value it may raise the problem's loss
 
     def start(self, residuals: Residuals, seed: int) -> "ContinuationStage":
         return ContinuationStage(self, residuals)
@@ -73,6 +80,7 @@ class ContinuationStage(Stage):
         self.goal = residuals.family.parameter(settings.parameter)
         self.reached, self.stride = -1.0, FIRST  # -1: not even at `initial`
         self.left = MOST  # of the zero function's loss, by the last solution
+        self.why = ""  # Newton's method failed last
 
     def value(self, part: float) -> float:
         """The parameter after a part of the way."""
@@ -112,24 +120,33 @@ class ContinuationStage(Stage):
             try:
                 step = stage.step()
             except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-                return 0
+                step = Step(math.nan)
             if not math.isfinite(step.loss):
-                return 0
+                return self._failed("it breaks down")
             full = step.notes["share"] == 1 and step.notes["damping"] == 0
             settled = full and step.loss >= (1 - SETTLED) * before
             if settled or step.finished == CONVERGED:
                 return count if self._arrived(step.loss / zero) else 0
             if step.finished is not None:
-                return 0
+                return self._failed(step.finished)
             before = step.loss
+        return self._failed(f"it does not settle in {self.settings.solves} steps")
+
+    def _failed(self, why: str) -> int:
+        self.why = why
         return 0
 
     def _arrived(self, part: float) -> bool:
         """Whether a loss, as a part of the zero function's, is a solution's; remembers it if so."""
-        arrived = part <= max(TINY, min(MOST, WORSE * self.left))
-        if arrived:
+        most = max(TINY, min(MOST, WORSE * self.left))
+        if part <= most:
             self.left = part
-        return arrived
+            return True
+        self.why = (
+            f"it settles at {part:.2g} of the zero function's loss, more than {most:.2g}: there is "
+            "no solution near, or the network or the points are too coarse for one"
+        )
+        return False
 
     def _verdict(self) -> str | None:
         """Why there should be no further value, if so."""
@@ -137,13 +154,23 @@ class ContinuationStage(Stage):
         if self.reached == 1:
             return CONVERGED
         if self.reached < 0:
-            return f"stopped: diverging continuation, Newton's method fails at {name} = {first:g}"
+            return (
+                f"failed: diverging continuation, Newton's method fails at {name} = {first:g}: "
+                f"{self.why}"
+            )
         if self.stride < SHORTEST:
             return (
-                f"stopped: diverging continuation, no solution found beyond {name} = "
-                f"{self.value(self.reached):.4g} on the way to {self.goal:g}; that state is kept"
+                f"failed: diverging continuation, no solution found beyond {name} = "
+                f"{self.value(self.reached):.4g} on the way to {self.goal:g}, where Newton's "
+                f"method fails: {self.why}; that state is kept"
             )
         return None
+
+    def short(self) -> str:
+        if self.reached == 1:
+            return ""
+        value = self.value(max(self.reached, 0.0))
+        return f"reached {self.settings.parameter} = {value:.4g} of {self.goal:g}"
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("reached", "stride", "left")}

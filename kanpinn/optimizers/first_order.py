@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from kanpinn.errors import integer, number
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.residuals import Residuals
 
 FOLLOW_EVERY = 10  # steps of Adam, which are small: the grids follow the activations so often
@@ -95,6 +95,13 @@ class TorchStage(Stage):
         self.optimizer.step(closure)
         return losses[0], len(losses)
 
+    def independent(self, loss: float) -> str | None:
+        """Why no step helps where the last gradient was zero, the loss `loss`; None elsewhere."""
+        if loss <= 0 or not self.residuals.are_squares:
+            return None
+        gradients = [p.grad for p in trainable(self.residuals) if p.grad is not None]
+        return None if any(bool(g.any()) for g in gradients) else INDEPENDENT
+
     def follow(self) -> None:
         """Let the grids follow: between steps only, a line search must see one function."""
         self.residuals.surrogate.follow(self.residuals.points)
@@ -112,7 +119,7 @@ class AdamStage(TorchStage):
         self.count += 1
         if self.count % FOLLOW_EVERY == 0 or self.count == self.steps:
             self.follow()
-        return Step(loss, evaluations, before=True)
+        return Step(loss, evaluations, self.independent(loss), before=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {"optimizer": self.optimizer.state_dict(), "count": self.count}
@@ -133,7 +140,8 @@ class LBFGSStage(TorchStage):
         loss = self.residuals.loss()
         self.idle = 0 if loss < self.best else self.idle + 1
         self.best = min(self.best, loss)
-        return Step(loss, evaluations, CONVERGED if self.idle >= 5 else None)
+        finished = CONVERGED if self.idle >= 5 else None
+        return Step(loss, evaluations, self.independent(loss) or finished)
 
     def state_dict(self) -> dict[str, Any]:
         return {"optimizer": self.optimizer.state_dict(), "best": self.best, "idle": self.idle}

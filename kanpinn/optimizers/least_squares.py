@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.errors import integer, number
+from kanpinn.errors import InputError, integer, number
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import OutputStep, solve_output
@@ -38,6 +38,8 @@ class LeastSquares(Optimizer):
         integer("steps", self.steps)
         if self.rcond is not None:
             number("rcond", self.rcond)
+            if self.rcond >= 1:
+                raise InputError(f"rcond must be below 1, got {self.rcond!r}")
 
     def start(self, residuals: Residuals, seed: int) -> "LeastSquaresStage":
         return LeastSquaresStage(self, residuals)

@@ -9,7 +9,7 @@ from kanpinn.errors import integer, number
 from kanpinn.linalg import DampedSteps, Triangle
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import STATIONARY, rounding_of
 from kanpinn.residuals import Residuals
 
@@ -54,7 +54,11 @@ class LevenbergMarquardtStage(Stage):
 
     def step(self) -> Step:
         triangle = self.residuals.model(self.network.all_layers)
-        before, steps = triangle.loss(), triangle.damped()
+        before = triangle.loss()
+        if not bool(triangle.matrix.any()):  # losses differ by rounding all the same
+            verdict = INDEPENDENT if before > 0 else CONVERGED
+            return Step(before, 1, verdict, {"damping": self.damping})
+        steps = triangle.damped()
         start = {name: t.clone() for name, t in self.network.state_dict().items()}
 
         def loss_at(damping: float) -> float:
@@ -78,8 +82,6 @@ class LevenbergMarquardtStage(Stage):
 
     def _stuck(self, triangle: Triangle, steps: DampedSteps, probes: Probes) -> str:
         """Why no damping lowered the loss: no fall was to be had, or none came where one was."""
-        if not bool(triangle.matrix.any()):
-            return "stopped: to first order the residual does not depend on the network here"
         before, tried = triangle.loss(), sorted(probes.known)
         fall = before - min(triangle.loss(steps.step(damping)) for damping in tried)
         coefficients = get_coefficients(self.network.all_layers)

@@ -85,6 +85,10 @@ class March(Optimizer):
     def needs_fixed_points(self) -> bool:
         return True
 
+    @property
+    def lowers(self) -> bool:
+        return False  # windows have losses of their own
+
     def start(self, residuals: Residuals, seed: int) -> "MarchStage":
         return MarchStage(self, residuals)
 

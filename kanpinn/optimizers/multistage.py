@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 
 import torch
 
-from kanpinn.blocks import ResidualBlock
+from kanpinn.blocks import Block, ResidualBlock
 from kanpinn.distributed import from_first
 from kanpinn.errors import InputError, integer
 from kanpinn.geometry import Points
@@ -128,10 +128,17 @@ class MultistageStage(Stage):
                 )
             hidden = list(wanted)
         if hidden:
-            rows = sum(block.rows for block in self.residuals.blocks)
-            each = (grid + old.layers[-1].degree) * ROWS
+            rows = sum(block.rows * self._equations(block) for block in self.residuals.blocks)
+            each = (grid + old.layers[-1].degree) * old.width[-1] * ROWS
             hidden[-1] = max(1, min(hidden[-1], int(rows / each)))
         return hidden
+
+    @torch.no_grad()
+    def _equations(self, block: Block) -> int:
+        """How many numbers a row of the block has."""
+        if not isinstance(block, ResidualBlock):
+            return 1
+        return block.residual(self.residuals.surrogate, block.at(slice(0, 1))).shape[1]
 
 
 @torch.no_grad()

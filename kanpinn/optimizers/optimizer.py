@@ -9,21 +9,24 @@ from kanpinn.errors import InputError
 from kanpinn.residuals import Residuals
 
 CONVERGED = "converged"
+INDEPENDENT = "stopped: to first order the residual does not depend on the network here"
 
 
 @dataclass(frozen=True)
 class Step:
     """What one step did.
 
-    loss: after the step (before it for `Adam`). evaluations: of the loss (or of the Jacobian)
-    during it. finished: a sentence where the stage should end ("converged", or why it cannot go
-    on), else None. notes: numbers for the history.
+    loss: after the step, or `before` it, as for `Adam`. evaluations: of the loss (or of the
+    Jacobian) during it. finished: a sentence where the stage should end ("converged", or why it
+    cannot go on; the run ends as well with "failed: ..."), else None. notes: numbers for the
+    history.
     """
 
     loss: float
     evaluations: int = 1
     finished: str | None = None
     notes: dict[str, float] = field(default_factory=dict)
+    before: bool = False
 
 
 class Stage(ABC):
@@ -32,6 +35,10 @@ class Stage(ABC):
     @abstractmethod
     def step(self) -> Step:
         """Improve the surrogate's coefficients once."""
+
+    def short(self) -> str:
+        """What the state is short of where a run ends here, in words; empty if of nothing."""
+        return ""
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values from which `load_state_dict` goes on bit for bit."""
@@ -65,7 +72,7 @@ class Optimizer(ABC):
 
     @property
     def lowers(self) -> bool:
-        """Whether its steps are there to lower the loss."""
+        """Whether each of its steps is there to lower the loss of the problem."""
         return True
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """The output layer eliminated: a loss, and Gauss–Newton steps, in the inner coefficients alone."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from kanpinn.residuals import Residuals
 
 REACH = 0.98  # of the output layer's grid [-1, 1] that the hidden units fill
 NEWTON_STEPS = 20
+STARTS = (0.0, 1.0, -1.0)  # output coefficients from which Newton's method is tried in turn
 SETTLED = 1e-3  # a Newton step that lowers the loss by a smaller part of it is the last one
 
 
@@ -43,6 +45,7 @@ class Projection:
         self.residuals, self.network = residuals, network
         self.linear = linear  # in the output layer; None: not known yet
         self.evaluations = 0
+        self.rank = -1  # of the last solve; 0: to first order the residual does not depend on u
         channels = Channels(residuals.surrogate.domain.names)
         self._inputs = residuals.surrogate.coordinates(residuals.points, channels)
 
@@ -65,13 +68,25 @@ class Projection:
     def __call__(self, inner: Tensor, outer: Tensor | None = None) -> float:
         """f(θ); leaves the network there, gauge fixed and output layer solved.
 
-        outer: where Newton's method starts if the residual is nonlinear, zero by default.
+        Infinite where the residual or its derivatives have no number on the way.
+
+        outer: where Newton's method starts if the residual is nonlinear; by default zero or, where
+            it has no derivative there or does not depend on u, ones or minus ones.
         """
         set_coefficients(self.network.layers[:-1], inner)
         self._fix_gauge()
-        if not self.linear:
-            outer = torch.zeros_like(self.outer) if outer is None else outer
-            set_coefficients(self.network.output_layers, outer)
+        if self.linear:
+            return self._solved(self.outer)
+        starts = [torch.full_like(self.outer, value) for value in STARTS]
+        for start in starts if outer is None else [outer]:
+            if math.isfinite(loss := self._solved(start)) and self.rank:
+                break
+            self.linear = False
+        return loss
+
+    def _solved(self, outer: Tensor) -> float:
+        """f(θ) by a solve that starts from these output coefficients."""
+        set_coefficients(self.network.output_layers, outer)
         return self._solve_output()
 
     @torch.no_grad()
@@ -83,19 +98,32 @@ class Projection:
 
     def _solve_output(self) -> float:
         """The output layer by least squares; repeated where the residual is nonlinear in it."""
+        loss = math.inf
         for _ in range(NEWTON_STEPS):
-            done = solve_output(self.residuals, linear=self.linear)
+            outer = self.outer
+            try:
+                done = solve_output(self.residuals, linear=self.linear)
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                set_coefficients(self.network.output_layers, outer)
+                break
+            loss, self.rank = done.loss, done.rank
             self.evaluations += done.evaluations
             if self.linear is None:
                 self.linear = done.linear
             if self.linear or done.stationary or done.loss > (1 - SETTLED) * done.before:
                 break
-        return done.loss
+        return loss
 
     def step(self, loss: float, damping: float) -> Projected:
-        """One damped Gauss–Newton step in θ from the network's state, whose f(θ) is `loss`."""
+        """One damped Gauss–Newton step in θ from the network's state, whose f(θ) is `loss`.
+
+        No step where the residual's derivatives are not all finite.
+        """
         start, spent = (self.inner, self.outer), self.evaluations
-        steps = self._projected_triangle().damped()
+        try:
+            steps = self._projected_triangle().damped()
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            return Projected(loss, damping, 1)
         reached: dict[float, tuple[Tensor, Tensor]] = {}
 
         def loss_at(damping: float) -> float:

@@ -1,6 +1,7 @@
 """Self-scaled Broyden: a quasi-Newton method with a dense inverse Hessian."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,10 @@ from torch import Tensor
 
 from kanpinn.errors import InputError, integer, number
 from kanpinn.optimizers.first_order import trainable
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.wolfe import Trial, strong_wolfe
 from kanpinn.residuals import Residuals
+from kanpinn.weighting import WeightedBlock
 
 PATIENCE = 50  # iterations over which the loss must fall
 
@@ -21,7 +23,8 @@ class SSBroyden(Optimizer):
     """Self-scaled Broyden steps, the inverse Hessian a dense matrix, strong Wolfe line searches.
 
     One step is one iteration: a line search (one or two evaluations of loss and gradient, as a
-    rule) and an update of the matrix, 4P² operations for P parameters.
+    rule) and an update of the matrix, 4P² operations for P parameters. With other points, or other
+    weights of them, loss and gradient are evaluated anew, and the matrix is kept.
 
     Args:
         steps: at most so many iterations.
@@ -49,13 +52,11 @@ class SSBroyden(Optimizer):
     def measure_every(self) -> int:
         return max(1, self.steps // 250)
 
-    @property
-    def needs_fixed_points(self) -> bool:
-        return True  # gradients at other points tell nothing of the curvature
-
     def __post_init__(self) -> None:
         integer("steps", self.steps)
         number("tolerance", self.tolerance)
+        if self.tolerance >= 1:
+            raise InputError(f"tolerance must be below 1, got {self.tolerance!r}")
         integer("largest", self.largest)
 
     def start(self, residuals: Residuals, seed: int) -> "SSBroydenStage":
@@ -78,10 +79,12 @@ class SSBroydenStage(Stage):
         self.gradient: Tensor | None = None
         self.loss, self.count = math.nan, 0
         self.mark = math.inf  # the loss PATIENCE iterations ago
+        self.points: list[Tensor] = []  # where loss and gradient are of
+        self.weights: list[Tensor] = []
 
     def step(self) -> Step:
         evaluations = 0
-        if self.gradient is None:
+        if self._moved() or self.gradient is None:
             self.loss, self.gradient = self._evaluate()
             evaluations = 1
         spent, finished = self._iterate()
@@ -106,8 +109,30 @@ class SSBroydenStage(Stage):
                 if moved:
                     return spent, None
             if inverse is None:
-                return spent, _verdict(slope)
+                return spent, self._verdict()
             self.inverse = None
+
+    def _verdict(self) -> str:
+        assert self.gradient is not None
+        if not bool(self.gradient.any()):
+            independent = self.residuals.are_squares and self.loss > 0
+            return INDEPENDENT if independent else CONVERGED
+        return "stopped: no step against the gradient lowers the loss, which is down to rounding"
+
+    def _moved(self) -> bool:
+        """Whether points or weights of the rows are others than those of loss and gradient.
+
+        Losses at other points do not tell whether the steps between lowered it.
+        """
+        blocks = self.residuals.blocks
+        points = [block.points.coords for block in blocks]
+        weights = [b.row_weights.clone() for b in blocks if isinstance(b, WeightedBlock)]
+        moved = not _same(points, self.points)
+        if moved:
+            self.mark = math.inf
+        moved = moved or not _same(weights, self.weights)
+        self.points, self.weights = points, weights
+        return moved
 
     def _search(self, direction: Tensor, slope: float) -> tuple[int, bool]:
         """Along the direction to a lower loss: evaluations, and whether there was one."""
@@ -162,18 +187,19 @@ class SSBroydenStage(Stage):
         return loss, torch.cat([g.flatten() for g in gradients]).double()
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("inverse", "gradient", "loss", "count", "mark")
+        names = ("inverse", "gradient", "loss", "count", "mark", "points", "weights")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        device = self.parameters[0].device  # a checkpoint is read to the CPU
         for name, value in state.items():
-            setattr(self, name, value)
+            if isinstance(value, list):
+                value = [tensor.to(device) for tensor in value]
+            setattr(self, name, value.to(device) if isinstance(value, Tensor) else value)
 
 
-def _verdict(slope: float) -> str:
-    if slope == 0:
-        return CONVERGED
-    return "stopped: no step against the gradient lowers the loss, which is down to rounding"
+def _same(these: Sequence[Tensor], those: Sequence[Tensor]) -> bool:
+    return len(these) == len(those) and all(map(torch.equal, these, those))
 
 
 def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> Tensor | None:

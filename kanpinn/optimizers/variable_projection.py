@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanpinn.errors import InputError, integer
 from kanpinn.networks.kan import KAN
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.projection import Projection
 from kanpinn.residuals import Residuals
 
@@ -35,8 +35,15 @@ class VariableProjection(Optimizer):
         starts: screened in each round.
         follow: how many of them are followed.
         coarse: intervals of the output grid during the search.
-        tolerance: relative to the zero solution's loss, where a start has arrived.
+        tolerance: relative to the zero solution's loss (the first start's where that is no number),
+            where a start has arrived.
         prune: whether units that are not needed are removed.
+
+    Starts from which the residual gets no finite number are dropped.
+
+    Raises:
+        InputError: for values that mean nothing; at the start for a network without inner
+            functions, or an energy.
 
     Reference: Golub and Pereyra (1973), Kaufman (1975); multi-start with early stopping.
     """
@@ -53,6 +60,10 @@ class VariableProjection(Optimizer):
         for name in ("steps", "starts", "follow", "coarse"):
             integer(name, getattr(self, name))
         integer("rounds", self.rounds, least=0)
+        if self.follow > self.starts:
+            raise InputError(
+                f"follow must be no more than starts = {self.starts}, got {self.follow!r}"
+            )
         if not 0 < self.tolerance < 1:
             raise InputError(f"tolerance must lie between 0 and 1, got {self.tolerance!r}")
 
@@ -148,12 +159,25 @@ class VariableProjectionStage(Stage):
             self.network.reset_output(s.coarse)
             state.points = POINTS_PER_PARAMETER * self.network.parameter_count
             state.zero = self.projection.zero()
-        tried = [self._random_start() for _ in range(s.starts)]
-        tried.sort(key=lambda start: start[0])
+        begun, tried = state.starts, self._tried()
         state.waiting = [inner for _, inner in tried[: s.follow]]
-        state.round += 1
-        self._next_start()
-        return self._report(s.starts)
+        if tried:
+            self._next_start()
+        else:
+            self._choose()
+        return self._report(state.starts - begun)
+
+    def _tried(self) -> list[tuple[float, Tensor]]:
+        """Random starts with their losses, the best one first; none where no round is left."""
+        s, state = self.settings, self.state
+        tried: list[tuple[float, Tensor]] = []
+        while not tried and state.round < s.rounds:
+            every = [self._random_start() for _ in range(s.starts)]
+            tried = [start for start in every if math.isfinite(start[0])]
+            state.round += 1
+        if tried and not math.isfinite(state.zero):
+            state.zero = tried[0][0]  # log u, say, at u = 0
+        return sorted(tried, key=lambda start: start[0])
 
     def _random_start(self) -> tuple[float, Tensor]:
         number = self.seed * 1_000_003 + self.state.starts
@@ -185,14 +209,26 @@ class VariableProjectionStage(Stage):
             state.best_loss = state.loss
             state.best = self.projection.inner
         if arrived or (state.round >= s.rounds and not state.waiting):
-            assert state.best is not None
-            state.loss = self.projection(state.best)
-            state.phase = "prune" if s.prune else "enter"
+            self._choose()
         elif state.waiting:
             self._next_start()
         else:
             state.phase = "screen"
         return report
+
+    def _choose(self) -> None:
+        """The search is over: go to its best start.
+
+        Raises:
+            LinAlgError: where there is none.
+        """
+        state = self.state
+        if state.best is None:
+            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+                f"the residual has no finite number from any of {state.starts} random starts"
+            )
+        state.loss = self.projection(state.best)
+        state.phase = "prune" if self.settings.prune else "enter"
 
     def _prune(self) -> Step:
         """Try the network without one hidden unit; keep it so where the loss hardly grows."""
@@ -256,6 +292,8 @@ class VariableProjectionStage(Stage):
 
     def _report(self, evaluations: int, finished: str | None = None) -> Step:
         self.state.linear = self.projection.linear
+        if self.projection.rank == 0:
+            finished = INDEPENDENT
         notes = {
             "starts": float(self.state.starts),
             "round": float(self.state.round),

@@ -1,7 +1,7 @@
 """The edge functions of a KAN."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -11,7 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from kanpinn.fitting import Fitted
 from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.networks.beside import Beside
 from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.network import Network
 from kanpinn.plotting.style import BLUE, GREY, ORANGE, ROUND, tidy
 from kanpinn.plotting.symbols import symbol
 from kanpinn.solution import Solution
@@ -38,62 +40,88 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     """The edges of each KAN layer, input by input; empty for other layers.
 
     The first layer's x are the coordinates themselves, not scaled, or what a problem's `inputs`
-    make of them. `seen` is the range of the activations at the points of the first term.
+    make of them. `seen` is the range of the activations at the points of the first term. Of
+    networks side by side the layers follow each other.
     """
-    if any(part is not result.network for part in result.network.parts):
-        return []  # networks side by side, or in windows of time, are no one chain of layers
-    points = result.residuals.blocks[0].points
-    h: Jet | Coordinates = result.surrogate.coordinates(points, Channels(points.names))
-    layers = []
-    for i, layer in enumerate(result.network.layers):
-        if isinstance(layer, KANLayer):
-            layers.append(list(_layer_edges(result, i, layer, h.value)))
-        else:
-            layers.append([])
-        h = layer(h)
-    return layers
+    network, fields = result.network, list(result.fields)
+    if isinstance(network, Beside):
+        layers: list[list[Edge]] = []
+        for part in network.parts:
+            own, fields = fields[: part.width[-1]], fields[part.width[-1] :]
+            layers += _Chain(result, part, own, "".join(map(symbol, own))).edges()
+        return layers
+    if any(part is not network for part in network.parts):
+        return []  # in windows of time they are no one chain of layers
+    return _Chain(result, network, fields).edges()
 
 
-def _layer_edges(
-    result: Solution | Fitted, number: int, layer: KANLayer, h: torch.Tensor
-) -> Iterator[Edge]:
-    breaks = layer.breaks
-    share = torch.linspace(0, 1, SAMPLES, dtype=breaks.dtype, device=breaks.device)[:, None]
-    seen = torch.stack([h.amin(0), h.amax(0)])
-    x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)
-    values = layer.edges(x)[:, 0].cpu().numpy()
-    if number == 0 and result.surrogate.inputs is None:
-        x, breaks, seen = (_unscaled(result, t) for t in (x, breaks.T, seen))
-        breaks = breaks.T
-    sources, targets = _names(result, number), _names(result, number + 1)
-    for i, source in enumerate(sources):
-        for o, target in enumerate(targets):
-            low, high = seen[:, i].tolist()
-            column = x[:, i].cpu().numpy()
-            grid = breaks[i].cpu().numpy()
-            yield Edge(source, target, column, values[:, i, o], grid, (low, high))
+@dataclass(frozen=True)
+class _Chain:
+    """The layers of one network; title tells its units from those of another."""
+
+    result: Solution | Fitted
+    network: Network
+    fields: Sequence[str]
+    title: str = ""
+
+    def edges(self) -> list[list[Edge]]:
+        points = self.result.residuals.blocks[0].points
+        surrogate = self.result.surrogate
+        h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
+        layers = []
+        for i, layer in enumerate(self.network.layers):
+            if isinstance(layer, KANLayer):
+                layers.append(list(self._layer_edges(i, layer, h.value)))
+            else:
+                layers.append([])
+            h = layer(h)
+        return layers
+
+    def _layer_edges(self, number: int, layer: KANLayer, h: torch.Tensor) -> Iterator[Edge]:
+        breaks = layer.breaks
+        share = torch.linspace(0, 1, SAMPLES, dtype=breaks.dtype, device=breaks.device)[:, None]
+        seen = torch.stack([h.amin(0), h.amax(0)])
+        x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)
+        values = layer.edges(x)[:, 0].cpu().numpy()
+        if number == 0 and self.result.surrogate.inputs is None:
+            x, breaks, seen = (_unscaled(self.result, t) for t in (x, breaks.T, seen))
+            breaks = breaks.T
+        sources, targets = self._names(number), self._names(number + 1)
+        for i, source in enumerate(sources):
+            for o, target in enumerate(targets):
+                low, high = seen[:, i].tolist()
+                column = x[:, i].cpu().numpy()
+                grid = breaks[i].cpu().numpy()
+                yield Edge(source, target, column, values[:, i, o], grid, (low, high))
+
+    def _names(self, level: int) -> list[str]:
+        """Mathtext names of the units before layer `level`."""
+        width, surrogate = self.network.width, self.result.surrogate
+        if level == 0 and surrogate.inputs is not None:
+            return [f"\\xi_{{{i + 1}}}" for i in range(width[0])]
+        if level == 0:
+            return [symbol(name) for name in surrogate.domain.names]
+        if level == len(width) - 1:
+            return [self._output(field) for field in self.fields]
+        above = [self.title] if self.title else []
+        above += [f"({level})"] if len(width) > 3 else []
+        mark = f"^{{{''.join(above)}}}" if above else ""
+        return [f"h{mark}_{{{i + 1}}}" for i in range(width[level])]
+
+    def _output(self, field: str) -> str:
+        """With exact boundary data, or data that are scaled, the network is only a part of it.
+
+        So it is of a coefficient that is looked for.
+        """
+        surrogate = self.result.surrogate
+        sought = dict(zip(self.result.fields, surrogate.coefficients, strict=False)).get(field)
+        part = surrogate.output is not None or sought is not None
+        return f"N_{{{symbol(field)}}}" if part else symbol(field)
 
 
 def _unscaled(result: Solution | Fitted, scaled: torch.Tensor) -> torch.Tensor:
     low, high = result.surrogate.low, result.surrogate.high
     return low + (scaled + 1) * (high - low) / 2
-
-
-def _names(result: Solution | Fitted, level: int) -> list[str]:
-    """Mathtext names of the units before layer `level`."""
-    width, fields = result.network.width, result.fields
-    if level == 0 and result.surrogate.inputs is not None:
-        return [f"\\xi_{{{i + 1}}}" for i in range(width[0])]
-    if level == 0:
-        return [symbol(name) for name in result.surrogate.domain.names]
-    if level == len(width) - 1:
-        # With exact boundary data, or data that are scaled, the network is only a part of it.
-        part = result.surrogate.output is not None
-        return [f"N_{{{symbol(f)}}}" if part else symbol(f) for f in fields]
-    deep = len(width) > 3
-    return [
-        f"h^{{({level})}}_{{{i + 1}}}" if deep else f"h_{{{i + 1}}}" for i in range(width[level])
-    ]
 
 
 def _power(values: numpy.ndarray) -> tuple[int, int]:

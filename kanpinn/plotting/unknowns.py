@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 
-import numpy
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kanpinn.fields import GridFields
 from kanpinn.history import UNKNOWN
-from kanpinn.plotting.panels import plot_values
+from kanpinn.intervals import Estimated
+from kanpinn.plotting.bands import band_figure
 from kanpinn.plotting.style import BLUE, GREY, VERMILLION, new_figure, tidy
-from kanpinn.plotting.symbols import symbol
 from kanpinn.solution import Solution
 
 
@@ -21,71 +20,61 @@ def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[st
         yield "unknowns", _numbers_figure(solution)
     for name in solution.problem.fields:
         if name in solution.problem.unknowns:
-            yield f"interval_{name}", _field_figure(solution, fields, name)
+            figure = band_figure(fields, name)
+            if figure is not None:
+                yield f"interval_{name}", figure
 
 
 def _numbers_figure(solution: Solution) -> Figure:
+    """A row for each number: the whole search, and beside it what is near an interval."""
     found = solution.estimated
+    columns = 2 if any(map(_near, found.values())) else 1
     figure = new_figure(8.4, 2.8 * len(found))
-    panels = figure.subplots(len(found), 2, squeeze=False)
-    for (whole, near), (name, one) in zip(panels, found.items(), strict=True):
+    rows = figure.subplots(len(found), columns, squeeze=False)
+    for (whole, *more), (name, one) in zip(rows, found.items(), strict=True):
         plot_unknown(whole, solution, name)
-        plot_unknown(near, solution, name)
-        if one.is_identified and (width := one.high - one.low):
-            near.set_ylim(one.low - width, one.high + width)  # a search comes from far away
+        whole.set_title(f"{_words(name)} = {one}", fontsize=8, color=GREY, loc="left")
+        limits = _near(one)
+        for near in more:
+            if limits is None:
+                near.set_axis_off()
+            else:
+                plot_unknown(near, solution, name, limits)
     return figure
 
 
-def plot_unknown(ax: Axes, solution: Solution, name: str) -> Axes:
-    """A number against the steps, its 95% interval shaded, the exact value dashed."""
+def _near(one: Estimated) -> tuple[float, float] | None:
+    """A search comes from far away: a range that shows the interval, where there is one."""
+    width = one.high - one.low
+    return (one.low - width, one.high + width) if one.is_identified and width else None
+
+
+def plot_unknown(
+    ax: Axes, solution: Solution, name: str, limits: tuple[float, float] | None = None
+) -> Axes:
+    """A number against the steps, its 95% interval shaded, the exact value dashed.
+
+    limits: of what is shown; by default everything is.
+    """
     one, history = solution.estimated[name], solution.history
     if one.is_identified:
         ax.axhspan(one.low, one.high, color=BLUE, alpha=0.2, linewidth=0, label="95% interval")
     if one.exact is not None:
-        ax.axhline(one.exact, color=VERMILLION, linestyle="--", linewidth=1.0, label="exact")
+        label = f"exact {one.exact:.6g}"
+        if limits is not None and not limits[0] <= one.exact <= limits[1]:
+            label += " (outside)"
+        ax.axhline(one.exact, color=VERMILLION, linestyle="--", linewidth=1.0, label=label)
     values = history.column(UNKNOWN + name)
     ax.plot(history.column("step"), values, "o-", color=BLUE, markersize=3, linewidth=1.2)
+    if limits is not None:
+        ax.set_ylim(*limits)
     ax.set_xlabel("steps")
-    ax.set_ylabel(name.replace("_", " "))
-    ax.set_title(str(one), fontsize=8, color=GREY)
-    ax.legend(frameon=False, fontsize=8)
+    ax.set_ylabel(_words(name))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize=8)
     return tidy(ax)
 
 
-def _field_figure(solution: Solution, fields: GridFields, name: str) -> Figure:
-    axes = list(fields.axes.values())
-    grid = torch.cartesian_prod(*map(torch.from_numpy, axes)).reshape(-1, len(axes))
-    columns, free = [], iter(grid.unbind(1))
-    for coordinate in solution.problem.domain.names:
-        known = fields.fixed.get(coordinate)
-        columns.append(next(free) if known is None else torch.full_like(grid[:, 0], known))
-    low, high = solution.interval(torch.stack(columns, dim=1), field=name)
-    shape = [len(axis) for axis in axes]
-    ends = [end.double().cpu().numpy().reshape(shape) for end in (low, high)]
-    values = fields.of(name)
-    if len(axes) == 1:
-        return _band_figure(fields, name, values, ends)
-    half = (ends[1] - ends[0]) / 2
-    half[~numpy.isfinite(fields.values[name])] = numpy.nan
-    figure = new_figure(4.4, 3.6)
-    top = float(numpy.nanmax(half[numpy.isfinite(half)], initial=0.0)) or 1.0
-    title = f"half-width of the 95% interval of ${symbol(name)}$"
-    plot_values(figure.subplots(), fields.axes, half, (0.0, top), title, diverging=False)
-    return figure
-
-
-def _band_figure(
-    fields: GridFields, name: str, values: dict[str, numpy.ndarray], ends: list[numpy.ndarray]
-) -> Figure:
-    ((coordinate, x),) = fields.axes.items()
-    figure = new_figure(4.6, 3.2)
-    ax = figure.subplots()
-    ax.fill_between(x, ends[0], ends[1], color=BLUE, alpha=0.2, linewidth=0, label="95% interval")
-    ax.plot(x, values["solution"], color=BLUE, linewidth=1.4, label="estimate")
-    if "exact" in values:
-        ax.plot(x, values["exact"], "--", color=VERMILLION, linewidth=1.0, label="exact")
-    ax.set_xlabel(f"${symbol(coordinate)}$")
-    ax.set_ylabel(f"${symbol(name)}$")
-    ax.legend(frameon=False, fontsize=8)
-    tidy(ax)
-    return figure
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -23,15 +23,17 @@ class SolveContents(Contents[SolveJob, Solution]):
     def record(self, result: Solution) -> dict[str, Any]:
         """reference says what errors are against where there is no exact solution, with its own
         relative L2 error; estimate what is known of them without either. estimated has the unknown
-        numbers with the ends of their 95% intervals, null where these are infinite, and noise what
-        is known of that of the data. The total of the seconds leaves out the estimate, and also the
-        making of the reference.
+        numbers with the ends of their 95% intervals, null where these are infinite, what a further
+        step would change them by and whether, that being little, the search has arrived; spreads
+        the half-widths of the unknown fields' intervals; noise what is known of that of the data.
+        The total of the seconds leaves out the estimate, and also the making of the reference.
         """
         return {
             "errors": _errors_record(result.errors),
             "reference": _reference_record(result),
             "estimate": _estimate_record(result.estimate),
             "estimated": {name: asdict(one) for name, one in result.estimated.items()},
+            "spreads": {name: asdict(one) for name, one in result.spreads.items()},
             "noise": _noise_record(result),
             "auto": list(result.log),
             "seconds": {

@@ -1,6 +1,6 @@
 """The columns of a study's table after those of the varied keys."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 PARTS, SCORES = ("test", "validation", "train"), ("rmse", "cross_entropy", "accuracy")
@@ -60,4 +60,22 @@ def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
         errors = {
             f"{part}_{score}": scores[score] for part, scores in errors.items() for score in SCORES
         }
-    return {name: known.get(name, errors.get(name)) for name in RESULTS[kind]}
+    found = {name: known.get(name, errors.get(name)) for name in RESULTS[kind]}
+    return found | _estimated(record.get("estimated") or {}, RESULTS[kind])
+
+
+def _estimated(entries: Mapping[str, Mapping[str, Any]], taken: Collection[str]) -> dict[str, Any]:
+    """Columns k, k_low and k_high of an unknown number k, the ends None where they are infinite."""
+    found: dict[str, Any] = {}
+    for name, entry in entries.items():
+        ends = {"": entry["value"], "_low": entry["low"], "_high": entry["high"]}
+        ends = {name + end: value for end, value in ends.items()}
+        prefix = "unknown_" if any(column in taken for column in ends) else ""
+        found |= {prefix + column: value for column, value in ends.items()}
+    return found
+
+
+def further(rows: Sequence[Mapping[str, Any]], known: Collection[str]) -> tuple[str, ...]:
+    """The columns that only some rows have: a run that has failed has estimated nothing."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return tuple(name for name in names if name not in known)

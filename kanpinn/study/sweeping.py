@@ -3,7 +3,7 @@
 import contextlib
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -126,7 +126,8 @@ class Sweep:
             columns = finished(self.folder / RUNS / entry.name)
         except InputError:  # its folder is damaged: what is wrong with it is said in its turn
             columns = None
-        return entry.values | (columns or empty(kind=self.kind))
+        columns = columns or empty(kind=self.kind)
+        return entry.values | _beside(entry.values, columns)
 
     def _task(self, entry: Entry) -> Task:
         config = entry.config
@@ -134,7 +135,7 @@ class Sweep:
         return Task(config.to_dict(), where, config.name, str(self.folder), entry.name, version())
 
     def _take(self, index: int, outcome: Outcome) -> None:
-        self.rows[index] |= outcome.columns
+        self.rows[index] |= _beside(self.varied, outcome.columns)
         self._disk_full |= outcome.disk_full
         if not outcome.disk_full:
             self.done.add(index)
@@ -148,6 +149,11 @@ class Sweep:
         tally = Tally.of(self.rows, self.done, self.found, running, seconds, ERRORS[self.kind])
         for observer in self.observers:
             observer(tally)
+
+
+def _beside(varied: Collection[str], columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns without those that are varied, such as the true value of what is estimated."""
+    return {name: value for name, value in columns.items() if name not in varied}
 
 
 def _outcome(future: Future, error: BaseException | None, kind: str) -> Outcome:

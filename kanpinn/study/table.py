@@ -17,7 +17,7 @@ from kanpinn.files import write_text
 from kanpinn.results.hdf5 import new_file
 from kanpinn.results.reading import read_record
 from kanpinn.results.record import dump
-from kanpinn.study.columns import ERRORS, RESULTS
+from kanpinn.study.columns import ERRORS, RESULTS, further
 from kanpinn.study.work import RUNS
 
 FORMAT = 1
@@ -31,7 +31,8 @@ class Study:
 
     A row has the varied keys, then status ("converged", "stopped: …", "failed: …", "waiting"),
     l2_relative, h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run,
-    the name of its folder in runs/; None for what is not known. Of eigenvalue problems (kind
+    the name of its folder in runs/; None for what is not known. An unknown number k of an inverse
+    problem adds k, k_low and k_high, its 95% interval. Of eigenvalue problems (kind
     "eigen") there are the largest eigenvalue_relative and residual, of fits (kind "fit") test_rmse,
     validation_accuracy and the like in place of the errors.
     """
@@ -67,7 +68,8 @@ class Study:
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of all columns."""
-        return (*self.varied, *RESULTS[self.kind])
+        known = (*self.varied, *RESULTS[self.kind])
+        return (*known, *further(self.rows, known))
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ class Study:
         """
         if name not in self.columns:
             raise InputError(f"{name!r} is no column of the study: {', '.join(self.columns)}")
-        return [row[name] for row in self.rows]
+        return [row.get(name) for row in self.rows]
 
     def run(self, row: Row) -> Path:
         """The folder of a row's run.
@@ -119,8 +121,9 @@ class Study:
         """The table as text: lists and tables as JSON, nothing for what is not known."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([_cell(row[name]) for name in self.columns] for row in self.rows)
+        columns = self.columns
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(name)) for name in columns] for row in self.rows)
         return text.getvalue()
 
     def _write_hdf5(self) -> None:

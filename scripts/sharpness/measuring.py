@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sharpness.problems import Front, Layer, Peak, Penalised, SteepReaction, Waves
+from sharpness.problems import Front, Layer, Peak, Penalised, Reaction, Waves
 
 import kanpinn as kp
 
@@ -59,9 +59,9 @@ class Thin(Layer):
 
 
 class Wide(Peak):
-    """A peak that random functions resolve in part."""
+    """A peak that random functions resolve."""
 
-    steepness = 60.0
+    steepness = 20.0
 
 
 def cases() -> list[Case]:
@@ -99,9 +99,9 @@ def _thin() -> Case:
 
 
 def _points() -> Case:
-    network = ([2, 32, 1], 7, [4, 10])
+    network = ([2, 24, 1], 7, [2, 8])
     even, rad, r3 = (
-        kp.Collocation(1500, 120, "sobol", int(adapt is not None), adapt)
+        kp.Collocation(1500, 100, "sobol", int(adapt is not None), adapt)
         for adapt in (None, "rad", "r3")
     )
     return Case(
@@ -152,13 +152,13 @@ def _balance() -> Case:
 
 
 def _attention() -> Case:
-    like = Way("LM", ([2, 6, 1], 5, [4, 8]), [LM(steps=20)], kp.Collocation(900, 100))
+    like = Way("LM", ([2, 6, 1], 5, [4, 8]), [LM(steps=30)], kp.Collocation(600, 80))
     weightings = [kp.Weighting(attention=memory) for memory in (0.9, 0.99)]
-    return _weighed("attention, peak", SteepReaction, like, weightings, None)
+    return _weighed("attention, peak", Reaction, like, weightings, None)
 
 
 def _causal() -> Case:
-    like = Way("Newton", ([2, 32, 1], 7, [4, 12]), [LS(steps=12)], kp.Collocation(1200, 200))
+    like = Way("Newton", ([2, 40, 1], 7, [4, 8]), [LS(steps=10)], kp.Collocation(800, 120))
     weightings = [kp.Weighting(causal=strictness) for strictness in (1.0, 10.0)]
     return _weighed("causal, front", Front, like, weightings, None)
 

@@ -50,10 +50,10 @@ class Waves(kp.Problem):
         return torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y**2)
 
 
-class SteepReaction(Peak):
-    """Δu - u³ = f with a wider peak."""
+class Reaction(Peak):
+    """Δu - u³ = f with a peak that a small network resolves."""
 
-    steepness = 100.0
+    steepness = 20.0
 
     def residual(self, p, u):
         return kp.laplacian(u) - u.value**3 - self.source(p)
@@ -80,10 +80,13 @@ class Layer(kp.Problem):
 
 
 class Front(kp.Problem):
-    """u_t = D u_xx + κ u (1 - u)(u - α), a front that runs from x = -0.5; Nagumo's equation."""
+    """u_t = D u_xx + κ u (1 - u)(u - α), a front that runs from x = -0.5; Nagumo's equation.
+
+    Of a width that a small network resolves.
+    """
 
     domain = kp.Box(x=(-1, 1), t=(0, 1))
-    diffusion, rate, alpha = 0.005, 40.0, 0.1
+    diffusion, rate, alpha = 0.02, 10.0, 0.1
 
     def residual(self, p, u):
         v = u.value

@@ -6,10 +6,11 @@ from typing import Protocol, runtime_checkable
 
 from kanpinn.interpret.pruning.removal import Cutter, copy_of
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of
-from kanpinn.loop import Resampling, as_stages, run_stages
+from kanpinn.loop import Resampling, run_stages
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Optimizer
+from kanpinn.optimizers.stages import as_stages
 from kanpinn.residuals import Residuals
 from kanpinn.run import Run
 from kanpinn.sparsity import SparsityBlock
