@@ -56,11 +56,14 @@ def families(traits: Traits) -> Iterator[Family]:
 
 
 def _windows(traits: Traits) -> Iterator[Choice]:
-    """Finer grids in space, and twice as many windows, each time."""
+    """Finer grids in space, and twice as many windows, each time.
+
+    Few entries of a row are not zero, so many as there are modes for a spline's degree + 1: the
+    work grows as the points.
+    """
     times = 12
     for grid, modes, windows in ((40, 6, 5), (60, 8, 10), (90, 8, 20), (130, 8, 40)):
         places = math.ceil(2.5 * grid)
-        unknowns = modes * (WINDOW_DEGREE + grid) * traits.fields
         yield Choice(
             Windows,
             {
@@ -72,6 +75,6 @@ def _windows(traits: Traits) -> Iterator[Choice]:
             },
             Collocation(times * places, 4 * places, "gauss"),
             (March(windows=windows, times=times, restretch=int(traits.boxed)),),
-            work=float(windows * traits.fields * times * places * unknowns**2),
+            work=float(windows * times * places * modes**2),
             balanced=False,  # a march weighs conditions itself
         )
