@@ -15,6 +15,7 @@ from kanpinn.quadrature import domain_rule
 from kanpinn.references.reference import Exact, Reference
 
 START_NODES, MOST_POINTS = 24, 2**19
+MOST_NODES = 2**12  # on an axis: finding them takes time as their square
 # Above three dimensions: independent scramblings of a low-discrepancy rule, whose spread tells the
 # rule's error; what bounds the time there is points × dimensions.
 SCRAMBLINGS, START_DRAWS, MOST_NUMBERS = 8, 2**9, 2**19
@@ -88,7 +89,8 @@ class ErrorNorm:
         if self._scrambled:
             points = SCRAMBLINGS * START_DRAWS * 2**level
             return points <= min(MOST_POINTS, MOST_NUMBERS // dim)
-        return self._size * (_nodes(level) / _nodes(0)) ** dim <= MOST_POINTS
+        points = self._size * (_nodes(level) / _nodes(0)) ** dim
+        return points <= MOST_POINTS and _nodes(level) <= MOST_NODES
 
     def _rules(self, level: int) -> list[Rule]:
         """One rule, or several of which each is an independent draw."""
