@@ -26,9 +26,9 @@ def balanced(assembly: Assembly, like: Surrogate | None = None) -> dict[str, flo
     Σ |∂r/∂(∂^k u)| (WAVE / L)^k. It does not depend on units of lengths or of the equation. Where
     that is nonlinear the slopes are those at `like`, a solution that is known, or at the network.
     """
+    assembly.prepare()  # by all points: few ones reach less far, and so would the grids
     few = replace(assembly.collocation, interior=FEW, boundary=FEW)
     probe = replace(assembly, collocation=few)
-    probe.prepare()
     blocks = [b for b in probe.blocks() if isinstance(b, ResidualBlock) and not b.measured]
     sizes = {b.name: _size(b, like or assembly.surrogate) for b in blocks}
     inside = sizes.pop("interior", 0.0)

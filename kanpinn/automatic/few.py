@@ -15,6 +15,7 @@ from kanpinn.sampling import Collocation
 # accurate than degree 9 on ten intervals, on four smooth problems in two dimensions.
 DEGREE, INNER, OUTER = 11, 4, 4
 FIRST, LAST, LARGER = 24, 480, 1.6  # random hidden units
+STEPS = 8  # of Newton's method, which takes more where a solution is not resolved
 ROWS = 1.5  # collocation points per coefficient of a field
 LEAST_POINTS = 1024
 AROUND = 1.5  # times as dense on the boundary: there every wave must be seen, or it grows unseen
@@ -55,7 +56,7 @@ def _solved(
         KAN,
         {"width": [traits.inputs, units, traits.fields], "degree": degree, "grid": grid},
         Collocation(count, _around(traits, count), "gauss"),
-        (LeastSquares(),),
+        (LeastSquares(steps=STEPS),),
         work=float(traits.fields * count * (splines * traits.fields) ** 2),
     )
 

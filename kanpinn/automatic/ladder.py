@@ -19,11 +19,13 @@ WINDOW_DEGREE = 7
 class Family:
     """Choices of one kind, from small to large: a network with random inner functions, say.
 
-    PATIENCE steps up that lower the residual little are the last.
+    PATIENCE steps up that lower the residual little are the last; brief: one is where each takes
+    many Newton steps, the next family being there for what is sharp.
     """
 
     name: str
     choices: tuple[Choice, ...]
+    brief: bool = False
 
 
 def first_choice(problem: Problem) -> Choice:
@@ -48,7 +50,7 @@ def families(traits: Traits) -> Iterator[Family]:
         return
     if traits.energetic and traits.dim <= few.MOST_DIMENSIONS:
         yield Family("random inner functions, by the energy", tuple(few.energies(traits)))
-    yield Family("random inner functions", tuple(few.smooth(traits)))
+    yield Family("random inner functions", tuple(few.smooth(traits)), brief=traits.marches)
     if traits.marches:
         yield Family("windows in time", tuple(_windows(traits)))
     else:
@@ -56,13 +58,13 @@ def families(traits: Traits) -> Iterator[Family]:
 
 
 def _windows(traits: Traits) -> Iterator[Choice]:
-    """Finer grids in space, and twice as many windows, each time.
+    """Finer grids in space and more windows each time.
 
     Few entries of a row are not zero, so many as there are modes for a spline's degree + 1: the
     work grows as the points.
     """
     times = 12
-    for grid, modes, windows in ((40, 6, 5), (60, 8, 10), (90, 8, 20), (130, 8, 40)):
+    for grid, modes, windows in ((40, 6, 5), (80, 8, 10), (120, 8, 20), (150, 8, 60)):
         places = math.ceil(2.5 * grid)
         yield Choice(
             Windows,

@@ -114,7 +114,7 @@ class Search:
             if why:
                 return why
             idle = idle + _idleness(part) if last is not None and part > STALLED else 0.0
-            if idle >= PATIENCE:
+            if idle >= (1 if family.brief and trial.repeats else PATIENCE):
                 return f"the last one leaves {min(part, 99):.2g} of the residual"
             last = trial
         return "there is no larger one"
