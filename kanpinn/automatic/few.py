@@ -15,6 +15,7 @@ from kanpinn.sampling import Collocation
 # accurate than degree 9 on ten intervals, on four smooth problems in two dimensions.
 DEGREE, INNER, OUTER = 11, 4, 4
 FIRST, LAST, LARGER = 24, 480, 1.6  # random hidden units
+BRIEF = 16  # the first ones where windows in time come next, should these not do
 STEPS = 8  # of Newton's method, which takes more where a solution is not resolved
 ROWS = 1.5  # collocation points per coefficient of a field
 LEAST_POINTS = 1024
@@ -29,7 +30,7 @@ DATA_SIZES, DATA_FIRST, DATA_POINTS = 6, 10, 400
 
 def smooth(traits: Traits) -> Iterator[Choice]:
     """More and more units."""
-    for units in _units(traits):
+    for units in _units(traits, BRIEF if traits.marches else FIRST):
         splines = units * (DEGREE + OUTER)
         yield _solved(traits, units, DEGREE, [INNER, OUTER], splines)
 
@@ -40,7 +41,7 @@ def fine(traits: Traits) -> Iterator[Choice]:
         yield _solved(traits, units, [9, 7], [INNER, grid], units * (7 + grid))
 
 
-def _units(traits: Traits, first: int = FIRST) -> Iterator[int]:
+def _units(traits: Traits, first: int) -> Iterator[int]:
     units = math.ceil(first / traits.fields**0.5)
     while units <= LAST:
         yield units

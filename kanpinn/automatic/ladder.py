@@ -12,7 +12,14 @@ from kanpinn.optimizers import March
 from kanpinn.problem import Problem
 from kanpinn.sampling import Collocation
 
-WINDOW_DEGREE = 7
+# Degree, grid and modes of a window's network, windows, whether coordinates are stretched.
+MARCHES = (
+    (9, 80, 8, 10, False),
+    (9, 110, 8, 20, False),
+    (7, 100, 8, 10, True),
+    (9, 150, 6, 60, False),
+    (7, 130, 8, 40, True),
+)
 
 
 @dataclass(frozen=True)
@@ -58,25 +65,26 @@ def families(traits: Traits) -> Iterator[Family]:
 
 
 def _windows(traits: Traits) -> Iterator[Choice]:
-    """Finer grids in space and more windows each time.
+    """Finer grids in space and more windows, in coordinates as they are and stretched by turns.
 
-    Few entries of a row are not zero, so many as there are modes for a spline's degree + 1: the
-    work grows as the points.
+    What is steep somewhere needs the latter, which take twice the time. Few entries of a row are
+    not zero, so many as there are modes for a spline's degree + 1: the work grows as the points.
     """
     times = 12
-    for grid, modes, windows in ((40, 6, 5), (80, 8, 10), (120, 8, 20), (150, 8, 60)):
+    for degree, grid, modes, windows, stretch in MARCHES:
+        stretched = stretch and traits.boxed
         places = math.ceil(2.5 * grid)
         yield Choice(
             Windows,
             {
                 "width": [traits.dim, traits.fields],
-                "degree": WINDOW_DEGREE,
+                "degree": degree,
                 "grid": grid,
                 "modes": modes,
-                "stretch": traits.boxed,
+                "stretch": stretched,
             },
             Collocation(times * places, 4 * places, "gauss"),
-            (March(windows=windows, times=times, restretch=int(traits.boxed)),),
-            work=float(windows * times * places * modes**2),
+            (March(windows=windows, times=times, restretch=int(stretched)),),
+            work=float((1 + stretched) * windows * times * places * modes**2),
             balanced=False,  # a march weighs conditions itself
         )
