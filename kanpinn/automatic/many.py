@@ -32,10 +32,10 @@ def directions(traits: Traits) -> Iterator[Choice]:
 
 def projected(traits: Traits) -> Iterator[Choice]:
     """Few units whose inner functions are searched for."""
-    for units, degree, grid, rounds in (
-        (2, [9, 2], [1, 1], 10),
-        (3, [5, 7], [1, 2], 6),
-        (12, [2, 9], [1, 4], 3),
+    for units, degree, grid, rounds, starts in (
+        (2, [9, 2], [1, 1], 10, 20),
+        (3, [5, 7], [1, 2], 6, 20),
+        (12, [2, 9], [1, 4], 3, 10),
     ):
         width = [traits.inputs, units, traits.fields]
         unknowns = KAN(width, degree, grid).parameter_count
@@ -44,7 +44,7 @@ def projected(traits: Traits) -> Iterator[Choice]:
             KAN,
             {"width": width, "degree": degree, "grid": grid},
             _scattered(count),
-            (VariableProjection(rounds=rounds, starts=10, coarse=grid[1]),),
+            (VariableProjection(rounds=rounds, starts=starts, coarse=grid[1]),),
             work=100.0 * traits.fields * count * unknowns**2,
         )
 
