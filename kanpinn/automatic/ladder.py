@@ -15,7 +15,7 @@ from kanpinn.sampling import Collocation
 # Degree, grid and modes of a window's network, windows, whether coordinates are stretched.
 MARCHES = (
     (9, 80, 8, 10, False),
-    (9, 110, 8, 20, False),
+    (9, 110, 8, 16, False),
     (7, 100, 8, 10, True),
     (9, 150, 6, 60, False),
     (7, 130, 8, 40, True),
