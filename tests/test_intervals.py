@@ -2,6 +2,7 @@
 
 import json
 import math
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,12 +41,6 @@ class Toy(kp.Problem):
         data = torch.sin(math.pi * at) / (2 * math.pi**2)
         return [kp.Dirichlet(self.domain.boundary), kp.Observed(self.domain, at, data, 0.001)]
 """
-SECTIONS = {
-    "problem": {"class": "toy.py:Toy"},
-    "network": {"type": "kan", "width": [1, 4, 1], "degree": 4, "grid": 2},
-    "points": {"interior": 40, "boundary": 2},
-    "run": {"seed": 0},
-}
 FILE = """
 [problem]
 class = "toy.py:Toy"
@@ -58,6 +53,7 @@ grid = 2
 interior = 40
 boundary = 2
 """
+SECTIONS = tomllib.loads(FILE)
 
 
 @pytest.fixture

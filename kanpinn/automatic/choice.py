@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from kanpinn.networks import KAN, Beside, Network, Windows
+from kanpinn.networks.beside import SEEDS
 from kanpinn.optimizers import Optimizer
 from kanpinn.sampling import Collocation
-
-SEEDS = 104_729  # between those of networks side by side, as in problem files
 
 
 def even() -> dict[str, float]:

@@ -13,12 +13,12 @@ from kanpinn.config.limits import check_network
 from kanpinn.config.schema import TYPE, RunSection
 from kanpinn.errors import InputError
 from kanpinn.networks import KAN, Beside, Network
+from kanpinn.networks.beside import SEEDS
 from kanpinn.optimizers import InsertKnots, Multistage, Optimizer, Refine
 from kanpinn.problem import Problem
 from kanpinn.wording import show
 
 OF = Key("of", list[dict[str, Any]])  # of networks side by side
-SEEDS = 104_729  # between those of networks side by side
 
 
 def build_own(table: dict[str, Any], base: type, directory: Path) -> Problem:

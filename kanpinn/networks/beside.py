@@ -8,6 +8,8 @@ from kanpinn.errors import InputError
 from kanpinn.jet import Coordinates, Jet, join
 from kanpinn.networks.network import Layer, Network, Tape
 
+SEEDS = 104_729  # between those of networks side by side, where they have none of their own
+
 
 class Beside(Network):
     """Several networks whose outputs, one after another, are a problem's fields in their order.
