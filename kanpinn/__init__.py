@@ -1,25 +1,221 @@
 """kanpinn: partial differential equations solved with Kolmogorov–Arnold networks.
 
-The public names are those of `kanpinn.api`. They are imported when one is first asked for:
-`kanpinn --help` and a misspelt file name do not wait for torch.
+These are the public names, all of them, by the room in which each is defined. A name is imported
+when it is first asked for: `kanpinn --help` and a misspelt file name do not wait for torch
+(scientific-python SPEC 1).
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kanpinn.api import *  # noqa: F403
+    from kanpinn._support.errors import InputError as InputError
+    from kanpinn._support.errors import KanpinnError as KanpinnError
+    from kanpinn._support.errors import NumericalError as NumericalError
+    from kanpinn.accuracy import FEM as FEM
+    from kanpinn.accuracy import DataFile as DataFile
+    from kanpinn.accuracy import Errors as Errors
+    from kanpinn.accuracy import Estimated as Estimated
+    from kanpinn.accuracy import Recipe as Recipe
+    from kanpinn.accuracy import Reference as Reference
+    from kanpinn.accuracy import fit_order as fit_order
+    from kanpinn.accuracy import observed_order as observed_order
+    from kanpinn.data import Data as Data
+    from kanpinn.data import Table as Table
+    from kanpinn.evolution import Equidistribute as Equidistribute
+    from kanpinn.evolution import March as March
+    from kanpinn.evolution import Windows as Windows
+    from kanpinn.geometry import Annulus as Annulus
+    from kanpinn.geometry import Arc as Arc
+    from kanpinn.geometry import Ball as Ball
+    from kanpinn.geometry import Boundary as Boundary
+    from kanpinn.geometry import Box as Box
+    from kanpinn.geometry import Corner as Corner
+    from kanpinn.geometry import CornerFlow as CornerFlow
+    from kanpinn.geometry import Disk as Disk
+    from kanpinn.geometry import Ellipse as Ellipse
+    from kanpinn.geometry import LShape as LShape
+    from kanpinn.geometry import Planar as Planar
+    from kanpinn.geometry import Points as Points
+    from kanpinn.geometry import Polygon as Polygon
+    from kanpinn.geometry import Sector as Sector
+    from kanpinn.geometry import Segment as Segment
+    from kanpinn.geometry import Stretch as Stretch
+    from kanpinn.geometry import Surface as Surface
+    from kanpinn.geometry import Triangle as Triangle
+    from kanpinn.geometry import graded as graded
+    from kanpinn.geometry.sampling import Collocation as Collocation
+    from kanpinn.jets import Channels as Channels
+    from kanpinn.jets import Jet as Jet
+    from kanpinn.jets import biharmonic as biharmonic
+    from kanpinn.jets import directional as directional
+    from kanpinn.jets import div as div
+    from kanpinn.jets import grad as grad
+    from kanpinn.jets import hessian as hessian
+    from kanpinn.jets import laplacian as laplacian
+    from kanpinn.jets import normal_derivative as normal_derivative
+    from kanpinn.jets import partial as partial
+    from kanpinn.loss import Sparsity as Sparsity
+    from kanpinn.loss import Weighting as Weighting
+    from kanpinn.networks import KAN as KAN
+    from kanpinn.networks import MLP as MLP
+    from kanpinn.networks import Beside as Beside
+    from kanpinn.optimizers import LBFGS as LBFGS
+    from kanpinn.optimizers import Adam as Adam
+    from kanpinn.optimizers import Continuation as Continuation
+    from kanpinn.optimizers import InsertKnots as InsertKnots
+    from kanpinn.optimizers import LeastSquares as LeastSquares
+    from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
+    from kanpinn.optimizers import Multistage as Multistage
+    from kanpinn.optimizers import Optimizer as Optimizer
+    from kanpinn.optimizers import Refine as Refine
+    from kanpinn.optimizers import SSBroyden as SSBroyden
+    from kanpinn.optimizers import VariableProjection as VariableProjection
+    from kanpinn.pde import AdvectionDiffusion as AdvectionDiffusion
+    from kanpinn.pde import Condition as Condition
+    from kanpinn.pde import Constraint as Constraint
+    from kanpinn.pde import Dirichlet as Dirichlet
+    from kanpinn.pde import EigenProblem as EigenProblem
+    from kanpinn.pde import Equation as Equation
+    from kanpinn.pde import Expression as Expression
+    from kanpinn.pde import Heat as Heat
+    from kanpinn.pde import Helmholtz as Helmholtz
+    from kanpinn.pde import Initial as Initial
+    from kanpinn.pde import Integral as Integral
+    from kanpinn.pde import Interface as Interface
+    from kanpinn.pde import Neumann as Neumann
+    from kanpinn.pde import Observed as Observed
+    from kanpinn.pde import Periodic as Periodic
+    from kanpinn.pde import Poisson as Poisson
+    from kanpinn.pde import Problem as Problem
+    from kanpinn.pde import Robin as Robin
+    from kanpinn.pde import Unknown as Unknown
+    from kanpinn.pde import Wave as Wave
+    from kanpinn.runs.results.load import load as load
+    from kanpinn.runs.study import Study as Study
+    from kanpinn.runs.study.sweep import sweep as sweep
+    from kanpinn.solvers import Eigensolution as Eigensolution
+    from kanpinn.solvers import Fitted as Fitted
+    from kanpinn.solvers import Scores as Scores
+    from kanpinn.solvers import Solution as Solution
+    from kanpinn.solvers import auto as auto
+    from kanpinn.solvers import eigen as eigen
+    from kanpinn.solvers import estimate_error as estimate_error
+    from kanpinn.solvers import fit as fit
+    from kanpinn.solvers import solve as solve
 
+# The same names for run time; a test holds the two lists together.
+_NAMES = {
+    "_support.errors": ("InputError", "KanpinnError", "NumericalError"),
+    "accuracy": (
+        "FEM",
+        "DataFile",
+        "Errors",
+        "Estimated",
+        "Recipe",
+        "Reference",
+        "fit_order",
+        "observed_order",
+    ),
+    "data": ("Data", "Table"),
+    "evolution": ("Equidistribute", "March", "Windows"),
+    "geometry": (
+        "Annulus",
+        "Arc",
+        "Ball",
+        "Boundary",
+        "Box",
+        "Corner",
+        "CornerFlow",
+        "Disk",
+        "Ellipse",
+        "LShape",
+        "Planar",
+        "Points",
+        "Polygon",
+        "Sector",
+        "Segment",
+        "Stretch",
+        "Surface",
+        "Triangle",
+        "graded",
+    ),
+    "geometry.sampling": ("Collocation",),
+    "jets": (
+        "Channels",
+        "Jet",
+        "biharmonic",
+        "directional",
+        "div",
+        "grad",
+        "hessian",
+        "laplacian",
+        "normal_derivative",
+        "partial",
+    ),
+    "loss": ("Sparsity", "Weighting"),
+    "networks": ("KAN", "MLP", "Beside"),
+    "optimizers": (
+        "LBFGS",
+        "Adam",
+        "Continuation",
+        "InsertKnots",
+        "LeastSquares",
+        "LevenbergMarquardt",
+        "Multistage",
+        "Optimizer",
+        "Refine",
+        "SSBroyden",
+        "VariableProjection",
+    ),
+    "pde": (
+        "AdvectionDiffusion",
+        "Condition",
+        "Constraint",
+        "Dirichlet",
+        "EigenProblem",
+        "Equation",
+        "Expression",
+        "Heat",
+        "Helmholtz",
+        "Initial",
+        "Integral",
+        "Interface",
+        "Neumann",
+        "Observed",
+        "Periodic",
+        "Poisson",
+        "Problem",
+        "Robin",
+        "Unknown",
+        "Wave",
+    ),
+    "runs.results.load": ("load",),
+    "runs.study": ("Study",),
+    "runs.study.sweep": ("sweep",),
+    "solvers": (
+        "Eigensolution",
+        "Fitted",
+        "Scores",
+        "Solution",
+        "auto",
+        "eigen",
+        "estimate_error",
+        "fit",
+        "solve",
+    ),
+}
+_ROOM_OF = {name: room for room, names in _NAMES.items() for name in names}
+__all__ = sorted(_ROOM_OF)
 
-def __getattr__(name: str) -> object:
-    if not name.startswith("_") and find_spec(f"kanpinn.{name}"):
-        return import_module(f"kanpinn.{name}")  # `from kanpinn import splines` asks here first
-    api = import_module("kanpinn.api")
-    if name.startswith("_") or not hasattr(api, name):
-        raise AttributeError(f"module 'kanpinn' has no attribute {name!r}")
-    return getattr(api, name)
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _ROOM_OF:
+            raise AttributeError(f"module 'kanpinn' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"kanpinn.{_ROOM_OF[name]}"), name)
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *vars(import_module("kanpinn.api"))})
+    return list(__all__)

@@ -2,7 +2,7 @@
 
 import signal
 
-from kanpinn.interrupts import leave
+from kanpinn._support.interrupts import leave
 
 
 def main() -> None:

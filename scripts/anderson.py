@@ -26,7 +26,7 @@ from anderson_localization.chains import MODELS
 from anderson_localization.study import SMOKE, Size, run
 from common import options, verdicts
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 

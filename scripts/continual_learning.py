@@ -20,7 +20,7 @@ from continual.figures import draw_errors, draw_phases
 from continual.learning import BORDER, study
 from continual.page import judge, page
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 POINTS, STEPS = 100, 100

@@ -37,7 +37,7 @@ from function_fitting.special_figure import draw
 from function_fitting.special_page import judge, page
 from function_fitting.special_runs import FAST, METHODS, measure
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 SMOKE = ("ellipeinc",)

@@ -28,7 +28,7 @@ from function_fitting.toy_figure import draw
 from function_fitting.toy_page import judge, page
 from function_fitting.toy_runs import SMOKE, Size, measure
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 DEGREES = (3, 5)

@@ -30,7 +30,7 @@ from images.page import judge, page
 from images.pictures import images
 from images.yardsticks import yardsticks
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 BUDGETS = {32: 3.0, 64: 6.0}  # processor seconds for a network, by pixels along an edge

@@ -22,7 +22,7 @@ from interpretation.page import judge, page, table
 from interpretation.runs import Row, read_drawn, read_poster, read_target, set_threads
 from interpretation.targets import TARGETS
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 
 sys.path.append(str(Path(__file__).parents[1] / "problems"))
 from poisson2d import Poisson2D

@@ -47,7 +47,7 @@ from knot_theory.relations import Relation, find_relations
 from knot_theory.signature import GROUPED, RANDOM, SMOKE, STRENGTHS, VALIDATION, Result, Size
 
 import kanpinn as kp
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 VARIABLE = "KANPINN_KNOTS"

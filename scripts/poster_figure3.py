@@ -32,8 +32,8 @@ from common import options, verdicts
 from poster import figure3_data, figure3_page, figure3_plots, figure3_store, figure3_verdicts
 from poster import figure3_studies as studies
 
-from kanpinn.processes import Processes
-from kanpinn.study import Tally
+from kanpinn._support.processes import Processes
+from kanpinn.runs.study import Tally
 
 NAME = Path(__file__).stem
 PARTS = ("kan", "mlp", "fair-kan", "fair-mlp", "structure", "fit", "figures")

@@ -33,7 +33,7 @@ from poster.table1_studies import SMOKE, Size
 from poster.table1_tables import write_tables
 from poster.table1_verdicts import judge
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 NAME = Path(__file__).stem

@@ -10,13 +10,13 @@ from pathlib import Path
 from common import verdicts
 from matplotlib.figure import Figure
 
-from kanpinn.config import Config
-from kanpinn.fields import on_grid
 from kanpinn.plotting.edges import edges_of, plot_edge
 from kanpinn.plotting.panels import plot_magnitude, plot_values
 from kanpinn.plotting.ranges import limits_of
 from kanpinn.plotting.style import new_figure, save
-from kanpinn.solution import Solution
+from kanpinn.runs.config import Config
+from kanpinn.solvers.grid_fields import on_grid
+from kanpinn.solvers.solution import Solution
 
 PROBLEM = Path(__file__).parents[1] / "problems" / "poisson2d_small.toml"
 

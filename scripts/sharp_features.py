@@ -22,7 +22,7 @@ from sharpness.measuring import Case, Measured, all_ways, cases
 from sharpness.picture import draw
 
 import kanpinn as kp
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 NAME = Path(__file__).stem

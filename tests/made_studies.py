@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kanpinn.study import Study
-from kanpinn.study.columns import empty
+from kanpinn.runs.study import Study
+from kanpinn.runs.study.columns import empty
 
 Error = Callable[..., float | str | None]
 SETTINGS: dict[str, Any] = {

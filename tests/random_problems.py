@@ -8,10 +8,10 @@ from random_domains import DOMAINS, Draw
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.autograd_jet import jet_of
 from kanpinn.geometry import Domain
-from kanpinn.quadrature import domain_rule
-from kanpinn.sampling import sample
+from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets.autograd_jet import jet_of
 
 STEADY = ("poisson", "helmholtz", "advection", "system")
 EVOLVING = ("heat", "wave")

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from kanpinn.config import Config
+from kanpinn.runs.config import Config
 
 README = Path(__file__).parents[1] / "README.md"
 COMMANDS = [

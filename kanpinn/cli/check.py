@@ -5,25 +5,25 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import Overrides, ProblemFile
 from kanpinn.cli.running import set_threads
 from kanpinn.cli.screen import note, reporting
 from kanpinn.cli.solve import check_exact
 from kanpinn.cli.tables import table
-from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
-    from kanpinn.blocks import Block
-    from kanpinn.config import AutoJob, Config, EigenJob, FitJob, Job, SolveJob
-    from kanpinn.exactness import Defect
-    from kanpinn.jet import Channels
+    from kanpinn.jets.jet import Channels
+    from kanpinn.loss.terms import Block
+    from kanpinn.pde.verify import Defect
+    from kanpinn.runs.config import AutoJob, Config, EigenJob, FitJob, Job, SolveJob
 
 
 def check(file: ProblemFile, overrides: Overrides = None) -> None:
     """Check a problem file or a fit file and show what would run, without running it."""
     with reporting():
         with importing():
-            from kanpinn.config import AutoJob, Config, EigenJob, FitJob, SolveJob
+            from kanpinn.runs.config import AutoJob, Config, EigenJob, FitJob, SolveJob
 
         config = Config.read(file, overrides or ())
         for line in config.notes:
@@ -44,7 +44,7 @@ def check(file: ProblemFile, overrides: Overrides = None) -> None:
 
 
 def _trials(job: "AutoJob") -> tuple[str, str]:
-    from kanpinn.automatic import BUDGET, TOLERANCE
+    from kanpinn.solvers.auto import BUDGET, TOLERANCE
 
     tolerance = TOLERANCE if job.tolerance is None else job.tolerance
     seconds = BUDGET if job.budget_seconds is None else job.budget_seconds
@@ -53,8 +53,8 @@ def _trials(job: "AutoJob") -> tuple[str, str]:
 
 
 def _solve(config: "Config", job: "SolveJob") -> Iterator[tuple[str, str]]:
-    from kanpinn.config import blaming
-    from kanpinn.exact_data import describe_form
+    from kanpinn.networks.constraints.boundary_data import describe_form
+    from kanpinn.runs.config import blaming
 
     defects = check_exact(job)
     with blaming(job.title, *job.sources):
@@ -67,8 +67,8 @@ def _solve(config: "Config", job: "SolveJob") -> Iterator[tuple[str, str]]:
 
 
 def _eigen(config: "Config", job: "EigenJob") -> Iterator[tuple[str, str]]:
-    from kanpinn.config import blaming
-    from kanpinn.exact_data import describe_form
+    from kanpinn.networks.constraints.boundary_data import describe_form
+    from kanpinn.runs.config import blaming
 
     with blaming(job.title, *job.sources):
         blocks = tuple(job.preview().blocks())
@@ -114,7 +114,7 @@ def _stated(config: "Config", job: "SolveJob | EigenJob") -> Iterator[tuple[str,
 
 def _instead(job: "SolveJob") -> str:
     """What errors will be measured against in place of an exact solution."""
-    from kanpinn.references import reference_of
+    from kanpinn.accuracy.references import reference_of
 
     reference = reference_of(job.problem, job.reference)
     if reference is None:
@@ -156,7 +156,7 @@ def _channels(channels: "Channels") -> str:
 
 
 def _optimizers(config: "Config", job: "Job") -> Iterator[tuple[str, str]]:
-    from kanpinn.config import AutoJob
+    from kanpinn.runs.config import AutoJob
 
     default = " (first trial)" if isinstance(job, AutoJob) else " (by default)"
     for index, optimizer in enumerate(job.optimizers):

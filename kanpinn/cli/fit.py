@@ -11,7 +11,7 @@ from kanpinn.cli.running import Course, Wish, follow
 from kanpinn.cli.tables import scores_table, summary
 
 if TYPE_CHECKING:
-    from kanpinn.fitting import Fitted
+    from kanpinn.solvers.fit import Fitted
 
 
 def fit(

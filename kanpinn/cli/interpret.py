@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import RunPath
 from kanpinn.cli.report import writing
 from kanpinn.cli.screen import note, reporting
 from kanpinn.cli.tables import table
-from kanpinn.errors import InputError, integer, number
-from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
-    from kanpinn.fitting import Fitted
     from kanpinn.interpret.formulas.formula import EdgeRow, Formula
-    from kanpinn.solution import Solution
+    from kanpinn.solvers.fit import Fitted
+    from kanpinn.solvers.solution import Solution
 
 HEADS = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")
 FILES = ("formula.json", "formula.tex", "network.png")
@@ -45,13 +45,13 @@ def interpret(
     """
     with reporting():
         with importing():
-            from kanpinn.eigenproblems import Eigensolution
-            from kanpinn.interpret.interpreting import interpret as read
+            from kanpinn.interpret.interpret import interpret as read
             from kanpinn.interpret.pruning.scores import kan_of
             from kanpinn.interpret.univariate.library import functions
-            from kanpinn.results import load
-            from kanpinn.results.reading import run_folder
-            from kanpinn.results.record import dump
+            from kanpinn.runs.results import load
+            from kanpinn.runs.results.reading import run_folder
+            from kanpinn.runs.results.record import dump
+            from kanpinn.solvers.eigen import Eigensolution
 
         number("--seconds", seconds, above=True)
         integer("--seed", seed, least=0)
@@ -101,7 +101,7 @@ def formula_record(result: "Solution | Fitted", formula: "Formula") -> dict[str,
 def _write(result: "Solution | Fitted", formula: "Formula", record: str, folder: Path) -> None:
     import sympy
 
-    from kanpinn.files import write_text
+    from kanpinn._support.files import write_text
     from kanpinn.interpret.picture import draw_network
     from kanpinn.plotting.style import save
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kanpinn._support.errors import InputError
+from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import reporting
 from kanpinn.cli.tables import table
-from kanpinn.errors import InputError
-from kanpinn.interrupts import importing
 
 if TYPE_CHECKING:
-    from kanpinn.config import Config
+    from kanpinn.runs.config import Config
 
 PROBLEMS = Path("problems")
 ANY_WIDTH, LEAST_STATUS = 120, 20  # columns: where there is no terminal, and of a cut status
@@ -58,7 +58,7 @@ def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
 
 def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
     with importing():
-        from kanpinn.config import Config
+        from kanpinn.runs.config import Config
 
     for path in sorted(folder.glob("*.toml")):
         try:

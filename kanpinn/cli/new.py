@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from kanpinn._support.errors import InputError
+from kanpinn._support.wording import nearest
 from kanpinn.cli.screen import reporting
-from kanpinn.errors import InputError
-from kanpinn.wording import nearest
 
 CLASS = '''"""A problem for kanpinn to start from: replace what the class says by your own."""
 

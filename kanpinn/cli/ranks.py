@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from kanpinn._support.errors import InputError, NumericalError
+from kanpinn._support.interrupts import handling, importing
 from kanpinn.cli.screen import reporting
-from kanpinn.errors import InputError, NumericalError
-from kanpinn.interrupts import handling, importing
 
 if TYPE_CHECKING:
-    from kanpinn.config import Job
-    from kanpinn.run import Run
+    from kanpinn.runs.config import Job
+    from kanpinn.solvers.state import Run
 
 T = TypeVar("T")
 CODE, SEEN = "exit code", "seen by "
@@ -52,7 +52,7 @@ def agreed(compute: Callable[[], T]) -> T:
     """compute(); what it raises on one rank is raised on all of them."""
     if not _launched():  # do not wait for torch
         return compute()
-    from kanpinn.distributed import agreed
+    from kanpinn._support.distributed import agreed
 
     return agreed(compute)
 

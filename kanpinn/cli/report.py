@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from kanpinn._support.errors import InputError
+from kanpinn._support.interrupts import importing
 from kanpinn.cli.screen import reporting
-from kanpinn.errors import InputError
-from kanpinn.interrupts import importing
 
 
 def report(
@@ -18,8 +18,8 @@ def report(
     """Write a study's tables and figures as one HTML page, report.html in its folder."""
     with reporting():
         with importing():
-            from kanpinn.report.page import write_report
-            from kanpinn.study.table import Study
+            from kanpinn.runs.report.page import write_report
+            from kanpinn.runs.study.table import Study
 
         with writing(study):
             typer.echo(write_report(Study.read(study)))

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kanpinn._support.errors import InputError, NumericalError
+from kanpinn._support.interrupts import INTERRUPTED, deferring, handling, importing
 from kanpinn.cli.ranks import NoFolder, agreed, ranks
 from kanpinn.cli.screen import exit_code, note
-from kanpinn.errors import InputError, NumericalError
-from kanpinn.interrupts import INTERRUPTED, deferring, handling, importing
 
 if TYPE_CHECKING:
-    from kanpinn.automatic import Choice
-    from kanpinn.config import Config, Job, Result
-    from kanpinn.results import RunFolder
-    from kanpinn.run import Observer
+    from kanpinn.runs.config import Config, Job, Result
+    from kanpinn.runs.results import RunFolder
+    from kanpinn.solvers.auto import Choice
+    from kanpinn.solvers.state import Observer
 
 OTHER = {"solve": "fit", "fit": "solve"}
 
@@ -76,15 +76,15 @@ def _configuration(command: str, wish: Wish) -> "Config":
     if (wish.file is None) == (wish.resume is None):
         raise InputError(f"{command} takes either a file, or --resume with a run folder")
     with importing():
-        from kanpinn.config import Config
+        from kanpinn.runs.config import Config
     if wish.file is not None:
         config = Config.read(wish.file, wish.pairs)
         _check_command(command, config, str(wish.file))
         return config
     assert wish.resume is not None
     with importing():
-        from kanpinn.results import config_of
-        from kanpinn.results.reading import run_folder
+        from kanpinn.runs.results import config_of
+        from kanpinn.runs.results.reading import run_folder
 
     config = config_of(wish.resume).override(wish.pairs)
     _check_command(command, config, f"--resume {wish.resume}")
@@ -103,8 +103,8 @@ def _check_command(command: str, config: "Config", given: str) -> None:
 def _folder(wish: Wish, job: "Job", config: "Config") -> "RunFolder | NoFolder":
     """The run folder, which rank 0 makes or opens; the others get its state."""
     with importing():  # only now: it brings matplotlib and h5py, for which bad input need not wait
-        from kanpinn.distributed import from_first, rank
-        from kanpinn.results import RunFolder
+        from kanpinn._support.distributed import from_first, rank
+        from kanpinn.runs.results import RunFolder
 
     def first() -> RunFolder | None:
         if rank():
@@ -132,8 +132,8 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
     Returns also whether Ctrl-C came after the last step, when it is too late to stop anything.
     """
     with importing():
-        from kanpinn.config import blaming
-        from kanpinn.progress import Progress
+        from kanpinn.runs.config import blaming
+        from kanpinn.runs.progress import Progress
 
     late = False
 
@@ -186,7 +186,7 @@ def _say_interrupted(folder: "RunFolder | NoFolder") -> None:
 
 
 def _warn_of_points_outside(result: "Result") -> None:
-    from kanpinn.results.record import outside_grids
+    from kanpinn.runs.results.record import outside_grids
 
     for layer, share in enumerate(outside_grids(result)):
         if share:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from kanpinn._support.errors import InputError
+from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import RunPath
 from kanpinn.cli.report import writing
 from kanpinn.cli.screen import reporting
-from kanpinn.errors import InputError
-from kanpinn.interrupts import importing
 
 
 class Format(Enum):
@@ -39,9 +39,9 @@ def _is_study(folder: Path) -> bool:
 
 def _run_figures(run: Path) -> list[Path]:
     with importing():
-        from kanpinn.results import config_of, load
-        from kanpinn.results.kinds import CONTENTS
-        from kanpinn.results.reading import run_folder
+        from kanpinn.runs.results import config_of, load
+        from kanpinn.runs.results.kinds import CONTENTS
+        from kanpinn.runs.results.reading import run_folder
 
     try:
         found = run_folder(run)
@@ -54,8 +54,8 @@ def _run_figures(run: Path) -> list[Path]:
 
 def _study_figures(folder: Path) -> list[Path]:
     with importing():
-        from kanpinn.report.figures import draw_study
-        from kanpinn.study.table import Study
+        from kanpinn.runs.report.figures import draw_study
+        from kanpinn.runs.study.table import Study
 
     with writing(folder):
         return draw_study(Study.read(folder))
@@ -73,8 +73,8 @@ def export(
     """Write the fields of a run on a grid, or the data of a fit with the fitted values (NPZ)."""
     with reporting():
         with importing():
-            from kanpinn.results import load, to_npz, to_vtkhdf
-            from kanpinn.results.reading import run_folder
+            from kanpinn.runs.results import load, to_npz, to_vtkhdf
+            from kanpinn.runs.results.reading import run_folder
 
         target = output or run_folder(run) / f"fields.{format.value}"
         if not target.parent.is_dir():

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from kanpinn._support.interrupts import importing
 from kanpinn.cli.screen import reporting
-from kanpinn.interrupts import importing
 
 
 def schema(
@@ -15,6 +15,6 @@ def schema(
     """Print the JSON schema of problem files, or of fit files."""
     with reporting():
         with importing():
-            from kanpinn.config import document_schema
+            from kanpinn.runs.config import document_schema
 
         typer.echo(json.dumps(document_schema("fit" if fit else "problem"), indent=2))

@@ -10,8 +10,8 @@ from typing import Any
 
 import typer
 
-from kanpinn.errors import InputError, NumericalError
-from kanpinn.interrupts import INTERRUPTED, handling
+from kanpinn._support.errors import InputError, NumericalError
+from kanpinn._support.interrupts import INTERRUPTED, handling
 
 NUMERICAL_FAILURE, BAD_INPUT = 1, 2
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kanpinn.cli.tables import table
 
 if TYPE_CHECKING:
-    from kanpinn.study.table import Row, Study
+    from kanpinn.runs.study.table import Row, Study
 
 LINES = 24  # settings on the screen; all runs are in study.csv
 MESSAGES = 5  # of failed runs
@@ -18,7 +18,7 @@ TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
 
 def failed(row: "Row") -> bool:
     """Whether a run has failed."""
-    from kanpinn.study.columns import has_failed
+    from kanpinn.runs.study.columns import has_failed
 
     return has_failed(row)
 
@@ -51,8 +51,8 @@ def settings_table(study: "Study") -> str:
 
 def _settings(study: "Study") -> tuple[list[str], dict[tuple[str, ...], list["Row"]]]:
     """The short names of the keys that vary, and the runs of each combination of their values."""
-    from kanpinn.report.dimensions import is_seed
-    from kanpinn.report.labels import names_of
+    from kanpinn.runs.report.dimensions import is_seed
+    from kanpinn.runs.report.labels import names_of
 
     labels = {key: names_of(study.column(key)) for key in study.varied if not is_seed(key)}
     labels = {key: names for key, names in labels.items() if len(set(names)) > 1}
@@ -112,7 +112,7 @@ def json_text(study: "Study") -> str:
 
 def failures(study: "Study") -> str:
     """How many runs have failed, and each message once, with the first run that it is of."""
-    from kanpinn.report.labels import short
+    from kanpinn.runs.report.labels import short
 
     first: dict[str, Row] = {}
     lost = [row for row in study.rows if failed(row)]

@@ -21,10 +21,10 @@ from kanpinn.cli.tables import (
 )
 
 if TYPE_CHECKING:
-    from kanpinn.config import EigenJob, SolveJob
-    from kanpinn.eigenproblems import Eigensolution
-    from kanpinn.exactness import Defect
-    from kanpinn.solution import Solution
+    from kanpinn.pde.verify import Defect
+    from kanpinn.runs.config import EigenJob, SolveJob
+    from kanpinn.solvers.eigen import Eigensolution
+    from kanpinn.solvers.solution import Solution
 
 
 def solve(
@@ -51,7 +51,7 @@ def solve(
 
 
 def _checked(job: "SolveJob | EigenJob") -> None:
-    from kanpinn.config import SolveJob
+    from kanpinn.runs.config import SolveJob
 
     if isinstance(job, SolveJob):
         check_exact(job)
@@ -59,8 +59,8 @@ def _checked(job: "SolveJob | EigenJob") -> None:
 
 def check_exact(job: "SolveJob") -> "list[Defect]":
     """The exact solution's residuals, with a warning for each that does not vanish."""
-    from kanpinn.config import blaming
-    from kanpinn.exactness import exact_defects
+    from kanpinn.pde.verify import exact_defects
+    from kanpinn.runs.config import blaming
 
     with blaming(job.title, *job.sources):
         defects = list(exact_defects(job.problem))
@@ -78,9 +78,9 @@ def _estimated(
     job: "SolveJob | EigenJob", solution: "Solution | Eigensolution"
 ) -> "Solution | Eigensolution":
     """The solution with the estimate of its errors that [run] asks for, where it came to an end."""
-    from kanpinn.config import EigenJob
-    from kanpinn.eigenproblems import Eigensolution
-    from kanpinn.estimate import ENDED, estimate_error, judged
+    from kanpinn.runs.config import EigenJob
+    from kanpinn.solvers.eigen import Eigensolution
+    from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged
 
     if isinstance(solution, Eigensolution) or isinstance(job, EigenJob):
         return solution
@@ -92,7 +92,7 @@ def _estimated(
 
 
 def _lines(solution: "Solution | Eigensolution") -> Iterator[str]:
-    from kanpinn.eigenproblems import Eigensolution
+    from kanpinn.solvers.eigen import Eigensolution
 
     if isinstance(solution, Eigensolution):
         if solution.count:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kanpinn._support.errors import InputError, NumericalError
+from kanpinn._support.interrupts import handling, importing, leave
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import note, reporting
 from kanpinn.cli.settings import failed, failures, json_text, settings_table
-from kanpinn.errors import InputError, NumericalError
-from kanpinn.interrupts import handling, importing, leave
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from kanpinn.study import Study, StudyFile, Tally
+    from kanpinn.runs.study import Study, StudyFile, Tally
 
     Executors = Callable[[], AbstractContextManager[Executor | None]]
 
@@ -98,7 +98,7 @@ def _check(where: Where, workers: int | None, address: str | None, cluster: list
 
 def _read(file: Path) -> "StudyFile":
     with importing():
-        from kanpinn.study import StudyFile
+        from kanpinn.runs.study import StudyFile
     return StudyFile.read(file)
 
 
@@ -108,8 +108,8 @@ def _executor(
     if where is Where.PROCESSES:
         return contextlib.nullcontext()
     with importing():
-        from kanpinn.study.executors import dask_workers
-        from kanpinn.study.jobs import batch_workers, job_options
+        from kanpinn.runs.study.executors import dask_workers
+        from kanpinn.runs.study.jobs import batch_workers, job_options
     if where is Where.DASK:
         return dask_workers(address, workers)
     assert workers is not None
@@ -121,8 +121,8 @@ def _sweep(
     study: "StudyFile", output: Path, workers: int | None, quiet: bool, executor: "Executors"
 ) -> "Study":
     with importing():
-        from kanpinn.study import sweep
-        from kanpinn.study.progress import StudyProgress
+        from kanpinn.runs.study import sweep
+        from kanpinn.runs.study.progress import StudyProgress
 
     kept = _Kept()
     shown: Any = contextlib.nullcontext() if quiet else StudyProgress()

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kanpinn.config import Result
-    from kanpinn.eigenproblems import Eigensolution
-    from kanpinn.fitting import Fitted
-    from kanpinn.norms import Errors
-    from kanpinn.solution import Estimate, Solution
+    from kanpinn.accuracy.norms import Errors
+    from kanpinn.runs.config import Result
+    from kanpinn.solvers.eigen import Eigensolution
+    from kanpinn.solvers.fit import Fitted
+    from kanpinn.solvers.solution import Estimate, Solution
 
 
 TELLING = 0.05  # a relative error of the norms' own rule that is worth a line

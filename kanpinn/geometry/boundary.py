@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from kanpinn._typing import Weights
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Region
 

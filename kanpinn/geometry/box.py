@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from kanpinn._typing import Column, Coords, Corner, Mask, Weights
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary, Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names

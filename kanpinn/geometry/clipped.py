@@ -7,8 +7,8 @@ from functools import cached_property
 
 import torch
 
-from kanpinn._typing import Mask, Weights
-from kanpinn.errors import integer
+from kanpinn._support.errors import integer
+from kanpinn._support.shapes import Mask, Weights
 from kanpinn.geometry.boundary import Derived, Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points

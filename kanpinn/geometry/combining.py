@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.combined.combine import combine
 from kanpinn.geometry.domain import Domain

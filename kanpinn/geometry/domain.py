@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from kanpinn._typing import Column, Coords, Corner, Mask
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Column, Coords, Corner, Mask
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import SHORT, Draw, Region

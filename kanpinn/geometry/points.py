@@ -7,8 +7,8 @@ from keyword import iskeyword
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Column
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Column
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from kanpinn._typing import Column, Coords, Corner, Mask, Weights
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary, Derived, Piece
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.domain import Domain

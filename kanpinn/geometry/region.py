@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from kanpinn._typing import Coords, Weights
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import axis_counts, gauss_product
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from kanpinn._typing import Coords, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.box import Face
 from kanpinn.geometry.curves.curve import Curve

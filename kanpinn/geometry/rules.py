@@ -8,8 +8,8 @@ import torch
 from scipy.special import roots_legendre
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
-from kanpinn.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer
+from kanpinn._support.shapes import Coords, Weights
 
 
 def gauss_legendre(n: int) -> tuple[Weights, Weights]:

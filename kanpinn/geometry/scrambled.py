@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from kanpinn._typing import Coords, Mask, Weights
+from kanpinn._support.shapes import Coords, Mask, Weights
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Weights
+from kanpinn._support.shapes import Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.clipped import Clipped, longer

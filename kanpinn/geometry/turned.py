@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kanpinn._typing import Coords, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.boundary import Derived
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Mapped

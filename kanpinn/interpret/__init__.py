@@ -7,7 +7,7 @@ from kanpinn.interpret.graphs.curves import Symbolic as Symbolic
 from kanpinn.interpret.graphs.graph import Graph as Graph
 from kanpinn.interpret.guided import Reading as Reading
 from kanpinn.interpret.guided import read as read
-from kanpinn.interpret.interpreting import interpret as interpret
+from kanpinn.interpret.interpret import interpret as interpret
 from kanpinn.interpret.picture import draw_network as draw_network
 from kanpinn.interpret.pruning.pruned import Pruned as Pruned
 from kanpinn.interpret.pruning.scores import EdgeScores as EdgeScores

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kanpinn.errors import InputError, number
+from kanpinn._support.errors import InputError, number
 from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.formulas.formula import Formula, formula_of
 from kanpinn.interpret.graphs.curves import Symbolic
@@ -16,8 +16,8 @@ from kanpinn.interpret.search import Search
 from kanpinn.interpret.sources import Result, rows_of, source_of
 from kanpinn.interpret.univariate.candidates import Snapping
 from kanpinn.interpret.univariate.library import Univariate, functions
-from kanpinn.problem import Problem
-from kanpinn.solution import Solution
+from kanpinn.pde.problem import Problem
+from kanpinn.solvers.solution import Solution
 
 STEPS = 40
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from kanpinn.datasets import Table
+from kanpinn.data import Table
 from kanpinn.interpret.deadline import Deadline
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.graphs.growth import grown, straightened, trimmed

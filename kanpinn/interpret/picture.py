@@ -6,15 +6,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from kanpinn.errors import InputError
-from kanpinn.fitting import Fitted
+from kanpinn._support.errors import InputError
 from kanpinn.interpret.pruning.pruned import Trained
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of, score_edges
-from kanpinn.jet import Channels
+from kanpinn.jets.jet import Channels
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.network import Link, network_figure
-from kanpinn.residuals import Residuals
-from kanpinn.solution import Solution
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.solution import Solution
 
 SAMPLES = 120
 

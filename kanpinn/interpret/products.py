@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from kanpinn import splines
 from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
 from kanpinn.interpret.graphs.graph import Graph, Key, relative_error
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.univariate.library import LIBRARY
+from kanpinn.networks.basis import splines
 
 MOST_INPUTS = 4  # with more there are too many ways to group them
 DEGREE, INTERVALS = 5, 6

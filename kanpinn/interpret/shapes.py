@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kanpinn.datasets import Table
-from kanpinn.fitting import fit
+from kanpinn.data import Table
 from kanpinn.interpret.deadline import Deadline
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.graphs.own import own_graph
 from kanpinn.interpret.sparse import Skeleton
 from kanpinn.networks import KAN
 from kanpinn.optimizers import LeastSquares, Optimizer, VariableProjection
+from kanpinn.solvers.fit import fit
 
 # The search ends early only where a start has come as far as splines can.
 TOLERANCE = 1e-12

@@ -2,13 +2,13 @@
 
 import torch
 
-from kanpinn.errors import InputError
-from kanpinn.exactness import defects_of
-from kanpinn.fitting import Fitted
+from kanpinn._support.errors import InputError
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.pruning.pruned import Pruned
 from kanpinn.interpret.search import EXACT
-from kanpinn.solution import Solution
+from kanpinn.pde.verify import defects_of
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.solution import Solution
 
 Result = Solution | Fitted | Pruned
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kanpinn.datasets import Table
-from kanpinn.errors import InputError
-from kanpinn.fitting import fit
+from kanpinn._support.errors import InputError
+from kanpinn.data import Table
 from kanpinn.interpret.deadline import Deadline
 from kanpinn.interpret.pruning.strategies import prune, prune_greedily
+from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks import KAN
 from kanpinn.optimizers import LevenbergMarquardt
-from kanpinn.sparsity import Sparsity
+from kanpinn.solvers.fit import fit
 
 DEGREE, GRID = 3, 5
 SPARSE_STEPS, POLISH_STEPS, CUT_STEPS = 50, 20, 10

@@ -5,4 +5,3 @@ from kanpinn.networks.kan import KAN as KAN
 from kanpinn.networks.mlp import MLP as MLP
 from kanpinn.networks.network import Network as Network
 from kanpinn.networks.surrogate import Surrogate as Surrogate
-from kanpinn.networks.windows import Windows as Windows

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 
 
 def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:

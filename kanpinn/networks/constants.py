@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from kanpinn.jet import Coordinates, Jet, join
+from kanpinn.jets.jet import Coordinates, Jet, join
 from kanpinn.networks.network import Layer, Tape
-from kanpinn.unknown import Unknown
+from kanpinn.pde.unknown import Unknown
 
 
 class Constants(Layer):

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from kanpinn.jet import Coordinates, Jet
+from kanpinn.jets.jet import Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 
 PREFIX = "earlier."

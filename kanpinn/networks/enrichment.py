@@ -6,10 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, Coordinates, Jet
-from kanpinn.networks.known import Function, Known
+from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.networks.known_function import Function, Known
 from kanpinn.networks.network import Layer, Tape
 
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from kanpinn import splines
-from kanpinn.distributed import extremes
-from kanpinn.errors import InputError, integer
-from kanpinn.jet import Coordinates, Jet
+from kanpinn._support.distributed import extremes
+from kanpinn._support.errors import InputError, integer
+from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.networks.basis import splines
 from kanpinn.networks.earlier import Earlier, saved
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width

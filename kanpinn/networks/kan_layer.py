@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kanpinn import splines
-from kanpinn.distributed import extremes, summed
-from kanpinn.errors import InputError
-from kanpinn.jet import Coordinates, Jet
+from kanpinn._support.distributed import extremes, summed
+from kanpinn._support.errors import InputError
+from kanpinn.jets.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
+from kanpinn.networks.basis import splines
 from kanpinn.networks.network import Layer, Tape
 
 WIDENING = 0.02  # of the range: a grid that must grow grows a little more

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from kanpinn.errors import InputError
-from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn._support.errors import InputError
+from kanpinn.jets.jet import Channels, Coordinates, Jet
 
 
 class Layer(nn.Module, ABC):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kanpinn import splines
+from kanpinn.networks.basis import splines
 from kanpinn.networks.kan_layer import KANLayer
 
 DEGREE, INTERVALS = 5, 100

@@ -7,14 +7,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, Coordinates, Jet, join
+from kanpinn.jets.jet import Channels, Coordinates, Jet, join
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.enrichment import Enrichment
-from kanpinn.networks.known import Function, Known
+from kanpinn.networks.known_function import Function, Known
 from kanpinn.networks.network import Network, Tape
-from kanpinn.unknown import Unknown
+from kanpinn.pde.unknown import Unknown
 
 
 @runtime_checkable

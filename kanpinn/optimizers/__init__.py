@@ -1,14 +1,11 @@
 """Optimizers: one file each, settings as frozen dataclasses, run in sequence by `solve`."""
 
 from kanpinn.optimizers.continuation import Continuation as Continuation
-from kanpinn.optimizers.default import default_optimizer as default_optimizer
-from kanpinn.optimizers.equidistribute import Equidistribute as Equidistribute
 from kanpinn.optimizers.first_order import LBFGS as LBFGS
 from kanpinn.optimizers.first_order import Adam as Adam
 from kanpinn.optimizers.insert_knots import InsertKnots as InsertKnots
 from kanpinn.optimizers.least_squares import LeastSquares as LeastSquares
 from kanpinn.optimizers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
-from kanpinn.optimizers.march import March as March
 from kanpinn.optimizers.multistage import Multistage as Multistage
 from kanpinn.optimizers.optimizer import Optimizer as Optimizer
 from kanpinn.optimizers.optimizer import Stage as Stage

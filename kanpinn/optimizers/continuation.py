@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from kanpinn.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.least_squares import LeastSquares
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
-from kanpinn.residuals import Residuals
 
 SETTLED = 1e-2  # a full step that lowers the loss by less than this part was Newton's last
 # Parts of the zero function's loss. What settles above MOST is no solution; nor is, above TINY,

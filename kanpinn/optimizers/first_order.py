@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from kanpinn.errors import integer, number
+from kanpinn._support.errors import integer, number
+from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
-from kanpinn.residuals import Residuals
 
 FOLLOW_EVERY = 10  # steps of Adam, which are small: the grids follow the activations so often
 

@@ -7,15 +7,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kanpinn.blocks import ResidualBlock
-from kanpinn.distributed import summed
-from kanpinn.errors import InputError, integer
+from kanpinn._support.distributed import summed
+from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualBlock
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
-from kanpinn.residuals import Residuals
 
 SMOOTHING = 0.1  # of an input's mean, added to each interval: empty ones are the last to be split
 LEAST = 2  # points in each half of an interval: a spline that none sees may be anything there

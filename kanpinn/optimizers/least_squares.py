@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError, integer, number
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import OutputStep, solve_output
 from kanpinn.optimizers.reduced import solve_reduced
-from kanpinn.residuals import Residuals
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
-from kanpinn.errors import integer, number
-from kanpinn.linalg import DampedSteps, Triangle
+from kanpinn._support.errors import integer, number
+from kanpinn.linalg.triangle import DampedSteps, Triangle
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import STATIONARY, rounding_of
-from kanpinn.residuals import Residuals
 
 
 @dataclass(frozen=True)

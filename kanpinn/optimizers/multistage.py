@@ -8,16 +8,16 @@ from typing import ClassVar, cast
 
 import torch
 
-from kanpinn.blocks import Block, ResidualBlock
-from kanpinn.distributed import from_first
-from kanpinn.errors import InputError, integer
+from kanpinn._support.distributed import from_first
+from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import Block, ResidualBlock
 from kanpinn.networks.earlier import Earlier
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Layers
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
-from kanpinn.residuals import Residuals
 
 STEP = 1e-3  # of the way to another point, over which the residual's slope is taken
 SAMPLES = 1024

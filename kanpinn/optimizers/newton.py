@@ -4,8 +4,8 @@ import math
 
 import torch
 
+from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.output_layer import solve_output
-from kanpinn.residuals import Residuals
 
 NEWTON = 12  # steps at most
 FALL = 0.5  # a step that leaves more of the loss than this is the last

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from kanpinn.errors import InputError
-from kanpinn.residuals import Residuals
+from kanpinn._support.errors import InputError
+from kanpinn.loss.residuals import Residuals
 
 CONVERGED = "converged"
 INDEPENDENT = "stopped: to first order the residual does not depend on the network here"

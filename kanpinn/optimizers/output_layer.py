@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.linalg import Triangle, column_scale
+from kanpinn.linalg.triangle import Triangle, column_scale
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
-from kanpinn.residuals import Residuals
 
 LINEAR = 1e-8  # a step whose loss is predicted so well, relative to the loss before, was linear
 ENOUGH = 0.5  # of the predicted fall: a full step that brings less is compared with other steps

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.jet import Channels, Coordinates, Jet
-from kanpinn.linalg import Triangle, column_scale, fold, rank_tolerance
+from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.linalg.triangle import Triangle, column_scale, fold, rank_tolerance
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.output_layer import solve_output
-from kanpinn.residuals import Residuals
 
 REACH = 0.98  # of the output layer's grid [-1, 1] that the hidden units fill
 NEWTON_STEPS = 20

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from kanpinn.linalg import Triangle, column_scale, rank_tolerance
+from kanpinn.linalg.triangle import Triangle, column_scale, rank_tolerance
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Layer, get_coefficients, set_coefficients
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.output_layer import OutputStep
-from kanpinn.residuals import Residuals
 
 FOLLOWED = 1e-3  # a part of the loss: what the fields could still take away of it is little
 MOST_SOLVES = 8  # for the fields, at given unknowns

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kanpinn.errors import InputError, integer
-from kanpinn.jet import Channels, Coordinates
+from kanpinn._support.errors import InputError, integer
+from kanpinn.jets.jet import Channels, Coordinates
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.kan import KAN
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
-from kanpinn.residuals import Residuals
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError, integer, number
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.weighting import WeightedBlock
 from kanpinn.optimizers.first_order import trainable
 from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.wolfe import Trial, strong_wolfe
-from kanpinn.residuals import Residuals
-from kanpinn.weighting import WeightedBlock
 
 PATIENCE = 50  # iterations over which the loss must fall
 

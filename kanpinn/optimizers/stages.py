@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.optimizers.optimizer import Optimizer
 
 

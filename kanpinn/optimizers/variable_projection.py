@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer
+from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.kan import KAN
 from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.projection import Projection
-from kanpinn.residuals import Residuals
 
 POINTS_PER_PARAMETER = 6  # during the search; the refinement uses all points
 START_DAMPING = 1.0

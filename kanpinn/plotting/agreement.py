@@ -4,10 +4,10 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.datasets import Table
-from kanpinn.fitting import Fitted
+from kanpinn.data import Table
 from kanpinn.plotting.ranges import limits_of
 from kanpinn.plotting.style import BLUE, GREY, SMALL, VERMILLION, new_figure, tidy
+from kanpinn.solvers.fit import Fitted
 
 TARGETS = 4  # of more the first ones are shown
 ROWS = 4000  # that are drawn, at most

@@ -4,10 +4,10 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.fields import GridFields
 from kanpinn.plotting.panels import plot_values
 from kanpinn.plotting.style import BLUE, VERMILLION, new_figure, tidy
 from kanpinn.plotting.symbols import symbol
+from kanpinn.solvers.grid_fields import GridFields
 
 MOST = 3.0  # half-widths: errors above that have one colour
 

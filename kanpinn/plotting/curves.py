@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from kanpinn.orders import Fit, Theory, before_level, fit_order
+from kanpinn.accuracy.orders import Fit, Theory, before_level, fit_order
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.fitting import Fitted
-from kanpinn.jet import Channels, Coordinates, Jet
+from kanpinn.jets.jet import Channels, Coordinates, Jet
 from kanpinn.networks.beside import Beside
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Network
 from kanpinn.plotting.style import BLUE, GREY, ORANGE, ROUND, tidy
 from kanpinn.plotting.symbols import symbol
-from kanpinn.solution import Solution
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.solution import Solution
 
 SAMPLES = 200
 PLAIN = (-2, 4)  # powers of ten that tick labels carry themselves

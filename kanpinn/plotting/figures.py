@@ -5,7 +5,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from kanpinn.fields import GridFields, on_grid, plane_of, time_of
 from kanpinn.plotting.edge_sheet import edges_figure
 from kanpinn.plotting.edges import edges_of
 from kanpinn.plotting.history import plot_history
@@ -13,7 +12,8 @@ from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.sheets import has_residual_figure, residual_figure, solution_figure
 from kanpinn.plotting.style import new_figure, save
 from kanpinn.plotting.unknowns import unknown_figures
-from kanpinn.solution import Solution
+from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of, time_of
+from kanpinn.solvers.solution import Solution
 
 
 def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:

@@ -6,15 +6,15 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.fitting import Fitted
-from kanpinn.fitting.scores import criterion
-from kanpinn.history import History
 from kanpinn.optimizers import Optimizer, Refine
 from kanpinn.plotting.agreement import agreement_figure, confusion_figure
 from kanpinn.plotting.edge_sheet import edges_figure
 from kanpinn.plotting.edges import edges_of
 from kanpinn.plotting.history import Drawn, plot_history
 from kanpinn.plotting.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, new_figure, save
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.fit.scores import criterion
+from kanpinn.solvers.history import History
 
 STYLES = {
     "train": (BLUE, "-", "o"),

@@ -7,8 +7,8 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.history import History
 from kanpinn.plotting.style import BLUE, GREEN, GREY, SMALL, VERMILLION, tidy
+from kanpinn.solvers.history import History
 
 Drawn = tuple[str, str, str, str, str]  # a column, its label, colour, line and marker
 CURVES: tuple[Drawn, ...] = (

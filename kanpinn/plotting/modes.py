@@ -6,13 +6,13 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.eigenproblems import Eigensolution
-from kanpinn.fields import GridFields, modes_on_grid, plane_of
 from kanpinn.plotting.lines import plot_lines
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.panels import plot_values
 from kanpinn.plotting.style import BLACK, GREY, new_figure, save
 from kanpinn.plotting.symbols import cut_title, symbol
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, plane_of
 
 COLUMNS, MOST = 4, 12  # panels in a row, and in all
 WIDE, HIGH = 3.3, 2.9  # inches of a panel

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.plotting.layout import Layout, Place
 from kanpinn.plotting.style import BLACK, BLUE, LETTER, SMALL, VERMILLION, new_figure
 from kanpinn.plotting.symbols import symbol

@@ -7,8 +7,8 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
-from kanpinn.fields import GridFields
 from kanpinn.geometry import Curve, Domain, Planar, Product, Segment
+from kanpinn.solvers.grid_fields import GridFields
 
 SAMPLES = 256  # of a bent curve
 HALVINGS = 30  # of a grid's step, to where it crosses the boundary

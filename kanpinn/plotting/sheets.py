@@ -5,12 +5,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
-from kanpinn.fields import KNOWN, GridFields
 from kanpinn.plotting.lines import plot_lines, plot_magnitude_line
 from kanpinn.plotting.panels import plot_magnitude, plot_values
 from kanpinn.plotting.ranges import limits_of, two_signed
 from kanpinn.plotting.style import new_figure
 from kanpinn.plotting.symbols import cut_title, symbol
+from kanpinn.solvers.grid_fields import KNOWN, GridFields
 
 PANEL = 3.0  # inches, the longer side of a map
 BAR = 1.35  # inches beside a map: its colour bar and the labels

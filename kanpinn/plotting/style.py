@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from kanpinn.files import replacing
+from kanpinn._support.files import replacing
 
 # Okabe and Ito (2008): told apart with any colour vision, and in grey.
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"

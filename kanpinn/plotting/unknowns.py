@@ -6,12 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.fields import GridFields
-from kanpinn.history import UNKNOWN
-from kanpinn.intervals import Estimated
+from kanpinn.accuracy.confidence import Estimated
 from kanpinn.plotting.bands import band_figure
 from kanpinn.plotting.style import BLUE, GREY, VERMILLION, new_figure, tidy
-from kanpinn.solution import Solution
+from kanpinn.solvers.grid_fields import GridFields
+from kanpinn.solvers.history import UNKNOWN
+from kanpinn.solvers.solution import Solution
 
 
 def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:

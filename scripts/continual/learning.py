@@ -8,14 +8,14 @@ from continual.peaks import PEAKS, points, seen, target
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.blocks import ResidualBlock
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels
-from kanpinn.loop import Resampling, run_stages
+from kanpinn.jets.jet import Channels
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualBlock
 from kanpinn.networks import Network, Surrogate
 from kanpinn.optimizers import Optimizer
-from kanpinn.residuals import Residuals
-from kanpinn.run import Run
+from kanpinn.solvers.loop import Resampling, run_stages
+from kanpinn.solvers.state import Run
 
 NAMES = ("x",)
 TESTED = 1001  # points of a phase where errors are measured

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 
 Row = dict[str, Any]
 

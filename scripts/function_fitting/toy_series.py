@@ -8,7 +8,7 @@ from function_fitting.rows import Row, values
 from function_fitting.toy_runs import ROWS
 
 import kanpinn as kp
-from kanpinn.orders import Fit, before_level
+from kanpinn.accuracy.orders import Fit, before_level
 
 RANGE = 4  # from the finest grid of an order down: on coarser ones it is not reached yet
 HELD = ("product",)  # sums and squares are splines: every grid holds the function itself

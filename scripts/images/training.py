@@ -10,10 +10,10 @@ from images.networks import Make
 from images.pictures import psnr
 
 import kanpinn as kp
-from kanpinn.fitting import Fitted
 from kanpinn.networks import Network
 from kanpinn.optimizers import Optimizer
-from kanpinn.run import Run
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.state import Run
 
 Stages = Sequence[tuple[float, Callable[[int], Optimizer]]]  # shares of the time, and what fills it
 

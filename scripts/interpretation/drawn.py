@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import kanpinn as kp
+from kanpinn.jets import jet_of
 
 Function = Callable[[Tensor], Tensor]
 Part = tuple[str, Function]
@@ -38,8 +39,8 @@ class DrawnPoisson(kp.Problem):
 
     def source(self, p):
         """Δu by automatic differentiation."""
-        channels = kp.jet.Channels(p.names, second="laplacian")
-        return kp.laplacian(kp.jet.jet_of(self._values, p.coords, channels))
+        channels = kp.Channels(p.names, second="laplacian")
+        return kp.laplacian(jet_of(self._values, p.coords, channels))
 
     def conditions(self):
         return [kp.Dirichlet(self.domain.boundary, lambda p: self._values(p.coords))]

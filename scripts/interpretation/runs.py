@@ -8,10 +8,10 @@ from interpretation.drawn import DrawnPoisson, draw
 from interpretation.targets import Target
 
 import kanpinn as kp
-from kanpinn.datasets import Table
-from kanpinn.fitting import fit
+from kanpinn.data import Table
 from kanpinn.interpret.formulas.formula import Formula
-from kanpinn.interpret.interpreting import interpret
+from kanpinn.interpret.interpret import interpret
+from kanpinn.solvers.fit import fit
 
 ROWS = 2000
 NAMES = ("x", "y", "z", "w")

@@ -11,9 +11,9 @@ from inverse.sensitivity import DiffusionSensitivity, FlowSensitivity, cramer_ra
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.config import Config
-from kanpinn.config.solve_job import SolveJob
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
+from kanpinn.runs.config import Config
+from kanpinn.runs.config.solve_job import SolveJob
 
 PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 NODES = 9  # per axis, of the points at which a coefficient field's intervals are judged

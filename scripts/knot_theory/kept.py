@@ -10,7 +10,7 @@ from typing import Any
 from knot_theory.knots import Knots
 from knot_theory.signature import Size
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 
 
 def kept(path: Path, kind: Callable[..., Any], make: Callable[[], list[Any]]) -> list[Any]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy
 from knot_theory.knots import FEATURES, FILES, SYMMETRIES, TARGET
 
-from kanpinn.files import write_text
+from kanpinn._support.files import write_text
 
 CHUNK = 10
 SHARE = 2 / 3  # of the rows in train.csv

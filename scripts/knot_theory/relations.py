@@ -16,7 +16,7 @@ from knot_theory.knots import TARGET, Knots
 from knot_theory.signature import Size
 from torch import Tensor
 
-from kanpinn import splines
+from kanpinn.networks.basis import splines
 
 INTERVALS, DEGREE = 5, 3
 SPARSITY = (1e-2, 1e-3)

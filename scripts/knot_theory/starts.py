@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import kanpinn as kp
-from kanpinn.fitting.scores import criterion
+from kanpinn.solvers.fit.scores import criterion
 
 # How far the first grid reaches, in standard deviations about the mean, with tangents beyond: three
 # intervals over the whole range cannot tell signs of the meridional translation near zero.

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import kanpinn as kp
-from kanpinn.norms import ErrorNorm
+from kanpinn.accuracy.norms import ErrorNorm
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 INNER = 4  # intervals of the inner functions

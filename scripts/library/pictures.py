@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kanpinn import load
-from kanpinn.eigenproblems import Eigensolution
-from kanpinn.fields import on_grid, plane_of
 from kanpinn.plotting.ranges import two_signed
 from kanpinn.plotting.style import LETTER, SMALL, new_figure
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.grid_fields import on_grid, plane_of
 
 COLUMNS = 6
 MODES = 4  # of an eigenvalue problem, in one picture

@@ -7,13 +7,13 @@ from machinery.timing import Case
 from torch import Tensor, nn
 
 import kanpinn as kp
-from kanpinn.blocks import build_blocks
-from kanpinn.jet import Channels
-from kanpinn.linalg import fold
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets.jet import Channels
+from kanpinn.linalg.triangle import fold
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import build_blocks
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.residuals import Residuals
-from kanpinn.sampling import sample
 
 
 class Poisson(kp.Problem):

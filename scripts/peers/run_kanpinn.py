@@ -17,7 +17,7 @@ from poisson import source
 from timeline import Timeline, options
 
 import kanpinn as kp
-from kanpinn.config import Config
+from kanpinn.runs.config import Config
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 CHUNK = 4_000

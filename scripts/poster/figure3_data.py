@@ -10,8 +10,8 @@ import h5py
 import numpy
 from poster.paper import edges
 
-from kanpinn.orders import Fit, fit_order
-from kanpinn.results.reading import PARTIAL, RECORD, read_record
+from kanpinn.accuracy.orders import Fit, fit_order
+from kanpinn.runs.results.reading import PARTIAL, RECORD, read_record
 
 STUDIES = {
     "kan": "poster",

@@ -10,7 +10,7 @@ from poster import paper
 from poster.figure3_data import ERRORS, Point, Runs
 from poster.figure3_plots import DYNAMICS
 
-from kanpinn.files import replacing
+from kanpinn._support.files import replacing
 
 NUMBERS = ("seed", "grid", "edges", "n", "parameters", *ERRORS, "loss", "steps", "seconds")
 

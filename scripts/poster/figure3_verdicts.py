@@ -5,7 +5,7 @@ from poster import paper
 from poster.figure3_curves import POSTER_KAN
 from poster.figure3_data import ERRORS, Range, Runs, Series, slope, summarise
 
-from kanpinn.orders import Fit
+from kanpinn.accuracy.orders import Fit
 
 NAMES = {"l2_squared": "L2²", "h1_squared": "H1²"}
 FACTOR = 3.0

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn import splines
-from kanpinn.autograd_jet import jet_of
-from kanpinn.jet import Coordinates, Jet
+from kanpinn.jets.autograd_jet import jet_of
+from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.networks.basis import splines
 
 SAMPLES = 8  # of an edge per grid interval
 MARGIN = 0.05  # of a hidden unit's range, beyond it: what kanpinn's grids have

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn import splines
-from kanpinn.jet import Coordinates
+from kanpinn.jets.jet import Coordinates
+from kanpinn.networks.basis import splines
 
 LOW, HIGH = (-1.0, -2.0), (2.0, 1.0)  # the ranges of x + y² and of x - y²
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import kanpinn as kp
-from kanpinn.processes import Processes
+from kanpinn._support.processes import Processes
 
 HERE = Path(__file__).parent
 POISSON = "../../problems/poisson2d.py:Poisson2D"

@@ -10,7 +10,7 @@ import h5py
 import numpy
 from poster.table1_orders import Series
 
-from kanpinn.files import replacing, write_text
+from kanpinn._support.files import replacing, write_text
 
 KEYS = ("study", "setting", "degree", "norm")
 ERRORS = (*KEYS, "grid", "error")

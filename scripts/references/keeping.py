@@ -10,9 +10,9 @@ from numpy import ndarray
 from references.cases import Case
 from references.spectral import Solution, solve
 
+from kanpinn.accuracy.references.grid import GridData
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels
-from kanpinn.references.grid import GridData
+from kanpinn.jets.jet import Channels
 
 DIGITS = 9  # after the point are kept, which halves a file
 SIZE = 300_000  # bytes at most

@@ -13,11 +13,11 @@ from machinery import cases
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.config import Config
-from kanpinn.distributed import world
-from kanpinn.linalg import fold
+from kanpinn._support.distributed import world
+from kanpinn.linalg.triangle import fold
+from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.output_layer import solve_output
-from kanpinn.residuals import Residuals
+from kanpinn.runs.config import Config
 
 POISSON = Path(__file__).parents[2] / "problems" / "poisson2d.toml"
 LEAST_SQUARES, MARQUARDT, GRADIENT = "least squares", "Levenberg-Marquardt", "gradient"

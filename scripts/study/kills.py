@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from study.cases import PROBLEM, steady
 
 import kanpinn as kp
-from kanpinn.results.lock import only_one
-from kanpinn.study.work import LOCKS, RUNS
+from kanpinn.runs.results.lock import only_one
+from kanpinn.runs.study.work import LOCKS, RUNS
 
 Files = dict[Path, tuple[int, str]]  # when each was last written, and its content's hash
 
@@ -51,7 +51,7 @@ def survive(
     files = _finished(output)
     lost += sum(files.get(file) != kept[file] for file in kept)
     (folder,) = output.iterdir()
-    study = kp.study.Study.read(folder)
+    study = kp.Study.read(folder)
     return Survived(
         killed,
         counts,

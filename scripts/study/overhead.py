@@ -12,11 +12,11 @@ from typing import Any
 from study.cases import PROBLEM, quick
 
 import kanpinn as kp
-from kanpinn.config import Config, SolveJob
-from kanpinn.results import folder as folders
-from kanpinn.results import solves
-from kanpinn.study.plan import plan, version
-from kanpinn.study.work import RUNS, Task, execute
+from kanpinn.runs.config import Config, SolveJob
+from kanpinn.runs.results import folder as folders
+from kanpinn.runs.results import solves
+from kanpinn.runs.study.plan import plan, version
+from kanpinn.runs.study.work import RUNS, Task, execute
 
 PARTS = {
     "problem, network, points built": (Config, "build"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import check_unit

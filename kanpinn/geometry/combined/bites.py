@@ -12,8 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.combined.box_cells import as_box, chosen, grid_cells, joined_rule, merged
 from kanpinn.geometry.combined.overlaps import common_bounds

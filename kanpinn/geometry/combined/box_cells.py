@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from kanpinn._typing import Coords, Mask, Weights
+from kanpinn._support.shapes import Coords, Mask, Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.box import Box, Face
 from kanpinn.geometry.domain import Domain

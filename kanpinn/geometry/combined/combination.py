@@ -7,8 +7,8 @@ from functools import cached_property, partial
 
 import torch
 
-from kanpinn._typing import Column, Coords, Corner, Mask, Weights
-from kanpinn.errors import integer
+from kanpinn._support.errors import integer
+from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary, Piece
 from kanpinn.geometry.box import Box, Face
 from kanpinn.geometry.clipped import clip

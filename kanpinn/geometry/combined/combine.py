@@ -2,7 +2,7 @@
 
 import warnings
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.combined.box_cells import as_box
 from kanpinn.geometry.combined.combination import KEEP, Combination

@@ -9,7 +9,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points

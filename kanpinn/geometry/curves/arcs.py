@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
-from kanpinn.errors import InputError, number
+from kanpinn._support.errors import InputError, number
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.curves.closest import closest
 from kanpinn.geometry.curves.conics import Conic
 from kanpinn.geometry.curves.curve import XY, Curve, Pair, pair, two_names

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from kanpinn._typing import Coords, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.curves.conics import NEWTON, TABLE, Conic
 
 Slopes = Callable[[Weights], tuple[Weights, Weights]]

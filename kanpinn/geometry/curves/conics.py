@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.special import ellipeinc
 
-from kanpinn._typing import Coords, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.curves.sides import Side
 
 TABLE = 129  # first guesses of an angle

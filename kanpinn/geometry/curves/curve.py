@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.curves.sides import Side
 from kanpinn.geometry.points import Points, check_names

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.curves.curve import XY, Curve, Pair, pair, two_names
 from kanpinn.geometry.curves.sides import Side
 

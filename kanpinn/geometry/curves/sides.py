@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kanpinn._typing import Weights
+from kanpinn._support.shapes import Weights
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.curves.crossings import crossings, meeting
 from kanpinn.geometry.curves.curve import Curve, Pair

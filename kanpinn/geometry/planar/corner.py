@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords
-from kanpinn.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer
+from kanpinn._support.shapes import Coords
 from kanpinn.geometry.curves.curve import Pair, pair
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.points import Points

@@ -10,7 +10,7 @@ import torch
 from numpy.polynomial import Chebyshev
 from torch import Tensor
 
-from kanpinn.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry.curves.curve import Pair
 from kanpinn.geometry.planar.corner import Corner
 from kanpinn.geometry.planar.planar import Planar

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kanpinn._typing import Column, Coords
+from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry.curves.conics import Conic
 from kanpinn.geometry.curves.curve import Pair
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from kanpinn._typing import Column, Coords
+from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry.curves.arcs import Arc
 from kanpinn.geometry.curves.curve import Curve
 from kanpinn.geometry.curves.segments import Segment

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Column, Coords
+from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry.planar.forms import All, Form, Some
 
 ZERO = 1e-9  # a value so small, relative to the largest, is 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.geometry.curves.crossings import crossings, meeting
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.curves.segments import Segment

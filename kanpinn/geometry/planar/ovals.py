@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from kanpinn.errors import InputError, number
+from kanpinn._support.errors import InputError, number
 from kanpinn.geometry.curves.arcs import TURN, Arc
 from kanpinn.geometry.curves.curve import XY, Curve, Pair, pair, two_names
 from kanpinn.geometry.curves.segments import Segment

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Column, Coords, Corner, Mask, Weights
-from kanpinn.errors import InputError, NumericalError
+from kanpinn._support.errors import InputError, NumericalError
+from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.curves.sides import Side, abscissa

@@ -6,7 +6,7 @@ from typing import Any
 
 import shapely
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.curves.curve import XY, Pair, pair, two_names
 from kanpinn.geometry.curves.segments import Segment

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.curves.sides import Side
 from kanpinn.geometry.rules import gauss_legendre
 

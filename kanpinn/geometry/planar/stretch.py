@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError, integer, number
+from kanpinn._support.errors import InputError, integer, number
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.curves.curve import Pair, pair
 from kanpinn.geometry.domain import Domain

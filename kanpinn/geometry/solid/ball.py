@@ -7,8 +7,8 @@ from numbers import Real
 
 import torch
 
-from kanpinn._typing import Column, Coords, Corner, Mask, Weights
-from kanpinn.errors import InputError, integer, number
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary, Piece
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError, number
+from kanpinn._support.errors import InputError, number
 from kanpinn.geometry.solid.triangles import (
     area_vectors,
     edge_defects,

@@ -7,8 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
-from kanpinn.errors import integer
+from kanpinn._support.errors import integer
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Mapped, Region, check_unit

@@ -10,8 +10,8 @@ import torch
 from scipy.special import betaincinv, roots_jacobi
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.rules import tensor_grid
 
 MOST = 2**24  # points of a product rule, about what the memory of a small machine holds

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Corner, Mask, Weights
-from kanpinn.errors import integer
+from kanpinn._support.errors import integer
+from kanpinn._support.shapes import Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points

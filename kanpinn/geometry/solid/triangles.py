@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Weights
+from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.solid.spherical import check_size, jacobi
 

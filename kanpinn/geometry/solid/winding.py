@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from kanpinn._typing import Coords, Mask
+from kanpinn._support.shapes import Coords, Mask
 
 FINEST = 512  # cells of a grid on each of its two axes
 PAIRS = 2**20  # of a point and a triangle, held at a time

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.interpret.formulas.rounding import Rounded
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.univariate.bessel import bessel_j0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 from jaxtyping import Float
 
-from kanpinn.errors import InputError, number
+from kanpinn._support.errors import InputError, number
 
 Array = numpy.ndarray
 

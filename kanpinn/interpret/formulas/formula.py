@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.autograd_jet import jet_of
-from kanpinn.exactness import Defect, defects_of
 from kanpinn.geometry import Points
 from kanpinn.interpret.formulas.composition import compose, evaluate
 from kanpinn.interpret.formulas.normal import normal_form
@@ -17,8 +15,10 @@ from kanpinn.interpret.formulas.simplify import simplest
 from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.graphs.rows import Rows
-from kanpinn.jet import Channels, Jet
-from kanpinn.problem import Problem
+from kanpinn.jets.autograd_jet import jet_of
+from kanpinn.jets.jet import Channels, Jet
+from kanpinn.pde.problem import Problem
+from kanpinn.pde.verify import Defect, defects_of
 
 IDENTITY = 1e-10  # relative: what is left of an equation's terms is rounding
 

@@ -6,8 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from kanpinn import splines
 from kanpinn.interpret.univariate.library import Univariate
+from kanpinn.networks.basis import splines
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.interpret.graphs.curves import Curve, Spline
 from kanpinn.networks.kan import KAN
 

@@ -6,13 +6,13 @@ from functools import partial, reduce
 import torch
 from torch import Tensor
 
-from kanpinn import splines
 from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
 from kanpinn.interpret.graphs.graph import Graph, Key, split
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.library import LIBRARY
+from kanpinn.networks.basis import splines
 
 GAIN = 0.3  # a finer grid that leaves more of the error is not worth it
 COST = 2.0  # an edge that can be missed raises the error by less

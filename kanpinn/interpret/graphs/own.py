@@ -1,9 +1,9 @@
 """The graph of a surrogate's own edges."""
 
-from kanpinn.fitting.frame import Affine
 from kanpinn.interpret.graphs.graph import Graph, graph_of
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
+from kanpinn.solvers.fit.frame import Affine
 
 
 def own_graph(surrogate: Surrogate) -> Graph | None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.curves import Spline
 from kanpinn.interpret.graphs.graph import Graph
-from kanpinn.linalg import DampedSteps, fold
+from kanpinn.linalg.triangle import DampedSteps, fold
 from kanpinn.optimizers.damping import Probes, best_damping
 
 START_DAMPING = 1e-3

@@ -6,14 +6,14 @@ from typing import Protocol, runtime_checkable
 
 from kanpinn.interpret.pruning.removal import Cutter, copy_of
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of
-from kanpinn.loop import Resampling, run_stages
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.sparsity import SparsityBlock
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Optimizer
 from kanpinn.optimizers.stages import as_stages
-from kanpinn.residuals import Residuals
-from kanpinn.run import Run
-from kanpinn.sparsity import SparsityBlock
+from kanpinn.solvers.loop import Resampling, run_stages
+from kanpinn.solvers.state import Run
 
 
 @runtime_checkable

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jet import Channels
+from kanpinn.jets.jet import Channels
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from kanpinn.errors import InputError, integer, number
+from kanpinn._support.errors import InputError, integer, number
 from kanpinn.interpret.pruning.pruned import Pruned, Trained, loss_of, report
 from kanpinn.interpret.pruning.removal import Cutter, kept_edges
 from kanpinn.interpret.pruning.scores import EdgeScores, score_edges
+from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import LevenbergMarquardt
-from kanpinn.residuals import Residuals
 
 
 def prune(result: Trained, threshold: float | int = 1e-2) -> Pruned:

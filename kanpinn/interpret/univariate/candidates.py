@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
+from kanpinn._support.wording import nearest
 from kanpinn.interpret.univariate.gauges import Parameters
 from kanpinn.interpret.univariate.library import Univariate
-from kanpinn.wording import nearest
 
 COLUMNS = ("function", "1 - R²", "R²", "complexity", "score", "a", "b", "c", "d", "note")
 

@@ -10,11 +10,11 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.errors import InputError, number
+from kanpinn._support.errors import InputError, number
+from kanpinn._support.wording import nearest
 from kanpinn.interpret.univariate import gauges
 from kanpinn.interpret.univariate.bessel import bessel_j0
 from kanpinn.interpret.univariate.gauges import Gauge, Parameters
-from kanpinn.wording import nearest
 
 _REACH = 1e-12  # by how much rounding may carry an argument across the end of a domain
 

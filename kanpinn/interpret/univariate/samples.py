@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanpinn.errors import InputError
+from kanpinn._support.errors import InputError
 
 Array = numpy.ndarray
 

@@ -6,7 +6,7 @@ import numpy
 from jaxtyping import Float
 from torch import Tensor
 
-from kanpinn.errors import number
+from kanpinn._support.errors import number
 from kanpinn.interpret.univariate.candidates import Candidate, Snapping
 from kanpinn.interpret.univariate.library import LIBRARY, Univariate, functions
 from kanpinn.interpret.univariate.polish import Fits, polish

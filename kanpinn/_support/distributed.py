@@ -1,0 +1,170 @@
+"""One solve by several processes: what it needs of torch.distributed.
+
+Where a process group is up (torchrun's or the caller's own) its processes, the ranks, solve
+together. Each takes its share of the points; sums, extremes and triangular factors are combined,
+and everything else is computed by all of them from the same numbers. That must give the same bits
+everywhere, so the machines are of one kind. Without a group each function here is that of one rank.
+
+Tensors travel by the group's backend for their device: gloo for those on CPUs. Nothing here knows
+more of a device, but NCCL, which needs a GPU for each rank, has not been run.
+"""
+
+import os
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, NumericalError
+
+T = TypeVar("T")
+# The kinds of failure that somebody handles; any other is a NumericalError to the ranks spared.
+KINDS = (InputError, NumericalError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
+
+
+def world() -> int:
+    """How many ranks there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank() if world() > 1 else 0
+
+
+def share(n: int) -> slice:
+    """This rank's part of n items: ranks follow each other, their parts differ by one at most."""
+    return slice(n * rank() // world(), n * (rank() + 1) // world())
+
+
+def summed(compute: Callable[[], Sequence[Tensor]], like: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The sums over the ranks of what compute() gives, tensors like `like`; the same bits for all.
+
+    Raises:
+        Exception: what compute() raised, on every rank: those that were spared raise the like.
+    """
+    if world() == 1:
+        return compute()
+    failure: Exception | None = None
+    values: Sequence[Tensor] = [torch.zeros_like(t) for t in like]
+    try:
+        values = compute()
+    except Exception as error:
+        failure = error
+    failed = torch.full((1,), float(failure is not None), device=like[0].device if like else None)
+    total = _reduce(torch.cat([*(v.flatten() for v in values), failed]), dist.ReduceOp.SUM)
+    if total[-1] != 0:
+        raise _failure_of_all(failure)
+    parts = total[:-1].split([t.numel() for t in like])
+    return [part.to(t.dtype).view_as(t) for part, t in zip(parts, like, strict=True)]
+
+
+def agreed(compute: Callable[[], T]) -> T:
+    """compute() of this rank; what it raises on one is raised on all of them, as by `summed`."""
+    results: list[T] = []
+
+    def local() -> Sequence[Tensor]:
+        results.append(compute())
+        return []
+
+    summed(local, [])
+    return results[0]
+
+
+def extremes(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The least and the greatest of each column, over the rows (n, m) of all ranks.
+
+    A rank may have no row.
+    """
+    if world() == 1:
+        return rows.amin(dim=0), rows.amax(dim=0)
+    bound = rows.new_full((1, rows.shape[1]), -torch.inf)
+    both = [torch.cat([bound, values]).amax(dim=0) for values in (-rows, rows)]
+    least, greatest = _reduce(torch.stack(both), dist.ReduceOp.MAX)
+    return -least, greatest
+
+
+def from_first(value: T) -> T:
+    """Rank 0's value, anything that can be pickled, on all ranks."""
+    if world() == 1:
+        return value
+    box: list[Any] = [value]
+    with _answering():
+        dist.broadcast_object_list(box)
+    return box[0]
+
+
+def same(value: Any) -> bool:
+    """Whether the value is equal on all ranks."""
+    differs = torch.tensor([float(from_first(value) != value)])
+    return not bool(summed(lambda: [differs], [differs])[0])
+
+
+def tree(own: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The ranks' tensors, of one shape, combined in pairs, pairs of pairs, …; for all ranks.
+
+    log₂ P rounds and a broadcast: each of the P ranks but the first sends its tensor once, and the
+    result has the same bits everywhere.
+    """
+    there = 1
+    with _answering():
+        while there < world():
+            if rank() % (2 * there):
+                dist.send(own, rank() - there)
+                break
+            if rank() + there < world():
+                other = torch.empty_like(own)
+                dist.recv(other, rank() + there)
+                own = combine(own, other)
+            there *= 2
+        if world() > 1:
+            dist.broadcast(own, 0)
+    return own
+
+
+def _reduce(values: Tensor, operation: Any) -> Tensor:
+    values, here = _travelling(values.contiguous()), values.device
+    with _answering():
+        dist.all_reduce(values, operation)
+    return values.to(here)
+
+
+def _travelling(values: Tensor) -> Tensor:
+    """Where the group can take it: NCCL alone has no way for tensors on a CPU."""
+    return values.cuda() if dist.get_backend() == "nccl" else values
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise NumericalError(
+            f"a process of this solve has ended or is silent ({reason})"
+        ) from error
+
+
+def _failure_of_all(own: Exception | None) -> Exception:
+    """This rank's own failure as it is, else the first rank's, its kind kept."""
+    found: list[Any] = [None] * world()
+    with _answering():
+        dist.all_gather_object(found, None if own is None else _described(own))
+    if own is not None:
+        return own
+    number, text = next(failure for failure in found if failure is not None)
+    return KINDS[number](text)
+
+
+def _described(error: Exception) -> tuple[int, str]:
+    """Its kind and its text; where it came from if it is none of the kinds."""
+    for number, kind in enumerate(KINDS):
+        if isinstance(error, kind):
+            return number, str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}, rank {rank()}"
+    return KINDS.index(NumericalError), f"{type(error).__name__}: {error} ({where})"

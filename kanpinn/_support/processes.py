@@ -1,0 +1,150 @@
+"""Worker processes on this machine, as a concurrent.futures.Executor."""
+
+import contextlib
+import json
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
+    "from kanpinn._support.processes import serve; serve()"
+)
+
+
+class Processes(Executor):
+    """So many new processes of one thread each, started when there is something to do.
+
+    Unlike those of multiprocessing they do not import the script that made them, which so needs no
+    `if __name__ == "__main__"`; what they are to call must be importable. When one dies (it was
+    killed, or memory ran out), the call that it was at fails with BrokenExecutor, that call alone,
+    and a new process takes its place. The processes end when the one that made them is gone,
+    however it went; a terminal's Ctrl-C does not reach them. What they print goes to stderr.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._dispatch = ThreadPoolExecutor(workers, "kanpinn-worker")
+        self._workers: dict[int, _Worker] = {}  # by the thread that has it, so one call at a time
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        return self._dispatch.submit(self._call, call, *args, **kwargs)
+
+    def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        worker = self._worker()
+        try:
+            return worker.call(call, args, kwargs)
+        except BrokenExecutor:
+            with self._lock:
+                self._workers.pop(threading.get_ident())
+            worker.close()
+            raise
+
+    def _worker(self) -> "_Worker":
+        me = threading.get_ident()
+        with self._lock:
+            if self._ended:
+                raise BrokenExecutor("the processes have been ended")
+            if me not in self._workers:
+                self._workers[me] = _Worker()
+            return self._workers[me]
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As in the base class; wait = False ends the processes at once, whatever they do."""
+        if not wait:
+            with self._lock:
+                self._ended = True
+                for worker in self._workers.values():
+                    worker.kill()
+        self._dispatch.shutdown(cancel_futures=cancel_futures)
+        while self._workers:
+            self._workers.popitem()[1].close()
+
+
+class _Worker:
+    """One process: calls go to its standard input, results come from its standard output."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict.fromkeys(THREADS, "1") | os.environ,
+            start_new_session=True,
+        )
+
+    def call(self, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+        """What the call returns or raises.
+
+        Raises:
+            BrokenExecutor: where the process dies on the way.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        message = pickle.dumps((call, args, kwargs))
+        try:
+            pickle.dump(message, self._process.stdin)
+            self._process.stdin.flush()
+            reply = pickle.load(self._process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise BrokenExecutor(self._end()) from error
+        result, failure = pickle.loads(reply)
+        if failure is not None:
+            raise failure
+        return result
+
+    def _end(self) -> str:
+        self.kill()  # what answers no more may still be there
+        code = self._process.wait()
+        if code < 0:
+            return f"a worker process ended: {signal.strsignal(-code)}"
+        return f"a worker process ended with exit code {code}"
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process, which has nothing to do."""
+        with contextlib.suppress(BrokenPipeError), self._process:
+            pass  # its input is closed, on which it leaves, and then it is waited for
+
+
+def serve() -> None:
+    """What a worker does: one call after the other, until its input ends with its owner."""
+    calls, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(calls, waiting), daemon=True).start()
+    while True:
+        pickle.dump(_answer(waiting.get()), replies)
+        replies.flush()
+
+
+def _receive(calls: Any, waiting: "queue.SimpleQueue[bytes]") -> None:
+    """Calls into the queue; the process leaves when there can be no more, amid whatever it does."""
+    try:
+        while True:
+            waiting.put(pickle.load(calls))
+    finally:
+        os._exit(1)
+
+
+def _answer(message: bytes) -> bytes:
+    try:
+        call, args, kwargs = pickle.loads(message)
+        return pickle.dumps((call(*args, **kwargs), None))
+    except BaseException as error:
+        try:
+            return pickle.dumps((None, error))
+        except Exception:  # an exception that does not travel
+            return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))

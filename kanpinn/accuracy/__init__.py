@@ -1,0 +1,11 @@
+"""How accurate a solution is: error norms, orders, references, confidence bounds of unknowns."""
+
+from kanpinn.accuracy.confidence import Estimated as Estimated
+from kanpinn.accuracy.norms import ErrorNorm as ErrorNorm
+from kanpinn.accuracy.norms import Errors as Errors
+from kanpinn.accuracy.orders import fit_order as fit_order
+from kanpinn.accuracy.orders import observed_order as observed_order
+from kanpinn.accuracy.references import FEM as FEM
+from kanpinn.accuracy.references import DataFile as DataFile
+from kanpinn.accuracy.references import Recipe as Recipe
+from kanpinn.accuracy.references import Reference as Reference

@@ -1,0 +1,8 @@
+"""What errors are measured against, and ways to get it where there is no exact solution."""
+
+from kanpinn.accuracy.references.data_file import DataFile as DataFile
+from kanpinn.accuracy.references.fem import FEM as FEM
+from kanpinn.accuracy.references.reference import Exact as Exact
+from kanpinn.accuracy.references.reference import Recipe as Recipe
+from kanpinn.accuracy.references.reference import Reference as Reference
+from kanpinn.accuracy.references.reference import reference_of as reference_of

@@ -1,0 +1,123 @@
+"""The coefficients of a linear equation, found by trying its residual."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Channels, Jet
+from kanpinn.pde.evaluate import find_channels
+
+PROBES = 5  # points at which the derivatives that are used are found
+LINEAR = 1e-9  # by so much, relatively, may a residual differ from what its coefficients say
+
+Equation = Callable[[Points, Jet], Tensor]
+Numbers = tuple[float | int, ...]
+FLAT = (0, 0, 0)
+TRIAL = (0.7, (-1.3, 0.4), (0.9, -0.6, 1.7))  # value, gradient and Hessian of one more polynomial
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Of second : ∇²u + first · ∇u + zeroth u = right at n points in the plane.
+
+    second: (n, 2, 2), symmetric; divergence: (n, 2), that of its columns; first: (n, 2); zeroth and
+    right: (n,).
+    """
+
+    second: Tensor
+    divergence: Tensor
+    first: Tensor
+    zeroth: Tensor
+    right: Tensor
+
+
+def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
+    """What one equation says at points, from its residuals for polynomials of second degree.
+
+    Raises:
+        InputError: where it is not linear, of higher order, or more than one.
+    """
+    coords = p.coords.detach().clone().requires_grad_()
+    p = Points(coords, p.names, p.normals)
+    channels = _channels(equation, p, what)
+
+    def residual(value: float = 0.0, gradient: Numbers = (0, 0), hessian: Numbers = FLAT) -> Tensor:
+        found = equation(p, _jet(channels, len(p), value, gradient, hessian))
+        if found.shape[1] != 1:
+            raise InputError(f"{what}: finite elements are for one equation, got {found.shape[1]}")
+        return found[:, 0]
+
+    with torch.enable_grad():
+        base = residual()
+        xx, yy, xy = (residual(hessian=h) - base for h in ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+        second = torch.stack([xx, xy / 2, xy / 2, yy], dim=1).unflatten(1, (2, 2))
+        divergence = _divergence(second, coords)
+    first = torch.stack([residual(gradient=g) - base for g in ((1, 0), (0, 1))], dim=1)
+    zeroth = residual(value=1.0) - base
+    found = Coefficients(*(t.detach() for t in (second, divergence, first, zeroth, -base)))
+    _check_linear(found, residual(*TRIAL).detach(), what)
+    return found
+
+
+def _channels(equation: Equation, p: Points, what: str) -> Channels:
+    few = p[:PROBES]
+    channels = find_channels(lambda c: equation(few, _jet(c, len(few), 0.0, (0, 0), FLAT)), p.names)
+    if channels.derivative_order > 2:
+        raise InputError(
+            f"{what}: finite elements are for equations of second order, got one of order "
+            f"{channels.derivative_order}"
+        )
+    return channels
+
+
+def _jet(channels: Channels, n: int, value: float, gradient: Numbers, hessian: Numbers) -> Jet:
+    """That of a polynomial with this value, gradient and (xx, yy, xy) at each of n points."""
+    slope, full = torch.tensor(gradient, dtype=torch.float64), _matrix(hessian)
+    second = {
+        "none": None,
+        "laplacian": full.trace()[None],
+        "diagonal": full.diagonal(),
+        "hessian": full.flatten(),
+    }[channels.second]
+    steps = torch.tensor(channels.directions, dtype=torch.float64).reshape(-1, 2)
+    along = torch.stack([steps @ slope, ((steps @ full) * steps).sum(dim=1)], dim=1)
+    more = torch.zeros(len(steps), 2, dtype=torch.float64)  # third and fourth derivatives vanish
+    lines = torch.cat([along, more], dim=1)[:, : channels.order] if channels.directions else None
+    parts = (slope if channels.gradient else None, second, lines)
+    rows = (None if t is None else t[None, ..., None].expand(n, *t.shape, 1) for t in parts)
+    return Jet(channels, torch.full((n, 1), float(value), dtype=torch.float64), *rows)
+
+
+def _matrix(hessian: Numbers) -> Tensor:
+    xx, yy, xy = hessian
+    return torch.tensor([[xx, xy], [xy, yy]], dtype=torch.float64)
+
+
+def _divergence(second: Tensor, coords: Tensor) -> Tensor:
+    """Σ_i ∂_i a_ij, (n, 2); a residual that does not depend on the points has constant ones."""
+    columns = []
+    for j in range(2):
+        total = torch.zeros(len(coords), dtype=torch.float64)
+        for i in range(2):
+            if second.requires_grad:
+                (slopes,) = torch.autograd.grad(
+                    second[:, i, j].sum(), coords, retain_graph=True, allow_unused=True
+                )
+                total = total if slopes is None else total + slopes[:, i]
+        columns.append(total)
+    return torch.stack(columns, dim=1)
+
+
+def _check_linear(c: Coefficients, trial: Tensor, what: str) -> None:
+    value, gradient, hessian = TRIAL
+    slope = torch.tensor(gradient, dtype=torch.float64)
+    curved = (c.second * _matrix(hessian)).sum(dim=(1, 2))
+    terms = [curved, c.first @ slope, value * c.zeroth, -c.right]
+    scale = torch.stack([t.abs() for t in terms]).amax()
+    gap = (torch.stack(terms).sum(dim=0) - trial).abs().amax()
+    if not gap <= LINEAR * scale:
+        raise InputError(f"{what} is not linear: finite elements are for linear equations")

@@ -1,0 +1,76 @@
+"""A finite element solution at any points."""
+
+import numpy as np
+import torch
+from matplotlib.tri import Triangulation
+from scipy.spatial import cKDTree
+
+from kanpinn.accuracy.references.reference import Reference
+from kanpinn.accuracy.references.weak_form import Discrete
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Channels, Jet
+
+NEAR = 8  # triangles that a point beyond a chord may belong to
+CHUNK = 2**13
+
+
+class FiniteElements(Reference):
+    """A finite element solution; `gradient_error` is its relative error in H1."""
+
+    error: float | None = None
+    gradient_error: float | None = None
+
+    def __init__(self, solution: Discrete) -> None:
+        self.solution = solution
+        mesh = solution.mesh
+        self._finder = Triangulation(
+            mesh.vertices[:, 0], mesh.vertices[:, 1], mesh.cells
+        ).get_trifinder()
+        self._rim = np.unique(mesh.places[:, 0])
+        self._tree = cKDTree(mesh.vertices[mesh.cells[self._rim]].mean(axis=1))
+
+    @property
+    def source(self) -> str:
+        degree, unknowns = self.solution.basis.elem.maxdeg, len(self.solution.values)
+        return f"finite elements of degree {degree} with {unknowns} unknowns"
+
+    def jet(self, points: Points, channels: Channels) -> Jet:
+        coords = points.coords.detach().cpu().double().numpy()
+        starts = range(0, len(coords), CHUNK)
+        parts = [self._evaluate(coords[i : i + CHUNK]) for i in starts]
+        value, slope = (torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True))
+        gradient = slope[..., None] if channels.gradient else None
+        return Jet(channels, value[:, None], gradient).map(lambda t: t.to(points.coords))
+
+    def _evaluate(self, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values (n,) and gradients (n, 2)."""
+        basis, cells = self.solution.basis, self._cells(coords)
+        X = basis.mapping.invF(coords.T[:, :, None], cells)
+        inverse = basis.mapping.invDF(X, cells)
+        value, slope = np.zeros(len(coords)), np.zeros((2, len(coords)))
+        for i in range(basis.Nbfun):
+            phi, dphi = basis.elem.lbasis(X, i)
+            factor = self.solution.values[basis.element_dofs[i, cells]]
+            value += factor * phi[:, 0]
+            slope += factor * dphi[..., 0]
+        return value, np.einsum("ijn,in->nj", inverse[..., 0], slope)
+
+    def _cells(self, coords: np.ndarray) -> np.ndarray:
+        """The triangle of each point; of one between a chord and its curve the one next to it."""
+        cells = np.asarray(self._finder(coords[:, 0], coords[:, 1]), dtype=int)
+        outside = np.flatnonzero(cells < 0)
+        if len(outside):
+            near = self._rim[self._tree.query(coords[outside], min(NEAR, len(self._rim)))[1]]
+            near = near.reshape(len(outside), -1)
+            cells[outside] = near[np.arange(len(outside)), self._excess(coords[outside], near)]
+        return cells
+
+    def _excess(self, coords: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """Which of the triangles (n, k) each point is least outside of."""
+        mesh = self.solution.mesh
+        corners = mesh.vertices[mesh.cells[near]]
+        frame = np.stack([corners[:, :, i] - corners[:, :, 0] for i in (1, 2)], axis=3)
+        xy = np.linalg.solve(frame, (coords[:, None] - corners[:, :, 0])[..., None])[..., 0]
+        shares = np.concatenate([1 - xy.sum(axis=2, keepdims=True), xy], axis=2)
+        size = np.sqrt(np.abs(np.linalg.det(frame)))
+        return (shares.min(axis=2) * size).argmax(axis=1)

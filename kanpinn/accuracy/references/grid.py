@@ -1,0 +1,106 @@
+"""A reference that is known on a grid, and between its points by splines."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy
+import torch
+from numpy import ndarray
+from scipy.interpolate import BSpline, make_interp_spline
+from torch import Tensor
+
+from kanpinn.accuracy.references.reference import Reference
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Channels, Jet
+
+CHUNK = 2**13  # points at once, each with the splines that live there
+
+
+class _Splines(NamedTuple):
+    """Knots and degrees for each axis, and the products' coefficients (n_1, …, n_d, m)."""
+
+    knots: list[ndarray]
+    degrees: list[int]
+    table: ndarray
+
+
+class GridData(Reference):
+    """Values on a grid, between its points the interpolating product of splines.
+
+    Args:
+        axes: the grid's points along each coordinate, increasing, more than `degree` of them.
+        values: (n_1, …, n_d, m) of the m fields.
+        degree: of the splines.
+        source: what they are.
+        error: their relative L2 error, where it is known.
+    """
+
+    def __init__(
+        self,
+        axes: Sequence[ndarray],
+        values: ndarray,
+        degree: int,
+        source: str,
+        error: float | None = None,
+    ) -> None:
+        self.error, self._source = error, source
+        self._axes = axes
+        knots, table = [], values
+        for i, axis in enumerate(axes):
+            spline = make_interp_spline(
+                axis, numpy.moveaxis(table, i, 0), k=degree, check_finite=False
+            )
+            knots.append(spline.t)
+            table = numpy.moveaxis(spline.c, 0, i)
+        self._values = _Splines(knots, [degree] * len(axes), numpy.ascontiguousarray(table))
+
+    @property
+    def source(self) -> str:
+        return self._source
+
+    def jet(self, points: Points, channels: Channels) -> Jet:
+        parts = [self._jet(chunk, channels) for chunk in points.coords.split(CHUNK)]
+        value, gradient = (torch.cat(part).to(points.coords) for part in zip(*parts, strict=True))
+        return Jet(channels, value, gradient if channels.gradient else None)
+
+    def _jet(self, coords: Tensor, channels: Channels) -> tuple[Tensor, Tensor]:
+        """Values (n, m) and the gradient (n, d, m), of which there is nothing where not asked."""
+        x = coords.detach().cpu().double().numpy()
+        value = self._sum(x, self._values)
+        slopes = [self._sum(x, table) for table in self._slopes] if channels.gradient else []
+        gradient = numpy.stack([value, *slopes], axis=1)[:, 1:]
+        return torch.from_numpy(value), torch.from_numpy(gradient)
+
+    def _sum(self, x: ndarray, splines: _Splines) -> ndarray:
+        """Σ c B at points (n, d); (n, m)."""
+        knots, degrees, table = splines
+        weights = numpy.ones((len(x), 1))
+        position = numpy.zeros((len(x), 1), dtype=numpy.int64)
+        for i, axis in enumerate(self._axes):
+            inside = numpy.clip(x[:, i], axis[0], axis[-1])
+            rows = BSpline.design_matrix(inside, knots[i], degrees[i])
+            shape = (len(x), degrees[i] + 1)
+            local, spline = rows.data.reshape(shape), rows.indices.reshape(shape)
+            weights = (weights[:, :, None] * local[:, None]).reshape(len(x), -1)
+            position = position[:, :, None] * table.shape[i] + spline[:, None]
+            position = position.reshape(len(x), -1)
+        flat = table.reshape(-1, table.shape[-1])
+        return numpy.einsum("nk,nkm->nm", weights, flat[position])
+
+    @functools.cached_property
+    def _slopes(self) -> list[_Splines]:
+        """The derivatives along each coordinate."""
+        return [self._derivative(along) for along in range(len(self._axes))]
+
+    def _derivative(self, along: int) -> _Splines:
+        knots, degrees, table = self._values
+        turned = numpy.moveaxis(table, along, 0)
+        spline = BSpline(knots[along], turned, degrees[along]).derivative()
+        count = len(spline.t) - spline.k - 1  # SciPy pads the coefficients with zeros
+        of = range(len(knots))
+        return _Splines(
+            [spline.t if i == along else knots[i] for i in of],
+            [spline.k if i == along else degrees[i] for i in of],
+            numpy.ascontiguousarray(numpy.moveaxis(spline.c[:count], 0, along)),
+        )

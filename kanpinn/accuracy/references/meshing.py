@@ -1,0 +1,216 @@
+"""A mesh of triangles for a planar domain, by Delaunay refinement.
+
+Boundary edges that another vertex encroaches upon are halved; after that the centres of the
+circumcircles of bad or large triangles become vertices, unless they encroach upon an edge, which
+is halved instead (Ruppert 1995).
+"""
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import torch
+from scipy.spatial import Delaunay, cKDTree
+
+from kanpinn._support.errors import NumericalError
+from kanpinn.accuracy.references.mesh import Mesh, at, velocity
+from kanpinn.geometry import Curve, Planar
+
+TURN = math.pi / 6  # an edge stands for no more of a bend
+QUALITY = 1.3  # circumradius by shortest edge: no angle below 23°
+SAMPLES = 2048  # of a curve, to see where it bends
+ROUNDS, MOST = 400, 50_000  # of refinement; vertices
+SAME = 1e-9  # relative to the domain: ends of curves so close are one vertex
+PAIRS = 2**21  # of points and edges that are compared at a time
+FLAT = 1e-10  # triangles with less area, relative to their edges, are none
+
+
+def mesh_of(domain: Planar, size: float) -> Mesh:
+    """Triangles with edges not much longer than `size`, smaller where the boundary asks for it.
+
+    Raises:
+        NumericalError: where it takes too many.
+    """
+    draft = Draft(domain, size)
+    for _ in range(ROUNDS):
+        if not draft.improve():
+            return draft.finished()
+        if len(draft.vertices) > MOST:
+            break
+    raise NumericalError(
+        f"{domain!r} takes more than {len(draft.vertices)} vertices to be meshed: "
+        "its boundary comes too close to itself, or size is too small"
+    )
+
+
+@dataclass
+class Draft:
+    """A mesh in the making: vertices, and the boundary's edges (owner, span, vertices)."""
+
+    domain: Planar
+    size: float
+    vertices: np.ndarray = field(init=False)
+    edges: np.ndarray = field(init=False)
+    owners: np.ndarray = field(init=False)
+    spans: np.ndarray = field(init=False)
+    joints: int = field(init=False)  # so many of the first vertices are ends of curves
+
+    def __post_init__(self) -> None:
+        curves = self.domain.curves
+        ends = np.array([end for c in curves for end in (c.start, c.stop)], dtype=np.float64)
+        near = np.abs(ends[:, None] - ends[None]).max(axis=2) <= SAME * self.domain.scale
+        firsts, which = np.unique(near.argmax(axis=1), return_inverse=True)
+        vertices, self.joints = [*ends[firsts]], len(firsts)
+        edges: list[tuple[int, int]] = []
+        spans: list[tuple[float, float]] = []
+        owners: list[int] = []
+        for number, curve in enumerate(curves):
+            t = _division(curve, self.size)
+            inner = list(range(len(vertices), len(vertices) + len(t) - 2))
+            vertices += [*at(curve, t[1:-1])]
+            chain = [which[2 * number], *inner, which[2 * number + 1]]
+            edges += pairwise(chain)
+            spans += pairwise(t)
+            owners += [number] * (len(t) - 1)
+        self.vertices, self.edges = np.array(vertices), np.array(edges)
+        self.owners, self.spans = np.array(owners), np.array(spans)
+
+    def improve(self) -> bool:
+        """One round; False where nothing is left to do."""
+        if (crowded := self._encroached()).any():
+            self._halve(crowded)
+            return True
+        cells = self._triangles()
+        centers, radii, shortest = _circles(self.vertices[cells])
+        bad = (radii > QUALITY * shortest) & ~self._sharp(cells)
+        bad |= radii > 0.62 * self.size  # 0.58 is that of the regular triangle
+        if not bad.any():
+            return False
+        chosen = _apart(centers[bad], radii[bad])
+        crowded = self._encroached(chosen)
+        if crowded.any():
+            self._halve(crowded)
+            return True
+        chosen = chosen[self._inside(chosen)]
+        self.vertices = np.concatenate([self.vertices, chosen])
+        return bool(len(chosen))
+
+    def finished(self) -> Mesh:
+        """The mesh; what is outside of the domain is left out."""
+        cells = self._triangles()
+        used, numbers = np.unique(cells, return_inverse=True)
+        new = np.full(len(self.vertices), -1)
+        new[used] = np.arange(len(used))
+        edges = new[self.edges]
+        mesh = Mesh(
+            self.domain.curves,
+            self.vertices[used],
+            np.sort(numbers.reshape(cells.shape), axis=1),
+            edges,
+            self.owners,
+            self.spans,
+        )
+        straight = mesh.straight
+        rim = straight.facets[:, straight.boundary_facets()].T
+        if {*map(tuple, np.sort(edges, axis=1).tolist())} != {*map(tuple, rim.tolist())}:
+            raise NumericalError(f"the mesh of {self.domain!r} does not fit its boundary")
+        return mesh
+
+    def _triangles(self) -> np.ndarray:
+        cells = Delaunay(self.vertices).simplices
+        corners = self.vertices[cells]
+        sides = corners[:, [1, 2]] - corners[:, [0]]
+        area = np.abs(sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0])
+        cells = cells[area > FLAT * np.square(sides).sum(axis=(1, 2))]
+        return cells[self._inside(self.vertices[cells].mean(axis=1))]
+
+    def _inside(self, points: np.ndarray) -> np.ndarray:
+        """Which points the edges wind around: they, not the curves, bound the triangles."""
+        (ax, ay), (bx, by) = self.vertices[self.edges].transpose(1, 2, 0)
+        winding = []
+        for part in np.array_split(points, max(1, len(points) * len(ax) // PAIRS)):
+            x, y = part[:, :1], part[:, 1:]
+            up, down = (ay <= y) & (by > y), (by <= y) & (ay > y)
+            left = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+            winding.append((up & (left > 0)).sum(axis=1) - (down & (left < 0)).sum(axis=1))
+        return np.concatenate(winding) > 0
+
+    def _encroached(self, points: np.ndarray | None = None) -> np.ndarray:
+        """Which edges have one of the points (all other vertices) in the circle around them."""
+        ends = self.vertices[self.edges]
+        middles, radii = ends.mean(axis=1), np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) / 2
+        if points is not None:
+            distance = cKDTree(points).query(middles)[0]
+            return distance < radii * (1 - 1e-9)
+        distance = cKDTree(self.vertices).query(middles)[0]
+        return distance < radii * (1 - 1e-9)
+
+    def _halve(self, which: np.ndarray) -> None:
+        """Cut edges in the middle; next to a corner at one of the lengths size · 2^k.
+
+        So edges that meet at a sharp corner become equally long and leave each other alone.
+        """
+        spans, ends = self.spans[which], self.edges[which]
+        corner = ends < self.joints
+        lengths = np.linalg.norm(np.diff(self.vertices[ends], axis=1)[:, 0], axis=1)
+        share = self.size * 2.0 ** np.round(np.log2(lengths / 2 / self.size)) / lengths
+        share = np.where(corner[:, 0], share, 1 - share)
+        share = np.where(corner.sum(axis=1) == 1, share, 0.5)
+        t = spans[:, 0] + share * (spans[:, 1] - spans[:, 0])
+        owners = self.owners[which]
+        curves = [self.domain.curves[number] for number in owners]
+        points = np.array([at(curve, x) for curve, x in zip(curves, t, strict=True)])
+        new = len(self.vertices) + np.arange(len(t))
+        self.vertices = np.concatenate([self.vertices, points])
+        halves = [np.stack([ends[:, 0], new], 1), np.stack([new, ends[:, 1]], 1)]
+        self.edges = np.concatenate([self.edges[~which], *halves])
+        halves = [np.stack([spans[:, 0], t], 1), np.stack([t, spans[:, 1]], 1)]
+        self.spans = np.concatenate([self.spans[~which], *halves])
+        self.owners = np.concatenate([self.owners[~which], owners, owners])
+
+    def _sharp(self, cells: np.ndarray) -> np.ndarray:
+        """Triangles at a corner of the boundary with both edges there, which cannot be better."""
+        size = len(self.vertices)
+        edges = np.sort(self.edges, axis=1)
+        sides = np.sort(cells[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 3, 2), axis=2)
+        on = np.isin(sides @ [size, 1], edges @ [size, 1])
+        return on.sum(axis=1) >= 2
+
+
+def _division(curve: Curve, size: float) -> np.ndarray:
+    """Parameters that cut a curve into parts which are neither too long nor too bent."""
+    t = curve.even(torch.linspace(0, 1, SAMPLES + 1, dtype=torch.float64)).numpy()
+    along = velocity(curve, t)
+    angles = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))
+    cost = np.maximum(curve.measure / SAMPLES / size, np.abs(np.diff(angles)) / TURN)
+    closed = math.dist(curve.start, curve.stop) < SAME * curve.measure
+    count = max(1 + 2 * closed, math.ceil(cost.sum() - 1e-9))
+    reached = np.concatenate([[0], np.cumsum(cost)])
+    inner = np.interp(np.linspace(0, reached[-1], count + 1)[1:-1], reached, t)
+    return np.array([0.0, *inner, 1.0])
+
+
+def _circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Circumcentres (t, 2), circumradii and shortest edges of triangles (t, 3, 2)."""
+    a, (b, c) = corners[:, 0], (corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    twice = 2 * (b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0])
+    bb, cc = np.square(b).sum(axis=1), np.square(c).sum(axis=1)
+    offset = (
+        np.stack([c[:, 1] * bb - b[:, 1] * cc, b[:, 0] * cc - c[:, 0] * bb], 1) / twice[:, None]
+    )
+    shortest = np.sqrt(np.minimum(np.minimum(bb, cc), np.square(b - c).sum(axis=1)))
+    return a + offset, np.linalg.norm(offset, axis=1), shortest
+
+
+def _apart(centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Centres of circles, the largest first, that do not lie in those chosen before."""
+    order = np.argsort(-radii)
+    centers, radii = centers[order], radii[order]
+    left, chosen = np.ones(len(centers), dtype=bool), []
+    tree = cKDTree(centers)
+    for i in range(len(centers)):
+        if left[i]:
+            chosen.append(i)
+            left[tree.query_ball_point(centers[i], radii[i])] = False
+    return centers[chosen]

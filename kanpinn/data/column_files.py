@@ -1,0 +1,125 @@
+"""Files of named columns: CSV, NPZ and HDF5."""
+
+import csv
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile
+
+import numpy
+
+from kanpinn._support.errors import InputError
+
+if TYPE_CHECKING:
+    import h5py
+
+Cells = Sequence[str] | numpy.ndarray
+
+
+def read_columns(path: Path) -> dict[str, Cells]:
+    """The columns of a file by name, as they are written: texts in CSV, arrays elsewhere.
+
+    In ".csv" the first line names them; ".npz", ".h5" and ".hdf5" have an array for each.
+
+    Raises:
+        InputError: where the file cannot be read, or is of another kind.
+    """
+    if path.suffix not in READERS:
+        raise InputError(f"{path} must end in {', '.join(READERS)}")
+    try:
+        return dict(READERS[path.suffix](path))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def flat_column(path: Path, name: str, cells: Cells) -> numpy.ndarray:
+    """A column of one number or text for each row, (n,).
+
+    Raises:
+        InputError: for an array of another shape.
+    """
+    array = numpy.asarray(cells)
+    if array.ndim == 0 or array.size > len(array):
+        raise InputError(f"{path}: {name} must have one value a row, its shape is {array.shape}")
+    texts = array.dtype.kind == "S"
+    return (numpy.char.decode(array, "utf-8", "replace") if texts else array).ravel()
+
+
+def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
+    """A column as numbers in float64, (n,).
+
+    Raises:
+        InputError: for what is no real number, with its place.
+    """
+    if numpy.iscomplexobj(cells):
+        raise InputError(f"{path}: {name} must be real numbers, they are complex")
+    try:
+        return numpy.asarray(cells, dtype=numpy.float64).ravel()
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: {name} must be numbers{_first_text(cells)}") from None
+
+
+def _first_text(cells: Cells) -> str:
+    for i, cell in enumerate(cells):
+        try:
+            float(cell)
+        except (TypeError, ValueError):
+            return f", row {i + 1} has {str(cell)!r}" if str(cell) else f", row {i + 1} has none"
+    return ""
+
+
+def _read_csv(path: Path) -> Mapping[str, list[str]]:
+    try:
+        # Spreadsheets put a byte order mark in front.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            read = ((reader.line_num, row) for row in reader if row)
+            lines = {number: [cell.strip() for cell in row] for number, row in read}
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV file: {error}") from None
+    names = next(iter(lines.values()), [])
+    if len(names) == 1 and re.search("[;\t]", names[0]):
+        raise InputError(f"{path}: columns must be separated by commas, line 1 is {names[0]!r}")
+    for number, row in lines.items():
+        if len(row) != len(names):
+            raise InputError(f"{path}: line {number} has {len(row)} cells, the first {len(names)}")
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise InputError(f"{path}: two columns are called {twice[0]!r}")
+    return {name: list(cells) for name, *cells in zip(*lines.values(), strict=True)}
+
+
+def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
+    try:
+        # Opened here: numpy leaves a broken file open. Pickled objects could run code: refused.
+        with path.open("rb") as file, numpy.load(file) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, TypeError, BadZipFile, zlib.error):
+        raise InputError(f"{path} is no NumPy archive of numbers and texts") from None
+
+
+def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
+    import h5py
+
+    with h5py.File(path) as file:
+        arrays = {key: item for key, item in file.items() if isinstance(item, h5py.Dataset)}
+        return {key: _contents(item) for key, item in arrays.items() if item.shape is not None}
+
+
+def _contents(array: "h5py.Dataset") -> numpy.ndarray:
+    """The numbers or texts of an array in HDF5, which keeps texts as bytes."""
+    import h5py
+
+    text = h5py.check_string_dtype(array.dtype)
+    return numpy.asarray(array[()] if text is None else array.asstr(errors="replace")[()])
+
+
+READERS: dict[str, Callable[[Path], Mapping[str, Cells]]] = {
+    ".csv": _read_csv,
+    ".npz": _read_npz,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
+}

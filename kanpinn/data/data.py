@@ -1,0 +1,105 @@
+"""The parts of data: to train with, to choose by, to judge by."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, integer
+from kanpinn.data.table import Table
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a network is fitted to (train), when it is stopped by (validation), judged by (test).
+
+    Raises:
+        InputError: where the parts differ in columns or classes, an input of `train` is constant,
+            or `train` has one class only.
+    """
+
+    train: Table
+    validation: Table | None = None
+    test: Table | None = None
+
+    def __post_init__(self) -> None:
+        for name, table in self.parts.items():
+            for what in ("names", "outputs", "classes"):
+                own, other = getattr(self.train, what), getattr(table, what)
+                if own != other:
+                    raise InputError(f"{name} and train differ in {what}: {other} and {own}")
+        _check_variation(self.train)
+
+    @property
+    def parts(self) -> dict[str, Table]:
+        """The tables that there are, by name."""
+        given = zip(PARTS, (self.train, self.validation, self.test), strict=True)
+        return {name: table for name, table in given if table is not None}
+
+    @staticmethod
+    def split(
+        table: Table,
+        validation: float | int = 0.0,
+        test: float | int = 0.2,
+        *,
+        seed: int = 0,
+        groups: Tensor | None = None,
+    ) -> "Data":
+        """A table cut at random into parts.
+
+        Args:
+            table: all rows.
+            validation, test: shares of the rows, or of the groups.
+            seed: of the choice.
+            groups: (n,) or (n, q): rows that are equal here stay together, so that what is tested
+                was not seen in another guise.
+
+        Raises:
+            InputError: for shares that leave a part without rows, groups of another length.
+        """
+        for name, share in (("validation", validation), ("test", test)):
+            if not 0 <= share < 1:
+                raise InputError(f"{name} must be a share from 0 to 1, got {share!r}")
+        chosen = torch.arange(len(table)) if groups is None else _numbered(groups, len(table))
+        count = int(chosen.max()) + 1
+        generator = torch.Generator().manual_seed(integer("seed", seed, least=0))
+        rank = torch.empty(count, dtype=torch.int64)
+        rank[torch.randperm(count, generator=generator)] = torch.arange(count)
+        first, second = round(test * count), round((test + validation) * count)
+        place = rank[chosen]
+        rows = (place >= second, (place >= first) & (place < second), place < first)
+        parts = []
+        for name, part, share in zip(PARTS, rows, (1.0, validation, test), strict=True):
+            if share and not part.any():
+                there = f"{count} rows" if groups is None else f"{count} groups of rows"
+                raise InputError(
+                    f"{name} is left without rows: there are {there}, validation = "
+                    f"{validation:g}, test = {test:g}"
+                )
+            parts.append(table[part] if share else None)
+        assert parts[0] is not None
+        return Data(parts[0], parts[1], parts[2])
+
+
+def _numbered(groups: Tensor, rows: int) -> Tensor:
+    """A number from 0 for each group, (n,)."""
+    if len(groups) != rows:
+        raise InputError(f"groups must have {rows} rows as the table, got {len(groups)}")
+    return torch.unique(groups, dim=0, return_inverse=True)[1]
+
+
+def _check_variation(train: Table) -> None:
+    columns = {f"input {n!r}": x for n, x in zip(train.names, train.inputs.T, strict=True)}
+    if not train.classes:
+        columns |= {f"target {n!r}": y for n, y in zip(train.outputs, train.targets.T, strict=True)}
+    for name, column in columns.items():
+        if bool((column == column[0]).all()):
+            raise InputError(
+                f"the {name} is constant, {float(column[0]):g} in all rows to train with: leave it "
+                "out"
+            )
+    if train.classes and bool((train.targets == train.targets[0]).all()):
+        name = train.classes[int(train.targets[0])]
+        raise InputError(f"all rows to train with are of one class, {name!r}")

@@ -1,0 +1,76 @@
+"""A KAN in space, times polynomials in time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.weak import WeakIdKeyDictionary
+
+from kanpinn.evolution.timing import Inputs, dense, time_of
+from kanpinn.jets.jet import Channels, Coordinates, Jet, join
+from kanpinn.networks.kan import KAN
+from kanpinn.networks.network import Tape
+
+
+class Separable(KAN):
+    """N(x, τ) = Σ_j P_j(τ) φ_j(x), φ a KAN of all inputs but the last, P_j Legendre polynomials.
+
+    It is linear in the KAN's output layer. Products, other than sums of functions of x + λτ,
+    neither lose digits as windows become short nor amplify what they take over from one another.
+
+    Args:
+        width: of φ, inputs without the time, outputs once for each j and field.
+        modes: the number of polynomials.
+        settings: of the `KAN`.
+
+    Reference: Jacob, Howard and Stinis, SPIKANs: separable physics-informed Kolmogorov–Arnold
+    networks (2024), for products of KANs.
+    """
+
+    def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
+        super().__init__(width, **settings)
+        self.modes = modes
+        self._known = WeakIdKeyDictionary()
+
+    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
+        places, polynomials = self._factors(coordinates)
+        product = polynomials * super().jet(places, tape)
+        return product.map(lambda t: t.unflatten(-1, (self.modes, -1)).sum(dim=-2))
+
+    def _factors(self, inputs: Inputs) -> tuple[Jet, Jet]:
+        """x as a jet, and P_j(τ), once for each field; kept for as long as the inputs."""
+        if torch.is_grad_enabled() and inputs.value.requires_grad:
+            return self._made(inputs)
+        if inputs not in self._known:
+            with torch.no_grad():
+                self._known[inputs] = self._made(inputs)
+        return self._known[inputs]
+
+    def _made(self, inputs: Inputs) -> tuple[Jet, Jet]:
+        fields = self.layers[-1].coefficients.shape[2] // self.modes
+        found = legendre(time_of(inputs), self.modes)
+        polynomials = found.map(lambda t: t.repeat_interleave(fields, dim=-1))
+        return dense(inputs).map(lambda t: t[..., :-1]), polynomials
+
+    def seen(self, coordinates: Coordinates) -> Coordinates:
+        """The places alone."""
+        names = coordinates.channels.names
+        return Coordinates(
+            Channels(names[: coordinates.value.shape[1] - 1]),
+            coordinates.value[:, :-1],
+            coordinates.scale[:-1],
+        )
+
+    def prepare(self, coordinates: Coordinates) -> None:
+        super().prepare(self.seen(coordinates))
+
+    def follow(self, coordinates: Coordinates) -> None:
+        super().follow(self.seen(coordinates))
+
+
+def legendre(tau: Jet, count: int) -> Jet:
+    """P_0 … P_(count - 1) at a scalar jet, by (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1)."""
+    found = [tau * 0 + 1, tau]
+    for j in range(1, count - 1):
+        found.append((tau * found[-1] * (2 * j + 1) - found[-2] * j) * (1 / (j + 1)))
+    return join(found[:count])

@@ -1,0 +1,248 @@
+"""Networks in time windows: a KAN for each, which takes up where the one before it ended."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
+
+from kanpinn._support.errors import InputError, integer
+from kanpinn.evolution.handover import Group, Memory, group
+from kanpinn.evolution.separable import Separable
+from kanpinn.evolution.timing import Inputs, dense, in_window
+from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.mlp import check_width
+from kanpinn.networks.network import Network, Tape
+
+
+class Windows(Network):
+    """A network for each window of time, the last input ξ; `March` makes the windows one by one.
+
+    N_w(x, ξ) = Σ_j P_j(τ) φ_wj(x), φ_w a KAN in space and τ in [-1, 1] the window's own time (see
+    `Separable`).
+
+    M(x, ξ) = M(x, ξ_w) + (ξ - ξ_w) N_w(x, ξ) for ξ in the window [ξ_w, ξ_{w+1}], M = 0 at the first
+    moment; with order 2 it is M(x, ξ_w) + (ξ - ξ_w) ∂_ξ M(x, ξ_w) + (ξ - ξ_w)² N_w(x, ξ). The
+    value, and the rate, go over from window to window to rounding, whatever the coefficients are. A
+    solution is u = g + D·M, g its initial value (and rate) and D = 0 on walls with exact values.
+    After the last window M stays what it is at its end.
+
+    As made, one window spans all times. The layers are those of the last window, which alone is
+    trained; the order is the problem's, 2 where it prescribes an initial rate.
+
+    Args:
+        width: units per layer, inputs first, time the last of them: [2, 1] for one place and time,
+            [3, 48, 1] for two.
+        degree: spline degree per layer, or one for all.
+        grid: intervals per layer, or one number for all.
+        modes: polynomials in time of each window.
+        stretch: whether `March` may stretch the coordinates, by a layer before the first one.
+        seed: of what is random.
+
+    Raises:
+        InputError: for settings that a `KAN` refuses, or fewer than two inputs.
+
+    Reference: Krishnapriyan et al., Characterizing possible failure modes in physics-informed
+    neural networks (2021), and Penwarden et al., A unified scalable framework for causal sweeping
+    strategies (2023), for windows; Lagaris et al. (1998) for the form.
+    """
+
+    ends: Tensor
+
+    def __init__(
+        self,
+        width: Sequence[int],
+        degree: int | Sequence[int] = 7,
+        grid: int | Sequence[int] = 40,
+        *,
+        modes: int = 8,
+        stretch: bool = True,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        inputs, *rest = check_width(width)
+        if inputs < 2:
+            raise InputError(f"width of windows must start with 2 inputs or more, got {width!r}")
+        self.stretch, self.seed = stretch, integer("seed", seed, least=0)
+        self.modes, self.order = integer("modes", modes), 1
+        self._settings = {
+            "width": [inputs - 1, *rest[:-1], rest[-1] * self.modes],
+            "degree": degree,
+            "grid": grid,
+            "dtype": dtype,
+        }
+        self._of = nn.ModuleList([self._member(0)])
+        self.register_buffer("ends", torch.tensor([-1.0, 1.0], dtype=dtype))
+        self._known, self._memory, self._edition = WeakIdKeyDictionary(), Memory(), 0
+
+    def _member(self, index: int) -> Separable:
+        """The network of window number `index`, as it starts."""
+        return Separable(
+            modes=self.modes,
+            stretch=self.stretch,
+            seed=self.seed + index,
+            **self._settings,  # type: ignore[arg-type]
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Windows":
+        known, memory = self._known, self._memory
+        self._known, self._memory = WeakIdKeyDictionary(), Memory()
+        try:
+            copied = type(self).__new__(type(self))
+            memo[id(self)] = copied
+            copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        finally:
+            self._known, self._memory = known, memory
+        return copied
+
+    @property
+    def members(self) -> list[Separable]:
+        """A network for each window."""
+        return [one for one in self._of if isinstance(one, Separable)]
+
+    @property
+    def parts(self) -> list[Network]:
+        return list(self.members)
+
+    @property
+    def layers(self) -> Sequence[KANLayer]:  # type: ignore[override]
+        """Those of the last window."""
+        return self.members[-1].layers
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        inputs, *hidden, outputs = self.members[-1].width[int(self.stretch) :]
+        return (inputs + 1, *hidden, outputs // self.modes)
+
+    @property
+    def max_order(self) -> int:
+        return self.members[-1].max_order
+
+    @property
+    def count(self) -> int:
+        """The number of windows."""
+        return len(self.members)
+
+    @property
+    def parameter_count(self) -> int:
+        """The coefficients of all windows, and what is beside them."""
+        beside = [
+            c.coefficients.numel() for c in (self.enrichment, self.constants) if c is not None
+        ]
+        return sum(beside) + sum(_count(layer) for m in self.members for layer in m.layers)
+
+    @torch.no_grad()
+    def open(self, end: float, first: bool = False) -> Separable:
+        """A window from the last one's end to another time in (-1, 1]; its output is zero.
+
+        first: it takes the place of all windows so far.
+        """
+        member = self._member(0 if first else self.count)
+        member.layers[-1].coefficients.zero_()
+        if first:
+            self._set([-1.0, end], [member])
+        else:
+            self._set([*self.ends.tolist(), end], [*self.members, member])
+        return self.members[-1]
+
+    @torch.no_grad()
+    def close(self) -> None:
+        """Take the last window away; where it is the only one, its output becomes zero."""
+        if self.count == 1:
+            self.layers[-1].coefficients.zero_()
+        else:
+            self._set(self.ends.tolist()[:-1], self.members[:-1])
+
+    def _set(self, ends: list[float], members: list[Separable]) -> None:
+        """Have these windows; the last one is trained."""
+        for index, member in enumerate(members):
+            member.to(device=self.ends.device, dtype=self.ends.dtype)
+            member.requires_grad_(index + 1 == len(members))
+        self._of = nn.ModuleList(members)
+        self.ends = self.ends.new_tensor(ends)
+        self._edition += 1
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have another number of windows; their layers shape themselves.
+        ends = state[prefix + "ends"].tolist()
+        members = self.members[: len(ends) - 1]
+        members += [self._member(index) for index in range(len(members), len(ends) - 1)]
+        self._set(ends, members)
+        super()._load_from_state_dict(state, prefix, *args)
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Make the last window's output zero, and let its grids be placed anew."""
+        self.layers[-1].coefficients.zero_()
+        self.members[-1].placed = False
+
+    def prepare(self, coordinates: Coordinates) -> None:
+        self.members[-1].prepare(self._in_last(coordinates))
+
+    def follow(self, coordinates: Coordinates) -> None:
+        self.members[-1].follow(self._in_last(coordinates))
+
+    def _in_last(self, coordinates: Coordinates) -> Coordinates:
+        """The inputs of the last window's network, at points in it."""
+        start, end = self.ends[-2:].tolist()
+        time = coordinates.value[:, -1]
+        inside = coordinates.value[(time >= start) & (time <= end)]
+        found = in_window(Coordinates(coordinates.channels, inside, coordinates.scale), start, end)
+        assert isinstance(found, Coordinates)
+        return found
+
+    def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
+        groups = self._groups(coordinates)
+        last = self.count - 1
+        if tape is None or len(groups) == 1:
+            found = [g.value(self.members[g.number].jet(g.inputs, tape)) for g in groups]
+        else:
+            present = self.members[last].jet(_whole(groups, last, len(coordinates.value)), tape)
+            found = [
+                g.value(
+                    present.map(lambda t, rows=g.rows: t[rows])  # type: ignore[misc]
+                    if g.number == last
+                    else self.members[g.number].jet(g.inputs)
+                )
+                for g in groups
+            ]
+        if len(found) == 1:
+            return found[0]
+        back = torch.cat([g.rows for g in groups]).argsort()
+        parts = zip(*(jet.parts() for jet in found), strict=True)
+        return found[0].with_parts([torch.cat(same)[back] for same in parts])
+
+    def _groups(self, inputs: Inputs) -> list[Group]:
+        """The points by windows, kept for as long as the points and the windows before the last."""
+        ends = self.ends.tolist()
+        if torch.is_grad_enabled() and inputs.value.requires_grad:
+            return group(self.members, ends, self.order, inputs)
+        earlier = [layer.coefficients for m in self.members[:-1] for layer in m.layers]
+        stamp = (self._edition, self.order, sum(c._version for c in earlier))
+        known = self._known.get(inputs)
+        if known is None or known[0] != stamp:
+            with torch.no_grad():
+                known = stamp, group(self.members, ends, self.order, inputs, self._memory)
+            self._known[inputs] = known
+        return known[1]
+
+
+def _count(layer: KANLayer) -> int:
+    c = layer.coefficients
+    return c.numel() - layer.removed * c.shape[1]
+
+
+def _whole(groups: Sequence[Group], last: int, count: int) -> Jet:
+    """The inputs of the last window's network for all points, those of others at zero."""
+    own = [g for g in groups if g.number == last]
+    jets = [dense(g.inputs) for g in own]
+    rows = torch.cat([g.rows for g in own])
+    parts = zip(*(jet.parts() for jet in jets), strict=True)
+    joined = [torch.cat(same) for same in parts]
+    return jets[0].with_parts(
+        [t.new_zeros(count, *t.shape[1:]).index_copy(0, rows, t) for t in joined]
+    )

@@ -1,4 +1,0 @@
-"""Functions of points written as text, parsed by a whitelist."""
-
-from kanpinn.expressions.expression import Expression as Expression
-from kanpinn.expressions.expression import check_parameters as check_parameters

@@ -1,0 +1,102 @@
+"""Collocation points that follow the residual."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import NumericalError
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.points import Points
+from kanpinn.geometry.sampling import sample
+
+CANDIDATES = 8  # for each point of RAD
+FLOOR = 1.0  # of RAD's density, beside the residual relative to its mean
+MORTON_BITS = 10  # of each coordinate, by which points are put in an order that keeps neighbours
+
+Sizes = Callable[[Points], Tensor]  # the residual's size |r| at points, (n,)
+
+
+def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
+    """n points whose density is as |r| / mean |r| + 1, drawn from 8 n of Sobol's.
+
+    Half of them are spread evenly, half go where the residual is large. They are drawn one from
+    each of n parts of equal probability along a curve that keeps neighbours together, so that they
+    leave fewer holes than independent ones; a candidate is drawn once at most, so that there are
+    nowhere more than eight times as many as evenly.
+
+    Reference: Wu, Zhu, Tan, Kartha and Lu, A comprehensive study of non-adaptive and residual-based
+    adaptive sampling (2023), RAD with k = c = 1.
+
+    Raises:
+        NumericalError: where a residual is no number.
+    """
+    found = sample(domain, CANDIDATES * n, "sobol", generator)
+    found = found[_morton_order(found.coords)]
+    size = _finite(sizes(found)).to(found.coords)
+    density = size / size.mean().clamp_min(torch.finfo(size.dtype).tiny) + FLOOR
+    return found[_systematic(density, n, generator)]
+
+
+def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: Generator) -> Points:
+    """Retain points with |r| above its mean, release the others, resample in their place.
+
+    current: the points so far; as many come back. sampler: of the new ones.
+
+    Reference: Daw, Bu, Wang, Perdikaris and Karpatne, Mitigating propagation failures in
+    physics-informed neural networks using retain-resample-release sampling (2023).
+
+    Raises:
+        NumericalError: where a residual is no number.
+    """
+    size = _finite(sizes(current))
+    retained = current[size > size.mean()]
+    fresh = sample(domain, max(1, len(current) - len(retained)), sampler, generator)
+    like = current.coords
+    return Points.cat([retained, fresh.to(like.dtype, like.device)])
+
+
+def _finite(size: Tensor) -> Tensor:
+    bad = int((~size.isfinite()).sum())
+    if bad:
+        raise NumericalError(
+            f"points cannot follow the residual, which is not a finite number at {bad} of "
+            f"{len(size)} candidates"
+        )
+    return size
+
+
+def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
+    """n indices, index i with probability min(1, c density_i); needs more entries than n."""
+    share = density / density.sum()
+    for _ in range(
+        20
+    ):  # what is certain is drawn once, and the rest shares out the remaining draws
+        certain = n * share >= 1
+        left = n - int(certain.sum())
+        rest = torch.where(certain, 0, density)
+        grown = torch.where(certain, 1 / n, rest / rest.sum() * (left / n))
+        if bool((n * grown <= 1 + 1e-9).all()):
+            break
+        share = grown
+    reached = (n * grown).cumsum(0)
+    start = torch.rand((), dtype=density.dtype, generator=generator).to(density)
+    marks = torch.arange(n).to(density) + start
+    return torch.searchsorted(reached, marks).clamp_max(len(density) - 1)
+
+
+def _morton_order(coords: Tensor) -> Tensor:
+    """The order of points (n, d) along a Morton curve of their bounding box.
+
+    Reference: Morton, A computer oriented geodetic data base (1966).
+    """
+    low, high = coords.amin(dim=0), coords.amax(dim=0)
+    dims = coords.shape[1]
+    bits = min(MORTON_BITS, 62 // dims)
+    scaled = (coords - low) / (high - low).clamp_min(torch.finfo(coords.dtype).tiny)
+    cells = (scaled * (2**bits - 1)).long()
+    key = torch.zeros_like(cells[:, 0])
+    for bit in reversed(range(bits)):
+        for axis in range(dims):
+            key = 2 * key + ((cells[:, axis] >> bit) & 1)
+    return key.argsort(stable=True)

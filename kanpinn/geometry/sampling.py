@@ -1,0 +1,211 @@
+"""Collocation points in domains and on boundaries."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import InputError, integer
+from kanpinn._support.shapes import Coords, Weights
+from kanpinn.geometry.boundary import Boundary
+from kanpinn.geometry.points import Points
+from kanpinn.geometry.region import Region
+from kanpinn.geometry.rules import axis_counts, tensor_grid
+
+
+@dataclass(frozen=True)
+class Collocation:
+    """How many collocation points a solve uses, and how they are chosen.
+
+    Args:
+        interior: points in the domain; "grid" and "gauss" round up to a product, see `sample`.
+        boundary: points on the boundary, spread over its pieces by measure.
+        sampler: one of SAMPLERS.
+        resample: new points every so many steps; 0 keeps the first ones.
+        adapt: how new points of the domain follow the residual: "rad" draws all of them anew, half
+            of them by |r|; "r3" retains those with |r| above the mean and draws the others evenly.
+            The mean squared residual is then one over these points, and jumps when they change; as
+            in the papers they have no weights, for an equation holds whatever its points' density.
+            A least-squares solve needs well over as many points as coefficients then. For a peak
+            "rad" is level with Sobol points (1.7e-2 each) and "r3" is worse (2.4), see
+            scripts/sharp_features.py.
+
+    Raises:
+        InputError: for a count out of range, an unknown sampler, or resampling a fixed rule.
+
+    Reference: see `kanpinn.geometry.adaptive`.
+    """
+
+    interior: int
+    boundary: int
+    sampler: str = "gauss"
+    resample: int = 0
+    adapt: str | None = None
+
+    def __post_init__(self) -> None:
+        integer("interior", self.interior)
+        integer("boundary", self.boundary)
+        integer("resample", self.resample, least=0)
+        _check_sampler(self.sampler)
+        if self.adapt is not None and (self.adapt not in ADAPTATIONS or not self.resample):
+            wrong = "" if self.adapt in ADAPTATIONS else f", not {self.adapt!r}"
+            raise InputError(
+                f"adapt must be one of {', '.join(ADAPTATIONS)}{wrong}, and resample the number of "
+                f"steps after which points adapt, got resample = {self.resample}"
+            )
+        if self.resample and self.sampler in FIXED and not self.adapt:
+            raise InputError(
+                f"resample must be 0 for the sampler {self.sampler!r}, whose points are always "
+                f"the same, got {self.resample}"
+            )
+
+    @property
+    def fresh(self) -> str:
+        """The sampler of new points: this one, "uniform" where its points are always the same."""
+        return "uniform" if self.sampler in FIXED else self.sampler
+
+
+def sample(
+    region: Region | Boundary,
+    n: int,
+    sampler: str = "uniform",
+    generator: Generator | None = None,
+) -> Points:
+    """n points of a domain, a boundary or a piece of one, in float64 on the CPU.
+
+    "grid" (centres of equal cells) and "gauss" are products of rules whose sizes differ by at
+    most 1: they have the fewest such points that are no fewer than n. On a boundary n is spread
+    over the pieces in proportion to their measure, with at least 1 on each; a piece that is a
+    single point gives that point once.
+
+    Args:
+        region: where the points lie; those on boundaries carry their normals.
+        n: how many.
+        sampler: one of SAMPLERS.
+        generator: a CPU generator, the only source of chance; None is a new one with seed 0.
+
+    Raises:
+        InputError: unless n is a positive integer and the sampler known.
+    """
+    n = integer("n", n)
+    draw = _check_sampler(sampler)
+    generator = Generator().manual_seed(0) if generator is None else generator
+    if isinstance(region, Boundary):
+        counts = _shares([piece.measure for piece in region.pieces], n)
+        parts = zip(region.pieces, counts, strict=True)
+        return Points.cat(_in_region(piece, count, draw, generator) for piece, count in parts)
+    return _in_region(region, n, draw, generator)
+
+
+def weighted(
+    cells: Sequence[Region | Boundary], n: int, sampler: str, generator: Generator
+) -> tuple[Points, Weights]:
+    """n points or more, and weights (n,) of a rule whose sum is the measure of the cells together.
+
+    "gauss" gives each of the cells the same number of nodes on an axis, the smallest that make
+    n points; the other samplers give each its share of the points, all with equal weights.
+    """
+    if sampler != "gauss":
+        return _even(cells, n, sampler, generator)
+    nodes = 1
+    while True:
+        rules = [cell.quadrature(nodes) for cell in cells]
+        points, weights = zip(*rules, strict=True)
+        if sum(map(len, points)) >= n:
+            return Points.cat(points), torch.cat(weights)
+        nodes += math.ceil(nodes / 8)
+
+
+def _even(
+    cells: Sequence[Region | Boundary], n: int, sampler: str, generator: Generator
+) -> tuple[Points, Weights]:
+    counts = _shares([cell.measure for cell in cells], n)
+    both = list(zip(cells, counts, strict=True))
+    parts = [sample(cell, count, sampler, generator) for cell, count in both]
+    weights = [
+        part.coords.new_full((len(part),), cell.measure / len(part))
+        for part, cell in zip(parts, cells, strict=True)
+    ]
+    return Points.cat(parts), torch.cat(weights)
+
+
+_Draw = Callable[[int, int, Generator], Coords]
+
+
+def _in_region(region: Region, n: int, draw: _Draw | None, generator: Generator) -> Points:
+    if draw is None:
+        return region.gauss(n)
+    points = region.place(n, lambda count, dim: draw(count, dim, generator))
+    return points if draw is _grid else points[:n]
+
+
+def _uniform(n: int, dim: int, generator: Generator) -> Coords:
+    return torch.rand(n, dim, dtype=torch.float64, generator=generator)
+
+
+def _latin_hypercube(n: int, dim: int, generator: Generator) -> Coords:
+    """One point in each of the n strata of every axis (McKay, Beckman & Conover 1979)."""
+    strata = [torch.randperm(n, generator=generator) for _ in range(dim)]
+    return (torch.stack(strata, dim=1) + _uniform(n, dim, generator)) / n
+
+
+def _sobol(n: int, dim: int, generator: Generator) -> Coords:
+    engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=_seed(generator))
+    return engine.draw(n, dtype=torch.float64)
+
+
+def _halton(n: int, dim: int, generator: Generator) -> Coords:
+    from scipy.stats import qmc  # brings half a second of imports
+
+    engine = qmc.Halton(dim, scramble=True, rng=_seed(generator))
+    return torch.from_numpy(engine.random(n))
+
+
+def _grid(n: int, dim: int, generator: Generator) -> Coords:
+    return tensor_grid([_midpoints(count) for count in axis_counts(n, dim)])
+
+
+_DRAWS: dict[str, _Draw | None] = {
+    "uniform": _uniform,
+    "latin_hypercube": _latin_hypercube,
+    "sobol": _sobol,
+    "halton": _halton,
+    "grid": _grid,
+    "gauss": None,  # the region's own
+}
+SAMPLERS = tuple(_DRAWS)
+FIXED = ("grid", "gauss")
+ADAPTATIONS = ("rad", "r3")
+
+
+def _check_sampler(name: str) -> _Draw | None:
+    if name not in SAMPLERS:
+        raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
+    return _DRAWS[name]
+
+
+def _seed(generator: Generator) -> int:
+    return int(torch.randint(2**31, (), generator=generator))
+
+
+def _midpoints(count: int) -> Tensor:
+    return (torch.arange(count, dtype=torch.float64) + 0.5) / count
+
+
+def _shares(measures: list[float], n: int) -> list[int]:
+    """n as a sum of integers ≥ 1 in proportion to the measures, by largest remainder.
+
+    Where n is smaller than the number of measures each gets 1.
+    """
+    total = sum(measures)
+    excess = [max(n * measure / total - 1, 0.0) for measure in measures]
+    spare = max(n - len(measures), 0)
+    scale = spare / sum(excess) if spare else 0.0
+    quotas = [scale * part for part in excess]
+    shares = [math.floor(quota) for quota in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda i: shares[i] - quotas[i])
+    for i in by_remainder[: spare - sum(shares)]:
+        shares[i] += 1
+    return [1 + share for share in shares]

@@ -1,0 +1,309 @@
+"""Jets: a field's values together with the derivatives that are asked for, and their algebra.
+
+A `Jet` holds, at n points and for m components, the value and optionally the gradient, one kind
+of second derivatives and derivatives along lines up to fourth order. Sums, products and
+compositions of jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no nested
+differentiation.
+"""
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+
+SECOND_KINDS = ("none", "laplacian", "diagonal", "hessian")
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Which derivatives a jet carries.
+
+    second: "laplacian" carries one channel, "diagonal" d, "hessian" d²; each includes the ones
+    before it and implies the gradient. directions: lines along which derivatives of order
+    1 … `order` are carried.
+    """
+
+    names: tuple[str, ...]
+    gradient: bool = False
+    second: str = "none"
+    directions: tuple[tuple[float, ...], ...] = ()
+    order: int = 0
+
+    def __post_init__(self) -> None:
+        if self.second not in SECOND_KINDS:
+            raise InputError(f"second must be one of {SECOND_KINDS}, got {self.second!r}")
+        if self.second != "none":
+            object.__setattr__(self, "gradient", True)
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates d."""
+        return len(self.names)
+
+    @property
+    def second_count(self) -> int:
+        """How many second derivatives are carried: 0, 1, d or d²."""
+        d = self.dim
+        return {"none": 0, "laplacian": 1, "diagonal": d, "hessian": d * d}[self.second]
+
+    @property
+    def derivative_order(self) -> int:
+        """The highest derivative in the jet: 0 … 4."""
+        return max(int(self.gradient), 2 * (self.second != "none"), self.order)
+
+    def __or__(self, other: "Channels") -> "Channels":
+        kinds = (self.second, other.second)
+        return Channels(
+            self.names,
+            self.gradient or other.gradient,
+            max(kinds, key=SECOND_KINDS.index),
+            tuple(dict.fromkeys(self.directions + other.directions)),
+            max(self.order, other.order),
+        )
+
+
+class MissingChannel(Exception):
+    """A derivative was asked of a jet that does not carry it; `needed` says which channels do."""
+
+    def __init__(self, needed: Channels) -> None:
+        super().__init__(f"the jet does not carry what {needed} describes")
+        self.needed = needed
+
+
+@dataclass(frozen=True)
+class Jet:
+    """A field with its derivatives at n points.
+
+    value: (n, m); gradient: (n, d, m); second: (n, s, m) with s = 1, d or d² as `channels.second`
+    says; lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each direction.
+    Arithmetic with jets and numbers gives jets; with a plain tensor, whose derivatives are not
+    known, a plain tensor of values.
+    """
+
+    channels: Channels
+    value: Tensor
+    gradient: Tensor | None = None
+    second: Tensor | None = None
+    lines: Tensor | None = None
+
+    def parts(self) -> list[Tensor]:
+        """The tensors that are carried, value first."""
+        return [t for t in (self.value, self.gradient, self.second, self.lines) if t is not None]
+
+    def with_parts(self, parts: Sequence[Tensor]) -> "Jet":
+        """A jet with the same channels from tensors in the order of `parts`."""
+        rest = iter(parts[1:])
+        slots = (self.gradient, self.second, self.lines)
+        return Jet(self.channels, parts[0], *(None if t is None else next(rest) for t in slots))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Jet":
+        """A linear function of the last axis (or of the rows) applied to every channel."""
+        rest = (self.gradient, self.second, self.lines)
+        parts = (None if t is None else function(t) for t in rest)
+        return Jet(self.channels, function(self.value), *parts)
+
+    def __getitem__(self, component: int) -> "Jet":
+        """One component of the field as a scalar jet."""
+        return self.map(lambda t: t[..., component : component + 1])
+
+    def __neg__(self) -> "Jet":
+        return self.map(torch.neg)
+
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, Jet):
+            both = zip(self.parts(), other.parts(), strict=True)
+            return self.with_parts([a + b for a, b in both])
+        if isinstance(other, Tensor):
+            return self.value + other
+        return replace(self, value=self.value + other)
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, Jet):
+            return _product(self, other)
+        if isinstance(other, Tensor):
+            return self.value * other
+        return self.map(lambda t: t * other)
+
+    def __sub__(self, other: Any) -> Any:
+        return self + (-other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return (-self) + other
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, Jet):
+            return self * other**-1
+        return self.value / other if isinstance(other, Tensor) else self * (1 / other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self**-1 * other
+
+    def __pow__(self, power: float | int) -> "Jet":
+        factors = [math.prod(power - j for j in range(r)) for r in range(5)]
+        # A vanishing factor ends the series: 0 ** (power - r) must not make 0 · inf.
+        terms = [
+            f * self.value ** (power - r) if f else self.value * 0 for r, f in enumerate(factors)
+        ]
+        return self.chain(terms)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def chain(self, outer: Sequence[Tensor]) -> "Jet":
+        """φ(u) from φ, φ', φ'', … at the values of u: each (n, m), as many as `channels` needs."""
+        return self._compose(outer, lambda phi, inner: phi.reshape(_spread(phi, inner)) * inner)
+
+    def sum_of_edges(self, edges: Tensor) -> "Jet":
+        """Σ_i φ_io(h_i) of a layer: edges (n, r, n_in, n_out) are φ, φ', φ'', … at h, self = h."""
+        outer = edges.unbind(
+            1
+        )  # once: the gradient of every single slice would be padded with zeros
+        composed = self._compose(outer, _sum_over_inputs)
+        return replace(composed, value=outer[0].sum(dim=1))
+
+    def _compose(self, outer: Sequence[Tensor], apply: Callable[[Tensor, Tensor], Tensor]) -> "Jet":
+        gradient = second = lines = None
+        if self.gradient is not None:
+            gradient = apply(outer[1], self.gradient)
+        if self.second is not None:
+            curved = apply(outer[2], _quadratic(self, self))
+            second = apply(outer[1], self.second) + curved
+        if self.lines is not None:
+            lines = torch.stack(
+                [total(apply(outer[r], t) for r, t in terms) for terms in _bell(self.lines)], dim=2
+            )
+        return Jet(self.channels, outer[0], gradient, second, lines)
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The jet of the (scaled) coordinates themselves: ∂_a x_i = scale_i δ_ai is not stored.
+
+    value: (n, d); scale: (d,), the constant derivative of each coordinate.
+    """
+
+    channels: Channels
+    value: Tensor
+    scale: Tensor
+
+    def sum_of_edges(self, edges: Tensor) -> Jet:
+        """Σ_i φ_io(x_i): edges (n, r, d, n_out) are φ, φ', φ'', … at the coordinates."""
+        gradient = second = lines = None
+        channels, scale = self.channels, self.scale[:, None]
+        outer = edges.unbind(1)
+        if channels.gradient:
+            gradient = outer[1] * scale
+        if channels.second != "none":
+            second = second_of_diagonal(outer[2] * scale**2, channels.second)
+        if channels.directions:
+            steps = self.value.new_tensor(channels.directions) * self.scale
+            powers = torch.stack([steps**r for r in range(1, channels.order + 1)], dim=1)
+            lines = torch.einsum("nrio,lri->nlro", edges[:, 1 : channels.order + 1], powers)
+        return Jet(channels, outer[0].sum(dim=1), gradient, second, lines)
+
+    def dense(self) -> Jet:
+        """The same as an ordinary jet, its d × d gradient a view without storage of its own."""
+        one = torch.diag(self.scale).expand(len(self.value), -1, -1)
+        channels, n, d = self.channels, *self.value.shape
+        gradient = one if channels.gradient else None
+        second = lines = None
+        if channels.second != "none":
+            s = second_of_diagonal(self.value[:1, :, None] * 0, channels.second).shape[1]
+            second = self.value.new_zeros(1, s, d).expand(n, -1, -1)
+        if channels.directions:
+            first = self.value.new_tensor(channels.directions) * self.scale
+            lines = torch.zeros_like(first)[:, None].repeat(1, channels.order, 1)
+            lines[:, 0] = first
+            lines = lines.expand(n, -1, -1, -1)
+        return Jet(channels, self.value, gradient, second, lines)
+
+
+def join(fields: Sequence[Jet]) -> Jet:
+    """The jet of all components together, of jets with the same channels."""
+    parts = zip(*(field.parts() for field in fields), strict=True)
+    return fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
+
+
+def _product(f: Jet, g: Jet) -> Jet:
+    gradient = second = lines = None
+    if f.gradient is not None and g.gradient is not None:
+        gradient = f.value[:, None] * g.gradient + g.value[:, None] * f.gradient
+    if f.second is not None and g.second is not None:
+        second = f.value[:, None] * g.second + g.value[:, None] * f.second + 2 * _quadratic(f, g)
+    if f.lines is not None and g.lines is not None:
+        lines = _leibniz(f.value, f.lines, g.value, g.lines)
+    return Jet(f.channels, f.value * g.value, gradient, second, lines)
+
+
+def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:
+    rows, lines, order, _ = f_lines.shape
+    a = torch.cat([f[:, None, None].expand(rows, lines, 1, -1), f_lines], dim=2)
+    b = torch.cat([g[:, None, None].expand(rows, lines, 1, -1), g_lines], dim=2)
+    terms = [
+        total(math.comb(r, j) * a[:, :, j] * b[:, :, r - j] for j in range(r + 1))
+        for r in range(1, order + 1)
+    ]
+    return torch.stack(terms, dim=2)
+
+
+def _quadratic(f: Jet, g: Jet) -> Tensor:
+    """The symmetric bilinear form of ∇f and ∇g that belongs to the second channel: (n, s, m)."""
+    assert f.gradient is not None and g.gradient is not None
+    kind = f.channels.second
+    if kind == "hessian":
+        outer = f.gradient[:, :, None] * g.gradient[:, None]
+        return ((outer + outer.transpose(1, 2)) / 2).flatten(1, 2)
+    products = f.gradient * g.gradient
+    return products.sum(dim=1, keepdim=True) if kind == "laplacian" else products
+
+
+def _bell(lines: Tensor) -> list[list[tuple[int, Tensor]]]:
+    """Faà di Bruno along a line: for each order up to the fourth, pairs (r, factor of φ^(r))."""
+    h = lines.unbind(dim=2)
+    orders: list[list[tuple[int, Tensor]]] = [[(1, h[0])]]
+    if len(h) > 1:
+        orders.append([(1, h[1]), (2, h[0] ** 2)])
+    if len(h) > 2:
+        orders.append([(1, h[2]), (2, 3 * h[0] * h[1]), (3, h[0] ** 3)])
+    if len(h) > 3:
+        second = 4 * h[0] * h[2] + 3 * h[1] ** 2
+        orders.append([(1, h[3]), (2, second), (3, 6 * h[0] ** 2 * h[1]), (4, h[0] ** 4)])
+    return orders
+
+
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one or more tensors of one shape."""
+    return functools.reduce(operator.add, terms)
+
+
+def _sum_over_inputs(phi: Tensor, inner: Tensor) -> Tensor:
+    """Σ_i φ_io h_i for a channel h of the inputs: (n, i, o) and (n, …, i) give (n, …, o)."""
+    return torch.bmm(inner.flatten(1, -2), phi).view(*inner.shape[:-1], phi.shape[-1])
+
+
+def _spread(phi: Tensor, inner: Tensor) -> tuple[int, ...]:
+    """The shape that lets φ (n, m) multiply a channel (n, …, m)."""
+    return (phi.shape[0], *(1,) * (inner.ndim - 2), phi.shape[1])
+
+
+def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
+    """(n, d, m) second derivatives of a sum of univariate functions, in the layout of `kind`."""
+    if kind == "laplacian":
+        return diagonal.sum(dim=1, keepdim=True)
+    if kind == "diagonal":
+        return diagonal
+    return torch.diag_embed(diagonal.transpose(1, 2)).movedim(1, -1).flatten(1, 2)
+
+
+def second_of_hessian(hessian: Tensor, kind: str) -> Tensor:
+    if kind == "hessian":
+        return hessian.flatten(1, 2)
+    diagonal = torch.diagonal(hessian, dim1=1, dim2=2).transpose(1, 2)
+    return second_of_diagonal(diagonal, kind)

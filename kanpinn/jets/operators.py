@@ -1,0 +1,171 @@
+"""Differential operators on jets: what a residual is written with.
+
+Each takes the jet of a field at n points and returns a plain tensor, (n, m) unless it says
+otherwise. A derivative that the jet does not carry raises `MissingChannel`; the residual module
+answers by carrying it, so a problem never declares which derivatives it uses.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import SECOND_KINDS, Channels, Jet, MissingChannel, total
+
+
+def grad(u: Jet) -> Tensor:
+    """The gradient: (n, d) for a scalar field, (n, d, m) for m > 1 components."""
+    _require_jet(u, "grad")
+    gradient = _gradient(u)
+    return gradient[..., 0] if gradient.shape[-1] == 1 else gradient
+
+
+def laplacian(u: Jet) -> Tensor:
+    """Δu = Σ_a ∂_aa u, (n, m)."""
+    _require_jet(u, "laplacian")
+    second = _second(u, "laplacian")
+    if u.channels.second == "hessian":
+        second = second.unflatten(1, (u.channels.dim, -1)).diagonal(dim1=1, dim2=2).transpose(1, 2)
+    return second.sum(dim=1)
+
+
+def hessian(u: Jet) -> Tensor:
+    """All second derivatives: (n, d, d) for a scalar field, (n, d, d, m) otherwise."""
+    _require_jet(u, "hessian")
+    full = _second(u, "hessian").unflatten(1, (u.channels.dim, -1))
+    return full[..., 0] if full.shape[-1] == 1 else full
+
+
+def div(*components: Jet) -> Tensor:
+    """The divergence Σ_a ∂_a u_a, (n, 1): `div(u, v)`, or `div(u)` of a jet with d components."""
+    for u in components:
+        _require_jet(u, "div")
+    dim, count = components[0].channels.dim, sum(u.value.shape[1] for u in components)
+    if count != dim:
+        raise InputError(f"div needs {dim} components, the field has {count}")
+    gradient = torch.cat([_gradient(u) for u in components], dim=2)
+    return gradient.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
+
+
+def normal_derivative(u: Jet, p: Points) -> Tensor:
+    """∂u/∂n = n·∇u at points that carry outward unit normals, (n, m)."""
+    _require_jet(u, "normal_derivative")
+    if p.normals is None:
+        raise InputError("normal_derivative needs points on a boundary, which carry normals")
+    return (p.normals[:, :, None] * _gradient(u)).sum(dim=1)
+
+
+def partial(u: Jet, *names: str) -> Tensor:
+    """A partial derivative of order 1 to 4: `partial(u, "x", "x", "y")` is ∂_xxy u.
+
+    Mixed derivatives of third and fourth order are sums of directional ones (polarisation).
+
+    Raises:
+        InputError: for an unknown coordinate, or more than four.
+    """
+    _require_jet(u, "partial")
+    axes = [_axis(u, name) for name in names]
+    if len(axes) == 1:
+        return _gradient(u)[:, axes[0]]
+    if len(axes) == 2:
+        return _second_partial(u, *axes)
+    if len(axes) not in (3, 4):
+        raise InputError(f"partial takes 1 to 4 coordinate names, got {names}")
+    terms = _polarisation(axes, u.channels.dim)
+    needed = Channels(u.channels.names, directions=tuple(terms), order=len(axes))
+    _require(u, needed)
+    return total(weight * _along(u, v, len(axes)) for v, weight in terms.items())
+
+
+def directional(u: Jet, direction: Sequence[float | int], order: int = 1) -> Tensor:
+    """The derivative of order 1 to 4 along a constant direction, ∂_v^order u."""
+    _require_jet(u, "directional")
+    if len(direction) != u.channels.dim or not 1 <= order <= 4:
+        raise InputError(
+            f"directional takes {u.channels.dim} numbers and an order of 1 to 4, "
+            f"got {direction}, {order}"
+        )
+    v = tuple(float(c) for c in direction)
+    _require(u, Channels(u.channels.names, directions=(v,), order=order))
+    return _along(u, v, order)
+
+
+def biharmonic(u: Jet) -> Tensor:
+    """Δ²u = Σ_ab ∂_aabb u, (n, m)."""
+    _require_jet(u, "biharmonic")
+    names, dim = u.channels.names, u.channels.dim
+    terms: dict[tuple[float, ...], float] = {}
+    for a, b in itertools.product(range(dim), repeat=2):
+        for v, weight in _polarisation([a, a, b, b], dim).items():
+            terms[v] = terms.get(v, 0.0) + weight
+    _require(u, Channels(names, directions=tuple(terms), order=4))
+    return total(weight * _along(u, v, 4) for v, weight in terms.items())
+
+
+def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
+    """Weights w_v with ∂_{a_1} … ∂_{a_n} = Σ_v w_v ∂_v^n: Σ_ε (Π ε) ∂^n_{Σ ε_i a_i} / (2^n n!)."""
+    n = len(axes)
+    terms: dict[tuple[float, ...], float] = {}
+    for signs in itertools.product((1, -1), repeat=n):
+        v = [0] * dim
+        for sign, axis in zip(signs, axes, strict=True):
+            v[axis] += sign
+        size = math.gcd(*v)
+        if size == 0:
+            continue
+        size *= 1 if next(c for c in v if c) > 0 else -1
+        key = tuple(float(c // size) for c in v)
+        terms[key] = terms.get(key, 0.0) + math.prod(signs) * size**n / (2**n * math.factorial(n))
+    return {v: weight for v, weight in terms.items() if abs(weight) > 1e-14}
+
+
+def _second_partial(u: Jet, a: int, b: int) -> Tensor:
+    if a == b and u.channels.dim == 1:
+        return laplacian(u)
+    if a == b:
+        second = _second(u, "diagonal")
+        return second[:, a * (u.channels.dim + 1) if u.channels.second == "hessian" else a]
+    return _second(u, "hessian")[:, a * u.channels.dim + b]
+
+
+def _along(u: Jet, v: tuple[float, ...], order: int) -> Tensor:
+    assert u.lines is not None
+    return u.lines[:, u.channels.directions.index(v), order - 1]
+
+
+def _gradient(u: Jet) -> Tensor:
+    if u.gradient is None:
+        raise MissingChannel(Channels(u.channels.names, gradient=True))
+    return u.gradient
+
+
+def _second(u: Jet, kind: str) -> Tensor:
+    if u.second is None or SECOND_KINDS.index(u.channels.second) < SECOND_KINDS.index(kind):
+        raise MissingChannel(Channels(u.channels.names, second=kind))
+    return u.second
+
+
+def _require(u: Jet, needed: Channels) -> None:
+    has_lines = set(needed.directions) <= set(u.channels.directions)
+    if not has_lines or u.channels.order < needed.order:
+        raise MissingChannel(needed)
+
+
+def _axis(u: Jet, name: str) -> int:
+    if name not in u.channels.names:
+        raise InputError(
+            f"unknown coordinate {name!r}: the problem has {', '.join(u.channels.names)}"
+        )
+    return u.channels.names.index(name)
+
+
+def _require_jet(u: object, operator: str) -> None:
+    if not isinstance(u, Jet):
+        raise InputError(
+            f"{operator} takes the jet of a field, got {type(u).__name__}: "
+            "the derivatives of a plain tensor are not known"
+        )

@@ -1,0 +1,118 @@
+"""Energies as terms of the loss: the Ritz form of a problem, by quadrature."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Jet
+from kanpinn.loss.terms import PROBE_POINTS, Block
+from kanpinn.networks.network import Tape
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.evaluate import find_channels, split, stack_equations
+from kanpinn.pde.problem import Problem
+
+FLAT = 1e-12  # an energy's curvature below this part of the largest is none
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyBlock(Block):
+    """weight · mean of an energy's density over points with weights, `points.data` (n, 1).
+
+    The Hessian of the density e in the field's value and derivatives, at each point a small
+    positive matrix, is factored as 2 LᵀL: then L times their Jacobian is that of `linearised`.
+    Where e is quadratic in them, as for linear problems, one least-squares step minimises it.
+
+    Reference: E and Yu, The deep Ritz method (2018).
+    """
+
+    equation: Callable[[Points, Jet], Tensor]
+
+    @property
+    def has_slope(self) -> bool:
+        return False  # its density need not be a function of what `linearised` gives
+
+    def total(self, surrogate: Surrogate, points: Points) -> Tensor:
+        assert points.data is not None
+        density = self.equation(points, surrogate.jet(points, self.channels))
+        return (points.data * density).sum()
+
+    def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
+        assert points.data is not None
+        u = surrogate.jet(points, self.channels, tape)
+        root = _root(_hessian(lambda jet: self.equation(points, jet), u))
+        return (points.data / 2).sqrt() * torch.einsum("nkq,nq->nk", root, _flat(u.parts()))
+
+
+def _flat(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+
+def _hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
+    """∂²e/∂q² at each point, q all that the jet carries: (n, len(q), len(q))."""
+    leaves = [part.detach().requires_grad_() for part in u.parts()]
+    slopes = _flat(_gradients(density(u.with_parts(leaves)).sum(), leaves))
+    columns = [_flat(_gradients(slope.sum(), leaves)) for slope in slopes.unbind(1)]
+    return torch.stack(columns, dim=1).detach()
+
+
+def _gradients(total: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    if not total.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    found = torch.autograd.grad(
+        total, leaves, create_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return list(found)
+
+
+def _root(hessian: Tensor) -> Tensor:
+    """L (n, k, q) with LᵀL = H but for negative eigenvalues; k only those that are not all zero."""
+    values, vectors = torch.linalg.eigh(hessian)
+    kept = values.amax(dim=0) > FLAT * values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)
+    scaled = values.clamp_min(0).sqrt()[:, None] * vectors
+    return scaled.transpose(1, 2)[:, kept]
+
+
+def energy_blocks(
+    problem: Problem,
+    surrogate: Surrogate,
+    interior: Points,
+    boundaries: Sequence[Points],
+    weight: float,
+) -> Iterator[EnergyBlock]:
+    """The energy's blocks, of the interior and of each of `problem.boundary_energies()`.
+
+    All points carry weights in `data`, whose sum inside is the number of the points there.
+
+    Raises:
+        InputError: where a density has the wrong shape.
+    """
+    yield _block(problem, surrogate, "interior", interior, problem.energy, weight, "energy")
+    densities = [density for _, density in problem.boundary_energies()]
+    for i, (points, density) in enumerate(zip(boundaries, densities, strict=True)):
+        what = f"boundary_energies()[{i}]"
+        yield _block(problem, surrogate, f"energy[{i}]", points, density, weight, what)
+
+
+def _block(
+    problem: Problem,
+    surrogate: Surrogate,
+    name: str,
+    points: Points,
+    density: Callable[..., Tensor],
+    weight: float,
+    what: str,
+) -> EnergyBlock:
+    def equation(p: Points, u: Jet) -> Tensor:
+        found = stack_equations(density(p, *split(u)), len(p), what)
+        if found.shape[1] != 1:
+            raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
+        return found
+
+    probe = points[torch.arange(PROBE_POINTS) % len(points)]
+    with torch.no_grad():
+        channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
+    return EnergyBlock(name, points, weight, channels, equation)

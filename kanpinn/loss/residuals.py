@@ -1,0 +1,189 @@
+"""The autograd residual module: problem + surrogate + points → weighted residual blocks → loss."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.distributed import share, summed
+from kanpinn.geometry import Points
+from kanpinn.linalg.triangle import Triangle, fold
+from kanpinn.loss.terms import Block
+from kanpinn.networks.network import Layer, Tape, get_coefficients
+from kanpinn.networks.surrogate import Surrogate
+
+MIN_ROWS, MAX_ROWS = 256, 4096
+MAX_ENTRIES = 2**23  # of one chunk's Jacobian
+FAST_ROWS, FAST_ENTRIES = 1024, 2**20  # small chunks use memory again that is still mapped
+
+
+@runtime_checkable
+class Family(Protocol):
+    """A problem with its parameters, of which residuals are those for one value."""
+
+    def parameter(self, name: str) -> float:
+        """The problem's own value of one."""
+
+    def varied(self, name: str, value: float) -> Sequence[Block]:
+        """The blocks with another value of it, at the same points."""
+
+
+class Residuals:
+    """The weighted residual blocks of a problem for one surrogate.
+
+    The loss is Σ_blocks weight · mean_p ‖r_p‖², the poster's α·loss_i + loss_b, or has an energy's
+    mean for the first of them (`EnergyBlock`). Everything runs over chunks of points, so memory is
+    bounded by the chunk. Of several ranks each goes over its share of every block's points
+    (`block.points` are all of them); loss and gradient are of all. `family`: what makes blocks for
+    other values of the problem's parameters, where there is a problem.
+    """
+
+    def __init__(
+        self, surrogate: Surrogate, blocks: Sequence[Block], family: Family | None = None
+    ) -> None:
+        self.surrogate, self.blocks, self.family = surrogate, tuple(blocks), family
+        self._chunks: WeakKeyDictionary[Block, tuple[slice, int, list[Points]]] = (
+            WeakKeyDictionary()
+        )
+
+    def chunks(self, block: Block) -> list[Points]:
+        """This rank's points in pieces, always the same objects: values can be kept for them."""
+        own = share(block.rows)
+        rows = _chunk_size(
+            own.stop - own.start, self.surrogate.network.parameter_count * block.sites
+        )
+        # By size too: after a refinement sums must not depend on what the network was before.
+        if (known := self._chunks.get(block)) is None or known[:2] != (own, rows):
+            starts = range(own.start, own.stop, rows)
+            known = own, rows, [block.at(slice(i, min(i + rows, own.stop))) for i in starts]
+            self._chunks[block] = known
+        return known[2]
+
+    @property
+    def points(self) -> Points:
+        """This rank's points of all blocks together."""
+        coords = torch.cat([b.at(share(b.rows)).coords for b in self.blocks])
+        return Points(coords, self.surrogate.domain.names)
+
+    def subset(self, count: int, seed: int) -> "Residuals":
+        """The same loss estimated on about `count` points, a random choice from each block."""
+        generator = torch.Generator().manual_seed(seed)
+        part = min(1.0, count / sum(block.rows for block in self.blocks))
+        blocks = []
+        for block in self.blocks:
+            rows = torch.randperm(block.rows, generator=generator)
+            rows = rows[: math.ceil(part * len(rows))].to(block.points.coords.device)
+            blocks.append(block.chosen(rows))
+        return Residuals(self.surrogate, blocks)
+
+    def terms(self) -> dict[str, float]:
+        """Each block's mean squared residual, without its weight and those of its rows."""
+        return self._means(lambda block, p: block.plain(self.surrogate, p))
+
+    @torch.no_grad()
+    def _means(self, total: Callable[[Block, Points], Tensor]) -> dict[str, float]:
+        def local() -> list[Tensor]:
+            squares = [sum(float(total(b, p)) for p in self.chunks(b)) for b in self.blocks]
+            return [torch.tensor(squares, dtype=torch.float64)]
+
+        (sums,) = summed(local, [torch.zeros(len(self.blocks), dtype=torch.float64)])
+        return {b.name: s / b.rows for b, s in zip(self.blocks, sums.tolist(), strict=True)}
+
+    def loss(self) -> float:
+        """Σ weight · mean squared residual, at the present coefficients, its rows weighed."""
+        return self._weighed(self._means(lambda block, p: block.total(self.surrogate, p)))
+
+    def plain_loss(self) -> float:
+        """The loss without weights of the rows."""
+        return self._weighed(self.terms())
+
+    def _weighed(self, terms: Mapping[str, float]) -> float:
+        return sum(block.weight * terms[block.name] for block in self.blocks)
+
+    def backward(self) -> float:
+        """The loss; its gradient becomes the parameters' `grad`."""
+        parameters = [p for p in self.surrogate.parameters() if p.requires_grad]
+        like = parameters[0].new_zeros((), dtype=torch.float64)
+
+        def local() -> list[Tensor]:
+            for p in parameters:
+                p.grad = None
+            loss = torch.full_like(like, self._backward())
+            return [loss, *(torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)]
+
+        loss, *gradients = summed(local, [like, *parameters])
+        for p, gradient in zip(parameters, gradients, strict=True):
+            p.grad = gradient
+        return float(loss)
+
+    def _backward(self) -> float:
+        total = 0.0
+        for block in self.blocks:
+            for points in self.chunks(block):
+                loss = block.weight / block.rows * block.total(self.surrogate, points)
+                loss.backward()
+                total += float(loss.detach())
+        return total
+
+    @property
+    def are_squares(self) -> bool:
+        """Whether the loss is a sum of squares, without an energy."""
+        return all(block.squares for block in self.blocks)
+
+    def model(self, layers: Sequence[Layer]) -> Triangle:
+        """‖R d + z‖² + constant, the loss for a change d of the coefficients to second order."""
+        triangle = fold(self.rows(layers))
+        if self.are_squares:
+            return triangle
+        if all(block.has_slope for block in self.blocks):
+            return replace(triangle, constant=self.loss() - triangle.loss())
+        loss = self.backward()
+        gradients = [layer.coefficients.grad for layer in layers]
+        assert all(gradient is not None for gradient in gradients)
+        return triangle.towards(torch.cat([g.flatten() for g in gradients if g is not None]), loss)
+
+    def rows(self, layers: Sequence[Layer]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Chunks (J, r) of weighted rows with Σ r² = loss, J = ∂r/∂coefficients of the layers.
+
+        Of an energy J is a root of half its Hessian, and r is of no use.
+
+        Of several ranks each gets its own rows; a rank without points gets a chunk of none.
+        """
+        if not any(self.chunks(block) for block in self.blocks):
+            coefficients = get_coefficients(layers)
+            yield coefficients.new_zeros(0, len(coefficients)), coefficients.new_zeros(0)
+        for block in self.blocks:
+            scale = math.sqrt(block.weight / block.rows)
+            for points in self.chunks(block):
+                tape = Tape(layers)
+                with torch.enable_grad(), frozen(self.surrogate):
+                    residual = block.linearised(self.surrogate, points, tape)
+                for e in range(residual.shape[1]):
+                    retain = e + 1 < residual.shape[1]
+                    jacobian = tape.jacobian(residual[:, e], scale, retain, block.sites)
+                    yield jacobian, scale * residual[:, e].detach().to(jacobian)
+
+
+def _chunk_size(points: int, parameters: int) -> int:
+    most = min(MAX_ROWS, max(FAST_ROWS, FAST_ENTRIES // parameters), MAX_ENTRIES // parameters)
+    chunks = math.ceil(points / max(MIN_ROWS, most))
+    return max(1, math.ceil(points / max(1, chunks)))
+
+
+class frozen:
+    """Parameters take no gradient inside: the tape needs ∂r/∂(products) only."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self._parameters = [p for p in module.parameters() if p.requires_grad]
+
+    def __enter__(self) -> None:
+        for p in self._parameters:
+            p.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for p in self._parameters:
+            p.requires_grad_(True)

@@ -1,0 +1,106 @@
+"""By how much a residual changes the solution during a window of time."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kanpinn.jets.jet import Channels, Jet
+from kanpinn.loss.terms import ResidualBlock
+from kanpinn.networks.surrogate import Surrogate
+
+FEW = 64  # rows at which slopes are measured
+
+
+def slopes(block: ResidualBlock, surrogate: Surrogate) -> list[Jet]:
+    """∂r/∂(u, ∂_a u, …) of each equation at some of its rows, shaped like the solution's jet."""
+    few = block.chosen(torch.arange(0, block.rows, max(1, block.rows // FEW)))
+    assert isinstance(few, ResidualBlock)
+    with torch.no_grad():
+        jet = surrogate.jet(few.points, few.channels)
+    parts = [t.detach().clone().requires_grad_() for t in jet.parts()]
+    with torch.enable_grad():
+        residual = few.equation(few.points, jet.with_parts(parts))
+    return [
+        jet.with_parts(
+            torch.autograd.grad(column.sum(), parts, retain_graph=True, materialize_grads=True)
+        )
+        for column in residual.unbind(dim=1)
+    ]
+
+
+def inside_factors(found: Sequence[Jet], duration: float, order: int) -> list[float | None]:
+    """Δt^m / m! / (∂r/∂(∂_t^m u)) of each equation; None where that derivative is not in it."""
+    speeds = [_by_time(jet, order) for jet in found]
+    return [duration**order / math.factorial(order) / c if c > 0 else None for c in speeds]
+
+
+def reach(found: Sequence[Jet], duration: float, order: int, size: float) -> float:
+    """How far what happens on a wall is felt during a window, at most the domain's size.
+
+    (κ Δt^m)^½ + |a| Δt^m for c (∂_t^m u + a·∇u - κ Δu + …).
+    """
+    lengths = []
+    for jet in found:
+        c = _by_time(jet, order)
+        if c > 0:
+            time = duration**order / c
+            lengths.append(math.sqrt(_by_second(jet) * time) + _by_first(jet) * time)
+    length = max(lengths, default=0.0)
+    return min(length, size) if length > 0 else size
+
+
+def outside_factors(found: Sequence[Jet], near: float, size: float) -> list[float]:
+    """What a condition's residual of 1 changes u by, in the mean square over a domain of this size.
+
+    (ℓ / L)^½ / (∂r/∂u + Σ ∂r/∂(∂^k u) / ℓ^k): u is off by that in a layer of width ℓ, the reach.
+    """
+    factors = []
+    for jet in found:
+        slope = _size(jet.value)
+        if jet.gradient is not None:
+            slope += _by_field(jet.gradient).amax(dim=1).sum().item() / near
+        if jet.second is not None:
+            slope += _by_field(jet.second).amax(dim=1).sum().item() / near**2
+        if jet.lines is not None:
+            by_order = _by_field(jet.lines).amax(dim=2).sum(dim=0).tolist()
+            slope += sum(c / near**k for k, c in enumerate(by_order, start=1))
+        factors.append(math.sqrt(near / size) / slope if slope > 0 else 1.0)
+    return factors
+
+
+def _by_time(jet: Jet, order: int) -> float:
+    if order == 1:
+        return 0.0 if jet.gradient is None else _size(jet.gradient[:, -1])
+    if jet.second is None or jet.channels.second == "laplacian":
+        return 0.0
+    return _size(jet.second[:, -1])
+
+
+def _by_first(jet: Jet) -> float:
+    assert jet.gradient is not None
+    return float(_by_field(jet.gradient[:, :-1]).max()) if jet.channels.dim > 1 else 0.0
+
+
+def _by_second(jet: Jet) -> float:
+    if jet.second is None:
+        return 0.0
+    return float(_by_field(jet.second[:, _spatial(jet.channels)]).max())
+
+
+def _spatial(channels: Channels) -> list[int]:
+    """Where the pure second derivatives by places are in the channel."""
+    if channels.second == "laplacian":
+        return [0]
+    step = channels.dim + 1 if channels.second == "hessian" else 1
+    return [a * step for a in range(channels.dim - 1)]
+
+
+def _size(t: Tensor) -> float:
+    """The root of the mean square over points, of the field for which it is largest."""
+    return float(_by_field(t).max())
+
+
+def _by_field(t: Tensor) -> Tensor:
+    return t.square().mean(dim=0).sqrt()

@@ -1,0 +1,1 @@
+"""Bases of the edge functions: B-splines, and piecewise polynomials that evaluate them."""

@@ -1,0 +1,1 @@
+"""Hard constraints: boundary, initial and periodic data that hold for every network."""

@@ -1,0 +1,131 @@
+"""Initial values and walls built into a surrogate in windows of time."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Domain, Face, Piece, Points
+from kanpinn.geometry.product import End
+from kanpinn.networks.constraints.boundary_data import (
+    FORMS,
+    Form,
+    as_box,
+    check_data,
+    distance_from,
+    off_box,
+    on_box,
+)
+from kanpinn.networks.constraints.dirichlet import Fieldwise
+from kanpinn.networks.constraints.distance import NotExact, OfCoords
+from kanpinn.networks.constraints.lifted import LiftedDirichlet
+from kanpinn.networks.constraints.smooth import smooth_on
+from kanpinn.networks.constraints.started import AtStart, Started, WithRate, no_walls
+from kanpinn.networks.surrogate import OutputMap
+from kanpinn.pde.problem import Problem
+from kanpinn.pde.well_posed import Jump, Prescribed, prescribed
+
+
+def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) -> Form:
+    """The form for a network in time windows: initial data are always built in, walls as asked for.
+
+    Raises:
+        InputError: also where a field has no initial values, or they are not smooth.
+    """
+    if boundary not in FORMS:
+        raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
+    why = ""
+    if boundary != "penalty":
+        try:
+            if found:
+                raise NotExact(str(found[0]))
+            return Form(_started(problem, walls=True))
+        except NotExact as reason:
+            if boundary == "exact":
+                raise InputError(
+                    f'boundary = "exact" is impossible here, use "penalty": {reason}'
+                ) from None
+            why = str(reason)
+    return Form(_started(problem, walls=False), why)
+
+
+def order_in_time(problem: Problem) -> int:
+    """2 where initial rates are prescribed, else 1.
+
+    Raises:
+        InputError: where they are for some fields only, or a field has no initial values.
+    """
+    rates = {_initial(problem, name).has_rate for name in problem.fields}
+    if len(rates) > 1:
+        raise InputError(
+            f"a network in time windows takes initial rates for all fields or for none, "
+            f"{type(problem).__name__} has them for some"
+        )
+    return 2 if rates.pop() else 1
+
+
+def _initial(problem: Problem, name: str) -> Prescribed:
+    found = [one for one in prescribed(problem, name) if _begins(problem, one.piece)]
+    if len(found) != 1:
+        raise InputError(
+            f"a network in time windows needs one initial value of each field, such as "
+            f"kp.Initial(domain, value): {type(problem).__name__} has {len(found)} of {name} where "
+            f"{problem.domain.names[-1]}, the last coordinate, begins"
+        )
+    return found[0]
+
+
+def _begins(problem: Problem, piece: Piece) -> bool:
+    """Whether a piece is where the last coordinate begins."""
+    if isinstance(piece, End):
+        return not piece.late
+    return isinstance(piece, Face) and piece.axis == problem.domain.dim - 1 and not piece.upper
+
+
+def _started(problem: Problem, walls: bool) -> OutputMap:
+    if problem.enrichment():
+        raise InputError(
+            f"{type(problem).__name__}.enrichment() does not go with a network in time windows: "
+            "known functions beside it need not vanish at the first moment"
+        )
+    maps = [_started_field(problem, name, walls) for name in problem.fields]
+    return maps[0] if len(maps) == 1 else Fieldwise(tuple(maps))
+
+
+def _started_field(problem: Problem, name: str, walls: bool) -> Started:
+    """u = g + D·M of one field, g its initial value and, with walls, the values there."""
+    first, domain = _initial(problem, name), problem.domain
+    at_start = float(domain.bounds[0][-1])
+    if not all(first.piece.dim == 0 or smooth_on(first.piece, f) for f in _functions(first)):
+        raise InputError(
+            f"a network in time windows has the initial value of {name} built in, whose "
+            "derivatives must be known: it is not smooth"
+        )
+    lift: OfCoords = AtStart(first, domain.names, at_start)
+    distant: OfCoords = no_walls
+    data = [p for p in prescribed(problem, name) if p is not first and p.piece != first.piece]
+    if walls and data:
+        lift, distant = (
+            _with_walls(domain, first, data),
+            distance_from(domain, [p.piece for p in data], False),
+        )
+    if first.has_rate:
+        lift = WithRate(lift, AtStart(first.rate, domain.names, at_start))
+    made = Started(LiftedDirichlet(distant, lift), walls)
+    if walls:
+        check_data(made, [first, *data], name)
+    return made
+
+
+def _functions(first: Prescribed) -> list[Callable[[Points], torch.Tensor]]:
+    return [first, first.rate] if first.has_rate else [first]
+
+
+def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -> OfCoords:
+    """A function that takes the initial values and those on the walls."""
+    box = as_box(domain)
+    if box is None:
+        lift = off_box(domain, [first, *data], False).lift
+        assert lift is not None
+        return lift
+    return on_box(box, [first, *data], False).extension

@@ -1,0 +1,110 @@
+"""Conditions on boundaries: Dirichlet, Neumann, Robin, and any equation of one's own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Boundary, Domain, Piece, Points
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets.jet import Jet
+from kanpinn.jets.operators import normal_derivative
+from kanpinn.pde.conditions.condition import Condition, Data, OnBoundary, check_data, values_of
+
+
+@dataclass(frozen=True)
+class Dirichlet(OnBoundary):
+    """u = value on a boundary or a part of it: a number, or a function of points → (n, m)."""
+
+    value: Data = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_data(self.value, "Dirichlet")
+
+    def target(self, p: Points, m: int = 1) -> Tensor:
+        """The prescribed values, (n, 1) or, for m fields, (n, m)."""
+        return values_of(self.value, p, m, "a Dirichlet value")
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """u - value, (n, m)."""
+        u = torch.cat([f.value for f in fields], dim=1)
+        return u - self.target(p, u.shape[1])
+
+
+@dataclass(frozen=True)
+class Neumann(OnBoundary):
+    """∂u/∂n = value, n the outward normal: a number, or a function of points → (n, m).
+
+    The function may use `p.normals`.
+    """
+
+    value: Data = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_data(self.value, "Neumann")
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """∂u/∂n - value, (n, m)."""
+        flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
+        return flux - values_of(self.value, p, flux.shape[1], "a Neumann value")
+
+
+@dataclass(frozen=True)
+class Robin(OnBoundary):
+    """alpha u + beta ∂u/∂n = value; each a number or a function of points."""
+
+    alpha: Data
+    beta: Data
+    value: Data = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("alpha", "beta", "value"):
+            check_data(getattr(self, name), f"Robin's {name}")
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """alpha u + beta ∂u/∂n - value, (n, m)."""
+        u = torch.cat([f.value for f in fields], dim=1)
+        flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
+        alpha, beta, value = (
+            values_of(getattr(self, name), p, u.shape[1], f"Robin's {name}")
+            for name in ("alpha", "beta", "value")
+        )
+        return alpha * u + beta * flux - value
+
+
+@dataclass(frozen=True)
+class Constraint(Condition):
+    """Any residual of one's own, on a boundary, a piece of it, or a domain.
+
+    equation(p, u, …) has the arguments of a problem's residual, and gives (n, equations) or a tuple
+    of such; on a boundary p carries normals. On a domain it has as many points as the equation.
+    """
+
+    on: Boundary | Domain | Piece
+    equation: Callable[..., Tensor | tuple[Tensor, ...]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.on, Boundary | Domain | Piece):
+            raise InputError(
+                f"Constraint takes a boundary or a domain, got {type(self.on).__name__}"
+            )
+        if not callable(self.equation):
+            raise InputError(f"Constraint takes a function (p, u, …), got {self.equation!r}")
+
+    @property
+    def surface(self) -> float:
+        return 0.0 if isinstance(self.on, Domain) else self.on.measure
+
+    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+        inside = isinstance(self.on, Domain)
+        count = collocation.interior if inside else max(1, round(share * collocation.boundary))
+        return sample(self.on, count, collocation.sampler, generator)
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
+        return self.equation(p, *fields)

@@ -1,0 +1,137 @@
+"""Conditions at given points and at the first moment: measurements, initial values."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets.jet import Jet
+from kanpinn.jets.operators import normal_derivative
+from kanpinn.pde.conditions.condition import Condition, Data, check_data, values_of
+
+TOLERANCE = 1e-9  # of the domain's size, for points that are written with few digits
+
+
+@dataclass(frozen=True)
+class Initial(Condition):
+    """u = value and, where it is given, ∂u/∂t = rate, when the time begins.
+
+    Args:
+        domain: a space-time, whose boundary has a piece "initial", or a box with "t_min".
+        value, rate: numbers or functions of points.
+    """
+
+    domain: Domain
+    value: Data = 0.0
+    rate: Data | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_data(self.value, "Initial")
+        if self.rate is not None:
+            check_data(self.rate, "Initial's rate")
+        _ = self.boundary  # refuses a domain without time
+
+    @property
+    def boundary(self) -> Boundary:
+        """Where the time begins."""
+        whole = self.domain.boundary
+        for name in ("initial", "t_min"):
+            if name in whole.names:
+                return whole[name]
+        raise InputError(
+            "Initial takes a domain with a time, such as Box(x=(0, 1), t=(0, 1)) or "
+            f"domain.over(t=(0, 1)), got one with the pieces {', '.join(whole.names)}"
+        )
+
+    @property
+    def surface(self) -> float:
+        return self.boundary.measure
+
+    def target(self, p: Points, m: int = 1) -> Tensor:
+        """The prescribed values, (n, 1) or, for m fields, (n, m)."""
+        return values_of(self.value, p, m, "an initial value")
+
+    def rates(self, p: Points, m: int = 1) -> Tensor:
+        """The prescribed rates, (n, 1) or, for m fields, (n, m); zero where there are none."""
+        return values_of(self.rate or 0.0, p, m, "an initial rate")
+
+    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+        count = max(1, round(share * collocation.boundary))
+        return sample(self.boundary, count, collocation.sampler, generator)
+
+    def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
+        """u - value and ∂u/∂t - rate, (n, m) each."""
+        u = torch.cat([f.value for f in fields], dim=1)
+        m = u.shape[1]
+        found = [u - self.target(p, m)]
+        if self.rate is not None:
+            rates = torch.cat([-normal_derivative(f, p) for f in fields], dim=1)
+            found.append(rates - self.rates(p, m))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Observed(Condition):
+    """u = values at given points, as they were measured.
+
+    Args:
+        domain: in which the points lie.
+        at: (n, d) in the order of the domain's coordinates.
+        values: (n,) or, for m fields, (n, m).
+        noise: the standard deviation of the values, by which the residual is divided; None where
+            it is not known: what the fit leaves of the data tells it.
+
+    Raises:
+        InputError: for what is not finite, points outside, or shapes that do not fit.
+    """
+
+    domain: Domain
+    at: Tensor | Sequence
+    values: Tensor | Sequence
+    noise: float | int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at = torch.as_tensor(self.at, dtype=torch.float64)
+        values = torch.as_tensor(self.values, dtype=torch.float64)
+        values = values[:, None] if values.ndim == 1 else values
+        d = self.domain.dim
+        if at.ndim != 2 or at.shape[1] != d or values.ndim != 2 or len(at) != len(values):
+            raise InputError(
+                f"Observed takes points (n, {d}) and values (n,) or (n, m), got "
+                f"{tuple(at.shape)} and {tuple(values.shape)}"
+            )
+        if self.noise is not None and not 0 < self.noise < math.inf:
+            raise InputError(f"Observed takes a noise > 0, got {self.noise!r}")
+        low, high = self.domain.bounds
+        inside = self.domain.contains(at, tolerance=TOLERANCE * float((high - low).max()))
+        for rows, what in (
+            (~at.isfinite().all(dim=1), "points that are not finite"),
+            (~values.isfinite().all(dim=1), "values that are not finite"),
+            (~inside, "points outside the domain"),
+        ):
+            if rows.any():
+                first = at[rows][0].tolist()
+                raise InputError(f"Observed has {int(rows.sum())} {what}, the first is {first}")
+        object.__setattr__(self, "at", at)
+        object.__setattr__(self, "values", values)
+
+    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+        assert isinstance(self.at, Tensor) and isinstance(self.values, Tensor)
+        return Points(self.at, self.domain.names, data=self.values)
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """(u - values) / noise, (n, m); u - values where that is not known."""
+        assert p.data is not None
+        u = torch.cat([f.value for f in fields], dim=1)
+        if p.data.shape[1] not in (1, u.shape[1]):
+            raise InputError(
+                f"Observed has {p.data.shape[1]} columns of values for {u.shape[1]} fields"
+            )
+        return (u - p.data) / (self.noise or 1.0)

@@ -1,0 +1,73 @@
+"""What holds across a surface inside the domain, where a coefficient jumps."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets.jet import Jet
+from kanpinn.jets.operators import normal_derivative
+from kanpinn.pde.conditions.condition import Condition, Data, check_data, values_of
+
+APART = 1e-11  # of the domain's size, how far the two sides of a point lie from it: for float64
+
+
+@dataclass(frozen=True)
+class Interface(Condition):
+    """a ∂u/∂n outside less a ∂u/∂n inside = flux, across the boundary of a part of the domain.
+
+    n points out of the part. The surrogate has to have a kink there: give its network the distance
+    from the interface as a further input, |φ(x)|, by `Problem.inputs`. In the energy form the
+    condition with flux = 0 is natural and need not be listed.
+
+    Args:
+        domain: the whole.
+        on: the boundary of the part, or some of it.
+        coefficient: a, a number or a function of points, asked on either side.
+        flux: a number or a function of points, such as a heat source on the surface.
+
+    Raises:
+        InputError: for data of another kind; at a solve in float32, which cannot tell the sides.
+    """
+
+    domain: Domain
+    on: Boundary
+    coefficient: Data
+    flux: Data = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.on, Boundary):
+            raise InputError(f"Interface takes a boundary, got {type(self.on).__name__}")
+        check_data(self.coefficient, "Interface's coefficient")
+        check_data(self.flux, "Interface's flux")
+
+    @property
+    def sites(self) -> int:
+        return 2
+
+    @property
+    def surface(self) -> float:
+        return self.on.measure
+
+    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+        count = max(1, round(share * collocation.boundary))
+        p = sample(self.on, count, collocation.sampler, generator)
+        assert p.normals is not None
+        low, high = self.domain.bounds
+        step = APART * float((high - low).max()) * p.normals
+        coords = torch.stack([p.coords - step, p.coords + step], dim=1).flatten(0, 1)
+        return Points(coords, p.names, p.normals.repeat_interleave(2, dim=0))
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """The jump of a ∂u/∂n less the flux, (rows, m)."""
+        if torch.equal(p.coords[0::2], p.coords[1::2]):
+            raise InputError(f"Interface needs float64, its two sides are one in {p.coords.dtype}")
+        slopes = torch.cat([normal_derivative(u, p) for u in fields], dim=1)
+        m = slopes.shape[1]
+        across = values_of(self.coefficient, p, m, "Interface's coefficient") * slopes
+        flux = values_of(self.flux, p, m, "Interface's flux")
+        return across[1::2] - across[0::2] - (flux[1::2] + flux[0::2]) / 2

@@ -1,0 +1,127 @@
+"""Conditions that tie points together: periodic boundaries and integrals."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import InputError, integer
+from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets.jet import Jet
+from kanpinn.jets.operators import directional
+from kanpinn.pde.conditions.condition import Condition, check_data
+
+NODES, DRAWS = 32, 2**12  # of the rule behind an integral: a row has all its points at once
+MOST_POINTS = 2**12
+
+
+@dataclass(frozen=True)
+class Periodic(Condition):
+    """u and its derivatives up to an order agree on the pieces "x_min" and "x_max", shifted in x.
+
+    A network with one more input than there are coordinates takes cos and sin of 2πx / L in place
+    of x, L the period, and so is periodic with all of its derivatives: nothing is left to the loss.
+    That is exact, not more accurate: random inner functions need more units with more inputs.
+
+    Args:
+        domain: whose boundary has such pieces for the coordinate.
+        coordinate: "x".
+        order: of the highest derivative along x; 1 suits equations of second order.
+    """
+
+    domain: Domain
+    coordinate: str
+    order: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        integer("order", self.order, least=0)
+        if self.coordinate not in self.domain.names:
+            raise InputError(
+                f"Periodic has no coordinate {self.coordinate!r}: expected one of "
+                f"{', '.join(self.domain.names)}"
+            )
+        _ = self._low  # refuses a domain without such pieces
+
+    @property
+    def _low(self) -> Boundary:
+        return self.domain.boundary[f"{self.coordinate}_min"]
+
+    @property
+    def sites(self) -> int:
+        return 2
+
+    @property
+    def surface(self) -> float:
+        return self._low.measure
+
+    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+        count = max(1, round(share * collocation.boundary))
+        low = sample(self._low, count, collocation.sampler, generator)
+        axis = self.domain.names.index(self.coordinate)
+        high = low.coords.clone()
+        high[:, axis] = self.domain.bounds[1][axis]
+        return Points(torch.stack([low.coords, high], dim=1).flatten(0, 1), low.names)
+
+    def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
+        """(u, ∂_x u, …) at the low end less those at the high end, (n, 1) for each."""
+        direction = [float(name == self.coordinate) for name in p.names]
+        found = [f.value for f in fields]
+        for order in range(1, self.order + 1):
+            found += [directional(f, direction, order) for f in fields]
+        return tuple(value[0::2] - value[1::2] for value in found)
+
+
+@dataclass(frozen=True)
+class Integral(Condition):
+    """∫ u = value over a domain or a boundary, such as a mean that fixes a constant.
+
+    Args:
+        over: a domain or a boundary.
+        value: a number.
+        density: of what the integral is, a function (p, u, …) → (n, 1) of a residual's arguments;
+            by default that of the field itself.
+    """
+
+    over: Domain | Boundary
+    value: float | int = 0.0
+    density: Callable[..., Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.over, Domain | Boundary):
+            raise InputError(
+                f"Integral takes a domain or a boundary, got {type(self.over).__name__}"
+            )
+        check_data(self.value, "Integral")
+
+    @functools.cached_property
+    def _rule(self) -> tuple[Points, Tensor]:
+        if isinstance(self.over, Boundary):
+            return self.over.quadrature(NODES)
+        nodes = NODES
+        while True:
+            chunks = [*domain_rule(self.over, nodes, draws=DRAWS)]
+            points = Points.cat(p for p, _ in chunks)
+            if len(points) <= MOST_POINTS or nodes == 1 or self.over.dim > 3:
+                return points, torch.cat([w for _, w in chunks])
+            nodes = nodes * 3 // 4
+
+    @property
+    def sites(self) -> int:
+        return len(self._rule[0])
+
+    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+        return self._rule[0]
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        """The mean of u less that of the value, (rows, m)."""
+        density = self.density
+        found = density(p, *fields) if density else torch.cat([f.value for f in fields], dim=1)
+        weights = self._rule[1].to(found)
+        integrals = torch.einsum("rsm,s->rm", found.unflatten(0, (-1, self.sites)), weights)
+        return (integrals - float(self.value)) / self.over.measure

@@ -1,0 +1,68 @@
+"""Eigenvalue problems: an operator, a mass and homogeneous conditions on a domain."""
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Jet
+from kanpinn.pde.evaluate import stack_equations
+from kanpinn.pde.problem import Problem
+
+Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
+
+
+class EigenProblem(Problem):
+    """L u = λ M u: subclass it and write `domain`, `operator` and `conditions`.
+
+    operator(p, u) gives L u, (n, equations) or a tuple of such, from named points and the field's
+    jet, and has to be linear; a system takes a jet for each of its `fields`. Conditions are
+    homogeneous: u = 0, ∂u/∂n = 0, periodic and the like.
+
+    self_adjoint: whether L and M are, under the conditions; None leaves it to be measured.
+    """
+
+    solved_by: ClassVar[str] = "eigen"
+    self_adjoint: bool | None = None
+
+    @abstractmethod
+    def operator(self, p: Points, *fields: Jet) -> Columns:
+        """L u, such as -Δu."""
+
+    def mass(self, p: Points, *fields: Jet) -> Columns:
+        """M u, by default the fields themselves; as many equations as the operator has."""
+        return fields
+
+    def exact_eigenvalues(self, count: int) -> Sequence[float | complex]:
+        """The first `count` eigenvalues, each as often as it is multiple; they give the errors."""
+        raise InputError(f"{type(self).__name__} has no exact_eigenvalues(count)")
+
+    @property
+    def has_exact_eigenvalues(self) -> bool:
+        """Whether the class gives them."""
+        return type(self).exact_eigenvalues is not EigenProblem.exact_eigenvalues
+
+    def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
+        """(L + M) u: what a mode must not make vanish, so that it is a problem with a solution."""
+        parts = (self.operator(p, *fields), self.mass(p, *fields))
+        left, right = (stack_equations(part, len(p), "operator or mass") for part in parts)
+        return (left + right,)
+
+    def check(self) -> None:
+        """Refuse a class that lacks what `eigen` needs."""
+        name, given = type(self).__name__, ", ".join(self.fields)
+        for what in ("operator", "mass"):
+            try:
+                inspect.signature(getattr(self, what)).bind(None, *self.fields)
+            except TypeError as error:
+                raise InputError(
+                    f"{name}.{what} must take points and a jet for each field, "
+                    f"{what}(p, {given}): {error}"
+                ) from None
+        if self.unknowns:
+            raise InputError(f"{name}.unknowns: an eigenvalue problem has none")
+        super().check()

@@ -1,0 +1,192 @@
+"""What the common equations share: data as formulas, a derived source, conditions by the piece."""
+
+import functools
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict
+
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn._support.wording import show
+from kanpinn.geometry import Boundary, Domain, Points, Product
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets.jet import Channels, Jet, total
+from kanpinn.jets.operators import laplacian, partial
+from kanpinn.pde.conditions import Condition, Initial, Periodic
+from kanpinn.pde.conditions.condition import Data, values_of
+from kanpinn.pde.equations.boundary import BoundaryData, boundary_conditions
+from kanpinn.pde.equations.data import (
+    Function,
+    Parameters,
+    Value,
+    check_values,
+    function,
+    jet,
+    value,
+)
+from kanpinn.pde.expressions import Expression, check_parameters
+from kanpinn.pde.expressions.functions import JUMPS
+from kanpinn.pde.problem import Problem
+
+PROBES = 64  # points at which data are looked at before a solve
+
+
+class Shared(TypedDict, total=False):
+    """The arguments that all equations take, see `Equation`."""
+
+    exact: Data | None
+    source: Data | None
+    boundary: BoundaryData | None
+    periodic: Sequence[str]
+    parameters: Parameters | None
+
+
+class Equation(Problem):
+    """An equation for u on a domain, with data that are numbers, formulas or functions of points.
+
+    With `exact` the source is derived from it (a manufactured solution), and so are the boundary
+    and initial data that are not given. The exact solution enters the loss in no other way.
+
+    Args:
+        domain: of space, or of space and time: a coordinate t, or `space.over(t=(0, 1))`.
+        exact: the solution, where it is known.
+        source: the right-hand side f; by default derived from `exact`, or 0.
+        boundary: u on the boundary; or "neumann" or "none"; or a table of one of
+            {"dirichlet": u}, {"neumann": ∂u/∂n}, {"robin": [alpha, beta, alpha u + beta ∂u/∂n]};
+            or a table of these for each piece by its name, "others" being the pieces that it does
+            not name. With `exact`, "dirichlet", "neumann" and {"robin": [alpha, beta]} need no
+            value.
+        periodic: coordinates in which u is periodic.
+        parameters: numbers for names in the formulas.
+
+    Raises:
+        InputError: naming the argument that does not fit.
+    """
+
+    exact: Function
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        exact: Data | None = None,
+        source: Data | None = None,
+        boundary: BoundaryData | None = None,
+        periodic: Sequence[str] = (),
+        parameters: Parameters | None = None,
+    ) -> None:
+        self.domain = domain
+        self.parameters = dict(parameters or {})
+        check_parameters(self.parameters)
+        self.time = _time_of(domain)
+        self.space = tuple(name for name in domain.names if name != self.time)
+        if exact is not None:
+            self.exact = function(self.value("exact", exact))
+        if source is not None or exact is None:
+            given = self.value("source", 0.0 if source is None else source)
+            vars(self)["source"] = functools.partial(values_of, given, m=1, what="source")
+        self._conditions = [*self._periodic(periodic)]
+        if walls := self._walls(periodic):
+            self._conditions += boundary_conditions(walls, boundary, self.known, self.value)
+
+    @property
+    def known(self) -> Function | None:
+        """The exact solution, None where there is none."""
+        return self.exact if self.has_exact else None
+
+    @abstractmethod
+    def operator(self, p: Points, u: Jet) -> Tensor:
+        """L u of the equation L u = f, (n, 1)."""
+
+    def residual(self, p: Points, *fields: Jet) -> Tensor:
+        return self.operator(p, *fields) - self.source(p)
+
+    def conditions(self) -> Sequence[Condition]:
+        return self._conditions
+
+    def value(self, name: str, given: Data) -> Value:
+        """A datum as a number or a function of points; name: of its argument, for messages."""
+        return value(name, given, self.domain.names, self.parameters)
+
+    def check(self) -> None:
+        super().check()
+        inside = sample(self.domain, PROBES, "sobol")
+        if self.has_exact:
+            check_values("exact", self.exact, inside)
+        if self.known is None or "source" in vars(self):
+            check_values("source", self.source, inside)
+        self.check_coefficients(inside)
+
+    def check_coefficients(self, inside: Points) -> None:
+        """Refuse coefficients that the equation cannot have, at points inside."""
+
+    def steady(self) -> None:
+        """Refuse a domain with time."""
+        if self.time is not None:
+            kind = type(self).__name__
+            raise InputError(f"domain has the time {self.time}, which {kind} does not have")
+
+    def add_initial(self, given: Data | None, rate: Value | None = None) -> None:
+        """The initial condition of an equation with time, its value by default from `exact`."""
+        if self.time is None:
+            raise InputError(
+                f"domain has no time, which {type(self).__name__} needs: give it a coordinate t "
+                "or, where it is no box, a time"
+            )
+        if given is None and not self.has_exact:
+            raise InputError("initial is missing: there is no exact solution to take it from")
+        start = self.exact if given is None else self.value("initial", given)
+        self._conditions.append(Initial(self.domain, start, rate))
+
+    def diffusion_term(self, p: Points, u: Jet, a: Value) -> Tensor:
+        """∇·(a ∇u) in the coordinates of space, (n, 1)."""
+        if self.time is None:
+            second = laplacian(u)
+        else:
+            second = total(partial(u, name, name) for name in self.space)
+        if not callable(a):
+            return a * second
+        known = jet(a, p, Channels(p.names, gradient=True))
+        slopes = (partial(known, name) * partial(u, name) for name in self.space)
+        return values_of(a, p, 1, "diffusion") * second + total(slopes)
+
+    def differentiable(self, name: str, given: Data) -> Value:
+        """A coefficient under a derivative: a formula with jumps would lose them unseen."""
+        found = self.value(name, given)
+        if isinstance(found, Expression) and (jumps := found.functions & {*JUMPS}):
+            raise InputError(
+                f"{name} = {show(given)}: must have a gradient everywhere, {min(jumps)} can jump"
+            )
+        return found
+
+    def _walls(self, periodic: Sequence[str]) -> Boundary | None:
+        """What the boundary data are about: neither the ends of time nor periodic pieces."""
+        ends = ("initial", "final", f"{self.time}_min", f"{self.time}_max")
+        ties = {f"{name}_{end}" for name in periodic for end in ("min", "max")}
+        apart = ties | ({*ends} if self.time else set())
+        pieces = tuple(p for p in self.domain.boundary.pieces if p.name not in apart)
+        return Boundary(pieces) if pieces else None
+
+    def _periodic(self, names: Sequence[str]) -> Iterator[Condition]:
+        for name in names:
+            if name not in self.space:
+                raise InputError(
+                    f"periodic = {list(names)}: expected coordinates of space, which are "
+                    f"{', '.join(self.space)}"
+                )
+            if not {f"{name}_min", f"{name}_max"} <= {*self.domain.boundary.names}:
+                raise InputError(
+                    f"periodic = {list(names)}: the boundary has no pieces {name}_min and "
+                    f"{name}_max; its pieces are {', '.join(self.domain.boundary.names)}"
+                )
+            yield Periodic(self.domain, name)
+
+
+def _time_of(domain: Any) -> str | None:
+    """The name of the time: t in a box, what a space is taken over."""
+    if not isinstance(domain, Domain):
+        raise InputError(f"domain must be a kanpinn domain such as Box(x=(-1, 1)), got {domain!r}")
+    if isinstance(domain, Product):
+        return domain.time.names[0]
+    return "t" if "t" in domain.names else None

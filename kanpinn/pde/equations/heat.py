@@ -1,0 +1,44 @@
+"""The heat equation."""
+
+from typing import Unpack
+
+from torch import Tensor
+
+from kanpinn.geometry import Domain, Points
+from kanpinn.jets.jet import Jet
+from kanpinn.jets.operators import partial
+from kanpinn.pde.conditions.condition import Data
+from kanpinn.pde.equations.data import check_values
+from kanpinn.pde.equations.equation import Equation, Shared
+
+
+class Heat(Equation):
+    """∂u/∂t - ∇·(a ∇u) = f.
+
+    Args:
+        diffusion: a > 0, with a gradient everywhere.
+        initial: u when the time begins, by default that of `exact`.
+        domain, shared: see `Equation`.
+
+    Raises:
+        InputError: naming the argument that does not fit.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        diffusion: Data = 1.0,
+        initial: Data | None = None,
+        **shared: Unpack[Shared],
+    ) -> None:
+        super().__init__(domain, **shared)
+        self.diffusion = self.differentiable("diffusion", diffusion)
+        self.add_initial(initial)
+
+    def operator(self, p: Points, u: Jet) -> Tensor:
+        rate = partial(u, str(self.time))
+        return rate - self.diffusion_term(p, u, self.diffusion)
+
+    def check_coefficients(self, inside: Points) -> None:
+        check_values("diffusion", self.diffusion, inside, least=0)

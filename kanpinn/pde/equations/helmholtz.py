@@ -1,0 +1,42 @@
+"""Helmholtz's equation."""
+
+from typing import Unpack
+
+from torch import Tensor
+
+from kanpinn.geometry import Domain, Points
+from kanpinn.jets.jet import Jet
+from kanpinn.jets.operators import laplacian
+from kanpinn.pde.conditions.condition import Data, values_of
+from kanpinn.pde.equations.data import check_values
+from kanpinn.pde.equations.equation import Equation, Shared
+
+
+class Helmholtz(Equation):
+    """-Δu - k² u = f, waves of one frequency.
+
+    Args:
+        wavenumber: k.
+        domain, shared: see `Equation`.
+
+    Raises:
+        InputError: naming the argument that does not fit.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        wavenumber: Data,
+        **shared: Unpack[Shared],
+    ) -> None:
+        super().__init__(domain, **shared)
+        self.steady()
+        self.wavenumber = self.value("wavenumber", wavenumber)
+
+    def operator(self, p: Points, u: Jet) -> Tensor:
+        k = values_of(self.wavenumber, p, 1, "wavenumber")
+        return -laplacian(u) - k**2 * u.value
+
+    def check_coefficients(self, inside: Points) -> None:
+        check_values("wavenumber", self.wavenumber, inside)

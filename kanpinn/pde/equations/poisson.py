@@ -1,0 +1,50 @@
+"""Poisson's equation."""
+
+from typing import Unpack
+
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Domain, Points
+from kanpinn.jets.jet import Jet
+from kanpinn.pde.conditions import Dirichlet, Integral, Robin
+from kanpinn.pde.conditions.condition import Data
+from kanpinn.pde.equations.data import check_values
+from kanpinn.pde.equations.equation import Equation, Shared
+
+
+class Poisson(Equation):
+    """-∇·(a ∇u) = f, such as heat conduction at rest, with a source f > 0 where heat is produced.
+
+    Args:
+        diffusion: a > 0, with a gradient everywhere.
+        mean: of u over the domain; needed where no boundary value fixes the constant.
+        domain, shared: see `Equation`.
+
+    Raises:
+        InputError: naming the argument that does not fit.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        diffusion: Data = 1.0,
+        mean: float | int | None = None,
+        **shared: Unpack[Shared],
+    ) -> None:
+        super().__init__(domain, **shared)
+        self.steady()
+        self.diffusion = self.differentiable("diffusion", diffusion)
+        if mean is not None:
+            self._conditions.append(Integral(domain, mean * domain.measure))
+        elif not any(isinstance(c, Dirichlet | Robin) for c in self._conditions):
+            raise InputError(
+                "mean is missing: no boundary value fixes the constant that u is determined up to"
+            )
+
+    def operator(self, p: Points, u: Jet) -> Tensor:
+        return -self.diffusion_term(p, u, self.diffusion)
+
+    def check_coefficients(self, inside: Points) -> None:
+        check_values("diffusion", self.diffusion, inside, least=0)

@@ -1,0 +1,181 @@
+"""From text to tree: what is not on the whitelist is refused, and nothing is ever evaluated."""
+
+import ast
+import itertools
+import warnings
+from collections.abc import Mapping
+
+from kanpinn._support.errors import InputError
+from kanpinn._support.wording import nearest, show
+from kanpinn.pde.expressions.functions import CONSTANTS, FUNCTIONS, OPERATORS
+from kanpinn.pde.expressions.tree import Apply, Coordinate, Node, folded, is_truth
+
+MOST_TEXT, MOST_DEPTH = 10_000, 60  # characters, and nested operations
+MOST_POWER = 64  # beyond it a power is rounding, or a slip
+HINTS: dict[type[ast.AST], str] = {
+    ast.BitXor: "powers are written x**2",
+    ast.FloorDiv: "division is written x / y",
+}
+
+
+class Fault(Exception):
+    """Why an expression cannot be used, and the node that is to blame."""
+
+    def __init__(self, reason: str, node: ast.AST) -> None:
+        super().__init__(reason)
+        self.reason, self.node = reason, node
+
+
+def parse(text: str, parameters: Mapping[str, float]) -> Node:
+    """The tree of an expression, its constants computed and parameters put in.
+
+    Raises:
+        InputError: in one line, with the column, where it is no expression or has something that
+            is not on the whitelist.
+    """
+    if not text:
+        raise InputError("a formula is empty: expected one such as sin(pi*x)")
+    if len(text) > MOST_TEXT:
+        raise InputError(f"{show(text)}: has {len(text)} characters, at most {MOST_TEXT} are taken")
+    try:
+        tree = _read(text)
+        _check_depth(tree)
+        node = Parser(parameters).number(tree)
+    except Fault as fault:
+        column = len(text.encode()[: getattr(fault.node, "col_offset", 0)].decode()) + 1
+        raise InputError(f"{show(text)}: {fault.reason} (column {column})") from None
+    return node
+
+
+def _read(text: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # 2if is one of the things that Python only warns of
+            return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        reason = (error.msg or "invalid syntax").partition(". Perhaps")[0]
+        place = f" (column {error.offset})" if error.offset else ""
+        raise InputError(f"{show(text)}: {reason}{place}") from None
+    except (MemoryError, RecursionError):
+        raise InputError(f"{show(text)}: is nested too deeply") from None
+    except ValueError as error:  # a null character, an integer of thousands of digits
+        raise InputError(f"{show(text)}: {str(error).partition(':')[0]}") from None
+
+
+def _check_depth(tree: ast.AST) -> None:
+    """Refuse what is nested so deeply that recursion might not reach its end."""
+    level = [tree]
+    for _ in range(MOST_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise Fault(f"is nested more than {MOST_DEPTH} deep", level[0])
+
+
+class Parser:
+    """Turns Python's syntax tree into one of the whitelist's nodes."""
+
+    def __init__(self, parameters: Mapping[str, float]) -> None:
+        self.values = CONSTANTS | dict(parameters)
+
+    def number(self, tree: ast.expr) -> Node:
+        """A tree whose values are numbers."""
+        node = self.node(tree)
+        if is_truth(node):
+            raise Fault(
+                "a condition stands where a number should: use where(condition, a, b)", tree
+            )
+        return node
+
+    def condition(self, tree: ast.expr) -> Node:
+        """A tree whose values are true or false."""
+        node = self.node(tree)
+        if not is_truth(node):
+            raise Fault("expected a condition such as x < 0", tree)
+        return node
+
+    def node(self, tree: ast.expr) -> Node:
+        match tree:
+            case ast.Constant(value=int() | float()) if not isinstance(tree.value, bool):
+                return self._constant(tree)
+            case ast.Name():
+                return self._name(tree)
+            case ast.BinOp() | ast.UnaryOp() | ast.BoolOp():
+                return self._operation(tree)
+            case ast.Compare():
+                return self._comparison(tree)
+            case ast.Call():
+                return self._call(tree)
+            case ast.Attribute():
+                raise Fault(f"attributes are not allowed, here .{tree.attr}", tree)
+        raise Fault(f"{type(tree).__name__} is not allowed, only numbers and formulas are", tree)
+
+    def _constant(self, tree: ast.Constant) -> float:
+        try:
+            value = float(tree.value)  # type: ignore[arg-type]
+        except OverflowError:
+            value = float("inf")
+        if value == float("inf"):
+            raise Fault("a number is too large", tree)
+        return value
+
+    def _name(self, tree: ast.Name) -> Node:
+        if tree.id in FUNCTIONS:
+            raise Fault(f"{tree.id} is a function: {tree.id}(…)", tree)
+        if tree.id in self.values:
+            return self.values[tree.id]
+        return Coordinate(tree.id)
+
+    def _operation(self, tree: ast.BinOp | ast.UnaryOp | ast.BoolOp) -> Node:
+        name = type(tree.op).__name__
+        if name not in OPERATORS:
+            hint = HINTS.get(type(tree.op), "only + - * / ** are allowed")
+            raise Fault(f"the operator {name} is not allowed: {hint}", tree)
+        match tree:
+            case ast.BinOp():
+                operands = [tree.left, tree.right]
+            case ast.UnaryOp():
+                operands = [tree.operand]
+            case ast.BoolOp():
+                operands = tree.values
+        return self._apply(name, operands, tree)
+
+    def _comparison(self, tree: ast.Compare) -> Node:
+        pairs = itertools.pairwise([tree.left, *tree.comparators])
+        parts = []
+        for operator, pair in zip(tree.ops, pairs, strict=True):
+            name = type(operator).__name__
+            if name not in OPERATORS:
+                raise Fault(f"the comparison {name} is not allowed: only < <= > >= are", tree)
+            parts.append(self._apply(name, list(pair), tree))
+        return parts[0] if len(parts) == 1 else self._folded("And", parts, tree)
+
+    def _call(self, tree: ast.Call) -> Node:
+        if not isinstance(tree.func, ast.Name):
+            raise Fault("only functions by name can be called", tree)
+        name, given = tree.func.id, len(tree.args)
+        if name not in FUNCTIONS:
+            known = f" (the functions are {', '.join(FUNCTIONS)})"
+            raise Fault(f"unknown function {name}{nearest(name, FUNCTIONS) or known}", tree)
+        if tree.keywords or any(isinstance(a, ast.Starred) for a in tree.args):
+            raise Fault(f"{name} takes plain arguments only", tree)
+        least, most = FUNCTIONS[name].least, FUNCTIONS[name].most
+        if not least <= given <= most:
+            count = str(least) if least == most else f"{least} or more"
+            raise Fault(f"{name} takes {count} argument{'s' * (most > 1)}, got {given}", tree)
+        return self._apply(name, tree.args, tree)
+
+    def _apply(self, name: str, operands: list[ast.expr], tree: ast.expr) -> Node:
+        of = (FUNCTIONS.get(name) or OPERATORS[name]).of
+        arguments = [
+            (self.condition if of == "all" or (of == "first" and i == 0) else self.number)(operand)
+            for i, operand in enumerate(operands)
+        ]
+        if name == "Pow" and isinstance(arguments[1], float) and abs(arguments[1]) > MOST_POWER:
+            raise Fault(f"an exponent of {arguments[1]:g} is too large: at most {MOST_POWER}", tree)
+        return self._folded(name, arguments, tree)
+
+    def _folded(self, name: str, arguments: list[Node], tree: ast.expr) -> Node:
+        try:
+            return folded(Apply(name, tuple(arguments)))
+        except InputError as error:
+            raise Fault(str(error), tree) from None

@@ -1,0 +1,77 @@
+"""What a file describes, built: a job that can be run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from kanpinn.loss.residuals import Residuals
+from kanpinn.networks import Network
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers import LeastSquares, Optimizer, Stage
+from kanpinn.solvers.history import History
+from kanpinn.solvers.state import Observer
+
+
+@runtime_checkable
+class Result(Protocol):
+    """What solutions and fits have in common."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def optimizer_seconds(self) -> list[float]: ...
+    @property
+    def loss_terms(self) -> dict[str, float]: ...
+    @property
+    def optimizers(self) -> tuple[Optimizer, ...]: ...
+    @property
+    def processes(self) -> int: ...
+    @property
+    def residuals(self) -> Residuals: ...
+    @property
+    def surrogate(self) -> Surrogate: ...
+    @property
+    def network(self) -> Network: ...
+    @property
+    def parameters(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job(ABC):
+    """A solve or a fit with everything that it needs; a network is made for one of them."""
+
+    network: Network
+    optimizers: tuple[Optimizer, ...]
+    seed: int
+    name: str
+
+    @abstractmethod
+    def run(
+        self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
+    ) -> Result:
+        """Do it, from a checkpoint's state where one is given."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What to blame for what goes wrong in the user's files."""
+
+    @property
+    @abstractmethod
+    def sources(self) -> tuple[Path, ...]:
+        """The files of the classes that are not kanpinn's own."""
+
+
+class NoSteps(Optimizer):
+    """The optimizer that leaves everything as it is, to see what there is before the first step."""
+
+    steps = 0
+
+    def start(self, residuals: Residuals, seed: int) -> Stage:
+        return LeastSquares().start(residuals, seed)

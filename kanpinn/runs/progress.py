@@ -1,0 +1,151 @@
+"""Progress of a run: a live line on a terminal, plain log lines elsewhere."""
+
+import logging
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from kanpinn.optimizers import Optimizer
+from kanpinn.solvers.history import UNKNOWN
+from kanpinn.solvers.state import Run
+
+ERRORS = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")
+SCORES = ("rmse", "accuracy", "cross_entropy")  # of fits, on "train", "validation" and "test"
+KNOWN = frozenset(("step", "stage", "loss", "evaluations", "seconds", *ERRORS))
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """The observer that shows stage, step, loss, error and seconds left; a context manager.
+
+    On a terminal one line is kept up to date, and a line stays for each stage that has ended.
+    Elsewhere the lines go to this module's logger, at level INFO, at most one every `interval`
+    seconds besides those of the stages' ends.
+    """
+
+    def __init__(self, console: Console | None = None, interval: float = 1.0) -> None:
+        self.console = Console(stderr=True) if console is None else console
+        self.interval = interval
+        self._bar: Bar | None = None
+        self._task = TaskID(0)
+        self._stage, self._first = -1, 0
+        self._begun = self._last = self._said = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        if self.console.is_terminal:
+            self._bar = live_line(self.console)
+            self._task = self._bar.add_task("starting", total=None, text="")
+            self._bar.start()
+        self._last = self._said = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __call__(self, run: Run) -> None:
+        if run.stage_index != self._stage:
+            # The stage began where the last call ended, or this object was made.
+            self._stage, self._first, self._begun = run.stage_index, run.stage_step - 1, self._last
+        self._last = time.monotonic()
+        ended = run.finished is not None or run.stage_step == _stage_of(run).steps
+        if self._bar is not None:
+            self._show(run, self._bar, ended)
+        elif ended or self._last - self._said >= self.interval:
+            self._said = self._last
+            log.info("%s", describe(run, None if ended else self._left(run)))
+
+    def _show(self, run: Run, bar: Bar, ended: bool) -> None:
+        optimizer = _stage_of(run)
+        bar.update(
+            self._task,
+            description=_where(run),
+            completed=run.stage_step,
+            total=optimizer.steps,
+            text=f"{run.stage_step}/{optimizer.steps}  {numbers(run)}  {_left(self._left(run))}",
+        )
+        if ended:
+            bar.console.print(describe(run, None), highlight=False)
+
+    def _left(self, run: Run) -> float:
+        """Seconds until this stage reaches its limit, at its mean pace so far."""
+        pace = (self._last - self._begun) / (run.stage_step - self._first)
+        return pace * (_stage_of(run).steps - run.stage_step)
+
+
+def describe(run: Run, left: float | None) -> str:
+    """One line on where a run is: stage, step, numbers, and the seconds left or how it ended."""
+    steps = _stage_of(run).steps
+    end = f" ({run.finished or 'all steps done'})" if left is None else f", {_left(left)}"
+    return f"{_where(run)}: step {run.stage_step}/{steps}, {numbers(run)}{end}"
+
+
+def numbers(run: Run) -> str:
+    """Loss, relative L2 error or score, and the optimizer's own notes, as last recorded.
+
+    Of a fit it is the score of the rows to validate with, else of those to train with.
+    """
+    row = run.history.rows[-1]
+    parts = [f"loss {row['loss']:.2e}"]
+    if "l2_relative" in row:
+        parts.append(f"rel. L2 {row['l2_relative']:.2e}")
+    shown = _score(row)
+    for name, value in row.items():
+        if name not in KNOWN and (name == shown or not name.endswith(SCORES)):
+            digits = 6 if name.startswith(UNKNOWN) else 3
+            text = name.removeprefix(UNKNOWN).replace("_", " ")
+            parts.append(f"{text} {value:.{digits}g}")
+    return ", ".join(parts)
+
+
+def _score(row: Mapping[str, float | int]) -> str | None:
+    """The name of the one score that is shown."""
+    choices = (f"{part}_{score}" for part in ("validation", "train") for score in SCORES)
+    return next((name for name in choices if name in row), None)
+
+
+def _stage_of(run: Run) -> Optimizer:
+    return run.optimizers[run.stage_index]
+
+
+def live_line(console: Console) -> Bar:
+    """A line that is kept up to date: what is done, a bar, a text, the time so far."""
+    return Bar(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        refresh_per_second=5,
+    )
+
+
+def _where(run: Run) -> str:
+    title = _stage_of(run).title
+    count = len(run.optimizers)
+    return title if count == 1 else f"{title} [{run.stage_index + 1} of {count}]"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 3 s, 1 min 01 s, 1 h 02 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _left(seconds: float) -> str:
+    return f"at most {duration(seconds)} left"

@@ -1,0 +1,46 @@
+"""The figures of a study: Matplotlib figures in the width of two columns, and their files."""
+
+import textwrap
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from kanpinn._support.errors import InputError
+from kanpinn.plotting.style import GREY, LETTER, new_figure, save
+from kanpinn.runs.report.pictures import Picture, pictures
+from kanpinn.runs.study.table import Study
+
+FIGURES = "figures"
+WIDTH, PANEL, LINE = 7.0, 2.2, 0.145  # inches: two columns of a journal, a panel, a line of text
+LETTERS = 120  # of a line of notes
+
+
+def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
+    """Draw the figures of a study, each as PNG and PDF, into its folder's figures/ or another.
+
+    Raises:
+        InputError: where no run has an error.
+    """
+    folder = study.path / FIGURES if folder is None else folder
+    paths = []
+    for picture in pictures(study):
+        folder.mkdir(parents=True, exist_ok=True)
+        figure = figure_of(picture)
+        paths += [save(figure, folder / f"{picture.name}.{kind}") for kind in ("png", "pdf")]
+    if not paths:
+        raise InputError(f"{study.path}: there is nothing to draw, no run has an error yet")
+    return paths
+
+
+def figure_of(picture: Picture, notes: bool = True) -> Figure:
+    """A panel for each error, side by side; notes on the runs below unless they stand elsewhere."""
+    text = textwrap.wrap(" ".join(picture.notes), LETTERS) if notes else []
+    lines = LINE * len(text)
+    height = lines + (PANEL + LINE * picture.rows if picture.curves else 0.6 + 0.2 * picture.rows)
+    figure = new_figure(WIDTH, max(height, 1.2))
+    grid = figure.subplots(1, len(picture.errors), squeeze=False, sharey=not picture.curves)
+    for ax, error in zip(grid.flat, picture.errors, strict=True):
+        picture.plot(ax, error).tick_params(labelsize=LETTER)
+    if text:
+        figure.supxlabel("\n".join(text), x=0.01, ha="left", fontsize=LETTER, color=GREY)
+    return figure

@@ -1,0 +1,175 @@
+"""Which pictures a study has, what they show, and what has to be said of them."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from matplotlib.axes import Axes
+
+from kanpinn.plotting.convergence import plot_curves, plot_spreads
+from kanpinn.plotting.curves import Curve
+from kanpinn.plotting.legend import THEORY, height, wrapped
+from kanpinn.runs.report.curves import MEASURED, curves, path_of, setting_labels, usable
+from kanpinn.runs.report.dimensions import Dimension, dimensions
+from kanpinn.runs.report.notes import explained, hollow, missing, replicates, surplus
+from kanpinn.runs.study.table import Study
+
+MOST = 12  # curves of a picture: there are no more markers
+TITLES = {
+    "l2_relative": "relative $L^2$ error",
+    "eigenvalue_relative": "relative error of eigenvalues",
+    "residual": "residual of modes",
+    "h1_relative": "relative $H^1$ error",
+    "test_rmse": "RMSE, test",
+    "validation_rmse": "RMSE, validation",
+    "test_cross_entropy": "cross entropy, test",
+    "validation_cross_entropy": "cross entropy, validation",
+}
+AXES = {  # what keys and columns are called, {}: the place in a list
+    "network.grid": "grid {} (intervals)",
+    "points.interior": "interior collocation points",
+    "points.boundary": "boundary collocation points",
+    "loss.interior": "loss weight of the interior",
+    "loss.boundary": "loss weight of the boundary",
+    "data.rows": "rows",
+    "parameters": "parameters",
+    "points": "collocation points",
+    "seconds": "time of the solve [s]",
+}
+FINE = f"{THEORY}, for fine grids"
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One figure of a study: a panel for each error.
+
+    plot(axes, error) draws one. rows: lines of the legend below them, or of the settings in them.
+    notes: what has to be said of the runs in it; caption: how its orders are fitted. over: what the
+    curves of each error run over.
+    """
+
+    name: str
+    title: str
+    caption: str
+    notes: tuple[str, ...]
+    errors: tuple[str, ...]
+    plot: Callable[[Axes, str], Axes]
+    rows: int
+    over: str = ""
+    curves: Mapping[str, list[Curve]] = field(default_factory=dict)
+
+
+def pictures(study: Study) -> Iterator[Picture]:
+    """Errors over each size (over other numbers where there is none, setting by setting where
+    there are none of these), and over what was measured; none where no run has an error."""
+    errors = tuple(e for e in study.errors if any(usable(row, e) for row in study.rows))
+    if not errors:
+        return
+    found = dimensions(study)
+    over = _over(found)
+    for path in over:
+        yield _curves(study, found, path.key, errors)
+    if not over:
+        yield _spreads(study, found, errors)
+    for column in MEASURED:
+        values = {row[column] for row in study.rows if usable(row, column)}
+        if found and len(values) > 1 and not (column == "points" and _counted(over)):
+            yield _curves(study, found, column, errors)
+
+
+def _over(found: Sequence[Dimension]) -> list[Dimension]:
+    """Sizes, or else other numbers; of those that run in step the first."""
+    numeric = [d for d in found if d.numbers is not None]
+    chosen: list[Dimension] = []
+    for one in [d for d in numeric if d.fitted] or numeric:
+        if not any(one.follows(other) and other.follows(one) for other in chosen):
+            chosen.append(one)
+    return chosen
+
+
+def _counted(over: Sequence[Dimension]) -> bool:
+    return any(path.key.startswith("points.") for path in over)
+
+
+def _curves(
+    study: Study, found: Sequence[Dimension], against: str, errors: tuple[str, ...]
+) -> Picture:
+    made = {error: curves(study, against, error) for error in errors}
+    path = path_of(study, found, against)
+    measured = against in MEASURED
+    some = max(made.values(), key=len)
+    over = against if measured else _plain(path)
+    x = AXES[against] if measured else _axis(path, found)
+    if study.kind == "fit" and against == "points":
+        x = "rows to train with"
+    return Picture(
+        f"error_{_file(against, found)}",
+        f"Errors against {over}",
+        explained(made, against),
+        (*replicates(study, some), *hollow(made), *surplus(some, MOST), *missing(study)),
+        errors,
+        partial(_plot, made, x, path, measured),
+        max(height(own[:MOST]) for own in made.values()),
+        over,
+        made,
+    )
+
+
+def _plot(
+    made: dict[str, list[Curve]],
+    x: str,
+    path: Dimension | None,
+    measured: bool,
+    ax: Axes,
+    error: str,
+) -> Axes:
+    return plot_curves(
+        ax,
+        made[error][:MOST],
+        x,
+        TITLES[error],
+        logarithmic=measured or (path is not None and path.logarithmic),
+        theory=FINE if measured else THEORY,
+    )
+
+
+def _spreads(study: Study, found: Sequence[Dimension], errors: tuple[str, ...]) -> Picture:
+    labels = setting_labels(found, None, len(study.rows))
+    samples: dict[str, dict[str, list[float]]] = {error: {} for error in errors}
+    for row, label in zip(study.rows, labels, strict=True):
+        for error in errors:
+            if usable(row, error):
+                samples[error].setdefault(label, []).append(row[error])
+
+    def plot(ax: Axes, error: str) -> Axes:
+        return plot_spreads(ax, samples[error], TITLES[error])
+
+    rows = len(set(labels)) * max(wrapped(label).count("\n") + 1 for label in labels)
+    note = "Each run a tick; dot: median, line: range."
+    title = "Errors of the settings" if found else "Errors of the runs"
+    return Picture(
+        "error_settings" if found else "error_runs",
+        title, "", (note, *missing(study)), errors, plot, rows,
+    )  # fmt: skip
+
+
+def _axis(path: Dimension | None, found: Sequence[Dimension]) -> str:
+    assert path is not None
+    others = [d.name for d in found if d is not path and d.follows(path) and d.key != path.key]
+    text = AXES.get(path.key, f"{_plain(path)} {{}}")
+    form = path.form if path.form.strip("[]·, ") else ""
+    step = f"; {', '.join(others)} in step" if others else ""
+    return " ".join(text.format(form).split()) + step
+
+
+def _plain(path: Dimension | None) -> str:
+    return "" if path is None else path.name.replace("_", " ")
+
+
+def _file(against: str, found: Sequence[Dimension]) -> str:
+    """The last part of a key where that tells it from the others."""
+    name = against.rpartition(".")[2]
+    alike = {d.key for d in found if d.name == name} | ({name} & set(MEASURED))
+    chosen = name if len(alike) <= 1 or against in MEASURED else against
+    return re.sub(r"\W+", "_", chosen).strip("_")

@@ -1,0 +1,145 @@
+"""The tables of a study's report: settings, orders, failures, runs."""
+
+from collections.abc import Iterator, Sequence
+
+from kanpinn.accuracy.orders import Fit
+from kanpinn.plotting.curves import Curve, Spread
+from kanpinn.runs.report.curves import setting_labels, usable
+from kanpinn.runs.report.dimensions import dimensions
+from kanpinn.runs.report.labels import full
+from kanpinn.runs.report.markup import Markup, link, table
+from kanpinn.runs.report.pictures import Picture
+from kanpinn.runs.study.columns import FAILED, has_failed
+from kanpinn.runs.study.table import Row, Study
+from kanpinn.runs.study.work import RUNS
+
+NAMES = {
+    "l2_relative": "relative L² error",
+    "h1_relative": "relative H¹ error",
+    "eigenvalue_relative": "relative error of eigenvalues",
+    "residual": "residual of modes",
+    "test_rmse": "test RMSE",
+    "validation_rmse": "validation RMSE",
+    "test_cross_entropy": "test cross entropy",
+    "validation_cross_entropy": "validation cross entropy",
+}
+FEW = 8  # settings that are named beside a message
+FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
+HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
+
+
+def varied(study: Study) -> Markup:
+    """Each key with its values."""
+    rows = []
+    for key in study.varied:
+        values = list(dict.fromkeys(full(value) for value in study.column(key)))
+        rows.append([key, str(len(values)), ", ".join(values)])
+    return table(["key", "values", "which"], rows, "Keys and their values")
+
+
+def settings(study: Study) -> Markup:
+    """Each setting with median and range over its seeds."""
+    labels = setting_labels(dimensions(study), None, len(study.rows))
+    head, errors = ["setting", "runs with an error"], _errors(study)
+    for error in errors:
+        head += [f"{NAMES[error]}, median", "range"]
+    rows = []
+    for label in dict.fromkeys(labels):
+        own = [r for r, other in zip(study.rows, labels, strict=True) if other == label]
+        done = sum(any(usable(row, error) for error in errors) for row in own)
+        cells = [label or "all runs", f"{done} of {len(own)}"]
+        for error in errors:
+            cells += _median(own, error, "{:.2e}")
+        rows.append(
+            [*cells, _median(own, "parameters", "{:.0f}")[0], *_median(own, "seconds", "{:.2g}")]
+        )
+    head += ["parameters, median", "seconds, median", "range"]
+    return table(head, rows, "Median and range over the runs of each setting")
+
+
+def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
+    values = [row[column] for row in rows if usable(row, column)]
+    if not values:
+        return "–", "–"
+    spread = Spread.of(values)
+    return form.format(spread.median), f"{form} … {form}".format(spread.low, spread.high)
+
+
+def orders(drawn: Sequence[Picture]) -> Markup | None:
+    """Fitted orders beside those of theory; None where there are none."""
+    head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
+            "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
+    rows = [row for picture in drawn for row in _orders(picture)]
+    return table(head, rows, "Fitted orders beside those of theory") if rows else None
+
+
+def _orders(picture: Picture) -> Iterator[list[str]]:
+    for error, some in picture.curves.items():
+        for curve in some:
+            if curve.fit is not None:
+                theory = curve.theory
+                best, sure = (theory.best, theory.guaranteed) if theory else ("–", "–")
+                yield [
+                    picture.over, curve.label or "all runs", NAMES[error], str(curve.fit),
+                    f"{best}", f"{sure}", _sizes(curve), _overall(curve.overall),
+                    str(curve.fit.count),
+                ]  # fmt: skip
+
+
+def _sizes(curve: Curve) -> str:
+    first, last = curve.points[0].x.median, curve.points[curve.fitted - 1].x.median
+    text = f"{first:g} … {last:g}"
+    return f"{text} of … {curve.points[-1].x.median:g}" if curve.levelled else text
+
+
+def _overall(fit: Fit | None) -> str:
+    return "–" if fit is None else str(fit)
+
+
+def failures(study: Study) -> Markup | None:
+    """Each message with the runs that ended with it; None where none failed."""
+    messages: dict[str, list[str]] = {}
+    for row in study.rows:
+        if has_failed(row):
+            messages.setdefault(row["status"], []).append(values_of(study, row))
+    rows = []
+    for message, which in messages.items():
+        more = f"; and {len(which) - FEW} more" if len(which) > FEW else ""
+        text = message.removeprefix(FAILED).lstrip(": ")
+        rows.append([text, str(len(which)), "; ".join(which[:FEW]) + more])
+    return table(["message", "runs", "which"], rows, "What they ended with") if rows else None
+
+
+def values_of(study: Study, row: Row) -> str:
+    """The varied values of a run that tell it from others."""
+    return ", ".join(f"{key.rpartition('.')[2]} {full(row[key])}" for key in _telling(study))
+
+
+def runs(study: Study) -> Markup:
+    """All runs, with links to their folders."""
+    keys, rows = _telling(study), []
+    columns = ("status", *_errors(study), "parameters", "points", "steps", "seconds")
+    for number, row in enumerate(study.rows, 1):
+        told = row | ({"status": FAILED} if has_failed(row) else {})
+        cells = ["–" if told[c] is None else FORMS.get(c, "{}").format(told[c]) for c in columns]
+        rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row)])
+    head = [HEADS.get(column, column) for column in columns]
+    caption = "Each run in the order of the study, with its folder"
+    return table(["run", *keys, *head, "folder"], rows, caption)
+
+
+def _errors(study: Study) -> list[str]:
+    """The errors of a fit that its targets have; of a solve both."""
+    own = [e for e in study.errors if any(row[e] is not None for row in study.rows)]
+    return own if study.kind == "fit" else list(study.errors)
+
+
+def _folder(row: Row) -> str:
+    """A link; of the name the hash will do, values stand beside it."""
+    name = row["run"]
+    return link(name.rpartition("-")[2][:8], RUNS, name, "") if name else "–"
+
+
+def _telling(study: Study) -> list[str]:
+    """The varied keys with more than one value."""
+    return [key for key in study.varied if len({*map(full, study.column(key))}) > 1]

@@ -1,0 +1,144 @@
+"""result.h5: history and network, with fields on a grid or what else there is."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy
+import torch
+
+from kanpinn._support.files import replacing
+from kanpinn.evolution import Windows
+from kanpinn.networks.earlier import Earlier
+from kanpinn.networks.network import Layer
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.runs.config import Result
+from kanpinn.runs.results.checkpoint import ended_state
+from kanpinn.solvers.grid_fields import GridFields
+from kanpinn.solvers.history import History
+
+WINDOWS = "windows"  # the group that has their ends
+COUNTERS = ("step", "stage")  # columns of whole numbers
+LAYER_VALUES = ("knots", "coefficients", "kept")
+BESIDE = ("enrichment", "constants")
+LAYER_SETTINGS = ("degree", "base", "activation")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file that is made in memory and written at once, when the block succeeds.
+
+    That is faster than piece by piece, and a full disk is one exception with nothing to tidy up.
+    """
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        yield file
+        file.flush()
+        image = file.id.get_file_image()
+    with replacing(path) as temporary:
+        temporary.write_bytes(image)
+
+
+def write_result(
+    result: Result,
+    settings: Mapping[str, Any],
+    path: Path,
+    more: Callable[[h5py.File], None],
+) -> None:
+    """Write result.h5: /history, /network and what `more` adds to them.
+
+    Every column of /history has an HDF5 dimension scale, the step. /network has a group for each
+    layer, with its knots and coefficients, "enrichment" for known functions beside the last one and
+    "constants" for unknown numbers, whose values are in /history; of networks side by side each
+    has its layers, "part_0.layer_0", ...; its attributes low and high are the corners of the box
+    that is mapped to [-1, 1]^d before the first layer.
+    """
+    with new_file(path) as file:
+        file.attrs["status"] = result.status
+        file.attrs["config"] = json.dumps(settings)
+        _write_history(file.create_group("history"), result.history)
+        _write_network(file.create_group("network"), result.surrogate)
+        more(file)
+
+
+def _write_history(group: h5py.Group, history: History) -> None:
+    for name in history.names:
+        column = history.column(name)
+        group[name] = column.astype(numpy.int64) if name in COUNTERS else column
+        if name != "step":
+            group[name].dims[0].label = "step"
+    if "step" in group:
+        group["step"].make_scale("step")
+        for name in history.names:
+            if name != "step":
+                group[name].dims[0].attach_scale(group["step"])
+    group.attrs["columns"] = history.names
+
+
+def write_fields(group: h5py.Group, fields: GridFields) -> None:
+    """Every array with HDF5 dimension scales, the coordinates."""
+    for name, axis in fields.axes.items():
+        group[name] = axis
+        group[name].make_scale(name)
+    for name, values in fields.arrays.items():
+        data = group.create_dataset(name, data=values, compression="gzip")
+        for i, coordinate in enumerate(fields.axes):
+            data.dims[i].label = coordinate
+            data.dims[i].attach_scale(group[coordinate])
+
+
+def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:
+    network = surrogate.network
+    group.attrs["type"] = type(network).__name__
+    group.attrs["width"] = network.width
+    group.attrs["low"] = surrogate.low.cpu().numpy()
+    group.attrs["high"] = surrogate.high.cpu().numpy()
+    layers: dict[str, Layer] = {}
+    for p, part in enumerate(network.parts):
+        prefix = "" if part is network else f"part_{p}."
+        layers |= {f"{prefix}layer_{i}": layer for i, layer in enumerate(part.layers)}
+    for key in BESIDE:
+        if (layer := getattr(network, key)) is not None:
+            layers[key] = layer
+    if isinstance(network.earlier, Earlier):
+        for name, tensor in network.earlier.state_dict().items():
+            place, _, leaf = name.rpartition(".")
+            group.require_group(f"earlier.{place}")[leaf] = tensor.cpu().numpy()
+    if isinstance(network, Windows):
+        group.create_group(WINDOWS)["ends"] = network.ends.cpu().numpy()
+    for key, layer in layers.items():
+        inner = group.create_group(key)
+        for name in LAYER_VALUES:
+            if hasattr(layer, name):
+                inner[name] = getattr(layer, name).detach().cpu().numpy()
+        for name in LAYER_SETTINGS:
+            if hasattr(layer, name):
+                value = getattr(layer, name)
+                inner.attrs[name] = "none" if value is None else value
+
+
+def _module(group: str) -> str:
+    """The name of a layer's module, from that of its group: "part_0.layer_1" is _of.0.layers.1."""
+    return group.replace(WINDOWS, "").replace("part_", "_of.").replace("layer_", "layers.")
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """What a `Run` needs to hold the saved network, from result.h5 alone; None without one."""
+    if not path.exists():
+        return None
+    with h5py.File(path) as file:
+        network = {
+            f"{_module(name)}.{key}".lstrip("."): torch.from_numpy(data[()])
+            for name, layer in file["network"].items()
+            for key, data in layer.items()
+        }
+        names = list(file["history"].attrs["columns"])
+        columns = [file["history"][name][()].tolist() for name in names]
+    rows = [
+        {name: value for name, value in zip(names, row, strict=True) if value == value}
+        for row in zip(*columns, strict=True)
+    ]
+    seconds = [rows[-1]["seconds"]] if rows else []
+    return ended_state(network, History(rows), seconds)

@@ -1,0 +1,87 @@
+"""What may be resumed, and with which settings."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kanpinn._support.errors import InputError
+from kanpinn.runs.config import Config
+from kanpinn.runs.results.sources import fingerprints
+
+
+def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuse settings under which the run would not go on, but be another one.
+
+    Steps of an optimizer, the budget and the number of threads may change, and optimizers be
+    appended.
+
+    Raises:
+        InputError: naming the first key that differs.
+    """
+    before, after = copy.deepcopy(dict(old)), copy.deepcopy(dict(new))
+    stages = [settings.pop("optimizer", None) or [] for settings in (before, after)]
+    for settings in (before, after):
+        for free in ("threads", "budget_seconds"):
+            settings.get("run", {}).pop(free, None)
+    for number, stage in enumerate(stages[0]):
+        kept = stages[1][number] if number < len(stages[1]) else {}
+        difference = _difference({**stage, "steps": 0}, {**kept, "steps": 0})
+        if difference is not None:
+            raise InputError(_refusal(f"optimizer[{number}].{difference}"))
+    difference = _difference(before, after)
+    if difference is not None:
+        raise InputError(_refusal(difference))
+
+
+def check_remaining(folder: Path, status: str, state: Mapping[str, Any], config: Config) -> None:
+    """Refuse to resume a finished run that has no step left to take.
+
+    Raises:
+        InputError: that says how the run ended and what could be done.
+    """
+    if status.startswith("failed"):
+        raise InputError(f"{folder} cannot be resumed: it {status}")
+    optimizers = config.build().optimizers
+    stage = state["stage_index"]
+    if stage + 1 < len(optimizers):
+        return
+    limit = stage < len(optimizers) and state["finished"] is None
+    if limit and state["stage_step"] < optimizers[stage].steps:
+        return
+    advice = "raise the steps of its last optimizer, or append one"
+    if status.startswith("converged"):
+        raise InputError(f"{folder} has converged: there is nothing to resume ({advice})")
+    raise InputError(f"{folder} has ended ({status}): to go on, {advice}")
+
+
+def check_files(record: Mapping[str, Any], config: Config) -> None:
+    """Refuse data that are no longer those of the run.
+
+    Raises:
+        InputError: naming the file.
+    """
+    found = fingerprints(config.to_dict(), config.directory)
+    for before, now in zip(record.get("files", ()), found, strict=False):
+        if not now["sha256"]:
+            raise InputError(f"{now['path']} is gone, which the run had its data from")
+        if before["sha256"] != now["sha256"]:
+            raise InputError(f"{now['path']} has changed since the run, which had other data")
+
+
+def _refusal(key: str) -> str:
+    return (
+        f"{key} differs from the run that is resumed: only the steps of an optimizer and "
+        "run.budget_seconds may change, and optimizers be appended"
+    )
+
+
+def _difference(a: Any, b: Any) -> str | None:
+    """The path of the first key in which two settings differ, None where they are equal."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        for key in {**a, **b}:
+            inner = _difference(a.get(key), b.get(key))
+            if inner is not None:
+                return f"{key}.{inner}" if inner else str(key)
+        return None
+    return None if a == b else ""

@@ -1,0 +1,199 @@
+"""What a study is made of: every combination of the varied values, and its configuration."""
+
+import hashlib
+import inspect
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from kanpinn._support.errors import InputError
+from kanpinn.runs.config import Config
+from kanpinn.runs.results.record import strict
+from kanpinn.runs.results.sources import source_texts
+from kanpinn.runs.study.columns import RESULTS
+
+Base = str | Path | Mapping[str, Any] | Callable[..., Mapping[str, Any]]
+Values = Sequence[Any] | numpy.ndarray
+SLUG, BYTES = 60, 220  # so long is a run's name before its hash: file systems take 255 bytes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of a study: the varied keys with their values, and the configuration they lead to."""
+
+    values: dict[str, Any]
+    config: Config
+
+    @cached_property
+    def name(self) -> str:
+        """What its folder is called: the values as far as there is room, and the hash."""
+        pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
+        slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:SLUG]
+        while len(slug.encode()) > BYTES:
+            slug = slug[:-1]
+        return f"{slug.strip('-_.')}-{fingerprint(self.config)[:12]}"
+
+
+def plan(
+    base: Base,
+    over: Mapping[str, Values],
+    zipped: Mapping[str, Values],
+    directory: Path,
+) -> tuple[list[Entry], str]:
+    """The runs of a study in order, the last key varying fastest, and the hash of what they share.
+
+    Raises:
+        InputError: where a list is empty, an unknown key is varied, or two runs are the same.
+    """
+    make, shared = _maker(base, directory)
+    combinations = list(_combinations(over, zipped))
+    entries = [Entry(values, make(values)) for values in combinations]
+    _check_some_build(entries)
+    _check_distinct(entries)
+    if len({entry.config.kind for entry in entries}) > 1:
+        raise InputError(
+            "a study is of files of one kind: of solves, of eigenvalue problems or of fits"
+        )
+    return entries, _digest([shared, list(entries[0].values), version()])
+
+
+def fingerprint(config: Config) -> str:
+    """What a run's results depend on: its settings, its class files and kanpinn's version."""
+    settings = config.to_dict()
+    return _digest([settings, source_texts(settings, config.directory), version()])
+
+
+def version() -> str | None:
+    """kanpinn's version, None where it is not installed."""
+    try:
+        return metadata.version("kanpinn")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Config], Any]:
+    """What makes a configuration of varied values, and what it starts from."""
+    if isinstance(base, str | Path):
+        config = Config.read(Path(base))
+    elif isinstance(base, Mapping):
+        config = Config.from_dict(strict(base), directory)
+    else:
+        return lambda values: _called(base, values, directory), _identity(base)
+    return config.vary, config.to_dict()
+
+
+def _identity(base: Callable[..., Any]) -> list[str | None]:
+    """Where a function comes from and, where it can be read, its text."""
+    try:
+        text = inspect.getsource(base)
+    except (OSError, TypeError):
+        text = None
+    return [getattr(base, "__module__", None), getattr(base, "__qualname__", None), text]
+
+
+def _called(
+    base: Callable[..., Mapping[str, Any]], values: dict[str, Any], directory: Path
+) -> Config:
+    """The configuration that a function returns; what it raises itself is its caller's."""
+    try:
+        inspect.signature(base).bind(**values)
+    except TypeError as error:
+        raise InputError(f"the base cannot be called with {', '.join(values)}: {error}") from None
+    sections = base(**values)
+    if not isinstance(sections, Mapping):
+        raise InputError(f"the base returned {sections!r}: expected the sections as a dict")
+    return Config.from_dict(strict(sections), directory)
+
+
+def _combinations(
+    over: Mapping[str, Values], zipped: Mapping[str, Values]
+) -> Iterator[dict[str, Any]]:
+    """The product of the lists of `over` and of `zipped`, whose lists run in step."""
+    over = {key: _values("over", key, values) for key, values in over.items()}
+    zipped = {key: _values("zipped", key, values) for key, values in zipped.items()}
+    if both := set(over) & set(zipped):
+        raise InputError(f"{min(both)} is in over and in zipped: expected it in one of them")
+    lengths = {key: len(values) for key, values in zipped.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"the lists of zipped must have one length, got {lengths}")
+    if not over and not zipped:
+        raise InputError("over is empty: expected keys with the values to vary them over")
+    axes = [[{key: value} for value in values] for key, values in over.items()]
+    if zipped:
+        axes.append([dict(zip(zipped, row, strict=True)) for row in zip(*zipped.values())])  # noqa: B905
+    for parts in itertools.product(*axes):
+        yield {key: value for part in parts for key, value in part.items()}
+
+
+def _values(table: str, key: str, values: Any) -> list[Any]:
+    """The values of a key as JSON has them; NumPy's arrays are lists, too."""
+    values = values.tolist() if isinstance(values, numpy.ndarray) else values
+    if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):
+        raise InputError(f"{table}.{key} = {values!r}: expected a list of values, at least one")
+    if any(key in columns for columns in RESULTS.values()):
+        raise InputError(f"{table}.{key}: the table of a study has a column of this name already")
+    for value in values:
+        _check_value(f"{table}.{key}", value)
+    return strict(values)
+
+
+def _check_value(at: str, value: Any) -> None:
+    """Refuse what JSON and HDF5 cannot hold, in lists and tables, too."""
+    if isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            _check_value(at, part)
+    elif isinstance(value, float | numpy.floating) and not math.isfinite(value):
+        raise InputError(f"{at} = {value}: expected finite numbers")
+    elif isinstance(value, str) and (not value.isascii() or "\0" in value):
+        if "\0" in value or value.encode(errors="replace").decode() != value:
+            raise InputError(f"{at} = {value!r}: expected plain text")
+
+
+def _check_some_build(entries: Sequence[Entry]) -> None:
+    """An unknown key or a broken class spoils every run: say so before any is started."""
+    first: InputError | None = None
+    for entry in entries:
+        try:
+            entry.config.build()
+            return
+        except InputError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def _check_distinct(entries: Sequence[Entry]) -> None:
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        other = seen.setdefault(_digest(_canonical(entry.config.to_dict())), entry)
+        if other is not entry:
+            raise InputError(f"two runs have the same settings: {other.values} and {entry.values}")
+
+
+def _canonical(value: Any) -> Any:
+    """Settings with 4 for 4.0, which is the same number."""
+    if isinstance(value, Mapping):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(map(_short, value))
+    return "table" if isinstance(value, Mapping) else str(value)

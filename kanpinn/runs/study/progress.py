@@ -1,0 +1,97 @@
+"""Progress of a study: a live line on a terminal, plain log lines elsewhere."""
+
+import logging
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import TaskID
+
+from kanpinn.runs.progress import duration, live_line
+from kanpinn.runs.study.tally import Tally
+
+SHARE, LONGEST = 0.05, 600.0  # between log lines: of the time so far, and at most so many seconds
+
+log = logging.getLogger(__name__)
+
+
+class StudyProgress:
+    """The observer that shows how many runs are done, the best error and the time left.
+
+    A context manager. On a terminal one line is kept up to date. Elsewhere lines go to this
+    module's logger, at level INFO: at the beginning, at the end, and between them every `interval`
+    seconds at first, later every 20th part of the time so far, but at least every ten minutes.
+    """
+
+    def __init__(self, console: Console | None = None, interval: float = 5.0) -> None:
+        self.console = Console(stderr=True) if console is None else console
+        self.interval = interval
+        self._bar: Bar | None = None
+        self._task = TaskID(0)
+        self._said: Tally | None = None
+
+    def __enter__(self) -> "StudyProgress":
+        if self.console.is_terminal:
+            self._bar = live_line(self.console)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __call__(self, tally: Tally) -> None:
+        if self._bar is not None:
+            self._show(tally, self._bar)
+        elif self._due(tally):
+            self._said = tally
+            log.info("%s", describe(tally))
+
+    def _show(self, tally: Tally, bar: Bar) -> None:
+        if self._said is None:
+            self._task = bar.add_task("", text="")
+            bar.start()
+        self._said = tally
+        counts, *rest = parts(tally)
+        text = "  ".join(rest)
+        bar.update(
+            self._task, description=counts, completed=tally.done, total=tally.total, text=text
+        )
+
+    def _due(self, tally: Tally) -> bool:
+        if self._said is None:
+            return True
+        if tally.done == tally.total:
+            return self._said.done < tally.total
+        pause = min(max(self.interval, SHARE * tally.seconds), LONGEST)
+        return tally.seconds - self._said.seconds >= pause
+
+
+def describe(tally: Tally) -> str:
+    """How far a study is, in one line."""
+    return ", ".join(parts(tally))
+
+
+def parts(tally: Tally) -> list[str]:
+    """Runs done, found, failed and running; the best error; the time left, or what it took."""
+    texts = [f"{tally.done} of {tally.total} runs done"]
+    if tally.found:
+        texts[0] += f" ({tally.found} from before)"
+    if tally.failed:
+        texts.append(f"{tally.failed} failed")
+    over = tally.done == tally.total
+    if not over:
+        texts.append(f"{tally.running} running")
+    if tally.best is not None:
+        what = "rel. L2" if tally.error == "l2_relative" else tally.error.replace("_", " ")
+        texts.append(f"best {what} {tally.best:.2e}")
+    if over:
+        texts.append(f"in {duration(tally.seconds)}")
+    elif tally.left is not None:
+        texts.append(f"about {duration(tally.left)} left")
+    return texts

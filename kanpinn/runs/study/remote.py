@@ -1,0 +1,150 @@
+"""Dask's workers as a concurrent.futures.Executor."""
+
+import contextlib
+import itertools
+import logging
+import uuid
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kanpinn._support.errors import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as Promise
+
+BYSTANDER = 5  # so often a call goes back to the queue when a worker died before it began
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Call:
+    """A call under way, what dask promised for it, and how often it went back to the queue."""
+
+    function: Callable[[], Any]
+    future: Future
+    promise: "Promise | None" = None
+    again: int = 0
+
+
+class DaskExecutor(Executor):
+    """A dask client, which `start` makes for the first call, as a concurrent.futures.Executor.
+
+    A future is `running` when a worker has begun with it. Where a worker dies, the call that it was
+    at fails with BrokenExecutor; calls that waited behind that one go to other workers.
+    """
+
+    def __init__(self, start: Callable[[], "Client"]) -> None:
+        self._start = start
+        self._client: Client | None = None
+        self._closed = False
+        self._calls: dict[int, _Call] = {}
+        self._numbers = itertools.count()
+        self._topic = f"kanpinn-{uuid.uuid4().hex}"
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        if self._closed:
+            raise RuntimeError("the executor has been shut down")
+        if self._client is None:
+            self._client = self._start()
+            self._client.subscribe_topic(self._topic, self._begun)
+            log.info("dashboard: %s", self._client.dashboard_link)
+        number, future = next(self._numbers), Future[Any]()
+        self._calls[number] = _Call(partial(call, *args, **kwargs), future)
+        self._send(self._client, number)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As in the base class; wait = False ends what dask has begun, where that is ours."""
+        self._closed = True
+        futures = [call.future for call in list(self._calls.values())]
+        if cancel_futures or not wait:
+            for future in futures:
+                future.cancel()
+        if wait:
+            wait_for([future for future in futures if not future.cancelled()])
+        client, self._client = self._client, None
+        if client is not None:
+            self._leave(client)
+
+    def _leave(self, client: "Client") -> None:
+        promises = [call.promise for call in list(self._calls.values()) if call.promise is not None]
+        self._calls.clear()
+        with contextlib.suppress(Exception):  # of a scheduler that is gone
+            client.cancel(promises, force=True)
+        cluster = client.cluster
+        client.close()
+        if cluster is not None:
+            cluster.close()
+
+    def _send(self, client: "Client", number: int) -> None:
+        call = self._calls[number]
+        call.promise = client.submit(_announcing, self._topic, number, call.function, pure=False)
+        call.promise.add_done_callback(partial(self._ended, client, number))
+
+    def _begun(self, event: tuple[float, int]) -> None:
+        """A worker says that it has begun with a call."""
+        call = self._calls.get(event[1])
+        if call is not None and not call.future.running():
+            with contextlib.suppress(InvalidStateError, RuntimeError):  # cancelled meanwhile
+                call.future.set_running_or_notify_cancel()
+
+    def _ended(self, client: "Client", number: int, promise: "Promise") -> None:
+        """A call is over; dask calls this in one thread, one after the other."""
+        call = self._calls.get(number)
+        if call is None:
+            return
+        try:
+            result, error = _outcome(promise)
+            if isinstance(error, BrokenExecutor) and _is_bystander(call):
+                call.again += 1
+                self._send(client, number)
+                return
+        except Exception as left:  # the client has just been closed
+            result, error = None, left
+        self._calls.pop(number, None)
+        with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+            if error is None:
+                call.future.set_result(result)
+            else:
+                call.future.set_exception(error)
+
+
+def _is_bystander(call: _Call) -> bool:
+    """Whether the worker that died had not begun with a call."""
+    return call.again < BYSTANDER and not (call.future.running() or call.future.done())
+
+
+def _outcome(promise: "Promise") -> tuple[Any, BaseException | None]:
+    """What a call returned, or what it failed with: a dead worker as BrokenExecutor."""
+    try:
+        if promise.status == "finished":
+            return promise.result(), None
+    except Exception as failure:
+        if promise.status == "finished":  # the result does not travel
+            return None, failure
+    if promise.status != "error":  # cancelled, but not by us
+        return None, InputError(
+            "dask's scheduler is gone: once there is one, the same study goes on"
+        )
+    error = promise.exception()
+    if type(error).__name__ == "KilledWorker":
+        return None, BrokenExecutor(f"dask's worker at {error.last_worker.address} died")
+    if isinstance(error.__cause__, ImportError):
+        return None, InputError(
+            f"dask's workers lack something that this process has: {error.__cause__}"
+        )
+    return None, error
+
+
+def _announcing(topic: str, number: int, call: Callable[[], Any]) -> Any:
+    """In a worker: say that a call begins, and make it."""
+    from distributed import get_worker
+
+    get_worker().log_event(topic, number)
+    return call()

@@ -1,0 +1,179 @@
+"""What a worker does: one run of a study, in its folder."""
+
+import errno
+import shutil
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kanpinn._support.errors import InputError
+from kanpinn.runs.config import Config, Job, blaming
+from kanpinn.runs.results import RunFolder
+from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
+from kanpinn.runs.results.lock import FolderLock, only_one
+from kanpinn.runs.results.reading import PARTIAL, RECORD, read_record
+from kanpinn.runs.study.columns import columns_of, empty
+from kanpinn.runs.study.plan import version
+
+RUNS, LOCKS = "runs", ".locks"
+ROOM = 2**20  # bytes: with less left on the disk, a failure is the disk's
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}
+NO_SPACE = "No space left on device"  # HDF5 puts the number into words
+
+# Filters of warnings, modules and the number of threads are the process's: threads take turns.
+_alone = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run to do, as plain values: it travels to other processes and machines.
+
+    study: the study's folder, which they share; run: the name of the run's folder in it.
+    """
+
+    settings: dict[str, Any]
+    directory: str
+    name: str
+    study: str
+    run: str
+    version: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The run's columns, the warnings on the way, and whether the disk has no room left."""
+
+    columns: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+    disk_full: bool = False
+
+
+def execute(task: Task) -> Outcome:
+    """Solve a task in its folder: nothing is done twice, and a run that was killed goes on.
+
+    An exception becomes the status "failed: …": a run that cannot be solved is a result.
+    """
+    if version() != task.version:
+        raise InputError(
+            f"this worker has kanpinn {version()}, the study was started by {task.version}"
+        )
+    path = Path(task.study) / RUNS / task.run
+    if not path.parent.is_dir():
+        raise InputError(f"a worker does not see {path.parent}: expected folders that all share")
+    try:
+        locks = Path(task.study) / LOCKS
+        locks.mkdir(exist_ok=True)
+        with only_one(locks / task.run), _alone, _remembering() as said:
+            if (done := finished(path)) is None:
+                _solve(task, path)
+                done = finished(path)
+        assert done is not None
+        return Outcome(done, tuple(said))
+    except (Exception, SystemExit) as error:  # a class file may call sys.exit
+        kind = "fit" if "data" in task.settings else "problem"
+        columns = empty(f"failed: {message(error)}", _remains(path), kind)
+        return Outcome(columns, disk_full=_disk_full(error, Path(task.study)))
+
+
+def finished(path: Path) -> dict[str, Any] | None:
+    """The columns of a run that is finished, None where there is none of this name.
+
+    Raises:
+        InputError: where its folder is damaged.
+    """
+    if not path.exists():
+        return None
+    advice = f"once {path} is moved away, the run is done again"
+    try:
+        return columns_of(read_record(path), path.name)
+    except (OSError, InputError) as error:
+        raise InputError(f"{error}: {advice}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{path / RECORD} is no record of a finished run: {advice}") from error
+
+
+def message(error: BaseException) -> str:
+    """What went wrong, in one line of plain text."""
+    text = " ".join(str(error).replace("\0", " ").split())
+    if not isinstance(error, InputError | ArithmeticError) or not text:
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _disk_full(error: BaseException | None, study: Path) -> bool:
+    """Whether there is no room, or there was none: what was half written may be gone again."""
+    while error is not None:
+        if isinstance(error, OSError) and (error.errno in FULL or NO_SPACE in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    with suppress(OSError):
+        return shutil.disk_usage(study).free < ROOM
+    return False
+
+
+def _remains(path: Path) -> str:
+    """The name of the folder of a run that broke off, where it has left one."""
+    partial = path.name + PARTIAL
+    return partial if path.with_name(partial).is_dir() else ""
+
+
+def _solve(task: Task, path: Path) -> None:
+    folder, job = _open(task, path)
+    try:
+        with _threads(folder.config.run.threads or 1), _blaming(job):
+            result = folder.attach(job).run([folder.checkpoint], folder.state)
+        if folder.interrupted:
+            raise KeyboardInterrupt
+        folder.finish(result, job, figures=False)
+    except Exception as error:
+        if folder.begun:
+            folder.fail(message(error))
+        else:
+            folder.discard()
+        raise
+
+
+def _open(task: Task, path: Path) -> tuple[RunFolder, Job]:
+    """The run's folder as it was left, or a new one, and what is to be solved."""
+    partial = path.with_name(path.name + PARTIAL)
+    if (partial / CHECKPOINT).is_file():
+        folder = RunFolder.resume(partial)
+        return folder, folder.config.build()
+    if partial.is_dir():  # killed before there was anything to go on from
+        lock = FolderLock(partial)
+        shutil.rmtree(partial)
+        del lock
+    config = Config.from_dict(task.settings, Path(task.directory), task.name)
+    job = config.build()  # what cannot be built leaves no folder
+    return RunFolder.at(path, task.name, config), job
+
+
+def _blaming(job: Job) -> AbstractContextManager[None]:
+    return blaming(job.title, *job.sources)
+
+
+@contextmanager
+def _remembering() -> Iterator[list[str]]:
+    """Warnings as texts: the study's own process says them, each once."""
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield texts
+    texts += [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads inside: oversubscribed cores are slow."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

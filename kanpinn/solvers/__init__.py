@@ -1,0 +1,11 @@
+"""Solves, fits, eigenvalue problems and `auto`: the one loop, the state of a run, the results."""
+
+from kanpinn.solvers.auto import auto as auto
+from kanpinn.solvers.eigen import Eigensolution as Eigensolution
+from kanpinn.solvers.eigen import eigen as eigen
+from kanpinn.solvers.error_estimate import estimate_error as estimate_error
+from kanpinn.solvers.fit import Fitted as Fitted
+from kanpinn.solvers.fit import Scores as Scores
+from kanpinn.solvers.fit import fit as fit
+from kanpinn.solvers.solution import Solution as Solution
+from kanpinn.solvers.solve import solve as solve

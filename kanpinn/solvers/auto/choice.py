@@ -1,0 +1,86 @@
+"""What a solve is made with, as it could have been written in a file."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from kanpinn.evolution import Windows
+from kanpinn.geometry.sampling import Collocation
+from kanpinn.networks import KAN, Beside, Network
+from kanpinn.networks.beside import SEEDS
+from kanpinn.optimizers import Optimizer
+
+
+def even() -> dict[str, float]:
+    """Weights of the loss terms as they are."""
+    return {"interior": 1.0, "boundary": 1.0}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A network's class and what it is called with, points and optimizers.
+
+    arguments: of networks side by side a list "of" the tables of each, as in a file. work: what it
+    takes, in operations, by which the time of the next trial is forecast from that of this one.
+    form, weights: of the loss. balanced: whether the weights are to follow the sizes of its terms.
+    """
+
+    kind: type[KAN] | type[Windows] | type[Beside]
+    arguments: Mapping[str, Any]
+    points: Collocation
+    optimizers: tuple[Optimizer, ...]
+    work: float
+    form: str = "strong"
+    weights: Mapping[str, float] = field(default_factory=even)
+    balanced: bool = True
+
+    def network(self, seed: int, dtype: torch.dtype, device: torch.device) -> Network:
+        """The network, new."""
+        return self._made(seed).to(device=device, dtype=dtype)
+
+    def _made(self, seed: int) -> Network:
+        if not issubclass(self.kind, Beside):
+            return self.kind(**self.arguments, seed=seed)
+        tables = [_without_type(table) for table in self.arguments["of"]]
+        return Beside([KAN(**table, seed=seed + SEEDS * i) for i, table in enumerate(tables)])
+
+    def smaller(self, part: float) -> "Choice":
+        """One of this kind with a part of the hidden units, and points to match."""
+        assert self.kind is KAN
+        inputs, units, outputs = self.arguments["width"]
+        p = self.points
+        interior, boundary = math.ceil(part * p.interior), math.ceil(part * p.boundary)
+        return replace(
+            self,
+            arguments={**self.arguments, "width": [inputs, math.floor(part * units), outputs]},
+            points=replace(p, interior=interior, boundary=boundary),
+            work=self.work * part**3,
+        )
+
+    @property
+    def units(self) -> int:
+        """Hidden units that `smaller` takes a part of, 0 where it cannot."""
+        width: list[int] = self.arguments["width"] if self.kind is KAN else []
+        return width[1] if len(width) == 3 else 0
+
+    def __str__(self) -> str:
+        stages = ", ".join(optimizer.title.lower() for optimizer in self.optimizers)
+        points = f"{self.points.interior} + {self.points.boundary} points"
+        return f"{self._network}, {points}, {stages}"
+
+    @property
+    def _network(self) -> str:
+        if self.kind is Beside:
+            return " beside ".join(f"KAN with {_listed(table)}" for table in self.arguments["of"])
+        return f"{self.kind.__name__} with {_listed(self.arguments)}"
+
+
+def _without_type(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name != "type"}
+
+
+def _listed(table: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in _without_type(table).items())

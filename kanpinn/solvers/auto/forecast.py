@@ -1,0 +1,34 @@
+"""What a trial will take, and which one the time that is left is enough for."""
+
+from kanpinn.solvers.auto.choice import Choice
+from kanpinn.solvers.auto.judging import Trial
+
+WORTH, SAFE = 1.1, 0.9  # times the units of the last network; of the time that is left
+
+
+def forecast(choice: Choice, known: Trial) -> float:
+    """The seconds that a choice would take, going by what another trial took.
+
+    What is not the optimizers' time grows as the number of points.
+    """
+    stages = sum(known.solution.optimizer_seconds)
+    points = choice.points.interior / known.choice.points.interior
+    other = (known.seconds - stages) * points
+    return stages * choice.work / known.choice.work + other
+
+
+def unaffordable(choice: Choice, known: Trial, left: float) -> str | None:
+    """Why there is no time for a choice; None where there is."""
+    seconds = forecast(choice, known)
+    if seconds <= left:
+        return None
+    return f"the next one would take {seconds:.2g} s, {max(left, 0):.2g} s are left"
+
+
+def affordable(choice: Choice, known: Trial, left: float) -> Choice | None:
+    """One between the known choice and one that there is no time for, if it is worth it."""
+    if not known.choice.units or known.choice.kind is not choice.kind:
+        return None
+    part = (SAFE * max(left, 0.0) / forecast(choice, known)) ** (1 / 3)
+    enough = part * choice.units >= WORTH * known.choice.units
+    return choice.smaller(part) if enough else None

@@ -1,0 +1,66 @@
+"""Choices for many coordinates, where products of grids are out of reach."""
+
+import math
+from collections.abc import Iterator
+
+from kanpinn.geometry.sampling import Collocation
+from kanpinn.networks import KAN
+from kanpinn.optimizers import LeastSquares, VariableProjection
+from kanpinn.solvers.auto.choice import Choice
+from kanpinn.solvers.auto.traits import Traits
+
+MOST_SPLINES = 4000
+
+
+def additive(traits: Traits) -> Iterator[Choice]:
+    """Sums of functions of one coordinate."""
+    for degree, grid in ((4, 1), (9, 2), (11, 8)):
+        splines = traits.inputs * (degree + grid)
+        yield _solved(traits, [traits.inputs, traits.fields], degree, grid, splines)
+
+
+def directions(traits: Traits) -> Iterator[Choice]:
+    """Linear inner functions: products of coordinates are sums of powers of such."""
+    pairs = traits.inputs * (traits.inputs + 1) // 2
+    for factor, degree in ((1.2, 3), (1.2, 5), (2.4, 7)):
+        units = math.ceil(factor * pairs)
+        splines = units * (degree + 1)
+        if splines > MOST_SPLINES:
+            return
+        yield _solved(traits, [traits.inputs, units, traits.fields], [1, degree], 1, splines)
+
+
+def projected(traits: Traits) -> Iterator[Choice]:
+    """Few units whose inner functions are searched for."""
+    for units, degree, grid, rounds, starts in (
+        (2, [9, 2], [1, 1], 10, 20),
+        (3, [5, 7], [1, 2], 6, 20),
+        (12, [2, 9], [1, 4], 3, 10),
+    ):
+        width = [traits.inputs, units, traits.fields]
+        unknowns = KAN(width, degree, grid).parameter_count
+        count = max(1000, 8 * unknowns)
+        yield Choice(
+            KAN,
+            {"width": width, "degree": degree, "grid": grid},
+            _scattered(count),
+            (VariableProjection(rounds=rounds, starts=starts, coarse=grid[1]),),
+            work=100.0 * traits.fields * count * unknowns**2,
+        )
+
+
+def _solved(
+    traits: Traits, width: list[int], degree: int | list[int], grid: int, splines: int
+) -> Choice:
+    count = max(1024, math.ceil(1.5 * splines))
+    return Choice(
+        KAN,
+        {"width": width, "degree": degree, "grid": grid},
+        _scattered(count),
+        (LeastSquares(),),
+        work=float(traits.fields * count * (splines * traits.fields) ** 2),
+    )
+
+
+def _scattered(count: int) -> Collocation:
+    return Collocation(count, math.ceil(count / 2), "sobol")

@@ -1,0 +1,212 @@
+"""The search: trial after trial, and what they say of each other."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn.accuracy.references import Recipe
+from kanpinn.networks import KAN, Network
+from kanpinn.pde.problem import Problem
+from kanpinn.solvers.auto.balance import balanced
+from kanpinn.solvers.auto.candidates import Family, families
+from kanpinn.solvers.auto.choice import Choice
+from kanpinn.solvers.auto.final_errors import measured
+from kanpinn.solvers.auto.forecast import affordable, unaffordable
+from kanpinn.solvers.auto.judging import Trial, checked, judge
+from kanpinn.solvers.auto.traits import Traits
+from kanpinn.solvers.auto.values_spread import noise_of
+from kanpinn.solvers.auto.warm_start import start_from
+from kanpinn.solvers.discretize import Assembly, assemble
+from kanpinn.solvers.error_estimate import judged
+from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.solve import solve
+from kanpinn.solvers.state import Observer
+
+TOLERANCE, BUDGET = 1e-9, 300.0
+STALLED = 0.5  # of the residual left by a larger network, so little lowers it
+ENERGY_ROUNDING = 1e-6  # of an energy, the square root of whose rounding is about the best error
+PATIENCE = 2  # such steps in a row are the last of a family
+# A residual that is so much larger at fresh points is one that is not resolved yet, not one that
+# cannot be: such steps count half.
+GROWN, HALF = 2.0, 0.5
+INTERRUPTED = "stopped: interrupted"
+
+Announce = Callable[[Choice, str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for every trial; see `auto`."""
+
+    tolerance: float | int = TOLERANCE
+    budget_seconds: float | int = BUDGET
+    boundary: str = "auto"
+    reference: Recipe | None = None
+    errors: bool = True
+    seed: int = 0
+    dtype: torch.dtype = torch.float64
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __post_init__(self) -> None:
+        number("tolerance", self.tolerance, above=True)
+        number("budget_seconds", self.budget_seconds, above=True)
+        integer("seed", self.seed, least=0)
+
+
+class Search:
+    """The trials so far: the best of them, and the time that is left."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        settings: Settings,
+        observers: Sequence[Observer],
+        announce: Announce,
+    ) -> None:
+        self.problem, self.settings = problem, settings
+        self.observers, self.announce = observers, announce
+        self.begun = time.perf_counter()
+        self.best: Trial | None = None
+        self.minimum: Trial | None = None  # the last one of an energy
+        self.log: list[str] = []
+        self.interrupted = False
+        self.exhausted = False  # whether a family that was getting on had no time left
+
+    def run(self) -> Solution:
+        """Family after family, until the error is small enough or the time is used up."""
+        for family in families(Traits.of(self.problem)):
+            self.log.append(f"{family.name}: {self._climb(family)}")
+            if self._is_over() or self.exhausted:
+                break
+        assert self.best is not None
+        return self._finished(self.best)
+
+    def _climb(self, family: Family) -> str:
+        """Larger and larger networks of a family; returns why no larger one is tried."""
+        last: Trial | None = None
+        idle = 0.0
+        for choice in family.choices:
+            known = last or self.best
+            why = None if known is None else unaffordable(choice, known, self._left)
+            if known is not None and why:
+                self.exhausted = last is not None and not idle
+                if last is None or not (smaller := affordable(choice, known, self._left)):
+                    return why
+                choice = smaller
+            try:
+                trial = self._try(choice, family.name, known)
+            except InputError as error:
+                if self.best is None:
+                    raise
+                return f"not for this problem ({error})"  # windows, where conditions tie times
+            if trial.failed and self.best is not None:
+                return trial.solution.status
+            trial, part, settled = self._keep(known, trial)
+            if self._is_over():
+                return "the search ends here"
+            if trial.choice.form == "energy" and trial.error <= ENERGY_ROUNDING:
+                return "an energy tells no more"
+            if settled:
+                return "the last one fits the data no better"
+            if why:
+                return why
+            idle = idle + _idleness(part) if last is not None and part > STALLED else 0.0
+            if idle >= (1 if family.brief and trial.repeats else PATIENCE):
+                return f"the last one leaves {min(part, 99):.2g} of the residual"
+            last = trial
+        return "there is no larger one"
+
+    def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
+        begun, chosen = time.perf_counter(), self.settings
+        network = choice.network(chosen.seed, chosen.dtype, chosen.device)
+        choice = self._prepared(choice, network, known)
+        self.announce(choice, why)
+        solution = solve(
+            self.problem,
+            network,
+            choice.optimizers,
+            choice.points,
+            boundary=chosen.boundary,
+            weights=choice.weights,
+            form=choice.form,
+            errors=False,
+            seed=chosen.seed,
+            budget_seconds=max(self._left, 1e-3),
+            observers=self.observers,
+        )
+        self.interrupted = solution.status == INTERRUPTED
+        trial = Trial(choice, solution, time.perf_counter() - begun)
+        return replace(trial, noise=noise_of(solution)) if trial.observed else trial
+
+    def _prepared(self, choice: Choice, network: Network, known: Trial | None) -> Choice:
+        """The choice with weights by the sizes of terms; the network starts from what is known."""
+        surrogate = None if known is None else known.solution.surrogate
+        if choice.balanced:
+            weights = balanced(self._assembled(choice, network), surrogate)
+            choice = replace(choice, weights=weights)
+        warm = known is not None and known.repeats and known.choice.form == "strong"
+        warm = warm and not self.problem.unknowns
+        if warm and isinstance(network, KAN):
+            assert known is not None
+            start_from(known.solution, self._assembled(choice, network))
+        return choice
+
+    def _assembled(self, choice: Choice, network: Network) -> Assembly:
+        points, weights, chosen = choice.points, choice.weights, self.settings
+        form, seed = chosen.boundary, chosen.seed
+        return assemble(self.problem, network, points, form, weights, seed, choice.form)
+
+    def _keep(self, known: Trial | None, trial: Trial) -> tuple[Trial, float, bool]:
+        """Judge a trial by another one, keep the best; returns it, ρ, and whether that settles it.
+
+        What judging took is counted as the trial's: so will that of the next.
+        """
+        part, settled, begun = 0.0, False, time.perf_counter()
+        if known is not None and known.choice.form == trial.choice.form:
+            verdict = judge(known, trial)
+            trial, part, settled = verdict.second, verdict.part, verdict.settled
+            self._consider(verdict.first)
+        trial = replace(trial, seconds=trial.seconds + time.perf_counter() - begun)
+        if trial.choice.form == "energy":
+            self.minimum = trial
+        elif self.minimum is not None:
+            trial = checked(trial, self.minimum)
+        if not settled:
+            self._consider(trial)
+        error = "" if trial.solution.estimate is None else f", estimated error {trial.error:.1e}"
+        self.log.append(f"{trial.choice}: {trial.seconds:.2g} s{error}")
+        return trial, part, settled
+
+    def _consider(self, trial: Trial) -> None:
+        if self.best is None or self.best.error >= trial.error:
+            self.best = trial
+        elif self.best.choice is trial.choice:  # what is known of it has become worse
+            self.best = trial
+
+    @property
+    def _left(self) -> float:
+        return self.settings.budget_seconds - (time.perf_counter() - self.begun)
+
+    def _is_over(self) -> bool:
+        assert self.best is not None
+        met = self.best.error <= self.settings.tolerance
+        return met or self._left <= 0 or self.interrupted
+
+    def _finished(self, best: Trial) -> Solution:
+        """The best solution, its status by the tolerance."""
+        self.announce(best.choice, "kept")
+        seconds = time.perf_counter() - self.begun
+        solution = replace(best.solution, seconds=seconds, log=tuple(self.log))
+        if self.interrupted:
+            solution = replace(solution, status=INTERRUPTED)
+        elif not best.failed:
+            solution = judged(solution, self.settings.tolerance)
+        return measured(solution, self.settings.reference) if self.settings.errors else solution
+
+
+def _idleness(part: float) -> float:
+    """How much a step counts that lowers the residual little."""
+    return HALF if part > GROWN else 1.0

@@ -1,0 +1,253 @@
+"""What a solve starts from: the surrogate, its collocation points and the residual blocks."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Real
+
+import torch
+
+from kanpinn._support.distributed import share
+from kanpinn._support.errors import InputError
+from kanpinn.evolution.windows import Windows
+from kanpinn.geometry import Boundary, Points, Region
+from kanpinn.geometry.sampling import Collocation, sample, weighted
+from kanpinn.loss.energy import EnergyBlock, energy_blocks
+from kanpinn.loss.terms import PROBE_POINTS, Block, build_blocks, condition_blocks
+from kanpinn.networks.constants import Constants
+from kanpinn.networks.constraints.boundary_data import choose_form, meets, meets_walls
+from kanpinn.networks.constraints.initial_data import choose_started_form, order_in_time
+from kanpinn.networks.constraints.periodic_inputs import built_in, circles
+from kanpinn.networks.enrichment import enrichment_of
+from kanpinn.networks.network import Network
+from kanpinn.networks.surrogate import OutputMap, Surrogate
+from kanpinn.pde.conditions import Condition, Neumann, Robin
+from kanpinn.pde.problem import Problem, parameter_of, with_parameter
+from kanpinn.pde.well_posed import Jump, check_equations, check_places, check_uniqueness, jumps
+
+FORMS = ("strong", "energy")
+LOSS_TERMS = ("interior", "boundary")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A problem's surrogate, and its residual blocks for any epoch of collocation points.
+
+    Raises:
+        InputError: where problem, network, boundary or weights do not fit together.
+    """
+
+    problem: Problem
+    surrogate: Surrogate
+    collocation: Collocation
+    weights: dict[str, float]
+    seed: int
+    form: str = "strong"
+    # Of one epoch: the network adapts to the points before blocks are made of them.
+    _drawn: dict[int, list[Points]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def points(self, epoch: int = 0) -> list[Points]:
+        """Interior points, then those of each condition: its share of the boundary by measure.
+
+        They depend on the seed and the epoch alone.
+        """
+        if epoch not in self._drawn:
+            self._drawn.clear()
+            self._drawn[epoch] = self._draw(epoch)
+        return self._drawn[epoch]
+
+    def _draw(self, epoch: int) -> list[Points]:
+        generator = self._generator(epoch)
+        conditions, chosen = self.problem.conditions(), self.collocation
+        total = sum(c.surface for c in conditions)
+        parts = [sample(self.problem.domain, chosen.interior, chosen.sampler, generator)]
+        parts += [c.points(chosen, c.surface / (total or 1.0), generator) for c in conditions]
+        return [p.to(self.surrogate.low.dtype, self.surrogate.low.device) for p in parts]
+
+    def blocks(self, epoch: int = 0, interior: Points | None = None) -> list[Block]:
+        """The residual blocks; none for data that the surrogate takes exactly.
+
+        interior: points in place of the epoch's own.
+        """
+        first, *pieces = self.points(epoch)
+        interior = first if interior is None else interior
+        pieces = [
+            p[:0] if self._is_met(c) or built_in(self.problem, i, self.surrogate) else p
+            for i, (c, p) in enumerate(zip(self.problem.conditions(), pieces, strict=True))
+        ]
+        problem, surrogate, weights = self.problem, self.surrogate, self.weights
+        if self.form == "strong":
+            return [*build_blocks(problem, surrogate, interior, pieces, weights)]
+        penalties = condition_blocks(problem, surrogate, pieces, weights["boundary"])
+        return [*self._energies(epoch), *penalties]
+
+    def parameter(self, name: str) -> float:
+        """A parameter of the problem."""
+        return parameter_of(self.problem, name)
+
+    def varied(self, name: str, value: float) -> list[Block]:
+        """The first epoch's blocks with another value of one, at the same points.
+
+        What the surrogate is made of, such as exact boundary data, stays that of its own value.
+        """
+        self.points()
+        view = replace(self, problem=with_parameter(self.problem, name, value))
+        view._drawn.update(self._drawn)
+        return view.blocks()
+
+    def _energies(self, epoch: int) -> list[EnergyBlock]:
+        """The energy's blocks; boundary integrals, too, are divided by the domain's measure."""
+        generator, chosen = self._generator(epoch), self.collocation
+        domain, parts = self.problem.domain, self.problem.boundary_energies()
+        regions: list[tuple[Sequence[Region | Boundary], int]] = [
+            (self.problem.cells(), chosen.interior)
+        ]
+        regions += [([part], chosen.boundary) for part, _ in parts]
+        like, weighed = self.surrogate.low, []
+        for cells, count in regions:
+            p, weights = weighted(cells, count, chosen.sampler, generator)
+            means = weights[:, None] * (len(p) / domain.measure)
+            known = Points(p.coords, p.names, p.normals, means)
+            weighed.append(known.to(like.dtype, like.device))
+        inside, *pieces = weighed
+        weight = self.weights["interior"]
+        return [*energy_blocks(self.problem, self.surrogate, inside, pieces, weight)]
+
+    def _is_met(self, condition: Condition) -> bool:
+        """Whether the surrogate or the energy leaves nothing of it to the loss."""
+        if self.form == "energy" and isinstance(condition, Neumann | Robin):
+            return True  # natural
+        return meets(self.surrogate.output, condition)
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
+
+    def prepare(self) -> None:
+        """Let the network adapt to the first points."""
+        coords = torch.cat([p.coords[share(len(p))] for p in self.points()])
+        self.surrogate.prepare(Points(coords, self.problem.domain.names))
+
+
+def assemble(
+    problem: Problem,
+    network: Network,
+    points: Collocation | None,
+    boundary: str,
+    weights: Mapping[str, float | int] | None,
+    seed: int,
+    form: str = "strong",
+) -> Assembly:
+    """Check that everything fits together, and put the surrogate together; see `solve`."""
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem must be an instance of a kanpinn Problem, got {problem!r}")
+    problem.check()
+    if form not in FORMS:
+        raise InputError(f'form must be "strong" or "energy", got {form!r}')
+    _check_outputs(problem, network)
+    if form == "energy":
+        _check_natural(problem)
+        if problem.unknowns:
+            raise InputError(
+                f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
+                "an energy says nothing of the coefficients in it"
+            )
+    _enrich(network, problem)
+    _add_numbers(network, problem)
+    check_places(problem)
+    if form == "strong":
+        check_equations(problem)
+    check_uniqueness(problem)
+    found = jumps(problem)
+    output = _output(problem, network, boundary, found, form)
+    if found and not meets_walls(output):
+        warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=3)
+    inputs = problem.inputs() or circles(problem, network)
+    coefficients = [problem.unknowns.get(name) for name in problem.fields]
+    surrogate = Surrogate(network, problem.domain, output, inputs, coefficients)
+    points = default_points(network) if points is None else points
+    return Assembly(problem, surrogate, points, _weights(weights), seed, form)
+
+
+def _output(
+    problem: Problem, network: Network, boundary: str, found: Sequence[Jump], form: str
+) -> OutputMap | None:
+    """What makes data exact."""
+    if not isinstance(network, Windows):
+        return choose_form(problem, boundary, found, rough=form == "energy").output
+    if form == "energy":
+        raise InputError('form must be "strong" for a network in time windows')
+    network.order = order_in_time(problem)
+    return choose_started_form(problem, boundary, found).output
+
+
+def default_points(network: Network) -> Collocation:
+    """About 1.4 for each coefficient of the output layer, at least 1681, and on the boundary 164.
+
+    Gauss points up to three dimensions; above, where their products are too many, Sobol's, of
+    which the boundary gets a quarter as many as the inside.
+    """
+    coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
+    interior = max(1681, math.ceil(1.4 * coefficients))
+    if network.width[0] > 3:
+        return Collocation(interior, math.ceil(interior / 4), "sobol")
+    return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
+
+
+def _check_outputs(problem: Problem, network: Network) -> None:
+    fields = problem.fields
+    if network.width[-1] != len(fields):
+        raise InputError(
+            f"network.width must end with {len(fields)} outputs for the fields {', '.join(fields)} "
+            f"of {type(problem).__name__}, got {list(network.width)}"
+        )
+
+
+def _check_natural(problem: Problem) -> None:
+    """Refuse conditions that the energy form passes over and the energy does not hold either.
+
+    Raises:
+        InputError: naming the condition.
+    """
+    covered = {piece for part, _ in problem.boundary_energies() for piece in part.pieces}
+    for index, condition in enumerate(problem.conditions()):
+        if not isinstance(condition, Neumann | Robin) or _is_free(condition):
+            continue
+        if not covered.issuperset(condition.boundary.pieces):
+            raise InputError(
+                f"conditions()[{index}], a {type(condition).__name__}, is natural in the form "
+                f'"energy", but {type(problem).__name__}.boundary_energies() has no density there'
+            )
+
+
+def _is_free(condition: Condition) -> bool:
+    """∂u/∂n = 0, which adds nothing to an energy."""
+    return isinstance(condition, Neumann) and condition.value == 0
+
+
+def _enrich(network: Network, problem: Problem) -> None:
+    """Put the problem's known functions beside the network's output layer."""
+    functions, like = problem.enrichment(), next(network.parameters())
+    probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
+    network.enrichment = enrichment_of(functions, probe, len(problem.fields)) if functions else None
+
+
+def _add_numbers(network: Network, problem: Problem) -> None:
+    """Put the problem's unknown numbers beside the network, or go on from those that are there."""
+    numbers, known = problem.numbers, network.constants
+    if isinstance(known, Constants) and known.unknowns == numbers:
+        return
+    like = next(network.parameters())
+    network.constants = Constants(numbers, like) if numbers else None
+
+
+def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
+    chosen: dict[str, float | int] = dict.fromkeys(LOSS_TERMS, 1.0) | dict(weights or {})
+    for name, value in chosen.items():
+        if name not in LOSS_TERMS:
+            raise InputError(f"weights has no term {name!r}: the terms are {', '.join(LOSS_TERMS)}")
+        if not (isinstance(value, Real) and math.isfinite(value) and value >= 0):
+            raise InputError(f"the weight of {name} must be a number >= 0, got {value!r}")
+    return {name: float(value) for name, value in chosen.items()}

@@ -1,0 +1,84 @@
+"""Whether an operator and its conditions make up a linear eigenvalue problem."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets.jet import Channels, Jet
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.evaluate import split, stack_equations
+from kanpinn.pde.well_posed.uniqueness import channels_of, random_jet
+
+FEW = Collocation(5, 16, "uniform")
+ROUNDING = 1e-8  # of the largest term: what is nearer to linear is
+
+Equation = Callable[[Points, Jet], Tensor]
+
+
+def operator_of(problem: EigenProblem) -> Equation:
+    """L u, (n, equations), from the jet of all fields."""
+    return lambda p, u: stack_equations(problem.operator(p, *split(u)), len(p), "operator")
+
+
+def mass_of(problem: EigenProblem) -> Equation:
+    """M u, (n, equations), from the jet of all fields."""
+    return lambda p, u: stack_equations(problem.mass(p, *split(u)), len(p), "mass")
+
+
+def check_linear(problem: EigenProblem) -> None:
+    """Refuse operators, masses and conditions that are not linear and homogeneous.
+
+    Raises:
+        InputError: naming which one, and how far it is from that.
+    """
+    name = type(problem).__name__
+    points = sample(problem.domain, FEW.interior, FEW.sampler)
+    columns, orders = [], []
+    for what, equation in (("operator", operator_of(problem)), ("mass", mass_of(problem))):
+        channels = _check(equation, points, len(problem.fields), f"{name}.{what}")
+        orders.append(channels.derivative_order)
+        columns.append(equation(points, _jet(points, channels, problem, 0)).shape[1])
+    if columns[0] != columns[1]:
+        raise InputError(
+            f"{name}.mass must have as many equations as the operator: expected {columns[0]}, got "
+            f"{columns[1]}"
+        )
+    if orders[0] <= orders[1]:
+        raise InputError(
+            f"{name}.operator has derivatives up to order {orders[0]}, its mass up to {orders[1]}: "
+            "only an operator of higher order has single eigenvalues"
+        )
+    for index, condition in enumerate(problem.conditions()):
+        places = condition.points(FEW, 1.0, Generator().manual_seed(0))
+        what = f"{name}.conditions()[{index}], a {type(condition).__name__},"
+        _check(problem.condition_equation(index), places, len(problem.fields), what)
+
+
+def _check(equation: Equation, points: Points, m: int, what: str) -> Channels:
+    """Refuse what is not linear in the jet; the derivatives that it uses."""
+    channels = channels_of(equation, points, m)
+    jets = [random_jet(points, channels, m, seed) for seed in (0, 1)]
+    first, second = (equation(points, jet) for jet in jets)
+    size = float(torch.maximum(first.abs().max(), second.abs().max()))
+    if not math.isfinite(size):
+        raise InputError(f"{what} must be finite: at some point of the domain it gives {size:g}")
+    rest = float(equation(points, jets[0] * 0.0).abs().max())
+    if not rest <= ROUNDING * size:
+        raise InputError(f"{what} must be homogeneous: for u = 0 it gives {rest:.3g}, expected 0")
+    mixed = equation(points, jets[0] * 2.0 - jets[1] * 3.0)
+    gap = float((mixed - (2 * first - 3 * second)).abs().max())
+    if not gap <= ROUNDING * size:
+        raise InputError(
+            f"{what} must be linear in the fields: it gives something else for 2u - 3v than "
+            f"2 times that for u less 3 times that for v (by {gap:.1e} of {size:.1e})"
+        )
+    return channels
+
+
+def _jet(points: Points, channels: Channels, problem: EigenProblem, seed: int) -> Jet:
+    return random_jet(points, channels, len(problem.fields), seed)

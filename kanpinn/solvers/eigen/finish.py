@@ -1,0 +1,154 @@
+"""What is said of modes that were found: residuals, bounds, errors, status."""
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Jet
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import Block, ResidualBlock
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.eigen.bounds import kato_temple, rayleigh_gaps, residual_norms, rounding
+from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
+from kanpinn.solvers.eigen.compared import exact_values, relative_errors
+from kanpinn.solvers.eigen.eigensolution import Eigensolution
+from kanpinn.solvers.eigen.finding import Found, fresh_points
+from kanpinn.solvers.eigen.modes import Modes, as_modes, widened
+from kanpinn.solvers.eigen.pencil import channels_at, rule
+from kanpinn.solvers.eigen.samples import Samples, density_of, each, samples
+from kanpinn.solvers.eigen.status import ADVICE, not_self_adjoint, status_of
+from kanpinn.solvers.history import History
+
+
+def finish(
+    assembly: Assembly, found: Found, count: int, near: float | None, started: float
+) -> Eigensolution:
+    """The first `count` of the modes, judged."""
+    first = found.modes[torch.arange(min(count, len(found.modes.values)))]
+    if not len(first.values):
+        return failed(assembly, f"no eigenvalue is resolved: {ADVICE}", started, found.unresolved)
+    problem, m = problem_of(assembly), len(assembly.problem.fields)
+    points, values = fresh_points(assembly), first.values
+    seen = samples(problem, widened(assembly.surrogate, first.columns, m), points)
+    modes = _normalised(first, seen, found.self_adjoint)
+    surrogate = widened(assembly.surrogate, modes.columns, m)
+    bounds, estimates, unbounded = _bounds(assembly, found, values, seen, points)
+    norms, exact = residual_norms(values, seen), exact_values(problem, values, near)
+    residuals = Residuals(surrogate, blocks_of(assembly, surrogate, values))
+    terms, history = residuals.terms(), History()
+    loss = sum(block.weight * terms[block.name] for block in residuals.blocks)
+    seconds = time.perf_counter() - started
+    history.add(step=1, stage=0, loss=loss, evaluations=1, seconds=seconds, modes=len(values))
+    return Eigensolution(
+        assembly=assembly,
+        surrogate=surrogate,
+        residuals=residuals,
+        values=values,
+        residual_norms=norms,
+        bounds=bounds,
+        unbounded=unbounded,
+        estimates=estimates,
+        self_adjoint=found.self_adjoint,
+        exact=exact,
+        errors=None if exact is None else relative_errors(values, exact),
+        unresolved=found.unresolved,
+        status=status_of(found, values, norms if estimates is None else estimates, count, near),
+        history=history,
+        seconds=seconds,
+        loss_terms=terms,
+        optimizer_seconds=[seconds],
+    )
+
+
+def failed(assembly: Assembly, reason: str, started: float, unresolved: int = 0) -> Eigensolution:
+    """No modes, and why."""
+    none = assembly.surrogate.low.new_zeros(0)
+    return Eigensolution(
+        assembly=assembly,
+        surrogate=assembly.surrogate,
+        residuals=Residuals(assembly.surrogate, assembly.blocks()),
+        values=none,
+        residual_norms=none,
+        bounds=None,
+        unbounded="there are no modes",
+        estimates=None,
+        self_adjoint=False,
+        exact=None,
+        errors=None,
+        unresolved=unresolved,
+        status=f"failed: {reason}",
+        history=History(),
+        seconds=time.perf_counter() - started,
+        loss_terms={},
+    )
+
+
+def _bounds(
+    assembly: Assembly, found: Found, values: Tensor, seen: Samples, points: Points
+) -> tuple[Tensor | None, Tensor | None, str]:
+    """Bounds and estimates, or why there are none."""
+    density, unbounded = _density(assembly, found, points)
+    if density is None:
+        return None, None, unbounded
+    noise, norms = rounding(values, found.spectrum), residual_norms(values, seen, density)
+    others = found.modes.values[len(values) :]
+    expected = kato_temple(values, norms, others) + rayleigh_gaps(values, seen) + noise
+    return norms + noise, torch.minimum(norms + noise, expected), unbounded
+
+
+def problem_of(assembly: Assembly) -> EigenProblem:
+    """The problem as what it is."""
+    assert isinstance(assembly.problem, EigenProblem)
+    return assembly.problem
+
+
+def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
+    """∫ |u|² = 1, where they are not orthonormal already; largest value positive."""
+    u = as_modes(seen.fields, modes.values)
+    largest = u.gather(0, u.abs().argmax(dim=0, keepdim=True))[0]
+    factor = largest.abs() / largest
+    if not self_adjoint:
+        factor = factor / torch.linalg.vector_norm(u, dim=0)
+    return Modes(modes.values, modes.coefficients * factor)
+
+
+def _density(assembly: Assembly, found: Found, points: Points) -> tuple[Tensor | None, str]:
+    """What residuals are weighed with where they bound errors; or why they do not."""
+    if not found.self_adjoint:
+        return None, not_self_adjoint(found.asymmetry)
+    if len(assembly.blocks()) > 1:
+        return None, "conditions are met by the penalty, not exactly"
+    density = density_of(problem_of(assembly), assembly.surrogate, points)
+    if density is None:
+        return None, "the mass is no multiplication by a positive function"
+    return density, ""
+
+
+def blocks_of(assembly: Assembly, surrogate: Surrogate, values: Tensor) -> list[Block]:
+    """L u - λ M u of all modes, and the conditions that are not met exactly."""
+    problem, m = problem_of(assembly), len(assembly.problem.fields)
+    left, right = (each(e, m) for e in (operator_of(problem), mass_of(problem)))
+
+    def equation(p: Points, u: Jet) -> Tensor:
+        lhs, rhs = as_modes(left(p, u), values), as_modes(right(p, u), values)
+        rest = (lhs - values * rhs).flatten(1)
+        return torch.cat([rest.real, rest.imag], dim=1) if rest.is_complex() else rest
+
+    points = rule(assembly)
+    channels = channels_at(surrogate, [equation], points)
+    inside = ResidualBlock("interior", points, assembly.weights["interior"], channels, equation)
+    outside = [
+        replace(block, equation=_flat(each(block.equation, m)))
+        for block in assembly.blocks()[1:]
+        if isinstance(block, ResidualBlock)
+    ]
+    return [inside, *outside]
+
+
+def _flat(equation: Equation) -> Equation:
+    return lambda p, u: equation(p, u).flatten(1)

@@ -1,0 +1,57 @@
+"""Modes put together from a saved state."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from kanpinn.loss.residuals import Residuals
+from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.eigen.bounds import residual_norms
+from kanpinn.solvers.eigen.eigensolution import Eigensolution
+from kanpinn.solvers.eigen.finding import fresh_points
+from kanpinn.solvers.eigen.finish import blocks_of, failed, problem_of
+from kanpinn.solvers.eigen.modes import as_modes, widened
+from kanpinn.solvers.eigen.samples import samples
+from kanpinn.solvers.history import History
+
+
+def restored(assembly: Assembly, state: Mapping[str, Any]) -> Eigensolution:
+    """The modes of a `Run`'s state, eigenvalues those whose residuals are least.
+
+    Nothing is judged: bounds, errors and status are as if there were none.
+    """
+    without, rows = failed(assembly, "not known", time.perf_counter()), list(state["history"])
+    if not rows:
+        return without
+    problem, m, count = problem_of(assembly), len(assembly.problem.fields), int(rows[-1]["modes"])
+    network = assembly.surrogate.network
+    last = state["network"][f"layers.{len(network.layers) - 1}.coefficients"]
+    size = sum(layer.coefficients.numel() for layer in network.output_layers)
+    columns = last.new_zeros(size, last.shape[-1] // m)
+    surrogate = widened(assembly.surrogate, columns.to(assembly.surrogate.low), m)
+    surrogate.network.load_state_dict(state["network"])
+    seen = samples(problem, surrogate, fresh_points(assembly))
+    values = _quotients(seen.operator, seen.mass, count)
+    residuals = Residuals(surrogate, blocks_of(assembly, surrogate, values))
+    return replace(
+        without,
+        surrogate=surrogate,
+        residuals=residuals,
+        values=values,
+        residual_norms=residual_norms(values, seen),
+        history=History(rows),
+        seconds=sum(state["seconds"]),
+        loss_terms=residuals.terms(),
+        optimizer_seconds=list(state["seconds"]),
+    )
+
+
+def _quotients(left: Tensor, right: Tensor, count: int) -> Tensor:
+    """∫ Mu*·Lu / ∫ |Mu|², of so many modes; with more columns than these they are complex."""
+    like = left.new_zeros(count)
+    like = like if left.shape[1] == count else like.to(like.dtype.to_complex())
+    left, right = as_modes(left, like), as_modes(right, like)
+    return (right.conj() * left).sum(dim=0) / right.abs().square().sum(dim=0)

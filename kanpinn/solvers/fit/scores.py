@@ -1,0 +1,84 @@
+"""How well a fit does on a table."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.data import Data, Table
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Channels
+from kanpinn.solvers.fit.terms import full_logits
+from kanpinn.solvers.loop import Evaluate
+
+CHUNK = 2**15  # rows evaluated at a time
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of numbers: root mean square and greatest error over rows and targets, in their own units,
+    and the part of the variance that is explained. Of classes: the share of rows that are named
+    rightly, and the mean cross entropy. None stands for what does not apply, such as the explained
+    part of no variance.
+    """
+
+    rows: int
+    rmse: float | None = None
+    max_error: float | None = None
+    r2: float | None = None
+    accuracy: float | None = None
+    cross_entropy: float | None = None
+
+
+def score(outputs: Tensor, table: Table) -> Scores:
+    """The scores of a network's outputs (n, m) for the rows of a table."""
+    if table.classes:
+        return _classified(full_logits(outputs.detach().cpu().double()), table)
+    error = outputs.detach().cpu().double() - table.targets
+    mean_square = error.square().mean(dim=0)
+    variance = table.targets.var(dim=0, correction=0)
+    r2 = float((1 - mean_square / variance).mean()) if bool((variance > 0).all()) else None
+    rmse = float(mean_square.mean().sqrt())
+    return Scores(len(table), rmse, float(error.abs().max()), r2)
+
+
+def _classified(logits: Tensor, table: Table) -> Scores:
+    accuracy = float((logits.argmax(dim=1) == table.targets).double().mean())
+    entropy = float(torch.nn.functional.cross_entropy(logits, table.targets))
+    return Scores(len(table), accuracy=accuracy, cross_entropy=entropy)
+
+
+def criterion(table: Table) -> str:
+    """The score by which fits are compared: the least is the best."""
+    return "cross_entropy" if table.classes else "rmse"
+
+
+def recorded(table: Table) -> tuple[str, ...]:
+    """The scores that the history records of each part."""
+    return ("cross_entropy", "accuracy") if table.classes else ("rmse",)
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """The scores of a surrogate on all parts of the data, for the history and for the end."""
+
+    data: Data
+
+    def __call__(self, evaluate: Evaluate) -> dict[str, float]:
+        names = recorded(self.data.train)
+        return {
+            f"{part}_{name}": getattr(scores, name)
+            for part, scores in self.scores(evaluate).items()
+            for name in names
+        }
+
+    def scores(self, evaluate: Evaluate) -> dict[str, Scores]:
+        """`Scores` for each part."""
+        channels = Channels(self.data.train.names)
+        found = {}
+        for part, table in self.data.parts.items():
+            pieces = [
+                evaluate(Points(x, table.names), channels).value for x in table.inputs.split(CHUNK)
+            ]
+            found[part] = score(torch.cat(pieces), table)
+        return found

@@ -1,0 +1,74 @@
+"""The losses of a fit: squared residuals of standardised targets, and cross entropy."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.data import Table
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Channels, Jet
+from kanpinn.loss.terms import Block, ResidualBlock
+from kanpinn.networks.network import Tape
+from kanpinn.networks.surrogate import Surrogate
+
+MIXED = 1e-2  # the part of the class itself in the curvature's probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class CrossEntropy(Block):
+    """weight · mean over rows of -log p(class), p the softmax of the network's outputs.
+
+    With one output y the classes are two, of logits 0 and y. `points.data` (n, 1) numbers the
+    classes. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J has the root √p ∘ (J - pᵀJ), and with
+    r = (p - e)/√p, e the class as a unit vector, the rows have the exact gradient Jᵀ(p - e). Under
+    the roots p is mixed with a little of e: a row that is quite wrong would drown all others.
+
+    Reference: Schraudolph, Fast curvature matrix-vector products (2002).
+    """
+
+    def total(self, surrogate: Surrogate, points: Points) -> Tensor:
+        logits = full_logits(surrogate.jet(points, self.channels).value)
+        return torch.nn.functional.cross_entropy(logits, labels_of(points), reduction="sum")
+
+    def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
+        logits = full_logits(surrogate.jet(points, self.channels, tape).value)
+        p = logits.detach().softmax(dim=1)
+        e = torch.nn.functional.one_hot(labels_of(points), p.shape[1])
+        q = ((p + MIXED * e) / (1 + MIXED)).clamp_min(torch.finfo(p.dtype).tiny)
+        moves = logits - (q * logits).sum(dim=1, keepdim=True)
+        return ((p - e) / q + moves - moves.detach()) * (q / 2).sqrt()
+
+
+def full_logits(outputs: Tensor) -> Tensor:
+    """(n, classes): of one output the logits 0 and y."""
+    if outputs.shape[1] > 1:
+        return outputs
+    return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
+
+
+def labels_of(points: Points) -> Tensor:
+    """The rows' class numbers, (n,)."""
+    assert points.data is not None
+    return points.data[:, 0].long()
+
+
+def points_of(table: Table, surrogate: Surrogate) -> Points:
+    """A table's inputs as points with the targets as their data, in the network's precision."""
+    targets = table.targets[:, None] if table.classes else table.targets
+    like = surrogate.low
+    points = Points(table.inputs, table.names, data=targets.to(torch.float64))
+    return points.to(like.dtype, like.device)
+
+
+def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Block:
+    """The term of the loss for some points of a table; deviation: of the targets, (m,)."""
+    channels = Channels(table.names)
+    if deviation is None:
+        return CrossEntropy("data", points, 1.0, channels)
+
+    def residual(p: Points, u: Jet) -> Tensor:
+        assert p.data is not None
+        return (u.value - p.data) / deviation
+
+    return ResidualBlock("data", points, 1.0, channels, residual)

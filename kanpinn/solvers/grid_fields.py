@@ -1,0 +1,214 @@
+"""A solution sampled on a regular grid, for files and figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import Tensor
+
+from kanpinn.geometry import Domain, Points, Product
+from kanpinn.jets.jet import Channels
+from kanpinn.pde.evaluate import stack_equations
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.solution import Solution
+
+NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes
+CHUNK = 2**13
+KNOWN = ("exact", "reference")  # what a solution is compared with
+ENDS = ("low", "high")
+
+
+@dataclass(frozen=True, eq=False)
+class GridFields:
+    """Fields on the product of `axes`, NaN outside the domain.
+
+    axes: the grid points of each coordinate that varies, in order. values: arrays with one index
+    for each axis, by name: each field ("u"); "exact" (or the "reference" that stands in for it) and
+    "error", approximate - exact ("exact_u", "error_u" where there are several fields); "residual"
+    ("residual_0", … where there are several equations); of an unknown field a "low_a" and "high_a",
+    the ends of its 95% intervals. fixed: the coordinates that are held.
+    fields: the names of the problem's fields.
+    """
+
+    axes: dict[str, numpy.ndarray]
+    values: dict[str, numpy.ndarray]
+    fixed: dict[str, float]
+    fields: tuple[str, ...]
+
+    def of(self, field: str) -> dict[str, numpy.ndarray]:
+        """One field's "solution" and, where there are such, "exact" or "reference", and "error"."""
+        suffix = f"_{field}" if len(self.fields) > 1 else ""
+        found = {"solution": self.values[field]}
+        for name in (*KNOWN, "error"):
+            if name + suffix in self.values:
+                found[name] = self.values[name + suffix]
+        return found
+
+    @property
+    def arrays(self) -> dict[str, numpy.ndarray]:
+        """The values under names for a file, where a field may not be called like a coordinate."""
+        taken = {*self.axes, *self.fixed}
+        return {f"field_{k}" if k in taken else k: v for k, v in self.values.items()}
+
+    @property
+    def residuals(self) -> dict[str, numpy.ndarray]:
+        """The residual of each equation, by name."""
+        return {k: v for k, v in self.values.items() if k.startswith("residual")}
+
+    def ends(self, field: str) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The lower and upper ends of an unknown field's 95% intervals."""
+        return self.values[f"low_{field}"], self.values[f"high_{field}"]
+
+
+def time_of(domain: Domain) -> str | None:
+    """The name of its time coordinate, if it has one: that of a space × time, or "t"."""
+    if isinstance(domain, Product):
+        return domain.time.names[0]
+    return "t" if "t" in domain.names else None
+
+
+def plane_of(domain: Domain) -> tuple[str, ...]:
+    """The coordinates that a picture shows, in the domain's order.
+
+    Of three they are the two of space, where time is the third; of more the first one and time.
+    """
+    names, time = domain.names, time_of(domain)
+    space = tuple(name for name in names if name != time)
+    if len(names) < 3:
+        return names
+    chosen = space[:2] if time is None or len(names) == 3 else (space[0], time)
+    return tuple(name for name in names if name in chosen)
+
+
+@torch.no_grad()
+def on_grid(
+    solution: Solution, free: Sequence[str] | None = None, nodes: int | None = None
+) -> GridFields:
+    """The fields on equispaced points over the domain's bounding box, its ends included.
+
+    Args:
+        solution: of a problem in any dimension.
+        free: at most three coordinates that vary, by default the first ones; the others stay at the
+            centre of the box.
+        nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
+    """
+    return sampled(
+        solution.problem.domain,
+        lambda points: {**_evaluate(solution, points), **_intervals(solution, points)},
+        tuple(solution.problem.fields),
+        free,
+        nodes,
+    )
+
+
+def modes_on_grid(
+    solution: Eigensolution, free: Sequence[str] | None = None, nodes: int | None = None
+) -> GridFields:
+    """An eigenvalue problem's modes on such a grid: u_1, u_2, …, complex ones in two parts.
+
+    The arguments are those of `on_grid`.
+    """
+    names = [f"{name}_{j + 1}" for j in range(solution.count) for name in solution.fields]
+    if is_complex := solution.values.is_complex():
+        names = [f"{name}_{part}" for name in names for part in ("real", "imaginary")]
+
+    def evaluate(points: Points) -> Mapping[str, Tensor]:
+        parts = []
+        for start in range(0, len(points), CHUNK):
+            modes = solution(points[start : start + CHUNK])
+            modes = modes[:, None] if modes.ndim == 2 else modes
+            modes = modes.transpose(1, 2)
+            modes = torch.view_as_real(modes) if is_complex else modes
+            parts.append(modes.flatten(1).double().cpu())
+        return dict(zip(names, torch.cat(parts).unbind(1), strict=True))
+
+    return sampled(solution.problem.domain, evaluate, tuple(names), free, nodes)
+
+
+def sampled(
+    domain: Domain,
+    evaluate: Callable[[Points], Mapping[str, Tensor]],
+    fields: tuple[str, ...],
+    free: Sequence[str] | None = None,
+    nodes: int | None = None,
+) -> GridFields:
+    """Named columns (n,) at the points of such a grid that lie in the domain; see `on_grid`.
+
+    fields: which of the names are those of fields.
+    """
+    low, high = domain.bounds
+    free = tuple(domain.names[:3]) if free is None else tuple(free)
+    count = NODES[len(free)] if nodes is None else nodes
+    axes, columns, fixed = {}, [], {}
+    for i, name in enumerate(domain.names):
+        if name in free:
+            column = torch.linspace(float(low[i]), float(high[i]), count, dtype=torch.float64)
+            axes[name] = column.numpy()
+        else:
+            fixed[name] = float(low[i] + high[i]) / 2
+            column = torch.tensor([fixed[name]], dtype=torch.float64)
+        columns.append(column)
+    coords = torch.cartesian_prod(*columns).reshape(-1, len(columns))
+    inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
+    values = evaluate(Points(coords[inside], domain.names))
+    shape = tuple(len(axis) for axis in axes.values())
+    grids = {name: _scatter(column, inside).reshape(shape) for name, column in values.items()}
+    return GridFields(axes, grids, fixed, fields)
+
+
+def _evaluate(solution: Solution, points: Points) -> Mapping[str, Tensor]:
+    """All fields at points, by name, in chunks."""
+    like = next(solution.network.parameters())
+    parts: dict[str, list[Tensor]] = {}
+    for start in range(0, len(points), CHUNK):
+        chunk = points[start : start + CHUNK].to(like.dtype, like.device)
+        for name, column in _named(solution, chunk).items():
+            parts.setdefault(name, []).append(column.detach().double().cpu())
+    return {name: torch.cat(columns) for name, columns in parts.items()}
+
+
+def _intervals(solution: Solution, points: Points) -> Mapping[str, Tensor]:
+    """The ends of the unknown fields' intervals."""
+    ends: dict[str, Tensor] = {}
+    for name in solution.problem.fields:
+        if name in solution.problem.unknowns:
+            pair = solution.interval(points, name)
+            ends |= {f"{end}_{name}": x.double().cpu() for end, x in zip(ENDS, pair, strict=True)}
+    return ends
+
+
+def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
+    problem, approximate = solution.problem, solution(points)
+    several = len(problem.fields) > 1
+    named = {}
+    for i, field in enumerate(problem.fields):
+        named[field] = approximate[:, i]
+    name, exact = KNOWN[not problem.has_exact], _known(solution, points)
+    if exact is not None:
+        for i, field in enumerate(problem.fields):
+            suffix = f"_{field}" if several else ""
+            named[name + suffix] = exact[:, i]
+            named["error" + suffix] = approximate[:, i] - exact[:, i]
+    residual = solution.residual(points)
+    for i in range(residual.shape[1]):
+        named["residual" if residual.shape[1] == 1 else f"residual_{i}"] = residual[:, i]
+    return named
+
+
+def _known(solution: Solution, points: Points) -> Tensor | None:
+    """The exact solution, or what stands in for it where that is known everywhere; (n, m)."""
+    if solution.problem.has_exact:
+        exact = solution.problem.exact(points)  # type: ignore[attr-defined]
+        return stack_equations(exact, len(points), "exact")
+    reference = solution.reference
+    if reference is None or reference.points is not None:
+        return None
+    value = reference.jet(points.to(torch.float64), Channels(points.names)).value
+    return value.to(points.coords)
+
+
+def _scatter(column: Tensor, inside: Tensor) -> numpy.ndarray:
+    full = torch.full((len(inside),), torch.nan, dtype=torch.float64)
+    full[inside] = column
+    return full.numpy()

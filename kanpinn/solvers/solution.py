@@ -1,0 +1,204 @@
+"""The result of a solve."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.accuracy.confidence import Covariance, Estimated, Spread
+from kanpinn.accuracy.norms import Errors
+from kanpinn.accuracy.references import Reference
+from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets.operators import normal_derivative
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import PROBE_POINTS
+from kanpinn.networks.network import Network
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers import LeastSquares, Optimizer, Refine
+from kanpinn.pde.conditions import Observed
+from kanpinn.pde.evaluate import find_channels, split, stack_equations
+from kanpinn.pde.problem import Problem
+from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.history import History
+
+SPREAD_POINTS = 256  # at which the width of a band is judged
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate of a solution's errors, made without the exact solution.
+
+    errors: of the solution against a finer one, divided by 1 - contraction; relative ones are
+    relative to the finer one. contraction: the finer one's residual over the solution's, root mean
+    squares at points that neither has seen; None for energies, which have none. seconds: it took.
+    """
+
+    errors: Errors
+    contraction: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The result of a solve: call it for values; it also gives gradients and residuals.
+
+    status is "converged", "stopped: ..." or "failed: ...", in words. Points are `Points`
+    or tensors (n, d) in the order of the domain's coordinates.
+    """
+
+    assembly: Assembly
+    residuals: Residuals
+    errors: Errors | None
+    status: str
+    history: History
+    seconds: float
+    optimizer_seconds: list[float]
+    loss_terms: dict[str, float]
+    optimizers: tuple[Optimizer, ...]
+    processes: int = 1  # that solved it together
+    reference: Reference | None = None  # that errors are against where there is no exact solution
+    reference_seconds: float = 0.0
+    estimate: Estimate | None = None  # where `estimate_error` was asked
+    log: tuple[str, ...] = ()  # of `auto`: what was tried, and why no more
+
+    @property
+    def problem(self) -> Problem:
+        """What was solved."""
+        return self.assembly.problem
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields."""
+        return tuple(self.problem.fields)
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """The network in its frame: coordinates scaled, exact data built in."""
+        return self.assembly.surrogate
+
+    @property
+    def network(self) -> Network:
+        """The network inside the surrogate."""
+        return self.surrogate.network
+
+    @property
+    def parameters(self) -> int:
+        """The number of trainable numbers."""
+        return self.network.parameter_count
+
+    @cached_property
+    def covariance(self) -> Covariance:
+        """How what was solved for varies with the noise of the data."""
+        output_only = all(isinstance(one, LeastSquares | Refine) for one in self.optimizers)
+        data = [c for c in self.problem.conditions() if isinstance(c, Observed)]
+        known = bool(data) and all(c.noise is not None for c in data)
+        return Covariance(self.residuals, output_only, known)
+
+    @cached_property
+    def estimated(self) -> dict[str, Estimated]:
+        """The problem's unknown numbers with their 95% intervals, by name."""
+        return self.covariance.numbers() if self.problem.numbers else {}
+
+    @cached_property
+    def spreads(self) -> dict[str, Spread]:
+        """The half-widths of the unknown fields' 95% intervals over the domain, by name."""
+        unknown = [name for name in self.fields if name in self.problem.unknowns]
+        points = self._points(sample(self.problem.domain, SPREAD_POINTS, "sobol"))
+        bands = {name: self.covariance.band(points, self.fields.index(name)) for name in unknown}
+        return {name: band.spread for name, band in bands.items()}
+
+    def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
+        """Lower and upper ends (n,) of the 95% interval of a field at each point for itself.
+
+        It is what the noise of the data does to the field, without the error of the solution. It
+        is infinite where the data leave the field open, and everywhere where the search has not
+        arrived. field may be left out where there is one.
+
+        Raises:
+            InputError: for a field that the problem does not have.
+        """
+        if field is None and len(self.fields) == 1:
+            (field,) = self.fields
+        if field not in self.fields:
+            raise InputError(f"field must be one of {', '.join(self.fields)}, got {field!r}")
+        points = self._points(points)
+        low, high = self.covariance.band(points, self.fields.index(field)).ends
+        return low.to(points.coords), high.to(points.coords)
+
+    def __call__(self, points: Points | Tensor) -> Tensor:
+        """Values (n, m)."""
+        return self.surrogate(self._points(points))
+
+    @torch.no_grad()
+    def gradient(self, points: Points | Tensor) -> Tensor:
+        """First derivatives, (n, d) for one field, else (n, d, m)."""
+        channels = Channels(self.problem.domain.names, gradient=True)
+        gradient = self.surrogate.evaluate(self._points(points), channels).gradient
+        assert gradient is not None
+        return gradient[..., 0] if gradient.shape[-1] == 1 else gradient
+
+    @torch.no_grad()
+    def integral(
+        self,
+        over: Domain | Boundary | None = None,
+        density: Callable[..., Tensor] | None = None,
+        nodes: int = 48,
+    ) -> Tensor:
+        """∫ density, (m,): over the problem's domain, or another one, or (a part of) a boundary.
+
+        density(p, u, …) has the arguments of a problem's residual and gives (n, m); by default it
+        is the field itself. On a boundary p carries outward unit normals. The rule has `nodes`
+        Gauss nodes per axis, above three dimensions 2^16 Sobol points.
+        """
+        region = self.problem.domain if over is None else over
+        rule: Iterable[tuple[Points, Tensor]]
+        if isinstance(region, Boundary):
+            rule = [region.quadrature(nodes)]
+        else:
+            rule = domain_rule(region, nodes)
+        parts = [
+            weights.to(found) @ found
+            for points, weights in rule
+            for found in [self._density(self._points(points), density)]
+        ]
+        return torch.stack(parts).sum(dim=0)
+
+    def flux(self, boundary: Boundary | None = None, nodes: int = 48) -> Tensor:
+        """∫ ∂u/∂n over the whole boundary or a part of it, (m,), n the outward unit normal."""
+
+        def normal(p: Points, *fields: Jet) -> Tensor:
+            return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
+
+        return self.integral(boundary or self.problem.domain.boundary, normal, nodes)
+
+    def _density(self, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
+        if density is None:
+            return self.surrogate(p)
+
+        def evaluate(channels: Channels) -> Tensor:
+            found = density(p, *split(self.surrogate.evaluate(p, channels)))
+            return stack_equations(found, len(p), "density")
+
+        return evaluate(find_channels(evaluate, p.names))
+
+    @torch.no_grad()
+    def residual(self, points: Points | Tensor) -> Tensor:
+        """The PDE's residual, (n, equations)."""
+        p = self._points(points)
+        few = p[:PROBE_POINTS]
+        channels = find_channels(
+            lambda c: self.problem.equation(few, self.surrogate.jet(few, c)), p.names
+        )
+        return self.problem.equation(p, self.surrogate.jet(p, channels))
+
+    def _points(self, points: Points | Tensor) -> Points:
+        like = next(self.network.parameters())
+        if not isinstance(points, Points):
+            points = Points(torch.as_tensor(points), self.problem.domain.names)
+        return points.to(like.dtype, like.device)

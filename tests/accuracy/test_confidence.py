@@ -1,0 +1,245 @@
+"""When there is an interval and when there is none, and what is said then."""
+
+import json
+import math
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy
+import pytest
+import torch
+from toy_inverse import Field, Toy, solved
+from typer.testing import CliRunner
+
+import kanpinn as kp
+from kanpinn.accuracy.confidence import Noise
+from kanpinn.cli import app
+from kanpinn.cli.tables import unknowns
+from kanpinn.optimizers import Adam, LevenbergMarquardt, SSBroyden
+from kanpinn.plotting.edges import edges_of
+from kanpinn.plotting.unknowns import unknown_figures
+from kanpinn.solvers.grid_fields import on_grid
+
+SOURCE = """
+import math, torch
+import kanpinn as kp
+
+class Toy(kp.Problem):
+    domain = kp.Box(x=(0, 1))
+    unknowns = {"k": kp.Unknown(1.0, exact=2.0)}
+
+    def __init__(self, hole: bool = False, slope: float = 1.0):
+        self.hole, self.slope = hole, slope
+
+    def residual(self, p, u, k):
+        gone = torch.sqrt(p.x - 0.5) if self.hole else 0.0
+        return -k * kp.laplacian(u) - self.slope * torch.sin(math.pi * p.x) + 0 * gone
+
+    def conditions(self):
+        at = torch.linspace(0.05, 0.95, 20, dtype=torch.float64)[:, None]
+        data = torch.sin(math.pi * at) / (2 * math.pi**2)
+        return [kp.Dirichlet(self.domain.boundary), kp.Observed(self.domain, at, data, 0.001)]
+"""
+FILE = """
+[problem]
+class = "toy.py:Toy"
+[network]
+type = "kan"
+width = [1, 4, 1]
+degree = 4
+grid = 2
+[points]
+interior = 40
+boundary = 2
+"""
+SECTIONS = tomllib.loads(FILE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.py").write_text(SOURCE)
+    (tmp_path / "toy.toml").write_text(FILE)
+    return tmp_path
+
+
+def found_by(optimizer, points=64, dtype=torch.float64, problem=None):
+    network = kp.KAN([1, 8, 1], 5, 4).to(dtype)
+    points = kp.Collocation(points, 2)
+    return kp.solve(problem or Toy(), network, optimizer, points, errors=False)
+
+
+def solved_field():
+    network = kp.Beside([kp.KAN([1, 12, 1], 7, 4), kp.KAN([1, 1], 3, 1, seed=1)])
+    return kp.solve(Field(), network, kp.LeastSquares(30), kp.Collocation(80, 2))
+
+
+@pytest.mark.parametrize("points", [64, 400])
+@pytest.mark.parametrize("optimizer", [Adam(60), LevenbergMarquardt(3)], ids=["adam", "lm"])
+def test_a_search_that_has_not_arrived_has_no_interval(optimizer, points):
+    solution = found_by(optimizer, points)
+    k = solution.estimated["k"]
+    assert not k.arrived and not k.is_identified
+    assert (k.step > 0) == (k.value < 2.0)  # it says where to go on
+    assert "the search has not arrived, one more step would change it by" in str(k)
+    assert list(unknowns(solution)) == [f"k = {k}, exact 2"]  # nothing goes by the noise
+    low, high = solution.interval(torch.tensor([[0.5]], dtype=torch.float64))
+    assert bool(low.isinf().all() and high.isinf().all())
+
+
+def test_a_search_that_has_arrived_would_not_move():
+    k = solved(Toy()).estimated["k"]
+    assert k.arrived and abs(k.step) < 1e-4 * (k.high - k.low)
+
+
+def test_intervals_do_not_depend_on_the_optimizer():
+    first, *others = (found_by(one).estimated["k"] for one in (kp.LeastSquares(30), SSBroyden(150)))
+    assert first.high - first.low == pytest.approx(0.0623, rel=0.05)  # least squares, 400 points
+    for other in others:
+        assert other.high - other.low == pytest.approx(first.high - first.low, rel=0.02)
+
+
+def test_intervals_of_single_precision_are_those_of_double():
+    double, single = (
+        found_by(kp.LeastSquares(30), dtype=dtype) for dtype in (torch.float64, torch.float32)
+    )
+    ends = [(s.estimated["k"].low, s.estimated["k"].high) for s in (double, single)]
+    assert ends[0] == pytest.approx(ends[1], abs=1e-4)
+    low, high = single.interval(torch.tensor([[0.5]]))
+    assert low.dtype == high.dtype == torch.float32 and bool(low < high)
+
+
+def test_a_residual_that_is_no_number_leaves_a_run_without_intervals(folder):
+    arguments = ["solve", "toy.toml", "--set", "problem.parameters.hole=true"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert "no intervals: a residual or one of its derivatives is not a finite" in done.output
+    (record,) = folder.glob("results/*/*/run.json")
+    assert not record.parent.name.endswith(".partial")
+    k = json.loads(record.read_text())["estimated"]["k"]
+    assert k["low"] is k["high"] is None and k["arrived"] is False
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+def test_a_given_noise_that_is_wrong_is_said_to_be(factor):
+    problem = Toy(count=60)
+    problem.noise *= factor
+    noise = solved(problem).covariance.noise
+    assert not noise.fits
+    assert noise.scatter == pytest.approx(1 / factor, rel=0.3)
+    assert f"the data scatter {noise.scatter:.3g} times as much" in str(noise)
+
+
+def test_a_given_noise_that_is_right_is_believed():
+    for seed in range(3):
+        noise = solved(Toy(seed=seed)).covariance.noise
+        assert noise.fits and "scatter" not in str(noise)
+        assert noise.freedom == pytest.approx(39, abs=1)  # of 40 data one number is found
+
+
+def test_the_chance_that_a_right_noise_is_doubted_is_a_thousandth():
+    generator = torch.Generator().manual_seed(0)
+    squares = torch.randn(20000, 12, generator=generator).square().mean(dim=1)
+    doubted = sum(not Noise(1.0, True, 12.0, float(s) ** 0.5).fits for s in squares)
+    assert 5 <= doubted <= 40
+
+
+def test_without_data_there_is_nothing_to_go_by():
+    class Bare(Toy):
+        def conditions(self):
+            return super().conditions()[:1]
+
+    assert "there are no data" in str(solved(Bare()).covariance.noise)
+
+
+def test_what_no_datum_depends_on_is_not_said_to_be_free():
+    found = solved(Toy(start=-1.0)).estimated["k"]
+    assert not found.is_identified
+    assert "not determined here" in str(found)
+
+
+def test_a_field_s_half_widths_are_told(folder):
+    solution = solved_field()
+    spread = solution.spreads["a"]
+    assert 0 < spread.least < spread.median < spread.largest < 0.1 and spread.arrived
+    first, second = unknowns(solution)
+    assert first.startswith("a: 95% half-width 0.0") and "median 0.0" in first
+    assert "noise" in second
+    fields = on_grid(solution, nodes=9)
+    points = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+    for end, tensor in zip(fields.ends("a"), solution.interval(points, "a"), strict=True):
+        numpy.testing.assert_allclose(end, tensor.numpy())
+
+
+def test_a_field_s_ends_are_in_its_files(folder):
+    text = FILE.replace("[network]", "parameters = { slope = 1.0 }\n[network]")
+    source = SOURCE.replace('unknowns = {"k"', 'fields = ("u", "k")\n    unknowns = {"k"')
+    source = source.replace(", exact=2.0", "").replace("-k *", "-k.value *")
+    source = source.replace("kp.Dirichlet(self.domain.boundary)", "self.wall()")
+    source = source.replace("data, 0.001)", 'data, 0.001, field="u")')
+    source += "\n    def wall(self):\n        boundary = self.domain.boundary\n"
+    source += '        return kp.Dirichlet(boundary, field="u")\n'
+    (folder / "toy.py").write_text(source)
+    (folder / "toy.toml").write_text(text.replace("[1, 4, 1]", "[1, 4, 2]"))
+    done = CliRunner().invoke(app, ["solve", "toy.toml"])
+    assert done.exit_code == 0 and "k: " in done.output
+    (record,) = folder.glob("results/*/*/run.json")
+    spread = json.loads(record.read_text())["spreads"]["k"]
+    assert {"least", "median", "largest", "arrived"} <= set(spread)
+    with h5py.File(record.with_name("result.h5")) as file:
+        assert file["fields/low_k"].shape == file["fields/high_k"].shape == file["fields/k"].shape
+
+
+def test_a_band_and_the_edges_of_each_network_are_drawn():
+    solution = solved_field()
+    ((name, figure),) = unknown_figures(solution, on_grid(solution, nodes=9))
+    assert name == "interval_a"
+    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == [
+        "95% interval",
+        "estimate",
+        "exact",
+    ]
+    layers = edges_of(solution)
+    assert [len(edges) for edges in layers] == [12, 12, 1]
+    assert layers[0][0].target == "h^{u}_{1}" and layers[2][0].target == "N_{a}"
+
+
+@pytest.mark.parametrize("steps", [2, 30])
+def test_a_number_is_drawn_with_an_interval_where_there_is_one(steps):
+    solution = found_by(kp.LeastSquares(30) if steps == 30 else LevenbergMarquardt(steps))
+    ((_, figure),) = unknown_figures(solution, on_grid(solution, nodes=9))
+    arrived = solution.estimated["k"].arrived
+    assert arrived == (steps == 30)
+    assert len(figure.axes) == 1 + arrived
+    titles = [ax.get_title(loc="left") + ax.get_title() for ax in figure.axes]
+    assert titles == [f"k = {solution.estimated['k']}", ""][: len(titles)]
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert ("95% interval" in labels) == arrived and "exact 2" in labels
+    assert all(tick == round(tick) for ax in figure.axes for tick in ax.get_xticks())
+
+
+def test_a_study_s_table_has_the_numbers_and_their_ends(folder):
+    over = {"problem.parameters.slope": [1.0, 2.0], "problem.parameters.hole": [False, True]}
+    with ThreadPoolExecutor(1) as executor:
+        study = kp.sweep(SECTIONS, over, executor=executor)
+    assert study.columns[-3:] == ("k", "k_low", "k_high")
+    for value, slope in zip(study.column("k")[::2], (1.0, 2.0), strict=True):
+        assert value == pytest.approx(2 * slope, rel=0.05)
+    assert all(low < high for low, high in zip(*ends(study), strict=True))
+    assert study.column("k_low")[1] is None
+    assert kp.Study.read(study.path).columns == study.columns
+    assert study.csv().splitlines()[0].endswith("run,k,k_low,k_high")
+
+
+def ends(study):
+    return study.column("k_low")[::2], study.column("k_high")[::2]
+
+
+def test_a_band_that_the_search_has_not_reached_is_not_drawn():
+    network = kp.Beside([kp.KAN([1, 12, 1], 7, 4), kp.KAN([1, 1], 3, 1, seed=1)])
+    solution = kp.solve(Field(), network, Adam(20), kp.Collocation(80, 2), errors=False)
+    spread = solution.spreads["a"]
+    assert not spread.arrived and math.isinf(spread.least)
+    assert "the search has not arrived" in next(unknowns(solution))

@@ -1,0 +1,522 @@
+"""References: finite elements against exact solutions, data files, and what refuses."""
+
+import json
+import math
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from cases import Cubic, Line
+from typer.testing import CliRunner
+
+import kanpinn as kp
+from kanpinn.accuracy.norms import ErrorNorm
+from kanpinn.accuracy.references import reference_of
+from kanpinn.accuracy.references.meshing import mesh_of
+from kanpinn.cli import app
+from kanpinn.geometry.planar.combine2d import planar
+
+HOLE = kp.Disk((0.3, 0.1), 0.25, name="hole")
+RING = kp.Disk((0, 0), 1, name="outer") - HOLE
+DOMAINS = {
+    "square": kp.Box(x=(-1, 1), y=(0, 3)),
+    "L-shape": kp.LShape(),
+    "ring": RING,
+    "near": kp.Disk((0, 0), 1) - kp.Disk((0.68, 0), 0.3),
+    "ellipse": kp.Ellipse((0, 0), (1, 0.1)),
+    "bitten": kp.Box(x=(0, 2), y=(0, 2)) - kp.Disk((0, 0), 0.5),
+    "sharp": kp.Triangle((0, 0), (1, 0), (1, 0.08)),
+}
+
+
+class Known(kp.Problem):
+    """An equation with variable coefficients of all orders; u = sin(2x + 0.3) cos 3y."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1.5))
+
+    def residual(self, p, u):
+        div = (
+            (1 + p.x * p.y) * kp.laplacian(u) + p.y * kp.partial(u, "x") + p.x * kp.partial(u, "y")
+        )
+        return (
+            div + 0.3 * kp.partial(u, "x", "y") + kp.partial(u, "x") - 2 * u.value - self.source(p)
+        )
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.sin(2 * p.x + 0.3) * torch.cos(3 * p.y)
+
+
+class Fluxes(kp.Problem):
+    """Δu - u = f on a ring, the flux given on the hole, Robin's condition outside."""
+
+    domain = RING
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - u.value - self.source(p)
+
+    def conditions(self):
+        hole, outer = self.domain.boundary["hole"], self.domain.boundary["outer"]
+        robin = lambda p: 2 * self.exact(p) + 3 * self.flux(p)  # noqa: E731
+        return [kp.Neumann(hole, self.flux), kp.Robin(outer, 2.0, 3.0, robin)]
+
+    def exact(self, p):
+        return torch.exp(p.x) * torch.cos(p.y) + p.x * p.y**2
+
+    def flux(self, p):
+        wave = torch.exp(p.x)
+        slopes = [wave * torch.cos(p.y) + p.y**2, 2 * p.x * p.y - wave * torch.sin(p.y)]
+        return (torch.cat(slopes, dim=1) * p.normals).sum(dim=1, keepdim=True)
+
+
+class Insulated(Fluxes):
+    """Δu = f with the flux given everywhere: u is determined up to a constant."""
+
+    free_constant = ("u",)
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.source(p)
+
+    def conditions(self):
+        return [kp.Neumann(self.domain.boundary, self.flux)]
+
+
+class Torsion(kp.Problem):
+    """-Δu = 1 on the L-shape, without an exact solution."""
+
+    domain = kp.LShape()
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    def reference(self):
+        return kp.FEM(degree=2, tolerance=1e-3)
+
+
+def true_error(problem, reference):
+    return ErrorNorm(problem)(reference.jet)
+
+
+def angles(corners):
+    """The smallest angle of each triangle (t, 3, 2), in degrees."""
+    found = []
+    for i in range(3):
+        a, b = corners[:, (i + 1) % 3] - corners[:, i], corners[:, (i + 2) % 3] - corners[:, i]
+        cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+        found.append(np.degrees(np.arccos(cosine)))
+    return np.min(found, axis=0)
+
+
+def areas(mesh):
+    corners = mesh.vertices[mesh.cells]
+    return np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1])) / 2
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_meshes_fill_their_domains_with_good_triangles(name):
+    domain = planar(DOMAINS[name])
+    size = float((domain.bounds[1] - domain.bounds[0]).norm()) / 12
+    mesh = mesh_of(domain, size)
+    corners = mesh.vertices[mesh.cells]
+    least = np.sort(angles(corners))
+    assert least[0] > 20 or (name == "sharp" and least[-1] > 4)
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max()
+    assert longest < 1.3 * size
+    assert areas(mesh).min() > 0
+    assert domain.contains(torch.from_numpy(corners.mean(axis=1))).all()
+    gaps = [abs(areas(m).sum() / domain.measure - 1) for m in (mesh, mesh.refined())]
+    assert gaps[0] < 1e-12 if not curved(domain) else gaps[1] < 0.3 * gaps[0] < 0.01
+
+
+def curved(domain):
+    return not all(isinstance(curve, kp.Segment) for curve in domain.curves)
+
+
+@pytest.mark.parametrize("name", ["ring", "bitten"])
+def test_boundary_vertices_stay_on_the_curves_when_a_mesh_is_refined(name):
+    domain = planar(DOMAINS[name])
+    mesh = mesh_of(domain, 0.4).refined()
+    mesh = mesh.refined(mesh.touching(int(mesh.edges[0, 0])))
+    assert len(mesh.edges) == len({tuple(sorted(edge)) for edge in mesh.edges.tolist()})
+    for number, curve in enumerate(domain.curves):
+        ends = torch.from_numpy(mesh.vertices[mesh.edges[mesh.owners == number]].reshape(-1, 2))
+        assert (curve.nearest(ends) - ends).abs().max() < 1e-14
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4])
+def test_the_error_falls_by_the_promised_order(degree):
+    """L2 like h^(k+1), H1 like h^k, on a domain with a curved boundary."""
+    from kanpinn.accuracy.references.field import FiniteElements
+    from kanpinn.accuracy.references.rim import rim_of
+    from kanpinn.accuracy.references.weak_form import discretised
+
+    problem = Known()
+    problem.domain = RING
+    rim = rim_of(problem, RING)
+    mesh = mesh_of(RING, 0.4)
+    errors = []
+    for _ in range(3):
+        errors.append(true_error(problem, FiniteElements(discretised(problem, rim, mesh, degree))))
+        mesh = mesh.refined()
+    orders = [math.log2(a.l2 / b.l2) for a, b in pairwise(errors)]
+    assert orders[-1] > degree + 0.7
+    assert math.log2(errors[-2].h1 / errors[-1].h1) > degree - 0.3
+
+
+@pytest.mark.parametrize("problem", [Known(), Fluxes(), Insulated()])
+def test_the_stated_error_is_the_true_one_or_above(problem):
+    found = kp.FEM(tolerance=1e-6).build(problem)
+    errors = true_error(problem, found)
+    assert errors.l2_relative < found.error < 100 * errors.l2_relative and found.error < 1e-6
+    assert errors.h1_relative < found.gradient_error
+
+
+def test_the_torsion_of_the_l_shape():
+    """∫ u = 0.2140797 and u(-1/2, -1/2) = 0.13105, to which other degrees and meshes agree."""
+    points, weights = Torsion.domain.quadrature(40)
+    channels = kp.Channels(("x", "y"))
+    integrals = []
+    for degree, tolerance in ((4, 1e-5), (3, 1e-4)):
+        found = kp.FEM(degree=degree, size=0.35, tolerance=tolerance).build(Torsion())
+        integrals.append(float(weights @ found.jet(points, channels).value[:, 0]))
+        middle = kp.Points(torch.tensor([[-0.5, -0.5]], dtype=torch.float64), ("x", "y"))
+        assert float(found.jet(middle, channels).value) == pytest.approx(0.1310530, abs=1e-6)
+    assert integrals[0] == pytest.approx(0.2140797, abs=1e-6)
+    assert integrals[1] == pytest.approx(integrals[0], rel=1e-5)
+
+
+def test_errors_of_a_solve_are_against_the_reference():
+    solution = kp.solve(Torsion(), kp.KAN([2, 24, 1], degree=5, grid=4), boundary="penalty")
+    assert 1e-3 < solution.errors.l2_relative < 0.5
+    assert solution.reference.error < 1e-3 and solution.reference_seconds > 0
+    assert "finite elements of degree 2" in solution.reference.source
+
+
+def test_a_recipe_stands_in_before_the_problems_own_reference_where_nothing_is_exact():
+    assert reference_of(Line()) is None
+    with pytest.raises(kp.InputError, match="is for problems without an exact solution, which"):
+        reference_of(Line(), kp.FEM())
+    assert reference_of(Torsion()).recipe == kp.FEM(degree=2, tolerance=1e-3)
+    assert reference_of(Torsion(), kp.FEM(degree=3)).recipe == kp.FEM(degree=3)
+    odd = Torsion()
+    odd.reference = lambda: "fem"
+    with pytest.raises(kp.InputError, match=r"Torsion\.reference\(\) must give .* got 'fem'"):
+        reference_of(odd)
+
+
+def changed(problem, **methods):
+    return type("Changed", (type(problem),), methods)()
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (Cubic(), "domains in the plane"),
+        (changed(Torsion(), residual=lambda s, p, u: kp.laplacian(u) + u.value**2), "not linear"),
+        (changed(Torsion(), residual=lambda s, p, u: kp.biharmonic(u)), "order 4"),
+        (changed(Torsion(), residual=lambda s, p, u: (kp.laplacian(u), u.value)), "one equation"),
+        (
+            changed(Torsion(), fields=("u", "v"), residual=lambda s, p, u, v: u.value),
+            "one equation",
+        ),
+        (changed(Torsion(), conditions=lambda s: []), "no condition holds on 'y_min'"),
+        (
+            changed(Torsion(), conditions=lambda s: [kp.Neumann(s.domain.boundary, 0.0)]),
+            "leave a constant open",
+        ),
+        (
+            changed(
+                Torsion(),
+                conditions=lambda s: [
+                    kp.Dirichlet(s.domain.boundary),
+                    kp.Neumann(s.domain.boundary["x_min"]),
+                ],
+            ),
+            "two conditions hold on 'x_min'",
+        ),
+        (
+            changed(
+                Torsion(),
+                conditions=lambda s: [
+                    kp.Constraint(s.domain.boundary, lambda p, u: kp.partial(u, "x"))
+                ],
+            ),
+            "flux",
+        ),
+        (
+            changed(
+                Torsion(),
+                conditions=lambda s: [
+                    kp.Dirichlet(s.domain.boundary),
+                    kp.Observed(s.domain, [[-0.5, -0.5]], [0.1]),
+                ],
+            ),
+            "do not take a Observed",
+        ),
+    ],
+)
+def test_what_finite_elements_are_not_for_is_refused(problem, message):
+    with pytest.raises(kp.InputError, match=message):
+        kp.FEM(degree=1, tolerance=1).build(problem)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"degree": 5}, "degree must be an integer from 1 to 4, got 5"),
+        ({"degree": 0}, "degree must be an integer of at least 1"),
+        ({"size": 0.0}, "size must be a finite number above 0"),
+        ({"tolerance": -1.0}, "tolerance must be a finite number above 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(arguments, message):
+    with pytest.raises(kp.InputError, match=message):
+        kp.FEM(**arguments)
+
+
+def test_points_beyond_a_chord_are_evaluated_in_the_curved_triangle():
+    """Up to the circle itself, and just outside of it."""
+    found = kp.FEM(degree=3, size=0.5, tolerance=1e-5).build(changed(Known(), domain=RING))
+    angle = torch.linspace(0, 2 * math.pi, 400, dtype=torch.float64)
+    for radius in (1 - 1e-4, 1.0, 1 + 1e-9):
+        coords = radius * torch.stack([angle.cos(), angle.sin()], dim=1)
+        p = kp.Points(coords, ("x", "y"))
+        gap = found.jet(p, kp.Channels(p.names)).value - Known().exact(p)
+        assert gap.abs().max() < 1e-4
+
+
+def table(n=9):
+    """u = x y and its gradient on a grid of the unit square."""
+    x, y = np.meshgrid(np.linspace(0, 1, n), np.linspace(0, 1, n), indexing="ij")
+    return {"x": x, "y": y, "u": x * y, "u_x": y, "u_y": x}
+
+
+def write(path, columns):
+    if path.suffix == ".npz":
+        np.savez(path, **columns)
+    elif path.suffix == ".csv":
+        rows = np.stack([column.ravel() for column in columns.values()], axis=1)
+        lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows.tolist())]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    else:
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            for name, column in columns.items():
+                file[name] = column
+    return str(path)
+
+
+class Unknown(Torsion):
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+
+@pytest.mark.parametrize("ending", ["npz", "csv", "h5"])
+def test_errors_against_data_are_means_over_their_points(tmp_path, ending):
+    path = write(tmp_path / f"known.{ending}", table())
+    found = kp.DataFile(path, error=1e-3).build(Unknown())
+    errors = ErrorNorm(Unknown(), found).converged(constant(0.1))
+    x, y = np.linspace(0, 1, 9), np.linspace(0, 1, 9)
+    exact = np.outer(x, y)
+    assert errors.l2_squared == pytest.approx(np.mean((exact - 0.1) ** 2))
+    assert errors.h1_squared - errors.l2_squared == pytest.approx(2 * np.mean(x**2))
+    assert errors.rule_error == 0 and found.error == 1e-3 and "known" in found.source
+
+
+def constant(value):
+    def jet(p, channels):
+        gradient = torch.zeros(len(p), 2, 1, dtype=torch.float64)
+        return kp.Jet(channels, torch.full((len(p), 1), value, dtype=torch.float64), gradient)
+
+    return jet
+
+
+def test_without_derivatives_the_h1_errors_are_not_known(tmp_path):
+    columns = {name: table()[name] for name in ("x", "y", "u")}
+    columns["weight"] = np.where(columns["x"] < 0.5, 1.0, 0.0)
+    found = kp.DataFile(write(tmp_path / "known.npz", columns)).build(Unknown())
+    errors = ErrorNorm(Unknown(), found)(constant(0.0))
+    assert math.isnan(errors.h1_squared) and math.isnan(errors.h1_relative)
+    grid = np.linspace(0, 1, 9)
+    assert errors.l2_squared == pytest.approx(np.mean(np.outer(grid[:4], grid) ** 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"u": None}, "has no column 'u'; its columns are x, y, u_x, u_y"),
+        ({"u": np.full(81, np.nan)}, "u has 81 numbers that are not finite, the first is number 1"),
+        ({"x": np.full(81, 2.0)}, "81 points outside the domain"),
+        ({"u": np.zeros(80)}, "u has 80 numbers, x has 81"),
+        ({"u": np.array(["a"] * 81)}, "u must be numbers"),
+        ({"weight": np.full(81, -1.0)}, "every weight must be at least 0"),
+        ({name: np.zeros(0) for name in table()}, "has no points"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(tmp_path, change, message):
+    columns = {k: v for k, v in (table() | change).items() if v is not None}
+    path = write(tmp_path / "known.npz", columns)
+    with pytest.raises(kp.InputError, match=message):
+        kp.DataFile(path).build(Unknown())
+
+
+def grid(x=None, y=None):
+    """u = x²y - y³ on uneven points of the unit square, known by an index for each coordinate."""
+    x = np.linspace(0, 1, 9) ** 2 if x is None else x
+    y = np.linspace(0, 1, 6) if y is None else y
+    return {"x": x, "y": y, "u": np.subtract.outer(x**2, 0 * y) * y - y**3}
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+def test_between_the_points_of_a_grid_there_are_splines(tmp_path, ending, generator):
+    found = kp.DataFile(write(tmp_path / f"known.{ending}", grid()), degree=3).build(Unknown())
+    x, y = torch.rand(2, 50, 1, generator=generator, dtype=torch.float64)
+    p = kp.Points(torch.cat([x, y], dim=1), ("x", "y"))
+    jet = found.jet(p, kp.Channels(("x", "y"), gradient=True))
+    assert (jet.value - (x**2 * y - y**3)).abs().max() < 1e-14
+    slopes = torch.stack([2 * x * y, x**2 - 3 * y**2], dim=1)
+    assert found.points is None and (jet.gradient - slopes).abs().max() < 1e-13
+
+
+def test_errors_against_a_grid_are_means_over_the_domain(tmp_path):
+    found = kp.DataFile(write(tmp_path / "known.npz", grid()), degree=3).build(Unknown())
+    errors = ErrorNorm(Unknown(), found).converged(constant(0.0))
+    assert errors.l2_squared == pytest.approx(1 / 15 - 2 / 15 + 1 / 7, rel=1e-12)
+    assert errors.h1_squared - errors.l2_squared == pytest.approx(4 / 9 + 1 / 5 - 2 / 3 + 9 / 5)
+
+
+def test_splines_of_a_grid_in_three_dimensions_with_two_fields(tmp_path, generator):
+    class Pair(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(-1, 0), t=(0, 2))
+        fields = ("u", "v")
+        error_fields = ("v",)
+
+        def residual(self, p, u, v):
+            return u.value, v.value
+
+        def conditions(self):
+            return []
+
+    x, y, t = np.linspace(0, 1, 4), np.linspace(-1, 0, 5), np.linspace(0, 2, 6)
+    v = x[:, None, None] * y[None, :, None] * t**3
+    path = write(tmp_path / "known.npz", {"x": x, "y": y, "t": t, "v": v})
+    found = kp.DataFile(path, degree=3).build(Pair())
+    p = Pair.domain.from_unit(torch.rand(40, 3, generator=generator, dtype=torch.float64))
+    jet = found.jet(p, kp.Channels(p.names, gradient=True))
+    assert (jet.value[:, [1]] - p.x * p.y * p.t**3).abs().max() < 1e-13
+    assert (jet.gradient[:, 2, [1]] - 3 * p.x * p.y * p.t**2).abs().max() < 1e-12
+    assert jet.value[:, 0].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": np.linspace(0, 1, 9)[::-1]}, "the grid's x must increase"),
+        ({"y": np.linspace(0, 0.9, 6)}, "y goes from 0 to 1; it goes from 0 to 0.9"),
+        (
+            {"y": np.linspace(0, 1, 7)},
+            r"u has the shape \(9, 6\), the coordinates make it \(9, 7\)",
+        ),
+        ({"y": np.linspace(0, 1, 3), "u": np.zeros((9, 3))}, "degree 3 need more than 3 numbers"),
+        ({"u": np.full((9, 6), np.nan)}, r"54 numbers that are not finite, the first at \[0, 0\]"),
+        ({"weight": np.ones(9)}, "takes no weight"),
+        ({"y": None}, "has no column 'y'"),
+    ],
+)
+def test_grids_that_do_not_fit_are_refused(tmp_path, change, message):
+    columns = {k: v for k, v in (grid() | change).items() if v is not None}
+    path = write(tmp_path / "known.npz", columns)
+    with pytest.raises(kp.InputError, match=message):
+        kp.DataFile(path, degree=3).build(Unknown())
+
+
+def test_a_grid_is_for_boxes(tmp_path):
+    path = write(tmp_path / "known.npz", grid())
+    with pytest.raises(kp.InputError, match="holds a grid, which is for boxes"):
+        kp.DataFile(path).build(Torsion())
+    with pytest.raises(kp.InputError, match="degree must be an integer of at least 1, got 0"):
+        kp.DataFile(path, degree=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("gone.csv", None, "gone.csv cannot be read"),
+        ("odd.csv", "x,y,u\n0,0\n", "line 2 has 2 cells, the first 3"),
+        ("odd.csv", "", "has no column 'x'; its columns are none"),
+        ("odd.npz", "no archive", "odd.npz is no NumPy archive"),
+        ("odd.h5", "no file", "odd.h5 cannot be read"),
+    ],
+)
+def test_files_that_cannot_be_read_are_refused(tmp_path, name, text, message):
+    if text is not None:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(kp.InputError, match=message):
+        kp.DataFile(str(tmp_path / name)).build(Unknown())
+
+
+def test_another_kind_of_file_is_refused():
+    with pytest.raises(kp.InputError, match=r"path must end in one of \.csv, .* got 'a.xlsx'"):
+        kp.DataFile("a.xlsx")
+    with pytest.raises(kp.InputError, match="error must be a finite number"):
+        kp.DataFile("a.csv", error=-1.0)
+
+
+TOML = """
+[problem]
+class = "torsion.py:Torsion"
+
+[network]
+type = "kan"
+width = [2, 12, 1]
+degree = 5
+boundary = "penalty"
+
+[reference]
+type = "fem"
+degree = 2
+tolerance = 1e-3
+"""
+TORSION = '''
+import kanpinn as kp
+
+
+class Torsion(kp.Problem):
+    """-Δu = 1 on the L-shape."""
+
+    domain = kp.LShape()
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+'''
+
+
+def test_the_command_line_says_what_errors_are_against(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
+    (tmp_path / "torsion.py").write_text(TORSION, encoding="utf-8")
+    (tmp_path / "torsion.toml").write_text(TOML, encoding="utf-8")
+    runner = CliRunner()
+    checked = runner.invoke(app, ["check", "torsion.toml"])
+    assert "none: errors will be against the solution by FEM(degree=2" in checked.stdout
+    solved = runner.invoke(app, ["solve", "torsion.toml"])
+    assert solved.exit_code == 0
+    said = "errors are against finite elements of degree 2 with .* whose own relative L2 error is"
+    assert re.search(said, solved.stdout)
+    (folder,) = tmp_path.glob("results/torsion/*")
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert set(record["reference"]) == {"source", "error"} and record["reference"]["error"] < 1e-3
+    assert record["seconds"]["reference"] > 0 and record["errors"]["l2_relative"] > 0
+    loaded = kp.load(folder)
+    assert loaded.errors.l2_relative == record["errors"]["l2_relative"]
+    assert loaded.reference_seconds == record["seconds"]["reference"]

@@ -1,0 +1,547 @@
+"""The command line: what it prints where, its exit codes, and what it says to bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+from typer.testing import CliRunner, Result
+
+from kanpinn.cli import app
+
+PROBLEMS = Path(__file__).parents[2] / "problems"
+POISSON = str(PROBLEMS / "poisson2d.toml")
+POSTER = str(PROBLEMS / "poisson2d_poster.toml")
+
+GOOD = """
+import torch
+import kanpinn as kp
+
+class Square(kp.Problem):
+    "u_xx + u_yy = 4; u = x² + y²."
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+    def __init__(self, factor: float = 1.0):
+        self.factor = factor
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - 4
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return p.x**2 + p.y**2
+
+class Unfinished(kp.Problem):
+    domain = kp.Box(x=(0, 1))
+
+    def residual(self, p, u):
+        return u.value
+
+class Other:
+    pass
+"""
+TABLES = """
+[problem]
+class = "square.py:Square"
+
+[network]
+type = "kan"
+width = [2, 4, 1]
+degree = 4
+
+[points]
+interior = 100
+boundary = 20
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a problem in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])  # they take a second
+    (tmp_path / "square.py").write_text(GOOD)
+    (tmp_path / "square.toml").write_text(TABLES)
+    return tmp_path
+
+
+def kanpinn(*arguments: str) -> Result:
+    """What a command does, in this process."""
+    return CliRunner().invoke(app, arguments)
+
+
+def run_folders(output: Path = Path("results")) -> list[Path]:
+    return sorted(output.glob("*/*"))
+
+
+def refused(result: Result, *words: str) -> None:
+    """The command ended with one error line that has the words, and left nothing behind."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, result.stderr
+    for word in words:
+        assert word in errors[0]
+    assert "Traceback" not in result.output
+    assert not Path("results").exists()
+
+
+# Good input
+
+
+def test_solve_prints_errors_status_and_where_the_folder_is(folder: Path) -> None:
+    result = kanpinn("solve", "square.toml")
+    assert result.exit_code == 0, result.output
+    (run,) = run_folders()
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["error", "absolute", "relative", "squared"]
+    assert [line.split()[0] for line in lines[1:3]] == ["L2", "H1"]
+    assert float(lines[1].split()[2]) < 1e-6
+    assert lines[-2].startswith("converged (1 step, ")
+    assert lines[-1] == f"run folder: {run}"
+    assert run.parent.name == "square"
+    assert json.loads((run / "run.json").read_text())["status"] == "converged"
+
+
+def test_json_is_run_json_and_nothing_else(folder: Path) -> None:
+    result = kanpinn("solve", "square.toml", "--json", "--output", "elsewhere", "--seed", "5")
+    (run,) = run_folders(Path("elsewhere"))
+    assert result.stdout == (run / "run.json").read_text()
+    assert json.loads(result.stdout)["seed"] == 5
+    assert not Path("results").exists()
+
+
+def test_quiet_prints_the_folder_only(folder: Path) -> None:
+    result = kanpinn("solve", "square.toml", "--quiet", "--set", "network.degree=2")
+    assert result.exit_code == 0
+    assert result.output == f"{run_folders()[0]}\n"
+
+
+def test_two_runs_leave_two_folders(folder: Path) -> None:
+    for _ in range(2):
+        assert kanpinn("solve", "square.toml", "--quiet").exit_code == 0
+    assert len(run_folders()) == 2
+
+
+def test_warnings_are_single_lines(folder: Path) -> None:
+    (folder / "square.py").write_text(GOOD.replace("- 4", "- 5"))
+    result = kanpinn("solve", "square.toml", "--set", "network.degree=2")
+    assert result.exit_code == 0
+    warned = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 2
+    assert "the exact solution does not satisfy Square.residual" in warned[0]
+    assert "1.0e+00" in warned[0]
+    assert "network.degree = 2 equals the order" in warned[1]
+    assert "UserWarning" not in result.stderr
+
+
+LINE = """
+import kanpinn as kp
+
+class Line(kp.Problem):
+    "u_xx = 2; u = x²."
+
+    domain = kp.Box(x=(0, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - 2
+
+    def conditions(self):
+        ends = [self.domain.boundary["x_min"], self.domain.boundary["x_max"]]
+        return [kp.Dirichlet(end, self.exact) for end in ends]
+
+    def exact(self, p):
+        return p.x**2
+"""
+
+
+def test_an_interval_with_a_condition_for_each_end_is_solved(folder: Path) -> None:
+    (folder / "square.py").write_text(LINE)
+    changes = ["--set", "problem.class=square.py:Line", "--set", "network.width=[1,4,1]"]
+    result = kanpinn("solve", "square.toml", "--json", *changes)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["errors"]["l2_relative"] < 1e-9
+    assert "warning" not in result.stderr
+
+
+def test_check_says_where_there_are_no_boundary_data(folder: Path) -> None:
+    mean = "[kp.Integral(self.domain, 2 / 3)]"
+    text = GOOD.replace("[kp.Dirichlet(self.domain.boundary, self.exact)]", mean)
+    (folder / "square.py").write_text(text)
+    lines = kanpinn("check", "square.toml").stdout.splitlines()
+    assert [line.split() for line in lines if "boundary data" in line] == [
+        ["boundary", "data", "none"]
+    ]
+    (folder / "square.py").write_text(GOOD)
+    assert "boundary data   exact" in kanpinn("check", "square.toml").stdout
+
+
+def test_check_shows_what_would_run_and_runs_nothing(folder: Path) -> None:
+    result = kanpinn("check", "square.toml")
+    assert result.exit_code == 0, result.output
+    for word in ("u_xx + u_yy = 4", "KAN [2, 4, 1], 108 parameters", "100 points", "laplacian"):
+        assert word in result.stdout
+    assert "LeastSquares" in result.stdout
+    assert not Path("results").exists()
+
+
+def test_check_says_that_trials_choose_and_with_what_they_begin(folder: Path) -> None:
+    result = kanpinn("check", "square.toml", "--set", "network.type=auto")
+    assert result.exit_code == 0, result.output
+    assert "the file's network.width, network.degree do not apply" in result.stderr
+    assert "the file's [points] does not apply" in result.stderr
+    assert "chosen by trials  network, points and optimizers, until" in result.stdout
+    assert "KAN [2, 24, 1]" in result.stdout and "(first trial)" in result.stdout
+
+
+def test_the_posters_mlp_has_its_250_steps() -> None:
+    pairs = ["--set", "network.type=mlp", "--set", "network.width=[2,100,100,100,1]"]
+    result = kanpinn("check", POSTER, *pairs)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("LBFGS(steps=50") == 5
+    assert "MLP [2, 100, 100, 100, 1]" in result.stdout
+    assert "4 refine stages are skipped" in result.stderr
+
+
+def test_list_shows_problem_files_and_runs(folder: Path) -> None:
+    (folder / "bad.toml").write_text("[problem")
+    assert kanpinn("solve", "square.toml", "--quiet").exit_code == 0
+    result = kanpinn("list", ".")
+    assert result.exit_code == 0, result.output
+    assert "square.toml  u_xx + u_yy = 4; u = x² + y²." in result.stdout
+    assert "bad.toml     unusable: bad.toml: is not valid TOML" in result.stdout
+    assert f"{run_folders()[0].relative_to('results')}  converged  L2 " in result.stdout
+
+
+def test_list_shows_a_files_own_first_line_and_cuts_long_statuses(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "square.toml").write_text(f"# Four units, by least squares.\n{TABLES}")
+    for name, status in (("a", "failed: " + "too long " * 50), ("b", "converged")):
+        (folder / "results" / "square" / name).mkdir(parents=True)
+        record = {"status": status, "errors": None, "seconds": {"total": 1.0}}
+        (folder / "results" / "square" / name / "run.json").write_text(json.dumps(record))
+    monkeypatch.setenv("COLUMNS", "70")
+    lines = kanpinn("list", ".").stdout.splitlines()
+    assert "  square.toml  Four units, by least squares." in lines
+    assert all(len(line) <= 70 for line in lines)
+    assert lines[-2].startswith("  square/a  failed: too long too") and "…  L2 -" in lines[-2]
+    assert lines[-1].startswith("  square/b  converged")
+
+
+def test_list_without_anything_says_so(folder: Path) -> None:
+    result = kanpinn("list")
+    assert result.stdout == "problem files in problems: none\nruns in results: none\n"
+
+
+def test_plot_and_export_write_files_from_a_run(folder: Path) -> None:
+    run = kanpinn("solve", "square.toml", "--quiet").stdout.strip()
+    plotted = kanpinn("plot", run)
+    assert plotted.exit_code == 0, plotted.output
+    assert all(Path(line).is_file() for line in plotted.stdout.splitlines())
+    exported = kanpinn("export", run, "--format", "npz", "--output", "fields.npz")
+    assert exported.exit_code == 0, exported.output
+    with numpy.load("fields.npz") as fields:
+        x, y = numpy.meshgrid(fields["x"], fields["y"], indexing="ij")
+        assert numpy.allclose(fields["u"], x**2 + y**2, atol=1e-6)
+    assert kanpinn("export", run).stdout.strip() == str(Path(run).absolute() / "fields.vtkhdf")
+
+
+def test_schema_is_json() -> None:
+    assert json.loads(kanpinn("schema").stdout)["title"] == "kanpinn problem file"
+
+
+def test_what_new_writes_runs_as_it_is(folder: Path) -> None:
+    assert kanpinn("new", "heat_2d").stdout.splitlines() == ["heat_2d.py", "heat_2d.toml"]
+    result = kanpinn("solve", "heat_2d.toml", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["errors"]["l2_relative"] < 1e-9
+    (folder / "heat_2d.py").unlink()
+    before = (folder / "heat_2d.toml").read_text()
+    again = kanpinn("new", "heat_2d")
+    assert again.exit_code == 2
+    assert "heat_2d.toml exists already" in again.stderr
+    assert (folder / "heat_2d.toml").read_text() == before
+    assert not (folder / "heat_2d.py").exists()
+
+
+def test_a_limit_of_steps_is_a_usable_solution_that_can_go_on(folder: Path) -> None:
+    adam = ["--set", "optimizer[0].type=adam", "--set", "optimizer[0].steps=3"]
+    result = kanpinn("solve", "square.toml", *adam, "--quiet")
+    assert result.exit_code == 0, result.output
+    run = result.stdout.strip()
+    resumed = kanpinn("solve", "--resume", run, "--set", "optimizer[0].steps=6", "--json")
+    assert resumed.exit_code == 0, resumed.output
+    record = json.loads(resumed.stdout)
+    assert (record["status"], record["steps"]) == ("stopped: limit of 6 steps", 6)
+    assert record["name"] == "square"
+    straight = kanpinn("solve", "square.toml", *adam[:2], "--set", "optimizer[0].steps=6", "--json")
+    assert json.loads(straight.stdout)["errors"] == record["errors"]  # bit for bit
+
+
+def test_a_numerical_failure_has_exit_code_1(folder: Path) -> None:
+    (folder / "square.py").write_text(GOOD.replace("- 4", "- 4 + 0 * torch.log(u.value - 1e9)"))
+    result = kanpinn("solve", "square.toml", "--json", "--set", "optimizer[0].type=adam")
+    assert result.exit_code == 1, result.output
+    record = json.loads(result.stdout)
+    assert record["status"].startswith("failed: ")
+
+
+def test_user_code_that_fails_late_leaves_the_folder_and_says_why(folder: Path) -> None:
+    late = GOOD.replace("self.factor = factor", "self.factor, self.calls = factor, 0")
+    late = late.replace(
+        "        return kp.laplacian(u) - 4",
+        """\
+        self.calls += 1
+        if self.calls > 40:
+            raise ValueError("the sensor is broken")
+        return kp.laplacian(u) - 4""",
+    )
+    (folder / "square.py").write_text(late)
+    adam = ["--set", "optimizer[0].type=adam", "--set", "optimizer[0].steps=1000"]
+    result = kanpinn("solve", "square.toml", *adam)
+    assert result.exit_code == 1, result.output
+    assert "square.py:16 in residual: ValueError: the sensor is broken" in result.stderr
+    assert "Traceback" not in result.output
+    (run,) = run_folders()
+    assert run.name.endswith(".partial") and f"run folder: {run}" in result.stderr
+    status = json.loads((run / "run.json").read_text())["status"]
+    assert status.startswith("failed: Square at") and status.endswith("the sensor is broken")
+    assert f"{run.relative_to('results')}  failed: Square at" in kanpinn("list", ".").stdout
+    (folder / run / "square.py").write_text(GOOD)
+    resumed = kanpinn("solve", "--resume", str(run), "--set", "optimizer[0].steps=9", "--json")
+    assert json.loads(resumed.stdout)["status"] == "stopped: limit of 9 steps"
+
+
+def test_the_version_is_shown() -> None:
+    result = kanpinn("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("kanpinn")
+
+
+# Bad input
+
+KEYS = [
+    ("network.widht=[2,1]", "network.widht", 'did you mean "width"?'),
+    ("netwrok.width=[2,1]", "netwrok", 'did you mean "network"?'),
+    ("network.boundry=exact", "network.boundry", 'did you mean "boundary"?'),
+    ("network.boundary=exakt", 'network.boundary = "exakt"', 'did you mean "exact"?'),
+    ("network.width=64", "network.width = 64", "expected a list of integers"),
+    ("network.width=[2,-4,1]", "network.width", "-4"),
+    ("network.width=[3,4,1]", "network.width", "[3, 4, 1]"),
+    ("network.width=[2,4,2]", "network.width", "[2, 4, 2]"),
+    ("network.width=", "network.width is missing", "expected"),
+    ("network.degree=1", "network.degree", "order 2"),
+    ("network.degree=2.5", "network.degree = 2.5", "expected an integer"),
+    ("network.degree=[3,3,3]", "network.degree", "[3, 3, 3]"),
+    ("network.grid=0", "network.grid", "got 0"),
+    ("network.base=silo", "network.base", 'did you mean "silu"?'),
+    ("network.type=kna", 'network.type = "kna"', 'did you mean "kan"?'),
+    ("network.type=", "network.type is missing", "expected"),
+    ("network.activation=tanh", "network.activation", "unknown"),
+    ("points.sampler=gaus", "points.sampler", 'did you mean "gauss"?'),
+    ("points.interior=-1", "points.interior", "got -1"),
+    ("points.interior=nan", "points.interior = nan", "finite"),
+    ("points.resample=5", "points.resample", "got 5"),
+    ("loss.interior=-0.1", "loss.interior = -0.1", ">= 0"),
+    ("loss.interior=inf", "loss.interior = inf", "finite"),
+    ("loss.interior=much", 'loss.interior = "much"', "expected a number"),
+    ("loss=3", "loss = 3", "expected a table"),
+    ("run.dtype=float16", 'run.dtype = "float16"', '"float32"'),
+    ("run.seed=-1", "run.seed = -1", ">= 0"),
+    ("run.threads=0", "run.threads = 0", ">= 1"),
+    ("run.device=gpu", 'run.device = "gpu"', "no such device"),
+    ('optimizer=[{type="adma"}]', 'optimizer[0].type = "adma"', 'did you mean "adam"?'),
+    ('optimizer=[{type="adam",step=5}]', "optimizer[0].step", 'did you mean "steps"?'),
+    ('optimizer=[{type="adam",steps=-5}]', "optimizer[0].steps", "got -5"),
+    ('optimizer=[{type="adam",lr=-1.0}]', "optimizer[0].lr", "got -1.0"),
+    ('optimizer=[{type="adam",lr=nan}]', "optimizer[0].lr = nan", "finite"),
+    ('optimizer=[{type="refine",grid=[1,2,3]}]', "optimizer[0].grid", "[1, 2, 3]"),
+    ("optimizer=adam", 'optimizer = "adam"', "[[optimizer]]"),
+    ("problem.class=square.py", 'problem.class = "square.py"', "file.py:Class"),
+    ("problem.class=sqare.py:Square", "problem.class", 'did you mean "square.py"?'),
+    ("problem.class=square.py:Sqare", "problem.class", 'did you mean "Square"?'),
+    ("problem.class=square.py:Other", "problem.class", "subclass of kanpinn.Problem"),
+    ("problem.class=square.py:Unfinished", "problem.class", "conditions"),
+    ("problem.class=no.such.module:Square", "problem.class", "no module no"),
+    ("problem.parameters.factr=1", "problem.parameters.factr", 'did you mean "factor"?'),
+    ("problem.parameters.factor=big", "problem.parameters.factor", "expected a number"),
+    ("network.width=[2,", "network.width=[2,", "not valid TOML"),
+    ("network.width", "--set network.width", "KEY=VALUE"),
+]
+
+
+@pytest.mark.parametrize(("pair", "key", "help"), KEYS, ids=[pair for pair, _, _ in KEYS])
+def test_a_bad_key_is_refused(folder: Path, pair: str, key: str, help: str) -> None:
+    refused(kanpinn("solve", "square.toml", "--set", pair), key, help)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("- 4", "- p.x[:, 0]", ["Square.residual must have shape (n, 1)", "(n, n)"]),
+        ("- 4", "- p.z", ["Square at", "square.py:14 in residual", "coordinate 'z'"]),
+        ("- 4", "- four", ["square.py:14 in residual", "NameError", "'four'"]),
+        ("- 4", '- kp.partial(u, "z")', ["square.py:14 in residual", "unknown coordinate 'z'"]),
+        ("self.factor = factor", "1 / 0", ["square.py:11 in __init__", "ZeroDivisionError"]),
+        ("import torch", "import torhc", ["problem.class", "square.py:2", "torhc"]),
+        ("class Other:", "class Other", ["problem.class", "square.py:28", "SyntaxError"]),
+        ("kp.Box(x=(0, 1), y=(0, 1))", "3", ["Square.domain"]),
+        ("[kp.Dirichlet(self.domain.boundary, self.exact)]", "[3]", ["Square.conditions()"]),
+        ("kp.Box(x=(0, 1), y=(0, 1))", "kp.Box(x=(1, 0))", ["square.py:8", "x must be"]),
+    ],
+    ids=["shape", "coordinate", "name", "operator", "init", "import", "syntax", "domain",
+         "condition", "box"],
+)  # fmt: skip
+def test_a_bad_class_is_named_with_its_line(
+    folder: Path, old: str, new: str, words: list[str]
+) -> None:
+    assert old in GOOD
+    (folder / "square.py").write_text(GOOD.replace(old, new, 1))
+    refused(kanpinn("solve", "square.toml"), *words)
+
+
+def test_a_residual_that_fails_without_an_exact_solution_leaves_no_folder(folder: Path) -> None:
+    text = GOOD.replace("self.exact)", "lambda p: p.x)").replace("def exact", "def known")
+    (folder / "square.py").write_text(text.replace("- 4", "- p.x[:, 0]"))
+    refused(kanpinn("solve", "square.toml"), "residual must have shape (n, 1)")
+    (folder / "square.py").write_text(text.replace("- 4", "- four"))
+    refused(kanpinn("solve", "square.toml"), "square.py:14 in residual")
+
+
+def test_a_missing_file_names_the_nearest(folder: Path) -> None:
+    refused(kanpinn("solve", "sqare.toml"), "sqare.toml", 'did you mean "square.toml"?')
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(b"[problem\n", "line 1"), (b"\xff\xfe", "UTF-8"), (b"", "problem is missing")],
+)
+def test_what_is_no_problem_file_is_refused(folder: Path, content: bytes, word: str) -> None:
+    Path("broken.toml").write_bytes(content)
+    result = kanpinn("check", "broken.toml")
+    assert result.exit_code == 2
+    assert word in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_date_has_no_place_in_a_problem_file(folder: Path) -> None:
+    pair = "problem.parameters.factor=2026-01-01"
+    refused(kanpinn("solve", "square.toml", "--set", pair), "problem.parameters.factor")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["solve"], ["solve", "square.toml", "--resume", "nowhere"], ["solve", "--resume", "nowhere"],
+     ["plot", "nowhere"], ["export", "nowhere"], ["list", "nowhere"], ["new", "no/where"],
+     ["new", "1st"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_command_that_cannot_be_carried_out_is_refused(
+    folder: Path, arguments: list[str]
+) -> None:
+    refused(kanpinn(*arguments))
+
+
+# True processes
+
+LONG = ["--set", "optimizer[0].type=adam", "--set", "optimizer[0].steps=1000000"]
+
+
+def environment() -> dict[str, str]:
+    root = str(PROBLEMS.parent)
+    return {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONPATH": root}
+
+
+def test_the_main_job_as_a_process(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "kanpinn", "solve", POISSON, "--json"],
+        capture_output=True, cwd=tmp_path, env=environment(), text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["errors"]["l2_relative"] < 1e-10
+    assert record["errors"]["h1_relative"] < 1e-8
+    assert len(run_folders(tmp_path / "results")) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kanpinn", "solve", "square.toml", *LONG],
+        cwd=folder, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    process.stderr.readline()  # a line of progress: the loop is at work
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    (run,) = run_folders(folder / "results")
+    assert output.splitlines()[-1] == f"run folder: {run.relative_to(folder)}"
+    assert json.loads((run / "run.json").read_text())["status"] == "stopped: interrupted"
+    assert (run / "checkpoint.pt").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize("delay", [0.2, 0.9])
+def test_ctrl_c_while_it_starts_is_quiet(folder: Path, delay: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kanpinn", "solve", "square.toml", *LONG],
+        cwd=folder, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert not list(folder.glob("results/*/*.tmp*"))
+
+
+SLOW_FINISH = """
+import signal, sys
+import kanpinn.plotting as plotting
+from kanpinn.cli import app
+
+def interrupted(*_):
+    for _ in range({times}):
+        signal.raise_signal(signal.SIGINT)
+    return []
+
+plotting.draw_figures = interrupted
+app(["solve", "square.toml"])
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_waits_for_the_run_folder_but_not_twice(folder: Path, times: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW_FINISH.format(times=times)],
+        capture_output=True, cwd=folder, env=environment(), text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the run folder is being written" in done.stderr
+    (run,) = run_folders(folder / "results")
+    assert run.name.endswith(".partial") == (times == 2)
+    assert ("the last checkpoint" in done.stderr) == (times == 2)
+    status = json.loads((run / "run.json").read_text())["status"]
+    assert status == ("converged" if times == 1 else "running")
+
+
+def test_help_and_version_do_not_wait_for_torch() -> None:
+    code = "import sys; from kanpinn.cli import app; app(['--help'], standalone_mode=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit('torch' in sys.modules)"],
+        capture_output=True, env=environment(), text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

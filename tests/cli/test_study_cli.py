@@ -1,0 +1,337 @@
+"""The command `kanpinn study`: what it prints where, its exit codes, what it says to bad input."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import kanpinn as kp
+from kanpinn.cli import app
+from kanpinn.cli.settings import LINES, MESSAGES, failures, settings_table
+from kanpinn.runs.study import Tally
+from kanpinn.runs.study.columns import empty
+
+CLASS = '''
+"""u'' = -9 sin 3t."""
+import time, torch
+import kanpinn as kp
+
+class Line(kp.Problem):
+    domain = kp.Box(t=(0, 2))
+
+    def __init__(self, pause: float = 0.0):
+        time.sleep(pause)
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + 9 * torch.sin(3 * p.t)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.sin(3 * p.t)
+'''
+BASE = """
+[problem]
+class = "line.py:Line"
+[network]
+type = "kan"
+width = [1, 1]
+degree = 3
+grid = 2
+[points]
+sampler = "gauss"
+interior = 24
+boundary = 2
+"""
+GRIDS = {"network.grid": [4, 8], "run.seed": [0, 1]}
+COLUMNS = ["status", "l2_relative", "h1_relative", "parameters", "seconds"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a problem; runs go to a thread: new processes take seconds."""
+    module = sys.modules[kp.sweep.__module__]
+    monkeypatch.setattr(module, "Processes", lambda _: ThreadPoolExecutor(1))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "line.py").write_text(CLASS)
+    (tmp_path / "line.toml").write_text(BASE)
+    write(GRIDS)
+    return tmp_path
+
+
+def write(over: dict[str, list], head: str = 'base = "line.toml"', table: str = "over") -> None:
+    lines = [f'"{key}" = {json.dumps(values)}' for key, values in over.items()]
+    Path("grids.toml").write_text("\n".join(["[study]", head, f"[study.{table}]", *lines]))
+
+
+def kanpinn(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def study(*options: str) -> Result:
+    return kanpinn("study", "grids.toml", *options)
+
+
+def the_study(output: str = "results") -> kp.Study:
+    (found,) = Path(output).glob("*/study.json")
+    return kp.Study.read(found)
+
+
+def made(**columns: list) -> kp.Study:
+    """A study with these columns, the runs converged where no status is given."""
+    usual = empty("converged") | {"l2_relative": 1e-3, "seconds": 1.0}
+    rows = [usual | dict(zip(columns, row, strict=True)) for row in zip(*columns.values())]  # noqa: B905
+    varied = tuple(name for name in columns if name not in usual)
+    return kp.Study(Path("made"), "made", varied, tuple(rows))
+
+
+# What it prints
+
+
+def test_a_table_of_the_settings_and_the_folder_are_printed() -> None:
+    done = study()
+    assert done.exit_code == 0, done.output
+    head, four, eight, note, last = done.stdout.splitlines()
+    assert head.split() == ["grid", "runs", "rel.", "L2", "rel.", "H1", "parameters", "seconds"]
+    assert [row.split()[:2] for row in (four, eight)] == [["4", "2"], ["8", "2"]]
+    assert float(eight.split()[2]) < float(four.split()[2]) < 1
+    assert note == "(medians over runs that differ in the seed)"
+    found = the_study()
+    assert last == f"study: {found.path.relative_to(Path.cwd())}"
+    assert found.path.name.startswith("grids-")
+    assert done.stderr.splitlines()[-1].startswith("4 of 4 runs done, best rel. L2 ")
+
+
+def test_the_csv_has_a_row_for_each_run_and_the_results_after_what_varies() -> None:
+    study("--quiet")
+    with open(the_study().path / "study.csv", newline="") as file:
+        head, *rows = list(csv.reader(file))
+    assert head[: 2 + len(COLUMNS)] == ["network.grid", "run.seed", *COLUMNS]
+    assert [row[:3] for row in rows] == [
+        [grid, seed, "converged"] for grid in "48" for seed in "01"
+    ]
+
+
+def test_quiet_prints_the_folder_alone() -> None:
+    done = study("--quiet", "--output", "else/where")
+    assert done.stdout == f"{the_study('else/where').path.relative_to(Path.cwd())}\n"
+    assert done.stderr == ""
+
+
+def test_json_is_one_object_on_standard_output() -> None:
+    done = study("--json")
+    told = json.loads(done.stdout)
+    assert list(told) == ["name", "folder", "runs", "failed", "best", "failures"]
+    assert told["name"] == "grids" and Path(told["folder"]) == the_study().path
+    assert (told["runs"], told["failed"], told["failures"]) == (4, 0, [])
+    assert told["best"]["network.grid"] == 8
+    assert told["best"]["l2_relative"] == min(the_study().column("l2_relative"))
+    assert "study: results" in done.stderr
+    assert study("--json", "--quiet").stderr == ""
+
+
+def test_a_second_call_finds_all_runs() -> None:
+    first = study()
+    second = study()
+    assert second.exit_code == 0 and second.stdout == first.stdout
+    assert second.stderr.startswith("4 of 4 runs done (4 from before), best rel. L2 ")
+
+
+def test_of_many_settings_the_best_are_shown() -> None:
+    sizes = list(range(LINES + 6))
+    shown = settings_table(made(size=sizes, l2_relative=[10.0**-size for size in sizes]))
+    head, *rows, note = shown.splitlines()
+    assert head.split() == [
+        "size",
+        "runs",
+        "rel.",
+        "L2",
+        "seconds",
+    ]  # what is not known is left out
+    assert [int(row.split()[0]) for row in rows] == sizes[:5:-1]
+    assert note == f"(the best {LINES} of {LINES + 6} settings)"
+
+
+# Failures
+
+
+def test_failed_runs_are_recorded_and_do_not_stop_the_rest() -> None:
+    write({"network.degree": [1, 3], "run.seed": [0, 1]})
+    done = study()
+    assert done.exit_code == 1
+    states = [status.partition(":")[0] for status in the_study().column("status")]
+    assert states == ["failed", "failed", "converged", "converged"]
+    head, one, three, *_ = done.stdout.splitlines()
+    assert head.split()[:3] == ["degree", "runs", "failed"]
+    assert one.split() == ["1", "2", "2", "-", "-", "-", "-"] and "-" not in three.split()
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors[0] == "error: 2 of 4 runs have failed"
+    assert errors[1].startswith("error: network.degree = 1 is below the order 2 of residual")
+    assert errors[1].endswith("(network.degree = 1, run.seed = 0)") and len(errors) == 2
+    assert study("--quiet").stderr == "".join(f"{line}\n" for line in errors)
+    told = json.loads(study("--json").stdout)
+    assert told["failed"] == 2 and [row["run.seed"] for row in told["failures"]] == [0, 1]
+
+
+def test_each_message_of_failed_runs_is_told_once_and_not_too_many() -> None:
+    states = [f"failed: reason {i // 2}" for i in range(2 * MESSAGES + 4)]
+    first, *told, last = failures(made(size=list(range(len(states))), status=states)).splitlines()
+    assert first == f"{len(states)} of {len(states)} runs have failed"
+    assert told == [f"reason {i} (size = {2 * i})" for i in range(MESSAGES)]
+    assert last == "and 2 other messages, which are in study.csv"
+
+
+# Interruption
+
+
+def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(_: object, tally: Tally) -> None:
+        if tally.done:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kanpinn.runs.study.progress.StudyProgress.__call__", interrupted)
+        done = study()
+    assert done.exit_code == 130
+    kept = [row for row in the_study().rows if row["status"] == "converged"]
+    assert done.stdout == ""
+    assert done.stderr == (
+        f"interrupted: {len(kept)} of 4 runs are finished and kept, "
+        "the same command goes on from there\n"
+    )
+    assert study().exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize("executor", ["processes", "dask"])
+def test_ctrl_c_amid_a_run_ends_workers_and_command(folder: Path, executor: str) -> None:
+    write({"problem.parameters.pause": [0.0, 600.0]})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kanpinn", "study", "grids.toml", "--workers", "1",
+         "--executor", executor],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(Path(kp.__file__).parents[1])}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 120
+    while '"converged"' not in "".join(p.read_text() for p in folder.glob("results/*/study.json")):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all that it has started
+    # Both end when the last of those that write to them has: no worker is left.
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert output == "" and "Traceback" not in errors
+    assert "interrupted: " in errors.splitlines()[-1]
+    listed = kanpinn("list").stdout
+    assert "1 of 2 runs done" in listed and the_study().path.name in listed
+
+
+def test_list_shows_studies_with_their_lowest_errors() -> None:
+    study()
+    best = {name: f"{min(the_study().column(name)):.1e}" for name in COLUMNS[1:3]}
+    *_, title, line = kanpinn("list").stdout.splitlines()
+    assert title == "studies in results:"
+    assert line.split("  ")[1:-1] == [
+        the_study().path.name, "4 of 4 runs done",
+        f"best L2 {best['l2_relative']}", f"best H1 {best['h1_relative']}",
+    ]  # fmt: skip
+
+
+# Bad input
+
+
+def refused(result: Result, *words: str) -> None:
+    """The command ended with one error line that has the words, and left nothing behind."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    (error,) = result.stderr.splitlines()
+    assert error.startswith("error: ") and all(word in error for word in words), error
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"network.gird": [4]}, ["network.gird is unknown", 'did you mean "grid"?']),
+        ({"network.grid": []}, ["network.grid = []", "expected a list of values"]),
+        ({"run.seed": [1, 1]}, ["two runs have the same settings", "'run.seed': 1"]),
+        ({"run.seed": ["one"]}, ['run.seed = "one"', "expected an integer"]),
+        ({"status": [1]}, ["over.status", "column of this name"]),
+        ({}, ["over is empty"]),
+    ],
+)
+def test_values_that_make_no_study_are_refused(over: dict[str, list], words: list[str]) -> None:
+    write(over)
+    refused(study(), *words)
+
+
+@pytest.mark.parametrize(
+    ("head", "table", "words"),
+    [
+        ('base = "lin.toml"', "over", ["lin.toml", "no such file", 'did you mean "line.toml"?']),
+        ("", "over", ["study.base is missing", "expected a problem file"]),
+        ("base = 3", "over", ["study.base = 3", "expected a text"]),
+        ('base = "line.toml"', "ovre", ["study.ovre is unknown", 'did you mean "over"?']),
+    ],
+)
+def test_what_is_no_study_file_is_refused(head: str, table: str, words: list[str]) -> None:
+    write(GRIDS, head, table)
+    refused(study(), *words)
+
+
+def test_a_problem_file_is_no_study() -> None:
+    refused(kanpinn("study", "line.toml"), "line.toml", "expected one section [study]", "network")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--workers", "0"], ["workers", "at least 1, got 0"]),
+        (["--address", "tcp://host:1"], ["--address tcp://host:1", "only --executor dask"]),
+        (["--cluster", "cores=2"], ["--cluster cores=2", "only --executor slurm and pbs"]),
+        (["--executor", "slurm"], ["--executor slurm needs --workers N"]),
+        (["--executor", "slurm", "--workers", "2"], ["there is no sbatch on this machine"]),
+        (["--executor", "pbs", "--workers", "2", "--cluster", "coers=2"],
+         ["--cluster coers=2", 'did you mean "cores"?']),
+        (["--executor", "dask", "--address", "tcp://host:1", "--workers", "2"],
+         ["--workers 2", "with --address it is the scheduler that has them"]),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_are_refused(
+    options: list[str], words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    refused(study(*options), *words)
+
+
+def test_a_scheduler_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kanpinn.runs.study.executors.TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # a port that is nobody else's
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        refused(
+            study("--executor", "dask", "--address", address),
+            f"no scheduler answers at {address}", "nothing within 0.5 s",
+        )  # fmt: skip
+
+
+def test_a_study_of_another_format_is_left_as_it_is() -> None:
+    study()
+    record = the_study().path / "study.json"
+    text = record.read_text().replace('"format": 1', '"format": 99')
+    record.write_text(text)
+    done = study()
+    assert done.exit_code == 2 and done.stdout == ""
+    assert "study.json has format 99" in done.stderr and "format 1" in done.stderr
+    assert record.read_text() == text

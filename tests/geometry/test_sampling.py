@@ -1,0 +1,171 @@
+"""Collocation points: spread, reproducible, and in proportion to the measure."""
+
+import pytest
+import torch
+from scipy.stats import qmc
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Box
+from kanpinn.geometry.sampling import FIXED, SAMPLERS, Collocation, sample
+
+SQUARE = Box(x=(-1, 1), y=(0, 2))
+UNIT = Box(x=(0, 1), y=(0, 1))
+REGIONS = [
+    Box(x=(2, 3)),
+    SQUARE,
+    SQUARE.boundary,
+    SQUARE.boundary["y_max"],
+    SQUARE.boundary.pieces[0],
+    Box(**{f"x{i}": (0, i + 1) for i in range(5)}),
+    Box(**{f"x{i}": (0, i + 1) for i in range(5)}).boundary,
+]
+every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
+random_samplers = pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s not in FIXED])
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@every_sampler
+@pytest.mark.parametrize("region", REGIONS)
+def test_points_lie_in_the_region(region, sampler):
+    points = sample(region, 32, sampler, generator(0))
+    box = next(b for b in REGIONS if isinstance(b, Box) and b.names == points.names)
+    assert points.coords.dtype == torch.float64
+    assert box.contains(points.coords).all()
+    assert len(points) == 32 or (sampler in FIXED and len(points) > 32)
+    if points.normals is not None:
+        # Points of a boundary carry normals, along which the least step leaves the box.
+        assert not box.contains(points.coords + 1e-9 * points.normals).any()
+
+
+@random_samplers
+def test_same_seed_same_points_bit_for_bit(sampler):
+    for region in (SQUARE, SQUARE.boundary):
+        first, again, other = (sample(region, 40, sampler, generator(s)).coords for s in (3, 3, 4))
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        default = sample(region, 40, sampler).coords
+        assert torch.equal(default, sample(region, 40, sampler, generator(0)).coords)
+
+
+@random_samplers
+def test_one_generator_gives_new_points_each_time(sampler):
+    chance = generator(0)
+    first, second = (sample(SQUARE, 16, sampler, chance).coords for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+@every_sampler
+def test_global_random_state_is_left_alone(sampler):
+    before = torch.get_rng_state()
+    sample(SQUARE, 16, sampler, generator(0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "halton", "latin_hypercube"])
+def test_spread_points_have_lower_discrepancy_than_uniform_ones(sampler):
+    def discrepancy(name: str, seed: int) -> float:
+        return qmc.discrepancy(sample(UNIT, 128, name, generator(seed)).coords.numpy())
+
+    worst = max(discrepancy(sampler, seed) for seed in range(5))
+    assert worst < min(discrepancy("uniform", seed) for seed in range(5))
+
+
+def test_sobol_points_balance_every_dyadic_rectangle():
+    """Scrambling keeps a (0, m, 2)-net: 2^m points, one in each rectangle of area 2^-m."""
+    coords = sample(UNIT, 64, "sobol", generator(7)).coords
+    for k in range(7):
+        cells = (coords * torch.tensor([2**k, 2 ** (6 - k)])).floor()
+        assert len(cells.unique(dim=0)) == 64
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_latin_hypercube_has_one_point_per_stratum_on_each_axis(dim):
+    box = Box(**{f"x{i}": (0, 1) for i in range(dim)})
+    strata = (sample(box, 50, "latin_hypercube", generator(1)).coords * 50).floor()
+    for axis in range(dim):
+        assert strata[:, axis].sort().values.tolist() == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("dim", "n", "expected"),
+    [(1, 10, 10), (2, 1681, 1681), (2, 1000, 1024), (2, 30, 30), (3, 10, 12), (5, 5, 8)],
+)
+@pytest.mark.parametrize("sampler", FIXED)
+def test_products_have_the_fewest_points_that_suffice(sampler, dim, n, expected):
+    box = Box(**{f"x{i}": (0, 1) for i in range(dim)})
+    points = sample(box, n, sampler)
+    sizes = [len(points.coords[:, axis].unique()) for axis in range(dim)]
+    assert len(points) == expected
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_grid_is_equispaced_and_half_a_cell_from_the_boundary():
+    x = sample(Box(x=(0, 1)), 4, "grid").x
+    assert x[:, 0].tolist() == [0.125, 0.375, 0.625, 0.875]
+
+
+def test_gauss_points_are_the_nodes_of_the_quadrature():
+    assert torch.equal(sample(SQUARE, 81, "gauss").coords, SQUARE.quadrature(9)[0].coords)
+    boundary = SQUARE.boundary
+    assert torch.equal(sample(boundary, 36, "gauss").coords, boundary.quadrature(9)[0].coords)
+
+
+def counts(box: Box, n: int, sampler: str) -> list[int]:
+    """Points on each piece, found by the normals, which tell the faces of a box apart."""
+    normals = sample(box.boundary, n, sampler, generator(0)).normals
+    ends = [piece.quadrature(1)[0].normals for piece in box.boundary.pieces]
+    return [int((normals == end).all(dim=1).sum()) for end in ends]
+
+
+@every_sampler
+def test_counts_on_a_boundary_follow_the_measures(sampler):
+    assert counts(Box(x=(-1, 1), y=(-1, 1)), 164, sampler) == [41, 41, 41, 41]
+    assert counts(Box(x=(0, 3), y=(0, 1)), 80, sampler) == [10, 10, 30, 30]
+    assert counts(Box(x=(0, 1), y=(0, 1)), 6, sampler) == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("n", [1, 4, 5, 37, 1000])
+@pytest.mark.parametrize("length", [1.0, 0.37, 1e-6])
+def test_every_piece_gets_a_point_and_the_total_is_kept(length, n):
+    found = counts(Box(x=(0, 1), y=(0, length)), n, "uniform")
+    assert min(found) >= 1
+    assert sum(found) == max(n, 4)
+    quotas = [n * side / (2 + 2 * length) for side in (length, length, 1.0, 1.0)]
+    if min(quotas) >= 1:
+        assert max(abs(f - q) for f, q in zip(found, quotas, strict=True)) < 1
+
+
+@every_sampler
+def test_end_points_of_an_interval_come_once(sampler):
+    points = sample(Box(x=(-1, 1)).boundary, 10, sampler, generator(0))
+    assert points.x.tolist() == [[-1.0], [1.0]]
+
+
+def test_bad_requests_are_refused():
+    with pytest.raises(InputError, match=r"sampler must be one of uniform, .* got 'sobel'"):
+        sample(SQUARE, 10, "sobel")
+    with pytest.raises(InputError, match="n must be an integer of at least 1, got 0"):
+        sample(SQUARE, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"interior": 0}, "interior must be an integer of at least 1, got 0"),
+        ({"boundary": -4}, "boundary must be an integer of at least 1, got -4"),
+        ({"boundary": True}, "boundary must be an integer of at least 1, got True"),
+        ({"resample": -1}, "resample must be an integer of at least 0, got -1"),
+        ({"sampler": "Gauss"}, "sampler must be one of .* got 'Gauss'"),
+        ({"sampler": "grid", "resample": 5}, "resample must be 0 for the sampler 'grid'.* got 5"),
+    ],
+)
+def test_bad_collocation_is_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        Collocation(**{"interior": 100, "boundary": 40, **settings})
+
+
+def test_collocation_may_resample_random_points():
+    assert Collocation(interior=100, boundary=40, sampler="sobol", resample=10).resample == 10

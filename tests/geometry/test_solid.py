@@ -1,0 +1,622 @@
+"""Balls, space × time, combinations and surfaces of triangles against formulas by hand."""
+
+import copy
+import math
+import pickle
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+import torch
+import trimesh
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Ball, Box, Domain, Surface
+from kanpinn.geometry.combined.combine import combine
+from kanpinn.geometry.sampling import SAMPLERS, sample
+from kanpinn.geometry.scrambled import share, sobol
+
+
+def cube(low, high):
+    return Box(x=(low, high), y=(low, high), z=(low, high))
+
+
+def surface(mesh, **options):
+    return Surface(mesh.vertices, mesh.faces, **options)
+
+
+UNIT = Ball((0, 0, 0), 1)
+OTHER = Ball((0.3, 0.8, 0.4), 0.7, name="other")
+FICHERA = cube(-1, 1) - cube(0, 1)
+CUT = cube(-1, 1) - Ball((0.9, 0, 0), 0.6, name="hole")
+BRICK = surface(trimesh.creation.box((1, 2, 3)), sharp=30)
+ICOSPHERE = surface(trimesh.creation.icosphere(2))
+TORUS = surface(trimesh.creation.torus(1, 0.3, major_sections=24, minor_sections=12))
+
+GAUSS = {
+    "ball": Ball((0.1, -0.2, 0.3), 0.7),
+    "ball in 4-D": Ball((0.1, 0, 0, 0.3), 0.7),
+    "ball in 5-D": Ball((0.1, 0, 0, 0, 0.3), 1.2),
+    "fichera": FICHERA,
+    "touching boxes": cube(0, 1) | Box(x=(1, 2), y=(0, 1), z=(0, 0.5)),
+    "three boxes": (cube(0, 1) | cube(0.5, 2)) - Box(x=(0, 3), y=(0.2, 0.7), z=(0.1, 3)),
+    "boxes in 4-D": combine(
+        "difference",
+        Box(a=(0, 1), b=(0, 1), c=(0, 1), d=(0, 1)),
+        Box(a=(0.5, 2), b=(-1, 0.5), c=(0.2, 0.3), d=(-1, 2)),
+    ),
+    "union of balls": UNIT | OTHER,
+    "difference of balls": UNIT - OTHER,
+    "lens": UNIT & OTHER,
+    "shell": UNIT - Ball((0, 0, 0), 0.4, name="hole"),
+    "eccentric shell": UNIT - Ball((0.1, 0.2, 0.3), 0.4, name="hole"),
+    "brick of triangles": BRICK,
+    "box × time": Box(x=(-1, 1), y=(0, 1)).over(t=(1, 3)),
+    "ball × time": Ball((0, 0, 1), 0.5).over(t=(0, 2)),
+    "fichera × time": FICHERA.over(t=(0, 0.5)),
+}
+CONES = {
+    "box without ball": cube(-1, 1) - Ball((0.2, 0.1, 0.6), 0.3, name="hole"),
+    "ball without box": UNIT - Box(x=(-0.3, 0.6), y=(-0.2, 0.2), z=(0, 0.5)),
+    "box cut by ball": CUT,
+    "ball cut by box": cube(-1, 1) & Ball((0.9, 0, 0), 0.6),
+    "half a ball": Box(x=(0, 2), y=(-2, 2), z=(-2, 2)) & UNIT,
+    "eighth of a ball": cube(0, 2) & UNIT,
+}
+SAMPLED = {
+    "box or ball": cube(-1, 1) | Ball((0.9, 0, 0), 0.6),
+    "two holes": CUT - Ball((-0.5, 0, 0), 0.3, name="second"),
+    "dome": Ball((0.9, 0, 0), 0.6) - cube(-1, 1),
+}
+EXACT = GAUSS | CONES
+ALL = EXACT | SAMPLED | {"icosphere": ICOSPHERE, "torus": TORUS, "cut × time": CUT.over(t=(0, 1))}
+LENS_1, LENS_2, SPACING = 1.0, 0.7, math.sqrt(0.3**2 + 0.8**2 + 0.4**2)
+LENS = (
+    math.pi
+    * (LENS_1 + LENS_2 - SPACING) ** 2
+    * (SPACING**2 + 2 * SPACING * (LENS_1 + LENS_2) - 3 * (LENS_1 - LENS_2) ** 2)
+    / (12 * SPACING)
+)
+CAP = math.pi * 0.5**2 * (3 * 0.6 - 0.5) / 3  # of the hole of CUT, beyond x = 1
+
+
+def each(domains):
+    return pytest.mark.parametrize("domain", domains.values(), ids=domains.keys())
+
+
+def flux_defect(domain: Domain, nodes: int) -> tuple[float, float]:
+    """∮ F·n and ∫ div F - ∮ F·n for F_i = x_i² s, s = Σ_j x_j, whose divergence is 2 s² + |x|²."""
+    inside, volume = domain.quadrature(nodes)
+    around, area = domain.boundary.quadrature(nodes)
+    x, y = inside.coords, around.coords
+    flux = area @ (y**2 * y.sum(dim=1, keepdim=True) * around.normals).sum(dim=1)
+    divergence = 2 * x.sum(dim=1) ** 2 + x.square().sum(dim=1)
+    return flux.item(), (volume @ divergence - flux).item()
+
+
+@each(ALL)
+def test_rules_have_positive_weights_nodes_inside_and_the_measure_as_sum(domain):
+    nodes = 5
+    points, weights = domain.quadrature(nodes)
+    assert (weights > 0).all()
+    assert domain.contains(points.coords, 1e-12).all()
+    assert weights.sum().item() == pytest.approx(domain.measure, rel=1e-12)
+    for piece in domain.boundary.pieces:
+        points, weights = piece.quadrature(nodes)
+        assert (weights > 0).all()
+        assert weights.sum().item() == pytest.approx(piece.measure, rel=1e-12)
+        assert domain.contains(points.coords, 1e-12).all()
+
+
+@each(GAUSS)
+def test_divergence_theorem(domain):
+    """Four nodes are exact for polynomials of degree 7 and less, on pieces of spheres too."""
+    flux, defect = flux_defect(domain, 4 * math.ceil(12 ** (1 / 2)) if domain is BRICK else 4)
+    assert abs(defect) <= 1e-12 * max(abs(flux), domain.measure)
+
+
+CORNERS = {
+    "cube with round corners": cube(-1, 1) & Ball((0.1, 0, 0.05), 1.5),
+    "corners of a cube": cube(-1, 1) - Ball((0, 0.1, 0), 1.45),
+}
+
+
+@each(CONES | CORNERS)
+def test_divergence_theorem_between_box_and_ball(domain):
+    """The rule is not exact for polynomials there, but converges geometrically."""
+    assert abs(flux_defect(domain, 16)[1]) <= 3e-8
+    assert abs(flux_defect(domain, 32)[1]) <= 3e-12
+
+
+@each(SAMPLED)
+def test_divergence_theorem_within_the_error_that_is_reported(domain):
+    defect = flux_defect(domain, 32)[1]
+    assert 0 < domain.rule_error(32) <= 1e-3 * domain.measure
+    assert abs(defect) <= 5 * domain.rule_error(32) * 5  # the divergence is up to 5 on the cube
+
+
+@each(ALL)
+def test_normals_are_unit_and_outward(domain):
+    step = 1e-6
+    for piece in domain.boundary.pieces:
+        points = sample(piece, 40)
+        assert (points.normals.norm(dim=1) - 1).abs().max() <= 1e-14
+        outward = points.coords + step * points.normals
+        # A point may lie so near an edge that a step leads past it.
+        assert domain.contains(points.coords - step * points.normals).double().mean() >= 0.95
+        assert domain.contains(outward).double().mean() <= 0.05
+
+
+@each(ALL)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_places_points_inside_and_on_every_piece(domain, sampler):
+    points = sample(domain, 50, sampler)
+    assert len(points) == 50 or (sampler in ("grid", "gauss") and len(points) > 50)
+    assert domain.contains(points.coords, 1e-12).all()
+    around = sample(domain.boundary, 100, sampler)
+    assert len(around) >= 100 and around.names == domain.names
+    assert domain.contains(around.coords, 1e-12).all()
+    assert not domain.contains(around.coords, -1e-6).any()
+
+
+@each(ALL)
+def test_points_are_spread_by_measure(domain):
+    """The mean of Sobol points is the centre of mass; with n of them the error is about 1/n."""
+    nodes = 32 if domain.dim == 3 or domain is ALL["cut × time"] else 8
+    low, high = domain.bounds
+    for region in (domain, *domain.boundary.pieces):
+        mean = sample(region, 4096, "sobol").coords.mean(dim=0)
+        points, weights = region.quadrature(nodes)
+        center = weights @ points.coords / region.measure
+        assert ((mean - center) / (high - low)).abs().max() <= 4e-3
+
+
+@each(ALL)
+def test_domains_survive_copy_and_pickle(domain):
+    coords = sample(domain, 20).coords
+    for twin in (copy.deepcopy(domain), pickle.loads(pickle.dumps(domain))):
+        assert twin.contains(coords).all() and twin.measure == domain.measure
+        assert twin.boundary.names == domain.boundary.names
+
+
+@each(ALL)
+def test_contains_works_in_single_precision(domain):
+    coords = sample(domain, 50).coords
+    assert domain.contains(coords.float(), 1e-5).all()
+
+
+# Balls
+
+
+def test_measures_of_balls_by_hand():
+    assert Ball((1, 2, 3), 2).measure == pytest.approx(4 / 3 * math.pi * 8, rel=1e-15)
+    assert Ball((1, 2, 3), 2).boundary.measure == pytest.approx(4 * math.pi * 4, rel=1e-15)
+    assert Ball([0] * 4, 1).measure == pytest.approx(math.pi**2 / 2, rel=1e-15)
+    assert Ball([0] * 5, 1).boundary.measure == pytest.approx(8 * math.pi**2 / 3, rel=1e-15)
+
+
+@pytest.mark.parametrize("dim", [3, 4, 5, 6])
+def test_even_moments_of_balls_and_spheres(dim):
+    """∫ x_i² x_j² over the sphere is |S| / (d (d + 2)) for i ≠ j and three times that for i = j."""
+    ball = Ball([0] * dim, 1)
+    points, weights = ball.boundary.quadrature(3)
+    moments = torch.einsum("n,ni,nj->ij", weights, points.coords**2, points.coords**2)
+    expected = (torch.ones(dim, dim) + 2 * torch.eye(dim)).double()
+    expected *= ball.boundary.measure / (dim * (dim + 2))
+    torch.testing.assert_close(moments, expected, rtol=1e-13, atol=0)
+    points, weights = ball.quadrature(3)
+    moments = torch.einsum("n,ni,nj->ij", weights, points.coords**2, points.coords**2)
+    torch.testing.assert_close(moments, expected / (dim + 4), rtol=1e-13, atol=0)
+
+
+def test_the_map_to_a_ball_scales_every_volume_by_the_measure(generator):
+    ball = Ball((1, 2, 3), 0.5)
+    for row in torch.rand(5, 3, dtype=torch.float64, generator=generator):
+        jacobian = torch.func.jacrev(lambda u: ball.from_unit(u[None]).coords[0])(row)
+        assert jacobian.det().abs().item() == pytest.approx(ball.measure, rel=1e-12)
+
+
+@pytest.mark.parametrize("dim", [3, 4, 7])
+def test_balls_and_spheres_are_covered_evenly(dim):
+    """Shells of equal volume times orthants hold equally many points; so do orthants of spheres."""
+    ball, n = Ball([0] * dim, 2), 2**15
+    for region, shells in ((ball, 8), (ball.boundary.pieces[0], 1)):
+        coords = sample(region, n, "sobol").coords
+        layer = ((coords.norm(dim=1) / 2) ** dim * shells).long().clamp(max=shells - 1)
+        orthant = ((coords > 0).long() * 2 ** torch.arange(dim)).sum(dim=1)
+        counts = torch.bincount(layer * 2**dim + orthant, minlength=shells * 2**dim)
+        assert (counts / n * shells * 2**dim - 1).abs().max() <= 0.2
+
+
+def test_contains_of_balls_takes_a_tolerance_of_either_sign():
+    coords = torch.tensor([[0.0, 0, 0], [0.99, 0, 0], [0, 1.05, 0], [0, 0, -1.2]]).double()
+    assert UNIT.contains(coords).tolist() == [True, True, False, False]
+    assert UNIT.contains(coords, 0.1).tolist() == [True, True, True, False]
+    assert UNIT.contains(coords, -0.1).tolist() == [True, False, False, False]
+
+
+def test_level_of_a_ball_vanishes_on_the_sphere_with_slope_one(generator):
+    points = sample(GAUSS["ball"].boundary, 30, generator=generator)
+    coords = points.coords.clone().requires_grad_()
+    level = GAUSS["ball"].level(coords)
+    (slope,) = torch.autograd.grad(level.sum(), coords)
+    assert level.abs().max() <= 1e-15
+    torch.testing.assert_close(slope, -points.normals, rtol=0, atol=1e-14)
+    assert (GAUSS["ball"].level(sample(GAUSS["ball"], 100).coords) > 0).all()
+
+
+def test_levels_of_combinations_and_products_vanish_on_their_boundaries_only():
+    for domain in (CONES["box without ball"], GAUSS["lens"], CUT, GAUSS["ball × time"]):
+        assert domain.level(sample(domain.boundary, 100).coords).abs().max() <= 1e-9
+        assert (domain.level(sample(domain, 200).coords) > 0).all()
+    with pytest.raises(InputError, match="no level function"):
+        FICHERA.level(torch.zeros(1, 3, dtype=torch.float64))
+
+
+def test_names_of_balls():
+    assert UNIT.names == ("x", "y", "z")
+    assert Ball([0] * 4, 1).names == ("x1", "x2", "x3", "x4")
+    assert Ball((0, 0, 0), 1, names=("u", "v", "w")).names == ("u", "v", "w")
+    assert Ball((0, 0, 0), 1, name="hole").boundary.names == ("hole",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((0, 0), 1), r"three or more coordinates, got \(0, 0\): in two dimensions take a Disk"),
+        (((0, 0, 0), 0), "radius must be a finite number above 0, got 0"),
+        (((0, 0, 0), math.inf), "radius must be a finite number"),
+        (((0, math.nan, 0), 1), r"center must be finite numbers, got \(0, nan, 0\)"),
+    ],
+)
+def test_bad_balls_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Ball(*arguments)
+
+
+def test_bad_use_of_balls_is_refused():
+    with pytest.raises(InputError, match=r"names must be 3 names of coordinates, got \('x',\)"):
+        Ball((0, 0, 0), 1, names=("x",))
+    with pytest.raises(InputError, match=r"shape \(n, 3\), got \(1, 2\)"):
+        UNIT.from_unit(torch.zeros(1, 2, dtype=torch.float64))
+    with pytest.raises(InputError, match="nodes must be an integer of at least 1, got 0"):
+        UNIT.quadrature(0)
+    with pytest.raises(InputError, match=r"nodes=8 would have 2.1e\+09 points"):
+        Ball([0] * 10, 1).quadrature(8)
+
+
+# Space × time
+
+
+def test_space_times_time_by_hand():
+    tube = Ball((0, 0, 0), 1).over(t=(1, 3))
+    assert tube.names == ("x", "y", "z", "t")
+    assert tube.boundary.names == ("sphere", "initial", "final")
+    assert tube.measure == pytest.approx(8 / 3 * math.pi)
+    assert tube.boundary["sphere"].measure == pytest.approx(8 * math.pi)
+    assert tube.boundary["initial"].measure == pytest.approx(4 / 3 * math.pi)
+    low, high = tube.bounds
+    assert low.tolist() == [-1, -1, -1, 1] and high.tolist() == [1, 1, 1, 3]
+
+
+@each({name: domain for name, domain in ALL.items() if "time" in name})
+def test_ends_of_time(domain):
+    for name, value, normal in (("initial", 0, -1.0), ("final", 1, 1.0)):
+        points = sample(domain.boundary[name], 20)
+        assert (points.t == domain.bounds[value][-1]).all()
+        assert (points.normals[:, -1] == normal).all() and not points.normals[:, :-1].any()
+    sides = tuple({*domain.boundary.names} - {"initial", "final"})
+    assert not sample(domain.boundary[sides], 50).normals[:, -1].any()
+
+
+def test_a_box_over_time_is_the_box_with_one_more_coordinate(generator):
+    product = Box(x=(0, 1), y=(-1, 1)).over(t=(0, 2))
+    box = Box(x=(0, 1), y=(-1, 1), t=(0, 2))
+    coords = 4 * torch.rand(1000, 3, dtype=torch.float64, generator=generator) - 2
+    assert torch.equal(product.contains(coords, 0.1), box.contains(coords, 0.1))
+    unit = sobol(0)(64, 3)
+    assert torch.equal(product.place(64, sobol(0)).coords, box.from_unit(unit).coords)
+    assert len(product.gauss(60)) == len(box.gauss(60)) == 64
+    assert product.boundary.names == ("x_min", "x_max", "y_min", "y_max", "initial", "final")
+
+
+@each({"mapped": GAUSS["ball × time"], "clipped": ALL["cut × time"]})
+def test_pairs_of_place_and_time_are_spread_evenly(domain):
+    """x and t are independent: in the domain and on its sides, on Sobol points nearly exactly."""
+    for region in (domain, domain.boundary.pieces[0], domain.boundary.pieces[-3]):
+        coords = sample(region, 4096, "sobol").coords
+        centered = coords - coords.mean(dim=0)
+        mixed = centered[:, :-1] * centered[:, -1:]
+        assert (mixed.mean(dim=0) / centered.std(dim=0).clamp(min=0.1)[:-1]).abs().max() <= 5e-3
+
+
+def test_one_end_point_over_time_has_as_many_points_as_asked_for():
+    wall = Box(x=(0, 1)).over(t=(0, 1)).boundary["x_min"]
+    assert len(sample(wall, 30, "sobol")) == len(sample(wall, 30, "gauss")) == 30
+    assert wall.measure == 1
+
+
+def test_bad_times_are_refused():
+    space = Box(x=(0, 1), t=(0, 1))
+    with pytest.raises(InputError, match="has a coordinate 't' already; its coordinates are x, t"):
+        space.over(t=(0, 1))
+    with pytest.raises(InputError, match="time must have one coordinate"):
+        space.over(s=(0, 1), r=(0, 1))
+    with pytest.raises(InputError, match="one or more distinct names"):
+        space.over()
+    with pytest.raises(InputError, match=r"s must be finite numbers low < high, got \(1, 0\)"):
+        space.over(s=(1, 0))
+
+
+# Combinations
+
+
+def test_measures_of_combined_boxes_by_hand():
+    assert FICHERA.measure == 7 and FICHERA.boundary.measure == 24
+    assert FICHERA.boundary["x_min"].measure == 5
+    assert (cube(0, 2) & cube(1, 3)) == cube(1, 2)
+    assert (cube(0, 1) | cube(0.5, 2)).measure == pytest.approx(1 + 1.5**3 - 0.5**3)
+    assert GAUSS["boxes in 4-D"].measure == pytest.approx(1 - 0.5 * 0.5 * 0.1)
+    segments = Box(x=(0, 1)) | Box(x=(2, 3))
+    assert segments.measure == 2
+    assert sample(segments.boundary, 4).x[:, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_touching_boxes_have_no_wall_between_them():
+    brick = Box(x=(0, 1), y=(0, 1), z=(0, 1)) | Box(x=(1, 2), y=(0, 1), z=(0, 1))
+    assert brick.boundary.measure == 10
+    assert brick.boundary["x_max"].measure == brick.boundary["x_min"].measure == 1
+    # Half of a face is open there.
+    assert GAUSS["touching boxes"].boundary["x_max"].measure == 1.0
+    assert len(brick.quadrature(2)[0]) == 8
+
+
+def test_a_flush_union_counts_common_faces_once():
+    step = cube(0, 1) | Box(x=(0.5, 2), y=(0, 1), z=(0, 0.5))
+    assert step.measure == pytest.approx(1.5)
+    assert step.boundary["y_min"].measure == pytest.approx(1.5)
+
+
+intervals = st.tuples(st.integers(0, 3), st.integers(1, 3)).map(lambda p: (p[0], p[0] + p[1]))
+ranges = st.tuples(intervals, intervals, intervals)
+
+
+@hypothesis.given(ranges, ranges, ranges)
+@hypothesis.settings(max_examples=30)
+def test_combined_boxes_on_a_lattice_count_its_cells(first, second, third):
+    """The ends are integers: unit cells are counted with their centres, walls between them too."""
+    a, b, c = (Box(x=x, y=y, z=z) for x, y, z in (first, second, third))
+    axis = torch.arange(-1, 8, dtype=torch.float64) + 0.5
+    cells = torch.cartesian_prod(axis, axis, axis)
+    inside = (a.contains(cells) | b.contains(cells)) & ~c.contains(cells)
+    hypothesis.assume(inside.any())
+    domain = (a | b) - c
+    assert domain.measure == pytest.approx(inside.sum().item())
+    assert torch.equal(domain.contains(cells), inside)
+    grid = inside.reshape(9, 9, 9)
+    for i, name in enumerate("xyz"):
+        walls = (grid.diff(dim=i) != 0).sum().item()
+        faces = [piece for piece in domain.boundary.pieces if piece.name.startswith(name)]
+        assert sum(face.measure for face in faces) == pytest.approx(walls)
+    flux, defect = flux_defect(domain, 3)
+    assert abs(defect) <= 1e-12 * abs(flux)
+
+
+def test_measures_of_combined_balls_by_formula():
+    lens, union, rest = UNIT & OTHER, UNIT | OTHER, UNIT - OTHER
+    assert lens.measure == pytest.approx(LENS, rel=1e-13)
+    assert union.measure == pytest.approx(UNIT.measure + OTHER.measure - LENS, rel=1e-13)
+    assert rest.measure == pytest.approx(UNIT.measure - LENS, rel=1e-13)
+    assert lens.measure_error == union.measure_error == 0
+    # The other's caps are bounded by the radical plane.
+    height = LENS_2 - (SPACING**2 + LENS_2**2 - LENS_1**2) / (2 * SPACING)
+    assert rest.boundary["other"].measure == pytest.approx(2 * math.pi * LENS_2 * height)
+
+
+@pytest.mark.parametrize("dim", [3, 4, 6])
+def test_lenses_in_any_dimension_agree_with_sampling(dim):
+    a, b = Ball([0] * dim, 1), Ball([0.8] + [0] * (dim - 1), 0.7)
+    part, error = share(b, lambda points: a.contains(points.coords))
+    assert combine("intersection", a, b).measure == pytest.approx(
+        part * b.measure, abs=5 * error * b.measure
+    )
+
+
+def test_a_ball_that_cuts_a_face():
+    ball = (4 / 3) * math.pi * 0.6**3
+    radius = math.sqrt(0.6**2 - 0.1**2)
+    assert CUT.measure == pytest.approx(8 - ball + CAP, rel=1e-13) and CUT.measure_error == 0
+    opened = CUT.boundary["x_max"].pieces[0]
+    assert opened.measure == pytest.approx(4 - math.pi * radius**2, rel=1e-13)
+    dent = CUT.boundary["hole"].pieces[0]
+    assert dent.measure == pytest.approx(4 * math.pi * 0.6**2 - 2 * math.pi * 0.6 * 0.5, rel=1e-12)
+    assert CUT.boundary.names == ("x_min", "x_max", "y_min", "y_max", "z_min", "z_max", "hole")
+    assert CUT.boundary["x_min"].measure == 4
+    points = sample(dent, 100)
+    toward = torch.tensor([0.9, 0, 0], dtype=torch.float64) - points.coords
+    torch.testing.assert_close(points.normals, toward / 0.6, rtol=0, atol=1e-14)
+
+
+def test_union_and_difference_and_intersection_sum_up():
+    box, ball = cube(-1, 1), Ball((0.9, 0, 0), 0.6)
+    union, common = box | ball, box & ball
+    assert union.measure + common.measure == pytest.approx(box.measure + ball.measure)
+    assert common.measure == pytest.approx(ball.measure - CAP, rel=1e-13)
+    assert common.boundary.names == ("x_max", "sphere")
+    dome = union.boundary["sphere"].pieces[0]
+    assert 0 < dome.measure_error <= 1e-3 and 0 < dome.rule_error(32) <= 1e-2
+    assert dome.measure == pytest.approx(2 * math.pi * 0.6 * 0.5, abs=5 * dome.measure_error)
+
+
+def test_three_operands():
+    domain = SAMPLED["two holes"]
+    expected = 8 - (4 / 3) * math.pi * (0.6**3 + 0.3**3) + CAP
+    assert domain.measure == pytest.approx(expected, rel=1e-13)  # the second lies inside
+    assert domain.boundary["second"].measure == pytest.approx(4 * math.pi * 0.09)
+
+
+def test_an_estimated_measure_is_within_its_error():
+    """Half a ball cut off by a turned box of triangles: by symmetry half is left."""
+    mesh = trimesh.creation.box((4, 4, 4))
+    mesh.apply_translation((2, 0, 0))
+    mesh.apply_transform(trimesh.transformations.rotation_matrix(0.7, (1, 2, 3)))
+    half = UNIT - surface(mesh)
+    assert 0 < half.measure_error <= 1e-3 * half.measure
+    assert half.measure == pytest.approx(2 / 3 * math.pi, abs=5 * half.measure_error)
+    assert half.boundary["surface"].measure == pytest.approx(math.pi, rel=1e-2)
+
+
+def test_nothing_new_is_made_of_nested_or_distant_domains():
+    small, far = Ball((0.1, 0, 0), 0.2), Ball((5, 0, 0), 1)
+    assert (UNIT | small) == UNIT and (UNIT & small) == small and (UNIT - far) == UNIT
+    assert (UNIT | UNIT) == UNIT
+    assert (UNIT | far).measure == pytest.approx(2 * UNIT.measure)
+
+
+def test_the_closed_difference_keeps_the_boundary_of_what_is_taken_away():
+    coords = torch.tensor([[0.0, 0.5, 0.5], [0.5, 0.5, 0.5], [-0.1, 0, 0]]).double()
+    assert FICHERA.contains(coords).tolist() == [True, False, True]
+    assert FICHERA.contains(coords - 0.05, 0.1).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "a", "b", "message"),
+    [
+        ("sum", UNIT, OTHER, "kind must be one of union, difference, intersection, got 'sum'"),
+        ("union", UNIT, Box(x=(0, 1), y=(0, 1), t=(0, 1)), r"got \(x, y, z\) and \(x, y, t\)"),
+        ("intersection", UNIT, Ball((3, 0, 0), 1), r"intersection of Ball\(.*\) is empty"),
+        ("intersection", cube(0, 1), cube(1, 2), "is empty"),
+        ("intersection", cube(0, 1), Ball((2, 2, 2), 1.7), "is empty"),
+        ("difference", UNIT, Ball((0, 0, 0), 2), "is empty"),
+        ("difference", cube(0, 1), cube(0, 1), "is empty"),
+        ("difference", cube(0, 1), cube(-1, 1), "is empty"),
+        ("difference", UNIT, UNIT, "is empty"),
+    ],
+)
+def test_bad_combinations_are_refused(kind, a, b, message):
+    with pytest.raises(InputError, match=message):
+        combine(kind, a, b)
+
+
+def test_a_measure_that_is_not_accurate_is_warned_of():
+    tip = Ball((1.06, 0.5, 0.5), 0.1)
+    sliver = Ball((0.5, 0.5, 1.9), 0.905)
+    with pytest.warns(UserWarning, match="with a standard error of"):
+        combine("intersection", cube(0, 1) - tip, sliver)
+
+
+# Surfaces of triangles
+
+
+def test_a_box_from_a_file(tmp_path, generator):
+    path = tmp_path / "box.stl"
+    trimesh.creation.box((1, 2, 3)).export(path)
+    brick = Surface.read(path, sharp=30)
+    assert len(brick.vertices) == 8
+    assert brick.measure == pytest.approx(6, rel=1e-14)
+    assert sorted(piece.measure for piece in brick.boundary.pieces) == [2, 2, 3, 3, 6, 6]
+    assert brick.boundary.names == tuple(f"facet_{i}" for i in range(6))
+    box = Box(x=(-0.5, 0.5), y=(-1, 1), z=(-1.5, 1.5))
+    coords = 4 * torch.rand(10_000, 3, dtype=torch.float64, generator=generator) - 2
+    assert torch.equal(brick.contains(coords), box.contains(coords))
+    assert torch.equal(brick.contains(coords, -0.1), box.contains(coords, -0.1))
+    beyond = (coords.abs() - box.bounds[1]).clamp(min=0).norm(dim=1)
+    assert torch.equal(brick.contains(coords, 0.1), beyond <= 0.1)
+
+
+def test_an_icosphere_from_a_file(tmp_path, generator):
+    path = tmp_path / "ball.stl"
+    mesh = trimesh.creation.icosphere(3)
+    mesh.export(path)
+    ball = Surface.read(path, name="shell")
+    assert ball.boundary.names == ("shell",)
+    assert ball.measure == pytest.approx(mesh.volume, rel=1e-6)  # the file is in single precision
+    assert ball.measure == pytest.approx(4 / 3 * math.pi, rel=1e-2)
+    assert ball.boundary.measure == pytest.approx(mesh.area, rel=1e-6)
+    coords = 2.2 * torch.rand(20_000, 3, dtype=torch.float64, generator=generator) - 1.1
+    # It is convex: inside means on the inner side of all triangles.
+    a, b, c = ball.vertices[ball.faces].unbind(dim=1)
+    normals = torch.linalg.cross(b - a, c - a)
+    assert torch.equal(ball.contains(coords), (coords @ normals.T <= (a * normals).sum(1)).all(1))
+    assert ball.rule_error(8) == 0
+
+
+def test_rays_through_vertices_and_edges_are_counted_once():
+    """Points straight below and above vertices and edges of a surface, and inside it."""
+    for solid in (ICOSPHERE, BRICK, TORUS):
+        mesh = solid.vertices[solid.faces]
+        places = torch.cat([solid.vertices, mesh.mean(dim=1), (mesh[:, 0] + mesh[:, 1]) / 2])
+        for height in (-5.0, 5.0):
+            beyond = torch.cat([places[:, :2], places.new_full((len(places), 1), height)], dim=1)
+            assert not solid.contains(beyond).any()
+    assert ICOSPHERE.contains(0.9 * ICOSPHERE.vertices).all()
+    assert BRICK.contains(0.9 * BRICK.vertices).all()
+    ring = TORUS.vertices * torch.tensor([1.0, 1, 0]).double()
+    ring = ring / ring.norm(dim=1, keepdim=True)
+    assert TORUS.contains(ring * 0.99).all() and not TORUS.contains(ring * 0.1).any()
+
+
+def test_a_cavity_is_outside():
+    outer, inner = trimesh.creation.box((2, 2, 2)), trimesh.creation.box((1, 1, 1))
+    inner.invert()
+    hollow = surface(trimesh.util.concatenate([outer, inner]))
+    assert hollow.measure == pytest.approx(7)
+    coords = torch.tensor([[0.0, 0, 0], [0.7, 0, 0], [1.2, 0, 0]]).double()
+    assert hollow.contains(coords).tolist() == [False, True, False]
+
+
+def test_surfaces_without_a_centre_have_sampled_rules():
+    assert TORUS.measure == pytest.approx(2 * math.pi**2 * 0.09, rel=0.1)
+    assert 0 < TORUS.rule_error(16) <= 1e-2 * TORUS.measure
+    _, defect = flux_defect(TORUS, 24)
+    assert abs(defect) <= 5 * TORUS.rule_error(24) * 8  # the divergence is up to 8 on the torus
+
+
+def test_triangles_are_covered_by_area():
+    points = sample(BRICK.boundary["facet_0"], 4096, "sobol")
+    patch = BRICK.boundary["facet_0"].pieces[0]
+    counts = [
+        ((points.coords - corners.mean(dim=0)).norm(dim=1) < 0.2).sum().item()
+        for corners in patch.triangles
+    ]
+    assert counts == pytest.approx([4096 * math.pi * 0.04 / patch.measure] * 2, rel=0.05)
+
+
+def test_an_inside_out_surface_is_turned():
+    mesh = trimesh.creation.icosphere(1)
+    turned = Surface(mesh.vertices, mesh.faces[:, ::-1])
+    assert turned.measure == pytest.approx(mesh.volume)
+    points = sample(turned.boundary, 10)
+    assert ((points.coords * points.normals).sum(dim=1) > 0.5).all()
+
+
+def test_surfaces_combine_with_other_domains():
+    bored = BRICK - Ball((0, 0, 0), 0.4, name="hole")
+    assert bored.measure == pytest.approx(6 - 4 / 3 * math.pi * 0.4**3)
+    assert bored.boundary["hole"].measure == pytest.approx(4 * math.pi * 0.16)
+    assert BRICK.over(t=(0, 1)).measure == pytest.approx(6)
+
+
+def test_bad_surfaces_are_refused(tmp_path):
+    mesh = trimesh.creation.box((1, 1, 1))
+    with pytest.raises(InputError, match="not watertight: at 3 of its edges"):
+        Surface(mesh.vertices, mesh.faces[1:])
+    faces = mesh.faces.copy()
+    faces[0] = faces[0][::-1]
+    with pytest.raises(InputError, match="both ways at 3 edges"):
+        Surface(mesh.vertices, faces)
+    with pytest.raises(InputError, match="encloses no volume"):
+        Surface(mesh.vertices * [1, 1, 0], mesh.faces)
+    with pytest.raises(InputError, match=r"faces must be numbers of the 3 vertices, got 0 to 7"):
+        Surface(mesh.vertices[:3], mesh.faces)
+    with pytest.raises(InputError, match=r"vertices must have the shape \(n, 3\), got \(8, 2\)"):
+        Surface(mesh.vertices[:, :2], mesh.faces)
+    with pytest.raises(InputError, match="vertices must be finite numbers, got 24 others"):
+        Surface(mesh.vertices * math.nan, mesh.faces)
+    with pytest.raises(InputError, match="sharp must be a finite number above 0, got -1"):
+        Surface(mesh.vertices, mesh.faces, sharp=-1)
+    with pytest.raises(InputError, match="there is no file"):
+        Surface.read(tmp_path / "none.stl")
+    (tmp_path / "torn.stl").write_text("solid nothing")
+    with pytest.raises(InputError, match=r"torn.stl"):
+        Surface.read(tmp_path / "torn.stl")

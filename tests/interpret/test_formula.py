@@ -1,0 +1,190 @@
+"""From results to formulas: composition, simplification, fits, equations."""
+
+import pytest
+import reference
+import sympy
+import torch
+
+import kanpinn as kp
+from kanpinn.data import Data, Table
+from kanpinn.interpret.formulas.composition import compose, evaluate
+from kanpinn.interpret.formulas.rounding import Rounded
+from kanpinn.interpret.formulas.simplify import simplest
+from kanpinn.interpret.graphs.curves import Symbolic
+from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret.graphs.own import own_graph
+from kanpinn.interpret.guided import read
+from kanpinn.interpret.interpret import interpret
+from kanpinn.interpret.shapes import Shape, shapes_of
+from kanpinn.interpret.sources import rows_of
+from kanpinn.interpret.univariate.library import LIBRARY
+from kanpinn.solvers.fit import fit
+
+X, Y = sympy.symbols("x y", real=True)
+SOME = ["x", "x^2", "sin", "cos", "exp", "tanh"]
+P, Q = sympy.symbols("p q", positive=True)
+
+
+def rows(count, generator, low=-1.0, high=1.0, inputs=2):
+    x = torch.rand(count, inputs, generator=generator, dtype=torch.float64)
+    return low + (high - low) * x
+
+
+def same(found, expected) -> bool:
+    return sympy.simplify(found - expected) == 0
+
+
+@pytest.mark.parametrize(
+    ("spelt", "short"),
+    [
+        ((sympy.cos(X - Y**2) - sympy.cos(X + Y**2)) / 2, sympy.sin(X) * sympy.sin(Y**2)),
+        (((X + Y) ** 2 - (X - Y) ** 2) / 4, X * Y),
+        (sympy.exp(sympy.log(P) - sympy.log(Q)), P / Q),
+        (sympy.exp(sympy.log(P) + 2 * sympy.log(Q)), P * Q**2),
+        (sympy.sqrt(X**2 + Y**2), sympy.sqrt(X**2 + Y**2)),
+        (X + 2 * sympy.atanh(1 - 2 / (P + 1)), X + sympy.log(P)),
+    ],
+)
+def test_the_shortest_form_is_found(spelt, short):
+    assert simplest(spelt) == short
+
+
+def test_an_expression_has_the_values_of_its_graph(generator):
+    x = rows(40, generator, 0.2, 0.9)
+    edges = {
+        (0, 0, 0): Symbolic(LIBRARY["sin"], 2.0, 0.1, 0.3, 0.0),
+        (0, 1, 0): Symbolic(LIBRARY["gaussian"], 1.5, 0.0, 0.4, 0.5),
+        (0, 1, 1): Symbolic(LIBRARY["sqrt"], 1.0, 0.2, 1.0, 0.0),
+        (1, 0, 0): Symbolic(LIBRARY["log"], 1.0, 0.4, 2.0, 0.0),
+        (1, 1, 0): Symbolic(LIBRARY["1/x^2"], 1.0, 1.0, 0.7, -1.0),
+    }
+    graph = Graph((2, 2, 1), edges)
+    (expression,) = compose(Rounded(graph), (X, Y))
+    assert reference.distance(evaluate(expression, (X, Y), x), graph(x)[:, 0]) < 1e-14
+
+
+@pytest.mark.parametrize("name", [n for n in LIBRARY if n != "0"])
+def test_every_function_of_the_library_can_be_evaluated(name, generator):
+    function = LIBRARY[name]
+    x = rows(20, generator, 0.1, 0.9, inputs=1)
+    found = evaluate(function.symbol(X), (X,), x)
+    assert reference.distance(found, function(x[:, 0])) < 1e-14
+
+
+def test_an_unknown_function_is_refused(generator):
+    with pytest.raises(kp.InputError, match="zeta"):
+        evaluate(sympy.zeta(X), (X,), rows(3, generator, inputs=1))
+
+
+def exponential(generator, count=500):
+    x = rows(count, generator)
+    return Table(x, torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2), ("x", "y"))
+
+
+def fitted(table, width=(2, 1, 1), degree=(3, 5), grid=(2, 6)):
+    network = kp.KAN(width, degree=degree, grid=grid, seed=0)
+    return fit(network, table, kp.VariableProjection(rounds=3, starts=20, tolerance=1e-3), seed=0)
+
+
+def test_the_formula_of_a_fit_is_found_exactly(generator):
+    found = interpret(fitted(exponential(generator)), SOME, shapes=[])
+    assert found.expression == sympy.exp(sympy.sin(sympy.pi * X) + Y**2)
+    assert found.exact_constants and found.error < 1e-14
+    assert [row.function for row in found.edges] == ["sin", "x^2", "exp"]
+    assert all(row.r2 > 1 - 1e-10 for row in found.edges)
+    assert found.latex == r"e^{y^{2} + \sin{\left(\pi x \right)}}"
+    assert found.defects == () and not found.is_identity
+
+
+def test_a_network_of_another_kind_is_read_by_its_data(generator):
+    x = rows(500, generator, 1.0, 2.0)
+    table = Table(x, x[:, 0] / x[:, 1], ("p", "q"))
+    other = fit(kp.MLP([2, 4, 1]), table, kp.LeastSquares())
+    found = interpret(
+        other, ["x", "x^2", "1/x", "log", "exp"], shapes=[Shape((2, 1, 1), (3, 5), (1, 6), 1)]
+    )
+    assert found.expression == P / Q
+
+
+class Poster(kp.Problem):
+    """The poster's problem; nothing but the equation and the boundary is told."""
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.source(p)
+
+    def source(self, p):
+        pi, y2 = torch.pi, p.y**2
+        curvature = -(pi**2) * (1 + 4 * y2) * torch.sin(pi * y2) + 2 * pi * torch.cos(pi * y2)
+        return torch.sin(pi * p.x) * curvature
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+@pytest.fixture(scope="module")
+def solution():
+    network = kp.KAN([2, 3, 1], degree=[3, 9], grid=[1, 24], seed=0)
+    return kp.solve(Poster(), network, kp.VariableProjection(), boundary="penalty", seed=0)
+
+
+def test_the_solution_of_a_pde_is_recovered_as_an_identity(solution):
+    found = interpret(solution, SOME, shapes=[])
+    assert same(found.expression, sympy.sin(sympy.pi * X) * sympy.sin(sympy.pi * Y**2))
+    assert found.is_identity and found.exact_constants
+    assert [d.name for d in found.defects] == ["Poster.residual", "Poster.conditions()[0]"]
+    p = Poster.domain.quadrature(12)[0]
+    assert reference.distance(found(p.coords), solution(p)) < 1e-9
+
+
+def test_reading_by_hand(solution):
+    start = read(solution, SOME)
+    before = start.error
+    reading = start.fix(0, 0, 0, "x").fix(0, 1, 0, "x^2")
+    assert reading.error < 100 * max(before, 1e-10) and start.error == before
+    best = reading.suggest(1, 0, 0).best.function.name
+    assert best in ("sin", "cos")
+    assert reading.exclude("cos").suggest(1, 0, 0).best.function.name == "sin"
+    assert reading.formula().is_identity
+
+
+def test_what_cannot_be_read_is_refused(solution, generator):
+    with pytest.raises(kp.InputError, match=r"no edge \(3, 0, 0\)"):
+        read(solution).suggest(3, 0, 0)
+    with pytest.raises(kp.InputError, match=r"no edge \(3, 0, 0\)"):
+        interpret(solution, edges={(3, 0, 0): ["x"]})
+    with pytest.raises(kp.InputError, match="unknown function"):
+        interpret(solution, ["sinus"])
+    other = fit(kp.MLP([2, 3, 1]), exponential(generator), kp.LeastSquares())
+    with pytest.raises(kp.InputError, match="this is a MLP"):
+        read(other)
+    with pytest.raises(kp.InputError, match="no formula was found"):
+        interpret(other, ["tanh"], shapes=[], seconds=10)
+
+
+def test_classes_have_no_formula(generator):
+    x = rows(60, generator)
+    table = Table(x, (x[:, 0] > 0).long(), classes=("no", "yes"))
+    done = fit(kp.KAN([2, 1]), table, kp.LevenbergMarquardt(steps=2))
+    with pytest.raises(kp.InputError, match="classes"):
+        interpret(done)
+
+
+def test_a_held_out_part_judges(generator):
+    table = exponential(generator, 400)
+    found = rows_of(fit(kp.KAN([2, 1]), table, kp.LeastSquares()), 0)
+    assert len(found.x) == 300 and len(found.xv) == 100
+    assert Data(table).train is table
+
+
+def test_shapes_have_an_entry_for_each_layer():
+    for width in ((3, 1), (2, 2, 1), (4, 2, 1, 1)):
+        assert all(s.width == width for s in shapes_of(width))
+        assert all(len(s.degree) == len(s.grid) == len(width) - 1 for s in shapes_of(width))
+
+
+def test_a_base_term_is_no_spline(generator):
+    network = kp.KAN([2, 1], base="silu")
+    done = fit(network, exponential(generator, 100), kp.LeastSquares())
+    assert own_graph(done.surrogate) is None

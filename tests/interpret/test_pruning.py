@@ -1,0 +1,155 @@
+"""Pruning: what is useless goes without a trace, what is cut is said, the original stays."""
+
+import math
+
+import cases
+import pytest
+import reference
+import torch
+
+import kanpinn as kp
+from kanpinn.interpret.pruning.strategies import prune, prune_greedily
+from kanpinn.loss.residuals import Residuals
+from kanpinn.runs.results.hdf5 import read_state, write_result
+
+BOX = kp.Box(x=(-1, 1), y=(-1, 1))
+
+
+def wave(p):
+    return torch.exp(torch.sin(math.pi * p.x) + p.y**2)
+
+
+def fitted(width=(2, 3, 1), steps=8, base=None, f=wave):
+    data = kp.Table.sample(BOX, f, 300, seed=0)
+    network = kp.KAN(list(width), degree=3, grid=4, base=base, seed=0)
+    return kp.fit(network, data, kp.LevenbergMarquardt(steps=steps))
+
+
+def states(network):
+    return {name: t.clone() for name, t in network.state_dict().items()}
+
+
+@torch.no_grad()
+def make_idle(network, unit):
+    """The unit gives constants only."""
+    network.layers[1].coefficients[unit] = 0
+    network.layers[1].coefficients[unit, : network.layers[1].n_splines] = 0.7
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_useless_units_and_edges_go_without_a_trace(base):
+    fit = fitted(base=base)
+    make_idle(fit.network, 1)
+    with torch.no_grad():
+        layer = fit.network.layers[0]
+        layer.coefficients[1, :, 2] = 0
+        layer.coefficients[1, : layer.n_splines, 2] = -0.1  # a constant edge
+    before, x = states(fit.network), fit.residuals.points
+    pruned = prune(fit, 1e-9)
+    assert pruned.network.width == (2, 2, 1) and pruned.units == ((1, 1),)
+    assert set(pruned.edges) == {(0, 0, 1), (0, 1, 1), (1, 1, 0), (0, 1, 2)}
+    assert pruned.change < 1e-14
+    assert reference.distance(pruned.surrogate(x), fit(x)) < 1e-13
+    edge = 4 + 3 + (base is not None)
+    assert pruned.parameters == (9 * edge, 5 * edge)
+    assert all(torch.equal(before[name], t) for name, t in fit.network.state_dict().items())
+
+
+def test_what_is_cut_is_measured_and_means_stay():
+    fit = fitted()
+    pruned = prune(fit, 0.2)
+    assert 0 < len(pruned.edges) < 9
+    x = fit.residuals.points
+    old, new = fit(x), pruned.surrogate(x)
+    change = float((new - old).norm() / old.norm())
+    assert pruned.change == pytest.approx(change, rel=1e-12)
+    assert pruned.losses == (fit.residuals.loss(), pruned.residuals.loss())
+    assert f"{len(pruned.edges)} edges" in pruned.words and f"{change:.1e}" in pruned.words
+    again = prune(pruned, 1e-9)  # nothing more to do, and a Pruned can be pruned
+    assert again.edges == () and again.change == 0
+
+
+def test_outputs_keep_their_means_when_edges_into_them_go():
+    fit = fitted()
+    with torch.no_grad():
+        fit.network.layers[1].coefficients[1:] *= 1e-3
+    pruned = prune(fit, 0.1)
+    assert pruned.network.width == (2, 1, 1)
+    x = fit.residuals.points
+    assert float((pruned.surrogate(x) - fit(x)).mean()) == pytest.approx(0, abs=1e-12)
+
+
+def test_greedy_pruning_finds_the_one_unit_that_is_needed():
+    data = kp.Table.sample(BOX, wave, 200, seed=0)
+    network = kp.KAN([2, 2, 1], degree=3, grid=4, seed=0)
+    fit = kp.fit(network, data, kp.LevenbergMarquardt(steps=15), sparsity=kp.Sparsity(1e-2))
+    before = states(network)
+    pruned = prune_greedily(fit, 1.0)
+    assert pruned.network.width == (2, 1, 1)
+    assert pruned.losses[1] <= pruned.losses[0]
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+    assert len(pruned.units) == 1 and len(pruned.edges) == 3
+    assert [block.name for block in pruned.residuals.blocks] == ["data"]
+
+
+def test_greedy_pruning_keeps_what_the_loss_needs():
+    fit = fitted((2, 1, 1), steps=6)
+    assert prune_greedily(fit, 1.5, steps=2).edges == ()
+
+
+def test_a_pruned_network_can_be_trained_further():
+    fit = fitted(steps=4)
+    small = prune(fit, 0.2)
+    better = small.trained(kp.LevenbergMarquardt(steps=3))
+    assert better.losses[0] == small.losses[0] and better.losses[1] < 0.5 * small.losses[1]
+    assert small.residuals.loss() == small.losses[1]  # which stays as it was
+    assert better.edges == small.edges and better.parameters == small.parameters
+    finer = better.trained(kp.Refine(8))
+    assert finer.parameters[1] > small.parameters[1]
+    assert finer.losses[1] == pytest.approx(better.losses[1], rel=1e-9)
+    x = fit.residuals.points
+    assert better.change == pytest.approx(
+        float((better.surrogate(x) - fit(x)).norm() / fit(x).norm()), rel=1e-12
+    )
+
+
+def test_solutions_of_equations_are_pruned_with_their_residuals():
+    solution = kp.solve(cases.Square(), kp.KAN([2, 6, 1], degree=4, seed=0))
+    make_idle(solution.network, 2)
+    pruned = prune(solution, 1e-9)
+    assert pruned.units == ((1, 2),) and pruned.change < 1e-13
+    assert isinstance(pruned.residuals, Residuals)
+    assert pruned.losses[1] == pytest.approx(pruned.losses[0], rel=1e-6)
+
+
+def test_a_pruned_network_survives_its_run_folder(tmp_path):
+    """It is read back from result.h5 as it was written."""
+    solution = kp.solve(cases.Square(), kp.KAN([2, 4, 1], degree=4, seed=0))
+    solution.network.remove_edge(0, 1, 2)
+    write_result(solution, {}, tmp_path / "result.h5", lambda file: None)
+    state = read_state(tmp_path / "result.h5")
+    other = kp.KAN([2, 4, 1], degree=4, seed=1)
+    other.load_state_dict(state["network"])
+    assert other.parameter_count == solution.network.parameter_count
+    x = torch.zeros(1, 2, dtype=torch.float64)
+    assert torch.equal(other(x), solution.network(x))
+
+
+def constant(fit):
+    with torch.no_grad():
+        fit.network.layers[1].coefficients.zero_()
+    return fit
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: prune(fitted(), 0.0), "threshold must be .* above 0, got 0.0"),
+        (lambda: prune(fitted(), 1.5), "threshold = 1.5 would remove every edge: .* is [01]"),
+        (lambda: prune(constant(fitted())), "constant on the points: there is nothing to keep"),
+        (lambda: prune_greedily(fitted(), 0.5), "factor must be .* at least 1, got 0.5"),
+    ],
+)
+def test_impossible_pruning_is_refused_in_words(call, words):
+    with pytest.raises(kp.InputError, match=words):
+        call()

@@ -1,0 +1,169 @@
+"""The energy form: its minimum is the solution, its model is the energy to second order."""
+
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.solvers.discretize import assemble
+
+SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
+
+
+class Diffusion(kp.Problem):
+    """-∇·(a ∇u) + u = f, u given on two sides, a ∂u/∂n = g on the two others."""
+
+    domain = SQUARE
+
+    def a(self, p):
+        return 2 + p.x * p.y
+
+    def residual(self, p, u):
+        slope = torch.cat([p.y, p.x], dim=1)
+        flux = self.a(p) * kp.laplacian(u) + (slope * kp.grad(u)).sum(dim=1, keepdim=True)
+        return flux - u.value + self.source(p)
+
+    def energy(self, p, u):
+        squares = kp.grad(u).square().sum(dim=1, keepdim=True)
+        return (self.a(p) * squares + u.value**2) / 2 - self.source(p) * u.value
+
+    def boundary_energies(self):
+        sides = self.domain.boundary["y_min", "y_max"]
+        return [(sides, lambda p, u: -self.a(p) * self.flux(p) * u.value)]
+
+    def source(self, p):
+        s, c, e = torch.sin(2 * p.x), torch.cos(2 * p.x), torch.exp(p.y / 2)
+        divergence = self.a(p) * (-4 + 0.25) * s * e + p.y * 2 * c * e + p.x * s * e / 2
+        return -divergence + s * e
+
+    def flux(self, p):
+        gradient = torch.cat([2 * torch.cos(2 * p.x), torch.sin(2 * p.x) / 2], dim=1)
+        return (p.normals * gradient * torch.exp(p.y / 2)).sum(dim=1, keepdim=True)
+
+    def conditions(self):
+        sides, ends = self.domain.boundary["x_min", "x_max"], self.domain.boundary["y_min", "y_max"]
+        return [kp.Dirichlet(sides, self.exact), kp.Neumann(ends, self.flux)]
+
+    def exact(self, p):
+        return torch.sin(2 * p.x) * torch.exp(p.y / 2)
+
+
+class Rod(kp.Problem):
+    """A nonlinear one, -(1 + u'²) u'' …: the minimum of ∫ u'²/2 + u'⁴/12 - f u, u = sin πx."""
+
+    domain = kp.Box(x=(0, 1))
+
+    def residual(self, p, u):
+        return (1 + kp.grad(u) ** 2) * kp.laplacian(u) + self.source(p)
+
+    def energy(self, p, u):
+        slope = kp.grad(u)
+        return slope**2 / 2 + slope**4 / 12 - self.source(p) * u.value
+
+    def source(self, p):
+        x = math.pi * p.x
+        return math.pi**2 * torch.sin(x) * (1 + (math.pi * torch.cos(x)) ** 2)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary)]
+
+    def exact(self, p):
+        return torch.sin(math.pi * p.x)
+
+
+@pytest.mark.parametrize("boundary", ["exact", "penalty"])
+def test_the_minimum_of_an_energy_is_the_solution(boundary):
+    # A penalty changes the minimum by its inverse.
+    weights = {"boundary": 1e4} if boundary == "penalty" else None
+    solution = kp.solve(
+        Diffusion(),
+        kp.KAN([2, 24, 1], degree=7, grid=[2, 4]),
+        points=kp.Collocation(1600, 60),
+        boundary=boundary,
+        weights=weights,
+        form="energy",
+    )
+    assert solution.status == "converged" and solution.history.steps == 1
+    assert solution.errors.h1_relative < (1e-4 if boundary == "exact" else 1e-2)
+    names = [block.name for block in solution.residuals.blocks]
+    assert names == ["interior", "energy[0]"] + ["boundary"] * (boundary == "penalty")
+
+
+def test_a_nonlinear_energy_is_minimised_by_newton_steps():
+    network = kp.KAN([1, 12, 1], degree=7, grid=[2, 4])
+    points = kp.Collocation(60, 2)
+    solution = kp.solve(Rod(), network, points=points, form="energy")
+    assert 1 < solution.history.steps < 15
+    assert solution.errors.h1_relative < 1e-4
+
+
+def test_levenberg_marquardt_lowers_an_energy_in_all_layers():
+    network = kp.KAN([1, 3, 1], degree=5, grid=[1, 2])
+    optimizers = [kp.LeastSquares(), kp.LevenbergMarquardt(steps=5)]
+    points = kp.Collocation(60, 2)
+    solution = kp.solve(Rod(), network, optimizers, points, form="energy")
+    losses = solution.history.column("loss")
+    assert losses[-1] < losses[-3] < losses[0]
+
+
+def test_the_model_of_a_quadratic_energy_is_the_energy():
+    network = kp.KAN([2, 3, 1], degree=3, grid=2, seed=3)
+    problem = Diffusion()
+    chosen = kp.Collocation(400, 40)
+    assembly = assemble(problem, network, chosen, "exact", None, 0, form="energy")
+    assembly.prepare()
+    residuals = Residuals(assembly.surrogate, assembly.blocks())
+    layers = network.output_layers
+    model, start = residuals.model(layers), get_coefficients(layers)
+    assert model.loss() == pytest.approx(residuals.loss(), rel=1e-12)
+    change = 1e-2 * torch.randn(len(start), dtype=torch.float64, generator=torch.Generator())
+    set_coefficients(layers, start + change)
+    assert model.loss(change) == pytest.approx(residuals.loss(), rel=1e-9)
+
+
+def test_energy_weights_are_those_of_integrals():
+    chosen = kp.Collocation(400, 40)
+    for sampler in ("gauss", "sobol"):
+        points = kp.Collocation(400, 40, sampler)
+        network = kp.KAN([2, 3, 1], degree=3, grid=2)
+        assembly = assemble(Diffusion(), network, points, "exact", None, 0, form="energy")
+        inside, side = assembly.blocks()
+        assert float(inside.points.data.mean()) == pytest.approx(1, rel=1e-12)
+        # Two sides of length 2 each, over the area 4.
+        assert float(side.points.data.mean()) == pytest.approx(1, rel=1e-12)
+    assert chosen.sampler == "gauss"
+
+
+def test_what_has_no_energy_is_refused():
+    class Plain(Rod):
+        energy = kp.Problem.energy
+
+    network = kp.KAN([1, 3, 1], degree=5, grid=2)
+    with pytest.raises(kp.InputError, match=r"Plain has no energy\(p, u\)"):
+        kp.solve(Plain(), network, form="energy")
+    with pytest.raises(kp.InputError, match='form must be "strong" or "energy", got \'weak\''):
+        kp.solve(Rod(), network, form="weak")
+    with pytest.raises(kp.InputError, match="variable_projection needs squared residuals"):
+        kp.solve(Rod(), network, kp.VariableProjection(), form="energy")
+
+
+def test_an_energy_of_the_wrong_shape_is_refused():
+    class Wide(Rod):
+        def energy(self, p, u):
+            return torch.cat([u.value, u.value], dim=1)
+
+    with pytest.raises(kp.InputError, match=r"energy must have shape \(n, 1\), got \(5, 2\)"):
+        kp.solve(Wide(), kp.KAN([1, 3, 1], degree=5, grid=2), form="energy")
+
+
+def test_a_natural_condition_that_the_energy_lacks_is_refused():
+    class Forgotten(Diffusion):
+        def boundary_energies(self):
+            return []
+
+    network = kp.KAN([2, 3, 1], degree=5, grid=2)
+    with pytest.raises(kp.InputError, match=r"conditions\(\)\[1\], a Neumann, is natural"):
+        kp.solve(Forgotten(), network, form="energy")

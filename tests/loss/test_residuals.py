@@ -1,0 +1,188 @@
+"""The residual module: loss, gradient and Jacobian of a problem's weighted blocks."""
+
+import math
+
+import pytest
+import reference
+import torch
+from cases import Coupled, Cubic, Line, Square
+from torch.func import jacrev
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets.jet import Channels
+from kanpinn.loss import residuals as module
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import build_blocks
+from kanpinn.networks import Surrogate
+from kanpinn.networks.constraints.dirichlet import ExactDirichlet
+
+WEIGHTS = {"interior": 0.01, "boundary": 2.0}
+NETWORKS = {
+    "kan": lambda d, m: kp.KAN([d, 3, m], degree=5, grid=3, seed=1),
+    "kan with base": lambda d, m: kp.KAN([d, 3, m], degree=4, grid=2, base="silu", seed=2),
+    "deep kan": lambda d, m: kp.KAN([d, 2, 2, m], degree=5, grid=2, seed=3),
+    "tanh": lambda d, m: kp.MLP([d, 4, 3, m], "tanh", seed=4),
+}
+
+
+def residuals_of(problem, make, n=30, exact=False) -> Residuals:
+    """Penalty residuals, or those of a surrogate with the data of `Square` built in."""
+    network, box = make(problem.domain.dim, len(problem.fields)), problem.domain
+    (condition,) = problem.conditions()
+    output = ExactDirichlet(box, dict.fromkeys(box.boundary.pieces, condition.target))
+    surrogate = Surrogate(network, box, output if exact else None)
+    generator = torch.Generator().manual_seed(0)
+    interior = sample(box, n, "uniform", generator)
+    boundary = sample(box.boundary, n // 3, "uniform", generator)
+    seen = [p.coords for p in (box.quadrature(9)[0], interior, boundary)]
+    surrogate.prepare(Points(torch.cat(seen), box.names))
+    if exact:
+        boundary = boundary[:0]
+    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], WEIGHTS))
+
+
+def dense(residuals: Residuals, layers=None):
+    """The whole Jacobian and residual."""
+    layers = list(residuals.surrogate.network.layers) if layers is None else layers
+    rows = list(residuals.rows(layers))
+    return torch.cat([j for j, _ in rows]), torch.cat([r for _, r in rows])
+
+
+def by_torch_func(residuals: Residuals, extension=None, factor=None):
+    """The same by torch.func through the network written out."""
+    network, domain = residuals.surrogate.network, residuals.surrogate.domain
+    plain, (low, high) = reference.plain(network), domain.bounds
+
+    def rows(coefficients):
+        def function(x):
+            xi = 2 * (x - low) / (high - low) - 1
+            u = plain(coefficients, xi)
+            return u if factor is None else extension(x) + factor(xi) * u
+
+        parts = []
+        for block in residuals.blocks:
+            u = reference.jet_of_point(function, block.points.coords, domain.names)
+            scale = math.sqrt(block.weight / len(block.points))
+            parts += (scale * block.equation(block.points, u)).unbind(1)
+        return torch.cat(parts)
+
+    coefficients = reference.coefficients_of(network)
+    residual = rows(coefficients)  # and derived sources are known from here on
+    jacobian = torch.cat([part.flatten(1) for part in jacrev(rows)(coefficients)], dim=1)
+    return jacobian, residual
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("problem", [Line, Cubic, Square, Coupled])
+def test_rows_agree_with_torch_func(problem, make):
+    residuals = residuals_of(problem(), make, n=9)
+    for found, true in zip(dense(residuals), by_torch_func(residuals), strict=True):
+        assert reference.distance(found, true) < 1e-12
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_rows_behind_exact_data_agree_with_torch_func(make):
+    residuals = residuals_of(Square(), make, n=9, exact=True)
+    true = by_torch_func(
+        residuals,
+        # The data are linear, and so is their transfinite interpolation.
+        extension=lambda x: (1 + x[0] - 2 * x[1])[None],
+        factor=lambda xi: (1 - xi[0] ** 2) * (1 - xi[1] ** 2),
+    )
+    for found, expected in zip(dense(residuals), true, strict=True):
+        assert reference.distance(found, expected) < 1e-12
+
+
+@pytest.mark.parametrize("problem", [Square, Coupled])
+def test_the_loss_is_the_weighted_sum_of_mean_squares(problem):
+    residuals = residuals_of(problem(), NETWORKS["kan"])
+    surrogate, problem = residuals.surrogate, problem()
+    interior, boundary = (block.points for block in residuals.blocks)
+    u = surrogate.jet(interior, Channels(interior.names, second="hessian"))
+    columns = problem.equation(interior, u).detach()
+    data = surrogate(boundary) - problem.conditions()[0].target(boundary)
+    terms = {
+        "interior": float(columns.square().sum() / len(interior)),
+        "boundary": float(data.square().sum() / len(boundary)),
+    }
+    assert residuals.terms() == pytest.approx(terms, rel=1e-12)
+    loss = 0.01 * terms["interior"] + 2 * terms["boundary"]
+    assert residuals.loss() == pytest.approx(loss, rel=1e-12)
+    _, r = dense(residuals)
+    assert float(r @ r) == pytest.approx(loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("problem", [Cubic, Coupled])
+def test_the_gradient_of_the_loss_is_twice_the_jacobian_times_the_residual(problem, make):
+    residuals = residuals_of(problem(), make)
+    assert residuals.backward() == pytest.approx(residuals.loss(), rel=1e-12)
+    layers = residuals.surrogate.network.layers
+    gradient = torch.cat([layer.coefficients.grad.flatten() for layer in layers])
+    jacobian, r = dense(residuals)
+    assert reference.distance(gradient, 2 * jacobian.T @ r) < 1e-12
+
+
+def test_chunks_change_nothing_but_rounding(monkeypatch):
+    whole = residuals_of(Coupled(), NETWORKS["kan"], n=1000)
+    assert [len(whole.chunks(block)) for block in whole.blocks] == [1, 1]
+    loss, (jacobian, r) = whole.loss(), dense(whole)
+    monkeypatch.setattr(module, "MAX_ENTRIES", 1)  # the smallest chunks: 256 points
+    parts = residuals_of(Coupled(), NETWORKS["kan"], n=1000)
+    assert [len(parts.chunks(block)) for block in parts.blocks] == [4, 2]
+    assert parts.loss() == pytest.approx(loss, rel=1e-13)
+    chunked, s = dense(parts)
+    assert chunked.shape == jacobian.shape
+    gram = torch.linalg.norm(chunked.T @ chunked - jacobian.T @ jacobian)
+    assert gram < 1e-12 * torch.linalg.norm(jacobian.T @ jacobian)
+    assert float(s @ s) == pytest.approx(float(r @ r), rel=1e-13)
+
+
+def test_the_output_layer_has_the_last_columns():
+    residuals = residuals_of(Square(), NETWORKS["deep kan"])
+    full, _ = dense(residuals)
+    last, _ = dense(residuals, [residuals.surrogate.network.layers[-1]])
+    assert reference.distance(last, full[:, -last.shape[1] :]) < 1e-14
+
+
+def test_rows_leave_the_parameters_trainable_and_without_gradients():
+    residuals = residuals_of(Square(), NETWORKS["kan"])
+    dense(residuals)
+    for parameter in residuals.surrogate.parameters():
+        assert parameter.requires_grad and parameter.grad is None
+
+
+def test_a_derived_source_is_evaluated_once_for_each_chunk():
+    calls = []
+
+    class Counted(Line):
+        def exact(self, p):
+            calls.append(len(p))
+            return super().exact(p)
+
+    residuals = residuals_of(Counted(), NETWORKS["kan"])
+    residuals.loss()
+    before = len(calls)
+    residuals.loss()
+    dense(residuals)
+    assert [n for n in calls[before:] if n == 30] == []
+
+
+def test_conditions_on_parts_of_the_boundary_are_blocks_of_their_own():
+    class Ends(Line):
+        def conditions(self):
+            ends = self.domain.boundary
+            return [kp.Dirichlet(ends["x_min"], 1.0), kp.Dirichlet(ends["x_max"], 2.0)]
+
+    problem = Ends()
+    surrogate = Surrogate(kp.KAN([1, 1]), problem.domain)
+    points = [problem.domain.quadrature(4)[0]]
+    points += [condition.boundary.quadrature(1)[0] for condition in problem.conditions()]
+    blocks = build_blocks(problem, surrogate, points[0], points[1:], WEIGHTS)
+    assert [block.name for block in blocks] == ["interior", "boundary[0]", "boundary[1]"]
+    terms = Residuals(surrogate, blocks).terms()
+    u = surrogate(problem.domain.boundary.quadrature(1)[0])
+    assert terms["boundary[0]"] == pytest.approx(float((u[0] - 1) ** 2))
+    assert terms["boundary[1]"] == pytest.approx(float((u[1] - 2) ** 2))

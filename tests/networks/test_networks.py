@@ -1,0 +1,630 @@
+"""Networks, surrogates and exact boundary data: jets and Jacobians against torch.func."""
+
+import math
+
+import pytest
+import reference
+import torch
+from torch.func import jacrev
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import SECOND_KINDS, Channels
+from kanpinn.loss.residuals import frozen
+from kanpinn.networks import Surrogate
+from kanpinn.networks.basis import splines
+from kanpinn.networks.constraints.dirichlet import ExactDirichlet
+from kanpinn.networks.network import Tape, get_coefficients, set_coefficients
+
+NAMES = ("x", "y")
+BOX = kp.Box(x=(0, 2), y=(-1, 0.5))
+DIRECTIONS = ((1.0, 0.0), (2.0, -0.5))
+TOLERANCE = 1e-12
+
+NETWORKS = {
+    "kan": lambda: kp.KAN([2, 3, 2], degree=5, grid=3, seed=1),
+    "kan of low degree": lambda: kp.KAN([2, 3, 2], degree=[4, 6], grid=[2, 5], seed=2),
+    "deep kan": lambda: kp.KAN([2, 3, 2, 1], degree=[9, 5, 7], grid=[1, 2, 4], seed=3),
+    "kan with base": lambda: kp.KAN([2, 3, 1], degree=6, grid=3, base="silu", seed=4),
+    "shallow kan": lambda: kp.KAN([2, 2], degree=7, grid=4, seed=5),
+    "tanh": lambda: kp.MLP([2, 5, 4, 1], "tanh", seed=6),
+    "sine": lambda: kp.MLP([2, 5, 2], "sine", scale=2.0, seed=7),
+    "linear": lambda: kp.MLP([2, 1], seed=8),
+    "sine with a frequency": lambda: kp.MLP([2, 5, 4, 1], "sine", frequency=3, seed=9),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request, generator):
+    """A network with random coefficients and its grids around what it sees on `BOX`."""
+    network = NETWORKS[request.param]()
+    layers = list(network.layers)
+    noise = torch.randn(network.parameter_count, generator=generator, dtype=torch.float64)
+    set_coefficients(layers, get_coefficients(layers) + 0.3 * noise)
+    Surrogate(network, BOX).prepare(everywhere(BOX))
+    return network
+
+
+def inside(box, n: int, generator) -> Points:
+    unit = torch.rand(n, box.dim, generator=generator, dtype=torch.float64)
+    return box.from_unit(unit)
+
+
+def everywhere(box) -> Points:
+    """A grid that holds the corners."""
+    ticks = torch.linspace(0, 1, 9, dtype=torch.float64)
+    unit = torch.cartesian_prod(*[ticks] * box.dim).reshape(-1, box.dim)
+    return box.from_unit(unit)
+
+
+def scaled(function, box=BOX):
+    """function(ξ(x)) with the box's affine map to [-1, 1]^d."""
+    low, high = box.bounds
+    return lambda x: function(2 * (x - low) / (high - low) - 1)
+
+
+def test_every_channel_of_a_jet_agrees_with_torch_func(network, generator):
+    p = inside(BOX, 6, generator)
+    channels = Channels(NAMES, second="hessian", directions=DIRECTIONS, order=4)
+    u = Surrogate(network, BOX).jet(p, channels)
+    plain, coefficients = reference.plain(network), reference.coefficients_of(network)
+    function = scaled(lambda xi: plain(coefficients, xi))
+    true = reference.jet_of_point(function, p.coords, NAMES)
+    for name in ("value", "gradient", "second"):
+        assert reference.distance(getattr(u, name), getattr(true, name)) < TOLERANCE
+    for i, direction in enumerate(DIRECTIONS):
+        line = reference.along(function, p.coords, direction, 4)
+        for order in range(4):
+            assert reference.distance(u.lines[:, i, order], line[:, order]) < TOLERANCE
+
+
+def test_narrow_channels_carry_the_same_numbers_as_wide_ones(network, generator):
+    p, surrogate = inside(BOX, 6, generator), Surrogate(network, BOX)
+    full = surrogate.jet(p, Channels(NAMES, second="hessian"))
+    for kind in SECOND_KINDS[1:]:
+        u = surrogate.jet(p, Channels(NAMES, second=kind))
+        assert reference.distance(u.gradient, full.gradient) < TOLERANCE
+        assert reference.distance(kp.laplacian(u), kp.laplacian(full)) < TOLERANCE
+    gradient = surrogate.jet(p, Channels(NAMES, gradient=True)).gradient
+    assert reference.distance(gradient, full.gradient) < TOLERANCE
+    assert reference.distance(surrogate(p), full.value) < TOLERANCE
+    half = (surrogate.high - surrogate.low) / 2
+    assert (
+        reference.distance(network((p.coords - surrogate.low) / half - 1), full.value) < TOLERANCE
+    )
+
+
+def test_jacobians_of_jets_agree_with_torch_func(network, generator):
+    p, surrogate = inside(BOX, 4, generator), Surrogate(network, BOX)
+    channels = Channels(NAMES, second="laplacian")
+    tape = Tape(list(network.layers))
+    with frozen(surrogate):
+        u = surrogate.jet(p, channels, tape)
+    residual = (kp.laplacian(u) + u.value**2 * u.gradient[:, 0])[:, -1]
+    plain = reference.plain(network)
+
+    def by_func(coefficients):
+        function = scaled(lambda xi: plain(coefficients, xi))
+        u = reference.jet_of_point(function, p.coords, NAMES)
+        return (kp.laplacian(u) + u.value**2 * u.gradient[:, 0])[:, -1]
+
+    true = jacrev(by_func)(reference.coefficients_of(network))
+    flat = torch.cat([part.flatten(1) for part in true], dim=1)
+    assert reference.distance(tape.jacobian(residual), flat) < TOLERANCE
+
+
+def test_a_tape_records_only_the_layers_that_are_wanted(generator):
+    network = NETWORKS["deep kan"]()
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 5, generator)
+    rows = []
+    for layers in (list(network.layers), [network.layers[-1]]):
+        tape = Tape(layers)
+        with frozen(surrogate):
+            u = surrogate.jet(p, Channels(NAMES, second="laplacian"), tape)
+        rows.append(tape.jacobian(kp.laplacian(u)[:, 0]))
+    assert torch.equal(rows[0][:, -rows[1].shape[1] :], rows[1])
+
+
+def test_coefficients_round_trip(network):
+    layers = list(network.layers)
+    vector = get_coefficients(layers)
+    assert len(vector) == network.parameter_count
+    set_coefficients(layers, 2 * vector)
+    assert torch.equal(get_coefficients(layers), 2 * vector)
+
+
+def test_the_seed_decides_the_coefficients():
+    for make in (lambda s: kp.KAN([2, 4, 1], seed=s), lambda s: kp.MLP([2, 4, 1], seed=s)):
+        a, b, c = (get_coefficients(list(make(s).layers)) for s in (0, 0, 1))
+        assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+@torch.no_grad()
+def test_sines_with_a_frequency_keep_the_variance_of_their_arguments(generator):
+    network = kp.MLP([2, 400, 400, 400, 1], "sine", frequency=30)
+    h = inside(BOX, 300, generator).coords
+    for depth, layer in enumerate(network.layers):
+        weights, bias = layer.coefficients.split([len(layer.coefficients) - 1, 1])
+        h = h @ weights + bias
+        if 0 < depth < 3:
+            assert float((30 * (h - bias)).var()) == pytest.approx(1, abs=0.1)  # 6/n · n/3 · 1/2
+        h = (30 * h).sin()
+    assert network.layers[0].coefficients[:-1].abs().max() == pytest.approx(1 / 2, rel=0.01)
+
+
+def test_preparing_covers_all_hidden_activations(generator):
+    network = kp.KAN([2, 6, 3, 1], seed=0)
+    p = inside(BOX, 300, generator)
+    surrogate = Surrogate(network, BOX)
+    surrogate.prepare(p)
+    h = surrogate.coordinates(p, Channels(NAMES))
+    for layer in network.layers:
+        assert (layer.breaks[:, 0] <= h.value.amin(0)).all()
+        assert (layer.breaks[:, -1] >= h.value.amax(0)).all()
+        h = layer(h)
+
+
+def test_following_activations_widens_grids_and_is_exact_where_they_were(generator):
+    network, p = kp.KAN([2, 3, 1], degree=[5, 6], grid=[3, 4], seed=0), inside(BOX, 300, generator)
+    surrogate = Surrogate(network, BOX)
+    surrogate.prepare(p)
+    outer = network.layers[1]
+    x, before = outer.breaks[:, 1:3].T.clone(), outer.breaks.clone()
+    values = outer.edges(x, 2)
+    with torch.no_grad():
+        network.layers[0].coefficients.mul_(1.3)
+    surrogate.follow(p)
+    h = network.layers[0](surrogate.coordinates(p, Channels(NAMES))).value
+    assert (outer.breaks[:, 0] <= h.amin(0)).all() and (outer.breaks[:, -1] >= h.amax(0)).all()
+    assert torch.equal(outer.breaks[:, 1:-1], before[:, 1:-1])
+    assert not torch.equal(outer.breaks, before)
+    assert reference.distance(outer.edges(x, 2), values) < TOLERANCE
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_nested_refinement_of_a_kan_leaves_it_unchanged(base, generator):
+    network = kp.KAN([2, 4, 1], degree=4, grid=[2, 3], base=base, seed=0)
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
+    surrogate.prepare(p)
+    before = surrogate.jet(p, Channels(NAMES, second="hessian"))
+    for grid in ([4, 6], [8, 12]):
+        assert network.refine(grid) == 0.0
+    assert [layer.intervals for layer in network.layers] == [8, 12]
+    after = surrogate.jet(p, Channels(NAMES, second="hessian"))
+    for a, b in zip(after.parts(), before.parts(), strict=True):
+        assert reference.distance(a, b) < 1e-11  # second derivatives lose a factor of the width²
+    assert reference.distance(after.value, before.value) < TOLERANCE
+
+
+@pytest.mark.parametrize("grid", [6, 11])
+def test_refinement_that_does_not_come_out_even_splits_the_widest_intervals(grid, generator):
+    network = kp.KAN([2, 4, 1], degree=3, grid=4, seed=0)
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
+    surrogate.prepare(p)
+    before, widths = surrogate(p), network.layers[1].breaks.diff(dim=1)
+    assert network.refine(grid) == 0.0
+    assert reference.distance(surrogate(p), before) < TOLERANCE
+    finer = network.layers[1].breaks.diff(dim=1)
+    assert finer.shape == (4, grid)
+    parts = widths[:, :1] / torch.tensor([grid // 4, grid // 4 + 1])
+    assert ((finer[..., None] / parts[:, None] - 1).abs().amin(-1) < 1e-12).all()
+
+
+def test_fewer_intervals_are_a_projection_that_reports_its_error(generator):
+    network = kp.KAN([2, 4, 1], degree=3, grid=6, seed=0)
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
+    surrogate.prepare(p)
+    before = surrogate(p)
+    error = network.refine(4)
+    assert 0 < error < 0.5
+    assert reference.distance(surrogate(p), before) < 20 * error
+
+
+@pytest.mark.parametrize(("width", "own"), [([2, 3, 2, 1], 0), ([4, 3, 2, 1], 2)])
+def test_hidden_grids_are_cut_down_to_their_activations_exactly(width, own, generator):
+    """Three and a half intervals are left of ten; the end intervals alone reach further."""
+    network, degree, grid = kp.KAN(width, degree=4, grid=10, seed=0), 4, 20
+    box = kp.Box(**{name: (-1, 1) for name in "xyzt"[: width[0]]})
+    surrogate, p = Surrogate(network, box), inside(box, 300, generator)
+    channels = Channels(box.names)
+    h = network.layers[0](surrogate.coordinates(p, channels))
+    for layer in network.layers[1:]:
+        low, high = h.value.detach().aminmax(dim=0)
+        breaks = low[:, None] + (high - low)[:, None] * (torch.arange(11) - 3.25) / 3.5
+        layer.knots = splines.knots_from_breaks(breaks, degree)
+        layer.randomise(generator)
+        h = layer(h)
+    before = surrogate.jet(p, Channels(box.names, second="laplacian"))
+    assert network.refine(grid, surrogate.coordinates(p, channels)) == 0.0
+    after = surrogate.jet(p, Channels(box.names, second="laplacian"))
+    for a, b in zip(after.parts(), before.parts(), strict=True):
+        assert reference.distance(a, b) < 1e-10
+    h = network.layers[0](surrogate.coordinates(p, channels))
+    for layer in network.layers[1:]:
+        assert layer.intervals == grid
+        low, high = h.value.detach().aminmax(dim=0)
+        inner = layer.breaks[:, 1:-1]
+        seen = ((inner > low[:, None] - 1e-9) & (inner < high[:, None] + 1e-9)).sum(dim=1)
+        assert (seen == grid - 1).all()
+        assert (layer.breaks[:, 0] < low).all() and (layer.breaks[:, -1] > high).all()
+        assert inner.diff(dim=1).max() < 2 * (high - low).max() / (grid - own)
+        h = layer(h)
+
+
+def test_a_grid_with_one_activation_is_not_cut(generator):
+    network, p = kp.KAN([4, 2, 1], degree=3, grid=4, seed=0), torch.zeros(9, 4).double()
+    for grid in (4, 8):
+        surrogate = Surrogate(network, kp.Box(**{name: (-1, 1) for name in "xyzt"}))
+        points = kp.Points(p, tuple("xyzt"))
+        before = surrogate(points)
+        network.refine(grid, surrogate.coordinates(points, Channels(tuple("xyzt"))))
+        assert (network.layers[1].breaks.diff(dim=1) > 0).all()
+        assert reference.distance(surrogate(points), before) < TOLERANCE
+
+
+@pytest.mark.parametrize("degree", [21, 60, 170])
+def test_high_degrees_are_there_until_numbers_overflow(degree):
+    network = kp.KAN([1, 1], degree=degree, grid=2)
+    torch.nn.init.ones_(network.layers[0].coefficients)
+    x = torch.linspace(-1, 1, 41, dtype=torch.float64)[:, None]
+    assert (network(x) - 1).abs().max() < 1e-13
+    with pytest.raises(
+        kp.InputError, match=r"degree 171 on 2 intervals is more than torch\.float64"
+    ):
+        kp.KAN([1, 1], degree=171, grid=2)
+    with pytest.raises(kp.InputError, match=f"degree {degree} on 100.*float32"):
+        kp.KAN([1, 1], degree=degree, grid=100, dtype=torch.float32)
+
+
+def test_splitting_one_interval_of_one_input_is_exact(generator):
+    layer = kp.KAN([2, 3], degree=5, grid=3, seed=0).layers[0]
+    x = 2 * torch.rand(50, 2, generator=generator, dtype=torch.float64) - 1
+    before = layer.edges(x, 2)
+    share = torch.tensor([[0.2], [0.9]], dtype=torch.float64)
+    split = layer.breaks[:, :1] + share * (layer.breaks[:, 1:2] - layer.breaks[:, :1])
+    assert layer.set_breaks(torch.cat([layer.breaks, split], 1).sort(1).values) == 0.0
+    assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
+
+
+def test_following_changes_no_value_where_activations_were(generator):
+    network, p = kp.KAN([2, 3, 2, 1], degree=5, grid=3, seed=0), inside(BOX, 300, generator)
+    surrogate = Surrogate(network, BOX)
+    near = p[(p.x - 1)[:, 0].abs() < 0.9]
+    surrogate.prepare(near)
+    layers, channels = network.layers, Channels(NAMES, second="hessian")
+    before, breaks = surrogate.jet(near, channels), [layer.breaks for layer in layers]
+    surrogate.follow(near)
+    assert torch.equal(surrogate(near), before.value)  # nothing to follow
+    surrogate.follow(p)
+    assert any(not torch.equal(layer.breaks, b) for layer, b in zip(layers, breaks, strict=True))
+    for a, b in zip(surrogate.jet(near, channels).parts(), before.parts(), strict=True):
+        assert reference.distance(a, b) < 1e-11
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_widening_keeps_the_edges_and_holds_the_new_range(base, generator):
+    layer = kp.KAN([2, 3], degree=4, grid=3, base=base, seed=0).layers[0]
+    x = 2 * torch.rand(50, 2, generator=generator, dtype=torch.float64) - 1
+    before, parameter = layer.edges(x, 2), layer.coefficients
+    layer.widen(-x.new_tensor([0.5, 1.5]), x.new_tensor([0.5, 3.0]))
+    assert layer.breaks[0, 0] == -1 and layer.breaks[0, -1] == 1
+    assert layer.breaks[1, 0] < -1.5 and layer.breaks[1, -1] > 3
+    assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
+    assert layer.coefficients is parameter  # which an optimizer may hold
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_a_wide_layer_gives_the_sums_of_its_edges_with_their_gradients(base, generator):
+    """Values alone take another way through the layer than values with derivatives."""
+    network, found = kp.KAN([2, 12], degree=3, grid=4, base=base), []
+    (layer,) = network.layers
+    torch.nn.init.normal_(layer.coefficients, generator=generator)
+    layer.remove_edge(1, 5)
+    x = inside(BOX, 30, generator).coords - 0.5  # some of it outside the grid
+    for function in (network, lambda x: layer.edges(x)[:, 0].sum(dim=1)):
+        layer.coefficients.grad, at = None, x.clone().requires_grad_()
+        value = function(at)
+        (slope,) = torch.autograd.grad(value.sin().sum(), at, create_graph=True)
+        slope.square().sum().backward()
+        found.append((value, slope, layer.coefficients.grad))
+    for a, b in zip(*found, strict=True):
+        assert reference.distance(a, b) < TOLERANCE
+
+
+@pytest.mark.parametrize("unit", range(3))
+def test_removing_a_unit_takes_its_edges_out_of_the_sum(unit, generator):
+    network = kp.KAN([2, 3, 2, 1], degree=5, grid=[2, 3, 4], base="silu", seed=0)
+    p = inside(BOX, 20, generator)
+    Surrogate(network, BOX).prepare(p)
+    silent = kp.KAN([2, 3, 2, 1], degree=5, grid=[2, 3, 4], base="silu")
+    silent.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        silent.layers[1].coefficients[unit] = 0
+    network.remove_unit(0, unit)
+    assert network.width == (2, 2, 2, 1)
+    assert reference.distance(network(p.coords), silent(p.coords)) < TOLERANCE
+
+
+def test_kept_inputs_and_outputs_are_the_edges_they_were(generator):
+    layer = kp.KAN([3, 4], degree=4, grid=2, seed=0).layers[0]
+    layer.knots = layer.knots * layer.knots.new_tensor([1.0, 2.0, 3.0])[:, None]
+    x = 2 * torch.rand(9, 3, generator=generator, dtype=torch.float64) - 1
+    edges = layer.edges(x, 1)
+    layer.keep_outputs([3, 1])
+    assert reference.distance(layer.edges(x, 1), edges[..., [3, 1]]) < TOLERANCE
+    layer.keep_inputs([0, 2])
+    assert (
+        reference.distance(layer.edges(x[:, [0, 2]], 1), edges[:, :, [0, 2]][..., [3, 1]]) < 1e-12
+    )
+    assert layer.coefficients.requires_grad
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_a_reset_layer_is_zero_on_an_even_grid(base, generator):
+    network = kp.KAN([2, 3, 1], degree=[3, 5], grid=[1, 4], base=base, seed=0)
+    p, layer = inside(BOX, 20, generator), network.layers[1]
+    Surrogate(network, BOX).prepare(p)
+    layer.reset(7)
+    assert layer.intervals == 7 and layer.n_splines == 12
+    even = torch.linspace(-1, 1, 8, dtype=torch.float64).expand(3, -1)
+    assert reference.distance(layer.breaks, even) < TOLERANCE
+    assert not network(p.coords).any()
+    assert network.parameter_count == 2 * (4 + (base is not None)) * 3 + 3 * (
+        12 + (base is not None)
+    )
+
+
+def test_random_edges_are_polynomials_of_the_degree_asked_for(generator):
+    layer = kp.KAN([2, 3], degree=5, grid=4, base="silu", seed=0).layers[0]
+    layer.randomise(generator, degree=2, decay=0.5)
+    x = torch.linspace(-1, 1, 30, dtype=torch.float64)[:, None].expand(-1, 2)
+    edges = layer.edges(x, 3)
+    assert float(edges[:, 2].detach().abs().min()) > 0
+    assert float(edges[:, 3].detach().abs().max()) < 1e-10 * float(edges.detach().abs().max())
+    other = kp.KAN([2, 3], degree=5, grid=4, base="silu", seed=1).layers[0]
+    other.randomise(torch.Generator().manual_seed(0), degree=2, decay=0.5)
+    assert torch.equal(other.coefficients, layer.coefficients)  # the generator decides alone
+
+
+def test_a_saved_network_loads_into_one_with_another_grid(generator):
+    fine = kp.KAN([2, 4, 1], grid=7, base="silu", seed=0)
+    coarse = kp.KAN([2, 4, 1], grid=2, base="silu", seed=1)
+    coarse.load_state_dict(fine.state_dict())
+    x = torch.rand(9, 2, generator=generator, dtype=torch.float64)
+    assert torch.equal(coarse(x), fine(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: kp.KAN([2]), "width"),
+        (lambda: kp.KAN([2, 0, 1]), "width"),
+        (lambda: kp.KAN([2, 4, 1], degree=0), "degree.*got 0"),
+        (lambda: kp.KAN([2, 4, 1], grid=[4]), "grid.*2, one per layer"),
+        (lambda: kp.KAN([2, 4, 1], grid=0), "grid.*got 0"),
+        (lambda: kp.KAN([2, 4, 1], base="relu"), "'relu'"),
+        (lambda: kp.MLP([2, 4, 1], "relu"), "'relu'"),
+        (lambda: kp.MLP([2, 4, 1], "sine", frequency=0), "frequency must be .*above 0, got 0"),
+        (lambda: kp.MLP([2, 4, 1], "tanh", frequency=30), "goes with activation .sine.*tanh"),
+        (lambda: kp.KAN([2, 4, 1])(torch.zeros(3, 1).double()), r"\(n, 2\)"),
+        (lambda: Surrogate(kp.KAN([3, 4, 1]), BOX), "2 inputs.*x, y"),
+        (lambda: ExactDirichlet(kp.Box(**{c: (0, 1) for c in "abcde"}), {}), "4 dimensions"),
+    ],
+)
+def test_bad_networks_are_refused_in_words(make, words):
+    with pytest.raises(kp.InputError, match=words):
+        make()
+
+
+def exact_surrogate(box, names, data, seed=0):
+    """A KAN with random coefficients behind exact data on the faces with these names."""
+    network = kp.KAN([box.dim, 4, 1], degree=5, grid=3, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    last = network.layers[-1].coefficients
+    with torch.no_grad():
+        last.copy_(torch.randn(last.shape, generator=generator, dtype=last.dtype))
+    faces = box.boundary[names].pieces
+    Surrogate(network, box).prepare(everywhere(box))
+    return Surrogate(network, box, ExactDirichlet(box, dict.fromkeys(faces, data)))
+
+
+def smooth(p: Points) -> torch.Tensor:
+    return 1 + torch.exp(p.coords.sin().sum(1, keepdim=True)) + p.coords.prod(1, keepdim=True)
+
+
+BOXES = {
+    "line": kp.Box(x=(-1, 2)),
+    "rectangle": kp.Box(x=(0, 2), y=(-1, 0.5)),
+    "brick": kp.Box(x=(0, 1), y=(-1, 1), z=(2, 5)),
+}
+FACES = [
+    ("line", ("x_min", "x_max")),
+    ("line", ("x_max",)),
+    ("rectangle", ("x_min", "x_max", "y_min", "y_max")),
+    ("rectangle", ("x_min", "y_max")),
+    ("rectangle", ("y_min", "y_max")),
+    ("rectangle", ("x_min", "x_max", "y_min")),
+    ("brick", ("x_min", "x_max", "y_min", "y_max", "z_min", "z_max")),
+    ("brick", ("x_max", "z_min", "z_max")),
+]
+
+
+@pytest.mark.parametrize(("shape", "names"), FACES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_boundary_data_hold_exactly_for_any_coefficients(shape, names, seed, generator):
+    box = BOXES[shape]
+    surrogate = exact_surrogate(box, names, smooth, seed)
+    for face in box.boundary.pieces:
+        unit = torch.rand(40, face.dim, generator=generator, dtype=torch.float64)
+        p = face.from_unit(unit)
+        error = (surrogate(p) - smooth(p)).abs().max() / smooth(p).abs().max()
+        assert (error < 1e-14) == (face.name in names)
+
+
+@pytest.mark.parametrize(("shape", "names"), FACES)
+def test_the_jet_behind_exact_data_agrees_with_torch_func(shape, names, generator):
+    box = BOXES[shape]
+    surrogate, p = exact_surrogate(box, names, smooth), inside(box, 5, generator)
+    u = surrogate.jet(p, Channels(box.names, second="hessian"))
+    network, output = surrogate.network, surrogate.output
+    plain, coefficients = reference.plain(network), reference.coefficients_of(network)
+    low, high = box.bounds
+
+    def function(x):
+        xi = 2 * (x - low) / (high - low) - 1
+        sides = [(box.names.index(name[0]), name.endswith("max")) for name in names]
+        factor = math.prod(1 - xi[axis] if upper else 1 + xi[axis] for axis, upper in sides)
+        extension = output.extension(x[None])[0]
+        return extension + factor * plain(coefficients, xi)
+
+    true = reference.jet_of_point(function, p.coords, box.names)
+    for found, expected in zip(u.parts(), true.parts(), strict=True):
+        assert reference.distance(found, expected) < TOLERANCE
+
+
+def test_the_extension_sees_boundary_values_only(generator):
+    """Every call of the data is at points of the data's own face."""
+    box, seen = BOXES["brick"], []
+
+    def data(p: Points) -> torch.Tensor:
+        seen.append(p.coords.detach().clone())
+        return smooth(p)
+
+    surrogate = exact_surrogate(box, box.boundary.names, data)
+    surrogate.jet(inside(box, 6, generator), Channels(box.names, second="laplacian"))
+    low, high = box.bounds
+    assert seen and all((((c == low) | (c == high)).any(1)).all() for c in seen)
+
+
+def test_the_extension_is_evaluated_once_for_the_same_points(generator):
+    box, calls = BOXES["rectangle"], []
+    data = lambda p: calls.append(len(p)) or smooth(p)  # noqa: E731
+    surrogate, p = exact_surrogate(box, box.boundary.names, data), inside(box, 6, generator)
+    first = surrogate.jet(p, Channels(box.names, second="laplacian"))
+    before = len(calls)
+    again = surrogate.jet(p, Channels(box.names, second="laplacian"))
+    assert len(calls) == before and torch.equal(first.second, again.second)
+    surrogate.jet(p, Channels(box.names, gradient=True))
+    assert len(calls) > before
+
+
+def test_zero_data_on_some_faces_and_a_function_on_others():
+    box = BOXES["rectangle"]
+    left, right = box.boundary["x_min"].pieces[0], box.boundary["x_max"].pieces[0]
+    network = kp.KAN([2, 3, 1], seed=0)
+    surrogate = Surrogate(network, box, ExactDirichlet(box, {left: None, right: smooth}))
+    y = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+    assert surrogate(left.from_unit(y)).abs().max() < 1e-14
+    p = right.from_unit(y)
+    assert reference.distance(surrogate(p), smooth(p)) < 1e-14
+
+
+def test_polynomials_on_one_interval_are_smooth_whatever_their_degree():
+    """Only the product of the degrees says which derivatives of x → φ(w·x) vanish."""
+    assert kp.KAN([2, 3, 1], degree=[1, 3], grid=1).max_order == 3
+    assert kp.KAN([2, 3, 1], degree=[1, 3], grid=[2, 1]).max_order == 1
+    assert kp.KAN([2, 3, 1], degree=[3, 5], grid=[1, 4]).max_order == 5
+
+
+# --- removed edges ----------------------------------------------------------------------------
+
+REMOVED = [(0, 1, 2), (0, 0, 0), (1, 2, 1)]
+
+
+def pruned_and_zeroed(base=None):
+    """A KAN without some edges, and the whole one with zeros in their place."""
+    networks = [kp.KAN([2, 3, 2, 1], 5, [2, 3, 4], base=base, seed=0) for _ in range(2)]
+    pruned, zeroed = networks
+    for network in networks:
+        Surrogate(network, BOX).prepare(everywhere(BOX))
+    for layer, i, o in REMOVED:
+        pruned.remove_edge(layer, i, o)
+        with torch.no_grad():
+            zeroed.layers[layer].coefficients[i, :, o] = 0
+    return pruned, zeroed
+
+
+def absent(network) -> torch.Tensor:
+    """Which coefficients belong to no edge."""
+    masks = [~layer.kept[:, None].expand_as(layer.coefficients) for layer in network.layers]
+    return torch.cat([mask.flatten() for mask in masks])
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_removed_edges_are_zero_whatever_their_coefficients(base, generator):
+    pruned, zeroed = pruned_and_zeroed(base)
+    vector = get_coefficients(pruned.layers)
+    set_coefficients(pruned.layers, vector + 7.0 * absent(pruned))
+    p, channels = inside(BOX, 20, generator), Channels(NAMES, second="hessian")
+    jets = [Surrogate(network, BOX).jet(p, channels) for network in (pruned, zeroed)]
+    for a, b in zip(*(jet.parts() for jet in jets), strict=True):
+        assert torch.equal(a, b)
+    assert pruned.parameter_count == zeroed.parameter_count - int(absent(pruned).sum())
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_gradients_and_jacobians_know_no_removed_edge(base, generator):
+    p, found = inside(BOX, 9, generator), []
+    for network in pruned_and_zeroed(base):
+        surrogate, tape = Surrogate(network, BOX), Tape(list(network.layers))
+        kp.laplacian(
+            surrogate.jet(p, Channels(NAMES, second="laplacian"))
+        ).square().sum().backward()
+        gradient = torch.cat([layer.coefficients.grad.flatten() for layer in network.layers])
+        with frozen(surrogate):
+            u = surrogate.jet(p, Channels(NAMES, second="laplacian"), tape)
+        found.append((gradient, tape.jacobian(kp.laplacian(u)[:, 0])))
+        mask = absent(network) if len(found) == 1 else mask
+    for a, b in zip(*found, strict=True):
+        assert not a[..., mask].any() and b[..., mask].any()
+        assert torch.equal(a[..., ~mask], b[..., ~mask])
+
+
+def test_removed_edges_stay_removed(generator):
+    network, _ = pruned_and_zeroed()
+    surrogate, p = Surrogate(network, BOX), inside(BOX, 30, generator)
+    before = surrogate(p)
+    assert network.refine([4, 6, 8]) == 0.0
+    surrogate.follow(everywhere(BOX))
+    assert reference.distance(surrogate(p), before) < TOLERANCE
+    kept = [layer.kept.clone() for layer in network.layers]
+    network.layers[0].randomise(generator)
+    network.layers[0].spread(p.coords, 0.9)
+    units = network.layers[0].edges(p.coords)[:, 0].sum(dim=1)
+    assert units.amax(0).tolist() == pytest.approx([0.9] * 3)
+    assert units.amin(0).tolist() == pytest.approx([-0.9] * 3)
+    network.reset_output(5)
+    assert all(torch.equal(a, layer.kept) for a, layer in zip(kept, network.layers, strict=True))
+    network.remove_unit(0, 1)
+    assert torch.equal(network.layers[0].kept, kept[0][:, [0, 2]])
+    assert torch.equal(network.layers[1].kept, kept[1][[0, 2]])
+
+
+def test_a_state_remembers_removed_edges_and_old_states_have_them_all(generator):
+    pruned, _ = pruned_and_zeroed()
+    x = inside(BOX, 9, generator).coords
+    other = kp.KAN([2, 3, 2, 1], 5, seed=1)
+    other.load_state_dict(pruned.state_dict())
+    assert torch.equal(other(x), pruned(x))
+    assert other.parameter_count == pruned.parameter_count
+    old = {name: t for name, t in pruned.state_dict().items() if not name.endswith("kept")}
+    other.load_state_dict(old)
+    assert all(layer.kept.all() for layer in other.layers)
+
+
+def test_edges_that_are_not_there_or_needed_are_not_removed():
+    network = kp.KAN([2, 1, 1], seed=0)
+    network.remove_edge(0, 1, 0)
+    for edge, words in [((0, 1, 0), "no edge"), ((0, 2, 0), "no edge"), ((0, 0, 0), "last one")]:
+        with pytest.raises(kp.InputError, match=words):
+            network.remove_edge(*edge)
+
+
+def test_a_network_that_was_prepared_keeps_its_function(generator):
+    network = kp.KAN([2, 3, 1], seed=1)
+    surrogate = Surrogate(network, BOX)
+    p = everywhere(BOX)
+    surrogate.prepare(p[::2])
+    before = surrogate(p[::2])
+    surrogate.prepare(p)
+    torch.testing.assert_close(surrogate(p[::2]), before, rtol=1e-13, atol=1e-14)

@@ -1,0 +1,222 @@
+"""Points and knots that follow the residual."""
+
+import copy
+from itertools import pairwise
+
+import pytest
+import torch
+from cases import Coupled, Cubic, Line, Square
+
+import kanpinn as kp
+from kanpinn.geometry.adaptive import _systematic, r3, rad
+from kanpinn.networks.network import get_coefficients
+from kanpinn.optimizers.insert_knots import inserted
+
+SQUARE = kp.Box(x=(0, 1), y=(-1, 1))
+
+
+def corner(points):
+    """A residual that is large near one corner only."""
+    return torch.exp(-4 * (points.x**2 + (points.y + 1) ** 2))[:, 0]
+
+
+def state(solution) -> torch.Tensor:
+    return get_coefficients(solution.network.all_layers)
+
+
+def test_half_of_rads_points_follow_the_residual(generator):
+    """The density is |r| / mean |r| + 1: half of a peak's share, and half of its area's."""
+    points = rad(SQUARE, 1000, corner, generator)
+    near = float((points.x**2 + (points.y + 1) ** 2 < 0.25).double().mean())
+    assert len(points) == 1000 and near == pytest.approx(0.365, abs=0.03)
+    assert len(points.coords.unique(dim=0)) == 1000
+
+
+def test_rad_spreads_points_evenly_over_an_even_residual(generator):
+    points = rad(SQUARE, 1024, lambda p: torch.ones(len(p)), generator)
+    counts = torch.histogramdd(points.coords, [4, 4], range=[0.0, 1.0, -1.0, 1.0]).hist
+    assert float(counts.min()) > 40 and float(counts.max()) < 90  # 64 ± 8 of independent points
+
+
+def test_a_draw_is_in_proportion_to_its_density_and_never_twice(generator):
+    density = torch.cat([torch.full((700,), 1.0), torch.full((100,), 7.0)]).double()
+    drawn = _systematic(density, 140, generator)
+    assert len(drawn.unique()) == 140 and int((drawn >= 700).sum()) == pytest.approx(70, abs=1)
+    steep = torch.cat([torch.full((700,), 1.0), torch.full((100,), 1e6)]).double()
+    drawn = _systematic(steep, 140, generator)
+    assert len(drawn.unique()) == 140 and int((drawn >= 700).sum()) == 100
+
+
+def test_r3_retains_what_is_above_the_mean_and_no_more(generator):
+    current = kp.Points(
+        SQUARE.from_unit(torch.rand(500, 2, generator=generator).double()).coords, ("x", "y")
+    )
+    size = corner(current)
+    found = r3(current, SQUARE, "uniform", corner, generator)
+    kept = current.coords[size > size.mean()]
+    assert len(found) == 500 and 0 < len(kept) < 250
+    assert torch.equal(found.coords[: len(kept)], kept)
+    assert not (found.coords[len(kept) :, None] == current.coords).all(dim=2).any()
+
+
+def test_points_cannot_follow_what_is_no_number(generator):
+    def holed(points):
+        return torch.where(points.x[:, 0] > 0.5, torch.nan, corner(points))
+
+    current = kp.Points(torch.tensor([[0.25, 0], [0.75, 0], [0.1, 0]]).double(), ("x", "y"))
+    with pytest.raises(kp.NumericalError, match="not a finite number at 1 of 3 candidates"):
+        r3(current, SQUARE, "uniform", holed, generator)
+    with pytest.raises(kp.NumericalError, match="not a finite number at 40 of 80 candidates"):
+        rad(SQUARE, 10, holed, generator)
+
+
+def test_a_residual_that_is_no_number_where_points_could_go_fails_in_words():
+    """At few places: the loss does not see it, what points are drawn by does."""
+
+    class Holed(Line):
+        def residual(self, p, u):
+            first = kp.laplacian(u) - self.source(p)
+            return first + torch.where((p.x > 0) & (len(p) > 20), torch.nan, 0.0)
+
+    points = kp.Collocation(20, 2, "sobol", resample=2, adapt="rad")
+    solution = kp.solve(Holed(), kp.KAN([1, 3, 1], 5, 2), kp.Adam(5), points, errors=False)
+    assert solution.status.startswith("failed: points cannot follow the residual, which is not a")
+    assert solution.status.endswith("the state after step 2 is kept")
+
+
+@pytest.mark.parametrize("adapt", ["rad", "r3"])
+@pytest.mark.parametrize("problem", [Line, Square, Coupled])
+def test_points_are_the_same_for_the_same_seed_and_go_where_the_residual_is(adapt, problem):
+    width = [problem.domain.dim, 3, len(problem.fields)]
+    points = kp.Collocation(60, 16, "sobol", resample=2, adapt=adapt)
+    first, second, other = (
+        kp.solve(problem(), kp.KAN(width, 5, 3), kp.LevenbergMarquardt(4), points, seed=seed)
+        for seed in (0, 0, 1)
+    )
+    places = [s.residuals.blocks[0].points.coords for s in (first, second, other)]
+    assert len(places[0]) == 60 and torch.equal(places[0], places[1])
+    assert torch.equal(state(first), state(second))
+    assert not torch.equal(places[0], places[2])
+    assert not torch.equal(places[0], first.assembly.points(0)[0].coords)
+
+
+@pytest.mark.parametrize("adapt", ["rad", "r3"])
+@pytest.mark.parametrize("at", [1, 2, 3, 5])
+def test_a_run_with_adapted_points_goes_on_bit_for_bit(adapt, at):
+    points = kp.Collocation(60, 8, "sobol", resample=2, adapt=adapt)
+    optimizers = [kp.LevenbergMarquardt(4), kp.LBFGS(4, iterations=3)]
+    kept = {}
+
+    def keep(run):
+        if run.step == at:
+            kept.update(copy.deepcopy(run.state_dict()))
+
+    weighting = kp.Weighting(attention=0.9)
+    whole = kp.solve(
+        Cubic(), kp.KAN([1, 5, 1], 5, 3), optimizers, points, weighting=weighting, observers=[keep]
+    )
+    again = kp.solve(
+        Cubic(), kp.KAN([1, 5, 1], 5, 3), optimizers, points, weighting=weighting, checkpoint=kept
+    )
+    assert torch.equal(state(whole), state(again))
+    assert whole.history.column("loss").tolist() == again.history.column("loss").tolist()
+
+
+def test_a_linear_solve_goes_on_with_new_points_up_to_its_limit():
+    points = kp.Collocation(80, 2, "sobol", resample=1, adapt="rad")
+    solution = kp.solve(Line(), kp.KAN([1, 8, 1], 6, 4), kp.LeastSquares(steps=3), points)
+    assert solution.history.steps == 3 and solution.status == "converged"
+    assert solution.errors.l2_relative < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"adapt": "radd", "resample": 5}, "adapt must be one of rad, r3, not 'radd'"),
+        ({"adapt": "rad"}, "resample the number of steps .* got resample = 0"),
+    ],
+)
+def test_bad_adaptation_is_refused(settings, words):
+    with pytest.raises(kp.InputError, match=words):
+        kp.Collocation(50, 8, "sobol", **settings)
+
+
+def test_an_energy_takes_no_adapted_points():
+    class Energetic(Line):
+        def energy(self, p, u):
+            return u.gradient[:, 0].square() / 2 + self.source(p) * u.value
+
+    points = kp.Collocation(50, 8, "sobol", resample=1, adapt="rad")
+    with pytest.raises(kp.InputError, match="integral"):
+        kp.solve(Energetic(), kp.KAN([1, 4, 1], 5, 3), points=points, form="energy")
+
+
+def test_knots_go_into_the_intervals_with_the_largest_share():
+    breaks = torch.tensor([[0.0, 1, 2, 4], [0, 1, 2, 3]]).double()
+    share = torch.tensor([[0.0, 5, 1], [0, 0, 0]]).double()
+    expected = torch.tensor([[0.0, 1, 1.5, 2, 4], [0, 0.5, 1, 2, 3]]).double()
+    assert torch.equal(inserted(breaks, share, 1), expected)
+    assert inserted(breaks, share, 9).shape == (2, 7)  # as many as there are intervals
+
+
+class Layer(kp.Problem):
+    """-ε u'' + u' = 1, u = 0 at both ends: a layer of width ε at x = 1."""
+
+    domain = kp.Box(x=(0, 1))
+    epsilon = 0.01
+
+    def residual(self, p, u):
+        return kp.partial(u, "x") - self.epsilon * kp.laplacian(u) - 1.0
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    def exact(self, p):
+        e = self.epsilon
+        return p.x - torch.exp((p.x - 1) / e) + torch.exp(torch.full_like(p.x, -1 / e))
+
+
+def test_inserting_knots_changes_nothing_and_pays_in_a_layer():
+    """As many knots, where the residual is: the error is at least a hundred times smaller."""
+    points = kp.Collocation(400, 2)
+    even = kp.solve(Layer(), kp.KAN([1, 1], 7, 48), kp.LeastSquares(), points)
+    optimizers = [kp.LeastSquares(), *(6 * [kp.InsertKnots(6), kp.LeastSquares()])]
+    fitted = kp.solve(Layer(), kp.KAN([1, 1], 7, 12), optimizers, points)
+    assert fitted.parameters == even.parameters
+    assert fitted.errors.l2_relative < even.errors.l2_relative / 100
+    for before, after in pairwise(fitted.history.rows):
+        if "projection_error" in after:
+            assert after["projection_error"] == 0
+            assert after["loss"] == pytest.approx(before["loss"], rel=1e-6)
+    breaks = fitted.network.layers[0].breaks[0]
+    assert float(breaks.diff()[0]) > 4 * float(breaks.diff()[-1])
+
+
+def test_knots_of_hidden_layers_follow_their_own_activations():
+    network = kp.KAN([2, 3, 1], 5, [2, 4])
+    solution = kp.solve(Square(), network, kp.LeastSquares(), kp.Collocation(100, 20))
+    before = solution(solution.residuals.blocks[0].points)
+    stage = kp.InsertKnots(2, [-1]).start(solution.residuals, 0)
+    step = stage.step()
+    assert step.notes == {"projection_error": 0.0, "inserted": 2.0 * 3}
+    assert [layer.intervals for layer in network.layers] == [2, 6]
+    after = solution(solution.residuals.blocks[0].points)
+    assert float((after - before).abs().max()) < 1e-12 * float(before.abs().max())
+    rows = network.layers[-1].breaks.diff(dim=1)
+    assert not torch.allclose(rows[0] / rows[0].sum(), rows[1] / rows[1].sum())
+
+
+def test_knots_are_for_kans_and_their_layers():
+    solution = kp.solve(Line(), kp.KAN([1, 4, 1], 5, 3), points=kp.Collocation(40, 2))
+    with pytest.raises(kp.InputError, match="from 0 to 1, got 2"):
+        kp.InsertKnots(2, [2]).start(solution.residuals, 0).step()
+    with pytest.raises(kp.InputError, match="count"):
+        kp.InsertKnots(0)
+    with pytest.raises(kp.InputError, match="for KANs: a MLP"):
+        kp.solve(Line(), kp.MLP([1, 4, 1]), kp.InsertKnots(), kp.Collocation(40, 2))
+
+
+def test_points_of_an_estimate_do_not_adapt():
+    points = kp.Collocation(80, 2, "sobol", resample=1, adapt="rad")
+    solution = kp.solve(Line(), kp.KAN([1, 8, 1], 6, 4), kp.LeastSquares(steps=2), points)
+    assert kp.estimate_error(solution) is not None

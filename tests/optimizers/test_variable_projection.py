@@ -1,0 +1,461 @@
+"""Variable projection: the projected loss, its steps, and the search for inner functions."""
+
+import copy
+import io
+from itertools import pairwise
+
+import numpy
+import pytest
+import reference
+import torch
+from cases import Known, Line, Waves
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.jets import Coordinates
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import build_blocks
+from kanpinn.networks import Surrogate
+from kanpinn.networks.basis import splines
+from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.optimizers.projection import REACH, Projection
+
+
+class Nonlinear(Waves):
+    """Δu - u³ = f, with the same solution."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - u.value**3 - self.source(p)
+
+    def source(self, p):
+        return super().source(p) - Known().exact(p) ** 3
+
+
+def residuals_of(problem, network, nodes=16) -> Residuals:
+    surrogate, domain = Surrogate(network, problem.domain), problem.domain
+    interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
+    surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
+    weights = {"interior": 1.0, "boundary": 1.0}
+    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], weights))
+
+
+def small(problem=Waves, base=None, seed=0) -> Residuals:
+    network = kp.KAN([problem.domain.dim, 2, 1], degree=[3, 5], grid=[2, 6], base=base, seed=seed)
+    return residuals_of(problem(), network)
+
+
+def dense(residuals):
+    """The whole Jacobian, inner and output columns, and the residual, as numpy arrays."""
+    layers = residuals.surrogate.network.layers
+    rows = list(residuals.rows(list(layers)))
+    jacobian, residual = (torch.cat(part).numpy() for part in zip(*rows, strict=True))
+    split = jacobian.shape[1] - layers[-1].coefficients.numel()
+    return jacobian[:, :split], jacobian[:, split:], residual
+
+
+def hidden(projection):
+    """The last hidden layer's edges (n, n_in, n_out) at the projection's points."""
+    network, residuals = projection.network, projection.residuals
+    h = residuals.surrogate.coordinates(residuals.points, kp.Channels(("x", "y")))
+    for layer in network.layers[:-2]:
+        h = layer(h)
+    return network.layers[-2].edges(h.value)[:, 0]
+
+
+def near_the_solution(share: float, seed: int, degree=9, grid=24) -> kp.KAN:
+    """Inner functions x, ±y² with `share` of their size in random coefficients added."""
+    network = kp.KAN([2, 2, 1], degree=[3, degree], grid=[1, grid], seed=seed)
+    inner = network.layers[0]
+    x = torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None].expand(-1, 2)
+    values = torch.stack([x, x**2 * x.new_tensor([0.0, 1.0])[:, None].T], dim=2)
+    values[:, 0, 1], values[:, 1, 0] = x[:, 0], x[:, 1] ** 2
+    values[:, 1, 1] = -(x[:, 1] ** 2)
+    exact = splines.fit(x, values, inner.knots, inner.degree)
+    noise = torch.randn(
+        exact.shape, generator=torch.Generator().manual_seed(seed), dtype=exact.dtype
+    )
+    noise *= share * exact.norm() / noise.norm()
+    set_coefficients([inner], (exact + noise).flatten())
+    return network
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+@pytest.mark.parametrize("problem", [Waves, Line])
+def test_the_projected_loss_is_the_least_squares_loss_of_the_output_layer(problem, base):
+    projection = Projection(small(problem, base))
+    loss = projection(projection.inner)
+    _, outputs, residual = dense(projection.residuals)
+    change, *_ = numpy.linalg.lstsq(outputs, -residual, rcond=1e-14)
+    least = float(numpy.sum((outputs @ change + residual) ** 2))
+    assert loss == pytest.approx(least, rel=1e-8)
+    assert projection.residuals.loss() == pytest.approx(loss, rel=1e-8)
+    assert projection.linear
+
+
+def test_the_step_sees_the_part_of_the_jacobian_that_the_output_layer_cannot_undo():
+    """Kaufman: RᵀR is the Gram matrix of (I - QQᵀ)[J_inner, r]."""
+    projection = Projection(small())
+    projection(projection.inner)
+    triangle = projection._projected_triangle()
+    inner, outputs, residual = dense(projection.residuals)
+    lengths = numpy.linalg.norm(outputs, axis=0)
+    seen = outputs[:, lengths > 0] / lengths[lengths > 0]  # some splines see no point
+    u, s, _ = numpy.linalg.svd(seen, full_matrices=False)
+    q = u[:, s > 1e-13 * s[0]]
+    assert q.shape[1] < outputs.shape[1]
+    rows = numpy.column_stack([inner, residual])
+    rows -= q @ (q.T @ rows)
+    gram = torch.from_numpy(rows.T @ rows)
+    assert reference.distance(triangle.factor.T @ triangle.factor, gram) < 1e-10
+    step = triangle.damped().step(1e-3)
+    scale = numpy.linalg.norm(rows[:, :-1], axis=0)
+    scaled = rows[:, :-1] / scale
+    damping = 1e-3 * numpy.linalg.norm(scaled, 2) ** 2 * numpy.eye(len(scale))
+    normal = numpy.linalg.solve(scaled.T @ scaled + damping, -scaled.T @ rows[:, -1]) / scale
+    assert reference.distance(step, torch.from_numpy(normal)) < 1e-8
+
+
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_the_gauge_gives_edges_of_one_mean_and_outputs_that_fill_the_grid(base):
+    projection = Projection(small(base=base))
+    projection(projection.inner)
+    edges = hidden(projection)
+    outputs = edges.sum(dim=1)
+    assert reference.distance(outputs.amax(0), torch.full_like(outputs[0], REACH)) < 1e-12
+    assert reference.distance(outputs.amin(0), torch.full_like(outputs[0], -REACH)) < 1e-12
+    means = edges.mean(dim=0)
+    assert float((means - means[:1]).detach().abs().max()) < 1e-12
+
+
+def test_what_the_gauge_fixes_changes_no_projected_loss():
+    projection = Projection(small())
+    inner = projection.inner
+    loss = projection(inner)
+    fixed = projection.inner
+    assert projection(fixed) == pytest.approx(loss, rel=1e-8)
+    assert reference.distance(projection.inner, fixed) < 1e-12
+    # Another member of the same class: shifted edges, scaled units.
+    c = fixed.view_as(projection.network.layers[0].coefficients).clone()
+    c += torch.tensor([[0.3, -0.7], [1.1, 0.2]], dtype=torch.float64)[:, None]
+    c *= torch.tensor([0.2, 5.0], dtype=torch.float64)
+    assert projection(c.flatten()) == pytest.approx(loss, rel=1e-8)
+    assert reference.distance(projection.inner, fixed) < 1e-11
+
+
+@pytest.mark.parametrize(("share", "seed"), [(0.1, 0), (0.1, 2), (0.2, 1), (0.2, 4)])
+def test_a_start_near_the_solution_arrives_at_once(share, seed):
+    stage = kp.VariableProjection(rounds=0, steps=12)
+    solution = kp.solve(Known(), near_the_solution(share, seed), stage, boundary="penalty")
+    assert solution.errors.l2_relative < 1e-9
+
+
+def finish(stage, limit=300):
+    """All steps of a stage, and the phases they ran in."""
+    steps, phases = [], []
+    while not steps or not (steps[-1].finished or len(steps) == limit):
+        phases.append(stage.state.phase)
+        steps.append(stage.step())
+    return steps, phases
+
+
+def search(network=None, **settings):
+    network = network or kp.KAN([2, 3, 1], degree=[3, 7], grid=[1, 12])
+    defaults = {"rounds": 6, "starts": 20, "tolerance": 1e-4}
+    optimizer = kp.VariableProjection(**defaults | settings)
+    return optimizer, residuals_of(Waves(), network, nodes=26)
+
+
+def test_the_search_finds_the_solution_and_prunes_what_it_does_not_need():
+    optimizer, residuals = search()
+    network = residuals.surrogate.network
+    stage = optimizer.start(residuals, 0)
+    steps, phases = finish(stage)
+    assert list(dict.fromkeys(phases)) == ["screen", "follow", "prune", "enter", "polish"] or (
+        set(phases) == {"screen", "follow", "prune", "polish"}
+    )
+    assert steps[-1].finished == "converged"
+    assert network.width == (2, 2, 1) and network.layers[-1].intervals == 12
+    p = Waves.domain.quadrature(30)[0]
+    assert reference.distance(residuals.surrogate(p), Known().exact(p)) < 1e-4
+    assert steps[-1].loss == pytest.approx(residuals.loss(), rel=1e-6)
+
+
+def test_without_pruning_the_width_stays():
+    optimizer, residuals = search(prune=False, tolerance=0.5)
+    steps, phases = finish(optimizer.start(residuals, 0))
+    assert "prune" not in phases and residuals.surrogate.network.width == (2, 3, 1)
+    assert steps[-1].finished == "converged"
+
+
+def test_a_search_that_finds_nothing_says_so():
+    optimizer, residuals = search(rounds=1, starts=2, follow=1, tolerance=1e-12)
+    steps, _ = finish(optimizer.start(residuals, 0))
+    assert steps[-1].finished.startswith("stopped: none of 2 random starts came below 1e-12")
+
+
+def test_a_nonlinear_residual_is_projected_and_improved():
+    residuals = residuals_of(Nonlinear(), near_the_solution(0.1, 1, degree=7, grid=8), nodes=20)
+    projection = Projection(residuals)
+    loss = projection(projection.inner)
+    assert projection.linear is False
+    assert loss == pytest.approx(residuals.loss(), rel=1e-12)
+    _, outputs, residual = dense(residuals)  # a minimum over the output layer
+    slope = numpy.linalg.norm(outputs.T @ residual)
+    assert slope < 1e-2 * numpy.linalg.norm(outputs) * numpy.linalg.norm(residual)
+    steps, _ = finish(kp.VariableProjection(rounds=0).start(residuals, 0), limit=8)
+    losses = [loss] + [step.loss for step in steps]
+    assert all(b <= a * (1 + 1e-9) for a, b in pairwise(losses)) and losses[-1] < 1e-5 * loss
+    assert losses[-1] == pytest.approx(residuals.loss(), rel=1e-12)
+
+
+class Front(kp.Problem):
+    """Burgers' equation u_t + u u_x = ν u_xx with a front that travels, a function of x - t/2."""
+
+    domain = kp.Box(x=(-1, 1), t=(0, 1))
+    viscosity = 0.1
+
+    def residual(self, p, u):
+        return (
+            kp.partial(u, "t")
+            + u.value * kp.partial(u, "x")
+            - self.viscosity * kp.partial(u, "x", "x")
+        )
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, self.exact)]
+
+    def exact(self, p):
+        return (1 - torch.tanh((p.x - p.t / 2) / (4 * self.viscosity))) / 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_travelling_front_is_found_from_random_starts_with_one_hidden_unit(seed):
+    network = kp.KAN([2, 1, 1], degree=[2, 9], grid=[1, 24], seed=seed)
+    optimizer = kp.VariableProjection(rounds=3, starts=10, coarse=12, tolerance=1e-4)
+    points = kp.Collocation(400, 120, "gauss")
+    solution = kp.solve(Front(), network, optimizer, points, boundary="penalty", seed=seed)
+    assert solution.status == "converged" and solution.parameters == 39
+    assert solution.errors.l2_relative < 1e-6
+    # The hidden unit is a function of x - t/2, ξ - τ/4 on [-1, 1]²: alike where that is alike.
+    seen = network.layers[0](Coordinates(kp.Channels(("x", "t")), *alike())).value
+    assert float((seen[0] - seen[1]).detach().abs()) < 1e-5
+
+
+def alike():
+    """Two points of [-1, 1]² with the same ξ - τ/4, and the coordinates' scales."""
+    points = torch.tensor([[0.0, 0.0], [0.2, 0.8]], dtype=torch.float64)
+    return points, torch.ones_like(points[0])
+
+
+def test_the_projected_loss_depends_on_the_inner_functions_alone():
+    """Newton's method for the output layer starts from one place, whatever was tried before."""
+    residuals = residuals_of(Nonlinear(), near_the_solution(0.1, 1, degree=7, grid=8), nodes=12)
+    projection = Projection(residuals)
+    one = projection.inner
+    loss = projection(one)
+    other = projection(one + 0.1)
+    assert projection(one) == loss != other
+
+
+def saved(*states):
+    """What torch.save keeps of states and torch.load gives without running any code."""
+    file = io.BytesIO()
+    torch.save(states, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize(("problem", "units", "nodes"), [(Waves, 3, 10), (Nonlinear, 2, 8)])
+def test_a_stage_goes_on_bit_for_bit_from_every_phase(problem, units, nodes):
+    network = kp.KAN([2, units, 1], degree=[3, 5], grid=[1, 7])
+    optimizer = kp.VariableProjection(rounds=2, starts=2, follow=2, coarse=3, tolerance=0.2)
+    residuals = residuals_of(problem(), network, nodes=nodes)
+    fresh = copy.deepcopy(network)
+    stage, states, losses, phases = optimizer.start(residuals, 0), [], [], []
+    while len(losses) < 60:
+        states.append(saved(network.state_dict(), stage.state_dict()))
+        phases.append((stage.state.phase, network.width, network.layers[-1].intervals))
+        step = stage.step()
+        losses.append(step.loss)
+        if step.finished:
+            break
+    assert {phase for phase, *_ in phases} >= {"screen", "follow", "prune", "polish"}
+    # Where each phase begins and in the middle of it, a few steps on.
+    first = [phases.index(p) for p in dict.fromkeys(phases)]
+    for number in sorted({*first, *(n + 1 for n in first if n + 1 < len(losses))}):
+        other = residuals_of(problem(), copy.deepcopy(fresh), nodes=nodes)
+        resumed = optimizer.start(other, 0)
+        other.surrogate.network.load_state_dict(states[number][0])
+        resumed.load_state_dict(states[number][1])
+        ahead = losses[number : number + 3]
+        assert [resumed.step().loss for _ in ahead] == ahead, phases[number]
+        if number + len(ahead) < len(states):
+            then = states[number + len(ahead)][0]
+            assert all(
+                torch.equal(tensor, then[name])
+                for name, tensor in other.surrogate.network.state_dict().items()
+            )
+
+
+def test_solve_goes_on_bit_for_bit_from_a_checkpoint():
+    optimizer = kp.VariableProjection(rounds=1, starts=3, follow=1, coarse=3, tolerance=0.9)
+    make = lambda: kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 6])  # noqa: E731
+    states = []
+    points = kp.Collocation(150, 40)
+    whole = kp.solve(
+        Waves(),
+        make(),
+        optimizer,
+        points,
+        observers=[lambda r: states.append(saved(r.state_dict()))],
+    )
+    for (state,) in states[:6]:
+        rest = kp.solve(Waves(), make(), optimizer, points, checkpoint=state)
+        assert rest.history.column("loss").tolist() == whole.history.column("loss").tolist()
+        ends = [get_coefficients(list(s.network.layers)) for s in (rest, whole)]
+        assert torch.equal(*ends)
+
+
+class Root(kp.Problem):
+    """Δu + √(u²) + 1 = 0, whose derivative is no number at u = 0; the root is positive."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + u.value.square().sqrt() + 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+class Logarithm(Root):
+    """Δu = log u, u = 1 + x on the boundary: at u = 0 there is no loss."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - u.value.log()
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, lambda p: 1 + p.x)]
+
+
+class Steep(Root):
+    """Δu = sinh(30 u), u = x on the boundary: some steps overflow."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - torch.sinh(30 * u.value)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, lambda p: p.x)]
+
+
+class Hopeless(Root):
+    """No function has a residual."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + (-1 - u.value.square()).log()
+
+
+@pytest.mark.parametrize("problem", [Root, Logarithm])
+@pytest.mark.parametrize("boundary", ["exact", "penalty"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_search_goes_round_what_has_no_derivative_or_loss_at_zero(problem, boundary, seed):
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4], seed=seed)
+    optimizer = kp.VariableProjection(steps=6, rounds=1, starts=3)
+    points = kp.Collocation(80, 24)
+    solution = kp.solve(problem(), network, optimizer, points, boundary=boundary, seed=seed)
+    losses = solution.history.column("loss")
+    assert solution.status == "stopped: limit of 6 steps"
+    assert losses[-1] < 0.1 and losses[-1] == pytest.approx(solution.residuals.loss(), rel=1e-6)
+
+
+def test_a_start_has_not_arrived_where_the_zero_solution_has_no_loss():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4])
+    optimizer = kp.VariableProjection(rounds=1, starts=3)
+    stage = optimizer.start(residuals_of(Logarithm(), network, nodes=8), 0)
+    for _ in range(2):
+        stage.step()
+    assert stage.state.phase == "follow" and 0 < stage.state.zero < float("inf")
+
+
+def test_a_function_without_finite_residual_has_an_infinite_projected_loss():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4])
+    projection = Projection(residuals_of(Hopeless(), network, nodes=8))
+    assert projection(projection.inner) == float("inf")
+
+
+def test_starts_that_get_no_number_are_dropped(monkeypatch):
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4])
+    stage = kp.VariableProjection(rounds=2, starts=3).start(
+        residuals_of(Waves(), network, nodes=8), 0
+    )
+    found, drawn = [], stage._random_start
+    monkeypatch.setattr(stage, "_random_start", lambda: found.append(drawn()) or hidden_loss())
+
+    def hidden_loss():
+        return (float("inf") if len(found) < 5 else found[-1][0], found[-1][1])
+
+    assert stage.step().evaluations == 6 and stage.state.round == 2
+    least = min(loss for loss, _ in found[4:])
+    assert stage.state.loss == pytest.approx(least, rel=1e-8)
+    assert len(stage.state.waiting) == 1
+
+
+def test_a_residual_without_numbers_is_told():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 4])
+    optimizer = kp.VariableProjection(rounds=2, starts=3)
+    stage = optimizer.start(residuals_of(Hopeless(), network, nodes=8), 0)
+    with pytest.raises(torch.linalg.LinAlgError, match="no finite number from any of 6 random"):
+        stage.step()
+
+
+def test_a_step_that_overflows_does_not_end_the_search():
+    network = kp.KAN([2, 1, 1], degree=[3, 5], grid=[1, 2], seed=0)
+    optimizer = kp.VariableProjection(steps=3, rounds=1, starts=2)
+    solution = kp.solve(Steep(), network, optimizer, kp.Collocation(40, 12))
+    assert not solution.status.startswith("failed") and solution.history.steps == 3
+
+
+def test_levels_double_from_the_coarse_grid_to_the_network_s_own():
+    network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 32])
+    stage = kp.VariableProjection(coarse=6).start(residuals_of(Waves(), network), 0)
+    assert stage.state.levels == [12, 24, 32]
+    stage = kp.VariableProjection(coarse=40).start(stage.residuals, 0)
+    assert stage.state.levels == [32]
+
+
+def test_only_kans_with_a_hidden_layer_have_inner_functions():
+    for network in (kp.MLP([1, 3, 1]), kp.KAN([1, 1], degree=4)):
+        with pytest.raises(kp.InputError, match="hidden layer"):
+            kp.VariableProjection().start(residuals_of(Line(), network), 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"rounds": -1}, "rounds.*got -1"),
+        ({"starts": 0}, "starts.*got 0"),
+        ({"follow": 0}, "follow.*got 0"),
+        ({"coarse": 0}, "coarse.*got 0"),
+        ({"starts": 4, "follow": 5}, "follow must be no more than starts = 4, got 5"),
+        ({"tolerance": 1.0}, "tolerance.*got 1.0"),
+        ({"tolerance": float("nan")}, "tolerance.*got nan"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, words):
+    with pytest.raises(kp.InputError, match=words):
+        kp.VariableProjection(**settings)
+
+
+def test_a_search_that_is_broken_off_leaves_its_best_start():
+    def broken_off(steps):
+        network = kp.KAN([2, 3, 1], degree=[3, 7], grid=[1, 12], seed=0)
+        optimizer = kp.VariableProjection(steps=steps, tolerance=1e-30)
+        points = kp.Collocation(400, 80)
+        return kp.solve(Waves(), network, optimizer, points, boundary="penalty")
+
+    few, more = broken_off(3), broken_off(14)
+    for solution in (few, more):
+        assert solution.status.startswith("stopped: limit")
+        assert solution.network.layers[-1].intervals == 12
+    assert more.residuals.loss() <= few.residuals.loss()

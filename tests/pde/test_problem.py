@@ -1,0 +1,205 @@
+"""Problems, their sources, and what is refused."""
+
+import pytest
+import torch
+from cases import Coupled, Cubic, Line
+
+import kanpinn as kp
+from kanpinn.jets.jet import Channels
+from kanpinn.loss.terms import build_blocks
+from kanpinn.networks import Surrogate
+from kanpinn.pde.problem import exact_residual
+
+
+class Given(kp.Problem):
+    """Δu + u u_y = f on a rectangle, f written by hand; u = sin x exp y."""
+
+    domain = kp.Box(x=(0, 2), y=(-1, 0.5))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + u.value * kp.partial(u, "y") - 2 * self.source(p)
+
+    def source(self, p):
+        return (torch.sin(p.x) * torch.exp(p.y)) ** 2 / 2
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.sin(p.x) * torch.exp(p.y)
+
+
+class Derived(Given):
+    """The same, its source left to be derived."""
+
+    source = kp.Problem.source
+
+
+@pytest.fixture
+def p(generator):
+    return kp.Box(x=(0, 2), y=(-1, 0.5)).from_unit(
+        torch.rand(50, 2, generator=generator, dtype=torch.float64)
+    )
+
+
+def test_the_derived_source_is_the_explicit_one(p):
+    difference = Derived().source(p) - Given().source(p)
+    assert difference.abs().max() < 1e-10
+
+
+def test_the_exact_solution_has_no_residual(p):
+    assert exact_residual(Given(), p).abs().max() < 1e-13
+    assert exact_residual(Derived(), p).abs().max() < 1e-13
+
+
+def test_solving_with_either_source_gives_the_same_solution(p):
+    values = [
+        kp.solve(problem, kp.KAN([2, 12, 1], degree=5, grid=4))(p)
+        for problem in (Given(), Derived())
+    ]
+    assert (values[0] - values[1]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("power", [lambda s: s**2, lambda s: torch.sin(torch.pi * s)])
+def test_a_residual_that_is_not_affine_in_the_source_is_refused(power, p):
+    class NotAffine(Derived):
+        def residual(self, p, u):
+            return kp.laplacian(u) - power(self.source(p))
+
+    with pytest.raises(kp.InputError, match=r"NotAffine.*affine in source"):
+        NotAffine().source(p)
+
+
+def test_a_source_without_exact_solution_is_refused(p):
+    class Blind(Coupled):
+        pass
+
+    with pytest.raises(kp.InputError, match=r"Blind.*neither"):
+        Blind().source(p)
+
+
+def residual_of(function, problem=Given):
+    class Odd(problem):
+        def residual(self, p, u):
+            return function(self, p, u)
+
+    return Odd()
+
+
+def blocks_of(problem, points=None, network=None):
+    network = network or kp.KAN([problem.domain.dim, 3, 1], degree=5)
+    surrogate = Surrogate(network, problem.domain)
+    interior = kp.Box(x=(0, 2), y=(-1, 0.5)).quadrature(4)[0] if points is None else points
+    return build_blocks(problem, surrogate, interior, [interior[:0]], {"interior": 1.0})
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda self, p, u: kp.laplacian(u)[:, 0],
+        lambda self, p, u: kp.laplacian(u).T,
+        lambda self, p, u: kp.laplacian(u) - self.source(p)[:, 0],
+        lambda self, p, u: kp.laplacian(u) - p.coords[:, 0],
+        lambda self, p, u: (kp.laplacian(u), u.value - p.coords[:, 1]),
+        lambda self, p, u: kp.laplacian(u).sum(),
+        lambda self, p, u: (kp.laplacian(u), u.value[:, 1:]),
+        lambda self, p, u: 0.0,
+        lambda self, p, u: None,
+        lambda self, p, u: (),
+    ],
+    ids=[
+        "(n,)",
+        "(1, n)",
+        "(n, n)",
+        "(n, n) too",
+        "tuple",
+        "()",
+        "(n, 0)",
+        "number",
+        "None",
+        "none",
+    ],
+)
+@pytest.mark.parametrize("n", [16, 1])
+def test_a_residual_of_the_wrong_shape_is_refused(function, n):
+    problem = residual_of(function)
+    points = problem.domain.quadrature(4)[0][:n]
+    with pytest.raises(kp.InputError, match=r"residual must .*\(n, 1\)"):
+        blocks_of(problem, points)
+
+
+@pytest.mark.parametrize(
+    ("function", "channels"),
+    [
+        (lambda self, p, u: u.value - p.x, Channels(("x", "y"))),
+        (lambda self, p, u: u - 1, Channels(("x", "y"))),
+        (lambda self, p, u: kp.partial(u, "x"), Channels(("x", "y"), gradient=True)),
+        (lambda self, p, u: kp.laplacian(u), Channels(("x", "y"), second="laplacian")),
+        (
+            lambda self, p, u: (kp.partial(u, "x", "x"), kp.partial(u, "y")),
+            Channels(("x", "y"), second="diagonal"),
+        ),
+        (lambda self, p, u: kp.laplacian(u * u), Channels(("x", "y"), second="laplacian")),
+        (
+            lambda self, p, u: kp.laplacian(u) * kp.partial(u, "x", "y"),
+            Channels(("x", "y"), second="hessian"),
+        ),
+    ],
+)
+def test_a_residual_carries_exactly_the_derivatives_it_uses(function, channels):
+    assert blocks_of(residual_of(function))[0].channels == channels
+
+
+def test_a_degree_below_the_order_is_refused_and_one_equal_to_it_warned_of():
+    third = residual_of(lambda self, p, u: kp.partial(u, "x", "x", "x"))
+    with pytest.raises(kp.InputError, match=r"degree = 2 .* order 3"):
+        blocks_of(third, network=kp.KAN([2, 3, 1], degree=[5, 2]))
+    with pytest.warns(UserWarning, match=r"degree = 3 .* order"):
+        blocks_of(third, network=kp.KAN([2, 3, 1], degree=3))
+    blocks_of(third, network=kp.KAN([2, 3, 1], degree=4))
+    blocks_of(third, network=kp.MLP([2, 3, 1]))
+
+
+def test_wrong_shapes_of_exact_solution_and_data_are_refused(p):
+    class FlatExact(Given):
+        def exact(self, p):
+            return torch.sin(p.coords[:, 0])
+
+    class FlatData(Given):
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, lambda p: p.coords[:, 0])]
+
+    with pytest.raises(kp.InputError, match=r"exact.*\(n, 1\)"):
+        exact_residual(FlatExact(), p)
+    for boundary in ("exact", "penalty"):
+        with pytest.raises(kp.InputError, match=r"Dirichlet value.*\(n, 1\)"):
+            kp.solve(FlatData(), kp.KAN([2, 3, 1], degree=5), boundary=boundary)
+
+
+def test_derivatives_of_what_is_no_jet_of_the_solution_are_refused():
+    fixed = residual_of(lambda self, p, u: kp.laplacian(kp.Jet(Channels(("x", "y")), u.value)))
+    with pytest.raises(kp.InputError, match="not the solution's jet"):
+        blocks_of(fixed)
+
+
+def test_a_class_without_domain_or_with_odd_conditions_is_refused():
+    class Nowhere(Line):
+        domain = None
+
+    class Unconditional(Line):
+        def conditions(self):
+            return ["u = 0"]
+
+    with pytest.raises(kp.InputError, match=r"Nowhere\.domain"):
+        Nowhere().check()
+    with pytest.raises(kp.InputError, match=r"Unconditional\.conditions"):
+        Unconditional().check()
+    with pytest.raises(TypeError, match="abstract"):
+        type("Empty", (kp.Problem,), {})()
+
+
+def test_dirichlet_data_are_a_number_or_a_function():
+    boundary = Cubic.domain.boundary
+    points, _ = boundary.quadrature(1)
+    assert kp.Dirichlet(boundary, 2).target(points).tolist() == [[2.0], [2.0]]
+    assert kp.Dirichlet(boundary, lambda p: p.x).target(points).tolist() == [[-1.0], [2.0]]

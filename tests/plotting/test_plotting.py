@@ -1,0 +1,390 @@
+"""Figures: what the axes show is the data, and every kind of solution can be drawn."""
+
+import dataclasses
+
+import numpy
+import pytest
+import torch
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+import kanpinn as kp
+from kanpinn.accuracy.references import DataFile
+from kanpinn.geometry import Domain
+from kanpinn.plotting import draw_figures, plot_edge, plot_history, plot_magnitude, plot_values
+from kanpinn.plotting.edge_sheet import edges_figure
+from kanpinn.plotting.edges import Edge, edges_of
+from kanpinn.plotting.outlines import outline_of
+from kanpinn.plotting.ranges import continued
+from kanpinn.plotting.sheets import residual_figure, solution_figure
+from kanpinn.plotting.symbols import cut_title, symbol
+from kanpinn.solvers.grid_fields import on_grid, plane_of
+from kanpinn.solvers.history import History
+
+
+class Laplace(kp.Problem):
+    def __init__(self, domain: Domain | None = None, **ranges: tuple[float, float]) -> None:
+        self.domain = domain or kp.Box(**ranges)
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 1.0)]
+
+
+class Linear(Laplace):
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):
+        return kp.laplacian(u), kp.laplacian(v)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.cat([p.coords[:, :1], 1 - p.coords[:, :1]], dim=1)
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch) -> None:
+    monkeypatch.setattr("kanpinn.solvers.grid_fields.NODES", {1: 21, 2: 11, 3: 5})
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def solve(problem: kp.Problem, network: kp.KAN | kp.MLP) -> kp.Solution:
+    points = kp.Collocation(50, 20)
+    return kp.solve(problem, network, kp.Adam(steps=2), points, boundary="penalty")
+
+
+AXES = {"x": numpy.linspace(0, 1, 5), "y": numpy.linspace(0, 2, 9)}
+
+
+def test_a_map_shows_values_with_x_to_the_right_and_y_up(ax):
+    values = AXES["x"][:, None] + 10 * AXES["y"]
+    plot_values(ax, AXES, values, (0.0, 21.0), "u")
+    (image,) = ax.images
+    assert image.origin == "lower" and numpy.array_equal(image.get_array(), values.T)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$x$", "$y$")
+    assert ax.get_xlim() == (0, 1) and ax.get_ylim() == (0, 2)
+
+
+def test_fields_of_both_signs_are_white_at_zero(ax):
+    plot_values(ax, AXES, numpy.ones((5, 9)), (-1.0, 3.0), "u")
+    assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (-3.0, 3.0)
+
+
+def test_magnitudes_are_logarithmic_and_zero_is_no_trouble(ax):
+    values = numpy.outer(10.0 ** -numpy.arange(5), numpy.ones(9))
+    values[0, 0] = 0.0
+    plot_magnitude(ax, AXES, -values, "error")
+    norm = ax.images[0].norm
+    assert isinstance(norm, LogNorm) and norm.vmax == 1.0 and norm.vmin >= 1e-6
+    plot_magnitude(Figure().subplots(), AXES, numpy.zeros((5, 9)), "error")
+
+
+def test_a_few_far_magnitudes_do_not_take_the_scale(ax):
+    values = numpy.linspace(0.1, 1, 10_000).reshape(100, 100)
+    values[0, 0], values[0, 1], values[0, 2] = 1e154, numpy.inf, numpy.nan
+    axes = {"x": numpy.arange(100.0), "y": numpy.arange(100.0)}
+    plot_magnitude(ax, axes, values, "residual")
+    (image,) = ax.images
+    assert 0.9 < image.norm.vmax <= 1 and image.colorbar.extend == "max"
+    assert image.get_array().mask.sum() == 2  # what is not finite is left out
+    plot_magnitude(bare := Figure().subplots(), axes, numpy.clip(values, 0, 1), "residual")
+    assert bare.images[0].norm.vmax == 1 and bare.images[0].colorbar.extend == "neither"
+
+
+def test_names_are_mathematics():
+    assert [symbol(name) for name in ("x", "x1", "u_x")] == ["x", "x_{1}", "u_{x}"]
+    assert (symbol("theta2"), symbol("rate")) == (r"\theta_{2}", r"\mathit{rate}")
+    assert symbol("_a_b") == r"\mathit{\_a\_b}"
+    ax = Figure().subplots()
+    ax.set_title(" ".join(f"${symbol(name)}$" for name in ("_a_b", "sigma_x_1", "Lambda")))
+    ax.figure.draw_without_rendering()
+
+
+def test_a_title_says_where_the_others_are_held():
+    assert cut_title({"x3": 0.5, "x4": 0.5, "t": 1.0}) == "cut at $x_{3} = x_{4} = 0.5$, $t = 1$"
+    many = {f"x{i}": 0.5 for i in range(3, 101)}
+    assert cut_title(many) == r"cut at $x_{3} = \ldots = x_{100} = 0.5$"
+    assert "centre" in cut_title({f"x{i}": float(i) for i in range(9)})
+
+
+# --- what is cut and where it ends -------------------------------------------------------------
+
+SPACE4 = {f"x{i}": (0.0, 1.0) for i in range(1, 5)}
+
+
+@pytest.mark.parametrize(
+    ("domain", "names"),
+    [
+        (kp.Box(x=(0, 1), t=(0, 1)), ("x", "t")),
+        (kp.Disk((0, 0), 1).over(t=(0, 1)), ("x", "y")),
+        (kp.Box(t=(0, 1), x=(0, 1), y=(0, 1)), ("x", "y")),
+        (kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)), ("x", "y")),
+        (kp.Box(**SPACE4), ("x1", "x2")),
+        (kp.Box(**SPACE4).over(tau=(0, 1)), ("x1", "tau")),
+        (kp.Box(t=(0, 1), **SPACE4), ("t", "x1")),
+    ],
+)
+def test_cuts_above_three_dimensions_show_time(domain, names):
+    assert plane_of(domain) == names
+
+
+def grid_of(domain: Domain):
+    problem = Laplace(domain)
+    network = kp.MLP([domain.dim, 2, 1])
+    points = kp.Collocation(20, 20)
+    solution = kp.solve(problem, network, kp.Adam(steps=1), points, boundary="penalty")
+    return on_grid(solution, plane_of(domain))
+
+
+def area_in(path) -> float:
+    """By the shoelace formula: loops of holes count negatively."""
+    total = 0.0
+    for loop in path.to_polygons():
+        x, y = loop.T
+        total += 0.5 * float(numpy.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
+    return total
+
+
+HOLED = kp.Disk((0, 0), 1) - kp.Disk((0.3, 0.1), 0.3, name="hole")
+
+
+@pytest.mark.parametrize(
+    ("domain", "area"),
+    [
+        (kp.Disk((0, 0), 1), numpy.pi),
+        (HOLED, 0.91 * numpy.pi),
+        (HOLED.over(t=(0, 2)), 0.91 * numpy.pi),
+        (kp.Triangle((0, 0), (1, 0), (0, 1)), 0.5),
+        (kp.LShape(), 3.0),
+        (kp.Annulus((0, 0), 1, 2), 3 * numpy.pi),
+    ],
+)
+def test_outlines_of_planar_domains_are_their_boundaries(domain, area):
+    assert area_in(outline_of(domain, grid_of(domain))) == pytest.approx(area, rel=2e-4)
+
+
+def test_other_cuts_are_traced_on_the_grid():
+    shell = kp.Ball((0, 0, 0), 1) - kp.Ball((0, 0, 0), 0.5)
+    path = outline_of(shell, grid_of(shell))
+    radii = numpy.linalg.norm(path.vertices, axis=1)
+    assert numpy.minimum(abs(radii - 1), abs(radii - 0.5)).max() < 1e-8
+    assert area_in(path) == pytest.approx(0.75 * numpy.pi, rel=0.1)  # of a grid of 11 x 11
+    box = kp.Box(**SPACE4).over(t=(0, 1))
+    assert outline_of(box, grid_of(box)) is None
+
+
+def test_maps_end_at_the_boundary_without_a_gap():
+    fields = grid_of(HOLED)
+    path = outline_of(HOLED, fields)
+    figure = solution_figure(fields, "u", path)
+    images = [image for ax in figure.axes for image in ax.images]
+    assert len(images) == 2 and numpy.isnan(fields.values["u"]).any()
+    for image in images:
+        clip, _ = image.get_clip_path().get_transformed_path_and_affine()
+        assert len(clip.vertices) == len(path.vertices)
+        filled = ~numpy.ma.getmaskarray(image.get_array()).T
+        for i, x in enumerate(fields.axes["x"][:-1]):
+            for j, y in enumerate(fields.axes["y"][:-1]):
+                middle = (x + 0.1, y + 0.1)  # of a cell of the 11 x 11 nodes
+                assert not path.contains_point(middle) or filled[i : i + 2, j : j + 2].all()
+
+
+def test_what_lies_beyond_the_boundary_is_the_mean_of_its_neighbours():
+    values = numpy.full((5, 5), numpy.nan)
+    values[0, 0], values[0, 1] = 1.0, 3.0
+    further = continued(values, rings=1)
+    assert further[1, 0] == further[1, 1] == 2.0 and further[1, 2] == further[0, 2] == 3.0
+    assert numpy.isnan(further[2:]).all() and further[0, 0] == 1.0
+
+
+def panels_of(figure: Figure) -> list[str]:
+    assert all(ax.axison for ax in figure.axes)
+    return [ax.get_title() for ax in figure.axes]
+
+
+def test_residuals_of_a_system_have_their_own_figure_and_no_panel_is_empty():
+    fields = on_grid(solve(Linear(x=(0, 1), y=(0, 1)), kp.KAN([2, 2, 2], grid=1)))
+    assert panels_of(solution_figure(fields, "v")) == ["$v$", "exact $v$", "|error of $v$|"]
+    titles = ["|residual of equation 1|", "|residual of equation 2|"]
+    assert panels_of(residual_figure(fields)) == titles
+    one = on_grid(solve(Laplace(x=(0, 1), y=(0, 1)), kp.MLP([2, 2, 1])))
+    assert panels_of(solution_figure(one, "u")) == ["$u$", "|residual|"]
+
+
+def test_fields_of_a_system_share_their_kind_of_colours():
+    fields = on_grid(solve(Linear(x=(0, 1), y=(0, 1)), kp.KAN([2, 2, 2], grid=1)))
+    for name, (low, high) in {"u": (-1, 1), "v": (0, 1)}.items():
+        for key in (name, f"exact_{name}"):
+            fields.values[key] = numpy.linspace(low, high, 121).reshape(11, 11)
+    maps = [solution_figure(fields, name).axes[0].images[0] for name in ("u", "v")]
+    assert {image.cmap.name for image in maps} == {"RdBu_r"}
+    fields.values["u"] += 10  # far from zero
+    assert solution_figure(fields, "v").axes[0].images[0].cmap.name == "viridis"
+
+
+def test_five_residuals_fill_their_rows():
+    fields = on_grid(solve(Laplace(x=(0, 1), y=(0, 1)), kp.MLP([2, 2, 1])))
+    size = fields.values.pop("residual")
+    fields.values.update({f"residual_{i}": size for i in range(5)})
+    figure = residual_figure(fields)
+    figure.draw_without_rendering()
+    left, right = (figure.axes[i].get_position() for i in (3, 4))
+    assert len(figure.axes) == 5 and abs(left.x0 + right.x1 - 1) < 0.1  # in the middle
+
+
+def test_space_and_time_have_no_common_scale():
+    fields = on_grid(solve(Laplace(x=(0, 1), t=(0, 1)), kp.MLP([2, 2, 1])))
+    assert solution_figure(fields, "u", time="t").axes[0].get_aspect() == "auto"
+    assert solution_figure(fields, "u").axes[0].get_aspect() == 1
+
+
+def test_data_at_points_have_no_panel(tmp_path):
+    (tmp_path / "data.csv").write_text("x,y,u\n0.2,0.2,1\n0.5,0.7,1\n0.9,0.3,1\n")
+    problem = Laplace(x=(0, 1), y=(0, 1))
+    solution = solve(problem, kp.MLP([2, 2, 1]))
+    reference = DataFile(str(tmp_path / "data.csv")).build(problem)
+    fields = on_grid(dataclasses.replace(solution, reference=reference))
+    assert panels_of(solution_figure(fields, "u")) == ["$u$", "|residual|"]
+
+
+# --- history ----------------------------------------------------------------------------------
+
+
+def test_no_line_suggests_what_lies_between_a_few_steps(ax):
+    history = History()
+    for step in range(3):
+        history.add(step=step, stage=0, loss=0.1**step, seconds=0.1 * step)
+    plot_history(ax, history)
+    assert ax.lines[0].get_linestyle() == "None" and ax.lines[0].get_marker() == "o"
+
+
+def test_the_history_shows_losses_at_their_steps(ax):
+    history = History()
+    for step in range(100):
+        history.add(step=step, stage=step // 50, loss=10.0**-step, seconds=0.1 * step)
+    plot_history(ax, history, ("Adam", "LBFGS"))
+    curve = ax.lines[0]
+    assert numpy.array_equal(curve.get_xdata(), numpy.arange(100))
+    assert curve.get_ydata()[3] == pytest.approx(1e-3)
+    assert ax.get_yscale() == "log" and {t.get_text() for t in ax.texts} == {"LBFGS", "Adam"}
+
+
+@pytest.mark.parametrize("x", ["step", "seconds"])
+def test_a_single_point_is_a_history(ax, x):
+    plot_history(ax, History([{"step": 0, "stage": 0, "loss": 2.0, "seconds": 0.0}]), ("A",), x)
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    assert low < 0 < high and ax.lines[0].get_marker() == "o"
+
+
+def test_titles_of_stages_lie_above_the_curves(ax):
+    history = History()
+    for step in range(9):
+        history.add(step=step, stage=step // 6, loss=0.1**step, seconds=0.1 * step)
+    titles = tuple(optimizer.title for optimizer in (kp.LBFGS(), kp.LeastSquares()))
+    plot_history(ax, history, titles)
+    ax.figure.draw_without_rendering()
+    assert [t.get_text() for t in ax.texts] == ["L-BFGS", "Least Squares"]
+    top = ax.get_window_extent().y1
+    assert all(t.get_window_extent().y0 >= top - 2 for t in ax.texts)
+
+
+def test_titles_of_stages_do_not_overlap(ax):
+    history = History()
+    for step in range(41):
+        history.add(step=step, stage=max(0, step - 1), loss=1.0, seconds=step)
+    plot_history(ax, history, tuple("A" * 40))
+    at = sorted(t.xy[0] for t in ax.texts)
+    assert 2 <= len(at) < 40 and min(numpy.diff(at)) >= 0.035 * 40
+
+
+# --- edges ------------------------------------------------------------------------------------
+
+
+def test_edges_are_the_layers_functions():
+    solution = solve(Laplace(x=(0, 4), y=(0, 1)), kp.KAN([2, 3, 1], grid=2))
+    first, second = edges_of(solution)
+    assert [len(first), len(second)] == [6, 3]
+    edge = first[1]
+    assert (edge.source, edge.target) == ("x", "h_{2}")
+    assert edge.breaks == pytest.approx([0, 2, 4])  # in the coordinate itself
+    layer = solution.network.layers[0]
+    scaled = torch.from_numpy(edge.x)[:, None] / 2 - 1
+    values = layer.edges(scaled.expand(-1, 2))[:, 0, 0, 1]
+    assert edge.y == pytest.approx(values.detach().numpy())
+    assert 0 <= edge.seen[0] < edge.seen[1] <= 4
+    ax = plot_edge(Figure().subplots(), edge)
+    assert numpy.array_equal(ax.lines[0].get_ydata(), edge.y)
+
+
+def test_edges_of_other_inputs_do_not_show_coordinates():
+    class Squared(Laplace):
+        def inputs(self):
+            return lambda p: 2 * p.coords**2 - 1
+
+    solution = solve(Squared(x=(0, 1), y=(0, 1)), kp.KAN([2, 1, 1], grid=2))
+    (edge, _), _ = edges_of(solution)
+    assert edge.source == r"\xi_{1}" and edge.breaks == pytest.approx([-1, 0, 1])
+
+
+@pytest.mark.parametrize(("scale", "power"), [(1.0, None), (3e7, 7), (2e-5, -5), (0.0, None)])
+def test_powers_of_large_functions_stand_in_their_titles(ax, scale, power):
+    x = numpy.linspace(0, 1, 11)
+    edge = Edge("x", "u", x, scale * x, numpy.array([0.0, 1.0]), (0.0, 1.0))
+    plot_edge(ax, edge).figure.draw_without_rendering()
+    assert ax.yaxis.get_offset_text().get_text() == ""
+    assert ("10^" in ax.get_title()) == (power is not None)
+    if power is not None:
+        assert f"10^{{{power}}}" in ax.get_title()
+        labels = [float(t.get_text().replace("−", "-")) for t in ax.get_yticklabels()]
+        assert labels == pytest.approx(ax.get_yticks() / 10.0**power)
+
+
+def test_activations_outside_the_grid_are_drawn_dotted():
+    solution = solve(Laplace(x=(0, 1)), kp.KAN([1, 2, 1], grid=2))
+    layer = solution.network.layers[1]
+    layer.knots = layer.knots.mean() + 0.1 * (layer.knots - layer.knots.mean())
+    ax = plot_edge(Figure().subplots(), edges_of(solution)[1][0])
+    assert [line.get_linestyle() for line in ax.lines] == ["-", ":"]
+
+
+def test_large_networks_show_some_edges_and_say_so():
+    solution = solve(Laplace(x=(0, 1), y=(0, 1)), kp.KAN([2, 30, 1], grid=1))
+    figure = edges_figure(edges_of(solution))
+    drawn = [ax for ax in figure.axes if ax.lines]
+    assert len(drawn) == 24 and "12 of 60, 12 of 30" in figure.texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("problem", "network", "names"),
+    [
+        (Laplace(t=(0, 1)), kp.MLP([1, 3, 1]), {"solution", "history"}),
+        (
+            Linear(x=(0, 1), y=(0, 9)),
+            kp.KAN([2, 2, 2], grid=1),
+            {"solution_u", "solution_v", "residuals", "history", "edges"},
+        ),
+        (Laplace(x=(0, 1), y=(0, 1), z=(0, 1)), kp.MLP([3, 2, 1]), {"solution", "history"}),
+    ],
+    ids=["line", "system", "brick"],
+)
+def test_every_solution_has_its_figures(tmp_path, problem, network, names):
+    solution = solve(problem, network)
+    paths = draw_figures(solution, tmp_path / "figures")
+    assert {p.stem for p in paths} == names
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {f"{n}.png" for n in names}
+    assert all(p.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for p in paths)
+
+
+def test_a_solution_without_history_is_drawn(tmp_path):
+    solution = solve(Laplace(t=(0, 1)), kp.MLP([1, 2, 1]))
+    bare = dataclasses.replace(solution, history=History())
+    assert [p.name for p in draw_figures(bare, tmp_path)] == ["solution.png"]

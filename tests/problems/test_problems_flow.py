@@ -1,0 +1,171 @@
+"""Steady Navier–Stokes: Kovasznay's flow solves it, corners flow as Taylor says, the cavity's
+reference agrees with published numbers, small solves come near them."""
+
+import flow_reference
+import library
+import numpy as np
+import pytest
+import reference
+import torch
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.jets.autograd_jet import jet_of
+from kanpinn.jets.jet import Channels
+
+SQUARE = kp.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])
+CORNERS = {
+    "left": kp.CornerFlow(SQUARE, (0, 1), last=1.0, terms=3),
+    "right": kp.CornerFlow(SQUARE, (1, 1), first=-1.0, terms=3),
+    "wedge": kp.CornerFlow(kp.Triangle((0, 0), (2, 0.3), (0.4, 1)), (0, 0), first=2.0, terms=3),
+}
+# u least on x = 1/2, v least and greatest on y = 1/2, and where, at Re = 100: Botella and Peyret,
+# Benchmark spectral results on the lid-driven cavity flow (1998).
+PUBLISHED = (-0.2140424, 0.4581), (-0.2538030, 0.8104), (0.1795728, 0.2370)
+
+
+def build(file: str, name: str, **parameters):
+    return library.class_of(file, name)(**parameters)
+
+
+@pytest.mark.parametrize("reynolds", [20, 40])
+def test_kovasznays_flow_solves_the_equations(reynolds):
+    problem = build("kovasznay", "Kovasznay", reynolds=reynolds)
+    p, weights = problem.domain.quadrature(15)
+    jet = reference.jet_of_point(
+        lambda x: torch.cat(problem.exact(Points(x[None], ("x", "y"))), dim=1)[0],
+        p.coords,
+        ("x", "y"),
+    )
+    fields = [jet[i] for i in range(3)]
+    assert max(float(r.abs().max()) for r in problem.residual(p, *fields)) < 1e-12
+    assert fields[0].value.abs().max() > 1
+    assert abs(float((weights * fields[2].value[:, 0]).sum())) < 1e-10
+
+
+def test_kovasznays_flow_is_found():
+    network = kp.KAN([2, 24, 3], degree=7, grid=[4, 4], seed=0)
+    points = kp.Collocation(484, 88, "gauss")
+    solution = kp.solve(build("kovasznay", "Kovasznay"), network, kp.LeastSquares(), points)
+    assert solution.status == "converged"
+    assert all(solution.errors.fields[name].l2_relative < 1e-3 for name in "uvq")
+
+
+@pytest.mark.parametrize("corner", CORNERS.values(), ids=CORNERS)
+def test_corner_flows_solve_the_equations_term_by_term(corner, generator):
+    inside = corner.domain.place(40, lambda n, d: torch.rand(n, d, generator=generator).double())
+
+    def flow(x):  # velocity and pressure of each term together, (n, terms · 3)
+        parts = corner(Points(x, ("x", "y"))).unflatten(1, (corner.terms, 2))
+        return parts.sum(dim=2).flatten(1)
+
+    channels = Channels(("x", "y"), gradient=True, second="laplacian")
+    jet = jet_of(flow, inside.coords, channels)
+    shape = (corner.terms, 3)
+    w, slope = jet.value.unflatten(1, shape), jet.gradient.unflatten(2, shape)
+    curved = jet.second[:, 0].unflatten(1, shape)
+    for m in range(corner.terms):
+        size = 1e-11 * (1 + float(curved[:, m].abs().max()))
+        assert (slope[:, 0, m, 0] + slope[:, 1, m, 1]).abs().max() < size
+        for k in (0, 1):
+            left = slope[:, k, m, 2] - curved[:, m, k]
+            for i in range(m):
+                along = (w[:, i, a] * slope[:, a, m - 1 - i, k] for a in (0, 1))
+                left = left + sum(along)
+            assert left.abs().max() < size
+
+
+def test_the_lid_takes_the_flow_along():
+    lid = torch.tensor([[0.3, 1.0], [0.7, 1.0]], dtype=torch.float64)
+    walls = {"left": [[0.0, 0.2], [0.0, 0.9]], "right": [[1.0, 0.2], [1.0, 0.9]]}
+    for name, wall in walls.items():
+        on_lid = CORNERS[name](Points(lid, ("x", "y")))
+        at_rest = CORNERS[name](Points(torch.tensor(wall, dtype=torch.float64), ("x", "y")))
+        wanted = torch.zeros(2, 3, 2, dtype=torch.float64)
+        wanted[:, 0, 0] = 1  # the first term's u
+        assert torch.allclose(on_lid[:, ::2, :2], wanted, atol=1e-12)
+        assert at_rest[..., :2].abs().max() < 1e-12
+
+
+def test_corner_flows_have_values_at_the_corner():
+    for corner in CORNERS.values():
+        at = torch.tensor([corner.at], dtype=torch.float64)
+        assert corner(Points(at, ("x", "y"))).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: kp.CornerFlow(SQUARE, (0, 1)), "first and last must not both be 0"),
+        (lambda: kp.CornerFlow(SQUARE, (0.5, 1), first=1.0), r"at = \(0.5, 1.0\) is no corner"),
+        (lambda: kp.CornerFlow(kp.LShape(), (0, 0), first=1.0), "an angle below π, it is 4.7"),
+    ],
+)
+def test_corners_without_such_a_flow(make, message):
+    with pytest.raises(kp.InputError, match=message):
+        make()
+
+
+def test_the_references_solver_agrees_with_published_numbers():
+    flow = flow_reference.cavity(100, degree=4, levels=3, ratio=0.3, inside=3)
+    fine, half = np.linspace(0, 1, 2001), np.array([0.5])
+    u, v = flow.at(half, fine)[0][0], flow.at(fine, half)[1][:, 0]
+    found = [(u.min(), fine[u.argmin()]), (v.min(), fine[v.argmin()]), (v.max(), fine[v.argmax()])]
+    for (value, place), (known, where) in zip(found, PUBLISHED, strict=True):
+        assert value == pytest.approx(known, abs=2e-3)
+        assert place == pytest.approx(where, abs=5e-3)
+
+
+def test_the_reference_data_agree_with_published_numbers():
+    data = np.load(library.PROBLEMS / "cavity.npz")
+    count = round(len(data["x"]) ** 0.5)
+    nodes = data["y"].reshape(count, count)[0]
+    u, v = (data[name].reshape(count, count) for name in "uv")
+    middle = [barycentric(nodes, 0.5) @ u, v @ barycentric(nodes, 0.5)]
+    for values, least in zip(middle, (PUBLISHED[0][0], PUBLISHED[1][0]), strict=True):
+        assert least - 1e-4 < values.min() < least + 2e-3  # at one of the nodes, not in between
+    assert float(data["weight"] @ data["q"]) == pytest.approx(0, abs=1e-10)
+
+
+def barycentric(nodes, at):
+    """What values at the nodes weigh in their interpolating polynomial at a point between."""
+    gaps = nodes[:, None] - nodes + np.eye(len(nodes))
+    weights = 1 / (gaps.prod(axis=1) * (at - nodes))
+    return weights / weights.sum()
+
+
+def test_the_cavitys_flow_is_found():
+    network = kp.KAN([2, 20, 3], degree=7, grid=[3, 5], seed=0)
+    points, weights = kp.Collocation(576, 140, "gauss"), {"interior": 0.003}
+    problem = build("cavity", "Cavity", reynolds=100, terms=2)
+    solution = kp.solve(problem, network, kp.LeastSquares(8), points, weights=weights)
+    errors = solution.errors.fields
+    assert errors["u"].l2_relative < 0.05 and errors["v"].l2_relative < 0.06
+    # The lid's speed at both ends, which nothing but the solve has put there.
+    strengths = network.enrichment.coefficients.detach()[:, 0]
+    assert strengths[[0, 4]].tolist() == pytest.approx([1, 1], abs=0.01)
+
+
+def test_known_functions_of_all_fields_at_once_have_one_coefficient_each():
+    problem = build("cavity", "Cavity", terms=2)
+    network, points = kp.KAN([2, 4, 3], degree=4, grid=2), kp.Collocation(64, 40, "gauss")
+    kp.solve(problem, network, kp.LeastSquares(1), points, errors=False)
+    assert network.enrichment.coefficients.shape == (8, 1)
+
+
+def test_known_functions_of_both_kinds_are_refused():
+    class Mixed(type(build("cavity", "Cavity"))):
+        def enrichment(self):
+            return [*super().enrichment(), kp.Corner(self.domain, (0, 0), 2)]
+
+    with pytest.raises(kp.InputError, match="not both kinds"):
+        kp.solve(Mixed(), kp.KAN([2, 4, 3], degree=4, grid=2))
+
+
+def test_known_functions_of_other_fields_are_refused():
+    class Pair(type(build("cavity", "Cavity"))):
+        def enrichment(self):
+            return [lambda p: torch.zeros(len(p), 2, 2, dtype=p.coords.dtype)]
+
+    with pytest.raises(kp.InputError, match=r"must have shape \(n, q, 3\)"):
+        kp.solve(Pair(), kp.KAN([2, 4, 3], degree=4, grid=2))

@@ -1,0 +1,141 @@
+"""The problems in many dimensions, and what lets a KAN's hidden grids hold their corners."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import reference
+import torch
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets.jet import Channels
+from kanpinn.networks.basis import splines
+from kanpinn.networks.kan import MARGIN
+from kanpinn.solvers.discretize import assemble, default_points
+
+PROBLEMS = Path(__file__).parents[2] / "problems"
+KNOWN = {
+    "poisson5d": "Poisson5D",
+    "poisson10d": "Poisson10D",
+    "poisson100d": "Poisson100D",
+    "poisson10d_coupled": "Poisson10DCoupled",
+}
+
+
+@pytest.fixture
+def load(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROBLEMS))
+    yield lambda name: getattr(importlib.import_module(name), KNOWN[name])()
+    for name in KNOWN:
+        sys.modules.pop(name, None)
+
+
+def solved(problem, network, points, optimizer=None, **weights):
+    points = kp.Collocation(*points, "sobol")
+    return kp.solve(problem, network, optimizer, points, boundary="penalty", weights=weights)
+
+
+def unseen(surrogate, generator):
+    """The network's input at random points of the box, many more than a solve uses."""
+    domain = surrogate.domain
+    unit = torch.rand(2**15, domain.dim, generator=generator, dtype=torch.float64)
+    return surrogate.coordinates(domain.from_unit(unit), Channels(domain.names))
+
+
+def holds(layer, h) -> bool:
+    """Whether a layer's grids hold its inputs (n, n_in)."""
+    return bool(((h >= layer.breaks[:, 0]) & (h <= layer.breaks[:, -1])).all())
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_exact_solution_has_no_residual(load, name, generator):
+    problem = load(name)
+    p = sample(problem.domain, 5, "uniform", generator)
+    exact = lambda x: problem.exact(Points(x[None], p.names))[0]  # noqa: E731
+    jet = reference.jet_of_point(exact, p.coords, p.names)
+    assert problem.residual(p, jet).abs().max() < 1e-10
+    (condition,) = problem.conditions()
+    at = sample(condition.boundary, 400, "sobol", generator)
+    assert len({tuple(n) for n in at.normals.tolist()}) == 2 * problem.domain.dim
+    assert (condition.target(at) - problem.exact(at)).abs().max() < 1e-10
+
+
+def test_five_dimensions_to_ten_digits(load):
+    solution = solved(load("poisson5d"), kp.KAN([5, 1], degree=9, grid=8), (1000, 500))
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative < 1e-10
+
+
+def test_ten_dimensions_to_rounding(load):
+    network = kp.KAN([10, 64, 1], degree=[1, 3], grid=1, seed=0)
+    assert solved(load("poisson10d"), network, (600, 300)).errors.l2_relative < 1e-12
+
+
+def test_a_hundred_dimensions_to_rounding(load):
+    network = kp.KAN([100, 1], degree=3, grid=1)
+    assert solved(load("poisson100d"), network, (600, 400)).errors.l2_relative < 1e-12
+
+
+def test_coupled_dimensions_need_inner_functions_that_are_found(load, generator):
+    problem, points = load("poisson10d_coupled"), (1200, 600)
+    network = kp.KAN([10, 4, 1], degree=[2, 7], grid=[1, 4], seed=0)
+    random = solved(problem, network, points, interior=0.01).errors.l2_relative
+    found = kp.VariableProjection(
+        steps=20, rounds=1, starts=2, follow=1, coarse=4, tolerance=1e-4, prune=False
+    )
+    solution = solved(problem, network, points, found, interior=0.01)
+    assert solution.errors.l2_relative < 0.1 < random
+    h = network.layers[0](unseen(solution.surrogate, generator)).value
+    assert holds(network.layers[1], h)
+
+
+@pytest.mark.parametrize("name", ["poisson5d", "poisson10d", "poisson100d"])
+def test_hidden_grids_hold_activations_that_no_collocation_point_has(load, name, generator):
+    problem = load(name)
+    d = problem.domain.dim
+    network = kp.KAN([d, 12, 6, 1], degree=3, grid=6, seed=0)
+    points = kp.Collocation(1000, 500, "sobol")
+    assembly = assemble(problem, network, points, "penalty", None, 0)
+    assembly.prepare()
+    h = unseen(assembly.surrogate, generator)
+    for layer, following in zip(network.layers, network.layers[1:], strict=False):
+        h = layer(h)
+        assert holds(following, h.value)
+
+
+def test_only_the_end_intervals_reach_out_and_not_in_few_dimensions(generator):
+    for d in (2, 3, 4):
+        names = tuple("abcd"[:d])
+        network = kp.KAN([d, 3, 1], degree=3, grid=5, seed=0)
+        box = kp.Box(**dict.fromkeys(names, (-1, 1)))
+        surrogate = assemble(_Laplace(box), network, None, "penalty", None, 0).surrogate
+        x = sample(box, 500, "uniform", generator)
+        surrogate.prepare(x)
+        h = network.layers[0](surrogate.coordinates(x, Channels(names))).value
+        low, high = h.amin(dim=0), h.amax(dim=0)
+        pad = MARGIN * (high - low)
+        even = splines.uniform_knots(low - pad, high + pad, 5, 3)
+        breaks = splines.breaks_of(even, 3)
+        assert torch.equal(network.layers[1].breaks[:, 1:-1], breaks[:, 1:-1])
+        assert torch.equal(network.layers[1].knots, even) == (d <= 3)
+
+
+@pytest.mark.parametrize(("dim", "sampler"), [(3, "gauss"), (4, "sobol"), (100, "sobol")])
+def test_default_points_are_no_product_in_many_dimensions(dim, sampler):
+    assert default_points(kp.KAN([dim, 1])).sampler == sampler
+
+
+class _Laplace(kp.Problem):
+    """Δu = 0, u = 0 on the boundary of any box."""
+
+    def __init__(self, domain):
+        self.domain = domain
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]

@@ -1,0 +1,261 @@
+"""Problems that are judged by references: against formulas, refinement and the equations."""
+
+import importlib
+import importlib.util
+import math
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import h5py
+import numpy
+import pytest
+import reference
+import torch
+
+import kanpinn as kp
+from kanpinn.accuracy.references import reference_of
+from kanpinn.geometry import Points
+
+ROOT = Path(__file__).parents[2]
+CLASSES = {
+    "burgers": "Burgers",
+    "allen_cahn": "AllenCahn",
+    "kuramoto_sivashinsky": "KuramotoSivashinsky",
+    "schroedinger": "Schroedinger",
+}
+KEPT = ("allen_cahn", "kuramoto_sivashinsky", "schroedinger")
+
+
+def class_of(name: str) -> type[kp.Problem]:
+    path = ROOT / "problems" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"problems_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, CLASSES[name])
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    names = ("spectral", "equations", "cases", "keeping")
+    return SimpleNamespace(**{n: _module(n) for n in names})
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"references.{name}")
+
+
+def at(coords) -> Points:
+    return Points(torch.as_tensor(coords, dtype=torch.float64), ("x", "t"))
+
+
+# Burgers, by Cole's and Hopf's formula.
+
+
+def cole_hopf(x: float, t: float, nu: float) -> float:
+    """u = ∫ (x - y)/t G dy / ∫ G dy, G = exp(-(∫₀^y u₀ + (x - y)²/2t) / 2ν), by a fine sum."""
+    reach = 15 * math.sqrt(4 * nu * t)
+    y = numpy.linspace(x - reach, x + reach, 40001)
+    exponent = -((numpy.cos(math.pi * y) - 1) / math.pi + (x - y) ** 2 / (2 * t)) / (2 * nu)
+    density = numpy.exp(exponent - exponent.max())
+    return float((density * (x - y)).sum() / density.sum() / t)
+
+
+@pytest.mark.parametrize("nu", [0.01 / math.pi, 0.1])
+def test_burgers_formula_is_cole_and_hopfs(nu):
+    problem = class_of("burgers")(viscosity=nu)
+    places = [(x, t) for x in (-0.7, -0.01, 0.001, 0.4) for t in (0.05, 0.4, 1.0)]
+    found = problem.exact(at(places))[:, 0]
+    expected = torch.tensor([cole_hopf(x, t, nu) for x, t in places], dtype=torch.float64)
+    assert (found - expected).abs().max() < 1e-9
+
+
+def test_burgers_formula_solves_the_equation_also_in_the_shock_and_from_the_start(generator):
+    problem = class_of("burgers")()
+    p = torch.rand(200, 2, generator=generator, dtype=torch.float64) * 2 - 1
+    p[:, 1].abs_()
+    p[:80, 0] *= 0.01
+    p[:20, 1] *= 1e-3
+    jet = reference.jet_of_point(
+        lambda x: problem.exact(Points(x[None], ("x", "t")))[0], p, ("x", "t")
+    )
+    u, u_x, u_t = jet.value[:, 0], jet.gradient[:, 0, 0], jet.gradient[:, 1, 0]
+    written = u_t + u * u_x - 0.01 / math.pi * jet.second[:, 0, 0]
+    assert u_x.abs().max() > 50
+    assert written.abs().max() < 1e-8
+    assert (problem.residual(at(p), jet)[:, 0] - written).abs().max() < 1e-12
+    ends = at([(x, t) for x in (-1, 1) for t in (0, 0.3, 1)])
+    assert problem.exact(ends).abs().max() < 1e-14
+    start = at([(x, 0.0) for x in (-0.9, -0.2, 0.5)])
+    assert (problem.exact(start) - problem.initial(start)).abs().max() < 1e-12
+
+
+# The spectral solver.
+
+
+def test_linear_waves_are_exact_in_time(room):
+    """Heat and transport together, u = exp(-νk²t) sin k(x - ct)."""
+    nu, c = 0.1, 3.0
+    equation = room.spectral.Equation(
+        0,
+        2 * math.pi,
+        lambda k: -nu * k**2 - 1j * c * k,
+        lambda u, k: 0 * u,
+        lambda x: numpy.sin(3 * x),
+    )
+    x, t = numpy.linspace(0, 6, 50), numpy.array([0, 0.3, 1.1])
+    found = room.spectral.solve(equation, t, 16, 1.0)
+    phase = 3 * (x[:, None] - c * t)
+    assert abs(found(x) - numpy.exp(-9 * nu * t) * numpy.sin(phase)).max() < 1e-13
+    assert abs(found(x, 1) - 3 * numpy.exp(-9 * nu * t) * numpy.cos(phase)).max() < 1e-13
+    rate = numpy.exp(-9 * nu * t) * (-9 * nu * numpy.sin(phase) - 3 * c * numpy.cos(phase))
+    assert abs(found.rate()(x) - rate).max() < 1e-12
+
+
+def test_the_breather_on_a_long_period_is_met_at_fourth_order(room):
+    """Satsuma and Yajima's bound state of two solitons, 2 sech x at t = 0."""
+    x, t = numpy.linspace(-5, 5, 101), numpy.array([0, math.pi / 8, math.pi / 4])
+    above = numpy.cosh(3 * x)[:, None] + 3 * numpy.exp(4j * t) * numpy.cosh(x)[:, None]
+    below = numpy.cosh(4 * x)[:, None] + 4 * numpy.cosh(2 * x)[:, None] + 3 * numpy.cos(4 * t)
+    exact = 4 * numpy.exp(0.5j * t) * above / below
+    equation = room.equations.schroedinger(-20, 20)
+    errors = [
+        abs(room.spectral.solve(equation, t, 512, step)(x) - exact).max() for step in (8e-3, 4e-3)
+    ]
+    assert errors[1] < 1e-5 and 3.5 < math.log2(errors[0] / errors[1]) < 4.5
+
+
+def test_a_soliton_of_kdv(room):
+    """u_t + 6 u u_x + u_xxx = 0, u = (c/2) sech²(√c/2 (x - ct))."""
+    c = 2.0
+    soliton = lambda s: c / 2 / numpy.cosh(math.sqrt(c) / 2 * s) ** 2  # noqa: E731
+    equation = room.spectral.Equation(
+        -20,
+        20,
+        lambda k: 1j * k**3,
+        lambda u, k: -3j * k * numpy.fft.fft(numpy.fft.ifft(u).real ** 2),
+        soliton,
+    )
+    x, t = numpy.linspace(-6, 8, 100), numpy.array([0, 1.0])
+    found = room.spectral.solve(equation, t, 256, 2e-3)(x)
+    assert abs(found - soliton(x[:, None] - c * t)).max() < 1e-7
+
+
+# What is kept beside the problems.
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_files_are_small_and_agree_with_a_coarser_solution(room, name):
+    """Modes and steps that take seconds; fewer times, as errors do not know of each other."""
+    case = room.cases.CASES[name]()
+    with h5py.File(ROOT / "problems" / f"{name}.h5") as file:
+        kept = {field: file[field][:] for field in ("u", "v") if field in file}
+    assert (ROOT / "problems" / f"{name}.h5").stat().st_size < 300_000
+    modes, step, error = COARSE[name]
+    chosen = numpy.linspace(0, len(case.t) - 1, 9).astype(int)
+    solution = room.spectral.solve(case.equation, case.t[chosen], modes, step)(case.x)
+    solution[:, 0] = case.equation.initial(case.x)
+    dropped = 0 if case.weights is None else 1  # the first moment
+    columns = chosen[dropped:] - dropped
+    found = {field: values[:, columns] for field, values in kept.items()}
+    parts = {"u": solution.real[:, dropped:], "v": solution.imag[:, dropped:]}
+    weights = room.keeping.weights_of(case)[:, chosen[dropped:]]
+    known = {field: parts[field] for field in kept}
+    assert room.keeping.relative(found, known, weights) < error
+
+
+COARSE = {  # modes, longest step, relative L2 difference
+    "allen_cahn": (2048, 2e-2, 5e-6),
+    "kuramoto_sivashinsky": (256, 5e-4, 1e-5),
+    "schroedinger": (512, 1e-3, 2e-5),
+}
+
+
+@pytest.mark.parametrize("name", ["allen_cahn", "kuramoto_sivashinsky"])
+def test_residuals_vanish_on_the_reference(room, name):
+    """Derivatives in x by the spectral solution, u_t by its differences in time."""
+    problem, case = class_of(name)(), room.cases.CASES[name]()
+    x, h = numpy.linspace(case.x[0], case.x[-1], 40)[1:-1], 1e-4
+    middle = 0.3 * case.t[-1]
+    times = [0, *(middle + h * numpy.array([-2, -1, 0, 1, 2]))]
+    solution = room.spectral.solve(case.equation, times, 512, 5e-5)
+    values = solution(x).real[:, 1:]
+    u_t = values @ numpy.array([1, -8, 0, 8, -1]) / (12 * h)
+    order = [solution(x, r).real[:, 3] for r in range(5)]
+    p = at(numpy.stack([x, numpy.full_like(x, middle)], axis=1))
+    lines = torch.tensor(numpy.stack(order[1:], axis=1))[:, None, :, None]
+    second = torch.zeros(len(x), 2, 1, dtype=torch.float64)
+    second[:, 0, 0] = torch.tensor(order[2])
+    jet = kp.Jet(
+        kp.Channels(("x", "t"), second="diagonal", directions=((1.0, 0.0),), order=4),
+        torch.tensor(order[0])[:, None],
+        torch.tensor(numpy.stack([order[1], u_t], axis=1))[..., None],
+        second,
+        lines,
+    )
+    residual = problem.residual(p, jet)
+    assert residual.abs().max() < 1e-6 * max(1, abs(u_t).max())
+    found = reference_of(problem).jet(p, kp.Channels(("x", "t"), gradient=True))
+    assert (found.value - jet.value).abs().max() < 1e-6
+    assert (found.gradient - jet.gradient).abs().max() < 1e-3
+
+
+def test_schroedingers_residual_vanishes_on_the_breather(generator):
+    problem = class_of("schroedinger")()
+    unit = torch.rand(50, 2, generator=generator, dtype=torch.float64)
+    p = problem.domain.from_unit(unit)
+
+    def breather(point):
+        x, t = point
+        above = [
+            torch.cosh(3 * x) + 3 * torch.cos(4 * t) * torch.cosh(x),
+            3 * torch.sin(4 * t) * torch.cosh(x),
+        ]
+        below = torch.cosh(4 * x) + 4 * torch.cosh(2 * x) + 3 * torch.cos(4 * t)
+        c, s = torch.cos(t / 2), torch.sin(t / 2)
+        rotated = [c * above[0] - s * above[1], s * above[0] + c * above[1]]
+        return 4 * torch.stack(rotated) / below
+
+    jet = reference.jet_of_point(breather, p.coords, ("x", "t"))
+    residual = torch.cat(problem.residual(p, jet[0], jet[1]), dim=1)
+    assert residual.abs().max() < 1e-10
+    start = at([(x, 0.0) for x in (-3.0, 0.2, 1.5)])
+    values = torch.stack([breather(point) for point in start.coords])
+    assert (problem.initial(start)[:, 0] - values[:, 0]).abs().max() < 1e-14
+    assert values[:, 1].abs().max() < 1e-14
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_references_say_what_they_are(name):
+    found = reference_of(class_of(name)())
+    assert "Fourier" in found.source and found.error < 1e-6
+
+
+def test_allen_cahn_has_a_reference_for_its_own_diffusion_only():
+    assert reference_of(class_of("allen_cahn")(diffusion=1e-3)) is None
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_periodic_conditions_reach_all_orders_but_the_highest(name):
+    conditions = class_of(name)().conditions()
+    orders = [c.order for c in conditions if isinstance(c, kp.Periodic)]
+    assert max(orders) == (3 if name == "kuramoto_sivashinsky" else 1)
+
+
+SMALL = {  # parameters, network, points, windows, error
+    "burgers": (dict(viscosity=0.1), ([2, 1], 7, 24), (480, 60), 4, 1e-3),
+    "allen_cahn": ({}, ([2, 1], 7, 48), (1000, 300), 6, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_networks_come_near_in_a_few_windows(name):
+    parameters, network, points, windows, error = SMALL[name]
+    solution = kp.solve(
+        class_of(name)(**parameters),
+        kp.Windows(*network, modes=6, stretch=False),
+        kp.March(windows=windows, restretch=0, times=8),
+        kp.Collocation(*points),
+    )
+    assert solution.status == "converged" and solution.errors.l2_relative < error
+    assert solution.errors.h1_relative < 10 * error

@@ -1,0 +1,85 @@
+"""Progress: a live line on a terminal, plain log lines elsewhere."""
+
+import io
+import logging
+
+import pytest
+from rich.console import Console
+
+import kanpinn as kp
+from kanpinn.runs.progress import Progress, _left
+
+
+class Line(kp.Problem):
+    domain = kp.Box(x=(0, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return p.x
+
+
+STAGES = (kp.Adam(steps=5), kp.Refine(4), kp.LeastSquares())
+
+
+def solve(progress: Progress) -> None:
+    points = kp.Collocation(20, 2)
+    with progress:
+        network = kp.KAN([1, 2, 1], grid=2)
+        kp.solve(Line(), network, STAGES, points, boundary="penalty", observers=(progress,))
+
+
+def lines_of(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_without_a_terminal_each_stage_ends_with_a_line(caplog):
+    caplog.set_level(logging.INFO)
+    solve(Progress(Console(file=io.StringIO()), interval=3600.0))
+    adam, refine, least_squares = lines_of(caplog)
+    assert adam.startswith("Adam [1 of 3]: step 5/5, loss ")
+    assert "rel. L2 " in adam and adam.endswith("(all steps done)")
+    assert "projection error 0" in refine
+    assert "rank " in least_squares and least_squares.endswith("(converged)")
+
+
+def test_lines_within_a_stage_say_how_long_it_may_take(caplog):
+    caplog.set_level(logging.INFO)
+    solve(Progress(Console(file=io.StringIO()), interval=0.0))
+    lines = lines_of(caplog)
+    assert len(lines) == 5 + 1 + 1
+    assert lines[0].startswith("Adam [1 of 3]: step 1/5") and lines[0].endswith(" s left")
+
+
+def test_on_a_terminal_there_is_a_live_line_and_no_log(caplog):
+    caplog.set_level(logging.INFO)
+    screen = io.StringIO()
+    solve(Progress(Console(file=screen, force_terminal=True, width=120)))
+    assert not caplog.records
+    text = screen.getvalue()
+    assert "Least Squares [3 of 3]: step 1/20" in text and "\x1b[?25l" in text
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is shown again
+
+
+def test_the_live_line_ends_when_the_solve_fails():
+    screen = io.StringIO()
+    with pytest.raises(ZeroDivisionError):
+        with Progress(Console(file=screen, force_terminal=True)):
+            raise ZeroDivisionError
+    assert screen.getvalue().rindex("\x1b[?25h") > screen.getvalue().rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (3.4, "at most 3 s left"),
+        (61.0, "at most 1 min 01 s left"),
+        (3725.0, "at most 1 h 02 min left"),
+    ],
+)
+def test_seconds_left_in_words(seconds, text):
+    assert _left(seconds) == text

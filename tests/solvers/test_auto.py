@@ -1,0 +1,220 @@
+"""Trials that choose network, points and optimizers, on problems that are not in the library."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.solvers.auto.candidates import families
+from kanpinn.solvers.auto.traits import Traits
+
+
+class Ripple(kp.Problem):
+    """-Δu + u = f on a rectangle of any size, u of any size."""
+
+    def __init__(self, length: float = 1.0, size: float = 1.0) -> None:
+        self.length, self.size = length, size
+        self.domain = kp.Box(a=(0, 2 * length), b=(0, length))
+
+    def residual(self, p, u):
+        return -(self.length**2) * kp.laplacian(u) + u.value - self.source(p)
+
+    def source(self, p):
+        return 9 * Ripple.exact(self, p) + 7 * self._part(self._scaled(p)[1])
+
+    def _scaled(self, p):
+        return p.a / self.length, p.b / self.length
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        a, b = self._scaled(p)
+        return self.size * (2 * a).sin() * (2 * b).cos() - self._part(b)
+
+    def _part(self, b):
+        return self.size * b.sin() * 4 / math.e
+
+
+class Cubic(Ripple):
+    """-Δu + u³ = f."""
+
+    def residual(self, p, u):
+        return -kp.laplacian(u) + u.value**3 - self.source(p)
+
+    def source(self, p):
+        a, b = p.a, p.b
+        return 8 * (2 * a).sin() * (2 * b).cos() - self._part(b) + self.exact(p) ** 3
+
+
+class Sum(kp.Problem):
+    """Δu = f in five dimensions."""
+
+    domain = kp.Box(a=(0, 1), b=(0, 1), c=(0, 1), d=(0, 1), e=(0, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + self.exact(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.sin(p.coords).sum(dim=1, keepdim=True)
+
+
+class Front(kp.Problem):
+    """u_t + u u_x = u_xx / 50: a front that moves with speed 1/2."""
+
+    domain = kp.Box(x=(-1, 1), t=(0, 1))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") + u.value * kp.partial(u, "x") - kp.partial(u, "x", "x") / 50
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, self.exact)]
+
+    def exact(self, p):
+        return 0.5 - 0.5 * torch.tanh((p.x + 0.3 - p.t / 2) * 12.5)
+
+
+class Corrupted(Ripple):
+    """An exact solution that is wrong inside."""
+
+    def exact(self, p):
+        true = super().exact(p)
+        inside = self.domain.contains(p.coords, tolerance=-1e-6)
+        return torch.where(inside[:, None], true + 1, true)
+
+
+def choices(solution):
+    """What was tried, without seconds and errors."""
+    return [line.partition(", least squares")[0] for line in solution.log]
+
+
+TOLERANCES = {Ripple: 1e-5, Cubic: 1e-5, Sum: 1e-5, Front: 1e-3}
+
+
+@pytest.mark.parametrize("problem", TOLERANCES)
+def test_a_problem_is_solved_to_the_tolerance(problem):
+    tolerance = TOLERANCES[problem]
+    solution = kp.auto(problem(), tolerance=tolerance, budget_seconds=1000)
+    assert solution.status.startswith("converged: the estimated relative L2 error")
+    assert solution.errors.l2_relative < 2 * tolerance
+    estimated = solution.estimate.errors.l2_relative
+    assert estimated <= tolerance
+    assert solution.errors.l2_relative < 10 * estimated + 1e-12
+
+
+def test_names_units_and_sizes_change_nothing():
+    one = kp.auto(Ripple(), tolerance=1e-7)
+    other = kp.auto(Ripple(1000.0, 1e-6), tolerance=1e-7)
+    assert choices(one) == choices(other)
+    assert max(one.errors.l2_relative, other.errors.l2_relative) < 1e-9
+
+
+def test_an_exact_solution_plays_no_part():
+    one, other = kp.auto(Ripple(), tolerance=1e-7), kp.auto(Corrupted(), tolerance=1e-7)
+    assert choices(one) == choices(other)
+    points = torch.rand(50, 2, dtype=torch.float64)
+    assert torch.equal(one(points), other(points))
+
+
+def test_a_small_budget_allows_the_first_trial_only():
+    solution = kp.auto(Ripple(), tolerance=1e-15, budget_seconds=1e-3)
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative < 1e-2
+    assert "0 s are left" in solution.log[-1] or "ends here" in solution.log[-1]
+
+
+def test_what_cannot_be_reached_is_said():
+    solution = kp.auto(Ripple(), tolerance=1e-17, budget_seconds=10)
+    assert "above the tolerance" in solution.status
+    assert solution.errors.l2_relative < 1e-9
+
+
+def test_ctrl_c_keeps_the_best_trial():
+    def interrupt(run):
+        run.interrupted = True
+
+    solution = kp.auto(Ripple(), observers=[interrupt])
+    assert solution.status == "stopped: interrupted"
+    assert len(choices(solution)) == 2
+
+
+def test_every_choice_is_announced_and_the_kept_one_again():
+    told = []
+    kp.auto(Ripple(), tolerance=1e-7, announce=lambda choice, why: told.append((choice, why)))
+    assert told[-1][1] == "kept"
+    assert told[-1][0] in [choice for choice, _ in told[:-1]]
+
+
+@pytest.mark.parametrize("key", ["tolerance", "budget_seconds"])
+def test_impossible_limits_are_refused(key):
+    with pytest.raises(kp.InputError, match=f"{key} must be"):
+        kp.auto(Ripple(), **{key: -1.0})
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4, 10])
+@pytest.mark.parametrize("evolves", [False, True])
+def test_families_grow(dim, evolves):
+    for family in families(Traits(dim, dim, 1, evolves)):
+        works = [choice.work for choice in family.choices]
+        assert works == sorted(works)
+        assert len(works) >= 1
+
+
+FILE = """
+[problem]
+equation = "poisson"
+domain = { type = "box", x = [-1, 1], y = [-1, 1] }
+exact = "sin(pi*x) * sin(pi*y)"
+
+[run]
+tolerance = 1e-5
+"""
+
+
+@pytest.mark.parametrize(
+    "auto", ["", '[[optimizer]]\ntype = "auto"\n', '[network]\ntype = "auto"\n']
+)
+def test_a_file_that_names_no_network(tmp_path: Path, auto: str):
+    from kanpinn.runs.config import Config
+    from kanpinn.runs.results import RunFolder
+
+    (tmp_path / "file.toml").write_text(FILE + auto)
+    config = Config.read(tmp_path / "file.toml")
+    job = config.build()
+    folder = RunFolder.create(tmp_path, "file", config)
+    solution = folder.attach(job).run([folder.checkpoint], folder.state)
+    path = folder.finish(solution, job, figures=False)
+    again = kp.load(path)
+    points = torch.rand(20, 2, dtype=torch.float64)
+    assert torch.equal(again(points), solution(points))
+    assert again.log == solution.log and again.status == solution.status
+    assert again.status.startswith("converged: the estimated")
+
+
+ADAM, KAN = '[[optimizer]]\ntype = "adam"\n', '[network]\ntype = "kan"\nwidth = [2, 4, 1]\n'
+TRIALS, NETWORK = '[[optimizer]]\ntype = "auto"\n', '[network]\ntype = "auto"\n'
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (2 * TRIALS, "to be the only optimizer"),
+        (KAN + TRIALS, 'optimizer\\[0\\].type = "auto": expected no network beside it, got "kan"'),
+        (NETWORK + ADAM, 'optimizer\\[0\\].type = "adam": expected a network beside it'),
+        (NETWORK + "width = [2, 4, 1]\n", "network.width = .* expected to be left out"),
+        ("[points]\ninterior = 100\n", "points.interior = 100: expected to be left out"),
+        ("[loss]\nboundary = 2.0\n", "loss.* expected to be left out, trials choose it"),
+    ],
+)
+def test_what_trials_choose_is_left_out(tmp_path: Path, sections: str, message: str):
+    from kanpinn.runs.config import Config
+
+    (tmp_path / "file.toml").write_text(FILE + sections)
+    with pytest.raises(kp.InputError, match=message):
+        Config.read(tmp_path / "file.toml").build()

@@ -1,0 +1,118 @@
+"""A run within a budget of seconds, and an error compared with a tolerance."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from cases import Line
+
+import kanpinn as kp
+from kanpinn.loss.residuals import Residuals
+from kanpinn.optimizers import Stage, Step
+from kanpinn.solvers.error_estimate import judged
+
+PAUSE = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Sleeper(kp.Optimizer):
+    """Steps that take their time and lower nothing."""
+
+    steps: int = 1000
+
+    def start(self, residuals: Residuals, seed: int) -> Stage:
+        return _Asleep()
+
+
+class _Asleep(Stage):
+    def step(self) -> Step:
+        time.sleep(PAUSE)
+        return Step(1.0)
+
+
+def solve(**settings):
+    return kp.solve(Line(), kp.KAN([1, 4, 1], degree=5, grid=3), **settings)
+
+
+def test_a_run_ends_where_the_next_step_would_exceed_its_budget():
+    solution = solve(optimizers=Sleeper(), budget_seconds=10 * PAUSE)
+    assert solution.status.startswith("stopped: the budget of 0.2 s leaves no time")
+    assert 0 < solution.history.steps <= 10
+    assert sum(solution.optimizer_seconds) <= 10 * PAUSE
+
+
+def test_the_first_step_is_taken_whatever_the_budget():
+    solution = solve(optimizers=kp.LeastSquares(), budget_seconds=1e-9)
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative < 1e-6
+
+
+class Slow(Line):
+    """Its residual takes its time wherever no gradient is wanted, as between steps."""
+
+    def residual(self, p, u):
+        if not torch.is_grad_enabled():
+            time.sleep(PAUSE)
+        return super().residual(p, u)
+
+
+def test_a_budget_counts_what_weights_cost():
+    network, weighting = kp.KAN([1, 4, 1], degree=5, grid=3), kp.Weighting(balance="ntk")
+    solution = kp.solve(
+        Slow(), network, kp.Adam(1000), weighting=weighting, budget_seconds=10 * PAUSE, errors=False
+    )
+    assert solution.history.steps <= 10
+
+
+def test_a_stages_first_step_is_taken_to_last_as_long_as_those_before():
+    solution = solve(optimizers=[Sleeper(4), Sleeper(4)], budget_seconds=4.5 * PAUSE)
+    assert solution.history.steps <= 4
+    assert solution.status.startswith("stopped: the budget of 0.09 s leaves no time")
+
+
+def test_a_budget_counts_the_seconds_before_a_checkpoint():
+    states = []
+    first = solve(
+        optimizers=Sleeper(),
+        budget_seconds=4 * PAUSE,
+        observers=[lambda run: states.append(run.state_dict())],
+    )
+    again = solve(optimizers=Sleeper(), budget_seconds=4 * PAUSE, checkpoint=states[-1])
+    assert again.history.steps == first.history.steps
+    more = solve(optimizers=Sleeper(steps=first.history.steps + 3), checkpoint=states[-1])
+    assert more.history.steps == first.history.steps + 3
+
+
+def test_a_budget_is_a_positive_number():
+    with pytest.raises(kp.InputError, match="budget_seconds must be"):
+        solve(budget_seconds=-1.0)
+
+
+def test_a_fit_has_a_budget_too():
+    data = kp.Table.sample(kp.Box(x=(-1, 1)), lambda p: torch.sin(p.x), 50)
+    fitted = kp.fit(kp.KAN([1, 1]), data, kp.Adam(steps=10**6), budget_seconds=0.2)
+    assert fitted.status.startswith("stopped: the budget of 0.2 s")
+
+
+def test_the_estimate_is_compared_with_a_tolerance():
+    solution = solve()
+    solution = dataclasses.replace(solution, estimate=kp.estimate_error(solution))
+    error = solution.estimate.errors.l2_relative
+    assert judged(solution, 2 * error).status.startswith("converged: the estimated relative L2")
+    assert "above the tolerance" in judged(solution, error / 2).status
+
+
+def test_a_file_with_a_budget_and_a_tolerance(tmp_path: Path):
+    from kanpinn.runs.config import Config
+
+    poisson = Path(__file__).parents[2] / "problems" / "poisson2d.toml"
+    job = Config.read(poisson, ["run.tolerance=1e-6", "run.budget_seconds=30"]).build()
+    assert job.estimate and job.tolerance == 1e-6 and job.budget_seconds == 30
+    for key in ("tolerance", "budget_seconds"):
+        with pytest.raises(kp.InputError, match=f"run.{key}"):
+            Config.read(poisson, [f"run.{key}=0"]).build()
+    fit = poisson.with_name("fit_exp.toml")
+    with pytest.raises(kp.InputError, match=r"run\.tolerance = 1e-06: a solve has errors"):
+        Config.read(fit, ["run.tolerance=1e-6"]).build()

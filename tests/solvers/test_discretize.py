@@ -1,0 +1,102 @@
+"""What a solve starts from fits together, or is refused in words."""
+
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.solvers.discretize import assemble, default_points
+
+SQUARE = kp.Box(x=(0, 1), y=(0, 1))
+
+
+class Laplace(kp.Problem):
+    """Δu = 0 with the conditions that it is given."""
+
+    domain = SQUARE
+
+    def __init__(self, *conditions):
+        self._conditions = list(conditions)
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        return self._conditions
+
+
+def put_together(problem, boundary="exact", weights=None, network=None, points=None):
+    network = kp.KAN([2, 4, 1], degree=4, grid=2) if network is None else network
+    return assemble(problem, network, points, boundary, weights, 0)
+
+
+@pytest.mark.parametrize("boundary", ["exact", "penalty"])
+def test_data_that_disagree_at_a_corner_are_refused_where_they_would_have_to_be_exact(boundary):
+    walls = kp.Dirichlet(SQUARE.boundary["x_min", "x_max", "y_min"], 0.0)
+    lid = kp.Dirichlet(SQUARE.boundary["y_max"], 1.0)
+    problem = Laplace(walls, lid)
+    if boundary == "penalty":
+        with pytest.warns(UserWarning, match="u disagree by 1 at x = 0, y = 1, where x_min meets"):
+            assert len(put_together(problem, boundary).blocks()) == 3
+        return
+    with pytest.raises(kp.InputError, match=r'"penalty": the values prescribed for u disagree'):
+        put_together(problem, boundary)
+
+
+def test_data_that_agree_are_met_exactly_face_by_face():
+    linear = lambda p: p.x + 2 * p.y  # noqa: E731
+    faces = [kp.Dirichlet(SQUARE.boundary[name], linear) for name in SQUARE.boundary.names]
+    surrogate = put_together(Laplace(*faces)).surrogate
+    points = SQUARE.boundary.quadrature(5)[0]
+    torch.testing.assert_close(surrogate(points), linear(points), rtol=0, atol=1e-14)
+
+
+def test_two_conditions_on_one_face_are_refused():
+    for value, words in ((0.0, "two conditions prescribe u on x_min"), (1.0, "disagree .* x_min")):
+        twice = kp.Dirichlet(SQUARE.boundary), kp.Dirichlet(SQUARE.boundary["x_min"], value)
+        with pytest.raises(kp.InputError, match=words):
+            put_together(Laplace(*twice))
+
+
+def test_a_problem_without_conditions_is_refused():
+    with pytest.raises(kp.InputError, match="leave a constant of u undetermined"):
+        put_together(Laplace())
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_a_dirichlet_value_with_too_many_columns_is_refused(columns):
+    value = lambda p: torch.zeros(len(p), columns, dtype=p.coords.dtype)  # noqa: E731
+    with pytest.raises(kp.InputError, match=rf"got \(5, {columns}\)"):
+        put_together(Laplace(kp.Dirichlet(SQUARE.boundary, value)), "penalty").blocks()
+
+
+@pytest.mark.parametrize("bad", [{"interor": 1.0}, {"interior": -1.0}, {"boundary": math.nan}])
+def test_weights_that_make_no_loss_are_refused(bad):
+    with pytest.raises(kp.InputError, match="weight"):
+        put_together(Laplace(kp.Dirichlet(SQUARE.boundary)), weights=bad)
+
+
+def test_the_boundary_term_is_one_mean_however_the_conditions_are_split():
+    """A condition for each face weighs as much as one for the whole boundary."""
+    points = kp.Collocation(16, 40)
+    whole = put_together(Laplace(kp.Dirichlet(SQUARE.boundary, 1.0)), "penalty", points=points)
+    split = [kp.Dirichlet(SQUARE.boundary[name], 1.0) for name in SQUARE.boundary.names]
+    parts = put_together(Laplace(*split), "penalty", points=points)
+    assert sum(b.weight for b in parts.blocks()[1:]) == pytest.approx(whole.blocks()[1].weight)
+
+
+def test_the_default_points_are_enough_for_the_output_layer():
+    network = kp.KAN([2, 100, 1], degree=9, grid=20)
+    assert default_points(network).interior >= network.layers[-1].coefficients.numel()
+
+
+def test_resampling_is_refused_where_a_method_needs_the_same_points():
+    points = kp.Collocation(16, 8, "uniform", resample=1)
+    with pytest.raises(kp.InputError, match="resample must be 0"):
+        kp.solve(
+            Laplace(kp.Dirichlet(SQUARE.boundary)),
+            kp.KAN([2, 2, 1]),
+            kp.VariableProjection(),
+            points,
+        )

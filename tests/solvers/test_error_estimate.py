@@ -1,0 +1,102 @@
+"""Errors estimated without the solution agree with the true ones, or say more."""
+
+import dataclasses
+import json
+
+import pytest
+from cases import Known, Waves
+from typer.testing import CliRunner
+
+import kanpinn as kp
+from kanpinn.cli import app
+from kanpinn.solvers.error_estimate import estimate_error
+
+
+class Cubic(Known):
+    """Δu - u³ = f, with the same solution."""
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - u.value**3 - self.source(p)
+
+    def source(self, p):
+        return super().source(p) - self.exact(p) ** 3
+
+
+class Rough(kp.Problem):
+    """Δu = 0 on the L-shape, u = r^(2/3) sin(2θ/3): the strong form cannot find it."""
+
+    domain = kp.LShape()
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return kp.Corner(self.domain, (0, 0), 1)(p)
+
+
+def effectivity(problem, width, degree=7, boundary="exact", **settings):
+    network = kp.KAN([2, width, 1], degree=degree, grid=[4, 8])
+    points = kp.Collocation(900, 160)
+    solution = kp.solve(problem, network, points=points, boundary=boundary, **settings)
+    estimate = estimate_error(solution)
+    return estimate.errors.l2_relative / solution.errors.l2_relative
+
+
+@pytest.mark.parametrize("width", [6, 12, 24])
+@pytest.mark.parametrize("boundary", ["exact", "penalty"])
+def test_a_smooth_solution_s_error_is_estimated_to_a_tenth(width, boundary):
+    assert effectivity(Known(), width, boundary=boundary) == pytest.approx(1, abs=0.1)
+
+
+def test_a_nonlinear_problem_s_error_is_estimated():
+    assert effectivity(Cubic(), 12) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("width", [12, 24])
+def test_an_error_that_refinement_does_not_cure_is_not_understated(width):
+    assert 1 < effectivity(Rough(), width, boundary="penalty") < 20
+
+
+def test_an_estimate_does_not_read_the_exact_solution():
+    found = []
+    for problem in (Known(), Waves()):
+        network = kp.KAN([2, 8, 1], degree=7, grid=[2, 4])
+        solution = kp.solve(problem, network, points=kp.Collocation(400, 80))
+        found.append(estimate_error(solution))
+    with_exact, without = (dataclasses.replace(e, seconds=0.0) for e in found)
+    assert with_exact.contraction == without.contraction
+    assert with_exact.errors.l2 == without.errors.l2
+
+
+PROBLEM = """
+[problem]
+equation = "poisson"
+domain = { type = "interval", x = [0, 1] }
+exact = "sin(3*x)"
+
+[network]
+type = "kan"
+width = [1, 2, 1]
+degree = 4
+grid = [1, 2]
+
+[run]
+estimate = true
+"""
+
+
+def test_the_command_line_prints_both_and_saves_both(tmp_path):
+    (tmp_path / "rod.toml").write_text(PROBLEM)
+    arguments = ["solve", str(tmp_path / "rod.toml"), "--output", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert "L2, estimated" in done.output and "H1, estimated" in done.output
+    (folder,) = (tmp_path / "out" / "rod").iterdir()
+    record = json.loads((folder / "run.json").read_text())
+    ratio = record["estimate"]["l2_relative"] / record["errors"]["l2_relative"]
+    assert ratio == pytest.approx(1, abs=0.3)
+    loaded = kp.load(folder)
+    assert loaded.estimate.errors.l2 == record["estimate"]["l2"]

@@ -1,0 +1,178 @@
+"""Unknown numbers and coefficient fields: Jacobian, intervals, coverage, what is refused."""
+
+import math
+
+import pytest
+import torch
+from toy_inverse import Field, Line, Toy, measured, solved
+
+import kanpinn as kp
+from kanpinn._support.errors import InputError
+from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.optimizers import LevenbergMarquardt
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_the_jacobian_of_an_unknown_is_that_of_the_residual(positive):
+    solution = solved(Toy(positive=positive), steps=2)
+    layers = solution.network.all_layers
+    rows = list(solution.residuals.rows(layers))
+    jacobian, residual = (torch.cat(parts) for parts in zip(*rows, strict=True))
+    start = get_coefficients(layers)
+
+    def at(vector):
+        set_coefficients(layers, vector)
+        return torch.cat([r for _, r in solution.residuals.rows(layers)])
+
+    step = 1e-6
+    shift = torch.zeros_like(start)
+    shift[-1] = step
+    difference = (at(start + shift) - at(start - shift)) / (2 * step)
+    set_coefficients(layers, start)
+    assert torch.allclose(jacobian[:, -1], difference, atol=1e-8, rtol=1e-6)
+    assert torch.allclose(residual, at(start))
+
+
+def test_the_interval_of_a_straight_line_is_the_textbooks():
+    at, values = measured()
+    solution = solved(Line(values, noise=0.1))
+    spread = (at - at.mean()).square().sum()
+    slope = float(((at - at.mean()) * values).sum() / spread)
+    found = solution.estimated["slope"]
+    assert found.value == pytest.approx(slope, rel=2e-2)
+    width = 1.959964 * 0.1 / float(spread.sqrt())
+    assert found.high - found.value == pytest.approx(width, rel=5e-2)
+
+
+def test_an_estimated_noise_widens_the_interval_by_students_t():
+    at, values = measured()
+    solution = solved(Line(values))
+    noise = solution.covariance.noise
+    assert not noise.known
+    assert noise.freedom == pytest.approx(len(at) - 2, abs=1.0)
+    fitted = torch.stack([torch.ones_like(at), at], dim=1)
+    rest = values - fitted @ torch.linalg.lstsq(fitted, values[:, None]).solution[:, 0]
+    assert noise.deviation == pytest.approx(float((rest.square().sum() / 28).sqrt()), rel=2e-2)
+    assert noise.quantile == pytest.approx(2.05, abs=0.01)
+    assert "Student" in str(noise)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    held = [
+        found.low <= 2.0 <= found.high
+        for seed in range(20)
+        for found in [solved(Toy(seed=seed)).estimated["k"]]
+    ]
+    assert 17 <= sum(held) <= 20
+
+
+def test_a_positive_unknown_has_a_positive_interval():
+    found = solved(Toy(noise=0.2, count=5, positive=True, start=3.0)).estimated["k"]
+    assert 0 < found.low < found.value < found.high
+
+
+def test_what_the_data_do_not_tell_is_said_and_does_not_stop_the_solve():
+    class Blind(Toy):
+        def __init__(self):
+            super().__init__()
+            self.unknowns = {**self.unknowns, "idle": kp.Unknown(3.0)}
+
+        def residual(self, p, u, k, idle):
+            return super().residual(p, u, k)
+
+    solution = solved(Blind())
+    assert solution.status == "converged"
+    assert solution.estimated["k"].is_identified
+    idle = solution.estimated["idle"]
+    assert idle.value == 3.0 and idle.low == -math.inf and idle.high == math.inf
+    assert "not determined" in str(idle)
+
+
+def test_the_history_and_levenberg_marquardt_carry_unknowns():
+    network = kp.KAN([1, 8, 1], 5, 4)
+    stages = [kp.LeastSquares(30), LevenbergMarquardt(5)]
+    solution = kp.solve(Toy(), network, stages, kp.Collocation(64, 2))
+    column = solution.history.column("unknown_k")
+    assert column[0] == 1.0
+    assert column[-1] == pytest.approx(solution.estimated["k"].value)
+    assert solution.errors.l2_relative < 0.02
+    assert solution(torch.rand(4, 1, dtype=torch.float64)).shape == (4, 1)
+
+
+def test_a_run_goes_on_bit_for_bit():
+    def run(steps, checkpoint=None):
+        states = []
+        network = kp.KAN([1, 8, 1], 5, 4)
+        solution = kp.solve(
+            Toy(),
+            network,
+            kp.LeastSquares(steps),
+            kp.Collocation(64, 2),
+            observers=[lambda run: states.append(run.state_dict())],
+            checkpoint=checkpoint,
+        )
+        return solution, states[-1]
+
+    whole, _ = run(5)
+    _, state = run(2)
+    resumed, _ = run(5, {**state, "finished": None})
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, resumed.network.state_dict()[name])
+
+
+def test_a_field_of_its_own_network_has_a_band():
+    problem = Field()
+    network = kp.Beside([kp.KAN([1, 12, 1], 7, 4), kp.KAN([1, 1], 3, 1, seed=1)])
+    solution = kp.solve(problem, network, kp.LeastSquares(30), kp.Collocation(80, 2))
+    x = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)[:, None]
+    low, high = solution.interval(x, field="a")
+    assert bool((low < high).all())
+    assert bool(((2 - (low + high) / 2).abs() <= high - low).all())  # four standard deviations
+    assert solution.errors.fields["a"].l2_relative < 0.1
+
+
+@pytest.mark.parametrize(
+    ("unknowns", "words"),
+    [
+        ({"x": kp.Unknown()}, "'x' is a coordinate"),
+        ({"k": 1.0}, r"unknowns\['k'\] must be a kanpinn Unknown, got 1.0"),
+        (["k"], "must map names to unknowns"),
+        ({"u": kp.Unknown(exact=1.0), "k": kp.Unknown()}, "is a field"),
+    ],
+)
+def test_unknowns_that_cannot_be_are_refused(unknowns, words):
+    problem = Toy()
+    problem.unknowns = unknowns
+    with pytest.raises(InputError, match=words):
+        solved(problem)
+
+
+def test_numbers_of_an_unknown_are_checked():
+    with pytest.raises(InputError, match=r"start must be above 0.*got -1"):
+        kp.Unknown(-1, positive=True)
+    with pytest.raises(InputError, match=r"exact must be above 0.*got -1"):
+        kp.Unknown(positive=True, exact=-1)
+    with pytest.raises(InputError, match="start must be a finite number"):
+        kp.Unknown(math.nan)
+
+
+def test_noise_of_some_data_only_is_refused():
+    class Mixed(Toy):
+        def conditions(self):
+            more = kp.Observed(self.domain, self.at, self.values)
+            return [*super().conditions(), more]
+
+    with pytest.raises(InputError, match="noise = None beside some with a known one"):
+        solved(Mixed())
+
+
+def test_an_energy_has_no_unknowns():
+    with pytest.raises(InputError, match="which has unknowns"):
+        kp.solve(Toy(), kp.KAN([1, 4, 1]), form="energy")
+
+
+def test_networks_side_by_side_have_the_same_inputs():
+    with pytest.raises(InputError, match=r"the same inputs, got \[1, 2\]"):
+        kp.Beside([kp.KAN([1, 1]), kp.KAN([2, 1])])
+    with pytest.raises(InputError, match="two or more networks"):
+        kp.Beside([kp.KAN([1, 1])])

@@ -1,0 +1,403 @@
+"""The solve loop: seeds, failures, interruption, checkpoints, and other people's solvers."""
+
+import copy
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy
+import pytest
+import skfem
+import torch
+from cases import Coupled, Cubic, Line, Square
+from scipy.integrate import solve_bvp
+from skfem.helpers import dot, grad
+
+import kanpinn as kp
+from kanpinn.networks.network import get_coefficients
+from kanpinn.optimizers import Stage, Step
+from kanpinn.solvers.state import Run
+
+
+def kan(seed=0, width=(1, 6, 1)) -> kp.KAN:
+    return kp.KAN(list(width), degree=5, grid=3, seed=seed)
+
+
+def coefficients(solution) -> torch.Tensor:
+    return get_coefficients(list(solution.network.layers))
+
+
+SEQUENCE = [kp.Adam(steps=3), kp.LBFGS(steps=2, iterations=4), kp.LevenbergMarquardt(steps=2)]
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "sobol", "gauss"])
+def test_the_same_seeds_give_the_same_run_bit_for_bit(sampler):
+    points = kp.Collocation(50, 8, sampler)
+    first, second = (
+        kp.solve(Cubic(), kan(), SEQUENCE, points, boundary="penalty", seed=3) for _ in range(2)
+    )
+    assert torch.equal(coefficients(first), coefficients(second))
+    assert first.errors == second.errors
+    for name in ("loss", "l2_relative", "evaluations"):
+        assert numpy.array_equal(first.history.column(name), second.history.column(name))
+
+
+@pytest.mark.parametrize("which", ["points", "network"])
+def test_different_seeds_give_different_runs(which):
+    points = kp.Collocation(50, 8, "uniform")
+    runs = [
+        kp.solve(
+            Cubic(),
+            kan(seed if which == "network" else 0),
+            SEQUENCE,
+            points,
+            seed=seed if which == "points" else 0,
+        )
+        for seed in (0, 1)
+    ]
+    assert not torch.equal(coefficients(runs[0]), coefficients(runs[1]))
+
+
+def test_solving_touches_no_global_random_state():
+    before = torch.get_rng_state()
+    kp.solve(Line(), kan(), points=kp.Collocation(50, 8, "sobol"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@dataclass(frozen=True)
+class Spoil(kp.Optimizer):
+    """Makes one coefficient NaN at its second step, or breaks down in its linear algebra."""
+
+    steps: int = 5
+    breakdown: bool = False
+
+    def start(self, residuals, seed):
+        return SpoilStage(self, residuals)
+
+
+class SpoilStage(Stage):
+    def __init__(self, settings, residuals) -> None:
+        self.settings, self.residuals, self.calls = settings, residuals, 0
+
+    def step(self) -> Step:
+        self.calls += 1
+        layer = self.residuals.surrogate.network.layers[-1]
+        with torch.no_grad():
+            layer.coefficients[0, 0, 0] = 7.0 if self.calls == 1 else math.nan
+        if self.calls == 2 and self.settings.breakdown:
+            torch.linalg.cholesky(-torch.eye(2))
+        return Step(self.residuals.loss())
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state) -> None:
+        pass
+
+
+@pytest.mark.parametrize("breakdown", [False, True])
+def test_a_breakdown_restores_the_last_good_state_and_says_so(breakdown):
+    solution = kp.solve(Line(), kan(), Spoil(breakdown=breakdown))
+    assert solution.status.startswith("failed: ")
+    assert "step 2 of Spoil" in solution.status and "state after step 1" in solution.status
+    assert torch.isfinite(coefficients(solution)).all()
+    assert solution.network.layers[-1].coefficients[0, 0, 0] == 7
+    assert math.isfinite(solution.errors.l2) and len(solution.history) == 2
+
+
+def test_a_residual_that_turns_nan_fails_in_words():
+    class Log(Line):
+        def residual(self, p, u):
+            return torch.log(u.value - 1e6) + kp.laplacian(u)
+
+        def source(self, p):
+            return 0 * p.x
+
+    solution = kp.solve(Log(), kan(), kp.Adam(steps=4))
+    assert solution.status.startswith("failed: the loss became nan in step 1")
+    assert torch.isfinite(coefficients(solution)).all()
+
+
+@dataclass(frozen=True)
+class Stray(kp.Optimizer):
+    """Multiplies all coefficients by a factor, its first step's or that of all others."""
+
+    steps: int = 4
+    first: float = 5.0
+    factor: float = 1e4
+    before: bool = False
+
+    def start(self, residuals, seed):
+        return StrayStage(self, residuals)
+
+
+class StrayStage(Stage):
+    def __init__(self, settings, residuals) -> None:
+        self.settings, self.residuals, self.calls = settings, residuals, 0
+
+    def step(self) -> Step:
+        loss = self.residuals.loss()
+        factor = self.settings.factor if self.calls else self.settings.first
+        self.calls += 1
+        with torch.no_grad():
+            self.residuals.surrogate.network.layers[-1].coefficients.mul_(factor)
+        after = loss if self.settings.before else self.residuals.loss()
+        return Step(after, before=self.settings.before)
+
+    def state_dict(self):
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state) -> None:
+        self.calls = state["calls"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("end", [4, 40])
+def test_a_run_that_is_led_astray_goes_back_to_its_least_loss(before, end):
+    """Over a limit of steps, and where the loss overflows."""
+    once = kp.solve(Cubic(), kan(), Stray(1))
+    solution = kp.solve(Cubic(), kan(), Stray(end, before=before))
+    assert "the state after step 1 is kept: the loss has risen from" in solution.status
+    assert solution.status.startswith("stopped: limit of 4" if end == 4 else "failed: ")
+    assert torch.equal(coefficients(solution), coefficients(once))
+
+
+def test_a_loss_that_rises_a_little_is_left_alone():
+    solution = kp.solve(Cubic(), kan(), Stray(2, factor=1.1))
+    assert solution.status == "stopped: limit of 2 steps"
+
+
+def test_the_next_optimizer_starts_from_the_least_loss():
+    astray = kp.solve(Cubic(), kan(), [Stray(), kp.LevenbergMarquardt(3)])
+    once = kp.solve(Cubic(), kan(), [Stray(1), kp.LevenbergMarquardt(3)])
+    assert torch.equal(coefficients(astray), coefficients(once))
+
+
+@pytest.mark.parametrize("at", [1, 3, 4])
+def test_a_run_that_was_led_astray_goes_on_bit_for_bit(at):
+    saved = {}
+
+    def save(run: Run) -> None:
+        if run.step == at:
+            saved.update(copy.deepcopy(run.state_dict()))
+
+    stages = [Stray(), kp.LevenbergMarquardt(2)]
+    whole = kp.solve(Cubic(), kan(), stages, observers=[save])
+    again = kp.solve(Cubic(), kan(seed=3), stages, checkpoint=saved)
+    assert torch.equal(coefficients(whole), coefficients(again))
+
+
+def test_a_run_that_went_back_can_go_on_from_a_raised_limit():
+    runs = []
+    kp.solve(Cubic(), kan(), Stray(3), observers=[runs.append])
+    again = kp.solve(Cubic(), kan(), Stray(5), checkpoint=runs[-1].state_dict())
+    whole = kp.solve(Cubic(), kan(), Stray(5))
+    assert again.history.column("loss").tolist() == whole.history.column("loss").tolist()
+
+
+@pytest.mark.parametrize("optimizer", [kp.Adam(4), kp.LBFGS(4, iterations=4), kp.SSBroyden(4)])
+def test_a_checkpoint_is_not_changed_by_going_on_from_it(optimizer):
+    saved = {}
+
+    def save(run: Run) -> None:
+        if run.step == 2:
+            saved.update(copy.deepcopy(run.state_dict()))
+
+    kp.solve(Cubic(), kan(), optimizer, observers=[save])
+    first, second = (kp.solve(Cubic(), kan(), optimizer, checkpoint=saved) for _ in range(2))
+    assert torch.equal(coefficients(first), coefficients(second))
+
+
+def test_an_interrupted_run_stops_after_the_step_under_way():
+    seen = []
+
+    def interrupt(run: Run) -> None:
+        seen.append(run.step)
+        run.interrupted = run.step == 3
+
+    solution = kp.solve(Line(), kan(), [kp.Adam(steps=9), kp.LeastSquares()], observers=[interrupt])
+    assert solution.status == "stopped: interrupted"
+    assert seen == [1, 2, 3] and solution.history.column("step").tolist() == [0, 1, 2, 3]
+
+
+def test_ctrl_c_is_an_interruption_and_the_old_handler_comes_back():
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(run: Run) -> None:
+        if run.step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    solution = kp.solve(Line(), kan(), kp.Adam(steps=9), observers=[press])
+    assert solution.status == "stopped: interrupted"
+    assert solution.history.column("step")[-1] == 2
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+STAGES = [
+    kp.Adam(steps=4),
+    kp.LBFGS(steps=3, iterations=4),
+    kp.Refine(grid=[6, 9]),
+    kp.LevenbergMarquardt(steps=3),
+]
+
+
+@pytest.mark.parametrize("at", [2, 4, 6, 8, 9])
+def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(at):
+    saved = {}
+
+    def save(run: Run) -> None:
+        if run.step == at:
+            saved.update(copy.deepcopy(run.state_dict()))
+
+    points = kp.Collocation(40, 8, "uniform", resample=5)
+    whole = kp.solve(Cubic(), kan(), STAGES, points, boundary="penalty", observers=[save])
+    resumed = kp.solve(Cubic(), kan(seed=5), STAGES, points, boundary="penalty", checkpoint=saved)
+    assert torch.equal(coefficients(whole), coefficients(resumed))
+    assert whole.status == resumed.status
+    assert whole.history.column("loss").tolist() == resumed.history.column("loss").tolist()
+    assert len(resumed.optimizer_seconds) == len(STAGES)
+
+
+def test_resampling_draws_new_points_every_so_many_steps():
+    seen = []
+
+    def look(run: Run) -> None:
+        seen.append(run.residuals.blocks[0].points.coords.clone())
+
+    points = kp.Collocation(20, 4, "uniform", resample=2)
+    kp.solve(Line(), kan(), kp.Adam(steps=5), points, boundary="penalty", observers=[look])
+    changes = [not torch.equal(a, b) for a, b in pairwise(seen)]
+    assert changes == [False, True, False, True]
+
+
+def test_the_limit_of_steps_is_said():
+    solution = kp.solve(Cubic(), kan(), kp.Adam(steps=3))
+    assert solution.status == "stopped: limit of 3 steps"
+
+
+class Corrupted(Square):
+    """`Square` with an exact solution that is wrong everywhere but on the boundary."""
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        bump = p.x * (p.x - 2) * (p.y + 1) * (p.y - 0.5)
+        return 1 + p.x - 2 * p.y + 1e6 * bump * torch.cos(p.x)
+
+
+class Clean(Corrupted):
+    def exact(self, p):
+        return 1 + p.x - 2 * p.y
+
+
+@pytest.mark.parametrize("boundary", ["exact", "penalty"])
+def test_corrupting_the_exact_solution_inside_leaves_the_solution_unchanged(boundary):
+    clean, corrupted = (
+        kp.solve(problem, kan(width=(2, 6, 1)), boundary=boundary)
+        for problem in (Clean(), Corrupted())
+    )
+    assert torch.equal(coefficients(clean), coefficients(corrupted))
+    assert corrupted.errors.l2 > 1e3 * max(clean.errors.l2, 1e-3)
+
+
+def test_a_solution_gives_values_gradients_and_residuals():
+    solution = kp.solve(Line(), kp.KAN([1, 8, 1], degree=7, grid=4))
+    x = torch.linspace(-1, 2, 30, dtype=torch.float64)[:, None]
+    p = kp.Points(x, ("x",))
+    assert (solution(p) - Line().exact(p)).abs().max() < 1e-6
+    assert (solution.gradient(x) - 2 * torch.cos(2 * x) - 1).abs().max() < 1e-5
+    assert solution.residual(x).shape == (30, 1) and solution.residual(x).abs().max() < 1e-3
+    assert solution.parameters == sum(c.numel() for c in solution.network.parameters())
+    assert solution.history.column("l2_relative")[-1] == pytest.approx(
+        solution.errors.l2_relative, rel=0.1
+    )
+
+
+def test_single_precision_gives_what_single_precision_can():
+    network = kp.KAN([1, 8, 1], degree=5, grid=4, dtype=torch.float32)
+    solution = kp.solve(Line(), network)
+    assert solution.status == "converged" and solution.errors.l2_relative < 1e-3
+    assert all(c.dtype == torch.float32 for c in network.parameters())
+
+
+def test_a_problem_without_exact_solution_has_no_errors():
+    assert kp.solve(Coupled(), kan(width=(2, 4, 2)), kp.Adam(steps=1)).errors is None
+
+
+def test_a_nonlinear_equation_agrees_with_scipy():
+    """-u'' + u³ = 1 on [0, 1], u(0) = 0, u(1) = 1, against solve_bvp."""
+
+    class Reaction(kp.Problem):
+        domain = kp.Box(x=(0, 1))
+
+        def residual(self, p, u):
+            return u.value**3 - kp.laplacian(u) - 1
+
+        def conditions(self):
+            ends = self.domain.boundary
+            return [kp.Dirichlet(ends["x_min"], 0.0), kp.Dirichlet(ends["x_max"], 1.0)]
+
+    solution = kp.solve(Reaction(), kp.KAN([1, 1], degree=7, grid=8))
+    mesh = numpy.linspace(0, 1, 20)
+    theirs = solve_bvp(
+        lambda x, y: numpy.stack([y[1], y[0] ** 3 - 1]),
+        lambda a, b: numpy.array([a[0], b[0] - 1]),
+        mesh,
+        numpy.stack([mesh, 0 * mesh + 1]),
+        tol=1e-10,
+    )
+    x = numpy.linspace(0, 1, 101)
+    ours = solution(torch.as_tensor(x)[:, None])[:, 0].numpy()
+    assert solution.status == "converged"
+    assert numpy.abs(ours - theirs.sol(x)[0]).max() < 1e-8
+
+
+def finite_elements(x: numpy.ndarray, refinements: int) -> numpy.ndarray:
+    """-Δu = 1 on the unit square, u = 0 on its boundary, by quadratic elements, at x (2, n)."""
+    basis = skfem.Basis(skfem.MeshTri().refined(refinements), skfem.ElementTriP2())
+    stiffness = skfem.BilinearForm(lambda u, v, _: dot(grad(u), grad(v))).assemble(basis)
+    load = skfem.LinearForm(lambda v, _: v).assemble(basis)
+    u = skfem.solve(*skfem.condense(stiffness, load, D=basis.get_dofs()))
+    return basis.probes(x) @ u
+
+
+def test_torsion_of_a_square_bar_agrees_with_finite_elements():
+    class Torsion(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+
+        def residual(self, p, u):
+            return kp.laplacian(u) + 1
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary)]
+
+    solution = kp.solve(Torsion(), kp.KAN([2, 40, 1], degree=7, grid=[3, 8], seed=0))
+    x = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    grid = torch.cartesian_prod(x, x)
+    coarse, fine = (finite_elements(grid.T.numpy(), r) for r in (4, 5))
+    error = numpy.abs(coarse - fine).max()  # of the coarse one, nearly
+    assert error < 1e-4
+    assert numpy.abs(solution(grid)[:, 0].numpy() - fine).max() < error
+    assert float(solution(torch.full((1, 2), 0.5).double())) == pytest.approx(
+        0.0736713533, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"boundary": "periodic"}, "boundary must be.*'periodic'"),
+        ({"weights": {"interor": 1.0}}, "'interor'.*interior, boundary"),
+        ({"weights": {"interior": -1.0}}, "weight of interior.*-1"),
+        ({"weights": {"boundary": math.nan}}, "weight of boundary.*nan"),
+        ({"optimizers": []}, "optimizers must be"),
+        ({"network": kan(width=(1, 3, 2))}, "end with 1 outputs"),
+        ({"network": kan(width=(2, 3, 1))}, "1 inputs"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(change, words):
+    with pytest.raises(kp.InputError, match=words):
+        kp.solve(**{"problem": Line(), "network": kan()} | change)

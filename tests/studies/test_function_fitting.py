@@ -1,0 +1,137 @@
+"""The functions that the scripts fit are what they are called, and their points lie as is said."""
+
+import importlib
+import math
+from pathlib import Path
+
+import mpmath
+import numpy
+import pytest
+import torch
+
+import kanpinn as kp
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+ROWS = 40
+REFERENCES = {
+    "ellipj": lambda u, m: mpmath.ellipfun("sn", u, m=m),
+    "ellipkinc": mpmath.ellipf,
+    "ellipeinc": mpmath.ellipe,
+    "jv": mpmath.besselj,
+    "yv": mpmath.bessely,
+    "kv": mpmath.besselk,
+    "iv": mpmath.besseli,
+    "lpmv 0": lambda v, x: mpmath.legenp(v, 0, x),
+    "lpmv 1": lambda v, x: mpmath.legenp(v, 1, x),
+    "lpmv 2": lambda v, x: mpmath.legenp(v, 2, x),
+    "sph_harm 0,1": lambda t, p: mpmath.spherharm(1, 0, p, t),
+    "sph_harm 1,1": lambda t, p: mpmath.spherharm(1, 1, p, t),
+    "sph_harm 0,2": lambda t, p: mpmath.spherharm(2, 0, p, t),
+    "sph_harm 1,2": lambda t, p: mpmath.spherharm(2, 1, p, t),
+    "sph_harm 2,2": lambda t, p: mpmath.spherharm(2, 2, p, t),
+}
+TOY = {
+    "bessel": lambda x: mpmath.besselj(0, 20 * x[0]),
+    "exponential": lambda x: math.exp(math.sin(math.pi * x[0]) + x[1] ** 2),
+    "product": lambda x: x[0] * x[1],
+    "hundred": lambda x: math.exp(sum(math.sin(math.pi * v / 2) ** 2 for v in x) / 100),
+    "four": lambda x: math.exp(
+        (math.sin(math.pi * (x[0] ** 2 + x[1] ** 2)) + math.sin(math.pi * (x[2] ** 2 + x[3] ** 2)))
+        / 2
+    ),
+}
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return lambda name: importlib.import_module(f"function_fitting.{name}")
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_special_functions_are_those_of_mpmath(module, name: str) -> None:
+    table = module("special").FUNCTIONS[name].sample(ROWS, 0)
+    for x, value in zip(table.inputs.tolist(), table.targets[:, 0].tolist(), strict=True):
+        exact = float(mpmath.re(REFERENCES[name](*x)))
+        assert value == pytest.approx(exact, rel=1e-11, abs=1e-11)
+
+
+@pytest.mark.parametrize("name", TOY)
+def test_toy_functions_are_what_they_say(module, name: str) -> None:
+    table = module("toy").FUNCTIONS[name].sample(ROWS, 0)
+    for x, value in zip(table.inputs.tolist(), table.targets[:, 0].tolist(), strict=True):
+        assert value == pytest.approx(float(TOY[name](x)), rel=1e-12, abs=1e-13)
+
+
+def test_every_function_has_the_paper_beside_it(module) -> None:
+    paper = module("paper")
+    assert list(paper.SPECIAL) == list(module("special").FUNCTIONS) == list(REFERENCES)
+    assert list(paper.TOY) == list(module("toy").FUNCTIONS) == list(TOY)
+    for curve in paper.TOY.values():
+        assert len(curve.grids) == len(curve.rmse)
+
+
+def test_points_have_the_density_that_is_asked_for(module) -> None:
+    functions, special = module("functions"), module("special").FUNCTIONS["jv"]
+    low, high = (torch.tensor(v, dtype=torch.float64) for v in (special.low, special.high))
+    for density, below_a_quarter in (
+        (functions.UNIFORM, 0.25),
+        (functions.CHEBYSHEV, math.acos(0.5) / math.pi),
+    ):
+        share = (special.sample(20_000, 0, density).inputs - low) / (high - low)
+        assert share.min() >= 0 and share.max() <= 1
+        part = (share < 0.25).double().mean(dim=0)
+        assert torch.allclose(part, torch.full_like(part, below_a_quarter), atol=0.02)
+    with pytest.raises(ValueError, match="density must be one of uniform, chebyshev"):
+        special.sample(10, 0, "normal")
+
+
+def test_rows_are_measured_once(module, tmp_path: Path) -> None:
+    rows, calls = module("rows"), []
+
+    def measure() -> list[dict[str, float]]:
+        calls.append(1)
+        return [{"error": 0.5}]
+
+    key = {"function": "sph_harm 0,1", "seed": 3}
+    first = rows.kept(tmp_path / "rows", key, measure)
+    assert first == rows.kept(tmp_path / "rows", key, measure) == [key | {"error": 0.5}]
+    assert len(calls) == 1
+    assert rows.kept(tmp_path / "rows", key | {"seed": 4}, measure) and len(calls) == 2
+    assert rows.values(first, "error", seed=3) == [0.5]
+
+
+def test_the_staircase_finds_the_product_exactly(module) -> None:
+    """xy lies in the space of [2, 2, 1]: variable projection finds it to rounding."""
+    runs = module("toy_runs")
+    size = runs.Size((0,), search=300)
+    (row,) = runs._staircase("product", 3, 0, (6,), size)
+    assert row["test_rmse"] < 1e-10 and row["grid"] == 6
+
+
+def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.MonkeyPatch) -> None:
+    grids = (3, 6, 12, 24, 48)
+    rows = tuple(
+        {"function": "four", "network": "KAN", "degree": 3, "seed": seed, "grid": g, "rows": 1000}
+        | {"test_rmse": (1 + 0.1 * seed) * (1.0 if g < 12 else 1e4 * g**-4.0)}
+        | {"train_rmse": 1.0, "parameters": 11 * (g + 3), "seconds": 1.0}
+        for seed in range(3)
+        for g in grids
+    )
+    (series,) = module("toy_series").series_of(rows)
+    assert series.order is not None and series.order.order == pytest.approx(4, abs=1e-9)
+    figures = module("toy_page").judge(rows)
+    assert figures["four: order, k = 3"]["met"] is True
+    best = 1.1 * 1e4 * 48**-4.0
+    assert figures["four: test RMSE"]["value"] == pytest.approx(best)
+    assert figures["four: test RMSE"]["met"] is False
+    assert numpy.isclose(series.best, best)
+
+
+def test_validation_chooses_and_the_same_seed_fits_the_same(module) -> None:
+    special, runs = module("special"), module("special_runs")
+    method = next(m for m in runs.METHODS if m.name == runs.WIDE)
+    fits = [runs.fit(special.FUNCTIONS["kv"], method, "uniform, 1000", 1)[0] for _ in range(2)]
+    assert fits[0]["test_rmse"] == fits[1]["test_rmse"] < module("paper").SPECIAL["kv"].kan
+    assert fits[0]["setting"] in map(str, method.settings)
+    assert all(isinstance(setting.network(0), kp.KAN) for setting in method.settings)
