@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from kanpinn.optimizers import InsertKnots as InsertKnots
     from kanpinn.optimizers import LeastSquares as LeastSquares
     from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
-    from kanpinn.optimizers import Multistage as Multistage
     from kanpinn.optimizers import Optimizer as Optimizer
     from kanpinn.optimizers import Refine as Refine
     from kanpinn.optimizers import SSBroyden as SSBroyden
@@ -162,7 +161,6 @@ _NAMES = {
         "InsertKnots",
         "LeastSquares",
         "LevenbergMarquardt",
-        "Multistage",
         "Optimizer",
         "Refine",
         "SSBroyden",

@@ -1,11 +1,10 @@
-"""Adapted points, weights of rows, inserted knots and stages, each where it should pay.
+"""Adapted points, weights of rows, and inserted knots, each where it should pay.
 
 What: relative L2 errors without a feature and with it, median and range of three seeds: (1) knots
 inserted where the residual is large, against as many even ones, in a boundary layer; (2) points
 that follow the residual (RAD, R3) in a layer ten times as thin, and for a peak; (3) blocks balanced
 by the neural tangent kernel or by gradients, with data that are penalised; (4) residual-based
-attention with Levenberg–Marquardt; (5) causal weights with Newton's method for a running front;
-(6) a second network on what a small trained one leaves, against the second one alone.
+attention with Levenberg–Marquardt; (5) causal weights with Newton's method for a running front.
 
 How long: three minutes of one core; --smoke: seconds, its numbers mean nothing.
 

@@ -11,7 +11,6 @@ from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import InputError, integer
 from kanpinn.jets.jet import Coordinates, Jet
 from kanpinn.networks.basis import splines
-from kanpinn.networks.earlier import Earlier, saved
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Layers, Network
@@ -49,7 +48,6 @@ class KAN(Network):
     """
 
     layers: Sequence[KANLayer]
-    earlier: Earlier | None
 
     def __init__(
         self,
@@ -84,9 +82,6 @@ class KAN(Network):
         self._initialise(torch.Generator().manual_seed(seed))
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        added = saved(state, prefix)
-        if added is None or self.earlier is None or len(added.chains) != len(self.earlier.chains):
-            self.earlier = added  # its numbers are loaded after those of the network itself
         super()._load_from_state_dict(state, prefix, *args)
         self.placed = True
 

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -98,27 +97,17 @@ class Layers(nn.ModuleList):
 Sequence.register(Layers)
 
 
-@runtime_checkable
-class Added(Protocol):
-    """Something beside a network that its jets are added to."""
-
-    def jet(self, coordinates: Jet | Coordinates) -> Jet:
-        """Its jet."""
-
-
 class Network(nn.Module, ABC):
     """A map from (n, d) to (n, m) that carries jets; `layers` run from input to output."""
 
     layers: Sequence[Layer]  # made of `Layers`
     enrichment: Layer | None  # known functions beside the output layer, see `Enrichment`
     constants: Layer | None  # unknown numbers beside the outputs, see `Constants`
-    earlier: "Added | None"  # frozen networks that this one is added to, see `Earlier`
 
     def __init__(self) -> None:
         super().__init__()
         self.enrichment = None
         self.constants = None
-        self.earlier = None
 
     @property
     @abstractmethod
@@ -157,7 +146,7 @@ class Network(nn.Module, ABC):
         for layer in self.layers:
             h = layer(h, tape)
         assert isinstance(h, Jet)
-        return h if self.earlier is None else h + self.earlier.jet(coordinates)
+        return h
 
     def forward(self, x: Tensor) -> Tensor:
         """Values (n, m) at x (n, d)."""

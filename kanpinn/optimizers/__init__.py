@@ -6,7 +6,6 @@ from kanpinn.optimizers.first_order import Adam as Adam
 from kanpinn.optimizers.insert_knots import InsertKnots as InsertKnots
 from kanpinn.optimizers.least_squares import LeastSquares as LeastSquares
 from kanpinn.optimizers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
-from kanpinn.optimizers.multistage import Multistage as Multistage
 from kanpinn.optimizers.optimizer import Optimizer as Optimizer
 from kanpinn.optimizers.optimizer import Stage as Stage
 from kanpinn.optimizers.optimizer import Step as Step

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sharpness.problems import Front, Layer, Peak, Penalised, Reaction, Waves
+from sharpness.problems import Front, Layer, Peak, Penalised, Reaction
 
 import kanpinn as kp
 
@@ -66,7 +66,7 @@ class Wide(Peak):
 
 def cases() -> list[Case]:
     """All of them; each takes seconds."""
-    return [_knots(), _thin(), _points(), _balance(), _attention(), _causal(), _stages()]
+    return [_knots(), _thin(), _points(), _balance(), _attention(), _causal()]
 
 
 def _knots() -> Case:
@@ -161,21 +161,6 @@ def _causal() -> Case:
     like = Way("Newton", ([2, 40, 1], 7, [4, 8]), [LS(steps=10)], kp.Collocation(800, 120))
     weightings = [kp.Weighting(causal=strictness) for strictness in (1.0, 10.0)]
     return _weighed("causal, front", Front, like, weightings, None)
-
-
-def _stages() -> Case:
-    first, train = ([2, 8, 1], 7, [4, 6]), LM(steps=20)
-    points = kp.Collocation(1681, 164)
-    return Case(
-        "stages, smooth",
-        Waves,
-        (
-            Way("LM, 8 units", first, [train], points),
-            Way("LM, 8 units, then 48", first, [train, kp.Multistage(width=48), LS()], points),
-            Way("48 units alone", ([2, 48, 1], 7, [4, 12]), [LS()], points),
-        ),
-        10.0,
-    )
 
 
 def measure(case: Case, way: Way, seeds: Sequence[int]) -> Measured:

@@ -30,26 +30,6 @@ class Peak(kp.Problem):
         return torch.exp(-self.steepness * self.square(p))
 
 
-class Waves(kp.Problem):
-    """Δu = f on [-1, 1]², u = sin(πx) sin(πy²), as smooth as can be."""
-
-    domain = kp.Box(x=(-1, 1), y=(-1, 1))
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - self.source(p)
-
-    def source(self, p):
-        wave, phase = torch.sin(math.pi * p.x), math.pi * p.y**2
-        curvature = -(math.pi**2) * (1 + 4 * p.y**2) * torch.sin(phase)
-        return wave * (curvature + 2 * math.pi * torch.cos(phase))
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-    def exact(self, p):
-        return torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y**2)
-
-
 class Reaction(Peak):
     """Δu - u³ = f with a peak that a small network resolves."""
 

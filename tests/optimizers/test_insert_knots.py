@@ -54,3 +54,16 @@ def test_a_layer_is_named_once(layers):
     solution = kp.solve(Line(), kp.KAN([1, 4, 1], 5, 3), points=kp.Collocation(40, 2))
     with pytest.raises(kp.InputError, match="layers must name each layer once"):
         kp.InsertKnots(2, layers).start(solution.residuals, 0).step()
+
+
+def test_a_problem_file_with_another_network_is_refused():
+    from kanpinn.runs.config import Config
+
+    data = {
+        "problem": {"equation": "poisson", "domain": {"type": "interval", "x": [0, 1]}},
+        "network": {"type": "mlp", "width": [1, 4, 1]},
+        "optimizer": [{"type": "insert_knots"}],
+    }
+    data["problem"]["exact"] = "sin(x)"
+    with pytest.raises(kp.InputError, match=r'optimizer\[0\].type = "insert_knots": only for KANs'):
+        Config.from_dict(data).build()

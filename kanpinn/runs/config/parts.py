@@ -11,7 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.networks.beside import SEEDS
-from kanpinn.optimizers import InsertKnots, Multistage, Optimizer, Refine
+from kanpinn.optimizers import InsertKnots, Optimizer, Refine
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import (
     blaming,
@@ -100,7 +100,7 @@ def build_optimizers(
         found = optimizer_class(table["type"], directory, path)
         with blaming(found.__name__, *sources_of(found)):
             stage = construct(path, found, table, apart=(TYPE,))
-        if isinstance(stage, (InsertKnots, Multistage)) and not isinstance(network, KAN):
+        if isinstance(stage, InsertKnots) and not isinstance(network, KAN):
             kind, own = type(network).__name__, show(table["type"])
             raise InputError(f"{path}.type = {own}: only for KANs, the network is a {kind}")
         if isinstance(stage, Refine):

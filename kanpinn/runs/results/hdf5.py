@@ -12,7 +12,6 @@ import torch
 
 from kanpinn._support.files import replacing
 from kanpinn.evolution import Windows
-from kanpinn.networks.earlier import Earlier
 from kanpinn.networks.network import Layer
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.runs.config import Result
@@ -102,10 +101,6 @@ def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:
     for key in BESIDE:
         if (layer := getattr(network, key)) is not None:
             layers[key] = layer
-    if isinstance(network.earlier, Earlier):
-        for name, tensor in network.earlier.state_dict().items():
-            place, _, leaf = name.rpartition(".")
-            group.require_group(f"earlier.{place}")[leaf] = tensor.cpu().numpy()
     if isinstance(network, Windows):
         group.create_group(WINDOWS)["ends"] = network.ends.cpu().numpy()
     for key, layer in layers.items():
