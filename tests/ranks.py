@@ -83,6 +83,7 @@ def _group(store: str, rank: int, size: int) -> Iterator[None]:
         world_size=size,
         timeout=timedelta(seconds=PATIENCE),
     )
+    dist.barrier()  # none may leave the group while another still joins it
     try:
         yield
     finally:

@@ -41,38 +41,37 @@ def share(n: int) -> slice:
     return slice(n * rank() // world(), n * (rank() + 1) // world())
 
 
-def summed(compute: Callable[[], Sequence[Tensor]], like: Sequence[Tensor]) -> Sequence[Tensor]:
-    """The sums over the ranks of what compute() gives, tensors like `like`; the same bits for all.
+@contextmanager
+def together() -> Iterator[None]:
+    """A block that every rank enters: an exception of one rank is raised on all of them.
 
-    Raises:
-        Exception: what compute() raised, on every rank: those that were spared raise the like.
+    The rank that failed raises its own exception when all have come to the end of the block; the
+    others raise one of the same kind that says the same. So no rank waits, in the next sum, for
+    one that has given up. The block itself must not communicate before what may fail in it.
+    """
+    failure: Exception | None = None
+    try:
+        yield
+    except Exception as error:  # whatever it is: the other ranks must hear of it
+        if world() == 1:
+            raise
+        failure = error
+    if world() > 1:
+        failed = _reduce(torch.tensor([float(failure is not None)]), dist.ReduceOp.SUM)
+        if failed.item():
+            raise _failure_of_all(failure)
+
+
+def summed(values: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The sums over the ranks of tensors that have the same shapes on all; the same bits for all.
+
+    What computes the tensors belongs into a block of `together`.
     """
     if world() == 1:
-        return compute()
-    failure: Exception | None = None
-    values: Sequence[Tensor] = [torch.zeros_like(t) for t in like]
-    try:
-        values = compute()
-    except Exception as error:
-        failure = error
-    failed = torch.full((1,), float(failure is not None), device=like[0].device if like else None)
-    total = _reduce(torch.cat([*(v.flatten() for v in values), failed]), dist.ReduceOp.SUM)
-    if total[-1] != 0:
-        raise _failure_of_all(failure)
-    parts = total[:-1].split([t.numel() for t in like])
-    return [part.to(t.dtype).view_as(t) for part, t in zip(parts, like, strict=True)]
-
-
-def agreed(compute: Callable[[], T]) -> T:
-    """compute() of this rank; what it raises on one is raised on all of them, as by `summed`."""
-    results: list[T] = []
-
-    def local() -> Sequence[Tensor]:
-        results.append(compute())
-        return []
-
-    summed(local, [])
-    return results[0]
+        return values
+    total = _reduce(torch.cat([value.flatten() for value in values]), dist.ReduceOp.SUM)
+    parts = total.split([value.numel() for value in values])
+    return [part.to(v.dtype).view_as(v) for part, v in zip(parts, values, strict=True)]
 
 
 def extremes(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +100,7 @@ def from_first(value: T) -> T:
 def same(value: Any) -> bool:
     """Whether the value is equal on all ranks."""
     differs = torch.tensor([float(from_first(value) != value)])
-    return not bool(summed(lambda: [differs], [differs])[0])
+    return not bool(summed([differs])[0])
 
 
 def tree(own: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

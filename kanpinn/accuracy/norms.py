@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import agreed, share, summed
+from kanpinn._support.distributed import share, summed, together
 from kanpinn.accuracy.references.reference import Exact, Reference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
@@ -95,7 +95,8 @@ class ErrorNorm:
     def _rules(self, level: int) -> list[Rule]:
         """One rule, or several of which each is an independent draw."""
         seeds = range(SCRAMBLINGS if self._scrambled else 1)
-        return agreed(lambda: [[*self._shared(self._weighted(level, seed))] for seed in seeds])
+        with together():
+            return [[*self._shared(self._weighted(level, seed))] for seed in seeds]
 
     def _weighted(self, level: int, seed: int) -> Iterator[tuple[Points, Tensor]]:
         """Points and weights that sum to 1, in chunks."""
@@ -134,18 +135,14 @@ class ErrorNorm:
         means: Tensor | None = None,
     ) -> Tensor:
         """(rules, count, m): each rule's means of the rows of the error, then of the reference."""
-        like = torch.zeros(len(rules), count, len(self.problem.fields), dtype=torch.float64)
+        sums = torch.zeros(len(rules), count, len(self.problem.fields), dtype=torch.float64)
         shifts = (None, None) if means is None else means
-
-        def local() -> list[Tensor]:
-            sums = like.clone()
+        with together():
             for total, rule in zip(sums, rules, strict=True):
                 for points, weights, u in rule:
                     both = zip((jet(points, self.channels) - u, u), shifts, strict=True)
                     total += torch.stack([weights @ row for f, m in both for row in rows(f, m)])
-            return [sums]
-
-        return summed(local, [like])[0]
+        return summed([sums])[0]
 
     def _errors(self, sums: Tensor) -> Errors:
         names = self.problem.fields

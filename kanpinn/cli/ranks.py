@@ -3,11 +3,11 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kanpinn.runs.config import Job
     from kanpinn.solvers.state import Run
 
-T = TypeVar("T")
 CODE, SEEN = "exit code", "seen by "
 
 
@@ -46,15 +45,6 @@ def ranks(quiet: bool) -> Iterator[AbstractContextManager[None]]:
     finally:
         code = _same_code(store, code, first)
     raise typer.Exit(code)
-
-
-def agreed(compute: Callable[[], T]) -> T:
-    """compute(); what it raises on one rank is raised on all of them."""
-    if not _launched():  # do not wait for torch
-        return compute()
-    from kanpinn._support.distributed import agreed
-
-    return agreed(compute)
 
 
 def _launched() -> bool:

@@ -12,7 +12,7 @@ import typer
 
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import INTERRUPTED, deferring, handling, importing
-from kanpinn.cli.ranks import NoFolder, agreed, ranks
+from kanpinn.cli.ranks import NoFolder, ranks
 from kanpinn.cli.screen import exit_code, note
 
 if TYPE_CHECKING:
@@ -49,9 +49,12 @@ class Wish:
 
 def follow(course: Course, wish: Wish) -> None:
     """Run the file to its end and leave with the exit code."""
-    with ranks(wish.quiet) as together:
-        with together:
-            config, job = agreed(lambda: _job(course, wish))
+    with ranks(wish.quiet) as group:
+        with importing():
+            from kanpinn._support.distributed import together
+        with group:
+            with together():
+                config, job = _job(course, wish)
             folder = _folder(wish, job, config)
             result, late = _run(job, folder, wish.quiet)
         if isinstance(folder, NoFolder):
@@ -103,17 +106,15 @@ def _check_command(command: str, config: "Config", given: str) -> None:
 def _folder(wish: Wish, job: "Job", config: "Config") -> "RunFolder | NoFolder":
     """The run folder, which rank 0 makes or opens; the others get its state."""
     with importing():  # only now: it brings matplotlib and h5py, for which bad input need not wait
-        from kanpinn._support.distributed import from_first, rank
+        from kanpinn._support.distributed import from_first, rank, together
         from kanpinn.runs.results import RunFolder
 
-    def first() -> RunFolder | None:
-        if rank():
-            return None
-        if wish.resume is None:
-            return RunFolder.create(wish.output, job.name, config)
-        return RunFolder.resume(wish.resume, config)
-
-    folder = agreed(first)
+    folder: RunFolder | None = None
+    with together():
+        if rank() == 0 and wish.resume is not None:
+            folder = RunFolder.resume(wish.resume, config)
+        elif rank() == 0:
+            folder = RunFolder.create(wish.output, job.name, config)
     state = from_first(None if folder is None else folder.state)
     return NoFolder(state) if folder is None else folder
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import agreed, tree, world
+from kanpinn._support.distributed import together, tree, world
 from kanpinn.linalg.multifrontal_qr import Rows, triangle
 
 HESSIAN_RANK = 1e-4  # a Hessian has its square, and what is shorter a rule does not see
@@ -26,7 +26,9 @@ def fold(chunks: Iterable[Rows]) -> "Triangle":
 
     Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
     """
-    factor = _over_ranks(agreed(lambda: _fold(chunks)))
+    with together():
+        own = _fold(chunks)
+    factor = _over_ranks(own)
     if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang, instead of raising
         raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
             "a residual or one of its derivatives is not a finite number"

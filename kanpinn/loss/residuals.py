@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import share, summed
+from kanpinn._support.distributed import share, summed, together
 from kanpinn.geometry import Points
 from kanpinn.linalg.triangle import Triangle, fold
 from kanpinn.loss.terms import Block
@@ -86,11 +86,9 @@ class Residuals:
 
     @torch.no_grad()
     def _means(self, total: Callable[[Block, Points], Tensor]) -> dict[str, float]:
-        def local() -> list[Tensor]:
+        with together():
             squares = [sum(float(total(b, p)) for p in self.chunks(b)) for b in self.blocks]
-            return [torch.tensor(squares, dtype=torch.float64)]
-
-        (sums,) = summed(local, [torch.zeros(len(self.blocks), dtype=torch.float64)])
+        (sums,) = summed([torch.tensor(squares, dtype=torch.float64)])
         return {b.name: s / b.rows for b, s in zip(self.blocks, sums.tolist(), strict=True)}
 
     def loss(self) -> float:
@@ -107,15 +105,12 @@ class Residuals:
     def backward(self) -> float:
         """The loss; its gradient becomes the parameters' `grad`."""
         parameters = [p for p in self.surrogate.parameters() if p.requires_grad]
-        like = parameters[0].new_zeros((), dtype=torch.float64)
-
-        def local() -> list[Tensor]:
-            for p in parameters:
-                p.grad = None
-            loss = torch.full_like(like, self._backward())
-            return [loss, *(torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)]
-
-        loss, *gradients = summed(local, [like, *parameters])
+        for p in parameters:
+            p.grad = None
+        with together():
+            own = parameters[0].new_tensor(self._backward(), dtype=torch.float64)
+        partial = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        loss, *gradients = summed([own, *partial])
         for p, gradient in zip(parameters, gradients, strict=True):
             p.grad = gradient
         return float(loss)

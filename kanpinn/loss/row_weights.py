@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import share, summed
+from kanpinn._support.distributed import share, summed, together
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import Block, ResidualBlock
 from kanpinn.loss.weighting import WeightedBlock, Weighting, weighted
@@ -145,12 +145,10 @@ def _trace(residuals: Residuals) -> float:
     """The mean over the rows of ‖∂r/∂coefficients‖²."""
     layers = residuals.surrogate.network.all_layers
     zero = torch.zeros((), dtype=torch.float64)
-
-    def local() -> list[Tensor]:
+    with together():
         squares = (jacobian.double().square().sum() for jacobian, _ in residuals.rows(layers))
-        return [sum(squares, zero.clone())]
-
-    return float(summed(local, [zero])[0])
+        total = sum(squares, zero)
+    return float(summed([total])[0])
 
 
 def _slope(residuals: Residuals) -> float:
@@ -166,13 +164,9 @@ def _slope(residuals: Residuals) -> float:
 @torch.no_grad()
 def row_squares(residuals: Residuals, block: ResidualBlock) -> Tensor:
     """Each row's squared residual, summed over the equations, (rows,); those of all ranks."""
-    like = block.points.coords.new_zeros(block.rows)
-
-    def local() -> list[Tensor]:
-        full = torch.zeros_like(like)
+    full = block.points.coords.new_zeros(block.rows)
+    with together():
         chunks = residuals.chunks(block)
         parts = [block.residual(residuals.surrogate, p).square().sum(dim=1) for p in chunks]
-        full[share(block.rows)] = torch.cat(parts) if parts else like[:0]
-        return [full]
-
-    return summed(local, [like])[0]
+        full[share(block.rows)] = torch.cat(parts) if parts else full[:0]
+    return summed([full])[0]

@@ -226,8 +226,8 @@ class KANLayer(Layer):
         """
         edges = self.edges(x)[:, 0]
         low, high = extremes(edges.sum(dim=1))
-        own = [edges.sum(dim=0), edges.new_tensor(float(len(x)), dtype=torch.float64)]
-        total, count = summed(lambda: own, own)
+        count = edges.new_tensor(float(len(x)), dtype=torch.float64)
+        total, count = summed([edges.sum(dim=0), count])
         mean = total / count
         centre = ((low + high) / 2 - mean.sum(dim=0)) / self.kept.sum(dim=0).clamp_min(1)
         self.coefficients[:, : self.n_splines] -= ((mean + centre) * self.kept)[:, None]

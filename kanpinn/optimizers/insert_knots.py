@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import summed
+from kanpinn._support.distributed import summed, together
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Coordinates, Jet
@@ -109,17 +109,13 @@ class InsertKnotsStage(Stage):
     def _shares(self, chosen: Sequence[KANLayer]) -> list[tuple[Tensor, Tensor]]:
         """Σ r² in each interval and the points in its emptier half, (n_in, G); over all ranks."""
         halves = [_halved(layer.breaks) for layer in chosen]
-        like = 2 * [torch.zeros_like(breaks[:, 1:]) for breaks in halves]
-
-        def local() -> list[Tensor]:
-            totals = [t.clone() for t in like]
+        totals = [torch.zeros_like(breaks[:, 1:]) for breaks in (*halves, *halves)]
+        with together():
             for block in self.residuals.blocks:
                 if isinstance(block, ResidualBlock) and block.sites == 1:
                     for points in self.residuals.chunks(block):
                         self._add(block, points, dict(zip(chosen, halves, strict=True)), totals)
-            return totals
-
-        found = [total.unflatten(1, (-1, 2)) for total in summed(local, like)]
+        found = [total.unflatten(1, (-1, 2)) for total in summed(totals)]
         squares, counts = found[: len(chosen)], found[len(chosen) :]
         return [(s.sum(dim=2), n.amin(dim=2)) for s, n in zip(squares, counts, strict=True)]
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import agreed
+from kanpinn._support.distributed import together
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.adaptive import r3, rad
@@ -67,7 +67,8 @@ class Steering(Resampling):
         if self.every and (self.early or run.step - self.since >= self.every):
             self.epoch, self.since, self.early = self.epoch + 1, run.step, False
             if self.assembly.collocation.adapt:
-                self.interior = agreed(lambda: self._adapted(run)).coords
+                with together():
+                    self.interior = self._adapted(run).coords
             self._show(run)
             self.squares = None
         self.weights.update(run.residuals, run.step, self.squares)
@@ -80,7 +81,8 @@ class Steering(Resampling):
             like = run.surrogate.low
             interior = Points(self.interior, run.surrogate.domain.names)
             interior = interior.to(like.dtype, like.device)
-        blocks = agreed(lambda: self.assembly.blocks(self.epoch, interior))
+        with together():
+            blocks = self.assembly.blocks(self.epoch, interior)
         run.residuals.blocks = tuple(self.weights.wrap(blocks))
         if self._memory is not None:
             self.weights.load_state_dict(dict(self._memory), run.residuals.blocks)

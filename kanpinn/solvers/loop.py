@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from kanpinn._support.distributed import agreed, extremes
+from kanpinn._support.distributed import extremes, together
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import handling
 from kanpinn.geometry import Points
@@ -173,11 +173,9 @@ def _timed(run: Run) -> Iterator[None]:
 def _observed(run: Run, observers: Sequence[Observer]) -> bool:
     """Show the run to the observers; returns whether it is interrupted, on any of the ranks."""
 
-    def show() -> None:
+    with together():
         for observer in observers:
             observer(run)
-
-    agreed(show)
     checksum = float(get_coefficients(run.surrogate.network.all_layers).sum())
     low, high = extremes(torch.tensor([[checksum, run.interrupted]], dtype=torch.float64))
     if low[0] < high[0]:
@@ -227,7 +225,8 @@ class Resampling:
     def __call__(self, run: Run) -> None:
         epoch = run.step // self.every if self.every else 0
         if epoch != self.epoch:
-            run.residuals.blocks = tuple(agreed(lambda: self.draw(epoch)))
+            with together():
+                run.residuals.blocks = tuple(self.draw(epoch))
             self.epoch = epoch
 
     def judged(self, run: Run, optimizer: Optimizer, step: Step) -> Step:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kanpinn._support.distributed import agreed, from_first, same, world
+from kanpinn._support.distributed import from_first, same, together, world
 from kanpinn._support.errors import InputError, integer
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, Reference, reference_of
@@ -78,7 +78,8 @@ def solve(
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
     _check_kind(problem)
-    assembly = agreed(lambda: assemble(problem, network, points, boundary, weights, seed, form))
+    with together():
+        assembly = assemble(problem, network, points, boundary, weights, seed, form)
     surrogate, collocation = assembly.surrogate, assembly.collocation
     chosen = default_optimizer(network) if optimizers is None else optimizers
     optimizers = as_stages(chosen, collocation.resample)
@@ -93,7 +94,8 @@ def solve(
         assembly.prepare()
     else:
         run.load_state_dict(checkpoint)
-    known = agreed(lambda: reference_of(problem, reference))
+    with together():
+        known = reference_of(problem, reference)
     norm, waited = _norm(problem, known) if errors else (None, 0.0)
     started += waited
     run_stages(run, _measure(norm, assembly), resampling, observers, checkpoint, seed)

@@ -19,7 +19,7 @@ from ranks import Ranks
 from typer.testing import CliRunner
 
 import kanpinn as kp
-from kanpinn._support.distributed import agreed, extremes, from_first, same, share, summed, tree
+from kanpinn._support.distributed import extremes, from_first, same, share, summed, together, tree
 from kanpinn.cli import app
 from kanpinn.linalg.triangle import fold
 from kanpinn.networks.network import set_coefficients
@@ -56,7 +56,7 @@ def test_shares_are_even_and_cover_everything_in_order(ranks, n):
 def sums_and_extremes():
     rank = dist.get_rank()
     values = [torch.tensor([rank + 0.5]), torch.full((2, 2), 10.0**rank, dtype=torch.float64)]
-    totals = summed(lambda: values, values)
+    totals = summed(values)
     rows = torch.tensor([[1.0, -2.0], [3.0, 4.0]])[:rank]  # none on rank 0
     return [*totals, *extremes(rows), from_first({"rank": rank}), same(rank), same("all")]
 
@@ -233,15 +233,16 @@ def test_a_number_that_is_none_on_one_rank_fails_all_alike(ranks):
     assert answers[0].startswith("failed: ") and answers[0] == answers[1]
 
 
-def an_agreement(number):
-    return agreed(lambda: 1 / (dist.get_rank() - number))
+def a_block(number):
+    with together():
+        return 1 / (dist.get_rank() - number)
 
 
 def test_a_rank_keeps_its_own_failure_and_the_others_hear_of_it(ranks):
-    own, spared = ranks.run(2, an_agreement, 0)
+    own, spared = ranks.run(2, a_block, 0)
     assert own == ("ZeroDivisionError", "division by zero")
     assert spared[0] == "NumericalError" and spared[1].startswith("ZeroDivisionError: division by")
-    assert ranks.run(2, an_agreement, 5) == [1 / -5, 1 / -4]
+    assert ranks.run(2, a_block, 5) == [1 / -5, 1 / -4]
 
 
 def different(what):

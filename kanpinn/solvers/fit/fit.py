@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kanpinn._support.distributed import agreed, world
+from kanpinn._support.distributed import together, world
 from kanpinn._support.errors import InputError, integer
 from kanpinn.data import Data, Table
 from kanpinn.loss.residuals import Residuals
@@ -70,7 +70,8 @@ def fit(
     _check(network, data, batch, patience)
     chosen = LevenbergMarquardt() if optimizers is None else optimizers
     stages = as_stages(chosen, batch, "batch must be 0")
-    surrogate = agreed(lambda: frame(network, data.train, scaling, bounds))
+    with together():
+        surrogate = frame(network, data.train, scaling, bounds)
     terms = Terms(data.train, surrogate, batch, seed, sparsity)
     best = _best(data, patience)
     run = Run(surrogate, stages, Residuals(surrogate, ()), budget_seconds=budget_seconds, best=best)
