@@ -2,7 +2,7 @@
 
 What: relative L2 errors without a feature and with it, median and range of three seeds: (1) knots
 inserted where the residual is large, against as many even ones, in a boundary layer; (2) points
-that follow the residual (RAD, R3) in a layer ten times as thin, and for a peak; (3) blocks balanced
+that follow the residual (RAD, R3) in a layer ten times as thin, and for a peak; (3) terms balanced
 by the neural tangent kernel or by gradients, with data that are penalised; (4) residual-based
 attention with Levenberg–Marquardt; (5) causal weights with Newton's method for a running front.
 

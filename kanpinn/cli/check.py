@@ -14,7 +14,7 @@ from kanpinn.cli.tables import table
 
 if TYPE_CHECKING:
     from kanpinn.jets.jet import Channels
-    from kanpinn.loss.terms import Block
+    from kanpinn.loss.terms import Term
     from kanpinn.pde.verify import Defect
     from kanpinn.runs.config import AutoJob, Config, EigenJob, FitJob, Job, SolveJob
 
@@ -58,12 +58,12 @@ def _solve(config: "Config", job: "SolveJob") -> Iterator[tuple[str, str]]:
 
     defects = check_exact(job)
     with blaming(job.title, *job.sources):
-        blocks = job.preview().residuals.blocks
+        terms = job.preview().residuals.terms
     yield from _problem(config, job, defects)
     yield _network(config, job)
     yield "boundary data", describe_form(job.problem, job.boundary, job.form == "energy")
     yield _run(config)
-    yield from _points(job, blocks)
+    yield from _points(job, terms)
 
 
 def _eigen(config: "Config", job: "EigenJob") -> Iterator[tuple[str, str]]:
@@ -71,7 +71,7 @@ def _eigen(config: "Config", job: "EigenJob") -> Iterator[tuple[str, str]]:
     from kanpinn.runs.config import blaming
 
     with blaming(job.title, *job.sources):
-        blocks = tuple(job.preview().blocks())
+        terms = tuple(job.preview().terms())
     yield from _stated(config, job)
     which = "smallest" if job.near is None else f"nearest to {job.near:g}"
     yield "eigenvalues", f"{job.count}, the {which}"
@@ -79,7 +79,7 @@ def _eigen(config: "Config", job: "EigenJob") -> Iterator[tuple[str, str]]:
     yield _network(config, job)
     yield "boundary data", describe_form(job.problem, job.boundary)
     yield _run(config)
-    yield from _points(job, blocks)
+    yield from _points(job, terms)
 
 
 def _fit(config: "Config", job: "FitJob") -> Iterator[tuple[str, str]]:
@@ -135,12 +135,12 @@ def _run(config: "Config") -> tuple[str, str]:
     return "run", f"seed {config.run.seed}, {threads} thread{'s' * (threads > 1)}"
 
 
-def _points(job: "SolveJob | EigenJob", blocks: "tuple[Block, ...]") -> Iterator[tuple[str, str]]:
+def _points(job: "SolveJob | EigenJob", terms: "tuple[Term, ...]") -> Iterator[tuple[str, str]]:
     every = f", new ones every {job.points.resample} steps" if job.points.resample else ""
     yield "sampler", job.points.sampler + every
-    for block in blocks:
-        counted = f"{len(block.points)} points, weight {block.weight:g}"
-        yield f"block {block.name}", f"{counted}, uses {_channels(block.channels)}"
+    for term in terms:
+        counted = f"{len(term.points)} points, weight {term.weight:g}"
+        yield f"term {term.name}", f"{counted}, uses {_channels(term.channels)}"
 
 
 def _channels(channels: "Channels") -> str:

@@ -17,7 +17,7 @@ from kanpinn.cli.screen import reporting
 
 if TYPE_CHECKING:
     from kanpinn.runs.config import Job
-    from kanpinn.solvers.state import Run
+    from kanpinn.solvers.state import SolverState
 
 CODE, SEEN = "exit code", "seen by "
 
@@ -120,13 +120,13 @@ class NoFolder:
 
     def __init__(self, state: dict[str, Any] | None) -> None:
         self.state = state
-        self._run: Run | None = None
+        self._run: SolverState | None = None
 
     def attach(self, job: "Job", announce: object = None) -> "Job":
         """Nothing to write what trials choose to."""
         return job
 
-    def checkpoint(self, run: "Run") -> None:
+    def checkpoint(self, run: "SolverState") -> None:
         """The observer: it sees that the run has begun."""
         self._run = run
 

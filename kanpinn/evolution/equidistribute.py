@@ -16,7 +16,7 @@ from kanpinn.evolution.stretches import (
 )
 from kanpinn.evolution.window_terms import stretched, weighted
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualBlock
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.kan import KAN
 from kanpinn.optimizers.newton import solve_newton
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
@@ -61,7 +61,7 @@ class EquidistributeStage(Stage):
                 "equidistribute is for KANs with a layer that stretches: stretch = true"
             )
         check_stretchable(self.surrogate)
-        self.network, self.blocks = network, residuals.blocks
+        self.network, self.terms = network, residuals.terms
         self.stretches: Stretches | None = None
         self.loss = math.inf
 
@@ -80,16 +80,16 @@ class EquidistributeStage(Stage):
 
     def _solve(self, stretches: Stretches) -> tuple[float, int]:
         apply(stretches, self.network)
-        blocks = []
-        for index, block in enumerate(self.blocks):
-            if not isinstance(block, ResidualBlock):
-                raise InputError(f"the term {block.name} is no mean of squared residuals")
-            made = replace(block, points=stretched(block.points, self.surrogate, stretches))
-            blocks.append(made if index else weighted(made, self.surrogate, stretches))
+        terms = []
+        for index, term in enumerate(self.terms):
+            if not isinstance(term, ResidualTerm):
+                raise InputError(f"the term {term.name} is no mean of squared residuals")
+            made = replace(term, points=stretched(term.points, self.surrogate, stretches))
+            terms.append(made if index else weighted(made, self.surrogate, stretches))
         with torch.no_grad():
             self.network.layers[-1].coefficients.zero_()
         self.network.placed = False
-        residuals = Residuals(self.surrogate, blocks)
+        residuals = Residuals(self.surrogate, terms)
         self.surrogate.prepare(residuals.points)
         return solve_newton(residuals)
 

@@ -14,7 +14,7 @@ from kanpinn.evolution.stretches import (
     stretches_for,
 )
 from kanpinn.evolution.window_terms import (
-    check_blocks,
+    check_terms,
     in_window,
     interior_points,
     scaled,
@@ -23,7 +23,7 @@ from kanpinn.evolution.window_terms import (
 )
 from kanpinn.evolution.windows import Windows
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualBlock
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.optimizers.newton import solve_newton
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
 
@@ -104,11 +104,11 @@ class MarchStage(Stage):
                 f"{type(surrogate.network).__name__}"
             )
         self.settings, self.surrogate, self.network = settings, surrogate, surrogate.network
-        self.blocks = check_blocks(residuals.blocks, surrogate, settings.times)
+        self.terms = check_terms(residuals.terms, surrogate, settings.times)
         if self.network.stretch and settings.restretch:
             check_stretchable(surrogate)
-        count = len(residuals.blocks[0].points)
-        like = residuals.blocks[0].points.coords
+        count = len(residuals.terms[0].points)
+        like = residuals.terms[0].points.coords
         self.inside = interior_points(surrogate.domain, count, settings.times).to(
             like.dtype, like.device
         )
@@ -232,20 +232,20 @@ class MarchStage(Stage):
         """Newton's method from zero; the window's error, infinite where it breaks down."""
         if stretches is not None:
             apply(stretches, self.network.members[-1])
-        blocks = self._within(start, end, stretches)
+        terms = self._within(start, end, stretches)
         self.network.reset()
-        self.surrogate.prepare(blocks[0].points)
-        loss, evaluations = solve_newton(Residuals(self.surrogate, blocks))
-        size = size_within(blocks[0].points, self.surrogate, stretches)
+        self.surrogate.prepare(terms[0].points)
+        loss, evaluations = solve_newton(Residuals(self.surrogate, terms))
+        size = size_within(terms[0].points, self.surrogate, stretches)
         return math.sqrt(loss) / (size if size > 0 else 1.0), evaluations
 
-    def _within(self, start: float, end: float, stretches: Stretches | None) -> list[ResidualBlock]:
+    def _within(self, start: float, end: float, stretches: Stretches | None) -> list[ResidualTerm]:
         """The terms of the loss in a window, in units of the solution."""
         here = []
-        for index, block in enumerate(self.blocks):
-            points = block.points if index else self.inside
+        for index, term in enumerate(self.terms):
+            points = term.points if index else self.inside
             points = in_window(points, self.surrogate, start, end, stretches)
-            here.append(replace(block, points=points))
+            here.append(replace(term, points=points))
         duration = self._time(end) - self._time(start)
         first, *rest = scaled(here, self.surrogate, duration, self.network.order)
         return [weighted(first, self.surrogate, stretches), *rest]

@@ -13,24 +13,24 @@ from kanpinn.geometry import Box, Points, Product
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.timed import at_times
 from kanpinn.loss.term_sizes import inside_factors, outside_factors, reach, slopes
-from kanpinn.loss.terms import Block, ResidualBlock, remembered
+from kanpinn.loss.terms import ResidualTerm, Term, remembered
 from kanpinn.networks.surrogate import Space, Surrogate
 
 SAME = 1e-9  # of the time's length
 
 
-def check_blocks(blocks: Sequence[Block], surrogate: Surrogate, times: int) -> list[ResidualBlock]:
-    """The blocks, each with points at enough moments; what does not hold at all times is refused.
+def check_terms(terms: Sequence[Term], surrogate: Surrogate, times: int) -> list[ResidualTerm]:
+    """The terms, each with points at enough moments; what does not hold at all times is refused.
 
     Raises:
         InputError: naming the term.
     """
     low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
     found = []
-    for block in blocks:
-        p, why = block.points, ""
-        moments = p.coords[:, -1].view(-1, block.sites)
-        if not isinstance(block, ResidualBlock):
+    for term in terms:
+        p, why = term.points, ""
+        moments = p.coords[:, -1].view(-1, term.sites)
+        if not isinstance(term, ResidualTerm):
             why = "it is no mean of squared residuals"
         elif p.data is not None:
             why = "it is about data at given points"
@@ -38,26 +38,26 @@ def check_blocks(blocks: Sequence[Block], surrogate: Surrogate, times: int) -> l
             why = "it ties different times together"
         elif float(moments.max() - moments.min()) < SAME * (high - low):
             why = "it is about one moment"
-        if isinstance(block, ResidualBlock):
-            found.append(block if why else _held(block, surrogate, times))
+        if isinstance(term, ResidualTerm):
+            found.append(term if why else _held(term, surrogate, times))
         if why:
-            raise InputError(f"the term {block.name} cannot be solved in windows of time: {why}")
+            raise InputError(f"the term {term.name} cannot be solved in windows of time: {why}")
     return found
 
 
-def _held(block: ResidualBlock, surrogate: Surrogate, times: int) -> ResidualBlock:
-    """A block with few points has each of its places at so many Gauss points in time, twice over.
+def _held(term: ResidualTerm, surrogate: Surrogate, times: int) -> ResidualTerm:
+    """A term with few points has each of its places at so many Gauss points in time, twice over.
 
     A wall whose values are not held at every moment of a window lets errors grow without bound.
     """
-    if block.rows >= 2 * times:
-        return block
-    p, sites = block.points, block.sites
+    if term.rows >= 2 * times:
+        return term
+    p, sites = term.points, term.sites
     low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
-    places = p.coords[:, :-1].reshape(block.rows, -1)
+    places = p.coords[:, :-1].reshape(term.rows, -1)
     _, which = torch.unique(places, dim=0, return_inverse=True)
-    order = torch.arange(block.rows, device=which.device)
-    first = which.new_full((int(which.max()) + 1,), block.rows)
+    order = torch.arange(term.rows, device=which.device)
+    first = which.new_full((int(which.max()) + 1,), term.rows)
     first = first.scatter_reduce(0, which, order, "amin")
     moments = low + gauss_legendre(2 * times)[0].to(p.coords) * (high - low)
     rows = first.repeat_interleave(len(moments))
@@ -65,7 +65,7 @@ def _held(block: ResidualBlock, surrogate: Surrogate, times: int) -> ResidualBlo
     chosen = p[spots]
     coords = chosen.coords.clone()
     coords[:, -1] = moments.repeat(len(first)).repeat_interleave(sites)
-    return replace(block, points=replace(chosen, coords=coords))
+    return replace(term, points=replace(chosen, coords=coords))
 
 
 def interior_points(domain: Space, count: int, times: int) -> Points:
@@ -106,37 +106,35 @@ def stretched(points: Points, surrogate: Surrogate, stretches: Stretches) -> Poi
 
 
 def scaled(
-    blocks: Sequence[ResidualBlock], surrogate: Surrogate, duration: float, order: int
-) -> list[ResidualBlock]:
-    """The blocks, the interior first, in units of the solution: what a residual changes u by."""
+    terms: Sequence[ResidualTerm], surrogate: Surrogate, duration: float, order: int
+) -> list[ResidualTerm]:
+    """The terms, the interior first, in units of the solution: what a residual changes u by."""
     size = float((surrogate.high - surrogate.low)[:-1].max())
-    found = [slopes(block, surrogate) for block in blocks]
+    found = [slopes(term, surrogate) for term in terms]
     near = reach(found[0], duration, order, size)
     made = []
-    for number, (block, jets) in enumerate(zip(blocks, found, strict=True)):
+    for number, (term, jets) in enumerate(zip(terms, found, strict=True)):
         factors = outside_factors(jets, near, size)
         if number == 0:
             inside = inside_factors(jets, duration, order)
             factors = [b if a is None else a for a, b in zip(inside, factors, strict=True)]
-        made.append(_times(block, surrogate.low.new_tensor(factors)))
+        made.append(_times(term, surrogate.low.new_tensor(factors)))
     return made
 
 
-def _times(block: ResidualBlock, factors: Tensor) -> ResidualBlock:
-    equation = block.equation
-    return replace(block, equation=lambda p, u: equation(p, u) * factors)
+def _times(term: ResidualTerm, factors: Tensor) -> ResidualTerm:
+    equation = term.equation
+    return replace(term, equation=lambda p, u: equation(p, u) * factors)
 
 
-def weighted(
-    block: ResidualBlock, surrogate: Surrogate, stretches: Stretches | None
-) -> ResidualBlock:
-    """The block as a mean over space as it is; its points are even in the stretched one."""
+def weighted(term: ResidualTerm, surrogate: Surrogate, stretches: Stretches | None) -> ResidualTerm:
+    """The term as a mean over space as it is; its points are even in the stretched one."""
     if stretches is None:
-        return block
+        return term
     roots = remembered(lambda p: _widths(p, surrogate, stretches).sqrt())
-    mean = roots(block.points).square().mean().sqrt()
-    equation = block.equation
-    return replace(block, equation=lambda p, u: equation(p, u) * (roots(p) / mean))
+    mean = roots(term.points).square().mean().sqrt()
+    equation = term.equation
+    return replace(term, equation=lambda p, u: equation(p, u) * (roots(p) / mean))
 
 
 def size_within(points: Points, surrogate: Surrogate, stretches: Stretches | None) -> float:

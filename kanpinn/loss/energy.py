@@ -9,7 +9,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Jet
-from kanpinn.loss.terms import PROBE_POINTS, Block
+from kanpinn.loss.terms import PROBE_POINTS, Term
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
@@ -19,7 +19,7 @@ FLAT = 1e-12  # an energy's curvature below this part of the largest is none
 
 
 @dataclass(frozen=True, eq=False)
-class EnergyBlock(Block):
+class EnergyTerm(Term):
     """weight · mean of an energy's density over points with weights, `points.data` (n, 1).
 
     The Hessian of the density e in the field's value and derivatives, at each point a small
@@ -76,28 +76,28 @@ def _root(hessian: Tensor) -> Tensor:
     return scaled.transpose(1, 2)[:, kept]
 
 
-def energy_blocks(
+def energy_terms(
     problem: Problem,
     surrogate: Surrogate,
     interior: Points,
     boundaries: Sequence[Points],
     weight: float,
-) -> Iterator[EnergyBlock]:
-    """The energy's blocks, of the interior and of each of `problem.boundary_energies()`.
+) -> Iterator[EnergyTerm]:
+    """The energy's terms, of the interior and of each of `problem.boundary_energies()`.
 
     All points carry weights in `data`, whose sum inside is the number of the points there.
 
     Raises:
         InputError: where a density has the wrong shape.
     """
-    yield _block(problem, surrogate, "interior", interior, problem.energy, weight, "energy")
+    yield _term(problem, surrogate, "interior", interior, problem.energy, weight, "energy")
     densities = [density for _, density in problem.boundary_energies()]
     for i, (points, density) in enumerate(zip(boundaries, densities, strict=True)):
         what = f"boundary_energies()[{i}]"
-        yield _block(problem, surrogate, f"energy[{i}]", points, density, weight, what)
+        yield _term(problem, surrogate, f"energy[{i}]", points, density, weight, what)
 
 
-def _block(
+def _term(
     problem: Problem,
     surrogate: Surrogate,
     name: str,
@@ -105,7 +105,7 @@ def _block(
     density: Callable[..., Tensor],
     weight: float,
     what: str,
-) -> EnergyBlock:
+) -> EnergyTerm:
     def equation(p: Points, u: Jet) -> Tensor:
         found = stack_equations(density(p, *split(u)), len(p), what)
         if found.shape[1] != 1:
@@ -115,4 +115,4 @@ def _block(
     probe = points[torch.arange(PROBE_POINTS) % len(points)]
     with torch.no_grad():
         channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
-    return EnergyBlock(name, points, weight, channels, equation)
+    return EnergyTerm(name, points, weight, channels, equation)

@@ -1,4 +1,4 @@
-"""The autograd residual module: problem + surrogate + points → weighted residual blocks → loss."""
+"""The autograd residual module: problem + surrogate + points → weighted residual terms → loss."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn._support.distributed import share, summed, together
 from kanpinn.geometry import Points
 from kanpinn.linalg.triangle import Triangle, fold
-from kanpinn.loss.terms import Block
+from kanpinn.loss.terms import Term
 from kanpinn.networks.network import Layer, Tape, get_coefficients
 from kanpinn.networks.surrogate import Surrogate
 
@@ -28,79 +28,77 @@ class Family(Protocol):
     def parameter(self, name: str) -> float:
         """The problem's own value of one."""
 
-    def varied(self, name: str, value: float) -> Sequence[Block]:
-        """The blocks with another value of it, at the same points."""
+    def varied(self, name: str, value: float) -> Sequence[Term]:
+        """The terms with another value of it, at the same points."""
 
 
 class Residuals:
-    """The weighted residual blocks of a problem for one surrogate.
+    """The weighted residual terms of a problem for one surrogate.
 
-    The loss is Σ_blocks weight · mean_p ‖r_p‖², the poster's α·loss_i + loss_b, or has an energy's
-    mean for the first of them (`EnergyBlock`). Everything runs over chunks of points, so memory is
-    bounded by the chunk. Of several ranks each goes over its share of every block's points
-    (`block.points` are all of them); loss and gradient are of all. `family`: what makes blocks for
+    The loss is Σ_terms weight · mean_p ‖r_p‖², the poster's α·loss_i + loss_b, or has an energy's
+    mean for the first of them (`EnergyTerm`). Everything runs over chunks of points, so memory is
+    bounded by the chunk. Of several ranks each goes over its share of every term's points
+    (`term.points` are all of them); loss and gradient are of all. `family`: what makes terms for
     other values of the problem's parameters, where there is a problem.
     """
 
     def __init__(
-        self, surrogate: Surrogate, blocks: Sequence[Block], family: Family | None = None
+        self, surrogate: Surrogate, terms: Sequence[Term], family: Family | None = None
     ) -> None:
-        self.surrogate, self.blocks, self.family = surrogate, tuple(blocks), family
-        self._chunks: WeakKeyDictionary[Block, tuple[slice, int, list[Points]]] = (
-            WeakKeyDictionary()
-        )
+        self.surrogate, self.terms, self.family = surrogate, tuple(terms), family
+        self._chunks: WeakKeyDictionary[Term, tuple[slice, int, list[Points]]] = WeakKeyDictionary()
 
-    def chunks(self, block: Block) -> list[Points]:
+    def chunks(self, term: Term) -> list[Points]:
         """This rank's points in pieces, always the same objects: values can be kept for them."""
-        own = share(block.rows)
+        own = share(term.rows)
         rows = _chunk_size(
-            own.stop - own.start, self.surrogate.network.parameter_count * block.sites
+            own.stop - own.start, self.surrogate.network.parameter_count * term.sites
         )
         # By size too: after a refinement sums must not depend on what the network was before.
-        if (known := self._chunks.get(block)) is None or known[:2] != (own, rows):
+        if (known := self._chunks.get(term)) is None or known[:2] != (own, rows):
             starts = range(own.start, own.stop, rows)
-            known = own, rows, [block.at(slice(i, min(i + rows, own.stop))) for i in starts]
-            self._chunks[block] = known
+            known = own, rows, [term.at(slice(i, min(i + rows, own.stop))) for i in starts]
+            self._chunks[term] = known
         return known[2]
 
     @property
     def points(self) -> Points:
-        """This rank's points of all blocks together."""
-        coords = torch.cat([b.at(share(b.rows)).coords for b in self.blocks])
+        """This rank's points of all terms together."""
+        coords = torch.cat([b.at(share(b.rows)).coords for b in self.terms])
         return Points(coords, self.surrogate.domain.names)
 
     def subset(self, count: int, seed: int) -> "Residuals":
-        """The same loss estimated on about `count` points, a random choice from each block."""
+        """The same loss estimated on about `count` points, a random choice from each term."""
         generator = torch.Generator().manual_seed(seed)
-        part = min(1.0, count / sum(block.rows for block in self.blocks))
-        blocks = []
-        for block in self.blocks:
-            rows = torch.randperm(block.rows, generator=generator)
-            rows = rows[: math.ceil(part * len(rows))].to(block.points.coords.device)
-            blocks.append(block.chosen(rows))
-        return Residuals(self.surrogate, blocks)
+        part = min(1.0, count / sum(term.rows for term in self.terms))
+        terms = []
+        for term in self.terms:
+            rows = torch.randperm(term.rows, generator=generator)
+            rows = rows[: math.ceil(part * len(rows))].to(term.points.coords.device)
+            terms.append(term.chosen(rows))
+        return Residuals(self.surrogate, terms)
 
-    def terms(self) -> dict[str, float]:
-        """Each block's mean squared residual, without its weight and those of its rows."""
-        return self._means(lambda block, p: block.plain(self.surrogate, p))
+    def term_values(self) -> dict[str, float]:
+        """Each term's mean squared residual, without its weight and those of its rows."""
+        return self._means(lambda term, p: term.plain(self.surrogate, p))
 
     @torch.no_grad()
-    def _means(self, total: Callable[[Block, Points], Tensor]) -> dict[str, float]:
+    def _means(self, total: Callable[[Term, Points], Tensor]) -> dict[str, float]:
         with together():
-            squares = [sum(float(total(b, p)) for p in self.chunks(b)) for b in self.blocks]
+            squares = [sum(float(total(b, p)) for p in self.chunks(b)) for b in self.terms]
         (sums,) = summed([torch.tensor(squares, dtype=torch.float64)])
-        return {b.name: s / b.rows for b, s in zip(self.blocks, sums.tolist(), strict=True)}
+        return {b.name: s / b.rows for b, s in zip(self.terms, sums.tolist(), strict=True)}
 
     def loss(self) -> float:
         """Σ weight · mean squared residual, at the present coefficients, its rows weighed."""
-        return self._weighed(self._means(lambda block, p: block.total(self.surrogate, p)))
+        return self._weighed(self._means(lambda term, p: term.total(self.surrogate, p)))
 
     def plain_loss(self) -> float:
         """The loss without weights of the rows."""
-        return self._weighed(self.terms())
+        return self._weighed(self.term_values())
 
-    def _weighed(self, terms: Mapping[str, float]) -> float:
-        return sum(block.weight * terms[block.name] for block in self.blocks)
+    def _weighed(self, values: Mapping[str, float]) -> float:
+        return sum(term.weight * values[term.name] for term in self.terms)
 
     def backward(self) -> float:
         """The loss; its gradient becomes the parameters' `grad`."""
@@ -117,9 +115,9 @@ class Residuals:
 
     def _backward(self) -> float:
         total = 0.0
-        for block in self.blocks:
-            for points in self.chunks(block):
-                loss = block.weight / block.rows * block.total(self.surrogate, points)
+        for term in self.terms:
+            for points in self.chunks(term):
+                loss = term.weight / term.rows * term.total(self.surrogate, points)
                 loss.backward()
                 total += float(loss.detach())
         return total
@@ -127,14 +125,14 @@ class Residuals:
     @property
     def are_squares(self) -> bool:
         """Whether the loss is a sum of squares, without an energy."""
-        return all(block.squares for block in self.blocks)
+        return all(term.squares for term in self.terms)
 
     def model(self, layers: Sequence[Layer]) -> Triangle:
         """‖R d + z‖² + constant, the loss for a change d of the coefficients to second order."""
         triangle = fold(self.rows(layers))
         if self.are_squares:
             return triangle
-        if all(block.has_slope for block in self.blocks):
+        if all(term.has_slope for term in self.terms):
             return replace(triangle, constant=self.loss() - triangle.loss())
         loss = self.backward()
         gradients = [layer.coefficients.grad for layer in layers]
@@ -148,18 +146,18 @@ class Residuals:
 
         Of several ranks each gets its own rows; a rank without points gets a chunk of none.
         """
-        if not any(self.chunks(block) for block in self.blocks):
+        if not any(self.chunks(term) for term in self.terms):
             coefficients = get_coefficients(layers)
             yield coefficients.new_zeros(0, len(coefficients)), coefficients.new_zeros(0)
-        for block in self.blocks:
-            scale = math.sqrt(block.weight / block.rows)
-            for points in self.chunks(block):
+        for term in self.terms:
+            scale = math.sqrt(term.weight / term.rows)
+            for points in self.chunks(term):
                 tape = Tape(layers)
                 with torch.enable_grad(), frozen(self.surrogate):
-                    residual = block.linearised(self.surrogate, points, tape)
+                    residual = term.linearised(self.surrogate, points, tape)
                 for e in range(residual.shape[1]):
                     retain = e + 1 < residual.shape[1]
-                    jacobian = tape.jacobian(residual[:, e], scale, retain, block.sites)
+                    jacobian = tape.jacobian(residual[:, e], scale, retain, term.sites)
                     yield jacobian, scale * residual[:, e].detach().to(jacobian)
 
 

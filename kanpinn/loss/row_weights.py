@@ -9,14 +9,14 @@ from torch import Tensor
 
 from kanpinn._support.distributed import share, summed, together
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import Block, ResidualBlock
-from kanpinn.loss.weighting import WeightedBlock, Weighting, weighted
+from kanpinn.loss.terms import ResidualTerm, Term
+from kanpinn.loss.weighting import WeightedTerm, Weighting, weighted
 from kanpinn.networks.surrogate import Surrogate
 
-REBALANCE = 100  # steps after which blocks are balanced anew
+REBALANCE = 100  # steps after which terms are balanced anew
 SLICES = 32  # of time, for causal weights
 REACHED = 0.99  # the least causal weight from which they become stricter, tenfold
-BOUND = 1e6  # of a block's factor, or of its inverse
+BOUND = 1e6  # of a term's factor, or of its inverse
 STRICTEST = 1e4  # times as strict as at first
 SETTLED = 0.01  # weights that change by less than this part have settled
 
@@ -34,10 +34,10 @@ class RowWeights:
         self.factors: dict[str, float] = {}
         self.strictness = 1.0  # times ε
         self.scale: float | None = None  # the interior's mean squared residual at the start
-        self.balanced: int | None = None  # the step at which the blocks were
+        self.balanced: int | None = None  # the step at which the terms were
         self.settled = True
         self.latest = 1.0  # the least causal weight, by ε itself
-        self.rows: dict[str, Tensor] = {}  # each block's weights, changed in place
+        self.rows: dict[str, Tensor] = {}  # each term's weights, changed in place
 
     @property
     def following(self) -> bool:
@@ -50,53 +50,51 @@ class RowWeights:
             return None
         return f"stopped: causal weights of late times are down to {self.latest:.2g}"
 
-    def wrap(self, blocks: Sequence[Block]) -> list[Block]:
-        """The blocks with even weights; attention to other points than these is forgotten."""
+    def wrap(self, terms: Sequence[Term]) -> list[Term]:
+        """The terms with even weights; attention to other points than these is forgotten."""
         self.attention.clear()
-        self.rows = {b.name: b.points.coords.new_ones(b.rows) for b in blocks}
-        return [
-            weighted(b, self.rows[b.name]) if isinstance(b, ResidualBlock) else b for b in blocks
-        ]
+        self.rows = {b.name: b.points.coords.new_ones(b.rows) for b in terms}
+        return [weighted(b, self.rows[b.name]) if isinstance(b, ResidualTerm) else b for b in terms]
 
     def update(
         self, residuals: Residuals, step: int, squares: Sequence[Tensor] | None = None
     ) -> None:
-        """Follow the residuals of the present network; `squares`: `row_squares` of each block."""
-        blocks = [b for b in residuals.blocks if isinstance(b, WeightedBlock)]
+        """Follow the residuals of the present network; `squares`: `row_squares` of each term."""
+        terms = [b for b in residuals.terms if isinstance(b, WeightedTerm)]
         if self.settings.balance and (self.balanced is None or step - self.balanced >= REBALANCE):
-            self.factors, self.balanced = self._balance(residuals.surrogate, blocks), step
+            self.factors, self.balanced = self._balance(residuals.surrogate, terms), step
         changes = [0.0]
-        for index, block in enumerate(blocks):
-            weights = torch.ones_like(block.row_weights)
+        for index, term in enumerate(terms):
+            weights = torch.ones_like(term.row_weights)
             if self.following:
-                known = row_squares(residuals, block) if squares is None else squares[index]
-                weights = self._attend(block, known) * self._in_order(block, known)
-            weights = weights * self.factors.get(block.name, 1.0)
+                known = row_squares(residuals, term) if squares is None else squares[index]
+                weights = self._attend(term, known) * self._in_order(term, known)
+            weights = weights * self.factors.get(term.name, 1.0)
             if self.following:
-                change = (weights - block.row_weights).abs().max() / weights.abs().max()
+                change = (weights - term.row_weights).abs().max() / weights.abs().max()
                 changes.append(float(change))
-            block.row_weights.copy_(weights)
+            term.row_weights.copy_(weights)
         self.settled = max(changes) <= SETTLED
 
-    def _attend(self, block: WeightedBlock, squares: Tensor) -> Tensor:
+    def _attend(self, term: WeightedTerm, squares: Tensor) -> Tensor:
         memory = self.settings.attention
         if memory is None:
             return torch.ones_like(squares)
         size = squares.sqrt()
         part = size / size.max().clamp_min(torch.finfo(size.dtype).tiny)
-        known = self.attention.get(block.name, torch.ones_like(part))
+        known = self.attention.get(term.name, torch.ones_like(part))
         found = memory * known + (1 - memory) * part
-        self.attention[block.name] = found
+        self.attention[term.name] = found
         return found.square() / found.square().mean()
 
-    def _in_order(self, block: WeightedBlock, squares: Tensor) -> Tensor:
+    def _in_order(self, term: WeightedTerm, squares: Tensor) -> Tensor:
         """Causal weights of the interior's rows, ones elsewhere."""
-        if self.settings.causal is None or block.name != "interior":
+        if self.settings.causal is None or term.name != "interior":
             return torch.ones_like(squares)
         if self.scale is None:
             self.scale = float(squares.mean())
         assert self.time is not None
-        times = block.points.coords[:, self.time]
+        times = term.points.coords[:, self.time]
         edges = torch.quantile(times, torch.arange(1, SLICES).to(times) / SLICES)
         slices = torch.searchsorted(edges, times.contiguous(), right=True)
         counts = torch.bincount(slices, minlength=SLICES).clamp_min(1)
@@ -108,9 +106,9 @@ class RowWeights:
             self.strictness = min(10 * self.strictness, STRICTEST)
         return weights[slices].to(squares)
 
-    def _balance(self, surrogate: Surrogate, blocks: Sequence[WeightedBlock]) -> dict[str, float]:
+    def _balance(self, surrogate: Surrogate, terms: Sequence[WeightedTerm]) -> dict[str, float]:
         measure = _trace if self.settings.balance == "ntk" else _slope
-        found = {b.name: measure(_alone(surrogate, b)) for b in blocks}
+        found = {b.name: measure(_alone(surrogate, b)) for b in terms}
         first = found.get("interior", max(found.values(), default=1.0))
         if not first > 0:  # no equation to be brought to scale with
             return dict.fromkeys(found, 1.0)
@@ -125,20 +123,20 @@ class RowWeights:
         kept = {name: getattr(self, name) for name in names}
         return kept | {"attention": dict(self.attention), "rows": dict(self.rows)}
 
-    def load_state_dict(self, state: dict[str, Any], blocks: Sequence[Block]) -> None:
-        """Take up a state that belongs to these blocks, whose weights come with it."""
+    def load_state_dict(self, state: dict[str, Any], terms: Sequence[Term]) -> None:
+        """Take up a state that belongs to these terms, whose weights come with it."""
         for name in state.keys() - {"attention", "rows"}:
             setattr(self, name, state[name])
-        like = {b.name: b.points.coords for b in blocks}
+        like = {b.name: b.points.coords for b in terms}
         self.attention = {name: t.to(like[name]) for name, t in state["attention"].items()}
         for name, weights in state["rows"].items():
             self.rows[name].copy_(weights)
 
 
-def _alone(surrogate: Surrogate, block: WeightedBlock) -> Residuals:
-    """The block by itself, without weights."""
-    even = torch.ones_like(block.row_weights)
-    return Residuals(surrogate, [weighted(replace(block, weight=1.0), even)])
+def _alone(surrogate: Surrogate, term: WeightedTerm) -> Residuals:
+    """The term by itself, without weights."""
+    even = torch.ones_like(term.row_weights)
+    return Residuals(surrogate, [weighted(replace(term, weight=1.0), even)])
 
 
 def _trace(residuals: Residuals) -> float:
@@ -162,11 +160,11 @@ def _slope(residuals: Residuals) -> float:
 
 
 @torch.no_grad()
-def row_squares(residuals: Residuals, block: ResidualBlock) -> Tensor:
+def row_squares(residuals: Residuals, term: ResidualTerm) -> Tensor:
     """Each row's squared residual, summed over the equations, (rows,); those of all ranks."""
-    full = block.points.coords.new_zeros(block.rows)
+    full = term.points.coords.new_zeros(term.rows)
     with together():
-        chunks = residuals.chunks(block)
-        parts = [block.residual(residuals.surrogate, p).square().sum(dim=1) for p in chunks]
-        full[share(block.rows)] = torch.cat(parts) if parts else full[:0]
+        chunks = residuals.chunks(term)
+        parts = [term.residual(residuals.surrogate, p).square().sum(dim=1) for p in chunks]
+        full[share(term.rows)] = torch.cat(parts) if parts else full[:0]
     return summed([full])[0]

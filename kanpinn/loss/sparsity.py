@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kanpinn._support.errors import InputError, number
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Coordinates, Jet, total
-from kanpinn.loss.terms import Block
+from kanpinn.loss.terms import Term
 from kanpinn.networks import KAN
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.kan_layer import KANLayer
@@ -22,7 +22,7 @@ SMOOTH = 1e-4  # deviations below it cost nothing more: there |φ| has no deriva
 
 @dataclass(frozen=True)
 class Sparsity:
-    """What `SparsityBlock` adds to the loss: strength · Σ over layers of (l1 Σ s + entropy S).
+    """What `SparsityTerm` adds to the loss: strength · Σ over layers of (l1 Σ s + entropy S).
 
     Args:
         strength: of the whole term beside the loss's own.
@@ -44,7 +44,7 @@ class Sparsity:
         number("l1", self.l1)
         number("entropy", self.entropy)
 
-    def block(self, surrogate: Surrogate, points: Points) -> "SparsityBlock":
+    def term(self, surrogate: Surrogate, points: Points) -> "SparsityTerm":
         """The term of the loss; one of the loss's own points stands for its one row.
 
         Raises:
@@ -54,11 +54,11 @@ class Sparsity:
             kind = type(surrogate.network).__name__
             raise InputError(f"sparsity is for KANs: a {kind} has no edge functions")
         channels = Channels(points.names)
-        return SparsityBlock("sparsity", points[:1], self.strength, channels, self)
+        return SparsityTerm("sparsity", points[:1], self.strength, channels, self)
 
 
 @dataclass(frozen=True, eq=False)
-class SparsityBlock(Block):
+class SparsityTerm(Term):
     """Σ over layers of l1 Σ s + entropy S, a function of the coefficients alone.
 
     s is an edge's standard deviation over its own grid, √(mean (φ - mean φ)² + SMOOTH²). The grids

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 from kanpinn.jets.jet import Channels, Jet
-from kanpinn.loss.terms import ResidualBlock
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 
 FEW = 64  # rows at which slopes are measured
 
 
-def slopes(block: ResidualBlock, surrogate: Surrogate) -> list[Jet]:
+def slopes(term: ResidualTerm, surrogate: Surrogate) -> list[Jet]:
     """∂r/∂(u, ∂_a u, …) of each equation at some of its rows, shaped like the solution's jet."""
-    few = block.chosen(torch.arange(0, block.rows, max(1, block.rows // FEW)))
-    assert isinstance(few, ResidualBlock)
+    few = term.chosen(torch.arange(0, term.rows, max(1, term.rows // FEW)))
+    assert isinstance(few, ResidualTerm)
     with torch.no_grad():
         jet = surrogate.jet(few.points, few.channels)
     parts = [t.detach().clone().requires_grad_() for t in jet.parts()]

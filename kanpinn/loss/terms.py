@@ -22,7 +22,7 @@ PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows
 
 
 @dataclass(frozen=True, eq=False)
-class Block(ABC):
+class Term(ABC):
     """One term of the loss, weight · mean over its rows of what `total` sums up.
 
     `channels` are the derivatives that it uses. A row belongs to `sites` points, which follow each
@@ -54,8 +54,8 @@ class Block(ABC):
         """Whether 2 Jᵀr of `linearised`, r its values and J their Jacobian, is ∇`total`."""
         return True
 
-    def chosen(self, rows: Tensor) -> "Block":
-        """The block with some of its rows only."""
+    def chosen(self, rows: Tensor) -> "Term":
+        """The term with some of its rows only."""
         sites = torch.arange(self.sites, device=rows.device)
         return replace(self, points=self.points[(rows[:, None] * self.sites + sites).flatten()])
 
@@ -73,7 +73,7 @@ class Block(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class ResidualBlock(Block):
+class ResidualTerm(Term):
     """weight · mean over its rows of the squared residual.
 
     equation(points, jet) gives (rows, equations). measured: whether its rows are those of data.
@@ -97,39 +97,39 @@ class ResidualBlock(Block):
         return self.residual(surrogate, points, tape)
 
 
-def build_blocks(
+def build_terms(
     problem: Problem,
     surrogate: Surrogate,
     interior: Points,
     boundary: Sequence[Points],
     weights: Mapping[str, float],
-) -> list[ResidualBlock]:
-    """The equation's block, then those of the conditions.
+) -> list[ResidualTerm]:
+    """The equation's term, then those of the conditions.
 
-    boundary: see `condition_blocks`. weights: "interior" and "boundary".
+    boundary: see `condition_terms`. weights: "interior" and "boundary".
     """
-    first = interior_block(problem, surrogate, interior, weights["interior"])
-    rest = condition_blocks(problem, surrogate, boundary, weights.get("boundary", 1.0))
+    first = interior_term(problem, surrogate, interior, weights["interior"])
+    rest = condition_terms(problem, surrogate, boundary, weights.get("boundary", 1.0))
     return [first, *rest]
 
 
-def interior_block(
+def interior_term(
     problem: Problem, surrogate: Surrogate, points: Points, weight: float
-) -> ResidualBlock:
-    """The equation's block.
+) -> ResidualTerm:
+    """The equation's term.
 
     Raises:
         InputError: where the residual has the wrong shape, or a derivative the splines do not have.
     """
     if type(problem).source is Problem.source:
         problem = with_source(problem, remembered(problem.source))
-    return _block("interior", problem.equation, points, 1, weight, surrogate, "residual")
+    return _term("interior", problem.equation, points, 1, weight, surrogate, "residual")
 
 
-def condition_blocks(
+def condition_terms(
     problem: Problem, surrogate: Surrogate, boundary: Sequence[Points], weight: float
-) -> list[ResidualBlock]:
-    """A block for each condition that has points.
+) -> list[ResidualTerm]:
+    """A term for each condition that has points.
 
     boundary: the points of each of `problem.conditions()`, empty where the surrogate takes the data
     exactly.
@@ -137,7 +137,7 @@ def condition_blocks(
     Raises:
         InputError: where a residual has the wrong shape, or a derivative the splines do not have.
     """
-    blocks = []
+    terms = []
     conditions = problem.conditions()
     kept = [i for i, points in enumerate(boundary) if len(points)]
     surface = sum(len(boundary[i]) for i in kept if conditions[i].surface)
@@ -150,9 +150,9 @@ def condition_blocks(
             part = _data_part(conditions, i)
         share = weight * condition.weight * part
         equation, what = problem.condition_equation(i), f"conditions()[{i}]"
-        block = _block(name, equation, points, condition.sites, share, surrogate, what)
-        blocks.append(replace(block, measured=isinstance(condition, Observed)))
-    return blocks
+        term = _term(name, equation, points, condition.sites, share, surrogate, what)
+        terms.append(replace(term, measured=isinstance(condition, Observed)))
+    return terms
 
 
 def _data_part(conditions: Sequence[Condition], index: int) -> float:
@@ -171,7 +171,7 @@ def _data_part(conditions: Sequence[Condition], index: int) -> float:
     return rows[index] / precision
 
 
-def _block(
+def _term(
     name: str,
     equation: Callable[[Points, Jet], Tensor],
     points: Points,
@@ -179,14 +179,14 @@ def _block(
     weight: float,
     surrogate: Surrogate,
     what: str,
-) -> ResidualBlock:
+) -> ResidualTerm:
     rows = torch.arange(PROBE_POINTS) % (len(points) // sites)
     probe = points[(rows[:, None] * sites + torch.arange(sites)).flatten()]
     with torch.no_grad():
         channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
         _check_columns(lambda p: equation(p, surrogate.jet(p, channels)), probe, sites, what)
     _check_smoothness(surrogate, channels, what)
-    return ResidualBlock(name, points, weight, channels, equation, sites=sites)
+    return ResidualTerm(name, points, weight, channels, equation, sites=sites)
 
 
 def _check_columns(

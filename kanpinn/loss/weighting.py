@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.geometry import Points
-from kanpinn.loss.terms import Block, ResidualBlock
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
 
@@ -29,10 +29,10 @@ class Weighting:
 
     Args:
         attention: the memory γ in (0, 1) of residual-based attention, λ ← γ λ + (1 - γ) |r|/max |r|
-            in each block after every step, squares weighed by λ² / mean λ². It starts from even
+            in each term after every step, squares weighed by λ² / mean λ². It starts from even
             weights, and anew for other points: γ = 0.999 suits thousands of small steps, 0.9 a
             dozen of Gauss–Newton's.
-        balance: how blocks are brought to one scale, at the start and every 100 steps, with the
+        balance: how terms are brought to one scale, at the start and every 100 steps, with the
             interior's weight as it is: "ntk" gives each the same mean square of its Jacobian's
             rows, the trace of its neural tangent kernel, which is how a least-squares problem is
             equilibrated; "gradients" the same length of its gradient. Factors stay within 10⁻⁶
@@ -73,8 +73,8 @@ class Weighting:
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedBlock(ResidualBlock):
-    """A block whose rows have weights: weight · mean over its rows of w · squared residual.
+class WeightedTerm(ResidualTerm):
+    """A term whose rows have weights: weight · mean over its rows of w · squared residual.
 
     row_weights: (rows,), changed in place.
     """
@@ -89,9 +89,9 @@ class WeightedBlock(ResidualBlock):
         self._of[points] = self.row_weights[rows]
         return points
 
-    def chosen(self, rows: Tensor) -> Block:
+    def chosen(self, rows: Tensor) -> Term:
         plain = super().chosen(rows)
-        return weighted(cast(ResidualBlock, plain), self.row_weights[rows])
+        return weighted(cast(ResidualTerm, plain), self.row_weights[rows])
 
     def plain(self, surrogate: Surrogate, points: Points) -> Tensor:
         return super().total(surrogate, points)
@@ -105,7 +105,7 @@ class WeightedBlock(ResidualBlock):
         return root * self.residual(surrogate, points, tape)
 
 
-def weighted(block: ResidualBlock, row_weights: Tensor) -> WeightedBlock:
-    """The block with weights of its rows."""
+def weighted(term: ResidualTerm, row_weights: Tensor) -> WeightedTerm:
+    """The term with weights of its rows."""
     names = ("name", "points", "weight", "channels", "equation", "sites")
-    return WeightedBlock(**{name: getattr(block, name) for name in names}, row_weights=row_weights)
+    return WeightedTerm(**{name: getattr(term, name) for name in names}, row_weights=row_weights)

@@ -110,8 +110,8 @@ class ContinuationStage(Stage):
     def _solve(self, value: float) -> int:
         """Newton's method at a value of the parameter; how many steps it took, 0 where it fails."""
         assert self.residuals.family is not None
-        blocks = self.residuals.family.varied(self.settings.parameter, value)
-        there = Residuals(self.residuals.surrogate, blocks)
+        terms = self.residuals.family.varied(self.settings.parameter, value)
+        there = Residuals(self.residuals.surrogate, terms)
         zero = _loss_of_zero(there)
         stage = LeastSquares(self.settings.solves).start(there, 0)
         stage.begun = self.reached >= 0  # the last solution is where to start, and no other

@@ -12,7 +12,7 @@ from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Coordinates, Jet
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualBlock
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
@@ -111,25 +111,25 @@ class InsertKnotsStage(Stage):
         halves = [_halved(layer.breaks) for layer in chosen]
         totals = [torch.zeros_like(breaks[:, 1:]) for breaks in (*halves, *halves)]
         with together():
-            for block in self.residuals.blocks:
-                if isinstance(block, ResidualBlock) and block.sites == 1:
-                    for points in self.residuals.chunks(block):
-                        self._add(block, points, dict(zip(chosen, halves, strict=True)), totals)
+            for term in self.residuals.terms:
+                if isinstance(term, ResidualTerm) and term.sites == 1:
+                    for points in self.residuals.chunks(term):
+                        self._add(term, points, dict(zip(chosen, halves, strict=True)), totals)
         found = [total.unflatten(1, (-1, 2)) for total in summed(totals)]
         squares, counts = found[: len(chosen)], found[len(chosen) :]
         return [(s.sum(dim=2), n.amin(dim=2)) for s, n in zip(squares, counts, strict=True)]
 
     def _add(
         self,
-        block: ResidualBlock,
+        term: ResidualTerm,
         points: Points,
         chosen: Mapping[KANLayer, Tensor],
         totals: Sequence[Tensor],
     ) -> None:
         """Add r² and 1 for every point to the half intervals that its activations lie in."""
         surrogate, numbers = self.residuals.surrogate, {own: i for i, own in enumerate(chosen)}
-        squares = block.residual(surrogate, points).square().sum(dim=1)
-        squares = squares * (block.weight / block.rows)
+        squares = term.residual(surrogate, points).square().sum(dim=1)
+        squares = squares * (term.weight / term.rows)
         h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
         for layer in self.network.layers:
             if layer in chosen:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.weighting import WeightedBlock
+from kanpinn.loss.weighting import WeightedTerm
 from kanpinn.optimizers.first_order import trainable
 from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.wolfe import Trial, strong_wolfe
@@ -124,9 +124,9 @@ class SSBroydenStage(Stage):
 
         Losses at other points do not tell whether the steps between lowered it.
         """
-        blocks = self.residuals.blocks
-        points = [block.points.coords for block in blocks]
-        weights = [b.row_weights.clone() for b in blocks if isinstance(b, WeightedBlock)]
+        terms = self.residuals.terms
+        points = [term.points.coords for term in terms]
+        weights = [b.row_weights.clone() for b in terms if isinstance(b, WeightedTerm)]
         moved = not _same(points, self.points)
         if moved:
             self.mark = math.inf

@@ -65,7 +65,7 @@ class _Chain:
     title: str = ""
 
     def edges(self) -> list[list[Edge]]:
-        points = self.result.residuals.blocks[0].points
+        points = self.result.residuals.terms[0].points
         surrogate = self.result.surrogate
         h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
         layers = []

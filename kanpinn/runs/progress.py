@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 
 from kanpinn.optimizers import Optimizer
 from kanpinn.solvers.history import UNKNOWN
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 ERRORS = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")
 SCORES = ("rmse", "accuracy", "cross_entropy")  # of fits, on "train", "validation" and "test"
@@ -54,7 +54,7 @@ class Progress:
             self._bar.stop()
             self._bar = None
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: SolverState) -> None:
         if run.stage_index != self._stage:
             # The stage began where the last call ended, or this object was made.
             self._stage, self._first, self._begun = run.stage_index, run.stage_step - 1, self._last
@@ -66,7 +66,7 @@ class Progress:
             self._said = self._last
             log.info("%s", describe(run, None if ended else self._left(run)))
 
-    def _show(self, run: Run, bar: Bar, ended: bool) -> None:
+    def _show(self, run: SolverState, bar: Bar, ended: bool) -> None:
         optimizer = _stage_of(run)
         bar.update(
             self._task,
@@ -78,20 +78,20 @@ class Progress:
         if ended:
             bar.console.print(describe(run, None), highlight=False)
 
-    def _left(self, run: Run) -> float:
+    def _left(self, run: SolverState) -> float:
         """Seconds until this stage reaches its limit, at its mean pace so far."""
         pace = (self._last - self._begun) / (run.stage_step - self._first)
         return pace * (_stage_of(run).steps - run.stage_step)
 
 
-def describe(run: Run, left: float | None) -> str:
+def describe(run: SolverState, left: float | None) -> str:
     """One line on where a run is: stage, step, numbers, and the seconds left or how it ended."""
     steps = _stage_of(run).steps
     end = f" ({run.finished or 'all steps done'})" if left is None else f", {_left(left)}"
     return f"{_where(run)}: step {run.stage_step}/{steps}, {numbers(run)}{end}"
 
 
-def numbers(run: Run) -> str:
+def numbers(run: SolverState) -> str:
     """Loss, relative L2 error or score, and the optimizer's own notes, as last recorded.
 
     Of a fit it is the score of the rows to validate with, else of those to train with.
@@ -115,7 +115,7 @@ def _score(row: Mapping[str, float | int]) -> str | None:
     return next((name for name in choices if name in row), None)
 
 
-def _stage_of(run: Run) -> Optimizer:
+def _stage_of(run: SolverState) -> Optimizer:
     return run.optimizers[run.stage_index]
 
 
@@ -133,7 +133,7 @@ def live_line(console: Console) -> Bar:
     )
 
 
-def _where(run: Run) -> str:
+def _where(run: SolverState) -> str:
     title = _stage_of(run).title
     count = len(run.optimizers)
     return title if count == 1 else f"{title} [{run.stage_index + 1} of {count}]"

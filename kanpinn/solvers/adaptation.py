@@ -13,18 +13,18 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.adaptive import r3, rad
 from kanpinn.loss.residuals import MAX_ROWS
 from kanpinn.loss.row_weights import RowWeights, row_squares
-from kanpinn.loss.terms import ResidualBlock
-from kanpinn.loss.weighting import WeightedBlock, Weighting
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss.weighting import WeightedTerm, Weighting
 from kanpinn.optimizers import Optimizer, Step
 from kanpinn.optimizers.optimizer import CONVERGED
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.loop import Resampling
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 STRIDE = 7_368_787  # between the seeds of epochs
 
 
-class Steering(Resampling):
+class Adaptation(Resampling):
     """Adapts points every `resample` steps and weights after every step.
 
     An optimizer that has converged has done so for the present points and weights: while these
@@ -37,9 +37,9 @@ class Steering(Resampling):
             or attention to points that stay for one step only.
     """
 
-    def __init__(self, assembly: Assembly, weighting: Weighting) -> None:
-        super().__init__(assembly.blocks, assembly.collocation.resample)
-        if assembly.form == "energy":
+    def __init__(self, discretization: Discretization, weighting: Weighting) -> None:
+        super().__init__(discretization.terms, discretization.collocation.resample)
+        if discretization.form == "energy":
             raise InputError(
                 'the form "energy" is an integral: it takes no adapted points or weights of rows'
             )
@@ -48,25 +48,25 @@ class Steering(Resampling):
                 "attention remembers residuals at the same points: with it resample must be 0 or "
                 "an integer of at least 2, got 1"
             )
-        self.assembly = assembly
-        self.weights = RowWeights(weighting, _time_of(assembly, weighting))
+        self.discretization = discretization
+        self.weights = RowWeights(weighting, _time_of(discretization, weighting))
         self.since, self.seen = 0, -1  # the steps at which the epoch began, and last looked at
         self.early = False  # whether the next epoch is to begin before its time
         self.interior: Tensor | None = None  # the coordinates of adapted points
         self.squares: list[Tensor] | None = None  # of the residuals after the last step
         self._memory: Mapping[str, Any] | None = None
 
-    def __call__(self, run: Run) -> None:
-        if run.step == self.seen and run.residuals.blocks:
+    def __call__(self, run: SolverState) -> None:
+        if run.step == self.seen and run.residuals.terms:
             return
-        if not run.residuals.blocks:
+        if not run.residuals.terms:
             self.epoch = max(self.epoch, 0)
             self._show(run)
             if run.step == self.seen:  # a run that goes on: its weights came with their memory
                 return
         if self.every and (self.early or run.step - self.since >= self.every):
             self.epoch, self.since, self.early = self.epoch + 1, run.step, False
-            if self.assembly.collocation.adapt:
+            if self.discretization.collocation.adapt:
                 with together():
                     self.interior = self._adapted(run).coords
             self._show(run)
@@ -74,54 +74,54 @@ class Steering(Resampling):
         self.weights.update(run.residuals, run.step, self.squares)
         self.seen, self.squares = run.step, None
 
-    def _show(self, run: Run) -> None:
-        """Put the blocks of the epoch into the run."""
+    def _show(self, run: SolverState) -> None:
+        """Put the terms of the epoch into the run."""
         interior = None
         if self.interior is not None:
             like = run.surrogate.low
             interior = Points(self.interior, run.surrogate.domain.names)
             interior = interior.to(like.dtype, like.device)
         with together():
-            blocks = self.assembly.blocks(self.epoch, interior)
-        run.residuals.blocks = tuple(self.weights.wrap(blocks))
+            terms = self.discretization.terms(self.epoch, interior)
+        run.residuals.terms = tuple(self.weights.wrap(terms))
         if self._memory is not None:
-            self.weights.load_state_dict(dict(self._memory), run.residuals.blocks)
+            self.weights.load_state_dict(dict(self._memory), run.residuals.terms)
             self._memory = None
 
-    def _adapted(self, run: Run) -> Points:
-        chosen, domain = self.assembly.collocation, self.assembly.problem.domain
-        generator = torch.Generator().manual_seed(self.assembly.seed + STRIDE * self.epoch)
-        block = cast(ResidualBlock, run.residuals.blocks[0])
+    def _adapted(self, run: SolverState) -> Points:
+        chosen, domain = self.discretization.collocation, self.discretization.problem.domain
+        generator = torch.Generator().manual_seed(self.discretization.seed + STRIDE * self.epoch)
+        term = cast(ResidualTerm, run.residuals.terms[0])
 
         def sizes(points: Points) -> Tensor:
-            return _sizes(run, block, points)
+            return _sizes(run, term, points)
 
         if chosen.adapt == "rad":
             return rad(domain, chosen.interior, sizes, generator)
-        current = Points(block.points.coords, domain.names)
+        current = Points(term.points.coords, domain.names)
         return r3(current, domain, chosen.fresh, sizes, generator)
 
-    def judged(self, run: Run, optimizer: Optimizer, step: Step) -> Step:
+    def judged(self, run: SolverState, optimizer: Optimizer, step: Step) -> Step:
         step = self._plainly(run, step)
-        moving = bool(self.assembly.collocation.adapt) or not self.weights.settled
+        moving = bool(self.discretization.collocation.adapt) or not self.weights.settled
         if step.finished != CONVERGED:
             return step
         if moving and run.stage_step + 1 < optimizer.steps:
-            self.early = bool(self.assembly.collocation.adapt)
+            self.early = bool(self.discretization.collocation.adapt)
             return replace(step, finished=None)
         return replace(step, finished=self.weights.verdict() or CONVERGED)
 
-    def _plainly(self, run: Run, step: Step) -> Step:
+    def _plainly(self, run: SolverState, step: Step) -> Step:
         """The step with its loss without weights, which `weights` are to follow."""
         residuals = run.residuals
         if not self.weights.settings.any:
             return step
         if not self.weights.following:
             return replace(step, loss=residuals.plain_loss(), before=False)
-        blocks = cast(Sequence[WeightedBlock], residuals.blocks)
-        self.squares = [row_squares(residuals, block) for block in blocks]
+        terms = cast(Sequence[WeightedTerm], residuals.terms)
+        self.squares = [row_squares(residuals, term) for term in terms]
         means = (float(squares.mean(dtype=torch.float64)) for squares in self.squares)
-        loss = sum(b.weight * mean for b, mean in zip(blocks, means, strict=True))
+        loss = sum(b.weight * mean for b, mean in zip(terms, means, strict=True))
         return replace(step, loss=loss, before=False)
 
     def state_dict(self) -> dict[str, Any]:
@@ -130,29 +130,29 @@ class Steering(Resampling):
         return {name: getattr(self, name) for name in names} | {"rows": self.weights.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` gave; the weights' memory waits for its blocks."""
+        """Take up what `state_dict` gave; the weights' memory waits for its terms."""
         for name in ("epoch", "since", "seen", "early", "interior"):
             setattr(self, name, state[name])
         self._memory = state["rows"]
 
 
 @torch.no_grad()
-def _sizes(run: Run, block: ResidualBlock, points: Points) -> Tensor:
+def _sizes(run: SolverState, term: ResidualTerm, points: Points) -> Tensor:
     """|r| at points, over all equations, in float64 on the CPU."""
     like = run.surrogate.low
     there = points.to(like.dtype, like.device)
     parts = [
-        block.residual(run.surrogate, there[i : i + MAX_ROWS]).norm(dim=1)
+        term.residual(run.surrogate, there[i : i + MAX_ROWS]).norm(dim=1)
         for i in range(0, len(there), MAX_ROWS)
     ]
     return torch.cat(parts).double().cpu()
 
 
-def _time_of(assembly: Assembly, weighting: Weighting) -> int | None:
+def _time_of(discretization: Discretization, weighting: Weighting) -> int | None:
     """The column of time, where causal weights ask for it."""
     if weighting.causal is None:
         return None
-    domain = assembly.problem.domain
+    domain = discretization.problem.domain
     product = getattr(domain, "time", None)
     name = "t" if product is None else product.names[0]
     if name not in domain.names:

@@ -1,4 +1,4 @@
-"""What a solve starts from: the surrogate, its collocation points and the residual blocks."""
+"""What a solve starts from: the surrogate, its collocation points and the residual terms."""
 
 import math
 import warnings
@@ -13,8 +13,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Boundary, Points, Region
 from kanpinn.geometry.sampling import Collocation, sample, weighted
-from kanpinn.loss.energy import EnergyBlock, energy_blocks
-from kanpinn.loss.terms import PROBE_POINTS, Block, build_blocks, condition_blocks
+from kanpinn.loss.energy import EnergyTerm, energy_terms
+from kanpinn.loss.terms import PROBE_POINTS, Term, build_terms, condition_terms
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.constraints.boundary_data import choose_form, meets, meets_walls
 from kanpinn.networks.constraints.initial_data import choose_started_form, order_in_time
@@ -31,8 +31,8 @@ LOSS_TERMS = ("interior", "boundary")
 
 
 @dataclass(frozen=True)
-class Assembly:
-    """A problem's surrogate, and its residual blocks for any epoch of collocation points.
+class Discretization:
+    """A problem's surrogate, and its residual terms for any epoch of collocation points.
 
     Raises:
         InputError: where problem, network, boundary or weights do not fit together.
@@ -44,7 +44,7 @@ class Assembly:
     weights: dict[str, float]
     seed: int
     form: str = "strong"
-    # Of one epoch: the network adapts to the points before blocks are made of them.
+    # Of one epoch: the network adapts to the points before terms are made of them.
     _drawn: dict[int, list[Points]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -67,8 +67,8 @@ class Assembly:
         parts += [c.points(chosen, c.surface / (total or 1.0), generator) for c in conditions]
         return [p.to(self.surrogate.low.dtype, self.surrogate.low.device) for p in parts]
 
-    def blocks(self, epoch: int = 0, interior: Points | None = None) -> list[Block]:
-        """The residual blocks; none for data that the surrogate takes exactly.
+    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
+        """The residual terms; none for data that the surrogate takes exactly.
 
         interior: points in place of the epoch's own.
         """
@@ -80,26 +80,26 @@ class Assembly:
         ]
         problem, surrogate, weights = self.problem, self.surrogate, self.weights
         if self.form == "strong":
-            return [*build_blocks(problem, surrogate, interior, pieces, weights)]
-        penalties = condition_blocks(problem, surrogate, pieces, weights["boundary"])
+            return [*build_terms(problem, surrogate, interior, pieces, weights)]
+        penalties = condition_terms(problem, surrogate, pieces, weights["boundary"])
         return [*self._energies(epoch), *penalties]
 
     def parameter(self, name: str) -> float:
         """A parameter of the problem."""
         return parameter_of(self.problem, name)
 
-    def varied(self, name: str, value: float) -> list[Block]:
-        """The first epoch's blocks with another value of one, at the same points.
+    def varied(self, name: str, value: float) -> list[Term]:
+        """The first epoch's terms with another value of one, at the same points.
 
         What the surrogate is made of, such as exact boundary data, stays that of its own value.
         """
         self.points()
         view = replace(self, problem=with_parameter(self.problem, name, value))
         view._drawn.update(self._drawn)
-        return view.blocks()
+        return view.terms()
 
-    def _energies(self, epoch: int) -> list[EnergyBlock]:
-        """The energy's blocks; boundary integrals, too, are divided by the domain's measure."""
+    def _energies(self, epoch: int) -> list[EnergyTerm]:
+        """The energy's terms; boundary integrals, too, are divided by the domain's measure."""
         generator, chosen = self._generator(epoch), self.collocation
         domain, parts = self.problem.domain, self.problem.boundary_energies()
         regions: list[tuple[Sequence[Region | Boundary], int]] = [
@@ -114,7 +114,7 @@ class Assembly:
             weighed.append(known.to(like.dtype, like.device))
         inside, *pieces = weighed
         weight = self.weights["interior"]
-        return [*energy_blocks(self.problem, self.surrogate, inside, pieces, weight)]
+        return [*energy_terms(self.problem, self.surrogate, inside, pieces, weight)]
 
     def _is_met(self, condition: Condition) -> bool:
         """Whether the surrogate or the energy leaves nothing of it to the loss."""
@@ -131,7 +131,7 @@ class Assembly:
         self.surrogate.prepare(Points(coords, self.problem.domain.names))
 
 
-def assemble(
+def discretize(
     problem: Problem,
     network: Network,
     points: Collocation | None,
@@ -139,7 +139,7 @@ def assemble(
     weights: Mapping[str, float | int] | None,
     seed: int,
     form: str = "strong",
-) -> Assembly:
+) -> Discretization:
     """Check that everything fits together, and put the surrogate together; see `solve`."""
     if not isinstance(problem, Problem):
         raise InputError(f"problem must be an instance of a kanpinn Problem, got {problem!r}")
@@ -168,7 +168,7 @@ def assemble(
     coefficients = [problem.unknowns.get(name) for name in problem.fields]
     surrogate = Surrogate(network, problem.domain, output, inputs, coefficients)
     points = default_points(network) if points is None else points
-    return Assembly(problem, surrogate, points, _weights(weights), seed, form)
+    return Discretization(problem, surrogate, points, _weights(weights), seed, form)
 
 
 def _output(

@@ -16,7 +16,7 @@ from kanpinn.jets.jet import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
 
@@ -65,7 +65,7 @@ def estimate_error(solution: Solution) -> Estimate | None:
     Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
     """
     begun = time.perf_counter()
-    first = solution.assembly
+    first = solution.discretization
     finer = solve(
         solution.problem,
         _wider(solution.network, first.seed + SEED),
@@ -90,7 +90,7 @@ def compare(solution: Solution, finer: Solution) -> tuple[Errors, float | None]:
     The latter is the ratio of root mean squares at fresh points; energies have none.
     """
     errors = ErrorNorm(solution.problem, _Finer(finer))(solution.surrogate.evaluate)
-    strong = solution.assembly.form == "strong"
+    strong = solution.discretization.form == "strong"
     return errors, _contraction(solution, finer) if strong else None
 
 
@@ -147,16 +147,16 @@ def _more(points: Collocation) -> Collocation:
 
 def _contraction(solution: Solution, finer: Solution) -> float:
     """The ratio of root mean square residuals at fresh points."""
-    fresh = dataclasses.replace(finer.assembly.collocation, sampler="sobol")
+    fresh = dataclasses.replace(finer.discretization.collocation, sampler="sobol")
     losses = []
     for one in (finer, solution):
-        assembly: Assembly = dataclasses.replace(
-            one.assembly,
+        discretization: Discretization = dataclasses.replace(
+            one.discretization,
             collocation=fresh,
-            weights=finer.assembly.weights,
-            seed=finer.assembly.seed + 1,
+            weights=finer.discretization.weights,
+            seed=finer.discretization.seed + 1,
         )
-        losses.append(Residuals(one.surrogate, assembly.blocks()).loss())
+        losses.append(Residuals(one.surrogate, discretization.terms()).loss())
     return math.sqrt(losses[0] / losses[1]) if losses[1] > 0 else 0.0
 
 

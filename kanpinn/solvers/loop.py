@@ -15,11 +15,11 @@ from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import handling
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet
-from kanpinn.loss.terms import Block
+from kanpinn.loss.terms import Term
 from kanpinn.networks.network import get_coefficients
 from kanpinn.optimizers import Optimizer, Step
 from kanpinn.optimizers.optimizer import CONVERGED
-from kanpinn.solvers.state import Least, Observer, Run
+from kanpinn.solvers.state import Least, Observer, SolverState
 
 LOG = logging.getLogger("kanpinn")
 
@@ -28,7 +28,7 @@ Measure = Callable[[Evaluate], Mapping[str, float]]  # errors by name, for the h
 
 
 def run_stages(
-    run: Run,
+    run: SolverState,
     measure: Measure | None,
     resampling: "Resampling",
     observers: Sequence[Observer],
@@ -51,7 +51,7 @@ def run_stages(
 
 
 def _loop(
-    run: Run,
+    run: SolverState,
     measure: Measure | None,
     resampling: "Resampling",
     observers: Sequence[Observer],
@@ -88,14 +88,14 @@ def _loop(
     run.status = run.status or status
 
 
-def _judge_again(run: Run) -> None:
+def _judge_again(run: SolverState) -> None:
     """Checkpoints are written before a step is judged by the validation error."""
     if run.best is not None and run.stage_index < len(run.optimizers):
         run.status = run.best.verdict(run, run.optimizers[run.stage_index])
 
 
 def _run_stage(
-    run: Run,
+    run: SolverState,
     optimizer: Optimizer,
     measure: Measure | None,
     resampling: "Resampling",
@@ -114,7 +114,7 @@ def _run_stage(
     return _ended(run, optimizer)
 
 
-def _ended(run: Run, optimizer: Optimizer) -> str:
+def _ended(run: SolverState, optimizer: Optimizer) -> str:
     """Why the stage has ended; the run ends too where it has failed or not got where it should."""
     assert run.stage is not None
     reason = run.finished or run.stopped(f"limit of {optimizer.steps} steps")
@@ -124,7 +124,7 @@ def _ended(run: Run, optimizer: Optimizer) -> str:
 
 
 def _take_step(
-    run: Run,
+    run: SolverState,
     optimizer: Optimizer,
     measure: Measure | None,
     resampling: "Resampling",
@@ -157,20 +157,20 @@ def _take_step(
             _fail(run, str(error))
 
 
-def _fail(run: Run, why: str | None) -> None:
+def _fail(run: SolverState, why: str | None) -> None:
     kept = run.go_back() or f"the state after step {run.step} is kept"
     run.status = f"failed: {why}; {kept}"
 
 
 @contextmanager
-def _timed(run: Run) -> Iterator[None]:
+def _timed(run: SolverState) -> Iterator[None]:
     """The seconds of what is done inside belong to the optimizer at work."""
     begun = time.perf_counter()
     yield
     run.seconds[run.stage_index] += time.perf_counter() - begun
 
 
-def _observed(run: Run, observers: Sequence[Observer]) -> bool:
+def _observed(run: SolverState, observers: Sequence[Observer]) -> bool:
     """Show the run to the observers; returns whether it is interrupted, on any of the ranks."""
 
     with together():
@@ -186,7 +186,7 @@ def _observed(run: Run, observers: Sequence[Observer]) -> bool:
     return bool(high[1])
 
 
-def _safe_step(run: Run, optimizer: Optimizer, resampling: "Resampling") -> Step:
+def _safe_step(run: SolverState, optimizer: Optimizer, resampling: "Resampling") -> Step:
     """One step; a breakdown of its linear algebra is a step whose loss is not finite."""
     assert run.stage is not None
     where = f"step {run.step + 1} of {type(run.stage).__name__.removesuffix('Stage')}"
@@ -201,7 +201,7 @@ def _safe_step(run: Run, optimizer: Optimizer, resampling: "Resampling") -> Step
     return Step(math.nan, finished=f"the loss became {step.loss} in {where}")
 
 
-def _record(run: Run, step: Step, measure: Measure | None) -> None:
+def _record(run: SolverState, step: Step, measure: Measure | None) -> None:
     errors = {} if measure is None else measure(run.surrogate.evaluate)
     run.history.add(
         step=run.step,
@@ -219,23 +219,23 @@ def _record(run: Run, step: Step, measure: Measure | None) -> None:
 class Resampling:
     """Fresh points every so many steps, the same ones for the same seed and step."""
 
-    def __init__(self, draw: Callable[[int], list[Block]], every: int) -> None:
+    def __init__(self, draw: Callable[[int], list[Term]], every: int) -> None:
         self.draw, self.every, self.epoch = draw, every, -1
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: SolverState) -> None:
         epoch = run.step // self.every if self.every else 0
         if epoch != self.epoch:
             with together():
-                run.residuals.blocks = tuple(self.draw(epoch))
+                run.residuals.terms = tuple(self.draw(epoch))
             self.epoch = epoch
 
-    def judged(self, run: Run, optimizer: Optimizer, step: Step) -> Step:
+    def judged(self, run: SolverState, optimizer: Optimizer, step: Step) -> Step:
         """What a step did, in view of the points that are still to come."""
         return step
 
 
 @contextmanager
-def interruptible(run: Run) -> Iterator[None]:
+def interruptible(run: SolverState) -> Iterator[None]:
     """Ctrl-C lets the step under way finish, then ends the run; a second one interrupts at once."""
 
     def interrupt(*_: object) -> None:

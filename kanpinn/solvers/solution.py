@@ -24,7 +24,7 @@ from kanpinn.optimizers import LeastSquares, Optimizer, Refine
 from kanpinn.pde.conditions import Observed
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.history import History
 
 SPREAD_POINTS = 256  # at which the width of a band is judged
@@ -52,7 +52,7 @@ class Solution:
     or tensors (n, d) in the order of the domain's coordinates.
     """
 
-    assembly: Assembly
+    discretization: Discretization
     residuals: Residuals
     errors: Errors | None
     status: str
@@ -70,7 +70,7 @@ class Solution:
     @property
     def problem(self) -> Problem:
         """What was solved."""
-        return self.assembly.problem
+        return self.discretization.problem
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class Solution:
     @property
     def surrogate(self) -> Surrogate:
         """The network in its frame: coordinates scaled, exact data built in."""
-        return self.assembly.surrogate
+        return self.discretization.surrogate
 
     @property
     def network(self) -> Network:

@@ -16,13 +16,13 @@ from kanpinn.networks.network import Network
 from kanpinn.optimizers import Optimizer
 from kanpinn.optimizers.stages import as_stages, load_libraries
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.adaptation import Steering
+from kanpinn.solvers.adaptation import Adaptation
 from kanpinn.solvers.default_optimizer import default_optimizer
-from kanpinn.solvers.discretize import Assembly, assemble
+from kanpinn.solvers.discretize import Discretization, discretize
 from kanpinn.solvers.history import UNKNOWN
 from kanpinn.solvers.loop import Evaluate, Measure, Resampling, run_stages
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import Observer, Run
+from kanpinn.solvers.state import Observer, SolverState
 
 RECORDED = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")  # of the errors, each step
 
@@ -62,8 +62,8 @@ def solve(
         seed: of points and optimizers; the network has its own.
         budget_seconds: that the steps may take: none is begun for which, going by those
             before, there is no time; the first is always taken.
-        observers: called with the `Run` after every step.
-        checkpoint: a `Run.state_dict()` to go on from.
+        observers: called with the `SolverState` after every step.
+        checkpoint: a `SolverState.state_dict()` to go on from.
 
     Ctrl-C lets the step under way finish and returns the solution so far, its status "stopped:
     interrupted"; a second one raises KeyboardInterrupt.
@@ -79,36 +79,36 @@ def solve(
     seed = integer("seed", seed, least=0)
     _check_kind(problem)
     with together():
-        assembly = assemble(problem, network, points, boundary, weights, seed, form)
-    surrogate, collocation = assembly.surrogate, assembly.collocation
+        discretization = discretize(problem, network, points, boundary, weights, seed, form)
+    surrogate, collocation = discretization.surrogate, discretization.collocation
     chosen = default_optimizer(network) if optimizers is None else optimizers
     optimizers = as_stages(chosen, collocation.resample)
     if world() > 1:
-        _check_ranks(assembly, optimizers)
-    resampling = _resampling(assembly, weighting, optimizers)
-    residuals = Residuals(surrogate, (), assembly)
-    run = Run(surrogate, optimizers, residuals, budget_seconds=budget_seconds)
-    if isinstance(resampling, Steering):
-        run.steering = resampling
+        _check_ranks(discretization, optimizers)
+    resampling = _resampling(discretization, weighting, optimizers)
+    residuals = Residuals(surrogate, (), discretization)
+    run = SolverState(surrogate, optimizers, residuals, budget_seconds=budget_seconds)
+    if isinstance(resampling, Adaptation):
+        run.adaptation = resampling
     if checkpoint is None:
-        assembly.prepare()
+        discretization.prepare()
     else:
         run.load_state_dict(checkpoint)
     with together():
         known = reference_of(problem, reference)
     norm, waited = _norm(problem, known) if errors else (None, 0.0)
     started += waited
-    run_stages(run, _measure(norm, assembly), resampling, observers, checkpoint, seed)
+    run_stages(run, _measure(norm, discretization), resampling, observers, checkpoint, seed)
     assert run.status is not None
     return Solution(
-        assembly,
+        discretization,
         run.residuals,
         None if norm is None else norm.converged(surrogate.evaluate),
         run.status,
         run.history,
         run.earlier + time.perf_counter() - started,
         run.seconds,
-        run.residuals.terms(),
+        run.residuals.term_values(),
         optimizers,
         world(),
         known,
@@ -125,15 +125,15 @@ def _check_kind(problem: Problem) -> None:
 
 
 def _resampling(
-    assembly: Assembly, weighting: Weighting | None, optimizers: tuple[Optimizer, ...]
+    discretization: Discretization, weighting: Weighting | None, optimizers: tuple[Optimizer, ...]
 ) -> Resampling:
     """What brings points between steps, and weights of their residuals."""
     weighting = weighting or Weighting()
     if weighting.any:
         as_stages(optimizers, 1, "weighting must be None")
-    if weighting.any or assembly.collocation.adapt:
-        return Steering(assembly, weighting)
-    return Resampling(assembly.blocks, assembly.collocation.resample)
+    if weighting.any or discretization.collocation.adapt:
+        return Adaptation(discretization, weighting)
+    return Resampling(discretization.terms, discretization.collocation.resample)
 
 
 def _norm(problem: Problem, known: Reference | None) -> tuple[ErrorNorm | None, float]:
@@ -145,9 +145,9 @@ def _norm(problem: Problem, known: Reference | None) -> tuple[ErrorNorm | None, 
     return norm, time.perf_counter() - begun
 
 
-def _measure(norm: ErrorNorm | None, assembly: Assembly) -> Measure | None:
+def _measure(norm: ErrorNorm | None, discretization: Discretization) -> Measure | None:
     """What the history records of the errors, and of unknown numbers."""
-    constants = assembly.surrogate.network.constants
+    constants = discretization.surrogate.network.constants
     if norm is None and constants is None:
         return None
 
@@ -160,7 +160,7 @@ def _measure(norm: ErrorNorm | None, assembly: Assembly) -> Measure | None:
     return measure
 
 
-def _check_ranks(a: Assembly, optimizers: tuple[Optimizer, ...]) -> None:
+def _check_ranks(a: Discretization, optimizers: tuple[Optimizer, ...]) -> None:
     """Refuse ranks with different settings, which would wait for each other; the same start."""
     network = a.surrogate.network
     stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]

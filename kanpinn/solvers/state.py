@@ -23,7 +23,7 @@ COUNTERS = ("stage_index", "stage_step", "step", "finished")
 class Observer(Protocol):
     """Anything that follows a run: progress lines, checkpoints, figures. It may change nothing."""
 
-    def __call__(self, run: "Run") -> None:
+    def __call__(self, run: "SolverState") -> None:
         """Called after every step."""
 
 
@@ -54,7 +54,7 @@ class Best:
     waited: int = 0  # measured steps of this stage since the value fell
     network: dict[str, Tensor] | None = None
 
-    def see(self, run: "Run") -> None:
+    def see(self, run: "SolverState") -> None:
         """Keep the state if the last row of the history has a lower value."""
         value = run.history.rows[-1].get(self.quantity, math.nan)
         self.waited += value >= self.value
@@ -63,7 +63,7 @@ class Best:
             state = run.surrogate.network.state_dict()
             self.network = {name: tensor.clone() for name, tensor in state.items()}
 
-    def verdict(self, run: "Run", optimizer: Optimizer) -> str | None:
+    def verdict(self, run: "SolverState", optimizer: Optimizer) -> str | None:
         """Why the run should end after this step, None where it should not."""
         ended = run.finished is not None or run.stage_step >= optimizer.steps
         since = run.step - run.stage_step  # the step before this optimizer's first
@@ -71,7 +71,7 @@ class Best:
             return f"stopped: the validation error has not fallen since step {self.step}"
         if ended and optimizer.lowers and self.step <= since and run.stage_index:
             parameters = run.surrogate.network.parameter_count
-            rows = sum(block.rows for block in run.residuals.blocks)
+            rows = sum(term.rows for term in run.residuals.terms)
             sizes = f"{parameters} parameters for {rows} rows"
             return f"stopped: the validation error no longer falls ({sizes})"
         return None
@@ -90,7 +90,7 @@ class Least:
 
 
 @dataclass
-class Run:
+class SolverState:
     """A solve under way: what observers see and checkpoints keep."""
 
     surrogate: Surrogate
@@ -109,7 +109,7 @@ class Run:
     budget_seconds: float | int | None = None  # that its steps may take, earlier ones included
     best: Best | None = None  # where there is something to keep the best state by
     least: Least = field(default_factory=Least)
-    steering: Memory | None = None  # where points or weights follow the residual
+    adaptation: Memory | None = None  # where points or weights follow the residual
     last: dict[str, Any] | None = None  # the state to go on from, once the best one is kept
 
     def __post_init__(self) -> None:
@@ -200,7 +200,7 @@ class Run:
             "seconds": self.seconds,
             "best": None if self.best is None else vars(self.best),
             "least": vars(self.least) if self.least.step < self.step else None,
-            "steering": None if self.steering is None else self.steering.state_dict(),
+            "adaptation": None if self.adaptation is None else self.adaptation.state_dict(),
             **{name: getattr(self, name) for name in COUNTERS},
         }
 
@@ -214,8 +214,8 @@ class Run:
         self.earlier = sum(self.seconds)
         if self.best is not None and state.get("best"):
             self.best = Best(**state["best"])
-        if self.steering is not None and state.get("steering"):
-            self.steering.load_state_dict(state["steering"])
+        if self.adaptation is not None and state.get("adaptation"):
+            self.adaptation.load_state_dict(state["adaptation"])
         for name in COUNTERS:
             setattr(self, name, state[name])
         present = {"loss": self.history.rows[-1]["loss"], "step": self.step}

@@ -15,7 +15,7 @@ from kanpinn.loss.terms import ResidualBlock
 from kanpinn.networks import Network, Surrogate
 from kanpinn.optimizers import Optimizer
 from kanpinn.solvers.loop import Resampling, run_stages
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 NAMES = ("x",)
 TESTED = 1001  # points of a phase where errors are measured
@@ -83,7 +83,7 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> N
         Channels(NAMES),
         lambda p, u: u.value - p.data,
     )
-    run = Run(surrogate, (optimizer,), Residuals(surrogate, ()))
+    run = SolverState(surrogate, (optimizer,), Residuals(surrogate, ()))
     run_stages(run, None, Resampling(lambda _: [block], 0), (), None, seed)
 
 

@@ -13,7 +13,7 @@ import kanpinn as kp
 from kanpinn.networks import Network
 from kanpinn.optimizers import Optimizer
 from kanpinn.solvers.fit import Fitted
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 Stages = Sequence[tuple[float, Callable[[int], Optimizer]]]  # shares of the time, and what fills it
 
@@ -55,7 +55,7 @@ class Clock:
     def __init__(self, limit: float = 0.0, least: int = 1) -> None:
         self.limit, self.least, self.times = limit, least, [time.process_time()]
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: SolverState) -> None:
         self.times.append(time.process_time())
         enough = self.times[-1] - self.times[0] > self.limit
         run.interrupted = enough and len(self.times) > self.least

@@ -11,7 +11,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets.jet import Channels
 from kanpinn.linalg.triangle import fold
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_blocks
+from kanpinn.loss.terms import build_terms
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 
@@ -37,13 +37,13 @@ def source(x: Tensor) -> Tensor:
 
 
 def residuals(network: Network, points: int) -> Residuals:
-    """The interior block of `Poisson` at about as many Gauss points."""
+    """The interior term of `Poisson` at about as many Gauss points."""
     problem = Poisson()
     surrogate = Surrogate(network, problem.domain)
     like = next(network.parameters())
     interior = sample(problem.domain, points, "gauss").to(dtype=like.dtype)
     surrogate.prepare(interior[:: max(1, points // 2000)])  # the grids; not what is measured
-    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [], {"interior": 1.0}))
+    return Residuals(surrogate, build_terms(problem, surrogate, interior, [], {"interior": 1.0}))
 
 
 def kan(width: int, dtype: torch.dtype = torch.float64) -> kp.KAN:
@@ -98,16 +98,16 @@ def closed_form_jacobian(network: Network, points: int) -> Case:
 def vmap_of_jets(network: Network, points: int) -> Case:
     """vmap(grad) over parameters of the residual of one point, itself from forward jets."""
     system = residuals(network, points)
-    block, surrogate = system.blocks[0], system.surrogate
+    term, surrogate = system.terms[0], system.surrogate
 
     def residual(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        p = kp.Points(x[None], block.points.names)
-        jet = torch.func.functional_call(_Jet(surrogate, block.channels), parameters, (p,))
-        return block.equation(p, jet)[0, 0]
+        p = kp.Points(x[None], term.points.names)
+        jet = torch.func.functional_call(_Jet(surrogate, term.channels), parameters, (p,))
+        return term.equation(p, jet)[0, 0]
 
     parameters = {f"surrogate.{k}": v.detach() for k, v in surrogate.named_parameters()}
     rows = torch.func.vmap(torch.func.grad(residual), in_dims=(None, 0))
-    return Case(lambda: rows(parameters, block.points.coords), points, network.parameter_count)
+    return Case(lambda: rows(parameters, term.points.coords), points, network.parameter_count)
 
 
 class _Jet(nn.Module):

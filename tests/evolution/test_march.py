@@ -8,7 +8,7 @@ import torch
 import kanpinn as kp
 from kanpinn.evolution.equidistribution import equidistributed
 from kanpinn.evolution.stretches import no_stretch, unstretched
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 F = torch.float64
 
@@ -148,7 +148,7 @@ def test_what_is_no_number_leaves_the_good_windows():
 def test_it_goes_on_bit_for_bit():
     states, marching = [], march(tolerance=1e-2)
 
-    def keep(run: Run) -> None:
+    def keep(run: SolverState) -> None:
         import copy
 
         states.append(copy.deepcopy(run.state_dict()))

@@ -207,7 +207,7 @@ def test_initial_data_are_built_in(boundary):
     p = kp.Points(torch.cat([x, 0 * x], 1), NAMES)
     assert (solution(p) - torch.sin(math.pi * x)).abs().max() < 1e-14
     assert (solution.gradient(p)[:, 1, None].flatten(1)[:, :1] - x * (1 - x)).abs().max() < 1e-12
-    names = [block.name for block in solution.residuals.blocks]
+    names = [term.name for term in solution.residuals.terms]
     assert names == (["interior"] if boundary == "exact" else ["interior", "boundary"])
     if boundary == "exact":
         walls = kp.Points(torch.tensor([[0.0, 0.3], [1.0, 0.7]], dtype=F), NAMES)

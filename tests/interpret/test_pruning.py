@@ -89,7 +89,7 @@ def test_greedy_pruning_finds_the_one_unit_that_is_needed():
     assert pruned.losses[1] <= pruned.losses[0]
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
     assert len(pruned.units) == 1 and len(pruned.edges) == 3
-    assert [block.name for block in pruned.residuals.blocks] == ["data"]
+    assert [term.name for term in pruned.residuals.terms] == ["data"]
 
 
 def test_greedy_pruning_keeps_what_the_loss_needs():

@@ -8,7 +8,7 @@ import torch
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import get_coefficients, set_coefficients
-from kanpinn.solvers.discretize import assemble
+from kanpinn.solvers.discretize import discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
@@ -88,7 +88,7 @@ def test_the_minimum_of_an_energy_is_the_solution(boundary):
     )
     assert solution.status == "converged" and solution.history.steps == 1
     assert solution.errors.h1_relative < (1e-4 if boundary == "exact" else 1e-2)
-    names = [block.name for block in solution.residuals.blocks]
+    names = [term.name for term in solution.residuals.terms]
     assert names == ["interior", "energy[0]"] + ["boundary"] * (boundary == "penalty")
 
 
@@ -113,9 +113,9 @@ def test_the_model_of_a_quadratic_energy_is_the_energy():
     network = kp.KAN([2, 3, 1], degree=3, grid=2, seed=3)
     problem = Diffusion()
     chosen = kp.Collocation(400, 40)
-    assembly = assemble(problem, network, chosen, "exact", None, 0, form="energy")
-    assembly.prepare()
-    residuals = Residuals(assembly.surrogate, assembly.blocks())
+    discretization = discretize(problem, network, chosen, "exact", None, 0, form="energy")
+    discretization.prepare()
+    residuals = Residuals(discretization.surrogate, discretization.terms())
     layers = network.output_layers
     model, start = residuals.model(layers), get_coefficients(layers)
     assert model.loss() == pytest.approx(residuals.loss(), rel=1e-12)
@@ -129,8 +129,8 @@ def test_energy_weights_are_those_of_integrals():
     for sampler in ("gauss", "sobol"):
         points = kp.Collocation(400, 40, sampler)
         network = kp.KAN([2, 3, 1], degree=3, grid=2)
-        assembly = assemble(Diffusion(), network, points, "exact", None, 0, form="energy")
-        inside, side = assembly.blocks()
+        discretization = discretize(Diffusion(), network, points, "exact", None, 0, form="energy")
+        inside, side = discretization.terms()
         assert float(inside.points.data.mean()) == pytest.approx(1, rel=1e-12)
         # Two sides of length 2 each, over the area 4.
         assert float(side.points.data.mean()) == pytest.approx(1, rel=1e-12)

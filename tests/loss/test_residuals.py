@@ -1,4 +1,4 @@
-"""The residual module: loss, gradient and Jacobian of a problem's weighted blocks."""
+"""The residual module: loss, gradient and Jacobian of a problem's weighted terms."""
 
 import math
 
@@ -14,7 +14,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets.jet import Channels
 from kanpinn.loss import residuals as module
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_blocks
+from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.constraints.dirichlet import ExactDirichlet
 
@@ -40,7 +40,7 @@ def residuals_of(problem, make, n=30, exact=False) -> Residuals:
     surrogate.prepare(Points(torch.cat(seen), box.names))
     if exact:
         boundary = boundary[:0]
-    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], WEIGHTS))
+    return Residuals(surrogate, build_terms(problem, surrogate, interior, [boundary], WEIGHTS))
 
 
 def dense(residuals: Residuals, layers=None):
@@ -62,10 +62,10 @@ def by_torch_func(residuals: Residuals, extension=None, factor=None):
             return u if factor is None else extension(x) + factor(xi) * u
 
         parts = []
-        for block in residuals.blocks:
-            u = reference.jet_of_point(function, block.points.coords, domain.names)
-            scale = math.sqrt(block.weight / len(block.points))
-            parts += (scale * block.equation(block.points, u)).unbind(1)
+        for term in residuals.terms:
+            u = reference.jet_of_point(function, term.points.coords, domain.names)
+            scale = math.sqrt(term.weight / len(term.points))
+            parts += (scale * term.equation(term.points, u)).unbind(1)
         return torch.cat(parts)
 
     coefficients = reference.coefficients_of(network)
@@ -99,7 +99,7 @@ def test_rows_behind_exact_data_agree_with_torch_func(make):
 def test_the_loss_is_the_weighted_sum_of_mean_squares(problem):
     residuals = residuals_of(problem(), NETWORKS["kan"])
     surrogate, problem = residuals.surrogate, problem()
-    interior, boundary = (block.points for block in residuals.blocks)
+    interior, boundary = (term.points for term in residuals.terms)
     u = surrogate.jet(interior, Channels(interior.names, second="hessian"))
     columns = problem.equation(interior, u).detach()
     data = surrogate(boundary) - problem.conditions()[0].target(boundary)
@@ -107,7 +107,7 @@ def test_the_loss_is_the_weighted_sum_of_mean_squares(problem):
         "interior": float(columns.square().sum() / len(interior)),
         "boundary": float(data.square().sum() / len(boundary)),
     }
-    assert residuals.terms() == pytest.approx(terms, rel=1e-12)
+    assert residuals.term_values() == pytest.approx(terms, rel=1e-12)
     loss = 0.01 * terms["interior"] + 2 * terms["boundary"]
     assert residuals.loss() == pytest.approx(loss, rel=1e-12)
     _, r = dense(residuals)
@@ -127,11 +127,11 @@ def test_the_gradient_of_the_loss_is_twice_the_jacobian_times_the_residual(probl
 
 def test_chunks_change_nothing_but_rounding(monkeypatch):
     whole = residuals_of(Coupled(), NETWORKS["kan"], n=1000)
-    assert [len(whole.chunks(block)) for block in whole.blocks] == [1, 1]
+    assert [len(whole.chunks(term)) for term in whole.terms] == [1, 1]
     loss, (jacobian, r) = whole.loss(), dense(whole)
     monkeypatch.setattr(module, "MAX_ENTRIES", 1)  # the smallest chunks: 256 points
     parts = residuals_of(Coupled(), NETWORKS["kan"], n=1000)
-    assert [len(parts.chunks(block)) for block in parts.blocks] == [4, 2]
+    assert [len(parts.chunks(term)) for term in parts.terms] == [4, 2]
     assert parts.loss() == pytest.approx(loss, rel=1e-13)
     chunked, s = dense(parts)
     assert chunked.shape == jacobian.shape
@@ -170,7 +170,7 @@ def test_a_derived_source_is_evaluated_once_for_each_chunk():
     assert [n for n in calls[before:] if n == 30] == []
 
 
-def test_conditions_on_parts_of_the_boundary_are_blocks_of_their_own():
+def test_conditions_on_parts_of_the_boundary_are_terms_of_their_own():
     class Ends(Line):
         def conditions(self):
             ends = self.domain.boundary
@@ -180,9 +180,9 @@ def test_conditions_on_parts_of_the_boundary_are_blocks_of_their_own():
     surrogate = Surrogate(kp.KAN([1, 1]), problem.domain)
     points = [problem.domain.quadrature(4)[0]]
     points += [condition.boundary.quadrature(1)[0] for condition in problem.conditions()]
-    blocks = build_blocks(problem, surrogate, points[0], points[1:], WEIGHTS)
-    assert [block.name for block in blocks] == ["interior", "boundary[0]", "boundary[1]"]
-    terms = Residuals(surrogate, blocks).terms()
+    terms = build_terms(problem, surrogate, points[0], points[1:], WEIGHTS)
+    assert [term.name for term in terms] == ["interior", "boundary[0]", "boundary[1]"]
+    terms = Residuals(surrogate, terms).term_values()
     u = surrogate(problem.domain.boundary.quadrature(1)[0])
     assert terms["boundary[0]"] == pytest.approx(float((u[0] - 1) ** 2))
     assert terms["boundary[1]"] == pytest.approx(float((u[1] - 2) ** 2))

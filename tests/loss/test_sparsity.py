@@ -19,7 +19,7 @@ def penalty(settings, network) -> Residuals:
     """The loss that is nothing but sparsity."""
     surrogate = Surrogate(network, BOX)
     centre = Points(torch.zeros(1, 2, dtype=torch.float64), BOX.names)
-    return Residuals(surrogate, [settings.block(surrogate, centre)])
+    return Residuals(surrogate, [settings.term(surrogate, centre)])
 
 
 def rough(generator, base=None) -> kp.KAN:
@@ -94,12 +94,14 @@ def test_without_entropy_the_rows_lie_above_it_and_touch_it(generator):
 def test_it_counts_once_whatever_the_points(generator):
     data = kp.Table.sample(BOX, lambda p: p.x * p.y, 700, seed=0)
     fit = kp.fit(kp.KAN([2, 3, 1], seed=0), data, kp.Adam(steps=2))
-    block = kp.Sparsity(0.5).block(fit.surrogate, fit.residuals.points)
-    whole = Residuals(fit.surrogate, [*fit.residuals.blocks, block])
-    assert whole.loss() == pytest.approx(fit.residuals.loss() + 0.5 * whole.terms()["sparsity"])
+    term = kp.Sparsity(0.5).term(fit.surrogate, fit.residuals.points)
+    whole = Residuals(fit.surrogate, [*fit.residuals.terms, term])
+    assert whole.loss() == pytest.approx(
+        fit.residuals.loss() + 0.5 * whole.term_values()["sparsity"]
+    )
     part = whole.subset(50, seed=0)
-    assert part.terms()["sparsity"] == whole.terms()["sparsity"]
-    assert len(part.blocks[0].points) < 60
+    assert part.term_values()["sparsity"] == whole.term_values()["sparsity"]
+    assert len(part.terms[0].points) < 60
 
 
 def test_a_sum_of_two_functions_gets_along_with_one_unit():

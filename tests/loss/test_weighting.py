@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.row_weights import RowWeights, row_squares
-from kanpinn.loss.terms import build_blocks
+from kanpinn.loss.terms import build_terms
 from kanpinn.loss.weighting import weighted
 from kanpinn.networks import Surrogate
 from kanpinn.networks.network import get_coefficients
@@ -22,12 +22,12 @@ def residuals_of(problem, network, nodes=8) -> Residuals:
     interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
     surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
     weights = {"interior": 1.0, "boundary": 3.0}
-    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], weights))
+    return Residuals(surrogate, build_terms(problem, surrogate, interior, [boundary], weights))
 
 
 def at_work(weighting, residuals, time=None) -> RowWeights:
     rows = RowWeights(weighting, time)
-    residuals.blocks = tuple(rows.wrap(residuals.blocks))
+    residuals.terms = tuple(rows.wrap(residuals.terms))
     rows.update(residuals, 0)
     return rows
 
@@ -37,12 +37,12 @@ def test_loss_gradient_and_rows_are_of_the_weighed_squares(problem, generator):
     """Σ w r² / n, its gradient 2 Jᵀr of the rows; what is reported is without w."""
     width = [problem.domain.dim, 4, len(problem.fields)]
     residuals = residuals_of(problem(), kp.KAN(width, 5, 3))
-    plain, blocks = residuals.loss(), residuals.blocks
-    drawn = [torch.rand(b.rows, generator=generator).double() for b in blocks]
-    residuals.blocks = tuple(weighted(b, w) for b, w in zip(blocks, drawn, strict=True))
+    plain, terms = residuals.loss(), residuals.terms
+    drawn = [torch.rand(b.rows, generator=generator).double() for b in terms]
+    residuals.terms = tuple(weighted(b, w) for b, w in zip(terms, drawn, strict=True))
     expected = sum(
         b.weight * float((w * row_squares(residuals, b)).mean())
-        for b, w in zip(blocks, drawn, strict=True)
+        for b, w in zip(terms, drawn, strict=True)
     )
     assert residuals.loss() == pytest.approx(expected, rel=1e-12)
     assert residuals.plain_loss() == pytest.approx(plain, rel=1e-12)
@@ -60,39 +60,39 @@ def test_loss_gradient_and_rows_are_of_the_weighed_squares(problem, generator):
 def test_attention_remembers_the_residuals_relative_size():
     residuals = residuals_of(Square(), kp.KAN([2, 4, 1], 5, 3))
     rows = at_work(kp.Weighting(attention=0.8), residuals)
-    block = residuals.blocks[0]
-    size = row_squares(residuals, block).sqrt()
+    term = residuals.terms[0]
+    size = row_squares(residuals, term).sqrt()
     memory = 0.8 + 0.2 * size / size.max()
-    assert torch.allclose(block.row_weights, memory**2 / (memory**2).mean())
+    assert torch.allclose(term.row_weights, memory**2 / (memory**2).mean())
     rows.update(residuals, 1)
     memory = 0.8 * memory + 0.2 * size / size.max()
-    assert torch.allclose(block.row_weights, memory**2 / (memory**2).mean())
-    assert all(float(b.row_weights.mean()) == pytest.approx(1) for b in residuals.blocks)
+    assert torch.allclose(term.row_weights, memory**2 / (memory**2).mean())
+    assert all(float(b.row_weights.mean()) == pytest.approx(1) for b in residuals.terms)
 
 
-def test_the_kernel_balances_the_blocks_rows_of_the_jacobian():
-    """‖∂r/∂c‖² means the same for each block; the interior keeps its weight."""
+def test_the_kernel_balances_the_terms_rows_of_the_jacobian():
+    """‖∂r/∂c‖² means the same for each term; the interior keeps its weight."""
     residuals = residuals_of(Known(), kp.KAN([2, 4, 1], 5, 3))
     at_work(kp.Weighting(balance="ntk"), residuals)
     layers, means = residuals.surrogate.network.all_layers, []
-    for block in residuals.blocks:
-        alone = Residuals(residuals.surrogate, [block])
+    for term in residuals.terms:
+        alone = Residuals(residuals.surrogate, [term])
         total = sum(float(j.square().sum()) for j, _ in alone.rows(layers))
-        means.append(total / block.weight)
+        means.append(total / term.weight)
     assert means[1] == pytest.approx(means[0], rel=1e-9)
-    assert torch.equal(residuals.blocks[0].row_weights, torch.ones(64).double())
-    assert float(residuals.blocks[1].row_weights[0]) > 10  # second derivatives are large
+    assert torch.equal(residuals.terms[0].row_weights, torch.ones(64).double())
+    assert float(residuals.terms[1].row_weights[0]) > 10  # second derivatives are large
 
 
-def test_gradients_balance_the_blocks_slopes():
+def test_gradients_balance_the_terms_slopes():
     residuals = residuals_of(Known(), kp.KAN([2, 4, 1], 5, 3))
     at_work(kp.Weighting(balance="gradients"), residuals)
     lengths = []
-    for block in residuals.blocks:
-        alone = Residuals(residuals.surrogate, [block])
+    for term in residuals.terms:
+        alone = Residuals(residuals.surrogate, [term])
         alone.backward()
         gradients = [p.grad.flatten() for p in residuals.surrogate.parameters()]
-        lengths.append(float(torch.cat(gradients).norm()) / block.weight)
+        lengths.append(float(torch.cat(gradients).norm()) / term.weight)
     assert lengths[1] == pytest.approx(lengths[0], rel=1e-9)
 
 
@@ -116,12 +116,12 @@ def test_causal_weights_fall_with_the_losses_of_earlier_times():
     solution = kp.solve(Evolving(), kp.KAN([2, 4, 1], 5, 3), kp.Adam(1), kp.Collocation(1600, 40))
     residuals = solution.residuals
     rows = at_work(kp.Weighting(causal=5.0), residuals, time=1)
-    block = residuals.blocks[0]
-    times, order = block.points.t[:, 0], block.points.t[:, 0].argsort()
-    weights = block.row_weights
+    term = residuals.terms[0]
+    times, order = term.points.t[:, 0], term.points.t[:, 0].argsort()
+    weights = term.row_weights
     assert bool((weights[order].diff() <= 0).all()) and len(weights.unique()) == 32
     assert float(weights[times == times.min()].min()) == 1
-    squares = row_squares(residuals, block)
+    squares = row_squares(residuals, term)
     # Slices are of about equal size: the last weight is e^(-5 · mean of all the others).
     last = times > times.quantile(31 / 32)
     others = float(squares[~last].mean() / squares.mean())
@@ -136,7 +136,7 @@ def test_causal_weights_become_stricter_once_all_are_near_one():
     for step in range(1, 9):
         rows.update(solution.residuals, step)
     assert 10 <= rows.strictness <= 1e4
-    assert float(solution.residuals.blocks[0].row_weights.min()) < 0.99
+    assert float(solution.residuals.terms[0].row_weights.min()) < 0.99
 
 
 @pytest.mark.parametrize(

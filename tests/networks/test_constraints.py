@@ -14,7 +14,7 @@ from kanpinn.networks.constraints.boundary_data import choose_form, describe_for
 from kanpinn.networks.constraints.distance import NotExact, distance
 from kanpinn.networks.constraints.lifting import polynomial_lift
 from kanpinn.pde.well_posed import jumps
-from kanpinn.solvers.discretize import assemble
+from kanpinn.solvers.discretize import discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 DISK = kp.Disk((0, 0), 1.0)
@@ -180,9 +180,9 @@ def random_surrogate(problem, boundary="exact", seed=0):
     """What a solve starts from, with random coefficients."""
     m = len(problem.fields)
     network = kp.KAN([problem.domain.dim, 4, m], degree=5, grid=3, seed=seed)
-    assembly = assemble(problem, network, kp.Collocation(60, 60), boundary, None, seed)
-    assembly.prepare()
-    return assembly.surrogate
+    discretization = discretize(problem, network, kp.Collocation(60, 60), boundary, None, seed)
+    discretization.prepare()
+    return discretization.surrogate
 
 
 CASES = {
@@ -300,7 +300,7 @@ def test_the_heat_equation_on_a_disk_with_everything_built_in():
     problem = Heat(domain, start, kp.Dirichlet(domain.boundary["circle"]))
     network = kp.KAN([3, 60, 1], degree=9, grid=[2, 4], seed=0)
     solution = kp.solve(problem, network, points=kp.Collocation(1500, 60))
-    assert [block.name for block in solution.residuals.blocks] == ["interior"]
+    assert [term.name for term in solution.residuals.terms] == ["interior"]
     x = sample(domain, 200, "uniform")
     bessel = torch.from_numpy(scipy.special.j0((k * (x.x**2 + x.y**2).sqrt()).numpy()))
     assert (series(k**2 * (x.x**2 + x.y**2) / 4) - bessel).abs().max() < 1e-14
@@ -475,7 +475,7 @@ def test_a_period_is_built_into_a_network_with_an_input_more(boundary):
     problem.exact = waves
     solution = kp.solve(problem, network, boundary=boundary)
     names = ["interior"] if boundary == "auto" else ["interior", "boundary[1]", "boundary[2]"]
-    assert [block.name for block in solution.residuals.blocks] == names
+    assert [term.name for term in solution.residuals.terms] == names
     low = sample(SQUARE.boundary["x_min"], 20, "uniform")
     high = kp.Points(low.coords + torch.tensor([2.0, 0.0]), low.names)
     jets = [solution.surrogate.jet(p, kp.Channels(p.names, second="hessian")) for p in (low, high)]
@@ -489,8 +489,8 @@ def test_data_that_are_not_periodic_leave_the_condition_to_the_loss():
         SQUARE, kp.Periodic(SQUARE, "x"), kp.Dirichlet(SQUARE.boundary["y_min"], lambda p: p.x)
     )
     network = kp.KAN([3, 4, 1], degree=5, grid=3)
-    blocks = assemble(problem, network, kp.Collocation(20, 20), "auto", None, 0).blocks()
-    assert len(blocks) == 2 and blocks[1].sites == 2
+    terms = discretize(problem, network, kp.Collocation(20, 20), "auto", None, 0).terms()
+    assert len(terms) == 2 and terms[1].sites == 2
 
 
 OTHER = kp.Box(x=(-0.5, 0.5), y=(-0.5, 0.5))

@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_blocks
+from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 
 BOX = Square.domain
@@ -89,10 +89,10 @@ def test_all_activations_are_in_the_grids_before_and_after_training(optimizer):
     points = Points(torch.cat([interior.coords, boundary.coords]), BOX.names)
     surrogate.prepare(points)
     assert bool(inside(surrogate, points).all())
-    blocks = build_blocks(
+    terms = build_terms(
         Square(), surrogate, interior, [boundary], {"interior": 1.0, "boundary": 1.0}
     )
-    residuals = Residuals(surrogate, blocks)
+    residuals = Residuals(surrogate, terms)
     before, grids = residuals.loss(), [layer.breaks.clone() for layer in network.layers[1:]]
     stage = optimizer.start(residuals, 0)
     for _ in range(optimizer.steps):

@@ -93,11 +93,11 @@ def test_points_are_the_same_for_the_same_seed_and_go_where_the_residual_is(adap
         kp.solve(problem(), kp.KAN(width, 5, 3), kp.LevenbergMarquardt(4), points, seed=seed)
         for seed in (0, 0, 1)
     )
-    places = [s.residuals.blocks[0].points.coords for s in (first, second, other)]
+    places = [s.residuals.terms[0].points.coords for s in (first, second, other)]
     assert len(places[0]) == 60 and torch.equal(places[0], places[1])
     assert torch.equal(state(first), state(second))
     assert not torch.equal(places[0], places[2])
-    assert not torch.equal(places[0], first.assembly.points(0)[0].coords)
+    assert not torch.equal(places[0], first.discretization.points(0)[0].coords)
 
 
 @pytest.mark.parametrize("adapt", ["rad", "r3"])
@@ -195,12 +195,12 @@ def test_inserting_knots_changes_nothing_and_pays_in_a_layer():
 def test_knots_of_hidden_layers_follow_their_own_activations():
     network = kp.KAN([2, 3, 1], 5, [2, 4])
     solution = kp.solve(Square(), network, kp.LeastSquares(), kp.Collocation(100, 20))
-    before = solution(solution.residuals.blocks[0].points)
+    before = solution(solution.residuals.terms[0].points)
     stage = kp.InsertKnots(2, [-1]).start(solution.residuals, 0)
     step = stage.step()
     assert step.notes == {"projection_error": 0.0, "inserted": 2.0 * 3}
     assert [layer.intervals for layer in network.layers] == [2, 6]
-    after = solution(solution.residuals.blocks[0].points)
+    after = solution(solution.residuals.terms[0].points)
     assert float((after - before).abs().max()) < 1e-12 * float(before.abs().max())
     rows = network.layers[-1].breaks.diff(dim=1)
     assert not torch.allclose(rows[0] / rows[0].sum(), rows[1] / rows[1].sum())

@@ -26,7 +26,7 @@ def test_every_new_interval_holds_points():
     stage = kp.InsertKnots(50).start(solution.residuals, 0)
     steps = [stage.step() for _ in range(6)]
     breaks = solution.network.layers[0].breaks[0]
-    inputs = 2 * solution.residuals.blocks[0].points.coords[:, 0] - 1
+    inputs = 2 * solution.residuals.terms[0].points.coords[:, 0] - 1
     counts = torch.histogram(inputs, breaks).hist
     assert float(counts.min()) >= LEAST and len(breaks) > 12
     assert steps[0].finished == "converged" and steps[0].notes["inserted"] > 0

@@ -12,7 +12,7 @@ from cases import Coupled, Cubic, Line, Square
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_blocks
+from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.network import get_coefficients, set_coefficients
 
@@ -30,7 +30,7 @@ def residuals_of(problem, network, nodes=12) -> Residuals:
     surrogate, domain = Surrogate(network, problem.domain), problem.domain
     interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
     surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
-    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [boundary], WEIGHTS))
+    return Residuals(surrogate, build_terms(problem, surrogate, interior, [boundary], WEIGHTS))
 
 
 def run(optimizer, residuals, steps):
@@ -63,9 +63,9 @@ def test_a_linear_problem_is_solved_in_one_step():
     assert step.finished == "converged" and step.notes["share"] == 1
     first = get_coefficients(residuals.surrogate.network.layers[-1:])
     assert stage.step().loss <= step.loss * (1 + 1e-6)
-    values = residuals.surrogate(residuals.blocks[0].points)
+    values = residuals.surrogate(residuals.terms[0].points)
     set_coefficients(residuals.surrogate.network.layers[-1:], first)
-    assert reference.distance(residuals.surrogate(residuals.blocks[0].points), values) < 1e-7
+    assert reference.distance(residuals.surrogate(residuals.terms[0].points), values) < 1e-7
 
 
 def test_least_squares_reaches_the_minimum_over_the_output_layer():
@@ -143,7 +143,7 @@ def residuals_of_interior(problem, network) -> Residuals:
     surrogate = Surrogate(network, problem.domain)
     interior = problem.domain.quadrature(12)[0]
     surrogate.prepare(interior)
-    return Residuals(surrogate, build_blocks(problem, surrogate, interior, [], WEIGHTS))
+    return Residuals(surrogate, build_terms(problem, surrogate, interior, [], WEIGHTS))
 
 
 def solved(f, start, steps=40):

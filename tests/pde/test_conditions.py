@@ -10,7 +10,7 @@ from torch.func import jacrev
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.pde.verify import exact_defects
-from kanpinn.solvers.discretize import assemble
+from kanpinn.solvers.discretize import discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 FILM = kp.Box(x=(0, 2), t=(0, 1))
@@ -98,9 +98,9 @@ def test_a_smooth_solution_is_found_from_its_conditions(conditions):
 def test_rows_of_conditions_agree_with_torch_func(conditions):
     problem = Smooth(*conditions)
     network = kp.KAN([2, 3, 1], degree=5, grid=2, seed=1)
-    assembly = assemble(problem, network, kp.Collocation(9, 12), "penalty", None, 0)
-    assembly.prepare()
-    residuals = Residuals(assembly.surrogate, assembly.blocks())
+    discretization = discretize(problem, network, kp.Collocation(9, 12), "penalty", None, 0)
+    discretization.prepare()
+    residuals = Residuals(discretization.surrogate, discretization.terms())
     rows = list(residuals.rows(network.layers))
     jacobian, found = (torch.cat(parts) for parts in zip(*rows, strict=True))
     expected = dense_by_torch_func(residuals)
@@ -115,14 +115,14 @@ def dense_by_torch_func(residuals):
 
     def rows(coefficients):
         parts = []
-        for block in residuals.blocks:
+        for term in residuals.terms:
             u = reference.jet_of_point(
                 lambda x: plain(coefficients, 2 * (x - low) / (high - low) - 1),
-                block.points.coords,
+                term.points.coords,
                 domain.names,
             )
-            scale = math.sqrt(block.weight / block.rows)
-            parts += (scale * block.equation(block.points, u)).unbind(1)
+            scale = math.sqrt(term.weight / term.rows)
+            parts += (scale * term.equation(term.points, u)).unbind(1)
         return torch.cat(parts)
 
     coefficients = reference.coefficients_of(network)
@@ -195,7 +195,7 @@ def test_an_initial_value_is_exact():
     start = FILM.boundary["t_min"].quadrature(9)[0]
     assert (solution(start) - Heat().exact(start)).abs().max() < 1e-14
     assert solution.errors.l2_relative < 1e-7
-    assert [block.name for block in solution.residuals.blocks] == ["interior"]
+    assert [term.name for term in solution.residuals.terms] == ["interior"]
 
 
 class Stokes(kp.Problem):

@@ -18,7 +18,7 @@ from kanpinn.runs.results import RunFolder, config_of, load, run_record, to_npz,
 from kanpinn.runs.results.checkpoint import read_checkpoint
 from kanpinn.runs.results.record import outside_grids, strict
 from kanpinn.solvers.grid_fields import on_grid
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 SOURCE = '''
 """A parabola on an interval, a saddle and its like on boxes."""
@@ -145,7 +145,7 @@ class InterruptAt:
     def __init__(self, step: int) -> None:
         self.step = step
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: SolverState) -> None:
         run.interrupted = run.step == self.step
 
 
@@ -154,7 +154,7 @@ class KilledError(Exception):
 
 
 class KillAt(InterruptAt):
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: SolverState) -> None:
         if run.step == self.step:
             raise KilledError
 

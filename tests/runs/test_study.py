@@ -37,7 +37,7 @@ from kanpinn.runs.results.lock import FolderLock, Locked, only_one
 from kanpinn.runs.study import StudyFile, Tally
 from kanpinn.runs.study.plan import Entry, fingerprint, plan, version
 from kanpinn.runs.study.work import LOCKS, RUNS, Outcome, Task, execute
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 SOURCE = '''
 """u'' = -9 rate sin 3t, u = rate sin 3t."""
@@ -416,7 +416,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints after every step, and a death as sudden as one process can give itself."""
     keep = RunFolder.checkpoint
 
-    def checkpoint(self: RunFolder, run: Run) -> None:
+    def checkpoint(self: RunFolder, run: SolverState) -> None:
         keep(self, run)
         if run.step == step:
             raise Killed

@@ -93,7 +93,7 @@ class Plate(kp.Problem):
 
 def test_an_energy_is_minimised_where_the_equation_asks_too_much():
     solution = kp.auto(Bent(), tolerance=1.2e-2, budget_seconds=1000)
-    assert solution.assembly.form == "energy"
+    assert solution.discretization.form == "energy"
     assert solution.status.startswith("converged")
     value = float(solution(torch.tensor([[-0.5, -0.5]], dtype=torch.float64)))
     assert value == pytest.approx(0.1310, rel=2e-2)
@@ -101,7 +101,7 @@ def test_an_energy_is_minimised_where_the_equation_asks_too_much():
 
 def test_a_smooth_solution_with_an_energy_is_as_good_as_without():
     solution = kp.auto(Rod(), tolerance=1e-11, budget_seconds=1000)
-    assert solution.assembly.form == "strong"
+    assert solution.discretization.form == "strong"
     assert solution.errors.l2_relative < 1e-10
 
 

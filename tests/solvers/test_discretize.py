@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.discretize import assemble, default_points
+from kanpinn.solvers.discretize import default_points, discretize
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 
@@ -28,7 +28,7 @@ class Laplace(kp.Problem):
 
 def put_together(problem, boundary="exact", weights=None, network=None, points=None):
     network = kp.KAN([2, 4, 1], degree=4, grid=2) if network is None else network
-    return assemble(problem, network, points, boundary, weights, 0)
+    return discretize(problem, network, points, boundary, weights, 0)
 
 
 @pytest.mark.parametrize("boundary", ["exact", "penalty"])
@@ -38,7 +38,7 @@ def test_data_that_disagree_at_a_corner_are_refused_where_they_would_have_to_be_
     problem = Laplace(walls, lid)
     if boundary == "penalty":
         with pytest.warns(UserWarning, match="u disagree by 1 at x = 0, y = 1, where x_min meets"):
-            assert len(put_together(problem, boundary).blocks()) == 3
+            assert len(put_together(problem, boundary).terms()) == 3
         return
     with pytest.raises(kp.InputError, match=r'"penalty": the values prescribed for u disagree'):
         put_together(problem, boundary)
@@ -68,7 +68,7 @@ def test_a_problem_without_conditions_is_refused():
 def test_a_dirichlet_value_with_too_many_columns_is_refused(columns):
     value = lambda p: torch.zeros(len(p), columns, dtype=p.coords.dtype)  # noqa: E731
     with pytest.raises(kp.InputError, match=rf"got \(5, {columns}\)"):
-        put_together(Laplace(kp.Dirichlet(SQUARE.boundary, value)), "penalty").blocks()
+        put_together(Laplace(kp.Dirichlet(SQUARE.boundary, value)), "penalty").terms()
 
 
 @pytest.mark.parametrize("bad", [{"interor": 1.0}, {"interior": -1.0}, {"boundary": math.nan}])
@@ -83,7 +83,7 @@ def test_the_boundary_term_is_one_mean_however_the_conditions_are_split():
     whole = put_together(Laplace(kp.Dirichlet(SQUARE.boundary, 1.0)), "penalty", points=points)
     split = [kp.Dirichlet(SQUARE.boundary[name], 1.0) for name in SQUARE.boundary.names]
     parts = put_together(Laplace(*split), "penalty", points=points)
-    assert sum(b.weight for b in parts.blocks()[1:]) == pytest.approx(whole.blocks()[1].weight)
+    assert sum(b.weight for b in parts.terms()[1:]) == pytest.approx(whole.terms()[1].weight)
 
 
 def test_the_default_points_are_enough_for_the_output_layer():

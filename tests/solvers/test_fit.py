@@ -64,20 +64,20 @@ def loss_of(network: kp.KAN, table: kp.Table) -> Residuals:
 def as_function(residuals: Residuals, network: kp.KAN) -> Any:
     """The loss of the coefficients as plain torch has it, for autograd."""
     layer = network.layers[0]  # of a network with one layer: its outputs are linear in them
-    (block,) = residuals.blocks
-    x = residuals.surrogate.inputs_at(block.points)
+    (term,) = residuals.terms
+    x = residuals.surrogate.inputs_at(term.points)
     features = torch.stack([_outputs(layer, x, column) for column in _units(layer)], dim=2)
 
     def loss(c: torch.Tensor) -> torch.Tensor:
         outputs = features @ c
-        if isinstance(block, CrossEntropy):
+        if isinstance(term, CrossEntropy):
             full = outputs
             if outputs.shape[1] == 1:
                 full = torch.cat([torch.zeros_like(outputs), outputs], dim=1)
-            return torch.nn.functional.cross_entropy(full, block.points.data[:, 0].long())
+            return torch.nn.functional.cross_entropy(full, term.points.data[:, 0].long())
         affine = residuals.surrogate.output
         values = affine.mean + affine.deviation * outputs
-        return ((values - block.points.data) / affine.deviation).square().sum(1).mean()
+        return ((values - term.points.data) / affine.deviation).square().sum(1).mean()
 
     return loss
 
@@ -141,7 +141,7 @@ def test_one_output_is_two_of_which_the_first_is_zero() -> None:
         zeros[..., 1:].copy_(layer.coefficients)
         wide.coefficients.copy_(zeros)
     assert second.loss() == pytest.approx(first.loss(), rel=1e-14)
-    channels, points = Channels(table.names), first.blocks[0].points
+    channels, points = Channels(table.names), first.terms[0].points
     logits = [s.evaluate(points, channels).value for s in (first.surrogate, second.surrogate)]
     assert repr(score(logits[0], table)) == repr(score(logits[1], table))  # NaN is not itself
 
@@ -193,7 +193,7 @@ def test_no_row_to_train_with_lies_outside_the_first_grid(scaling: str) -> None:
     table = kp.Table(x, torch.sqrt(x))
     fitted = kp.fit(kan(1, 1, grid=4), table, LM(steps=2), scaling=scaling)
     layer = fitted.network.layers[0]
-    seen = fitted.surrogate.inputs_at(fitted.residuals.blocks[0].points)
+    seen = fitted.surrogate.inputs_at(fitted.residuals.terms[0].points)
     assert layer.breaks[0, 0] <= seen.min() + 1e-12 and seen.max() - 1e-12 <= layer.breaks[0, -1]
     counts = numpy.histogram(seen[:, 0].numpy(), layer.breaks[0].numpy())[0]
     assert (counts.max() < 3 * counts.min()) == (scaling == "quantile")
@@ -287,7 +287,7 @@ def test_batches_are_the_seeds() -> None:
     runs = [kp.fit(kan(2, 2, 1), data, kp.Adam(steps=5), batch=20, seed=seed) for seed in (1, 1, 2)]
     assert torch.equal(coefficients(runs[0]), coefficients(runs[1]))
     assert not torch.equal(coefficients(runs[0]), coefficients(runs[2]))
-    assert runs[0].residuals.blocks[0].rows == 100  # in the end the loss is that of all rows
+    assert runs[0].residuals.terms[0].rows == 100  # in the end the loss is that of all rows
 
 
 # Refusals

@@ -16,7 +16,7 @@ from skfem.helpers import dot, grad
 import kanpinn as kp
 from kanpinn.networks.network import get_coefficients
 from kanpinn.optimizers import Stage, Step
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 
 def kan(seed=0, width=(1, 6, 1)) -> kp.KAN:
@@ -177,7 +177,7 @@ def test_the_next_optimizer_starts_from_the_least_loss():
 def test_a_run_that_was_led_astray_goes_on_bit_for_bit(at):
     saved = {}
 
-    def save(run: Run) -> None:
+    def save(run: SolverState) -> None:
         if run.step == at:
             saved.update(copy.deepcopy(run.state_dict()))
 
@@ -199,7 +199,7 @@ def test_a_run_that_went_back_can_go_on_from_a_raised_limit():
 def test_a_checkpoint_is_not_changed_by_going_on_from_it(optimizer):
     saved = {}
 
-    def save(run: Run) -> None:
+    def save(run: SolverState) -> None:
         if run.step == 2:
             saved.update(copy.deepcopy(run.state_dict()))
 
@@ -211,7 +211,7 @@ def test_a_checkpoint_is_not_changed_by_going_on_from_it(optimizer):
 def test_an_interrupted_run_stops_after_the_step_under_way():
     seen = []
 
-    def interrupt(run: Run) -> None:
+    def interrupt(run: SolverState) -> None:
         seen.append(run.step)
         run.interrupted = run.step == 3
 
@@ -225,7 +225,7 @@ def test_ctrl_c_is_an_interruption_and_the_old_handler_comes_back():
 
     before = signal.getsignal(signal.SIGINT)
 
-    def press(run: Run) -> None:
+    def press(run: SolverState) -> None:
         if run.step == 2:
             signal.raise_signal(signal.SIGINT)
 
@@ -247,7 +247,7 @@ STAGES = [
 def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(at):
     saved = {}
 
-    def save(run: Run) -> None:
+    def save(run: SolverState) -> None:
         if run.step == at:
             saved.update(copy.deepcopy(run.state_dict()))
 
@@ -263,8 +263,8 @@ def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(at):
 def test_resampling_draws_new_points_every_so_many_steps():
     seen = []
 
-    def look(run: Run) -> None:
-        seen.append(run.residuals.blocks[0].points.coords.clone())
+    def look(run: SolverState) -> None:
+        seen.append(run.residuals.terms[0].points.coords.clone())
 
     points = kp.Collocation(20, 4, "uniform", resample=2)
     kp.solve(Line(), kan(), kp.Adam(steps=5), points, boundary="penalty", observers=[look])

@@ -15,7 +15,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels
 from kanpinn.linalg.triangle import column_scale, fold, rank_tolerance
 from kanpinn.loss.residuals import Residuals, frozen
-from kanpinn.loss.terms import Block, ResidualBlock
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.network import Tape, get_coefficients
 
@@ -66,9 +66,9 @@ class Covariance:
         """The data's noise."""
         if self.failure:
             return Noise(math.nan, self.known, 0.0, failure=self.failure)
-        terms, blocks = self.residuals.terms(), self._measured
-        squares = sum(terms[block.name] * block.rows for block in blocks)
-        count = sum(block.rows * columns(self.residuals, block) for block in blocks)
+        values, terms = self.residuals.term_values(), self._measured
+        squares = sum(values[term.name] * term.rows for term in terms)
+        count = sum(term.rows * columns(self.residuals, term) for term in terms)
         freedom = count - sum(float(part.square().sum()) for _, part in self._data)
         rest = math.sqrt(squares / freedom) if freedom >= 1 else math.inf
         if self.known:
@@ -107,19 +107,19 @@ class Covariance:
     @cached_property
     @torch.enable_grad()
     def _data(self) -> list[tuple[float, Tensor]]:
-        """For each block of data its scale in the loss, and a triangle of B R⁺."""
+        """For each term of data its scale in the loss, and a triangle of B R⁺."""
         found = []
-        for block in self._measured:
-            rows = Residuals(self.residuals.surrogate, [block]).rows(self.layers)
+        for term in self._measured:
+            rows = Residuals(self.residuals.surrogate, [term]).rows(self.layers)
             projected = ((j / self._scale) @ self._directions.T / self._singular for j, _ in rows)
             part = fold((p, p.new_zeros(len(p))) for p in projected).matrix
-            found.append((math.sqrt(block.weight / block.rows), part))
+            found.append((math.sqrt(term.weight / term.rows), part))
         return found
 
     @property
-    def _measured(self) -> list[ResidualBlock]:
-        blocks: Sequence[Block] = self.residuals.blocks
-        return [block for block in blocks if isinstance(block, ResidualBlock) and block.measured]
+    def _measured(self) -> list[ResidualTerm]:
+        terms: Sequence[Term] = self.residuals.terms
+        return [term for term in terms if isinstance(term, ResidualTerm) and term.measured]
 
     def numbers(self) -> dict[str, Estimated]:
         """The problem's unknown numbers."""

@@ -9,7 +9,7 @@ import torch
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import Block, ResidualBlock
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.network import Layer, Network
 
 ENOUGH = 2  # rows for each coefficient: with fewer a network is free between the points
@@ -29,30 +29,30 @@ def settled(residuals: Residuals, output_only: bool) -> Residuals:
     each coefficient the network may do as it likes between the points, follow the noise there, and
     the data say nothing of an unknown. That they would not, the search alone has seen to.
     """
-    surrogate, blocks = residuals.surrogate, list(residuals.blocks)
+    surrogate, terms = residuals.surrogate, list(residuals.terms)
     if (like := surrogate.low).dtype != DOUBLE:
         surrogate = copy.deepcopy(surrogate).to(DOUBLE)
-        blocks = [replace(b, points=b.points.to(DOUBLE, like.device)) for b in blocks]
+        terms = [replace(b, points=b.points.to(DOUBLE, like.device)) for b in terms]
     few = _few(residuals, chosen_layers(surrogate.network, output_only))
-    first, domain = blocks[0], surrogate.domain
-    if few and type(first) is ResidualBlock and not first.measured and isinstance(domain, Domain):
-        blocks[0] = replace(first, points=_fresh(domain, few).to(DOUBLE, like.device))
-    return residuals if blocks == list(residuals.blocks) else Residuals(surrogate, blocks)
+    first, domain = terms[0], surrogate.domain
+    if few and type(first) is ResidualTerm and not first.measured and isinstance(domain, Domain):
+        terms[0] = replace(first, points=_fresh(domain, few).to(DOUBLE, like.device))
+    return residuals if terms == list(residuals.terms) else Residuals(surrogate, terms)
 
 
 def _few(residuals: Residuals, layers: Sequence[Layer]) -> int:
     """How many rows the equation should have where there are too few in all; else 0."""
     enough = ENOUGH * sum(layer.coefficients.numel() for layer in layers)
-    rows = sum(block.rows * columns(residuals, block) for block in residuals.blocks)
+    rows = sum(term.rows * columns(residuals, term) for term in residuals.terms)
     return 0 if rows >= enough else enough
 
 
 @torch.no_grad()
-def columns(residuals: Residuals, block: Block) -> int:
-    """The number of equations in a block."""
-    if not isinstance(block, ResidualBlock):
+def columns(residuals: Residuals, term: Term) -> int:
+    """The number of equations in a term."""
+    if not isinstance(term, ResidualTerm):
         return 1
-    return block.residual(residuals.surrogate, block.at(slice(0, 1))).shape[1]
+    return term.residual(residuals.surrogate, term.at(slice(0, 1))).shape[1]
 
 
 def _fresh(domain: Domain, count: int) -> Points:

@@ -7,13 +7,13 @@ from typing import Protocol, runtime_checkable
 from kanpinn.interpret.pruning.removal import Cutter, copy_of
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.sparsity import SparsityBlock
+from kanpinn.loss.sparsity import SparsityTerm
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Optimizer
 from kanpinn.optimizers.stages import as_stages
 from kanpinn.solvers.loop import Resampling, run_stages
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 
 @runtime_checkable
@@ -67,10 +67,10 @@ class Pruned:
         Its grids stay where they are, so that it starts from the function that is left.
         """
         surrogate = copy_of(self.surrogate)
-        residuals = Residuals(surrogate, self.residuals.blocks)
+        residuals = Residuals(surrogate, self.residuals.terms)
         stages = as_stages(LevenbergMarquardt() if optimizers is None else optimizers, 0)
-        run = Run(surrogate, stages, residuals)
-        run_stages(run, None, Resampling(lambda _: list(residuals.blocks), 0), (), None, seed)
+        run = SolverState(surrogate, stages, residuals)
+        run_stages(run, None, Resampling(lambda _: list(residuals.terms), 0), (), None, seed)
         known = self.original, self.edges, self.units, self.parameters[0], self.losses[0]
         return described(*known, residuals)
 
@@ -89,7 +89,7 @@ def report(result: Trained, cutter: Cutter) -> Pruned:
     """What a cutter has made of a result; the grids follow the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
-    after = Residuals(cutter.surrogate, before.blocks)
+    after = Residuals(cutter.surrogate, before.terms)
     many = result.surrogate.network.parameter_count
     edges, units = tuple(cutter.edges), tuple(cutter.units)
     return described(result, edges, units, many, before.loss(), after)
@@ -119,8 +119,8 @@ def described(
 
 def loss_of(residuals: Residuals) -> Residuals:
     """The loss without a term for sparsity."""
-    blocks = [block for block in residuals.blocks if not isinstance(block, SparsityBlock)]
-    return Residuals(residuals.surrogate, blocks)
+    terms = [term for term in residuals.terms if not isinstance(term, SparsityTerm)]
+    return Residuals(residuals.surrogate, terms)
 
 
 def _change(old: Surrogate, new: Surrogate, residuals: Residuals) -> float:

@@ -62,7 +62,7 @@ def prune_greedily(
         name, scores, keep = removal
         trial = cutter.copy()
         trial.cut(scores, keep)
-        loss = _polish(Residuals(trial.surrogate, residuals.blocks), steps, allowed)
+        loss = _polish(Residuals(trial.surrogate, residuals.terms), steps, allowed)
         if loss <= allowed:
             cutter = trial
         else:

@@ -15,7 +15,7 @@ from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.parts import build_network, build_own
 from kanpinn.runs.config.schema import BOUNDARY, ClassSection, EigenSection, WeightSection
 from kanpinn.runs.config.sections import Sections, Shared
-from kanpinn.solvers.discretize import Assembly, assemble
+from kanpinn.solvers.discretize import Discretization, discretize
 from kanpinn.solvers.eigen import Eigensolution, default_points, eigen, prepare, restored
 from kanpinn.solvers.state import Observer
 
@@ -48,10 +48,10 @@ class EigenJob(Job):
             seed=self.seed,
         )
 
-    def preview(self) -> Assembly:
+    def preview(self) -> Discretization:
         """What it starts from."""
         setting = (self.points, self.boundary, self.weights, self.seed)
-        return prepare(assemble(self.problem, self.network, *setting), self.count, self.near)
+        return prepare(discretize(self.problem, self.network, *setting), self.count, self.near)
 
     @property
     def title(self) -> str:

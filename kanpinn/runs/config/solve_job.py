@@ -62,7 +62,7 @@ class SolveJob(Job):
         )
 
     def preview(self) -> Solution:
-        """The state before the first step: residual blocks, points, derivatives that are used."""
+        """The state before the first step: residual terms, points, derivatives that are used."""
         return solve(
             self.problem,
             copy.deepcopy(self.network),

@@ -11,7 +11,7 @@ import torch
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import replacing
 from kanpinn.solvers.history import History
-from kanpinn.solvers.state import COUNTERS, Run
+from kanpinn.solvers.state import COUNTERS, SolverState
 
 FORMAT = 1
 NAME = "checkpoint.pt"
@@ -48,8 +48,8 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
 def ended_state(
     network: Mapping[str, torch.Tensor], history: History, seconds: Sequence[float]
 ) -> dict[str, Any]:
-    """A `Run.state_dict` of which only the end is known: it can be loaded, not resumed."""
-    counters = {f.name: f.default for f in fields(Run) if f.name in COUNTERS}
+    """A `SolverState.state_dict` of which only the end is known: it can be loaded, not resumed."""
+    counters = {f.name: f.default for f in fields(SolverState) if f.name in COUNTERS}
     known = {"network": network, "history": history.rows, "seconds": list(seconds), "stage": None}
     return counters | known | {"step": history.steps}
 

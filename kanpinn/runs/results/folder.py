@@ -25,7 +25,7 @@ from kanpinn.runs.results.record import describe, dump
 from kanpinn.runs.results.resuming import check_files, check_remaining, check_settings
 from kanpinn.runs.results.sources import copy_sources, fingerprints
 from kanpinn.solvers.auto import Choice
-from kanpinn.solvers.state import Run
+from kanpinn.solvers.state import SolverState
 
 Announce = Callable[[Choice, str], None]
 
@@ -52,7 +52,7 @@ class RunFolder:
 
     def __post_init__(self) -> None:
         self._lock = FolderLock(self.path)
-        self._run: Run | None = None
+        self._run: SolverState | None = None
         self._written, self._cost = time.monotonic(), 0.0
 
     @classmethod
@@ -150,7 +150,7 @@ class RunFolder:
         (self.path / CHECKPOINT).unlink(missing_ok=True)  # that of another choice
         self._write_record(self.config.name, {})
 
-    def checkpoint(self, run: Run) -> None:
+    def checkpoint(self, run: SolverState) -> None:
         """The observer: writes checkpoint.pt now and then, and when the run is interrupted."""
         self._run = run
         since = time.monotonic() - self._written

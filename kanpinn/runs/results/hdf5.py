@@ -120,7 +120,7 @@ def _module(group: str) -> str:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """What a `Run` needs to hold the saved network, from result.h5 alone; None without one."""
+    """The solver state that loads the saved network, from result.h5 alone; None without one."""
     if not path.exists():
         return None
     with h5py.File(path) as file:

@@ -37,7 +37,7 @@ def common_record(result: Result, config: Config) -> dict[str, Any]:
         "seconds": {"total": result.seconds, "optimizers": list(result.optimizer_seconds)},
         "steps": result.history.steps,
         "loss": {"total": _last_loss(result), "terms": dict(result.loss_terms)},
-        "points": {block.name: len(block.points) for block in result.residuals.blocks},
+        "points": {term.name: len(term.points) for term in result.residuals.terms},
         "width": list(result.network.width),
         "outside_grids": outside_grids(result),
     }
@@ -101,7 +101,7 @@ def _git_commit(folder: str) -> str | None:
 @torch.no_grad()
 def outside_grids(result: Result) -> list[float | None]:
     """The share of the first term's points with an input outside its grid, for each layer."""
-    points = result.residuals.blocks[0].points
+    points = result.residuals.terms[0].points
     shares: list[float | None] = []
     for part in result.network.parts:
         inputs = result.surrogate.coordinates(points, Channels(points.names))

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.loss.term_sizes import slopes
-from kanpinn.loss.terms import ResidualBlock
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 
 # Of a solution's derivatives by an axis of length L, relative to it: (WAVE / L) each. With this one
 # Δ on [-1, 1]² has the size 10 and Δ² the size 100, and their squares are the weights 0.01 and 1e-4
@@ -19,18 +19,18 @@ WAVE = 2 * math.sqrt(5)
 FEW = 64  # points at which sizes are measured
 
 
-def balanced(assembly: Assembly, like: Surrogate | None = None) -> dict[str, float]:
+def balanced(discretization: Discretization, like: Surrogate | None = None) -> dict[str, float]:
     """The interior's weight that puts its residual in units of the conditions'; theirs is 1.
 
     A residual's size is that of its terms for a solution of size 1 that varies over the domain:
     Σ |∂r/∂(∂^k u)| (WAVE / L)^k. It does not depend on units of lengths or of the equation. Where
     that is nonlinear the slopes are those at `like`, a solution that is known, or at the network.
     """
-    assembly.prepare()  # by all points: few ones reach less far, and so would the grids
-    few = replace(assembly.collocation, interior=FEW, boundary=FEW)
-    probe = replace(assembly, collocation=few)
-    blocks = [b for b in probe.blocks() if isinstance(b, ResidualBlock) and not b.measured]
-    sizes = {b.name: _size(b, like or assembly.surrogate) for b in blocks}
+    discretization.prepare()  # by all points: few ones reach less far, and so would the grids
+    few = replace(discretization.collocation, interior=FEW, boundary=FEW)
+    probe = replace(discretization, collocation=few)
+    terms = [b for b in probe.terms() if isinstance(b, ResidualTerm) and not b.measured]
+    sizes = {b.name: _size(b, like or discretization.surrogate) for b in terms}
     inside = sizes.pop("interior", 0.0)
     around = [size for size in sizes.values() if 0 < size < math.inf]
     if not around or not 0 < inside < math.inf:
@@ -39,15 +39,15 @@ def balanced(assembly: Assembly, like: Surrogate | None = None) -> dict[str, flo
     return {"interior": _rounded((mean / inside) ** 2), "boundary": 1.0}
 
 
-def _size(block: ResidualBlock, at: Surrogate) -> float:
-    """The root of the mean square over the block's equations.
+def _size(term: ResidualTerm, at: Surrogate) -> float:
+    """The root of the mean square over the term's equations.
 
     A row that ties points together, an integral say, adds up what is felt at each of them.
     """
     low, high = at.domain.bounds
     rates = WAVE / (high - low)
-    sizes = [_of_slope(jet, rates) for jet in slopes(block, at)]
-    return block.sites * math.sqrt(sum(size**2 for size in sizes) / len(sizes))
+    sizes = [_of_slope(jet, rates) for jet in slopes(term, at)]
+    return term.sites * math.sqrt(sum(size**2 for size in sizes) / len(sizes))
 
 
 def _of_slope(jet: Jet, rates: Tensor) -> float:

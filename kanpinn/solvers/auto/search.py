@@ -19,7 +19,7 @@ from kanpinn.solvers.auto.judging import Trial, checked, judge
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.values_spread import noise_of
 from kanpinn.solvers.auto.warm_start import start_from
-from kanpinn.solvers.discretize import Assembly, assemble
+from kanpinn.solvers.discretize import Discretization, discretize
 from kanpinn.solvers.error_estimate import judged
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
@@ -145,19 +145,19 @@ class Search:
         """The choice with weights by the sizes of terms; the network starts from what is known."""
         surrogate = None if known is None else known.solution.surrogate
         if choice.balanced:
-            weights = balanced(self._assembled(choice, network), surrogate)
+            weights = balanced(self._discretized(choice, network), surrogate)
             choice = replace(choice, weights=weights)
         warm = known is not None and known.repeats and known.choice.form == "strong"
         warm = warm and not self.problem.unknowns
         if warm and isinstance(network, KAN):
             assert known is not None
-            start_from(known.solution, self._assembled(choice, network))
+            start_from(known.solution, self._discretized(choice, network))
         return choice
 
-    def _assembled(self, choice: Choice, network: Network) -> Assembly:
+    def _discretized(self, choice: Choice, network: Network) -> Discretization:
         points, weights, chosen = choice.points, choice.weights, self.settings
         form, seed = chosen.boundary, chosen.seed
-        return assemble(self.problem, network, points, form, weights, seed, choice.form)
+        return discretize(self.problem, network, points, form, weights, seed, choice.form)
 
     def _keep(self, known: Trial | None, trial: Trial) -> tuple[Trial, float, bool]:
         """Judge a trial by another one, keep the best; returns it, ρ, and whether that settles it.

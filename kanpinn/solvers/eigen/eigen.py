@@ -12,7 +12,7 @@ from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.stages import load_libraries
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.discretize import Assembly, assemble
+from kanpinn.solvers.discretize import Discretization, discretize
 from kanpinn.solvers.eigen.checks import check_linear
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import find_modes
@@ -56,18 +56,20 @@ def eigen(
     load_libraries()
     started = time.perf_counter()
     points = default_points(network) if points is None else points
-    assembly = assemble(problem, network, points, boundary, weights, integer("seed", seed, least=0))
-    prepare(assembly, count, near)
+    discretization = discretize(
+        problem, network, points, boundary, weights, integer("seed", seed, least=0)
+    )
+    prepare(discretization, count, near)
     try:
-        found = find_modes(assembly, count, near)
+        found = find_modes(discretization, count, near)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        return failed(assembly, str(error).splitlines()[0], started)
-    return finish(assembly, found, count, near, started)
+        return failed(discretization, str(error).splitlines()[0], started)
+    return finish(discretization, found, count, near, started)
 
 
-def prepare(assembly: Assembly, count: int, near: float | int | None) -> Assembly:
+def prepare(discretization: Discretization, count: int, near: float | int | None) -> Discretization:
     """Check that so many modes can be looked for, and place the network's grids; see `eigen`."""
-    problem, network = assembly.problem, assembly.surrogate.network
+    problem, network = discretization.problem, discretization.surrogate.network
     count = integer("count", count)
     if near is not None and not math.isfinite(near):
         raise InputError(f"near must be a finite number, got {near!r}")
@@ -83,8 +85,8 @@ def prepare(assembly: Assembly, count: int, near: float | int | None) -> Assembl
         raise InputError(
             f"count must be at most {columns}, the coefficients of the output layer, got {count}"
         )
-    assembly.surrogate.prepare(rule(assembly))
-    return assembly
+    discretization.surrogate.prepare(rule(discretization))
+    return discretization
 
 
 def default_points(network: Network) -> Collocation:

@@ -12,7 +12,7 @@ from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Optimizer
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.checks import mass_of, operator_of
 from kanpinn.solvers.eigen.modes import as_modes
 from kanpinn.solvers.eigen.pencil import channels_at
@@ -41,7 +41,7 @@ class Eigensolution:
     more units.
     """
 
-    assembly: Assembly
+    discretization: Discretization
     surrogate: Surrogate
     residuals: Residuals
     values: Tensor
@@ -64,7 +64,7 @@ class Eigensolution:
     @property
     def problem(self) -> EigenProblem:
         """What was solved."""
-        problem = self.assembly.problem
+        problem = self.discretization.problem
         assert isinstance(problem, EigenProblem)
         return problem
 

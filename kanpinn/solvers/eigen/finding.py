@@ -1,4 +1,4 @@
-"""The resolved modes of an assembly, those asked for first."""
+"""The resolved modes of a discretization, those asked for first."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.adjoint import SYMMETRIC, asymmetry, orthonormal_modes, subspace
 from kanpinn.solvers.eigen.bounds import relative_residuals
 from kanpinn.solvers.eigen.modes import Modes, widened
@@ -47,38 +47,43 @@ class Found:
     asymmetry: float = math.inf
 
 
-def find_modes(assembly: Assembly, count: int, near: float | None) -> Found:
+def find_modes(discretization: Discretization, count: int, near: float | None) -> Found:
     """The first `count` and some to spare.
 
     Raises:
         LinAlgError: where the operator is not finite somewhere.
     """
-    assert isinstance(assembly.problem, EigenProblem)
-    inside = rule(assembly)
-    found, which = _spectrum(assembly, inside, count, near)
+    assert isinstance(discretization.problem, EigenProblem)
+    inside = rule(discretization)
+    found, which = _spectrum(discretization, inside, count, near)
     which = which[: count + SPARE]
     pairs = Modes(found.values[which], found.basis.to(found.vectors) @ found.vectors[:, which])
     modes = real_parts(pairs, found.shift)
     if not len(which):
         return Found(modes, found, False, len(found.values))
-    seen = _samples(assembly, modes.columns, fresh_points(assembly))
+    seen = _samples(discretization, modes.columns, fresh_points(discretization))
     good = relative_residuals(modes.values, seen, found.shift) < RESOLVED
     left, modes, which = which[~good], modes[good], which[good]
     unresolved, nearer = (_unresolved(found, which[:first], left) for first in (count, 1))
     plain = Found(modes, found, False, unresolved, nearer)
-    if assembly.problem.self_adjoint is False or not len(which):
+    if discretization.problem.self_adjoint is False or not len(which):
         return plain
-    return _orthonormal(assembly, plain, which, inside, count, near)
+    return _orthonormal(discretization, plain, which, inside, count, near)
 
 
 def _orthonormal(
-    assembly: Assembly, plain: Found, which: Tensor, inside: Points, count: int, near: float | None
+    discretization: Discretization,
+    plain: Found,
+    which: Tensor,
+    inside: Points,
+    count: int,
+    near: float | None,
 ) -> Found:
     """The modes as those of a self-adjoint problem, where it is one."""
-    problem, found = assembly.problem, plain.spectrum
+    problem, found = discretization.problem, plain.spectrum
     assert isinstance(problem, EigenProblem)
     space = subspace(found, which)
-    own = _samples(assembly, found.basis @ space.columns, inside)
+    own = _samples(discretization, found.basis @ space.columns, inside)
     # Told by the modes that are wanted: others are less well resolved.
     size = own.fields.shape[1]
     wanted = torch.eye(size, min(count, size)).to(own.fields)
@@ -89,19 +94,19 @@ def _orthonormal(
     return replace(plain, modes=modes[order(modes.values, near)], self_adjoint=True)
 
 
-def fresh_points(assembly: Assembly) -> Points:
+def fresh_points(discretization: Discretization) -> Points:
     """Points that the solve has not seen."""
-    return rule(assembly, FRESH, fresh=True)
+    return rule(discretization, FRESH, fresh=True)
 
 
 def _spectrum(
-    assembly: Assembly, inside: Points, count: int, near: float | None
+    discretization: Discretization, inside: Points, count: int, near: float | None
 ) -> tuple[Spectrum, Tensor]:
     """By a shift below the smallest eigenvalues, or close to `near`; which ones are wanted."""
-    assert isinstance(assembly.problem, EigenProblem)
-    size = operator_size(assembly.problem, assembly.surrogate, inside)
+    assert isinstance(discretization.problem, EigenProblem)
+    size = operator_size(discretization.problem, discretization.surrogate, inside)
     shift = -size / 4 if near is None else near + 1e-3 * size
-    rows = pencil(assembly, inside, size)
+    rows = pencil(discretization, inside, size)
     for _ in range(TRIES):
         found = spectrum(rows, shift)
         which = chosen(found, NEXT * count + SPARE, near)
@@ -120,7 +125,7 @@ def _unresolved(found: Spectrum, kept: Tensor, left: Tensor) -> int:
     return int((bad & (distances <= reach)).sum())
 
 
-def _samples(assembly: Assembly, columns: Tensor, points: Points) -> Samples:
-    problem = assembly.problem
+def _samples(discretization: Discretization, columns: Tensor, points: Points) -> Samples:
+    problem = discretization.problem
     assert isinstance(problem, EigenProblem)
-    return samples(problem, widened(assembly.surrogate, columns, len(problem.fields)), points)
+    return samples(problem, widened(discretization.surrogate, columns, len(problem.fields)), points)

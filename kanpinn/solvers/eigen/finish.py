@@ -9,10 +9,10 @@ from torch import Tensor
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Jet
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import Block, ResidualBlock
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.bounds import kato_temple, rayleigh_gaps, residual_norms, rounding
 from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
 from kanpinn.solvers.eigen.compared import exact_values, relative_errors
@@ -26,26 +26,28 @@ from kanpinn.solvers.history import History
 
 
 def finish(
-    assembly: Assembly, found: Found, count: int, near: float | None, started: float
+    discretization: Discretization, found: Found, count: int, near: float | None, started: float
 ) -> Eigensolution:
     """The first `count` of the modes, judged."""
     first = found.modes[torch.arange(min(count, len(found.modes.values)))]
     if not len(first.values):
-        return failed(assembly, f"no eigenvalue is resolved: {ADVICE}", started, found.unresolved)
-    problem, m = problem_of(assembly), len(assembly.problem.fields)
-    points, values = fresh_points(assembly), first.values
-    seen = samples(problem, widened(assembly.surrogate, first.columns, m), points)
+        return failed(
+            discretization, f"no eigenvalue is resolved: {ADVICE}", started, found.unresolved
+        )
+    problem, m = problem_of(discretization), len(discretization.problem.fields)
+    points, values = fresh_points(discretization), first.values
+    seen = samples(problem, widened(discretization.surrogate, first.columns, m), points)
     modes = _normalised(first, seen, found.self_adjoint)
-    surrogate = widened(assembly.surrogate, modes.columns, m)
-    bounds, estimates, unbounded = _bounds(assembly, found, values, seen, points)
+    surrogate = widened(discretization.surrogate, modes.columns, m)
+    bounds, estimates, unbounded = _bounds(discretization, found, values, seen, points)
     norms, exact = residual_norms(values, seen), exact_values(problem, values, near)
-    residuals = Residuals(surrogate, blocks_of(assembly, surrogate, values))
-    terms, history = residuals.terms(), History()
-    loss = sum(block.weight * terms[block.name] for block in residuals.blocks)
+    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
+    by_term, history = residuals.term_values(), History()
+    loss = sum(term.weight * by_term[term.name] for term in residuals.terms)
     seconds = time.perf_counter() - started
     history.add(step=1, stage=0, loss=loss, evaluations=1, seconds=seconds, modes=len(values))
     return Eigensolution(
-        assembly=assembly,
+        discretization=discretization,
         surrogate=surrogate,
         residuals=residuals,
         values=values,
@@ -60,18 +62,20 @@ def finish(
         status=status_of(found, values, norms if estimates is None else estimates, count, near),
         history=history,
         seconds=seconds,
-        loss_terms=terms,
+        loss_terms=by_term,
         optimizer_seconds=[seconds],
     )
 
 
-def failed(assembly: Assembly, reason: str, started: float, unresolved: int = 0) -> Eigensolution:
+def failed(
+    discretization: Discretization, reason: str, started: float, unresolved: int = 0
+) -> Eigensolution:
     """No modes, and why."""
-    none = assembly.surrogate.low.new_zeros(0)
+    none = discretization.surrogate.low.new_zeros(0)
     return Eigensolution(
-        assembly=assembly,
-        surrogate=assembly.surrogate,
-        residuals=Residuals(assembly.surrogate, assembly.blocks()),
+        discretization=discretization,
+        surrogate=discretization.surrogate,
+        residuals=Residuals(discretization.surrogate, discretization.terms()),
         values=none,
         residual_norms=none,
         bounds=None,
@@ -89,10 +93,10 @@ def failed(assembly: Assembly, reason: str, started: float, unresolved: int = 0)
 
 
 def _bounds(
-    assembly: Assembly, found: Found, values: Tensor, seen: Samples, points: Points
+    discretization: Discretization, found: Found, values: Tensor, seen: Samples, points: Points
 ) -> tuple[Tensor | None, Tensor | None, str]:
     """Bounds and estimates, or why there are none."""
-    density, unbounded = _density(assembly, found, points)
+    density, unbounded = _density(discretization, found, points)
     if density is None:
         return None, None, unbounded
     noise, norms = rounding(values, found.spectrum), residual_norms(values, seen, density)
@@ -101,10 +105,10 @@ def _bounds(
     return norms + noise, torch.minimum(norms + noise, expected), unbounded
 
 
-def problem_of(assembly: Assembly) -> EigenProblem:
+def problem_of(discretization: Discretization) -> EigenProblem:
     """The problem as what it is."""
-    assert isinstance(assembly.problem, EigenProblem)
-    return assembly.problem
+    assert isinstance(discretization.problem, EigenProblem)
+    return discretization.problem
 
 
 def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
@@ -117,21 +121,23 @@ def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
     return Modes(modes.values, modes.coefficients * factor)
 
 
-def _density(assembly: Assembly, found: Found, points: Points) -> tuple[Tensor | None, str]:
+def _density(
+    discretization: Discretization, found: Found, points: Points
+) -> tuple[Tensor | None, str]:
     """What residuals are weighed with where they bound errors; or why they do not."""
     if not found.self_adjoint:
         return None, not_self_adjoint(found.asymmetry)
-    if len(assembly.blocks()) > 1:
+    if len(discretization.terms()) > 1:
         return None, "conditions are met by the penalty, not exactly"
-    density = density_of(problem_of(assembly), assembly.surrogate, points)
+    density = density_of(problem_of(discretization), discretization.surrogate, points)
     if density is None:
         return None, "the mass is no multiplication by a positive function"
     return density, ""
 
 
-def blocks_of(assembly: Assembly, surrogate: Surrogate, values: Tensor) -> list[Block]:
+def terms_of(discretization: Discretization, surrogate: Surrogate, values: Tensor) -> list[Term]:
     """L u - λ M u of all modes, and the conditions that are not met exactly."""
-    problem, m = problem_of(assembly), len(assembly.problem.fields)
+    problem, m = problem_of(discretization), len(discretization.problem.fields)
     left, right = (each(e, m) for e in (operator_of(problem), mass_of(problem)))
 
     def equation(p: Points, u: Jet) -> Tensor:
@@ -139,13 +145,15 @@ def blocks_of(assembly: Assembly, surrogate: Surrogate, values: Tensor) -> list[
         rest = (lhs - values * rhs).flatten(1)
         return torch.cat([rest.real, rest.imag], dim=1) if rest.is_complex() else rest
 
-    points = rule(assembly)
+    points = rule(discretization)
     channels = channels_at(surrogate, [equation], points)
-    inside = ResidualBlock("interior", points, assembly.weights["interior"], channels, equation)
+    inside = ResidualTerm(
+        "interior", points, discretization.weights["interior"], channels, equation
+    )
     outside = [
-        replace(block, equation=_flat(each(block.equation, m)))
-        for block in assembly.blocks()[1:]
-        if isinstance(block, ResidualBlock)
+        replace(term, equation=_flat(each(term.equation, m)))
+        for term in discretization.terms()[1:]
+        if isinstance(term, ResidualTerm)
     ]
     return [inside, *outside]
 

@@ -10,11 +10,11 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import weighted
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import PROBE_POINTS, Block, ResidualBlock
+from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.evaluate import find_channels
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
 
 SEED = 7919  # added to that of the points at which residuals are judged
@@ -31,32 +31,34 @@ class Pencil:
     mass: Tensor
 
 
-def rule(assembly: Assembly, factor: float = 1.0, fresh: bool = False) -> Points:
+def rule(discretization: Discretization, factor: float = 1.0, fresh: bool = False) -> Points:
     """Points in the domain whose `data` (n, 1) are weights that sum up to its measure.
 
-    factor: times as many as the assembly has; fresh: not the same ones, where they are random.
+    factor: times as many as the discretization has; fresh: others, where they are random.
     """
-    count = round(factor * assembly.collocation.interior)
-    generator = Generator().manual_seed(assembly.seed + SEED * fresh)
+    count = round(factor * discretization.collocation.interior)
+    generator = Generator().manual_seed(discretization.seed + SEED * fresh)
     # Not the problem's cells: graded ones would leave too few points to the bulk of the domain.
-    p, weights = weighted([assembly.problem.domain], count, assembly.collocation.sampler, generator)
-    like = assembly.surrogate.low
+    p, weights = weighted(
+        [discretization.problem.domain], count, discretization.collocation.sampler, generator
+    )
+    like = discretization.surrogate.low
     return Points(p.coords, p.names, data=weights[:, None]).to(like.dtype, like.device)
 
 
-def pencil(assembly: Assembly, points: Points, size: float) -> Pencil:
+def pencil(discretization: Discretization, points: Points, size: float) -> Pencil:
     """The rows at the points of a `rule`, and those of the conditions that are left to the loss.
 
     size: that of the operator, in whose units its rows are, or a penalty would not weigh the same
     for a domain that is measured in other units.
     """
-    problem = assembly.problem
+    problem = discretization.problem
     assert isinstance(problem, EigenProblem)
-    surrogate = assembly.surrogate
+    surrogate = discretization.surrogate
     equations = (operator_of(problem), mass_of(problem))
-    weight = assembly.weights["interior"] / size**2
+    weight = discretization.weights["interior"] / size**2
     inside = [_rows(surrogate, [_weighed(surrogate, e, points, weight)]) for e in equations]
-    outside = assembly.blocks()[1:]
+    outside = discretization.terms()[1:]
     if not outside:
         return Pencil(*inside)
     below = _rows(surrogate, outside)
@@ -66,8 +68,8 @@ def pencil(assembly: Assembly, points: Points, size: float) -> Pencil:
 
 def _weighed(
     surrogate: Surrogate, equation: Equation, points: Points, weight: float
-) -> ResidualBlock:
-    """The block whose squares sum up to weight · mean (equation)² by the rule."""
+) -> ResidualTerm:
+    """The term whose squares sum up to weight · mean (equation)² by the rule."""
     assert points.data is not None
     share = len(points) / float(points.data.sum())
 
@@ -76,7 +78,7 @@ def _weighed(
         return (share * p.data).sqrt() * equation(p, u)
 
     channels = channels_at(surrogate, [equation], points)
-    return ResidualBlock("interior", points, weight, channels, scaled)
+    return ResidualTerm("interior", points, weight, channels, scaled)
 
 
 def channels_at(surrogate: Surrogate, equations: Sequence[Equation], points: Points) -> Channels:
@@ -91,6 +93,6 @@ def channels_at(surrogate: Surrogate, equations: Sequence[Equation], points: Poi
         return find_channels(run, points.names)
 
 
-def _rows(surrogate: Surrogate, blocks: Sequence[Block]) -> Tensor:
-    chunks = Residuals(surrogate, blocks).rows(surrogate.network.output_layers)
+def _rows(surrogate: Surrogate, terms: Sequence[Term]) -> Tensor:
+    chunks = Residuals(surrogate, terms).rows(surrogate.network.output_layers)
     return torch.cat([rows.T for rows, _ in chunks], dim=1).T

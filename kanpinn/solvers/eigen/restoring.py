@@ -8,34 +8,38 @@ from typing import Any
 from torch import Tensor
 
 from kanpinn.loss.residuals import Residuals
-from kanpinn.solvers.discretize import Assembly
+from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.bounds import residual_norms
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import fresh_points
-from kanpinn.solvers.eigen.finish import blocks_of, failed, problem_of
+from kanpinn.solvers.eigen.finish import failed, problem_of, terms_of
 from kanpinn.solvers.eigen.modes import as_modes, widened
 from kanpinn.solvers.eigen.samples import samples
 from kanpinn.solvers.history import History
 
 
-def restored(assembly: Assembly, state: Mapping[str, Any]) -> Eigensolution:
-    """The modes of a `Run`'s state, eigenvalues those whose residuals are least.
+def restored(discretization: Discretization, state: Mapping[str, Any]) -> Eigensolution:
+    """The modes of a `SolverState`'s state, eigenvalues those whose residuals are least.
 
     Nothing is judged: bounds, errors and status are as if there were none.
     """
-    without, rows = failed(assembly, "not known", time.perf_counter()), list(state["history"])
+    without, rows = failed(discretization, "not known", time.perf_counter()), list(state["history"])
     if not rows:
         return without
-    problem, m, count = problem_of(assembly), len(assembly.problem.fields), int(rows[-1]["modes"])
-    network = assembly.surrogate.network
+    problem, m, count = (
+        problem_of(discretization),
+        len(discretization.problem.fields),
+        int(rows[-1]["modes"]),
+    )
+    network = discretization.surrogate.network
     last = state["network"][f"layers.{len(network.layers) - 1}.coefficients"]
     size = sum(layer.coefficients.numel() for layer in network.output_layers)
     columns = last.new_zeros(size, last.shape[-1] // m)
-    surrogate = widened(assembly.surrogate, columns.to(assembly.surrogate.low), m)
+    surrogate = widened(discretization.surrogate, columns.to(discretization.surrogate.low), m)
     surrogate.network.load_state_dict(state["network"])
-    seen = samples(problem, surrogate, fresh_points(assembly))
+    seen = samples(problem, surrogate, fresh_points(discretization))
     values = _quotients(seen.operator, seen.mass, count)
-    residuals = Residuals(surrogate, blocks_of(assembly, surrogate, values))
+    residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
     return replace(
         without,
         surrogate=surrogate,
@@ -44,7 +48,7 @@ def restored(assembly: Assembly, state: Mapping[str, Any]) -> Eigensolution:
         residual_norms=residual_norms(values, seen),
         history=History(rows),
         seconds=sum(state["seconds"]),
-        loss_terms=residuals.terms(),
+        loss_terms=residuals.term_values(),
         optimizer_seconds=list(state["seconds"]),
     )
 

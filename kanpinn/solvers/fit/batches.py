@@ -5,7 +5,7 @@ import torch
 from kanpinn._support.distributed import share
 from kanpinn.data import Table
 from kanpinn.loss.sparsity import Sparsity
-from kanpinn.loss.terms import Block
+from kanpinn.loss.terms import Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solvers.fit.frame import Affine
 from kanpinn.solvers.fit.terms import loss_term, points_of
@@ -27,9 +27,9 @@ class Terms:
         self.deviation = output.deviation if isinstance(output, Affine) else None
         self.points = points_of(table, surrogate)
         self.whole = loss_term(table, self.points, self.deviation)
-        self.extra = [] if sparsity is None else [sparsity.block(surrogate, self.points)]
+        self.extra = [] if sparsity is None else [sparsity.term(surrogate, self.points)]
 
-    def __call__(self, epoch: int) -> list[Block]:
+    def __call__(self, epoch: int) -> list[Term]:
         if not self.batch:
             return [self.whole, *self.extra]
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)

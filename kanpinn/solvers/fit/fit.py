@@ -17,7 +17,7 @@ from kanpinn.solvers.fit.fitted import Fitted
 from kanpinn.solvers.fit.frame import Bounds, frame
 from kanpinn.solvers.fit.scores import Scoring, criterion
 from kanpinn.solvers.loop import Resampling, run_stages
-from kanpinn.solvers.state import Best, Observer, Run
+from kanpinn.solvers.state import Best, Observer, SolverState
 
 
 def fit(
@@ -57,8 +57,8 @@ def fit(
         patience: steps without a lower validation error that end the run; None for no limit.
         seed: of batches and optimizers; the network has its own.
         budget_seconds: that the steps may take, as for `solve`.
-        observers: called with the `Run` after every step.
-        checkpoint: a `Run.state_dict()` to go on from.
+        observers: called with the `SolverState` after every step.
+        checkpoint: a `SolverState.state_dict()` to go on from.
 
     Raises:
         InputError: where network, data and optimizers do not fit together.
@@ -74,14 +74,16 @@ def fit(
         surrogate = frame(network, data.train, scaling, bounds)
     terms = Terms(data.train, surrogate, batch, seed, sparsity)
     best = _best(data, patience)
-    run = Run(surrogate, stages, Residuals(surrogate, ()), budget_seconds=budget_seconds, best=best)
+    run = SolverState(
+        surrogate, stages, Residuals(surrogate, ()), budget_seconds=budget_seconds, best=best
+    )
     if checkpoint is None:
         terms.prepare()
     else:
         run.load_state_dict(checkpoint)
     scoring = Scoring(data)
     run_stages(run, scoring, Resampling(terms, int(batch > 0)), observers, checkpoint, seed)
-    run.residuals.blocks = (terms.whole, *terms.extra)
+    run.residuals.terms = (terms.whole, *terms.extra)
     assert run.status is not None
     return Fitted(
         data,
@@ -92,7 +94,7 @@ def fit(
         run.history,
         run.earlier + time.perf_counter() - started,
         run.seconds,
-        run.residuals.terms(),
+        run.residuals.term_values(),
         stages,
         world(),
     )

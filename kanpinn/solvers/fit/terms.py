@@ -8,7 +8,7 @@ from torch import Tensor
 from kanpinn.data import Table
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet
-from kanpinn.loss.terms import Block, ResidualBlock
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
 
@@ -16,7 +16,7 @@ MIXED = 1e-2  # the part of the class itself in the curvature's probabilities
 
 
 @dataclass(frozen=True, eq=False)
-class CrossEntropy(Block):
+class CrossEntropy(Term):
     """weight · mean over rows of -log p(class), p the softmax of the network's outputs.
 
     With one output y the classes are two, of logits 0 and y. `points.data` (n, 1) numbers the
@@ -61,7 +61,7 @@ def points_of(table: Table, surrogate: Surrogate) -> Points:
     return points.to(like.dtype, like.device)
 
 
-def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Block:
+def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Term:
     """The term of the loss for some points of a table; deviation: of the targets, (m,)."""
     channels = Channels(table.names)
     if deviation is None:
@@ -71,4 +71,4 @@ def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Block:
         assert p.data is not None
         return (u.value - p.data) / deviation
 
-    return ResidualBlock("data", points, 1.0, channels, residual)
+    return ResidualTerm("data", points, 1.0, channels, residual)
