@@ -11,7 +11,7 @@ from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
 from kanpinn.interpret.graphs.graph import Graph, Key, relative_error
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.univariate.library import LIBRARY
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis.spline_spaces import knots_from_breaks
 
 MOST_INPUTS = 4  # with more there are too many ways to group them
 DEGREE, INTERVALS = 5, 6
@@ -70,7 +70,7 @@ def _sum_of_products(x: Tensor, outputs: int, groups: Groups) -> Graph:
 def _zero(x: Tensor) -> Spline:
     """The spline on the range of x that is zero."""
     breaks = torch.linspace(float(x.min()), float(x.max()), INTERVALS + 1, dtype=x.dtype)
-    knots = splines.knots_from_breaks(breaks[None], DEGREE)[0]
+    knots = knots_from_breaks(breaks[None], DEGREE)[0]
     return Spline(knots, DEGREE, x.new_zeros(INTERVALS + DEGREE))
 
 

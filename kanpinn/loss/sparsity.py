@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import torch
-from numpy.polynomial.legendre import leggauss
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, number
@@ -13,6 +12,7 @@ from kanpinn.jets.jet import Channels, Coordinates, Jet, total
 from kanpinn.loss.terms import Term
 from kanpinn.networks import KAN
 from kanpinn.networks.activations import derivatives
+from kanpinn.networks.basis import Basis
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Layer, Tape
 from kanpinn.networks.surrogate import Surrogate
@@ -76,7 +76,7 @@ class SparsityTerm(Term):
 
     settings: Sparsity
     # By the values of the knots: optimizers that try steps load the same ones again and again.
-    _roots: WeakKeyDictionary[KANLayer, tuple[Tensor, Tensor]] = field(
+    _roots: WeakKeyDictionary[KANLayer, tuple[Basis, Tensor]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
 
@@ -90,8 +90,8 @@ class SparsityTerm(Term):
 
     def _root(self, layer: KANLayer) -> Tensor:
         known = self._roots.get(layer)
-        if known is None or not torch.equal(known[0], layer.knots):
-            self._roots[layer] = known = layer.knots.clone(), factor(layer)
+        if known is None or known[0] is not layer.basis:
+            self._roots[layer] = known = layer.basis, factor(layer)
         return known[1]
 
     def _term(self, s: Tensor) -> Tensor:
@@ -164,19 +164,9 @@ def factor(layer: KANLayer) -> Tensor:
 
     The triangular factor of the basis at Gauss nodes, its means taken off.
     """
-    x, weights = gauss_nodes(layer)
-    basis = layer.pieces.basis(x)[:, 0]
+    x, weights = layer.basis.quadrature()
+    basis = layer.basis.values(x)[:, 0]
     if layer.base is not None:
         basis = torch.cat([basis, derivatives(layer.base, x, 0)[0][..., None]], dim=2)
     centred = basis - (weights[..., None] * basis).sum(dim=0)
     return torch.linalg.qr((weights.sqrt()[..., None] * centred).movedim(1, 0), mode="r").R
-
-
-def gauss_nodes(layer: KANLayer) -> tuple[Tensor, Tensor]:
-    """Nodes and weights (n, n_in) of the mean over each input's grid."""
-    breaks = layer.breaks
-    nodes, weights = (torch.as_tensor(a).to(breaks) for a in leggauss(layer.degree + 1))
-    half, centre = breaks.diff(dim=1) / 2, (breaks[:, 1:] + breaks[:, :-1]) / 2
-    x = (centre[..., None] + half[..., None] * nodes).flatten(1)
-    share = (half[..., None] * weights).flatten(1)
-    return x.T, (share / share.sum(dim=1, keepdim=True)).T

@@ -10,38 +10,37 @@ from torch import Tensor
 from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import InputError, integer
 from kanpinn.jets.jet import Coordinates, Jet
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis import BASES, Basis
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Layers, Network
 from kanpinn.networks.stretching import identity
 
-MARGIN = 0.05  # of the range, beyond the activations that were seen
-# In higher dimensions the extremes of an activation lie at corners that no sample comes near, and
-# points that a solve has not seen go beyond those that it has. There the end intervals alone reach
-# out by this part more: no resolution is lost, and their polynomials go on where a tangent would.
-FEW_DIMENSIONS, UNSEEN = 3, 0.3
-CHUNK = 8192
+MARGIN = 0.05  # the part of its range by which a hidden grid goes beyond the activations seen
 
 
 class KAN(Network):
-    """A Kolmogorov–Arnold network: sums of learned univariate splines, layer upon layer.
+    """A Kolmogorov–Arnold network: sums of learned functions of one variable, layer upon layer.
 
     Args:
         width: units per layer, inputs first, [2, 64, 1].
-        degree: spline degree k ≥ 1 per layer, or one for all.
+        degree: degree k ≥ 1 of the edge functions per layer, or one for all.
         grid: intervals G ≥ 1 per layer, or one number for all.
+        basis: "spline" for B-splines of degree k on G intervals; "chebyshev" for as many Chebyshev
+            polynomials, T_0 … T_(G+k-1), on the whole range.
         base: "silu" adds a term w·silu(x) to every edge, None does not.
         stretch: adds a layer before the first one with a monotone spline for each input, the
             identity until an optimizer changes it (see `Equidistribute`).
         seed: of the initial coefficients.
 
-    The grids start on [-1, 1]; `prepare` makes them cover the hidden activations. Hidden edges are
-    random polynomials on their grids, so that signals fill these however deep the network is: a
-    factor on the coefficients, by which others keep the variance, the next layer's grid undoes.
+    The grids start on [-1, 1]; `prepare` places the hidden ones over the activations. Hidden edges
+    start as random smooth polynomials on their grids, so that the activations fill the grids of a
+    network of any depth. Factors that keep the variance of the activations would change nothing:
+    the next layer's grid is scaled with them.
 
     Raises:
-        InputError: for a width, degree or grid that does not fit, or numbers that would overflow.
+        InputError: for a width, degree, grid or basis that does not fit, or numbers that would
+            overflow.
 
     Reference: Liu et al., KAN: Kolmogorov–Arnold Networks (2024), arXiv 2404.19756; Rigas et al.,
     Initialization schemes for Kolmogorov–Arnold networks (2025), arXiv 2509.03417, for the factors.
@@ -55,6 +54,7 @@ class KAN(Network):
         degree: int | Sequence[int] = 3,
         grid: int | Sequence[int] = 5,
         *,
+        basis: str = "spline",
         base: str | None = None,
         stretch: bool = False,
         seed: int = 0,
@@ -64,16 +64,15 @@ class KAN(Network):
         width = check_width(width)
         if base not in (None, "silu"):
             raise InputError(f'base must be "silu" or None, got {base!r}')
+        if basis not in BASES:
+            known = " or ".join(f'"{name}"' for name in BASES)
+            raise InputError(f"basis must be {known}, got {basis!r}")
         degrees = _per_layer("degree", degree, len(width) - 1)
         grids = _per_layer("grid", grid, len(width) - 1)
         layers = []
         for n_in, n_out, k, g in zip(width, width[1:], degrees, grids, strict=False):
             one = torch.ones(n_in, dtype=dtype)
-            knots = splines.uniform_knots(-one, one, g, k)
-            layer = KANLayer(knots, k, n_out, base)
-            if k > splines.MAX_DEGREE or not layer.pieces.local.isfinite().all():
-                raise InputError(f"degree {k} on {g} intervals is more than {dtype} can hold")
-            layers.append(layer)
+            layers.append(KANLayer(BASES[basis].uniform(-one, one, g, k), n_out, base))
         self.stretched = stretch
         if stretch:
             layers.insert(0, identity(width[0], dtype))
@@ -100,11 +99,16 @@ class KAN(Network):
         return (*inputs, self.layers[-1].coefficients.shape[2])
 
     @property
+    def basis_name(self) -> str:
+        """The name of the basis of the edges, one of `BASES`."""
+        return next(name for name, kind in BASES.items() if type(self.layers[-1].basis) is kind)
+
+    @property
     def max_order(self) -> int:
-        # On one interval a spline is a polynomial: that is smooth, and only the degrees' product
-        # says which derivatives of the whole vanish.
-        split = [layer.degree for layer in self.layers if layer.intervals > 1 or layer.base]
-        return min([math.prod(layer.degree for layer in self.layers), *split])
+        # Functions without knots are polynomials: they are smooth, and only the product of their
+        # degrees says which derivatives of the network vanish.
+        with_knots = [x.degree for x in self.layers if not x.basis.is_smooth or x.base]
+        return min([math.prod(layer.basis.piece_degree for layer in self.layers), *with_knots])
 
     @property
     def parameter_count(self) -> int:
@@ -125,27 +129,37 @@ class KAN(Network):
         for depth, layer in enumerate(self.layers[1:], start=1):
             low, high = self._activations(coordinates, depth)
             pad = MARGIN * (high - low).clamp_min(1e-6)
-            layer.knots = self._knots(low - pad, high + pad, layer)
+            layer.basis = self._placed(layer.basis, low - pad, high + pad)
 
     def reset_output(self, intervals: int) -> None:
         """Make the output layer zero, on a grid of so many intervals for inputs in [-1, 1]."""
         layer = self.layers[-1]
         layer.reset(intervals)
-        one = torch.ones_like(layer.knots[:, 0])
-        layer.knots = self._knots(-one, one, layer)
+        one = torch.ones_like(layer.breaks[:, 0])
+        layer.basis = self._placed(layer.basis, -one, one)
 
-    def _knots(self, low: Tensor, high: Tensor, layer: KANLayer) -> Tensor:
-        """A layer's knots for activations in [low, high], (n_in,) each."""
-        knots = splines.uniform_knots(low, high, layer.intervals, layer.degree)
-        if self.width[0] <= FEW_DIMENSIONS:
-            return knots
-        breaks = splines.breaks_of(knots, layer.degree).clone()
+    def _placed(self, basis: Basis, low: Tensor, high: Tensor) -> Basis:
+        """The basis on equal intervals for activations in [low, high], (n_in,) each."""
+        even = basis.over(low, high)
+        if not self._has_unseen_corners:
+            return even
+        breaks = even.breaks.clone()
         breaks[:, [0, -1]] = torch.stack(self._beyond(low, high), dim=1)
-        return splines.knots_from_breaks(breaks, layer.degree)
+        return even.on(breaks)
+
+    @property
+    def _has_unseen_corners(self) -> bool:
+        """Whether activations at points that no sample comes near lie beyond those that are seen.
+
+        Above three dimensions the extremes of an activation lie at corners of the domain. There the
+        end intervals alone are made wider: no resolution is lost, and outside the activations that
+        were seen an edge function is its end polynomial and not a tangent.
+        """
+        return self.width[0] > 3
 
     def _beyond(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """How far activations may go of which those in [low, high] were seen."""
-        unseen = UNSEEN * (high - low) if self.width[0] > FEW_DIMENSIONS else 0
+        """The range that activations may have where those in [low, high] were seen."""
+        unseen = 0.3 * (high - low) if self._has_unseen_corners else 0
         return low - unseen, high + unseen
 
     @torch.no_grad()
@@ -173,9 +187,9 @@ class KAN(Network):
         Of several ranks each brings its own points.
         """
         widths = list(self.width[1 : depth + 1])
-        seen = [coordinates.value.new_empty(0, sum(widths))]
-        for i in range(0, len(coordinates.value), CHUNK):
-            x = coordinates.value[i : i + CHUNK]
+        seen, chunk = [coordinates.value.new_empty(0, sum(widths))], 8192
+        for i in range(0, len(coordinates.value), chunk):
+            x = coordinates.value[i : i + chunk]
             h: Jet | Coordinates = Coordinates(coordinates.channels, x, coordinates.scale)
             ends = []
             for layer in self.layers[:depth]:
@@ -209,7 +223,7 @@ class KAN(Network):
         """
         pad = MARGIN * (high - low)
         ends = self._beyond(low - pad, high + pad)
-        if self.width[0] <= FEW_DIMENSIONS or intervals <= layer.intervals + 2:
+        if not self._has_unseen_corners or intervals <= layer.intervals + 2:
             error = layer.refine(intervals, (low, high))
             layer.widen(*ends)
             return error

@@ -1,4 +1,4 @@
-"""The KAN layer: every edge a spline (and optionally a smooth base term)."""
+"""The KAN layer: every edge a combination of basis functions, and optionally a smooth base term."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,78 +10,68 @@ from kanpinn._support.distributed import extremes, summed
 from kanpinn._support.errors import InputError
 from kanpinn.jets.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
-from kanpinn.networks.basis import splines
-from kanpinn.networks.network import Layer, Tape
-
-WIDENING = 0.02  # of the range: a grid that must grow grows a little more
+from kanpinn.networks.basis import Basis
+from kanpinn.networks.basis.basis import Moved
+from kanpinn.networks.network import Layer
 
 
 class KANLayer(Layer):
-    """y_o = Σ_i φ_io(h_i) with φ_io = Σ_k c_iko B_k, each input's B-splines on its own knots.
+    """y_o = Σ_i φ_io(h_i) with φ_io = Σ_k c_iko B_k, the basis functions of each input on its grid.
 
-    coefficients: (n_in, n_basis, n_out), n_basis = G + degree, one more with a base term
-    w·silu(x), whose weight is the last coefficient. knots: (n_in, G + 2 degree + 1). kept:
-    (n_in, n_out), the edges that are there; a removed one is zero, whatever its coefficients.
+    Args:
+        basis: of n_in inputs; it is replaced as a whole when a grid moves.
+        n_out: the number of outputs.
+        base: "silu" adds a term w·silu(x), whose weight is the last coefficient of each edge.
+
+    coefficients: (n_in, n, n_out), n = basis.size, one more with a base term. kept: (n_in, n_out),
+    the edges that are there; a removed one is zero, whatever its coefficients.
 
     Reference: Liu et al., KAN (2024), eqs. 2.5 and 2.10; the scale w_s is absorbed into c.
     """
 
-    knots: Tensor
+    basis: Basis
     kept: Tensor
 
-    def __init__(self, knots: Tensor, degree: int, n_out: int, base: str | None = None) -> None:
+    def __init__(self, basis: Basis, n_out: int, base: str | None = None) -> None:
         super().__init__()
-        self.degree, self.base = degree, base
-        self._pieces: tuple[Tensor, int, splines.Pieces] | None = None
-        self._removed: tuple[Tensor, int, int] | None = None
-        self.register_buffer("knots", knots)
-        n_basis = knots.shape[1] - degree - 1 + (base is not None)
-        self.coefficients = nn.Parameter(knots.new_zeros(knots.shape[0], n_basis, n_out))
-        self.register_buffer("kept", knots.new_ones(knots.shape[0], n_out, dtype=torch.bool))
+        self.basis, self.base = basis, base
+        n_in, like = len(basis.breaks), basis.breaks
+        self.coefficients = nn.Parameter(
+            like.new_zeros(n_in, basis.size + (base is not None), n_out)
+        )
+        self.register_buffer("kept", like.new_ones(n_in, n_out, dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved layer may have another grid than the one it was made with, and other edges.
-        self.knots = torch.empty_like(state_dict[prefix + "knots"])
         coefficients = state_dict[prefix + "coefficients"]
         trained = self.coefficients.requires_grad
         self.coefficients = nn.Parameter(torch.empty_like(coefficients), requires_grad=trained)
-        whole = torch.ones_like(coefficients[:, 0], dtype=torch.bool)
-        kept = state_dict.get(prefix + "kept", whole)
-        self.kept = torch.empty_like(kept)
-        state_dict = {**state_dict, prefix + "kept": kept}
+        self.kept = torch.empty_like(state_dict[prefix + "kept"])
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    @property
+    def degree(self) -> int:
+        """The degree k of the basis."""
+        return self.basis.degree
 
     @property
     def intervals(self) -> int:
         """The number of grid intervals G."""
-        return self.knots.shape[1] - 2 * self.degree - 1
+        return self.basis.intervals
 
     @property
-    def n_splines(self) -> int:
-        """B-splines per input, G + degree."""
-        return self.knots.shape[1] - self.degree - 1
-
-    @property
-    def pieces(self) -> splines.Pieces:
-        """The splines as piecewise polynomials, kept for as long as the knots stay the same."""
-        knots, kept = self.knots, self._pieces
-        if kept is None or kept[0] is not knots or kept[1] != knots._version:
-            kept = (knots, knots._version, splines.pieces_of(knots, self.degree))
-            self._pieces = kept
-        return kept[2]
+    def breaks(self) -> Tensor:
+        """The breaks of the basis, (n_in, pieces + 1); the grid is from the first to the last."""
+        return self.basis.breaks
 
     @property
     def removed(self) -> int:
-        """How many edges are not there; counted when `kept` has changed."""
-        kept, known = self.kept, self._removed
-        if known is None or known[0] is not kept or known[1] != kept._version:
-            known = (kept, kept._version, int((~kept).sum()))
-            self._removed = known
-        return known[2]
+        """The number of edges that have been removed."""
+        return self.kept.numel() - int(self.kept.sum())
 
     @torch.no_grad()
     def remove_edge(self, i: int, o: int) -> None:
-        """Take the edge from input i to output o out of the sum.
+        """Remove the edge from input i to output o.
 
         Raises:
             InputError: where there is no such edge, or it is the last one.
@@ -94,24 +84,16 @@ class KANLayer(Layer):
         self.kept[i, o] = False
         self.coefficients[i, :, o] = 0
 
-    def forward(self, h: Jet | Coordinates, tape: Tape | None = None) -> Jet:
-        recorded = tape is not None and tape.wants(self)
-        if recorded or h.channels.derivative_order or not self._is_wide:
-            return super().forward(h, tape)
-        return Jet(h.channels, self._sums(h.value))
-
-    @property
-    def _is_wide(self) -> bool:
-        """Whether a product with all splines' values beats going edge by edge, by measurement."""
-        n_out = self.coefficients.shape[2]
-        return n_out > 2 * (self.degree + 1) and self.n_splines <= 4 * n_out
-
-    def _sums(self, x: Tensor) -> Tensor:
-        """The outputs' values (n, n_out) at x (n, n_in)."""
-        basis = self.pieces.basis(x)[:, 0]
+    def evaluate(self, h: Jet | Coordinates) -> Jet:
+        n_out, size = self.coefficients.shape[2], self.basis.size
+        # By measurement a product with all functions' values beats going edge by edge.
+        wide = n_out > 2 * (self.degree + 1) and size <= 4 * n_out
+        if h.channels.derivative_order or not wide:
+            return h.sum_of_edges(self.product(h, self.coefficients)[1])
+        values = self.basis.values(h.value)[:, 0]
         if self.base is not None:
-            basis = torch.cat([basis, derivatives(self.base, x, 0)[0][..., None]], dim=-1)
-        return basis.flatten(1) @ self._present(self.coefficients).flatten(0, 1)
+            values = torch.cat([values, derivatives(self.base, h.value, 0)[0][..., None]], dim=-1)
+        return Jet(h.channels, values.flatten(1) @ self._present(self.coefficients).flatten(0, 1))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         return h.value, self._edges(h.value, coefficients, h.channels.derivative_order)
@@ -121,79 +103,99 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        delta = delta * self.kept if self.removed else delta
+        delta = delta if bool(self.kept.all()) else delta * self.kept
         weights = delta.permute(1, 2, 3, 0).contiguous()  # the points fastest, as in `out`
         out = out.view(*self.coefficients.shape, -1)
-        self.pieces.transposed(known, weights, out[:, : self.n_splines])
+        self.basis.transposed(known, weights, out[:, : self.basis.size])
         if self.base is not None:
             base = torch.stack([t.T for t in derivatives(self.base, known, len(weights) - 1)])
             out[:, -1] = (base[:, :, None] * weights).sum(dim=0)
 
     def edges(self, x: Tensor, order: int = 0) -> Tensor:
-        """The edge functions and their derivatives, (n, order + 1, n_in, n_out), at x (n, n_in)."""
+        """The edge functions and their derivatives.
+
+        Args:
+            x: (n, n_in), one argument for each input.
+            order: the highest derivative.
+
+        Returns:
+            (n, order + 1, n_in, n_out).
+        """
         return self._edges(x, self.coefficients, order)
 
     def _edges(self, x: Tensor, coefficients: Tensor, order: int) -> Tensor:
         coefficients = self._present(coefficients)
-        values = self.pieces.combine(x, coefficients[:, : self.n_splines], order)
+        values = self.basis.combine(x, coefficients[:, : self.basis.size], order)
         if self.base is None:
             return values
         base = torch.stack(derivatives(self.base, x, order), dim=1)
         return values + base[..., None] * coefficients[:, -1]
 
     def _present(self, coefficients: Tensor) -> Tensor:
-        """Zero on removed edges."""
-        return coefficients.masked_fill(~self.kept[:, None], 0) if self.removed else coefficients
+        """The coefficients, zero on removed edges."""
+        if bool(self.kept.all()):
+            return coefficients
+        return coefficients.masked_fill(~self.kept[:, None], 0)
 
-    @torch.no_grad()
     def set_breaks(self, breaks: Tensor) -> float:
-        """Put the splines on other grid points (n_in, G + 1); returns the relative L2 change.
+        """Put the edge functions on other breaks (n_in, pieces + 1); see `Basis.moved`.
 
-        Exact (0.0) where the old interior points are kept: knots inserted or the range widened.
+        Returns:
+            The relative L2 change of the functions, 0 where they have not changed.
         """
-        knots = splines.knots_from_breaks(breaks, self.degree)
-        spline, base = self.coefficients.split(
-            [self.n_splines, self.coefficients.shape[1] - self.n_splines], dim=1
-        )
-        error = 0.0
-        if splines.contains_breaks(self.knots, knots, self.degree):
-            spline = splines.refinement_matrix(self.knots, knots, self.degree) @ spline
-        else:
-            spline, error = splines.project(spline, self.knots, knots, self.degree)
-        self.knots = knots
-        changed = torch.cat([spline, base], dim=1)
-        if changed.shape == self.coefficients.shape:
-            self.coefficients.copy_(changed)  # the same parameter, which an optimizer may hold
-        else:
-            self.coefficients = nn.Parameter(changed)
-        return error
+        return self._take(self.basis.moved(self._of_basis(), breaks))
 
-    def widen(self, low: Tensor, high: Tensor) -> bool:
-        """Widen the grid to hold [low, high], (n_in,) each; exact on the old one. Was it needed?"""
+    def refine(self, intervals: int, reach: tuple[Tensor, Tensor] | None = None) -> float:
+        """Put the edge functions on `intervals` intervals; see `Basis.refined`.
+
+        Args:
+            intervals: the new number G.
+            reach: the range (n_in,), (n_in,) to which wider grids are cut down.
+
+        Returns:
+            The relative L2 change of the functions, 0 where they have not changed.
+        """
+        low, high = (self.breaks[:, 0], self.breaks[:, -1]) if reach is None else reach
+        return self._take(self.basis.refined(self._of_basis(), intervals, low, high))
+
+    def widen(self, low: Tensor, high: Tensor, pad: float = 0.02) -> bool:
+        """Widen the grids that do not hold [low, high], (n_in,) each; exact on the old ones.
+
+        Args:
+            pad: of the range, by which a grid that grows goes beyond it.
+
+        Returns:
+            Whether any grid had to grow.
+        """
         breaks = self.breaks.clone()
         left, right = low < breaks[:, 0], high > breaks[:, -1]
         if not bool((left | right).any()):
             return False
-        pad = WIDENING * (high - low)
-        breaks[:, 0] = torch.where(left, low - pad, breaks[:, 0])
-        breaks[:, -1] = torch.where(right, high + pad, breaks[:, -1])
+        beyond = pad * (high - low)
+        breaks[:, 0] = torch.where(left, low - beyond, breaks[:, 0])
+        breaks[:, -1] = torch.where(right, high + beyond, breaks[:, -1])
         self.set_breaks(breaks)
         return True
 
-    @property
-    def breaks(self) -> Tensor:
-        """The grid points, (n_in, G + 1)."""
-        return splines.breaks_of(self.knots, self.degree)
+    def _of_basis(self) -> Tensor:
+        """The coefficients of the basis functions, without those of the base term."""
+        return self.coefficients.detach()[:, : self.basis.size]
 
-    def refine(self, intervals: int, reach: tuple[Tensor, Tensor] | None = None) -> float:
-        """Change to `intervals` intervals, by `splines.refined`; the relative L2 change.
+    @torch.no_grad()
+    def _take(self, moved: Moved) -> float:
+        base = self.coefficients[:, self.basis.size :]
+        changed = torch.cat([moved.coefficients, base], dim=1)
+        self.basis = moved.basis
+        if changed.shape == self.coefficients.shape:
+            self.coefficients.copy_(changed)  # the same parameter, which an optimizer may hold
+        else:
+            self.coefficients = nn.Parameter(changed)
+        return moved.error
 
-        reach: the range that each input's grid is cut down to where it is wider, (n_in,) each.
-        """
-        breaks = self.breaks
-        low, high = (breaks[:, 0], breaks[:, -1]) if reach is None else reach
-        rows = zip(breaks, low, high, strict=True)
-        return self.set_breaks(torch.stack([splines.refined(*row, intervals) for row in rows]))
+    @torch.no_grad()
+    def add_constants(self, constants: Tensor) -> None:
+        """Add a constant to each edge function; constants: (n_in, n_out)."""
+        self.coefficients[:, : self.basis.size] += self.basis.one()[:, None] * constants[:, None]
 
     @torch.no_grad()
     def randomise(self, generator: torch.Generator, degree: int = 4, decay: float = 2.0) -> None:
@@ -213,7 +215,7 @@ class KANLayer(Layer):
         )
         x = low + (high - low) * (xi[:, None] + 1) / 2
         self.coefficients.zero_()
-        self.coefficients[:, : self.n_splines] = splines.fit(x, values, self.knots, self.degree)
+        self.coefficients[:, : self.basis.size] = self.basis.fit(x, values)
         self.coefficients.masked_fill_(~self.kept[:, None], 0)
 
     @torch.no_grad()
@@ -221,8 +223,7 @@ class KANLayer(Layer):
         """Fix what the next layer undoes: one mean for the edges of a unit, each output in ±reach.
 
         Adding constants to the edges into one unit, or scaling them all, is undone by the next
-        layer. B-splines sum to one, so a constant is the same change of all their coefficients.
-        Of several ranks each brings its own x.
+        layer. Of several ranks each brings its own x, (n, n_in).
         """
         edges = self.edges(x)[:, 0]
         low, high = extremes(edges.sum(dim=1))
@@ -230,16 +231,15 @@ class KANLayer(Layer):
         total, count = summed([edges.sum(dim=0), count])
         mean = total / count
         centre = ((low + high) / 2 - mean.sum(dim=0)) / self.kept.sum(dim=0).clamp_min(1)
-        self.coefficients[:, : self.n_splines] -= ((mean + centre) * self.kept)[:, None]
+        self.add_constants(-(mean + centre) * self.kept)
         self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))
 
     def reset(self, intervals: int) -> None:
-        """Zero coefficients on an even grid of [-1, 1]."""
-        one = torch.ones_like(self.knots[:, 0])
-        self.knots = splines.uniform_knots(-one, one, intervals, self.degree)
-        n_basis = self.n_splines + (self.base is not None)
-        shape = (len(one), n_basis, self.coefficients.shape[2])
-        self.coefficients = nn.Parameter(self.knots.new_zeros(shape))
+        """Zero coefficients on `intervals` equal intervals of [-1, 1]."""
+        one = torch.ones_like(self.breaks[:, 0])
+        self.basis = self.basis.uniform(-one, one, intervals, self.degree)
+        n = self.basis.size + (self.base is not None)
+        self.coefficients = nn.Parameter(one.new_zeros(len(one), n, self.coefficients.shape[2]))
 
     def keep_outputs(self, units: list[int]) -> None:
         """Only these outputs."""
@@ -248,5 +248,5 @@ class KANLayer(Layer):
 
     def keep_inputs(self, units: list[int]) -> None:
         """Only these inputs."""
-        self.knots, self.kept = self.knots[units], self.kept[units]
+        self.basis, self.kept = self.basis.of_inputs(units), self.kept[units]
         self.coefficients = nn.Parameter(self.coefficients.detach()[units].clone())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.jets.jet import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
-from kanpinn.networks.network import Layer, Layers, Network, Tape
+from kanpinn.networks.network import Layer, Layers, Network
 
 UNITS = ("tanh", "sine", "silu")
 
@@ -28,9 +28,7 @@ class DenseLayer(Layer):
         self.activation, self.frequency = activation, frequency
         self.coefficients = nn.Parameter(torch.zeros(n_in + 1, n_out, dtype=dtype))
 
-    def forward(self, h: Jet | Coordinates, tape: Tape | None = None) -> Jet:
-        if tape is not None and tape.wants(self):
-            return super().forward(h, tape)
+    def evaluate(self, h: Jet | Coordinates) -> Jet:
         # Channel by channel: the stacked features, which only a Jacobian needs, would be copies.
         jet = self._activated(h).map(self._linear)
         return replace(jet, value=jet.value + self.coefficients[-1])

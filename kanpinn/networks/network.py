@@ -31,10 +31,14 @@ class Layer(nn.Module, ABC):
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         """Write Φᵀδ of each point into zeros, (coefficients.numel(), n)."""
 
+    def evaluate(self, h: Jet | Coordinates) -> Jet:
+        """The output jet, by whichever way is fastest without a Jacobian."""
+        return self.combine(self.product(h, self.coefficients)[1], h)
+
     def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
         """The output jet; a tape that wants this layer records what its Jacobian needs."""
-        if tape is None or not tape.wants(self):
-            return self.combine(self.product(h, self.coefficients)[1], h)
+        if tape is None or not any(self is wanted for wanted in tape.layers):
+            return self.evaluate(h)
         known, product = self.product(h, self.coefficients.detach())
         tape.record(self, known, product)
         return self.combine(product, h)
@@ -55,10 +59,6 @@ class Tape:
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = list(layers)
         self.records: list[Record] = []
-
-    def wants(self, layer: Layer) -> bool:
-        """Whether this layer's Jacobian is asked for."""
-        return any(layer is wanted for wanted in self.layers)
 
     def record(self, layer: Layer, known: Tensor, product: Tensor) -> None:
         """Keep what a layer did; its product becomes a node of the graph."""

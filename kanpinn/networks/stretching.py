@@ -3,17 +3,19 @@
 import torch
 from torch import Tensor
 
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis import BSplines
 from kanpinn.networks.kan_layer import KANLayer
 
-DEGREE, INTERVALS = 5, 100
-SAMPLES = 6  # per interval, that a stretch is fitted at
 
+def identity(
+    inputs: int, dtype: torch.dtype = torch.float64, degree: int = 5, intervals: int = 100
+) -> KANLayer:
+    """A layer with one edge for each input, s_i(ξ_i) = ξ_i, whose splines can hold a stretch.
 
-def identity(inputs: int, dtype: torch.dtype = torch.float64) -> KANLayer:
-    """A layer with one edge for each input, s_i(ξ_i) = ξ_i."""
+    degree and intervals leave an error of a stretch that is small beside that of a solution.
+    """
     one = torch.ones(inputs, dtype=dtype)
-    layer = KANLayer(splines.uniform_knots(-one, one, INTERVALS, DEGREE), DEGREE, inputs)
+    layer = KANLayer(BSplines.uniform(-one, one, intervals, degree), inputs)
     layer.kept = torch.eye(inputs, dtype=torch.bool)
     for axis in range(inputs):
         line = torch.tensor([-1.0, 1.0], dtype=torch.float64)
@@ -23,20 +25,25 @@ def identity(inputs: int, dtype: torch.dtype = torch.float64) -> KANLayer:
 
 @torch.no_grad()
 def set_stretch(layer: KANLayer, axis: int, xi: Tensor, s: Tensor) -> None:
-    """Let input `axis` be stretched by s(ξ), given at increasing points from -1 to 1, s from -1 to
-    1; the layer's knots are even in s.
+    """Stretch input `axis` of a layer by s(ξ); the layer's intervals become equal in s.
+
+    Args:
+        layer: as `identity` makes it.
+        axis: the number of the input.
+        xi, s: (n,) increasing from -1 to 1, the points of a piecewise linear s.
     """
     at_knots = interpolate(torch.linspace(-1, 1, layer.intervals + 1, dtype=xi.dtype), s, xi)
     at_knots[0], at_knots[-1] = -1, 1
-    knots = splines.knots_from_breaks(at_knots[None], layer.degree)
-    samples = interpolate(torch.linspace(-1, 1, SAMPLES * layer.intervals, dtype=xi.dtype), s, xi)
-    target = interpolate(samples, xi, s)
-    fitted = splines.fit(samples[:, None], target[:, None, None], knots, layer.degree)
-    every = layer.knots.clone()
-    every[axis] = knots[0]
-    layer.knots = every
+    own = BSplines.uniform(-torch.ones(1), torch.ones(1), 1, layer.degree).on(at_knots[None])
+    per_interval = 6  # samples, more than the splines that live on it
+    even = torch.linspace(-1, 1, per_interval * layer.intervals, dtype=xi.dtype)
+    samples = interpolate(even, s, xi)
+    fitted = own.fit(samples[:, None], interpolate(samples, xi, s)[:, None, None])
+    breaks = layer.breaks.clone()
+    breaks[axis] = at_knots
+    layer.basis = layer.basis.on(breaks)
     layer.coefficients[axis] = 0
-    layer.coefficients[axis, : layer.n_splines, axis] = fitted[0, :, 0].to(layer.coefficients)
+    layer.coefficients[axis, : layer.basis.size, axis] = fitted[0, :, 0].to(layer.coefficients)
 
 
 def interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:

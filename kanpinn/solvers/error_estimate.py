@@ -116,12 +116,13 @@ def _wider(network: Network, seed: int) -> KAN:
         made = KAN([inputs, LEAST_WIDTH, outputs], 9, [4, 10], seed=seed)
     elif not hidden:
         (layer,) = network.layers
-        made = KAN([inputs, outputs], layer.degree, math.ceil(WIDER * layer.intervals), seed=seed)
+        finer = math.ceil(WIDER * layer.intervals)
+        made = KAN([inputs, outputs], layer.degree, finer, basis=network.basis_name, seed=seed)
     else:
         width = max(math.ceil(WIDER * hidden[-1]), LEAST_WIDTH)
         ends = network.layers[0], network.layers[-1]
         degrees, grids = [end.degree for end in ends], [end.intervals for end in ends]
-        made = KAN([inputs, width, outputs], degrees, grids, seed=seed)
+        made = KAN([inputs, width, outputs], degrees, grids, basis=network.basis_name, seed=seed)
         if len(hidden) == 1:
             _copy_units(network, made)
     return made.to(like.device, like.dtype)

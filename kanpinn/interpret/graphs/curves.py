@@ -1,13 +1,14 @@
 """What an edge of a graph carries: a spline, or a formula c f(a x + b) + d."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from kanpinn.interpret.univariate.library import Univariate
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis import BSplines
 
 
 @runtime_checkable
@@ -47,22 +48,22 @@ class Spline:
         return basis[:, 1] @ self.parameters, basis[:, 0]
 
     def _basis(self, x: Tensor, order: int) -> Tensor:
-        return splines.basis(x[:, None], self.knots[None], self.degree, order)[:, :, 0]
+        return self._splines.values(x[:, None], order)[:, :, 0]
+
+    @cached_property
+    def _splines(self) -> BSplines:
+        return BSplines(self.knots[None], self.degree)
 
     @property
     def breaks(self) -> Tensor:
         """The grid points."""
-        return splines.breaks_of(self.knots[None], self.degree)[0]
+        return self._splines.breaks[0]
 
     def on(self, breaks: Tensor) -> "Spline":
         """The spline on other grid points: exact where they hold the old inner ones."""
-        old, new = self.knots[None], splines.knots_from_breaks(breaks[None], self.degree)
-        c = self.parameters[None, :, None]
-        if splines.contains_breaks(old, new, self.degree):
-            c = splines.refinement_matrix(old, new, self.degree) @ c
-        else:
-            c, _ = splines.project(c, old, new, self.degree)
-        return Spline(new[0], self.degree, c[0, :, 0])
+        moved = self._splines.moved(self.parameters[None, :, None], breaks[None])
+        assert isinstance(moved.basis, BSplines)
+        return Spline(moved.basis.knots[0], self.degree, moved.coefficients[0, :, 0])
 
     def split(self) -> "Spline":
         """The same function on twice as many intervals."""

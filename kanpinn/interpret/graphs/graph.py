@@ -117,12 +117,13 @@ def graph_of(
     for number, layer in enumerate(network.layers):
         inputs = layer.coefficients.shape[0]
         for i, o in layer.kept.nonzero().tolist():
-            knots, c = layer.knots[i], layer.coefficients.detach()[i, : layer.n_splines, o]
+            own = layer.coefficients.detach()[i, : layer.basis.size, o]
+            knots, degree, c = layer.basis.as_spline(own, i)
             if number == 0:
                 knots = low[i] + (knots + 1) / 2 * (high[i] - low[i])
             if number == last and mean is not None and scale is not None:
                 c = scale[o] * c + mean[o] / inputs  # B-splines sum to one
-            edges[number, i, o] = Spline(knots.clone(), layer.degree, c.clone())
+            edges[number, i, o] = Spline(knots, degree, c)
     return Graph(network.width, edges)
 
 

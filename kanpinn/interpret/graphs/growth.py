@@ -12,7 +12,7 @@ from kanpinn.interpret.graphs.graph import Graph, Key, split
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.library import LIBRARY
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis.spline_spaces import knots_from_breaks
 
 GAIN = 0.3  # a finer grid that leaves more of the error is not worth it
 COST = 2.0  # an edge that can be missed raises the error by less
@@ -111,7 +111,7 @@ def _interpolated(function: Callable[[Tensor], Tensor], x: Tensor) -> Spline:
     """The spline on the range of x that is closest to a function at many points of it."""
     low, high = float(x.min()), float(x.max())
     breaks = torch.linspace(low, high, PIECES + 1, dtype=x.dtype)
-    knots = splines.knots_from_breaks(breaks[None], DEGREE)[0]
+    knots = knots_from_breaks(breaks[None], DEGREE)[0]
     at = torch.linspace(low, high, 20 * PIECES, dtype=x.dtype)
     blank = Spline(knots, DEGREE, x.new_zeros(PIECES + DEGREE))
     _, basis = blank.derivatives(at)

@@ -59,16 +59,15 @@ class Cutter:
 
     @torch.no_grad()
     def cut(self, scores: EdgeScores, keep: Sequence[Tensor]) -> None:
-        """Leave these edges, as `kept_edges` gives them; means go to the strongest of a unit's.
-
-        B-splines sum to one, so a constant is the same change of all coefficients.
-        """
+        """Leave these edges, as `kept_edges` gives them; means go to the strongest of a unit's."""
         for number, (layer, stay) in enumerate(zip(self.network.layers, keep, strict=True)):
             gone = layer.kept & ~stay
             constants = (scores.means[number] * gone).sum(dim=0)
             carriers = _strongest(stay, scores.deviations[number])
             outputs = torch.arange(len(carriers), device=carriers.device)
-            layer.coefficients[carriers, : layer.n_splines, outputs] += constants[:, None]
+            added = torch.zeros_like(scores.means[number])
+            added[carriers, outputs] = constants
+            layer.add_constants(added)
             layer.kept = stay
             layer.coefficients.masked_fill_(~stay[:, None], 0)
             sources, targets = self.levels[number : number + 2]

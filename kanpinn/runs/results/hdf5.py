@@ -21,7 +21,6 @@ from kanpinn.solvers.history import History
 
 WINDOWS = "windows"  # the group that has their ends
 COUNTERS = ("step", "stage")  # columns of whole numbers
-LAYER_VALUES = ("knots", "coefficients", "kept")
 BESIDE = ("enrichment", "constants")
 LAYER_SETTINGS = ("degree", "base", "activation")
 
@@ -49,7 +48,8 @@ def write_result(
     """Write result.h5: /history, /network and what `more` adds to them.
 
     Every column of /history has an HDF5 dimension scale, the step. /network has a group for each
-    layer, with its knots and coefficients, "enrichment" for known functions beside the last one and
+    layer, with the knots of its basis ("basis.knots") and its coefficients, "enrichment" for known
+    functions beside the last one and
     "constants" for unknown numbers, whose values are in /history; of networks side by side each
     has its layers, "part_0.layer_0", ...; its attributes low and high are the corners of the box
     that is mapped to [-1, 1]^d before the first layer.
@@ -105,9 +105,8 @@ def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:
         group.create_group(WINDOWS)["ends"] = network.ends.cpu().numpy()
     for key, layer in layers.items():
         inner = group.create_group(key)
-        for name in LAYER_VALUES:
-            if hasattr(layer, name):
-                inner[name] = getattr(layer, name).detach().cpu().numpy()
+        for name, tensor in layer.state_dict().items():
+            inner[name] = tensor.cpu().numpy()
         for name in LAYER_SETTINGS:
             if hasattr(layer, name):
                 value = getattr(layer, name)

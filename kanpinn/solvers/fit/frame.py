@@ -13,7 +13,6 @@ from kanpinn.data import Table
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Jet
 from kanpinn.networks import KAN, Network
-from kanpinn.networks.basis.splines import breaks_of, knots_from_breaks, uniform_knots
 from kanpinn.networks.surrogate import Surrogate
 
 SCALINGS = ("range", "standard", "quantile")
@@ -110,12 +109,11 @@ def _place_first_grid(network: KAN, ends: Tensor, rows: Tensor | None) -> None:
     """The first layer's grid from end to end (2, d), even or with as many rows in all intervals."""
     layer = network.layers[0]
     low, high = ends
-    knots = uniform_knots(low, high, layer.intervals, layer.degree)
+    basis = layer.basis.over(low, high)
     if rows is not None:
         share = torch.linspace(0, 1, layer.intervals + 1).to(rows)
         breaks = torch.quantile(rows, share, dim=0).clamp(low, high).T.clone()
         breaks[:, [0, -1]] = ends.T
         # Where many rows are equal: intervals of no length are none.
-        even = breaks_of(knots, layer.degree)
-        knots = knots_from_breaks(0.9 * breaks + 0.1 * even, layer.degree)
-    layer.knots = knots
+        basis = basis.on(0.9 * breaks + 0.1 * basis.breaks)
+    layer.basis = basis

@@ -1,0 +1,170 @@
+"""Chebyshev polynomials as edge functions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.networks.basis.basis import Basis, Moved, project
+from kanpinn.networks.basis.spline_spaces import uniform_knots
+from kanpinn.networks.basis.splines import BSplines
+
+
+class Chebyshev(Basis):
+    """T_0 … T_(n-1) of the argument mapped to [-1, 1], each input on a range of its own.
+
+    There are n = G + k of them, as many as B-splines of degree k on G intervals: one interval more
+    is one polynomial more, so refinement raises the degree.
+
+    Args:
+        ends: the range of each input, (n_in, 2).
+        degree: k.
+        intervals: G.
+
+    Raises:
+        InputError: for a range of no length.
+
+    Reference: Sidharth et al., Chebyshev polynomial-based Kolmogorov–Arnold networks (2024), arXiv
+    2405.07200; Trefethen, Approximation Theory and Approximation Practice (2013), chapter 3.
+    """
+
+    title: ClassVar[str] = "Chebyshev polynomials"
+    ends: Tensor
+    degrees: Tensor  # 0 … n - 1, whose length a saved state needs to tell
+
+    def __init__(self, ends: Tensor, degree: int, intervals: int) -> None:
+        super().__init__()
+        if not bool((ends[:, 1] > ends[:, 0]).all()):
+            raise InputError(f"a range of Chebyshev polynomials must have a length, got {ends}")
+        self.degree = degree
+        self.register_buffer("ends", ends)
+        self.register_buffer("degrees", torch.arange(intervals + degree, device=ends.device))
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        self.degrees = torch.empty_like(state_dict[prefix + "degrees"])  # there may be others
+        self.ends = torch.empty_like(state_dict[prefix + "ends"])
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    @classmethod
+    def uniform(cls, low: Tensor, high: Tensor, intervals: int, degree: int) -> Self:
+        return cls(torch.stack([low, high], dim=1), degree, intervals)
+
+    @property
+    def breaks(self) -> Tensor:
+        return self.ends
+
+    @property
+    def intervals(self) -> int:
+        return len(self.degrees) - self.degree
+
+    @property
+    def piece_degree(self) -> int:
+        return self.size - 1
+
+    def values(self, x: Tensor, order: int = 0) -> Tensor:
+        return torch.stack(self._by_degree(x, order), dim=-1).movedim(0, -3)
+
+    def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
+        return torch.einsum("...rik,ikm->...rim", self.values(x, order), coefficients)
+
+    def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
+        for k, polynomial in enumerate(self._by_degree(x.T.contiguous(), len(weights) - 1, 0)):
+            out[:, k] = torch.einsum("rimn,rin->imn", weights, polynomial)
+
+    def _by_degree(self, x: Tensor, order: int, axis: int = -1) -> list[Tensor]:
+        """T_k^(r)(x) for each k, (order + 1, *x.shape); `axis` of x runs over the inputs.
+
+        T_(k+1)^(r) = 2 ξ T_k^(r) + 2 r T_k^(r-1) - T_(k-1)^(r); outside the range the tangent.
+        """
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        low, high = (end.view(shape) for end in self.ends.unbind(1))
+        slope = 2 / (high - low)
+        xi = (x - low) * slope - 1
+        inside = xi.clamp(-1, 1)
+        needed = max(order, 1)  # a tangent takes the first derivative
+        previous = [torch.ones_like(xi), *(torch.zeros_like(xi) for _ in range(needed))]
+        current = [inside, torch.ones_like(xi), *(torch.zeros_like(xi) for _ in range(needed - 1))]
+        found = [previous, current]
+        for _ in range(self.size - 2):
+            new = [2 * inside * t for t in current]
+            for r in range(1, needed + 1):
+                new[r] = new[r] + 2 * r * current[r - 1]
+            new = [a - b for a, b in zip(new, previous, strict=True)]
+            found.append(new)
+            previous, current = current, new
+        outside = (xi < -1) | (xi > 1)
+        return [_extended(t, xi - inside, outside, slope)[: order + 1] for t in found[: self.size]]
+
+    def one(self) -> Tensor:
+        return (self.degrees == 0).to(self.ends)
+
+    def over(self, low: Tensor, high: Tensor) -> Self:
+        return self.uniform(low, high, self.intervals, self.degree)
+
+    def on(self, breaks: Tensor) -> Self:
+        if breaks.shape[1] != 2:
+            raise InputError(
+                "Chebyshev polynomials have no knots to place: more of them resolve more (a larger "
+                "degree or grid)"
+            )
+        return type(self)(breaks, self.degree, self.intervals)
+
+    def moved(self, coefficients: Tensor, breaks: Tensor) -> Moved:
+        """See `Basis.moved`: the same polynomials, exact on every range."""
+        return Moved(new := self.on(breaks), self._continued(coefficients, new))
+
+    def refined(self, coefficients: Tensor, intervals: int, low: Tensor, high: Tensor) -> Moved:
+        """See `Basis.refined`: exact for more polynomials than before, else the L2 projection."""
+        low, high = torch.maximum(low, self.ends[:, 0]), torch.minimum(high, self.ends[:, 1])
+        narrow = high - low < 1e-6 * (self.ends[:, 1] - self.ends[:, 0])  # a constant
+        low, high = torch.where(narrow, self.ends.T, torch.stack([low, high]))
+        new = self.uniform(low, high, intervals, self.degree)
+        if new.size < self.size:
+            return project(coefficients, self, new)
+        return Moved(new, self._continued(coefficients, new))
+
+    def _continued(self, coefficients: Tensor, new: "Chebyshev") -> Tensor:
+        """Coefficients of the same polynomials in `new`, which has no fewer, by interpolation."""
+        n = new.size
+        xi = torch.cos(torch.pi * (torch.arange(n).to(self.ends) + 0.5) / n)
+        low, high = new.ends[:, 0], new.ends[:, 1]
+        x = low + (high - low) * (xi[:, None] + 1) / 2
+        own = 2 * (x - self.ends[:, 0]) / (self.ends[:, 1] - self.ends[:, 0]) - 1
+        values = torch.einsum("nik,iko->nio", _polynomials(own, self.size), coefficients)
+        transform = _polynomials(xi, n) * (2 / n)
+        transform[:, 0] /= 2
+        return torch.einsum("nk,nio->iko", transform, values)
+
+    def of_inputs(self, inputs: Sequence[int]) -> Self:
+        return type(self)(self.ends[inputs], self.degree, self.intervals)
+
+    def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
+        """See `Basis.as_spline`: one interval, of the polynomial's degree, by interpolation."""
+        low, high = self.ends[i, :1], self.ends[i, 1:]
+        degree = self.size - 1
+        knots = uniform_knots(low, high, 1, degree)
+        xi = torch.cos(torch.pi * (torch.arange(self.size).to(low) + 0.5) / self.size)
+        x = (low + (high - low) * (xi + 1) / 2)[:, None]
+        values = (_polynomials(xi, self.size) @ coefficients)[:, None, None]
+        return knots[0], degree, BSplines(knots, degree).fit(x, values)[0, :, 0]
+
+
+def _polynomials(xi: Tensor, count: int) -> Tensor:
+    """T_0 … T_(count - 1) at any arguments, (..., count): no tangents outside [-1, 1]."""
+    found = [torch.ones_like(xi), xi]
+    for _ in range(count - 2):
+        found.append(2 * xi * found[-1] - found[-2])
+    return torch.stack(found[:count], dim=-1)
+
+
+def _extended(t: list[Tensor], beyond: Tensor, outside: Tensor, slope: Tensor) -> Tensor:
+    """Derivatives by x of one polynomial from those by ξ, its tangent outside the range.
+
+    t: value and derivatives at ξ, or at the nearer end of [-1, 1], which is `beyond` away.
+    """
+    first = t[0] + t[1] * beyond
+    higher = [torch.where(outside, 0.0, s) for s in t[2:]]
+    return torch.stack([s * slope**r for r, s in enumerate((first, t[1], *higher))])
