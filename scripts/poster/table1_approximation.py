@@ -10,7 +10,6 @@ from torch import Tensor
 import kanpinn as kp
 from kanpinn.jets.autograd_jet import jet_of
 from kanpinn.jets.jet import Coordinates, Jet
-from kanpinn.networks.basis import splines
 
 SAMPLES = 8  # of an edge per grid interval
 MARGIN = 0.05  # of a hidden unit's range, beyond it: what kanpinn's grids have
@@ -98,11 +97,11 @@ def approximant(function: SmoothKAN, degree: int, grid: int) -> kp.KAN:
         low, high = ranges[depth]
         pad = MARGIN * (high - low) if depth else 0.0
         low, high = low - pad, high + pad
-        layer.knots = splines.uniform_knots(low, high, grid, degree)
+        layer.basis = layer.basis.over(low, high)
         x = low + (high - low) * _samples(grid)[:, None]
         values = [torch.stack([edge(x[:, i]) for edge in own], 1) for i, own in enumerate(edges)]
         with torch.no_grad():
-            fitted = splines.fit(x, torch.stack(values, dim=1), layer.knots, degree)
+            fitted = layer.basis.fit(x, torch.stack(values, dim=1))
             layer.coefficients.copy_(fitted)
     return network
 

@@ -5,7 +5,6 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn.jets.jet import Coordinates
-from kanpinn.networks.basis import splines
 
 LOW, HIGH = (-1.0, -2.0), (2.0, 1.0)  # the ranges of x + y² and of x - y²
 
@@ -24,11 +23,11 @@ class Structured(kp.KAN):
         values = torch.stack([x[:, :1].expand(-1, 2 * copies), x[:, 1:] ** 2 * sign], dim=1)
         inner, outer = self.layers
         with torch.no_grad():
-            inner.coefficients.copy_(splines.fit(x, values, inner.knots, degree))
+            inner.coefficients.copy_(inner.basis.fit(x, values))
         low, high = (torch.tensor(e, dtype=x.dtype).repeat_interleave(copies) for e in (LOW, HIGH))
         step = (high - low) / (grid - (copies - 1) / copies)
         start = low - step * torch.arange(copies).repeat(2) / copies
-        outer.knots = splines.uniform_knots(start, start + grid * step, grid, degree)
+        outer.basis = outer.basis.over(start, start + grid * step)
 
     def prepare(self, coordinates: Coordinates) -> None:
         """The grids cover the hidden ranges as they are."""

@@ -12,7 +12,9 @@ from scipy.stats import linregress, t
 import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.accuracy.orders import Fit, Theory, before_level, fit_order, theoretical_order
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis import BSplines
+from kanpinn.networks.basis.basis import project
+from kanpinn.networks.basis.spline_spaces import uniform_knots
 
 GRIDS = (8, 16, 32)
 SIZES = (4, 8, 16, 32, 64)
@@ -134,15 +136,15 @@ def test_errors_that_grow_again_are_left_out():
 
 def interval_knots(intervals: int, degree: int) -> torch.Tensor:
     one = torch.ones(1, dtype=torch.float64)
-    return splines.uniform_knots(-one, one, intervals, degree)
+    return uniform_knots(-one, one, intervals, degree)
 
 
 def rms_error_of_fit(intervals: int, degree: int, order: int) -> float:
     """The error of the order-th derivative of the spline fit of sin 3x on [-1, 1]."""
     x = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:, None]
     knots = interval_knots(intervals, degree)
-    c = splines.fit(x, torch.sin(3 * x)[..., None], knots, degree)
-    found = torch.einsum("nik,iko->no", splines.basis(x, knots, degree, order)[:, order], c)
+    c = BSplines(knots, degree).fit(x, torch.sin(3 * x)[..., None])
+    found = torch.einsum("nik,iko->no", BSplines(knots, degree).values(x, order)[:, order], c)
     true = 3**order * torch.sin(3 * x + order * torch.pi / 2)
     return float((found - true).square().mean().sqrt())
 
@@ -158,8 +160,9 @@ def test_fits_converge_with_order_degree_plus_one_and_one_less_for_each_derivati
 def test_projection_onto_coarse_grids_converges_with_order_degree_plus_one(degree):
     fine = interval_knots(193, degree)  # nested in none of the grids
     x = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:, None]
-    c = splines.fit(x, torch.sin(3 * x)[..., None], fine, degree)
-    errors = [splines.project(c, fine, interval_knots(g, degree), degree)[1] for g in GRIDS]
+    c = BSplines(fine, degree).fit(x, torch.sin(3 * x)[..., None])
+    old = BSplines(fine, degree)
+    errors = [project(c, old, BSplines(interval_knots(g, degree), degree)).error for g in GRIDS]
     assert kp.observed_order(GRIDS, errors) == pytest.approx(degree + 1, abs=0.35)
 
 

@@ -33,7 +33,7 @@ def states(network):
 def make_idle(network, unit):
     """The unit gives constants only."""
     network.layers[1].coefficients[unit] = 0
-    network.layers[1].coefficients[unit, : network.layers[1].n_splines] = 0.7
+    network.layers[1].coefficients[unit, : network.layers[1].basis.size] = 0.7
 
 
 @pytest.mark.parametrize("base", [None, "silu"])
@@ -43,7 +43,7 @@ def test_useless_units_and_edges_go_without_a_trace(base):
     with torch.no_grad():
         layer = fit.network.layers[0]
         layer.coefficients[1, :, 2] = 0
-        layer.coefficients[1, : layer.n_splines, 2] = -0.1  # a constant edge
+        layer.coefficients[1, : layer.basis.size, 2] = -0.1  # a constant edge
     before, x = states(fit.network), fit.residuals.points
     pruned = prune(fit, 1e-9)
     assert pruned.network.width == (2, 2, 1) and pruned.units == ((1, 1),)

@@ -9,7 +9,6 @@ from kanpinn.geometry import Points
 from kanpinn.interpret.pruning import scores
 from kanpinn.interpret.pruning.scores import Moments, edge_values, score_edges
 from kanpinn.networks import Surrogate
-from kanpinn.networks.basis import splines
 
 BOX = kp.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
 
@@ -24,9 +23,7 @@ def with_edges(width, functions) -> Surrogate:
         for (i, o), f in known.items():
             values[:, i, o] = f(x)
         with torch.no_grad():
-            layer.coefficients.copy_(
-                splines.fit(x[:, None].expand(-1, n_in), values, layer.knots, layer.degree)
-            )
+            layer.coefficients.copy_(layer.basis.fit(x[:, None].expand(-1, n_in), values))
     return Surrogate(network, BOX)
 
 

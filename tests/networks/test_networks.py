@@ -12,7 +12,6 @@ from kanpinn.geometry import Points
 from kanpinn.jets.jet import SECOND_KINDS, Channels
 from kanpinn.loss.residuals import frozen
 from kanpinn.networks import Surrogate
-from kanpinn.networks.basis import splines
 from kanpinn.networks.constraints.dirichlet import ExactDirichlet
 from kanpinn.networks.network import Tape, get_coefficients, set_coefficients
 
@@ -223,7 +222,7 @@ def test_fewer_intervals_are_a_projection_that_reports_its_error(generator):
 @pytest.mark.parametrize(("width", "own"), [([2, 3, 2, 1], 0), ([4, 3, 2, 1], 2)])
 def test_hidden_grids_are_cut_down_to_their_activations_exactly(width, own, generator):
     """Three and a half intervals are left of ten; the end intervals alone reach further."""
-    network, degree, grid = kp.KAN(width, degree=4, grid=10, seed=0), 4, 20
+    network, grid = kp.KAN(width, degree=4, grid=10, seed=0), 20
     box = kp.Box(**{name: (-1, 1) for name in "xyzt"[: width[0]]})
     surrogate, p = Surrogate(network, box), inside(box, 300, generator)
     channels = Channels(box.names)
@@ -231,7 +230,7 @@ def test_hidden_grids_are_cut_down_to_their_activations_exactly(width, own, gene
     for layer in network.layers[1:]:
         low, high = h.value.detach().aminmax(dim=0)
         breaks = low[:, None] + (high - low)[:, None] * (torch.arange(11) - 3.25) / 3.5
-        layer.knots = splines.knots_from_breaks(breaks, degree)
+        layer.basis = layer.basis.on(breaks)
         layer.randomise(generator)
         h = layer(h)
     before = surrogate.jet(p, Channels(box.names, second="laplacian"))
@@ -347,7 +346,7 @@ def test_removing_a_unit_takes_its_edges_out_of_the_sum(unit, generator):
 
 def test_kept_inputs_and_outputs_are_the_edges_they_were(generator):
     layer = kp.KAN([3, 4], degree=4, grid=2, seed=0).layers[0]
-    layer.knots = layer.knots * layer.knots.new_tensor([1.0, 2.0, 3.0])[:, None]
+    layer.basis = layer.basis.on(layer.breaks * torch.tensor([1.0, 2.0, 3.0])[:, None])
     x = 2 * torch.rand(9, 3, generator=generator, dtype=torch.float64) - 1
     edges = layer.edges(x, 1)
     layer.keep_outputs([3, 1])
@@ -365,7 +364,7 @@ def test_a_reset_layer_is_zero_on_an_even_grid(base, generator):
     p, layer = inside(BOX, 20, generator), network.layers[1]
     Surrogate(network, BOX).prepare(p)
     layer.reset(7)
-    assert layer.intervals == 7 and layer.n_splines == 12
+    assert layer.intervals == 7 and layer.basis.size == 12
     even = torch.linspace(-1, 1, 8, dtype=torch.float64).expand(3, -1)
     assert reference.distance(layer.breaks, even) < TOLERANCE
     assert not network(p.coords).any()

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 
 from kanpinn._support.errors import InputError
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis import BSplines
+from kanpinn.networks.basis.basis import project
+from kanpinn.networks.basis.spline_spaces import (
+    breaks_of,
+    knots_from_breaks,
+    refinement_matrix,
+    uniform_knots,
+)
 
 DEGREES = range(1, 12)
 
@@ -20,7 +27,7 @@ def random_knots(n_in: int, intervals: int, degree: int, generator: torch.Genera
     """Non-uniform knots per input; neighbouring intervals differ by up to a factor of three."""
     width = 1 + 2 * torch.rand(n_in, intervals + 1, generator=generator, dtype=torch.float64)
     breaks = width.cumsum(1) / intervals - torch.arange(n_in)[:, None]
-    return splines.knots_from_breaks(breaks, degree)
+    return knots_from_breaks(breaks, degree)
 
 
 def inside(knots, degree: int, n: int, generator: torch.Generator):
@@ -32,7 +39,7 @@ def inside(knots, degree: int, n: int, generator: torch.Generator):
 
 def evaluate(coefficients, x, knots, degree: int, order: int = 0):
     return torch.einsum(
-        "nik,iko->nio", splines.basis(x, knots, degree, order)[:, order], coefficients
+        "nik,iko->nio", BSplines(knots, degree).values(x, order)[:, order], coefficients
     )
 
 
@@ -41,8 +48,8 @@ def evaluate(coefficients, x, knots, degree: int, order: int = 0):
 def test_splines_sum_to_one_everywhere_and_their_derivatives_to_zero(degree, intervals, seed, at):
     knots = random_knots(2, intervals, degree, torch.Generator().manual_seed(seed))
     x = torch.tensor([[at, -at]], dtype=torch.float64)
-    value, slope = splines.basis(x, knots, degree, 1).sum(-1).unbind(1)
-    size = splines.basis(x, knots, degree, 1).abs().sum()
+    value, slope = BSplines(knots, degree).values(x, 1).sum(-1).unbind(1)
+    size = BSplines(knots, degree).values(x, 1).abs().sum()
     assert (value - 1).abs().max() < 1e-14 * size
     assert slope.abs().max() < 1e-13 * size
 
@@ -51,7 +58,7 @@ def test_splines_sum_to_one_everywhere_and_their_derivatives_to_zero(degree, int
 def test_only_degree_plus_one_splines_live_at_a_point_each_on_its_support(degree, generator):
     knots = random_knots(3, 6, degree, generator)
     x = inside(knots, degree, 50, generator)
-    values = splines.basis(x, knots, degree)[:, 0]
+    values = BSplines(knots, degree).values(x)[:, 0]
     outside = (x[..., None] < knots[:, : -degree - 1]) | (x[..., None] > knots[:, degree + 1 :])
     assert (values[outside] == 0).all() and (values > -1e-15).all()
     assert ((values != 0).sum(-1) <= degree + 1).all()
@@ -61,7 +68,7 @@ def test_only_degree_plus_one_splines_live_at_a_point_each_on_its_support(degree
 def test_values_and_derivatives_agree_with_scipy(degree, generator):
     knots = random_knots(2, 5, degree, generator)
     x = inside(knots, degree, 40, generator)
-    ours = splines.basis(x, knots, degree, 4)
+    ours = BSplines(knots, degree).values(x, 4)
     for i in range(2):
         scipy_basis = BSpline(knots[i].numpy(), numpy.eye(knots.shape[1] - degree - 1), degree)
         for r in range(5):
@@ -71,37 +78,39 @@ def test_values_and_derivatives_agree_with_scipy(degree, generator):
 
 
 @pytest.mark.parametrize("order", [0, 2])
-def test_many_splines_are_combined_as_few_are(order, generator, monkeypatch):
-    knots = random_knots(3, 40, 3, generator)
-    pieces, x = splines.pieces_of(knots, 3), inside(knots, 3, 50, generator) * 1.1
+@pytest.mark.parametrize("intervals", [5, 40])
+def test_combinations_are_sums_of_values(intervals, order, generator):
+    """With few splines, all of which are taken, and with many, of which those near x are."""
+    knots = random_knots(3, intervals, 3, generator)
+    splines, x = BSplines(knots, 3), inside(knots, 3, 50, generator) * 1.1
     found = []
-    for few in (splines.NARROW, 100):
-        monkeypatch.setattr(splines, "NARROW", few)
-        c = torch.randn(3, 43, 2, generator=generator.manual_seed(1), dtype=torch.float64)
-        values = pieces.combine(x, c.requires_grad_(), order)
+    by_values = lambda x, c, order: torch.einsum("...ik,ikm->...im", splines.values(x, order), c)  # noqa: E731
+    for sums in (splines.combine, by_values):
+        c = torch.randn(3, splines.size, 2, generator=generator.manual_seed(1)).double()
+        values = sums(x, c.requires_grad_(), order)
         values.sin().sum().backward()
         found.append((values, c.grad))
     for a, b in zip(*found, strict=True):
-        assert reference.distance(a, b) < 1e-13
+        assert reference.distance(a, b) < 1e-12
 
 
 @pytest.mark.parametrize("degree", DEGREES)
 def test_the_basis_at_the_ends_of_the_grid_is_the_limit_from_inside(degree, generator):
     knots = random_knots(1, 4, degree, generator)
-    ends = splines.breaks_of(knots, degree)[:, [0, -1]].T
+    ends = breaks_of(knots, degree)[:, [0, -1]].T
     step = torch.tensor([[1.0], [-1.0]], dtype=torch.float64) * 1e-9
-    at, near = (splines.basis(x, knots, degree, 1) for x in (ends, ends + step))
+    at, near = (BSplines(knots, degree).values(x, 1) for x in (ends, ends + step))
     assert (at - near).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 7])
 def test_outside_the_grid_a_spline_is_its_tangent(degree, generator):
     knots = random_knots(2, 4, degree, generator)
-    breaks = splines.breaks_of(knots, degree)
+    breaks = breaks_of(knots, degree)
     for end, side in ((breaks[:, 0], -1.0), (breaks[:, -1], 1.0)):
-        at = splines.basis(end[None], knots, degree, 1)
+        at = BSplines(knots, degree).values(end[None], 1)
         for far in (0.1, 3.0):
-            beyond = splines.basis(end[None] + side * far, knots, degree, 3)
+            beyond = BSplines(knots, degree).values(end[None] + side * far, 3)
             tangent = at[:, 0] + side * far * at[:, 1]
             torch.testing.assert_close(beyond[:, 0], tangent, rtol=0, atol=1e-12)
             torch.testing.assert_close(beyond[:, 1], at[:, 1], rtol=0, atol=1e-12)
@@ -112,7 +121,7 @@ def test_outside_the_grid_a_spline_is_its_tangent(degree, generator):
 def test_automatic_derivatives_of_the_basis_are_its_derivatives(degree, generator):
     knots = random_knots(2, 4, degree, generator)
     x = inside(knots, degree, 3, generator).requires_grad_()
-    function = lambda x: splines.basis(x, knots, degree, 1)  # noqa: E731
+    function = lambda x: BSplines(knots, degree).values(x, 1)  # noqa: E731
     assert torch.autograd.gradcheck(function, x)
     assert torch.autograd.gradgradcheck(function, x)
 
@@ -120,7 +129,7 @@ def test_automatic_derivatives_of_the_basis_are_its_derivatives(degree, generato
 def test_the_recursion_of_the_reference_gives_the_same_basis(generator):
     knots = random_knots(3, 4, 5, generator)
     x = inside(knots, 5, 1, generator)
-    ours = splines.basis(x, knots, 5)[0, 0]
+    ours = BSplines(knots, 5).values(x)[0, 0]
     assert reference.distance(ours, reference.spline_basis(x[0], knots, 5)) < 1e-14
 
 
@@ -150,10 +159,10 @@ def widened(breaks, generator):
 @pytest.mark.parametrize("change", [nested, one_split, inserted, widened])
 def test_knot_insertion_and_widening_leave_functions_unchanged(degree, change, generator):
     old = random_knots(2, 4, degree, generator)
-    breaks = splines.breaks_of(old, degree)
-    new = splines.knots_from_breaks(change(breaks, generator), degree)
+    breaks = breaks_of(old, degree)
+    new = knots_from_breaks(change(breaks, generator), degree)
     c = torch.randn(2, old.shape[1] - degree - 1, 3, generator=generator, dtype=torch.float64)
-    fine = splines.refinement_matrix(old, new, degree) @ c
+    fine = refinement_matrix(old, new, degree) @ c
     x = inside(old, degree, 100, generator)
     for order in range(min(degree, 3)):
         before, after = evaluate(c, x, old, degree, order), evaluate(fine, x, new, degree, order)
@@ -168,42 +177,38 @@ def test_knot_insertion_and_widening_leave_functions_unchanged(degree, change, g
 @pytest.mark.parametrize("degree", [2, 3, 9])
 def test_two_refinements_are_one(degree, generator):
     grids = [
-        splines.uniform_knots(-torch.ones(1).double(), torch.ones(1).double(), g, degree)
-        for g in (2, 4, 8)
+        uniform_knots(-torch.ones(1).double(), torch.ones(1).double(), g, degree) for g in (2, 4, 8)
     ]
-    first, second = (splines.refinement_matrix(a, b, degree) for a, b in pairwise(grids))
-    direct = splines.refinement_matrix(grids[0], grids[2], degree)
+    first, second = (refinement_matrix(a, b, degree) for a, b in pairwise(grids))
+    direct = refinement_matrix(grids[0], grids[2], degree)
     assert reference.distance(second @ first, direct) < 1e-12
 
 
 def test_refinement_that_drops_a_knot_is_refused(generator):
-    knots = [
-        splines.uniform_knots(-torch.ones(1).double(), torch.ones(1).double(), g, 3) for g in (4, 6)
-    ]
+    knots = [uniform_knots(-torch.ones(1).double(), torch.ones(1).double(), g, 3) for g in (4, 6)]
     with pytest.raises(InputError, match="old grid points"):
-        splines.refinement_matrix(*knots, 3)
+        refinement_matrix(*knots, 3)
 
 
 @pytest.mark.parametrize("degree", [1, 3, 5])
 def test_projection_is_orthogonal_and_reports_its_error(degree, generator):
     old, new = random_knots(2, 6, degree, generator), None
-    breaks = splines.breaks_of(old, degree)
+    breaks = breaks_of(old, degree)
     share = torch.linspace(0, 1, 5, dtype=torch.float64)
-    new = splines.knots_from_breaks(
-        breaks[:, :1] + (breaks[:, -1:] - breaks[:, :1]) * share, degree
-    )
+    new = knots_from_breaks(breaks[:, :1] + (breaks[:, -1:] - breaks[:, :1]) * share, degree)
     c = torch.randn(2, old.shape[1] - degree - 1, 2, generator=generator, dtype=torch.float64)
-    projected, error = splines.project(c, old, new, degree)
+    moved = project(c, BSplines(old, degree), BSplines(new, degree))
+    projected, error = moved.coefficients, moved.error
     squares = defects = 0.0
     for i in range(2):  # Gauss rules of our own on the intervals of both grids
-        merged = torch.cat([breaks[i], splines.breaks_of(new, degree)[i]]).sort().values
+        merged = torch.cat([breaks[i], breaks_of(new, degree)[i]]).sort().values
         nodes, weights = (torch.as_tensor(a) for a in numpy.polynomial.legendre.leggauss(12))
         half = merged.diff()[:, None] / 2
         x = (half * nodes + (merged[1:] + merged[:-1])[:, None] / 2).reshape(-1, 1).expand(-1, 2)
         w = (half * weights).reshape(-1)
         f = evaluate(c, x, old, degree)[:, i]
         defect = f - evaluate(projected, x, new, degree)[:, i]
-        moments = torch.einsum("n,nk,no->ko", w, splines.basis(x, new, degree)[:, 0, i], defect)
+        moments = torch.einsum("n,nk,no->ko", w, BSplines(new, degree).values(x)[:, 0, i], defect)
         assert moments.abs().max() < 1e-13 * f.abs().max()
         squares, defects = squares + w @ f**2, defects + w @ defect**2
     assert error == pytest.approx(float((defects.sum() / squares.sum()).sqrt()), rel=1e-10)
@@ -216,8 +221,8 @@ def test_a_fit_reproduces_splines_and_polynomials_of_its_degree(degree, generato
     x = inside(knots, degree, 200, generator)
     c = torch.randn(2, knots.shape[1] - degree - 1, 3, generator=generator, dtype=torch.float64)
     assert (
-        reference.distance(splines.fit(x, evaluate(c, x, knots, degree), knots, degree), c) < 1e-8
+        reference.distance(BSplines(knots, degree).fit(x, evaluate(c, x, knots, degree)), c) < 1e-8
     )
     values = (x**degree)[..., None]
-    found = evaluate(splines.fit(x, values, knots, degree), x, knots, degree)
+    found = evaluate(BSplines(knots, degree).fit(x, values), x, knots, degree)
     assert reference.distance(found, values) < 1e-12

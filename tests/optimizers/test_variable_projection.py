@@ -16,7 +16,6 @@ from kanpinn.jets import Coordinates
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
-from kanpinn.networks.basis import splines
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.projection import REACH, Projection
 
@@ -70,7 +69,7 @@ def near_the_solution(share: float, seed: int, degree=9, grid=24) -> kp.KAN:
     values = torch.stack([x, x**2 * x.new_tensor([0.0, 1.0])[:, None].T], dim=2)
     values[:, 0, 1], values[:, 1, 0] = x[:, 0], x[:, 1] ** 2
     values[:, 1, 1] = -(x[:, 1] ** 2)
-    exact = splines.fit(x, values, inner.knots, inner.degree)
+    exact = inner.basis.fit(x, values)
     noise = torch.randn(
         exact.shape, generator=torch.Generator().manual_seed(seed), dtype=exact.dtype
     )

@@ -12,7 +12,7 @@ import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets.jet import Channels
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis.spline_spaces import breaks_of, uniform_knots
 from kanpinn.networks.kan import MARGIN
 from kanpinn.solvers.discretize import default_points, discretize
 
@@ -117,10 +117,10 @@ def test_only_the_end_intervals_reach_out_and_not_in_few_dimensions(generator):
         h = network.layers[0](surrogate.coordinates(x, Channels(names))).value
         low, high = h.amin(dim=0), h.amax(dim=0)
         pad = MARGIN * (high - low)
-        even = splines.uniform_knots(low - pad, high + pad, 5, 3)
-        breaks = splines.breaks_of(even, 3)
+        even = uniform_knots(low - pad, high + pad, 5, 3)
+        breaks = breaks_of(even, 3)
         assert torch.equal(network.layers[1].breaks[:, 1:-1], breaks[:, 1:-1])
-        assert torch.equal(network.layers[1].knots, even) == (d <= 3)
+        assert torch.equal(network.layers[1].basis.knots, even) == (d <= 3)
 
 
 @pytest.mark.parametrize(("dim", "sampler"), [(3, "gauss"), (4, "sobol"), (100, "sobol")])

@@ -58,9 +58,9 @@ class BSplines(Basis):
         Outside the grid they are their tangents at its ends. An interval of no length holds zeros.
         """
         knots, k = self.knots, self.degree
-        highest = 170  # the largest factorial that is a double
-        if k > highest:
-            raise InputError(f"degree must be at most {highest}, got {k}")
+        too_much = f"degree {k} on {self.intervals} intervals is more than {knots.dtype} can hold"
+        if k > 170:  # a larger factorial is no double
+            raise InputError(too_much)
         near = knots[:, 1:-1].unfold(1, 2 * k, 1)
         near = torch.cat([near[:, :1], near, near[:, -1:]], dim=1)
         derivatives = _local_splines(piecewise.centres(self.breaks), near, k)
@@ -69,9 +69,7 @@ class BSplines(Basis):
         empty = near[..., k] == near[..., k - 1]
         self._local = local.masked_fill(empty[..., None, None], 0)
         if not self._local.isfinite().all():
-            raise InputError(
-                f"degree {k} on {self.intervals} intervals is more than {knots.dtype} can hold"
-            )
+            raise InputError(too_much)
         piece = torch.arange(self.intervals + 2, device=knots.device) - 1
         self._first = piece.clamp(0, self.intervals - 1).repeat(len(knots), 1)
         # Where few splines live elsewhere, a product with all of them is faster than a gather.
