@@ -291,7 +291,7 @@ def test_result_h5_has_history_fields_and_network(settings, tmp_path):
         error = file["fields/u"][()] - (x[:, None] ** 2 - y**2)
         assert error == pytest.approx(file["fields/error"][()], abs=1e-12)
         layer = file["network/layer_1"]
-        assert layer.attrs["degree"] == 4 and layer["knots"].shape == (4, 2 + 9)
+        assert layer.attrs["degree"] == 4 and layer["basis.knots"].shape == (4, 2 + 9)
         assert list(file["network"].attrs["high"]) == [1, 2]
 
 
