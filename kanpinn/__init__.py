@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from kanpinn.pde import Robin as Robin
     from kanpinn.pde import Unknown as Unknown
     from kanpinn.pde import Wave as Wave
-    from kanpinn.runs.results.load import load as load
+    from kanpinn.runs.results.kinds import load as load
     from kanpinn.runs.study import Study as Study
     from kanpinn.runs.study.sweep import sweep as sweep
     from kanpinn.solvers import Eigensolution as Eigensolution
@@ -188,7 +188,7 @@ _NAMES = {
         "Unknown",
         "Wave",
     ),
-    "runs.results.load": ("load",),
+    "runs.results.kinds": ("load",),
     "runs.study": ("Study",),
     "runs.study.sweep": ("sweep",),
     "solvers": (

@@ -49,8 +49,7 @@ def interpret(
             from kanpinn.interpret.pruning.scores import kan_of
             from kanpinn.interpret.univariate.library import functions
             from kanpinn.runs.results import load
-            from kanpinn.runs.results.reading import run_folder
-            from kanpinn.runs.results.record import dump
+            from kanpinn.runs.results.record import dump, run_folder
             from kanpinn.solvers.eigen import Eigensolution
 
         number("--seconds", seconds, above=True)

@@ -87,7 +87,7 @@ def _configuration(command: str, wish: Wish) -> "Config":
     assert wish.resume is not None
     with importing():
         from kanpinn.runs.results import config_of
-        from kanpinn.runs.results.reading import run_folder
+        from kanpinn.runs.results.record import run_folder
 
     config = config_of(wish.resume).override(wish.pairs)
     _check_command(command, config, f"--resume {wish.resume}")
@@ -178,7 +178,7 @@ def _finish(result: "Result", job: "Job", folder: "RunFolder") -> bool:
 
     with deferring(first, lambda: _say_interrupted(folder)) as deferral:
         _warn_of_points_outside(result)
-        folder.finish(result, job)
+        folder.finish(result)
     return deferral.interrupted
 
 

@@ -41,7 +41,7 @@ def _run_figures(run: Path) -> list[Path]:
     with importing():
         from kanpinn.runs.results import config_of, load
         from kanpinn.runs.results.kinds import CONTENTS
-        from kanpinn.runs.results.reading import run_folder
+        from kanpinn.runs.results.record import run_folder
 
     try:
         found = run_folder(run)
@@ -74,7 +74,7 @@ def export(
     with reporting():
         with importing():
             from kanpinn.runs.results import load, to_npz, to_vtkhdf
-            from kanpinn.runs.results.reading import run_folder
+            from kanpinn.runs.results.record import run_folder
 
         target = output or run_folder(run) / f"fields.{format.value}"
         if not target.parent.is_dir():

@@ -11,7 +11,7 @@ import numpy
 from poster.paper import edges
 
 from kanpinn.accuracy.orders import Fit, fit_order
-from kanpinn.runs.results.reading import PARTIAL, RECORD, read_record
+from kanpinn.runs.results.record import PARTIAL, RECORD, read_record
 
 STUDIES = {
     "kan": "poster",

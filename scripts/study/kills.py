@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from study.cases import PROBLEM, steady
 
 import kanpinn as kp
-from kanpinn.runs.results.lock import only_one
+from kanpinn._support.files import only_one
 from kanpinn.runs.study.work import LOCKS, RUNS
 
 Files = dict[Path, tuple[int, str]]  # when each was last written, and its content's hash

@@ -14,7 +14,7 @@ from study.cases import PROBLEM, quick
 import kanpinn as kp
 from kanpinn.runs.config import Config, SolveJob
 from kanpinn.runs.results import folder as folders
-from kanpinn.runs.results import solves
+from kanpinn.runs.results.solves import SolveContents
 from kanpinn.runs.study.plan import plan, version
 from kanpinn.runs.study.work import RUNS, Task, execute
 
@@ -22,9 +22,8 @@ PARTS = {
     "problem, network, points built": (Config, "build"),
     "folder made": (folders.RunFolder, "at"),
     "solve": (SolveJob, "solve"),
-    "fields on a grid": (solves, "_grid"),
-    "result.h5": (solves, "write_result"),
-    "fields.vtkhdf": (solves, "write_vtkhdf"),
+    "fields on a grid": (SolveContents, "grid"),
+    "result.h5 and fields.vtkhdf": (SolveContents, "write"),
     "checkpoint.pt": (folders, "write_checkpoint"),
     "run.json": (folders, "run_record"),
 }

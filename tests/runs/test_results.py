@@ -123,13 +123,13 @@ def settings(tmp_path: Path):
 
 def run(config: Config, output: Path, *more: Any) -> Path:
     folder, job = RunFolder.create(output, config.name, config), config.build()
-    return folder.finish(job.solve((folder.checkpoint, *more)), job)
+    return folder.finish(job.solve((folder.checkpoint, *more)))
 
 
 def go_on(path: Path, config: Config | None = None) -> Path:
     folder = RunFolder.resume(path, config)
     job = folder.config.build()
-    return folder.finish(job.solve((folder.checkpoint,), folder.state), job)
+    return folder.finish(job.solve((folder.checkpoint,), folder.state))
 
 
 def record_of(path: Path) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def test_a_run_folder_is_partial_until_it_is_finished(settings, tmp_path, figure
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}\.partial", folder.path.name)
     assert record_of(folder.path)["status"] == "running"
     job = config.build()
-    path = folder.finish(job.solve((folder.checkpoint,)), job)
+    path = folder.finish(job.solve((folder.checkpoint,)))
     assert path == folder.path and path.parent == tmp_path / "out" / "square"
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert path.name + ".partial" not in path.parent.iterdir()
@@ -193,11 +193,11 @@ def test_folders_never_collide(settings, tmp_path, monkeypatch):
     first, second = (RunFolder.create(tmp_path, "a", config) for _ in range(2))
     solution = job.solve()
     assert [first.path.name, second.path.name] == ["now.partial", "now-2.partial"]
-    assert first.finish(solution, job).name == "now"
+    assert first.finish(solution).name == "now"
     third = RunFolder.create(tmp_path, "a", config)
     assert third.path.name == "now-3.partial"
     second.path.with_name("now-2").mkdir()  # taken by somebody else meanwhile
-    assert second.finish(solution, job).name == "now-2-2"
+    assert second.finish(solution).name == "now-2-2"
 
 
 def test_discard_leaves_no_trace_and_touches_nothing_else(settings, tmp_path):
@@ -352,7 +352,7 @@ def test_a_loaded_solution_is_the_one_that_was_saved(settings, tmp_path, missing
     config = settings(optimizers=(REFINE, LM))
     folder, job = RunFolder.create(tmp_path, "square", config), config.build()
     solution = job.solve((folder.checkpoint,))
-    path = folder.finish(solution, job)
+    path = folder.finish(solution)
     for source in config.directory.glob("*.py"):
         source.unlink()  # the run folder stands on its own
     if missing:
@@ -384,12 +384,11 @@ def test_a_killed_run_can_be_loaded(settings, tmp_path, monkeypatch):
 
 def killed(config: Config, output: Path, step: int, monkeypatch) -> Path:
     """The folder of a run that died before it could write a checkpoint of this step."""
-    monkeypatch.setattr("kanpinn.runs.results.folder.INTERVAL", 0.0)
-    monkeypatch.setattr("kanpinn.runs.results.folder.SHARE", math.inf)
     folder = RunFolder.create(output, config.name, config)
+    folder.interval, folder.share = 0.0, math.inf
     with pytest.raises(KilledError):
         config.build().solve((KillAt(step), folder.checkpoint))
-    folder._lock.release(folder.path)  # the system does it for a process that dies
+    folder.lock.release(folder.path)  # the system does it for a process that dies
     return folder.path
 
 
@@ -449,7 +448,7 @@ def test_a_killed_run_goes_on_bit_for_bit(settings, tmp_path, monkeypatch):
 def test_a_run_killed_before_its_first_checkpoint_starts_again(settings, tmp_path):
     config = settings("Unknown", optimizers=(ADAM,))
     folder = RunFolder.create(tmp_path, "unknown", config)
-    folder._lock.release(folder.path)
+    folder.lock.release(folder.path)
     assert record_of(go_on(folder.path))["steps"] == 6
 
 

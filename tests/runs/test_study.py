@@ -30,10 +30,10 @@ import pytest
 import torch
 
 import kanpinn as kp
+from kanpinn._support.files import FolderLock, Locked, only_one
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results import folder as folder_module
-from kanpinn.runs.results.lock import FolderLock, Locked, only_one
 from kanpinn.runs.study import StudyFile, Tally
 from kanpinn.runs.study.plan import Entry, fingerprint, plan, version
 from kanpinn.runs.study.work import LOCKS, RUNS, Outcome, Task, execute

@@ -189,7 +189,7 @@ def test_a_file_that_names_no_network(tmp_path: Path, auto: str):
     job = config.build()
     folder = RunFolder.create(tmp_path, "file", config)
     solution = folder.attach(job).run([folder.checkpoint], folder.state)
-    path = folder.finish(solution, job, figures=False)
+    path = folder.finish(solution, figures=False)
     again = kp.load(path)
     points = torch.rand(20, 2, dtype=torch.float64)
     assert torch.equal(again(points), solution(points))

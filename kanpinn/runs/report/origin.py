@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kanpinn._support.errors import InputError
-from kanpinn.runs.results.reading import read_record
+from kanpinn.runs.results.record import read_record
 from kanpinn.runs.study.table import Row, Study
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")  # keys that need no quotes

@@ -13,22 +13,31 @@ from kanpinn._support.files import replacing
 from kanpinn.solvers.history import History
 from kanpinn.solvers.state import COUNTERS, SolverState
 
-FORMAT = 1
+FORMAT = 1  # of checkpoints: another one is refused
 NAME = "checkpoint.pt"
 
 
-def write_checkpoint(folder: Path, payload: Mapping[str, Any]) -> None:
-    """Write a checkpoint at once.
+def write_checkpoint(
+    folder: Path,
+    state: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    earlier: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write checkpoint.pt, whole or not at all.
 
     A run's random state is its seed, its step and its stage's state: nothing else is random.
+
+    state: of the solver, its `state_dict`; settings: the sections of the configuration; earlier:
+    the ends from which the run was resumed.
     """
-    # By way of a file, for a full disk then is an OSError; by a path it is torch's own error.
+    # torch.save to an open file: a full disk is an OSError then, not an error of torch's own.
     with replacing(folder / NAME) as temporary, temporary.open("wb") as file:
-        torch.save(plain({"format": FORMAT, **payload}), file)
+        payload = {"format": FORMAT, "run": state, "config": settings, "resumed": earlier}
+        torch.save(plain(payload), file)
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The checkpoint of a run folder, None where there is none yet.
+    """Read the checkpoint of a run folder; None where there is none yet.
 
     Raises:
         InputError: where the file is no checkpoint of this format.
@@ -38,7 +47,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its parts raise
+    except Exception as error:  # of a damaged file torch raises whatever its unpickler raises
         raise InputError(f"{path} cannot be read as a checkpoint: {error}") from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise InputError(f"{path} is no checkpoint of format {FORMAT}")
@@ -48,20 +57,23 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
 def ended_state(
     network: Mapping[str, torch.Tensor], history: History, seconds: Sequence[float]
 ) -> dict[str, Any]:
-    """A `SolverState.state_dict` of which only the end is known: it can be loaded, not resumed."""
+    """A solver's state with nothing but the end of a run: it can be loaded, not resumed."""
     counters = {f.name: f.default for f in fields(SolverState) if f.name in COUNTERS}
     known = {"network": network, "history": history.rows, "seconds": list(seconds), "stage": None}
     return counters | known | {"step": history.steps}
 
 
 def plain(value: Any) -> Any:
-    """Tensors and Python's own values only, as torch.load(weights_only=True) wants them."""
-    if isinstance(value, torch.Tensor):
-        return value.detach()
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, numpy.ndarray):
-        return torch.from_numpy(value)
-    return value.item() if isinstance(value, numpy.generic) else value
+    """The value as torch.load(weights_only=True) takes it: tensors and Python's own values only."""
+    match value:
+        case Mapping():
+            return {key: plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case torch.Tensor():
+            return value.detach()
+        case numpy.ndarray():
+            return torch.from_numpy(value)
+        case numpy.generic():
+            return value.item()
+    return value

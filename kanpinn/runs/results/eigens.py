@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.runs.config import EigenJob
-from kanpinn.runs.results.contents import Contents, attempt
-from kanpinn.runs.results.hdf5 import write_fields, write_result
-from kanpinn.runs.results.vtkhdf import write_vtkhdf
+from kanpinn.runs.results.contents import Contents, as_arrays
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid
 
@@ -26,6 +24,8 @@ LISTS = {  # of an Eigensolution, by the key of each of the entries in "eigenval
 
 class EigenContents(Contents[EigenJob, Eigensolution]):
     """The eigenvalues with what is known of them; the modes in /modes and fields.vtkhdf."""
+
+    group = "modes"
 
     def record(self, result: Eigensolution) -> dict[str, Any]:
         """eigenvalues has an entry for each mode: real and imaginary part, multiplicity, residual,
@@ -41,22 +41,17 @@ class EigenContents(Contents[EigenJob, Eigensolution]):
             "unresolved": result.unresolved,
         }
 
-    def write(
-        self, result: Eigensolution, settings: Mapping[str, Any], folder: Path, figures: bool
-    ) -> None:
-        fields = attempt("the modes", lambda: _grid(result))
+    def grid(self, result: Eigensolution) -> GridFields | None:
+        few = result.count and result.problem.domain.dim <= 3
+        return modes_on_grid(result) if few else None
 
-        def more(file: h5py.File) -> None:
-            file.attrs["problem"] = type(result.problem).__name__
-            file["eigenvalues"] = result.values.cpu().numpy()
-            if fields is not None:
-                write_fields(file.create_group("modes"), fields)
+    def describe_in(self, file: h5py.File, result: Eigensolution) -> None:
+        file.attrs["problem"] = type(result.problem).__name__
+        file["eigenvalues"] = result.values.cpu().numpy()
 
-        write_result(result, settings, folder / "result.h5", more)
-        if fields is not None and len(fields.axes) == result.problem.domain.dim:
-            write_vtkhdf(fields, folder / "fields.vtkhdf")
-        if figures:
-            attempt("the figures", lambda: self.draw(result, folder / "figures", fields))
+    def arrays(self, result: Eigensolution) -> dict[str, Any]:
+        own = {"eigenvalues": result.values.cpu().numpy()}
+        return {**as_arrays(modes_on_grid(result)), **own}
 
     def draw(
         self, result: Eigensolution, folder: Path, fields: GridFields | None = None
@@ -107,9 +102,3 @@ def _numbers(entries: list[dict[str, Any]], real: str, imaginary: str) -> Tensor
     if first is None or second is None:
         return None
     return torch.complex(first, second) if bool(second.any()) else first
-
-
-def _grid(solution: Eigensolution) -> GridFields | None:
-    if not solution.count or solution.problem.domain.dim > 3:
-        return None
-    return modes_on_grid(solution)

@@ -9,9 +9,9 @@ import h5py
 import torch
 
 from kanpinn.runs.config import FitJob
-from kanpinn.runs.results.contents import Contents, attempt
-from kanpinn.runs.results.hdf5 import write_result
+from kanpinn.runs.results.contents import Contents
 from kanpinn.solvers.fit import Fitted, Scores
+from kanpinn.solvers.grid_fields import CHUNK, GridFields
 
 
 class FitContents(Contents[FitJob, Fitted]):
@@ -30,24 +30,29 @@ class FitContents(Contents[FitJob, Fitted]):
             },
         }
 
-    def write(
-        self, result: Fitted, settings: Mapping[str, Any], folder: Path, figures: bool
-    ) -> None:
-        """The attributes mean and deviation of /network turn its outputs into targets."""
+    def grid(self, result: Fitted) -> None:
+        """Data have no grid."""
+
+    def describe_in(self, file: h5py.File, result: Fitted) -> None:
+        """Names of the data; mean and deviation of /network turn its outputs into targets."""
         train, output = result.data.train, result.surrogate.output
-
-        def more(file: h5py.File) -> None:
-            for name in ("names", "outputs", "classes"):
-                file.attrs["inputs" if name == "names" else name] = list(getattr(train, name))
+        file.attrs["inputs"] = list(train.names)
+        file.attrs["outputs"] = list(train.outputs)
+        file.attrs["classes"] = list(train.classes)
+        if output is not None:  # of numbers; the logits of classes are not scaled
             for name in ("mean", "deviation"):
-                if isinstance(part := getattr(output, name, None), torch.Tensor):
-                    file["network"].attrs[name] = part.cpu().numpy()
+                file["network"].attrs[name] = getattr(output, name).cpu().numpy()
 
-        write_result(result, settings, folder / "result.h5", more)
-        if figures:
-            attempt("the figures", lambda: self.draw(result, folder / "figures"))
+    def arrays(self, result: Fitted) -> dict[str, Any]:
+        arrays: dict[str, Any] = {}
+        for part, table in result.data.parts.items():
+            arrays[f"{part}_inputs"] = table.inputs.numpy()
+            arrays[f"{part}_targets"] = table.targets.numpy()
+            outputs = torch.cat([result(rows) for rows in table.inputs.split(CHUNK)])
+            arrays[f"{part}_outputs"] = outputs.cpu().numpy()
+        return arrays
 
-    def draw(self, result: Fitted, folder: Path) -> list[Path]:
+    def draw(self, result: Fitted, folder: Path, fields: GridFields | None = None) -> list[Path]:
         from kanpinn.plotting import draw_fit  # Matplotlib, which a study's workers never need
 
         return draw_fit(result, folder)

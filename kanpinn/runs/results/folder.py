@@ -14,46 +14,52 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.files import remove_temporaries, write_text
+from kanpinn._support.files import FolderLock, remove_temporaries, write_text
 from kanpinn.runs.config import AutoJob, Config, Job, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
-from kanpinn.runs.results.checkpoint import ended_state, read_checkpoint, write_checkpoint
+from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
 from kanpinn.runs.results.kinds import CONTENTS, run_record
-from kanpinn.runs.results.lock import FolderLock
-from kanpinn.runs.results.reading import PARTIAL, RECORD, config_of, read_record, run_folder
-from kanpinn.runs.results.record import describe, dump
-from kanpinn.runs.results.resuming import check_files, check_remaining, check_settings
+from kanpinn.runs.results.record import PARTIAL, RECORD, config_of, dump, started_record
+from kanpinn.runs.results.resuming import resumable
 from kanpinn.runs.results.sources import copy_sources, fingerprints
 from kanpinn.solvers.auto import Choice
 from kanpinn.solvers.state import SolverState
 
 Announce = Callable[[Choice, str], None]
 
-INTERVAL = 10.0  # seconds between checkpoints, more where writing one takes long
-SHARE = 0.05  # of the time goes into checkpoints, at most
 
-
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class RunFolder:
     """The folder of a run under way, "….partial" until `finish`; `create` or `resume` make it.
 
-    Use `checkpoint` as an observer of the solve. `state` is the checkpoint to solve from, None for
-    a start from the beginning. `settings` is the configuration as it stands in the folder.
+    Use `checkpoint` as an observer of the solve.
+
+    path: of the folder, which `finish` renames.
+    settings: the configuration as it stands in the folder, its class files beside it.
+    state: the checkpoint to solve from, None for a start from the beginning.
+    earlier: the ends from which the run was resumed, as run.json has them.
+    resumed_from: the path before it was resumed; made: parent folders that were not there before.
+    files: path and sha256 of the files of data.
+    interval, share: seconds between checkpoints at least, and the share of the time that goes into
+    writing them at most.
+    record: what run.json says, once the run is finished.
     """
 
     path: Path
-    settings: dict[str, Any]
     config: Config
+    lock: FolderLock
+    settings: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] | None = None
-    earlier: list[dict[str, Any]] = field(default_factory=list)  # ends from which it was resumed
+    earlier: list[dict[str, Any]] = field(default_factory=list)
     resumed_from: Path | None = None
-    made: tuple[Path, ...] = ()  # parent folders that were not there before
-    files: list[dict[str, str]] = field(default_factory=list)  # of data: path and sha256
-
-    def __post_init__(self) -> None:
-        self._lock = FolderLock(self.path)
-        self._run: SolverState | None = None
-        self._written, self._cost = time.monotonic(), 0.0
+    made: tuple[Path, ...] = ()
+    files: list[dict[str, str]] = field(default_factory=list)
+    interval: float = 10.0
+    share: float = 0.05
+    record: dict[str, Any] = field(default_factory=dict)
+    _run: SolverState | None = field(default=None, init=False)
+    _written: float = field(default_factory=time.monotonic, init=False)
+    _cost: float = field(default=0.0, init=False)  # seconds that the last checkpoint took
 
     @classmethod
     def create(cls, output: Path, name: str, config: Config) -> "RunFolder":
@@ -62,30 +68,30 @@ class RunFolder:
         Raises:
             InputError: where it cannot be made.
         """
-        parent = Path(output) / component(name)
+        parent = Path(output) / path_component(name)
         try:
             made = tuple(p for p in (parent, parent.parent) if not p.exists())
             parent.mkdir(parents=True, exist_ok=True)
             path = _make_free(parent, _stamp(config.to_dict()))
         except OSError as error:
             raise InputError(f"no run folder can be made in {output}: {error.strerror}") from error
-        return cls(path, {}, config, made=made)._begin(name)
+        return cls(path=path, config=config, lock=FolderLock(path), made=made)._begin()
 
     @classmethod
-    def at(cls, path: Path, name: str, config: Config) -> "RunFolder":
+    def at(cls, path: Path, config: Config) -> "RunFolder":
         """A new folder that is called `path` once it is finished; `path` must be free."""
         partial = path.with_name(path.name + PARTIAL)
         partial.mkdir(parents=True)
-        return cls(partial, {}, config)._begin(name)
+        return cls(path=partial, config=config, lock=FolderLock(partial))._begin()
 
-    def _begin(self, name: str) -> "RunFolder":
+    def _begin(self) -> "RunFolder":
         """Write what is known before the first step."""
         try:
             written = self.config.to_dict()
             self.files = fingerprints(written, self.config.directory)
             self.settings = copy_sources(written, self.config.directory, self.path)
-            self._write_record(name, {})
-        except BaseException:
+            self._write_record({})
+        except BaseException:  # Ctrl-C as well: no folder is left half made
             self.discard()
             raise
         return self
@@ -104,32 +110,27 @@ class RunFolder:
         Raises:
             InputError: where there is nothing to go on from, or the settings belong to another run.
         """
-        found = run_folder(path)
-        config = config_of(found) if config is None else config
-        record, payload = read_record(found), read_checkpoint(found)
-        check_settings(record["config"], config.to_dict())
-        check_files(record, config)
-        finished = not found.name.endswith(PARTIAL)
-        if payload is None and finished:
-            raise InputError(f"{found} has no checkpoint to go on from")
-        state, earlier = None, []
-        if payload is not None:
-            state, earlier = payload["run"], list(payload["resumed"])
-            if finished:
-                check_remaining(found, record["status"], state, config)
-                earlier.append({key: record[key] for key in ("status", "steps", "seconds")})
-        partial = found.with_name(found.name + PARTIAL) if finished else found
-        os.rename(found, partial)
-        config = dataclasses.replace(config, directory=partial)
-        files = list(record.get("files", ()))
-        folder = cls(partial, config.to_dict(), config, state, earlier, found, files=files)
+        found = resumable(path, config_of(path) if config is None else config)
+        partial = found.path.with_name(found.path.name.removesuffix(PARTIAL) + PARTIAL)
+        os.rename(found.path, partial)
+        config = dataclasses.replace(found.config, directory=partial)
+        folder = cls(
+            path=partial,
+            config=config,
+            lock=FolderLock(partial),
+            settings=config.to_dict(),
+            state=found.state,
+            earlier=found.earlier,
+            resumed_from=found.path,
+            files=found.files,
+        )
         remove_temporaries(partial)
         return folder
 
     def attach(self, job: Job, announce: Announce | None = None) -> Job:
         """The job; where trials choose, what they choose becomes the folder's configuration.
 
-        announce: is told as well.
+        announce: is told of every choice, too.
         """
         if not isinstance(job, AutoJob):
             return job
@@ -148,26 +149,41 @@ class RunFolder:
         self.config = Config.from_dict(written, self.config.directory, self.config.name)
         self._run = None
         (self.path / CHECKPOINT).unlink(missing_ok=True)  # that of another choice
-        self._write_record(self.config.name, {})
+        self._write_record({})
 
     def checkpoint(self, run: SolverState) -> None:
         """The observer: writes checkpoint.pt now and then, and when the run is interrupted."""
         self._run = run
-        since = time.monotonic() - self._written
-        if run.interrupted or since >= max(INTERVAL, self._cost / SHARE):
-            begun = time.monotonic()
-            self._write_checkpoint(run.state_dict())
+        begun = time.monotonic()
+        pause = max(self.interval, self._cost / self.share)
+        if run.interrupted or begun - self._written >= pause:
+            write_checkpoint(self.path, run.state_dict(), self.settings, self.earlier)
             self._written = time.monotonic()
             self._cost = self._written - begun
 
-    def finish(self, result: Result, job: Job, figures: bool = True) -> Path:
+    def finish(self, result: Result, figures: bool = True) -> Path:
         """Write everything, give the folder its final name and return it."""
-        self._write_checkpoint(self._last_state(result))
+        if self._run is not None:
+            state: Mapping[str, Any] = self._run.state_dict()
+        elif self.state is not None:  # no step was left to take
+            state = self.state
+        else:
+            network = result.network.state_dict()
+            state = ended_state(network, result.history, result.optimizer_seconds)
+        write_checkpoint(self.path, state, self.settings, self.earlier)
         CONTENTS[self.config.kind].write(result, self.settings, self.path, figures)
-        record = {"name": job.name, **run_record(result, self.config), "config": self.settings}
-        record |= {"files": self.files, "resumed": self.earlier}
-        write_text(self.path / RECORD, dump(record))
-        return self._rename()
+        known = {"config": self.settings, "files": self.files, "resumed": self.earlier}
+        self.record = {"name": self.config.name, **run_record(result, self.config), **known}
+        write_text(self.path / RECORD, dump(self.record))
+        self.lock.release(self.path)
+        stem, number = self.path.name.removesuffix(PARTIAL), 1
+        final = self.path.with_name(stem)
+        while final.exists():
+            number += 1
+            final = self.path.with_name(f"{stem}-{number}")
+        os.rename(self.path, final)
+        self.path = final
+        return final
 
     @property
     def begun(self) -> bool:
@@ -181,13 +197,12 @@ class RunFolder:
 
     def fail(self, message: str) -> None:
         """Leave the folder "….partial", with its last checkpoint and why the run broke off."""
-        status = {"status": f"failed: {message}", "resumed": self.earlier}
-        self._write_record(self.config.name, status)
-        self._lock.release(self.path)
+        self._write_record({"status": f"failed: {message}", "resumed": self.earlier})
+        self.lock.release(self.path)
 
     def discard(self) -> None:
         """Undo `create`: nothing stays; undo `resume`: the folder is as it was found."""
-        self._lock.release(self.path)
+        self.lock.release(self.path)
         if self.resumed_from is not None:
             os.rename(self.path, self.resumed_from)
             return
@@ -196,37 +211,13 @@ class RunFolder:
             if not any(parent.iterdir()):
                 parent.rmdir()
 
-    def _last_state(self, result: Result) -> Mapping[str, Any]:
-        if self._run is not None:
-            return self._run.state_dict()
-        if self.state is not None:  # no step was left to take
-            return self.state
-        network = result.network.state_dict()
-        return ended_state(network, result.history, result.optimizer_seconds)
-
-    def _write_checkpoint(self, state: Mapping[str, Any]) -> None:
-        write_checkpoint(
-            self.path, {"run": state, "config": self.settings, "resumed": self.earlier}
-        )
-
-    def _write_record(self, name: str, more: Mapping[str, Any]) -> None:
+    def _write_record(self, more: Mapping[str, Any]) -> None:
         """run.json as far as it is known without a result."""
-        record = {"name": name, **describe(self.settings), "files": self.files, **more}
-        write_text(self.path / RECORD, dump(record))
-
-    def _rename(self) -> Path:
-        self._lock.release(self.path)
-        stem, number = self.path.name.removesuffix(PARTIAL), 1
-        final = self.path.with_name(stem)
-        while final.exists():
-            number += 1
-            final = self.path.with_name(f"{stem}-{number}")
-        os.rename(self.path, final)
-        self.path = final
-        return final
+        known = {"name": self.config.name, **started_record(self.settings), "files": self.files}
+        write_text(self.path / RECORD, dump({**known, **more}))
 
 
-def component(name: str) -> str:
+def path_component(name: str) -> str:
     """The name as one component of a path."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
 

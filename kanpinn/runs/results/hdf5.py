@@ -1,7 +1,7 @@
-"""result.h5: history and network, with fields on a grid or what else there is."""
+"""HDF5 files: result.h5 with history, network and fields; fields.vtkhdf for ParaView."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,16 @@ from kanpinn.solvers.grid_fields import GridFields
 from kanpinn.solvers.history import History
 
 WINDOWS = "windows"  # the group that has their ends
-COUNTERS = ("step", "stage")  # columns of whole numbers
 BESIDE = ("enrichment", "constants")
 LAYER_SETTINGS = ("degree", "base", "activation")
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file that is made in memory and written at once, when the block succeeds.
+    """An HDF5 file that is made in memory, and written at once when the block succeeds.
 
-    That is faster than piece by piece, and a full disk is one exception with nothing to tidy up.
+    That is faster than writing piece by piece, and a full disk is one exception that leaves nothing
+    to tidy up.
     """
     with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         yield file
@@ -39,45 +39,38 @@ def new_file(path: Path) -> Iterator[h5py.File]:
         temporary.write_bytes(image)
 
 
-def write_result(
-    result: Result,
-    settings: Mapping[str, Any],
-    path: Path,
-    more: Callable[[h5py.File], None],
-) -> None:
-    """Write result.h5: /history, /network and what `more` adds to them.
+@contextmanager
+def result_file(result: Result, settings: Mapping[str, Any], path: Path) -> Iterator[h5py.File]:
+    """A new result.h5 with /history and /network, open for what the kind of the run adds.
 
     Every column of /history has an HDF5 dimension scale, the step. /network has a group for each
-    layer, with the knots of its basis ("basis.knots") and its coefficients, "enrichment" for known
-    functions beside the last one and
-    "constants" for unknown numbers, whose values are in /history; of networks side by side each
-    has its layers, "part_0.layer_0", ...; its attributes low and high are the corners of the box
-    that is mapped to [-1, 1]^d before the first layer.
+    layer with the knots of its basis ("basis.knots") and its coefficients, "enrichment" for known functions beside the last layer
+    and "constants" for unknown numbers, whose values are in /history. Networks side by side have
+    their layers under "part_0.layer_0" and so on. The attributes low and high of /network are the
+    corners of the box that is mapped to [-1, 1]^d before the first layer.
     """
     with new_file(path) as file:
         file.attrs["status"] = result.status
         file.attrs["config"] = json.dumps(settings)
         _write_history(file.create_group("history"), result.history)
         _write_network(file.create_group("network"), result.surrogate)
-        more(file)
+        yield file
 
 
 def _write_history(group: h5py.Group, history: History) -> None:
-    for name in history.names:
-        column = history.column(name)
-        group[name] = column.astype(numpy.int64) if name in COUNTERS else column
-        if name != "step":
-            group[name].dims[0].label = "step"
-    if "step" in group:
-        group["step"].make_scale("step")
-        for name in history.names:
-            if name != "step":
-                group[name].dims[0].attach_scale(group["step"])
     group.attrs["columns"] = history.names
+    for name in history.names:  # "step" is the first
+        column = history.column(name)
+        group[name] = column.astype(numpy.int64) if name in ("step", "stage") else column
+        if name == "step":
+            group[name].make_scale(name)
+        else:
+            group[name].dims[0].label = "step"
+            group[name].dims[0].attach_scale(group["step"])
 
 
 def write_fields(group: h5py.Group, fields: GridFields) -> None:
-    """Every array with HDF5 dimension scales, the coordinates."""
+    """Write axes and arrays; the coordinates are HDF5 dimension scales of every array."""
     for name, axis in fields.axes.items():
         group[name] = axis
         group[name].make_scale(name)
@@ -86,6 +79,33 @@ def write_fields(group: h5py.Group, fields: GridFields) -> None:
         for i, coordinate in enumerate(fields.axes):
             data.dims[i].label = coordinate
             data.dims[i].attach_scale(group[coordinate])
+
+
+def write_vtkhdf(fields: GridFields, path: Path) -> None:
+    """Write fields on a grid as a VTK image (ImageData), one point array for each field.
+
+    Fewer than three axes leave one layer. Arrays are indexed [z, y, x], without the indices of axes
+    that are not there: the reader (VTK 9.7) takes (y, x) for an image of one layer, not (1, y, x).
+
+    Reference: VTKHDF file format, https://docs.vtk.org/en/latest/vtk_file_formats/vtkhdf_file_format
+    """
+    axes = list(fields.axes.values())
+    absent = 3 - len(axes)
+    counts = [len(axis) for axis in axes] + [1] * absent
+    with new_file(path) as file:
+        root = file.create_group("VTKHDF")
+        root.attrs["Type"] = numpy.bytes_("ImageData")  # of fixed length, as the reader wants it
+        root.attrs.create("Version", (2, 0), dtype=numpy.int64)
+        extent = [end for count in counts for end in (0, count - 1)]
+        root.attrs.create("WholeExtent", extent, dtype=numpy.int32)
+        root.attrs["Origin"] = [float(axis[0]) for axis in axes] + [0.0] * absent
+        root.attrs["Spacing"] = [float(axis[1] - axis[0]) for axis in axes] + [1.0] * absent
+        root.attrs["Direction"] = numpy.eye(3).ravel()
+        root.create_group("CellData")
+        points = root.create_group("PointData")
+        for name, values in fields.values.items():
+            points.create_dataset(name, data=values.T, compression="gzip")
+        points[fields.fields[0]].attrs["Attribute"] = numpy.bytes_("Scalars")
 
 
 def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:

@@ -1,21 +1,132 @@
-"""The kinds of runs, and run.json of each."""
+"""Results of every kind: their run.json, read back from their folder, exported to other formats."""
 
+import dataclasses
+import os
+from pathlib import Path
 from typing import Any
 
+import numpy
+
+from kanpinn._support.errors import InputError
+from kanpinn._support.files import replacing
 from kanpinn.runs.config import Config, Result
-from kanpinn.runs.results.contents import Contents
+from kanpinn.runs.results.checkpoint import read_checkpoint
+from kanpinn.runs.results.contents import Contents, with_nan
 from kanpinn.runs.results.eigens import EigenContents
 from kanpinn.runs.results.fits import FitContents
-from kanpinn.runs.results.record import common_record, strict
+from kanpinn.runs.results.hdf5 import read_state, write_vtkhdf
+from kanpinn.runs.results.record import (
+    PARTIAL,
+    config_of,
+    outside_grids,
+    read_record,
+    run_folder,
+    started_record,
+    strict,
+)
+from kanpinn.runs.results.resuming import check_files
 from kanpinn.runs.results.solves import SolveContents
+from kanpinn.solvers.eigen import Eigensolution
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.solution import Solution
 
-CONTENTS: dict[str, Contents[Any, Any]] = {
+CONTENTS: dict[str, Contents[Any, Any]] = {  # by the kind of a file
     "problem": SolveContents(),
     "eigen": EigenContents(),
     "fit": FitContents(),
 }
+KINDS = {Solution: "problem", Eigensolution: "eigen", Fitted: "fit"}
 
 
 def run_record(result: Result, config: Config) -> dict[str, Any]:
-    """What run.json says of a result: plain values, None for what is not a number."""
-    return strict(common_record(result, config) | CONTENTS[config.kind].record(result))
+    """What run.json says of a result: plain values, None for what is absent or not a number.
+
+    seconds leave out imports and figures. loss holds the mean of each term, without its weight.
+    outside_grids: for each layer the share of the first term's points at which an input of the
+    layer lies outside its grid (None for layers without one).
+    """
+    rows = result.history.rows
+    common = {
+        "processes": result.processes,
+        "status": result.status,
+        "parameters": result.parameters,
+        "seconds": {"total": result.seconds, "optimizers": list(result.optimizer_seconds)},
+        "steps": result.history.steps,
+        "loss": {"total": rows[-1]["loss"] if rows else None, "terms": dict(result.loss_terms)},
+        "points": {term.name: len(term.points) for term in result.residuals.terms},
+        "width": list(result.network.width),
+        "outside_grids": outside_grids(result),
+    }
+    own = CONTENTS[config.kind].record(result)
+    return strict(started_record(config.to_dict()) | common | own)
+
+
+def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
+    """Read back the solution, the modes or the fit that a run folder holds.
+
+    It is callable, with its errors or scores, status and history as they were saved. A folder whose
+    run was killed ("….partial") gives the state of its last checkpoint, and errors computed from
+    it. Without checkpoint.pt the network comes from result.h5.
+
+    Raises:
+        InputError: where there is no run folder, nothing that can be loaded in it, or the data of
+            a fit are gone or have changed.
+    """
+    folder = run_folder(path)
+    record, config = read_record(folder), config_of(folder)
+    check_files(record, config)
+    job, contents = config.build(), CONTENTS[config.kind]
+    payload = read_checkpoint(folder)
+    state = read_state(folder / "result.h5") if payload is None else payload["run"]
+    if state is None:
+        raise InputError(f"{folder} holds neither a checkpoint nor a result yet")
+    # Beyond the last stage there is no step to take: running only puts the pieces together.
+    state = {**state, "stage": None, "stage_index": len(job.optimizers), "finished": None}
+    unfinished = folder.name.endswith(PARTIAL)
+    result = contents.restore(job, state, unfinished)
+    if unfinished:
+        status = f"stopped: not finished, at step {state['step']}"
+        return dataclasses.replace(result, status=status)
+    common = {
+        "status": record["status"],
+        "seconds": record["seconds"]["total"],
+        "optimizer_seconds": list(record["seconds"]["optimizers"]),
+        "loss_terms": with_nan(record["loss"]["terms"]),
+        "processes": record.get("processes", 1),
+    }
+    return dataclasses.replace(result, **common, **contents.saved(record))
+
+
+def to_npz(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
+    """Write a solution's fields or modes on a grid, with the coordinates of its axes, as .npz.
+
+    Above three dimensions it is the grid of the first three coordinates, the others at the centre.
+    Of a fit they are the inputs (n, d), targets (n, m) or class numbers (n,), and values or logits
+    of each part: "test_inputs", "test_targets", "test_outputs".
+    """
+    arrays = CONTENTS[KINDS[type(result)]].arrays(result)
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        numpy.savez_compressed(file, **arrays)
+
+
+def to_vtkhdf(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
+    """Write a solution's fields, or modes, as VTKHDF on the grid of `on_grid`.
+
+    Raises:
+        InputError: above three dimensions, which an image does not have; for a fit; where no mode
+            was found.
+    """
+    fields = CONTENTS[KINDS[type(result)]].grid(result)
+    if fields is None:
+        raise InputError(_no_image(result))
+    write_vtkhdf(fields, Path(path))
+
+
+def _no_image(result: Solution | Eigensolution | Fitted) -> str:
+    """Why a result has no fields on a grid."""
+    problem = getattr(result, "problem", None)
+    if problem is None:
+        return "a fit has no fields on a grid: --format npz writes data and fitted values"
+    if problem.domain.dim > 3:
+        return f"VTKHDF is for up to 3 dimensions, the domain has {problem.domain.dim}"
+    return "no mode was found: there is nothing to write"

@@ -1,57 +1,36 @@
-"""run.json: what a run was and how it ended, in strict JSON."""
+"""run.json: what a run was and how it ended, in strict JSON; written, found and read."""
 
 import json
-import math
 import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
-import numpy
 import torch
-from torch import Tensor
 
 from kanpinn._support.distributed import world
+from kanpinn._support.errors import InputError
 from kanpinn.jets.jet import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.runs.config import Config, Result
 
-LIBRARIES = ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib")
+PARTIAL = ".partial"
+RECORD = "run.json"
 
 
-def common_record(result: Result, config: Config) -> dict[str, Any]:
-    """What run.json says of solves and fits alike: plain values, None for what is absent.
-
-    seconds leave out imports and figures. loss holds the mean of each term, without its weight.
-    outside_grids: for each layer the share of the first term's points at which an input of the
-    layer lies outside its grid (None for layers without one).
-    """
-    return {
-        **describe(config.to_dict()),
-        "processes": result.processes,
-        "status": result.status,
-        "parameters": result.parameters,
-        "seconds": {"total": result.seconds, "optimizers": list(result.optimizer_seconds)},
-        "steps": result.history.steps,
-        "loss": {"total": _last_loss(result), "terms": dict(result.loss_terms)},
-        "points": {term.name: len(term.points) for term in result.residuals.terms},
-        "width": list(result.network.width),
-        "outside_grids": outside_grids(result),
-    }
-
-
-def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a run before it has ended."""
+def started_record(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of run.json that are known before the first step, for a run of these sections."""
     return {
         "status": "running",
         "errors": None,
         "config": dict(settings),
         "seed": settings.get("run", {}).get("seed"),
-        "versions": versions(),
-        "git": git_commit(),
+        "versions": dict(versions()),
+        "git": git_commit(os.getcwd()),
         "threads": torch.get_num_threads(),
         "processes": world(),
         "platform": {
@@ -62,15 +41,11 @@ def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str | None]:
-    """The versions of Python and of the libraries that decide a run's numbers."""
-    return dict(_versions())
-
-
 @cache
-def _versions() -> dict[str, str | None]:
+def versions() -> Mapping[str, str | None]:
+    """The versions of Python and of the libraries that decide a run's numbers, None if absent."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in LIBRARIES:
+    for name in ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -78,16 +53,13 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def git_commit() -> str | None:
-    """The commit of the working directory's repository, "-dirty" added where files differ.
-
-    It is looked up once: a process works with the code that it started with.
-    """
-    return _git_commit(os.getcwd())
-
-
 @cache
-def _git_commit(folder: str) -> str | None:
+def git_commit(folder: str) -> str | None:
+    """The commit of the repository that a folder is in, "-dirty" added where files differ.
+
+    None without a repository or git. It is looked up once: a process works with the code that it
+    started with.
+    """
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
         done = subprocess.run(
@@ -100,46 +72,84 @@ def _git_commit(folder: str) -> str | None:
 
 @torch.no_grad()
 def outside_grids(result: Result) -> list[float | None]:
-    """The share of the first term's points with an input outside its grid, for each layer."""
+    """For each layer the share of the first term's points with an input outside the layer's grid.
+
+    None for layers without a grid.
+    """
     points = result.residuals.terms[0].points
     shares: list[float | None] = []
     for part in result.network.parts:
         inputs = result.surrogate.coordinates(points, Channels(points.names))
-        assert isinstance(inputs, Coordinates)  # no derivatives
-        h: Jet | Coordinates = part.seen(inputs)
+        h: Jet | Coordinates = part.seen(cast(Coordinates, inputs))  # no derivatives are asked for
         for layer in part.layers:
-            shares.append(_share_outside(layer, h.value) if isinstance(layer, KANLayer) else None)
+            share = None
+            if isinstance(layer, KANLayer):
+                low, high = layer.breaks[:, 0], layer.breaks[:, -1]
+                slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # rounding is not outside
+                out = (h.value < low - slack) | (h.value > high + slack)
+                share = float(out.any(dim=1).double().mean())
+            shares.append(share)
             h = layer(h)
     return shares
 
 
-def _share_outside(layer: KANLayer, h: Tensor) -> float:
-    low, high = layer.breaks[:, 0], layer.breaks[:, -1]
-    slack = 1e3 * torch.finfo(h.dtype).eps * (high - low)
-    return float(((h < low - slack) | (h > high + slack)).any(dim=1).double().mean())
-
-
-def _last_loss(result: Result) -> float | None:
-    return result.history.rows[-1]["loss"] if len(result.history) else None
-
-
 def strict(value: Any) -> Any:
-    """Plain JSON values: numbers that JSON lacks (NaN, infinity) become None."""
+    """The value as strict JSON has it: dicts, lists, texts, numbers; None for NaN and infinity."""
+    return json.loads(json.dumps(value, default=_plain), parse_constant=lambda _: None)
+
+
+def _plain(value: Any) -> Any:
+    """A value that the json module does not know, as one that it knows."""
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays, tensors
+        return value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): strict(item) for key, item in value.items()}
-    if isinstance(value, str) or value is None:
-        return value
-    if isinstance(value, bool | numpy.bool_):
-        return bool(value)
-    if isinstance(value, int | numpy.integer):
-        return int(value)
-    if isinstance(value, float | numpy.floating):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Sequence):
-        return [strict(item) for item in value]
-    return str(value)
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) else str(value)
 
 
 def dump(record: Mapping[str, Any]) -> str:
-    """The text of run.json."""
+    """A record as the text of its file."""
     return json.dumps(strict(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def run_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder of a run, by its name with or without ".partial", or by a file in it.
+
+    Raises:
+        InputError: where there is none.
+    """
+    given = Path(path).absolute()
+    for folder in (given, given.with_name(given.name + PARTIAL), given.parent):
+        if (folder / RECORD).is_file():
+            return folder
+    below = [p.parent for place in ("*", "runs/*") for p in Path(path).glob(f"{place}/{RECORD}")]
+    hint = f"; did you mean {max(below)}?" if below else ""
+    raise InputError(f"{path} is no run folder: there is no {RECORD} in it{hint}")
+
+
+def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
+    """Read run.json, or another record in a folder.
+
+    Raises:
+        InputError: where it is no JSON object.
+    """
+    try:
+        record = json.loads((folder / name).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{folder / name} is no JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{folder / name} holds no JSON object")
+    return record
+
+
+def config_of(path: str | os.PathLike[str]) -> Config:
+    """The configuration of a run; its class files are the folder's own.
+
+    Raises:
+        InputError: where there is no run, or its record lacks the configuration.
+    """
+    folder = run_folder(path)
+    record = read_record(folder)
+    if not {"config", "name"} <= record.keys():
+        raise InputError(f"{folder / RECORD} is no record of a run: it lacks config or name")
+    return Config.from_dict(record["config"], folder, record["name"])

@@ -1,13 +1,54 @@
 """What may be resumed, and with which settings."""
 
 import copy
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kanpinn._support.errors import InputError
 from kanpinn.runs.config import Config
+from kanpinn.runs.results.checkpoint import read_checkpoint
+from kanpinn.runs.results.record import PARTIAL, read_record, run_folder
 from kanpinn.runs.results.sources import fingerprints
+
+
+@dataclass(frozen=True, eq=False)
+class Resumable:
+    """A run that can go on: its folder, configuration and state, None for one without a checkpoint.
+
+    earlier: the ends from which it goes on; files: path and sha256 of its files of data.
+    """
+
+    path: Path
+    config: Config
+    state: dict[str, Any] | None
+    earlier: list[dict[str, Any]]
+    files: list[dict[str, str]]
+
+
+def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
+    """The run in a folder, to go on with this configuration.
+
+    Raises:
+        InputError: where there is nothing to go on from, or the settings belong to another run.
+    """
+    found = run_folder(path)
+    record, payload = read_record(found), read_checkpoint(found)
+    check_settings(record["config"], config.to_dict())
+    check_files(record, config)
+    files = list(record.get("files", ()))
+    finished = not found.name.endswith(PARTIAL)
+    if payload is None and finished:
+        raise InputError(f"{found} has no checkpoint to go on from")
+    if payload is None:
+        return Resumable(found, config, None, [], files)
+    state, earlier = payload["run"], list(payload["resumed"])
+    if finished:
+        _check_remaining(found, record["status"], state, config)
+        earlier.append({key: record[key] for key in ("status", "steps", "seconds")})
+    return Resumable(found, config, state, earlier, files)
 
 
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -34,7 +75,7 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         raise InputError(_refusal(difference))
 
 
-def check_remaining(folder: Path, status: str, state: Mapping[str, Any], config: Config) -> None:
+def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config: Config) -> None:
     """Refuse to resume a finished run that has no step left to take.
 
     Raises:

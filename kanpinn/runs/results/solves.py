@@ -10,9 +10,7 @@ import h5py
 
 from kanpinn.accuracy.norms import Errors
 from kanpinn.runs.config import SolveJob
-from kanpinn.runs.results.contents import Contents, attempt, numbers
-from kanpinn.runs.results.hdf5 import write_fields, write_result
-from kanpinn.runs.results.vtkhdf import write_vtkhdf
+from kanpinn.runs.results.contents import Contents, as_arrays, with_nan
 from kanpinn.solvers.grid_fields import GridFields, on_grid
 from kanpinn.solvers.solution import Estimate, Solution
 
@@ -28,13 +26,19 @@ class SolveContents(Contents[SolveJob, Solution]):
         the half-widths of the unknown fields' intervals; noise what is known of that of the data.
         The total of the seconds leaves out the estimate, and also the making of the reference.
         """
+        errors, estimate = _errors_record(result.errors), None
+        if result.estimate is not None:
+            of = result.estimate
+            estimate = {**(_errors_record(of.errors) or {}), "contraction": of.contraction}
+            estimate["seconds"] = of.seconds
+        known = result.reference if errors is not None else None
         return {
-            "errors": _errors_record(result.errors),
-            "reference": _reference_record(result),
-            "estimate": _estimate_record(result.estimate),
+            "errors": errors,
+            "reference": known and {"source": known.source, "error": known.error},
+            "estimate": estimate,
             "estimated": {name: asdict(one) for name, one in result.estimated.items()},
             "spreads": {name: asdict(one) for name, one in result.spreads.items()},
-            "noise": _noise_record(result),
+            "noise": asdict(result.covariance.noise) if result.problem.unknowns else None,
             "auto": list(result.log),
             "seconds": {
                 "total": result.seconds,
@@ -43,21 +47,14 @@ class SolveContents(Contents[SolveJob, Solution]):
             },
         }
 
-    def write(
-        self, result: Solution, settings: Mapping[str, Any], folder: Path, figures: bool
-    ) -> None:
-        fields = attempt("the fields", lambda: _grid(result))
+    def grid(self, result: Solution) -> GridFields | None:
+        return on_grid(result) if result.problem.domain.dim <= 3 else None
 
-        def more(file: h5py.File) -> None:
-            file.attrs["problem"] = type(result.problem).__name__
-            if fields is not None:
-                write_fields(file.create_group("fields"), fields)
+    def describe_in(self, file: h5py.File, result: Solution) -> None:
+        file.attrs["problem"] = type(result.problem).__name__
 
-        write_result(result, settings, folder / "result.h5", more)
-        if fields is not None and len(fields.axes) == result.problem.domain.dim:
-            write_vtkhdf(fields, folder / "fields.vtkhdf")
-        if figures:
-            attempt("the figures", lambda: self.draw(result, folder / "figures", fields))
+    def arrays(self, result: Solution) -> dict[str, Any]:
+        return dict(as_arrays(on_grid(result)))
 
     def draw(self, result: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
         from kanpinn.plotting import draw_figures  # Matplotlib, which a study's workers never need
@@ -76,10 +73,6 @@ class SolveContents(Contents[SolveJob, Solution]):
         }
 
 
-def _grid(solution: Solution) -> GridFields | None:
-    return on_grid(solution) if solution.problem.domain.dim <= 3 else None
-
-
 def _errors_record(errors: Errors | None) -> dict[str, Any] | None:
     if errors is None:
         return None
@@ -87,24 +80,6 @@ def _errors_record(errors: Errors | None) -> dict[str, Any] | None:
     for field in plain["fields"].values():
         del field["fields"]
     return plain
-
-
-def _estimate_record(estimate: Estimate | None) -> dict[str, Any] | None:
-    if estimate is None:
-        return None
-    errors = _errors_record(estimate.errors)
-    return {**(errors or {}), "contraction": estimate.contraction, "seconds": estimate.seconds}
-
-
-def _noise_record(result: Solution) -> dict[str, Any] | None:
-    return asdict(result.covariance.noise) if result.problem.unknowns else None
-
-
-def _reference_record(solution: Solution) -> dict[str, Any] | None:
-    known = solution.reference
-    if known is None or solution.errors is None:
-        return None
-    return {"source": known.source, "error": known.error}
 
 
 def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:
@@ -124,5 +99,5 @@ def _errors(saved: Mapping[str, Any] | None) -> Errors | None:
 
 
 def _one(saved: Mapping[str, Any]) -> Errors:
-    values = numbers({name: value for name, value in saved.items() if name != "fields"})
+    values = with_nan({name: value for name, value in saved.items() if name != "fields"})
     return Errors(**values, fields={})

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,51 +17,68 @@ from kanpinn.runs.config.tables import data_files
 
 LARGE = 2**20  # bytes: a study of a thousand runs copies no more than that a thousand times
 OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that runs write to
-CLASS_FILE = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A file that settings name: the table and the key that hold the name.
+
+    ending: what follows the file's name there, ":Class". limit: bytes up to which it is copied.
+    """
+
+    table: dict[str, Any]
+    key: str
+    file: Path
+    ending: str = ""
+    limit: float = math.inf
+
+    @property
+    def is_code(self) -> bool:
+        return bool(self.ending)
 
 
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dict[str, Any]:
-    """Copy the files that the settings name as "file.py:Class", the files beside them that they
-    import, and files of data, large data of a fit apart; returns the settings that name the copies.
+    """Copy the files that the settings name into a folder; returns the settings with their names.
+
+    They are files of classes ("file.py:Class") with the modules beside them that they import, and
+    files of data; large data of a fit stay where they are and are named by their whole path.
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
-    for table, key in _class_keys(settings):
-        match = CLASS_FILE.fullmatch(str(table.get(key, "")))
-        if match is None:
-            continue
-        source = (directory / match["file"]).resolve()
-        if source not in copied:
-            copied[source] = _free_name(source.name, {*copied.values(), *OWN})
-            _copy(source, folder / copied[source])
-            for neighbour in _neighbours(source):
-                _copy(neighbour, folder / neighbour.name)
-        table[key] = f"{copied[source]}:{match['name']}"
-    for table, key, limit in _file_keys(settings):
-        source = (directory / table[key]).resolve()
-        if source.stat().st_size > limit:
-            table[key] = str(source)
+    for named in _named_files(settings, directory):
+        source = named.file
+        if source.stat().st_size > named.limit:
+            named.table[named.key] = str(source)
             continue
         if source not in copied:
-            copied[source] = _free_name(source.name, {*copied.values(), *OWN})
-            _copy(source, folder / copied[source])
-        table[key] = copied[source]
+            name, number = source.name, 1
+            while name in copied.values() or name in OWN:
+                number += 1
+                name = f"{source.stem}_{number}{source.suffix}"
+            copied[source] = name
+            targets = {source: folder / name}
+            if named.is_code:
+                targets |= {module: folder / module.name for module in _neighbours(source)}
+            for own, target in targets.items():
+                if own != target.resolve():
+                    shutil.copyfile(own, target)
+        named.table[named.key] = copied[source] + named.ending
     return settings
 
 
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
-    """The texts of the files that hold the classes the settings name and of the files beside them
-    that they import, and the sha256 of files of data.
+    """What a run depends on besides its settings: texts of class files, sha256 of files of data.
 
-    A class "package.module:Class" counts by its module's file alone.
+    The modules beside a class file that it imports count, too; a class "package.module:Class"
+    counts by its module's file alone.
     """
     files: set[Path] = set()
+    for named in _named_files(settings, directory):
+        if named.is_code:
+            files |= {named.file, *_neighbours(named.file)}
     for table, key in _class_keys(settings):
-        named = str(table.get(key, ""))
-        if match := CLASS_FILE.fullmatch(named):
-            source = (directory / match["file"]).resolve()
-            files |= {source, *_neighbours(source)}
-        elif module := named.rpartition(":")[0]:
+        module = str(table.get(key, "")).rpartition(":")[0]
+        if module and not module.endswith(".py"):
             files |= _module_file(module)
     texts = [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
     return texts + sorted(file["sha256"] for file in fingerprints(settings, directory))
@@ -69,9 +87,10 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
 def fingerprints(settings: dict[str, Any], directory: Path) -> list[dict[str, str]]:
     """Path and sha256 of the files of data that the settings name, "" where there is none."""
     found = []
-    for table, key, _ in _file_keys(settings):
-        path = (directory / table[key]).resolve()
-        found.append({"path": str(path), "sha256": _sha256(path) if path.is_file() else ""})
+    for named in _named_files(settings, directory):
+        if not named.is_code:
+            path = named.file
+            found.append({"path": str(path), "sha256": _sha256(path) if path.is_file() else ""})
     return found
 
 
@@ -95,36 +114,33 @@ def _module_file(module: str) -> set[Path]:
     return {Path(spec.origin)} if spec is not None and spec.has_location and spec.origin else set()
 
 
-def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Where settings may name a class."""
-    if "problem" in settings:
-        yield settings["problem"], "class"
-    if "network" in settings:
-        yield settings["network"], "type"
-    for table in settings.get("optimizer") or ():
-        yield table, "type"
-    if settings.get("reference"):
-        yield settings["reference"], "type"
-
-
-def _file_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, float]]:
-    """Where settings name a file of data, and how large one may be to be copied: that of a
-    reference, of a domain's surface, of a fit.
-    """
-    reference = settings.get("reference") or {}
-    if reference.get("type") == "file" and isinstance(reference.get("path"), str):
-        yield reference, "path", math.inf
-    data = settings.get("data") or {}
-    for key in data_files(data):
-        yield data, key, LARGE
+def _named_files(settings: dict[str, Any], directory: Path) -> Iterator[_Named]:
+    """The files that settings name: of classes, of a reference, of surfaces, of a fit's data."""
+    for table, key in _class_keys(settings):
+        if match := re.fullmatch(r"(.+\.py)(:\w+)", str(table.get(key, ""))):
+            yield _Named(table, key, (directory / match[1]).resolve(), match[2])
+    reference, data = settings.get("reference") or {}, settings.get("data") or {}
+    found = [(reference, "path", math.inf)] if reference.get("type") == "file" else []
+    found += [(data, key, LARGE) for key in data_files(data)]
     waiting = [settings.get("problem", {}).get("domain"), data.get("domain")]
     while waiting:
         domain = waiting.pop()
-        if not isinstance(domain, dict):
-            continue
-        if domain.get("type") == "surface" and isinstance(domain.get("file"), str):
-            yield domain, "file", math.inf
-        waiting += domain.get("of") or []
+        if isinstance(domain, dict):  # a name stands for a domain, too
+            found += [(domain, "file", math.inf)] if domain.get("type") == "surface" else []
+            waiting += domain.get("of") or []
+    for table, key, limit in found:
+        if table.get(key):
+            yield _Named(table, key, (directory / str(table[key])).resolve(), limit=limit)
+
+
+def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where settings may name a class: the table and its key."""
+    keys = {"problem": "class", "network": "type", "reference": "type"}
+    for section, key in keys.items():
+        if settings.get(section):
+            yield settings[section], key
+    for table in settings.get("optimizer") or ():
+        yield table, "type"
 
 
 def _neighbours(source: Path) -> list[Path]:
@@ -132,35 +148,20 @@ def _neighbours(source: Path) -> list[Path]:
     found: list[Path] = []
     waiting = [source]
     while waiting:
-        for name in _imports(waiting.pop()):
-            module = source.parent / f"{name}.py"
+        try:
+            tree = ast.parse(waiting.pop().read_bytes())
+        except (OSError, SyntaxError, ValueError):  # it is not there, or no Python
+            continue
+        names: list[str] = []
+        for node in ast.walk(tree):
+            match node:
+                case ast.Import(names=modules):
+                    names += [module.name for module in modules]
+                case ast.ImportFrom(module=str(name), level=0):
+                    names.append(name)
+        for name in names:
+            module = source.parent / f"{name.partition('.')[0]}.py"
             if module.is_file() and module != source and module not in found:
                 found.append(module)
                 waiting.append(module)
     return found
-
-
-def _imports(source: Path) -> Iterator[str]:
-    """What a file imports; nothing where it is not there, or no Python."""
-    try:
-        tree = ast.parse(source.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module.partition(".")[0]
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source != target.resolve():
-        shutil.copyfile(source, target)
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    stem, number, free = Path(name).stem, 1, name
-    while free in taken:
-        number += 1
-        free = f"{stem}_{number}{Path(name).suffix}"
-    return free

@@ -7,10 +7,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn._support.files import remove_temporaries
+from kanpinn._support.files import FolderLock, remove_temporaries
 from kanpinn._support.processes import Processes
-from kanpinn.runs.results.folder import component
-from kanpinn.runs.results.lock import FolderLock
+from kanpinn.runs.results.folder import path_component
 from kanpinn.runs.study.plan import Base, Values, plan
 from kanpinn.runs.study.sweeping import Sweep
 from kanpinn.runs.study.table import RECORD, Study
@@ -56,7 +55,7 @@ def sweep(
     """
     entries, digest = plan(base, over, zipped or {}, Path(directory))
     name = name or _name_of(base)
-    folder = Path(output).absolute() / f"{component(name)}-{digest[:8]}"
+    folder = Path(output).absolute() / f"{path_component(name)}-{digest[:8]}"
     count = integer("workers", _cores() if workers is None else workers)
     with _opened(folder):
         sweeping = Sweep(folder, name, entries, observers)

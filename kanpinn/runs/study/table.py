@@ -15,8 +15,7 @@ import numpy
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import write_text
 from kanpinn.runs.results.hdf5 import new_file
-from kanpinn.runs.results.reading import read_record
-from kanpinn.runs.results.record import dump
+from kanpinn.runs.results.record import dump, read_record
 from kanpinn.runs.study.columns import ERRORS, RESULTS, further
 from kanpinn.runs.study.work import RUNS
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.files import FolderLock, only_one
 from kanpinn.runs.config import Config, Job, blaming
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
-from kanpinn.runs.results.lock import FolderLock, only_one
-from kanpinn.runs.results.reading import PARTIAL, RECORD, read_record
+from kanpinn.runs.results.record import PARTIAL, RECORD, read_record
 from kanpinn.runs.study.columns import columns_of, empty
 from kanpinn.runs.study.plan import version
 
@@ -130,7 +130,7 @@ def _solve(task: Task, path: Path) -> None:
             result = folder.attach(job).run([folder.checkpoint], folder.state)
         if folder.interrupted:
             raise KeyboardInterrupt
-        folder.finish(result, job, figures=False)
+        folder.finish(result, figures=False)
     except Exception as error:
         if folder.begun:
             folder.fail(message(error))
@@ -151,7 +151,7 @@ def _open(task: Task, path: Path) -> tuple[RunFolder, Job]:
         del lock
     config = Config.from_dict(task.settings, Path(task.directory), task.name)
     job = config.build()  # what cannot be built leaves no folder
-    return RunFolder.at(path, task.name, config), job
+    return RunFolder.at(path, config), job
 
 
 def _blaming(job: Job) -> AbstractContextManager[None]:
