@@ -44,10 +44,11 @@ def result_file(result: Result, settings: Mapping[str, Any], path: Path) -> Iter
     """A new result.h5 with /history and /network, open for what the kind of the run adds.
 
     Every column of /history has an HDF5 dimension scale, the step. /network has a group for each
-    layer with the knots of its basis ("basis.knots") and its coefficients, "enrichment" for known functions beside the last layer
-    and "constants" for unknown numbers, whose values are in /history. Networks side by side have
-    their layers under "part_0.layer_0" and so on. The attributes low and high of /network are the
-    corners of the box that is mapped to [-1, 1]^d before the first layer.
+    layer with the knots of its basis ("basis.knots") and its coefficients, "enrichment" for known
+    functions beside the last layer and "constants" for unknown numbers, whose values are in
+    /history. Networks side by side have their layers under "part_0.layer_0" and so on. The
+    attributes low and high of /network are the corners of the box that is mapped to [-1, 1]^d
+    before the first layer.
     """
     with new_file(path) as file:
         file.attrs["status"] = result.status
