@@ -66,9 +66,11 @@ if TYPE_CHECKING:
     from kanpinn.optimizers import InsertKnots as InsertKnots
     from kanpinn.optimizers import LeastSquares as LeastSquares
     from kanpinn.optimizers import LevenbergMarquardt as LevenbergMarquardt
+    from kanpinn.optimizers import Method as Method
     from kanpinn.optimizers import Optimizer as Optimizer
     from kanpinn.optimizers import Refine as Refine
     from kanpinn.optimizers import SSBroyden as SSBroyden
+    from kanpinn.optimizers import Transform as Transform
     from kanpinn.optimizers import VariableProjection as VariableProjection
     from kanpinn.pde import AdvectionDiffusion as AdvectionDiffusion
     from kanpinn.pde import Condition as Condition
@@ -161,9 +163,11 @@ _NAMES = {
         "InsertKnots",
         "LeastSquares",
         "LevenbergMarquardt",
+        "Method",
         "Optimizer",
         "Refine",
         "SSBroyden",
+        "Transform",
         "VariableProjection",
     ),
     "pde": (

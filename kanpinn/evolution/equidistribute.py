@@ -18,8 +18,8 @@ from kanpinn.evolution.window_terms import stretched, weighted
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.kan import KAN
-from kanpinn.optimizers.newton import solve_newton
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.output_layer import solve_newton
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,10 @@ class Equidistribute(Optimizer):
     """
 
     steps: int = 4
+    needs_fixed_points = True
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
-
-    @property
-    def needs_fixed_points(self) -> bool:
-        return True
 
     def start(self, residuals: Residuals, seed: int) -> "EquidistributeStage":
         return EquidistributeStage(residuals)

@@ -24,8 +24,8 @@ from kanpinn.evolution.window_terms import (
 from kanpinn.evolution.windows import Windows
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.optimizers.newton import solve_newton
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.output_layer import solve_newton
 
 FIRST = 0.1  # of the whole time: the first window that is tried
 EARLY = 0.2  # of the tolerance, that windows at the very beginning may use up
@@ -70,6 +70,8 @@ class March(Optimizer):
     times: int = 16
     least: float = 1e-4
     steps: int = 1000
+    needs_fixed_points = True
+    lowers_loss = False  # windows have losses of their own
 
     def __post_init__(self) -> None:
         if self.windows is not None:
@@ -80,14 +82,6 @@ class March(Optimizer):
         integer("steps", self.steps)
         if not 0 < self.least <= FIRST:
             raise InputError(f"least must be above 0 and at most {FIRST}, got {self.least!r}")
-
-    @property
-    def needs_fixed_points(self) -> bool:
-        return True
-
-    @property
-    def lowers(self) -> bool:
-        return False  # windows have losses of their own
 
     def start(self, residuals: Residuals, seed: int) -> "MarchStage":
         return MarchStage(self, residuals)

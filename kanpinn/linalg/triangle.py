@@ -201,3 +201,13 @@ def column_scale(matrix: Tensor) -> Tensor:
     """Column lengths, 1 for columns of zeros."""
     length = torch.linalg.vector_norm(matrix, dim=0)
     return torch.where(length > 0, length, torch.ones_like(length))
+
+
+def outside_range(left: Tensor, right: Tensor) -> Tensor:
+    """Return (I - QQᵀ) right, Q an orthonormal basis of the range of `left`: (n, k) and (n, m).
+
+    Columns that depend on each other, or are rounding, make the range smaller than k.
+    """
+    u, s, _ = torch.linalg.svd(left / column_scale(left), full_matrices=False)
+    q = u[:, s > rank_tolerance(s.dtype) * s[0]]
+    return right - q @ (q.T @ right)

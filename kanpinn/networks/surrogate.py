@@ -113,9 +113,9 @@ class Surrogate(nn.Module):
 
     def inputs_at(self, points: Points) -> Tensor:
         """The network's inputs, (n, d)."""
-        return self._inputs(points).value
+        return self.network_inputs(points).value
 
-    def _inputs(self, points: Points) -> Coordinates:
+    def network_inputs(self, points: Points) -> Coordinates:
         """The network's input without derivatives."""
         found = self.coordinates(points, Channels(self.domain.names))
         assert isinstance(found, Coordinates)
@@ -154,9 +154,9 @@ class Surrogate(nn.Module):
     @torch.no_grad()
     def prepare(self, points: Points) -> None:
         """Let the network adapt to the points of a solve before it starts."""
-        self.network.prepare(self._inputs(points))
+        self.network.prepare(self.network_inputs(points))
 
     @torch.no_grad()
     def follow(self, points: Points) -> None:
         """Let the network adapt to where its activations have gone, the function unchanged."""
-        self.network.follow(self._inputs(points))
+        self.network.follow(self.network_inputs(points))

@@ -1,4 +1,8 @@
-"""Optimizers: one file each, settings as frozen dataclasses, run in sequence by `solve`."""
+"""The methods of a solve, one file each: optimizers lower the loss, transforms change the network.
+
+`method` has what the solve loop asks of them, `output_layer` the Gauss–Newton step on the output
+layer that several of them take.
+"""
 
 from kanpinn.optimizers.continuation import Continuation as Continuation
 from kanpinn.optimizers.first_order import LBFGS as LBFGS
@@ -6,9 +10,14 @@ from kanpinn.optimizers.first_order import Adam as Adam
 from kanpinn.optimizers.insert_knots import InsertKnots as InsertKnots
 from kanpinn.optimizers.least_squares import LeastSquares as LeastSquares
 from kanpinn.optimizers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
-from kanpinn.optimizers.optimizer import Optimizer as Optimizer
-from kanpinn.optimizers.optimizer import Stage as Stage
-from kanpinn.optimizers.optimizer import Step as Step
+from kanpinn.optimizers.method import CONVERGED as CONVERGED
+from kanpinn.optimizers.method import Method as Method
+from kanpinn.optimizers.method import Optimizer as Optimizer
+from kanpinn.optimizers.method import Stage as Stage
+from kanpinn.optimizers.method import Step as Step
+from kanpinn.optimizers.method import Transform as Transform
+from kanpinn.optimizers.method import as_methods as as_methods
+from kanpinn.optimizers.method import load_libraries as load_libraries
 from kanpinn.optimizers.refine import Refine as Refine
 from kanpinn.optimizers.ss_broyden import SSBroyden as SSBroyden
 from kanpinn.optimizers.variable_projection import VariableProjection as VariableProjection

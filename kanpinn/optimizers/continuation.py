@@ -3,43 +3,36 @@
 import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import torch
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.residuals import Family, Residuals
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.least_squares import LeastSquares
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
-
-SETTLED = 1e-2  # a full step that lowers the loss by less than this part was Newton's last
-# Parts of the zero function's loss. What settles above MOST is no solution; nor is, above TINY,
-# what settles at WORSE times the part of the last solution: beyond a fold there is none.
-MOST, TINY, WORSE = 1e-2, 1e-6, 100.0
-FIRST, SHORTEST = 0.25, 2.0**-9  # parts of the way
+from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
 
 
 @dataclass(frozen=True)
 class Continuation(Optimizer):
-    """Newton on the output layer while a parameter of the problem goes from `initial` to its own.
+    """Newton's method on the output layer while a parameter of the problem goes to its own value.
 
-    Each value's solution is where the next one starts. The way is geometric between values of one
-    sign, else linear; its first step is a quarter of it. A value is solved once a full step settles
-    the loss well below that of the zero function, and near the part of it that the last solution
-    left. Where that took at most half of `solves`, the next step is twice as long; where it fails,
-    the last solution comes back and the step is halved. Losses are those of the problem itself. A
-    run fails with its continuation, whatever optimizers are to follow; one that ends on the way
-    says how far it got.
+    The way from `initial` is geometric between values of one sign, else linear; its first step is a
+    quarter of it. The solution for each value is where the next one starts. A value is solved once
+    a full step settles the loss well below that of the zero function, and near the part of it that
+    the last solution left. If that took at most half of `solves`, the next step is twice as long;
+    if it fails, the last solution comes back and the step is halved. Losses in the history are
+    those of the problem itself. A run fails with its continuation, whatever optimizers are to
+    follow; one that ends on the way says how far it got.
 
     Args:
         parameter: an attribute of the problem, "reynolds", that its residual reads.
-        initial: where the problem is easy.
-        steps: values that are tried, at most.
-        solves: Newton steps for each of them, at most.
+        initial: the value of it at which the problem is easy.
+        steps: the largest number of values that are tried.
+        solves: the largest number of Newton steps for each of them.
 
     Raises:
-        InputError: for a name or number that does not fit; at a solve, for a problem without it.
+        InputError: for a name or number that does not fit; in a solve, for a problem without it.
 
     Reference: Allgower and Georg, Numerical continuation methods (1990).
     """
@@ -48,6 +41,8 @@ class Continuation(Optimizer):
     initial: float | int
     steps: int = 50
     solves: int = 8
+    needs_fixed_points = True
+    lowers_loss = False  # on the way it may raise the loss of the problem's own value
 
     def __post_init__(self) -> None:
         if not (isinstance(self.parameter, str) and self.parameter.isidentifier()):
@@ -58,32 +53,39 @@ class Continuation(Optimizer):
         integer("steps", self.steps)
         integer("solves", self.solves, least=2)
 
-    @property
-    def needs_fixed_points(self) -> bool:
-        return True
-
-    @property
-    def lowers(self) -> bool:
-        return False  # but on the way to the problem's own value it may raise the problem's loss
-
     def start(self, residuals: Residuals, seed: int) -> "ContinuationStage":
-        return ContinuationStage(self, residuals)
-
-
-class ContinuationStage(Stage):
-    """Continuation at work: it knows the way behind it, and the step ahead as a part of it all."""
-
-    def __init__(self, settings: Continuation, residuals: Residuals) -> None:
-        self.settings, self.residuals = settings, residuals
         if residuals.family is None:
             raise InputError("continuation is for solves of a problem, which has parameters")
-        self.goal = residuals.family.parameter(settings.parameter)
-        self.reached, self.stride = -1.0, FIRST  # -1: not even at `initial`
-        self.left = MOST  # of the zero function's loss, by the last solution
-        self.why = ""  # Newton's method failed last
+        goal = residuals.family.parameter(self.parameter)
+        return ContinuationStage(self, residuals, residuals.family, goal)
+
+
+@dataclass
+class ContinuationStage(Stage):
+    """Continuation at work.
+
+    Args:
+        goal: the problem's own value of the parameter.
+        reached: the part of the way at whose end there is a solution; negative if there is none at
+            `initial` yet.
+        stride: the next step, as a part of the way.
+        left: the loss of the last solution as a part of the zero function's; above 1e-2 what
+            settles is no solution.
+        why: the reason for which Newton's method failed last.
+    """
+
+    settings: Continuation
+    residuals: Residuals
+    family: Family
+    goal: float
+    reached: float = -1.0
+    stride: float = 0.25
+    left: float = 1e-2
+    why: str = ""
+    kept = ("reached", "stride", "left")
 
     def value(self, part: float) -> float:
-        """The parameter after a part of the way."""
+        """Return the parameter after a part of the way."""
         first = float(self.settings.initial)
         if part >= 1:
             return self.goal
@@ -103,18 +105,21 @@ class ContinuationStage(Stage):
         else:
             network.load_state_dict(good)
             self.stride = (part - max(self.reached, 0.0)) / 2
-        notes = {"parameter": value, "solved": float(bool(solves))}
-        evaluations = solves or self.settings.solves
-        return Step(self.residuals.loss(), evaluations, self._verdict(), notes)
+        return Step(
+            self.residuals.loss(),
+            solves or self.settings.solves,
+            finished=self._verdict(),
+            notes={"parameter": value, "solved": float(bool(solves))},
+            words=f"{self.settings.parameter} = {value:.4g} {'solved' if solves else 'not solved'}",
+        )
 
     def _solve(self, value: float) -> int:
-        """Newton's method at a value of the parameter; how many steps it took, 0 where it fails."""
-        assert self.residuals.family is not None
-        terms = self.residuals.family.varied(self.settings.parameter, value)
+        """Solve for a value of the parameter; return the number of Newton steps, 0 for failure."""
+        terms = self.family.varied(self.settings.parameter, value)
         there = Residuals(self.residuals.surrogate, terms)
         zero = _loss_of_zero(there)
         stage = LeastSquares(self.settings.solves).start(there, 0)
-        stage.begun = self.reached >= 0  # the last solution is where to start, and no other
+        stage.begun = self.reached >= 0  # then it starts from the last solution alone
         before = there.loss()
         for count in range(1, self.settings.solves + 1):
             try:
@@ -124,7 +129,7 @@ class ContinuationStage(Stage):
             if not math.isfinite(step.loss):
                 return self._failed("it breaks down")
             full = step.notes["share"] == 1 and step.notes["damping"] == 0
-            settled = full and step.loss >= (1 - SETTLED) * before
+            settled = full and step.loss >= 0.99 * before  # Newton's last step hardly lowers it
             if settled or step.finished == CONVERGED:
                 return count if self._arrived(step.loss / zero) else 0
             if step.finished is not None:
@@ -137,8 +142,12 @@ class ContinuationStage(Stage):
         return 0
 
     def _arrived(self, part: float) -> bool:
-        """Whether a loss, as a part of the zero function's, is a solution's; remembers it if so."""
-        most = max(TINY, min(MOST, WORSE * self.left))
+        """Whether a loss, as a part of the zero function's, is that of a solution; keep it if so.
+
+        Beyond a fold there is no solution: what settles there leaves a hundred times the part that
+        the last solution left. A part of 1e-6 is always good enough.
+        """
+        most = max(1e-6, min(1e-2, 100 * self.left))
         if part <= most:
             self.left = part
             return True
@@ -149,7 +158,7 @@ class ContinuationStage(Stage):
         return False
 
     def _verdict(self) -> str | None:
-        """Why there should be no further value, if so."""
+        """Return why no further value is tried, None if one is."""
         name, first = self.settings.parameter, self.settings.initial
         if self.reached == 1:
             return CONVERGED
@@ -158,7 +167,7 @@ class ContinuationStage(Stage):
                 f"failed: diverging continuation, Newton's method fails at {name} = {first:g}: "
                 f"{self.why}"
             )
-        if self.stride < SHORTEST:
+        if self.stride < 2.0**-9:
             return (
                 f"failed: diverging continuation, no solution found beyond {name} = "
                 f"{self.value(self.reached):.4g} on the way to {self.goal:g}, where Newton's "
@@ -172,16 +181,9 @@ class ContinuationStage(Stage):
         value = self.value(max(self.reached, 0.0))
         return f"reached {self.settings.parameter} = {value:.4g} of {self.goal:g}"
 
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("reached", "stride", "left")}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
-
 
 def _loss_of_zero(residuals: Residuals) -> float:
-    """The loss where the output layer is zero; infinite where it is no number."""
+    """Return the loss of a zero output layer; infinite if it is not finite and positive."""
     layers = residuals.surrogate.network.output_layers
     present = get_coefficients(layers)
     set_coefficients(layers, torch.zeros_like(present))

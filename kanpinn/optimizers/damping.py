@@ -3,11 +3,9 @@
 import math
 from collections.abc import Callable
 
-MIN_DAMPING, MAX_DAMPING = 1e-20, 1e6
-
 
 class Probes:
-    """The true loss as a function of the damping, each evaluated once."""
+    """The true loss as a function of the damping, evaluated once for each."""
 
     def __init__(self, loss_at: Callable[[float], float]) -> None:
         self._loss_at = loss_at
@@ -21,19 +19,29 @@ class Probes:
 
     @property
     def count(self) -> int:
-        """How many dampings were tried."""
+        """The number of dampings that were tried."""
         return len(self.known)
 
 
-def best_damping(loss_at: Probes, start: float, before: float) -> tuple[float, float]:
-    """The damping and the loss at a local minimum, found from `start` by factors of ten.
+def best_damping(
+    loss_at: Probes, start: float, before: float, least: float = 1e-20, most: float = 1e6
+) -> tuple[float, float]:
+    """Find a local minimum of the loss over the damping, by factors of ten.
 
-    before: the loss without a step; as long as none is below it, the damping grows.
+    Args:
+        loss_at: the loss after a step with this damping.
+        start: the damping that is tried first.
+        before: the loss without a step; the damping grows until a loss is below it.
+        least: no damping below this is tried; 1e-20 is none in double precision.
+        most: no damping above this is tried; a step with 1e6 is none.
+
+    Returns:
+        The damping and the loss there.
     """
-    damping = min(max(start, MIN_DAMPING), MAX_DAMPING)
-    while not loss_at(damping) < before and damping < MAX_DAMPING:
+    damping = min(max(start, least), most)
+    while not loss_at(damping) < before and damping < most:
         damping *= 10
     for factor in (0.1, 10.0):
-        while MIN_DAMPING < damping < MAX_DAMPING and loss_at(damping * factor) < loss_at(damping):
+        while least < damping < most and loss_at(damping * factor) < loss_at(damping):
             damping *= factor
     return damping, loss_at(damping)

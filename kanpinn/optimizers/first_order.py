@@ -1,5 +1,6 @@
-"""Adam and L-BFGS: torch.optim's, stepped by the solve loop."""
+"""Adam and L-BFGS, those of torch.optim."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,17 +8,25 @@ import torch
 
 from kanpinn._support.errors import integer, number
 from kanpinn.loss.residuals import Residuals
-from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
-
-FOLLOW_EVERY = 10  # steps of Adam, which are small: the grids follow the activations so often
+from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam (Kingma and Ba, 2015): steps of size lr against the averaged gradient.
+    """Steps of size lr against an averaged gradient.
 
     A step is one evaluation of loss and gradient, so the loss in the history is that before it. A
-    KAN's hidden grids follow the activations every tenth step, and after the last one.
+    KAN's hidden grids follow the activations every tenth step, since the steps are small, and after
+    the last one.
+
+    Args:
+        steps: the number of steps.
+        lr: the size of a step.
+
+    Raises:
+        InputError: for values out of range.
+
+    Reference: Kingma and Ba, Adam (2015).
     """
 
     steps: int = 1000
@@ -32,27 +41,35 @@ class Adam(Optimizer):
         number("lr", self.lr, above=True)
 
     def start(self, residuals: Residuals, seed: int) -> "AdamStage":
-        parameters = trainable(residuals)
-        optimizer = torch.optim.Adam(parameters, lr=self.lr, fused=True)
+        optimizer = torch.optim.Adam(trainable(residuals), lr=self.lr, fused=True)
         return AdamStage(residuals, optimizer, self.steps)
 
 
 @dataclass(frozen=True)
 class LBFGS(Optimizer):
-    """Limited-memory BFGS with a strong Wolfe line search (Liu and Nocedal, 1989).
+    """Limited-memory BFGS with a strong Wolfe line search.
 
-    One step is one call of torch's `step()`: up to `iterations` quasi-Newton iterations; the
-    evaluations of loss and gradient that they take are counted in the history.
+    One step is one call of torch's `step()`, up to `iterations` quasi-Newton iterations; the
+    history counts the evaluations of loss and gradient that they take. It has converged after five
+    steps in a row that find no lower loss.
+
+    Args:
+        steps: the largest number of steps.
+        lr: the length that each line search tries first.
+        iterations: quasi-Newton iterations in each step.
+        history: pairs of steps and changes of the gradient that are kept.
+
+    Raises:
+        InputError: for values out of range.
+
+    Reference: Liu and Nocedal, On the limited memory BFGS method (1989).
     """
 
     steps: int = 100
     lr: float = 1.0
     iterations: int = 20
     history: int = 100
-
-    @property
-    def title(self) -> str:
-        return "L-BFGS"
+    title = "L-BFGS"
 
     def __post_init__(self) -> None:
         for name in ("steps", "iterations", "history"):
@@ -74,18 +91,19 @@ class LBFGS(Optimizer):
 
 
 def trainable(residuals: Residuals) -> list[torch.nn.Parameter]:
-    """The surrogate's parameters."""
+    """Return the surrogate's parameters that take a gradient."""
     return [p for p in residuals.surrogate.parameters() if p.requires_grad]
 
 
+@dataclass
 class TorchStage(Stage):
     """A torch.optim optimizer at work."""
 
-    def __init__(self, residuals: Residuals, optimizer: torch.optim.Optimizer) -> None:
-        self.residuals, self.optimizer = residuals, optimizer
+    residuals: Residuals
+    optimizer: torch.optim.Optimizer
 
     def descend(self) -> tuple[float, int]:
-        """One call of torch's `step()`: the loss before it, and the evaluations it took."""
+        """Call torch's `step()` once; return the loss before it and the number of evaluations."""
         losses = []
 
         def closure() -> float:
@@ -96,43 +114,47 @@ class TorchStage(Stage):
         return losses[0], len(losses)
 
     def independent(self, loss: float) -> str | None:
-        """Why no step helps where the last gradient was zero, the loss `loss`; None elsewhere."""
+        """Return why no step helps if the last gradient was zero, None if it was not."""
         if loss <= 0 or not self.residuals.are_squares:
             return None
         gradients = [p.grad for p in trainable(self.residuals) if p.grad is not None]
         return None if any(bool(g.any()) for g in gradients) else INDEPENDENT
 
     def follow(self) -> None:
-        """Let the grids follow: between steps only, a line search must see one function."""
+        """Let the grids follow: between steps only, since a line search must see one function."""
         self.residuals.surrogate.follow(self.residuals.points)
 
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"optimizer": self.optimizer.state_dict()}
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        super().load_state_dict({name: state[name] for name in self.kept})
+
+
+@dataclass
 class AdamStage(TorchStage):
-    """Adam at work: it counts its steps."""
+    """Adam at work: `count` of its `steps` are done."""
 
-    def __init__(self, residuals: Residuals, optimizer: torch.optim.Optimizer, steps: int) -> None:
-        super().__init__(residuals, optimizer)
-        self.count, self.steps = 0, steps
+    steps: int
+    count: int = 0
+    kept = ("count",)
 
     def step(self) -> Step:
         loss, evaluations = self.descend()
         self.count += 1
-        if self.count % FOLLOW_EVERY == 0 or self.count == self.steps:
+        if self.count % 10 == 0 or self.count == self.steps:
             self.follow()
-        return Step(loss, evaluations, self.independent(loss), before=True)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "count": self.count}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.count = state["count"]
+        return Step(loss, evaluations, self.independent(loss), loss_lags=True)
 
 
+@dataclass
 class LBFGSStage(TorchStage):
-    """L-BFGS at work: it remembers for how long it has found nothing lower."""
+    """L-BFGS at work: the lowest loss so far, and the number of steps that have not lowered it."""
 
-    best, idle = float("inf"), 0
+    best: float = math.inf
+    idle: int = 0
+    kept = ("best", "idle")
 
     def step(self) -> Step:
         evaluations = self.descend()[1]
@@ -142,10 +164,3 @@ class LBFGSStage(TorchStage):
         self.best = min(self.best, loss)
         finished = CONVERGED if self.idle >= 5 else None
         return Step(loss, evaluations, self.independent(loss) or finished)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "best": self.best, "idle": self.idle}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.best, self.idle = state["best"], state["idle"]

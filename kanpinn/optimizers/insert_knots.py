@@ -1,8 +1,7 @@
-"""Knots where the residual is large, as a step between optimizers."""
+"""Knot insertion: a KAN gets finer grids where the residual is large."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,20 +9,20 @@ from torch import Tensor
 from kanpinn._support.distributed import summed, together
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.jets.jet import Coordinates, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.kan_layer import KANLayer
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.networks.network import Layer
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers.method import CONVERGED, Change, Transform, require_kan
 
-SMOOTHING = 0.1  # of an input's mean, added to each interval: empty ones are the last to be split
-LEAST = 2  # points in each half of an interval: a spline that none sees may be anything there
-NONE = "stopped: no interval of each input has points enough in both halves to split it"
+NOTHING_TO_SPLIT = "stopped: no interval of each input has points enough in both halves to split it"
 
 
 @dataclass(frozen=True)
-class InsertKnots(Optimizer):
+class InsertKnots(Transform):
     """Halves the intervals that carry most of the squared residual; the function stays what it was.
 
     In each of the layers, for each input by itself, a new knot goes into the middle of each of the
@@ -50,7 +49,6 @@ class InsertKnots(Optimizer):
 
     count: int = 4
     layers: Sequence[int] | None = None
-    steps: ClassVar[int] = 1  # type: ignore[misc]  # a constant here, a setting elsewhere
 
     def __post_init__(self) -> None:
         integer("count", self.count)
@@ -61,41 +59,27 @@ class InsertKnots(Optimizer):
         for layer in self.layers:
             integer("layers", layer, least=-1000)
 
-    @property
-    def lowers(self) -> bool:
-        return False  # the function stays what it was
-
-    def start(self, residuals: Residuals, seed: int) -> "InsertKnotsStage":
-        return InsertKnotsStage(self, residuals)
-
-
-class InsertKnotsStage(Stage):
-    """The one step of an insertion."""
-
-    def __init__(self, settings: InsertKnots, residuals: Residuals) -> None:
-        self.settings, self.residuals = settings, residuals
-        network = residuals.surrogate.network
-        if not isinstance(network, KAN):
-            raise InputError(f"insert_knots is for KANs: a {type(network).__name__} has no grid")
-        self.network = network
-
     @torch.no_grad()
-    def step(self) -> Step:
-        chosen = self._chosen()
+    def apply(self, residuals: Residuals) -> Change:
+        layers = self._chosen(require_kan(residuals.surrogate.network, "insert_knots"))
         error, added = 0.0, 0
-        for layer, (share, count) in zip(chosen, self._shares(chosen), strict=True):
+        for layer, (squares, points) in zip(layers, _measured(residuals, layers), strict=True):
             before = layer.breaks
-            breaks = inserted(before, share, self.settings.count, count >= LEAST)
+            # A spline that no point sees may be anything: two points in each half determine it.
+            breaks = inserted(before, squares, self.count, allowed=points >= 2)
             error = max(error, layer.set_breaks(breaks))
             added += breaks.numel() - before.numel()
-        notes = {"projection_error": error, "inserted": float(added)}
-        return Step(self.residuals.loss(), 1, CONVERGED if added else NONE, notes)
+        return Change(
+            notes={"projection_error": error, "inserted": float(added)},
+            words=f"{added} knots inserted",
+            finished=CONVERGED if added else NOTHING_TO_SPLIT,
+        )
 
-    def _chosen(self) -> list[KANLayer]:
-        layers = list(self.network.layers)
-        first = int(self.network.stretched)  # a stretch of the coordinates is no edge
-        every = range(first, len(layers))
-        wanted = every if self.settings.layers is None else self.settings.layers
+    def _chosen(self, network: KAN) -> list[KANLayer]:
+        """The layers that get knots, by default all but the one that stretches coordinates."""
+        layers = list(network.layers)
+        every = range(int(network.stretched), len(layers))
+        wanted = every if self.layers is None else self.layers
         for number in wanted:
             if not -len(layers) <= number < len(layers):
                 raise InputError(
@@ -106,41 +90,49 @@ class InsertKnotsStage(Stage):
             raise InputError(f"layers must name each layer once, got {list(wanted)}")
         return [layers[number] for number in numbers]
 
-    def _shares(self, chosen: Sequence[KANLayer]) -> list[tuple[Tensor, Tensor]]:
-        """Σ r² in each interval and the points in its emptier half, (n_in, G); over all ranks."""
-        halves = [_halved(layer.breaks) for layer in chosen]
-        totals = [torch.zeros_like(breaks[:, 1:]) for breaks in (*halves, *halves)]
-        with together():
-            for term in self.residuals.terms:
-                if isinstance(term, ResidualTerm) and term.sites == 1:
-                    for points in self.residuals.chunks(term):
-                        self._add(term, points, dict(zip(chosen, halves, strict=True)), totals)
-        found = [total.unflatten(1, (-1, 2)) for total in summed(totals)]
-        squares, counts = found[: len(chosen)], found[len(chosen) :]
-        return [(s.sum(dim=2), n.amin(dim=2)) for s, n in zip(squares, counts, strict=True)]
 
-    def _add(
-        self,
-        term: ResidualTerm,
-        points: Points,
-        chosen: Mapping[KANLayer, Tensor],
-        totals: Sequence[Tensor],
-    ) -> None:
-        """Add r² and 1 for every point to the half intervals that its activations lie in."""
-        surrogate, numbers = self.residuals.surrogate, {own: i for i, own in enumerate(chosen)}
-        squares = term.residual(surrogate, points).square().sum(dim=1)
-        squares = squares * (term.weight / term.rows)
-        h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
-        for layer in self.network.layers:
-            if layer in chosen:
-                inner = chosen[layer][:, 1:-1].contiguous()
-                piece = torch.searchsorted(inner, h.value.T.contiguous())
-                for total, each in (
-                    (totals[numbers[layer]], squares),
-                    (totals[numbers[layer] + len(chosen)], torch.ones_like(squares)),
-                ):
-                    total.scatter_add_(1, piece, each.to(total).expand(len(piece), -1))
-            h = layer(h)
+def _measured(residuals: Residuals, layers: Sequence[KANLayer]) -> list[tuple[Tensor, Tensor]]:
+    """Return Σ r² in each interval and the points in its emptier half, (n_in, G) for each layer.
+
+    The sums run over the points of all ranks.
+    """
+    halves = [_halved(layer.breaks) for layer in layers]
+    sums = [[torch.zeros_like(breaks[:, 1:]) for breaks in halves] for _ in range(2)]
+    edges: dict[Layer, tuple[Tensor, Tensor, Tensor]] = {
+        layer: (halves[i], sums[0][i], sums[1][i]) for i, layer in enumerate(layers)
+    }
+    with together():
+        for term in residuals.terms:
+            if isinstance(term, ResidualTerm) and term.sites == 1:
+                for points in residuals.chunks(term):
+                    _add(residuals.surrogate, term, points, edges)
+    found = [total.unflatten(1, (-1, 2)) for total in summed([*sums[0], *sums[1]])]
+    squares, counts = found[: len(layers)], found[len(layers) :]
+    return [(s.sum(dim=2), n.amin(dim=2)) for s, n in zip(squares, counts, strict=True)]
+
+
+def _add(
+    surrogate: Surrogate,
+    term: ResidualTerm,
+    points: Points,
+    edges: Mapping[Layer, tuple[Tensor, Tensor, Tensor]],
+) -> None:
+    """Add r² and 1 for every point to the half intervals that its activations lie in.
+
+    Args:
+        edges: for each layer the ends of its half intervals (n_in, 2G + 1), and the sums of r² and
+            of 1 (n_in, 2G), changed in place.
+    """
+    squares = term.residual(surrogate, points).square().sum(dim=1)
+    squares = squares * (term.weight / term.rows)
+    h: Jet | Coordinates = surrogate.network_inputs(points)
+    for layer in surrogate.network.layers:
+        if layer in edges:
+            ends, *sums = edges[layer]
+            at = torch.searchsorted(ends[:, 1:-1].contiguous(), h.value.T.contiguous())
+            for total, each in zip(sums, (squares, torch.ones_like(squares)), strict=True):
+                total.scatter_add_(1, at, each.to(total).expand(len(at), -1))
+        h = layer(h)
 
 
 def _halved(breaks: Tensor) -> Tensor:
@@ -157,7 +149,8 @@ def inserted(breaks: Tensor, share: Tensor, count: int, allowed: Tensor | None =
     """
     widths = breaks.diff(dim=1)
     even = widths / widths.sum(dim=1, keepdim=True)
-    score = share + SMOOTHING * share.mean(dim=1, keepdim=True) * even
+    # A tenth of the mean for every interval: those without a residual are halved last, wide first.
+    score = share + 0.1 * share.mean(dim=1, keepdim=True) * even
     score = torch.where(score > 0, score, even * torch.finfo(score.dtype).tiny)
     if allowed is not None:
         score = score.masked_fill(~allowed, -1.0)

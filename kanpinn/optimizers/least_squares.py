@@ -1,7 +1,7 @@
 """Gauss–Newton on the output layer: for a linear PDE one least-squares solve."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,30 +9,37 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import get_coefficients, set_coefficients
-from kanpinn.optimizers.optimizer import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import OutputStep, solve_output
 from kanpinn.optimizers.reduced import solve_reduced
+
+INDEPENDENT = "stopped: to first order the residual does not depend on the output layer here"
 
 
 @dataclass(frozen=True)
 class LeastSquares(Optimizer):
-    """The output layer's coefficients by rank-revealing least squares, inner layers as they are.
+    """Solve for the output layer's coefficients by rank-revealing least squares.
 
-    A linear residual is solved in one step, accurate to conditioning (about eps·max|c|). A
-    nonlinear one takes damped Gauss–Newton steps (Newton's where no residual is left: quadratic
-    convergence) from the present output layer or from zero, whichever has the lower loss after the
-    first step: what a network starts with is noise, what a solve before left is not. With random
-    inner functions this is the random-feature or extreme-learning method.
+    The inner layers stay as they are. A linear residual is solved in one step, accurate to
+    conditioning (about eps·max|c|). A nonlinear one takes damped Gauss–Newton steps, which converge
+    quadratically if no residual remains. They start from the present output layer or from zero,
+    whichever has the lower loss after the first step: a new network's output layer is noise, that
+    of an earlier solve is not. With random inner functions this is the random-feature or
+    extreme-learning method.
 
     Args:
-        steps: at most so many solves.
+        steps: the largest number of solves.
         rcond: singular values below rcond times the largest are cut off; None for 50 eps.
+
+    Raises:
+        InputError: for values out of range.
 
     Reference: Dwivedi and Srinivasan, PIELM (2020); Chen et al., random feature method (2022).
     """
 
     steps: int = 20
     rcond: float | None = None
+    title = "Least Squares"
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
@@ -42,32 +49,56 @@ class LeastSquares(Optimizer):
                 raise InputError(f"rcond must be below 1, got {self.rcond!r}")
 
     def start(self, residuals: Residuals, seed: int) -> "LeastSquaresStage":
-        return LeastSquaresStage(self, residuals)
+        solve = solve_reduced if residuals.surrogate.has_unknowns else solve_output
+        return LeastSquaresStage(residuals, solve, self.rcond)
 
 
+@dataclass
 class LeastSquaresStage(Stage):
-    """Gauss–Newton on the output layer, at work: it remembers whether it has begun."""
+    """Gauss–Newton on the output layer, at work.
 
-    def __init__(self, settings: LeastSquares, residuals: Residuals) -> None:
-        self.settings, self.residuals = settings, residuals
-        self.begun = False
+    Args:
+        solve: takes one step, given the residuals and rcond.
+        begun: whether the first step is taken; it alone tries to start from zero as well.
+    """
+
+    residuals: Residuals
+    solve: Callable[[Residuals, float | None], OutputStep]
+    rcond: float | None
+    begun: bool = False
+    kept = ("begun",)
 
     def step(self) -> Step:
-        done = self._solve() if self.begun else self._begin()
+        done = self.solve(self.residuals, self.rcond) if self.begun else self._begin()
         self.begun = True
-        notes = {"rank": float(done.rank), "share": done.share, "damping": done.damping}
-        return Step(done.loss, done.evaluations, _verdict(done), notes)
-
-    def _solve(self) -> OutputStep:
-        if self.residuals.surrogate.has_unknowns:
-            return solve_reduced(self.residuals, self.settings.rcond)
-        return solve_output(self.residuals, self.settings.rcond)
+        words = [f"rank {done.rank} of {done.columns}"]
+        finished = CONVERGED if done.linear or done.stationary else None
+        if done.rank == 0:
+            finished = INDEPENDENT
+        elif not done.share:
+            words.append("no step taken")
+            part = 1 - done.predicted / done.before if done.before else 0.0
+            finished = finished or (
+                f"stopped: no step lowers the loss {done.before:.3g}, though the linearised "
+                f"residual would lose {part:.2g} of it"
+            )
+        elif done.share < 1:
+            words.append(f"step shortened to {done.share:.2g}")
+        if done.damping:
+            words.append(f"damping {done.damping:.0e}")
+        return Step(
+            done.loss,
+            done.evaluations,
+            finished,
+            notes={"rank": float(done.rank), "share": done.share, "damping": done.damping},
+            words=", ".join(words),
+        )
 
     def _begin(self) -> OutputStep:
-        """The better one of the steps from the present output layer and from zero.
+        """Take the better one of the steps from the present output layer and from zero.
 
         Raises:
-            LinAlgError: where the residual has no number at either.
+            LinAlgError: if the residual is not finite at either.
         """
         layers = self.residuals.surrogate.network.output_layers
         present = get_coefficients(layers)
@@ -76,11 +107,12 @@ class LeastSquaresStage(Stage):
         for start in (present, torch.zeros_like(present)):
             set_coefficients(layers, start)
             try:
-                tried.append((self._solve(), get_coefficients(layers)))
+                done = self.solve(self.residuals, self.rcond)
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-                failure = error  # log u, say, at u = 0
+                failure = error  # as of log u at u = 0
                 continue
-            if tried[-1][0].linear or not bool(present.any()):
+            tried.append((done, get_coefficients(layers)))
+            if done.linear or not bool(present.any()):
                 break
         if not tried:
             assert failure is not None
@@ -88,26 +120,3 @@ class LeastSquaresStage(Stage):
         done, best = min(tried, key=lambda each: each[0].loss)
         set_coefficients(layers, best)
         return replace(done, evaluations=sum(each.evaluations for each, _ in tried))
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"begun": self.begun}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.begun = state["begun"]
-
-
-def _verdict(done: OutputStep) -> str | None:
-    """Why there should be no further step, if so."""
-    if done.linear:
-        return CONVERGED
-    if done.rank == 0:
-        return "stopped: to first order the residual does not depend on the output layer here"
-    if done.stationary:
-        return CONVERGED
-    if done.share:
-        return None
-    part = 1 - done.predicted / done.before
-    return (
-        f"stopped: no step lowers the loss {done.before:.3g}, though the linearised residual "
-        f"would lose {part:.2g} of it"
-    )

@@ -1,17 +1,16 @@
 """Levenberg–Marquardt on all layers, the damping chosen by the true loss."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from kanpinn._support.errors import integer, number
 from kanpinn.linalg.triangle import DampedSteps, Triangle
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.network import Network, get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
-from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
-from kanpinn.optimizers.output_layer import STATIONARY, rounding_of
+from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
+from kanpinn.optimizers.output_layer import is_stationary, rounding_of
 
 
 @dataclass(frozen=True)
@@ -19,13 +18,18 @@ class LevenbergMarquardt(Optimizer):
     """Damped Gauss–Newton steps on every coefficient, from an SVD of the (folded, scaled) Jacobian.
 
     One SVD serves all dampings; each step tries three or more of them on the true loss and takes
-    the best. Cost per step: 2NP² + O(P³) for N rows and P coefficients. Where no damping lowers the
-    loss, the stage has converged if no fall was predicted either; else it stops and says so.
+    the best. A step costs 2NP² + O(P³) operations for N rows and P coefficients. If no damping
+    lowers the loss, the stage has converged if no fall was predicted either; else it stops and says
+    so. It has also converged after three steps in a row that lower the loss by less than
+    `tolerance`.
 
     Args:
-        steps: at most so many.
+        steps: the largest number of steps.
         damping: the first damping, relative to the largest singular value squared.
-        tolerance: the stage has converged when a step lowers the loss by less than this part.
+        tolerance: a part of the loss.
+
+    Raises:
+        InputError: for values out of range.
 
     Reference: Marquardt (1963); Moré (1978) for the scaling.
     """
@@ -40,24 +44,33 @@ class LevenbergMarquardt(Optimizer):
         number("tolerance", self.tolerance)
 
     def start(self, residuals: Residuals, seed: int) -> "LevenbergMarquardtStage":
-        return LevenbergMarquardtStage(self, residuals)
+        network = residuals.surrogate.network
+        return LevenbergMarquardtStage(residuals, network, self.tolerance, self.damping)
 
 
+@dataclass
 class LevenbergMarquardtStage(Stage):
-    """Levenberg–Marquardt at work: it remembers the damping."""
+    """Levenberg–Marquardt at work.
 
-    def __init__(self, settings: LevenbergMarquardt, residuals: Residuals) -> None:
-        self.settings, self.residuals = settings, residuals
-        self.network = residuals.surrogate.network
-        self.damping = settings.damping
-        self.idle = 0
+    Args:
+        tolerance: see `LevenbergMarquardt`.
+        damping: the best one of the last step.
+        idle: the number of steps, up to the last one, that hardly lowered the loss.
+    """
+
+    residuals: Residuals
+    network: Network
+    tolerance: float
+    damping: float
+    idle: int = 0
+    kept = ("damping", "idle")
 
     def step(self) -> Step:
         triangle = self.residuals.model(self.network.all_layers)
         before = triangle.loss()
         if not bool(triangle.matrix.any()):  # losses differ by rounding all the same
-            verdict = INDEPENDENT if before > 0 else CONVERGED
-            return Step(before, 1, verdict, {"damping": self.damping})
+            finished = INDEPENDENT if before > 0 else CONVERGED
+            return Step(before, finished=finished, notes={"damping": self.damping})
         steps = triangle.damped()
         start = {name: t.clone() for name, t in self.network.state_dict().items()}
 
@@ -67,25 +80,29 @@ class LevenbergMarquardtStage(Stage):
 
         probes = Probes(loss_at)
         damping, loss = best_damping(probes, self.damping, before)
+        small = loss > before - self.tolerance * abs(before)
+        self.idle = self.idle + 1 if small else 0
         if loss < before:
             self._move(start, steps.step(damping))
             self.damping = damping
+            stuck = CONVERGED if self.idle >= 3 else None
         else:
             self.network.load_state_dict(start)
-        small = loss > before - self.settings.tolerance * abs(before)
-        self.idle = self.idle + 1 if small else 0
-        finished = CONVERGED if self.idle >= 3 else None
-        if not loss < before:
-            finished = self._stuck(triangle, steps, probes)
-        notes = {"damping": damping}
-        return Step(min(loss, before), probes.count + 1, finished, notes)
+            stuck = self._stuck(triangle, steps, probes)
+        return Step(
+            min(loss, before),
+            probes.count + 1,
+            finished=stuck,
+            notes={"damping": damping},
+            words=f"damping {damping:.0e}",
+        )
 
     def _stuck(self, triangle: Triangle, steps: DampedSteps, probes: Probes) -> str:
-        """Why no damping lowered the loss: no fall was to be had, or none came where one was."""
+        """Return why no damping lowered the loss: no fall was predicted, or none came."""
         before, tried = triangle.loss(), sorted(probes.known)
         fall = before - min(triangle.loss(steps.step(damping)) for damping in tried)
         coefficients = get_coefficients(self.network.all_layers)
-        if fall <= STATIONARY * abs(before) + rounding_of(self.residuals, triangle, coefficients):
+        if is_stationary(fall, before, rounding_of(self.residuals, triangle, coefficients)):
             return CONVERGED
         return (
             f"stopped: no damping from {tried[0]:.0e} to {tried[-1]:.0e} lowers the loss "
@@ -93,14 +110,11 @@ class LevenbergMarquardtStage(Stage):
         )
 
     def _move(self, start: dict[str, Tensor], change: Tensor) -> None:
-        """Go `change` from the start; the grids follow: u_xx jumps where points leave them."""
+        """Add a change to the coefficients at the start, and let the grids follow.
+
+        The second derivative would jump where activations leave their grids.
+        """
         self.network.load_state_dict(start)
         layers = self.network.all_layers
         set_coefficients(layers, get_coefficients(layers) + change)
         self.residuals.surrogate.follow(self.residuals.points)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"damping": self.damping, "idle": self.idle}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.damping, self.idle = state["damping"], state["idle"]

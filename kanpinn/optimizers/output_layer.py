@@ -1,5 +1,7 @@
-"""One damped Gauss–Newton step on the output layer, exact where the residual is linear in it."""
+"""Gauss–Newton on the output layer: one damped step, and Newton's method as repeated steps."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,54 +9,71 @@ from torch import Tensor
 
 from kanpinn.linalg.triangle import Triangle, column_scale
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.network import Layer, get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
 
-LINEAR = 1e-8  # a step whose loss is predicted so well, relative to the loss before, was linear
-ENOUGH = 0.5  # of the predicted fall: a full step that brings less is compared with other steps
-MOST_HALVINGS = 12
-START_DAMPING = 1e-6
-ROUNDING = 1e2  # times eps: what of a residual's terms is rounding, by measurement
-STATIONARY = 1e-8  # a predicted fall of less than this part of the loss is none
-# For squares, which nothing lies beneath: a step for so little is tried once, and is the last.
-LITTLE = 1e-4
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OutputStep:
-    """What a step did: losses before and after, the rank, the share of the step taken (0: none).
+    """The result of one Gauss–Newton step on the output layer.
 
-    predicted: the loss of the linearised residual after a full step. damping: of the step that was
-    taken, 0 where it was not damped. floor: a predicted fall that is none, or not worth a further
-    step. linear: whether the loss was as a linear residual's would be. evaluations: of loss and
-    rows.
+    Args:
+        before: the loss before the step.
+        predicted: the loss of the linearised residual after the full step.
+        loss: the loss after the step that was taken.
+        rank: the numerical rank of the Jacobian; 0 if to first order the residual does not depend
+            on the output layer.
+        columns: of the Jacobian, one for each coefficient that was solved for.
+        share: the part of the full step that was taken; 0 for none.
+        damping: of the step that was taken, relative to the largest singular value squared; 0 for
+            an undamped one.
+        floor: a predicted fall of the loss below this is rounding, or not worth another step.
+        linear: whether the losses are those of a residual that is affine in the coefficients.
+        evaluations: of the loss and of the Jacobian.
     """
 
     before: float
     predicted: float
     loss: float
     rank: int
-    share: float
-    damping: float
+    columns: int
+    share: float = 1.0
+    damping: float = 0.0
     floor: float
-    linear: bool
+    linear: bool = False
     evaluations: int
 
     @property
     def stationary(self) -> bool:
-        """Whether the linearised residual could not fall any further before the step."""
-        return self.before - self.predicted <= STATIONARY * abs(self.before) + self.floor
+        """Whether the loss of the linearised residual could not fall any further."""
+        return is_stationary(self.before - self.predicted, self.before, self.floor)
+
+
+def is_stationary(fall: float, loss: float, floor: float) -> bool:
+    """Whether a predicted fall of the loss counts as none: below 1e-8 of it and the floor."""
+    return fall <= 1e-8 * abs(loss) + floor
 
 
 def solve_output(
     residuals: Residuals, rcond: float | None = None, linear: bool | None = None
 ) -> OutputStep:
-    """Least squares for the output coefficients, linearised at the present ones.
+    """Take one Gauss–Newton step on the output coefficients, the least-squares solution.
 
-    Where the full step brings less than half of the predicted fall it is shortened (halved), and
-    damped (Levenberg–Marquardt), and whatever has the least true loss is taken, or nothing; where
-    hardly any fall is predicted it is taken only if it brings one. linear = True (known to be so)
-    spares that.
+    If the full step brings less than half of the predicted fall, shorter and damped steps
+    (Levenberg–Marquardt) are tried as well, and the one with the lowest true loss is taken, or
+    none. If hardly any fall is predicted, the full step is taken only if it lowers the loss.
+
+    Args:
+        residuals: the terms of the loss; the surrogate's output layers are changed.
+        rcond: singular values below rcond times the largest are cut off; None for 50 eps.
+        linear: True if the residual is known to be affine in the coefficients: no loss is evaluated
+            then.
+
+    Returns:
+        What the step did.
+
+    Raises:
+        LinAlgError: if the residual or a derivative is not finite.
     """
     layers = residuals.surrogate.network.output_layers
     triangle = residuals.model(layers)
@@ -62,94 +81,129 @@ def solve_output(
     # Solve for the coefficients themselves, not their change: the smallest ones are wanted.
     new, rank = triangle.solve(triangle.matrix @ old - triangle.target, rcond)
     predicted, rounding = triangle.loss(new - old), rounding_of(residuals, triangle, new)
-    floor = rounding + (LITTLE * before if residuals.are_squares else 0.0)
+    # No sum of squares is negative: a step for so little of it is tried once, and is the last.
+    floor = rounding + (1e-4 * before if residuals.are_squares else 0.0)
+    trials = _Trials(residuals, layers, triangle, old, before)
     if linear:
-        set_coefficients(layers, new)
-        return OutputStep(before, predicted, predicted, rank, 1.0, 0.0, floor, True, 1)
-    search = _Search(residuals, old)
-    loss, share, damping = search.loss_at(new), 1.0, 0.0
-    # A coefficient times a field is linear at the zero function, and nowhere else.
-    linear = rank > 0 and not residuals.surrogate.has_unknowns
-    linear = linear and _is_linear(search, triangle, new, loss, before, rounding)
-    if linear or before - loss >= ENOUGH * (before - predicted):
-        set_coefficients(layers, new)
-    elif before - predicted <= floor:
-        loss, share = search.better(new, loss, before)
+        taken = _Trial(new, predicted)
     else:
-        loss, share, damping = search.best(new, triangle, before)
+        taken = _Trial(new, trials.loss_at(new))
+        # A product of a coefficient field and a field is linear at zero, and nowhere else.
+        linear = rank > 0 and not residuals.surrogate.has_unknowns
+        linear = linear and trials.are_linear(taken, predicted, rounding)
+        if not linear and not before - taken.loss >= 0.5 * (before - predicted):
+            if not before - predicted <= floor:
+                taken = trials.best(new)
+            elif not taken.loss < before:
+                taken = _Trial(old, before, share=0.0)
+    set_coefficients(layers, taken.coefficients)
     return OutputStep(
-        before, predicted, loss, rank, share, damping, floor, linear, search.evaluations + 1
+        before=before,
+        predicted=predicted,
+        loss=taken.loss,
+        rank=rank,
+        columns=len(new),
+        share=taken.share,
+        damping=taken.damping,
+        floor=floor,
+        linear=linear,
+        evaluations=trials.evaluations + 1,
     )
 
 
-class _Search:
-    """The true loss at trial coefficients, of which it remembers the best."""
+@dataclass(frozen=True)
+class _Trial:
+    """Coefficients, their loss, and the share and damping of the step that leads there."""
 
-    def __init__(self, residuals: Residuals, old: Tensor) -> None:
-        self.residuals, self.old, self.evaluations = residuals, old, 0
+    coefficients: Tensor
+    loss: float
+    share: float = 1.0
+    damping: float = 0.0
+
+
+@dataclass
+class _Trials:
+    """The true loss at trial coefficients around the old ones."""
+
+    residuals: Residuals
+    layers: Sequence[Layer]
+    triangle: Triangle
+    old: Tensor
+    before: float  # the loss at the old coefficients
+    evaluations: int = 0
 
     def loss_at(self, coefficients: Tensor) -> float:
-        """The loss there; the network is left there."""
-        set_coefficients(self.residuals.surrogate.network.output_layers, coefficients)
+        """Return the loss at coefficients; the network keeps them."""
+        set_coefficients(self.layers, coefficients)
         self.evaluations += 1
         return self.residuals.loss()
 
-    def better(self, new: Tensor, loss: float, before: float) -> tuple[float, float]:
-        """Loss and share of the full step, or of none, where the network is left."""
-        better = loss < before
-        layers = self.residuals.surrogate.network.output_layers
-        set_coefficients(layers, new if better else self.old)
-        return (loss, 1.0) if better else (before, 0.0)
+    def are_linear(self, full: _Trial, predicted: float, rounding: float) -> bool:
+        """Whether the true losses are those of the linearised residual to 1e-8, even far away.
 
-    def best(self, new: Tensor, triangle: Triangle, before: float) -> tuple[float, float, float]:
-        """Loss, share and damping of the best step, where the network is left."""
-        loss, share = self._halved(new, before)
-        best = self.old + share * (new - self.old)
-        steps = triangle.damped()
+        The last of Newton's steps is as well predicted as the step of a linear residual. The loss
+        of the zero function, far from both ends of the step, tells them apart.
+        """
+        error = abs(full.loss - predicted)
+        near = error <= 1e-8 * abs(self.before - predicted)
+        if not (near and error <= 0.1 * abs(predicted) + rounding):
+            return False
+        at_zero = self.triangle.loss(-self.old)
+        loss = self.loss_at(torch.zeros_like(self.old))
+        return abs(loss - at_zero) <= 1e-8 * abs(at_zero)
+
+    def best(self, new: Tensor) -> _Trial:
+        """Return the trial of the lowest loss among shortened and damped steps."""
+        shortened = self._shortened(new)
+        steps = self.triangle.damped()
         probes = Probes(lambda damping: self.loss_at(self.old + steps.step(damping)))
-        damping, damped = best_damping(probes, START_DAMPING, before)
-        if damped < loss:
-            loss, share, best = damped, 1.0, self.old + steps.step(damping)
-        else:
-            damping = 0.0
-        set_coefficients(self.residuals.surrogate.network.output_layers, best)
-        return loss, share, damping
+        damping, loss = best_damping(probes, 1e-6, self.before)
+        if loss < shortened.loss:
+            return _Trial(self.old + steps.step(damping), loss, damping=damping)
+        return shortened
 
-    def _halved(self, new: Tensor, before: float) -> tuple[float, float]:
-        """The best of the steps 1, 1/2, 1/4, … up to the first that is worse; share 0 for none."""
-        loss, best = before, 0.0
-        for halvings in range(MOST_HALVINGS):
+    def _shortened(self, new: Tensor) -> _Trial:
+        """Return the best of the steps 1, 1/2, 1/4, … up to the first that is worse, or none."""
+        best = _Trial(self.old, self.before, share=0.0)
+        for halvings in range(12):
             share = 0.5**halvings
-            tried = self.loss_at(self.old + share * (new - self.old))
-            if tried < loss:
-                loss, best = tried, share
-            elif best:
+            tried = self.old + share * (new - self.old)
+            if (loss := self.loss_at(tried)) < best.loss:
+                best = _Trial(tried, loss, share)
+            elif best.share:
                 break
-        return loss, best
+        return best
 
 
 def rounding_of(residuals: Residuals, triangle: Triangle, coefficients: Tensor) -> float:
-    """The part of the loss at these coefficients that may be rounding.
+    """Return the part of the loss at these coefficients that may be rounding.
 
-    Each term J_pj c_j of a residual is rounded; the squares of these errors add up. An energy is
-    not small where it is least: it is rounded itself.
+    Each term J_pj c_j of a residual is rounded, and the squares of these errors add up; by
+    measurement such an error is at most a hundred eps. An energy is not small at its minimum: it is
+    rounded itself.
     """
     terms = float((column_scale(triangle.matrix) * coefficients).square().sum())
-    rounding = ROUNDING * torch.finfo(coefficients.dtype).eps
+    rounding = 100 * torch.finfo(coefficients.dtype).eps
     return terms * (rounding**2 if residuals.are_squares else rounding)
 
 
-def _is_linear(
-    search: _Search, triangle: Triangle, new: Tensor, loss: float, before: float, floor: float
-) -> bool:
-    """Whether losses far apart are those of the linearised residual.
+def solve_newton(residuals: Residuals) -> tuple[float, int]:
+    """Repeat `solve_output` from the present coefficients until a step no longer pays.
 
-    The last of Newton's steps is as well predicted as a linear residual's: the loss of the zero
-    function, far from both its ends, tells them apart.
+    The last step is the one that leaves more than half of the loss, or the twelfth; or one so well
+    predicted, to 1e-6 of the loss, that another would bring nothing.
+
+    Returns:
+        The loss, infinite if the linear algebra broke down, and the number of evaluations.
     """
-    predicted = triangle.loss(new - search.old)
-    error = abs(loss - predicted)
-    if not (error <= LINEAR * abs(before - predicted) and error <= 0.1 * abs(predicted) + floor):
-        return False
-    at_zero = triangle.loss(-search.old)
-    return abs(search.loss_at(torch.zeros_like(new)) - at_zero) <= LINEAR * abs(at_zero)
+    loss, evaluations = math.inf, 0
+    try:
+        for _ in range(12):
+            done = solve_output(residuals)
+            loss, evaluations = done.loss, evaluations + done.evaluations
+            well_predicted = abs(done.loss - done.predicted) <= 1e-6 * done.loss
+            if done.linear or well_predicted or not done.loss < 0.5 * done.before:
+                break
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return math.inf, evaluations
+    return loss if math.isfinite(loss) else math.inf, evaluations

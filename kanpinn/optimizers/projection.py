@@ -6,48 +6,42 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.jets.jet import Channels, Coordinates, Jet
-from kanpinn.linalg.triangle import Triangle, column_scale, fold, rank_tolerance
+from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.linalg.triangle import Triangle, fold, outside_range
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
+from kanpinn.optimizers.method import require_kan
 from kanpinn.optimizers.output_layer import solve_output
-
-REACH = 0.98  # of the output layer's grid [-1, 1] that the hidden units fill
-NEWTON_STEPS = 20
-STARTS = (0.0, 1.0, -1.0)  # output coefficients from which Newton's method is tried in turn
-SETTLED = 1e-3  # a Newton step that lowers the loss by a smaller part of it is the last one
-
-
-@dataclass(frozen=True)
-class Projected:
-    """What one step reached: the projected loss, the damping used and the evaluations spent."""
-
-    loss: float
-    damping: float
-    evaluations: int
 
 
 class Projection:
     """f(θ) = min_c ‖r(θ, c)‖² for inner coefficients θ, with the gauge fixed.
 
     The output coefficients c are the least-squares solution for given inner functions (by damped
-    Newton where the residual is nonlinear in u). What the output layer undoes, shifts between the
-    edges into a hidden unit and its scale, is fixed before: these directions would swamp the step.
+    Newton if the residual is nonlinear in u). Shifts between the edges into a hidden unit and the
+    unit's scale, which the output layer undoes, are fixed before: these directions would swamp the
+    step.
+
+    Args:
+        residuals: the terms of the loss; the surrogate's network is a KAN with a hidden layer.
+        linear: whether they are affine in the output coefficients; None if that is not known yet.
+        reach: the part of the output layer's grid [-1, 1] that the hidden units fill, below 1.
+
+    Attributes:
+        rank: of the last solve; 0 if to first order the residual does not depend on u.
+        evaluations: of the loss and of Jacobians so far.
 
     Reference: Golub and Pereyra (1973); Kaufman (1975) for the Jacobian (I - QQᵀ) J_inner.
     """
 
-    def __init__(self, residuals: Residuals, linear: bool | None = None) -> None:
-        network = residuals.surrogate.network
-        assert isinstance(network, KAN)
-        self.residuals, self.network = residuals, network
-        self.linear = linear  # in the output layer; None: not known yet
-        self.evaluations = 0
-        self.rank = -1  # of the last solve; 0: to first order the residual does not depend on u
-        channels = Channels(residuals.surrogate.domain.names)
-        self._inputs = residuals.surrogate.coordinates(residuals.points, channels)
+    def __init__(
+        self, residuals: Residuals, linear: bool | None = None, reach: float = 0.98
+    ) -> None:
+        self.residuals, self.linear, self.reach = residuals, linear, reach
+        self.network = require_kan(residuals.surrogate.network, "variable_projection")
+        self.evaluations, self.rank = 0, -1
+        self._inputs = residuals.surrogate.network_inputs(residuals.points)
 
     @property
     def inner(self) -> Tensor:
@@ -55,7 +49,7 @@ class Projection:
         return get_coefficients(self.network.layers[:-1])
 
     def zero(self) -> float:
-        """The loss of the zero network: the scale of all others."""
+        """Make the output layer zero; return the loss, the scale of all others."""
         for layer in self.network.output_layers:
             layer.coefficients.detach().zero_()
         return self.residuals.loss()
@@ -66,40 +60,43 @@ class Projection:
         return get_coefficients(self.network.output_layers)
 
     def __call__(self, inner: Tensor, outer: Tensor | None = None) -> float:
-        """f(θ); leaves the network there, gauge fixed and output layer solved.
+        """Return f(θ); the network is left there, its gauge fixed and its output layer solved for.
 
-        Infinite where the residual or its derivatives have no number on the way.
+        Args:
+            inner: θ, (p,).
+            outer: where Newton's method starts if the residual is nonlinear; by default zero and,
+                if the residual has no derivative there or does not depend on u, ones or minus ones.
 
-        outer: where Newton's method starts if the residual is nonlinear; by default zero or, where
-            it has no derivative there or does not depend on u, ones or minus ones.
+        Returns:
+            The loss, infinite if the residual or its derivatives are not finite on the way.
         """
         set_coefficients(self.network.layers[:-1], inner)
         self._fix_gauge()
         if self.linear:
             return self._solved(self.outer)
-        starts = [torch.full_like(self.outer, value) for value in STARTS]
+        starts = [torch.full_like(self.outer, value) for value in (0.0, 1.0, -1.0)]
         for start in starts if outer is None else [outer]:
             if math.isfinite(loss := self._solved(start)) and self.rank:
                 break
             self.linear = False
         return loss
 
-    def _solved(self, outer: Tensor) -> float:
-        """f(θ) by a solve that starts from these output coefficients."""
-        set_coefficients(self.network.output_layers, outer)
-        return self._solve_output()
-
     @torch.no_grad()
     def _fix_gauge(self) -> None:
         h: Jet | Coordinates = self._inputs
         for layer in self.network.layers[:-2]:
             h = layer(h)
-        self.network.layers[-2].spread(h.value, REACH)
+        self.network.layers[-2].spread(h.value, self.reach)
 
-    def _solve_output(self) -> float:
-        """The output layer by least squares; repeated where the residual is nonlinear in it."""
+    def _solved(self, outer: Tensor) -> float:
+        """Solve for the output layer, starting from these coefficients; return the loss.
+
+        If the residual is nonlinear in it the solve is repeated, at most twenty times, until it
+        lowers the loss by less than a thousandth.
+        """
+        set_coefficients(self.network.output_layers, outer)
         loss = math.inf
-        for _ in range(NEWTON_STEPS):
+        for _ in range(20):
             outer = self.outer
             try:
                 done = solve_output(self.residuals, linear=self.linear)
@@ -110,24 +107,33 @@ class Projection:
             self.evaluations += done.evaluations
             if self.linear is None:
                 self.linear = done.linear
-            if self.linear or done.stationary or done.loss > (1 - SETTLED) * done.before:
+            if self.linear or done.stationary or done.loss > (1 - 1e-3) * done.before:
                 break
         return loss
 
-    def step(self, loss: float, damping: float) -> Projected:
-        """One damped Gauss–Newton step in θ from the network's state, whose f(θ) is `loss`.
+    def step(self, loss: float, damping: float) -> tuple[float, float]:
+        """Take one damped Gauss–Newton step in θ from the network's state.
 
-        No step where the residual's derivatives are not all finite.
+        No step is taken if the residual's derivatives are not all finite.
+
+        Args:
+            loss: f(θ) at the network's state.
+            damping: the one that is tried first.
+
+        Returns:
+            The loss and the damping of the step.
         """
-        start, spent = (self.inner, self.outer), self.evaluations
+        start = self.inner, self.outer
         try:
             steps = self._projected_triangle().damped()
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            return Projected(loss, damping, 1)
+            self.evaluations += 1
+            return loss, damping
         reached: dict[float, tuple[Tensor, Tensor]] = {}
 
         def loss_at(damping: float) -> float:
-            # From one start for all: then f does not depend on what was tried before.
+            # Newton's method starts from the same output layer for all dampings: then f does not
+            # depend on what was tried before.
             loss = self(start[0] + steps.step(damping), start[1])
             reached[damping] = self.inner, self.outer
             return loss
@@ -137,32 +143,48 @@ class Projection:
         inner, outer = reached[damping] if lower else start
         set_coefficients(self.network.layers[:-1], inner)
         set_coefficients(self.network.output_layers, outer)
-        return Projected(min(lowest, loss), damping, self.evaluations - spent)
+        return min(lowest, loss), damping
 
     def _projected_triangle(self) -> Triangle:
-        """The factor of (I - QQᵀ)[J_inner, r], Q a basis of the range of J_output.
+        """Return the factor of (I - QQᵀ)[J_inner, r], Q a basis of the range of J_output.
 
         With the columns of J_output first that is the lower right block of the factor, and what of
-        the upper right one is orthogonal to its left one: splines that see no point and constants
-        in several units make the range smaller than the number of columns.
+        the upper right one is orthogonal to its left one.
         """
         split = self.inner.numel()
         rows = self.residuals.rows(self.network.all_layers)
         factor = fold((j.roll(-split, dims=1), r) for j, r in rows).factor
         outputs = get_coefficients(self.network.output_layers).numel()
         left, upper = factor[:outputs, :outputs], factor[:outputs, outputs:]
-        u, s, _ = torch.linalg.svd(left / column_scale(left), full_matrices=False)
-        q = u[:, s > rank_tolerance(s.dtype) * s[0]]
-        remains = torch.cat([upper - q @ (q.T @ upper), factor[outputs:, outputs:]])
+        remains = torch.cat([outside_range(left, upper), factor[outputs:, outputs:]])
         return Triangle(torch.linalg.qr(remains, mode="r").R)
 
-    def polish(self, loss: float, damping: float, steps: int, tolerance: float) -> Projected:
-        """Steps until one lowers the loss by less than `tolerance` of it, at most `steps`."""
-        spent = self.evaluations
-        for _ in range(steps):
-            before = loss
-            done = self.step(loss, damping)
-            loss, damping = done.loss, done.damping
-            if not loss < before * (1 - tolerance):
-                break
-        return Projected(loss, damping, self.evaluations - spent)
+
+@dataclass
+class Descent:
+    """Gauss–Newton steps on a projected loss, from one start or on one grid.
+
+    Args:
+        loss: of the network's state.
+        damping: of the last step.
+        steps: the number of steps so far.
+        stalled: whether the last step was not worth it, or the last one.
+    """
+
+    loss: float = math.inf
+    damping: float = 1.0
+    steps: int = 0
+    stalled: bool = False
+
+    def step(self, projection: Projection, least_fall: float, most: int) -> int:
+        """Take a step; return the evaluations that it took.
+
+        Args:
+            least_fall: the part of the loss that a step must take away, or the descent has stalled.
+            most: the number of steps after which it has stalled as well.
+        """
+        before, spent = self.loss, projection.evaluations
+        self.loss, self.damping = projection.step(before, self.damping)
+        self.steps += 1
+        self.stalled = not self.loss < before * (1 - least_fall) or self.steps >= most
+        return projection.evaluations - spent

@@ -1,59 +1,88 @@
 """Gauss–Newton in a problem's unknowns alone: the fields follow them as the equation says."""
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor
 
-from kanpinn.linalg.triangle import Triangle, column_scale, rank_tolerance
+from kanpinn.linalg.triangle import Triangle, outside_range
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Layer, get_coefficients, set_coefficients
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.output_layer import OutputStep
 
-FOLLOWED = 1e-3  # a part of the loss: what the fields could still take away of it is little
-MOST_SOLVES = 8  # for the fields, at given unknowns
-SETTLED = 1e-8  # a part of the loss: unknowns that could still lower it by so little have arrived
-ENOUGH = 0.5  # of the predicted fall: a full step that brings less is compared with damped ones
-START_DAMPING = 1e-6
-
 
 def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputStep:
-    """One step for the unknowns, numbers and coefficient fields, the fields solved for at each.
+    """Take one step for the unknowns, numbers and coefficient fields, and solve for the fields.
 
-    Where the equation holds all but exactly, the loss of fields and unknowns together is a narrow
+    If the equation holds all but exactly, the loss of fields and unknowns together is a narrow
     curved valley, in which no straight step gets far. A step in the unknowns is therefore judged by
-    the loss after the fields have followed. Where they have not yet followed, that is the step.
+    the loss after the fields have followed. If they have not yet followed the present unknowns,
+    that is the step.
+
+    Args:
+        residuals: the terms of the loss; the surrogate's output layers are changed.
+        rcond: singular values below rcond times the largest are cut off; None for 50 eps.
+
+    Returns:
+        What the step did.
 
     Reference: Golub and Pereyra (1973), variable projection; Haber, Ascher and Oldenburg (2000), on
     reduced-space methods for inverse problems.
     """
     reduced = _Reduced(residuals, rcond)
     triangle = residuals.model(reduced.layers)
-    before, rank = triangle.loss(), 0
+    before = triangle.loss()
     old = get_coefficients(reduced.layers)
-    followed, rank = reduced.fields_solution(triangle, old)
-    if before - triangle.loss(followed - old) > FOLLOWED * before:
-        loss = reduced.follow(followed)
-        return reduced.report(before, triangle.loss(followed - old), loss, rank, 0.0)
-    new, rank = triangle.solve(triangle.matrix @ old - triangle.target, rcond)
+    new, rank = reduced.fields_solution(triangle, old)
     predicted = triangle.loss(new - old)
-    loss, damping = reduced.follow(new), 0.0
-    if not before - loss >= ENOUGH * (before - predicted):
-        loss, damping = reduced.damped(triangle, old, (loss, new), before)
-    return reduced.report(before, predicted, loss, rank, damping)
+    columns, damping = int((~reduced.unknown).sum()), 0.0
+    if before - predicted > reduced.followed * before:
+        loss = reduced.follow(new)
+    else:
+        columns = len(old)
+        new, rank = triangle.solve(triangle.matrix @ old - triangle.target, rcond)
+        predicted = triangle.loss(new - old)
+        loss = reduced.follow(new)
+        if not before - loss >= 0.5 * (before - predicted):
+            loss, damping = reduced.damped(triangle, old, (loss, new), before)
+    return OutputStep(
+        before=before,
+        predicted=predicted,
+        loss=loss,
+        rank=rank,
+        columns=columns,
+        share=float(loss < before),
+        damping=damping,
+        floor=1e-8 * before,
+        evaluations=reduced.evaluations,
+    )
 
 
+@dataclass
 class _Reduced:
-    """The loss as a function of the unknowns alone."""
+    """The loss as a function of the unknowns alone.
 
-    def __init__(self, residuals: Residuals, rcond: float | None) -> None:
-        self.residuals, self.rcond, self.evaluations = residuals, rcond, 1
-        network = residuals.surrogate.network
-        self.layers: list[Layer] = network.output_layers
-        self.unknown = unknown_columns(residuals.surrogate)
+    Args:
+        followed: the fields have followed if they could lower the loss by a smaller part than this.
+            Less costs solves, more lets a step be judged too early; 1e-2 to 1e-6 are sane.
+        unknown: whether each output coefficient belongs to an unknown, (p,).
+    """
+
+    residuals: Residuals
+    rcond: float | None
+    followed: float = 1e-3
+    evaluations: int = 1
+    layers: list[Layer] = field(init=False)
+    unknown: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.layers = self.residuals.surrogate.network.output_layers
+        self.unknown = _unknown_columns(self.residuals.surrogate)
 
     def fields_solution(self, triangle: Triangle, old: Tensor) -> tuple[Tensor, int]:
-        """The coefficients with those of the fields by least squares, and the rank."""
+        """Return the coefficients with those of the fields by least squares, and the rank."""
         free = ~self.unknown
         columns = torch.cat([free, free.new_ones(1)])
         part = Triangle(torch.linalg.qr(triangle.factor[:, columns], mode="r").R)
@@ -62,15 +91,18 @@ class _Reduced:
         return new, rank
 
     def follow(self, coefficients: Tensor) -> float:
-        """The loss after the fields have followed the unknowns from these coefficients."""
+        """Let the fields follow the unknowns from these coefficients; return the loss there.
+
+        At most eight solves: each starts from the fields of the one before.
+        """
         set_coefficients(self.layers, coefficients)
         loss, best = self.residuals.loss(), coefficients
         self.evaluations += 1
-        for _ in range(MOST_SOLVES):
+        for _ in range(8):
             triangle = self.residuals.model(self.layers)
             new, _ = self.fields_solution(triangle, best)
             predicted = triangle.loss(new - best)
-            if not loss - predicted > FOLLOWED * predicted:
+            if not loss - predicted > self.followed * predicted:
                 break
             set_coefficients(self.layers, new)
             found = self.residuals.loss()
@@ -78,7 +110,7 @@ class _Reduced:
             if not found < loss:
                 break
             loss, best = found, new
-            if found - predicted <= FOLLOWED * predicted:
+            if found - predicted <= self.followed * predicted:
                 break
         set_coefficients(self.layers, best)
         return loss
@@ -86,7 +118,16 @@ class _Reduced:
     def damped(
         self, triangle: Triangle, old: Tensor, full: tuple[float, Tensor], before: float
     ) -> tuple[float, float]:
-        """Loss and damping of the best step, the full one among them, at which things are left."""
+        """Take the best step among the full one and damped ones, or none if all raise the loss.
+
+        Args:
+            triangle: the linearised residual at the old coefficients.
+            full: the loss and the coefficients of the full step.
+            before: the loss at the old coefficients.
+
+        Returns:
+            The loss and the damping of the step.
+        """
         steps = self._projected(triangle).damped()
 
         def at(damping: float) -> float:
@@ -94,7 +135,7 @@ class _Reduced:
             change[self.unknown] = steps.step(damping)
             return self.follow(old + change)
 
-        damping, loss = best_damping(Probes(at), START_DAMPING, before)
+        damping, loss = best_damping(Probes(at), 1e-6, before)
         if full[0] < min(loss, before):
             return self.follow(full[1]), 0.0
         if loss < before:
@@ -103,34 +144,15 @@ class _Reduced:
         return before, damping
 
     def _projected(self, triangle: Triangle) -> Triangle:
-        """The factor of (I - QQᵀ)[J_unknown, r], Q a basis of the range of the fields' columns."""
+        """Return the factor of (I - QQᵀ)[J_unknown, r], Q a basis of the fields' columns' range."""
         last = self.unknown.new_zeros(1)
         fields = triangle.factor[:, torch.cat([~self.unknown, last])]
         rest = triangle.factor[:, torch.cat([self.unknown, ~last])]
-        u, s, _ = torch.linalg.svd(fields / column_scale(fields), full_matrices=False)
-        q = u[:, s > rank_tolerance(s.dtype) * s[0]]
-        return Triangle(torch.linalg.qr(rest - q @ (q.T @ rest), mode="r").R)
-
-    def report(
-        self, before: float, predicted: float, loss: float, rank: int, damping: float
-    ) -> OutputStep:
-        """The step in the words of `OutputStep`."""
-        share = float(loss < before)
-        return OutputStep(
-            before,
-            predicted,
-            loss,
-            rank,
-            share,
-            damping,
-            SETTLED * before,
-            False,
-            self.evaluations,
-        )
+        return Triangle(torch.linalg.qr(outside_range(fields, rest), mode="r").R)
 
 
-def unknown_columns(surrogate: Surrogate) -> Tensor:
-    """Which of the output layers' coefficients belong to unknowns, numbers or fields."""
+def _unknown_columns(surrogate: Surrogate) -> Tensor:
+    """Return which of the output layers' coefficients belong to unknowns, a mask (p,)."""
     network, columns = surrogate.network, []
     chosen = [one is not None for one in surrogate.coefficients]
     fields = {}  # of each output layer; their coefficients' last axis runs over them

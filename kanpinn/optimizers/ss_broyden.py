@@ -12,10 +12,8 @@ from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.weighting import WeightedTerm
 from kanpinn.optimizers.first_order import trainable
-from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
+from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.wolfe import Trial, strong_wolfe
-
-PATIENCE = 50  # iterations over which the loss must fall
 
 
 @dataclass(frozen=True)
@@ -23,16 +21,17 @@ class SSBroyden(Optimizer):
     """Self-scaled Broyden steps, the inverse Hessian a dense matrix, strong Wolfe line searches.
 
     One step is one iteration: a line search (one or two evaluations of loss and gradient, as a
-    rule) and an update of the matrix, 4P² operations for P parameters. With other points, or other
-    weights of them, loss and gradient are evaluated anew, and the matrix is kept.
+    rule) and an update of the matrix, 4P² operations for P parameters. If points or their weights
+    have changed, loss and gradient are evaluated anew, and the matrix is kept.
 
     Args:
-        steps: at most so many iterations.
-        tolerance: converged when 50 iterations lower the loss by less than this part of it.
-        largest: more parameters are refused; the matrix takes 8P² bytes, 200 MB for 5000.
+        steps: the largest number of iterations.
+        tolerance: it has converged once 50 iterations lower the loss by less than this part of it.
+        largest: the number of parameters from which on a network is refused; the matrix takes 8P²
+            bytes, 200 MB for 5000.
 
     Raises:
-        InputError: at the start, for a network of more than `largest` parameters.
+        InputError: for values out of range; at the start, for a network of more parameters.
 
     Reference: Al-Baali, Spedicato and Maggioni, Broyden's quasi-Newton methods for a nonlinear
     system of equations and unconstrained optimization (2014); Urbán, Stefanou and Pons, Unveiling
@@ -43,10 +42,7 @@ class SSBroyden(Optimizer):
     steps: int = 2000
     tolerance: float = 1e-6
     largest: int = 5000
-
-    @property
-    def title(self) -> str:
-        return "SSBroyden"
+    title = "SSBroyden"
 
     @property
     def measure_every(self) -> int:
@@ -70,16 +66,25 @@ class SSBroyden(Optimizer):
 
 
 class SSBroydenStage(Stage):
-    """SSBroyden at work: the inverse Hessian, and the loss and gradient where it is."""
+    """SSBroyden at work.
+
+    Attributes:
+        inverse: H, the inverse Hessian (P, P); None for a multiple of the identity.
+        loss, gradient: at the present coefficients, points and weights; None before the first step.
+        count: the number of iterations so far.
+        mark: the loss of fifty iterations ago.
+        points, weights: those that loss and gradient belong to.
+    """
+
+    kept = ("inverse", "gradient", "loss", "count", "mark", "points", "weights")
 
     def __init__(self, settings: SSBroyden, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.parameters = trainable(residuals)
-        self.inverse: Tensor | None = None  # H; None for a multiple of the identity
+        self.inverse: Tensor | None = None
         self.gradient: Tensor | None = None
-        self.loss, self.count = math.nan, 0
-        self.mark = math.inf  # the loss PATIENCE iterations ago
-        self.points: list[Tensor] = []  # where loss and gradient are of
+        self.loss, self.count, self.mark = math.nan, 0, math.inf
+        self.points: list[Tensor] = []
         self.weights: list[Tensor] = []
 
     def step(self) -> Step:
@@ -90,13 +95,17 @@ class SSBroydenStage(Stage):
         spent, finished = self._iterate()
         self.count += 1
         spent += self._follow()
-        if finished is None and self.count % PATIENCE == 0:
+        if finished is None and self.count % 50 == 0:
             finished = CONVERGED if self.loss > self.mark * (1 - self.settings.tolerance) else None
             self.mark = self.loss
         return Step(self.loss, evaluations + spent, finished)
 
     def _iterate(self) -> tuple[int, str | None]:
-        """One quasi-Newton step, from the gradient where it fails; evaluations, and why it ends."""
+        """Take a quasi-Newton step, or one along the gradient if that fails.
+
+        Returns:
+            The number of evaluations, and why no further step is possible, None if one is.
+        """
         spent = 0
         while True:
             assert self.gradient is not None
@@ -122,7 +131,7 @@ class SSBroydenStage(Stage):
     def _moved(self) -> bool:
         """Whether points or weights of the rows are others than those of loss and gradient.
 
-        Losses at other points do not tell whether the steps between lowered it.
+        The loss is not compared with that at other points: `mark` is forgotten.
         """
         terms = self.residuals.terms
         points = [term.points.coords for term in terms]
@@ -135,7 +144,11 @@ class SSBroydenStage(Stage):
         return moved
 
     def _search(self, direction: Tensor, slope: float) -> tuple[int, bool]:
-        """Along the direction to a lower loss: evaluations, and whether there was one."""
+        """Go along the direction to a lower loss.
+
+        Returns:
+            The number of evaluations, and whether there was a lower loss.
+        """
         assert self.gradient is not None
         start = self._vector()
         gradients: dict[float, Tensor] = {}
@@ -161,9 +174,10 @@ class SSBroydenStage(Stage):
         return len(gradients), True
 
     def _follow(self) -> int:
-        """Let the grids follow; where that changes the coefficients the gradient is another.
+        """Let the grids follow the activations; return the number of evaluations.
 
-        After every iteration: far from its grid an edge is another polynomial than its tangent.
+        It is done after every iteration, since beyond its grid an edge goes on as a tangent. If
+        that changes the coefficients, the gradient is evaluated anew.
         """
         before = self._vector()
         self.residuals.surrogate.follow(self.residuals.points)
@@ -186,16 +200,13 @@ class SSBroydenStage(Stage):
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
         return loss, torch.cat([g.flatten() for g in gradients]).double()
 
-    def state_dict(self) -> dict[str, Any]:
-        names = ("inverse", "gradient", "loss", "count", "mark", "points", "weights")
-        return {name: getattr(self, name) for name in names}
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
         device = self.parameters[0].device  # a checkpoint is read to the CPU
-        for name, value in state.items():
-            if isinstance(value, list):
-                value = [tensor.to(device) for tensor in value]
-            setattr(self, name, value.to(device) if isinstance(value, Tensor) else value)
+        self.inverse = None if self.inverse is None else self.inverse.to(device)
+        self.gradient = None if self.gradient is None else self.gradient.to(device)
+        self.points = [tensor.to(device) for tensor in self.points]
+        self.weights = [tensor.to(device) for tensor in self.weights]
 
 
 def _same(these: Sequence[Tensor], those: Sequence[Tensor]) -> bool:
@@ -203,15 +214,17 @@ def _same(these: Sequence[Tensor], those: Sequence[Tensor]) -> bool:
 
 
 def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> Tensor | None:
-    """The inverse Hessian after a step s that changed the gradient by y.
+    """Return the inverse Hessian after a step s that changed the gradient by y.
 
     H⁺ = [H - Hy yᵀH / yᵀHy + φ (yᵀHy) v vᵀ] / τ + s sᵀ / yᵀs, v = s / yᵀs - Hy / yᵀHy, with φ and
-    τ from a = bh - 1, b = sᵀH⁻¹s / yᵀs and h = yᵀHy / yᵀs. Positive definite as long as H is and
-    yᵀs > 0; where that does not hold H stays as it is.
+    τ from a = bh - 1, b = sᵀH⁻¹s / yᵀs and h = yᵀHy / yᵀs. It is positive definite if H is and
+    yᵀs > 0; if yᵀs ≤ 0, H stays as it is.
 
     Args:
         inverse: H, (P, P), changed in place; None for the identity, which takes the scale of the
             first step (τ = h / σ).
+        s: the step, (P,).
+        y: the change of the gradient, (P,).
         curvature: sᵀH⁻¹s, known from the line search: -t sᵀg for a step s = -t H g.
 
     Reference: Urbán, Stefanou and Pons (2025), after Al-Baali (1998).
@@ -233,7 +246,7 @@ def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> T
 
 
 def _scaling(b: float, h: float, n: int, first: bool) -> tuple[float, float]:
-    """φ of Broyden's class (1: BFGS, 0: DFP) for the inverse, and τ, the scale of the Hessian."""
+    """Return φ of Broyden's class for the inverse (1: BFGS, 0: DFP), and τ, the Hessian's scale."""
     a = max(b * h - 1, 1e-14)  # >= 0 by Cauchy and Schwarz
     rho = min(1.0, h / ((1 + a) * (1 + math.sqrt(a / (1 + a)))))  # h (1 - c), c² = a / (1 + a)
     theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))

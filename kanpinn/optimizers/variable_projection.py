@@ -1,23 +1,16 @@
 """Variable projection: the structure of a solution, found with a hundred parameters."""
 
-import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.kan import KAN
-from kanpinn.optimizers.optimizer import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
-from kanpinn.optimizers.projection import Projection
-
-POINTS_PER_PARAMETER = 6  # during the search; the refinement uses all points
-START_DAMPING = 1.0
-STALLED_SEARCH, STALLED = 3e-2, 1e-2  # parts of the loss; starts that arrive fall faster
-FOLLOW_STEPS, LEVEL_STEPS, PRUNE_STEPS = 40, 12, 15
-PRUNE_FACTOR = 4.0  # a unit whose removal raises the loss by less is not needed
+from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
+from kanpinn.optimizers.multi_start import MultiStart
+from kanpinn.optimizers.projection import Descent, Projection
 
 
 @dataclass(frozen=True)
@@ -26,24 +19,23 @@ class VariableProjection(Optimizer):
 
     The search works on a coarse output grid: each round screens random smooth inner functions by
     their projected loss, follows the best few and drops those that stall; a start below `tolerance`
-    ends it. Units that the survivor does not need are removed, then the output grid is refined to
+    ends it. Units that the best start does not need are removed, then the output grid is refined to
     the network's own, with all points. Near a structured solution the convergence is quadratic.
+    Starts from which the residual is not finite are dropped.
 
     Args:
-        steps: at most so many Gauss–Newton steps in all.
+        steps: the largest number of Gauss–Newton steps in all.
         rounds: of the search; 0 goes on from the network as it is.
-        starts: screened in each round.
+        starts: random inner functions that are screened in each round.
         follow: how many of them are followed.
         coarse: intervals of the output grid during the search.
-        tolerance: relative to the zero solution's loss (the first start's where that is no number),
-            where a start has arrived.
+        tolerance: a start with less than this part of the zero solution's loss has arrived (of the
+            first start's loss if the zero solution has none).
         prune: whether units that are not needed are removed.
 
-    Starts from which the residual gets no finite number are dropped.
-
     Raises:
-        InputError: for values that mean nothing; at the start for a network without inner
-            functions, or an energy.
+        InputError: for values out of range; at the start for a network without inner functions, or
+            an energy.
 
     Reference: Golub and Pereyra (1973), Kaufman (1975); multi-start with early stopping.
     """
@@ -55,6 +47,7 @@ class VariableProjection(Optimizer):
     coarse: int = 6
     tolerance: float = 1e-5
     prune: bool = True
+    needs_fixed_points = True
 
     def __post_init__(self) -> None:
         for name in ("steps", "starts", "follow", "coarse"):
@@ -67,245 +60,196 @@ class VariableProjection(Optimizer):
         if not 0 < self.tolerance < 1:
             raise InputError(f"tolerance must lie between 0 and 1, got {self.tolerance!r}")
 
-    @property
-    def needs_fixed_points(self) -> bool:
-        return True
-
     def start(self, residuals: Residuals, seed: int) -> "VariableProjectionStage":
         network = residuals.surrogate.network
         if not isinstance(network, KAN) or len(network.layers) < 2:
             raise InputError("variable_projection is for KANs with a hidden layer")
         if not residuals.are_squares:
             raise InputError("variable_projection needs squared residuals, the loss is an energy")
-        return VariableProjectionStage(self, residuals, seed)
+        return VariableProjectionStage(self, residuals, network, seed)
 
 
-@dataclass
-class _State:
-    """How the search goes on: the phase, counters, and the inner coefficients that wait."""
+class Phase(StrEnum):
+    """What the next step does."""
 
-    phase: str
-    levels: list[int]  # output grids still to come
-    round: int = 0
-    starts: int = 0
-    waiting: list[Tensor] = field(default_factory=list)
-    steps: int = 0  # from the present start, or on the present level
-    loss: float = math.inf
-    damping: float = START_DAMPING
-    best_loss: float = math.inf
-    best: Tensor | None = None
-    zero: float = math.nan  # the zero network's loss
-    points: int = 0  # of the search
-    unit: int = 0  # whose removal is tried next
-    linear: bool | None = None
-    taken: int = 0  # steps in all
+    SCREEN = "screen"  # a round of random starts on the coarse output grid
+    FOLLOW = "follow"  # one Gauss–Newton step from one of them
+    PRUNE = "prune"  # the network without one of its units
+    ENTER = "enter"  # the next finer output grid, and all points
+    POLISH = "polish"  # one Gauss–Newton step on that grid
 
 
 class VariableProjectionStage(Stage):
-    """The search and what follows it, one Gauss–Newton step (or one screening) at a time."""
+    """Variable projection at work: each step is one of its phase, which names the next phase.
 
-    def __init__(self, settings: VariableProjection, residuals: Residuals, seed: int) -> None:
-        self.settings, self.residuals, self.seed = settings, residuals, seed
-        self.network: KAN = residuals.surrogate.network  # type: ignore[assignment]
-        target = self.network.layers[-1].intervals
-        levels = _levels(settings.coarse, target) if settings.rounds else [target]
-        self.state = _State("screen" if settings.rounds else "enter", levels)
+    Attributes:
+        search: the random starts.
+        levels: the output grids that are still to come, in intervals.
+        descent: the steps on the present output grid; while units are removed, the loss there.
+        points: the number of points that the search uses.
+        unit: the number of the unit whose removal is tried next.
+        linear: whether the residual is affine in the output coefficients, None if not known yet.
+        taken: the number of steps so far.
+    """
+
+    kept = ("levels", "points", "unit", "linear", "taken")
+
+    def __init__(
+        self, settings: VariableProjection, residuals: Residuals, network: KAN, seed: int
+    ) -> None:
+        s, target = settings, network.layers[-1].intervals
+        self.settings, self.residuals, self.network, self.seed = s, residuals, network, seed
+        self.phase = Phase.SCREEN if s.rounds else Phase.ENTER
+        self.levels = _levels(s.coarse, target) if s.rounds else [target]
+        self.search = MultiStart(s.rounds, s.starts, s.follow, s.tolerance, seed)
+        self.descent = Descent()
+        self.points, self.unit, self.taken = 0, 0, 0
+        self.linear: bool | None = None
         self._projection: Projection | None = None
 
     def step(self) -> Step:
-        phases = {
-            "screen": self._screen,
-            "follow": self._follow,
-            "prune": self._prune,
-            "enter": self._enter_level,
-            "polish": self._polish,
+        phases: dict[Phase, Callable[[], Step]] = {
+            Phase.SCREEN: self._screen,
+            Phase.FOLLOW: self._follow,
+            Phase.PRUNE: self._prune,
+            Phase.ENTER: self._enter,
+            Phase.POLISH: self._polish,
         }
-        report = phases[self.state.phase]()
-        self.state.taken += 1
-        searching = self.state.phase in ("screen", "follow")
-        return (
-            self._break_off() if searching and self.state.taken >= self.settings.steps else report
-        )
+        done = phases[self.phase]()
+        self.taken += 1
+        searching = self.phase in (Phase.SCREEN, Phase.FOLLOW)
+        return self._break_off() if searching and self.taken >= self.settings.steps else done
 
     def _break_off(self) -> Step:
-        """The limit of steps ends the search: the best start, on the final grid and all points."""
-        state = self.state
-        if state.best is not None and state.best_loss < state.loss:
-            state.loss = self.projection(state.best)
-        state.levels = state.levels[-1:]
-        return self._enter_level()
-
-    def state_dict(self) -> dict[str, Any]:
-        return asdict(self.state)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.state = _State(**state)
-        self._projection = None
+        """End the search at the limit of steps; polish its best start on the final grid."""
+        if self.search.best is not None and self.search.best_loss < self.search.descent.loss:
+            self.search.go_to_best(self.projection)
+        self.levels = self.levels[-1:]
+        return self._enter()
 
     @property
     def projection(self) -> Projection:
-        """The projected loss on the points of the present phase."""
+        """The projected loss: on all points once the search is over, before that on a few."""
         if self._projection is None:
             residuals = self.residuals
-            if self.state.phase != "polish":
-                residuals = residuals.subset(self.state.points, self.seed)
-            self._projection = Projection(residuals, self.state.linear)
+            if self.phase is not Phase.POLISH:
+                residuals = residuals.subset(self.points, self.seed)
+            self._projection = Projection(residuals, self.linear)
         return self._projection
 
     def _screen(self) -> Step:
-        """A round of random starts on the coarse grid; the best few are to be followed."""
-        s, state = self.settings, self.state
-        if state.round == 0:
-            self.network.reset_output(s.coarse)
-            state.points = POINTS_PER_PARAMETER * self.network.parameter_count
-            state.zero = self.projection.zero()
-        begun, tried = state.starts, self._tried()
-        state.waiting = [inner for _, inner in tried[: s.follow]]
-        if tried:
-            self._next_start()
-        else:
-            self._choose()
-        return self._report(state.starts - begun)
-
-    def _tried(self) -> list[tuple[float, Tensor]]:
-        """Random starts with their losses, the best one first; none where no round is left."""
-        s, state = self.settings, self.state
-        tried: list[tuple[float, Tensor]] = []
-        while not tried and state.round < s.rounds:
-            every = [self._random_start() for _ in range(s.starts)]
-            tried = [start for start in every if math.isfinite(start[0])]
-            state.round += 1
-        if tried and not math.isfinite(state.zero):
-            state.zero = tried[0][0]  # log u, say, at u = 0
-        return sorted(tried, key=lambda start: start[0])
-
-    def _random_start(self) -> tuple[float, Tensor]:
-        number = self.seed * 1_000_003 + self.state.starts
-        self.state.starts += 1
-        generator = torch.Generator().manual_seed(number)
-        for layer in self.network.layers[:-1]:
-            # Quadratics: rougher starts arrive half as often.
-            layer.randomise(generator, degree=2, decay=0.5)
-        return self.projection(self.projection.inner), self.projection.inner
-
-    def _next_start(self) -> None:
-        waiting = self.state.waiting
-        loss = self.projection(waiting[0])
-        self.state.phase = "follow"
-        self.state.loss = loss
-        self.state.damping = START_DAMPING
-        self.state.steps = 0
-        self.state.waiting = waiting[1:]
+        """Draw a round of random starts on the coarse grid; the best few are to be followed."""
+        search, begun = self.search, self.search.drawn
+        if search.round == 0:
+            self.network.reset_output(self.settings.coarse)
+            self.points = 6 * self.network.parameter_count  # with fewer the wrong starts arrive
+            search.zero = self.projection.zero()
+        search.screen(self.projection)
+        if search.waiting:
+            search.next_start(self.projection)
+            self.phase = Phase.FOLLOW
+            return self._report(search.descent, search.drawn - begun)
+        self._end_search()
+        return self._report(self.descent, search.drawn - begun)
 
     def _follow(self) -> Step:
-        """One step from the present start; where it stalls the next one's turn comes."""
-        s, state = self.settings, self.state
-        evaluations, stalled = self._gauss_newton(STALLED_SEARCH, FOLLOW_STEPS)
-        report = self._report(evaluations)
-        arrived = state.loss <= s.tolerance * state.zero
-        if not (stalled or arrived):
-            return report
-        if state.loss < state.best_loss:
-            state.best_loss = state.loss
-            state.best = self.projection.inner
-        if arrived or (state.round >= s.rounds and not state.waiting):
-            self._choose()
-        elif state.waiting:
-            self._next_start()
+        """Take one step from the present start; once it stalls it is the next one's turn."""
+        search = self.search
+        evaluations = search.step(self.projection)
+        done = self._report(search.descent, evaluations)
+        if not (search.descent.stalled or search.arrived):
+            return done
+        search.end_descent(self.projection)
+        if search.arrived or search.exhausted:
+            self._end_search()
+        elif search.waiting:
+            search.next_start(self.projection)
         else:
-            state.phase = "screen"
-        return report
+            self.phase = Phase.SCREEN
+        return done
 
-    def _choose(self) -> None:
-        """The search is over: go to its best start.
-
-        Raises:
-            LinAlgError: where there is none.
-        """
-        state = self.state
-        if state.best is None:
-            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
-                f"the residual has no finite number from any of {state.starts} random starts"
-            )
-        state.loss = self.projection(state.best)
-        state.phase = "prune" if self.settings.prune else "enter"
+    def _end_search(self) -> None:
+        self.descent = Descent(self.search.go_to_best(self.projection))
+        self.phase = Phase.PRUNE if self.settings.prune else Phase.ENTER
 
     def _prune(self) -> Step:
-        """Try the network without one hidden unit; keep it so where the loss hardly grows."""
-        state, hidden = self.state, len(self.network.layers) - 2
+        """Try the network without one hidden unit; keep it so if the loss hardly grows."""
+        hidden = len(self.network.layers) - 2
         units = self.network.width[hidden + 1]
-        if state.unit >= units or units == 1:
-            return self._enter_level()
-        kept = {name: t.clone() for name, t in self.network.state_dict().items()}
-        self.network.remove_unit(hidden, state.unit)
-        loss = self.projection(self.projection.inner)
-        done = self.projection.polish(loss, START_DAMPING, PRUNE_STEPS, STALLED_SEARCH)
-        if done.loss <= PRUNE_FACTOR * state.loss:
-            state.unit = 0
-            state.loss = done.loss
+        if self.unit >= units or units == 1:
+            return self._enter()
+        before = {name: t.clone() for name, t in self.network.state_dict().items()}
+        self.network.remove_unit(hidden, self.unit)
+        without, evaluations = Descent(self.projection(self.projection.inner)), 0
+        while not without.stalled:
+            evaluations += without.step(self.projection, least_fall=3e-2, most=15)
+        if without.loss <= 4 * self.descent.loss:  # a unit that is needed raises it far more
+            self.unit, self.descent = 0, Descent(without.loss)
         else:
-            self.network.load_state_dict(kept)
-            state.unit += 1
-        return self._report(done.evaluations)
+            self.network.load_state_dict(before)
+            self.unit += 1
+        return self._report(self.descent, evaluations)
 
-    def _enter_level(self) -> Step:
-        """The next finer output grid, and all points: the output layer is solved anew there."""
-        state = self.state
-        state.phase = "polish"
-        state.steps = 0
-        state.damping = START_DAMPING
+    def _enter(self) -> Step:
+        """Go to the next finer output grid, and all points: the output layer is solved for anew."""
+        self.phase = Phase.POLISH
         self._projection = None
-        self.network.reset_output(state.levels[0])
-        state.levels = state.levels[1:]
-        state.loss = self.projection(self.projection.inner)
-        return self._report(1)
+        intervals, *self.levels = self.levels
+        self.network.reset_output(intervals)
+        self.descent = Descent(self.projection(self.projection.inner))
+        return self._report(self.descent, 1)
 
     def _polish(self) -> Step:
-        steps = LEVEL_STEPS if self.state.levels else self.settings.steps
-        evaluations, stalled = self._gauss_newton(STALLED, steps)
-        if not stalled:
-            return self._report(evaluations)
-        if self.state.levels:
-            self.state.phase = "enter"
-            return self._report(evaluations)
-        return self._report(evaluations, self._verdict())
-
-    def _gauss_newton(self, tolerance: float, steps: int) -> tuple[int, bool]:
-        """One step; the evaluations it took and whether it is time to stop."""
-        state = self.state
-        before = state.loss
-        done = self.projection.step(before, state.damping)
-        state.loss = done.loss
-        state.damping = done.damping
-        state.steps = state.steps + 1
-        stalled = not done.loss < before * (1 - tolerance) or state.steps >= steps
-        return done.evaluations, stalled
+        """Take one step on the present output grid; once it stalls the next grid's turn comes."""
+        most = 12 if self.levels else self.settings.steps
+        evaluations = self.descent.step(self.projection, least_fall=1e-2, most=most)
+        if self.descent.stalled and self.levels:
+            self.phase = Phase.ENTER
+            return self._report(self.descent, evaluations)
+        finished = self._verdict() if self.descent.stalled else None
+        return self._report(self.descent, evaluations, finished)
 
     def _verdict(self) -> str:
-        s, state = self.settings, self.state
-        if not s.rounds or state.loss <= s.tolerance * state.zero:
+        tolerance = self.settings.tolerance
+        if not self.settings.rounds or self.descent.loss <= tolerance * self.search.zero:
             return CONVERGED
         return (
-            f"stopped: none of {state.starts} random starts came below {s.tolerance:g} of the "
+            f"stopped: none of {self.search.drawn} random starts came below {tolerance:g} of the "
             "zero solution's loss; the best one was refined"
         )
 
-    def _report(self, evaluations: int, finished: str | None = None) -> Step:
-        self.state.linear = self.projection.linear
-        if self.projection.rank == 0:
-            finished = INDEPENDENT
-        notes = {
-            "starts": float(self.state.starts),
-            "round": float(self.state.round),
-            "damping": self.state.damping,
-            "width": float(self.network.width[-2]),
-            "grid": float(self.network.layers[-1].intervals),
-        }
-        return Step(self.state.loss, evaluations, finished, notes)
+    def _report(self, descent: Descent, evaluations: int, finished: str | None = None) -> Step:
+        self.linear = self.projection.linear
+        drawn, units = self.search.drawn, self.network.width[-2]
+        intervals = self.network.layers[-1].intervals
+        words = f"{drawn} random starts, " if drawn else ""
+        return Step(
+            descent.loss,
+            evaluations,
+            finished=INDEPENDENT if self.projection.rank == 0 else finished,
+            notes={
+                "starts": float(drawn),
+                "round": float(self.search.round),
+                "damping": descent.damping,
+                "width": float(units),
+                "grid": float(intervals),
+            },
+            words=f"{words}{units} units, {intervals} intervals in the output layer",
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        own = {"phase": str(self.phase), "descent": asdict(self.descent)}
+        return super().state_dict() | own | {"search": self.search.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict({name: state[name] for name in self.kept})
+        self.phase, self.descent = Phase(state["phase"]), Descent(**state["descent"])
+        self.search.load_state_dict(state["search"])
+        self._projection = None
 
 
 def _levels(coarse: int, target: int) -> list[int]:
-    """Doubling output grids from above the coarse one to the target, 6 → [12, 24, 32]."""
+    """Return doubling output grids from above the coarse one to the target, 6 → [12, 24, 32]."""
     levels = []
     while coarse < target:
         coarse = min(2 * coarse, target)

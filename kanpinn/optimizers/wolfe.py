@@ -4,10 +4,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-DECREASE, CURVATURE = 1e-4, 0.9  # the conditions' constants c₁ and c₂
-MOST_EVALUATIONS = 25
-ROUNDING = 1e-15  # relative to the loss: differences below it are none
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -19,20 +15,36 @@ class Trial:
 
 
 def strong_wolfe(
-    at: Callable[[float], Trial], start: Trial, length: float, curvature: float = CURVATURE
+    at: Callable[[float], Trial],
+    start: Trial,
+    length: float,
+    decrease: float = 1e-4,
+    curvature: float = 0.9,
+    most: int = 25,
 ) -> Trial | None:
-    """A step with φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|, from trial lengths of `at`.
+    """Find a step length t with φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|.
 
-    Where rounding or the limit of evaluations comes first the best step that lowers the loss is
-    taken, None where there is none. A loss that is not finite counts as too high.
+    If rounding or the limit of evaluations comes first, the trial of the lowest loss is returned if
+    it lowers the loss. A loss that is not finite counts as too high.
+
+    Args:
+        at: evaluates φ, the loss along the line, at a length.
+        start: the trial of length 0; its slope is negative.
+        length: the one that is tried first.
+        decrease: c₁, between 0 and c₂.
+        curvature: c₂, below 1; 0.9 suits quasi-Newton methods, 0.1 asks for an exact search.
+        most: the largest number of evaluations.
+
+    Returns:
+        The trial, None if there is no lower loss.
 
     Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6.
     """
     low, high, trials = start, None, []
-    for _ in range(MOST_EVALUATIONS):
+    for _ in range(most):
         trial = at(length)
         trials.append(trial)
-        if not trial.loss <= start.loss + DECREASE * length * start.slope or (
+        if not trial.loss <= start.loss + decrease * length * start.slope or (
             low is not start and trial.loss >= low.loss
         ):
             high = trial
@@ -45,10 +57,9 @@ def strong_wolfe(
         if high is None:
             length = _beyond(start if len(trials) < 2 else trials[-2], trial)
             continue
-        if abs(high.length - low.length) <= 1e-12 * low.length or (
-            math.isfinite(high.loss)
-            and abs(low.slope * (high.length - low.length)) <= ROUNDING * abs(low.loss)
-        ):
+        fall = abs(low.slope * (high.length - low.length))
+        rounding = math.isfinite(high.loss) and fall <= 1e-15 * abs(low.loss)
+        if rounding or abs(high.length - low.length) <= 1e-12 * low.length:
             break
         length = _between(low, high)
     best = min(trials, key=lambda each: each.loss if math.isfinite(each.loss) else math.inf)
@@ -56,14 +67,14 @@ def strong_wolfe(
 
 
 def _beyond(before: Trial, last: Trial) -> float:
-    """A longer step: where the cubic through both has its minimum, 2 to 10 times as long."""
+    """Return a longer step, 2 to 10 times as long: the minimum of the cubic through both."""
     found = _cubic_minimum(before, last)
     most, least = 10 * last.length, 2 * last.length
     return most if found is None or found < before.length else min(max(found, least), most)
 
 
 def _between(low: Trial, high: Trial) -> float:
-    """The minimum of the cubic through both, kept away from the ends."""
+    """Return the minimum of the cubic through both, kept away from the ends."""
     left, right = sorted((low.length, high.length))
     found = _cubic_minimum(low, high)
     if found is None:
@@ -73,7 +84,7 @@ def _between(low: Trial, high: Trial) -> float:
 
 
 def _cubic_minimum(a: Trial, b: Trial) -> float | None:
-    """Eq. 3.59 of Nocedal and Wright; None where the cubic has none."""
+    """Return the minimum of the cubic through both trials, equation 3.59; None if it has none."""
     if not all(abs(x) < 1e100 for x in (a.loss, b.loss, a.slope, b.slope)):
         return None  # their squares would overflow
     first = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.length - b.length)

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.optimizers import Optimizer, Refine
+from kanpinn.optimizers import Method, Refine
 from kanpinn.plotting.agreement import agreement_figure, confusion_figure
 from kanpinn.plotting.edge_sheet import edges_figure
 from kanpinn.plotting.edges import edges_of
@@ -70,7 +70,7 @@ def _curves(score: str) -> list[Drawn]:
     return [(f"{part}_{score}", part, *style) for part, style in STYLES.items()]
 
 
-def _titles(optimizers: tuple[Optimizer, ...]) -> Iterator[str]:
+def _titles(optimizers: tuple[Method, ...]) -> Iterator[str]:
     """A stage on a refined grid is called after that grid; the refinement itself has no width."""
     grid = None
     for optimizer in optimizers:

@@ -9,13 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers import Method
 from kanpinn.solvers.history import UNKNOWN
 from kanpinn.solvers.state import SolverState
 
-ERRORS = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")
 SCORES = ("rmse", "accuracy", "cross_entropy")  # of fits, on "train", "validation" and "test"
-KNOWN = frozenset(("step", "stage", "loss", "evaluations", "seconds", *ERRORS))
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +90,7 @@ def describe(run: SolverState, left: float | None) -> str:
 
 
 def numbers(run: SolverState) -> str:
-    """Loss, relative L2 error or score, and the optimizer's own notes, as last recorded.
+    """Loss, relative L2 error or score, the optimizer's words, and unknowns, as last recorded.
 
     Of a fit it is the score of the rows to validate with, else of those to train with.
     """
@@ -100,12 +98,12 @@ def numbers(run: SolverState) -> str:
     parts = [f"loss {row['loss']:.2e}"]
     if "l2_relative" in row:
         parts.append(f"rel. L2 {row['l2_relative']:.2e}")
-    shown = _score(row)
-    for name, value in row.items():
-        if name not in KNOWN and (name == shown or not name.endswith(SCORES)):
-            digits = 6 if name.startswith(UNKNOWN) else 3
-            text = name.removeprefix(UNKNOWN).replace("_", " ")
-            parts.append(f"{text} {value:.{digits}g}")
+    if (score := _score(row)) is not None:
+        parts.append(f"{score.replace('_', ' ')} {row[score]:.3g}")
+    if run.words:
+        parts.append(run.words)
+    unknowns = (name for name in row if name.startswith(UNKNOWN))
+    parts += [f"{name.removeprefix(UNKNOWN)} {row[name]:.6g}" for name in unknowns]
     return ", ".join(parts)
 
 
@@ -115,7 +113,7 @@ def _score(row: Mapping[str, float | int]) -> str | None:
     return next((name for name in choices if name in row), None)
 
 
-def _stage_of(run: SolverState) -> Optimizer:
+def _stage_of(run: SolverState) -> Method:
     return run.optimizers[run.stage_index]
 
 

@@ -15,8 +15,7 @@ from kanpinn.loss.residuals import MAX_ROWS
 from kanpinn.loss.row_weights import RowWeights, row_squares
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.loss.weighting import WeightedTerm, Weighting
-from kanpinn.optimizers import Optimizer, Step
-from kanpinn.optimizers.optimizer import CONVERGED
+from kanpinn.optimizers import CONVERGED, Method, Step
 from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.loop import Resampling
 from kanpinn.solvers.state import SolverState
@@ -101,7 +100,7 @@ class Adaptation(Resampling):
         current = Points(term.points.coords, domain.names)
         return r3(current, domain, chosen.fresh, sizes, generator)
 
-    def judged(self, run: SolverState, optimizer: Optimizer, step: Step) -> Step:
+    def judged(self, run: SolverState, optimizer: Method, step: Step) -> Step:
         step = self._plainly(run, step)
         moving = bool(self.discretization.collocation.adapt) or not self.weights.settled
         if step.finished != CONVERGED:
@@ -117,12 +116,12 @@ class Adaptation(Resampling):
         if not self.weights.settings.any:
             return step
         if not self.weights.following:
-            return replace(step, loss=residuals.plain_loss(), before=False)
+            return replace(step, loss=residuals.plain_loss(), loss_lags=False)
         terms = cast(Sequence[WeightedTerm], residuals.terms)
         self.squares = [row_squares(residuals, term) for term in terms]
         means = (float(squares.mean(dtype=torch.float64)) for squares in self.squares)
         loss = sum(b.weight * mean for b, mean in zip(terms, means, strict=True))
-        return replace(step, loss=loss, before=False)
+        return replace(step, loss=loss, loss_lags=False)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values, for a checkpoint."""

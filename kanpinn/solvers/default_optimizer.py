@@ -3,8 +3,8 @@
 from kanpinn.evolution import Windows
 from kanpinn.evolution.march import March
 from kanpinn.networks import Network
+from kanpinn.optimizers import Optimizer
 from kanpinn.optimizers.least_squares import LeastSquares
-from kanpinn.optimizers.optimizer import Optimizer
 
 
 def default_optimizer(network: Network) -> Optimizer:

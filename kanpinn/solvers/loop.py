@@ -17,8 +17,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.loss.terms import Term
 from kanpinn.networks.network import get_coefficients
-from kanpinn.optimizers import Optimizer, Step
-from kanpinn.optimizers.optimizer import CONVERGED
+from kanpinn.optimizers import CONVERGED, Method, Step
 from kanpinn.solvers.state import Least, Observer, SolverState
 
 LOG = logging.getLogger("kanpinn")
@@ -96,7 +95,7 @@ def _judge_again(run: SolverState) -> None:
 
 def _run_stage(
     run: SolverState,
-    optimizer: Optimizer,
+    optimizer: Method,
     measure: Measure | None,
     resampling: "Resampling",
     observers: Sequence[Observer],
@@ -114,7 +113,7 @@ def _run_stage(
     return _ended(run, optimizer)
 
 
-def _ended(run: SolverState, optimizer: Optimizer) -> str:
+def _ended(run: SolverState, optimizer: Method) -> str:
     """Why the stage has ended; the run ends too where it has failed or not got where it should."""
     assert run.stage is not None
     reason = run.finished or run.stopped(f"limit of {optimizer.steps} steps")
@@ -125,7 +124,7 @@ def _ended(run: SolverState, optimizer: Optimizer) -> str:
 
 def _take_step(
     run: SolverState,
-    optimizer: Optimizer,
+    optimizer: Method,
     measure: Measure | None,
     resampling: "Resampling",
     observers: Sequence[Observer],
@@ -140,7 +139,7 @@ def _take_step(
         return
     run.stage_step += 1
     run.step += 1
-    run.finished = step.finished
+    run.finished, run.words = step.finished, step.words
     run.weigh(step, before)
     last = step.finished is not None or run.stage_step == optimizer.steps
     measured = last or run.stage_step % optimizer.measure_every == 0
@@ -186,7 +185,7 @@ def _observed(run: SolverState, observers: Sequence[Observer]) -> bool:
     return bool(high[1])
 
 
-def _safe_step(run: SolverState, optimizer: Optimizer, resampling: "Resampling") -> Step:
+def _safe_step(run: SolverState, optimizer: Method, resampling: "Resampling") -> Step:
     """One step; a breakdown of its linear algebra is a step whose loss is not finite."""
     assert run.stage is not None
     where = f"step {run.step + 1} of {type(run.stage).__name__.removesuffix('Stage')}"
@@ -229,7 +228,7 @@ class Resampling:
                 run.residuals.terms = tuple(self.draw(epoch))
             self.epoch = epoch
 
-    def judged(self, run: SolverState, optimizer: Optimizer, step: Step) -> Step:
+    def judged(self, run: SolverState, optimizer: Method, step: Step) -> Step:
         """What a step did, in view of the points that are still to come."""
         return step
 

@@ -20,7 +20,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import LeastSquares, Optimizer, Refine
+from kanpinn.optimizers import LeastSquares, Method, Refine
 from kanpinn.pde.conditions import Observed
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.problem import Problem
@@ -60,7 +60,7 @@ class Solution:
     seconds: float
     optimizer_seconds: list[float]
     loss_terms: dict[str, float]
-    optimizers: tuple[Optimizer, ...]
+    optimizers: tuple[Method, ...]
     processes: int = 1  # that solved it together
     reference: Reference | None = None  # that errors are against where there is no exact solution
     reference_seconds: float = 0.0

@@ -13,8 +13,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.weighting import Weighting
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.network import Network
-from kanpinn.optimizers import Optimizer
-from kanpinn.optimizers.stages import as_stages, load_libraries
+from kanpinn.optimizers import Method, as_methods, load_libraries
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.adaptation import Adaptation
 from kanpinn.solvers.default_optimizer import default_optimizer
@@ -30,7 +29,7 @@ RECORDED = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")  # of the 
 def solve(
     problem: Problem,
     network: Network,
-    optimizers: Optimizer | Sequence[Optimizer] | None = None,
+    optimizers: Method | Sequence[Method] | None = None,
     points: Collocation | None = None,
     *,
     boundary: str = "auto",
@@ -82,7 +81,7 @@ def solve(
         discretization = discretize(problem, network, points, boundary, weights, seed, form)
     surrogate, collocation = discretization.surrogate, discretization.collocation
     chosen = default_optimizer(network) if optimizers is None else optimizers
-    optimizers = as_stages(chosen, collocation.resample)
+    optimizers = as_methods(chosen, collocation.resample)
     if world() > 1:
         _check_ranks(discretization, optimizers)
     resampling = _resampling(discretization, weighting, optimizers)
@@ -125,12 +124,12 @@ def _check_kind(problem: Problem) -> None:
 
 
 def _resampling(
-    discretization: Discretization, weighting: Weighting | None, optimizers: tuple[Optimizer, ...]
+    discretization: Discretization, weighting: Weighting | None, optimizers: tuple[Method, ...]
 ) -> Resampling:
     """What brings points between steps, and weights of their residuals."""
     weighting = weighting or Weighting()
     if weighting.any:
-        as_stages(optimizers, 1, "weighting must be None")
+        as_methods(optimizers, 1, "weighting must be None")
     if weighting.any or discretization.collocation.adapt:
         return Adaptation(discretization, weighting)
     return Resampling(discretization.terms, discretization.collocation.resample)
@@ -160,7 +159,7 @@ def _measure(norm: ErrorNorm | None, discretization: Discretization) -> Measure 
     return measure
 
 
-def _check_ranks(a: Discretization, optimizers: tuple[Optimizer, ...]) -> None:
+def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
     """Refuse ranks with different settings, which would wait for each other; the same start."""
     network = a.surrogate.network
     stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]

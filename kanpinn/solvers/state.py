@@ -12,7 +12,7 @@ from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Optimizer, Stage, Step
+from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.solvers.history import History
 
 RISEN = 10.0  # a loss that has grown so many times has led astray
@@ -63,13 +63,13 @@ class Best:
             state = run.surrogate.network.state_dict()
             self.network = {name: tensor.clone() for name, tensor in state.items()}
 
-    def verdict(self, run: "SolverState", optimizer: Optimizer) -> str | None:
+    def verdict(self, run: "SolverState", optimizer: Method) -> str | None:
         """Why the run should end after this step, None where it should not."""
         ended = run.finished is not None or run.stage_step >= optimizer.steps
         since = run.step - run.stage_step  # the step before this optimizer's first
         if self.patience is not None and self.waited >= self.patience:
             return f"stopped: the validation error has not fallen since step {self.step}"
-        if ended and optimizer.lowers and self.step <= since and run.stage_index:
+        if ended and optimizer.lowers_loss and self.step <= since and run.stage_index:
             parameters = run.surrogate.network.parameter_count
             rows = sum(term.rows for term in run.residuals.terms)
             sizes = f"{parameters} parameters for {rows} rows"
@@ -94,7 +94,7 @@ class SolverState:
     """A solve under way: what observers see and checkpoints keep."""
 
     surrogate: Surrogate
-    optimizers: tuple[Optimizer, ...]
+    optimizers: tuple[Method, ...]
     residuals: Residuals
     history: History = field(default_factory=History)
     stage_index: int = 0
@@ -102,6 +102,7 @@ class SolverState:
     step: int = 0  # steps done in all
     stage: Stage | None = None
     finished: str | None = None  # why this stage needs no further step
+    words: str = ""  # what the last step did, for the progress line
     seconds: list[float] = field(default_factory=list)  # per optimizer
     status: str | None = None
     interrupted: bool = False
@@ -151,13 +152,13 @@ class SolverState:
         if self.least.step == self.step - 1:
             self.least.network = before
         if step.loss <= self.least.loss:
-            known = before if step.before else None
-            self.least = Least(step.loss, self.step - step.before, known)
+            known = before if step.loss_lags else None
+            self.least = Least(step.loss, self.step - step.loss_lags, known)
 
     def go_back(self) -> str | None:
         """Take back steps that have raised the loss more than `RISEN` times; says so if it has."""
         least, optimizer = self.least, self.optimizers[self.stage_index]
-        if least.network is None or least.step == self.step or not optimizer.lowers:
+        if least.network is None or least.step == self.step or not optimizer.lowers_loss:
             return None
         present, own = self.residuals.plain_loss(), self.copied()
         self.surrogate.network.load_state_dict(least.network)

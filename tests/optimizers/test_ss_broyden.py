@@ -15,7 +15,7 @@ import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import get_coefficients
 from kanpinn.optimizers.ss_broyden import updated
-from kanpinn.optimizers.wolfe import CURVATURE, DECREASE, Trial, strong_wolfe
+from kanpinn.optimizers.wolfe import Trial, strong_wolfe
 
 
 def positive(n, generator, condition=1e2):
@@ -91,15 +91,15 @@ def test_a_step_without_positive_curvature_changes_nothing(generator):
         (lambda t: -math.log(5 - t) - t if t < 5 else math.nan, lambda t: 1 / (5 - t) - 1),
     ],
 )
-@pytest.mark.parametrize("curvature", [CURVATURE, 0.1])
+@pytest.mark.parametrize("curvature", [0.9, 0.1])
 def test_line_searches_end_where_the_strong_wolfe_conditions_hold(length, loss, slope, curvature):
     def at(t):
         return Trial(t, loss(t), slope(t) if math.isfinite(loss(t)) else math.nan)
 
     start = at(0.0)
-    found = strong_wolfe(at, start, length, curvature)
+    found = strong_wolfe(at, start, length, curvature=curvature)
     assert found is not None and found.length > 0
-    assert found.loss <= start.loss + DECREASE * found.length * start.slope
+    assert found.loss <= start.loss + 1e-4 * found.length * start.slope
     assert abs(found.slope) <= curvature * abs(start.slope)
 
 

@@ -17,7 +17,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.network import get_coefficients, set_coefficients
-from kanpinn.optimizers.projection import REACH, Projection
+from kanpinn.optimizers.projection import Projection
 
 
 class Nonlinear(Waves):
@@ -120,8 +120,9 @@ def test_the_gauge_gives_edges_of_one_mean_and_outputs_that_fill_the_grid(base):
     projection(projection.inner)
     edges = hidden(projection)
     outputs = edges.sum(dim=1)
-    assert reference.distance(outputs.amax(0), torch.full_like(outputs[0], REACH)) < 1e-12
-    assert reference.distance(outputs.amin(0), torch.full_like(outputs[0], -REACH)) < 1e-12
+    ends = torch.full_like(outputs[0], projection.reach)
+    assert reference.distance(outputs.amax(0), ends) < 1e-12
+    assert reference.distance(outputs.amin(0), -ends) < 1e-12
     means = edges.mean(dim=0)
     assert float((means - means[:1]).detach().abs().max()) < 1e-12
 
@@ -152,7 +153,7 @@ def finish(stage, limit=300):
     """All steps of a stage, and the phases they ran in."""
     steps, phases = [], []
     while not steps or not (steps[-1].finished or len(steps) == limit):
-        phases.append(stage.state.phase)
+        phases.append(stage.phase)
         steps.append(stage.step())
     return steps, phases
 
@@ -274,7 +275,7 @@ def test_a_stage_goes_on_bit_for_bit_from_every_phase(problem, units, nodes):
     stage, states, losses, phases = optimizer.start(residuals, 0), [], [], []
     while len(losses) < 60:
         states.append(saved(network.state_dict(), stage.state_dict()))
-        phases.append((stage.state.phase, network.width, network.layers[-1].intervals))
+        phases.append((stage.phase, network.width, network.layers[-1].intervals))
         step = stage.step()
         losses.append(step.loss)
         if step.finished:
@@ -374,7 +375,7 @@ def test_a_start_has_not_arrived_where_the_zero_solution_has_no_loss():
     stage = optimizer.start(residuals_of(Logarithm(), network, nodes=8), 0)
     for _ in range(2):
         stage.step()
-    assert stage.state.phase == "follow" and 0 < stage.state.zero < float("inf")
+    assert stage.phase == "follow" and 0 < stage.search.zero < float("inf")
 
 
 def test_a_function_without_finite_residual_has_an_infinite_projected_loss():
@@ -388,16 +389,18 @@ def test_starts_that_get_no_number_are_dropped(monkeypatch):
     stage = kp.VariableProjection(rounds=2, starts=3).start(
         residuals_of(Waves(), network, nodes=8), 0
     )
-    found, drawn = [], stage._random_start
-    monkeypatch.setattr(stage, "_random_start", lambda: found.append(drawn()) or hidden_loss())
+    found, drawn = [], stage.search.random_start
+    monkeypatch.setattr(
+        stage.search, "random_start", lambda p: found.append(drawn(p)) or hidden_loss()
+    )
 
     def hidden_loss():
         return (float("inf") if len(found) < 5 else found[-1][0], found[-1][1])
 
-    assert stage.step().evaluations == 6 and stage.state.round == 2
+    assert stage.step().evaluations == 6 and stage.search.round == 2
     least = min(loss for loss, _ in found[4:])
-    assert stage.state.loss == pytest.approx(least, rel=1e-8)
-    assert len(stage.state.waiting) == 1
+    assert stage.search.descent.loss == pytest.approx(least, rel=1e-8)
+    assert len(stage.search.waiting) == 1
 
 
 def test_a_residual_without_numbers_is_told():
@@ -418,9 +421,9 @@ def test_a_step_that_overflows_does_not_end_the_search():
 def test_levels_double_from_the_coarse_grid_to_the_network_s_own():
     network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 32])
     stage = kp.VariableProjection(coarse=6).start(residuals_of(Waves(), network), 0)
-    assert stage.state.levels == [12, 24, 32]
+    assert stage.levels == [12, 24, 32]
     stage = kp.VariableProjection(coarse=40).start(stage.residuals, 0)
-    assert stage.state.levels == [32]
+    assert stage.levels == [32]
 
 
 def test_only_kans_with_a_hidden_layer_have_inner_functions():

@@ -10,8 +10,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.sparsity import SparsityTerm
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import LevenbergMarquardt, Optimizer
-from kanpinn.optimizers.stages import as_stages
+from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods
 from kanpinn.solvers.loop import Resampling, run_stages
 from kanpinn.solvers.state import SolverState
 
@@ -60,7 +59,7 @@ class Pruned:
         return kan_of(self.surrogate)
 
     def trained(
-        self, optimizers: Optimizer | Sequence[Optimizer] | None = None, *, seed: int = 0
+        self, optimizers: Method | Sequence[Method] | None = None, *, seed: int = 0
     ) -> "Pruned":
         """A copy that optimizers have worked on further, by default Levenberg–Marquardt.
 
@@ -68,7 +67,7 @@ class Pruned:
         """
         surrogate = copy_of(self.surrogate)
         residuals = Residuals(surrogate, self.residuals.terms)
-        stages = as_stages(LevenbergMarquardt() if optimizers is None else optimizers, 0)
+        stages = as_methods(LevenbergMarquardt() if optimizers is None else optimizers, 0)
         run = SolverState(surrogate, stages, residuals)
         run_stages(run, None, Resampling(lambda _: list(residuals.terms), 0), (), None, seed)
         known = self.original, self.edges, self.units, self.parameters[0], self.losses[0]

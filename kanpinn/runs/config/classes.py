@@ -17,7 +17,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
 from kanpinn.accuracy.references import FEM, DataFile, Recipe
 from kanpinn.networks import Network
-from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers import Method
 from kanpinn.pde import equations
 from kanpinn.pde.equations import Equation
 
@@ -150,7 +150,7 @@ def _offered(base: type, *rooms: ModuleType) -> dict[str, type]:
 
 
 NETWORKS = _offered(Network, networks, evolution)
-OPTIMIZERS = _offered(Optimizer, optimizers, evolution)
+OPTIMIZERS = _offered(Method, optimizers, evolution)
 EQUATIONS = _offered(Equation, equations)
 REFERENCES: dict[str, type] = {"fem": FEM, "file": DataFile}
 
@@ -170,9 +170,9 @@ def network_class(name: str, directory: Path, path: str = "network") -> type[Net
     return _find(name, NETWORKS, Network, directory, f"{path}.type")
 
 
-def optimizer_class(name: str, directory: Path, path: str) -> type[Optimizer]:
+def optimizer_class(name: str, directory: Path, path: str) -> type[Method]:
     """The class of an [[optimizer]]'s type, one of OPTIMIZERS or a class of one's own."""
-    return _find(name, OPTIMIZERS, Optimizer, directory, f"{path}.type")
+    return _find(name, OPTIMIZERS, Method, directory, f"{path}.type")
 
 
 def reference_class(name: str, directory: Path) -> type[Recipe]:

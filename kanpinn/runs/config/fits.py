@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from kanpinn.data import Data
 from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks import Network
-from kanpinn.optimizers import LevenbergMarquardt, Optimizer
+from kanpinn.optimizers import LevenbergMarquardt, Method
 from kanpinn.runs.config.classes import sources_of
 from kanpinn.runs.config.forms import construct
 from kanpinn.runs.config.job import Job, NoSteps
@@ -43,9 +43,7 @@ class FitJob(Job):
         """The state before the first step, with its scores."""
         return self._fit(copy.deepcopy(self.network), NoSteps())
 
-    def _fit(
-        self, network: Network, optimizers: Optimizer | Sequence[Optimizer], **given: Any
-    ) -> Fitted:
+    def _fit(self, network: Network, optimizers: Method | Sequence[Method], **given: Any) -> Fitted:
         settings = {**vars(self.settings), "sparsity": self.sparsity}
         with naming("fit", self.settings):
             return fit(network, self.data, optimizers, seed=self.seed, **settings, **given)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import LeastSquares, Optimizer, Stage
+from kanpinn.optimizers import LeastSquares, Method, Optimizer, Stage
 from kanpinn.solvers.history import History
 from kanpinn.solvers.state import Observer
 
@@ -29,7 +29,7 @@ class Result(Protocol):
     @property
     def loss_terms(self) -> dict[str, float]: ...
     @property
-    def optimizers(self) -> tuple[Optimizer, ...]: ...
+    def optimizers(self) -> tuple[Method, ...]: ...
     @property
     def processes(self) -> int: ...
     @property
@@ -47,7 +47,7 @@ class Job(ABC):
     """A solve or a fit with everything that it needs; a network is made for one of them."""
 
     network: Network
-    optimizers: tuple[Optimizer, ...]
+    optimizers: tuple[Method, ...]
     seed: int
     name: str
 

@@ -12,7 +12,7 @@ from kanpinn.networks import KAN, MLP, Network
 from kanpinn.optimizers import (
     LeastSquares,
     LevenbergMarquardt,
-    Optimizer,
+    Method,
     VariableProjection,
 )
 from kanpinn.pde.problem import Problem
@@ -68,7 +68,7 @@ def check_network(table: dict[str, Any], kind: type[Network], path: str = "netwo
     _fit(text, COPIES * products * basis)
 
 
-def check_factors(network: Network, optimizers: Sequence[Optimizer], rows: int) -> None:
+def check_factors(network: Network, optimizers: Sequence[Method], rows: int) -> None:
     """Refuse least-squares problems whose triangular factor does not fit into memory.
 
     Raises:

@@ -11,7 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.networks.beside import SEEDS
-from kanpinn.optimizers import InsertKnots, Optimizer, Refine
+from kanpinn.optimizers import InsertKnots, Method, Refine
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import (
     blaming,
@@ -86,8 +86,8 @@ def _beside(
 
 
 def build_optimizers(
-    tables: Sequence[dict[str, Any]], network: Network, directory: Path, default: Optimizer
-) -> tuple[Optimizer, ...]:
+    tables: Sequence[dict[str, Any]], network: Network, directory: Path, default: Method
+) -> tuple[Method, ...]:
     """The optimizers in order; the default where there are none.
 
     Raises:

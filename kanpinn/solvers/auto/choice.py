@@ -11,7 +11,7 @@ from kanpinn.evolution import Windows
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.networks.beside import SEEDS
-from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers import Method
 
 
 def even() -> dict[str, float]:
@@ -31,7 +31,7 @@ class Choice:
     kind: type[KAN] | type[Windows] | type[Beside]
     arguments: Mapping[str, Any]
     points: Collocation
-    optimizers: tuple[Optimizer, ...]
+    optimizers: tuple[Method, ...]
     work: float
     form: str = "strong"
     weights: Mapping[str, float] = field(default_factory=even)

@@ -10,7 +10,7 @@ from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.stages import load_libraries
+from kanpinn.optimizers import load_libraries
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretize import Discretization, discretize
 from kanpinn.solvers.eigen.checks import check_linear

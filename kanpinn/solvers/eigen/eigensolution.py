@@ -10,7 +10,7 @@ from kanpinn.jets.jet import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers import Method
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.checks import mass_of, operator_of
@@ -58,7 +58,7 @@ class Eigensolution:
     seconds: float
     loss_terms: dict[str, float]
     optimizer_seconds: list[float] = field(default_factory=list)
-    optimizers: tuple[Optimizer, ...] = ()
+    optimizers: tuple[Method, ...] = ()
     processes: int = 1
 
     @property

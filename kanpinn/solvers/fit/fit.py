@@ -10,8 +10,7 @@ from kanpinn.data import Data, Table
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks.network import Network
-from kanpinn.optimizers import LevenbergMarquardt, Optimizer
-from kanpinn.optimizers.stages import as_stages, load_libraries
+from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods, load_libraries
 from kanpinn.solvers.fit.batches import Terms
 from kanpinn.solvers.fit.fitted import Fitted
 from kanpinn.solvers.fit.frame import Bounds, frame
@@ -23,7 +22,7 @@ from kanpinn.solvers.state import Best, Observer, SolverState
 def fit(
     network: Network,
     data: Data | Table,
-    optimizers: Optimizer | Sequence[Optimizer] | None = None,
+    optimizers: Method | Sequence[Method] | None = None,
     *,
     scaling: str | None = None,
     bounds: Bounds | None = None,
@@ -69,7 +68,7 @@ def fit(
     data = Data(data) if isinstance(data, Table) else data
     _check(network, data, batch, patience)
     chosen = LevenbergMarquardt() if optimizers is None else optimizers
-    stages = as_stages(chosen, batch, "batch must be 0")
+    stages = as_methods(chosen, batch, "batch must be 0")
     with together():
         surrogate = frame(network, data.train, scaling, bounds)
     terms = Terms(data.train, surrogate, batch, seed, sparsity)

@@ -12,7 +12,7 @@ from kanpinn.jets.jet import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers import Method
 from kanpinn.solvers.fit.scores import Scores
 from kanpinn.solvers.fit.terms import full_logits
 from kanpinn.solvers.history import History
@@ -35,7 +35,7 @@ class Fitted:
     seconds: float
     optimizer_seconds: list[float]
     loss_terms: dict[str, float]
-    optimizers: tuple[Optimizer, ...]
+    optimizers: tuple[Method, ...]
     processes: int = 1  # that fitted it together
 
     @property
