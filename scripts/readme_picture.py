@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a coarser output grid")
     chosen = parser.parse_args()
     overrides = [f"run.seed={chosen.seed}", *(["network.grid=[1,12]"] if chosen.smoke else [])]
-    solution = Config.read(PROBLEM, overrides).build().solve()
+    solution = Config.read(PROBLEM, overrides).build().run()
     chosen.output.mkdir(parents=True, exist_ok=True)
     print(save(picture(solution), chosen.output / "poisson2d_small.png"))
     verdicts.write(chosen.output / "readme_picture.json", figures(solution, judge=not chosen.smoke))

@@ -54,30 +54,29 @@ def _trials(job: "AutoJob") -> tuple[str, str]:
 
 def _solve(config: "Config", job: "SolveJob") -> Iterator[tuple[str, str]]:
     from kanpinn.networks.constraints.boundary_data import describe_form
-    from kanpinn.runs.config import blaming
 
     defects = check_exact(job)
-    with blaming(job.title, *job.sources):
+    with job.blamed():
         terms = job.preview().residuals.terms
     yield from _problem(config, job, defects)
     yield _network(config, job)
-    yield "boundary data", describe_form(job.problem, job.boundary, job.form == "energy")
+    boundary, energy = job.settings.boundary, job.settings.form == "energy"
+    yield "boundary data", describe_form(job.problem, boundary, energy)
     yield _run(config)
     yield from _points(job, terms)
 
 
 def _eigen(config: "Config", job: "EigenJob") -> Iterator[tuple[str, str]]:
     from kanpinn.networks.constraints.boundary_data import describe_form
-    from kanpinn.runs.config import blaming
 
-    with blaming(job.title, *job.sources):
+    with job.blamed():
         terms = tuple(job.preview().terms())
     yield from _stated(config, job)
     which = "smallest" if job.near is None else f"nearest to {job.near:g}"
     yield "eigenvalues", f"{job.count}, the {which}"
     yield "exact eigenvalues", "known" if job.problem.has_exact_eigenvalues else "none"
     yield _network(config, job)
-    yield "boundary data", describe_form(job.problem, job.boundary)
+    yield "boundary data", describe_form(job.problem, job.settings.boundary)
     yield _run(config)
     yield from _points(job, terms)
 
@@ -136,8 +135,9 @@ def _run(config: "Config") -> tuple[str, str]:
 
 
 def _points(job: "SolveJob | EigenJob", terms: "tuple[Term, ...]") -> Iterator[tuple[str, str]]:
-    every = f", new ones every {job.points.resample} steps" if job.points.resample else ""
-    yield "sampler", job.points.sampler + every
+    points = job.settings.points
+    every = f", new ones every {points.resample} steps" if points.resample else ""
+    yield "sampler", points.sampler + every
     for term in terms:
         counted = f"{len(term.points)} points, weight {term.weight:g}"
         yield f"term {term.name}", f"{counted}, uses {_channels(term.channels)}"
@@ -160,5 +160,5 @@ def _optimizers(config: "Config", job: "Job") -> Iterator[tuple[str, str]]:
 
     default = " (first trial)" if isinstance(job, AutoJob) else " (by default)"
     for index, optimizer in enumerate(job.optimizers):
-        chosen = "" if config.optimizer else default
+        chosen = "" if "optimizer" in config.sections else default
         yield f"optimizer[{index}]", f"{optimizer}{chosen}"

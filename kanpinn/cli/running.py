@@ -96,7 +96,7 @@ def _configuration(command: str, wish: Wish) -> "Config":
 
 def _check_command(command: str, config: "Config", given: str) -> None:
     """Refuse a file that is for the other command, and name that."""
-    if config.sections.command != command:
+    if config.file.command != command:
         article = f"a {config.kind}"
         raise InputError(
             f"{given} is of {article}: the command is kanpinn {OTHER[command]} {given}"
@@ -133,7 +133,6 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
     Returns also whether Ctrl-C came after the last step, when it is too late to stop anything.
     """
     with importing():
-        from kanpinn.runs.config import blaming
         from kanpinn.runs.progress import Progress
 
     late = False
@@ -146,8 +145,7 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
 
     shown: Any = contextlib.nullcontext() if quiet else Progress()
     try:
-        blamed = blaming(job.title, *job.sources)
-        with handling(interrupt), blamed, shown as progress:
+        with handling(interrupt), job.blamed(), shown as progress:
             observers: list[Observer] = [] if progress is None else [progress]
             attached = folder.attach(job, None if quiet else _say_choice)
             return attached.run([*observers, folder.checkpoint], folder.state), late

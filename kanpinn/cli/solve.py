@@ -60,9 +60,8 @@ def _checked(job: "SolveJob | EigenJob") -> None:
 def check_exact(job: "SolveJob") -> "list[Defect]":
     """The exact solution's residuals, with a warning for each that does not vanish."""
     from kanpinn.pde.verify import exact_defects
-    from kanpinn.runs.config import blaming
 
-    with blaming(job.title, *job.sources):
+    with job.blamed():
         defects = list(exact_defects(job.problem))
     for defect in defects:
         if not defect.is_rounding:

@@ -12,8 +12,7 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
-from kanpinn.runs.config import Config
-from kanpinn.runs.config.solve_job import SolveJob
+from kanpinn.runs.config import Config, SolveJob
 
 PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 NODES = 9  # per axis, of the points at which a coefficient field's intervals are judged
@@ -34,7 +33,7 @@ def job(name: str, seed: int) -> SolveJob:
 def viscosity(seed: int) -> Row:
     """One draw for the viscosity of the Navier–Stokes equations."""
     begun = time.process_time()
-    solution = job("inverse_navier_stokes", seed).solve(errors=False)
+    solution = job("inverse_navier_stokes", seed).run(errors=False)
     found = solution.estimated["viscosity"]
     return {
         "held": [found.low <= found.exact <= found.high],
@@ -48,7 +47,7 @@ def viscosity(seed: int) -> Row:
 def coefficient(seed: int) -> Row:
     """One draw for the coefficient field of a diffusion problem, at a grid of points."""
     begun = time.process_time()
-    solution = job("inverse_diffusion", seed).solve(errors=False)
+    solution = job("inverse_diffusion", seed).run(errors=False)
     low, high = solution.interval(judged_points(), field="a")
     exact = solution.problem.exact(kp.Points(judged_points(), ("x", "y")))[1][:, 0]
     return {

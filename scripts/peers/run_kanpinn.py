@@ -88,7 +88,7 @@ def default_kan(width: int, seed: int) -> kp.Solution:
     if width > 64:
         overrides += ["points.interior=3721", "points.boundary=244"]
     job = Config.read(PROBLEMS / "poisson2d.toml", overrides).build()
-    return replace(job, problem=Poisson()).solve()
+    return replace(job, problem=Poisson()).run()
 
 
 SERIES = {
@@ -120,7 +120,7 @@ def run_small(budget: float, seed: int) -> None:
     timeline = Timeline("kanpinn KAN (poisson2d_small), variable projection", "kanpinn", budget)
     job = Config.read(PROBLEMS / "poisson2d_small.toml", [f"run.seed={seed}"]).build()
     timeline.parameters = job.network.parameter_count
-    run_timeline(timeline, replace(job, problem=Poisson()).solve)
+    run_timeline(timeline, replace(job, problem=Poisson()).run)
 
 
 def run_mlp(budget: float, seed: int) -> None:

@@ -96,7 +96,7 @@ def solved(name: str, small: bool) -> Tensor:
     reduced = ["points.interior=400", "points.boundary=40"] if small else []
     if small and name == "least squares":
         reduced.append("network.width=[2,16,1]")
-    solution = Config.read(POISSON, [*SOLVES[name], *reduced]).build().solve()
+    solution = Config.read(POISSON, [*SOLVES[name], *reduced]).build().run()
     x = torch.rand(1000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return solution(2 * x - 1).detach()
 

@@ -198,11 +198,13 @@ def test_the_schema_of_fit_files() -> None:
     schema = json.loads(kanpinn("schema", "--fit").stdout)
     assert schema == json.loads(json.dumps(document_schema("fit")))
     assert set(schema["properties"]) == {"data", "network", "fit", "optimizer", "run"}
-    file, formula = schema["properties"]["data"]["anyOf"]
-    assert file["required"] == ["path"] and formula["required"] == ["formula", "domain"]
-    assert "bounds" in schema["properties"]["fit"]["properties"]
-    mlps = [n for n in schema["properties"]["network"]["anyOf"] if "activation" in n["properties"]]
-    assert all("frequency" in mlp["properties"] for mlp in mlps) and mlps
+    tables = schema["$defs"]
+    file, formula = schema["properties"]["data"]["oneOf"]
+    assert (file["$ref"], formula["$ref"]) == ("#/$defs/FileTable", "#/$defs/FormulaTable")
+    assert tables["FileTable"]["required"] == ["path"]
+    assert set(tables["FormulaTable"]["required"]) == {"formula", "domain"}
+    assert "bounds" in tables["FitTable"]["properties"]
+    assert "frequency" in tables["part_mlp"]["properties"]
 
 
 # Runs

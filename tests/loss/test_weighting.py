@@ -334,8 +334,8 @@ steps = 4
     path = tmp_path / "weighed.toml"
     path.write_text(text, encoding="utf-8")
     job = Config.read(path).build()
-    assert job.weighting == kp.Weighting(0.9, "ntk") and job.points.adapt == "r3"
-    assert job.solve().history.steps == 4
+    assert job.settings.weighting == kp.Weighting(0.9, "ntk") and job.settings.points.adapt == "r3"
+    assert job.run().history.steps == 4
     path.write_text(text.replace("0.9", "1.5"), encoding="utf-8")
     with pytest.raises(kp.InputError, match=r"loss\.attention"):
         Config.read(path).build()

@@ -177,7 +177,7 @@ def test_a_table_alone_is_solved(problem, boundary):
     network = {"type": "kan", "width": [2, 32, 1], "degree": 8, "grid": [1, 4]}
     data = {"problem": problem, "network": network | {"boundary": boundary}}
     data["points"] = {"interior": 625, "boundary": 160}
-    solution = Config.from_dict(data).build().solve()
+    solution = Config.from_dict(data).build().run()
     assert solution.errors.l2_relative < 1e-6
 
 
@@ -191,7 +191,7 @@ def test_data_without_an_exact_solution_are_solved():
     }
     network = {"type": "kan", "width": [1, 8, 1], "degree": 5, "grid": 2}
     data = {"problem": problem, "network": network, "points": {"interior": 40, "boundary": 2}}
-    solution = Config.from_dict(data).build().solve()
+    solution = Config.from_dict(data).build().run()
     p = sample(kp.Box(x=(0, 1)), 20, "sobol")
     assert solution.errors is None
     torch.testing.assert_close(solution(p), 1 + p.x - p.x**2, atol=1e-8, rtol=0)

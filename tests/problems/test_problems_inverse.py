@@ -15,7 +15,7 @@ PROBLEMS = Path(__file__).parents[2] / "problems"
 def solved(name, *pairs):
     job = Config.read(PROBLEMS / f"{name}.toml", pairs).build()
     assert all(defect.is_rounding for defect in exact_defects(job.problem))
-    return job.solve()
+    return job.run()
 
 
 @pytest.mark.parametrize("seed", [0, 1])

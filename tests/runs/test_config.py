@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import torch
@@ -15,10 +16,13 @@ from kanpinn.accuracy.references import FEM, DataFile
 from kanpinn.cli.new import new
 from kanpinn.geometry import Domain
 from kanpinn.runs.config import Config, document_schema
-from kanpinn.runs.config.classes import EQUATIONS, OPTIMIZERS, load_class
-from kanpinn.runs.config.domains import build_domain
-from kanpinn.runs.config.forms import Form, construct
+from kanpinn.runs.config.classes import load_class
+from kanpinn.runs.config.domains import DOMAINS, ShapeTable
+from kanpinn.runs.config.models import Table, table_of
+from kanpinn.runs.config.named import OPTIMIZERS
 from kanpinn.runs.config.overrides import Override, override
+from kanpinn.runs.config.problems import EQUATIONS
+from kanpinn.runs.config.reading import read
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.sources import copy_sources, source_texts
 
@@ -87,8 +91,8 @@ def test_a_file_with_three_sections_is_enough(line: Path) -> None:
     assert job.problem.slope == 2.0
     assert isinstance(job.problem.slope, float)
     assert job.optimizers == (kp.LeastSquares(),)
-    assert (job.points.sampler, job.boundary, job.seed) == ("gauss", "auto", 0)
-    assert job.solve().errors.l2_relative < 1e-12
+    assert (job.settings.points.sampler, job.settings.boundary, job.seed) == ("gauss", "auto", 0)
+    assert job.run().errors.l2_relative < 1e-12
 
 
 def test_the_run_section_sets_seed_and_precision() -> None:
@@ -146,7 +150,11 @@ def test_an_override_that_leads_nowhere_is_refused(pair: str) -> None:
 
 def test_another_network_type_drops_what_the_file_says_for_the_old_one() -> None:
     config = Config.read(POSTER, ["network.type=mlp", "network.width=[2,100,100,100,1]"])
-    assert config.network == {"type": "mlp", "width": [2, 100, 100, 100, 1], "boundary": "penalty"}
+    assert config.sections["network"] == {
+        "type": "mlp",
+        "width": [2, 100, 100, 100, 1],
+        "boundary": "penalty",
+    }
     assert config.build().optimizers == (kp.LBFGS(steps=50, history=300),) * 5
     assert len(config.notes) == 2
     assert "degree" in config.notes[0]
@@ -219,9 +227,14 @@ class Shape:
     ratio: float = 0.5
 
 
-def test_a_form_is_the_signature_of_a_class() -> None:
-    assert list(Form.of(Shape).keys) == ["count", "sizes", "name", "ratio"]
-    assert construct("shape", Shape, {"count": 2, "ratio": 1}) == Shape(2, ratio=1.0)
+def construct(table: object) -> Shape:
+    """The shape of a table."""
+    return read(table_of(Shape, "shape"), table, "shape").build("shape", Path())
+
+
+def test_a_table_has_the_keys_of_a_signature() -> None:
+    assert list(table_of(Shape, "shape").by_key()) == ["count", "sizes", "name", "ratio"]
+    assert construct({"count": 2, "ratio": 1}) == Shape(2, ratio=1.0)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +252,7 @@ def test_a_form_is_the_signature_of_a_class() -> None:
 )
 def test_a_table_that_does_not_fit_is_refused_by_key_and_value(table: object, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        construct("shape", Shape, table)
+        construct(table)
     assert message in str(caught.value)
 
 
@@ -250,17 +263,40 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
     assert str(caught.value).splitlines()[1].startswith("network.widht is unknown")
 
 
+def tables(schema: dict, property: dict) -> list[dict]:
+    """The tables that a property of a schema takes, itself or in a list."""
+    if "$ref" in property:
+        return [schema["$defs"][property["$ref"].rpartition("/")[2]]]
+    inner = property.get("anyOf", []) + property.get("oneOf", [])
+    inner += [property["items"]] if "items" in property else []
+    return [table for one in inner for table in tables(schema, one)]
+
+
 def test_the_schema_knows_every_section_and_type() -> None:
     schema = json.loads(json.dumps(document_schema(), allow_nan=False))
-    sections = schema["properties"]
-    names = ["problem", "eigen", "network", "points", "loss", "optimizer", "reference", "run"]
-    assert sorted(sections) == sorted(names)
-    networks = [v["properties"]["type"].get("const") for v in sections["network"]["anyOf"]]
-    assert networks == ["kan", "mlp", "windows", None, "beside", "auto"]
-    stages = sections["optimizer"]["items"]["anyOf"]
-    names = {v["properties"]["type"].get("const") for v in stages}
+    solve, eigen = tables(schema, schema)
+    shared = {"problem", "network", "points", "loss", "optimizer", "run"}
+    assert solve["properties"].keys() == {*shared, "reference"}
+    assert eigen["properties"].keys() == {*shared, "eigen"}
+    networks = tables(schema, solve["properties"]["network"])
+    names = [table["properties"]["type"].get("const") for table in networks]
+    assert sorted(names, key=str) == [None, "auto", "beside", "kan", "mlp", "windows"]
+    stages = tables(schema, solve["properties"]["optimizer"])
+    names = {table["properties"]["type"].get("const") for table in stages}
     assert names == {None, "auto", *OPTIMIZERS}
-    assert sections["loss"]["properties"]["interior"]["minimum"] == 0
+    assert schema["$defs"]["LossTable"]["properties"]["interior"]["minimum"] == 0
+
+
+@pytest.mark.parametrize("kind", ["problem", "fit"])
+def test_the_schema_gives_every_key_a_type_a_default_and_a_description(kind: str) -> None:
+    schema = document_schema(kind)
+    for name, table in schema["$defs"].items():
+        assert table["description"], name
+        for key, one in table["properties"].items():
+            typed = {"type", "anyOf", "oneOf", "$ref", "const", "enum"} & one.keys()
+            assert typed or key == "vertices", (name, key)
+            assert "default" in one or key in table.get("required", ()), (name, key)
+            assert one.get("description"), (name, key)
 
 
 @pytest.mark.parametrize(
@@ -279,14 +315,14 @@ def test_the_schema_knows_every_section_and_type() -> None:
 def test_what_no_machine_holds_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch, pair: str
 ) -> None:
-    monkeypatch.setattr("kanpinn.runs.config.limits._memory", lambda: 2**31)
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 2**19, "SC_PAGE_SIZE": 2**12}.get)
     with pytest.raises(InputError, match=r"memory, this machine has|at most|<= 4096"):
         Config.read(POISSON, [pair]).build()
 
 
 DISK = {"type": "disk", "center": [0, 0], "radius": 0.5, "name": "hole"}
 UNIT = {"type": "box", "x": [0, 1], "y": [0, 1]}
-DOMAINS = [
+TABLES = [
     (UNIT, kp.Box(x=(0, 1), y=(0, 1))),
     ({"type": "interval", "x": [0, 1]}, kp.Box(x=(0, 1))),
     ({"type": "interval", "x": [0, 1], "time": [0, 2]}, kp.Box(x=(0, 1), t=(0, 2))),
@@ -328,9 +364,20 @@ DOMAINS = [
 ]
 
 
-@pytest.mark.parametrize(("table", "expected"), DOMAINS, ids=lambda value: str(value)[:30])
+class Place(Table):
+    """A table with a domain in it."""
+
+    domain: Annotated[ShapeTable, DOMAINS]
+
+
+def build_domain(table: object, directory: Path = PROBLEMS) -> Domain:
+    """The domain of a table."""
+    return read(Place, {"domain": table}).domain.build("domain", directory)
+
+
+@pytest.mark.parametrize(("table", "expected"), TABLES, ids=lambda value: str(value)[:30])
 def test_a_domain_is_what_its_table_says(table: dict, expected: Domain) -> None:
-    domain = build_domain("domain", table, Path())
+    domain = build_domain(table)
     assert domain == expected
     assert domain.boundary.names == expected.boundary.names
 
@@ -338,7 +385,7 @@ def test_a_domain_is_what_its_table_says(table: dict, expected: Domain) -> None:
 def test_a_surface_is_read_from_a_file_beside_the_problem(tmp_path: Path) -> None:
     trimesh = pytest.importorskip("trimesh")
     trimesh.creation.box().export(tmp_path / "brick.stl")
-    domain = build_domain("domain", {"type": "surface", "file": "brick.stl"}, tmp_path)
+    domain = build_domain({"type": "surface", "file": "brick.stl"}, tmp_path)
     assert domain.measure == pytest.approx(1)
 
 
@@ -355,14 +402,14 @@ def test_a_surface_is_read_from_a_file_beside_the_problem(tmp_path: Path) -> Non
         (DISK | {"time": 1}, "domain.time = 1: expected a list"),
         (UNIT | {"x": [1, 0]}, "domain.x must be finite numbers low < high"),
         ({"type": "interval", "x": [0, 1], "y": [0, 1]}, "domain: an interval has one coordinate"),
-        ({"type": "union", "of": [UNIT]}, "domain.of = .*: expected a list of two or more"),
+        ({"type": "union", "of": [UNIT]}, "domain.of = .*: expected a list of tables, at least 2"),
         ({"type": "union", "of": [UNIT, {"type": "disk"}]}, r"domain.of\[1\].center is missing"),
         ({"type": "difference", "of": [UNIT, UNIT]}, "domain: the difference of .* is empty"),
     ],
 )
 def test_a_domain_that_cannot_be_is_refused_with_its_key(table: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        build_domain("domain", table, Path())
+        build_domain(table)
 
 
 EQUATION_FILE = """
@@ -403,13 +450,13 @@ def test_a_formula_needs_no_quotes_on_the_command_line(
     helmholtz: Path, pair: str, key: str, value: object
 ) -> None:
     config = Config.read(helmholtz, [pair])
-    assert config.sections.problem[key] == value
+    assert config.sections["problem"][key] == value
     config.build()
 
 
 def test_another_equation_drops_what_the_file_says_for_the_old_one(helmholtz: Path) -> None:
     config = Config.read(helmholtz, ["problem.equation=poisson"])
-    assert "wavenumber" not in config.sections.problem
+    assert "wavenumber" not in config.sections["problem"]
     assert config.notes == ('equation = "poisson": the file\'s problem.wavenumber do not apply',)
     assert isinstance(config.build().problem, kp.Poisson)
 
@@ -434,7 +481,7 @@ def test_the_parameters_of_an_equation_vary_in_a_study(helmholtz: Path) -> None:
         ("problem.boundary.hole=1", "problem.boundary.hole is no piece of the boundary"),
         ("problem.class=a.py:B", "expected an equation or a class, not both"),
         ("problem.equation=", "problem.class is missing: expected a class, or an equation"),
-        ("problem.equation=3", "problem.equation = 3: expected a text"),
+        ("problem.equation=3", "problem.equation = 3: expected one of advection_diffusion"),
         ("problem.parameters.k=big", 'problem.parameters = {"k": "big"}: expected a table of num'),
         ("reference.type=femm", 'reference.type = "femm": .*did you mean "fem"'),
         ("reference.degree=3", "reference.type is missing"),
@@ -462,7 +509,7 @@ def test_a_run_of_an_equation_stands_on_its_own(helmholtz: Path) -> None:
     config = Config.read(helmholtz)
     folder = RunFolder.create(helmholtz.parent / "results", "waves", config)
     job = config.build()
-    solution = job.solve([folder.checkpoint])
+    solution = job.run([folder.checkpoint])
     folder.finish(solution)
     helmholtz.unlink()
     loaded = kp.load(folder.path)
@@ -493,15 +540,14 @@ def test_files_of_data_go_with_a_run(tmp_path: Path) -> None:
 
 def test_the_schema_describes_equations_and_domains() -> None:
     schema = json.loads(json.dumps(document_schema(), allow_nan=False))
-    tables = schema["properties"]["problem"]["anyOf"]
-    names = [table["properties"].get("equation", {}).get("const") for table in tables]
+    stated = tables(schema, schema["$defs"]["SolveFile"]["properties"]["problem"])
+    names = [table["properties"].get("equation", {}).get("const") for table in stated]
     assert names == [None, "advection_diffusion", "heat", "helmholtz", "poisson", "wave"]
-    for table in tables[1:]:
-        assert table["properties"]["domain"] == {"$ref": "#/$defs/domain"}
-        assert table["required"][:2] == ["equation", "domain"]
-    shapes = schema["$defs"]["domain"]["anyOf"]
-    disk = next(s for s in shapes if s["properties"]["type"].get("const") == "disk")
-    assert disk["required"] == ["type", "center", "radius"]
+    for table in stated[1:]:
+        assert {"equation", "domain"} <= {*table["required"]}
+        shapes = tables(schema, table["properties"]["domain"])
+        disk = next(s for s in shapes if s["properties"]["type"].get("const") == "disk")
+        assert {*disk["required"]} == {"type", "center", "radius"}
 
 
 @pytest.mark.parametrize("equation", EQUATIONS)
@@ -512,4 +558,4 @@ def test_a_new_problem_of_each_equation_runs_as_it_is(
     new("mine", equation)
     job = Config.read(tmp_path / "mine.toml").build()
     assert list(tmp_path.iterdir()) == [tmp_path / "mine.toml"]
-    assert job.solve().errors.l2_relative < 1e-6
+    assert job.run().errors.l2_relative < 1e-6

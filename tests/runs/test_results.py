@@ -123,13 +123,13 @@ def settings(tmp_path: Path):
 
 def run(config: Config, output: Path, *more: Any) -> Path:
     folder, job = RunFolder.create(output, config.name, config), config.build()
-    return folder.finish(job.solve((folder.checkpoint, *more)))
+    return folder.finish(job.run((folder.checkpoint, *more)))
 
 
 def go_on(path: Path, config: Config | None = None) -> Path:
     folder = RunFolder.resume(path, config)
     job = folder.config.build()
-    return folder.finish(job.solve((folder.checkpoint,), folder.state))
+    return folder.finish(job.run((folder.checkpoint,), folder.state))
 
 
 def record_of(path: Path) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def test_a_run_folder_is_partial_until_it_is_finished(settings, tmp_path, figure
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}\.partial", folder.path.name)
     assert record_of(folder.path)["status"] == "running"
     job = config.build()
-    path = folder.finish(job.solve((folder.checkpoint,)))
+    path = folder.finish(job.run((folder.checkpoint,)))
     assert path == folder.path and path.parent == tmp_path / "out" / "square"
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert path.name + ".partial" not in path.parent.iterdir()
@@ -191,7 +191,7 @@ def test_folders_never_collide(settings, tmp_path, monkeypatch):
     config = settings()
     job = config.build()
     first, second = (RunFolder.create(tmp_path, "a", config) for _ in range(2))
-    solution = job.solve()
+    solution = job.run()
     assert [first.path.name, second.path.name] == ["now.partial", "now-2.partial"]
     assert first.finish(solution).name == "now"
     third = RunFolder.create(tmp_path, "a", config)
@@ -261,7 +261,7 @@ def test_json_has_no_nan():
 
 
 def test_points_outside_the_grids_are_counted(settings):
-    solution = settings().build().solve()
+    solution = settings().build().run()
     layer = solution.network.layers[1]
     middle = layer.breaks.mean(dim=1, keepdim=True)
     layer.basis = layer.basis.on(middle + 1e-3 * (layer.breaks - middle))
@@ -270,7 +270,7 @@ def test_points_outside_the_grids_are_counted(settings):
 
 def test_the_record_needs_no_folder(settings):
     config = settings()
-    assert run_record(config.build().solve(), config)["status"] == "converged"
+    assert run_record(config.build().run(), config)["status"] == "converged"
 
 
 # --- result.h5, NPZ, VTKHDF -------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_result_h5_has_history_fields_and_network(settings, tmp_path):
     [("Line", (11, 1, 1)), ("Square", (9, 9, 1)), ("Brick", (5, 5, 5))],
 )
 def test_vtkhdf_is_as_the_format_says(settings, tmp_path, problem, counts):
-    solution = settings(problem).build().solve()
+    solution = settings(problem).build().run()
     to_vtkhdf(solution, tmp_path / "fields.vtkhdf")
     with h5py.File(tmp_path / "fields.vtkhdf") as file:
         root = file["VTKHDF"]
@@ -323,7 +323,7 @@ def test_vtkhdf_is_as_the_format_says(settings, tmp_path, problem, counts):
 
 
 def test_npz_holds_the_fields(settings, tmp_path):
-    solution = settings("Line").build().solve()
+    solution = settings("Line").build().run()
     to_npz(solution, tmp_path / "fields.npz")
     with numpy.load(tmp_path / "fields.npz") as arrays:
         assert set(arrays) == {"t", "u", "exact", "error", "residual"}
@@ -339,7 +339,7 @@ def test_above_three_dimensions_there_is_no_image(settings, tmp_path, figures):
 
 
 def test_the_grid_of_a_cut_keeps_the_other_coordinates_at_the_centre(settings):
-    solution = settings("Brick").build().solve()
+    solution = settings("Brick").build().run()
     fields = on_grid(solution, ("x", "z"), nodes=5)
     assert fields.fixed == {"y": 0.5} and fields.values["exact_v"] == pytest.approx(0.5)
 
@@ -351,7 +351,7 @@ def test_the_grid_of_a_cut_keeps_the_other_coordinates_at_the_centre(settings):
 def test_a_loaded_solution_is_the_one_that_was_saved(settings, tmp_path, missing):
     config = settings(optimizers=(REFINE, LM))
     folder, job = RunFolder.create(tmp_path, "square", config), config.build()
-    solution = job.solve((folder.checkpoint,))
+    solution = job.run((folder.checkpoint,))
     path = folder.finish(solution)
     for source in config.directory.glob("*.py"):
         source.unlink()  # the run folder stands on its own
@@ -387,7 +387,7 @@ def killed(config: Config, output: Path, step: int, monkeypatch) -> Path:
     folder = RunFolder.create(output, config.name, config)
     folder.interval, folder.share = 0.0, math.inf
     with pytest.raises(KilledError):
-        config.build().solve((KillAt(step), folder.checkpoint))
+        config.build().run((KillAt(step), folder.checkpoint))
     folder.lock.release(folder.path)  # the system does it for a process that dies
     return folder.path
 

@@ -146,10 +146,10 @@ def test_runs_are_the_product_and_the_last_key_varies_fastest() -> None:
 def test_lists_tables_and_arrays_are_values() -> None:
     stages = [[{"type": "least_squares"}], [ADAM | {"steps": 2}]]
     found = entries({"optimizer": stages, "network.width": [[1, 1], [1, 2, 1]]})
-    assert [len(entry.config.optimizer) for entry in found] == [1, 1, 1, 1]
-    assert found[1].config.network["width"] == [1, 2, 1]
+    assert [len(entry.config.sections["optimizer"]) for entry in found] == [1, 1, 1, 1]
+    assert found[1].config.sections["network"]["width"] == [1, 2, 1]
     (entry,) = entries({"optimizer[0].steps": [5]}, SECTIONS | {"optimizer": [ADAM]})
-    assert entry.config.optimizer[0]["steps"] == 5
+    assert entry.config.sections["optimizer"][0]["steps"] == 5
     seeds = [entry.values["run.seed"] for entry in entries({"run.seed": numpy.arange(3)})]
     assert seeds == [0, 1, 2] and all(type(seed) is int for seed in seeds)
 

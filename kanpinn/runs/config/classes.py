@@ -1,4 +1,4 @@
-"""The classes that a problem file names: those of `type`, from files beside it, from modules."""
+"""Classes of the user's own that a file names, loaded; and who is to blame where they fail."""
 
 import hashlib
 import importlib
@@ -7,19 +7,14 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from kanpinn import evolution, networks, optimizers
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
-from kanpinn.accuracy.references import FEM, DataFile, Recipe
-from kanpinn.networks import Network
-from kanpinn.optimizers import Method
-from kanpinn.pde import equations
-from kanpinn.pde.equations import Equation
 
 
 def load_class(spec: str, base: type, directory: Path, path: str) -> type:
@@ -43,15 +38,10 @@ def load_class(spec: str, base: type, directory: Path, path: str) -> type:
     if found is None:
         names = [n for n, value in vars(module).items() if inspect.isclass(value)]
         raise InputError(f"{at}: {where} has no class {name}{nearest(name, names)}")
-    return _checked(found, base, at)
-
-
-def _checked(found: object, base: type, at: str) -> type:
     kind = f"kanpinn.{base.__name__}"
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise InputError(f"{at}: expected a subclass of {kind}")
-    missing = sorted(getattr(found, "__abstractmethods__", ()))
-    if missing:
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
         raise InputError(f"{at}: the class lacks what a {kind} must have: {', '.join(missing)}")
     return found
 
@@ -67,14 +57,27 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a class's module up
+    before = set(sys.modules)
+    sys.path.insert(0, str(file.parent))  # a class file may import its neighbours
     try:
-        with blaming(at, file), _importing_from(file.parent):
+        with blaming(at, module):
             spec.loader.exec_module(module)
+    except InputError:
+        raise
     except (SyntaxError, ValueError) as error:  # what is no Python has no line to blame
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{at}: {type(error).__name__}: {error}") from error
+    finally:  # neither the path nor the neighbours stay for other files
+        sys.path.remove(str(file.parent))
+        _forget(set(sys.modules) - before, file.parent)
     return module
+
+
+def _forget(modules: set[str], folder: Path) -> None:
+    """Unload those of the modules that lie in a folder."""
+    for name in modules:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).parent == folder and Path(file).stem == name:
+            del sys.modules[name]
 
 
 def _named(where: str, at: str) -> ModuleType:
@@ -88,37 +91,31 @@ def _named(where: str, at: str) -> ModuleType:
         raise InputError(f"{at}: {type(error).__name__}: {error}") from error
 
 
-@contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """A class file may import its neighbours; neither the path nor they stay for other files."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for name in set(sys.modules) - before:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).parent == folder and Path(file).stem == name:
-                del sys.modules[name]
-
-
-def sources_of(*classes: type) -> tuple[Path, ...]:
-    """The files of the classes that are not kanpinn's own."""
-    files = {inspect.getfile(c) for c in classes if c.__module__.partition(".")[0] != "kanpinn"}
+def sources_of(*owners: Any) -> tuple[Path, ...]:
+    """The files of modules, classes, functions and instances that are not kanpinn's own."""
+    named = [owner if hasattr(owner, "__name__") else type(owner) for owner in owners]
+    files = {
+        inspect.getfile(one)
+        for one in named
+        if getattr(one, "__module__", "").partition(".")[0] not in ("kanpinn", "builtins")
+    }
     return tuple(Path(file).resolve() for file in sorted(files))
 
 
 @contextmanager
-def blaming(what: str, *files: Path) -> Iterator[None]:
-    """Turns an exception out of a user's files into an InputError that says where it comes from.
+def blaming(what: str, *owners: Any) -> Iterator[None]:
+    """Turn an exception out of a user's file into an InputError that says where it comes from.
 
     Messages of kanpinn's own get the place added; exceptions from elsewhere pass.
+
+    Args:
+        what: begins the message, such as the name of the class.
+        owners: modules, classes, functions, and instances of classes that may be the user's.
     """
     try:
         yield
-    except Exception as error:
-        place = _place(error, files)
+    except Exception as error:  # a user's file may raise anything
+        place = _place(error, sources_of(*owners))
         if place is None:
             raise
         if isinstance(error, InputError):
@@ -139,56 +136,11 @@ def _place(error: Exception, files: tuple[Path, ...]) -> str | None:
     return None
 
 
-def _offered(base: type, *rooms: ModuleType) -> dict[str, type]:
-    """The classes that rooms offer by their names in snake case, least_squares."""
+def offered(base: type, *rooms: ModuleType) -> dict[str, type]:
+    """The classes that rooms offer, by their names in snake case such as least_squares."""
     found = {name: value for room in rooms for name, value in vars(room).items()}
     return {
         re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): value
         for name, value in sorted(found.items())
         if inspect.isclass(value) and issubclass(value, base) and not inspect.isabstract(value)
     }
-
-
-NETWORKS = _offered(Network, networks, evolution)
-OPTIMIZERS = _offered(Method, optimizers, evolution)
-EQUATIONS = _offered(Equation, equations)
-REFERENCES: dict[str, type] = {"fem": FEM, "file": DataFile}
-
-
-def equation_class(name: str) -> type[Equation]:
-    """The class of [problem] equation, one of EQUATIONS."""
-    if name not in EQUATIONS:
-        raise InputError(
-            f"problem.equation = {show(name)}: expected {_any_of(EQUATIONS)}"
-            f"{nearest(name, EQUATIONS)}"
-        )
-    return EQUATIONS[name]
-
-
-def network_class(name: str, directory: Path, path: str = "network") -> type[Network]:
-    """The class of [network] type: "kan", "mlp", "module:Class" or "file.py:Class"."""
-    return _find(name, NETWORKS, Network, directory, f"{path}.type")
-
-
-def optimizer_class(name: str, directory: Path, path: str) -> type[Method]:
-    """The class of an [[optimizer]]'s type, one of OPTIMIZERS or a class of one's own."""
-    return _find(name, OPTIMIZERS, Method, directory, f"{path}.type")
-
-
-def reference_class(name: str, directory: Path) -> type[Recipe]:
-    """The class of [reference] type, one of REFERENCES or a class of one's own."""
-    return _find(name, REFERENCES, Recipe, directory, "reference.type")
-
-
-def _find(name: str, known: dict[str, type], base: type, directory: Path, path: str) -> type:
-    if name in known:
-        return known[name]
-    if ":" in name:
-        return load_class(name, base, directory, path)
-    raise InputError(
-        f'{path} = {show(name)}: expected {_any_of(known)} or "module:Class"{nearest(name, known)}'
-    )
-
-
-def _any_of(known: Iterable[str]) -> str:
-    return " or ".join(show(name) for name in known)

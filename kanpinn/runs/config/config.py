@@ -1,34 +1,42 @@
 """A file of settings, for a solve or for a fit: read, overridden, checked."""
 
+import copy
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kanpinn._support.errors import InputError
-from kanpinn.runs.config.eigens import EigenSections
-from kanpinn.runs.config.fits import FitSections
-from kanpinn.runs.config.foreign_keys import drop_foreign_keys
-from kanpinn.runs.config.forms import construct
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from kanpinn.runs.config.eigens import EigenFile
+from kanpinn.runs.config.files import File, RunTable
+from kanpinn.runs.config.fits import FitFile
 from kanpinn.runs.config.job import Job
+from kanpinn.runs.config.models import FixedTable
 from kanpinn.runs.config.overrides import Override, override
-from kanpinn.runs.config.reading import faults, load_toml
-from kanpinn.runs.config.schema import RunSection
-from kanpinn.runs.config.sections import Sections, Shared
-from kanpinn.runs.config.solves import SolveSections
+from kanpinn.runs.config.reading import load_toml, read
+from kanpinn.runs.config.retyped import drop_foreign_keys
+from kanpinn.runs.config.solves import SolveFile
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Shared):
+class Config:
     """A problem file, with or without [eigen], or a fit file.
 
-    `network`, each `optimizer` and what is a table in `sections` are the arguments of the class
-    they describe and are checked against it when the job is built.
-    sections: those that files of its kind alone have; notes: what an override made void, a line
-    each.
+    Args:
+        sections: the file as plain values; `from_dict` reads them back.
+        file: the same, checked.
+        directory: where files that it names are looked for.
+        name: what run folders are called after.
+        notes: what an override made void, a line each.
     """
 
-    sections: Sections
+    sections: dict[str, Any]
+    file: File = field(repr=False, compare=False)
+    directory: Path = Path()
+    name: str = "problem"
     notes: tuple[str, ...] = ()
 
     @staticmethod
@@ -40,6 +48,8 @@ class Config(Shared):
         """
         path = Path(path)
         written = load_toml(path)
+        if not overrides:
+            return Config.from_dict(written, path.parent, path.stem)
         changes = [Override.parse(pair) for pair in overrides]
         return _changed(written, changes, path.parent, path.stem)
 
@@ -55,33 +65,43 @@ class Config(Shared):
         Raises:
             InputError: as for `read`.
         """
-        kind = _kind_of(data)
-        if found := faults(data, kind.names):
-            raise InputError("\n".join(found))
-        sections = kind.of(data)
+        kind: type[File] = EigenFile if "eigen" in data else SolveFile
+        if "data" in data and "problem" not in data:
+            kind = FitFile
+        file = read(kind, data)
+        sections = {}
+        for section in kind.by_key():
+            table, given = getattr(file, section), data.get(section)
+            if isinstance(table, FixedTable):
+                given = table.filled(given or {})
+            if given:
+                sections[section] = given
         return Config(
-            sections=sections,
-            network=data.get("network", {}),
-            optimizer=tuple(data.get("optimizer", ())),
-            run=construct("run", RunSection, data.get("run", {})),
+            sections=json.loads(json.dumps(sections)),
+            file=file,
             directory=Path(directory).resolve(),
-            name=name or sections.name,
+            name=name or file.name,
             notes=tuple(notes),
         )
 
     @property
     def kind(self) -> str:
         """ "problem", "eigen" or "fit": what the file is a file of."""
-        return self.sections.kind
+        return self.file.kind
 
     @property
     def title(self) -> str:
         """What is solved or fitted, in a few words."""
-        return self.sections.title
+        return self.file.title
+
+    @property
+    def run(self) -> RunTable:
+        """What holds for the whole run."""
+        return self.file.run
 
     def override(self, pairs: Sequence[str]) -> "Config":
         """This configuration with "KEY=VALUE" pairs laid over it."""
-        data = override(self.to_dict(), [Override.parse(pair) for pair in pairs])
+        data = override(self.sections, [Override.parse(pair) for pair in pairs])
         return Config.from_dict(data, self.directory, self.name, self.notes)
 
     def vary(self, values: Mapping[str, Any]) -> "Config":
@@ -91,14 +111,11 @@ class Config(Shared):
             InputError: naming the key.
         """
         changes = [Override.of(key, value) for key, value in values.items()]
-        return _changed(self.to_dict(), changes, self.directory, self.name)
+        return _changed(self.sections, changes, self.directory, self.name)
 
     def to_dict(self) -> dict[str, Any]:
         """The sections as plain values, strict JSON; `from_dict` reads them back."""
-        own = self.sections.to_dict()
-        run = {k: v for k, v in asdict(self.run).items() if v is not None}
-        shared = {"network": self.network, "optimizer": list(self.optimizer), "run": run}
-        return own | {name: section for name, section in shared.items() if section}
+        return copy.deepcopy(self.sections)
 
     def build(self) -> Job:
         """The job that the file describes.
@@ -106,14 +123,7 @@ class Config(Shared):
         Raises:
             InputError: naming the key, where a table does not fit the class that it describes.
         """
-        return self.sections.build(self)
-
-
-def _kind_of(data: Mapping[str, Any]) -> type[Sections]:
-    """Which sections a file has: those of a fit, of an eigenvalue problem, or of a solve."""
-    if "data" in data and "problem" not in data:
-        return FitSections
-    return EigenSections if "eigen" in data else SolveSections
+        return self.file.job(self.directory, self.name)
 
 
 def _changed(
@@ -122,5 +132,23 @@ def _changed(
     """What is written with the changes laid over it, and a note of what they made void."""
     data = override(written, changes)
     given = {change.path for change in changes}
-    data, notes = drop_foreign_keys(written, data, given, directory)
+    notes = drop_foreign_keys(written, data, given, directory)
     return Config.from_dict(data, directory, name, notes)
+
+
+class _Schema(GenerateJsonSchema):
+    """Keys are called by their names alone."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def document_schema(kind: str = "problem") -> dict[str, Any]:
+    """The JSON schema (2020-12) of files.
+
+    Args:
+        kind: "problem", of a solve or an eigenvalue problem, or "fit".
+    """
+    files: Any = FitFile if kind == "fit" else SolveFile | EigenFile
+    schema = TypeAdapter(files).json_schema(schema_generator=_Schema)
+    return {"$schema": _Schema.schema_dialect, "title": f"kanpinn {kind} file"} | schema

@@ -1,20 +1,22 @@
-"""Files of eigenvalue problems: problem files with a section [eigen]."""
+"""Files of eigenvalue problems, with a section [eigen], and the job that each describes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry.sampling import Collocation
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.runs.config.classes import sources_of
-from kanpinn.runs.config.forms import construct
-from kanpinn.runs.config.job import Job
+from kanpinn.runs.config.classes import blaming
+from kanpinn.runs.config.files import File, PointsTable, Weight
+from kanpinn.runs.config.job import Job, SolveSettings
 from kanpinn.runs.config.limits import check_points
-from kanpinn.runs.config.parts import build_network, build_own
-from kanpinn.runs.config.schema import BOUNDARY, ClassSection, EigenSection, WeightSection
-from kanpinn.runs.config.sections import Sections, Shared
+from kanpinn.runs.config.models import FixedTable
+from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary
+from kanpinn.runs.config.problems import EigenClassTable
 from kanpinn.solvers.discretize import Discretization, discretize
 from kanpinn.solvers.eigen import Eigensolution, default_points, eigen, prepare, restored
 from kanpinn.solvers.state import Observer
@@ -25,9 +27,7 @@ class EigenJob(Job):
     """An eigenvalue problem with everything that it needs."""
 
     problem: EigenProblem
-    points: Collocation
-    boundary: str
-    weights: dict[str, float]
+    settings: SolveSettings
     count: int
     near: float | None
 
@@ -41,91 +41,85 @@ class EigenJob(Job):
             self.problem,
             self.network,
             self.count,
-            self.points,
+            self.settings.points,
             near=self.near,
-            boundary=self.boundary,
-            weights=self.weights,
+            boundary=self.settings.boundary,
+            weights=self.settings.weights,
             seed=self.seed,
         )
 
     def preview(self) -> Discretization:
         """What it starts from."""
-        setting = (self.points, self.boundary, self.weights, self.seed)
+        given = self.settings
+        setting = (given.points, given.boundary, given.weights, self.seed)
         return prepare(discretize(self.problem, self.network, *setting), self.count, self.near)
 
-    @property
-    def title(self) -> str:
-        return type(self.problem).__name__
-
-    @property
-    def sources(self) -> tuple[Path, ...]:
-        return sources_of(type(self.problem), type(self.network))
+    def blamed(self) -> AbstractContextManager[None]:
+        return blaming(type(self.problem).__name__, self.problem, self.network)
 
 
-@dataclass(frozen=True)
-class EigenSections(Sections):
-    """The sections that files of eigenvalue problems alone have."""
+class EigenTable(FixedTable):
+    """Which eigenvalues are wanted: the smallest, or those nearest to a number.
 
-    problem: dict[str, Any]
-    eigen: EigenSection = field(default_factory=EigenSection)
-    points: dict[str, Any] | None = None
-    loss: WeightSection = field(default_factory=WeightSection)
+    Args:
+        count: how many, each as often as it is multiple.
+        near: the number; by default the smallest ones are wanted.
+    """
+
+    count: Annotated[int, Field(ge=1)] = 6
+    near: float | None = None
+
+
+class WeightTable(FixedTable):
+    """The weights of the mean squared residuals.
+
+    Args:
+        interior: the weight of the operator.
+        boundary: the weight of the conditions.
+    """
+
+    interior: Weight = 1.0
+    boundary: Weight = 1.0
+
+
+class EigenFile(File):
+    """An eigenvalue problem and how to solve it."""
+
+    problem: EigenClassTable
+    eigen: EigenTable
+    points: PointsTable | None = None  # type: ignore[valid-type]
+    loss: WeightTable = WeightTable()
+    network: Annotated[WithBoundary, EIGEN_NETWORKS]
+    optimizer: tuple[Annotated[Named, FIT_STAGES], ...] = ()
 
     kind: ClassVar[str] = "eigen"
     command: ClassVar[str] = "solve"
-    names: ClassVar[tuple[str, ...]] = ("problem", "eigen", "points", "loss")
-
-    @staticmethod
-    def of(data: dict[str, Any]) -> "EigenSections":
-        if "equation" in data["problem"]:
-            raise InputError(
-                "problem.equation does not go with [eigen]: expected problem.class, a subclass of "
-                "kanpinn.EigenProblem"
-            )
-        section = construct("problem", ClassSection, data["problem"])
-        return EigenSections(
-            {"class": section.class_, "parameters": section.parameters},
-            construct("eigen", EigenSection, data["eigen"]),
-            data.get("points"),
-            construct("loss", WeightSection, data.get("loss", {})),
-        )
 
     @property
     def title(self) -> str:
-        """What the problem is: "file.py:Class" or "package.module:Class"."""
-        return str(self.problem["class"])
+        return self.problem.title
 
-    def to_dict(self) -> dict[str, Any]:
-        own = {k: v for k, v in asdict(self.eigen).items() if v is not None}
-        points = {} if self.points is None else {"points": self.points}
-        return {"problem": self.problem, "eigen": own, **points, "loss": asdict(self.loss)}
-
-    def build(self, shared: Shared) -> EigenJob:
-        if shared.optimizer:
+    def job(self, directory: Path, name: str) -> EigenJob:
+        if self.optimizer:
             raise InputError("optimizer: an eigenvalue problem is linear algebra and takes none")
-        shared.refuse(
-            "eigenvalues have bounds and estimates in any case, and no steps to stop after",
-            "estimate",
-            "tolerance",
-            "budget_seconds",
-        )
-        problem = build_own(self.problem, EigenProblem, shared.directory)
+        reason = "eigenvalues have bounds and estimates in any case, and no steps to stop after"
+        self.run.refuse(reason, "estimate", "tolerance", "budget_seconds")
+        problem = self.problem.build("problem", directory)
         assert isinstance(problem, EigenProblem)
-        network = build_network(shared.network, shared.run, shared.directory, (BOUNDARY,))
+        network = self.placed(self.network.build("network", directory, seed=self.run.seed))
         points = default_points(network)
         if self.points is not None:
-            points = construct("points", Collocation, self.points)
+            points = self.points.build("points", directory)
             check_points(points, problem)
-        given = shared.network.get("boundary", BOUNDARY.default)
         return EigenJob(
             network=network,
             optimizers=(),
-            seed=shared.run.seed,
-            name=shared.name,
+            seed=self.run.seed,
+            name=name,
             problem=problem,
-            points=points,
-            boundary=BOUNDARY.read("network.boundary", given),
-            weights=asdict(self.loss),
+            settings=SolveSettings(
+                points=points, boundary=self.network.boundary, weights=self.loss.model_dump()
+            ),
             count=self.eigen.count,
             near=self.eigen.near,
         )

@@ -1,26 +1,30 @@
-"""Fit files: what they say beside network and optimizers, and the fit that they describe."""
+"""Fit files, and the fit that each describes."""
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from kanpinn.data import Data
 from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks import Network
 from kanpinn.optimizers import LevenbergMarquardt, Method
-from kanpinn.runs.config.classes import sources_of
-from kanpinn.runs.config.forms import construct
+from kanpinn.runs.config.classes import blaming
+from kanpinn.runs.config.files import File
+from kanpinn.runs.config.fit_data import DATA, DataTable
 from kanpinn.runs.config.job import Job, NoSteps
 from kanpinn.runs.config.limits import check_factors
-from kanpinn.runs.config.parts import build_network, build_optimizers
+from kanpinn.runs.config.models import FixedTable, table_of
+from kanpinn.runs.config.named import FIT_NETWORKS, FIT_STAGES, Named
 from kanpinn.runs.config.reading import naming
-from kanpinn.runs.config.schema import FitSection
-from kanpinn.runs.config.sections import Sections, Shared
-from kanpinn.runs.config.tables import build_data
 from kanpinn.solvers.fit import Fitted, fit
 from kanpinn.solvers.state import Observer
+
+SparsityTable = table_of(Sparsity, "sparsity")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,7 +32,7 @@ class FitJob(Job):
     """Data with everything that their fit needs."""
 
     data: Data
-    settings: FitSection
+    settings: "FitTable"
     sparsity: Sparsity | None = None
     budget_seconds: float | None = None
 
@@ -45,65 +49,68 @@ class FitJob(Job):
 
     def _fit(self, network: Network, optimizers: Method | Sequence[Method], **given: Any) -> Fitted:
         settings = {**vars(self.settings), "sparsity": self.sparsity}
-        with naming("fit", self.settings):
+        with naming("fit", settings):
             return fit(network, self.data, optimizers, seed=self.seed, **settings, **given)
 
-    @property
-    def title(self) -> str:
-        return self.name
-
-    @property
-    def sources(self) -> tuple[Path, ...]:
-        return sources_of(*map(type, (self.network, *self.optimizers)))
+    def blamed(self) -> AbstractContextManager[None]:
+        return blaming(self.name, self.network, *self.optimizers)
 
 
-@dataclass(frozen=True)
-class FitSections(Sections):
-    """The sections that fit files alone have."""
+class FitTable(FixedTable):
+    """How a network is fitted; see `kanpinn.fit`.
 
-    data: dict[str, Any]
-    fit: FitSection = field(default_factory=FitSection)
+    Args:
+        scaling: of inputs: "range" maps that of the rows to [-1, 1], "standard" their mean ± a
+            standard deviation, "quantile" is "range" with grids of as many rows in each interval.
+        bounds: the range [low, high] of some inputs, in place of that of their rows.
+        batch: rows that a step sees; 0 for all.
+        sparsity: a term of the loss that makes a KAN's edges few, see `kanpinn.Sparsity`.
+        patience: steps without a lower validation error that end the fit.
+    """
+
+    scaling: Literal["range", "standard", "quantile"] | None = None
+    bounds: dict[str, list[float]] | None = None
+    batch: Annotated[int, Field(ge=0)] = 0
+    sparsity: SparsityTable | None = None  # type: ignore[valid-type]
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+
+class FitFile(File):
+    """Data, and how to fit a network to them."""
+
+    data: Annotated[DataTable, DATA]
+    network: Annotated[Named, FIT_NETWORKS]
+    fit: FitTable = FitTable()
+    optimizer: tuple[Annotated[Named, FIT_STAGES], ...] = ()
 
     kind: ClassVar[str] = "fit"
     command: ClassVar[str] = "fit"
-    names: ClassVar[tuple[str, ...]] = ("data", "fit")
-
-    @staticmethod
-    def of(data: dict[str, Any]) -> "FitSections":
-        return FitSections(data["data"], construct("fit", FitSection, data.get("fit", {})))
 
     @property
     def title(self) -> str:
         """What the data are: a file's name, or a formula."""
-        return str(self.data.get("path") or self.data["formula"])
+        return self.data.title
 
     @property
     def name(self) -> str:
-        return Path(self.data.get("path", "fit")).stem
+        return self.data.name
 
-    def to_dict(self) -> dict[str, Any]:
-        settings = {k: v for k, v in asdict(self.fit).items() if v is not None}
-        return {"data": self.data, "fit": settings}
-
-    def build(self, shared: Shared) -> FitJob:
-        run, directory = shared.run, shared.directory
-        shared.refuse("a solve has errors to estimate, a fit has scores", "estimate", "tolerance")
-        data = build_data(self.data, run.seed, directory)
-        network = build_network(shared.network, run, directory)
-        optimizers = build_optimizers(shared.optimizer, network, directory, LevenbergMarquardt())
+    def job(self, directory: Path, name: str) -> FitJob:
+        run = self.run
+        run.refuse("a solve has errors to estimate, a fit has scores", "estimate", "tolerance")
+        data = self.data.build("data", directory, seed=run.seed)
+        network = self.placed(self.network.build("network", directory, seed=run.seed))
+        optimizers = self.make_optimizers(network, directory, LevenbergMarquardt())
         rows = (self.fit.batch or len(data.train)) * network.width[-1]
         check_factors(network, optimizers, rows)
+        sparsity = self.fit.sparsity
         return FitJob(
             network=network,
             optimizers=optimizers,
             seed=run.seed,
-            name=shared.name,
+            name=name,
             data=data,
             settings=self.fit,
-            sparsity=_sparsity(self.fit.sparsity),
+            sparsity=None if sparsity is None else sparsity.build("fit.sparsity", directory),
             budget_seconds=run.budget_seconds,
         )
-
-
-def _sparsity(table: dict[str, Any] | None) -> Sparsity | None:
-    return None if table is None else construct("fit.sparsity", Sparsity, table)

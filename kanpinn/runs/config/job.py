@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from kanpinn.geometry.sampling import Collocation
 from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.weighting import Weighting
 from kanpinn.networks import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, Method, Optimizer, Stage
@@ -42,6 +44,17 @@ class Result(Protocol):
     def parameters(self) -> int: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class SolveSettings:
+    """What a solve is told beside problem, network and optimizers: arguments of `kanpinn.solve`."""
+
+    points: Collocation
+    boundary: str = "auto"
+    weights: Mapping[str, float]
+    weighting: Weighting = field(default_factory=Weighting)
+    form: str = "strong"
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Job(ABC):
     """A solve or a fit with everything that it needs; a network is made for one of them."""
@@ -57,15 +70,9 @@ class Job(ABC):
     ) -> Result:
         """Do it, from a checkpoint's state where one is given."""
 
-    @property
     @abstractmethod
-    def title(self) -> str:
-        """What to blame for what goes wrong in the user's files."""
-
-    @property
-    @abstractmethod
-    def sources(self) -> tuple[Path, ...]:
-        """The files of the classes that are not kanpinn's own."""
+    def blamed(self) -> AbstractContextManager[None]:
+        """A context in which what fails in the user's files says in which line."""
 
 
 class NoSteps(Optimizer):

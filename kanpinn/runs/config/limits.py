@@ -3,7 +3,7 @@
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kanpinn._support.errors import InputError
@@ -22,7 +22,6 @@ COPIES = 4  # of points and coefficients that a solve holds, at the least
 FACTORS = 2  # a triangle and the rows that are folded into it
 MAX_NODES = 10_000  # of a Gauss rule on one axis: more take longer than any solve
 MAX_DEGREE = 100  # of splines, far beyond what rounding leaves of them
-UNKNOWN = 2**40  # bytes, where the system does not say
 
 
 def check_points(points: Collocation, problem: Problem) -> None:
@@ -45,7 +44,7 @@ def check_points(points: Collocation, problem: Problem) -> None:
             )
 
 
-def check_network(table: dict[str, Any], kind: type[Network], path: str = "network") -> None:
+def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> None:
     """Refuse widths, degrees and grids whose coefficients do not fit into memory.
 
     Raises:
@@ -92,20 +91,16 @@ def _numbers(value: Any) -> list[int]:
 
 
 def _fit(given: str, numbers: int) -> None:
-    most = _memory()
-    if numbers * NUMBER > most:
+    """Refuse more numbers than the machine's memory holds."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not every system tells
+        return
+    if numbers * NUMBER > memory:
         raise InputError(
             f"{given}: takes at least {_size(numbers * NUMBER)} of memory, this machine has "
-            f"{_size(most)}"
+            f"{_size(memory)}"
         )
-
-
-def _memory() -> int:
-    """Bytes of this machine's memory."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not every system tells
-        return UNKNOWN
 
 
 def _size(count: int) -> str:

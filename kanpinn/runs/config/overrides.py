@@ -59,7 +59,7 @@ def override(data: dict[str, Any], changes: Sequence[Override]) -> dict[str, Any
     """
     data = copy.deepcopy(data)
     for change in changes:
-        _put(data, change.path, change.value, change.said)
+        _put(data, change)
     return data
 
 
@@ -86,39 +86,38 @@ def _value(text: str, said: str, formula: bool) -> Any:
     return parsed["value"]
 
 
-def _put(data: dict[str, Any], path: KeyPath, value: Any, said: str) -> None:
+def _put(data: dict[str, Any], change: Override) -> None:
+    """Set or remove the key that the path of the change leads to; tables on the way are made."""
     place: Any = data
-    for depth, part in enumerate(path[:-1]):
-        if isinstance(part, str) and isinstance(place, dict):
-            place.setdefault(part, [] if isinstance(path[depth + 1], int) else {})
-        place = _child(place, part, path[:depth], said)
-    last = path[-1]
-    if isinstance(last, int):
-        _child(place, last, path[:-1], said)
-        place[last : last + 1] = [] if value is None else [value]
-    elif not isinstance(place, dict):
-        raise InputError(f"{said}: {spell(path[:-1])} is no table")
-    elif value is None:
+    *above, last = change.path
+    for depth, part in enumerate(above):
+        _check(place, change, depth)
+        made: Any = [] if type(change.path[depth + 1]) is int else {}
+        if type(part) is str:
+            place.setdefault(part, made)
+        elif part == len(place):
+            place.append(made)
+        place = place[part]
+    _check(place, change, len(above))
+    if type(last) is int:
+        place[last : last + 1] = [] if change.value is None else [change.value]
+    elif change.value is None:
         place.pop(last, None)
     else:
-        place[last] = value
+        place[last] = change.value
 
 
-def _child(place: Any, part: str | int, above: KeyPath, said: str) -> Any:
-    if isinstance(part, str):
-        if isinstance(place, dict):
-            return place[part]
-        raise InputError(f"{said}: {spell(above)} is no table")
-    if not isinstance(place, list):
-        raise InputError(f"{said}: {spell(above)} is no list")
-    if part > len(place):
-        raise InputError(f"{said}: {spell(above)} has {len(place)} entries, from 0 on")
-    if part == len(place):
-        place.append({})
-    return place[part]
+def _check(place: Any, change: Override, depth: int) -> None:
+    """Refuse a key of what is no table, and an index of what is no list or is too short."""
+    part, where = change.path[depth], spell(change.path[:depth])
+    kind, name = (list, "list") if type(part) is int else (dict, "table")
+    if type(place) is not kind:
+        raise InputError(f"{change.said}: {where} is no {name}")
+    if type(part) is int and part > len(place):
+        raise InputError(f"{change.said}: {where} has {len(place)} entries, from 0 on")
 
 
 def spell(path: KeyPath) -> str:
     """A path as messages write it: optimizer[0].steps."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if type(part) is int else f".{part}" for part in path)
     return text.removeprefix(".")

@@ -1,25 +1,23 @@
-"""What is read from a file of settings, and how messages say what is wrong with it."""
+"""Files of settings read, checked against their models, and what is wrong with them in words."""
 
+import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+import typing
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
+from kanpinn.runs.config.models import Table, Variants
 
-AUTO = "auto"  # type of [network] or [[optimizer]]: trials choose
-
-SHARED = ("network", "optimizer", "run")  # sections of problem files and of fit files
-FIRST = {"problem": 'class = "..." or equation', "data": "path", "network": "type"}
-CHOICES = {
-    "problem": {"class": "a class", "equation": "an equation"},
-    "data": {"path": "a file", "formula": "a formula"},
-}
-EXAMPLES = {"problem": "poisson", "data": "exp(sin(pi*x) + y**2)"}
-_KINDS = {
+T = TypeVar("T", bound=Table)
+NAMES = {
     "integer": ("an integer", "integers"),
     "number": ("a number", "numbers"),
     "string": ("a text", "texts"),
@@ -27,12 +25,7 @@ _KINDS = {
     "array": ("a list", "lists"),
     "object": ("a table", "tables"),
 }
-_BOUNDS = {
-    "minimum": ">=",
-    "exclusiveMinimum": ">",
-    "maximum": "<=",
-    "exclusiveMaximum": "<",
-}
+BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -55,97 +48,120 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: is not valid TOML: {error}") from None
 
 
-def faults(data: dict[str, Any], own: Sequence[str]) -> list[str]:
-    """A line for each section that is unknown, missing or no table, and each value not of JSON.
+def read(model: type[T], data: Any, path: str = "") -> T:
+    """The table that plain values describe.
 
-    own: the sections that files of this kind alone have, first the one that makes them so.
+    Args:
+        model: the keys of the table.
+        data: the values, such as `tomllib` gives.
+        path: of the table in its file, for messages.
+
+    Raises:
+        InputError: one line for each fault, naming key, value and what was expected.
     """
-    return [*_unknown(data, own), *_not_plain(data), *_wrong_kinds(data, own)]
-
-
-def _unknown(data: dict[str, Any], own: Sequence[str]) -> Iterator[str]:
-    sections = (own[0], SHARED[0], *own[1:], *SHARED[1:])
-    for name in data:
-        if name not in sections:
-            known = ", ".join(f"[{s}]" for s in sections)
-            yield f"{name} is unknown{nearest(name, sections)} (the sections are {known})"
-    for name in (own[0], *(() if _leaves_all(data) else ("network",))):
-        if name not in data:
-            other = ", or [data] for a fit" if name == "problem" else ""
-            key = FIRST[name]
-            yield f'{name} is missing: expected a section [{name}] with {key} = "..."{other}'
-
-
-def _leaves_all(data: dict[str, Any]) -> bool:
-    """Whether trials choose the network: a problem file with no optimizer, or with "auto"."""
-    optimizers = data.get("optimizer") or [{"type": AUTO}]
-    named = optimizers[0].get("type") if isinstance(optimizers[0], dict) else None
-    return "problem" in data and "eigen" not in data and named == AUTO
-
-
-def _wrong_kinds(data: dict[str, Any], own: Sequence[str]) -> Iterator[str]:
-    """Sections that are no tables, and tables that do not say what they describe."""
-    for section, choices in CHOICES.items():
-        if section in own and section in data:
-            yield from _one_of(section, data[section], choices)
-    optimizers = data.get("optimizer", [])
-    if not isinstance(optimizers, (list, tuple)):
-        yield f"optimizer = {show(optimizers)}: expected a list of tables [[optimizer]]"
-        optimizers = []
-    named = {f"optimizer[{i}]": table for i, table in enumerate(optimizers)}
-    sections = ("network", "points", "reference")
-    tables = {name: data[name] for name in sections if data.get(name) is not None}
-    for path, table in (tables | named).items():
-        if not isinstance(table, dict):
-            yield f"{path} = {show(table)}: expected a table"
-        elif path != "points" and not isinstance(table.get("type"), str):
-            given = f" = {show(table['type'])}" if "type" in table else " is missing"
-            yield f"{path}.type{given}: expected a name"
-
-
-def _one_of(section: str, table: Any, choices: Mapping[str, str]) -> Iterator[str]:
-    """A section that has neither of two keys that say what it describes, or both."""
-    if not isinstance(table, dict):
-        yield f"{section} = {show(table)}: expected a table"
-        return
-    first, second = choices
-    given = [key for key in choices if key in table]
-    if len(given) > 1:
-        yield f"{section}.{second}: expected {choices[second]} or {choices[first]}, not both"
-    elif not given:
-        hint = "".join(nearest(key, choices) for key in [*table][:1])
-        example = EXAMPLES[section]
-        yield (
-            f"{section}.{first} is missing: expected {choices[first]}, or {choices[second]} such "
-            f'as "{example}"{hint}'
-        )
-    elif section == "problem" and not isinstance(table[given[0]], str):
-        yield f"problem.{given[0]} = {show(table[given[0]])}: expected a text"
-
-
-def _not_plain(value: Any, path: str = "") -> Iterator[str]:
-    """What has no place in strict JSON: NaN, infinities, dates."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _not_plain(inner, f"{path}.{key}" if path else key)
-    elif isinstance(value, (list, tuple)):
-        for index, inner in enumerate(value):
-            yield from _not_plain(inner, f"{path}[{index}]")
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield f"{path} = {show(value)}: expected a finite number"
-    elif value is not None and not isinstance(value, (bool, int, float, str)):
-        yield f"{path} = {value}: expected a number, a text, a list or a table"
+    try:
+        text = json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError):
+        raise InputError("\n".join(_not_plain(data, path))) from None
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        lines = [_told(model, fault["type"], fault["loc"], data, path) for fault in faults]
+        raise InputError("\n".join(dict.fromkeys(lines))) from None
 
 
 @contextmanager
-def naming(path: str, section: object) -> Iterator[None]:
-    """An argument that is refused, and whose value a section has, is called by its key there."""
+def naming(path: str, keys: Container[str], otherwise: str = "") -> Iterator[None]:
+    """An argument that is refused, and is one of the keys of a table, is called by its key there.
+
+    Args:
+        path: of the table.
+        keys: of the table.
+        otherwise: begins the messages that are about no key.
+    """
     try:
         yield
     except InputError as error:
-        if str(error).partition(" ")[0] in vars(section):
-            raise InputError(f"{path}.{error}") from error
-        raise
+        known = str(error).partition(" ")[0] in keys
+        raise InputError(f"{path}.{error}" if known else f"{otherwise}{error}") from error
+
+
+def _not_plain(value: Any, path: str) -> Iterator[str]:
+    """What has no place in strict JSON: NaN, infinities, dates."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_plain(inner, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from _not_plain(inner, f"{path}[{index}]")
+    elif type(value) is float and not math.isfinite(value):
+        yield f"{path} = {show(value)}: expected a finite number"
+    elif value is not None and type(value) not in (bool, int, float, str):
+        yield f"{path} = {value}: expected a number, a text, a list or a table"
+
+
+def _told(
+    table: type[Table], kind: str, location: tuple[int | str, ...], value: Any, path: str
+) -> str:
+    """One fault that pydantic has found, told of the key that it is about.
+
+    A location has keys and indices, after a table of several kinds which kind it is, and after a
+    key whose value is no table which of its types was tried.
+    """
+    if not location:
+        return f"{path} = {show(value)}: expected a table"
+    rest = list(location)
+    while True:
+        key, above = str(rest.pop(0)), path
+        path, field = f"{path}.{key}".lstrip("."), table.by_key().get(key)
+        if field is None and kind == "extra_forbidden":
+            return table.refusal(above, key, value[key])
+        if field is None:  # one of the further keys of an open table
+            value, schema = value[key], table.model_json_schema()["additionalProperties"]
+            break
+        inner, schema = _inner(field), _schema(field)
+        if kind == "missing" and not rest:
+            return _missing(path, schema, inner)
+        value = value[key]
+        if inner is None or not (rest or kind.startswith("union_tag")):
+            break
+        if rest and type(rest[0]) is int:
+            path, value = f"{path}[{rest[0]}]", value[rest.pop(0)]
+        if isinstance(inner, Variants):
+            if not rest:
+                return inner.refusal(path, value)
+            table = inner.tables[str(rest.pop(0))]
+        elif not rest:
+            break
+        else:
+            table = inner
+    what = describe(schema) + (f" [[{key}]]" if schema.get("type") == "array" and not above else "")
+    return f"{path} = {show(value)}: expected {what}{nearest(value, schema.get('enum', ()))}"
+
+
+def _missing(path: str, schema: dict[str, Any], inner: Variants | type[Table] | None) -> str:
+    expected = describe(schema)
+    if isinstance(inner, Variants):
+        expected = (
+            f"a table{inner.example}" if "." in path else f"a section [{path}]{inner.example}"
+        )
+    return f"{path} is missing: expected {expected}"
+
+
+def _inner(field: FieldInfo) -> Variants | type[Table] | None:
+    """The tables that a field takes, itself or in a list; None where it takes other values."""
+    waiting = [*field.metadata, field.annotation]
+    for hint in waiting:
+        if isinstance(hint, Variants) or (isinstance(hint, type) and issubclass(hint, Table)):
+            return hint
+        waiting += reversed(typing.get_args(hint))
+    return None
+
+
+def _schema(field: FieldInfo) -> dict[str, Any]:
+    hint: Any = Annotated[(field.annotation, *field.metadata, "")]
+    return TypeAdapter(hint).json_schema()
 
 
 def describe(schema: Mapping[str, Any]) -> str:
@@ -157,19 +173,24 @@ def describe(schema: Mapping[str, Any]) -> str:
         if "a number" in kinds:
             kinds = [kind for kind in kinds if kind != "an integer"]
         return " or ".join(dict.fromkeys(kinds))
-    kind = schema.get("type")
-    if kind not in _KINDS:
+    kind = schema.get("type", "object" if {"oneOf", "$ref"} & {*schema} else None)
+    if kind not in NAMES:
         return "another value"
     inner = schema.get("items" if kind == "array" else "additionalProperties")
-    text = _KINDS[kind][0] + _of_what(inner if isinstance(inner, dict) else {})
-    limits = " and ".join(f"{sign} {schema[b]}" for b, sign in _BOUNDS.items() if b in schema)
+    text = NAMES[kind][0] + _of_what(inner or {})
+    text += f", at least {schema['minItems']}" if "minItems" in schema and "items" in schema else ""
+    limits = " and ".join(f"{sign} {schema[b]}" for b, sign in BOUNDS.items() if b in schema)
     return f"{text} {limits}".rstrip()
 
 
-def _of_what(schema: Mapping[str, Any]) -> str:
+def _of_what(schema: Mapping[str, Any] | bool) -> str:
     """What a list or table has in it, where that is of one kind or numbers among others."""
+    if isinstance(schema, bool):
+        return ""
     kinds = [one.get("type") for one in schema.get("anyOf", [schema])]
     kind = "number" if "number" in kinds else kinds[0]
+    if "oneOf" in schema:
+        kind = "object"
     more = " or texts" if kind == "number" and "string" in kinds else ""
     more += _of_what(schema["items"]) if kind == "array" else ""
-    return f" of {_KINDS[kind][1]}{more}" if kind in _KINDS else ""
+    return f" of {NAMES[kind][1]}{more}" if kind in NAMES else ""

@@ -1,169 +1,276 @@
-"""Problem files: what they say beside network and optimizers, and the solve that they describe."""
+"""Problem files, and the solve that each describes."""
 
-from dataclasses import asdict, dataclass, field
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
 
 from kanpinn._support.errors import InputError
-from kanpinn.accuracy.references import DataFile, Recipe
-from kanpinn.geometry.sampling import Collocation
+from kanpinn._support.wording import show
+from kanpinn.accuracy.references import Recipe
 from kanpinn.loss.weighting import Weighting
 from kanpinn.networks import Network
+from kanpinn.optimizers import Method
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.problem import Problem
-from kanpinn.runs.config.auto_job import AutoJob, check_left_out, is_auto
-from kanpinn.runs.config.classes import blaming, equation_class, reference_class, sources_of
-from kanpinn.runs.config.domains import EXAMPLE, build_domain
-from kanpinn.runs.config.forms import construct
+from kanpinn.runs.config.classes import blaming
+from kanpinn.runs.config.files import File, PointsTable, Positive, Weight
+from kanpinn.runs.config.job import Job, NoSteps, SolveSettings
 from kanpinn.runs.config.limits import check_factors, check_points
-from kanpinn.runs.config.parts import build_network, build_optimizers, build_own, placement
-from kanpinn.runs.config.schema import BOUNDARY, EQUATION, TYPE, ClassSection, LossSection
-from kanpinn.runs.config.sections import Sections, Shared
-from kanpinn.runs.config.solve_job import SolveJob
-from kanpinn.solvers.auto import first_choice
+from kanpinn.runs.config.models import FixedTable, Table
+from kanpinn.runs.config.named import (
+    NETWORKS,
+    OPTIMIZERS,
+    REFERENCES,
+    SIGN,
+    SOLVE_NETWORKS,
+    SOLVE_STAGES,
+    AutoTable,
+    Named,
+    WithBoundary,
+)
+from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
+from kanpinn.solvers.auto import Choice, auto, first_choice
 from kanpinn.solvers.default_optimizer import default_optimizer
 from kanpinn.solvers.discretize import default_points
+from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.solve import solve
+from kanpinn.solvers.state import Observer
+
+Announce = Callable[[Choice, str], None]
 
 
-@dataclass(frozen=True)
-class SolveSections(Sections):
-    """The sections that problem files alone have."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SolveJob(Job):
+    """A problem with everything that its solve needs."""
 
-    problem: dict[str, Any]
-    points: dict[str, Any] | None = None
-    loss: LossSection = field(default_factory=LossSection)
-    reference: dict[str, Any] | None = None
+    problem: Problem
+    settings: SolveSettings
+    reference: Recipe | None = None
+    estimate: bool = False
+    tolerance: float | None = None
+    budget_seconds: float | None = None
+
+    def run(
+        self,
+        observers: Sequence[Observer] = (),
+        checkpoint: Mapping[str, Any] | None = None,
+        errors: bool = True,
+    ) -> Solution:
+        """Solve the problem; see `kanpinn.solve`."""
+        return solve(
+            self.problem,
+            self.network,
+            self.optimizers,
+            **vars(self.settings),
+            reference=self.reference,
+            errors=errors,
+            seed=self.seed,
+            budget_seconds=self.budget_seconds,
+            observers=observers,
+            checkpoint=checkpoint,
+        )
+
+    def preview(self) -> Solution:
+        """The state before the first step: loss terms, points, derivatives that are used."""
+        network = copy.deepcopy(self.network)
+        settings = vars(self.settings)
+        return solve(self.problem, network, NoSteps(), **settings, errors=False, seed=self.seed)
+
+    def blamed(self) -> AbstractContextManager[None]:
+        owners = (self.problem, self.network, *self.optimizers, self.reference)
+        return blaming(type(self.problem).__name__, *owners)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AutoJob(SolveJob):
+    """A solve by `kanpinn.auto`; its network, points and optimizers are those that it begins with.
+
+    announce: called with each choice, and at the end with the one whose solution is kept.
+    """
+
+    announce: Announce | None = None
+
+    def run(
+        self,
+        observers: Sequence[Observer] = (),
+        checkpoint: Mapping[str, Any] | None = None,
+        errors: bool = True,
+    ) -> Solution:
+        """Let trials choose; see `kanpinn.auto`."""
+        assert checkpoint is None, "a checkpoint belongs to one of the trials"
+        like = next(self.network.parameters())
+        return auto(
+            self.problem,
+            tolerance=self.tolerance,
+            budget_seconds=self.budget_seconds,
+            boundary=self.settings.boundary,
+            reference=self.reference,
+            errors=errors,
+            seed=self.seed,
+            dtype=like.dtype,
+            device=like.device,
+            observers=observers,
+            announce=self.announce,
+        )
+
+
+class LossTable(FixedTable):
+    """What is minimised: the sum of the weighted mean squared residuals, or an energy.
+
+    Args:
+        interior: the weight of the equation.
+        boundary: the weight of the conditions.
+        form: "strong" minimises the squared residual, "energy" the energy of the problem's class.
+        attention: the memory of residual-based attention, see `kanpinn.Weighting`.
+        balance: how loss terms are brought to one scale, see `kanpinn.Weighting`.
+        causal: how strongly early times come first, see `kanpinn.Weighting`.
+    """
+
+    interior: Weight = 1.0
+    boundary: Weight = 1.0
+    form: Literal["strong", "energy"] = "strong"
+    attention: Annotated[float, Field(gt=0, lt=1)] | None = None
+    balance: Literal["ntk", "gradients"] | None = None
+    causal: Positive | None = None
+
+    nulls: ClassVar[bool] = True
+
+
+class SolveFile(File):
+    """A problem and how to solve it. Trials choose the network where a file names none."""
+
+    problem: Annotated[ProblemTable, PROBLEMS]
+    points: PointsTable | None = None  # type: ignore[valid-type]
+    loss: LossTable = LossTable()
+    reference: Annotated[Table, REFERENCES] | None = None
+    network: Annotated[WithBoundary, SOLVE_NETWORKS] | None = None
+    optimizer: tuple[Annotated[Named, SOLVE_STAGES], ...] = ()
 
     kind: ClassVar[str] = "problem"
     command: ClassVar[str] = "solve"
-    names: ClassVar[tuple[str, ...]] = ("problem", "points", "loss", "reference")
-
-    @staticmethod
-    def of(data: dict[str, Any]) -> "SolveSections":
-        return SolveSections(
-            _problem(data["problem"]),
-            data.get("points"),
-            construct("loss", LossSection, data.get("loss", {})),
-            data.get("reference"),
-        )
 
     @property
     def title(self) -> str:
-        """What the problem is: "file.py:Class", "package.module:Class" or the equation's name."""
-        return self.problem.get("class") or self.problem["equation"]
+        return self.problem.title
 
-    def to_dict(self) -> dict[str, Any]:
-        sections = {
-            "problem": self.problem,
-            "points": self.points,
-            "loss": asdict(self.loss),
-            "reference": self.reference,
-        }
-        return {name: section for name, section in sections.items() if section}
-
-    def build(self, shared: Shared) -> SolveJob:
-        run, directory = shared.run, shared.directory
-        problem = build_problem(self.problem, directory)
-        boundary = BOUNDARY.read(
-            "network.boundary", shared.network.get("boundary", BOUNDARY.default)
-        )
-        if is_auto(shared.network, shared.optimizer):
-            return self._auto(problem, boundary, shared)
-        network = build_network(shared.network, run, directory, (BOUNDARY,))
-        optimizers = build_optimizers(
-            shared.optimizer, network, directory, default_optimizer(network)
-        )
-        points = build_points(self.points, network, problem)
-        rows = len(problem.fields) * (points.interior + points.boundary)
-        check_factors(network, optimizers, rows)
-        return SolveJob(
+    def job(self, directory: Path, name: str) -> SolveJob:
+        problem = self.problem.build("problem", directory)
+        if isinstance(problem, EigenProblem):
+            raise InputError(
+                f'problem.class = "{self.title}" is an eigenvalue problem: expected a section '
+                "[eigen], such as one with count = 6"
+            )
+        boundary = "auto" if self.network is None else self.network.boundary
+        if self._leaves_choice():
+            kind: type[SolveJob] = AutoJob
+            settings, network, optimizers = self._first_trial(problem, boundary)
+        else:
+            kind = SolveJob
+            settings, network, optimizers = self._stated(problem, boundary, directory)
+        run, reference = self.run, self.reference
+        return kind(
             network=network,
             optimizers=optimizers,
             seed=run.seed,
-            name=shared.name,
+            name=name,
             problem=problem,
-            points=points,
-            boundary=boundary,
-            weights={"interior": self.loss.interior, "boundary": self.loss.boundary},
-            reference=build_reference(self.reference, directory),
-            form=self.loss.form,
-            weighting=Weighting(self.loss.attention, self.loss.balance, self.loss.causal),
+            settings=settings,
+            reference=None if reference is None else reference.build("reference", directory),
             estimate=run.estimate or run.tolerance is not None,
             tolerance=run.tolerance,
             budget_seconds=run.budget_seconds,
         )
 
-    def _auto(self, problem: Problem, boundary: str, shared: Shared) -> AutoJob:
-        """The solve for which trials choose what [network], [points] and [loss] would say."""
-        check_left_out(self.points, self.loss)
-        first, run = first_choice(problem), shared.run
-        return AutoJob(
-            network=first.network(run.seed, *placement(run)),
-            optimizers=first.optimizers,
-            seed=run.seed,
-            name=shared.name,
-            problem=problem,
-            points=first.points,
+    def _stated(
+        self, problem: Problem, boundary: str, directory: Path
+    ) -> tuple[SolveSettings, Network, tuple[Method, ...]]:
+        """What the file says of settings, network and optimizers."""
+        assert self.network is not None
+        network = self.placed(self.network.build("network", directory, seed=self.run.seed))
+        optimizers = self.make_optimizers(network, directory, default_optimizer(network))
+        points = default_points(network)
+        if self.points is not None:
+            points = self.points.build("points", directory)
+            check_points(points, problem)
+        rows = len(problem.fields) * (points.interior + points.boundary)
+        check_factors(network, optimizers, rows)
+        loss = self.loss
+        settings = SolveSettings(
+            points=points,
             boundary=boundary,
-            weights=dict(first.weights),
-            form=first.form,
-            reference=build_reference(self.reference, shared.directory),
-            tolerance=run.tolerance,
-            budget_seconds=run.budget_seconds,
+            weights={"interior": loss.interior, "boundary": loss.boundary},
+            weighting=Weighting(loss.attention, loss.balance, loss.causal),
+            form=loss.form,
         )
+        return settings, network, optimizers
 
-
-def _problem(table: dict[str, Any]) -> dict[str, Any]:
-    """[problem] with all its keys where it has a class; an equation's keys are the equation's."""
-    if "equation" in table:
-        return table
-    section = construct("problem", ClassSection, table)
-    return {"class": section.class_, "parameters": section.parameters}
-
-
-def build_problem(table: dict[str, Any], directory: Path) -> Problem:
-    """An instance of the problem's class with its parameters, or the equation that it names."""
-    if "equation" in table:
-        return build_equation(table, directory)
-    problem = build_own(table, Problem, directory)
-    if isinstance(problem, EigenProblem):
-        raise InputError(
-            f'problem.class = "{table["class"]}" is an eigenvalue problem: expected a section '
-            "[eigen], such as one with count = 6"
+    def _first_trial(
+        self, problem: Problem, boundary: str
+    ) -> tuple[SolveSettings, Network, tuple[Method, ...]]:
+        """What trials begin with."""
+        first = first_choice(problem)
+        network = first.network(self.run.seed, torch.float64, torch.device("cpu"))
+        settings = SolveSettings(
+            points=first.points, boundary=boundary, weights=dict(first.weights), form=first.form
         )
-    return problem
+        return settings, self.placed(network), first.optimizers
+
+    def _leaves_choice(self) -> bool:
+        """Whether trials are to choose: the file names neither network nor optimizers, or says so.
+
+        Raises:
+            InputError: where it leaves only a part of the choice.
+        """
+        network = self.network.type if self.network else "auto"
+        named = [stage.type for stage in self.optimizer]
+        if "auto" in named and len(named) > 1:
+            index = named.index("auto")
+            raise InputError(f'optimizer[{index}].type = "auto": expected to be the only optimizer')
+        if "auto" in named and network != "auto":
+            raise InputError(
+                f'optimizer[0].type = "auto": expected no network beside it, got {show(network)}'
+            )
+        if network != "auto":
+            return False
+        if named and self.network is None and "auto" not in named:
+            raise InputError(f"network is missing: expected a section [network]{SIGN}")
+        if named and "auto" not in named:
+            raise InputError(
+                f"optimizer[0].type = {show(named[0])}: expected a network beside it, trials that "
+                "choose one choose the optimizers, too"
+            )
+        for section, table in (("points", self.points), ("loss", self.loss)):
+            given = table.model_dump(by_alias=True, exclude_defaults=True) if table else {}
+            for key, value in given.items():
+                raise InputError(AutoTable.refusal(section, key, value))
+        return True
 
 
-def build_equation(table: dict[str, Any], directory: Path) -> Problem:
-    """One of the common equations with its data."""
-    found = equation_class(table["equation"])
-    if "domain" not in table:
-        raise InputError(f"problem.domain is missing: expected a table such as {EXAMPLE}")
-    domain = build_domain("problem.domain", table["domain"], directory)
-    data = {key: value for key, value in table.items() if key != "domain"}
-    problem = construct("problem", found, data, apart=(EQUATION,), made={"domain": domain})
-    try:
-        problem.check()
-    except InputError as error:
-        raise InputError(f"problem.{error}") from None
-    return problem
+def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
+    """The sections of a file that say what was chosen."""
+    return {
+        "network": {
+            "type": _name(choice.kind, NETWORKS),
+            **choice.arguments,
+            "boundary": boundary,
+        },
+        "points": _given(choice.points),
+        "loss": {**choice.weights, "form": choice.form},
+        "optimizer": [{"type": _name(type(o), OPTIMIZERS), **_given(o)} for o in choice.optimizers],
+    }
 
 
-def build_points(table: dict[str, Any] | None, network: Network, problem: Problem) -> Collocation:
-    """The collocation points; the solve's own choice where the file has none."""
-    if table is None:
-        return default_points(network)
-    points = construct("points", Collocation, table)
-    check_points(points, problem)
-    return points
+def _name(target: type, known: Mapping[str, type]) -> str:
+    return next(name for name, found in known.items() if found is target)
 
 
-def build_reference(table: dict[str, Any] | None, directory: Path) -> Recipe | None:
-    """How the reference is got; None where the file has none."""
-    if table is None:
-        return None
-    found = reference_class(table["type"], directory)
-    if found is DataFile and isinstance(table.get("path"), str):
-        table = table | {"path": str(directory / table["path"])}
-    with blaming(found.__name__, *sources_of(found)):
-        return construct("reference", found, table, apart=(TYPE,))
+def _given(settings: Any) -> dict[str, Any]:
+    """The arguments of a dataclass that are not its defaults."""
+    values = {f.name: (getattr(settings, f.name), f.default) for f in fields(settings) if f.init}
+    return {name: value for name, (value, default) in values.items() if value != default}

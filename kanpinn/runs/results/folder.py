@@ -136,7 +136,7 @@ class RunFolder:
             return job
 
         def chosen(choice: Choice, why: str) -> None:
-            self._adopt(chosen_sections(choice, job.boundary))
+            self._adopt(chosen_sections(choice, job.settings.boundary))
             if announce is not None:
                 announce(choice, why)
 

@@ -62,7 +62,7 @@ class SolveContents(Contents[SolveJob, Solution]):
         return draw_figures(result, folder, fields)
 
     def restore(self, job: SolveJob, state: Mapping[str, Any], measured: bool) -> Solution:
-        return job.solve(checkpoint=state, errors=measured)
+        return job.run(checkpoint=state, errors=measured)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from kanpinn.runs.config.tables import data_files
+from kanpinn.runs.config import data_files
 
 LARGE = 2**20  # bytes: a study of a thousand runs copies no more than that a thousand times
 OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that runs write to

@@ -7,7 +7,7 @@ from typing import Any
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
-from kanpinn.runs.config.reading import load_toml
+from kanpinn.runs.config import load_toml
 
 KEYS = ("base", "name", "over", "zipped")
 

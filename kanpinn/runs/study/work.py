@@ -5,7 +5,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import FolderLock, only_one
-from kanpinn.runs.config import Config, Job, blaming
+from kanpinn.runs.config import Config, Job
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record
@@ -126,7 +126,7 @@ def _remains(path: Path) -> str:
 def _solve(task: Task, path: Path) -> None:
     folder, job = _open(task, path)
     try:
-        with _threads(folder.config.run.threads or 1), _blaming(job):
+        with _threads(folder.config.run.threads or 1), job.blamed():
             result = folder.attach(job).run([folder.checkpoint], folder.state)
         if folder.interrupted:
             raise KeyboardInterrupt
@@ -152,10 +152,6 @@ def _open(task: Task, path: Path) -> tuple[RunFolder, Job]:
     config = Config.from_dict(task.settings, Path(task.directory), task.name)
     job = config.build()  # what cannot be built leaves no folder
     return RunFolder.at(path, config), job
-
-
-def _blaming(job: Job) -> AbstractContextManager[None]:
-    return blaming(job.title, *job.sources)
 
 
 @contextmanager

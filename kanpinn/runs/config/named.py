@@ -1,0 +1,164 @@
+"""The networks, optimizers and references that a file names, as tables."""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from kanpinn import evolution, networks, optimizers
+from kanpinn._support.wording import show
+from kanpinn.accuracy.references import FEM, DataFile, Recipe
+from kanpinn.networks import Beside, Network
+from kanpinn.networks.beside import SEEDS
+from kanpinn.optimizers import Method
+from kanpinn.runs.config.classes import load_class, offered
+from kanpinn.runs.config.limits import check_network
+from kanpinn.runs.config.models import OWN, Table, Variants, table_of, tables_of
+from kanpinn.runs.config.reading import read
+
+NETWORKS = offered(Network, networks, evolution)
+OPTIMIZERS = offered(Method, optimizers, evolution)
+
+
+class Named(Table):
+    """A class that the key `type` names, and its arguments."""
+
+    type: str
+
+
+class AutoTable(Named):
+    """What trials choose."""
+
+    type: Literal["auto"]
+
+    @classmethod
+    def refusal(cls, path: str, key: str, value: Any) -> str:
+        return f"{path}.{key} = {show(value)}: expected to be left out, trials choose it"
+
+
+class OwnTable(Named):
+    """A class of the user's own, and its arguments."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[
+        str, Field(pattern=":", description='"file.py:Class" or "package.module:Class".')
+    ]
+    base: ClassVar[Any]  # of the class
+    form: ClassVar[Any] = Table  # the base of the table of its arguments
+
+    @classmethod
+    def described(cls, name: str, directory: Path, path: str) -> Any:
+        found = load_class(name, cls.base, directory, f"{path}.type")
+        return table_of(found, found.__name__, cls.form)
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Any:
+        table = self.described(self.type, directory, path)
+        return read(table, self.arguments(), path).build(path, directory, **defaults)
+
+
+# Networks
+
+
+class NetworkTable(Table):
+    """The arguments of a network."""
+
+    check = staticmethod(check_network)
+
+
+class OwnNetwork(OwnTable):
+    """A network of the user's own, and its arguments."""
+
+    base, form = Network, NetworkTable
+
+
+ALONE = {name: found for name, found in NETWORKS.items() if found is not Beside}
+PARTS = Variants({**tables_of(ALONE, "part", NetworkTable), OWN: OwnNetwork})
+
+
+class BesideTable(Named):
+    """Networks side by side, each with a seed of its own by default."""
+
+    about = Beside
+
+    type: Literal["beside"]
+    of: Annotated[list[Annotated[Named, PARTS]], Field(min_length=2)]
+
+    def build(self, path: str, directory: Path, *, seed: int = 0, **defaults: Any) -> Any:
+        parts = [
+            one.build(f"{path}.of[{i}]", directory, seed=seed + SEEDS * i, **defaults)
+            for i, one in enumerate(self.of)
+        ]
+        return self.make(path, {"of": parts})
+
+
+class WithBoundary(Named):
+    """How a network of a problem takes boundary data, which is said in its table."""
+
+    boundary: Annotated[
+        Literal["auto", "exact", "penalty"],
+        Field(
+            description='"exact" builds Dirichlet data into the network, "penalty" adds them to '
+            'the loss, "auto" builds them in where that can be had and pays.'
+        ),
+    ] = "auto"
+
+
+class ProblemNetwork(NetworkTable, WithBoundary):
+    """A network for a problem."""
+
+
+class OwnProblemNetwork(OwnNetwork, WithBoundary, extra="allow"):
+    """A network of the user's own for a problem."""
+
+
+class ProblemBeside(BesideTable, WithBoundary):
+    """Networks side by side for a problem."""
+
+
+class AutoNetwork(AutoTable, WithBoundary):
+    """The network that trials choose."""
+
+
+SIGN = ' with type = "..."'
+FIT_NETWORKS = Variants(PARTS.tables | {"beside": BesideTable}, example=SIGN)
+EIGEN_NETWORKS = Variants(
+    tables_of(ALONE, "network", ProblemNetwork) | {OWN: OwnProblemNetwork, "beside": ProblemBeside},
+    example=SIGN,
+)
+SOLVE_NETWORKS = Variants(EIGEN_NETWORKS.tables | {"auto": AutoNetwork}, example=SIGN)
+
+# Optimizers
+
+
+class OwnOptimizer(OwnTable):
+    """An optimizer of the user's own, and its arguments."""
+
+    base = Method
+
+
+FIT_STAGES = Variants({**tables_of(OPTIMIZERS, "optimizer", Table), OWN: OwnOptimizer})
+SOLVE_STAGES = Variants(FIT_STAGES.tables | {"auto": AutoTable})
+
+# References
+
+
+class FileTable(Table):
+    """A reference from a file, which lies beside that of the settings."""
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Any:
+        given = self.arguments()
+        return self.make(path, given | {"path": str(directory / given["path"])})
+
+
+class OwnReference(OwnTable):
+    """A reference of the user's own, and its arguments."""
+
+    base = Recipe
+
+
+REFERENCES = Variants(
+    tables_of({"fem": FEM}, "reference", Table)
+    | tables_of({"file": DataFile}, "reference", FileTable)
+    | {OWN: OwnReference}
+)

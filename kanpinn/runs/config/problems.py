@@ -1,0 +1,102 @@
+"""The problem that a file states: a class of the user's own, or one of the common equations."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from kanpinn._support.errors import InputError
+from kanpinn.pde import equations
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.equations import Equation
+from kanpinn.pde.problem import Problem
+from kanpinn.runs.config.classes import blaming, load_class, offered
+from kanpinn.runs.config.domains import DOMAINS, ShapeTable
+from kanpinn.runs.config.models import FixedTable, Table, Variants, table_of, tables_of
+from kanpinn.runs.config.reading import read
+
+EQUATIONS = offered(Equation, equations)
+
+
+class ProblemTable(Table):
+    """What states a problem."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What the problem is, in a word."""
+
+
+class ClassTable(ProblemTable, FixedTable):
+    """A problem's class and the arguments of its constructor."""
+
+    class_: Annotated[
+        str,
+        Field(
+            alias="class",
+            description='A kanpinn.Problem: "file.py:Class" or "package.module:Class".',
+        ),
+    ]
+    parameters: Annotated[
+        dict[str, Any],
+        Field(default={}, description="The arguments of its constructor."),
+    ]
+
+    base: ClassVar[type] = Problem
+
+    @property
+    def title(self) -> str:
+        return self.class_
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Problem:
+        found = load_class(self.class_, self.base, directory, f"{path}.class")
+        at = f"{path}.parameters"
+        table = read(table_of(found, found.__name__), self.parameters, at)
+        with blaming(found.__name__, found):
+            problem: Problem = table.build(at, directory)
+            problem.check()
+        return problem
+
+
+class EigenClassTable(ClassTable):
+    """An eigenvalue problem's class and the arguments of its constructor."""
+
+    base = EigenProblem
+
+    @classmethod
+    def refusal(cls, path: str, key: str, value: Any) -> str:
+        if key == "equation":
+            return (
+                "problem.equation does not go with [eigen]: expected problem.class, a subclass of "
+                "kanpinn.EigenProblem"
+            )
+        return super().refusal(path, key, value)
+
+
+class EquationTable(ProblemTable):
+    """One of the common equations with its data."""
+
+    equation: str
+    domain: Annotated[ShapeTable, DOMAINS, Field(description="Of space, or of space and time.")]
+
+    @property
+    def title(self) -> str:
+        return self.equation
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Problem:
+        domain = self.domain.build(f"{path}.domain", directory)
+        problem: Problem = self.make(path, {"domain": domain, **self.arguments()})
+        try:
+            problem.check()
+        except InputError as error:
+            raise InputError(f"{path}.{error}") from None
+        return problem
+
+
+PROBLEMS = Variants(
+    {"class": ClassTable} | tables_of(EQUATIONS, "equation", EquationTable, "equation"),
+    {"class": "a class", "equation": "an equation"},
+    ' such as "poisson"',
+    ' with class = "..." or equation = "...", or [data] for a fit',
+)
