@@ -31,6 +31,9 @@ class Equidistribute(Optimizer):
     layer, the knots of which are even in s, and the collocation points with it, and solves again
     from zero by Newton's method. A step that does not lower the loss is taken back; it is the last.
 
+    Args:
+        steps: the largest number of solves.
+
     Raises:
         InputError: for networks without such a layer, domains that are no boxes.
 

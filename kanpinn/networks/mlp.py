@@ -86,13 +86,19 @@ class DenseLayer(Layer):
 class MLP(Network):
     """A multilayer perceptron with tanh, sine or silu units and a linear output.
 
-    width: units per layer, inputs first, [2, 50, 50, 1]. Weights are uniform with
-    variance scale² / n_in, biases uniform on the same range: one hidden layer is a usable
-    random-feature basis as it is.
+    Weights are uniform with variance scale² / n_in, biases uniform on the same range: one hidden
+    layer is a usable random-feature basis as it is.
 
-    With a `frequency` ω (30 for images) the units are sin(ω h), and the start is Sitzmann's:
-    weights uniform within 1/n_in in the first layer and √(6/n_in)/ω after it, so that waves of
-    frequency ω go in and a unit's argument keeps its variance; biases within 1/√n_in.
+    With a `frequency` ω the units are sin(ω h), and the start is Sitzmann's: weights uniform within
+    1/n_in in the first layer and √(6/n_in)/ω after it, so that waves of frequency ω go in and a
+    unit's argument keeps its variance; biases within 1/√n_in.
+
+    Args:
+        width: units per layer, inputs first, [2, 50, 50, 1].
+        activation: of the hidden units, "tanh", "sine" or "silu".
+        scale: of the weights that the network starts with.
+        frequency: ω of sine units, such as 30 for images; None for plain ones.
+        seed: of the initial coefficients.
 
     Raises:
         InputError: for fewer than two widths, a width below 1, an unknown activation, or a

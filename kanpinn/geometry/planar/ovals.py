@@ -20,6 +20,12 @@ def Disk(
 ) -> Planar:
     """The points at most `radius` from the centre; its boundary is one piece, `name`.
 
+    Args:
+        center: the centre, two numbers.
+        radius: above 0.
+        name: of the boundary's piece.
+        names: of the coordinates.
+
     Raises:
         InputError: for a centre that is no point, or a radius that is not finite and > 0.
     """
@@ -39,6 +45,13 @@ def Ellipse(
 ) -> Planar:
     """Semi-axes (a, b), the first turned by the angle from x to y; one piece, `name`.
 
+    Args:
+        center: the centre, two numbers.
+        axes: the lengths of the two semi-axes, above 0.
+        angle: between the first coordinate and the first semi-axis, in radians.
+        name: of the boundary's piece.
+        names: of the coordinates.
+
     Raises:
         InputError: for numbers that are not finite, or semi-axes that are not > 0.
     """
@@ -56,6 +69,12 @@ def Annulus(
     names: Sequence[str] = XY,
 ) -> Planar:
     """The points at a distance between two radii; its pieces are "inner" and "outer".
+
+    Args:
+        center: the centre, two numbers.
+        inner: the smaller radius, above 0.
+        outer: the larger radius.
+        names: of the coordinates.
 
     Raises:
         InputError: unless 0 < inner < outer < ∞.
@@ -81,6 +100,14 @@ def Sector(
     """A disk's, or with inner > 0 an annulus's, points at angles from start to end in radians.
 
     Its pieces are "start" and "end", which are straight, "arc" and, with inner > 0, "inner".
+
+    Args:
+        center: the tip, two numbers.
+        radius: the outer radius.
+        start: the angle of the first straight side.
+        end: the angle of the second straight side, less than 2π above the first.
+        inner: the inner radius; 0 for a sector of a disk.
+        names: of the coordinates.
 
     Raises:
         InputError: unless start < end < start + 2π and 0 ≤ inner < radius.

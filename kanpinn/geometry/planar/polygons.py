@@ -24,6 +24,13 @@ def Triangle(
 ) -> Planar:
     """With corners a, b, c; its pieces are "edge_0" from a to b, "edge_1" and "edge_2".
 
+    Args:
+        a: the first corner, two numbers.
+        b: the second corner.
+        c: the third corner.
+        pieces: names of the edges in place of "edge_0", "edge_1" and "edge_2".
+        names: of the coordinates.
+
     Raises:
         InputError: where the corners lie on one line or are no points.
     """
@@ -74,6 +81,9 @@ def LShape(*, names: Sequence[str] = XY) -> Planar:
 
     The pieces are "x_min", "x_max", "y_min", "y_max", and at the corner "notch_x" on x = 0 and
     "notch_y" on y = 0.
+
+    Args:
+        names: of the coordinates.
     """
     corners = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
     pieces = ["y_min", "x_max", "notch_y", "notch_x", "y_max", "x_min"]

@@ -83,7 +83,17 @@ class WeightTable(FixedTable):
 
 
 class EigenFile(File):
-    """An eigenvalue problem and how to solve it."""
+    """An eigenvalue problem and how to solve it.
+
+    Args:
+        problem: the operators with their domain and conditions.
+        eigen: which eigenvalues are wanted.
+        network: whose output layer the modes are looked for in.
+        points: the collocation points; by default as many as the network's output layer needs.
+        loss: the weights of operator and conditions.
+        optimizer: none, an eigenvalue problem is linear algebra.
+        run: what holds for the whole run.
+    """
 
     problem: EigenClassTable
     eigen: EigenTable

@@ -76,7 +76,15 @@ class FitTable(FixedTable):
 
 
 class FitFile(File):
-    """Data, and how to fit a network to them."""
+    """Data, and how to fit a network to them.
+
+    Args:
+        data: the rows, shared out into parts.
+        network: what is fitted to them.
+        fit: how it is fitted.
+        optimizer: what minimises the error, one after another; by default Levenberg–Marquardt.
+        run: what holds for the whole run.
+    """
 
     data: Annotated[DataTable, DATA]
     network: Annotated[Named, FIT_NETWORKS]

@@ -143,7 +143,17 @@ class LossTable(FixedTable):
 
 
 class SolveFile(File):
-    """A problem and how to solve it. Trials choose the network where a file names none."""
+    """A problem and how to solve it.
+
+    Args:
+        problem: the equation with its domain and conditions.
+        network: the surrogate of the solution; without one trials choose it.
+        points: the collocation points; by default as many as the network's output layer needs.
+        loss: what is minimised.
+        optimizer: what minimises it, one after another; by default one least-squares solve.
+        reference: what errors are measured against where no exact solution is known.
+        run: what holds for the whole run.
+    """
 
     problem: Annotated[ProblemTable, PROBLEMS]
     points: PointsTable | None = None  # type: ignore[valid-type]
