@@ -78,6 +78,10 @@ class KAN(Network):
             layers.insert(0, identity(width[0], dtype))
         self.layers = cast(Sequence[KANLayer], Layers(layers))
         self.placed = False  # whether the grids lie where they are meant to
+        # Above three dimensions the extremes of an activation lie at corners of the domain that no
+        # sample comes near. There the end intervals are wider by this part of the range seen: no
+        # resolution is lost, and beyond that range an edge is its end polynomial, not a tangent.
+        self._unseen = 0.3 if width[0] > 3 else 0.0
         self._initialise(torch.Generator().manual_seed(seed))
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
@@ -107,7 +111,7 @@ class KAN(Network):
     def max_order(self) -> int:
         # Functions without knots are polynomials: they are smooth, and only the product of their
         # degrees says which derivatives of the network vanish.
-        with_knots = [x.degree for x in self.layers if not x.basis.is_smooth or x.base]
+        with_knots = [x.degree for x in self.layers if x.breaks.shape[1] > 2 or x.base]
         return min([math.prod(layer.basis.piece_degree for layer in self.layers), *with_knots])
 
     @property
@@ -127,7 +131,7 @@ class KAN(Network):
             return
         self.placed = True
         for depth, layer in enumerate(self.layers[1:], start=1):
-            low, high = self._activations(coordinates, depth)
+            low, high = self._ranges(coordinates, depth)[-1]
             pad = MARGIN * (high - low).clamp_min(1e-6)
             layer.basis = self._placed(layer.basis, low - pad, high + pad)
 
@@ -140,26 +144,16 @@ class KAN(Network):
 
     def _placed(self, basis: Basis, low: Tensor, high: Tensor) -> Basis:
         """The basis on equal intervals for activations in [low, high], (n_in,) each."""
-        even = basis.over(low, high)
-        if not self._has_unseen_corners:
+        even = basis.uniform(low, high, basis.intervals, basis.degree)
+        if not self._unseen:
             return even
         breaks = even.breaks.clone()
         breaks[:, [0, -1]] = torch.stack(self._beyond(low, high), dim=1)
         return even.on(breaks)
 
-    @property
-    def _has_unseen_corners(self) -> bool:
-        """Whether activations at points that no sample comes near lie beyond those that are seen.
-
-        Above three dimensions the extremes of an activation lie at corners of the domain. There the
-        end intervals alone are made wider: no resolution is lost, and outside the activations that
-        were seen an edge function is its end polynomial and not a tangent.
-        """
-        return self.width[0] > 3
-
     def _beyond(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """The range that activations may have where those in [low, high] were seen."""
-        unseen = 0.3 * (high - low) if self._has_unseen_corners else 0
+        unseen = self._unseen * (high - low)
         return low - unseen, high + unseen
 
     @torch.no_grad()
@@ -176,10 +170,6 @@ class KAN(Network):
                 held += 1
                 if self.layers[held].widen(*self._beyond(*seen)):
                     break  # what comes after it has changed
-
-    def _activations(self, coordinates: Coordinates, depth: int) -> tuple[Tensor, Tensor]:
-        """The least and greatest inputs of layer number `depth`, (n_in,) each."""
-        return self._ranges(coordinates, depth)[-1]
 
     def _ranges(self, coordinates: Coordinates, depth: int) -> list[tuple[Tensor, Tensor]]:
         """The least and greatest inputs of the layers 1 … `depth`, (n_in,) each, chunk by chunk.
@@ -211,7 +201,7 @@ class KAN(Network):
             if depth == 0 or coordinates is None:
                 error = max(error, self.layers[depth].refine(g))
             else:
-                low, high = self._activations(coordinates, depth)
+                low, high = self._ranges(coordinates, depth)[-1]
                 error = max(error, self._refine_within(self.layers[depth], g, low, high))
         return error
 
@@ -223,7 +213,7 @@ class KAN(Network):
         """
         pad = MARGIN * (high - low)
         ends = self._beyond(low - pad, high + pad)
-        if not self._has_unseen_corners or intervals <= layer.intervals + 2:
+        if not self._unseen or intervals <= layer.intervals + 2:
             error = layer.refine(intervals, (low, high))
             layer.widen(*ends)
             return error

@@ -96,7 +96,7 @@ class KANLayer(Layer):
         return Jet(h.channels, values.flatten(1) @ self._present(self.coefficients).flatten(0, 1))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        return h.value, self._edges(h.value, coefficients, h.channels.derivative_order)
+        return h.value, self.edges(h.value, h.channels.derivative_order, coefficients)
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
         return h.sum_of_edges(product)
@@ -111,20 +111,18 @@ class KANLayer(Layer):
             base = torch.stack([t.T for t in derivatives(self.base, known, len(weights) - 1)])
             out[:, -1] = (base[:, :, None] * weights).sum(dim=0)
 
-    def edges(self, x: Tensor, order: int = 0) -> Tensor:
+    def edges(self, x: Tensor, order: int = 0, coefficients: Tensor | None = None) -> Tensor:
         """The edge functions and their derivatives.
 
         Args:
             x: (n, n_in), one argument for each input.
             order: the highest derivative.
+            coefficients: in place of the layer's own.
 
         Returns:
             (n, order + 1, n_in, n_out).
         """
-        return self._edges(x, self.coefficients, order)
-
-    def _edges(self, x: Tensor, coefficients: Tensor, order: int) -> Tensor:
-        coefficients = self._present(coefficients)
+        coefficients = self._present(self.coefficients if coefficients is None else coefficients)
         values = self.basis.combine(x, coefficients[:, : self.basis.size], order)
         if self.base is None:
             return values

@@ -97,7 +97,7 @@ def approximant(function: SmoothKAN, degree: int, grid: int) -> kp.KAN:
         low, high = ranges[depth]
         pad = MARGIN * (high - low) if depth else 0.0
         low, high = low - pad, high + pad
-        layer.basis = layer.basis.over(low, high)
+        layer.basis = layer.basis.uniform(low, high, grid, degree)
         x = low + (high - low) * _samples(grid)[:, None]
         values = [torch.stack([edge(x[:, i]) for edge in own], 1) for i, own in enumerate(edges)]
         with torch.no_grad():

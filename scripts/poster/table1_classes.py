@@ -27,7 +27,7 @@ class Structured(kp.KAN):
         low, high = (torch.tensor(e, dtype=x.dtype).repeat_interleave(copies) for e in (LOW, HIGH))
         step = (high - low) / (grid - (copies - 1) / copies)
         start = low - step * torch.arange(copies).repeat(2) / copies
-        outer.basis = outer.basis.over(start, start + grid * step)
+        outer.basis = outer.basis.uniform(start, start + grid * step, grid, degree)
 
     def prepare(self, coordinates: Coordinates) -> None:
         """The grids cover the hidden ranges as they are."""

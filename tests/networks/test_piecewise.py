@@ -24,11 +24,12 @@ def test_a_break_belongs_to_its_right_and_the_last_one_to_the_grid():
     assert piecewise.locate(x, BREAKS[:1])[:, 0].tolist() == [0, 1, 2, 3, 3, 4]
 
 
-def test_the_search_finds_what_the_comparisons_find(monkeypatch, x):
-    at = torch.cat([x, BREAKS.T])
-    compared = piecewise.locate(at, BREAKS)
-    monkeypatch.setattr(piecewise, "FEW_BREAKS", 0)
-    assert torch.equal(piecewise.locate(at, BREAKS), compared)
+@pytest.mark.parametrize("count", [3, 40])
+def test_the_search_of_many_breaks_finds_what_comparisons_find(count, generator):
+    breaks = torch.randn(2, count, generator=generator, dtype=torch.float64).sort(dim=1).values
+    x = torch.cat([2 * torch.randn(50, 2, generator=generator, dtype=torch.float64), breaks.T])
+    expected = (x[..., None] >= breaks[:, :-1]).sum(dim=-1) + (x > breaks[:, -1])
+    assert torch.equal(piecewise.locate(x, breaks), expected)
 
 
 def test_values_are_the_polynomials_about_the_centres(table, x):

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy
 import torch
@@ -17,12 +17,17 @@ class Basis(nn.Module, ABC):
     what moves or refines a grid returns another basis, so that whatever is computed from a basis
     stays valid for as long as the object is there.
 
-    title: what messages call the functions. degree: k ≥ 1. Bases of one degree k with G intervals
-    have G + k functions each, and with one interval they span the polynomials of degree k.
+    degree: k ≥ 1. intervals: G ≥ 1. size: the number of functions per input, G + k for every kind
+    of basis; with one interval they span the polynomials of degree k. breaks: (n_in, pieces + 1);
+    between two breaks the functions are polynomials of degree `piece_degree`, and the grid of an
+    input is from its first break to its last.
     """
 
-    title: ClassVar[str]
     degree: int
+    intervals: int
+    size: int
+    piece_degree: int
+    breaks: Tensor
 
     @classmethod
     @abstractmethod
@@ -32,31 +37,6 @@ class Basis(nn.Module, ABC):
         Raises:
             InputError: where the numbers are beyond what the tensors' precision can hold.
         """
-
-    @property
-    @abstractmethod
-    def breaks(self) -> Tensor:
-        """The points between which the functions are polynomials, (n_in, pieces + 1)."""
-
-    @property
-    @abstractmethod
-    def intervals(self) -> int:
-        """The number of grid intervals G."""
-
-    @property
-    def size(self) -> int:
-        """The number of functions per input, G + k."""
-        return self.intervals + self.degree
-
-    @property
-    @abstractmethod
-    def piece_degree(self) -> int:
-        """The degree of the polynomials between two breaks."""
-
-    @property
-    def is_smooth(self) -> bool:
-        """Whether the functions are polynomials on the whole grid, without knots inside."""
-        return self.breaks.shape[1] == 2
 
     @abstractmethod
     def values(self, x: Tensor, order: int = 0) -> Tensor:
@@ -87,10 +67,6 @@ class Basis(nn.Module, ABC):
     @abstractmethod
     def one(self) -> Tensor:
         """The coefficients of the constant function 1, (size,)."""
-
-    @abstractmethod
-    def over(self, low: Tensor, high: Tensor) -> Self:
-        """A basis of the same size with equal intervals on [low, high], (n_in,) each."""
 
     @abstractmethod
     def on(self, breaks: Tensor) -> Self:

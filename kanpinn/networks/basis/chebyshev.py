@@ -1,7 +1,7 @@
 """Chebyshev polynomials as edge functions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -30,38 +30,30 @@ class Chebyshev(Basis):
     2405.07200; Trefethen, Approximation Theory and Approximation Practice (2013), chapter 3.
     """
 
-    title: ClassVar[str] = "Chebyshev polynomials"
-    ends: Tensor
-    degrees: Tensor  # 0 … n - 1, whose length a saved state needs to tell
+    degrees: Tensor  # 0 … n - 1: a saved state tells their number
 
     def __init__(self, ends: Tensor, degree: int, intervals: int) -> None:
         super().__init__()
         if not bool((ends[:, 1] > ends[:, 0]).all()):
             raise InputError(f"a range of Chebyshev polynomials must have a length, got {ends}")
         self.degree = degree
-        self.register_buffer("ends", ends)
+        self.register_buffer("breaks", ends)
         self.register_buffer("degrees", torch.arange(intervals + degree, device=ends.device))
+        self._count()
+
+    def _count(self) -> None:
+        self.size = len(self.degrees)
+        self.intervals, self.piece_degree = self.size - self.degree, self.size - 1
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         self.degrees = torch.empty_like(state_dict[prefix + "degrees"])  # there may be others
-        self.ends = torch.empty_like(state_dict[prefix + "ends"])
+        self.breaks = torch.empty_like(state_dict[prefix + "breaks"])
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self._count()
 
     @classmethod
     def uniform(cls, low: Tensor, high: Tensor, intervals: int, degree: int) -> Self:
         return cls(torch.stack([low, high], dim=1), degree, intervals)
-
-    @property
-    def breaks(self) -> Tensor:
-        return self.ends
-
-    @property
-    def intervals(self) -> int:
-        return len(self.degrees) - self.degree
-
-    @property
-    def piece_degree(self) -> int:
-        return self.size - 1
 
     def values(self, x: Tensor, order: int = 0) -> Tensor:
         return torch.stack(self._by_degree(x, order), dim=-1).movedim(0, -3)
@@ -80,7 +72,7 @@ class Chebyshev(Basis):
         """
         shape = [1] * x.ndim
         shape[axis] = -1
-        low, high = (end.view(shape) for end in self.ends.unbind(1))
+        low, high = (end.view(shape) for end in self.breaks.unbind(1))
         slope = 2 / (high - low)
         xi = (x - low) * slope - 1
         inside = xi.clamp(-1, 1)
@@ -99,10 +91,7 @@ class Chebyshev(Basis):
         return [_extended(t, xi - inside, outside, slope)[: order + 1] for t in found[: self.size]]
 
     def one(self) -> Tensor:
-        return (self.degrees == 0).to(self.ends)
-
-    def over(self, low: Tensor, high: Tensor) -> Self:
-        return self.uniform(low, high, self.intervals, self.degree)
+        return (self.degrees == 0).to(self.breaks)
 
     def on(self, breaks: Tensor) -> Self:
         if breaks.shape[1] != 2:
@@ -118,9 +107,9 @@ class Chebyshev(Basis):
 
     def refined(self, coefficients: Tensor, intervals: int, low: Tensor, high: Tensor) -> Moved:
         """See `Basis.refined`: exact for more polynomials than before, else the L2 projection."""
-        low, high = torch.maximum(low, self.ends[:, 0]), torch.minimum(high, self.ends[:, 1])
-        narrow = high - low < 1e-6 * (self.ends[:, 1] - self.ends[:, 0])  # a constant
-        low, high = torch.where(narrow, self.ends.T, torch.stack([low, high]))
+        low, high = torch.maximum(low, self.breaks[:, 0]), torch.minimum(high, self.breaks[:, 1])
+        narrow = high - low < 1e-6 * (self.breaks[:, 1] - self.breaks[:, 0])  # a constant
+        low, high = torch.where(narrow, self.breaks.T, torch.stack([low, high]))
         new = self.uniform(low, high, intervals, self.degree)
         if new.size < self.size:
             return project(coefficients, self, new)
@@ -129,23 +118,22 @@ class Chebyshev(Basis):
     def _continued(self, coefficients: Tensor, new: "Chebyshev") -> Tensor:
         """Coefficients of the same polynomials in `new`, which has no fewer, by interpolation."""
         n = new.size
-        xi = torch.cos(torch.pi * (torch.arange(n).to(self.ends) + 0.5) / n)
-        low, high = new.ends[:, 0], new.ends[:, 1]
+        xi = torch.cos(torch.pi * (torch.arange(n).to(self.breaks) + 0.5) / n)
+        low, high = new.breaks[:, 0], new.breaks[:, 1]
         x = low + (high - low) * (xi[:, None] + 1) / 2
-        own = 2 * (x - self.ends[:, 0]) / (self.ends[:, 1] - self.ends[:, 0]) - 1
+        own = 2 * (x - self.breaks[:, 0]) / (self.breaks[:, 1] - self.breaks[:, 0]) - 1
         values = torch.einsum("nik,iko->nio", _polynomials(own, self.size), coefficients)
         transform = _polynomials(xi, n) * (2 / n)
         transform[:, 0] /= 2
         return torch.einsum("nk,nio->iko", transform, values)
 
     def of_inputs(self, inputs: Sequence[int]) -> Self:
-        return type(self)(self.ends[inputs], self.degree, self.intervals)
+        return type(self)(self.breaks[inputs], self.degree, self.intervals)
 
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
         """See `Basis.as_spline`: one interval, of the polynomial's degree, by interpolation."""
-        low, high = self.ends[i, :1], self.ends[i, 1:]
-        degree = self.size - 1
-        knots = uniform_knots(low, high, 1, degree)
+        low, high = self.breaks[i, :1], self.breaks[i, 1:]
+        knots = uniform_knots(low, high, 1, degree := self.piece_degree)
         xi = torch.cos(torch.pi * (torch.arange(self.size).to(low) + 0.5) / self.size)
         x = (low + (high - low) * (xi + 1) / 2)[:, None]
         values = (_polynomials(xi, self.size) @ coefficients)[:, None, None]

@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FEW_BREAKS = 16  # up to here one comparison with each break beats a binary search
-
 
 def centres(breaks: Tensor) -> Tensor:
     """Where the powers of each piece start, (n_in, pieces): midpoints; outside, the end breaks."""
@@ -28,7 +26,7 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
     The last break belongs to the last piece inside.
     """
     left = breaks[:, :-1]
-    if left.shape[1] > FEW_BREAKS:
+    if left.shape[1] > 16:  # for fewer, by measurement, a comparison with each break is faster
         by_input = x.movedim(-1, 0).flatten(1).contiguous()
         found = torch.searchsorted(left.contiguous(), by_input, right=True)
         count = found.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
@@ -48,15 +46,6 @@ def evaluate(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor
     return _Evaluate.apply(x, table, breaks, order)[0]
 
 
-def moments(x: Tensor, breaks: Tensor, piece: Tensor, weights: Tensor, powers: int) -> list[Tensor]:
-    """Σ_r w_rimn (s^p)^(r) for p = 0 …, s = x - centre, each (n_in, m, n).
-
-    A weighted sum of a function's derivatives is the sum of these with its coefficients. x: (n,
-    n_in); piece: where they lie; weights: (order + 1, n_in, m, n).
-    """
-    return _moments(_offset(x, breaks, piece).T.contiguous()[:, None], weights, powers)
-
-
 class _Evaluate(torch.autograd.Function):
     """The derivative of the r-th derivative is the (r+1)-th: no tape runs through Horner's rule."""
 
@@ -64,7 +53,7 @@ class _Evaluate(torch.autograd.Function):
     def forward(x: Tensor, table: Tensor, breaks: Tensor, order: int) -> tuple[Tensor, ...]:
         piece = locate(x, breaks)
         extra = int(x.requires_grad)  # the backward pass needs one derivative more
-        values = _horner(_offset(x, breaks, piece), _gather(table, piece), order + extra)
+        values = _horner(offset(x, breaks, piece), _gather(table, piece), order + extra)
         return values[: order + 1], values[1:], piece
 
     @staticmethod
@@ -83,8 +72,8 @@ class _Evaluate(torch.autograd.Function):
                 slopes = evaluate(x, table, breaks, ctx.order + 1)[1:]
             to_x = (grad * slopes).sum(dim=(0, 1))
         if ctx.needs_input_grad[1]:
-            moments = _moments(_offset(x, breaks, piece), grad, table.shape[2])
-            to_table = _scatter(moments, piece, table.shape)
+            weighted = moments(offset(x, breaks, piece), grad, table.shape[2])
+            to_table = _scatter(weighted, piece, table.shape)
         return to_x, to_table, None, None
 
     @staticmethod
@@ -103,21 +92,19 @@ class _Evaluate(torch.autograd.Function):
         return tuple(t.unflatten(-1, split) for t in outputs), (-2, -2, -2)
 
 
-def _offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
+def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
+    """x - centre of the piece that each argument lies in, (..., n_in)."""
     start = centres(breaks)
-    return x - start.flatten()[row(piece, start.shape[1])]
-
-
-def row(piece: Tensor, pieces: int) -> Tensor:
-    """The number of each argument's piece among those of all inputs."""
-    return piece + torch.arange(piece.shape[-1], device=piece.device) * pieces
+    n_in, pieces = start.shape
+    return x - start.flatten()[piece + torch.arange(n_in, device=x.device) * pieces]
 
 
 def _position(piece: Tensor, shape: torch.Size) -> Tensor:
     """Where function m of the piece's input is found in one power's flat table, (m, ..., n_in)."""
     n_in, pieces, _, m = shape
     function = torch.arange(m, device=piece.device) * (n_in * pieces)
-    return function.view(-1, *(1,) * piece.ndim) + row(piece, pieces)
+    input_ = torch.arange(n_in, device=piece.device) * pieces
+    return function.view(-1, *(1,) * piece.ndim) + piece + input_
 
 
 def _gather(table: Tensor, piece: Tensor) -> list[Tensor]:
@@ -152,17 +139,23 @@ def _horner(s: Tensor, coefficients: list[Tensor], order: int) -> Tensor:
     return values
 
 
-def _moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
-    """Σ_r grad_r (s^p)^(r) for p = 0 …: the transpose of Horner's rule.
+def moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
+    """Σ_r grad_r (s^p)^(r) for p = 0 … powers - 1: the transpose of Horner's rule.
+
+    A weighted sum of a function's derivatives is the sum of these with its coefficients.
+
+    Args:
+        s: x - centre, of any shape.
+        grad: (order + 1, ...), each like s.
 
     For w_r = r! grad_r the rule (s f)^(r) = s f^(r) + r f^(r-1) gives w_r ← s w_r + w_{r+1}, and
     w_0 is the sum.
     """
     weights = [math.factorial(r) * g if r > 1 else g for r, g in enumerate(grad.unbind(0))]
-    moments = [weights[0]]
+    found = [weights[0]]
     for left in range(powers - 1, 0, -1):
         last = [weights[-1] * s] if len(weights) <= left else []
         pairs = itertools.pairwise(weights)
         weights = [torch.addcmul(higher, w, s) for w, higher in pairs] + last
-        moments.append(weights[0])
-    return moments
+        found.append(weights[0])
+    return found

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -33,17 +33,16 @@ class BSplines(Basis):
     Reference: de Boor, A Practical Guide to Splines (1978), chapter X, (8) and (15).
     """
 
-    title: ClassVar[str] = "B-splines"
     knots: Tensor
-    _local: Tensor  # (n_in, G + 2, k + 1, k + 1): powers, then the splines that live on a piece
-    _first: Tensor  # (n_in, G + 2): the first of the k + 1 splines that live on each piece
+    _living: Tensor  # (n_in, G + 2, k + 1): the splines that live on each piece
+    _local: Tensor  # (n_in, G + 2, k + 1, k + 1): their coefficients, powers first
     _matrix: Tensor | None  # (n_in, (G + 2)(k + 1), G + k): `_local` with zeros for all others
 
     def __init__(self, knots: Tensor, degree: int) -> None:
         super().__init__()
-        self.degree = degree
+        self.degree = self.piece_degree = degree
         self.register_buffer("knots", knots)
-        for name in ("_local", "_first", "_matrix"):
+        for name in ("breaks", "_living", "_local", "_matrix"):
             self.register_buffer(name, None, persistent=False)
         self._tabulate()
 
@@ -58,6 +57,8 @@ class BSplines(Basis):
         Outside the grid they are their tangents at its ends. An interval of no length holds zeros.
         """
         knots, k = self.knots, self.degree
+        self.breaks = breaks_of(knots, k)
+        self.intervals, self.size = knots.shape[1] - 2 * k - 1, knots.shape[1] - k - 1
         too_much = f"degree {k} on {self.intervals} intervals is more than {knots.dtype} can hold"
         if k > 170:  # a larger factorial is no double
             raise InputError(too_much)
@@ -71,41 +72,23 @@ class BSplines(Basis):
         if not self._local.isfinite().all():
             raise InputError(too_much)
         piece = torch.arange(self.intervals + 2, device=knots.device) - 1
-        self._first = piece.clamp(0, self.intervals - 1).repeat(len(knots), 1)
-        # Where few splines live elsewhere, a product with all of them is faster than a gather.
-        few = self.size <= 8 * (k + 1)
-        self._matrix = self._with_zeros() if few else None
-
-    def _with_zeros(self) -> Tensor:
-        n_in, pieces, powers, _ = self._local.shape
-        dense = self._local.new_zeros(n_in, pieces, powers, self.size)
-        dense.scatter_(-1, self._position()[:, :, None].expand_as(self._local), self._local)
-        return dense.flatten(1, 2)
-
-    def _position(self) -> Tensor:
-        """The splines that live on each piece, (n_in, G + 2, k + 1)."""
-        return self._first[..., None] + torch.arange(self.degree + 1, device=self._first.device)
+        first = piece.clamp(0, self.intervals - 1).repeat(len(knots), 1)
+        self._living = first[..., None] + torch.arange(k + 1, device=knots.device)
+        self._matrix = None
+        if self.size <= 8 * (k + 1):  # then a product with all splines is faster than a gather
+            dense = knots.new_zeros(len(knots), self.intervals + 2, k + 1, self.size)
+            dense.scatter_(-1, self._living[:, :, None].expand_as(self._local), self._local)
+            self._matrix = dense.flatten(1, 2)
 
     @classmethod
     def uniform(cls, low: Tensor, high: Tensor, intervals: int, degree: int) -> Self:
         return cls(uniform_knots(low, high, intervals, degree), degree)
 
-    @property
-    def breaks(self) -> Tensor:
-        return breaks_of(self.knots, self.degree)
-
-    @property
-    def intervals(self) -> int:
-        return self.knots.shape[1] - 2 * self.degree - 1
-
-    @property
-    def piece_degree(self) -> int:
-        return self.degree
-
     def values(self, x: Tensor, order: int = 0) -> Tensor:
         local = piecewise.evaluate(x, self._local, self.breaks, order).flatten(2)
         piece = piecewise.locate(x, self.breaks)
-        first = self._first[torch.arange(len(self._first), device=x.device), piece].flatten()
+        input_ = torch.arange(len(self._living), device=x.device)
+        first = self._living[input_, piece, 0].flatten()
         spline = first + torch.arange(local.shape[1], device=x.device)[:, None]
         dense = local.new_zeros(order + 1, self.size, x.numel())
         dense.scatter_(1, spline.expand_as(local), local)
@@ -115,18 +98,20 @@ class BSplines(Basis):
         if self._matrix is not None:
             table = torch.bmm(self._matrix, coefficients).unflatten(1, self._local.shape[1:3])
         else:
-            position = self._position()
-            index = position.flatten(1)[..., None].expand(-1, -1, coefficients.shape[2])
-            table = self._local @ coefficients.gather(1, index).unflatten(1, position.shape[1:])
+            index = self._living.flatten(1)[..., None].expand(-1, -1, coefficients.shape[2])
+            near = coefficients.gather(1, index).unflatten(1, self._living.shape[1:])
+            table = self._local @ near
         values = piecewise.evaluate(x, table, self.breaks, order)
         return values.movedim(1, -1).movedim(0, -3)
 
     def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
         n_in, pieces, powers, _ = self._local.shape
         piece = piecewise.locate(x, self.breaks)
-        moments = piecewise.moments(x, self.breaks, piece, weights, powers)
-        position = piecewise.row(piece, pieces).T.flatten()
-        spline = self._first.flatten().index_select(0, position).view(n_in, 1, 1, -1)
+        s = piecewise.offset(x, self.breaks, piece).T.contiguous()
+        moments = piecewise.moments(s[:, None], weights, powers)
+        position = (piece + torch.arange(n_in, device=x.device) * pieces).T.flatten()
+        first = self._living[:, :, 0].flatten()
+        spline = first.index_select(0, position).view(n_in, 1, 1, -1)
         spline = spline.expand(-1, -1, weights.shape[2], -1)
         # One spline after the other, so that what is under way stays in the cache.
         for j, by_power in enumerate(self._local.permute(3, 2, 0, 1).flatten(2).unbind(0)):
@@ -138,9 +123,6 @@ class BSplines(Basis):
 
     def one(self) -> Tensor:
         return self.knots.new_ones(self.size)  # B-splines sum to one
-
-    def over(self, low: Tensor, high: Tensor) -> Self:
-        return self.uniform(low, high, self.intervals, self.degree)
 
     def on(self, breaks: Tensor) -> Self:
         return type(self)(knots_from_breaks(breaks, self.degree), self.degree)

@@ -109,7 +109,7 @@ def _place_first_grid(network: KAN, ends: Tensor, rows: Tensor | None) -> None:
     """The first layer's grid from end to end (2, d), even or with as many rows in all intervals."""
     layer = network.layers[0]
     low, high = ends
-    basis = layer.basis.over(low, high)
+    basis = layer.basis.uniform(low, high, layer.intervals, layer.degree)
     if rows is not None:
         share = torch.linspace(0, 1, layer.intervals + 1).to(rows)
         breaks = torch.quantile(rows, share, dim=0).clamp(low, high).T.clone()
