@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from kanpinn.cli.check import check
-from kanpinn.cli.fit import fit
+from kanpinn.cli.check import check, schema
+from kanpinn.cli.figures import export, plot, report
 from kanpinn.cli.interpret import interpret
 from kanpinn.cli.listing import list_everything
 from kanpinn.cli.new import new
-from kanpinn.cli.report import report
-from kanpinn.cli.runs import export, plot
-from kanpinn.cli.schema import schema
-from kanpinn.cli.solve import solve
+from kanpinn.cli.solve import fit, solve
 from kanpinn.cli.study import study
 
 app = typer.Typer(
@@ -27,26 +24,17 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> bool:
-    if wanted:
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Solve partial differential equations, and fit data, with Kolmogorov–Arnold networks."""
+    if version:
         try:
             typer.echo(f"kanpinn {metadata.version('kanpinn')}")
         except metadata.PackageNotFoundError:
             typer.echo("kanpinn, not installed")
         raise typer.Exit
-    return wanted
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
-        ),
-    ] = False,
-) -> None:
-    """Solve partial differential equations, and fit data, with Kolmogorov–Arnold networks."""
 
 
 app.command()(solve)

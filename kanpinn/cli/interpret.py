@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.interrupts import importing
+from kanpinn.cli.figures import writing
 from kanpinn.cli.options import RunPath
-from kanpinn.cli.report import writing
 from kanpinn.cli.screen import note, reporting
 from kanpinn.cli.tables import table
 
@@ -48,19 +48,18 @@ def interpret(
             from kanpinn.interpret.interpret import interpret as read
             from kanpinn.interpret.pruning.scores import kan_of
             from kanpinn.interpret.univariate.library import functions
-            from kanpinn.runs.results import load
-            from kanpinn.runs.results.record import dump, run_folder
-            from kanpinn.solvers.eigen import Eigensolution
+            from kanpinn.runs.results import config_of, dump, load
+            from kanpinn.runs.results.record import run_folder
 
         number("--seconds", seconds, above=True)
         integer("--seed", seed, least=0)
         names = None if library is None else [n.strip() for n in library.split(",")]
         functions(names)  # refuses unknown ones
-        result = load(run)
-        if isinstance(result, Eigensolution):
+        if config_of(run).kind == "eigen":
             raise InputError(
                 f"{run} has the modes of an eigenvalue problem: no formula is read off"
             )
+        result = cast("Solution | Fitted", load(run))
         kan_of(result.surrogate)  # refuses other networks
         formula = read(result, names, seconds=seconds, seed=seed)
         folder, record = run_folder(run), formula_record(result, formula)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,33 +23,41 @@ if TYPE_CHECKING:
 CODE, SEEN = "exit code", "seen by "
 
 
+@dataclass(frozen=True)
+class Group:
+    """The processes of one command.
+
+    joined: a context manager inside of which they are a process group of torch.distributed.
+    alone: whether there is no other; first: whether this is rank 0, which writes and speaks.
+    """
+
+    joined: AbstractContextManager[None] = field(default_factory=contextlib.nullcontext)
+    alone: bool = True
+    first: bool = True
+
+
 @contextmanager
-def ranks(quiet: bool) -> Iterator[AbstractContextManager[None]]:
+def ranks(quiet: bool) -> Iterator[Group]:
     """`reporting`, by rank 0 alone where torchrun has started several processes.
 
-    Gives what joins them in a process group for as long as it is entered; nothing without torchrun.
     At the end the others wait for rank 0, and leave with its exit code.
     """
-    if not _launched():
+    if "RANK" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         with reporting(quiet):
-            yield contextlib.nullcontext()
+            yield Group()
         return
     with reporting():
         store = _meeting()
     first, code = int(os.environ["RANK"]) == 0, 1  # the code of an error that nobody expected
     try:
         with contextlib.nullcontext() if first else _silence(), reporting(quiet):
-            yield _joined(store)
+            yield Group(_joined(store), alone=False, first=first)
         code = 0
     except typer.Exit as end:
         code = end.exit_code
     finally:
         code = _same_code(store, code, first)
     raise typer.Exit(code)
-
-
-def _launched() -> bool:
-    return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def _meeting() -> Any:

@@ -1,30 +1,39 @@
-"""kanpinn solve."""
+"""kanpinn solve and kanpinn fit: a file is run, or a run resumed, into a run folder."""
 
+import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kanpinn._support.errors import InputError, NumericalError
+from kanpinn._support.interrupts import INTERRUPTED, deferring, handling, importing
+from kanpinn.cli.kinds import KINDS
 from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed
-from kanpinn.cli.running import Course, Wish, follow
-from kanpinn.cli.tables import (
-    against,
-    doubt,
-    eigenvalues_table,
-    errors_table,
-    remarks,
-    summary,
-    unknowns,
-)
+from kanpinn.cli.ranks import Group, NoFolder, ranks
+from kanpinn.cli.screen import exit_code, note
 
 if TYPE_CHECKING:
-    from kanpinn.pde.verify import Defect
-    from kanpinn.runs.config import EigenJob, SolveJob
-    from kanpinn.solvers.eigen import Eigensolution
-    from kanpinn.solvers.solution import Solution
+    from kanpinn.runs.config import Config, Job, Result
+    from kanpinn.runs.results import RunFolder
+    from kanpinn.solvers.auto import Choice
+    from kanpinn.solvers.state import Observer
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The command line: a file, or a run to resume; "KEY=VALUE" pairs; where, and how loud."""
+
+    file: Path | None
+    resume: Path | None
+    pairs: list[str]
+    output: Path
+    json: bool
+    quiet: bool
 
 
 def solve(
@@ -46,65 +55,171 @@ def solve(
     Exit codes: 0 a usable solution, 1 numerical failure, 2 bad input, 130 interrupted.
     """
     pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
-    wish = Wish(file, resume, pairs, output, json, quiet)
-    follow(Course("solve", _checked, _estimated, _lines), wish)
+    follow("solve", Wish(file, resume, pairs, output, json, quiet))
 
 
-def _checked(job: "SolveJob | EigenJob") -> None:
-    from kanpinn.runs.config import SolveJob
+def fit(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A fit file (TOML).")] = None,
+    overrides: Overrides = None,
+    json: Json = False,
+    output: Output = RESULTS,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    resume: Resume = None,
+) -> None:
+    """Fit a network to data: a table of scores, and a run folder with everything else.
 
-    if isinstance(job, SolveJob):
-        check_exact(job)
+    Exit codes: 0 a usable fit, 1 numerical failure, 2 bad input, 130 interrupted.
+    """
+    pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
+    follow("fit", Wish(file, resume, pairs, output, json, quiet))
 
 
-def check_exact(job: "SolveJob") -> "list[Defect]":
-    """The exact solution's residuals, with a warning for each that does not vanish."""
-    from kanpinn.pde.verify import exact_defects
+def follow(command: str, wish: Wish) -> None:
+    """Run the file to its end and leave with the exit code."""
+    with ranks(wish.quiet) as group:
+        with importing():
+            from kanpinn._support.distributed import together
 
-    with job.blamed():
-        defects = list(exact_defects(job.problem))
-    for defect in defects:
-        if not defect.is_rounding:
+        with group.joined:
+            with together():
+                config = _configuration(command, wish)
+                job, kind = build(config, wish.quiet), KINDS[config.kind]
+                kind.check(job)
+            folder = _folder(wish, group, config)
+            result, late = _run(job, folder, wish.quiet)
+        if isinstance(folder, NoFolder):
+            raise typer.Exit
+        result = kind.complete(job, result)
+        interrupted = _finish(result, folder) or late
+        _report(() if wish.json or wish.quiet else kind.lines(result), folder.path, wish)
+        raise typer.Exit(INTERRUPTED if interrupted else exit_code(result.status))
+
+
+def _configuration(command: str, wish: Wish) -> "Config":
+    """The file's configuration, or that of the run to resume, with the pairs laid over it."""
+    if (wish.file is None) == (wish.resume is None):
+        raise InputError(f"{command} takes either a file, or --resume with a run folder")
+    with importing():
+        from kanpinn.runs.config import Config
+    if wish.resume is None:
+        assert wish.file is not None
+        config, given = Config.read(wish.file, wish.pairs), str(wish.file)
+    else:
+        with importing():
+            from kanpinn.runs.results.record import config_of, run_folder
+
+        name = run_folder(wish.resume).parent.name
+        config = dataclasses.replace(config_of(wish.resume).override(wish.pairs), name=name)
+        given = f"--resume {wish.resume}"
+    if (other := KINDS[config.kind].command) != command:
+        raise InputError(f"{given} is of a {config.kind}: the command is kanpinn {other} {given}")
+    return config
+
+
+def build(config: "Config", quiet: bool = False) -> "Job":
+    """The job that a configuration describes; its notes are said and its threads are set.
+
+    torch takes all cores (or OMP_NUM_THREADS) by itself, where [run] names no threads.
+    """
+    for line in () if quiet else config.notes:
+        note(f"note: {line}")
+    if config.run.threads is not None:
+        import torch
+
+        torch.set_num_threads(config.run.threads)
+    return config.build()
+
+
+def _folder(wish: Wish, group: Group, config: "Config") -> "RunFolder | NoFolder":
+    """The run folder, which rank 0 makes or opens; the others get its state."""
+    with importing():  # only now: it brings h5py, for which bad input need not wait
+        from kanpinn._support.distributed import from_first, together
+        from kanpinn.runs.results import RunFolder
+
+    folder: RunFolder | None = None
+    with together():
+        if group.first and wish.resume is not None:
+            folder = RunFolder.resume(wish.resume, config)
+        elif group.first:
+            folder = RunFolder.create(wish.output, config.name, config)
+    if group.alone:
+        assert folder is not None
+        return folder
+    state = from_first(None if folder is None else folder.state)
+    return NoFolder(state) if folder is None else folder
+
+
+def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Result, bool]":
+    """Run in a folder, of which nothing stays where no step was taken.
+
+    Returns also whether Ctrl-C came after the last step, when it is too late to stop anything.
+    """
+    with importing():
+        from kanpinn.runs.progress import Progress
+
+    late = False
+
+    def interrupt(*_: object) -> None:  # in the loop it is the second one that comes here
+        nonlocal late
+        if late or folder.interrupted or not folder.begun:
+            raise KeyboardInterrupt
+        late = True
+
+    shown: Any = contextlib.nullcontext() if quiet else Progress()
+    try:
+        with handling(interrupt), job.blamed(), shown as progress:
+            observers: list[Observer] = [] if progress is None else [progress]
+            attached = folder.attach(job, None if quiet else _say_choice)
+            return attached.run([*observers, folder.checkpoint], folder.state), late
+    except (InputError, NumericalError) as error:
+        if not folder.begun:
+            folder.discard()
+            raise
+        folder.fail(" ".join(str(error).split()))
+        note(f"run folder: {folder.path}")
+        raise NumericalError(str(error)) from error
+    except KeyboardInterrupt:
+        if folder.begun:
+            _say_interrupted(folder)
+        else:
+            folder.discard()
+        raise
+
+
+def _say_choice(choice: "Choice", why: str) -> None:
+    note(f"{why}: {choice}")
+
+
+def _finish(result: "Result", folder: "RunFolder") -> bool:
+    """Write the folder, whatever Ctrl-C says; returns whether it said something."""
+
+    def first() -> None:
+        note("the run folder is being written; Ctrl-C once more ends at once")
+
+    with deferring(first, lambda: _say_interrupted(folder)) as deferral:
+        folder.finish(result)
+    for layer, share in enumerate(folder.record["outside_grids"]):
+        if share:
             warnings.warn(
-                f"the exact solution does not satisfy {defect.name}: its residual is "
-                f"{defect.size:.1e} (root mean square), {defect.relative:.1e} of the terms",
+                f"{share:.1%} of the points lie outside the grids of layer {layer}, where its "
+                "splines are straight lines",
                 stacklevel=2,
             )
-    return defects
+    return deferral.interrupted
 
 
-def _estimated(
-    job: "SolveJob | EigenJob", solution: "Solution | Eigensolution"
-) -> "Solution | Eigensolution":
-    """The solution with the estimate of its errors that [run] asks for, where it came to an end."""
-    from kanpinn.runs.config import EigenJob
-    from kanpinn.solvers.eigen import Eigensolution
-    from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged
-
-    if isinstance(solution, Eigensolution) or isinstance(job, EigenJob):
-        return solution
-    alone = solution.processes == 1
-    if not (job.estimate and alone) or solution.status.startswith(ENDED):
-        return solution
-    known = dataclasses.replace(solution, estimate=estimate_error(solution))
-    return known if job.tolerance is None else judged(known, job.tolerance)
+def _say_interrupted(folder: "RunFolder | NoFolder") -> None:
+    note(f"interrupted at once; the last checkpoint, if there is one, is in {folder.path}")
 
 
-def _lines(solution: "Solution | Eigensolution") -> Iterator[str]:
-    from kanpinn.solvers.eigen import Eigensolution
-
-    if isinstance(solution, Eigensolution):
-        if solution.count:
-            yield eigenvalues_table(solution)
-        yield from remarks(solution)
-        yield summary(solution)
+def _report(lines: Iterable[str], path: Path, wish: Wish) -> None:
+    """The lines and where the folder is; with --json run.json, with --quiet the folder alone."""
+    if wish.json:
+        typer.echo((path / "run.json").read_text(encoding="utf-8"), nl=False)
+        if not wish.quiet:
+            note(f"run folder: {path}")
         return
-    estimated = None if solution.estimate is None else solution.estimate.errors
-    if solution.errors is not None or estimated is not None:
-        yield errors_table(solution.errors, estimated)
-    yield from unknowns(solution)
-    if line := doubt(solution.estimate):
-        yield line
-    if line := against(solution):
-        yield line
-    yield summary(solution)
+    for line in lines:
+        typer.echo(line)
+    typer.echo(path if wish.quiet else f"run folder: {path}")

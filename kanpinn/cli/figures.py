@@ -1,5 +1,7 @@
-"""kanpinn plot and kanpinn export: figures of a run or a study, files from a run folder."""
+"""kanpinn plot, report and export: figures, a page and files of what has been run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +11,6 @@ import typer
 from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import RunPath
-from kanpinn.cli.report import writing
 from kanpinn.cli.screen import reporting
 
 
@@ -27,14 +28,10 @@ def plot(
 ) -> None:
     """Draw the figures of a run again, or those of a study as PNG and PDF."""
     with reporting():
-        for path in _study_figures(folder) if _is_study(folder) else _run_figures(folder):
+        place = folder.parent if folder.is_file() else folder
+        is_study = (place / "study.json").is_file()  # a run inside of a study is a run
+        for path in _study_figures(folder) if is_study else _run_figures(folder):
             typer.echo(path)
-
-
-def _is_study(folder: Path) -> bool:
-    """Whether it holds the table of a study, or is a file beside one; a run in it is a run."""
-    place = folder.parent if folder.is_file() else folder
-    return (place / "study.json").is_file()
 
 
 def _run_figures(run: Path) -> list[Path]:
@@ -54,11 +51,24 @@ def _run_figures(run: Path) -> list[Path]:
 
 def _study_figures(folder: Path) -> list[Path]:
     with importing():
-        from kanpinn.runs.report.figures import draw_study
-        from kanpinn.runs.study.table import Study
+        from kanpinn.runs.report import draw_study
+        from kanpinn.runs.study import Study
 
     with writing(folder):
         return draw_study(Study.read(folder))
+
+
+def report(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder.")],
+) -> None:
+    """Write a study's tables and figures as one HTML page, report.html in its folder."""
+    with reporting():
+        with importing():
+            from kanpinn.runs.report import write_report
+            from kanpinn.runs.study import Study
+
+        with writing(study):
+            typer.echo(write_report(Study.read(study)))
 
 
 def export(
@@ -82,3 +92,12 @@ def export(
         write = to_vtkhdf if format is Format.VTKHDF else to_npz
         write(load(run), target)
         typer.echo(target)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """A block that writes to a folder: where it cannot be written to, that is bad input."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror}") from error

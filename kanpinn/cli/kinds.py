@@ -1,0 +1,215 @@
+"""What the commands check, add and say for each kind of file: a solve, an eigenproblem, a fit."""
+
+import dataclasses
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from kanpinn.cli.tables import (
+    against,
+    doubt,
+    eigenvalues_table,
+    errors_table,
+    remarks,
+    scores_table,
+    summary,
+    unknowns,
+)
+
+if TYPE_CHECKING:
+    from kanpinn.jets.jet import Channels
+    from kanpinn.loss.terms import Term
+    from kanpinn.pde.verify import Defect
+    from kanpinn.runs.config import Config, EigenJob, FitJob, Job, SolveJob
+    from kanpinn.solvers.eigen import Eigensolution
+    from kanpinn.solvers.fit import Fitted
+    from kanpinn.solvers.solution import Solution
+
+Line = tuple[str, str]
+
+
+class Kind(ABC):
+    """One kind of file: `command` runs it."""
+
+    command = "solve"
+
+    def check(self, job: Any) -> "list[Defect]":
+        """Warn, before a run, of an exact solution that is none; returns what it leaves."""
+        return []
+
+    def complete(self, job: Any, result: Any) -> Any:
+        """The result with what the file asks for beyond the run itself."""
+        return result
+
+    @abstractmethod
+    def lines(self, result: Any) -> Iterator[str]:
+        """What is shown of a result."""
+
+    @abstractmethod
+    def preview(self, config: "Config", job: Any) -> Iterator[Line]:
+        """What would be run: names with descriptions, besides the optimizers."""
+
+
+class SolveKind(Kind):
+    """A problem to solve."""
+
+    def check(self, job: "SolveJob") -> "list[Defect]":
+        from kanpinn.pde.verify import exact_defects
+
+        with job.blamed():
+            defects = list(exact_defects(job.problem))
+        for defect in defects:
+            if not defect.is_rounding:
+                warnings.warn(
+                    f"the exact solution does not satisfy {defect.name}: its residual is "
+                    f"{defect.size:.1e} (root mean square), {defect.relative:.1e} of the terms",
+                    stacklevel=2,
+                )
+        return defects
+
+    def complete(self, job: "SolveJob", result: "Solution") -> "Solution":
+        """With the estimate of its errors that [run] asks for, unless the run ended too early."""
+        from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged
+
+        alone = result.processes == 1
+        if not (job.estimate and alone) or result.status.startswith(ENDED):
+            return result
+        known = dataclasses.replace(result, estimate=estimate_error(result))
+        return known if job.tolerance is None else judged(known, job.tolerance)
+
+    def lines(self, result: "Solution") -> Iterator[str]:
+        estimated = None if result.estimate is None else result.estimate.errors
+        if result.errors is not None or estimated is not None:
+            yield errors_table(result.errors, estimated)
+        yield from unknowns(result)
+        yield from filter(None, (doubt(result.estimate), against(result), summary(result)))
+
+    def preview(self, config: "Config", job: "SolveJob") -> Iterator[Line]:
+        from kanpinn.networks.constraints.boundary_data import describe_form
+        from kanpinn.runs.config import AutoJob
+
+        defects = self.check(job)
+        with job.blamed():
+            terms = job.preview().residuals.terms
+        if isinstance(job, AutoJob):
+            yield _trials(job)
+        yield from _stated(config, job)
+        if not defects:
+            yield "exact solution", _instead(job)
+        for defect in defects:
+            yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
+        yield _network(config, job)
+        boundary, energy = job.settings.boundary, job.settings.form == "energy"
+        yield "boundary data", describe_form(job.problem, boundary, energy)
+        yield _run(config)
+        yield from _points(job, terms)
+
+
+class EigenKind(Kind):
+    """An eigenvalue problem."""
+
+    def lines(self, result: "Eigensolution") -> Iterator[str]:
+        if result.count:
+            yield eigenvalues_table(result)
+        yield from remarks(result)
+        yield summary(result)
+
+    def preview(self, config: "Config", job: "EigenJob") -> Iterator[Line]:
+        from kanpinn.networks.constraints.boundary_data import describe_form
+
+        with job.blamed():
+            terms = tuple(job.preview().terms())
+        yield from _stated(config, job)
+        which = "smallest" if job.near is None else f"nearest to {job.near:g}"
+        yield "eigenvalues", f"{job.count}, the {which}"
+        yield "exact eigenvalues", "known" if job.problem.has_exact_eigenvalues else "none"
+        yield _network(config, job)
+        yield "boundary data", describe_form(job.problem, job.settings.boundary)
+        yield _run(config)
+        yield from _points(job, terms)
+
+
+class FitKind(Kind):
+    """Data to fit."""
+
+    command = "fit"
+
+    def lines(self, result: "Fitted") -> Iterator[str]:
+        yield scores_table(result)
+        yield summary(result)
+
+    def preview(self, config: "Config", job: "FitJob") -> Iterator[Line]:
+        job.preview()  # refuses what does not fit together
+        train = job.data.train
+        counts = ", ".join(f"{len(table)} rows {part}" for part, table in job.data.parts.items())
+        yield "data", f"{config.title}: {counts}"
+        yield "inputs", ", ".join(train.names)
+        yield "targets", ", ".join(train.outputs)
+        if train.classes:
+            yield "classes", f"{len(train.classes)}: {', '.join(train.classes)}"
+        yield _network(config, job)
+        yield "batch", f"{job.settings.batch} rows a step" if job.settings.batch else "all rows"
+        yield _run(config)
+
+
+KINDS: dict[str, Kind] = {"problem": SolveKind(), "eigen": EigenKind(), "fit": FitKind()}
+
+
+def _trials(job: "SolveJob") -> Line:
+    from kanpinn.solvers.auto import BUDGET, TOLERANCE
+
+    tolerance = TOLERANCE if job.tolerance is None else job.tolerance
+    seconds = BUDGET if job.budget_seconds is None else job.budget_seconds
+    goal = f"until the relative L2 error is estimated at {tolerance:g} or {seconds:g} s are up"
+    return "chosen by trials", f"network, points and optimizers, {goal}; below is the first trial"
+
+
+def _stated(config: "Config", job: "SolveJob | EigenJob") -> Iterator[Line]:
+    first_line = (type(job.problem).__doc__ or "").strip().partition("\n")[0]
+    yield "problem", f"{config.title}: {first_line}"
+    yield "domain", repr(job.problem.domain)
+
+
+def _instead(job: "SolveJob") -> str:
+    """What errors will be measured against in place of an exact solution."""
+    from kanpinn.accuracy.references import reference_of
+
+    reference = reference_of(job.problem, job.reference)
+    if reference is None:
+        return "none: errors will not be known"
+    return f"none: errors will be against {reference!r}"
+
+
+def _network(config: "Config", job: "Job") -> Line:
+    network, run = job.network, config.run
+    size = f"{list(network.width)}, {network.parameter_count} parameters"
+    return "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
+
+
+def _run(config: "Config") -> Line:
+    import torch
+
+    threads = torch.get_num_threads()
+    return "run", f"seed {config.run.seed}, {threads} thread{'s' * (threads > 1)}"
+
+
+def _points(job: "SolveJob | EigenJob", terms: "tuple[Term, ...]") -> Iterator[Line]:
+    points = job.settings.points
+    every = f", new ones every {points.resample} steps" if points.resample else ""
+    yield "sampler", points.sampler + every
+    for term in terms:
+        counted = f"{len(term.points)} points, weight {term.weight:g}"
+        yield f"term {term.name}", f"{counted}, uses {_channels(term.channels)}"
+
+
+def _channels(channels: "Channels") -> str:
+    parts = ["the value"]
+    if channels.gradient:
+        parts.append("the gradient")
+    if channels.second != "none":
+        parts.append(f"the {channels.second}")
+    if channels.directions:
+        along = f"{len(channels.directions)} direction(s)"
+        parts.append(f"derivatives to order {channels.order} along {along}")
+    return ", ".join(parts)
