@@ -51,8 +51,7 @@ def settings_table(study: "Study") -> str:
 
 def _settings(study: "Study") -> tuple[list[str], dict[tuple[str, ...], list["Row"]]]:
     """The short names of the keys that vary, and the runs of each combination of their values."""
-    from kanpinn.runs.report.dimensions import is_seed
-    from kanpinn.runs.report.labels import names_of
+    from kanpinn.runs.report.dimensions import is_seed, names_of
 
     labels = {key: names_of(study.column(key)) for key in study.varied if not is_seed(key)}
     labels = {key: names for key, names in labels.items() if len(set(names)) > 1}
@@ -112,7 +111,7 @@ def json_text(study: "Study") -> str:
 
 def failures(study: "Study") -> str:
     """How many runs have failed, and each message once, with the first run that it is of."""
-    from kanpinn.runs.report.labels import short
+    from kanpinn.runs.report.dimensions import short
 
     first: dict[str, Row] = {}
     lost = [row for row in study.rows if failed(row)]

@@ -17,9 +17,8 @@ from kanpinn.plotting import Curve, plot_curves, plot_spreads
 from kanpinn.plotting.legend import style_of
 from kanpinn.plotting.scales import plain
 from kanpinn.runs.report.curves import curves
-from kanpinn.runs.report.dimensions import dimensions, sizes
+from kanpinn.runs.report.dimensions import dimensions, names_of, sizes
 from kanpinn.runs.report.figures import draw_study, figure_of
-from kanpinn.runs.report.labels import names_of
 from kanpinn.runs.report.pictures import pictures
 
 GRIDS, SEEDS = [4, 8, 16, 32], [0, 1, 2]

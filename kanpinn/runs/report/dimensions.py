@@ -1,10 +1,10 @@
-"""What varies in a study: keys as sizes and as labels, lists taken apart."""
+"""What varies in a study: keys as sizes and as labels, lists taken apart, values named in short."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kanpinn.runs.report.labels import as_list, determined, names_of
 from kanpinn.runs.study.table import Study
 
 SEED = "seed"
@@ -88,11 +88,12 @@ def sizes(values: Sequence[Any]) -> list[Size] | None:
     """
     if not values or not all(map(_numeric, values)):
         return None
-    lists = [tuple(map(float, as_list(value))) for value in values]
+    listed = [value if isinstance(value, list) else [value] for value in values]
+    lists = [tuple(map(float, one)) for one in listed]
     place = {n: _place([one for one in lists if len(one) == n]) for n in set(map(len, lists))}
     return [
-        _size(one, isinstance(value, list), *place[len(one)])
-        for one, value in zip(lists, values, strict=True)
+        _size(one, own is value, *place[len(one)])
+        for one, own, value in zip(lists, listed, values, strict=True)
     ]
 
 
@@ -111,13 +112,19 @@ def _size(one: tuple[float, ...], listed: bool, place: int, tied: frozenset[int]
 
 
 def _numeric(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(_numeric(v) and not isinstance(v, list) for v in value)
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number, or a list of numbers."""
+    match value:
+        case bool():
+            return False
+        case int() | float():
+            return True
+        case [_, *_]:
+            return all(type(one) in (int, float) for one in value)
+    return False
 
 
 def _of(key: str, title: str, values: Sequence[Any]) -> list[Dimension]:
-    tables = any(isinstance(v, Mapping) for value in values for v in as_list(value))
+    tables = any(True for _ in _tables(list(values)))
     whole = tuple(text if tables else f"{title} {text}" for text in names_of(values))
     taken = sizes(values)
     if taken is None:
@@ -129,3 +136,85 @@ def _of(key: str, title: str, values: Sequence[Any]) -> list[Dimension]:
     labels = tuple(f"{title} {number:.12g}" for number in numbers)
     main = Dimension(key, labels, whole, numbers, places)
     return [main, Dimension(key, tuple(f"{title} {text}" for text in rest), whole)]
+
+
+def determined(values: Sequence[Hashable], by: Sequence[Hashable]) -> bool:
+    """Whether each value in `by` goes with one in `values`."""
+    return len(set(zip(by, values, strict=True))) == len(set(by))
+
+
+def names_of(values: Sequence[Any]) -> list[str]:
+    """A short name for each value, different for different values."""
+    for name in (short, _telling(values), full):
+        cut = [_cut(name(value)) for value in values]
+        if determined([_json(value) for value in values], cut):
+            return cut
+    distinct = list(dict.fromkeys(map(_json, values)))
+    return [f"{one} #{distinct.index(_json(v)) + 1}" for one, v in zip(cut, values, strict=True)]
+
+
+def short(value: Any) -> str:
+    """A value in few words: of a table its type, of a list its items."""
+    match value:
+        case {"type": kind}:
+            return str(kind)
+        case list() | tuple():
+            return _listed(value, short)
+    return full(value)
+
+
+def full(value: Any, but: Container[str] = ()) -> str:
+    """A value with all that is in it; `but`: entries "adam.steps=50" of tables to leave out."""
+    match value:
+        case Mapping():
+            kind = str(value.get("type", ""))
+            items = {key: full(v, but) for key, v in value.items() if key != "type"}
+            told = [f"{k}={v}" for k, v in items.items() if f"{kind}.{k}={v}" not in but]
+            return f"{kind} ({', '.join(told)})" if told or not kind else kind
+        case list() | tuple():
+            return _listed(value, lambda v: full(v, but))
+        case None:
+            return "none"
+        case str():
+            return value
+        case float():
+            return f"{value:.6g}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _telling(values: Sequence[Any]) -> Callable[[Any], str]:
+    """Names that leave out what all tables of a type have in common."""
+    items: dict[str, list[set[str]]] = {}
+    for table in _tables(values):
+        kind = str(table.get("type", ""))
+        own = {f"{kind}.{k}={full(v)}" for k, v in table.items() if k != "type"}
+        items.setdefault(kind, []).append(own)
+    common = set[str]().union(*(set.intersection(*own) for own in items.values()))
+    return lambda value: full(value, common)
+
+
+def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
+    match value:
+        case Mapping():
+            yield value
+        case list() | tuple():
+            for item in value:
+                yield from _tables(item)
+
+
+def _listed(values: Sequence[Any], name: Callable[[Any], str]) -> str:
+    """Stages one after another; other lists as they are written."""
+    items = list(map(name, values))
+    if values and all(isinstance(value, Mapping) for value in values):
+        return " + ".join(items)
+    return f"[{', '.join(items)}]"
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    longest = 40  # characters: more is no label
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

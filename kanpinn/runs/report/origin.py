@@ -1,20 +1,19 @@
 """Where the numbers of a study come from: machines and versions, and how to have them again."""
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import tomlkit
 
 from kanpinn._support.errors import InputError
 from kanpinn.runs.results.record import read_record
 from kanpinn.runs.study.table import Row, Study
 
-BARE = re.compile(r"[A-Za-z0-9_-]+")  # keys that need no quotes
-
 
 def records(study: Study) -> list[tuple[Row, dict[str, Any]]]:
-    """The run.json of each run that has one."""
+    """The run.json of each run that has one, with its row."""
     found = []
     for row in study.rows:
         with contextlib.suppress(InputError, OSError):
@@ -23,7 +22,7 @@ def records(study: Study) -> list[tuple[Row, dict[str, Any]]]:
 
 
 def environment(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Versions and machines by name; where runs differ, each with the number of its runs."""
+    """Versions and machines by name, from run.json; where runs differ, with the number of runs."""
     counts: dict[str, dict[str, int]] = {}
     for record in found:
         for name, value in _facts(record):
@@ -49,10 +48,7 @@ def _counted(values: Mapping[str, int]) -> str:
 
 
 def study_lists(study: Study) -> dict[str, dict[str, list[Any]]]:
-    """The varied keys as they are given to a study: as a product where they are one, else zipped.
-
-    All runs in step are the same runs in the same order.
-    """
+    """The varied keys as `sweep` takes them: as a product where the runs are one, else zipped."""
     columns = {key: study.column(key) for key in study.varied}
     lists = {key: _distinct(values) for key, values in columns.items()}
     product: list[tuple[Any, ...]] = [()]
@@ -63,6 +59,7 @@ def study_lists(study: Study) -> dict[str, dict[str, list[Any]]]:
 
 
 def _distinct(values: Sequence[Any]) -> list[Any]:
+    """Each value once, in order; they may be lists and tables, which have no hash."""
     found: list[Any] = []
     for value in values:
         if value not in found:
@@ -76,44 +73,30 @@ def is_file(study: Study, row: Row, settings: Mapping[str, Any]) -> bool:
 
 
 def _found(settings: Any, key: str) -> Any:
+    """The value of a key such as "optimizer[0].steps", None where there is none."""
     with contextlib.suppress(KeyError, IndexError, TypeError):
         for part in re.findall(r"[\w-]+", key):
-            settings = settings[int(part) if isinstance(settings, list) else part]
+            settings = settings[int(part) if part.isdecimal() else part]
         return settings
     return None
 
 
 def problem_toml(settings: Mapping[str, Any]) -> str:
     """The sections of a configuration as a problem file."""
-    parts = []
-    for name, section in settings.items():
-        tables = section if isinstance(section, list) else [section]
-        head = f"[[{name}]]" if isinstance(section, list) else f"[{name}]"
-        parts += ["\n".join([head, *_lines(table)]) for table in tables]
-    return "\n\n".join(parts) + "\n"
+    return tomlkit.dumps(_without_none(settings))
 
 
 def study_toml(study: Study, base: str) -> str:
     """A study's file that leads to the same runs from the problem file `base`."""
-    text = f"[study]\nbase = {json.dumps(base)}\nname = {json.dumps(study.name)}\n"
-    for kind, lists in study_lists(study).items():
-        if lists:
-            lines = [f"{json.dumps(key)} = {_value(values)}" for key, values in lists.items()]
-            text += "\n".join(["", f"[study.{kind}]", *lines, ""])
-    return text
+    lists = {kind: lists for kind, lists in study_lists(study).items() if lists}
+    return tomlkit.dumps(_without_none({"study": {"base": base, "name": study.name, **lists}}))
 
 
-def _lines(table: Mapping[str, Any]) -> list[str]:
-    return [f"{_key(key)} = {_value(v)}" for key, v in table.items() if v is not None]
-
-
-def _key(key: str) -> str:
-    return key if BARE.fullmatch(key) else json.dumps(key, ensure_ascii=False)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(_lines(value))} }}" if value else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
-    return json.dumps(value, ensure_ascii=False)
+def _without_none(value: Any) -> Any:
+    """Tables without the keys that are null in JSON, which TOML does not have."""
+    match value:
+        case Mapping():
+            return {key: _without_none(one) for key, one in value.items() if one is not None}
+        case list():
+            return [_without_none(one) for one in value]
+    return value

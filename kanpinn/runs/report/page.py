@@ -2,94 +2,111 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
+from dataclasses import dataclass, field
 from pathlib import Path
-from string import Template
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kanpinn._support.files import write_text
 from kanpinn.plotting.svg import inline_svg
 from kanpinn.runs.report import origin, summary
 from kanpinn.runs.report.figures import figure_of
-from kanpinn.runs.report.markup import Markup, element, escaped, section, table
-from kanpinn.runs.report.notes import missing
-from kanpinn.runs.report.pictures import Picture, pictures
+from kanpinn.runs.report.pictures import Picture, missing, pictures
+from kanpinn.runs.report.summary import Table
 from kanpinn.runs.study.table import Study
 from kanpinn.runs.study.work import RUNS
 
 REPORT = "report.html"
 BASE = "base.toml"
-FILES = "The settings that the runs share, as {}, with the class files in {} beside it:"
-FUNCTION = (
-    "The settings were made by a Python function of the varied values, which leads to the same "
-    "runs again; those of a run stand in its run.json, such as {}/run.json:"
-)
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A drawing as SVG, and what stands below it."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of the page that can be linked to; empty lists are not shown.
+
+    texts: paragraphs; listings: what is introduced by a paragraph each, files or commands.
+    """
+
+    key: str
+    title: str
+    tables: Sequence[Table] = ()
+    figures: Sequence[Figure] = ()
+    texts: Sequence[str] = ()
+    listings: Sequence[tuple[str, str]] = field(default=())
 
 
 def write_report(study: Study) -> Path:
-    """Write report.html into the study's folder, to whose runs it links."""
+    """Write report.html into the study's folder, to whose runs it links; returns its path."""
     write_text(study.path / REPORT, page(study))
     return study.path / REPORT
 
 
 def page(study: Study) -> str:
-    """The report's HTML: styles and figures are in it, and no address outside of the folder."""
-    title, found = f"Study {study.name}", origin.records(study)
-    parts = dict(_sections(study, found))
-    links = (element("a", name, href=f"#{key}") for key, (name, _) in parts.items())
-    sections = (section(key, name, *content) for key, (name, content) in parts.items())
-    maker = f"Made by kanpinn {study.version or '(not installed)'} from study.json in this folder."
-    body = [
-        element("h1", title),
-        element("p", _state(study, found)),
-        element("nav", *links, **{"aria-label": "Sections"}),
-        *sections,
-        element("footer", maker),
-    ]
-    page = Template(
-        resources.files("kanpinn.runs.report").joinpath("page.html").read_text(encoding="utf-8")
+    """The report as HTML: styles and figures are in it, and no address outside of the folder.
+
+    The template page.html escapes every text.
+    """
+    found = origin.records(study)
+    environment = Environment(
+        loader=PackageLoader("kanpinn.runs.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
-    return page.substitute(title=escaped(title), body="\n".join(body))
+    return environment.get_template("page.html").render(
+        title=f"Study {study.name}",
+        state=_state(study, found),
+        sections=list(_sections(study, found)),
+        version=study.version or "(not installed)",
+    )
 
 
-def _sections(
-    study: Study, found: Sequence[tuple[dict, dict]]
-) -> Iterator[tuple[str, tuple[str, list[Markup]]]]:
+def _sections(study: Study, found: Sequence[tuple[dict, dict]]) -> Iterator[Section]:
     drawn = list(pictures(study))
-    yield "varied", ("What was varied", [summary.varied(study)])
-    yield "settings", ("Results", [summary.settings(study)])
+    yield Section("varied", "What was varied", [summary.varied(study)])
+    yield Section("settings", "Results", [summary.settings(study)])
     if (orders := summary.orders(drawn)) is not None:
-        yield "orders", ("Orders", [orders, _explained(drawn)])
-    yield "figures", ("Figures", [*map(_figure, drawn)] or [_nothing(study)])
+        explained = max((p.caption for p in drawn if _fitted(p)), key=len)
+        yield Section("orders", "Orders", [orders], texts=[explained])
+    nothing = [] if drawn else [" ".join(["There is nothing to draw yet.", *missing(study)])]
+    yield Section("figures", "Figures", figures=list(map(_figure, drawn)), texts=nothing)
     if (failures := summary.failures(study)) is not None:
-        yield "failures", ("Failed runs", [failures])
-    yield "runs", ("All runs", [summary.runs(study)])
+        yield Section("failures", "Failed runs", [failures])
+    yield Section("runs", "All runs", [summary.runs(study)])
     if found:
         facts = origin.environment([record for _, record in found])
-        yield "environment", ("Environment", [table(["what", "which"], facts, "Of the runs")])
-        yield "repeat", ("How to repeat it", [*_repeat(study, found[0])])
+        yield Section(
+            "environment", "Environment", [Table(["what", "which"], facts, "Of the runs")]
+        )
+        yield Section("repeat", "How to repeat it", listings=list(_repeat(study, found[0])))
 
 
 def _state(study: Study, found: Sequence[tuple[dict, dict]]) -> str:
-    """Of what the runs are, how many there are, and how they ended."""
+    """What the runs solve or fit, how many there are, and how they ended."""
     ends = Counter(row["status"].partition(":")[0] for row in study.rows)
     said = ", ".join(f"{count} {status}" for status, count in ends.items())
     problem = f" of {_what(found[0][1]['config'])}" if found else ""
     return f"{len(study.rows)} runs{problem}: {said}."
 
 
-def _explained(drawn: list[Picture]) -> Markup:
-    return element("p", max((p.caption for p in drawn if _fitted(p)), key=len))
-
-
-def _figure(picture: Picture) -> Markup:
+def _figure(picture: Picture) -> Figure:
     said = " ".join(filter(None, (f"{picture.title}.", *picture.notes, picture.caption)))
     panels = "; ".join(summary.NAMES[error] for error in picture.errors)
     drawn = inline_svg(
         figure_of(picture, notes=False), picture.name, picture.title, f"{said} Panels: {panels}."
     )
     short = f"{picture.title}. {' '.join(picture.notes)}" if _fitted(picture) else said
-    return element("figure", Markup(drawn), element("figcaption", short))
+    return Figure(drawn, short)
 
 
 def _fitted(picture: Picture) -> bool:
@@ -97,24 +114,25 @@ def _fitted(picture: Picture) -> bool:
     return any(curve.fit for some in picture.curves.values() for curve in some)
 
 
-def _nothing(study: Study) -> Markup:
-    return element("p", " ".join(["There is nothing to draw yet.", *missing(study)]))
-
-
-def _repeat(study: Study, found: tuple[dict, dict]) -> Iterator[Markup]:
+def _repeat(study: Study, found: tuple[dict, dict]) -> Iterator[tuple[str, str]]:
+    """Paragraphs with the files and commands that lead to the same runs."""
     row, record = found
     settings, where = record["config"], f"{RUNS}/{row['run']}"
     if origin.is_file(study, row, settings):
-        yield element("p", FILES.format(BASE, where))
-        yield element("pre", origin.problem_toml(settings))
-        yield element("p", "What is varied, as study.toml:")
-        yield element("pre", origin.study_toml(study, BASE))
-        yield element("p", "Then:")
-        yield element("pre", "kanpinn study study.toml")
+        yield (
+            f"The settings that the runs share, as {BASE}, with the class files in {where} beside "
+            "it:",
+            origin.problem_toml(settings),
+        )
+        yield "What is varied, as study.toml:", origin.study_toml(study, BASE)
+        yield "Then:", "kanpinn study study.toml"
         return
-    yield element("p", FUNCTION.format(where))
     lists = ", ".join(f"{name}={values!r}" for name, values in origin.study_lists(study).items())
-    yield element("pre", f"kanpinn.sweep(function, {lists}, name={study.name!r})")
+    yield (
+        "The settings were made by a Python function of the varied values, which leads to the same "
+        f"runs again; those of a run stand in its run.json, such as {where}/run.json:",
+        f"kanpinn.sweep(function, {lists}, name={study.name!r})",
+    )
 
 
 def _what(config: Mapping[str, Any]) -> str:

@@ -11,8 +11,8 @@ from kanpinn.plotting.convergence import plot_curves, plot_spreads
 from kanpinn.plotting.curves import Curve
 from kanpinn.plotting.legend import THEORY, height, wrapped
 from kanpinn.runs.report.curves import MEASURED, curves, path_of, setting_labels, usable
-from kanpinn.runs.report.dimensions import Dimension, dimensions
-from kanpinn.runs.report.notes import explained, hollow, missing, replicates, surplus
+from kanpinn.runs.report.dimensions import Dimension, dimensions, is_seed
+from kanpinn.runs.study.columns import WAITING, has_failed
 from kanpinn.runs.study.table import Study
 
 MOST = 12  # curves of a picture: there are no more markers
@@ -106,8 +106,8 @@ def _curves(
     return Picture(
         f"error_{_file(against, found)}",
         f"Errors against {over}",
-        explained(made, against),
-        (*replicates(study, some), *hollow(made), *surplus(some, MOST), *missing(study)),
+        _explained(made, against),
+        (*_replicates(study, some), *_hollow(made), *_surplus(some, MOST), *missing(study)),
         errors,
         partial(_plot, made, x, path, measured),
         max(height(own[:MOST]) for own in made.values()),
@@ -173,3 +173,57 @@ def _file(against: str, found: Sequence[Dimension]) -> str:
     alike = {d.key for d in found if d.name == name} | ({name} & set(MEASURED))
     chosen = name if len(alike) <= 1 or against in MEASURED else against
     return re.sub(r"\W+", "_", chosen).strip("_")
+
+
+def _replicates(study: Study, some: Sequence[Curve]) -> Iterator[str]:
+    """What markers and bars are."""
+    counts = {point.error.count for curve in some for point in curve.points}
+    if max(counts) > 1:
+        what = "seeds" if any(map(is_seed, study.varied)) else "runs"
+        number = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+        yield f"Markers: median over {number} {what}, bars: range."
+
+
+def _hollow(made: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
+    """What hollow markers are, where there are some."""
+    if any(curve.levelled for some in made.values() for curve in some):
+        yield "Hollow: errors that no longer fall, not fitted."
+
+
+def _surplus(some: Sequence[Curve], most: int) -> Iterator[str]:
+    """That not all curves are drawn, where that is so."""
+    if len(some) > most:
+        yield f"{most} of {len(some)} settings are shown."
+
+
+def missing(study: Study) -> Iterator[str]:
+    """How many runs failed, are not done, or have no error."""
+    statuses = [row["status"] for row in study.rows]
+    failed = sum(map(has_failed, study.rows))
+    waiting = statuses.count(WAITING)
+    bare = (
+        sum(not any(usable(row, e) for e in study.errors) for row in study.rows) - failed - waiting
+    )
+    for count, what in ((failed, "failed"), (waiting, "not done yet"), (bare, "without an error")):
+        if count:
+            yield f"{count} of {len(statuses)} runs {what}."
+
+
+def _explained(made: Mapping[str, Sequence[Curve]], against: str) -> str:
+    """How the numbers in the legends came about."""
+    every = [curve for some in made.values() for curve in some]
+    if not any(curve.fit for curve in every):
+        return "Seconds are measured: no order is fitted." if against == "seconds" else ""
+    text = (
+        "Orders: least squares on the logarithms of the mean errors"
+        " (without the hollow ones), with their 95% confidence interval."
+    )
+    if not any(curve.levelled for curve in every):
+        text = text.replace(" (without the hollow ones)", "")
+    if any(curve.theory for curve in every):
+        text += (
+            " In brackets: k + 1 in L² and k in H¹, the orders of the best splines of degree k"
+            " (dotted), and k − 1, which a residual in L² guarantees for an equation of second"
+            " order if it falls at its own best rate."
+        )
+    return text

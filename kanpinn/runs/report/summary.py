@@ -1,13 +1,14 @@
 """The tables of a study's report: settings, orders, failures, runs."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import quote
 
 from kanpinn.accuracy.orders import Fit
 from kanpinn.plotting.curves import Curve, Spread
 from kanpinn.runs.report.curves import setting_labels, usable
-from kanpinn.runs.report.dimensions import dimensions
-from kanpinn.runs.report.labels import full
-from kanpinn.runs.report.markup import Markup, link, table
+from kanpinn.runs.report.dimensions import dimensions, full
 from kanpinn.runs.report.pictures import Picture
 from kanpinn.runs.study.columns import FAILED, has_failed
 from kanpinn.runs.study.table import Row, Study
@@ -23,21 +24,36 @@ NAMES = {
     "test_cross_entropy": "test cross entropy",
     "validation_cross_entropy": "validation cross entropy",
 }
-FEW = 8  # settings that are named beside a message
 FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
 HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 
-def varied(study: Study) -> Markup:
+class Link(NamedTuple):
+    """A text that leads to an address relative to the page."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table with a caption: the head of each column, and rows whose first cell heads the row."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str | Link]]
+    caption: str
+
+
+def varied(study: Study) -> Table:
     """Each key with its values."""
     rows = []
     for key in study.varied:
         values = list(dict.fromkeys(full(value) for value in study.column(key)))
         rows.append([key, str(len(values)), ", ".join(values)])
-    return table(["key", "values", "which"], rows, "Keys and their values")
+    return Table(["key", "values", "which"], rows, "Keys and their values")
 
 
-def settings(study: Study) -> Markup:
+def settings(study: Study) -> Table:
     """Each setting with median and range over its seeds."""
     labels = setting_labels(dimensions(study), None, len(study.rows))
     head, errors = ["setting", "runs with an error"], _errors(study)
@@ -54,7 +70,7 @@ def settings(study: Study) -> Markup:
             [*cells, _median(own, "parameters", "{:.0f}")[0], *_median(own, "seconds", "{:.2g}")]
         )
     head += ["parameters, median", "seconds, median", "range"]
-    return table(head, rows, "Median and range over the runs of each setting")
+    return Table(head, rows, "Median and range over the runs of each setting")
 
 
 def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
@@ -65,12 +81,12 @@ def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
     return form.format(spread.median), f"{form} … {form}".format(spread.low, spread.high)
 
 
-def orders(drawn: Sequence[Picture]) -> Markup | None:
+def orders(drawn: Sequence[Picture]) -> Table | None:
     """Fitted orders beside those of theory; None where there are none."""
     head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
             "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
     rows = [row for picture in drawn for row in _orders(picture)]
-    return table(head, rows, "Fitted orders beside those of theory") if rows else None
+    return Table(head, rows, "Fitted orders beside those of theory") if rows else None
 
 
 def _orders(picture: Picture) -> Iterator[list[str]]:
@@ -96,7 +112,7 @@ def _overall(fit: Fit | None) -> str:
     return "–" if fit is None else str(fit)
 
 
-def failures(study: Study) -> Markup | None:
+def failures(study: Study) -> Table | None:
     """Each message with the runs that ended with it; None where none failed."""
     messages: dict[str, list[str]] = {}
     for row in study.rows:
@@ -104,10 +120,11 @@ def failures(study: Study) -> Markup | None:
             messages.setdefault(row["status"], []).append(values_of(study, row))
     rows = []
     for message, which in messages.items():
-        more = f"; and {len(which) - FEW} more" if len(which) > FEW else ""
+        few = which[:8]  # are named beside a message
+        more = f"; and {len(which) - len(few)} more" if len(which) > len(few) else ""
         text = message.removeprefix(FAILED).lstrip(": ")
-        rows.append([text, str(len(which)), "; ".join(which[:FEW]) + more])
-    return table(["message", "runs", "which"], rows, "What they ended with") if rows else None
+        rows.append([text, str(len(which)), "; ".join(few) + more])
+    return Table(["message", "runs", "which"], rows, "What they ended with") if rows else None
 
 
 def values_of(study: Study, row: Row) -> str:
@@ -115,7 +132,7 @@ def values_of(study: Study, row: Row) -> str:
     return ", ".join(f"{key.rpartition('.')[2]} {full(row[key])}" for key in _telling(study))
 
 
-def runs(study: Study) -> Markup:
+def runs(study: Study) -> Table:
     """All runs, with links to their folders."""
     keys, rows = _telling(study), []
     columns = ("status", *_errors(study), "parameters", "points", "steps", "seconds")
@@ -125,7 +142,7 @@ def runs(study: Study) -> Markup:
         rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row)])
     head = [HEADS.get(column, column) for column in columns]
     caption = "Each run in the order of the study, with its folder"
-    return table(["run", *keys, *head, "folder"], rows, caption)
+    return Table(["run", *keys, *head, "folder"], rows, caption)
 
 
 def _errors(study: Study) -> list[str]:
@@ -134,10 +151,10 @@ def _errors(study: Study) -> list[str]:
     return own if study.kind == "fit" else list(study.errors)
 
 
-def _folder(row: Row) -> str:
-    """A link; of the name the hash will do, values stand beside it."""
+def _folder(row: Row) -> Link | str:
+    """A link to the run's folder; of its name the hash is shown, for the values stand beside it."""
     name = row["run"]
-    return link(name.rpartition("-")[2][:8], RUNS, name, "") if name else "–"
+    return Link(name.rpartition("-")[2][:8], f"{RUNS}/{quote(name)}/") if name else "–"
 
 
 def _telling(study: Study) -> list[str]:
