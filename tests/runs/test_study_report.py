@@ -182,9 +182,12 @@ def test_the_files_on_the_page_lead_to_the_same_runs(study, tmp_path, product):
 
 def test_a_configuration_comes_back_from_its_file():
     settings = {
-        "problem": {"class": 'a".py:A', "parameters": {"ν": 0.1, "deep": {"a b": [1, 2.5]}}},
+        "problem": {
+            "class": 'a".py:A',
+            "parameters": {"ν": 0.1, "on": True, "a": {"b c": [1, 2.5]}},
+        },
         "network": {"type": "mlp", "width": [1, 2, 1]},
-        "optimizer": [{"type": "adam", "steps": 3, "on": True}, {"type": "lbfgs"}],
+        "optimizer": [{"type": "adam", "steps": 3}, {"type": "lbfgs"}],
     }
     assert tomllib.loads(problem_toml(settings)) == settings
     assert isinstance(Config.from_dict(tomllib.loads(problem_toml(settings))), Config)
