@@ -1,6 +1,7 @@
 """Problems: a domain, a residual, conditions, and optionally a source and an exact solution."""
 
 import copy
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -45,6 +46,7 @@ class Problem(ABC):
     error_fields: tuple[str, ...] | None = None
     free_constant: tuple[str, ...] = ()
     unknowns: Mapping[str, Unknown] = MappingProxyType({})
+    is_stated: ClassVar[bool] = False  # whether `conditions` gives the same tuple always
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
@@ -131,7 +133,6 @@ class Problem(ABC):
         check_unknowns(name, self.unknowns, self.fields, self.domain.names)
         check_residual(name, self.residual, self.fields, tuple(self.numbers))
         check_reference(name, self.reference)
-        check_conditions(name, self.conditions(), self.fields)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """The residual as (n, equations) from the jet of all fields.
@@ -159,6 +160,30 @@ class Problem(ABC):
 
 
 P = TypeVar("P", bound=Problem)
+
+
+def stated(problem: P) -> P:
+    """The problem, checked, as a copy whose `conditions()` always gives the same tuple.
+
+    The class's own `conditions` is called once. The solve, the check of the exact solution, the
+    reference and the estimate of the errors are then about the same conditions, also where that
+    method draws random noise. A problem that has been through here is returned as it is.
+
+    Raises:
+        InputError: for something else than a problem, or a class that lacks what a solve needs.
+    """
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem must be an instance of a kanpinn Problem, got {problem!r}")
+    if problem.is_stated:
+        return problem
+    problem.check()
+    conditions = problem.conditions()
+    check_conditions(type(problem).__name__, conditions, problem.fields)
+    view = copy.copy(problem)
+    # object's setter, also where a problem is a frozen dataclass.
+    object.__setattr__(view, "conditions", functools.partial(tuple, tuple(conditions)))
+    object.__setattr__(view, "is_stated", True)
+    return view
 
 
 def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
@@ -225,12 +250,14 @@ def derived_source(problem: Problem, p: Points) -> Tensor:
 def with_source(problem: P, source: Callable[[Points], Tensor]) -> P:
     """The same problem with another source."""
     view = copy.copy(problem)
-    object.__setattr__(view, "source", source)  # also where a problem is a frozen dataclass
+    object.__setattr__(view, "source", source)
     return view
 
 
 def with_parameter(problem: P, name: str, value: float) -> P:
     """The same problem with another value of a parameter, an attribute that its methods read.
+
+    Its conditions may depend on the parameter, so they are asked for anew.
 
     Raises:
         InputError: where it has no such number.
@@ -238,7 +265,10 @@ def with_parameter(problem: P, name: str, value: float) -> P:
     parameter_of(problem, name)
     view = copy.copy(problem)
     object.__setattr__(view, name, value)
-    return view
+    if not problem.is_stated:
+        return view
+    del view.__dict__["conditions"], view.__dict__["is_stated"]
+    return stated(view)
 
 
 def parameter_of(problem: Problem, name: str) -> float:

@@ -23,7 +23,7 @@ from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import OutputMap, Surrogate
 from kanpinn.pde.conditions import Condition, Neumann, Robin
-from kanpinn.pde.problem import Problem, parameter_of, with_parameter
+from kanpinn.pde.problem import Problem, parameter_of, stated, with_parameter
 from kanpinn.pde.well_posed import Jump, check_equations, check_places, check_uniqueness, jumps
 
 FORMS = ("strong", "energy")
@@ -141,9 +141,7 @@ def discretize(
     form: str = "strong",
 ) -> Discretization:
     """Check that everything fits together, and put the surrogate together; see `solve`."""
-    if not isinstance(problem, Problem):
-        raise InputError(f"problem must be an instance of a kanpinn Problem, got {problem!r}")
-    problem.check()
+    problem = stated(problem)
     if form not in FORMS:
         raise InputError(f'form must be "strong" or "energy", got {form!r}')
     _check_outputs(problem, network)

@@ -79,7 +79,8 @@ def solve(
     _check_kind(problem)
     with together():
         discretization = discretize(problem, network, points, boundary, weights, seed, form)
-    surrogate, collocation = discretization.surrogate, discretization.collocation
+    problem, surrogate = discretization.problem, discretization.surrogate
+    collocation = discretization.collocation
     chosen = default_optimizer(network) if optimizers is None else optimizers
     optimizers = as_methods(chosen, collocation.resample)
     if world() > 1:

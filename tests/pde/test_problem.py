@@ -3,12 +3,14 @@
 import pytest
 import torch
 from cases import Coupled, Cubic, Line
+from typer.testing import CliRunner
 
 import kanpinn as kp
+from kanpinn.cli import app
 from kanpinn.jets.jet import Channels
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
-from kanpinn.pde.problem import exact_residual
+from kanpinn.pde.problem import exact_residual, stated, with_parameter
 
 
 class Given(kp.Problem):
@@ -193,7 +195,7 @@ def test_a_class_without_domain_or_with_odd_conditions_is_refused():
     with pytest.raises(kp.InputError, match=r"Nowhere\.domain"):
         Nowhere().check()
     with pytest.raises(kp.InputError, match=r"Unconditional\.conditions"):
-        Unconditional().check()
+        stated(Unconditional())
     with pytest.raises(TypeError, match="abstract"):
         type("Empty", (kp.Problem,), {})()
 
@@ -203,3 +205,115 @@ def test_dirichlet_data_are_a_number_or_a_function():
     points, _ = boundary.quadrature(1)
     assert kp.Dirichlet(boundary, 2).target(points).tolist() == [[2.0], [2.0]]
     assert kp.Dirichlet(boundary, lambda p: p.x).target(points).tolist() == [[-1.0], [2.0]]
+
+
+class Noisy(kp.Problem):
+    """u'' = 0 with u(0) = 0 and one measurement at x = ½, whose noise is drawn anew each time."""
+
+    domain = kp.Box(x=(0, 1))
+    slope = 1.0
+
+    def __init__(self):
+        self.calls = []
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        measured = self.slope / 2 + 0.1 * torch.rand(1, dtype=torch.float64)
+        self.calls.append(float(measured))
+        left = kp.Dirichlet(self.domain.boundary["x_min"])
+        return [left, kp.Observed(self.domain, [[0.5]], measured)]
+
+
+def test_conditions_are_asked_for_once_a_solve():
+    """So that every part of a solve, and the estimate of its error, has the same random data."""
+    problem = Noisy()
+    network = kp.KAN([1, 4, 1], degree=4, grid=2, seed=0)
+    solution = kp.solve(problem, network, points=kp.Collocation(20, 2))
+    (measured,) = problem.calls
+    middle = torch.tensor([[0.5]], dtype=torch.float64)
+    assert float(solution(middle)) == pytest.approx(measured, abs=1e-9)
+    kp.estimate_error(solution)
+    assert len(problem.calls) == 1
+    assert solution.problem.conditions() is solution.problem.conditions()
+    kp.solve(problem, network, points=kp.Collocation(20, 2))
+    assert len(problem.calls) == 2
+
+
+def test_automatic_trials_have_the_same_conditions():
+    problem = Noisy()
+    kp.auto(problem, tolerance=1e-3, budget_seconds=20, errors=False)
+    assert len(problem.calls) == 1
+
+
+def test_conditions_are_asked_for_anew_with_another_parameter():
+    class Sloped(Noisy):
+        def __init__(self, slope=1.0):
+            super().__init__()
+            self.slope = slope
+
+    fixed = stated(Sloped())
+    assert stated(fixed) is fixed
+    changed = with_parameter(fixed, "slope", 4.0)
+    assert float(changed.conditions()[1].values) > 2 > float(fixed.conditions()[1].values)
+
+
+COUNTED = """
+import kanpinn as kp
+
+class Counted(kp.Problem):
+    "-Δu = 1 on a disk, u = 0 on its boundary."
+    domain = kp.Disk((0, 0), 1)
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + 1
+
+    def conditions(self):
+        with open({log!r}, "a") as log:
+            log.write("called\\n")
+        return [kp.Dirichlet(self.domain.boundary)]
+"""
+EXACT = """
+    def exact(self, p):
+        return (1 - p.x**2 - p.y**2) / 4
+"""
+COUNTED_FILE = """
+[problem]
+class = "counted.py:Counted"
+
+[network]
+type = "kan"
+width = [2, 8, 1]
+degree = 4
+grid = 2
+
+[points]
+interior = 100
+boundary = 40
+
+[[optimizer]]
+type = "least_squares"
+
+[run]
+estimate = true
+"""
+REFERENCE = """
+[reference]
+type = "fem"
+size = 0.5
+tolerance = 1e-2
+"""
+
+
+@pytest.mark.parametrize(
+    ("exact", "reference"), [(EXACT, ""), ("", REFERENCE)], ids=["exact", "reference"]
+)
+def test_the_command_line_asks_for_conditions_once(tmp_path, exact, reference):
+    log = tmp_path / "calls.txt"
+    (tmp_path / "counted.py").write_text(COUNTED.format(log=str(log)) + exact)
+    (tmp_path / "counted.toml").write_text(COUNTED_FILE + reference)
+    arguments = ["solve", str(tmp_path / "counted.toml"), "--output", str(tmp_path / "results")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert log.read_text().count("called") == 1

@@ -10,7 +10,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.pde import equations
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.equations import Equation
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.problem import Problem, stated
 from kanpinn.runs.config.classes import blaming, load_class, offered
 from kanpinn.runs.config.domains import DOMAINS, ShapeTable
 from kanpinn.runs.config.models import FixedTable, Table, Variants, table_of, tables_of
@@ -55,8 +55,7 @@ class ClassTable(ProblemTable, FixedTable):
         table = read(table_of(found, found.__name__), self.parameters, at)
         with blaming(found.__name__, found):
             problem: Problem = table.build(at, directory)
-            problem.check()
-        return problem
+            return stated(problem)
 
 
 class EigenClassTable(ClassTable):
@@ -88,10 +87,9 @@ class EquationTable(ProblemTable):
         domain = self.domain.build(f"{path}.domain", directory)
         problem: Problem = self.make(path, {"domain": domain, **self.arguments()})
         try:
-            problem.check()
+            return stated(problem)
         except InputError as error:
             raise InputError(f"{path}.{error}") from None
-        return problem
 
 
 PROBLEMS = Variants(

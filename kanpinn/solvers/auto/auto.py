@@ -7,7 +7,7 @@ import torch
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError
 from kanpinn.accuracy.references import Recipe
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.problem import Problem, stated
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.search import BUDGET, TOLERANCE, Announce, Search, Settings
 from kanpinn.solvers.solution import Solution
@@ -66,7 +66,7 @@ def auto(
         dtype,
         torch.device(device),
     )
-    return Search(problem, settings, observers, announce or _silent).run()
+    return Search(stated(problem), settings, observers, announce or _silent).run()
 
 
 def _silent(choice: Choice, why: str) -> None:
