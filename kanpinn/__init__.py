@@ -85,11 +85,13 @@ if TYPE_CHECKING:
     from kanpinn.pde import Integral as Integral
     from kanpinn.pde import Interface as Interface
     from kanpinn.pde import Neumann as Neumann
+    from kanpinn.pde import NormalDirichlet as NormalDirichlet
     from kanpinn.pde import Observed as Observed
     from kanpinn.pde import Periodic as Periodic
     from kanpinn.pde import Poisson as Poisson
     from kanpinn.pde import Problem as Problem
     from kanpinn.pde import Robin as Robin
+    from kanpinn.pde import TangentialDirichlet as TangentialDirichlet
     from kanpinn.pde import Unknown as Unknown
     from kanpinn.pde import Wave as Wave
     from kanpinn.runs.results.kinds import load as load
@@ -184,11 +186,13 @@ _NAMES = {
         "Integral",
         "Interface",
         "Neumann",
+        "NormalDirichlet",
         "Observed",
         "Periodic",
         "Poisson",
         "Problem",
         "Robin",
+        "TangentialDirichlet",
         "Unknown",
         "Wave",
     ),

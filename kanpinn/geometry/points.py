@@ -71,6 +71,11 @@ class Points:
         """The same points in another precision or on another device."""
         return self._map(lambda tensor: tensor.to(dtype=dtype, device=device))
 
+    def show(self, row: int) -> str:
+        """One of the points in words, such as "x = 0.5, y = 1"."""
+        named = zip(self.names, self.coords[row].tolist(), strict=True)
+        return ", ".join(f"{name} = {value:.3g}" for name, value in named)
+
     @staticmethod
     def cat(parts: Iterable["Points"]) -> "Points":
         """All points of the parts, in order; all have the same names and all or none normals.

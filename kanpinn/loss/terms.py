@@ -14,7 +14,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.conditions import Condition, Observed
+from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem, with_source
 
@@ -146,12 +146,12 @@ def condition_terms(
         name = "boundary" if len(kept) == 1 else f"boundary[{i}]"
         # Together those on the boundary are one mean over it; any other stands for itself.
         part = len(points) / surface if condition.surface else 1.0
-        if problem.unknowns and isinstance(condition, Observed):
+        if problem.unknowns and condition.measurements:
             part = _data_part(conditions, i)
         share = weight * condition.weight * part
         equation, what = problem.condition_equation(i), f"conditions()[{i}]"
         term = _term(name, equation, points, condition.sites, share, surrogate, what)
-        terms.append(replace(term, measured=isinstance(condition, Observed)))
+        terms.append(replace(term, measured=condition.measurements > 0))
     return terms
 
 
@@ -165,10 +165,8 @@ def _data_part(conditions: Sequence[Condition], index: int) -> float:
     not: intervals become too narrow. (Measured with an elliptic equation and Navier–Stokes: with
     100 to 10000 times the weight they had 0.9 to 0.3 of the Cramér–Rao bound's width.)
     """
-    data = {i: c for i, c in enumerate(conditions) if isinstance(c, Observed)}
-    rows = {i: len(c.values) for i, c in data.items()}
-    precision = sum(rows[i] / (c.noise or 1.0) ** 2 for i, c in data.items())
-    return rows[index] / precision
+    precision = sum(c.measurements / (c.noise or 1.0) ** 2 for c in conditions)
+    return conditions[index].measurements / precision
 
 
 def _term(

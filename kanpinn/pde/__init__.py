@@ -7,9 +7,11 @@ from kanpinn.pde.conditions import Initial as Initial
 from kanpinn.pde.conditions import Integral as Integral
 from kanpinn.pde.conditions import Interface as Interface
 from kanpinn.pde.conditions import Neumann as Neumann
+from kanpinn.pde.conditions import NormalDirichlet as NormalDirichlet
 from kanpinn.pde.conditions import Observed as Observed
 from kanpinn.pde.conditions import Periodic as Periodic
 from kanpinn.pde.conditions import Robin as Robin
+from kanpinn.pde.conditions import TangentialDirichlet as TangentialDirichlet
 from kanpinn.pde.eigen_problem import EigenProblem as EigenProblem
 from kanpinn.pde.equations import AdvectionDiffusion as AdvectionDiffusion
 from kanpinn.pde.equations import Equation as Equation

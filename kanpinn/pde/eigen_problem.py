@@ -27,6 +27,7 @@ class EigenProblem(Problem):
     """
 
     solved_by: ClassVar[str] = "eigen"
+    needs_conditions: ClassVar[bool] = False
     self_adjoint: bool | None = None
 
     @abstractmethod

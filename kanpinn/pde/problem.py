@@ -46,6 +46,7 @@ class Problem(ABC):
     error_fields: tuple[str, ...] | None = None
     free_constant: tuple[str, ...] = ()
     unknowns: Mapping[str, Unknown] = MappingProxyType({})
+    needs_conditions: ClassVar[bool] = True  # whether a solution without any is not unique
     is_stated: ClassVar[bool] = False  # whether `conditions` gives the same tuple always
 
     @abstractmethod
@@ -149,12 +150,12 @@ class Problem(ABC):
             InputError: where it has another shape.
         """
         condition, what = self.conditions()[index], f"conditions()[{index}]"
-        which = None if condition.field is None else self.fields.index(condition.field)
+        which = [self.fields.index(name) for name in condition.about or self.fields]
 
         def equation(p: Points, u: Jet) -> Tensor:
-            fields = split(u)[: len(self.fields)] if which is None else [u[which]]
-            rows = len(p) // condition.sites
-            return stack_equations(condition.residual(p, *fields), rows, what)
+            columns = split(u)
+            found = condition.residual(p, *(columns[i] for i in which))
+            return stack_equations(found, len(p) // condition.sites, what)
 
         return equation
 

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 
 from kanpinn._support.errors import InputError
-from kanpinn.pde.conditions import Condition, Observed
+from kanpinn.pde.conditions import Condition
 from kanpinn.pde.unknown import Unknown
 
 
@@ -36,11 +36,12 @@ def check_conditions(name: str, conditions: object, fields: Sequence[str]) -> No
     for condition in conditions:
         if not isinstance(condition, Condition):
             raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
-        if condition.field not in (None, *fields):
-            raise InputError(
-                f"{name} has no field {condition.field!r}, which a "
-                f"{type(condition).__name__} names: its fields are {', '.join(fields)}"
-            )
+        for field in condition.about:
+            if field not in fields:
+                raise InputError(
+                    f"{name} has no field {field!r}, which a {type(condition).__name__} names: "
+                    f"its fields are {', '.join(fields)}"
+                )
     _check_noise(name, conditions)
 
 
@@ -75,7 +76,7 @@ def check_subset(name: str, key: str, names: object, fields: Sequence[str]) -> N
 
 def _check_noise(name: str, conditions: Sequence[Condition]) -> None:
     """Refuse data of which only some are said to have a noise."""
-    noises = [c.noise for c in conditions if isinstance(c, Observed)]
+    noises = [c.noise for c in conditions if c.measurements]
     if None in noises and any(noises):
         raise InputError(
             f"{name}.conditions() has data with noise = None beside some with a "

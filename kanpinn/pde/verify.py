@@ -11,7 +11,6 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets.jet import Channels, Jet
-from kanpinn.pde.conditions import Condition, Observed
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem, exact_columns
 
@@ -64,17 +63,11 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
     yield _defect(jet, problem.equation, inside, 1, size, f"{kind}.residual")
     points = Collocation(POINTS, POINTS, "sobol")
     for index, condition in enumerate(problem.conditions()):
-        if _is_noisy(problem, condition):
-            continue
+        if condition.measurements and (condition.noise is not None or problem.unknowns):
+            continue  # noise
         at = condition.points(points, 1.0, torch.Generator().manual_seed(0))
         equation, name = problem.condition_equation(index), f"{kind}.conditions()[{index}]"
         yield _defect(jet, equation, at, condition.sites, size, name)
-
-
-def _is_noisy(problem: Problem, condition: Condition) -> bool:
-    if not isinstance(condition, Observed):
-        return False
-    return condition.noise is not None or bool(problem.unknowns)
 
 
 def _defect(

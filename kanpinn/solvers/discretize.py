@@ -16,15 +16,15 @@ from kanpinn.geometry.sampling import Collocation, sample, weighted
 from kanpinn.loss.energy import EnergyTerm, energy_terms
 from kanpinn.loss.terms import PROBE_POINTS, Term, build_terms, condition_terms
 from kanpinn.networks.constants import Constants
-from kanpinn.networks.constraints.boundary_data import choose_form, meets, meets_walls
+from kanpinn.networks.constraints.boundary_data import Form, choose_form
 from kanpinn.networks.constraints.initial_data import choose_started_form, order_in_time
-from kanpinn.networks.constraints.periodic_inputs import built_in, circles
+from kanpinn.networks.constraints.periodic_inputs import circles, periodic_numbers
 from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import OutputMap, Surrogate
-from kanpinn.pde.conditions import Condition, Neumann, Robin
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.jumps import Jump, jumps
 from kanpinn.pde.problem import Problem, parameter_of, stated, with_parameter
-from kanpinn.pde.well_posed import Jump, check_equations, check_places, check_uniqueness, jumps
+from kanpinn.pde.well_posed import check_well_posed
 
 FORMS = ("strong", "energy")
 LOSS_TERMS = ("interior", "boundary")
@@ -44,6 +44,7 @@ class Discretization:
     weights: dict[str, float]
     seed: int
     form: str = "strong"
+    met: frozenset[int] = frozenset()  # the conditions of which nothing is left to the loss
     # Of one epoch: the network adapts to the points before terms are made of them.
     _drawn: dict[int, list[Points]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -74,10 +75,7 @@ class Discretization:
         """
         first, *pieces = self.points(epoch)
         interior = first if interior is None else interior
-        pieces = [
-            p[:0] if self._is_met(c) or built_in(self.problem, i, self.surrogate) else p
-            for i, (c, p) in enumerate(zip(self.problem.conditions(), pieces, strict=True))
-        ]
+        pieces = [p[:0] if number in self.met else p for number, p in enumerate(pieces)]
         problem, surrogate, weights = self.problem, self.surrogate, self.weights
         if self.form == "strong":
             return [*build_terms(problem, surrogate, interior, pieces, weights)]
@@ -116,12 +114,6 @@ class Discretization:
         weight = self.weights["interior"]
         return [*energy_terms(self.problem, self.surrogate, inside, pieces, weight)]
 
-    def _is_met(self, condition: Condition) -> bool:
-        """Whether the surrogate or the energy leaves nothing of it to the loss."""
-        if self.form == "energy" and isinstance(condition, Neumann | Robin):
-            return True  # natural
-        return meets(self.surrogate.output, condition)
-
     def _generator(self, epoch: int) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
 
@@ -154,31 +146,32 @@ def discretize(
             )
     _enrich(network, problem)
     _add_numbers(network, problem)
-    check_places(problem)
-    if form == "strong":
-        check_equations(problem)
-    check_uniqueness(problem)
+    check_well_posed(problem, strong=form == "strong")
     found = jumps(problem)
-    output = _output(problem, network, boundary, found, form)
-    if found and not meets_walls(output):
+    chosen = _data_form(problem, network, boundary, found, form)
+    if found:  # then no values on walls are built in
         warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=3)
-    inputs = problem.inputs() or circles(problem, network)
+    met, inputs = chosen.met, problem.inputs()
+    if form == "energy":
+        met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
+    if (periodic := circles(problem, network)) is not None:
+        met, inputs = met | periodic_numbers(problem, chosen.output), periodic
     coefficients = [problem.unknowns.get(name) for name in problem.fields]
-    surrogate = Surrogate(network, problem.domain, output, inputs, coefficients)
+    surrogate = Surrogate(network, problem.domain, chosen.output, inputs, coefficients)
     points = default_points(network) if points is None else points
-    return Discretization(problem, surrogate, points, _weights(weights), seed, form)
+    return Discretization(problem, surrogate, points, _weights(weights), seed, form, met)
 
 
-def _output(
+def _data_form(
     problem: Problem, network: Network, boundary: str, found: Sequence[Jump], form: str
-) -> OutputMap | None:
-    """What makes data exact."""
+) -> Form:
+    """How the surrogate takes boundary and initial data."""
     if not isinstance(network, Windows):
-        return choose_form(problem, boundary, found, rough=form == "energy").output
+        return choose_form(problem, boundary, found, rough=form == "energy")
     if form == "energy":
         raise InputError('form must be "strong" for a network in time windows')
     network.order = order_in_time(problem)
-    return choose_started_form(problem, boundary, found).output
+    return choose_started_form(problem, boundary, found)
 
 
 def default_points(network: Network) -> Collocation:
@@ -211,18 +204,11 @@ def _check_natural(problem: Problem) -> None:
     """
     covered = {piece for part, _ in problem.boundary_energies() for piece in part.pieces}
     for index, condition in enumerate(problem.conditions()):
-        if not isinstance(condition, Neumann | Robin) or _is_free(condition):
-            continue
-        if not covered.issuperset(condition.boundary.pieces):
+        if condition.needs_energy and not covered.issuperset(condition.pieces):
             raise InputError(
                 f"conditions()[{index}], a {type(condition).__name__}, is natural in the form "
                 f'"energy", but {type(problem).__name__}.boundary_energies() has no density there'
             )
-
-
-def _is_free(condition: Condition) -> bool:
-    """∂u/∂n = 0, which adds nothing to an energy."""
-    return isinstance(condition, Neumann) and condition.value == 0
 
 
 def _enrich(network: Network, problem: Problem) -> None:

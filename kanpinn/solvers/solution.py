@@ -21,7 +21,6 @@ from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, Method, Refine
-from kanpinn.pde.conditions import Observed
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretize import Discretization
@@ -96,7 +95,7 @@ class Solution:
     def covariance(self) -> Covariance:
         """How what was solved for varies with the noise of the data."""
         output_only = all(isinstance(one, LeastSquares | Refine) for one in self.optimizers)
-        data = [c for c in self.problem.conditions() if isinstance(c, Observed)]
+        data = [c for c in self.problem.conditions() if c.measurements]
         known = bool(data) and all(c.noise is not None for c in data)
         return Covariance(self.residuals, output_only, known)
 

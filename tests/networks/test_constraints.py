@@ -13,7 +13,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.networks.constraints.boundary_data import choose_form, describe_form
 from kanpinn.networks.constraints.distance import NotExact, distance
 from kanpinn.networks.constraints.lifting import polynomial_lift
-from kanpinn.pde.well_posed import jumps
+from kanpinn.pde.jumps import jumps
 from kanpinn.solvers.discretize import discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))

@@ -1,7 +1,7 @@
 """Which form Dirichlet data take: built into the surrogate, or a term of the loss."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +16,10 @@ from kanpinn.networks.constraints.distance import NotExact, OfCoords, distance
 from kanpinn.networks.constraints.lifted import InTime, LiftedDirichlet
 from kanpinn.networks.constraints.lifting import polynomial_lift
 from kanpinn.networks.constraints.smooth import smooth_on
-from kanpinn.networks.constraints.started import Started
 from kanpinn.networks.surrogate import OutputMap
-from kanpinn.pde.conditions import Condition, Dirichlet, Initial
+from kanpinn.pde.conditions.condition import Prescribed
+from kanpinn.pde.jumps import Jump, jumps, prescribed_data
 from kanpinn.pde.problem import Problem
-from kanpinn.pde.well_posed import Jump, Prescribed, jumps, prescribed
 
 FORMS = ("auto", "exact", "penalty")
 PIECE_POINTS, AGREE = 16, 1e-8  # at which, and how well, data are met
@@ -28,9 +27,16 @@ PIECE_POINTS, AGREE = 16, 1e-8  # at which, and how well, data are met
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """The surrogate's output map, None for the penalty form; `why` says why that was chosen."""
+    """How a surrogate takes boundary and initial data.
+
+    Args:
+        output: the map that builds data in, None where all of them are terms of the loss.
+        met: which of `conditions()` hold for every network, and so have no term.
+        why: why data are not built in, where that was for "auto" to choose.
+    """
 
     output: OutputMap | None
+    met: frozenset[int] = frozenset()
     why: str = ""
 
 
@@ -61,37 +67,32 @@ def choose_form(
     try:
         if found:
             raise NotExact(str(found[0]))
-        return Form(_output_map(problem, rough, boundary == "exact"))
+        output = _output_map(problem, rough, boundary == "exact")
+        # Rates are not built in with the values, but only in windows of time.
+        met = numbers_of(problem, lambda one: one.rate is None)
+        return Form(output, met if output else frozenset())
     except NotExact as reason:
         if boundary == "exact":
             raise InputError(
                 f'boundary = "exact" is impossible here, use "penalty": {reason}'
             ) from None
-        return Form(None, str(reason))
+        return Form(None, why=str(reason))
+
+
+def numbers_of(problem: Problem, built_in: Callable[[Prescribed], bool]) -> frozenset[int]:
+    """Which of `conditions()` prescribe values, all of which are built in."""
+    data = [one.prescribed(problem.fields) for one in problem.conditions()]
+    return frozenset(i for i, found in enumerate(data) if found and all(map(built_in, found)))
 
 
 def describe_form(problem: Problem, boundary: str, rough: bool = False) -> str:
     """What `choose_form` makes of it, in words."""
-    if not any(prescribed(problem, name) for name in problem.fields):
+    if not any(prescribed_data(problem).values()):
         return "none"
     form = choose_form(problem, boundary, jumps(problem), rough)
     if boundary != "auto":
         return boundary
     return f"penalty (chosen: {form.why})" if form.output is None else "exact (chosen)"
-
-
-def meets(output: OutputMap | None, condition: Condition) -> bool:
-    """Whether a surrogate with this output leaves nothing of the condition to the loss."""
-    first = output.maps[0] if isinstance(output, Fieldwise) else output
-    if isinstance(condition, Initial):
-        return isinstance(first, Started) or (output is not None and condition.rate is None)
-    return isinstance(condition, Dirichlet) and meets_walls(output)
-
-
-def meets_walls(output: OutputMap | None) -> bool:
-    """Whether values on walls are built in."""
-    first = output.maps[0] if isinstance(output, Fieldwise) else output
-    return first.walls if isinstance(first, Started) else output is not None
 
 
 def _output_map(problem: Problem, rough: bool, lifting: bool) -> OutputMap | None:
@@ -100,15 +101,17 @@ def _output_map(problem: Problem, rough: bool, lifting: bool) -> OutputMap | Non
             "the exact form does not go with the known functions of "
             f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
         )
-    maps = [_of_field(problem, name, rough, lifting) for name in problem.fields]
+    data = prescribed_data(problem)
+    maps = [_of_field(problem, name, data[name], rough, lifting) for name in problem.fields]
     if all(one is None for one in maps):
         return None
     return maps[0] if len(maps) == 1 else Fieldwise(tuple(maps))
 
 
-def _of_field(problem: Problem, name: str, rough: bool, lifting: bool) -> OutputMap | None:
+def _of_field(
+    problem: Problem, name: str, data: Sequence[Prescribed], rough: bool, lifting: bool
+) -> OutputMap | None:
     """What takes the values that are prescribed for one field, None where there are none."""
-    data = prescribed(problem, name)
     if not data:
         return None
     if problem.domain.dim > MAX_DIM:

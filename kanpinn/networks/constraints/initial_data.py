@@ -1,11 +1,9 @@
 """Initial values and walls built into a surrogate in windows of time."""
 
-from collections.abc import Callable, Sequence
-
-import torch
+from collections.abc import Sequence
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Domain, Face, Piece, Points
+from kanpinn.geometry import Domain, Face, Piece
 from kanpinn.geometry.product import End
 from kanpinn.networks.constraints.boundary_data import (
     FORMS,
@@ -13,6 +11,7 @@ from kanpinn.networks.constraints.boundary_data import (
     as_box,
     check_data,
     distance_from,
+    numbers_of,
     off_box,
     on_box,
 )
@@ -22,8 +21,9 @@ from kanpinn.networks.constraints.lifted import LiftedDirichlet
 from kanpinn.networks.constraints.smooth import smooth_on
 from kanpinn.networks.constraints.started import AtStart, Started, WithRate, no_walls
 from kanpinn.networks.surrogate import OutputMap
+from kanpinn.pde.conditions.condition import Prescribed
+from kanpinn.pde.jumps import Jump, prescribed_data
 from kanpinn.pde.problem import Problem
-from kanpinn.pde.well_posed import Jump, Prescribed, prescribed
 
 
 def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) -> Form:
@@ -39,14 +39,15 @@ def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) 
         try:
             if found:
                 raise NotExact(str(found[0]))
-            return Form(_started(problem, walls=True))
+            return Form(_started(problem, walls=True), numbers_of(problem, lambda one: True))
         except NotExact as reason:
             if boundary == "exact":
                 raise InputError(
                     f'boundary = "exact" is impossible here, use "penalty": {reason}'
                 ) from None
             why = str(reason)
-    return Form(_started(problem, walls=False), why)
+    met = numbers_of(problem, lambda one: _begins(problem, one.piece))
+    return Form(_started(problem, walls=False), met, why)
 
 
 def order_in_time(problem: Problem) -> int:
@@ -55,7 +56,8 @@ def order_in_time(problem: Problem) -> int:
     Raises:
         InputError: where they are for some fields only, or a field has no initial values.
     """
-    rates = {_initial(problem, name).has_rate for name in problem.fields}
+    data = prescribed_data(problem)
+    rates = {_initial(problem, name, data[name]).rate is not None for name in problem.fields}
     if len(rates) > 1:
         raise InputError(
             f"a network in time windows takes initial rates for all fields or for none, "
@@ -64,8 +66,8 @@ def order_in_time(problem: Problem) -> int:
     return 2 if rates.pop() else 1
 
 
-def _initial(problem: Problem, name: str) -> Prescribed:
-    found = [one for one in prescribed(problem, name) if _begins(problem, one.piece)]
+def _initial(problem: Problem, name: str, data: Sequence[Prescribed]) -> Prescribed:
+    found = [one for one in data if _begins(problem, one.piece)]
     if len(found) != 1:
         raise InputError(
             f"a network in time windows needs one initial value of each field, such as "
@@ -88,37 +90,37 @@ def _started(problem: Problem, walls: bool) -> OutputMap:
             f"{type(problem).__name__}.enrichment() does not go with a network in time windows: "
             "known functions beside it need not vanish at the first moment"
         )
-    maps = [_started_field(problem, name, walls) for name in problem.fields]
+    data = prescribed_data(problem)
+    maps = [_started_field(problem, name, data[name], walls) for name in problem.fields]
     return maps[0] if len(maps) == 1 else Fieldwise(tuple(maps))
 
 
-def _started_field(problem: Problem, name: str, walls: bool) -> Started:
+def _started_field(
+    problem: Problem, name: str, prescribed: Sequence[Prescribed], walls: bool
+) -> Started:
     """u = g + D·M of one field, g its initial value and, with walls, the values there."""
-    first, domain = _initial(problem, name), problem.domain
+    first, domain = _initial(problem, name, prescribed), problem.domain
     at_start = float(domain.bounds[0][-1])
-    if not all(first.piece.dim == 0 or smooth_on(first.piece, f) for f in _functions(first)):
+    functions = [first.values] if first.rate is None else [first.values, first.rate]
+    if not all(first.piece.dim == 0 or smooth_on(first.piece, f) for f in functions):
         raise InputError(
             f"a network in time windows has the initial value of {name} built in, whose "
             "derivatives must be known: it is not smooth"
         )
     lift: OfCoords = AtStart(first, domain.names, at_start)
     distant: OfCoords = no_walls
-    data = [p for p in prescribed(problem, name) if p is not first and p.piece != first.piece]
+    data = [p for p in prescribed if p is not first and p.piece != first.piece]
     if walls and data:
         lift, distant = (
             _with_walls(domain, first, data),
             distance_from(domain, [p.piece for p in data], False),
         )
-    if first.has_rate:
+    if first.rate is not None:
         lift = WithRate(lift, AtStart(first.rate, domain.names, at_start))
-    made = Started(LiftedDirichlet(distant, lift), walls)
+    made = Started(LiftedDirichlet(distant, lift))
     if walls:
         check_data(made, [first, *data], name)
     return made
-
-
-def _functions(first: Prescribed) -> list[Callable[[Points], torch.Tensor]]:
-    return [first, first.rate] if first.has_rate else [first]
 
 
 def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -> OfCoords:

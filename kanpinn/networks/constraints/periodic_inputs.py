@@ -3,64 +3,47 @@
 import torch
 
 from kanpinn.geometry.sampling import Collocation
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets.jet import Channels, Coordinates, join
 from kanpinn.networks.constraints.circles import Circles
 from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.conditions import Periodic
+from kanpinn.networks.surrogate import OutputMap
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
-
-FEW, AGREE = Collocation(5, 16, "uniform"), 1e-8
 
 
 def circles(problem: Problem, network: Network) -> Circles | None:
     """The inputs of a network that has one more for each periodic coordinate; None for others."""
-    whole = [c for c in problem.conditions() if isinstance(c, Periodic) and c.field is None]
-    names = {condition.coordinate for condition in whole}
-    if (
-        not names
-        or problem.inputs() is not None
-        or network.width[0] != problem.domain.dim + len(names)
-    ):
+    names = {c.periodic_in for c in problem.conditions() if c.periodic_in is not None}
+    if not names or problem.inputs() is not None:
+        return None
+    if network.width[0] != problem.domain.dim + len(names):
         return None
     return Circles(problem.domain, frozenset(names))
 
 
 @torch.no_grad()
-def built_in(problem: Problem, index: int, surrogate: Surrogate) -> bool:
-    """Whether a surrogate meets a periodic condition whatever its coefficients.
+def periodic_numbers(problem: Problem, output: OutputMap | None) -> frozenset[int]:
+    """Which of `conditions()` a surrogate on `circles` meets whatever its coefficients.
 
-    An output map, such as exact Dirichlet data, has to be periodic itself.
+    They are the periodic ones. An output map, such as exact Dirichlet data, has to be periodic
+    itself, which it is where the constant 1 becomes a function that is.
     """
-    condition, output = problem.conditions()[index], surrogate.output
-    if not isinstance(condition, Periodic) or condition.field is not None:
-        return False
-    if circles(problem, surrogate.network) is None:
-        return False
+    conditions = problem.conditions()
+    found = [index for index, c in enumerate(conditions) if c.periodic_in is not None]
     if output is None:
-        return True
-    points = condition.points(FEW, 1.0, torch.Generator().manual_seed(0))
-    equation = problem.condition_equation(index)
+        return frozenset(found)
 
-    def residual(channels: Channels) -> torch.Tensor:
-        return equation(points, output.apply(points, _one(len(points), channels, problem)))
+    def holds(index: int) -> bool:
+        few = Collocation(5, 16, "uniform")
+        points = conditions[index].points(few, 1.0, torch.Generator().manual_seed(0))
+        equation = problem.condition_equation(index)
+        ones = torch.ones_like(points.coords[:1])[0]
 
-    return bool(residual(find_channels(residual, points.names)).abs().max() <= AGREE)
+        def residual(channels: Channels) -> torch.Tensor:
+            coordinate = Coordinates(channels, points.coords, ones).dense()[0]
+            one = join([0 * coordinate + 1] * len(problem.fields))
+            return equation(points, output.apply(points, one))
 
+        return bool(residual(find_channels(residual, points.names)).abs().max() <= 1e-8)
 
-def _one(n: int, channels: Channels, problem: Problem) -> Jet:
-    """The jet of the constant 1 for all fields."""
-    d, m = channels.dim, len(problem.fields)
-    second = channels.second_count
-
-    def zeros(*shape: int) -> torch.Tensor:
-        return torch.zeros(n, *shape, m, dtype=torch.float64)
-
-    return Jet(
-        channels,
-        zeros() + 1,
-        zeros(d) if channels.gradient else None,
-        zeros(second) if second else None,
-        zeros(len(channels.directions), channels.order) if channels.directions else None,
-    )
+    return frozenset(filter(holds, found))

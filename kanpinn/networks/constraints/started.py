@@ -19,12 +19,10 @@ Values = Callable[[Points], Tensor]
 class Started:
     """u = g + D·M for a network M that is zero, and with a rate flat, at the first moment.
 
-    map: has the initial data as g and, where `walls` says so, takes the values on walls: D = 0
-    there; else D = 1.
+    map: has the initial data as g and, where values on walls are built in, D = 0 there; else D = 1.
     """
 
     map: LiftedDirichlet
-    walls: bool
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """The jet of g + D·M from that of M."""

@@ -1,7 +1,8 @@
 """Conditions on boundaries: Dirichlet, Neumann, Robin, and any equation of one's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -11,7 +12,17 @@ from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets.jet import Jet
 from kanpinn.jets.operators import normal_derivative
-from kanpinn.pde.conditions.condition import Condition, Data, OnBoundary, check_data, values_of
+from kanpinn.pde.conditions.condition import (
+    Condition,
+    Data,
+    OnBoundary,
+    Prescribed,
+    boundary_points,
+    check_data,
+    check_kind,
+    prescribed_values,
+    values_of,
+)
 
 
 @dataclass(frozen=True)
@@ -20,13 +31,18 @@ class Dirichlet(OnBoundary):
 
     value: Data = 0.0
 
+    fixes_constant: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_data(self.value, "Dirichlet")
 
     def target(self, p: Points, m: int = 1) -> Tensor:
-        """The prescribed values, (n, 1) or, for m fields, (n, m)."""
+        """The prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
         return values_of(self.value, p, m, "a Dirichlet value")
+
+    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
+        return prescribed_values(self, fields, self.target, is_zero=self.value == 0)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """u - value, (n, m)."""
@@ -43,9 +59,16 @@ class Neumann(OnBoundary):
 
     value: Data = 0.0
 
+    is_natural: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_data(self.value, "Neumann")
+
+    @property
+    def needs_energy(self) -> bool:
+        """Whether the flux is not 0, which an energy has without any density on the boundary."""
+        return self.value != 0
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """∂u/∂n - value, (n, m)."""
@@ -60,6 +83,9 @@ class Robin(OnBoundary):
     alpha: Data
     beta: Data
     value: Data = 0.0
+
+    is_natural: ClassVar[bool] = True
+    fixes_constant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,21 +116,28 @@ class Constraint(Condition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.on, Boundary | Domain | Piece):
-            raise InputError(
-                f"Constraint takes a boundary or a domain, got {type(self.on).__name__}"
-            )
+        check_kind(self, self.on, (Boundary, Domain, Piece), "a boundary or a domain")
         if not callable(self.equation):
             raise InputError(f"Constraint takes a function (p, u, …), got {self.equation!r}")
 
     @property
+    def inside(self) -> Domain | None:
+        return self.on if isinstance(self.on, Domain) else None
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        if isinstance(self.on, Boundary):
+            return self.on.pieces
+        return (self.on,) if isinstance(self.on, Piece) else ()
+
+    @property
     def surface(self) -> float:
-        return 0.0 if isinstance(self.on, Domain) else self.on.measure
+        return sum(piece.measure for piece in self.pieces)
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        inside = isinstance(self.on, Domain)
-        count = collocation.interior if inside else max(1, round(share * collocation.boundary))
-        return sample(self.on, count, collocation.sampler, generator)
+        if isinstance(self.on, Domain):
+            return sample(self.on, collocation.interior, collocation.sampler, generator)
+        return boundary_points(self.on, collocation, share, generator)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
         return self.equation(p, *fields)

@@ -2,35 +2,70 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from numbers import Real
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Boundary, Points
+from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets.jet import Jet
+from kanpinn.pde.evaluate import stack_equations
 from kanpinn.pde.expressions import Expression
 
 Data = float | int | str | Callable[[Points], Tensor]  # a text is a formula
+Columns = Callable[[Points, int], Tensor]  # of points and a number of fields m, (n, 1) or (n, m)
+
+
+@dataclass(frozen=True, eq=False)
+class Prescribed:
+    """The values that a condition prescribes for one field on one piece of a boundary.
+
+    Args:
+        condition: the condition.
+        field: the name of the field.
+        piece: the piece of the boundary.
+        values: the values (n, 1) at points of the piece.
+        rate: the field's time derivative (n, 1) there, None where it is not prescribed.
+        is_zero: whether the values are the number 0.
+    """
+
+    condition: "Condition"
+    field: str
+    piece: Piece
+    values: Callable[[Points], Tensor]
+    rate: Callable[[Points], Tensor] | None = None
+    is_zero: bool = False
+
+    def __call__(self, p: Points) -> Tensor:
+        """The values (n, 1) at points of the piece."""
+        return self.values(p)
 
 
 @dataclass(frozen=True)
 class Condition(ABC):
     """Something that holds besides the equation.
 
-    A row of its residual belongs to one of its points, or ties `sites` of them together.
+    A row of its residual belongs to one of its points, or ties `sites` of them together. A subclass
+    says the rest of what a solve asks about it by overriding the defaults below.
 
     Args:
-        field: the one that it is about; with None it is about all of them.
-        weight: times that of the loss term "boundary".
+        field: the name of the field that it is about; None stands for all fields.
+        weight: a factor of the weight of the loss term "boundary".
 
     Raises:
         InputError: for a weight that is not positive.
     """
+
+    is_at_boundary: ClassVar[bool] = False  # whether it is refused inside the domain
+    is_natural: ClassVar[bool] = False  # whether an energy's minimum satisfies it by itself
+    is_initial: ClassVar[bool] = False  # whether it says how an evolution starts
+    fixes_constant: ClassVar[bool] = False  # whether it changes with a constant added to the field
 
     _: KW_ONLY
     field: str | None = None
@@ -44,14 +79,60 @@ class Condition(ABC):
             )
 
     @property
+    def about(self) -> tuple[str, ...]:
+        """The names of the fields that its residual takes; none stands for all of the problem's."""
+        return () if self.field is None else (self.field,)
+
+    @property
     def sites(self) -> int:
         """How many points each row of the residual ties together."""
         return 1
 
     @property
     def surface(self) -> float:
-        """How much of the boundary it holds on, by which "boundary" points are shared out."""
+        """The measure of the boundary that it holds on, by which boundary points are shared out."""
         return 0.0
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces of a boundary on which it holds point by point; none for other conditions."""
+        return ()
+
+    @property
+    def inside(self) -> Domain | None:
+        """The domain in which it holds as a further equation, if that is what it is."""
+        return None
+
+    @property
+    def periodic_in(self) -> str | None:
+        """The coordinate in which it makes all fields periodic, if that is what it does."""
+        return None
+
+    @property
+    def measurements(self) -> int:
+        """How many measured values it has; 0 where it is no measurement."""
+        return 0
+
+    @property
+    def noise(self) -> float | int | None:
+        """The standard deviation of its measured values, None where it is not known."""
+        return None
+
+    @property
+    def needs_energy(self) -> bool:
+        """Whether it needs a density in `boundary_energies` to be natural."""
+        return self.is_natural
+
+    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
+        """The values that it prescribes, which a surrogate can have built in.
+
+        Args:
+            fields: the names of the problem's fields.
+
+        Returns:
+            One record for each field and piece; none where it prescribes anything but values.
+        """
+        return []
 
     @abstractmethod
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
@@ -68,48 +149,103 @@ class OnBoundary(Condition):
 
     boundary: Boundary
 
+    is_at_boundary: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.boundary, Boundary):
-            raise InputError(
-                f"{type(self).__name__} takes a boundary, got {type(self.boundary).__name__}"
-            )
+        check_kind(self, self.boundary, Boundary, "a boundary")
 
     @property
     def surface(self) -> float:
         return self.boundary.measure
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self.boundary.pieces
+
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        count = max(1, round(share * collocation.boundary))
-        return sample(self.boundary, count, collocation.sampler, generator)
+        return boundary_points(self.boundary, collocation, share, generator)
+
+
+def boundary_points(
+    boundary: Boundary | Piece, collocation: Collocation, share: float, generator: Generator
+) -> Points:
+    """The points of a condition on a boundary: its share of the boundary points, at least one."""
+    count = max(1, round(share * collocation.boundary))
+    return sample(boundary, count, collocation.sampler, generator)
+
+
+def prescribed_values(
+    condition: Condition,
+    fields: Sequence[str],
+    values: Columns,
+    rates: Columns | None = None,
+    is_zero: bool = False,
+) -> list[Prescribed]:
+    """What a condition that gives all its fields' values, and perhaps rates, prescribes."""
+    names = condition.about or tuple(fields)
+    found = []
+    for i, name in enumerate(names):
+        value, rate = (f and partial(_column, f, len(names), i) for f in (values, rates))
+        assert value is not None
+        found += [Prescribed(condition, name, p, value, rate, is_zero) for p in condition.pieces]
+    return found
+
+
+def _column(values: Columns, m: int, column: int, p: Points) -> Tensor:
+    """One field's column (n, 1) of the values of m fields."""
+    found = values(p, m).to(p.coords)
+    return found if found.shape[1] == 1 else found[:, column, None]
+
+
+def check_kind(condition: Condition, given: object, kind: type | tuple, what: str) -> None:
+    """Refuse the place of a condition that is no boundary, or whatever it takes.
+
+    Raises:
+        InputError: naming the condition's class and what was given.
+    """
+    if not isinstance(given, kind):
+        raise InputError(f"{type(condition).__name__} takes {what}, got {type(given).__name__}")
 
 
 def check_data(data: Data, what: str) -> None:
-    """Refuse what is neither a finite number, a formula nor a function of points."""
-    if isinstance(data, str):
-        data = Expression(data)
+    """Refuse what is neither a finite number, a formula nor a function of points.
+
+    Raises:
+        InputError: naming `what`, or what is wrong with the formula.
+    """
+    data = _parsed(data)
     if not callable(data) and not (isinstance(data, Real) and math.isfinite(data)):
         raise InputError(f"{what} takes a number or a function of points, got {data!r}")
 
 
 def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
-    """A number, a formula or a function of points at points, (n, 1) or (n, m).
+    """The values of a number, a formula or a function at n points.
+
+    Args:
+        data: the number, formula or function.
+        p: the points.
+        m: how many fields the values are for.
+        what: the name of the data in messages.
+
+    Returns:
+        (n, 1), or (n, m) where a function gives a column, or a tuple of columns, for each field.
 
     Raises:
         InputError: where a function gives something of another shape.
     """
-    if isinstance(data, str):
-        data = Expression(data)
+    data = _parsed(data)
     if not callable(data):
         return torch.full_like(p.coords[:, :1], float(data))
-    found = data(p)
-    if isinstance(found, tuple | list) and all(isinstance(part, Tensor) for part in found):
-        found = torch.cat(tuple(found), dim=1)
-    shapes = {(len(p), 1), (len(p), m)}
-    if not isinstance(found, Tensor) or tuple(found.shape) not in shapes:
-        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    found = stack_equations(data(p), len(p), what)
+    if found.shape[1] not in (1, m):
         fields = "" if m == 1 else f" or (n, {m}), a column for each field,"
         raise InputError(
-            f"{what} must have shape (n, 1){fields} with n = {len(p)} points here, got {got}"
+            f"{what} must have shape (n, 1){fields} with n = {len(p)} points here, got "
+            f"{tuple(found.shape)}"
         )
     return found
+
+
+def _parsed(data: Data) -> float | int | Callable[[Points], Tensor]:
+    return Expression(data) if isinstance(data, str) else data

@@ -3,16 +3,25 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Boundary, Domain, Points
-from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.geometry import Boundary, Domain, Piece, Points
+from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets.jet import Jet
 from kanpinn.jets.operators import normal_derivative
-from kanpinn.pde.conditions.condition import Condition, Data, check_data, values_of
+from kanpinn.pde.conditions.condition import (
+    Condition,
+    Data,
+    Prescribed,
+    boundary_points,
+    check_data,
+    prescribed_values,
+    values_of,
+)
 
 TOLERANCE = 1e-9  # of the domain's size, for points that are written with few digits
 
@@ -29,6 +38,10 @@ class Initial(Condition):
     domain: Domain
     value: Data = 0.0
     rate: Data | None = None
+
+    is_at_boundary: ClassVar[bool] = True
+    is_initial: ClassVar[bool] = True
+    fixes_constant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,17 +66,24 @@ class Initial(Condition):
     def surface(self) -> float:
         return self.boundary.measure
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self.boundary.pieces
+
+    def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
+        rates = None if self.rate is None else self.rates
+        return prescribed_values(self, fields, self.target, rates, is_zero=self.value == 0)
+
     def target(self, p: Points, m: int = 1) -> Tensor:
-        """The prescribed values, (n, 1) or, for m fields, (n, m)."""
+        """The prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
         return values_of(self.value, p, m, "an initial value")
 
     def rates(self, p: Points, m: int = 1) -> Tensor:
-        """The prescribed rates, (n, 1) or, for m fields, (n, m); zero where there are none."""
+        """The prescribed rates at n points, (n, 1) or, for m fields, (n, m); 0 without any."""
         return values_of(self.rate or 0.0, p, m, "an initial rate")
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        count = max(1, round(share * collocation.boundary))
-        return sample(self.boundary, count, collocation.sampler, generator)
+        return boundary_points(self.boundary, collocation, share, generator)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
         """u - value and ∂u/∂t - rate, (n, m) each."""
@@ -96,6 +116,8 @@ class Observed(Condition):
     values: Tensor | Sequence
     noise: float | int | None = None
 
+    fixes_constant: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         at = torch.as_tensor(self.at, dtype=torch.float64)
@@ -121,6 +143,10 @@ class Observed(Condition):
                 raise InputError(f"Observed has {int(rows.sum())} {what}, the first is {first}")
         object.__setattr__(self, "at", at)
         object.__setattr__(self, "values", values)
+
+    @property
+    def measurements(self) -> int:
+        return len(self.values)
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
         assert isinstance(self.at, Tensor) and isinstance(self.values, Tensor)

@@ -7,10 +7,17 @@ from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
-from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets.jet import Jet
 from kanpinn.jets.operators import normal_derivative
-from kanpinn.pde.conditions.condition import Condition, Data, check_data, values_of
+from kanpinn.pde.conditions.condition import (
+    Condition,
+    Data,
+    boundary_points,
+    check_data,
+    check_kind,
+    values_of,
+)
 
 APART = 1e-11  # of the domain's size, how far the two sides of a point lie from it: for float64
 
@@ -40,8 +47,7 @@ class Interface(Condition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.on, Boundary):
-            raise InputError(f"Interface takes a boundary, got {type(self.on).__name__}")
+        check_kind(self, self.on, Boundary, "a boundary")
         check_data(self.coefficient, "Interface's coefficient")
         check_data(self.flux, "Interface's flux")
 
@@ -54,8 +60,7 @@ class Interface(Condition):
         return self.on.measure
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        count = max(1, round(share * collocation.boundary))
-        p = sample(self.on, count, collocation.sampler, generator)
+        p = boundary_points(self.on, collocation, share, generator)
         assert p.normals is not None
         low, high = self.domain.bounds
         step = APART * float((high - low).max()) * p.normals

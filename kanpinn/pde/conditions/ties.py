@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
-from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets.jet import Jet
 from kanpinn.jets.operators import directional
-from kanpinn.pde.conditions.condition import Condition, check_data
+from kanpinn.pde.conditions.condition import Condition, boundary_points, check_data, check_kind
 
 NODES, DRAWS = 32, 2**12  # of the rule behind an integral: a row has all its points at once
 MOST_POINTS = 2**12
@@ -48,6 +48,10 @@ class Periodic(Condition):
         _ = self._low  # refuses a domain without such pieces
 
     @property
+    def periodic_in(self) -> str | None:
+        return self.coordinate if self.field is None else None
+
+    @property
     def _low(self) -> Boundary:
         return self.domain.boundary[f"{self.coordinate}_min"]
 
@@ -60,8 +64,7 @@ class Periodic(Condition):
         return self._low.measure
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        count = max(1, round(share * collocation.boundary))
-        low = sample(self._low, count, collocation.sampler, generator)
+        low = boundary_points(self._low, collocation, share, generator)
         axis = self.domain.names.index(self.coordinate)
         high = low.coords.clone()
         high[:, axis] = self.domain.bounds[1][axis]
@@ -93,10 +96,7 @@ class Integral(Condition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.over, Domain | Boundary):
-            raise InputError(
-                f"Integral takes a domain or a boundary, got {type(self.over).__name__}"
-            )
+        check_kind(self, self.over, (Domain, Boundary), "a domain or a boundary")
         check_data(self.value, "Integral")
 
     @functools.cached_property

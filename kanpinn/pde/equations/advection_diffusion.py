@@ -9,7 +9,6 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets.jet import Jet
 from kanpinn.jets.operators import partial
-from kanpinn.pde.conditions import Dirichlet, Robin
 from kanpinn.pde.conditions.condition import Data, values_of
 from kanpinn.pde.equations.data import check_values
 from kanpinn.pde.equations.equation import Equation, Shared
@@ -53,7 +52,7 @@ class AdvectionDiffusion(Equation):
             self.add_initial(initial)
         elif initial is not None:
             raise InputError("initial is for a domain with time")
-        elif not any(isinstance(c, Dirichlet | Robin) for c in self._conditions):
+        elif not any(c.fixes_constant for c in self._conditions):
             if self.reaction == 0:
                 raise InputError(
                     "boundary has no value that fixes the constant that u is determined up to"

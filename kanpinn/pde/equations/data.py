@@ -56,6 +56,7 @@ def check_values(
     good = values.isfinite() & ((values > least) if above else (values >= least))
     if not good.all():
         first = int((~good[:, 0]).nonzero()[0])
-        at = ", ".join(f"{n} = {v:.3g}" for n, v in zip(p.names, p.coords[first], strict=True))
         wanted = "finite" if least == -math.inf else f"{'above' if above else 'at least'} {least:g}"
-        raise InputError(f"{name} must be {wanted}, is {float(values[first]):.3g} at {at}")
+        raise InputError(
+            f"{name} must be {wanted}, is {float(values[first]):.3g} at {p.show(first)}"
+        )

@@ -7,7 +7,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets.jet import Jet
-from kanpinn.pde.conditions import Dirichlet, Integral, Robin
+from kanpinn.pde.conditions import Integral
 from kanpinn.pde.conditions.condition import Data
 from kanpinn.pde.equations.data import check_values
 from kanpinn.pde.equations.equation import Equation, Shared
@@ -38,7 +38,7 @@ class Poisson(Equation):
         self.diffusion = self.differentiable("diffusion", diffusion)
         if mean is not None:
             self._conditions.append(Integral(domain, mean * domain.measure))
-        elif not any(isinstance(c, Dirichlet | Robin) for c in self._conditions):
+        elif not any(c.fixes_constant for c in self._conditions):
             raise InputError(
                 "mean is missing: no boundary value fixes the constant that u is determined up to"
             )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from kanpinn.accuracy.norms import Errors
-from kanpinn.pde.conditions import Observed
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.error_estimate import MOST_CONTRACTION, compare, scaled
 from kanpinn.solvers.solution import Estimate, Solution
@@ -48,7 +47,7 @@ class Trial:
     @property
     def observed(self) -> bool:
         """Whether data are a part of what it fits."""
-        return any(isinstance(c, Observed) for c in self.solution.problem.conditions())
+        return any(c.measurements for c in self.solution.problem.conditions())
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 
 from kanpinn.geometry import Box, Points
-from kanpinn.pde.conditions import Initial, Observed
 from kanpinn.pde.problem import Problem
 
 
@@ -42,10 +41,10 @@ class Traits:
             dim,
             dim if known is None else _inputs(problem),
             len(problem.fields),
-            any(isinstance(c, Initial) for c in conditions),
+            any(c.is_initial for c in conditions),
             isinstance(problem.domain, Box) and known is None,
             type(problem).energy is not Problem.energy and not problem.unknowns,
-            any(isinstance(c, Observed) for c in conditions),
+            any(c.measurements for c in conditions),
             tuple(name in problem.unknowns for name in problem.fields),
         )
 

@@ -9,10 +9,10 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets.jet import Jet
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.evaluate import split, stack_equations
-from kanpinn.pde.well_posed.uniqueness import channels_of, random_jet
+from kanpinn.pde.well_posed import random_jets
 
 FEW = Collocation(5, 16, "uniform")
 ROUNDING = 1e-8  # of the largest term: what is nearer to linear is
@@ -40,9 +40,9 @@ def check_linear(problem: EigenProblem) -> None:
     points = sample(problem.domain, FEW.interior, FEW.sampler)
     columns, orders = [], []
     for what, equation in (("operator", operator_of(problem)), ("mass", mass_of(problem))):
-        channels = _check(equation, points, len(problem.fields), f"{name}.{what}")
-        orders.append(channels.derivative_order)
-        columns.append(equation(points, _jet(points, channels, problem, 0)).shape[1])
+        jet = _check(equation, points, len(problem.fields), f"{name}.{what}")
+        orders.append(jet.channels.derivative_order)
+        columns.append(equation(points, jet).shape[1])
     if columns[0] != columns[1]:
         raise InputError(
             f"{name}.mass must have as many equations as the operator: expected {columns[0]}, got "
@@ -59,10 +59,9 @@ def check_linear(problem: EigenProblem) -> None:
         _check(problem.condition_equation(index), places, len(problem.fields), what)
 
 
-def _check(equation: Equation, points: Points, m: int, what: str) -> Channels:
-    """Refuse what is not linear in the jet; the derivatives that it uses."""
-    channels = channels_of(equation, points, m)
-    jets = [random_jet(points, channels, m, seed) for seed in (0, 1)]
+def _check(equation: Equation, points: Points, m: int, what: str) -> Jet:
+    """Refuse what is not linear in the jet; a jet with the derivatives that it uses."""
+    jets = random_jets(equation, points, m)
     first, second = (equation(points, jet) for jet in jets)
     size = float(torch.maximum(first.abs().max(), second.abs().max()))
     if not math.isfinite(size):
@@ -77,8 +76,4 @@ def _check(equation: Equation, points: Points, m: int, what: str) -> Channels:
             f"{what} must be linear in the fields: it gives something else for 2u - 3v than "
             f"2 times that for u less 3 times that for v (by {gap:.1e} of {size:.1e})"
         )
-    return channels
-
-
-def _jet(points: Points, channels: Channels, problem: EigenProblem, seed: int) -> Jet:
-    return random_jet(points, channels, len(problem.fields), seed)
+    return jets[0]

@@ -1,22 +1,25 @@
-"""Values that disagree where pieces of a boundary meet."""
+"""Values that conditions prescribe, and that disagree where pieces of a boundary meet."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.rims import rim
+from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.problem import Problem
-from kanpinn.pde.well_posed.prescribed import Prescribed, prescribed
-
-MEET = 1e-9  # of the domain's size: points so close are one
-AGREE = 1e-8  # of the values: what differs by less agrees
-POINTS = 9  # of a piece for which values are prescribed twice
 
 
 @dataclass(frozen=True)
 class Jump:
-    """Two conditions prescribe different values for a field at one point."""
+    """Two conditions prescribe different values for a field at one point.
+
+    Args:
+        field: the name of the field.
+        gap: by how much the values differ.
+        place: the point, in words.
+        pieces: the names of the two pieces of the boundary, which may be the same one.
+    """
 
     field: str
     gap: float
@@ -31,16 +34,26 @@ class Jump:
         )
 
 
+def prescribed_data(problem: Problem) -> dict[str, list[Prescribed]]:
+    """What the problem's conditions prescribe for each field, in the order of the conditions."""
+    found: dict[str, list[Prescribed]] = {name: [] for name in problem.fields}
+    for condition in problem.conditions():
+        for one in condition.prescribed(problem.fields):
+            found[one.field].append(one)
+    return found
+
+
 def jumps(problem: Problem) -> list[Jump]:
     """The largest jump of each field between any two pieces, the largest of all first."""
     low, high = problem.domain.bounds
-    reach = MEET * float((high - low).max())
-    found = [jump for name in problem.fields for jump in _of_field(problem, name, reach)]
-    return sorted(found, key=lambda jump: -jump.gap)
+    reach = 1e-9 * float((high - low).max())  # points so close are one
+    fields = prescribed_data(problem).values()
+    return sorted(
+        (jump for data in fields for jump in _of_field(data, reach)), key=lambda jump: -jump.gap
+    )
 
 
-def _of_field(problem: Problem, name: str, reach: float) -> Iterator[Jump]:
-    data = prescribed(problem, name)
+def _of_field(data: Sequence[Prescribed], reach: float) -> Iterator[Jump]:
     if len({id(one.condition) for one in data}) < 2:
         return  # one function: and in many dimensions the rims have too many points
     rims = [rim(one.piece) for one in data]
@@ -48,12 +61,12 @@ def _of_field(problem: Problem, name: str, reach: float) -> Iterator[Jump]:
         if a.condition is b.condition:
             continue
         if a.piece == b.piece:
-            p = q = a.piece.gauss(POINTS)
+            p = q = a.piece.gauss(9)
         p, q = _within(p, q, reach), _within(q, p, reach)
         # Not torch.cdist, which is good to half of the digits.
         gaps = (p.coords[:, None] - q.coords).norm(dim=2)
         i, j = (gaps <= reach).nonzero(as_tuple=True)
-        if len(i) and (jump := _largest(a, p[i], b, q[j], name)) is not None:
+        if len(i) and (jump := _largest(a, p[i], b, q[j])) is not None:
             yield jump
 
 
@@ -65,14 +78,13 @@ def _within(p: Points, q: Points, reach: float) -> Points:
     return p[((p.coords >= low) & (p.coords <= high)).all(dim=1)]
 
 
-def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points, name: str) -> Jump | None:
+def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:
+    """The largest difference of the values of a at p and of b at q, the same points."""
     u, v = a(p), b(q)
     # Data that are not defined at a corner do not disagree there.
     gaps = (u - v).abs().nan_to_num(0.0, 0.0)[:, 0]
     size = max(float(t.abs().nan_to_num(0.0, 0.0).max()) for t in (u, v))
-    if gaps.max() <= AGREE * (1 + size):
+    if gaps.max() <= 1e-8 * (1 + size):  # less is rounding, or the digits of measured data
         return None
     worst = int(gaps.argmax())
-    named = zip(p.names, p.coords[worst].tolist(), strict=True)
-    place = ", ".join(f"{axis} = {value:.3g}" for axis, value in named)
-    return Jump(name, float(gaps[worst]), place, (a.piece.name, b.piece.name))
+    return Jump(a.field, float(gaps[worst]), p.show(worst), (a.piece.name, b.piece.name))
