@@ -26,7 +26,7 @@ from kanpinn.pde.equations.data import (
     value,
 )
 from kanpinn.pde.expressions import Expression, check_parameters
-from kanpinn.pde.expressions.functions import JUMPS
+from kanpinn.pde.expressions.tree import JUMPS
 from kanpinn.pde.problem import Problem
 
 PROBES = 64  # points at which data are looked at before a solve

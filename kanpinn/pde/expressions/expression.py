@@ -11,9 +11,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
 from kanpinn.geometry.points import Points
-from kanpinn.pde.expressions.functions import CONSTANTS, FUNCTIONS
 from kanpinn.pde.expressions.parsing import parse
-from kanpinn.pde.expressions.tree import Apply, Coordinate, Node, evaluate, walk
+from kanpinn.pde.expressions.tree import CONSTANTS, FUNCTIONS, Node
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -51,18 +50,17 @@ class Expression:
     @property
     def constant(self) -> float | None:
         """Its value where it is the same everywhere, otherwise None."""
-        return self.tree if isinstance(self.tree, float) else None
+        return self.tree.constant
 
     @property
     def names(self) -> tuple[str, ...]:
         """The coordinates in it, in the order of their first appearance."""
-        nodes = (n.name for n in walk(self.tree) if isinstance(n, Coordinate))
-        return tuple(dict.fromkeys(nodes))
+        return self.tree.names
 
     @property
     def functions(self) -> frozenset[str]:
         """The functions in it."""
-        return frozenset(n.name for n in walk(self.tree) if isinstance(n, Apply)) & {*FUNCTIONS}
+        return self.tree.functions & {*FUNCTIONS}
 
     def check(self, coordinates: Sequence[str]) -> None:
         """Refuse what has no meaning at points with these coordinates.
@@ -90,10 +88,8 @@ class Expression:
             InputError: for a name in it that is none of the points' coordinates.
         """
         self.check(p.names)
-        values = evaluate(self.tree, p)
-        if isinstance(values, Tensor):
-            return values
-        return torch.full_like(p.coords[:, :1], values)
+        constant = self.tree.constant
+        return self.tree.at(p) if constant is None else torch.full_like(p.coords[:, :1], constant)
 
 
 def check_parameters(parameters: Mapping[str, float | int]) -> None:
@@ -105,6 +101,6 @@ def check_parameters(parameters: Mapping[str, float | int]) -> None:
     for name, value in parameters.items():
         if name in CONSTANTS or name in FUNCTIONS:
             raise InputError(f"parameters cannot have {name}, which has a meaning already")
-        real = isinstance(value, Real) and not isinstance(value, bool)
+        real = isinstance(value, Real) and type(value) is not bool
         if not real or not math.isfinite(value):
             raise InputError(f"parameters.{name} must be a finite number, got {value!r}")

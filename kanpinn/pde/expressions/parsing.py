@@ -1,4 +1,7 @@
-"""From text to tree: what is not on the whitelist is refused, and nothing is ever evaluated."""
+"""From the text of a formula to its tree: Python's syntax, of which a whitelist is taken.
+
+The text is never evaluated as Python.
+"""
 
 import ast
 import itertools
@@ -7,11 +10,16 @@ from collections.abc import Mapping
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
-from kanpinn.pde.expressions.functions import CONSTANTS, FUNCTIONS, OPERATORS
-from kanpinn.pde.expressions.tree import Apply, Coordinate, Node, folded, is_truth
+from kanpinn.pde.expressions.tree import (
+    CONSTANTS,
+    FUNCTIONS,
+    OPERATORS,
+    Apply,
+    Constant,
+    Coordinate,
+    Node,
+)
 
-MOST_TEXT, MOST_DEPTH = 10_000, 60  # characters, and nested operations
-MOST_POWER = 64  # beyond it a power is rounding, or a slip
 HINTS: dict[type[ast.AST], str] = {
     ast.BitXor: "powers are written x**2",
     ast.FloorDiv: "division is written x / y",
@@ -35,8 +43,8 @@ def parse(text: str, parameters: Mapping[str, float]) -> Node:
     """
     if not text:
         raise InputError("a formula is empty: expected one such as sin(pi*x)")
-    if len(text) > MOST_TEXT:
-        raise InputError(f"{show(text)}: has {len(text)} characters, at most {MOST_TEXT} are taken")
+    if len(text) > (most := 10_000):  # longer texts are no formulas, and take long to parse
+        raise InputError(f"{show(text)}: has {len(text)} characters, at most {most} are taken")
     try:
         tree = _read(text)
         _check_depth(tree)
@@ -62,13 +70,13 @@ def _read(text: str) -> ast.expr:
         raise InputError(f"{show(text)}: {str(error).partition(':')[0]}") from None
 
 
-def _check_depth(tree: ast.AST) -> None:
+def _check_depth(tree: ast.AST, most: int = 60) -> None:
     """Refuse what is nested so deeply that recursion might not reach its end."""
     level = [tree]
-    for _ in range(MOST_DEPTH):
+    for _ in range(most):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     if level:
-        raise Fault(f"is nested more than {MOST_DEPTH} deep", level[0])
+        raise Fault(f"is nested more than {most} deep", level[0])
 
 
 class Parser:
@@ -80,7 +88,7 @@ class Parser:
     def number(self, tree: ast.expr) -> Node:
         """A tree whose values are numbers."""
         node = self.node(tree)
-        if is_truth(node):
+        if node.is_truth:
             raise Fault(
                 "a condition stands where a number should: use where(condition, a, b)", tree
             )
@@ -89,13 +97,14 @@ class Parser:
     def condition(self, tree: ast.expr) -> Node:
         """A tree whose values are true or false."""
         node = self.node(tree)
-        if not is_truth(node):
+        if not node.is_truth:
             raise Fault("expected a condition such as x < 0", tree)
         return node
 
     def node(self, tree: ast.expr) -> Node:
+        """A tree of the one kind or the other."""
         match tree:
-            case ast.Constant(value=int() | float()) if not isinstance(tree.value, bool):
+            case ast.Constant() if type(tree.value) in (int, float):
                 return self._constant(tree)
             case ast.Name():
                 return self._name(tree)
@@ -103,26 +112,28 @@ class Parser:
                 return self._operation(tree)
             case ast.Compare():
                 return self._comparison(tree)
+            case ast.Call(func=ast.Name(id=name)):
+                return self._call(name, tree)
             case ast.Call():
-                return self._call(tree)
+                raise Fault("only functions by name can be called", tree)
             case ast.Attribute():
                 raise Fault(f"attributes are not allowed, here .{tree.attr}", tree)
         raise Fault(f"{type(tree).__name__} is not allowed, only numbers and formulas are", tree)
 
-    def _constant(self, tree: ast.Constant) -> float:
+    def _constant(self, tree: ast.Constant) -> Node:
         try:
             value = float(tree.value)  # type: ignore[arg-type]
         except OverflowError:
             value = float("inf")
         if value == float("inf"):
             raise Fault("a number is too large", tree)
-        return value
+        return Constant(value)
 
     def _name(self, tree: ast.Name) -> Node:
         if tree.id in FUNCTIONS:
             raise Fault(f"{tree.id} is a function: {tree.id}(…)", tree)
         if tree.id in self.values:
-            return self.values[tree.id]
+            return Constant(self.values[tree.id])
         return Coordinate(tree.id)
 
     def _operation(self, tree: ast.BinOp | ast.UnaryOp | ast.BoolOp) -> Node:
@@ -149,14 +160,12 @@ class Parser:
             parts.append(self._apply(name, list(pair), tree))
         return parts[0] if len(parts) == 1 else self._folded("And", parts, tree)
 
-    def _call(self, tree: ast.Call) -> Node:
-        if not isinstance(tree.func, ast.Name):
-            raise Fault("only functions by name can be called", tree)
-        name, given = tree.func.id, len(tree.args)
+    def _call(self, name: str, tree: ast.Call) -> Node:
+        given = len(tree.args)
         if name not in FUNCTIONS:
             known = f" (the functions are {', '.join(FUNCTIONS)})"
             raise Fault(f"unknown function {name}{nearest(name, FUNCTIONS) or known}", tree)
-        if tree.keywords or any(isinstance(a, ast.Starred) for a in tree.args):
+        if tree.keywords or ast.Starred in map(type, tree.args):
             raise Fault(f"{name} takes plain arguments only", tree)
         least, most = FUNCTIONS[name].least, FUNCTIONS[name].most
         if not least <= given <= most:
@@ -170,12 +179,13 @@ class Parser:
             (self.condition if of == "all" or (of == "first" and i == 0) else self.number)(operand)
             for i, operand in enumerate(operands)
         ]
-        if name == "Pow" and isinstance(arguments[1], float) and abs(arguments[1]) > MOST_POWER:
-            raise Fault(f"an exponent of {arguments[1]:g} is too large: at most {MOST_POWER}", tree)
+        power, most = (arguments[1].constant or 0) if name == "Pow" else 0, 64
+        if abs(power) > most:  # such a power is rounding, or a slip
+            raise Fault(f"an exponent of {power:g} is too large: at most {most}", tree)
         return self._folded(name, arguments, tree)
 
     def _folded(self, name: str, arguments: list[Node], tree: ast.expr) -> Node:
         try:
-            return folded(Apply(name, tuple(arguments)))
+            return Apply(name, tuple(arguments)).folded()
         except InputError as error:
             raise Fault(str(error), tree) from None

@@ -1,84 +1,184 @@
-"""The tree of an expression, and its values at points."""
+"""The tree of a formula, its values at points, and the functions that a formula may use."""
 
+import functools
 import math
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Union
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.points import Points
-from kanpinn.pde.expressions.functions import FUNCTIONS, OPERATORS, Function
 
 
 @dataclass(frozen=True)
-class Coordinate:
+class Function:
+    """A function or an operator of formulas.
+
+    Args:
+        compute: of tensors, or of tensors and numbers where it is `mixed`.
+        least, most: how many arguments it takes; Python takes at most 255.
+        mixed: whether constants are passed as Python's numbers.
+        truth: whether it gives a condition, not a number.
+        of: whether its arguments are conditions: "none", "all", or "first" for that one alone.
+    """
+
+    compute: Callable[..., Any]
+    least: int = 1
+    most: int = 1
+    mixed: bool = False
+    truth: bool = False
+    of: str = "none"
+
+
+def _fold(compute: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *values: functools.reduce(compute, values)
+
+
+CONSTANTS = {"pi": math.pi, "e": math.e}
+FUNCTIONS = {
+    name: Function(getattr(torch, name))
+    for name in (
+        *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
+        *("exp", "log", "sqrt", "abs", "sign", "erf"),
+    )
+} | {
+    "atan2": Function(torch.atan2, 2, 2),
+    "min": Function(_fold(torch.minimum), 2, 255),
+    "max": Function(_fold(torch.maximum), 2, 255),
+    "where": Function(torch.where, 3, 3, of="first"),
+}
+JUMPS = ("sign", "where")  # the functions that need not be continuous
+OPERATORS = {
+    "Add": Function(lambda a, b: a + b, 2, 2, mixed=True),
+    "Sub": Function(lambda a, b: a - b, 2, 2, mixed=True),
+    "Mult": Function(lambda a, b: a * b, 2, 2, mixed=True),
+    "Div": Function(lambda a, b: a / b, 2, 2, mixed=True),
+    "Pow": Function(lambda a, b: a**b, 2, 2, mixed=True),  # x**2 has all derivatives at 0
+    "USub": Function(lambda a: -a, mixed=True),
+    "UAdd": Function(lambda a: a, mixed=True),
+    "Lt": Function(lambda a, b: a < b, 2, 2, mixed=True, truth=True),
+    "LtE": Function(lambda a, b: a <= b, 2, 2, mixed=True, truth=True),
+    "Gt": Function(lambda a, b: a > b, 2, 2, mixed=True, truth=True),
+    "GtE": Function(lambda a, b: a >= b, 2, 2, mixed=True, truth=True),
+    "And": Function(_fold(torch.logical_and), 2, 255, truth=True, of="all"),
+    "Or": Function(_fold(torch.logical_or), 2, 255, truth=True, of="all"),
+    "Not": Function(torch.logical_not, truth=True, of="all"),
+}
+
+
+class Node(ABC):
+    """A formula, or a part of one."""
+
+    @property
+    def constant(self) -> float | bool | None:
+        """The value, where it is the same everywhere, otherwise None."""
+        return None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The coordinates in it, in the order of their first appearance."""
+        return ()
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The functions and operators in it."""
+        return frozenset()
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether it is a condition, not a number."""
+        return False
+
+    @abstractmethod
+    def at(self, p: Points) -> Tensor:
+        """The values at n points, (n, 1), or () for a constant."""
+
+
+@dataclass(frozen=True)
+class Constant(Node):
+    """A number, or a condition that is true or false everywhere."""
+
+    value: float | bool
+
+    @property
+    def constant(self) -> float | bool:
+        return self.value
+
+    @property
+    def is_truth(self) -> bool:
+        return type(self.value) is bool
+
+    def at(self, p: Points) -> Tensor:
+        dtype = torch.bool if self.is_truth else p.coords.dtype
+        return torch.tensor(self.value, dtype=dtype, device=p.coords.device)
+
+
+@dataclass(frozen=True)
+class Coordinate(Node):
     """A coordinate, by its name."""
 
     name: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def at(self, p: Points) -> Tensor:
+        axis = p.names.index(self.name)
+        return p.coords[:, axis : axis + 1]
+
 
 @dataclass(frozen=True)
-class Apply:
+class Apply(Node):
     """A function of FUNCTIONS or OPERATORS applied to one or more trees."""
 
     name: str
-    arguments: tuple["Node", ...]
+    arguments: tuple[Node, ...]
 
     @property
     def function(self) -> Function:
+        """What is applied."""
         return FUNCTIONS[self.name] if self.name in FUNCTIONS else OPERATORS[self.name]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for one in self.arguments for name in one.names))
 
-Node = Union[float, bool, Coordinate, Apply]  # noqa: UP007 (the name in quotes)
+    @property
+    def functions(self) -> frozenset[str]:
+        return frozenset({self.name}).union(*(one.functions for one in self.arguments))
 
+    @property
+    def is_truth(self) -> bool:
+        return self.function.truth
 
-def is_truth(node: Node) -> bool:
-    """Whether it is a condition, not a number."""
-    return node.function.truth if isinstance(node, Apply) else isinstance(node, bool)
+    def at(self, p: Points) -> Tensor:
+        found: Tensor
+        if self.function.mixed:
+            values = [one.at(p) if one.constant is None else one.constant for one in self.arguments]
+            found = self.function.compute(*values)
+        else:
+            found = self.function.compute(*(one.at(p) for one in self.arguments))
+        return found
 
+    def folded(self) -> Node:
+        """The same tree, or its value where all its arguments are constants.
 
-def walk(node: Node) -> Iterator[Node]:
-    """The node and all below it."""
-    yield node
-    if isinstance(node, Apply):
-        for argument in node.arguments:
-            yield from walk(argument)
-
-
-def folded(node: Apply) -> Node:
-    """The node, or its value where all its arguments are constants.
-
-    Raises:
-        InputError: where that is no finite number.
-    """
-    if not all(isinstance(argument, float | bool) for argument in node.arguments):
-        return node
-    constants = [
-        torch.tensor(a, dtype=torch.bool if isinstance(a, bool) else torch.float64)
-        for a in node.arguments
-    ]
-    value = node.function.compute(*constants).item()
-    if not math.isfinite(value):
-        raise InputError(f"a constant is {value}, which is no finite number")
-    return value
-
-
-def evaluate(node: Node, p: Points) -> Tensor | float | bool:
-    """The values at points, (n, 1); those of a constant are itself."""
-    if isinstance(node, Coordinate):
-        axis = p.names.index(node.name)
-        return p.coords[:, axis : axis + 1]
-    if not isinstance(node, Apply):
-        return node
-    values = [evaluate(argument, p) for argument in node.arguments]
-    if not node.function.mixed:
-        values = [v if isinstance(v, Tensor) else _tensor(v, p) for v in values]
-    return node.function.compute(*values)
-
-
-def _tensor(value: float | bool, p: Points) -> Tensor:
-    dtype = torch.bool if isinstance(value, bool) else p.coords.dtype
-    return torch.tensor(value, dtype=dtype, device=p.coords.device)
+        Raises:
+            InputError: where the value is no finite number.
+        """
+        constants = [one.constant for one in self.arguments]
+        if None in constants:
+            return self
+        tensors = [
+            torch.tensor(value, dtype=torch.bool if one.is_truth else torch.float64)
+            for value, one in zip(constants, self.arguments, strict=True)
+        ]
+        value = self.function.compute(*tensors).item()
+        if not math.isfinite(value):
+            raise InputError(f"a constant is {value}, which is no finite number")
+        return Constant(value)
