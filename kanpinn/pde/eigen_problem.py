@@ -1,6 +1,5 @@
 """Eigenvalue problems: an operator, a mass and homogeneous conditions on a domain."""
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -12,6 +11,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets.jet import Jet
 from kanpinn.pde.evaluate import stack_equations
 from kanpinn.pde.problem import Problem
+from kanpinn.pde.validate import check_arguments
 
 Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
 
@@ -48,22 +48,16 @@ class EigenProblem(Problem):
         return type(self).exact_eigenvalues is not EigenProblem.exact_eigenvalues
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
-        """(L + M) u: what a mode must not make vanish, so that it is a problem with a solution."""
+        """(L + M) u, whose derivatives are those that L and M use; no mode solves it."""
         parts = (self.operator(p, *fields), self.mass(p, *fields))
         left, right = (stack_equations(part, len(p), "operator or mass") for part in parts)
         return (left + right,)
 
     def check(self) -> None:
         """Refuse a class that lacks what `eigen` needs."""
-        name, given = type(self).__name__, ", ".join(self.fields)
-        for what in ("operator", "mass"):
-            try:
-                inspect.signature(getattr(self, what)).bind(None, *self.fields)
-            except TypeError as error:
-                raise InputError(
-                    f"{name}.{what} must take points and a jet for each field, "
-                    f"{what}(p, {given}): {error}"
-                ) from None
+        name = type(self).__name__
+        check_arguments(f"{name}.operator", self.operator, self.fields)
+        check_arguments(f"{name}.mass", self.mass, self.fields)
         if self.unknowns:
             raise InputError(f"{name}.unknowns: an eigenvalue problem has none")
         super().check()

@@ -47,15 +47,15 @@ def jumps(problem: Problem) -> list[Jump]:
     """The largest jump of each field between any two pieces, the largest of all first."""
     low, high = problem.domain.bounds
     reach = 1e-9 * float((high - low).max())  # points so close are one
-    fields = prescribed_data(problem).values()
-    return sorted(
-        (jump for data in fields for jump in _of_field(data, reach)), key=lambda jump: -jump.gap
-    )
+    found: list[Jump] = []
+    for data in prescribed_data(problem).values():
+        # One function has no jumps; and in many dimensions the rims have too many points.
+        if len({id(one.condition) for one in data}) > 1:
+            found += _of_field(data, reach)
+    return sorted(found, key=lambda jump: -jump.gap)
 
 
 def _of_field(data: Sequence[Prescribed], reach: float) -> Iterator[Jump]:
-    if len({id(one.condition) for one in data}) < 2:
-        return  # one function: and in many dimensions the rims have too many points
     rims = [rim(one.piece) for one in data]
     for (a, p), (b, q) in itertools.combinations(zip(data, rims, strict=True), 2):
         if a.condition is b.condition:
@@ -80,7 +80,7 @@ def _within(p: Points, q: Points, reach: float) -> Points:
 
 def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:
     """The largest difference of the values of a at p and of b at q, the same points."""
-    u, v = a(p), b(q)
+    u, v = a.values(p), b.values(q)
     # Data that are not defined at a corner do not disagree there.
     gaps = (u - v).abs().nan_to_num(0.0, 0.0)[:, 0]
     size = max(float(t.abs().nan_to_num(0.0, 0.0).max()) for t in (u, v))

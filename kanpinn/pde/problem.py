@@ -18,14 +18,11 @@ from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.validate import (
+    check_arguments,
     check_conditions,
-    check_reference,
-    check_residual,
     check_subset,
     check_unknowns,
 )
-
-THIRD_SOURCE = -0.618  # no round number, at which more than affine functions would fit a line
 
 
 class Problem(ABC):
@@ -132,8 +129,8 @@ class Problem(ABC):
         check_subset(name, "error_fields", self.error_fields, self.fields)
         check_subset(name, "free_constant", self.free_constant or None, self.fields)
         check_unknowns(name, self.unknowns, self.fields, self.domain.names)
-        check_residual(name, self.residual, self.fields, tuple(self.numbers))
-        check_reference(name, self.reference)
+        check_arguments(f"{name}.residual", self.residual, self.columns)
+        check_arguments(f"{name}.reference", self.reference, None)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """The residual as (n, equations) from the jet of all fields.
@@ -187,21 +184,29 @@ def stated(problem: P) -> P:
     return view
 
 
-def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
-    """The exact solution's jet at points, by nested automatic differentiation."""
+def exact_values(problem: Problem, p: Points) -> Tensor:
+    """The exact solution's values at n points, (n, fields).
+
+    Raises:
+        InputError: where `exact` gives another shape.
+    """
     name = f"{type(problem).__name__}.exact"
+    values = stack_equations(problem.exact(p), len(p), name)  # type: ignore[attr-defined]
+    if values.shape[1] != len(problem.fields):
+        raise InputError(
+            f"{name} must have {len(problem.fields)} columns for the fields "
+            f"{', '.join(problem.fields)}, got {values.shape[1]}"
+        )
+    return values
 
-    def exact(x: Tensor) -> Tensor:
-        values = problem.exact(Points(x, p.names))  # type: ignore[attr-defined]
-        stacked = stack_equations(values, len(x), name)
-        if stacked.shape[1] != len(problem.fields):
-            raise InputError(
-                f"{name} must have {len(problem.fields)} columns for the fields "
-                f"{', '.join(problem.fields)}, got {stacked.shape[1]}"
-            )
-        return stacked
 
-    return jet_of(exact, p.coords, channels)
+def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
+    """The exact solution's jet at points, by nested automatic differentiation.
+
+    Raises:
+        InputError: where `exact` gives another shape.
+    """
+    return jet_of(lambda x: exact_values(problem, Points(x, p.names)), p.coords, channels)
 
 
 def exact_columns(problem: Problem, p: Points, channels: Channels) -> Jet:
@@ -210,15 +215,15 @@ def exact_columns(problem: Problem, p: Points, channels: Channels) -> Jet:
     Raises:
         InputError: where one of these is not known.
     """
-    fields, numbers = exact_jet(problem, p, channels), []
+    fields = exact_jet(problem, p, channels)
     for name, unknown in problem.numbers.items():
         if unknown.exact is None:
             raise InputError(
                 f"{type(problem).__name__}.unknowns[{name!r}] has no exact value, which the exact "
                 "solution's residual needs"
             )
-        numbers.append(fields[0] * 0 + unknown.exact)
-    return join([fields, *numbers])
+        fields = join([fields, fields[0] * 0 + unknown.exact])
+    return fields
 
 
 def exact_residual(problem: Problem, p: Points) -> Tensor:
@@ -231,13 +236,18 @@ def exact_residual(problem: Problem, p: Points) -> Tensor:
 
 
 def derived_source(problem: Problem, p: Points) -> Tensor:
-    """s with residual(exact; s) = 0, for residuals affine in s: s = -r(0) / (r(1) - r(0))."""
+    """The source s with residual(exact; s) = 0, s = -r(0) / (r(1) - r(0)), (n, equations).
+
+    Raises:
+        InputError: where there is no exact solution, or the residual r is not affine in s.
+    """
     name = type(problem).__name__
     if not problem.has_exact:
         raise InputError(f"{name} uses source(p) but has neither `source` nor `exact`")
-    at = [exact_residual(_with_constant_source(problem, s), p) for s in (0.0, 1.0, THIRD_SOURCE)]
+    third = -0.618  # no round number, at which more than affine functions would fit a line
+    at = [exact_residual(_with_constant_source(problem, s), p) for s in (0.0, 1.0, third)]
     slope = at[1] - at[0]
-    curvature = (at[2] - at[0] - THIRD_SOURCE * slope).abs().max()
+    curvature = (at[2] - at[0] - third * slope).abs().max()
     rounding = 1e3 * torch.finfo(slope.dtype).eps * (1 + max(r.abs().max() for r in at))
     unused = (slope == 0).all(dim=0)  # equations of a system that have no source
     if bool(((slope == 0) & ~unused).any()) or bool(unused.all()) or curvature > rounding:

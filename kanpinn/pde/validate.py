@@ -2,35 +2,43 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from kanpinn._support.errors import InputError
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.unknown import Unknown
 
 
-def check_residual(name: str, residual: Callable, fields: Sequence[str], n: Sequence[str]) -> None:
-    """Refuse a residual that does not take a jet for each of the fields and the numbers `n`."""
-    columns = (*fields, *n)
+def check_arguments(what: str, function: Callable, columns: Sequence[str] | None) -> None:
+    """Refuse a method of a problem that does not take the arguments it is called with.
+
+    Args:
+        what: the class and the method, for the message.
+        function: the method.
+        columns: the fields and unknowns of which it takes the jets, after points; None where it
+            takes nothing at all.
+
+    Raises:
+        InputError: naming the method and what it has to take.
+    """
+    given = () if columns is None else (None, *columns)
     try:
-        inspect.signature(residual).bind(None, *columns)
+        inspect.signature(function).bind(*given)
     except TypeError as error:
-        what = "each field and unknown" if n else "each field"
+        if columns is None:
+            raise InputError(f"{what} takes no points: {error}") from None
         raise InputError(
-            f"{name}.residual must take points and a jet for {what}, "
-            f"residual(p, {', '.join(columns)}): {error}"
+            f"{what} must take points and a jet for each field and unknown, "
+            f"{what.partition('.')[2]}(p, {', '.join(columns)}): {error}"
         ) from None
 
 
-def check_reference(name: str, reference: Callable) -> None:
-    """Refuse a reference that takes points."""
-    try:
-        inspect.signature(reference).bind()
-    except TypeError as error:
-        raise InputError(f"{name}.reference takes no points: {error}") from None
-
-
 def check_conditions(name: str, conditions: object, fields: Sequence[str]) -> None:
-    """Refuse what are no conditions, and fields that a problem does not have."""
+    """Refuse what are no conditions, fields that a problem does not have, and noise in part only.
+
+    Raises:
+        InputError: naming the class and the condition.
+    """
     if not isinstance(conditions, Sequence):
         raise InputError(f"{name}.conditions() must be a list of conditions, got {conditions!r}")
     for condition in conditions:
@@ -42,13 +50,22 @@ def check_conditions(name: str, conditions: object, fields: Sequence[str]) -> No
                     f"{name} has no field {field!r}, which a {type(condition).__name__} names: "
                     f"its fields are {', '.join(fields)}"
                 )
-    _check_noise(name, conditions)
+    noises = [c.noise for c in conditions if c.measurements]
+    if None in noises and any(noises):
+        raise InputError(
+            f"{name}.conditions() has data with noise = None beside some with a "
+            f"known one, {noises}: give that of all, or of none"
+        )
 
 
 def check_unknowns(
     name: str, unknowns: object, fields: Sequence[str], coordinates: Sequence[str]
 ) -> None:
-    """Refuse what are no unknowns by name, and names that stand for something else."""
+    """Refuse what are no unknowns by name, and names that stand for something else.
+
+    Raises:
+        InputError: naming the class and the unknown.
+    """
     where = f"{name}.unknowns"
     if not isinstance(unknowns, Mapping):
         raise InputError(
@@ -63,22 +80,16 @@ def check_unknowns(
             raise InputError(f"{where}[{key!r}] is a field: its exact values are those of exact()")
 
 
-def check_subset(name: str, key: str, names: object, fields: Sequence[str]) -> None:
-    """Refuse what is not a tuple of one or more of the fields, each once; None is not looked at."""
+def check_subset(name: str, key: str, names: Any, fields: Sequence[str]) -> None:
+    """Refuse what is not a tuple of one or more of the fields, each once; None is not looked at.
+
+    Raises:
+        InputError: naming the class and the attribute.
+    """
     if names is None:
         return
-    listed = isinstance(names, tuple | list) and 0 < len(names) == len(set(names))
-    if not (listed and isinstance(names, tuple | list) and set(names) <= set(fields)):
+    listed = isinstance(names, tuple | list)
+    if not listed or not names or len(names) != len({*names}) or not {*names} <= {*fields}:
         raise InputError(
             f"{name}.{key} must be a tuple of some of the fields {', '.join(fields)}, got {names!r}"
-        )
-
-
-def _check_noise(name: str, conditions: Sequence[Condition]) -> None:
-    """Refuse data of which only some are said to have a noise."""
-    noises = [c.noise for c in conditions if c.measurements]
-    if None in noises and any(noises):
-        raise InputError(
-            f"{name}.conditions() has data with noise = None beside some with a "
-            f"known one, {noises}: give that of all, or of none"
         )

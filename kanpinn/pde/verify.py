@@ -14,9 +14,6 @@ from kanpinn.jets.jet import Channels, Jet
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem, exact_columns
 
-POINTS = 64
-ROUNDING = 1e-8
-
 Equation = Callable[[Points, Jet], Tensor]
 JetAt = Callable[[Points, Channels], Jet]
 
@@ -25,7 +22,10 @@ JetAt = Callable[[Points, Channels], Jet]
 class Defect:
     """A function's residual in one equation.
 
-    size: root mean square at sampled points; relative: the same over that of the equation's terms.
+    Args:
+        name: the equation's name, such as "Poisson.conditions()[0]".
+        size: the residual's root mean square at sampled points.
+        relative: the same over that of the equation's terms.
     """
 
     name: str
@@ -34,8 +34,8 @@ class Defect:
 
     @property
     def is_rounding(self) -> bool:
-        """False also for what is not a number."""
-        return self.relative <= ROUNDING
+        """Whether the residual is rounding; False also for what is not a number."""
+        return self.relative <= 1e-8
 
 
 def exact_defects(problem: Problem) -> Iterator[Defect]:
@@ -52,20 +52,23 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
 
 
 def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
-    """A function's residual in the equation and each condition; jet: the function's, at points.
+    """A function's residual in the equation and each condition of a problem.
+
+    Args:
+        problem: the problem.
+        jet: gives the function's jet, all fields and unknown numbers, at points.
 
     Raises:
         InputError: where a residual has the wrong shape.
     """
-    kind = type(problem).__name__
-    inside = sample(problem.domain, POINTS, "sobol")
+    kind, few = type(problem).__name__, Collocation(64, 64, "sobol")
+    inside = sample(problem.domain, few.interior, few.sampler)
     size = _rms(jet(inside, Channels(inside.names)).value)
     yield _defect(jet, problem.equation, inside, 1, size, f"{kind}.residual")
-    points = Collocation(POINTS, POINTS, "sobol")
     for index, condition in enumerate(problem.conditions()):
         if condition.measurements and (condition.noise is not None or problem.unknowns):
             continue  # noise
-        at = condition.points(points, 1.0, torch.Generator().manual_seed(0))
+        at = condition.points(few, 1.0, torch.Generator().manual_seed(0))
         equation, name = problem.condition_equation(index), f"{kind}.conditions()[{index}]"
         yield _defect(jet, equation, at, condition.sites, size, name)
 
@@ -73,23 +76,20 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
 def _defect(
     jet: JetAt, equation: Equation, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
+    """The residual at points; scale: the root mean square of the function's own values."""
     channels = find_channels(lambda c: equation(p, jet(p, c)), p.names)
-    _check_columns(lambda p: equation(p, jet(p, channels)), p, sites, name)
+    # (n, n) is told from n equations by another n; a face may have only one point.
+    few = [p[torch.arange(n * sites) % len(p)] for n in (2, 3)]
+    if len({equation(points, jet(points, channels)).shape[1] for points in few}) > 1:
+        raise InputError(
+            f"{name} must have shape (n, 1), one column for each equation, got (n, n): "
+            "operands of shape (n, 1) and (n,) broadcast to (n, n)"
+        )
     u = jet(p, channels)
     size = _rms(equation(p, u))
     # What the equation's terms amount to: they cancel for u itself, not for 0 and 2u.
     terms = [scale, _rms(equation(p, u * 0)), _rms(equation(p, u * 2)), *map(_rms, u.parts())]
     return Defect(name, size, size / max(terms) if max(terms) else size)
-
-
-def _check_columns(residual: Callable[[Points], Tensor], p: Points, sites: int, name: str) -> None:
-    """Refuse (n, n), told from n equations by another n; a face may have only one point."""
-    few = [p[torch.arange(n * sites) % len(p)] for n in (2, 3)]
-    if len({residual(points).shape[1] for points in few}) > 1:
-        raise InputError(
-            f"{name} must have shape (n, 1), one column for each equation, got (n, n): "
-            "operands of shape (n, 1) and (n,) broadcast to (n, n)"
-        )
 
 
 def _rms(values: Tensor) -> float:

@@ -1,8 +1,8 @@
 """Whether a problem has one solution, as far as its equations tell at a few points."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
@@ -41,65 +41,53 @@ def check_well_posed(problem: Problem, strong: bool = True) -> None:
     for index, (condition, points) in enumerate(zip(conditions, places, strict=True)):
         what = f"conditions()[{index}], a {type(condition).__name__},"
         _check_place(problem, condition, points, what)
+    fields = problem.fields
+    names = [name for name in fields if name not in problem.free_constant]
     try:
-        probes = [_Probe.of(problem.equation, sample(problem.domain, 5, "uniform"), problem)]
-        probes += [
-            _Probe.of(problem.condition_equation(index), points, problem)
-            for index, points in enumerate(places)
+        equations: list[tuple[Equation, Points]] = [
+            (problem.equation, sample(problem.domain, 5, "uniform"))
         ]
-        inside = [probes[0], *(p for p, c in zip(probes[1:], conditions, strict=True) if c.inside)]
-        count = sum(probe.values.shape[1] for probe in inside)
-        names = [name for name in problem.fields if name not in problem.free_constant]
-        # A field's constant is open where no equation changes with it.
-        seen = {name for name in names for p in probes if p.sees(problem.fields.index(name))}
+        equations += [(problem.condition_equation(i), points) for i, points in enumerate(places)]
+        probes = [(*one, random_jets(*one, len(problem.columns))) for one in equations]
+        seen = {name for name in names for probe in probes if _sees(*probe, fields.index(name))}
+        count = sum(
+            equation(points, jets[0]).shape[1]
+            for condition, (equation, points, jets) in zip((None, *conditions), probes, strict=True)
+            if len(fields) > 1 and (condition is None or condition.inside)
+        )
     except Exception:  # of the user's own functions; it is raised again where they are used
         return
-    measured = any(condition.measurements for condition in conditions)
-    if strong and count < len(problem.fields) and not measured:
-        _refuse_count(problem, count)
+    if strong and count < len(fields) > 1 and not any(c.measurements for c in conditions):
+        many = f"{count} equation" + "s" * (count > 1)
+        raise InputError(
+            f"{type(problem).__name__}.residual gives {many} for the {len(fields)} fields "
+            f"{', '.join(fields)}: expected one for each, a tuple of columns (n, 1)"
+        )
     if free := [name for name in names if name not in seen]:
-        field = f', field="{free[0]}"' if len(problem.fields) > 1 else ""
+        field = f', field="{free[0]}"' if len(fields) > 1 else ""
         raise InputError(
             f"the equation and conditions of {type(problem).__name__} leave a constant of "
             f"{', '.join(free)} undetermined: add kp.Integral(self.domain, 0.0{field}) to "
             "conditions(), or list it in free_constant where any constant will do"
         )
-    differential = any(probe.jets[0].channels.derivative_order for probe in probes)
+    differential = any(jets[0].channels.derivative_order for _, _, jets in probes)
     if differential and problem.needs_conditions and not conditions:
         warnings.warn(
-            f"{type(problem).__name__} has no conditions: its solution is not unique", stacklevel=3
+            f"{type(problem).__name__} has no conditions: its solution is not unique", stacklevel=4
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Probe:
-    """An equation at a few points, with two jets of random values and derivatives there."""
-
-    equation: Equation
-    points: Points
-    jets: tuple[Jet, ...]
-
-    @staticmethod
-    def of(equation: Equation, points: Points, problem: Problem) -> "_Probe":
-        """The probe of an equation of all fields and unknown numbers."""
-        return _Probe(equation, points, random_jets(equation, points, len(problem.columns)))
-
-    @property
-    def values(self) -> Tensor:
-        """The equation's values (n, equations) for the first of the jets."""
-        return self.equation(self.points, self.jets[0])
-
-    def sees(self, field: int) -> bool:
-        """Whether the equation changes by more than rounding with a constant added to a field."""
-        for jet in self.jets:
-            shift = torch.zeros_like(jet.value)
-            shift[:, field] = 1.0
-            before = self.equation(self.points, jet)
-            change = self.equation(self.points, replace(jet, value=jet.value + shift)) - before
-            # What is not a number tells nothing, so it leaves the problem alone.
-            if not (change.abs() <= 1e-10 * (1 + before.abs())).all():
-                return True
-        return False
+def _sees(equation: Equation, points: Points, jets: Sequence[Jet], field: int) -> bool:
+    """Whether an equation changes by more than rounding with a constant added to a field."""
+    for jet in jets:
+        shift = torch.zeros_like(jet.value)
+        shift[:, field] = 1.0
+        before = equation(points, jet)
+        change = equation(points, replace(jet, value=jet.value + shift)) - before
+        # What is not a number tells nothing, so it leaves the problem alone.
+        if not (change.abs() <= 1e-10 * (1 + before.abs())).all():
+            return True
+    return False
 
 
 def random_jets(equation: Equation, points: Points, m: int) -> tuple[Jet, Jet]:
@@ -110,19 +98,18 @@ def random_jets(equation: Equation, points: Points, m: int) -> tuple[Jet, Jet]:
 
 def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Jet:
     """A jet with numbers between ½ and 1½, the same for the same seed."""
-    generator = Generator().manual_seed(seed)
+    generator, dtype = Generator().manual_seed(seed), points.coords.dtype
     n, d = points.coords.shape
-
-    def draw(*shape: int) -> Tensor:
-        return 0.5 + torch.rand(n, *shape, m, generator=generator, dtype=points.coords.dtype)
-
-    return Jet(
-        channels,
-        draw(),
-        draw(d) if channels.gradient else None,
-        draw(channels.second_count) if channels.second != "none" else None,
-        draw(len(channels.directions), channels.order) if channels.directions else None,
-    )
+    second, lines = channels.second_count, len(channels.directions)
+    shapes: dict[str, tuple[int, ...]] = {"value": (n,)}
+    shapes |= {"gradient": (n, d)} if channels.gradient else {}
+    shapes |= {"second": (n, second)} if second else {}
+    shapes |= {"lines": (n, lines, channels.order)} if lines else {}
+    parts = {
+        name: 0.5 + torch.rand(*shape, m, generator=generator, dtype=dtype)
+        for name, shape in shapes.items()
+    }
+    return Jet(channels, **parts)
 
 
 def _check_place(problem: Problem, condition: Condition, points: Points, what: str) -> None:
@@ -147,11 +134,3 @@ def _check_place(problem: Problem, condition: Condition, points: Points, what: s
             f"{what} is not on the domain's boundary but inside of it, at "
             f"{points[inside].show(0)}: for values inside take Observed or Constraint"
         )
-
-
-def _refuse_count(problem: Problem, found: int) -> None:
-    many, fields = f"{found} equation" + "s" * (found > 1), problem.fields
-    raise InputError(
-        f"{type(problem).__name__}.residual gives {many} for the {len(fields)} fields "
-        f"{', '.join(fields)}: expected one for each, a tuple of columns (n, 1)"
-    )

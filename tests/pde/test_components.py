@@ -165,7 +165,7 @@ def test_on_faces_of_a_brick_the_two_components_make_up_the_vector():
         p = one.piece.gauss(9)
         p = kp.Points(p.coords, p.names)
         column = names.index(one.field)
-        torch.testing.assert_close(one(p), vector(p)[:, column, None])
+        torch.testing.assert_close(one.values(p), vector(p)[:, column, None])
 
 
 def test_walls_of_a_space_time_have_normals_in_space():
@@ -174,7 +174,7 @@ def test_walls_of_a_space_time_have_normals_in_space():
     (one,) = wall.prescribed(VECTOR)
     p = one.piece.gauss(8)
     assert one.field == "u"
-    torch.testing.assert_close(one(p), p.y * p.t)
+    torch.testing.assert_close(one.values(p), p.y * p.t)
 
 
 @pytest.mark.parametrize(

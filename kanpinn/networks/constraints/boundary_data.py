@@ -136,29 +136,31 @@ def _is_lifted(one: Prescribed) -> bool:
 
 def on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
     _check_smooth(data, rough)
-    values = {_as_face(box, one.piece): None if one.is_zero else one for one in data}
+    values = {_as_face(box, one.piece): None if one.is_zero else one.values for one in data}
     return ExactDirichlet(box, values)
 
 
 def off_box(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirichlet:
     found = distance_from(domain, [one.piece for one in data], rough)
-    ends = [(one.piece, one) for one in data if isinstance(one.piece, End)]
-    walls = [(one.piece, one) for one in data if not isinstance(one.piece, End)]
-    _check_smooth([one for _, one in ends], rough)
+    ends = [one for one in data if isinstance(one.piece, End)]
+    walls = [one for one in data if not isinstance(one.piece, End)]
+    _check_smooth(ends, rough)
     lift: OfCoords | None = None
-    if not all(wall.is_zero for _, wall in walls):
-        lift = polynomial_lift(domain.bounds, walls)
+    if not all(wall.is_zero for wall in walls):
+        lift = polynomial_lift(domain.bounds, [(one.piece, one.values) for one in walls])
         if lift is None:
             raise NotExact("no polynomial takes the prescribed values, which must be smooth")
-    if not all(end.is_zero for _, end in ends) or (ends and lift is not None):
-        lift = InTime(lift, ends)
+    if not all(end.is_zero for end in ends) or (ends and lift is not None):
+        lift = InTime(
+            lift, [(end, one.values) for one in ends if isinstance(end := one.piece, End)]
+        )
     return LiftedDirichlet(found, lift)
 
 
 def _check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
     """Refuse data whose derivatives, which the surrogate takes on, are not what autograd says."""
     for one in data:
-        if not (one.is_zero or rough or one.piece.dim == 0 or smooth_on(one.piece, one)):
+        if not (one.is_zero or rough or one.piece.dim == 0 or smooth_on(one.piece, one.values)):
             raise NotExact(
                 f"the values prescribed on {one.piece.name} are not smooth, or their derivatives "
                 "are not known"
@@ -199,7 +201,7 @@ def check_data(made: OutputMap, data: Sequence[Prescribed], name: str) -> None:
     for one in data:
         points = sample(one.piece, PIECE_POINTS, "gauss")
         zero = Jet(Channels(points.names), torch.zeros_like(points.coords[:, :1]))
-        found, wanted = made.apply(points, zero).value, one(points)
+        found, wanted = made.apply(points, zero).value, one.values(points)
         gap = float((found - wanted).abs().max())
         if not gap <= AGREE * (1 + float(wanted.abs().max())):
             raise NotExact(

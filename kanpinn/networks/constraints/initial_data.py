@@ -107,7 +107,7 @@ def _started_field(
             f"a network in time windows has the initial value of {name} built in, whose "
             "derivatives must be known: it is not smooth"
         )
-    lift: OfCoords = AtStart(first, domain.names, at_start)
+    lift: OfCoords = AtStart(first.values, domain.names, at_start)
     distant: OfCoords = no_walls
     data = [p for p in prescribed if p is not first and p.piece != first.piece]
     if walls and data:

@@ -13,10 +13,11 @@ from kanpinn.pde.problem import Problem
 
 def circles(problem: Problem, network: Network) -> Circles | None:
     """The inputs of a network that has one more for each periodic coordinate; None for others."""
-    names = {c.periodic_in for c in problem.conditions() if c.periodic_in is not None}
-    if not names or problem.inputs() is not None:
+    further = network.width[0] - problem.domain.dim
+    if further < 1 or problem.inputs() is not None:
         return None
-    if network.width[0] != problem.domain.dim + len(names):
+    names = {c.periodic_in for c in problem.conditions() if c.periodic_in is not None}
+    if further != len(names):
         return None
     return Circles(problem.domain, frozenset(names))
 

@@ -17,9 +17,6 @@ from kanpinn.pde.conditions.condition import (
     Data,
     OnBoundary,
     Prescribed,
-    boundary_points,
-    check_data,
-    check_kind,
     prescribed_values,
     values_of,
 )
@@ -31,11 +28,8 @@ class Dirichlet(OnBoundary):
 
     value: Data = 0.0
 
+    data: ClassVar = ("value",)
     fixes_constant: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_data(self.value, "Dirichlet")
 
     def target(self, p: Points, m: int = 1) -> Tensor:
         """The prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
@@ -59,11 +53,8 @@ class Neumann(OnBoundary):
 
     value: Data = 0.0
 
+    data: ClassVar = ("value",)
     is_natural: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_data(self.value, "Neumann")
 
     @property
     def needs_energy(self) -> bool:
@@ -84,21 +75,16 @@ class Robin(OnBoundary):
     beta: Data
     value: Data = 0.0
 
+    data: ClassVar = ("alpha", "beta", "value")
     is_natural: ClassVar[bool] = True
     fixes_constant: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("alpha", "beta", "value"):
-            check_data(getattr(self, name), f"Robin's {name}")
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """alpha u + beta ∂u/∂n - value, (n, m)."""
         u = torch.cat([f.value for f in fields], dim=1)
         flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
         alpha, beta, value = (
-            values_of(getattr(self, name), p, u.shape[1], f"Robin's {name}")
-            for name in ("alpha", "beta", "value")
+            values_of(getattr(self, name), p, u.shape[1], f"Robin's {name}") for name in self.data
         )
         return alpha * u + beta * flux - value
 
@@ -114,9 +100,10 @@ class Constraint(Condition):
     on: Boundary | Domain | Piece
     equation: Callable[..., Tensor | tuple[Tensor, ...]]
 
+    places: ClassVar = {"on": (Boundary, Domain, Piece)}
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_kind(self, self.on, (Boundary, Domain, Piece), "a boundary or a domain")
         if not callable(self.equation):
             raise InputError(f"Constraint takes a function (p, u, …), got {self.equation!r}")
 
@@ -130,14 +117,10 @@ class Constraint(Condition):
             return self.on.pieces
         return (self.on,) if isinstance(self.on, Piece) else ()
 
-    @property
-    def surface(self) -> float:
-        return sum(piece.measure for piece in self.pieces)
-
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        if isinstance(self.on, Domain):
-            return sample(self.on, collocation.interior, collocation.sampler, generator)
-        return boundary_points(self.on, collocation, share, generator)
+        if self.inside is None:
+            return super().points(collocation, share, generator)
+        return sample(self.inside, collocation.interior, collocation.sampler, generator)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
         return self.equation(p, *fields)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Jet
-from kanpinn.pde.conditions.condition import Data, OnBoundary, Prescribed, check_data, values_of
+from kanpinn.pde.conditions.condition import Data, OnBoundary, Prescribed, values_of
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class ComponentDirichlet(OnBoundary):
     value: Data = 0.0
     fields: tuple[str, ...] = ()
 
+    data: ClassVar = ("value",)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         kind, names = type(self).__name__, self.boundary.pieces[0].names
-        check_data(self.value, kind)
         if self.field is not None:
             raise InputError(f"{kind} takes fields = {(self.field, '…')}, not field")
         normals = Points.cat(piece.gauss(1) for piece in self.boundary.pieces).normals

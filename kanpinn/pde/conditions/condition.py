@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
@@ -18,7 +18,8 @@ from kanpinn.jets.jet import Jet
 from kanpinn.pde.evaluate import stack_equations
 from kanpinn.pde.expressions import Expression
 
-Data = float | int | str | Callable[[Points], Tensor]  # a text is a formula
+Value = float | int | Callable[[Points], Tensor]
+Data = Value | str  # a text is a formula
 Columns = Callable[[Points, int], Tensor]  # of points and a number of fields m, (n, 1) or (n, m)
 
 
@@ -42,10 +43,6 @@ class Prescribed:
     rate: Callable[[Points], Tensor] | None = None
     is_zero: bool = False
 
-    def __call__(self, p: Points) -> Tensor:
-        """The values (n, 1) at points of the piece."""
-        return self.values(p)
-
 
 @dataclass(frozen=True)
 class Condition(ABC):
@@ -59,9 +56,12 @@ class Condition(ABC):
         weight: a factor of the weight of the loss term "boundary".
 
     Raises:
-        InputError: for a weight that is not positive.
+        InputError: for a weight that is not positive, for a place that is none, and for data that
+            are no numbers, formulas or functions.
     """
 
+    places: ClassVar[Mapping[str, tuple[type, ...]]] = {}  # the arguments that say where it holds
+    data: ClassVar[tuple[str, ...]] = ()  # the arguments that are numbers, formulas or functions
     is_at_boundary: ClassVar[bool] = False  # whether it is refused inside the domain
     is_natural: ClassVar[bool] = False  # whether an energy's minimum satisfies it by itself
     is_initial: ClassVar[bool] = False  # whether it says how an evolution starts
@@ -77,6 +77,16 @@ class Condition(ABC):
                 f"the weight of a {type(self).__name__} must be a positive number, "
                 f"got {self.weight!r}"
             )
+        kind = type(self).__name__
+        for name, types in self.places.items():
+            if not isinstance(given := getattr(self, name), types):
+                known = " or ".join(f"a {one.__name__.lower()}" for one in types)
+                raise InputError(f"{kind} takes {known}, got {type(given).__name__}")
+        for name in self.data:
+            if getattr(self, name) is None and self.__dataclass_fields__[name].default is None:
+                continue  # it may be left out
+            what = kind if name == "value" else f"{kind}'s {name}"
+            object.__setattr__(self, name, read_data(getattr(self, name), what))
 
     @property
     def about(self) -> tuple[str, ...]:
@@ -89,14 +99,14 @@ class Condition(ABC):
         return 1
 
     @property
-    def surface(self) -> float:
-        """The measure of the boundary that it holds on, by which boundary points are shared out."""
-        return 0.0
-
-    @property
     def pieces(self) -> tuple[Piece, ...]:
         """The pieces of a boundary on which it holds point by point; none for other conditions."""
         return ()
+
+    @property
+    def surface(self) -> float:
+        """The measure of the boundary that it holds on, by which boundary points are shared out."""
+        return sum(piece.measure for piece in self.pieces)
 
     @property
     def inside(self) -> Domain | None:
@@ -134,9 +144,16 @@ class Condition(ABC):
         """
         return []
 
-    @abstractmethod
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        """Its points, the sites of a row after each other; share: of the boundary points."""
+        """The points at which it is to hold, the sites of a row after each other.
+
+        Args:
+            collocation: how many points there are in all, and how they lie.
+            share: this condition's share of the boundary points, of which it has at least one.
+            generator: the only source of chance.
+        """
+        count = max(1, round(share * collocation.boundary))
+        return sample(Boundary(self.pieces), count, collocation.sampler, generator)
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
@@ -149,30 +166,12 @@ class OnBoundary(Condition):
 
     boundary: Boundary
 
+    places: ClassVar = {"boundary": (Boundary,)}
     is_at_boundary: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_kind(self, self.boundary, Boundary, "a boundary")
-
-    @property
-    def surface(self) -> float:
-        return self.boundary.measure
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
         return self.boundary.pieces
-
-    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        return boundary_points(self.boundary, collocation, share, generator)
-
-
-def boundary_points(
-    boundary: Boundary | Piece, collocation: Collocation, share: float, generator: Generator
-) -> Points:
-    """The points of a condition on a boundary: its share of the boundary points, at least one."""
-    count = max(1, round(share * collocation.boundary))
-    return sample(boundary, count, collocation.sampler, generator)
 
 
 def prescribed_values(
@@ -198,32 +197,24 @@ def _column(values: Columns, m: int, column: int, p: Points) -> Tensor:
     return found if found.shape[1] == 1 else found[:, column, None]
 
 
-def check_kind(condition: Condition, given: object, kind: type | tuple, what: str) -> None:
-    """Refuse the place of a condition that is no boundary, or whatever it takes.
+def read_data(data: Data, what: str) -> Value:
+    """A number or a function of points as it is, a formula as the function that it stands for.
 
     Raises:
-        InputError: naming the condition's class and what was given.
+        InputError: naming `what` for anything else, or what is wrong with the formula.
     """
-    if not isinstance(given, kind):
-        raise InputError(f"{type(condition).__name__} takes {what}, got {type(given).__name__}")
-
-
-def check_data(data: Data, what: str) -> None:
-    """Refuse what is neither a finite number, a formula nor a function of points.
-
-    Raises:
-        InputError: naming `what`, or what is wrong with the formula.
-    """
-    data = _parsed(data)
+    if isinstance(data, str):
+        return Expression(data)
     if not callable(data) and not (isinstance(data, Real) and math.isfinite(data)):
         raise InputError(f"{what} takes a number or a function of points, got {data!r}")
+    return data
 
 
 def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
-    """The values of a number, a formula or a function at n points.
+    """The values of a number or a function of points at n points.
 
     Args:
-        data: the number, formula or function.
+        data: the number or function; conditions turn their formulas into functions.
         p: the points.
         m: how many fields the values are for.
         what: the name of the data in messages.
@@ -234,7 +225,6 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
     Raises:
         InputError: where a function gives something of another shape.
     """
-    data = _parsed(data)
     if not callable(data):
         return torch.full_like(p.coords[:, :1], float(data))
     found = stack_equations(data(p), len(p), what)
@@ -245,7 +235,3 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
             f"{tuple(found.shape)}"
         )
     return found
-
-
-def _parsed(data: Data) -> float | int | Callable[[Points], Tensor]:
-    return Expression(data) if isinstance(data, str) else data

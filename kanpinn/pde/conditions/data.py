@@ -17,8 +17,6 @@ from kanpinn.pde.conditions.condition import (
     Condition,
     Data,
     Prescribed,
-    boundary_points,
-    check_data,
     prescribed_values,
     values_of,
 )
@@ -39,15 +37,13 @@ class Initial(Condition):
     value: Data = 0.0
     rate: Data | None = None
 
+    data: ClassVar = ("value", "rate")
     is_at_boundary: ClassVar[bool] = True
     is_initial: ClassVar[bool] = True
     fixes_constant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_data(self.value, "Initial")
-        if self.rate is not None:
-            check_data(self.rate, "Initial's rate")
         _ = self.boundary  # refuses a domain without time
 
     @property
@@ -61,10 +57,6 @@ class Initial(Condition):
             "Initial takes a domain with a time, such as Box(x=(0, 1), t=(0, 1)) or "
             f"domain.over(t=(0, 1)), got one with the pieces {', '.join(whole.names)}"
         )
-
-    @property
-    def surface(self) -> float:
-        return self.boundary.measure
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -81,9 +73,6 @@ class Initial(Condition):
     def rates(self, p: Points, m: int = 1) -> Tensor:
         """The prescribed rates at n points, (n, 1) or, for m fields, (n, m); 0 without any."""
         return values_of(self.rate or 0.0, p, m, "an initial rate")
-
-    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        return boundary_points(self.boundary, collocation, share, generator)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
         """u - value and ∂u/∂t - rate, (n, m) each."""

@@ -1,23 +1,17 @@
 """What holds across a surface inside the domain, where a coefficient jumps."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
-from kanpinn.geometry.sampling import Collocation
+from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets.jet import Jet
 from kanpinn.jets.operators import normal_derivative
-from kanpinn.pde.conditions.condition import (
-    Condition,
-    Data,
-    boundary_points,
-    check_data,
-    check_kind,
-    values_of,
-)
+from kanpinn.pde.conditions.condition import Condition, Data, values_of
 
 APART = 1e-11  # of the domain's size, how far the two sides of a point lie from it: for float64
 
@@ -45,11 +39,8 @@ class Interface(Condition):
     coefficient: Data
     flux: Data = 0.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_kind(self, self.on, Boundary, "a boundary")
-        check_data(self.coefficient, "Interface's coefficient")
-        check_data(self.flux, "Interface's flux")
+    places: ClassVar = {"on": (Boundary,)}
+    data: ClassVar = ("coefficient", "flux")
 
     @property
     def sites(self) -> int:
@@ -60,7 +51,8 @@ class Interface(Condition):
         return self.on.measure
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        p = boundary_points(self.on, collocation, share, generator)
+        count = max(1, round(share * collocation.boundary))
+        p = sample(self.on, count, collocation.sampler, generator)
         assert p.normals is not None
         low, high = self.domain.bounds
         step = APART * float((high - low).max()) * p.normals

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -10,10 +11,10 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
-from kanpinn.geometry.sampling import Collocation
+from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets.jet import Jet
 from kanpinn.jets.operators import directional
-from kanpinn.pde.conditions.condition import Condition, boundary_points, check_data, check_kind
+from kanpinn.pde.conditions.condition import Condition
 
 NODES, DRAWS = 32, 2**12  # of the rule behind an integral: a row has all its points at once
 MOST_POINTS = 2**12
@@ -64,7 +65,8 @@ class Periodic(Condition):
         return self._low.measure
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        low = boundary_points(self._low, collocation, share, generator)
+        count = max(1, round(share * collocation.boundary))
+        low = sample(self._low, count, collocation.sampler, generator)
         axis = self.domain.names.index(self.coordinate)
         high = low.coords.clone()
         high[:, axis] = self.domain.bounds[1][axis]
@@ -94,10 +96,8 @@ class Integral(Condition):
     value: float | int = 0.0
     density: Callable[..., Tensor] | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_kind(self, self.over, (Domain, Boundary), "a domain or a boundary")
-        check_data(self.value, "Integral")
+    places: ClassVar = {"over": (Domain, Boundary)}
+    data: ClassVar = ("value",)
 
     @functools.cached_property
     def _rule(self) -> tuple[Points, Tensor]:
