@@ -22,7 +22,7 @@ an error: it is said at the end, after the others have run, and the exit code is
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common import options, verdicts
@@ -50,7 +50,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return chosen
 
 
-def _listed(kind: type, allowed: Sequence | None = None):
+def _listed(kind: type, allowed: Sequence[str] = ()) -> Callable[[str], list]:
     """A parser of comma-separated values."""
 
     def parse(text: str) -> list:
@@ -58,7 +58,7 @@ def _listed(kind: type, allowed: Sequence | None = None):
             values = [kind(part) for part in text.split(",")]
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r}: expected numbers like 0,1,2") from None
-        unknown = [value for value in values if allowed is not None and value not in allowed]
+        unknown = [value for value in values if allowed and value not in allowed]
         if unknown:
             raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(allowed)}")
         return values

@@ -46,7 +46,8 @@ SMOKE = ("ellipeinc",)
 def main() -> None:
     name = Path(__file__).stem
     chosen = options.finish(name, options.parser(name, __doc__).parse_args())
-    functions, methods, seeds = list(FUNCTIONS.values()), METHODS, (0, 1, 2)
+    functions, methods = list(FUNCTIONS.values()), METHODS
+    seeds: tuple[int, ...] = (0, 1, 2)
     if chosen.smoke:
         functions, seeds = [FUNCTIONS[name] for name in SMOKE], (0,)
         methods = tuple(replace(one, settings=one.settings[:2]) for one in FAST)

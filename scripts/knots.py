@@ -148,6 +148,7 @@ def reasons(knots: Knots) -> str:
 def draw(results: Sequence[Result], knots: Knots, size: Size, folder: Path) -> None:
     """The figures, as PNG and PDF; two are of the sparsest network, fitted once more."""
     first = next(r for r in results if (r.network, r.split) == (ALL, RANDOM))
+    assert first.reach is not None  # a KAN has a grid
     data = knots.split(first.seed, False, VALIDATION)
     *_, (_, one) = signature.sparse_fits(data, first.reach, first.seed, size, STRENGTHS)
     drawn = {

@@ -33,7 +33,9 @@ from kanpinn.linalg.triangle import fold
 from kanpinn.plotting.style import MARKERS, PALETTE, new_figure, save, tidy
 
 NAME = Path(__file__).stem
-WIDTHS, POINTS, ROUNDS = (6, 12, 24, 48), (1500, 3000, 6000, 12000), 3
+WIDTHS: tuple[int, ...] = (6, 12, 24, 48)
+POINTS: tuple[int, ...] = (1500, 3000, 6000, 12000)
+ROUNDS = 3
 PROBES = 4  # losses in one step, as a rule
 
 

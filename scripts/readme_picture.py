@@ -8,17 +8,17 @@ import argparse
 from pathlib import Path
 
 from common import verdicts
+from common.problem_files import solve_job
 from matplotlib.figure import Figure
 
 from kanpinn.plotting.edges import edges_of, plot_edge
 from kanpinn.plotting.panels import plot_magnitude, plot_values
 from kanpinn.plotting.ranges import limits_of
 from kanpinn.plotting.style import new_figure, save
-from kanpinn.runs.config import Config
 from kanpinn.solvers.grid_fields import on_grid
 from kanpinn.solvers.solution import Solution
 
-PROBLEM = Path(__file__).parents[1] / "problems" / "poisson2d_small.toml"
+PROBLEM = "poisson2d_small"
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a coarser output grid")
     chosen = parser.parse_args()
     overrides = [f"run.seed={chosen.seed}", *(["network.grid=[1,12]"] if chosen.smoke else [])]
-    solution = Config.read(PROBLEM, overrides).build().run()
+    solution = solve_job(PROBLEM, overrides).run()
     chosen.output.mkdir(parents=True, exist_ok=True)
     print(save(picture(solution), chosen.output / "poisson2d_small.png"))
     verdicts.write(chosen.output / "readme_picture.json", figures(solution, judge=not chosen.smoke))
@@ -56,7 +56,7 @@ def figures(solution: Solution, judge: bool) -> dict[str, verdicts.Figure]:
 def picture(solution: Solution) -> Figure:
     """Solution and error on the left, the edges beside them: inner ones above, outer ones below."""
     figure = new_figure(11.5, 3.9)
-    left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.35, 1])[0]
     fields = on_grid(solution)
     named = fields.of("u")
     u, error = left.subplots(1, 2)

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from common import options, verdicts
 from sharpness.measuring import Case, Measured, all_ways, cases
@@ -39,7 +40,7 @@ def main(given: Sequence[str] | None = None) -> None:
     seeds: tuple[int, ...] = (0, 1, 2)
     if chosen.smoke:
         wanted, seeds = [_small(case) for case in wanted], (0,)
-    found = all_ways(wanted, seeds, sys.stderr.write)
+    found = all_ways(wanted, seeds)
     text = HEAD + "".join(map(_line, found))
     write_text(chosen.output / f"{NAME}.md", text)
     save(draw(found), chosen.output / f"{NAME}.png")
@@ -52,15 +53,18 @@ def _small(case: Case) -> Case:
     ways = []
     for way in case.ways:
         points = replace(way.points, interior=60, boundary=min(way.points.boundary, 16))
-        short = [replace(o, steps=min(o.steps, 2)) if _has_steps(o) else o for o in way.optimizers]
+        short = [_shortened(optimizer) for optimizer in way.optimizers]
         width, degree, grid = way.network
         small = ([min(w, 6) for w in width], degree, grid)
         ways.append(replace(way, points=points, optimizers=short[:4], network=small))
     return replace(case, ways=tuple(ways))
 
 
-def _has_steps(optimizer: kp.Optimizer) -> bool:
-    return "steps" in vars(optimizer)
+def _shortened(optimizer: Any) -> kp.Optimizer:
+    """The optimizer with two steps at most, where it makes any."""
+    if not hasattr(optimizer, "steps"):
+        return optimizer
+    return replace(optimizer, steps=min(optimizer.steps, 2))
 
 
 def _line(one: Measured) -> str:

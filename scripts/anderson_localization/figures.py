@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import numpy
 import torch
@@ -36,11 +37,9 @@ def draw_edges(results: Sequence[Result]) -> Figure:
     bar = figure.colorbar(dots, ax=figure.axes, shrink=0.6, aspect=30)
     bar.set_label("fractal dimension D", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
-    for label, style in (
-        ("exact edge", {"color": BLACK, "lw": 1.0}),
-        ("the KAN's edge, where there are states", {"color": VERMILLION, "lw": 2.0}),
-    ):
-        figure.axes[0].plot([], [], label=label, **style)
+    figure.axes[0].plot([], [], label="exact edge", color=BLACK, lw=1.0)
+    label = "the KAN's edge, where there are states"
+    figure.axes[0].plot([], [], label=label, color=VERMILLION, lw=2.0)
     figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
     return figure
 
@@ -91,7 +90,7 @@ def draw_accuracies(results: Sequence[Result]) -> Figure:
             [max(values) - m for m, values in zip(middle, shown.values(), strict=True)],
         ]
         at = [i + 0.2 * (k - 1) for i in shown]
-        style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": "none"}
+        style: dict[str, Any] = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": "none"}
         ax.errorbar(at, middle, reach, markersize=5, lw=1.1, capsize=3, label=label, **style)
     ax.set_xticks(range(len(MODELS)), [model.title for model in MODELS])
     ax.set_ylabel("accuracy in per cent", fontsize=SMALL)

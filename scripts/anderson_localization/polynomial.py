@@ -123,7 +123,9 @@ def _simple(ratio: float) -> list[Fraction]:
 
 
 def _size(trial: Polynomial) -> int:
-    return sum(abs(f.numerator) + f.denominator for f in map(Fraction, trial.terms.values()))
+    return sum(
+        abs(f.numerator) + f.denominator for f in (Fraction(c) for c in trial.terms.values())
+    )
 
 
 def equivalent(formula: sympy.Expr, model: str) -> bool:

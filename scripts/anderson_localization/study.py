@@ -62,6 +62,7 @@ def study(model: Model, seed: int, size: Size) -> Result:
     fitted = best_fit(model, parts, seed, size)
     single = len(fitted.network.layers) == 1  # nothing to make smaller
     network = fitted.network if single else prune_greedily(fitted, WORTH).network
+    assert isinstance(network, kp.KAN)
     graph = graph_of(network, fitted.surrogate.low, fitted.surrogate.high)
     train, choose, test = (_rows(part) for part in parts.parts.values())
     known = {i for layer, i, _ in graph.edges if layer == 0}
@@ -73,7 +74,7 @@ def study(model: Model, seed: int, size: Size) -> Result:
         tuple(name for i, name in enumerate(model.inputs) if i in known),
         theory_accuracy(parts.test, model) if parts.test else float("nan"),
         accuracy(graph(test[0])[:, 0], test[1]),
-        formula and accuracy(formula.odds(test[0]), test[1]),
+        accuracy(formula.odds(test[0]), test[1]) if formula else None,
         formula,
     )
 
@@ -91,7 +92,7 @@ def best_fit(model: Model, parts: kp.Data, seed: int, size: Size) -> kp.Fitted:
         )
         for i in range(STARTS.get(model.name, size.starts))
     ]
-    return min(fits, key=lambda fit: fit.scores["validation"].cross_entropy)
+    return min(fits, key=lambda fit: fit.scores["validation"].cross_entropy or 0.0)
 
 
 def _rows(table: kp.Table) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from statistics import median
+from typing import Any
 
 from continual.learning import NETWORKS, OPTIMIZERS, TESTED, Result
 from continual.peaks import PEAKS, points, seen, target
@@ -57,7 +58,6 @@ def _line(ax: Axes, phases: Sequence[Sequence[float]], label: str, number: int) 
     middle = [median(errors) for errors in phases]
     reach = [[m - min(e) for m, e in zip(middle, phases, strict=True)]]
     reach += [[max(e) - m for m, e in zip(middle, phases, strict=True)]]
-    style = {"color": PALETTE[number], "marker": MARKERS[number], "linestyle": DASHES[number]}
-    ax.errorbar(
-        range(1, PEAKS + 1), middle, reach, markersize=4, lw=1.1, capsize=2, label=label, **style
-    )
+    style: dict[str, Any] = {"marker": MARKERS[number], "linestyle": DASHES[number]}
+    style |= {"markersize": 4, "lw": 1.1, "capsize": 2, "color": PALETTE[number]}
+    ax.errorbar(range(1, PEAKS + 1), middle, reach, label=label, **style)

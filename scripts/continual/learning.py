@@ -78,10 +78,10 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> N
     """Minimise the mean squared error at these points, and at no others."""
     block = ResidualBlock(
         "data",
-        Points(x, NAMES, data=target(x)),
+        Points(x, NAMES),
         1.0,
         Channels(NAMES),
-        lambda p, u: u.value - p.data,
+        lambda p, u: u.value - target(p.coords),
     )
     run = SolverState(surrogate, (optimizer,), Residuals(surrogate, ()))
     run_stages(run, None, Resampling(lambda _: [block], 0), (), None, seed)

@@ -115,7 +115,7 @@ def measure(
     """A row for each function, method, sample of points and seed."""
     for method, function, seed in itertools.product(methods, functions, seeds):
         for sample in method.samples:
-            key = {"function": function.name, "method": method.name}
+            key: Row = {"function": function.name, "method": method.name}
             key |= {"points": sample, "seed": seed}
             yield from kept(folder, key, partial(fit, function, method, sample, seed))
 
@@ -127,7 +127,7 @@ def fit(function: Function, method: Method, sample: str, seed: int) -> list[Row]
     begun = time.process_time()
     split = kp.Data.split(table, validation=VALIDATION, test=0.0, seed=seed)
     trials = [(_fitted(function, s, split, seed), s) for s in method.settings]
-    chosen, setting = min(trials, key=lambda trial: trial[0].scores["validation"].rmse)
+    chosen, setting = min(trials, key=lambda trial: trial[0].scores["validation"].rmse or 0.0)
     validated = chosen.scores["validation"].rmse
     if method.again:
         chosen = _fitted(function, setting, table, seed)

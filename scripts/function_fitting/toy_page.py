@@ -101,7 +101,8 @@ def _orders(name: str, series: Sequence[Series]) -> list[str]:
 
 def judge(rows: Sequence[Row]) -> dict[str, Verdict]:
     """Errors beside the paper's, orders beside theory's, seconds."""
-    series, figures = series_of(rows), {}
+    series = series_of(rows)
+    figures: dict[str, Verdict] = {}
     for name in dict.fromkeys(s.name for s in series):
         own = [s for s in series if s.name == name]
         target, best = paper.TOY[name].best, min(own, key=lambda s: s.best)

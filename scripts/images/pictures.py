@@ -54,8 +54,10 @@ def camera(size: int) -> Tensor:
 
 def images() -> dict[str, Callable[[int], Tensor]]:
     """Those that there are: the photograph needs scikit-image."""
-    photograph = {"camera": camera} if importlib.util.find_spec("skimage") else {}
-    return photograph | {"phantom": phantom}
+    made: dict[str, Callable[[int], Tensor]] = {}
+    if importlib.util.find_spec("skimage"):
+        made["camera"] = camera
+    return made | {"phantom": phantom}
 
 
 def centres(size: int) -> Tensor:

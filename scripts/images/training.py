@@ -1,5 +1,6 @@
 """Networks of one size that learn an image's pixels, each for the same time on the processor."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,8 +84,10 @@ class Learned:
     @property
     def level(self) -> float:
         """PSNR, the lowest for a failure."""
-        failed = self.fitted.status.startswith("failed")
-        return -float("inf") if failed else psnr(self.fitted.scores["train"].rmse)
+        rmse = self.fitted.scores["train"].rmse
+        if rmse is None or self.fitted.status.startswith("failed"):
+            return -math.inf
+        return psnr(rmse)
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,9 @@ def read_target(target: Target, seed: int, seconds: float) -> Row:
     except kp.InputError as error:
         return _none("function", target.name, seed, target.formula, error, began)
     fresh, values = target.draw(500, seed + 1000)
-    error = float((found(fresh) - values).norm() / (values - values.mean()).norm())
-    recovered = found.exact_constants and error < EQUAL
-    return _row(*("function", target.name, seed, target.formula), found, error, recovered, began)
+    distance = float((found(fresh) - values).norm() / (values - values.mean()).norm())
+    recovered = found.exact_constants and distance < EQUAL
+    return _row(*("function", target.name, seed, target.formula), found, distance, recovered, began)
 
 
 def read_poster(problem: kp.Problem, formula: str, seed: int, width: int, seconds: float) -> Row:

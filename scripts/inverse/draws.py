@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from common.problem_files import solve_job
 from inverse.sensitivity import DiffusionSensitivity, FlowSensitivity, cramer_rao, solved
 from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
-from kanpinn.runs.config import Config, SolveJob
+from kanpinn.runs.config import SolveJob
 
-PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 NODES = 9  # per axis, of the points at which a coefficient field's intervals are judged
 EDGE = 0.05  # of the domain, within which they lie
 STEP = 1e-3  # of coefficients, by which functions linear in them are differenced
@@ -25,9 +25,7 @@ Draw = Callable[[int], Row]
 def job(name: str, seed: int) -> SolveJob:
     """The solve of problems/`name`.toml with another draw of the noise, and inner functions."""
     pairs = [f"problem.parameters.seed={seed}", f"run.seed={seed}"]
-    built = Config.read(PROBLEMS / f"{name}.toml", pairs).build()
-    assert isinstance(built, SolveJob)
-    return built
+    return solve_job(name, pairs)
 
 
 def viscosity(seed: int) -> Row:
@@ -36,7 +34,7 @@ def viscosity(seed: int) -> Row:
     solution = job("inverse_navier_stokes", seed).run(errors=False)
     found = solution.estimated["viscosity"]
     return {
-        "held": [found.low <= found.exact <= found.high],
+        "held": [found.exact is not None and found.low <= found.exact <= found.high],
         "half_width": [(found.high - found.low) / 2],
         "value": found.value,
         "seconds": time.process_time() - begun,
@@ -49,7 +47,8 @@ def coefficient(seed: int) -> Row:
     begun = time.process_time()
     solution = job("inverse_diffusion", seed).run(errors=False)
     low, high = solution.interval(judged_points(), field="a")
-    exact = solution.problem.exact(kp.Points(judged_points(), ("x", "y")))[1][:, 0]
+    problem: Any = solution.problem
+    exact = problem.exact(kp.Points(judged_points(), ("x", "y")))[1][:, 0]
     return {
         "held": ((low <= exact) & (exact <= high)).tolist(),
         "half_width": ((high - low) / 2).tolist(),
@@ -66,7 +65,7 @@ def judged_points() -> Tensor:
 
 def bound_of_viscosity(seed: int) -> tuple[Tensor, float]:
     """The Cramér–Rao bound (1,) on the standard deviation, and the sensitivity's own error."""
-    problem = job("inverse_navier_stokes", seed).problem
+    problem: Any = job("inverse_navier_stokes", seed).problem
     found, error = solved(FlowSensitivity(problem), problem.at)
     data = found[:, :2].reshape(-1, 1)
     return cramer_rao(data, problem.noise, torch.ones(1, 1, dtype=torch.float64)), error
@@ -75,7 +74,9 @@ def bound_of_viscosity(seed: int) -> tuple[Tensor, float]:
 def bound_of_coefficient(seed: int) -> tuple[Tensor, float]:
     """The bound (n,) at the judged points, for the coefficient's own parametrisation."""
     made = job("inverse_diffusion", seed)
-    problem, network = made.problem, made.network.parts[1]
+    problem: Any = made.problem
+    network = made.network.parts[1]
+    assert isinstance(network, kp.KAN)
     changes = directions(network)
     both = [solved(DiffusionSensitivity(problem, change), problem.at) for change in changes]
     data = torch.cat([found for found, _ in both], dim=1)

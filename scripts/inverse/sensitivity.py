@@ -6,6 +6,7 @@ the inverse problem's network or Jacobian goes into it.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,13 +29,16 @@ class DiffusionSensitivity(kp.Problem):
     w is the change of u with the coefficient a in the direction b.
     """
 
-    def __init__(self, of: kp.Problem, direction: Function) -> None:
+    def __init__(self, of: Any, direction: Function) -> None:
         self.of, self.direction, self.domain = of, direction, of.domain
 
     def residual(self, p, w):
-        u, a = (jet_at(lambda x, i=i: self.of.exact(kp.Points(x, p.names))[i], p) for i in (0, 1))
+        u, a = self._exact(p, 0), self._exact(p, 1)
         b = jet_at(self.direction, p)
         return -_diffused(a, w) - _diffused(b, u)
+
+    def _exact(self, p, field):
+        return jet_at(lambda x: self.of.exact(kp.Points(x, p.names))[field], p)
 
     def conditions(self):
         return [kp.Dirichlet(self.domain.boundary, 0.0)]
@@ -54,7 +58,7 @@ class FlowSensitivity(kp.Problem):
     fields = ("u", "v", "q")
     free_constant = ("q",)
 
-    def __init__(self, of: kp.Problem) -> None:
+    def __init__(self, of: Any) -> None:
         self.of, self.domain = of, of.domain
 
     def residual(self, p, u, v, q):

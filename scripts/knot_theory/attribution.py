@@ -30,11 +30,19 @@ def attribution(fitted: kp.Fitted) -> dict[str, dict[str, float]]:
     }
 
 
+def accuracies(fitted: kp.Fitted) -> tuple[float, float]:
+    """The shares of rows that are named rightly, of the rows to train and to test with."""
+    train, test = (fitted.scores[part].accuracy for part in ("train", "test"))
+    assert train is not None and test is not None  # the scores of classes have them
+    return train, test
+
+
 @torch.no_grad()
 def hidden_edges(fitted: kp.Fitted, inputs: Tensor) -> Tensor:
     """The edges into the hidden unit, (n, inputs)."""
     low, high = fitted.surrogate.low, fitted.surrogate.high
     scaled = 2 * (inputs.to(low) - low) / (high - low) - 1
+    assert isinstance(fitted.network, kp.KAN)
     return fitted.network.layers[0].edges(scaled)[:, 0, :, 0]
 
 
@@ -51,4 +59,5 @@ def _lost(fitted: kp.Fitted, test: kp.Table, column: int) -> Tensor:
     shuffled = test.inputs.clone()
     shuffled[:, column] = shuffled[order, column]
     right = (fitted.predict(shuffled) == test.targets).double().mean()
-    return fitted.scores["test"].accuracy - right
+    _, accuracy = accuracies(fitted)
+    return accuracy - right

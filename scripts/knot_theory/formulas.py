@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass, replace
 
 import torch
+from knot_theory.attribution import accuracies
 from knot_theory.knots import IMAGINARY, LONGITUDE, REAL, TRANSLATIONS, Knots
 from knot_theory.signature import VALIDATION, Size
 from knot_theory.starts import fit_starts
@@ -49,9 +50,9 @@ def thresholds(knots: Knots, seed: int, grouped: bool, size: Size) -> Formula:
     groups = knots.groups if grouped else None
     data = kp.Data.split(of_slope, seed=seed, groups=groups)
     network = kp.KAN([1, len(classes)], degree=3, grid=8, seed=seed)
-    scores = kp.fit(network, data, kp.LBFGS(size.steps), seed=seed).scores
+    fitted = kp.fit(network, data, kp.LBFGS(size.steps), seed=seed)
     words = "thresholds of λ μ_r / (μ_r² + μ_i²)"
-    return Formula("slope, learned", words, scores["train"].accuracy, scores["test"].accuracy)
+    return Formula("slope, learned", words, *accuracies(fitted))
 
 
 def search(knots: Knots, seed: int, grouped: bool) -> list[Formula]:

@@ -50,7 +50,7 @@ def judge(
         value=seen, target="each of the paper's three groups", met=all(seen.values())
     )
     if synthetic:
-        return {n: Figure(**{**f, "met": None}) for n, f in figures.items()}  # type: ignore
+        return {n: Figure(**{**f, "met": None}) for n, f in figures.items()}
     return figures
 
 

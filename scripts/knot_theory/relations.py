@@ -73,7 +73,8 @@ def find_relations(knots: Knots, size: Size, rounds: int = 3) -> list[Relation]:
     A later round lacks one member of the commonest group of the round before.
     """
     names, rows = _columns(knots)
-    found, absent = [], []
+    found: list[Relation] = []
+    absent: list[str] = []
     for number in range(rounds):
         own = []
         for seed in range(size.starts):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from knot_theory.attribution import attribution
+from knot_theory.attribution import accuracies, attribution
 from knot_theory.knots import TRANSLATIONS, Knots, only
 from knot_theory.starts import SparselyJudged, fit_starts, warm_start
 
@@ -99,7 +99,7 @@ def sparse_fits(
 def result(
     network: str, fitted: kp.Fitted, seed: int, grouped: bool, reach: float | None = None
 ) -> Result:
-    train, test = (fitted.scores[part].accuracy for part in ("train", "test"))
+    train, test = accuracies(fitted)
     split = GROUPED if grouped else RANDOM
     count, shares = fitted.parameters, attribution(fitted)
     return Result(network, split, seed, count, train, test, fitted.seconds, reach, shares)

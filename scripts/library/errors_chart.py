@@ -1,6 +1,7 @@
 """The errors of all problems beside what others reached, on one axis."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from library.summaries import Spread, Summary, seconds_text
 from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def draw(summaries: Sequence[Summary]) -> Figure:
     return figure
 
 
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "kanpinn: median, range over seeds": {"marker": "o", "color": BLUE, "ms": 5},
     "kanpinn, automatic": {"marker": "o", "color": ORANGE, "ms": 5, "mfc": "none"},
     "target": {"marker": "|", "color": GREY, "ms": 9},
@@ -77,7 +78,7 @@ def _row(ax: Axes, row: int, s: Summary) -> None:
     )
 
 
-def _middle(value: object) -> float | None:
+def _middle(value: Any) -> float | None:
     if value is None:
         return None
     number = getattr(value, "median", getattr(value, "error", value))

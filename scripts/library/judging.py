@@ -119,7 +119,7 @@ def verdict(pairs: Sequence[tuple[Spread | None, float | None]], failed: bool) -
     judged = [(spread, bound) for spread, bound in pairs if bound is not None]
     if not judged:
         return ""
-    if failed or not all(_met(s and s.median, bound) for s, bound in judged):
+    if failed or not all(_met(s.median if s else None, bound) for s, bound in judged):
         return "no"
     return "yes" if all(s.high <= bound for s, bound in judged if s) else "median"
 

@@ -1,10 +1,10 @@
 """Solves of the L-shape's forms, their errors, and the solution that these are measured against."""
 
-import importlib
 import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,21 +12,14 @@ import torch
 import kanpinn as kp
 from kanpinn.accuracy.norms import ErrorNorm
 
-PROBLEMS = Path(__file__).parents[2] / "problems"
+sys.path.append(str(Path(__file__).parents[2] / "problems"))
+from lshape import LShape as LShape
+from lshape_singular import LShapeSingular
+
 INNER = 4  # intervals of the inner functions
 WEIGHTS = {"interior": 0.01, "boundary": 1.0}
 CHUNK = 4096  # points at once
 REFERENCE_SEEDS = (1000, 1001)  # none of the runs'
-
-
-def _class(name: str, module: str) -> type[kp.Problem]:
-    if str(PROBLEMS) not in sys.path:
-        sys.path.append(str(PROBLEMS))
-    return getattr(importlib.import_module(module), name)
-
-
-LShape = _class("LShape", "lshape")
-LShapeSingular = _class("LShapeSingular", "lshape_singular")
 
 
 @dataclass(frozen=True)
@@ -79,10 +72,10 @@ def energy(width: int, grid: int, seed: int, size: float | None = None) -> kp.So
 
 
 CASES: dict[str, Callable[[int, int, int], kp.Solution]] = {
-    "plain strong form": lambda *size: strong(*size, inward=0, outward=0),
+    "plain strong form": partial(strong, inward=0, outward=0),
     "energy": energy,
-    "energy, stretched": lambda *size: energy(*size, size=0.005),
-    "r^(2j/3)": lambda *size: strong(*size, outward=0),
+    "energy, stretched": partial(energy, size=0.005),
+    "r^(2j/3)": partial(strong, outward=0),
     "r^(2j/3) and r² ln r": strong,
 }
 

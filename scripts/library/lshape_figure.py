@@ -53,8 +53,15 @@ def slope(
     ends = [start * (size / sizes[0]) ** -order for size in (sizes[0], sizes[-1])]
     axes.plot([sizes[0], sizes[-1]], ends, color=colour, linewidth=0.7, linestyle=(0, (4, 2)))
     text = f"$N^{{-{order:.2g}}}$"
-    where = {"xytext": (3, 0), "textcoords": "offset points", "va": side}
-    axes.annotate(text, (sizes[-1], ends[1]), color=colour, fontsize=LETTER, **where)
+    axes.annotate(
+        text,
+        (sizes[-1], ends[1]),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va=side,
+        color=colour,
+        fontsize=LETTER,
+    )
 
 
 def by_size(results: Sequence[Result], norm: str) -> Mapping[int, list[float]]:

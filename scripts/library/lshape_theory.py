@@ -30,7 +30,9 @@ def _strong(power: float, why: str) -> Theory:
     estimate then gives H1 half an order less.
     """
     least = power - 1
-    guaranteed = {"l2": least, "h1": least - 0.5} if least > 0 else {"l2": None, "h1": None}
+    guaranteed: dict[str, float | None] = {"l2": None, "h1": None}
+    if least > 0:
+        guaranteed = {"l2": least, "h1": least - 0.5}
     return Theory(guaranteed, {"l2": power + 1, "h1": power}, why)
 
 

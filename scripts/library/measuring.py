@@ -100,8 +100,9 @@ class Study:
     def _keep(self, row: Row, known: dict[Key, Row]) -> None:
         known[row.key] = row
         rows.write(self.path, known.values())
-        known_error = row.error is not None and row.seconds is not None
-        said = f"{row.error:.1e} in {seconds_text(row.seconds)}" if known_error else row.status
+        said = row.status
+        if row.error is not None and row.seconds is not None:
+            said = f"{row.error:.1e} in {seconds_text(row.seconds)}"
         print(f"{row.problem} seed {row.seed}, {row.mode}: {said}", flush=True)
 
 

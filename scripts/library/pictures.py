@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from kanpinn import load
 from kanpinn.plotting.ranges import two_signed
 from kanpinn.plotting.style import LETTER, SMALL, new_figure
-from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import on_grid, plane_of
+from kanpinn.solvers.solution import Solution
 
 COLUMNS = 6
 MODES = 4  # of an eigenvalue problem, in one picture
@@ -30,7 +30,7 @@ def keep(folder: Path, path: Path) -> None:
     except Exception as error:  # a run of an hour is not lost for its picture
         print(f"no picture of {path.stem}: {error}", file=sys.stderr)
         return
-    numpy.savez_compressed(path, **plane)
+    numpy.savez_compressed(path, allow_pickle=False, **plane)
 
 
 def _from_file(path: Path) -> dict[str, numpy.ndarray] | None:
@@ -52,7 +52,7 @@ def _from_file(path: Path) -> dict[str, numpy.ndarray] | None:
 def _from_network(folder: Path) -> dict[str, numpy.ndarray]:
     """A plane through a domain of more coordinates than files have a grid of."""
     solution = load(folder)
-    assert not isinstance(solution, Eigensolution)
+    assert isinstance(solution, Solution)
     found = on_grid(solution, plane_of(solution.problem.domain))
     values = {name: found.values[name] for name in found.fields}
     return _plane(found.axes, values, found.fixed)

@@ -11,7 +11,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets.jet import Channels
 from kanpinn.linalg.triangle import fold
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_terms
+from kanpinn.loss.terms import ResidualTerm, build_terms
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 
@@ -99,6 +99,7 @@ def vmap_of_jets(network: Network, points: int) -> Case:
     """vmap(grad) over parameters of the residual of one point, itself from forward jets."""
     system = residuals(network, points)
     term, surrogate = system.terms[0], system.surrogate
+    assert isinstance(term, ResidualTerm)
 
     def residual(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
         p = kp.Points(x[None], term.points.names)

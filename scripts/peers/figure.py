@@ -1,5 +1,6 @@
 """The figure: relative L2 error against seconds, both logarithmic, one line per row."""
 
+import math
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -47,7 +48,7 @@ def _draw_row(axes: Axes, points: list[Measurement], colour: str, marker: str) -
         run = [m for m in points if m.seed == seed]
         axes.plot(
             [m.seconds for m in run],
-            [m.l2_relative for m in run],
+            [math.nan if m.l2_relative is None else m.l2_relative for m in run],
             color=colour,
             marker=marker,
             markersize=3.5,

@@ -59,16 +59,24 @@ def _python(peer: Peer, environments: Path, log: Path) -> Path:
     return interpreter(peer.name, peer.requirements, environments, log)
 
 
-def _run(command: list[str], environment: dict, log: Path, lines: Path, deadline: float) -> str:
+def _run(
+    command: list[str], environment: dict[str, str], log: Path, lines: Path, deadline: float
+) -> str:
     """Run a command in an empty folder; why it failed, or nothing."""
     with (
         log.open("a") as errors,
         lines.open("w") as results,
         tempfile.TemporaryDirectory() as empty,
     ):
-        settings = {"stdout": results, "stderr": errors, "cwd": empty, "env": environment}
         try:
-            code = subprocess.run(command, timeout=deadline, **settings).returncode
+            code = subprocess.run(
+                command,
+                stdout=results,
+                stderr=errors,
+                cwd=empty,
+                env=environment,
+                timeout=deadline,
+            ).returncode
         except subprocess.TimeoutExpired:
             return f"did not stop within {deadline:.0f} s"
     last = (log.read_text().strip().splitlines() or ["no message"])[-1]
@@ -76,13 +84,16 @@ def _run(command: list[str], environment: dict, log: Path, lines: Path, deadline
 
 
 def _environment(peer: Peer, threads: int) -> dict[str, str]:
-    """Processors only, so many threads, and this repository's kanpinn for kanpinn's own rows."""
+    """The variables of a peer's process: processors only, and `threads` threads.
+
+    The modules of peers/ can be imported everywhere, kanpinn only by the peers that run here.
+    """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     for library in ("OMP", "MKL", "OPENBLAS"):
         environment[f"{library}_NUM_THREADS"] = str(threads)
     environment |= {"MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-    if peer.is_here:
-        environment["PYTHONPATH"] = str(REPOSITORY)
+    paths = [REPOSITORY / "scripts", *([REPOSITORY] if peer.is_here else [])]
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
     return environment
 
 

@@ -6,9 +6,9 @@ os.environ["DDE_BACKEND"] = "pytorch"  # read once, while deepxde is imported
 
 import deepxde as dde
 import torch
-from poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
-from timeline import Timeline, options
-from torch_field import torch_field
+from peers.poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
+from peers.timeline import Timeline, options
+from peers.torch_field import torch_field
 
 ADAM_SHARE = 0.2
 """Share of the budget given to Adam, 5000 steps at most; L-BFGS has the rest."""

@@ -6,8 +6,8 @@ import numpy as np
 import optax
 from flax import nnx
 from jaxkan.models.KAN import KAN
-from poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
-from timeline import Timeline, options
+from peers.poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
+from peers.timeline import Timeline, options
 
 
 def network(seed: int) -> KAN:
@@ -45,7 +45,7 @@ def along(u, axis: int):
 
 def penalty_loss(u):
     interior, boundary = jnp.asarray(gauss_grid(41)[0]), jnp.asarray(boundary_grid(41))
-    f = source(*interior.T, xp=jnp)
+    f = source(interior[:, 0], interior[:, 1], xp=jnp)
     u_xx, u_yy = (along(along(u, axis), axis) for axis in range(2))
 
     def loss(parameters):

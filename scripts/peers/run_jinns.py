@@ -17,8 +17,8 @@ import numpy as np
 from jax.experimental import io_callback
 from jinns.solver import GetJinnsVariableName
 from jinns.validation import AbstractValidationModule
-from poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
-from timeline import Timeline, options
+from peers.poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
+from peers.timeline import Timeline, options
 
 WIDTH = [2, 32, 32, 1]
 LOOK_EVERY = 10

@@ -9,17 +9,15 @@ layers) are timelines.
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from poisson import source
-from timeline import Timeline, options
+from common.problem_files import solve_job
+from peers.poisson import source
+from peers.timeline import Timeline, options
 
 import kanpinn as kp
-from kanpinn.runs.config import Config
 
-PROBLEMS = Path(__file__).parents[2] / "problems"
 CHUNK = 4_000
 """Points evaluated at a time while measuring."""
 
@@ -87,7 +85,7 @@ def default_kan(width: int, seed: int) -> kp.Solution:
     overrides = [f"network.width=[2, {width}, 1]", f"run.seed={seed}"]
     if width > 64:
         overrides += ["points.interior=3721", "points.boundary=244"]
-    job = Config.read(PROBLEMS / "poisson2d.toml", overrides).build()
+    job = solve_job("poisson2d", overrides)
     return replace(job, problem=Poisson()).run()
 
 
@@ -118,7 +116,7 @@ def run_series(budget: float, seed: int, row: str) -> None:
 
 def run_small(budget: float, seed: int) -> None:
     timeline = Timeline("kanpinn KAN (poisson2d_small), variable projection", "kanpinn", budget)
-    job = Config.read(PROBLEMS / "poisson2d_small.toml", [f"run.seed={seed}"]).build()
+    job = solve_job("poisson2d_small", [f"run.seed={seed}"])
     timeline.parameters = job.network.parameter_count
     run_timeline(timeline, replace(job, problem=Poisson()).run)
 

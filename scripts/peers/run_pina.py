@@ -9,6 +9,9 @@ from typing import ClassVar
 
 import lightning.pytorch as lightning
 import torch
+from peers.poisson import INTERIOR_WEIGHT, source
+from peers.timeline import Timeline, options
+from peers.torch_field import collocation, torch_field
 from pina import Condition, LabelTensor, Trainer
 from pina.equation import Equation
 from pina.model import KolmogorovArnoldNetwork
@@ -17,9 +20,6 @@ from pina.optim import TorchOptimizer
 from pina.problem import BaseProblem
 from pina.solver import PhysicsInformedSingleModelSolver
 from pina.weighting import ScalarWeighting
-from poisson import INTERIOR_WEIGHT, source
-from timeline import Timeline, options
-from torch_field import collocation, torch_field
 
 ADAM_SHARE = 0.2
 """Share of the budget given to Adam, 5000 steps at most; L-BFGS has the rest."""

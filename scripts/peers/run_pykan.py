@@ -6,8 +6,8 @@ The grids are not updated during the run: on this problem updates made its error
 import torch
 from kan import KAN
 from kan.LBFGS import LBFGS
-from timeline import Timeline, options
-from torch_field import collocation, penalty_loss, torch_field
+from peers.timeline import Timeline, options
+from peers.torch_field import collocation, penalty_loss, torch_field
 
 
 def run(budget: float, seed: int, threads: int) -> None:

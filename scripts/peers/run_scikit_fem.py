@@ -4,7 +4,8 @@ A time is that of mesh, assembly and direct solution. Every point of a row is a 
 """
 
 import numpy as np
-from poisson import source
+from peers.poisson import source
+from peers.timeline import Timeline, options
 from skfem import (
     Basis,
     BilinearForm,
@@ -16,7 +17,6 @@ from skfem import (
     solve,
 )
 from skfem.helpers import dot, grad
-from timeline import Timeline, options
 
 SERIES = {
     "P2": (ElementTriP2, (4, 8, 16, 32, 64, 128, 256)),

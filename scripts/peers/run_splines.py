@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from poisson import source
+from peers.poisson import source
+from peers.timeline import Timeline, options
 from scipy.interpolate import BSpline
 from scipy.linalg import lstsq, solve_sylvester
-from timeline import Timeline, options
 
 DEGREE = 9
 GROWTH = 8

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TextIO
 
-from poisson import Field, relative_errors
+from peers.poisson import Field, relative_errors
 
 FIRST_MEASUREMENT = 0.2
 MEASUREMENT_GROWTH = 1.12

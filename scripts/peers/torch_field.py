@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
+from peers.poisson import INTERIOR_WEIGHT, boundary_grid, gauss_grid, source
 
 CHUNK = 10_000
 """Points evaluated at a time while measuring: bounds the memory of the peers' dense splines."""
@@ -31,7 +31,7 @@ def laplacian(model: Callable, points: torch.Tensor) -> torch.Tensor:
 
 def penalty_loss(model: Callable, interior: torch.Tensor, boundary: torch.Tensor) -> torch.Tensor:
     """0.01 mean (Laplacian - f)^2 over the interior + mean u^2 over the boundary."""
-    residual = laplacian(model, interior) - source(*interior.T, xp=torch)
+    residual = laplacian(model, interior) - source(interior[:, 0], interior[:, 1], xp=torch)
     return INTERIOR_WEIGHT * residual.pow(2).mean() + model(boundary).pow(2).mean()
 
 
@@ -40,7 +40,8 @@ def torch_field(model: Callable) -> Callable:
 
     def field(coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parts = [_evaluate(model, chunk) for chunk in torch.tensor(coords).split(CHUNK)]
-        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+        values, gradients = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return values, gradients
 
     return field
 

@@ -10,7 +10,7 @@ Trefethen, Fourth-order time-stepping for stiff PDEs (2005).
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,7 +70,7 @@ class Solution:
         return Solution(self.equation, self.times, numpy.stack(rates))
 
 
-def solve(equation: Equation, times: Sequence[float], modes: int, step: float) -> Solution:
+def solve(equation: Equation, times: ndarray, modes: int, step: float) -> Solution:
     """The solution at times, the first of which is 0, by steps that are no longer than `step`."""
     k = equation.waves(modes)
     u = projection(equation, modes)

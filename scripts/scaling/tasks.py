@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
+from common.problem_files import solve_job
 from machinery import cases
 from torch import Tensor
 
@@ -17,9 +17,7 @@ from kanpinn._support.distributed import world
 from kanpinn.linalg.triangle import fold
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.output_layer import solve_output
-from kanpinn.runs.config import Config
 
-POISSON = Path(__file__).parents[2] / "problems" / "poisson2d.toml"
 LEAST_SQUARES, MARQUARDT, GRADIENT = "least squares", "Levenberg-Marquardt", "gradient"
 PROBES = 3  # losses of a Levenberg-Marquardt step
 
@@ -96,7 +94,7 @@ def solved(name: str, small: bool) -> Tensor:
     reduced = ["points.interior=400", "points.boundary=40"] if small else []
     if small and name == "least squares":
         reduced.append("network.width=[2,16,1]")
-    solution = Config.read(POISSON, [*SOLVES[name], *reduced]).build().run()
+    solution = solve_job("poisson2d", [*SOLVES[name], *reduced]).run()
     x = torch.rand(1000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return solution(2 * x - 1).detach()
 

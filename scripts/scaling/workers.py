@@ -78,7 +78,7 @@ def _group(store: str | None, rank: int, size: int) -> Iterator[None]:
     if store is None or size == 1:
         yield
         return
-    meeting = dist.FileStore(store, size)
+    meeting = dist.FileStore(store, size)  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=meeting, rank=rank, world_size=size, timeout=PATIENCE)
     try:
         yield

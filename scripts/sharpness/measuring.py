@@ -1,8 +1,9 @@
 """What each feature is measured on: the solve without it and those with it."""
 
 import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sharpness.problems import Front, Layer, Peak, Penalised, Reaction
@@ -184,14 +185,12 @@ def measure(case: Case, way: Way, seeds: Sequence[int]) -> Measured:
     return Measured(case, way, tuple(errors), statistics.median(seconds))
 
 
-def all_ways(
-    chosen: Sequence[Case], seeds: Sequence[int], tell: Callable[[str], None]
-) -> list[Measured]:
-    """Every way of every case."""
+def all_ways(chosen: Sequence[Case], seeds: Sequence[int]) -> list[Measured]:
+    """Every way of every case; progress goes to the error stream."""
     found = []
     for case in chosen:
         for way in case.ways:
             one = measure(case, way, seeds)
-            tell(f"{case.feature}: {way.name}: {one.median:.1e}, {one.seconds:.1f} s\n")
+            sys.stderr.write(f"{case.feature}: {way.name}: {one.median:.1e}, {one.seconds:.1f} s\n")
             found.append(one)
     return found

@@ -14,7 +14,6 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 @pytest.fixture(autouse=True)
 def _scripts_importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    monkeypatch.syspath_prepend(str(SCRIPTS / "peers"))
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def report():
 
 @pytest.fixture
 def poisson():
-    return importlib.import_module("poisson")
+    return importlib.import_module("peers.poisson")
 
 
 def timeline(report, *pairs, row="a", seed=0):
@@ -99,9 +98,9 @@ def test_table_leaves_empty_what_was_not_reached(report) -> None:
 
 @pytest.mark.parametrize("row", ["least-squares", "collocation", "chebyshev"])
 def test_tensor_solutions_converge(row: str) -> None:
-    label, solve, sizes = importlib.import_module("run_splines").ROWS[row]
+    label, solve, sizes = importlib.import_module("peers.run_splines").ROWS[row]
     errors = [
-        importlib.import_module("poisson").relative_errors(solve(size))["l2_relative"]
+        importlib.import_module("peers.poisson").relative_errors(solve(size))["l2_relative"]
         for size in sizes[1:4]
     ]
     assert errors[0] > 3 * errors[1] > 9 * errors[2], label
