@@ -15,7 +15,8 @@ How long: with the defaults some 40 minutes a seed on two cores, and once 5 to 1
 for the environments. --smoke: under a minute, no network.
 
 Writes to --output, in place of what an earlier run wrote there: timelines.csv (every measurement),
-table.csv (medians over seeds), figure.png, logs/ (what each peer printed), benchmark_peers.json.
+table.csv (medians over seeds), figure.png, logs/ (what each peer printed), benchmark_peers.json;
+and pieces/, the measurements of each peer's run: a benchmark that was stopped goes on from them.
 --redraw makes table, figure and JSON from timelines.csv again. A peer that is missing or fails is
 an error: it is said at the end, after the others have run, and the exit code is 1.
 """
@@ -23,9 +24,11 @@ an error: it is said at the end, after the others have run, and the exit code is
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from common import options, verdicts
+from common.pieces import Pieces
 from peers import catalogue, figure, launch, report
 from peers.environments import PeerError, default_folder
 
@@ -73,12 +76,17 @@ def measure_all(chosen: argparse.Namespace) -> tuple[list[report.Measurement], l
     settings = launch.Settings(
         chosen.budget, chosen.threads, chosen.environments.expanduser(), logs
     )
-    measurements, failures = [], []
+    pieces = Pieces.under(chosen.output, again=chosen.smoke)
+    measurements: list[report.Measurement] = []
+    failures: list[str] = []
     for peer, row, seed in runs(chosen.peers, chosen.seeds):
         label = " ".join(filter(None, [peer.name, row, f"seed {seed}" if peer.seeded else ""]))
         print(f"{label} ...", end=" ", flush=True)
         try:
-            found = launch.measure(peer, row, seed, settings)
+            key = {"peer": peer.name, "row": row, "seed": seed}
+            key |= {"budget": chosen.budget, "threads": chosen.threads}
+            measure = partial(launch.measure, peer, row, seed, settings)
+            found = pieces.records(report.Measurement, key, measure)
             print(f"{report.best(found).l2_relative:.1e}", flush=True)
         except PeerError as error:
             found = error.measurements

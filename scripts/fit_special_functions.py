@@ -22,7 +22,7 @@ networks).
 How long: some 12 minutes of one core; --smoke: some seconds, one function.
 
 Writes to --output (results/fit_special_functions): special.md, special.csv, special.png and .pdf,
-rows/ (a JSON file for each fit: a run that is stopped goes on where it was),
+pieces/ (a JSON file for each fit: a run that is stopped goes on where it was),
 fit_special_functions.json.
 """
 
@@ -31,6 +31,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common import options, verdicts
+from common.pieces import Pieces
 from function_fitting.rows import write_csv
 from function_fitting.special import FUNCTIONS
 from function_fitting.special_figure import draw
@@ -52,7 +53,7 @@ def main() -> None:
         functions, seeds = [FUNCTIONS[name] for name in SMOKE], (0,)
         methods = tuple(replace(one, settings=one.settings[:2]) for one in FAST)
     rows = []
-    for row in measure(functions, methods, seeds, chosen.output / "rows"):
+    for row in measure(functions, methods, seeds, Pieces.under(chosen.output, again=chosen.smoke)):
         rows.append(row)
         sys.stderr.write("{function} {method} {points}: {test_rmse:.1e}\n".format(**row))
     text = page(rows)

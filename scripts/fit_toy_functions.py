@@ -15,7 +15,7 @@ L-BFGS and Adam, some 4 s each. Three seeds, of points and networks.
 
 How long: some 17 minutes of one core; --smoke: ten seconds, of two functions.
 
-Writes to --output (results/fit_toy_functions): toy.md, toy.csv, toy.png and .pdf, rows/ (a JSON
+Writes to --output (results/fit_toy_functions): toy.md, toy.csv, toy.png and .pdf, pieces/ (a JSON
 file for each run: a study that is stopped goes on where it was), fit_toy_functions.json.
 """
 
@@ -23,6 +23,7 @@ import sys
 from pathlib import Path
 
 from common import options, verdicts
+from common.pieces import Pieces
 from function_fitting.rows import write_csv
 from function_fitting.toy_figure import draw
 from function_fitting.toy_page import judge, page
@@ -39,7 +40,7 @@ def main() -> None:
     chosen = options.finish(name, options.parser(name, __doc__).parse_args())
     size, degrees = (SMOKE, (3,)) if chosen.smoke else (Size(), DEGREES)
     rows = []
-    for row in measure(size, degrees, chosen.output / "rows"):
+    for row in measure(size, degrees, Pieces.under(chosen.output, again=chosen.smoke)):
         rows.append(row)
         sys.stderr.write("{function} {network} seed {seed}: {test_rmse:.1e}\n".format(**row))
     text = page(rows)

@@ -10,8 +10,8 @@ of its own (scripts/inverse/sensitivity.py), not from the Jacobian that the inte
 
 How long: some 10 minutes of one core, --smoke ten seconds.
 
-Writes to --output (results/inverse_coverage): inverse_coverage.json and the draws, to which a run
-that was stopped adds the missing ones; after a change of the code delete them.
+Writes to --output (results/inverse_coverage): inverse_coverage.json, and pieces/, a file for each
+draw: a run that was stopped goes on from them.
 """
 
 import statistics
@@ -19,7 +19,8 @@ from collections.abc import Sequence
 
 import torch
 from common import options, verdicts
-from inverse.draws import BOUNDS, DRAWS, kept
+from common.pieces import Pieces
+from inverse.draws import BOUNDS, DRAWS
 
 COUNT, BOUNDED = 200, 3  # draws, and those of them that are compared with the bound
 COVERED = (0.90, 0.99)
@@ -34,9 +35,14 @@ def main(given: Sequence[str] | None = None) -> None:
     count, bounded = (1, 1) if chosen.smoke else (COUNT, BOUNDED)
     torch.set_num_threads(1)
     chosen.output.mkdir(parents=True, exist_ok=True)
+    pieces = Pieces.under(chosen.output, again=chosen.smoke)
     figures: dict[str, verdicts.Figure] = {}
     for name, draw in DRAWS.items():
-        rows = kept(chosen.output / f"{name}.json", draw, count)
+        rows = [
+            row
+            for seed in range(count)
+            for row in pieces.rows({"draw": name, "seed": seed}, lambda: [draw(seed)])  # noqa: B023
+        ]
         held = [x for row in rows for x in row["held"]]
         share = sum(held) / len(held)
         figures[f"{name}_coverage"] = {

@@ -20,14 +20,13 @@ about a quarter of a second of one core for a knot, so an hour or more for 15000
 share.
 
 Writes to --output (results/knots): knots.md, knots_attribution, knots_hidden and knots_network as
-.png and .pdf, knots.json, and the fits' results in fits/: a run that was stopped does not do them
-again, after a change of the code delete them.
+.png and .pdf, knots.json, and pieces/, the results of each fit: a run that was stopped goes on from
+them.
 """
 
 import argparse
 import itertools
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,10 +35,10 @@ from pathlib import Path
 
 import torch
 from common import options, verdicts
+from common.pieces import Pieces
 from knot_theory import formulas, pictures, signature
 from knot_theory.formulas import Formula
 from knot_theory.judging import ALL, judge, median_of
-from knot_theory.kept import digest, kept
 from knot_theory.knots import IMAGINARY, REAL, Knots, read_knots, synthetic_knots
 from knot_theory.page import HEAD, REASONS, page
 from knot_theory.rebuild import rebuild
@@ -82,12 +81,9 @@ def main(given: Sequence[str] | None = None) -> None:
     except kp.InputError as error:
         sys.exit(f"knots.py: {error}")
     size = SMOKE if chosen.smoke else Size()
-    fits = chosen.output / "fits"
-    if chosen.smoke:
-        shutil.rmtree(fits, ignore_errors=True)  # it checks the fits as well
-    folder = fits / digest(knots, size)
-    results, found = fitted(knots, size, folder), formulated(knots, size, folder)
-    relations = related(knots, size, folder)
+    pieces = Pieces.under(chosen.output, again=chosen.smoke)
+    results, found = fitted(knots, size, pieces), formulated(knots, size, pieces)
+    relations = related(knots, size, pieces)
     text = page(head(knots, size), reasons(knots), results, found, relations)
     write_text(chosen.output / "knots.md", text)
     draw(results, knots, size, chosen.output)
@@ -96,31 +92,37 @@ def main(given: Sequence[str] | None = None) -> None:
     sys.stdout.write(text)
 
 
-def fitted(knots: Knots, size: Size, folder: Path) -> list[Result]:
+def key_of(knots: Knots, size: Size, **own: object) -> dict[str, object]:
+    """The key of a piece: what it is of, and the rows and sizes of its study."""
+    return {**own, "rows": knots.digest, "size": repr(size)}
+
+
+def fitted(knots: Knots, size: Size, pieces: Pieces) -> list[Result]:
     """Every network on both splits from every seed."""
     results = []
     for network, grouped, seed in itertools.product(NETWORKS, (False, True), size.seeds):
         split = GROUPED if grouped else RANDOM
-        path = folder / f"{network.__name__}_{split}_{seed}.json"
-        own = kept(path, Result, partial(network, knots, seed, grouped, size))
+        key = key_of(knots, size, network=network.__name__, split=split, seed=seed)
+        own = pieces.records(Result, key, partial(network, knots, seed, grouped, size))
         for one in own:
             sys.stderr.write(f"{one.network}, {one.split}, seed {seed}: {one.test:.4f}\n")
         results += own
     return results
 
 
-def formulated(knots: Knots, size: Size, folder: Path) -> list[Formula]:
+def formulated(knots: Knots, size: Size, pieces: Pieces) -> list[Formula]:
     """Formulas from the random split's rows, seed by seed."""
     found = [formulas.baseline(knots)]
     for seed in size.seeds:
         make = partial(formulas.of_split, knots, seed, False, size)
-        found += kept(folder / f"formulas_{seed}.json", Formula, make)
+        found += pieces.records(Formula, key_of(knots, size, formulas="all", seed=seed), make)
     return found
 
 
-def related(knots: Knots, size: Size, folder: Path) -> list[Relation]:
+def related(knots: Knots, size: Size, pieces: Pieces) -> list[Relation]:
     """Relations among all the rows' columns."""
-    found = kept(folder / "relations.json", Relation, partial(find_relations, knots, size))
+    key = key_of(knots, size, relations="all")
+    found = pieces.records(Relation, key, partial(find_relations, knots, size))
     return [replace(one, members=frozenset(one.members)) for one in found]
 
 

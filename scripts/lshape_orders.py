@@ -14,7 +14,8 @@ are left out of the fits, and so is where errors have levelled off.
 
 How long: four minutes on two idle cores; --smoke: half a minute, its orders mean little.
 
-Writes to --output: errors.csv, lshape_orders.md, lshape_orders.png, lshape_orders.json.
+Writes to --output: errors.csv, lshape_orders.md, lshape_orders.png, lshape_orders.json, and pieces/,
+the errors of each solve: a run that was stopped goes on from them.
 """
 
 import csv
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import options, verdicts
+from common.pieces import Pieces
 from library import lshape_cases as cases
 from library.lshape_figure import draw
 from library.lshape_theory import THEORY
@@ -60,7 +62,7 @@ def main(given: Sequence[str] | None = None) -> None:
     output.mkdir(parents=True, exist_ok=True)
     figures: dict[str, verdicts.Figure] = {}
     norm, own = reference(size, figures)
-    results = sweep(size.networks, seeds, norm)
+    results = sweep(size, seeds, norm, Pieces.under(output, again=chosen.smoke))
     floors = {"l2": CLEAR * own.l2_relative, "h1": CLEAR * own.h1_relative}
     fits = {
         (case, name): fitted([r for r in results if r.case == case], name, floors[name])
@@ -90,13 +92,20 @@ def reference(size: Size, figures: dict[str, verdicts.Figure]) -> tuple[ErrorNor
     return norm, own
 
 
-def sweep(
-    sizes: Sequence[tuple[int, int]], seeds: Sequence[int], norm: ErrorNorm
-) -> list[cases.Result]:
-    results = []
+def sweep(size: Size, seeds: Sequence[int], norm: ErrorNorm, pieces: Pieces) -> list[cases.Result]:
+    """The errors of every form, size and seed, in the order of the forms."""
+    results: list[cases.Result] = []
     for case in cases.CASES:
-        for width, grid in sizes:
-            found = [cases.measure(case, width, grid, seed, norm) for seed in seeds]
+        for width, grid in size.networks:
+            found = [
+                row
+                for seed in seeds
+                for row in pieces.records(
+                    cases.Result,
+                    {"case": case, "width": width, "grid": grid, "seed": seed, "size": repr(size)},
+                    lambda: [cases.measure(case, width, grid, seed, norm)],  # noqa: B023
+                )
+            ]
             results += found
             errors = ", ".join(f"L2 {r.l2:.1e} H1 {r.h1:.1e}" for r in found)
             print(f"{case}, N = {found[0].coefficients}: {errors}", flush=True)

@@ -8,7 +8,8 @@ attention with Levenberg–Marquardt; (5) causal weights with Newton's method fo
 
 How long: three minutes of one core; --smoke: seconds, its numbers mean nothing.
 
-Writes to --output: sharp_features.md, sharp_features.png, sharp_features.json.
+Writes to --output: sharp_features.md, sharp_features.png, sharp_features.json, and pieces/, the
+errors of each way: a run that was stopped goes on from them.
 """
 
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import options, verdicts
+from common.pieces import Pieces
 from sharpness.measuring import Case, Measured, all_ways, cases
 from sharpness.picture import draw
 
@@ -40,7 +42,7 @@ def main(given: Sequence[str] | None = None) -> None:
     seeds: tuple[int, ...] = (0, 1, 2)
     if chosen.smoke:
         wanted, seeds = [_small(case) for case in wanted], (0,)
-    found = all_ways(wanted, seeds)
+    found = all_ways(wanted, seeds, Pieces.under(chosen.output, again=chosen.smoke))
     text = HEAD + "".join(map(_line, found))
     write_text(chosen.output / f"{NAME}.md", text)
     save(draw(found), chosen.output / f"{NAME}.png")

@@ -1,31 +1,15 @@
-"""The rows of a study, a JSON file each: what has been measured is not measured again."""
+"""The rows of a study: as a table, as CSV, and summed up over seeds."""
 
 import csv
-import hashlib
 import io
-import json
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
+from common.pieces import Row
 
 from kanpinn._support.files import write_text
-
-Row = dict[str, Any]
-
-
-def kept(folder: Path, key: Row, measure: Callable[[], list[Row]]) -> list[Row]:
-    """The rows that `measure` gives, each with its key: from the folder where they are there."""
-    text = json.dumps(key, sort_keys=True)
-    words = re.sub(r"[^a-z0-9]+", "-", " ".join(str(v) for v in key.values()).lower()).strip("-")
-    path = folder / f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = [key | row for row in measure()]
-        write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

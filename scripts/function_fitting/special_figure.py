@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import numpy
+from common.pieces import Row
 from function_fitting import paper
-from function_fitting.rows import Row, reach, values
+from function_fitting.rows import reach, values
 from function_fitting.special_page import functions_in, methods_in, samples_in
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

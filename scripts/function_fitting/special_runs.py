@@ -5,11 +5,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
+from common.pieces import Pieces, Row
 from function_fitting import mlps
 from function_fitting.functions import CHEBYSHEV, UNIFORM, Function, rmse
-from function_fitting.rows import Row, kept
 
 import kanpinn as kp
 
@@ -110,14 +109,14 @@ def measure(
     functions: Sequence[Function],
     methods: Sequence[Method],
     seeds: Sequence[int],
-    folder: Path,
+    pieces: Pieces,
 ) -> Iterator[Row]:
     """A row for each function, method, sample of points and seed."""
     for method, function, seed in itertools.product(methods, functions, seeds):
         for sample in method.samples:
             key: Row = {"function": function.name, "method": method.name}
             key |= {"points": sample, "seed": seed}
-            yield from kept(folder, key, partial(fit, function, method, sample, seed))
+            yield from pieces.rows(key, partial(fit, function, method, sample, seed))
 
 
 def fit(function: Function, method: Method, sample: str, seed: int) -> list[Row]:

@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Sequence
 
 import numpy
+from common.pieces import Row
 from function_fitting import paper
-from function_fitting.rows import Row, reach, values
+from function_fitting.rows import reach, values
 from function_fitting.toy import FORMULAS, SHAPES
 from function_fitting.toy_page import PAPER_DEGREE
 from function_fitting.toy_series import Series, series_of

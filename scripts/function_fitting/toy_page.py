@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy
+from common.pieces import Row
 from common.verdicts import Figure as Verdict
 from function_fitting import paper
-from function_fitting.rows import Row, markdown, spread, values
+from function_fitting.rows import markdown, spread, values
 from function_fitting.toy import FORMULAS, SHAPES
 from function_fitting.toy_runs import PER_PARAMETER, ROWS
 from function_fitting.toy_series import RANGE, Series, is_short, series_of

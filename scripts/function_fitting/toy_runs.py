@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
+from common.pieces import Pieces, Row
 from function_fitting import mlps
 from function_fitting.functions import CHEBYSHEV, UNIFORM, Function, rmse
-from function_fitting.rows import Row, kept
 from function_fitting.toy import FUNCTIONS, SHAPES
 
 import kanpinn as kp
@@ -42,21 +41,21 @@ class Size:
 SMOKE = Size((0,), ("bessel", "exponential"), (3, 6, 12), ((6, 12),), 600, (3,), (5,), 0.1, 5, 60)
 
 
-def measure(size: Size, degrees: Sequence[int], folder: Path) -> Iterator[Row]:
+def measure(size: Size, degrees: Sequence[int], pieces: Pieces) -> Iterator[Row]:
     """The rows of every function: KANs of each degree, then MLPs."""
     for name, seed, degree in itertools.product(size.names, size.seeds, degrees):
         key = {"function": name, "network": "KAN", "degree": degree, "seed": seed}
         for number, made in enumerate(_kans(name, degree, seed, size)):
-            yield from kept(folder, key | {"flight": number}, made)
+            yield from pieces.rows(key | {"flight": number}, made)
     if "hundred" in size.names:
         key = {"function": "hundred", "network": "KAN", "degree": 3, "rows": ROWS, "seed": 0}
-        yield from kept(folder, key, partial(_hundred, 3, 0, size.hundred, ROWS))
+        yield from pieces.rows(key, partial(_hundred, 3, 0, size.hundred, ROWS))
     for name, seed in itertools.product(size.names, size.seeds):
         widths = size.widths if name != "hundred" else size.widths[:2]
         for width, optimizer in itertools.product(widths, (mlps.LM, mlps.LBFGS, mlps.ADAM)):
             key = {"function": name, "network": "MLP", "width": width}
             key |= {"optimizer": optimizer, "seed": seed}
-            yield from kept(folder, key, partial(_mlp, name, width, optimizer, seed, size))
+            yield from pieces.rows(key, partial(_mlp, name, width, optimizer, seed, size))
 
 
 def _kans(name: str, degree: int, seed: int, size: Size) -> list[Callable[[], list[Row]]]:

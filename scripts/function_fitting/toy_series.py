@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
-from function_fitting.rows import Row, values
+from common.pieces import Row
+from function_fitting.rows import values
 from function_fitting.toy_runs import ROWS
 
 import kanpinn as kp

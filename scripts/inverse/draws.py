@@ -1,24 +1,21 @@
 """Solves of the inverse problems for many draws of the noise, and what their intervals hold."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
+from common.pieces import Row
 from common.problem_files import solve_job
 from inverse.sensitivity import DiffusionSensitivity, FlowSensitivity, cramer_rao, solved
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.runs.config import SolveJob
 
 NODES = 9  # per axis, of the points at which a coefficient field's intervals are judged
 EDGE = 0.05  # of the domain, within which they lie
 STEP = 1e-3  # of coefficients, by which functions linear in them are differenced
-Row = dict[str, Any]
 Draw = Callable[[int], Row]
 
 
@@ -98,15 +95,6 @@ def directions(network: kp.KAN) -> list[Callable[[Tensor], Tensor]]:
         return function
 
     return [change(index) for index in range(layer.coefficients.numel())]
-
-
-def kept(path: Path, draw: Draw, count: int) -> list[Row]:
-    """The rows of so many draws: those in a file, and new ones, which go there one by one."""
-    rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
-    for seed in range(len(rows), count):
-        rows.append(draw(seed))
-        write_text(path, json.dumps(rows))
-    return rows[:count]
 
 
 DRAWS: Mapping[str, Draw] = {"viscosity": viscosity, "coefficient": coefficient}

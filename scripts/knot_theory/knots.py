@@ -1,5 +1,6 @@
 """The knots: 17 geometric invariants each, and the signature; read from files or made up."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ class Knots:
 
     table: kp.Table
     synthetic: bool = False
+
+    @property
+    def digest(self) -> str:
+        """A digest of all rows."""
+        rows = self.table.inputs.numpy().tobytes() + self.table.targets.numpy().tobytes()
+        return hashlib.sha256(rows).hexdigest()[:12]
 
     @property
     def signatures(self) -> Tensor:

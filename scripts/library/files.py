@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import subprocess
 import tomllib
 from collections.abc import Iterable
 from functools import cache
@@ -48,17 +47,6 @@ def settings(problem: str) -> str:
     data = PROBLEMS.glob(f"{Path(file).stem}.*") if file else ()
     beside = {path for path in data if path.suffix != ".toml"}
     return _digest([PROBLEMS / f"{problem}.toml", *sorted(beside)])
-
-
-@cache
-def code() -> str:
-    """The commit; where files differ from it, with a digest of the package."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    commit = done.stdout.strip()
-    if commit and not commit.endswith("-dirty"):
-        return commit
-    return f"{commit}-{_digest(sorted((REPOSITORY / 'kanpinn').rglob('*.py')))}".lstrip("-")
 
 
 def _digest(paths: Iterable[Path]) -> str:

@@ -5,6 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from common.pieces import package_digest
 from library import files, rows, solves
 from library.rows import AUTO, HAND, Row
 from library.solves import Task
@@ -114,6 +115,6 @@ def _drop_old(problems: Sequence[str], known: dict[Key, Row]) -> None:
     """Rows of these problems that are of other code or settings: no median mixes them."""
     for key, row in list(known.items()):
         if row.problem in problems:
-            current = (files.code(), files.settings(row.problem))
+            current = (package_digest(), files.settings(row.problem))
             if current != (row.code, row.settings):
                 del known[key]

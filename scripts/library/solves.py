@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from common.pieces import package_digest
 from library import files, pictures
 from library.rows import HAND, Row
 from library.targets import TARGETS, Target
@@ -38,7 +39,7 @@ class Task:
 
     def is_done_by(self, row: Row) -> bool:
         """Whether a row is of this very run: the same code and settings, and not failed."""
-        same = row.code == files.code() and row.settings == files.settings(self.problem)
+        same = row.code == package_digest() and row.settings == files.settings(self.problem)
         return row.key == self.key and same and not row.failed
 
     @property
@@ -58,7 +59,7 @@ def solve(task: Task, threads: int | None) -> Row:
         row,
         tolerance=task.tolerance,
         budget_seconds=task.budget_seconds,
-        code=files.code(),
+        code=package_digest(),
         settings=files.settings(task.problem),
     )
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.pieces import Pieces, Row
 from sharpness.problems import Front, Layer, Peak, Penalised, Reaction
 
 import kanpinn as kp
@@ -164,8 +165,8 @@ def _causal() -> Case:
     return _weighed("causal, front", Front, like, weightings, None)
 
 
-def measure(case: Case, way: Way, seeds: Sequence[int]) -> Measured:
-    """Solve it from every seed."""
+def measure(case: Case, way: Way, seeds: Sequence[int]) -> Row:
+    """The errors of a solve from every seed, and the median of the processor seconds."""
     errors, seconds = [], []
     for seed in seeds:
         width, degree, grid = way.network
@@ -182,15 +183,17 @@ def measure(case: Case, way: Way, seeds: Sequence[int]) -> Measured:
         seconds.append(time.process_time() - begun)
         assert solution.errors is not None
         errors.append(solution.errors.l2_relative)
-    return Measured(case, way, tuple(errors), statistics.median(seconds))
+    return {"errors": errors, "seconds": statistics.median(seconds)}
 
 
-def all_ways(chosen: Sequence[Case], seeds: Sequence[int]) -> list[Measured]:
+def all_ways(chosen: Sequence[Case], seeds: Sequence[int], pieces: Pieces) -> list[Measured]:
     """Every way of every case; progress goes to the error stream."""
     found = []
     for case in chosen:
         for way in case.ways:
-            one = measure(case, way, seeds)
+            key = {"feature": case.feature, "seeds": list(seeds), "way": repr(way)}
+            (row,) = pieces.rows(key, lambda: [measure(case, way, seeds)])  # noqa: B023
+            one = Measured(case, way, tuple(row["errors"]), row["seconds"])
             sys.stderr.write(f"{case.feature}: {way.name}: {one.median:.1e}, {one.seconds:.1f} s\n")
             found.append(one)
     return found

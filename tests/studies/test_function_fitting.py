@@ -86,21 +86,6 @@ def test_points_have_the_density_that_is_asked_for(module) -> None:
         special.sample(10, 0, "normal")
 
 
-def test_rows_are_measured_once(module, tmp_path: Path) -> None:
-    rows, calls = module("rows"), []
-
-    def measure() -> list[dict[str, float]]:
-        calls.append(1)
-        return [{"error": 0.5}]
-
-    key = {"function": "sph_harm 0,1", "seed": 3}
-    first = rows.kept(tmp_path / "rows", key, measure)
-    assert first == rows.kept(tmp_path / "rows", key, measure) == [key | {"error": 0.5}]
-    assert len(calls) == 1
-    assert rows.kept(tmp_path / "rows", key | {"seed": 4}, measure) and len(calls) == 2
-    assert rows.values(first, "error", seed=3) == [0.5]
-
-
 def test_the_staircase_finds_the_product_exactly(module) -> None:
     """xy lies in the space of [2, 2, 1]: variable projection finds it to rounding."""
     runs = module("toy_runs")

@@ -1,0 +1,183 @@
+"""The picture of docs/architecture.md: the rooms of kanpinn in layers, and which imports which.
+
+What: the import statements of the package are read with `ast`. A room stands above all rooms that
+it imports. An arrow from a room points to a room that it imports; where it also imports that room's
+own imports, those further arrows are left out, so that every import goes along arrows. Every room
+may import `_support`, which lies below all of them without arrows.
+
+How long: seconds. Writes to --output (docs): architecture.svg, and architecture_picture.json, how
+many rooms and imports there are and that none of them goes upward; --smoke: the same.
+"""
+
+import ast
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from common import options, verdicts
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from kanpinn.plotting.style import BLUE, GREY, new_figure, save
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "kanpinn"
+GROUND = "_support"
+Imports = Mapping[str, frozenset[str]]
+
+
+def main() -> None:
+    name = Path(__file__).stem
+    parser = options.parser(name, __doc__)
+    chosen = options.finish(name, parser.parse_args())
+    found = imports()
+    levels = levels_of(found)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    picture = draw(found, levels)
+    for suffix in ("svg", "png"):
+        save(picture, chosen.output / f"architecture.{suffix}")
+    upward = sum(levels[low] >= levels[room] for room, lows in found.items() for low in lows)
+    figures: dict[str, verdicts.Figure] = {
+        "rooms": {"value": len(found), "target": "as many as there are folders", "met": None},
+        "pairs of rooms of which one imports the other": {
+            "value": sum(map(len, found.values())),
+            "target": "told",
+            "met": None,
+        },
+        "imports of a room by a room that is not above it": {
+            "value": upward,
+            "target": "0",
+            "met": upward == 0,
+        },
+    }
+    verdicts.write(chosen.output / f"{name}.json", figures)
+
+
+def imports() -> Imports:
+    """The rooms, each with the other rooms that its modules import."""
+    rooms = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+    return {room: frozenset(imported_by(room) & {*rooms} - {room}) for room in rooms}
+
+
+def imported_by(room: str) -> set[str]:
+    """The names that stand after `kanpinn.` in the import statements of a room."""
+    found = set()
+    for path in (PACKAGE / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                module = node.module.split(".")
+                names = module[1:2] or [alias.name for alias in node.names]
+                found.update(names if module[0] == "kanpinn" else [])
+            elif isinstance(node, ast.Import):
+                parts = [alias.name.split(".") for alias in node.names]
+                found.update(part[1] for part in parts if part[0] == "kanpinn" and part[1:])
+    return found
+
+
+def levels_of(found: Imports) -> dict[str, int]:
+    """The layer of each room, 0 at the bottom: one above the highest room that it imports.
+
+    Raises:
+        ValueError: for rooms that import each other.
+    """
+    levels: dict[str, int] = {}
+    while len(levels) < len(found):
+        ready = [r for r, lows in found.items() if r not in levels and lows <= {*levels}]
+        if not ready:
+            raise ValueError(f"these rooms import each other: {sorted({*found} - {*levels})}")
+        found_now = {r: max((levels[low] + 1 for low in found[r]), default=0) for r in ready}
+        levels |= found_now
+    return levels
+
+
+def arrows(found: Imports) -> list[tuple[str, str]]:
+    """The imports that no chain of other imports stands for, without those of the ground."""
+    below: dict[str, set[str]] = {}
+
+    def reach(room: str) -> set[str]:
+        if room not in below:
+            below[room] = set(found[room]).union(*map(reach, found[room]))
+        return below[room]
+
+    return [
+        (room, low)
+        for room, lows in found.items()
+        for low in sorted(lows - {GROUND})
+        if not any(low in reach(other) for other in lows - {low})
+    ]
+
+
+def draw(found: Imports, levels: Mapping[str, int]) -> Figure:
+    """Rows of boxes, the highest layer at the top, each room with its own sentence."""
+    figure = new_figure(9.0, 1.25 * (max(levels.values()) + 1), layout=None)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    places = places_of(found, levels)
+    for room, (x, y) in places.items():
+        _box(ax, room, x, y, 9.6 if room == GROUND else WIDTH)
+    for room, low in arrows(found):
+        _arrow(ax, places[room], places[low])
+    ax.set_xlim(-0.2, 10.2)
+    ax.set_ylim(-0.5, max(levels.values()) + 0.5)
+    return figure
+
+
+WIDTH, HEIGHT = 2.6, 0.62  # of a box, in units of a tenth of the figure and of a layer
+
+
+def places_of(found: Imports, levels: Mapping[str, int]) -> dict[str, tuple[float, float]]:
+    """The middle of each box; of a layer, a room stands as near as it can to those above it."""
+    places: dict[str, tuple[float, float]] = {}
+    for level in range(max(levels.values()), -1, -1):
+        rooms = [room for room, own in levels.items() if own == level]
+
+        def wanted(room: str) -> float:
+            above = [places[high][0] for high, low in arrows(found) if low == room]
+            return sum(above) / len(above) if above else 5.0
+
+        rooms.sort(key=wanted)
+        for i, room in enumerate(rooms):
+            places[room] = (5.0 + (i - (len(rooms) - 1) / 2) * (WIDTH + 0.55), float(level))
+    return places
+
+
+def _box(ax: Axes, room: str, x: float, y: float, width: float) -> None:
+    low = (x - width / 2, y - HEIGHT / 2)
+    style = "round,pad=0,rounding_size=0.08"
+    ax.add_patch(
+        FancyBboxPatch(low, width, HEIGHT, style, facecolor="white", edgecolor=BLUE, linewidth=1.1)
+    )
+    ax.text(x, y + 0.2, f"{room}/", ha="center", va="center", fontsize=9, weight="bold")
+    said = textwrap.fill(sentence(room), int(17 * width), max_lines=3, placeholder=" …")
+    ax.text(x, y - 0.08, said, ha="center", va="center", fontsize=5.8, linespacing=1.25)
+
+
+def sentence(room: str) -> str:
+    """The first sentence of a room's docstring."""
+    tree = ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))
+    words = " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
+    return words.split(". ")[0].rstrip(".")
+
+
+def _arrow(ax: Axes, high: tuple[float, float], low: tuple[float, float]) -> None:
+    """From the lower side of a box to the upper side of another, curved around what is between."""
+    bend = 0.0 if high[1] - low[1] == 1 else 0.12 if low[0] >= high[0] else -0.12
+    ax.add_patch(
+        FancyArrowPatch(
+            (high[0] + 0.12 * (low[0] - high[0]), high[1] - HEIGHT / 2),
+            (low[0] - 0.12 * (low[0] - high[0]), low[1] + HEIGHT / 2),
+            connectionstyle=f"arc3,rad={bend}",
+            arrowstyle="-|>",
+            mutation_scale=8,
+            linewidth=0.8,
+            color=GREY,
+            shrinkA=0,
+            shrinkB=0,
+            zorder=0,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

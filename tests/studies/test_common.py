@@ -1,0 +1,87 @@
+"""What all scripts share: verdicts as strict JSON, and pieces that are made once."""
+
+import importlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture
+def common(monkeypatch: pytest.MonkeyPatch):
+    """The modules of scripts/common by name."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return lambda name: importlib.import_module(f"common.{name}")
+
+
+def test_verdicts_are_strict_json(common, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "script.json"
+    figures = {
+        "slope": {"value": numpy.float64(4.1), "target": "as high as it goes", "met": None},
+        "errors": {"value": [math.nan, 1e-3], "target": "<= 1", "met": numpy.bool_(True)},
+    }
+    common("verdicts").write(path, figures)
+    assert json.loads(path.read_text()) == {
+        "slope": {"value": 4.1, "target": "as high as it goes", "met": None},
+        "errors": {"value": [None, 1e-3], "target": "<= 1", "met": True},
+    }
+
+
+def test_a_figure_without_its_target_is_refused(common, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="slope: expected value, target"):
+        common("verdicts").write(tmp_path / "script.json", {"slope": {"value": 4.1, "met": True}})
+    assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True)
+class Fit:
+    name: str
+    errors: list[float]
+    picture: torch.Tensor | list
+
+
+def test_a_piece_is_made_once(common, tmp_path: Path) -> None:
+    pieces, calls = common("pieces").Pieces.under(tmp_path), []
+
+    def make() -> list[dict[str, float]]:
+        calls.append(1)
+        return [{"error": 0.1 + 0.2}]
+
+    key = {"function": "sph_harm 0,1", "seed": 3}
+    for _ in range(2):
+        assert pieces.rows(key, make) == [key | {"error": 0.1 + 0.2}]
+    assert len(calls) == 1
+    assert pieces.rows(key | {"seed": 4}, make) and len(calls) == 2
+
+
+def test_records_come_back_as_they_were(common, tmp_path: Path) -> None:
+    pieces = common("pieces").Pieces.under(tmp_path)
+    fit = Fit("KAN", [math.pi, math.nan], torch.eye(2))
+    for _ in range(2):
+        (found,) = pieces.records(Fit, {"seed": 0}, lambda: [fit])
+        assert found.name == "KAN" and found.errors[0] == math.pi and math.isnan(found.errors[1])
+        assert found.picture == [[1, 0], [0, 1]]
+
+
+def test_a_piece_that_fails_leaves_nothing(common, tmp_path: Path) -> None:
+    pieces = common("pieces").Pieces.under(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        pieces.rows({"seed": 0}, lambda: [{"error": 1 / 0}])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_other_sources_make_other_pieces(common, tmp_path: Path, monkeypatch) -> None:
+    module = common("pieces")
+    monkeypatch.setattr(module, "package_digest", lambda: "before")
+    module.Pieces.under(tmp_path).rows({"seed": 0}, lambda: [{"error": 1.0}])
+    monkeypatch.setattr(module, "package_digest", lambda: "after")
+    (row,) = module.Pieces.under(tmp_path).rows({"seed": 0}, lambda: [{"error": 2.0}])
+    assert row["error"] == 2.0
+    (row,) = module.Pieces.under(tmp_path, again=True).rows({"seed": 0}, lambda: [{"error": 3.0}])
+    assert row["error"] == 3.0
