@@ -33,8 +33,8 @@ from poisson2d import Poisson2D
 SEEDS = (0, 1, 2)
 DRAWN: tuple[int, ...] = tuple(range(12))
 FORMULA = "sin(pi*x)*sin(pi*y**2)"
-# Of processor time for one formula. The slowest that is found, 1/(1 + x² + y²) from seed 1, takes 64
-# seconds on a quiet core and twice as many beside other work.
+# Of processor time for one formula. The slowest that is found, 1/(1 + x² + y²) from seed 1, takes
+# 64 seconds on a quiet core and twice as many beside other work.
 SECONDS = 240.0
 
 
@@ -58,7 +58,10 @@ def main() -> None:
 
 
 def runs(smoke: bool) -> Iterator[tuple[str, Callable[[], Row]]]:
-    """Every run by a name of its own; of a smoke run one of each kind, the poster's without time."""
+    """Every run by a name of its own; of a smoke run one of each kind.
+
+    There the poster's problem has no time, so that no formula is found.
+    """
     targets = [target for target in TARGETS if not smoke or target.name == "product"]
     seeds, widths, drawn = ((0,), (2,), (4,)) if smoke else (SEEDS, (2, 3), DRAWN)
     seconds = 0.0 if smoke else SECONDS

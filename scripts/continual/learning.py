@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualBlock
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks import Network, Surrogate
 from kanpinn.optimizers import Optimizer
 from kanpinn.solvers.loop import Resampling, run_stages
@@ -76,7 +76,7 @@ def learn(network: str, optimizer: str, seed: int, count: int, steps: int) -> Re
 
 def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> None:
     """Minimise the mean squared error at these points, and at no others."""
-    block = ResidualBlock(
+    term = ResidualTerm(
         "data",
         Points(x, NAMES),
         1.0,
@@ -84,7 +84,7 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> N
         lambda p, u: u.value - target(p.coords),
     )
     run = SolverState(surrogate, (optimizer,), Residuals(surrogate, ()))
-    run_stages(run, None, Resampling(lambda _: [block], 0), (), None, seed)
+    run_stages(run, None, Resampling(lambda _: [term], 0), (), None, seed)
 
 
 def values(surrogate: Surrogate, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from knot_theory.knots import TARGET, Knots
 from knot_theory.signature import Size
 from torch import Tensor
 
-from kanpinn.networks.basis import splines
+from kanpinn.networks.basis import BSplines
 
 INTERVALS, DEGREE = 5, 3
 SPARSITY = (1e-2, 1e-3)
@@ -109,20 +109,21 @@ def contrast_of(names: Sequence[str], rows: Tensor, count: int, seed: int) -> Co
     generator = torch.Generator().manual_seed(seed)
     real = rows[torch.randperm(len(rows), generator=generator)[:count]]
     mixed = [c[torch.randperm(len(c), generator=generator)] for c in real.T]
-    knots = _central_knots(real)
-    bases = [_basis(x, knots) for x in (real, torch.stack(mixed, dim=1))]
+    basis = _central(real)
+    bases = [_values(basis, x) for x in (real, torch.stack(mixed, dim=1))]
     mean = bases[0].mean(dim=1, keepdim=True)
     return Contrast(list(names), bases[0] - mean, bases[1] - mean)
 
 
-def _central_knots(x: Tensor) -> Tensor:
-    """Even knots over the mean ± two standard deviations."""
+def _central(x: Tensor) -> BSplines:
+    """Splines on even grids over the mean ± two standard deviations of each column."""
     mean, deviation = x.mean(dim=0), x.std(dim=0)
-    return splines.uniform_knots(mean - 2 * deviation, mean + 2 * deviation, INTERVALS, DEGREE)
+    return BSplines.uniform(mean - 2 * deviation, mean + 2 * deviation, INTERVALS, DEGREE)
 
 
-def _basis(x: Tensor, knots: Tensor) -> Tensor:
-    return splines.basis(x, knots, DEGREE)[:, 0].transpose(0, 1).contiguous()
+def _values(basis: BSplines, x: Tensor) -> Tensor:
+    """All splines of each column, (columns, n, splines)."""
+    return basis.values(x)[:, 0].transpose(0, 1).contiguous()
 
 
 def find(contrast: Contrast, number: int, seed: int, strength: float) -> Relation:

@@ -1,5 +1,7 @@
 """The opponents as one writes them in plain torch, without kanpinn's machinery."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ class PlainKAN(nn.Module):
     def __init__(self, network: KAN) -> None:
         super().__init__()
         self.degree = network.layers[0].degree
-        self.knots = [layer.basis.knots for layer in network.layers]
+        self.knots: list[Any] = [layer.basis.knots for layer in network.layers]
         self.coefficients = nn.ParameterList(
             layer.coefficients.detach().clone() for layer in network.layers
         )
