@@ -63,17 +63,17 @@ def runs(smoke: bool) -> Iterator[tuple[str, Callable[[], Row]]]:
     There the poster's problem has no time, so that no formula is found.
     """
     targets = [target for target in TARGETS if not smoke or target.name == "product"]
-    seeds, widths, drawn = ((0,), (2,), (4,)) if smoke else (SEEDS, (2, 3), DRAWN)
-    seconds = 0.0 if smoke else SECONDS
+    seeds, widths, drawn = ((0,), (2,), (1,)) if smoke else (SEEDS, (2, 3), DRAWN)
+    seconds, grid, wide = (1e-3, 8, 24) if smoke else (SECONDS, 32, 64)
     for target in targets:
         for seed in seeds:
             yield f"{target.name} {seed}", partial(read_target, target, seed, SECONDS)
     for width in widths:
         for seed in seeds:
-            read = partial(read_poster, Poisson2D(), FORMULA, seed, width, seconds)
+            read = partial(read_poster, Poisson2D(), FORMULA, seed, width, seconds, grid)
             yield f"poster {width} {seed}", read
     for number in drawn:
-        yield f"drawn {number}", partial(read_drawn, number, SECONDS)
+        yield f"drawn {number}", partial(read_drawn, number, SECONDS, wide)
 
 
 if __name__ == "__main__":

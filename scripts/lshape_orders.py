@@ -14,8 +14,8 @@ are left out of the fits, and so is where errors have levelled off.
 
 How long: four minutes on two idle cores; --smoke: half a minute, its orders mean little.
 
-Writes to --output: errors.csv, lshape_orders.md, lshape_orders.png, lshape_orders.json, and pieces/,
-the errors of each solve: a run that was stopped goes on from them.
+Writes to --output: errors.csv, lshape_orders.md, lshape_orders.png, lshape_orders.json, and
+pieces/, the errors of each solve: a run that was stopped goes on from them.
 """
 
 import csv

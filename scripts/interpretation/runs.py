@@ -60,10 +60,12 @@ def read_target(target: Target, seed: int, seconds: float) -> Row:
     return _row(*("function", target.name, seed, target.formula), found, distance, recovered, began)
 
 
-def read_poster(problem: kp.Problem, formula: str, seed: int, width: int, seconds: float) -> Row:
+def read_poster(
+    problem: kp.Problem, formula: str, seed: int, width: int, seconds: float, grid: int = 32
+) -> Row:
     """The formula of the poster's solution, from a run that searches inner functions."""
     began = time.process_time()
-    network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, 32], seed=seed)
+    network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, grid], seed=seed)
     weights = {"interior": 0.01, "boundary": 1.0}
     solution = kp.solve(
         *(problem, network, kp.VariableProjection()),
@@ -74,11 +76,11 @@ def read_poster(problem: kp.Problem, formula: str, seed: int, width: int, second
     return _solved("poster", f"KAN [2,{width},1]", seed, formula, solution, seconds, began)
 
 
-def read_drawn(number: int, seconds: float) -> Row:
+def read_drawn(number: int, seconds: float, width: int = 64) -> Row:
     """The formula of a solution drawn at random, from a wide network solved by least squares."""
     drawn = draw(number)
     began = time.process_time()
-    network = kp.KAN([2, 64, 1], degree=9, grid=[4, 10], seed=number)
+    network = kp.KAN([2, width, 1], degree=9, grid=[4, 10], seed=number)
     solution = kp.solve(DrawnPoisson(drawn), network, boundary="exact", seed=number)
     name = f"drawn, number {number}"
     return _solved("drawn", name, number, drawn.formula, solution, seconds, began)
