@@ -25,6 +25,7 @@ from interpretation.page import judge, page, table
 from interpretation.runs import Row, read_drawn, read_poster, read_target, set_threads
 from interpretation.targets import TARGETS
 
+import kanpinn as kp
 from kanpinn._support.files import write_text
 
 sys.path.append(str(Path(__file__).parents[1] / "problems"))
@@ -64,13 +65,15 @@ def runs(smoke: bool) -> Iterator[tuple[str, Callable[[], Row]]]:
     """
     targets = [target for target in TARGETS if not smoke or target.name == "product"]
     seeds, widths, drawn = ((0,), (2,), (1,)) if smoke else (SEEDS, (2, 3), DRAWN)
-    seconds, grid, wide = (1e-3, 8, 24) if smoke else (SECONDS, 32, 64)
+    seconds, wide = (1e-3, 24) if smoke else (SECONDS, 64)
+    short = kp.VariableProjection(steps=5, rounds=1, starts=2, coarse=4)
+    search = short if smoke else kp.VariableProjection()
     for target in targets:
         for seed in seeds:
             yield f"{target.name} {seed}", partial(read_target, target, seed, SECONDS)
     for width in widths:
         for seed in seeds:
-            read = partial(read_poster, Poisson2D(), FORMULA, seed, width, seconds, grid)
+            read = partial(read_poster, Poisson2D(), FORMULA, seed, width, seconds, search)
             yield f"poster {width} {seed}", read
     for number in drawn:
         yield f"drawn {number}", partial(read_drawn, number, SECONDS, wide)

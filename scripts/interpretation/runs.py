@@ -61,14 +61,19 @@ def read_target(target: Target, seed: int, seconds: float) -> Row:
 
 
 def read_poster(
-    problem: kp.Problem, formula: str, seed: int, width: int, seconds: float, grid: int = 32
+    problem: kp.Problem,
+    formula: str,
+    seed: int,
+    width: int,
+    seconds: float,
+    search: kp.VariableProjection,
 ) -> Row:
     """The formula of the poster's solution, from a run that searches inner functions."""
     began = time.process_time()
-    network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, grid], seed=seed)
+    network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, 32], seed=seed)
     weights = {"interior": 0.01, "boundary": 1.0}
     solution = kp.solve(
-        *(problem, network, kp.VariableProjection()),
+        *(problem, network, search),
         boundary="penalty",
         weights=weights,
         seed=seed,
