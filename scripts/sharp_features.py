@@ -62,7 +62,7 @@ def _small(case: Case) -> Case:
     return replace(case, ways=tuple(ways))
 
 
-def _shortened(optimizer: Any) -> kp.Optimizer:
+def _shortened(optimizer: Any) -> kp.Method:
     """The optimizer with two steps at most, where it makes any."""
     if not hasattr(optimizer, "steps"):
         return optimizer

@@ -8,7 +8,7 @@ LM, LBFGS, ADAM = "Levenberg–Marquardt", "L-BFGS", "Adam"
 MOST_STEPS, WORK = 100, 8000
 
 
-def optimizers(width: int, share: float = 1.0) -> dict[str, tuple[kp.Optimizer, ...]]:
+def optimizers(width: int, share: float = 1.0) -> dict[str, tuple[kp.Method, ...]]:
     """The stages of each optimizer for two hidden layers of a width; `share` of all steps."""
     damped = int(share * min(MOST_STEPS, WORK / width**2))
     return {

@@ -26,7 +26,7 @@ class Setting:
     """A network of two inputs and how it is trained; degree and grid of KANs, a number a layer."""
 
     hidden: tuple[int, ...]
-    optimizers: tuple[kp.Optimizer, ...]
+    optimizers: tuple[kp.Method, ...]
     degree: tuple[int, ...] = ()
     grid: tuple[int, ...] = ()
 
@@ -66,7 +66,7 @@ def _solved(hidden: int, rcond: float | None, degree: int = 0, grid: Sequence[in
     return Setting((hidden,), (kp.LeastSquares(rcond=rcond),), degrees, tuple(grid))
 
 
-def _refined() -> tuple[kp.Optimizer, ...]:
+def _refined() -> tuple[kp.Method, ...]:
     """Variable projection on the coarsest grid, then Levenberg–Marquardt on nested finer ones."""
     search = kp.VariableProjection(steps=20, rounds=1, starts=10, coarse=3, prune=False)
     polish = kp.LevenbergMarquardt(steps=8)

@@ -102,7 +102,7 @@ def _staircase(name: str, degree: int, seed: int, flight: Sequence[int], size: S
     coarse = flight[0] // 2
     middle = [2 * coarse] * (len(shape) - 3)
     network = kp.KAN(shape, degree=degree, grid=[coarse, *middle, coarse], seed=seed)
-    stages: list[kp.Optimizer] = [_search(size.search, coarse, ARRIVED[degree])]
+    stages: list[kp.Method] = [_search(size.search, coarse, ARRIVED[degree])]
     ends = {}
     for grid in grids:
         stages += [kp.Refine(grid), *_polish(grid, size.steps)]
@@ -125,13 +125,13 @@ def _staircase(name: str, degree: int, seed: int, flight: Sequence[int], size: S
     ]
 
 
-def _search(steps: int, coarse: int, arrived: float) -> kp.Optimizer:
+def _search(steps: int, coarse: int, arrived: float) -> kp.Method:
     return kp.VariableProjection(
         steps=steps, rounds=40, follow=2, coarse=coarse, tolerance=arrived, prune=False
     )
 
 
-def _polish(grid: int, steps: int) -> list[kp.Optimizer]:
+def _polish(grid: int, steps: int) -> list[kp.Method]:
     damped = kp.LevenbergMarquardt(steps=steps)
     if grid > FINE:
         return [damped]

@@ -20,7 +20,7 @@ class Way:
 
     name: str
     network: tuple[list[int], int, int | list[int]]
-    optimizers: Sequence[kp.Optimizer]
+    optimizers: Sequence[kp.Method]
     points: kp.Collocation
     weighting: kp.Weighting | None = None
     boundary: str = "auto"
@@ -132,7 +132,7 @@ def _weighed(
 
 def _parts(
     way: Way,
-) -> tuple[tuple[list[int], int, int | list[int]], Sequence[kp.Optimizer], kp.Collocation]:
+) -> tuple[tuple[list[int], int, int | list[int]], Sequence[kp.Method], kp.Collocation]:
     return way.network, way.optimizers, way.points
 
 
