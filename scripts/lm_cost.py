@@ -29,7 +29,7 @@ from matplotlib.ticker import NullFormatter
 
 import kanpinn as kp
 from kanpinn.accuracy.orders import Fit
-from kanpinn.linalg.triangle import fold
+from kanpinn.linalg import fold
 from kanpinn.plotting.style import MARKERS, PALETTE, new_figure, save, tidy
 
 NAME = Path(__file__).stem

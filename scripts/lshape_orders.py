@@ -31,7 +31,7 @@ from library.lshape_figure import draw
 from library.lshape_theory import THEORY
 
 import kanpinn as kp
-from kanpinn.accuracy.norms import ErrorNorm, Errors
+from kanpinn.accuracy import ErrorNorm, Errors
 from kanpinn.accuracy.orders import Fit, before_level
 from kanpinn.plotting.style import SMALL, new_figure, save
 

@@ -15,8 +15,8 @@ from kanpinn.plotting.edges import edges_of, plot_edge
 from kanpinn.plotting.panels import plot_magnitude, plot_values
 from kanpinn.plotting.ranges import limits_of
 from kanpinn.plotting.style import new_figure, save
+from kanpinn.solvers import Solution
 from kanpinn.solvers.grid_fields import on_grid
-from kanpinn.solvers.solution import Solution
 
 PROBLEM = "poisson2d_small"
 

@@ -10,7 +10,7 @@ from anderson_localization.chains import Model
 from anderson_localization.logistic import Rows, cross_entropy
 from torch import Tensor
 
-from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret import Graph
 
 
 @dataclass(frozen=True, eq=False)

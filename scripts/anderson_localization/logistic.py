@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret import Graph
 from kanpinn.interpret.graphs.refit import covering
-from kanpinn.linalg.triangle import fold
+from kanpinn.linalg import fold
 from kanpinn.optimizers.damping import Probes, best_damping
 
 MIXED = 1e-2  # of the class itself in the curvature: a row that is quite wrong must not drown all

@@ -11,8 +11,7 @@ from anderson_localization.logistic import Rows, cross_entropy, regress
 from anderson_localization.subsets import search
 from torch import Tensor
 
-from kanpinn.interpret.graphs.curves import Symbolic
-from kanpinn.interpret.graphs.graph import Graph
+from kanpinn.interpret import Graph, Symbolic
 
 DENOMINATOR, ROUNDED = 4, 0.05  # rationals tried, and by which part a coefficient may change
 

@@ -6,10 +6,9 @@ import torch
 from anderson_localization.logistic import Rows, cross_entropy, refit
 from torch import Tensor
 
-from kanpinn.interpret.graphs.curves import Symbolic
-from kanpinn.interpret.graphs.graph import Graph, Key
+from kanpinn.interpret import Graph, Symbolic, snap
+from kanpinn.interpret.graphs.graph import Key
 from kanpinn.interpret.univariate.candidates import Candidate
-from kanpinn.interpret.univariate.snapping import snap
 
 FUNCTIONS = ("0", "x", "x^2", "x^3", "1/x", "sqrt", "exp", "log", "abs", "sin", "tanh", "cosh")
 BEAM, SAMPLES = 4, 200

@@ -11,8 +11,8 @@ from anderson_localization.sample import Sample, data, draw, theory_accuracy
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.interpret.graphs.graph import Graph, graph_of
-from kanpinn.interpret.pruning.strategies import prune_greedily
+from kanpinn.interpret import Graph, prune_greedily
+from kanpinn.interpret.graphs.graph import graph_of
 
 WORTH = 1.2  # by which factor pruning may raise the loss
 

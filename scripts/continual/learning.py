@@ -8,12 +8,8 @@ from continual.peaks import PEAKS, points, seen, target
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
+from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import Network, Surrogate
-from kanpinn.optimizers import Optimizer
 from kanpinn.solvers.loop import Resampling, run_stages
 from kanpinn.solvers.state import SolverState
 
@@ -26,7 +22,7 @@ NETWORKS: dict[str, Callable[[int], Network]] = {
     "KAN [1,5,1]": lambda seed: kp.KAN([1, 5, 1], degree=3, grid=17, seed=seed),
     "MLP [1,12,12,1]": lambda seed: kp.MLP([1, 12, 12, 1], seed=seed),
 }
-OPTIMIZERS: dict[str, Callable[[int], Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[int], kp.Optimizer]] = {
     "Adam": lambda steps: kp.Adam(steps=10 * steps, lr=1e-2),
     "L-BFGS": lambda steps: kp.LBFGS(steps=max(1, steps // 5)),
     "Levenberg–Marquardt": lambda steps: kp.LevenbergMarquardt(steps=steps),
@@ -57,7 +53,7 @@ def learn(network: str, optimizer: str, seed: int, count: int, steps: int) -> Re
     """All phases, of `count` points each; an optimizer starts anew in each of them."""
     made = NETWORKS[network](seed)
     surrogate = Surrogate(made, kp.Box(x=(-1, 1)))
-    surrogate.prepare(Points(seen(PEAKS, TESTED), NAMES))
+    surrogate.prepare(kp.Points(seen(PEAKS, TESTED), NAMES))
     rmse, learned, curves = [], [], []
     for phase in range(PEAKS):
         teach(surrogate, points(phase, count), OPTIMIZERS[optimizer](steps), seed)
@@ -74,13 +70,13 @@ def learn(network: str, optimizer: str, seed: int, count: int, steps: int) -> Re
     return Result(network, optimizer, seed, size, tuple(rmse), change, inner, tuple(curves))
 
 
-def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> None:
+def teach(surrogate: Surrogate, x: Tensor, optimizer: kp.Optimizer, seed: int) -> None:
     """Minimise the mean squared error at these points, and at no others."""
     term = ResidualTerm(
         "data",
-        Points(x, NAMES),
+        kp.Points(x, NAMES),
         1.0,
-        Channels(NAMES),
+        kp.Channels(NAMES),
         lambda p, u: u.value - target(p.coords),
     )
     run = SolverState(surrogate, (optimizer,), Residuals(surrogate, ()))
@@ -89,7 +85,7 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: Optimizer, seed: int) -> N
 
 def values(surrogate: Surrogate, x: Tensor) -> Tensor:
     """The function at x (n, 1)."""
-    return surrogate(Points(x, NAMES))
+    return surrogate(kp.Points(x, NAMES))
 
 
 def study(seeds: Sequence[int], count: int, steps: int) -> list[Result]:

@@ -12,11 +12,11 @@ from images.pictures import psnr
 
 import kanpinn as kp
 from kanpinn.networks import Network
-from kanpinn.optimizers import Optimizer
-from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.state import SolverState
 
-Stages = Sequence[tuple[float, Callable[[int], Optimizer]]]  # shares of the time, and what fills it
+Stages = Sequence[
+    tuple[float, Callable[[int], kp.Optimizer]]
+]  # shares of the time, and what fills it
 
 RATES = (3e-3, 1e-2)
 FIRST, SLOWER = 0.7, 0.1  # the part of the time at a rate, and the rest's rate against it
@@ -25,11 +25,11 @@ STEPS, SECONDS = 2, 0.1  # at least so much is timed
 MARGIN = 3  # steps may turn out that much cheaper than those that were timed
 
 
-def _adam(rate: float) -> Callable[[int], Optimizer]:
+def _adam(rate: float) -> Callable[[int], kp.Optimizer]:
     return lambda steps: kp.Adam(steps, rate)
 
 
-def _after_adam(optimizer: Callable[[int], Optimizer]) -> Stages:
+def _after_adam(optimizer: Callable[[int], kp.Optimizer]) -> Stages:
     return ((START, _adam(START_RATE)), (1 - START, optimizer))
 
 
@@ -77,7 +77,7 @@ class Clock:
 class Learned:
     """What came of it, the errors after each step where they were measured, and the seconds."""
 
-    fitted: Fitted
+    fitted: kp.Fitted
     errors: list[float | None]
     seconds: list[float]
 
@@ -113,7 +113,7 @@ class Learner:
             errors += [row.get("train_rmse") for row in fitted.history.rows[1:]]  # first: the start
         return Learned(fitted, errors, clock.spent)
 
-    def cost(self, optimizer: Callable[[int], Optimizer]) -> float:
+    def cost(self, optimizer: Callable[[int], kp.Optimizer]) -> float:
         """Seconds of a step, timed when they are first asked for."""
         many = optimizer(100_000)  # so many that Adam does not measure errors meanwhile
         if type(many) not in self.costs:
@@ -123,8 +123,8 @@ class Learner:
         return self.costs[type(many)]
 
     def _fit(
-        self, network: Network, optimizer: Optimizer, batch: int, seed: int, clock: Clock
-    ) -> Fitted:
+        self, network: Network, optimizer: kp.Optimizer, batch: int, seed: int, clock: Clock
+    ) -> kp.Fitted:
         # All networks on [-1, 1]²: a sine network's frequency is meant for that.
         return kp.fit(
             network,

@@ -8,10 +8,7 @@ from interpretation.drawn import DrawnPoisson, draw
 from interpretation.targets import Target
 
 import kanpinn as kp
-from kanpinn.data import Table
-from kanpinn.interpret.formulas.formula import Formula
-from kanpinn.interpret.interpret import interpret
-from kanpinn.solvers.fit import fit
+from kanpinn.interpret import Formula, interpret
 
 ROWS = 2000
 NAMES = ("x", "y", "z", "w")
@@ -49,7 +46,7 @@ def read_target(target: Target, seed: int, seconds: float) -> Row:
     x, y = target.draw(ROWS, seed)
     began = time.process_time()
     network = kp.KAN([x.shape[1], 16, 1], degree=5, grid=6, seed=seed)
-    result = fit(network, Table(x, y, NAMES[: x.shape[1]]), kp.LeastSquares(), seed=seed)
+    result = kp.fit(network, kp.Table(x, y, NAMES[: x.shape[1]]), kp.LeastSquares(), seed=seed)
     try:
         found = interpret(result, seed=seed, seconds=seconds)
     except kp.InputError as error:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.jets.autograd_jet import jet_of
+from kanpinn.jets import jet_of
 
 WIDTHS, DEGREE, GRID = (24, 32), 9, (4, 4)
 Function = Callable[[Tensor], Tensor]

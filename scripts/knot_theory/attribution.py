@@ -5,7 +5,7 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 
 
 def attribution(fitted: kp.Fitted) -> dict[str, dict[str, float]]:

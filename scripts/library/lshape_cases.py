@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import kanpinn as kp
-from kanpinn.accuracy.norms import ErrorNorm
+from kanpinn.accuracy import ErrorNorm
 
 sys.path.append(str(Path(__file__).parents[2] / "problems"))
 from lshape import LShape as LShape

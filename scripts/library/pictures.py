@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from kanpinn import load
 from kanpinn.plotting.ranges import two_signed
 from kanpinn.plotting.style import LETTER, SMALL, new_figure
+from kanpinn.solvers import Solution
 from kanpinn.solvers.grid_fields import on_grid, plane_of
-from kanpinn.solvers.solution import Solution
 
 COLUMNS = 6
 MODES = 4  # of an eigenvalue problem, in one picture

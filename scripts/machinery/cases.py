@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 import kanpinn as kp
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets.jet import Channels
-from kanpinn.linalg.triangle import fold
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm, build_terms
-from kanpinn.networks.network import Network
-from kanpinn.networks.surrogate import Surrogate
+from kanpinn.jets import Channels
+from kanpinn.linalg import fold
+from kanpinn.loss import Residuals, ResidualTerm
+from kanpinn.loss.terms import build_terms
+from kanpinn.networks import Network, Surrogate
 
 
 class Poisson(kp.Problem):

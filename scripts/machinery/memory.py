@@ -25,7 +25,7 @@ def _measure(task: str, points: int) -> float:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from machinery import cases
 
-    from kanpinn.linalg.triangle import fold
+    from kanpinn.linalg import fold
 
     network = cases.kan(10)
     system = cases.residuals(network, points)

@@ -10,7 +10,8 @@ import h5py
 import numpy
 from poster.paper import edges
 
-from kanpinn.accuracy.orders import Fit, fit_order
+from kanpinn.accuracy import fit_order
+from kanpinn.accuracy.orders import Fit
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record
 
 STUDIES = {

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet, jet_of
 
 SAMPLES = 8  # of an edge per grid interval
 MARGIN = 0.05  # of a hidden unit's range, beyond it: what kanpinn's grids have

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn.jets.jet import Coordinates
+from kanpinn.jets import Coordinates
 
 LOW, HIGH = (-1.0, -2.0), (2.0, 1.0)  # the ranges of x + y² and of x - y²
 

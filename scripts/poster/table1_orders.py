@@ -9,7 +9,8 @@ from poster.table1_approximation import Measured
 from poster.table1_studies import BEST_H1, BEST_L2, BUILT, RANDOM, REFINED
 
 import kanpinn as kp
-from kanpinn.accuracy.orders import Fit, before_level, fit_order
+from kanpinn.accuracy import fit_order
+from kanpinn.accuracy.orders import Fit, before_level
 
 FROM = 12  # grids before are not yet in the range of the order
 FLAT = 0.05  # an order below is none

@@ -12,7 +12,7 @@ from references.spectral import Solution, solve
 
 from kanpinn.accuracy.references.grid import GridData
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 
 DIGITS = 9  # after the point are kept, which halves a file
 SIZE = 300_000  # bytes at most

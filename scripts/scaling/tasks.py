@@ -14,8 +14,8 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.distributed import world
-from kanpinn.linalg.triangle import fold
-from kanpinn.loss.residuals import Residuals
+from kanpinn.linalg import fold
+from kanpinn.loss import Residuals
 from kanpinn.optimizers.output_layer import solve_output
 
 LEAST_SQUARES, MARQUARDT, GRADIENT = "least squares", "Levenberg-Marquardt", "gradient"

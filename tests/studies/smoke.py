@@ -1,6 +1,7 @@
-"""A smoke run in a process that has the heavy imports already: a fork of a server without threads."""
+"""Smoke runs in processes that have the heavy imports already: forks of a server process."""
 
 import os
+import resource
 import runpy
 import sys
 from multiprocessing import get_context
@@ -24,25 +25,25 @@ CONTEXT.set_forkserver_preload(
 )
 
 
-def run(script: Path, output: Path, log: Path, seconds: float) -> int | None:
+def run(script: Path, output: Path, log: Path, seconds: int) -> int | None:
     """Run `script --smoke --output output` in the folder of the log, which gets all it prints.
 
-    Returns the exit code; None where it took longer than `seconds` and was ended.
+    Returns the exit code, negative where the process was killed: it took more than `seconds` of the
+    processor, or twenty times as long by the clock.
     """
-    process = CONTEXT.Process(target=_main, args=(str(script), str(output), str(log)))
+    process = CONTEXT.Process(target=_main, args=(str(script), str(output), str(log), seconds))
     process.start()
-    process.join(seconds)
+    process.join(20 * seconds)
     if process.is_alive():
         process.kill()
         process.join()
-        return None
     return process.exitcode
 
 
-def _main(script: str, output: str, log: str) -> None:
+def _main(script: str, output: str, log: str, seconds: int) -> None:
     """What `python script --smoke --output output` does."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     os.chdir(Path(log).parent)
-    os.setpgid(0, 0)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
