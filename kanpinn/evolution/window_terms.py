@@ -10,8 +10,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.stretches import Stretches, unstretched, widths
 from kanpinn.geometry import Box, Points, Product
+from kanpinn.geometry.product import at_all_times
 from kanpinn.geometry.rules import gauss_legendre
-from kanpinn.geometry.timed import at_times
 from kanpinn.loss.term_sizes import inside_factors, outside_factors, reach, slopes
 from kanpinn.loss.terms import ResidualTerm, Term, remembered
 from kanpinn.networks.surrogate import Space, Surrogate
@@ -82,7 +82,7 @@ def interior_points(domain: Space, count: int, times: int) -> Points:
         ranges = [(name, ends) for name, *ends in domain.ranges]
         space, time = Box(**dict(ranges[:-1])), Box(**dict(ranges[-1:]))
     places = space.gauss(math.ceil(count / times))
-    return at_times(places, time, gauss_legendre(times)[0])
+    return at_all_times(places, time, gauss_legendre(times)[0])
 
 
 def in_window(

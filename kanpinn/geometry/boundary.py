@@ -2,14 +2,45 @@
 
 import difflib
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Weights
+from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Region
+from kanpinn.geometry.region import Mapped, Region
+
+
+@dataclass(frozen=True)
+class Walls:
+    """Planes and spheres on which a boundary lies.
+
+    Args:
+        planes: (axis, value) of each plane, all across coordinate axes.
+        spheres: (centre, radius) of each sphere.
+    """
+
+    planes: tuple[tuple[int, float], ...] = ()
+    spheres: tuple[tuple[tuple[float, ...], float], ...] = ()
+
+    def __or__(self, other: "Walls") -> "Walls":
+        """Those of both, each once."""
+        return Walls(
+            tuple(dict.fromkeys(self.planes + other.planes)),
+            tuple(dict.fromkeys(self.spheres + other.spheres)),
+        )
+
+    def within(self, axis: int, value: float) -> "Walls":
+        """Where they cut a plane across an axis, in the coordinates without that axis."""
+        planes = [(i - (i > axis), at) for i, at in self.planes if i != axis]
+        spheres = [
+            ((*center[:axis], *center[axis + 1 :]), (radius**2 - gap**2) ** 0.5)
+            for center, radius in self.spheres
+            if (gap := abs(value - center[axis])) < radius
+        ]
+        return Walls(tuple(planes), tuple(dict.fromkeys(spheres)))
 
 
 class Piece(Region):
@@ -19,6 +50,30 @@ class Piece(Region):
     @abstractmethod
     def name(self) -> str:
         """What `boundary[name]` selects it by."""
+
+    @property
+    def walls(self) -> Walls | None:
+        """The plane or sphere that it lies on; None where it lies on neither."""
+        return None
+
+    @property
+    def level(self) -> Callable[[Coords], Column] | None:
+        """A smooth function (n, 1) of points (n, d) that is 0 on the piece, with a slope there.
+
+        It is 0 on the whole line, ellipse, plane or sphere that the piece lies on, and may have
+        either sign inside the domain. None where there is no such function.
+        """
+        return None
+
+    @property
+    def rim(self) -> Points:
+        """Points where the piece ends, with its normals; none where it is closed or unknown.
+
+        Two pieces that meet have the same points there: the ends of curves, corners and Gauss
+        points of edges, and those of walls at the first and the last time.
+        """
+        none = torch.zeros(0, len(self.names), dtype=torch.float64)
+        return Points(none, self.names, none)
 
 
 @dataclass(frozen=True)
@@ -50,6 +105,34 @@ class Derived(Piece):
     @property
     def measure_error(self) -> float:
         return self.piece.measure_error
+
+    @property
+    def walls(self) -> Walls | None:
+        return self.piece.walls
+
+    @property
+    def level(self) -> Callable[[Coords], Column] | None:
+        return self.piece.level
+
+
+@dataclass(frozen=True)
+class Turned(Mapped, Derived):
+    """A piece with its normals the other way: what a domain that is taken away leaves behind.
+
+    Args:
+        piece: one that is the image of a cube.
+    """
+
+    def from_unit(self, unit: Coords) -> Points:
+        assert isinstance(self.piece, Mapped)
+        return self.piece.from_unit(unit).turned()
+
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
+        points, weights = self.piece.quadrature(nodes)
+        return points.turned(), weights
+
+    def gauss(self, n: int) -> Points:
+        return self.piece.gauss(n).turned()
 
 
 @dataclass(frozen=True)

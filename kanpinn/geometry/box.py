@@ -1,8 +1,9 @@
 """Axis-parallel boxes in any dimension: intervals, rectangles, bricks, ..."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -10,11 +11,11 @@ import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
-from kanpinn.geometry.boundary import Boundary, Piece
+from kanpinn.geometry.boundary import Boundary, Piece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped, check_unit
-from kanpinn.geometry.rules import gauss_product
+from kanpinn.geometry.rules import cube_rim, gauss_product
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -61,6 +62,10 @@ class Box(Mapped, Domain):
         low, high = self.bounds
         return ((coords >= low - tolerance) & (coords <= high + tolerance)).all(dim=1)
 
+    def contains_box(self, low: Corner, high: Corner) -> bool:
+        first, last = self.bounds
+        return bool((first <= low).all() and (high <= last).all())
+
     @property
     def smooth_level(self) -> bool:
         return True
@@ -106,6 +111,23 @@ class Face(Mapped, Piece):
         return self.box.dim - 1
 
     @property
+    def walls(self) -> Walls:
+        return Walls(planes=((self.axis, self._end),))
+
+    @property
+    def level(self) -> Callable[[Coords], Column]:
+        return partial(coordinate_beyond, self.axis, self._end)
+
+    @property
+    def rim(self) -> Points:
+        return self.from_unit(cube_rim(self.dim))
+
+    @property
+    def _end(self) -> float:
+        _, *ends = self.box.ranges[self.axis]
+        return ends[self.upper]
+
+    @property
     def measure(self) -> float:
         others = self.box.ranges[: self.axis] + self.box.ranges[self.axis + 1 :]
         return math.prod((high - low for _, low, high in others), start=1.0)
@@ -120,6 +142,11 @@ class Face(Mapped, Piece):
 
     def quadrature(self, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
         return _mapped_gauss(self, nodes)
+
+
+def coordinate_beyond(axis: int, value: float, coords: Coords) -> Column:
+    """By how much a coordinate of points (n, d) is above a value, (n, 1)."""
+    return coords[:, axis, None] - value
 
 
 def _interval(name: str, ends: Any) -> tuple[float, float]:

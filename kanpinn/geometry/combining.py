@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.box import Box
-from kanpinn.geometry.combined.combine import combine
+from kanpinn.geometry.combined.combination import combine
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.combine2d import combine2d, planar
 from kanpinn.geometry.product import Product

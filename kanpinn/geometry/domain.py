@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Corner, Mask
-from kanpinn.geometry.boundary import Boundary
+from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
+from kanpinn.geometry.boundary import Boundary, Walls
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import SHORT, Draw, Region
+from kanpinn.geometry.region import Draw, Region, longer
 
 
 class Domain(Region):
@@ -39,6 +40,30 @@ class Domain(Region):
     @abstractmethod
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         """Which of the points (n, d) lie in it; a tolerance > 0 widens it, < 0 narrows it."""
+
+    @property
+    def operands(self) -> tuple["Domain", ...]:
+        """The domains that it is combined from; itself where it is no combination."""
+        return (self,)
+
+    @property
+    def walls(self) -> Walls | None:
+        """The planes and spheres on which its boundary lies; None where it has other pieces."""
+        walls = Walls()
+        for piece in self.boundary.pieces:
+            if piece.walls is None:
+                return None
+            walls |= piece.walls
+        return walls
+
+    def contains_box(self, low: Corner, high: Corner) -> bool:
+        """Whether it is certain to contain the box between two corners, (d,) each."""
+        return False
+
+    @property
+    def signed_level(self) -> bool:
+        """Whether `level` is < 0 everywhere outside, not only next to the boundary."""
+        return False
 
     @property
     def smooth_level(self) -> bool:
@@ -80,11 +105,20 @@ class Domain(Region):
 
     def place(self, n: int, draw: Draw) -> Points:
         """Those of a draw in the box around it that lie inside."""
+        return self._inside(n, draw, 0)[0]
+
+    def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
+        points, more = self._inside(n, draw, 1)
+        return points, more[:, 0]
+
+    def _inside(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
+        """Those of a draw that lie inside, and their `more` further coordinates."""
         low, high = self.bounds
         count = math.ceil(n * float((high - low).prod()) / self.measure)
         while True:
-            coords = torch.lerp(low, high, draw(count, self.dim))
-            inside = coords[self.contains(coords)]
-            if len(inside) >= n:
-                return Points(inside, self.names)
-            count += max(1, math.ceil(count * SHORT))
+            unit = draw(count, self.dim + more)
+            coords = torch.lerp(low, high, unit[:, : self.dim])
+            kept = self.contains(coords)
+            if int(kept.sum()) >= n:
+                return Points(coords[kept], self.names), unit[kept, self.dim :]
+            count = longer(count)

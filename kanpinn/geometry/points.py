@@ -1,7 +1,7 @@
 """Points whose coordinates have names."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from keyword import iskeyword
 
 import torch
@@ -75,6 +75,16 @@ class Points:
         """One of the points in words, such as "x = 0.5, y = 1"."""
         named = zip(self.names, self.coords[row].tolist(), strict=True)
         return ", ".join(f"{name} = {value:.3g}" for name, value in named)
+
+    def turned(self) -> "Points":
+        """The same points with their normals the other way.
+
+        Raises:
+            InputError: where they have no normals.
+        """
+        if self.normals is None:
+            raise InputError("points have no normals to turn")
+        return replace(self, normals=-self.normals)
 
     @staticmethod
     def cat(parts: Iterable["Points"]) -> "Points":

@@ -1,17 +1,21 @@
 """Space × time: a domain over an interval of a further, named coordinate."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary, Derived, Piece
-from kanpinn.geometry.box import Box
+from kanpinn.geometry.box import Box, coordinate_beyond
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Draw, Mapped
-from kanpinn.geometry.timed import spread, timed_gauss, timed_rule, with_times
+from kanpinn.geometry.region import Draw, Region
+from kanpinn.geometry.rules import axis_counts, axis_rim, gauss_legendre
 
 
 @dataclass(frozen=True)
@@ -82,19 +86,17 @@ class Product(Domain):
         return self.space.level(coords[:, :-1]) * 4 * share * (1 - share)
 
     def place(self, n: int, draw: Draw) -> Points:
-        if not isinstance(self.space, Mapped):
-            return super().place(n, draw)
-        unit = draw(n, self.dim)
-        return with_times(self.space.from_unit(unit[:, :-1]), self.time, unit[:, -1:])
+        points, shares = self.space.spread(n, draw)
+        return at_times(points, self.time, shares)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        return timed_rule(self.space.quadrature(nodes), self.time, nodes)
+        return _timed_rule(self.space.quadrature(nodes), self.time, nodes)
 
     def rule_error(self, nodes: int) -> float:
         return self.space.rule_error(nodes) * self.time.measure
 
     def gauss(self, n: int) -> Points:
-        return timed_gauss(self.space, self.time, n)
+        return _timed_gauss(self.space, self.time, n)
 
 
 @dataclass(frozen=True)
@@ -119,18 +121,29 @@ class Wall(Derived):
     def measure_error(self) -> float:
         return self.piece.measure_error * self.time.measure
 
+    @property
+    def level(self) -> Callable[[Coords], Column] | None:
+        inner = self.piece.level
+        return None if inner is None else partial(_in_space, inner)
+
+    @property
+    def rim(self) -> Points:
+        edges = at_all_times(self.piece.rim, self.time, axis_rim())
+        inner = self.piece.quadrature(5)[0]
+        return Points.cat([edges, at_all_times(inner, self.time, axis_rim()[[0, -1]])])
+
     def place(self, n: int, draw: Draw) -> Points:
-        points, times = spread(self.piece, n, draw)
-        return with_times(points, self.time, times)
+        points, shares = self.piece.spread(n, draw)
+        return at_times(points, self.time, shares)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        return timed_rule(self.piece.quadrature(nodes), self.time, nodes)
+        return _timed_rule(self.piece.quadrature(nodes), self.time, nodes)
 
     def rule_error(self, nodes: int) -> float:
         return self.piece.rule_error(nodes) * self.time.measure
 
     def gauss(self, n: int) -> Points:
-        return timed_gauss(self.piece, self.time, n)
+        return _timed_gauss(self.piece, self.time, n)
 
 
 @dataclass(frozen=True)
@@ -160,6 +173,17 @@ class End(Piece):
     def measure_error(self) -> float:
         return self.product.space.measure_error
 
+    @property
+    def level(self) -> Callable[[Coords], Column]:
+        value = self.product.time.bounds[self.late][0].item()
+        return partial(coordinate_beyond, -1, value)
+
+    @property
+    def rim(self) -> Points:
+        walls = self.product.space.boundary.pieces
+        parts = [points for wall in walls for points in (wall.quadrature(5)[0], wall.rim)]
+        return self._at(Points.cat(parts))
+
     def place(self, n: int, draw: Draw) -> Points:
         return self._at(self.product.space.place(n, draw))
 
@@ -174,8 +198,50 @@ class End(Piece):
         return self._at(self.product.space.gauss(n))
 
     def _at(self, points: Points) -> Points:
-        end = points.coords.new_full((len(points), 1), float(self.late))
-        placed = with_times(points, self.product.time, end)
+        end = points.coords.new_full((len(points),), float(self.late))
+        placed = at_times(points, self.product.time, end)
         normals = torch.zeros_like(placed.coords)
         normals[:, -1] = 1 if self.late else -1
         return Points(placed.coords, placed.names, normals)
+
+
+def at_times(points: Points, time: Box, shares: Tensor) -> Points:
+    """The points (n, d) with a time each, as points (n, d + 1); normals stay in space.
+
+    Args:
+        points: of a space.
+        time: the interval of time.
+        shares: (n,) times as shares of the interval, from 0 to 1.
+    """
+    coords = torch.cat([points.coords, time.from_unit(shares[:, None]).coords], dim=1)
+    normals = points.normals
+    if normals is not None:
+        normals = torch.cat([normals, torch.zeros_like(shares[:, None])], dim=1)
+    return Points(coords, points.names + time.names, normals)
+
+
+def at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
+    """Each of the points (n, d) at each of the times (k,), as points (n·k, d + 1).
+
+    The times are given as shares of the interval, from 0 to 1, and run fastest.
+    """
+    rows = torch.arange(len(points)).repeat_interleave(len(shares))
+    return at_times(points[rows], time, shares.repeat(len(points)))
+
+
+def _in_space(function: Callable[[Coords], Column], coords: Coords) -> Column:
+    return function(coords[:, :-1])
+
+
+def _timed_rule(rule: tuple[Points, Tensor], time: Box, nodes: int) -> tuple[Points, Weights]:
+    """The product of a rule in space and a Gauss rule in time."""
+    shares, along = gauss_legendre(nodes)
+    points, weights = rule
+    products = time.measure * torch.outer(weights, along).reshape(-1)
+    return at_all_times(points, time, shares), products
+
+
+def _timed_gauss(space: Region, time: Box, n: int) -> Points:
+    """Gauss points in space times Gauss points in time, as many of these as on a cube's axis."""
+    count = axis_counts(n, space.dim + 1)[-1]
+    return at_all_times(space.gauss(math.ceil(n / count)), time, gauss_legendre(count)[0])

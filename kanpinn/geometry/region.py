@@ -11,7 +11,6 @@ from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import axis_counts, gauss_product
 
-SHORT = 0.02  # by so much a draw of which too few lie inside grows
 Draw = Callable[[int, int], Coords]  # draw(n, dim): n points of the unit cube [0, 1]^dim
 
 
@@ -41,6 +40,15 @@ class Region(ABC):
     @abstractmethod
     def place(self, n: int, draw: Draw) -> Points:
         """n points or a few more, as evenly spread by measure as those of the draw in the cube."""
+
+    def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
+        """n points or a few more, and another coordinate in [0, 1], (n,), spread evenly with them.
+
+        Both come from ONE draw where that is possible: of two draws each is spread evenly, but
+        their pairs cluster.
+        """
+        points = self.place(n, draw)
+        return points, draw(len(points), 1)[:, 0]
 
     @abstractmethod
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
@@ -88,6 +96,10 @@ class Mapped(Region):
             return self.from_unit(torch.zeros(1, 0, dtype=torch.float64))
         return self.from_unit(draw(n, self.dim))
 
+    def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
+        unit = draw(n, self.dim + 1)
+        return self.from_unit(unit[:, :-1]), unit[:, -1]
+
     def gauss(self, n: int) -> Points:
         counts = axis_counts(n, self.dim)
         return self.from_unit(gauss_product(counts, self.dim)[0])
@@ -97,3 +109,8 @@ def check_unit(region: Mapped, unit: Coords) -> None:
     """Refuse points that are not in the cube that the region is an image of."""
     if unit.ndim != 2 or unit.shape[1] != region.dim:
         raise InputError(f"unit must have shape (n, {region.dim}), got {tuple(unit.shape)}")
+
+
+def longer(count: int) -> int:
+    """The length of the next draw after one of `count` points of which too few lie inside."""
+    return count + max(1, math.ceil(count * 0.02))

@@ -62,6 +62,28 @@ def tensor_grid(axes: Sequence[Tensor]) -> Coords:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(axes))
 
 
+def axis_rim() -> Weights:
+    """The ends of [0, 1] and five Gauss points between them: points of an edge, (7,)."""
+    inner = gauss_legendre(5)[0]
+    return torch.cat([inner.new_zeros(1), inner, inner.new_ones(1)])
+
+
+def cube_rim(dim: int) -> Coords:
+    """Points (n, dim) on the sides of [0, 1]^dim, the same ones on each.
+
+    They are corners and Gauss points of edges up to three dimensions, 64 Sobol points a side above.
+    """
+    if dim == 0:
+        return torch.zeros(0, 0, dtype=torch.float64)
+    if dim <= 3:
+        side = tensor_grid([axis_rim()] * (dim - 1))
+    else:
+        side = torch.quasirandom.SobolEngine(dim - 1).draw(64, dtype=torch.float64)
+    ends = (side.new_full((len(side), 1), end) for end in (0.0, 1.0))
+    parts = [[side[:, :i], end, side[:, i:]] for end in ends for i in range(dim)]
+    return torch.cat([torch.cat(part, dim=1) for part in parts])
+
+
 @lru_cache(maxsize=128)
 def _legendre(n: int) -> tuple[np.ndarray, np.ndarray]:
     return roots_legendre(n)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kanpinn.geometry import Points
-from kanpinn.geometry.rims import rim
 from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.problem import Problem
 
@@ -56,7 +55,7 @@ def jumps(problem: Problem) -> list[Jump]:
 
 
 def _of_field(data: Sequence[Prescribed], reach: float) -> Iterator[Jump]:
-    rims = [rim(one.piece) for one in data]
+    rims = [one.piece.rim for one in data]
     for (a, p), (b, q) in itertools.combinations(zip(data, rims, strict=True), 2):
         if a.condition is b.condition:
             continue

@@ -8,7 +8,6 @@ import scipy.special
 import torch
 
 import kanpinn as kp
-from kanpinn.geometry.rims import rim
 from kanpinn.geometry.sampling import sample
 from kanpinn.networks.constraints.boundary_data import choose_form, describe_form
 from kanpinn.networks.constraints.distance import NotExact, distance
@@ -405,7 +404,7 @@ def test_values_that_agree_or_do_not_meet_are_no_jump(problem):
 
 def test_pieces_that_meet_share_the_points_of_their_rims():
     for domain in (SQUARE, CUBE, PENTAGON, SPACE_TIME, PENTAGON.over(t=(0, 1)), BITTEN):
-        rims = [rim(piece) for piece in domain.boundary.pieces]
+        rims = [piece.rim for piece in domain.boundary.pieces]
         for mine, points in enumerate(rims):
             others = [r.coords for i, r in enumerate(rims) if i != mine]
             gaps = (points.coords[:, None] - torch.cat(others)).norm(dim=2)

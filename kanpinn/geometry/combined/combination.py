@@ -1,55 +1,85 @@
-"""What two domains are together: the inside, the boundary, the measure, a rule."""
+"""Unions, differences and intersections of domains that are not planar."""
 
 import operator
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
+from torch import Tensor
 
-from kanpinn._support.errors import integer
+from kanpinn._support.errors import InputError, integer
 from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
-from kanpinn.geometry.boundary import Boundary, Piece
+from kanpinn.geometry.boundary import Boundary, Piece, Turned, Walls
 from kanpinn.geometry.box import Box, Face
-from kanpinn.geometry.clipped import clip
-from kanpinn.geometry.combined import box_cells
-from kanpinn.geometry.combined.ball_pairs import pair_pieces, pair_rule
-from kanpinn.geometry.combined.bites import (
-    bitten,
-    common_rule,
-    common_volume,
-    face_part,
-    rest_rule,
-    sphere_part,
-)
-from kanpinn.geometry.combined.overlaps import common_bounds, encloses, exact_overlap, overlap
-from kanpinn.geometry.combined.shells import shell_rule
+from kanpinn.geometry.combined.cells import Cells
+from kanpinn.geometry.combined.clipped import Rule, clip
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.scrambled import equal_weights, sampling_error, sobol
-from kanpinn.geometry.solid.ball import Ball
-from kanpinn.geometry.turned import Turned
+from kanpinn.geometry.scrambled import equal_weights, sampling_error, share, sobol
 
 KEEP: dict[str, Callable[[bool, bool], bool]] = {
     "union": operator.or_,
     "difference": operator.gt,  # in a and not in b
     "intersection": operator.and_,
 }
-STEP = 1e-9  # of the first operand's diameter: to either side of a boundary, to see what is there
-ROUNDING = 1e-14  # of the first operand's diameter
-PROBE = 8  # nodes of the rule of which it is asked whether it is a Gauss rule
-Rule = Callable[[int], tuple[Points, Weights]]
+
+
+def combine(kind: str, a: Domain, b: Domain) -> Domain:
+    """The union, difference (a without b) or intersection of two domains.
+
+    Of boxes in any dimension, and of boxes and balls in three, any combination has a measure that
+    is exact to rounding and Gauss rules that converge geometrically. Of others the measure is
+    estimated by scrambled Sobol points, with the standard error `measure_error`.
+
+    Args:
+        kind: "union", "difference" or "intersection".
+        a: a domain; its bounding box is finite.
+        b: a domain with the same coordinates in the same order.
+
+    Returns:
+        The combination; or one of the two, where that is all of it.
+
+    Raises:
+        InputError: for an unknown kind, different coordinates, or a result without volume.
+
+    Warns:
+        UserWarning: where the measure's standard error is above a thousandth of it.
+    """
+    if kind not in KEEP:
+        raise InputError(f"kind must be one of {', '.join(KEEP)}, got {kind!r}")
+    if a.names != b.names:
+        raise InputError(
+            f"a {kind} needs two domains with the same coordinates, got "
+            f"({', '.join(a.names)}) and ({', '.join(b.names)})"
+        )
+    result = Combination(kind, a, b).simplified
+    if result is None:
+        raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
+    if result.measure_error > 1e-3 * result.measure:
+        warnings.warn(
+            f"the measure of a {kind} is {result.measure:.4g} with a standard error of "
+            f"{result.measure_error:.1e}: its integrals will not be accurate",
+            stacklevel=4,  # that of a | b
+        )
+    return result
 
 
 @dataclass(frozen=True)
 class Combination(Domain):
-    """What `combine` makes of two domains.
+    """The union, difference or intersection of two domains.
 
-    Its pieces are those of a and b, under their names, as far as they are boundary of the result,
-    with the normals outward from it.
+    The pieces of its boundary are those of a and b, under their names, as far as they bound the
+    result, with the normals outward from it.
 
     A tolerance of `contains` widens or narrows the operands, so a narrowed union of touching
     domains has a gap where they touch. `bounds` is a box around it, for boxes the smallest.
+
+    Args:
+        kind: "union", "difference" (a without b) or "intersection".
+        a: the first domain.
+        b: the second one, with the same coordinates.
     """
 
     kind: str
@@ -60,13 +90,26 @@ class Combination(Domain):
     def names(self) -> tuple[str, ...]:
         return self.a.names
 
+    @property
+    def operands(self) -> tuple[Domain, ...]:
+        return self.a.operands + self.b.operands
+
+    @cached_property
+    def walls(self) -> Walls | None:
+        first, second = self.a.walls, self.b.walls
+        return None if first is None or second is None else first | second
+
     @cached_property
     def bounds(self) -> tuple[Corner, Corner]:
+        if self._cells is not None and (boxes := self._cells.boxes):
+            ends = torch.tensor(boxes, dtype=torch.float64)
+            return ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)
+        (low, high), (low_b, high_b) = self.a.bounds, self.b.bounds
+        if self.kind == "union":
+            return torch.minimum(low, low_b), torch.maximum(high, high_b)
         if self.kind == "intersection":
-            return common_bounds(self.a, self.b)
-        parts = self._boxes or ((self.a, self.b) if self.kind == "union" else (self.a,))
-        lows, highs = zip(*(part.bounds for part in parts), strict=True)
-        return torch.stack(lows).amin(dim=0), torch.stack(highs).amax(dim=0)
+            return torch.maximum(low, low_b), torch.minimum(high, high_b)
+        return low, high
 
     @property
     def measure(self) -> float:
@@ -78,22 +121,20 @@ class Combination(Domain):
 
     @cached_property
     def boundary(self) -> Boundary:
-        inside, step = self.contains, STEP * self._diameter
-        if self._boxes is not None:
-            grid = box_cells.grid_cells(box_leaves(self)) or []
-            return Boundary(tuple(box_cells.faces(box_leaves(self), grid, inside, step)))
-        if isinstance(self.a, Ball) and isinstance(self.b, Ball) and self.dim == 3:
-            return Boundary(tuple(pair_pieces(KEEP[self.kind], self.a, self.b)))
-        if self._shell:
-            turned = (Turned(piece) for piece in self.b.boundary.pieces)
-            return Boundary((*self.a.boundary.pieces, *turned))
-        own = (
-            clip(piece, self, step, None, self._exact(piece)) for piece in self.a.boundary.pieces
-        )
-        others = (
-            clip(piece, self, step, self.a, self._exact(piece)) for piece in self.b.boundary.pieces
-        )
-        return Boundary(tuple(piece for piece in (*own, *others) if piece is not None))
+        if self._cells is None:
+            step = 1e-9 * self._diameter
+            own = (clip(piece, self, step) for piece in self.a.boundary.pieces)
+            others = (clip(piece, self, step, (self.a,)) for piece in self.b.boundary.pieces)
+            return Boundary(tuple(piece for piece in (*own, *others) if piece is not None))
+        found: list[Piece] = []
+        seen: list[tuple[Walls, Domain]] = []
+        for leaf in self.operands:
+            for piece in leaf.boundary.pieces:
+                walls = piece.walls or Walls()
+                first = tuple(other for same, other in seen if same == walls)
+                found += self._parts(leaf, piece, walls, first)
+                seen.append((walls, leaf))
+        return Boundary(tuple(found))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         in_a = self.a.contains(coords, tolerance)
@@ -101,8 +142,8 @@ class Combination(Domain):
             return in_a | self.b.contains(coords, tolerance)
         if self.kind == "intersection":
             return in_a & self.b.contains(coords, tolerance)
-        # What is taken away leaves its own boundary behind.
-        return in_a & ~self.b.contains(coords, -tolerance - ROUNDING * self._diameter)
+        # What is taken away leaves its own boundary behind, up to rounding.
+        return in_a & ~self.b.contains(coords, -tolerance - 1e-14 * self._diameter)
 
     def level(self, coords: Coords) -> Column:
         """The R-conjunction of the operands' levels, f + g - sqrt(f² + g²) (Rvachev and Sheiko).
@@ -111,7 +152,7 @@ class Combination(Domain):
             InputError: where a level has not the right sign everywhere: for unions, and where
                 something else than a ball is taken away.
         """
-        if self.kind == "union" or (self.kind == "difference" and not isinstance(self.b, Ball)):
+        if self.kind == "union" or (self.kind == "difference" and not self.b.signed_level):
             return super().level(coords)
         f, g = self.a.level(coords), self.b.level(coords)
         if self.kind == "difference":
@@ -121,98 +162,198 @@ class Combination(Domain):
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """A Gauss rule where `rule_error` is 0, otherwise the Sobol points of one scrambling.
 
-        The latter are nodes^d, at most 2^20, with equal weights.
+        Gauss rules between boxes are exact for polynomials of degree 2·nodes - 1. Between boxes
+        and balls they are scaled to be exact for constants, and converge geometrically. Of Sobol
+        points there are nodes^d, at most 2^20, with equal weights.
         """
         nodes = integer("nodes", nodes)
-        if self._rule is not None:
-            points, weights = self._rule(nodes)
-            # Between box and ball few nodes would not do for a constant.
-            return points, weights * (self.measure / weights.sum())
-        return equal_weights(self, nodes)
+        if self._cells is not None:
+            coords, weights = self._cells.rule(nodes)
+            points = Points(coords, self.names)
+        elif self._apart:
+            both = [part.quadrature(nodes) for part in (self.a, self.b)]
+            points = Points.cat(points for points, _ in both)
+            weights = torch.cat([weights for _, weights in both])
+        else:
+            return equal_weights(self, nodes)
+        return points, weights * (self.measure / weights.sum())
 
     def rule_error(self, nodes: int) -> float:
-        if self._rule is not None:
-            return 0.0
-        return sampling_error(self, nodes)
+        return 0.0 if self._cells is not None or self._apart else sampling_error(self, nodes)
 
     def gauss(self, n: int) -> Points:
-        if self._rule is not None:
+        if self._cells is not None or self._apart:
             return super().gauss(n)
         return self.place(n, sobol(0))[:n]
 
+    @property
+    def simplified(self) -> Domain | None:
+        """Itself, or one of its operands where that is all of it; None where it has no volume."""
+        first, second = self.a, self.b
+        if self.kind != "difference":
+            for inner, outer in ((first, second), (second, first)):
+                if inner == outer or outer.contains_box(*inner.bounds):
+                    return outer if self.kind == "union" else inner
+        # Rounding may leave so much of an empty result.
+        least = 1e-12 * first.measure
+        if not self.measure > least:
+            return None
+        if self._cells is None:
+            return first if self.kind == "difference" and self._distant else self
+        if (box := self._only_box) is not None:
+            return box
+        whole = (first,) if self.kind == "difference" else (first, second)
+        return next((one for one in whole if abs(one.measure - self.measure) <= least), self)
+
+    @cached_property
+    def _cells(self) -> Cells | None:
+        """What it consists of between planes and spheres; None where it has other walls."""
+        if self.walls is None or (self.walls.spheres and self.dim > 3):
+            return None
+        return Cells(self.dim, self.walls, self.contains, self._diameter)
+
+    @property
+    def _only_box(self) -> Box | None:
+        boxes = self._cells.boxes if self._cells is not None else None
+        return self._box(boxes[0]) if boxes and len(boxes) == 1 else None
+
+    def _box(self, ranges: list[tuple[float, float]]) -> Box:
+        return Box(**dict(zip(self.names, ranges, strict=True)))
+
     @cached_property
     def _measured(self) -> tuple[float, float]:
-        if self._boxes is not None:
-            return sum((box.measure for box in self._boxes), start=0.0), 0.0
-        both = bitten(self.a, self.b)
-        common, error = (common_volume(*both), 0.0) if both else overlap(self.a, self.b)
+        """The measure and its standard error."""
+        if self._cells is not None:
+            if self._cells.boxes is not None:
+                return sum((self._box(box).measure for box in self._cells.boxes), start=0.0), 0.0
+            # By so many nodes the rules have converged to rounding.
+            return self._cells.rule(32, last=1)[1].sum().item(), 0.0
+        a, b = self.a, self.b
+        # The smaller one is sampled: if the other contains it, all points are accepted.
+        small, large = sorted((a, b), key=lambda domain: domain.measure)
+        part, error = (0.0, 0.0) if self._distant else share(small, partial(_contained, large))
+        common = part * small.measure
+        error = error * small.measure + part * small.measure_error
         if self.kind == "intersection":
             return common, error
-        error += self.a.measure_error
         if self.kind == "difference":
-            return self.a.measure - common, error
-        return self.a.measure + self.b.measure - common, error + self.b.measure_error
-
-    @cached_property
-    def _boxes(self) -> tuple[Box, ...] | None:
-        """Boxes that touch at most and make up the domain, if its operands are boxes."""
-        leaves = box_leaves(self)
-        cells = box_cells.grid_cells(leaves) if leaves else None
-        if cells is None:
-            return None
-        inside = box_cells.merged(box_cells.chosen(cells, self.contains))
-        return tuple(box_cells.as_box(cell, self.names) for cell in inside)
+            return a.measure - common, error + a.measure_error
+        return a.measure + b.measure - common, error + a.measure_error + b.measure_error
 
     @property
-    def _shell(self) -> bool:
-        """Whether it is a box without a ball inside it, or a ball without a box inside it."""
-        kinds = {type(self.a), type(self.b)}
-        return self.kind == "difference" and kinds == {Box, Ball} and encloses(self.a, self.b)
-
-    @property
-    def _bitten(self) -> tuple[Box, Ball] | None:
-        """A box and a ball centred in it, if it is what they share or the box without the ball."""
-        if self.kind == "union" or (self.kind == "difference" and isinstance(self.a, Ball)):
-            return None
-        return bitten(self.a, self.b)
-
-    def _exact(self, piece: Piece) -> Rule | None:
-        """A Gauss rule on what counts of an operand's piece, where there is one."""
-        if self._bitten is None:
-            return None
-        if isinstance(piece, Face):
-            inside = self.kind == "intersection"
-            return partial(face_part, *self._bitten, piece.axis, piece.upper, inside)
-        return partial(sphere_part, *self._bitten)
+    def _distant(self) -> bool:
+        """Whether the boxes around the operands touch at most."""
+        (low_a, high_a), (low_b, high_b) = self.a.bounds, self.b.bounds
+        return bool((torch.maximum(low_a, low_b) >= torch.minimum(high_a, high_b)).any())
 
     @cached_property
-    def _rule(self) -> Rule | None:
-        a, b = self.a, self.b
-        if self._boxes is not None:
-            return partial(box_cells.joined_rule, self._boxes)
-        if isinstance(a, Ball) and isinstance(b, Ball) and self.dim == 3:
-            return partial(pair_rule, KEEP[self.kind], a, b)
-        if self._shell:
-            return partial(shell_rule, a, b)
-        if self._bitten:
-            return partial(rest_rule if self.kind == "difference" else common_rule, *self._bitten)
-        if self.kind == "union" and exact_overlap(a, b) == 0:
-            # Worth it for Gauss rules only: one draw of Sobol points is spread better than two.
-            exact = not a.rule_error(PROBE) and not b.rule_error(PROBE)
-            return partial(box_cells.joined_rule, (a, b)) if exact else None
-        return None
+    def _apart(self) -> bool:
+        """Whether it is a union of two domains with Gauss rules that touch at most."""
+        # Of one draw of Sobol points more are spread better than of two.
+        exact = not self.a.rule_error(8) and not self.b.rule_error(8)
+        return self.kind == "union" and self._distant and exact
 
     @cached_property
     def _diameter(self) -> float:
         low, high = self.a.bounds
         return (high - low).norm().item()
 
+    def _parts(
+        self, leaf: Domain, piece: Piece, walls: Walls, first: tuple[Domain, ...]
+    ) -> list[Piece]:
+        """The parts of an operand's piece that bound the combination.
 
-def box_leaves(domain: Domain) -> list[Box]:
-    """The boxes that a domain is combined from; none if anything else is among its operands."""
-    if isinstance(domain, Box):
-        return [domain]
-    if not isinstance(domain, Combination):
-        return []
-    leaves = box_leaves(domain.a), box_leaves(domain.b)
-    return leaves[0] + leaves[1] if all(leaves) else []
+        Args:
+            leaf: the operand.
+            piece: of its boundary.
+            walls: the plane or sphere that the piece lies on.
+            first: operands with a piece on the same plane or sphere, which has its points.
+        """
+        assert self._cells is not None and self.walls is not None
+        step = 1e-9 * self._diameter
+        if walls.spheres:
+            exact: Rule = partial(_sheets, self._cells, piece.names, walls.spheres[0])
+            clipped = None if first else clip(piece, self, step, exact=exact)
+            return [] if clipped is None else [clipped]
+        ((axis, value),) = walls.planes
+        flat = self.walls.within(axis, value)
+        sides = [
+            Cells(
+                self.dim - 1, flat, Side(self, leaf, first, axis, value, way * step), self._diameter
+            )
+            for way in (1, -1)
+        ]
+        if any(cells.boxes is None for cells in sides):
+            clipped = clip(
+                piece, self, step, first, partial(_flat, sides, piece.names, axis, value)
+            )
+            return [] if clipped is None else [clipped]
+        low, high = (corner[axis].item() for corner in leaf.bounds)
+        parts: list[Piece] = []
+        for up, cells in zip((True, False), sides, strict=True):
+            for ranges in cells.boxes or []:
+                around = self._box([*ranges[:axis], (low, high), *ranges[axis:]])
+                face = Face(around, axis, value == high)
+                parts.append(face if up == face.upper else Turned(face))
+        return parts
+
+
+@dataclass(frozen=True)
+class Side:
+    """Which points of a plane lie on a face of an operand and bound a combination on one side.
+
+    Args:
+        domain: the combination.
+        leaf: the operand.
+        first: operands that have their points on the plane to themselves.
+        axis: that the plane is across.
+        value: of the coordinate on the plane.
+        step: from the plane to where the combination is not; against it, it is.
+    """
+
+    domain: Domain
+    leaf: Domain
+    first: tuple[Domain, ...]
+    axis: int
+    value: float
+    step: float
+
+    def __call__(self, flat: Tensor) -> Mask:
+        here, before, after = (
+            _lifted(flat, self.axis, self.value + step) for step in (0.0, -self.step, self.step)
+        )
+        kept = self.domain.contains(before) & ~self.domain.contains(after)
+        kept &= self.leaf.contains(here, abs(self.step))
+        for other in self.first:
+            kept &= ~other.contains(here, abs(self.step))
+        return kept
+
+
+def _contained(domain: Domain, points: Points) -> Mask:
+    return domain.contains(points.coords)
+
+
+def _lifted(flat: Tensor, axis: int, value: float) -> Tensor:
+    """Points (n, d - 1) of a plane across an axis as points in space, (n, d)."""
+    return torch.cat([flat[:, :axis], flat.new_full((len(flat), 1), value), flat[:, axis:]], dim=1)
+
+
+def _flat(
+    sides: Sequence[Cells], names: tuple[str, ...], axis: int, value: float, nodes: int
+) -> tuple[Points, Weights]:
+    """A rule on cells in a plane across an axis: those with normals up the axis, then down."""
+    points, weights = [], []
+    for normal, cells in zip((1.0, -1.0), sides, strict=True):
+        flat, areas = cells.rule(nodes)
+        normals = torch.zeros(len(flat), len(names), dtype=torch.float64)
+        normals[:, axis] = normal
+        points.append(Points(_lifted(flat, axis, value), names, normals))
+        weights.append(areas)
+    return Points.cat(points), torch.cat(weights)
+
+
+def _sheets(
+    cells: Cells, names: tuple[str, ...], sphere: tuple[tuple[float, ...], float], nodes: int
+) -> tuple[Points, Weights]:
+    coords, normals, weights = cells.sheets(sphere, nodes)
+    return Points(coords, names, normals), weights

@@ -1,13 +1,14 @@
 """Arcs of circles and ellipses."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
-from kanpinn._support.shapes import Coords, Weights
+from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.curves.closest import closest
 from kanpinn.geometry.curves.conics import Conic
 from kanpinn.geometry.curves.curve import XY, Curve, Pair, pair, two_names
@@ -88,6 +89,10 @@ class Arc(Curve):
         corners = np.array(ends + [self.conic.point(a) for a in turning])
         (lx, ly), (hx, hy) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         return (lx, ly), (hx, hy)
+
+    @property
+    def level(self) -> Callable[[Coords], Column]:
+        return self.conic.level
 
     def at(self, t: Weights) -> Coords:
         return self.conic.at(self.first + self.sweep * t)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.special import ellipeinc
 
-from kanpinn._support.shapes import Coords, Weights
+from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.curves.sides import Side
 
 TABLE = 129  # first guesses of an angle
@@ -51,6 +51,20 @@ class Conic:
     def local(self, coords: Coords) -> Coords:
         """(ξ, η), (n, 2), in which the ellipse is the unit circle."""
         return (coords - coords.new_tensor(self.center)) @ coords.new_tensor(self.to_local.T)
+
+    def level(self, coords: Coords) -> Column:
+        """(n, 1): 0 on the ellipse, > 0 within; q = 1 on it, (1 - q) / |∇q| to first order there.
+
+        For a circle it is (r² - ρ²) / 2r at the distance ρ from the centre.
+        """
+        local = self.local(coords)
+        a, b = self.axes
+        value = 1 - local.square().sum(dim=1, keepdim=True)
+        if self.round:
+            return value * (a / 2)
+        slope = 2 * local / local.new_tensor([a, b])
+        steepness = slope.square().sum(dim=1, keepdim=True) + value.square() / (a * b)
+        return value / steepness.sqrt()
 
     @property
     def to_local(self) -> np.ndarray:

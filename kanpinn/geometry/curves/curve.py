@@ -15,7 +15,7 @@ from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.curves.sides import Side
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped, check_unit
-from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.geometry.rules import cube_rim, gauss_legendre
 
 Pair = tuple[float | int, float | int]
 XY = ("x", "y")
@@ -90,6 +90,11 @@ class Curve(Mapped, Piece):
     @abstractmethod
     def sides(self, first: float, last: float) -> list[Side]:
         """Its parts that go up or down; first and last are the heights of its end points."""
+
+    @property
+    def rim(self) -> Points:
+        closed = self.start == self.stop
+        return super().rim if closed else self.from_unit(cube_rim(1))
 
     def from_unit(self, unit: Coords) -> Points:
         check_unit(self, unit)

@@ -1,13 +1,15 @@
 """Straight pieces of boundaries."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Coords, Weights
+from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.curves.curve import XY, Curve, Pair, pair, two_names
 from kanpinn.geometry.curves.sides import Side
 
@@ -48,6 +50,10 @@ class Segment(Curve):
     def bounds(self) -> tuple[Pair, Pair]:
         (ax, ay), (bx, by) = self.a, self.b
         return (min(ax, bx), min(ay, by)), (max(ax, bx), max(ay, by))
+
+    @property
+    def level(self) -> Callable[[Coords], Column]:
+        return partial(left_of, self.a, self.b)
 
     def at(self, t: Weights) -> Coords:
         # lerp is exact at both ends.
@@ -112,3 +118,11 @@ class Segment(Curve):
             return self.b if t else self.a
         (ax, ay), (bx, by) = self.a, self.b
         return ax + t * (bx - ax), ay + t * (by - ay)
+
+
+def left_of(a: Pair, b: Pair, coords: Coords) -> Column:
+    """The distance (n, 1) from the line through a and b, > 0 on its left, < 0 on its right."""
+    (ax, ay), (bx, by) = a, b
+    length = math.dist(a, b)
+    x, y = coords.split(1, dim=1)
+    return (x - ax) * ((ay - by) / length) + (y - ay) * ((bx - ax) / length)

@@ -3,7 +3,6 @@
 Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechanics (1995).
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry.curves.conics import Conic
 from kanpinn.geometry.curves.curve import Pair
+from kanpinn.geometry.curves.segments import left_of
 
 
 class Form(ABC):
@@ -48,10 +48,7 @@ class HalfPlane(Form):
     b: Pair
 
     def value(self, coords: Coords) -> Column:
-        (ax, ay), (bx, by) = self.a, self.b
-        length = math.dist(self.a, self.b)
-        x, y = coords.split(1, dim=1)
-        return (x - ax) * ((ay - by) / length) + (y - ay) * ((bx - ax) / length)
+        return left_of(self.a, self.b, coords)
 
     def complement(self) -> Form:
         return HalfPlane(self.b, self.a)
@@ -75,16 +72,8 @@ class Within(Form):
     inside: bool = True
 
     def value(self, coords: Coords) -> Column:
-        """(1 - q) / |∇q| to first order at the boundary q = 1; (r² - ρ²) / 2r for a circle."""
-        local = self.conic.local(coords)
-        a, b = self.conic.axes
-        f = 1 - local.square().sum(dim=1, keepdim=True)
-        if self.conic.round:
-            f = f * (a / 2)
-        else:
-            slope = 2 * local / local.new_tensor([a, b])
-            f = f / (slope.square().sum(dim=1, keepdim=True) + f.square() / (a * b)).sqrt()
-        return f if self.inside else -f
+        value = self.conic.level(coords)
+        return value if self.inside else -value
 
     def complement(self) -> Form:
         return Within(self.conic, not self.inside)

@@ -1,7 +1,7 @@
 """Balls and their spheres in three and more dimensions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -9,7 +9,7 @@ import torch
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
-from kanpinn.geometry.boundary import Boundary, Piece
+from kanpinn.geometry.boundary import Boundary, Piece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped, Region, check_unit
@@ -88,6 +88,15 @@ class Ball(Mapped, Domain):
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         return (coords - coords.new_tensor(self.center)).norm(dim=1) <= self.radius + tolerance
 
+    def contains_box(self, low: Corner, high: Corner) -> bool:
+        center = low.new_tensor(self.center)
+        farthest = torch.maximum((low - center).abs(), (high - center).abs())
+        return farthest.norm().item() <= self.radius
+
+    @property
+    def signed_level(self) -> bool:
+        return True
+
     @property
     def smooth_level(self) -> bool:
         return True
@@ -122,8 +131,12 @@ class Ball(Mapped, Domain):
 
 
 @dataclass(frozen=True)
-class OnSphere(Mapped, Piece):
-    """A piece of the surface of a ball."""
+class Sphere(Mapped, Piece):
+    """The surface of a ball.
+
+    Args:
+        ball: the ball.
+    """
 
     ball: Ball
 
@@ -139,18 +152,13 @@ class OnSphere(Mapped, Piece):
     def dim(self) -> int:
         return self.ball.dim - 1
 
-    def gauss(self, n: int) -> Points:
-        return Region.gauss(self, n)
+    @property
+    def walls(self) -> Walls:
+        return Walls(spheres=((self.ball.center, self.ball.radius),))
 
-    def at(self, normals: Coords) -> Points:
-        """The points with these outward unit normals, (n, d)."""
-        center = normals.new_tensor(self.ball.center)
-        return Points(center + self.ball.radius * normals, self.names, normals)
-
-
-@dataclass(frozen=True)
-class Sphere(OnSphere):
-    """The whole surface of a ball."""
+    @property
+    def level(self) -> Callable[[Coords], Column]:
+        return self.ball.level
 
     @property
     def measure(self) -> float:
@@ -158,12 +166,19 @@ class Sphere(OnSphere):
 
     def from_unit(self, unit: Coords) -> Points:
         check_unit(self, unit)
-        return self.at(sphere_from_unit(unit))
+        return self._at(sphere_from_unit(unit))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """2·nodes^(d-1) points, exact for polynomials in the coordinates to degree 2·nodes - 1."""
         normals, weights = sphere_rule(integer("nodes", nodes), self.ball.dim)
-        return self.at(normals), self.ball.radius**self.dim * weights
+        return self._at(normals), self.ball.radius**self.dim * weights
+
+    def gauss(self, n: int) -> Points:
+        return Region.gauss(self, n)
+
+    def _at(self, normals: Coords) -> Points:
+        center = normals.new_tensor(self.ball.center)
+        return Points(center + self.ball.radius * normals, self.names, normals)
 
 
 def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:

@@ -10,12 +10,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords
-from kanpinn.geometry import Arc, Domain, Face, Piece, Segment, Sphere
-from kanpinn.geometry.clipped import Clipped
-from kanpinn.geometry.planar.forms import HalfPlane, Within
-from kanpinn.geometry.product import End, Wall
-from kanpinn.geometry.rims import rim
-from kanpinn.geometry.turned import Turned
+from kanpinn.geometry import Domain, Piece
 
 OfCoords = Callable[[Coords], Tensor]  # of points (n, d)
 
@@ -54,14 +49,14 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
     others = [one for one in domain.boundary.pieces if not any(_same(one, p) for p in pieces)]
     apart = torch.cat([inside, *(piece.gauss(ON_PIECE).coords for piece in others)])
     # Where pieces touch, the function of one is 0 on the other.
-    ends = torch.cat([inside[:0], *(rim(piece).coords for piece in domain.boundary.pieces)])
+    ends = torch.cat([inside[:0], *(piece.rim.coords for piece in domain.boundary.pieces)])
     factors: list[OfCoords] = []
     sizes: list[float] = []
     for piece in pieces:
         on = piece.gauss(ON_PIECE).coords
         if any(_vanishes(f, size, on) for f, size in zip(factors, sizes, strict=True)):
             continue  # it goes on with one before it
-        carrier = _carrier(piece)
+        carrier = piece.level
         if carrier is None:
             raise NotExact(f"there is no smooth distance from the piece {piece.name}")
         values = carrier(apart)
@@ -88,34 +83,6 @@ def _same(a: Piece, b: Piece) -> bool:
 
 def _vanishes(factor: OfCoords, size: float, coords: Coords) -> bool:
     return bool(factor(coords).abs().max() < ZERO * size)
-
-
-def _carrier(piece: Piece) -> OfCoords | None:
-    """A smooth function whose zeros the piece is a part of, of either sign; None where unknown."""
-    if isinstance(piece, Segment):
-        return HalfPlane(piece.a, piece.b).value
-    if isinstance(piece, Arc):
-        return Within(piece.conic).value
-    if isinstance(piece, Sphere):
-        return piece.ball.level
-    if isinstance(piece, Face):
-        return partial(_beyond, piece.axis, float(piece.box.bounds[piece.upper][piece.axis]))
-    if isinstance(piece, End):
-        return partial(_beyond, -1, float(piece.product.time.bounds[piece.late][0]))
-    if isinstance(piece, Clipped | Turned):
-        return _carrier(piece.piece)
-    if isinstance(piece, Wall):
-        inner = _carrier(piece.piece)
-        return None if inner is None else partial(_in_space, inner)
-    return None
-
-
-def _beyond(axis: int, at: float, coords: Coords) -> Column:
-    return coords[:, axis, None] - at
-
-
-def _in_space(function: OfCoords, coords: Coords) -> Tensor:
-    return function(coords[:, :-1])
 
 
 def _negative(function: OfCoords, coords: Coords) -> Tensor:

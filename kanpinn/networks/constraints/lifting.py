@@ -10,7 +10,6 @@ from torch import Tensor
 
 from kanpinn._support.shapes import Coords
 from kanpinn.geometry import Piece, Points
-from kanpinn.geometry.rims import rim
 from kanpinn.geometry.sampling import sample
 
 DEGREES = (0, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 36)
@@ -89,7 +88,7 @@ def _fit_points(piece: Piece, degree: int) -> Points:
 
 def _check_points(piece: Piece) -> Points:
     spread = sample(piece, 32 * 4**piece.dim, "sobol")
-    ends = rim(piece)
+    ends = piece.rim
     return Points.cat([spread, ends]) if len(ends) else spread
 
 

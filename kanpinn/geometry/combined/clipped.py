@@ -2,21 +2,19 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 
 from kanpinn._support.errors import integer
-from kanpinn._support.shapes import Mask, Weights
-from kanpinn.geometry.boundary import Derived, Piece
+from kanpinn._support.shapes import Coords, Mask, Weights
+from kanpinn.geometry.boundary import Derived, Piece, Turned
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import SHORT, Draw
+from kanpinn.geometry.region import Draw, Mapped, longer
 from kanpinn.geometry.scrambled import MOST, equal_weights, share, single_error, sobol
 
-WHOLE = 1e-12  # by so much may the share of a whole piece differ from 1
-ENOUGH = 32  # nodes by which a Gauss rule has converged
 Rule = Callable[[int], tuple[Points, Weights]]
 
 
@@ -31,14 +29,14 @@ class Clipped(Derived):
         piece: of the boundary of an operand.
         domain: the combination.
         step: how far to either side it is looked whether the domain is there.
-        first: an operand that has the points on its boundary to itself, or None.
-        exact: a Gauss rule on what counts of the piece, where there is one.
+        first: operands that have the points on their boundaries to themselves.
+        exact: a Gauss rule on what counts of the piece, with outward normals, where there is one.
     """
 
     domain: Domain
     step: float
-    first: Domain | None = None
-    exact: Rule | None = None
+    first: tuple[Domain, ...] = ()
+    exact: Rule | None = field(default=None, compare=False)
 
     @property
     def measure(self) -> float:
@@ -52,7 +50,8 @@ class Clipped(Derived):
     def part(self) -> tuple[float, float]:
         """The share of the piece that counts, with its standard error."""
         if self.exact is not None:
-            return self.exact(ENOUGH)[1].sum().item() / self.piece.measure, 0.0
+            # By so many nodes the rule has converged to rounding.
+            return self.exact(32)[1].sum().item() / self.piece.measure, 0.0
         return share(self.piece, lambda points: self.keep(points)[0])
 
     def keep(self, points: Points) -> tuple[Mask, Points]:
@@ -61,21 +60,26 @@ class Clipped(Derived):
         before, after = (points.coords + sign * self.step * normals for sign in (-1, 1))
         here, there = self.domain.contains(before), self.domain.contains(after)
         kept = here != there
-        if self.first is not None:
-            kept &= self.first.contains(before) == self.first.contains(after)
+        for other in self.first:
+            kept &= other.contains(before) == other.contains(after)
         outward = torch.where((there & ~here)[:, None], -normals, normals)
         return kept, Points(points.coords, points.names, outward)
 
-    def count(self, n: int) -> int:
-        """How many points of the piece to draw for about n that count."""
-        return math.ceil(n / self.part[0])
-
     def place(self, n: int, draw: Draw) -> Points:
-        count = self.count(n)
+        count = self._count(n)
         while True:
             kept, points = self.keep(self.piece.place(count, draw))
             if int(kept.sum()) >= n:
                 return points[kept]
+            count = longer(count)
+
+    def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
+        count = self._count(n)
+        while True:
+            points, more = self.piece.spread(count, draw)
+            kept, points = self.keep(points)
+            if int(kept.sum()) >= n:
+                return points[kept], more[kept]
             count = longer(count)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
@@ -84,16 +88,21 @@ class Clipped(Derived):
         The latter are nodes^dim, at most 2^20, with equal weights.
         """
         nodes = integer("nodes", nodes)
-        if self.exact is None and self.part[0] < 1:
+        if self.exact is not None:
+            points, weights = self.exact(nodes)
+        elif self.part[0] < 1:
             return equal_weights(self, nodes)
-        points, weights = (self.exact or self.piece.quadrature)(nodes)
-        weights = weights * (self.measure / weights.sum())
-        return self.keep(points)[1], weights
+        else:
+            points, weights = self.piece.quadrature(nodes)
+            points = self.keep(points)[1]
+        return points, weights * (self.measure / weights.sum())
 
     def rule_error(self, nodes: int) -> float:
-        if self.exact is not None or self.part[0] == 1:
+        if self.exact is not None:
+            return 0.0
+        if self.part[0] == 1:
             return self.piece.rule_error(nodes)
-        draws = self.count(min(nodes**self.dim, MOST))
+        draws = self._count(min(nodes**self.dim, MOST))
         return self.piece.measure * single_error(self.piece, lambda p: self.keep(p)[0], draws)
 
     def gauss(self, n: int) -> Points:
@@ -103,25 +112,35 @@ class Clipped(Derived):
             return self.place(n, sobol(0))[:n]
         return self.keep(self.piece.gauss(n))[1]
 
+    def _count(self, n: int) -> int:
+        """How many points of the piece to draw for about n that count."""
+        return math.ceil(n / self.part[0])
+
 
 def clip(
-    piece: Piece, domain: Domain, step: float, first: Domain | None, exact: Rule | None
+    piece: Piece,
+    domain: Domain,
+    step: float,
+    first: tuple[Domain, ...] = (),
+    exact: Rule | None = None,
 ) -> Piece | None:
-    """The part of an operand's piece that is boundary of the domain: all, some or nothing of it."""
+    """The part of an operand's piece that bounds the domain: all, some or nothing of it.
+
+    Args: those of `Clipped`.
+    """
     clipped = Clipped(piece, domain, step, first, exact)
     part, _ = clipped.part
     if part == 0:
         return None
+    if abs(part - 1) > 1e-12:
+        return clipped
     probe = piece.place(64, sobol(0))
-    unturned = torch.equal(_normals(clipped.keep(probe)[1]), _normals(probe))
-    return piece if abs(part - 1) <= WHOLE and unturned else clipped
+    turned = (_normals(clipped.keep(probe)[1]) != _normals(probe)).any(dim=1)
+    if not turned.any():
+        return piece
+    return Turned(piece) if turned.all() and isinstance(piece, Mapped) else clipped
 
 
-def longer(count: int) -> int:
-    """The next length of a draw of which too few points count."""
-    return count + max(1, math.ceil(count * SHORT))
-
-
-def _normals(points: Points) -> torch.Tensor:
+def _normals(points: Points) -> Coords:
     assert points.normals is not None
     return points.normals
