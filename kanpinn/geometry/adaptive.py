@@ -7,12 +7,8 @@ from torch import Generator, Tensor
 
 from kanpinn._support.errors import NumericalError
 from kanpinn.geometry.domain import Domain
-from kanpinn.geometry.points import Points
+from kanpinn.geometry.points import Points, morton_order
 from kanpinn.geometry.sampling import sample
-
-CANDIDATES = 8  # for each point of RAD
-FLOOR = 1.0  # of RAD's density, beside the residual relative to its mean
-MORTON_BITS = 10  # of each coordinate, by which points are put in an order that keeps neighbours
 
 Sizes = Callable[[Points], Tensor]  # the residual's size |r| at points, (n,)
 
@@ -31,10 +27,10 @@ def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
     Raises:
         NumericalError: where a residual is no number.
     """
-    found = sample(domain, CANDIDATES * n, "sobol", generator)
-    found = found[_morton_order(found.coords)]
+    found = sample(domain, 8 * n, "sobol", generator)
+    found = found[morton_order(found.coords)]
     size = _finite(sizes(found)).to(found.coords)
-    density = size / size.mean().clamp_min(torch.finfo(size.dtype).tiny) + FLOOR
+    density = size / size.mean().clamp_min(torch.finfo(size.dtype).tiny) + 1
     return found[_systematic(density, n, generator)]
 
 
@@ -69,9 +65,8 @@ def _finite(size: Tensor) -> Tensor:
 def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
     """n indices, index i with probability min(1, c density_i); needs more entries than n."""
     share = density / density.sum()
-    for _ in range(
-        20
-    ):  # what is certain is drawn once, and the rest shares out the remaining draws
+    # What is certain is drawn once, and the rest shares out the remaining draws.
+    for _ in range(20):
         certain = n * share >= 1
         left = n - int(certain.sum())
         rest = torch.where(certain, 0, density)
@@ -83,20 +78,3 @@ def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
     start = torch.rand((), dtype=density.dtype, generator=generator).to(density)
     marks = torch.arange(n).to(density) + start
     return torch.searchsorted(reached, marks).clamp_max(len(density) - 1)
-
-
-def _morton_order(coords: Tensor) -> Tensor:
-    """The order of points (n, d) along a Morton curve of their bounding box.
-
-    Reference: Morton, A computer oriented geodetic data base (1966).
-    """
-    low, high = coords.amin(dim=0), coords.amax(dim=0)
-    dims = coords.shape[1]
-    bits = min(MORTON_BITS, 62 // dims)
-    scaled = (coords - low) / (high - low).clamp_min(torch.finfo(coords.dtype).tiny)
-    cells = (scaled * (2**bits - 1)).long()
-    key = torch.zeros_like(cells[:, 0])
-    for bit in reversed(range(bits)):
-        for axis in range(dims):
-            key = 2 * key + ((cells[:, axis] >> bit) & 1)
-    return key.argsort(stable=True)

@@ -141,15 +141,11 @@ class Boundary:
 
     `boundary["x_min"]` and `boundary["x_min", "x_max"]` are parts.
 
-    Raises:
-        InputError: where there is no piece.
+    Args:
+        pieces: one or more.
     """
 
     pieces: tuple[Piece, ...]
-
-    def __post_init__(self) -> None:
-        if not self.pieces:
-            raise InputError("a boundary must have at least one piece, got none")
 
     @property
     def names(self) -> tuple[str, ...]:

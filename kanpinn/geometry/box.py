@@ -5,17 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any
 
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
+from kanpinn._support.shapes import Column, Coords, Corner, Mask
 from kanpinn.geometry.boundary import Boundary, Piece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
-from kanpinn.geometry.region import Mapped, check_unit
-from kanpinn.geometry.rules import cube_rim, gauss_product
+from kanpinn.geometry.region import Mapped
+from kanpinn.geometry.rules import check_unit, cube_rim
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -34,8 +33,17 @@ class Box(Mapped, Domain):
 
     def __init__(self, /, **ranges: Sequence[float | int]) -> None:
         check_names(tuple(ranges))
-        checked = tuple((name, *_interval(name, ends)) for name, ends in ranges.items())
-        object.__setattr__(self, "ranges", checked)
+        checked = []
+        for name, ends in ranges.items():
+            pair = tuple(ends) if isinstance(ends, Sequence) else ()
+            if len(pair) != 2 or not all(isinstance(end, Real) for end in pair):
+                raise InputError(f"{name} must be a pair (low, high) of numbers, got {ends!r}")
+            low, high = float(pair[0]), float(pair[1])
+            # The width is NaN or infinite where an end is, and no comparison with NaN holds.
+            if not 0 < high - low < math.inf:
+                raise InputError(f"{name} must be finite numbers low < high, got {ends!r}")
+            checked.append((name, low, high))
+        object.__setattr__(self, "ranges", tuple(checked))
 
     def __repr__(self) -> str:
         return f"Box({', '.join(f'{name}=({low}, {high})' for name, low, high in self.ranges)})"
@@ -55,7 +63,7 @@ class Box(Mapped, Domain):
 
     @property
     def boundary(self) -> Boundary:
-        axes = range(self.dim)
+        axes = range(len(self.ranges))
         return Boundary(tuple(Face(self, axis, upper) for axis in axes for upper in (False, True)))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
@@ -81,13 +89,10 @@ class Box(Mapped, Domain):
         return (high - low).min() / 4 * scaled.prod(dim=1, keepdim=True)
 
     def from_unit(self, unit: Coords) -> Points:
-        check_unit(self, unit)
+        check_unit(unit, len(self.ranges))
         low, high = (corner.to(unit) for corner in self.bounds)
         # lerp is exact at 0 and at 1, which low + (high - low) * unit is not.
         return Points(torch.lerp(low, high, unit), self.names)
-
-    def quadrature(self, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
-        return _mapped_gauss(self, nodes)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class Face(Mapped, Piece):
 
     @property
     def dim(self) -> int:
-        return self.box.dim - 1
+        return len(self.box.ranges) - 1
 
     @property
     def walls(self) -> Walls:
@@ -133,33 +138,14 @@ class Face(Mapped, Piece):
         return math.prod((high - low for _, low, high in others), start=1.0)
 
     def from_unit(self, unit: Coords) -> Points:
-        check_unit(self, unit)
+        check_unit(unit, self.dim)
         end = unit.new_full((len(unit), 1), float(self.upper))
         cube = torch.cat([unit[:, : self.axis], end, unit[:, self.axis :]], dim=1)
         normals = torch.zeros_like(cube)
         normals[:, self.axis] = 1 if self.upper else -1
         return Points(self.box.from_unit(cube).coords, self.names, normals)
 
-    def quadrature(self, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
-        return _mapped_gauss(self, nodes)
-
 
 def coordinate_beyond(axis: int, value: float, coords: Coords) -> Column:
     """By how much a coordinate of points (n, d) is above a value, (n, 1)."""
     return coords[:, axis, None] - value
-
-
-def _interval(name: str, ends: Any) -> tuple[float, float]:
-    pair = tuple(ends) if isinstance(ends, Sequence) else ()
-    if len(pair) != 2 or not all(isinstance(end, Real) for end in pair):
-        raise InputError(f"{name} must be a pair (low, high) of numbers, got {ends!r}")
-    low, high = float(pair[0]), float(pair[1])
-    # The width is NaN or infinite where an end is, and no comparison with NaN holds.
-    if not 0 < high - low < math.inf:
-        raise InputError(f"{name} must be finite numbers low < high, got {ends!r}")
-    return low, high
-
-
-def _mapped_gauss(region: Mapped, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
-    unit, weights = gauss_product(nodes, region.dim)
-    return region.from_unit(unit), region.measure * weights

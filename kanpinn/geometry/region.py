@@ -2,11 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
-from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import axis_counts, gauss_product
@@ -100,15 +99,13 @@ class Mapped(Region):
         unit = draw(n, self.dim + 1)
         return self.from_unit(unit[:, :-1]), unit[:, -1]
 
+    def quadrature(self, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
+        unit, weights = gauss_product(nodes, self.dim)
+        return self.from_unit(unit), self.measure * weights
+
     def gauss(self, n: int) -> Points:
         counts = axis_counts(n, self.dim)
         return self.from_unit(gauss_product(counts, self.dim)[0])
-
-
-def check_unit(region: Mapped, unit: Coords) -> None:
-    """Refuse points that are not in the cube that the region is an image of."""
-    if unit.ndim != 2 or unit.shape[1] != region.dim:
-        raise InputError(f"unit must have shape (n, {region.dim}), got {tuple(unit.shape)}")
 
 
 def longer(count: int) -> int:

@@ -1,6 +1,6 @@
 """Quadrature on the unit cube, which the shapes map onto themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -62,6 +62,16 @@ def tensor_grid(axes: Sequence[Tensor]) -> Coords:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(axes))
 
 
+def check_unit(unit: Tensor, dim: int) -> None:
+    """Refuse points that are not in the cube [0, 1]^dim by their shape.
+
+    Raises:
+        InputError: unless unit has the shape (n, dim).
+    """
+    if unit.ndim != 2 or unit.shape[1] != dim:
+        raise InputError(f"unit must have shape (n, {dim}), got {tuple(unit.shape)}")
+
+
 def axis_rim() -> Weights:
     """The ends of [0, 1] and five Gauss points between them: points of an edge, (7,)."""
     inner = gauss_legendre(5)[0]
@@ -84,6 +94,4 @@ def cube_rim(dim: int) -> Coords:
     return torch.cat([torch.cat(part, dim=1) for part in parts])
 
 
-@lru_cache(maxsize=128)
-def _legendre(n: int) -> tuple[np.ndarray, np.ndarray]:
-    return roots_legendre(n)
+_legendre: Callable[[int], tuple[np.ndarray, np.ndarray]] = lru_cache(maxsize=128)(roots_legendre)

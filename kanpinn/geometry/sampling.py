@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn._support.shapes import Coords, Weights
@@ -95,8 +95,11 @@ def sample(
     if isinstance(region, Boundary):
         counts = _shares([piece.measure for piece in region.pieces], n)
         parts = zip(region.pieces, counts, strict=True)
-        return Points.cat(_in_region(piece, count, draw, generator) for piece, count in parts)
-    return _in_region(region, n, draw, generator)
+        return Points.cat(sample(piece, count, sampler, generator) for piece, count in parts)
+    if draw is None:
+        return region.gauss(n)
+    points = region.place(n, lambda count, dim: draw(count, dim, generator))
+    return points if draw is _grid else points[:n]
 
 
 def weighted(
@@ -134,13 +137,6 @@ def _even(
 _Draw = Callable[[int, int, Generator], Coords]
 
 
-def _in_region(region: Region, n: int, draw: _Draw | None, generator: Generator) -> Points:
-    if draw is None:
-        return region.gauss(n)
-    points = region.place(n, lambda count, dim: draw(count, dim, generator))
-    return points if draw is _grid else points[:n]
-
-
 def _uniform(n: int, dim: int, generator: Generator) -> Coords:
     return torch.rand(n, dim, dtype=torch.float64, generator=generator)
 
@@ -152,19 +148,22 @@ def _latin_hypercube(n: int, dim: int, generator: Generator) -> Coords:
 
 
 def _sobol(n: int, dim: int, generator: Generator) -> Coords:
-    engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=_seed(generator))
+    seed = int(torch.randint(2**31, (), generator=generator))
+    engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
     return engine.draw(n, dtype=torch.float64)
 
 
 def _halton(n: int, dim: int, generator: Generator) -> Coords:
     from scipy.stats import qmc  # brings half a second of imports
 
-    engine = qmc.Halton(dim, scramble=True, rng=_seed(generator))
+    seed = int(torch.randint(2**31, (), generator=generator))
+    engine = qmc.Halton(dim, scramble=True, rng=seed)
     return torch.from_numpy(engine.random(n))
 
 
 def _grid(n: int, dim: int, generator: Generator) -> Coords:
-    return tensor_grid([_midpoints(count) for count in axis_counts(n, dim)])
+    axes = [torch.arange(count, dtype=torch.float64) for count in axis_counts(n, dim)]
+    return tensor_grid([(axis + 0.5) / len(axis) for axis in axes])
 
 
 _DRAWS: dict[str, _Draw | None] = {
@@ -184,14 +183,6 @@ def _check_sampler(name: str) -> _Draw | None:
     if name not in SAMPLERS:
         raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
     return _DRAWS[name]
-
-
-def _seed(generator: Generator) -> int:
-    return int(torch.randint(2**31, (), generator=generator))
-
-
-def _midpoints(count: int) -> Tensor:
-    return (torch.arange(count, dtype=torch.float64) + 0.5) / count
 
 
 def _shares(measures: list[float], n: int) -> list[int]:

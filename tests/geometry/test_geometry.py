@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Boundary, Box, Points
+from kanpinn.geometry import Box, Points
 
 BOXES = [
     Box(t=(0.1, 0.7)),
@@ -141,8 +141,6 @@ def test_parts_of_a_boundary():
     assert boundary["x_min", "x_max"].measure == 4.0
     with pytest.raises(InputError, match="no piece 'top'; its pieces are x_min, x_max"):
         boundary["top"]
-    with pytest.raises(InputError, match="at least one piece"):
-        Boundary(())
 
 
 @pytest.mark.parametrize(

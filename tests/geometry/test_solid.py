@@ -17,8 +17,8 @@ from scipy.special import betainc
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Ball, Box, Domain, Surface
 from kanpinn.geometry.combined.combination import combine
+from kanpinn.geometry.quadrature import sobol
 from kanpinn.geometry.sampling import SAMPLERS, sample
-from kanpinn.geometry.scrambled import sobol
 
 
 def cube(low, high):

@@ -12,8 +12,8 @@ from kanpinn._support.shapes import Coords, Mask, Weights
 from kanpinn.geometry.boundary import Derived, Piece, Turned
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
+from kanpinn.geometry.quadrature import clipped_error, equal_weights, share, sobol
 from kanpinn.geometry.region import Draw, Mapped, longer
-from kanpinn.geometry.scrambled import MOST, equal_weights, share, single_error, sobol
 
 Rule = Callable[[int], tuple[Points, Weights]]
 
@@ -102,8 +102,7 @@ class Clipped(Derived):
             return 0.0
         if self.part[0] == 1:
             return self.piece.rule_error(nodes)
-        draws = self._count(min(nodes**self.dim, MOST))
-        return self.piece.measure * single_error(self.piece, lambda p: self.keep(p)[0], draws)
+        return clipped_error(self.piece, lambda p: self.keep(p)[0], self.part[0], nodes)
 
     def gauss(self, n: int) -> Points:
         if self.exact is not None:

@@ -17,7 +17,7 @@ from kanpinn.geometry.combined.cells import Cells
 from kanpinn.geometry.combined.clipped import Rule, clip
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.scrambled import equal_weights, sampling_error, share, sobol
+from kanpinn.geometry.quadrature import equal_weights, sampling_error, share, sobol
 
 KEEP: dict[str, Callable[[bool, bool], bool]] = {
     "union": operator.or_,

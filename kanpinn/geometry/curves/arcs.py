@@ -9,13 +9,12 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
 from kanpinn._support.shapes import Column, Coords, Weights
-from kanpinn.geometry.curves.closest import closest
-from kanpinn.geometry.curves.conics import Conic
+from kanpinn.geometry.curves.conics import Conic, closest
 from kanpinn.geometry.curves.curve import XY, Curve, Pair, pair, two_names
+from kanpinn.geometry.curves.segments import left_of
 from kanpinn.geometry.curves.sides import Side
 
-TURN = 2 * math.pi
-ROUND = 1e-12  # an angle that is 0 up to rounding
+TURN = 2 * math.pi  # a full turn in radians
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Arc(Curve):
     @property
     def closed(self) -> bool:
         """Whether it is the whole ellipse."""
-        return abs(self.sweep) > TURN - ROUND
+        return abs(self.sweep) > TURN - 1e-12
 
     @property
     def start(self) -> Pair:
@@ -141,8 +140,24 @@ class Arc(Curve):
     def named(self, name: str) -> "Arc":
         return replace(self, name=name)
 
-    def same_carrier(self, other: Curve, tolerance: float) -> bool:
-        return isinstance(other, Arc) and self.conic.equals(other.conic, tolerance)
+    def lies_on(self, other: "Arc", tolerance: float) -> bool:
+        return self.conic.equals(other.conic, tolerance)
+
+    def joined(self, other: "Arc") -> "Arc | None":
+        # The same ellipse may be given by other axes: its angles are then not this one's.
+        same = self.axes == other.axes and self.angle == other.angle
+        if not same or self.sweep * other.sweep < 0:
+            return None
+        sweep = self.sweep + other.sweep
+        sweep = math.copysign(TURN, sweep) if abs(sweep) > TURN - 1e-9 else sweep
+        return replace(self, last=self.first + sweep)
+
+    def extent(self, coords: Coords) -> Column | None:
+        if self.closed:
+            return None
+        # The chord has a counter-clockwise arc on its right.
+        start, stop = (self.stop, self.start) if self.sweep > 0 else (self.start, self.stop)
+        return left_of(start, stop, coords)
 
     def moment(self, origin: Pair) -> float:
         (x0, y0), (x1, y1) = self.start, self.stop
@@ -171,5 +186,6 @@ class Arc(Curve):
         base = self.conic.highest(axis)
         steps = range(math.ceil((low - base) / math.pi), math.floor((high - base) / math.pi) + 1)
         angles = [base + k * math.pi for k in steps]
-        inner = [a for a in angles if low + ROUND < a < high - ROUND]
+        zero = 1e-12  # up to rounding
+        inner = [a for a in angles if low + zero < a < high - zero]
         return inner if self.sweep > 0 else inner[::-1]

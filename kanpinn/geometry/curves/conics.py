@@ -1,6 +1,7 @@
-"""Ellipses: points, arc length and its inverse, extreme points."""
+"""Ellipses: points, arc length and its inverse, extreme points, closest points of their arcs."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,10 @@ from scipy.special import ellipeinc
 from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.curves.sides import Side
 
-TABLE = 129  # first guesses of an angle
-NEWTON = 60  # at most; a few steps suffice for all but needles
+# Two of the methods below find angles by Newton's method: the number of first guesses, and of steps
+# at most. A few steps suffice for all ellipses but needles.
+_GUESSES, _STEPS = 129, 60
+Slopes = Callable[[Weights], tuple[Weights, Weights]]
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,12 @@ class Conic:
 
     def angle_at(self, length: np.ndarray, first: float, last: float) -> np.ndarray:
         """The θ between first and last with these lengths, by Newton's method in a bracket."""
-        grid = np.linspace(min(first, last), max(first, last), TABLE)
+        grid = np.linspace(min(first, last), max(first, last), _GUESSES)
         known = self.length(grid)
         theta = np.interp(length, known, grid)
-        cell = np.clip(np.searchsorted(known, length), 1, TABLE - 1)
+        cell = np.clip(np.searchsorted(known, length), 1, _GUESSES - 1)
         a, b = self.axes
-        for _ in range(NEWTON):
+        for _ in range(_STEPS):
             speed = np.hypot(a * np.sin(theta), b * np.cos(theta))
             step = (self.length(theta) - length) / speed
             theta = np.clip(theta - step, grid[cell - 1], grid[cell])
@@ -148,3 +151,74 @@ class Conic:
         q = math.copysign(math.prod(self.axes) / A2, across)
         middle = self.center
         return Side.between(first, last, middle=middle, slope=slope, q=q, A=math.sqrt(A2))
+
+
+def closest(conic: Conic, coords: Coords, low: float, high: float) -> Coords:
+    """The points of the ellipse with low ≤ θ ≤ high that are closest to the given ones, (n, 2)."""
+    frame = conic.frame / np.array(conic.axes)[:, None]
+    xy = (coords - coords.new_tensor(conic.center)) @ coords.new_tensor(frame.T)
+    if conic.round:
+        # The centre itself has no closest point: any will do.
+        away = torch.where((xy == 0).all(dim=1, keepdim=True), xy.new_tensor([1.0, 0.0]), xy)
+        theta = torch.atan2(away[:, 1], away[:, 0])
+    else:
+        theta = _foot(conic, xy, low, high)
+    return conic.at(theta if _whole(low, high) else _into(theta, low, high, conic, coords))
+
+
+def _whole(low: float, high: float) -> bool:
+    return high - low > 2 * math.pi - 1e-12
+
+
+def _foot(conic: Conic, xy: Coords, low: float, high: float) -> Weights:
+    """Where the distance of (a cos θ, b sin θ) to the points xy is least."""
+    with torch.no_grad():
+        grid = torch.linspace(low, high, _GUESSES, dtype=xy.dtype, device=xy.device)
+        trail = torch.stack([grid.cos(), grid.sin()], dim=1) * xy.new_tensor(conic.axes)
+        best = torch.cdist(xy, trail).argmin(dim=1)
+        step = (high - low) / (_GUESSES - 1)
+        lower, upper = grid[best] - step, grid[best] + step
+        if not _whole(low, high):
+            lower, upper = lower.clamp(min=low), upper.clamp(max=high)
+        theta = _bracketed(lambda t: _slopes(conic, xy, t), grid[best], lower, upper)
+    # Each step of Newton's method doubles the order to which θ depends rightly on xy.
+    inside = (theta > lower) & (theta < upper)
+    for _ in range(2):
+        slope, bend = _slopes(conic, xy, theta)
+        ok = inside & (bend > 0)
+        moved = theta - slope / torch.where(ok, bend, torch.ones_like(bend))
+        theta = torch.where(ok, moved, theta)
+    return theta
+
+
+def _slopes(conic: Conic, xy: Coords, theta: Weights) -> tuple[Weights, Weights]:
+    """The first and second derivative of half the squared distance."""
+    a, b = conic.axes
+    c, s = theta.cos(), theta.sin()
+    x, y = xy[:, 0], xy[:, 1]
+    first = (b * b - a * a) * s * c + a * x * s - b * y * c
+    second = (b * b - a * a) * (c * c - s * s) + a * x * c + b * y * s
+    return first, second
+
+
+def _bracketed(slopes: Slopes, theta: Weights, lower: Weights, upper: Weights) -> Weights:
+    """The minimum in a bracket: Newton's method where it stays inside, else bisection."""
+    for _ in range(_STEPS):
+        slope, bend = slopes(theta)
+        lower = torch.where(slope <= 0, theta, lower)
+        upper = torch.where(slope >= 0, theta, upper)
+        newton = theta - slope / torch.where(bend > 0, bend, torch.ones_like(bend))
+        good = (bend > 0) & (newton >= lower) & (newton <= upper)
+        moved = torch.where(good, newton, (lower + upper) / 2)
+        if (moved - theta).abs().max() <= 4 * torch.finfo(theta.dtype).eps:
+            return moved
+        theta = moved
+    return theta
+
+
+def _into(theta: Weights, low: float, high: float, conic: Conic, coords: Coords) -> Weights:
+    """The angle itself or, outside of the arc, the closer of its ends."""
+    turned = low + (theta - low) % (2 * math.pi)
+    ends = coords.new_tensor([low, high])
+    closer = torch.cdist(coords, conic.at(ends)).argmin(dim=1)
+    return torch.where(turned <= high, turned, ends[closer])

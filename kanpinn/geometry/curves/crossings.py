@@ -1,17 +1,15 @@
-"""Where two curves meet."""
+"""Where two curves meet, and curves that are parts of one curve put together again."""
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from kanpinn.geometry.curves.arcs import Arc
-from kanpinn.geometry.curves.conics import Conic
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.curves.segments import Segment
-
-PARALLEL = 1e-12  # the sine of an angle that counts as 0
 
 
 def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
@@ -20,7 +18,7 @@ def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
     Curves that overlap meet where the overlap begins and ends. Curves that come closer than the
     tolerance and part again without crossing meet once.
     """
-    found = [a.start, a.stop, b.start, b.stop, *_carriers(a, b, tolerance)]
+    found = [a.start, a.stop, b.start, b.stop, *_CARRIERS[type(a), type(b)](a, b, tolerance)]
     on = [p for p in found if all(c.locate(p, 2 * tolerance) is not None for c in (a, b))]
     apart: list[Pair] = []
     for point in on:
@@ -40,31 +38,48 @@ def meeting(
     return [(int(i), int(j)) for i, j in np.argwhere(~apart.any(axis=2))]
 
 
-def _carriers(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
-    """The meeting points of the lines or ellipses that the curves are parts of."""
-    if isinstance(a, Segment) and isinstance(b, Segment):
-        return _lines(a, b)
-    if isinstance(a, Segment) and isinstance(b, Arc):
-        return _line_and_conic(a, b.conic, tolerance)
-    if isinstance(a, Arc) and isinstance(b, Segment):
-        return _line_and_conic(b, a.conic, tolerance)
-    assert isinstance(a, Arc) and isinstance(b, Arc)
-    return [] if a.same_carrier(b, tolerance) else _conics(a.conic, b.conic, tolerance)
+def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
+    """Parts of one curve that follow each other as one piece again."""
+    curves = list(curves)
+    for curve in list(curves):
+        while curve in curves:
+            found = ((c, _whole(curve, c, curves, tolerance)) for c in curves if c is not curve)
+            follower, whole = next((pair for pair in found if pair[1]), (None, None))
+            if follower is None or whole is None:
+                break
+            curves[curves.index(curve)] = whole
+            curves.remove(follower)
+            curve = whole
+    return curves
 
 
-def _lines(a: Segment, b: Segment) -> list[Pair]:
+def _whole(first: Curve, second: Curve, curves: Sequence[Curve], tolerance: float) -> Curve | None:
+    """Both as one, if the second one goes on from the first one; where it does not, None."""
+    joint, reach = first.stop, 16 * tolerance
+    if first.name != second.name or math.dist(joint, second.start) > reach:
+        return None
+    # Where more curves meet the joint is a corner of the domain.
+    corner = sum(math.dist(joint, curve.start) <= reach for curve in curves) != 1
+    if corner or not first.same_carrier(second, 4 * tolerance):
+        return None
+    return first.joined(second)
+
+
+def _lines(a: Segment, b: Segment, tolerance: float) -> list[Pair]:
     p, q = np.array(a.a), np.array(b.a)
     along, other = np.array(a.b) - p, np.array(b.b) - q
     sine = along[0] * other[1] - along[1] * other[0]
-    if abs(sine) <= PARALLEL * a.measure * b.measure:
+    # An angle whose sine is so small counts as none.
+    if abs(sine) <= 1e-12 * a.measure * b.measure:
         return []
     gap = q - p
     x, y = p + (gap[0] * other[1] - gap[1] * other[0]) / sine * along
     return [(float(x), float(y))]
 
 
-def _line_and_conic(line: Segment, conic: Conic, tolerance: float) -> list[Pair]:
+def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
     """The roots of |p + t d|² = 1 in the frame in which the ellipse is the unit circle."""
+    conic = arc.conic
     p, end = (conic.local_point(point) for point in (line.a, line.b))
     d = end - p
     middle = -(p @ d) / (d @ d)
@@ -82,7 +97,7 @@ def _line_and_conic(line: Segment, conic: Conic, tolerance: float) -> list[Pair]
     return [(float(x), float(y)) for x, y in points]
 
 
-def _conics(a: Conic, b: Conic, tolerance: float) -> list[Pair]:
+def _conics(one: Arc, other: Arc, tolerance: float) -> list[Pair]:
     """The zeros along b of F(θ) = |γ_b(θ) in the frame of a|² - 1.
 
     F is a trigonometric polynomial of degree 2. Between neighbouring zeros of F' it is monotone,
@@ -128,3 +143,12 @@ def _zeros(value: Callable[[float], float], turning: list[float], contact: float
         if min(abs(first), abs(last)) > contact and first * last < 0:
             zeros.append(brentq(value, low, high, xtol=1e-15, rtol=4 * np.finfo(float).eps))
     return zeros
+
+
+# How the lines or ellipses of two curves meet, by the kinds of the curves.
+_CARRIERS: dict[tuple[type, type], Callable[[Any, Any, float], list[Pair]]] = {
+    (Segment, Segment): _lines,
+    (Segment, Arc): _line_and_conic,
+    (Arc, Segment): lambda arc, line, tolerance: _line_and_conic(line, arc, tolerance),
+    (Arc, Arc): _conics,
+}

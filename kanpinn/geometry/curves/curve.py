@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Coords, Weights
+from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.curves.sides import Side
 from kanpinn.geometry.points import Points, check_names
-from kanpinn.geometry.region import Mapped, check_unit
-from kanpinn.geometry.rules import cube_rim, gauss_legendre
+from kanpinn.geometry.region import Mapped
+from kanpinn.geometry.rules import check_unit, cube_rim, gauss_legendre
 
 Pair = tuple[float | int, float | int]
 XY = ("x", "y")
@@ -79,9 +79,29 @@ class Curve(Mapped, Piece):
     def named(self, name: str) -> "Curve":
         """The same curve under another name."""
 
-    @abstractmethod
+    @property
+    def straight(self) -> bool:
+        """Whether it is a part of a line."""
+        return False
+
     def same_carrier(self, other: "Curve", tolerance: float) -> bool:
         """Whether both are parts of one line or one ellipse."""
+        return type(self) is type(other) and self.lies_on(other, tolerance)
+
+    @abstractmethod
+    def lies_on(self, other: Any, tolerance: float) -> bool:
+        """Whether the line or ellipse of another curve of the same kind is this one's."""
+
+    @abstractmethod
+    def joined(self, other: Any) -> "Curve | None":
+        """Both as one curve, where the other one goes on from this one along the same carrier.
+
+        None where they run in opposite directions, or the ellipse is given by other axes.
+        """
+
+    @abstractmethod
+    def extent(self, coords: Coords) -> Column | None:
+        """(n, 1), on the carrier > 0 along the curve and < 0 beyond its ends; None if closed."""
 
     @abstractmethod
     def moment(self, origin: Pair) -> float:
@@ -97,7 +117,7 @@ class Curve(Mapped, Piece):
         return super().rim if closed else self.from_unit(cube_rim(1))
 
     def from_unit(self, unit: Coords) -> Points:
-        check_unit(self, unit)
+        check_unit(unit, self.dim)
         return self._points(self.even(unit[:, 0]))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:

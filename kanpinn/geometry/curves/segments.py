@@ -91,9 +91,19 @@ class Segment(Curve):
     def named(self, name: str) -> "Segment":
         return replace(self, name=name)
 
-    def same_carrier(self, other: Curve, tolerance: float) -> bool:
-        if not isinstance(other, Segment):
-            return False
+    @property
+    def straight(self) -> bool:
+        return True
+
+    def extent(self, coords: Coords) -> Column:
+        middle = (coords.new_tensor(self.a) + coords.new_tensor(self.b)) / 2
+        from_middle = (coords - middle).square().sum(dim=1, keepdim=True)
+        return ((self.measure / 2) ** 2 - from_middle) / self.measure
+
+    def joined(self, other: "Segment") -> "Segment":
+        return replace(self, b=other.b)
+
+    def lies_on(self, other: "Segment", tolerance: float) -> bool:
         ux, uy = ((q - p) / self.measure for p, q in zip(self.a, self.b, strict=True))
         offsets = (ux * (y - self.a[1]) - uy * (x - self.a[0]) for x, y in (other.a, other.b))
         return all(abs(offset) <= tolerance for offset in offsets)

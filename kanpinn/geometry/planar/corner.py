@@ -12,8 +12,6 @@ from kanpinn.geometry.curves.curve import Pair, pair
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.points import Points
 
-WHOLE = 1e-9
-
 
 @dataclass(frozen=True)
 class Corner:
@@ -52,7 +50,7 @@ class Corner:
     @property
     def _angles(self) -> tuple[float, float]:
         """The direction of the side from which θ is counted, and ω."""
-        curves, reach = self.domain.curves, WHOLE * self.domain.scale
+        curves, reach = self.domain.curves, 1e-9 * self.domain.scale
         after = [c for c in curves if math.dist(c.start, self.at) <= reach]
         before = [c for c in curves if math.dist(c.stop, self.at) <= reach]
         if len(after) != 1 or len(before) != 1:
@@ -79,6 +77,6 @@ class Corner:
     def _function(self, j: int, r: Tensor, theta: Tensor) -> Tensor:
         power = j * math.pi / self.angle
         n = round(power)
-        if abs(power - n) > WHOLE:
+        if abs(power - n) > 1e-9:
             return r**power * torch.sin(power * theta)
         return r**n * (torch.log(r) * torch.sin(n * theta) + theta * torch.cos(n * theta))

@@ -16,11 +16,6 @@ from kanpinn.geometry.planar.corner import Corner
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.points import Points
 
-DEGREE = 24  # of the polynomials in θ: to rounding, they are sines and cosines in effect
-ORDER = 4  # of the highest derivative in a jet
-STRAIGHT = 1e-6
-AT = 1e-12  # of the domain's size: points so close are the corner
-
 
 @dataclass(frozen=True)
 class CornerFlow:
@@ -55,7 +50,7 @@ class CornerFlow:
 
     def __post_init__(self) -> None:
         integer("terms", self.terms)
-        if not self._corner.angle < math.pi - STRAIGHT:
+        if not self._corner.angle < math.pi - 1e-6:
             raise InputError(
                 f"at = {self.at} must be a corner of an angle below π, it is {self._corner.angle}"
             )
@@ -84,7 +79,7 @@ class CornerFlow:
         r, theta = self._corner.polar(p.coords)
         offset = (p.coords - p.coords.new_tensor(self._corner.at)) / r
         cosine, sine = offset.split(1, dim=1)
-        beside = r > AT * self.domain.scale
+        beside = r > 1e-12 * self.domain.scale  # closer points are the corner
         apart, zero = torch.where(beside, r, torch.ones_like(r)), torch.zeros_like(r)
         flat = [g for f, slope in self._profiles for g in (f, f.deriv(), slope)]
         values = _values(flat, theta).split(1, dim=1)
@@ -108,7 +103,8 @@ def _values(polynomials: Sequence[Chebyshev], theta: Tensor) -> Tensor:
     low, high = polynomials[0].domain
     about = theta.detach().clamp(low, high)
     s = (2 * about - (low + high)) / (high - low)
-    terms = [[f.deriv(k) / math.factorial(k) for f in polynomials] for k in range(ORDER + 1)]
+    order = 4  # of the highest derivative in a jet
+    terms = [[f.deriv(k) / math.factorial(k) for f in polynomials] for k in range(order + 1)]
     count = max(len(f.coef) for f in polynomials)
     basis = torch.cos(torch.acos(s.clamp(-1, 1)) * torch.arange(count).to(s))
     found = torch.zeros_like(theta)
@@ -122,12 +118,13 @@ def _profile(
     angle: float, m: int, speeds: tuple[float, float], turning: list[Chebyshev]
 ) -> Chebyshev:
     """f with (∂² + (m - 1)²)(∂² + (m + 1)²) f = Σ turning, f = 0 and f' = speeds at both ends."""
-    nodes = angle * (1 - np.cos(np.pi * np.arange(DEGREE + 1) / DEGREE)) / 2
-    basis = [Chebyshev.basis(j, domain=[0, angle]) for j in range(DEGREE + 1)]
+    degree = 24  # of the polynomials in θ, which represents sines and cosines to rounding
+    nodes = angle * (1 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2
+    basis = [Chebyshev.basis(j, domain=[0, angle]) for j in range(degree + 1)]
     values = {k: np.stack([b.deriv(k)(nodes) for b in basis], axis=1) for k in (0, 1, 2, 4)}
     low, high = (m - 1) ** 2, (m + 1) ** 2
     operator = values[4] + (low + high) * values[2] + low * high * values[0]
-    right = sum((t(nodes) for t in turning), np.zeros(DEGREE + 1))
+    right = sum((t(nodes) for t in turning), np.zeros(degree + 1))
     ends = np.concatenate([values[0][[0, -1]], values[1][[0, -1]]])
     rows = np.concatenate([operator[2:-2], ends])
     given = np.concatenate([right[2:-2], [0.0, 0.0, *speeds]])

@@ -6,6 +6,7 @@ Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechani
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -28,7 +29,16 @@ class Form(ABC):
 
     def same(self, other: "Form") -> bool:
         """Whether both are the same half plane or ellipse, up to rounding."""
-        return False
+        return self.leaf and type(self) is type(other) and self._equals(other)
+
+    def _equals(self, other: Any) -> bool:
+        """The same for another form of the same kind."""
+        raise NotImplementedError
+
+    @property
+    def factors(self) -> tuple["Form", ...]:
+        """Forms that are no intersections, and of which it is the intersection."""
+        return (self,)
 
     def given(self, leaves: Sequence["Form"]) -> "Form | None":
         """What is left to hold where these half planes and ellipses do; None for nothing."""
@@ -37,7 +47,7 @@ class Form(ABC):
     @property
     def leaf(self) -> bool:
         """Whether it is a half plane, or an ellipse or its outside, and so smooth everywhere."""
-        return isinstance(self, HalfPlane | Within)
+        return False
 
 
 @dataclass(frozen=True)
@@ -53,9 +63,11 @@ class HalfPlane(Form):
     def complement(self) -> Form:
         return HalfPlane(self.b, self.a)
 
-    def same(self, other: Form) -> bool:
-        if not isinstance(other, HalfPlane):
-            return False
+    @property
+    def leaf(self) -> bool:
+        return True
+
+    def _equals(self, other: "HalfPlane") -> bool:
         ends = torch.tensor([other.a, other.b], dtype=torch.float64)
         reach = 1e-12 * max(map(abs, (*self.a, *self.b, *other.a, *other.b)))
         along = [(q - p) for p, q in zip(self.a, self.b, strict=True)]
@@ -78,10 +90,14 @@ class Within(Form):
     def complement(self) -> Form:
         return Within(self.conic, not self.inside)
 
-    def same(self, other: Form) -> bool:
-        if not isinstance(other, Within) or self.inside != other.inside:
-            return False
-        return self.conic.equals(other.conic, 1e-12 * max(self.conic.axes))
+    @property
+    def leaf(self) -> bool:
+        return True
+
+    def _equals(self, other: "Within") -> bool:
+        return self.inside == other.inside and self.conic.equals(
+            other.conic, 1e-12 * max(self.conic.axes)
+        )
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,10 @@ class All(Form):
     """An intersection, by the R-conjunction a + b - sqrt(a² + b²)."""
 
     parts: tuple[Form, ...]
+
+    @property
+    def factors(self) -> tuple[Form, ...]:
+        return tuple(factor for part in self.parts for factor in part.factors)
 
     def value(self, coords: Coords) -> Column:
         return _folded(self.parts, coords, -1)

@@ -4,19 +4,19 @@ Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechani
 Sukumar and Srivastava, Exact imposition of boundary conditions with distance functions (2022).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.shapes import Column, Coords
-from kanpinn.geometry.planar.forms import All, Form, Some
-
-ZERO = 1e-9  # a value so small, relative to the largest, is 0
+from kanpinn.geometry.curves.curve import Curve
+from kanpinn.geometry.planar.forms import All, Form
 
 
 @dataclass(frozen=True)
-class Product:
+class LevelProduct:
     """scale · Π factor / size."""
 
     factors: tuple[Form, ...]
@@ -40,24 +40,19 @@ def factors(form: Form) -> list[Form]:
 
     A product with one twice would vanish too fast at the boundary.
     """
-    flat = _flat(form)
+    flat = form.factors
     leaves: list[Form] = []
     for factor in flat:
         if factor.leaf and not any(factor.same(other) for other in leaves):
             leaves.append(factor)
     left = [factor.given(leaves) for factor in flat if not factor.leaf]
     unions = [factor for factor in left if factor is not None]
-    if all(isinstance(factor, Some) for factor in unions):
+    if all(len(factor.factors) == 1 and not factor.leaf for factor in unions):
         return [*leaves, *unions]
     return factors(All((*leaves, *unions)))
 
 
-def _flat(form: Form) -> list[Form]:
-    parts = form.parts if isinstance(form, All) else ()
-    return [factor for part in parts for factor in _flat(part)] if parts else [form]
-
-
-def fitted(form: Form, inside: Tensor, rim: Tensor) -> Product | None:
+def fitted(form: Form, inside: Tensor, rim: Tensor) -> LevelProduct | None:
     """The product for a domain with these points in it and on its boundary.
 
     The factors' sizes are their largest values and the largest slope on the boundary is 1. None
@@ -70,7 +65,31 @@ def fitted(form: Form, inside: Tensor, rim: Tensor) -> Product | None:
     nearest = around.abs().min(dim=1)
     # Next to the boundary one factor is the distance from it.
     others = around.scatter(1, nearest.indices[:, None], 1.0)
-    if not (within.min() > 0 and nearest.values.max() < ZERO < others.min()):
+    zero = 1e-9  # of the largest value
+    if not (within.min() > 0 and nearest.values.max() < zero < others.min()):
         return None
     slopes = others.prod(dim=1) / sizes[nearest.indices]
-    return Product(tuple(parts), tuple(sizes.tolist()), 1 / float(slopes.max()))
+    return LevelProduct(tuple(parts), tuple(sizes.tolist()), 1 / float(slopes.max()))
+
+
+def joined(curves: Sequence[Curve], coords: Coords) -> Column:
+    """1 / Σ 1/φ_i (n, 1), which is ≥ 0 and vanishes on the curves only, with a slope of 1 there.
+
+    φ_i is the distance from curve i to first order near it, and > 0 elsewhere.
+
+    Reference: Biswas and Shapiro, Approximate distance fields with non-vanishing gradients (2004).
+    """
+    inverse = torch.stack([1 / _trimmed(curve, coords) for curve in curves])
+    return 1 / inverse.sum(dim=0)
+
+
+def _trimmed(curve: Curve, coords: Coords) -> Column:
+    """sqrt(f² + ((sqrt(t² + f⁴) - t) / 2)²) for the part t ≥ 0 of the curve f = 0."""
+    assert curve.level is not None
+    f, t = curve.level(coords), curve.extent(coords)
+    # Keeps φ off 0: second derivatives on the curve have 1/φ⁴ in them and must stay finite.
+    least = torch.finfo(coords.dtype).tiny ** 0.4
+    if t is None:
+        return (f.square() + least).sqrt()
+    beyond = ((t.square() + f.pow(4) + least).sqrt() - t) / 2
+    return (f.square() + beyond.square() + least).sqrt()

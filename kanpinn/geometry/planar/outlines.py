@@ -8,13 +8,12 @@ import torch
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.curves.crossings import crossings, meeting
 from kanpinn.geometry.curves.curve import Curve, Pair
-from kanpinn.geometry.curves.segments import Segment
-from kanpinn.geometry.planar.chains import loop_form
-from kanpinn.geometry.planar.forms import All, Form, Some
+from kanpinn.geometry.planar.forms import All, Form, HalfPlane, Some
 
-JOIN = 1e-9  # ends of curves so close, relative to the coordinates, are one point
-TOUCH = 1e-12  # likewise for curves that meet elsewhere
-TRANSVERSAL = 1e-6  # the sine of the angle at which curves cross for certain
+
+def join_tolerance(scale: float) -> float:
+    """The distance within which ends of curves with coordinates up to `scale` are one point."""
+    return 1e-9 * scale
 
 
 def check_ends(curves: Sequence[Curve], joints: Sequence[int]) -> None:
@@ -30,10 +29,10 @@ def check_ends(curves: Sequence[Curve], joints: Sequence[int]) -> None:
 
 def check_crossings(curves: Sequence[Curve], scale: float) -> None:
     """Refuse curves that cross at inner points of both."""
-    tolerance = TOUCH * scale
+    tolerance = 1e-12 * scale  # curves that are closer meet
     for i, j in meeting(curves, curves, tolerance):
         for point in crossings(curves[i], curves[j], tolerance) if i < j else []:
-            if _crosses(curves[i], curves[j], point, JOIN * scale):
+            if _crosses(curves[i], curves[j], point, join_tolerance(scale)):
                 raise InputError(
                     "the boundary of a planar domain must not cross itself, got "
                     f"{curves[i].name!r} and {curves[j].name!r} crossing at {point}"
@@ -45,7 +44,7 @@ def straight_form(curves: Sequence[Curve]) -> Form | None:
 
     It is wrong for an island in a hole.
     """
-    if not all(isinstance(curve, Segment) for curve in curves):
+    if not all(curve.straight for curve in curves):
         return None
     outer: list[Form] = []
     holes: list[Form] = []
@@ -65,7 +64,8 @@ def _crosses(a: Curve, b: Curve, point: Pair, tolerance: float) -> bool:
         (along,) = curve.velocity(torch.tensor([t], dtype=torch.float64))
         directions.append(along / along.norm())
     (ax, ay), (bx, by) = directions
-    return bool((ax * by - ay * bx).abs() > TRANSVERSAL)
+    # Beyond this sine of the angle between them they do not just touch.
+    return bool((ax * by - ay * bx).abs() > 1e-6)
 
 
 def _loops(curves: Sequence[Curve]) -> list[list[Curve]]:
@@ -81,3 +81,53 @@ def _loops(curves: Sequence[Curve]) -> list[list[Curve]]:
             loop.append(left.pop(nearest))
         found.append(loop)
     return found
+
+
+def loop_form(points: Sequence[Pair]) -> Form:
+    """The left of a closed polygon, each of whose edges comes once.
+
+    Reference: Dobkin, Guibas, Hershberger and Snoeyink, An efficient algorithm for finding the CSG
+    representation of a simple polygon (1988).
+    """
+    corners = _without_flat(points)
+    first, last = corners.index(min(corners)), corners.index(max(corners))
+    corners = corners[first:] + corners[:first]
+    split = (last - first) % len(corners)
+    chains = (_chain(corners[: split + 1]), _chain([*corners[split:], corners[0]]))
+    return _joined_at(corners[-1], corners[0], corners[1], chains)
+
+
+def _chain(points: Sequence[Pair]) -> Form:
+    """The left of a chain whose first and last edges go on for ever: split where it bulges most."""
+    if len(points) == 2:
+        return HalfPlane(points[0], points[1])
+    (ux, uy), (vx, vy) = _direction(points[1], points[0]), _direction(points[-2], points[-1])
+    away = (-ux - vx, -uy - vy)  # both ends recede in this direction
+    if math.hypot(*away) < 1e-9:
+        away = (-uy, ux)
+    reach = [away[0] * x + away[1] * y for x, y in points[1:-1]]
+    far = 1 + reach.index(max(reach))
+    chains = (_chain(points[: far + 1]), _chain(points[far:]))
+    return _joined_at(points[far - 1], points[far], points[far + 1], chains)
+
+
+def _joined_at(before: Pair, corner: Pair, after: Pair, chains: tuple[Form, ...]) -> Form:
+    return All(chains) if _turn(before, corner, after) > 0 else Some(chains)
+
+
+def _without_flat(points: Sequence[Pair]) -> list[Pair]:
+    """Corners only: on a straight edge two half planes would be one."""
+    n = len(points)
+    triples = ((points[i - 1], points[i], points[(i + 1) % n]) for i in range(n))
+    return [p[1] for p in triples if abs(_turn(*p)) > 1e-12]
+
+
+def _direction(a: Pair, b: Pair) -> Pair:
+    length = math.dist(a, b)
+    return (b[0] - a[0]) / length, (b[1] - a[1]) / length
+
+
+def _turn(a: Pair, b: Pair, c: Pair) -> float:
+    """The sine of the angle by which the path a, b, c turns left at b."""
+    (ux, uy), (vx, vy) = _direction(a, b), _direction(b, c)
+    return ux * vy - uy * vx

@@ -15,17 +15,15 @@ from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.curves.sides import Side, abscissa
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.forms import Form
-from kanpinn.geometry.planar.joined import joined
-from kanpinn.geometry.planar.levels import Product, fitted
-from kanpinn.geometry.planar.outlines import JOIN, check_crossings, check_ends, straight_form
+from kanpinn.geometry.planar.levels import LevelProduct, fitted, joined
+from kanpinn.geometry.planar.outlines import (
+    check_crossings,
+    check_ends,
+    join_tolerance,
+    straight_form,
+)
 from kanpinn.geometry.planar.slabs import Cell, cells, slab_rule
 from kanpinn.geometry.points import Points
-
-ON = 64  # distances to the boundary of so many eps, relative to the coordinates, are 0
-FLAT = 1e-14  # an area so small, relative to the diameter's square, is 0
-FILLED = 1e-9  # what the slabs may miss of it, likewise
-PROBES = 8  # Gauss nodes per direction where formulas are checked
-CHUNK = 2**21  # pairs of points and sides that are compared at a time
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,7 +51,8 @@ class Planar(Domain):
         if len({curve.names for curve in self.curves}) > 1:
             raise InputError("the curves of a planar domain must have the same coordinates")
         check_ends(self.curves, self._joints[0])
-        if not self.measure > FLAT * math.dist(*self._box) ** 2:
+        # Less is none, by rounding.
+        if not self.measure > 1e-14 * math.dist(*self._box) ** 2:
             raise InputError(
                 "the curves of a planar domain must run around it counter-clockwise and around "
                 f"its holes clockwise, and enclose an area > 0, got {self.measure:.3g}"
@@ -91,13 +90,14 @@ class Planar(Domain):
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         inside = self.encloses(coords)
         # Points on the boundary belong to it although they are rounded.
-        reach = abs(tolerance) or ON * torch.finfo(coords.dtype).eps * self.scale
+        reach = abs(tolerance) or 64 * torch.finfo(coords.dtype).eps * self.scale
         close = self._distance(coords, reach) <= reach
         return inside & ~close if tolerance < 0 else inside | close
 
     def encloses(self, coords: Coords) -> Mask:
         """Which points its boundary winds around; on the boundary either may be said."""
-        rows = max(1, CHUNK // self._sides.shape[1])
+        # So many pairs of points and sides are compared at a time, which bounds the memory.
+        rows = max(1, 2**21 // self._sides.shape[1])
         return torch.cat([self._winding(part) > 0 for part in coords.split(rows)])
 
     def level(self, coords: Coords) -> Column:
@@ -127,18 +127,19 @@ class Planar(Domain):
         return straight_form(self.curves) or self.form
 
     @cached_property
-    def _product(self) -> Product | None:
+    def _product(self) -> LevelProduct | None:
         """Its level function; None without a formula, or where it does not hold."""
         if self.formula is None:
             return None
-        inside, rim = self.quadrature(PROBES)[0], self.boundary.quadrature(PROBES)[0]
+        nodes = 8  # in each direction, on each cell and curve
+        inside, rim = self.quadrature(nodes)[0], self.boundary.quadrature(nodes)[0]
         return fitted(self.formula, inside.coords, rim.coords)
 
     @cached_property
     def _cells(self) -> list[Cell]:
         parts = cells(self.sides)
         filled = math.fsum(cell.area for cell in parts)
-        if abs(filled - self.measure) > FILLED * math.dist(*self._box) ** 2:
+        if abs(filled - self.measure) > 1e-9 * math.dist(*self._box) ** 2:
             raise NumericalError(f"the area of {self!r} is {self.measure}, of its slabs {filled}")
         return parts
 
@@ -153,7 +154,7 @@ class Planar(Domain):
         """For start and end of each curve in turn: which joint it is, and the joint's height."""
         ends = np.array([end for curve in self.curves for end in (curve.start, curve.stop)])
         gaps = np.abs(ends[:, None] - ends[None]).max(axis=2)
-        which = (gaps <= JOIN * self.scale).argmax(axis=1)
+        which = (gaps <= join_tolerance(self.scale)).argmax(axis=1)
         return which.tolist(), ends[which, 1].tolist()
 
     @cached_property

@@ -11,11 +11,6 @@ from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.curves.sides import Side
 from kanpinn.geometry.rules import gauss_legendre
 
-SAME = 1e-12  # heights so close, relative to the domain's, are one
-# A slab whose distance from a singularity beyond its end is a smaller fraction of its height is
-# cut: then 24 nodes reach 1e-12 in each part.
-CLOSE = 0.1
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -55,7 +50,7 @@ def _cell_rule(cell: Cell, unit: Tensor, weights: Tensor) -> tuple[Coords, Weigh
 
 def _heights_rule(cell: Cell, unit: Tensor, weights: Tensor) -> tuple[Weights, Weights]:
     """Nodes in [0, 1] and weights for functions with the square roots that the cell has."""
-    at_low, at_high = _singular_ends(cell, SAME * (cell.high - cell.low))
+    at_low, at_high = _singular_ends(cell, 1e-12 * (cell.high - cell.low))
     if at_low and at_high:
         if cell.left.conic == cell.right.conic:
             # The integral over x is a smooth function times the root: Gauss-Chebyshev, second kind.
@@ -95,7 +90,7 @@ def cells(sides: Sequence[Side]) -> list[Cell]:
 def _heights(sides: Sequence[Side]) -> list[float]:
     """All ends of sides, in order."""
     ends = sorted({end for side in sides for end in (side.low, side.high)})
-    gap = SAME * (ends[-1] - ends[0])
+    gap = 1e-12 * (ends[-1] - ends[0])  # heights that are closer are one
     return [y for i, y in enumerate(ends) if i == 0 or y - ends[i - 1] > gap]
 
 
@@ -114,11 +109,13 @@ def _cut(cell: Cell) -> list[Cell]:
     size = cell.high - cell.low
     below = [cell.low - side.branches[0] for side in (cell.left, cell.right)]
     above = [side.branches[1] - cell.high for side in (cell.left, cell.right)]
+    # Next to a singularity further away than this share of its height, 24 nodes reach 1e-12.
+    close = 0.1
     for gaps, sign, end in ((below, 1, cell.low), (above, -1, cell.high)):
-        near = [gap for gap in gaps if SAME * size < gap < CLOSE * size]
+        near = [gap for gap in gaps if 1e-12 * size < gap < close * size]
         if near:
             # The part next to the singularity, as high as its distance from it allows.
-            middle = end + sign * min(near) / CLOSE
+            middle = end + sign * min(near) / close
             if cell.low < middle < cell.high:
                 lower = Cell(cell.left, cell.right, cell.low, middle)
                 upper = Cell(cell.left, cell.right, middle, cell.high)

@@ -13,8 +13,6 @@ from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.points import Points
 
-SOFT = 1e-2
-
 
 @dataclass(frozen=True)
 class Stretch:
@@ -42,7 +40,7 @@ class Stretch:
     def __call__(self, p: Points) -> Tensor:
         x = p.coords - p.coords.new_tensor(self.at)
         # A hundredth of the size keeps the derivatives of s(r)/r free of 0/0 at the point.
-        r = (x.square().sum(dim=1, keepdim=True) + (self.size * SOFT) ** 2).sqrt()
+        r = (x.square().sum(dim=1, keepdim=True) + (self.size / 100) ** 2).sqrt()
         return x * (torch.asinh(r / self.size) / r) / math.asinh(self._reach / self.size)
 
     @property

@@ -12,7 +12,8 @@ from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary, Piece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
-from kanpinn.geometry.region import Mapped, Region, check_unit
+from kanpinn.geometry.region import Mapped, Region
+from kanpinn.geometry.rules import check_unit
 from kanpinn.geometry.solid.spherical import (
     check_size,
     jacobi,
@@ -107,7 +108,7 @@ class Ball(Mapped, Domain):
         return (self.radius**2 - offsets.square().sum(dim=1, keepdim=True)) / (2 * self.radius)
 
     def from_unit(self, unit: Coords) -> Points:
-        check_unit(self, unit)
+        check_unit(unit, self.dim)
         share = unit[:, :1] ** (1 / self.dim)
         offsets = self.radius * share * sphere_from_unit(unit[:, 1:])
         return Points(unit.new_tensor(self.center) + offsets, self.names)
@@ -165,7 +166,7 @@ class Sphere(Mapped, Piece):
         return sphere_area(self.ball.dim) * self.ball.radius**self.dim
 
     def from_unit(self, unit: Coords) -> Points:
-        check_unit(self, unit)
+        check_unit(unit, self.dim)
         return self._at(sphere_from_unit(unit))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:

@@ -10,9 +10,10 @@ from torch import Tensor
 from kanpinn._support.errors import integer
 from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.boundary import Piece
-from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Mapped, Region, check_unit
-from kanpinn.geometry.solid.triangles import area_vectors, curve_order, surface_rule
+from kanpinn.geometry.points import Points, morton_order
+from kanpinn.geometry.region import Mapped, Region
+from kanpinn.geometry.rules import check_unit
+from kanpinn.geometry.solid.triangles import area_vectors, surface_rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Patch(Mapped, Piece):
         So the map is not continuous, but it scales all areas by `measure` and keeps even points
         even.
         """
-        check_unit(self, unit)
+        check_unit(unit, self.dim)
         ends = self._areas.cumsum(dim=0).to(unit)
         target = unit[:, 0].contiguous() * ends[-1]
         chosen = torch.searchsorted(ends, target).clamp(max=len(ends) - 1)
@@ -74,7 +75,7 @@ class Patch(Mapped, Piece):
     @cached_property
     def _corners(self) -> Tensor:
         corners = self.triangles[area_vectors(self.triangles).norm(dim=1) > 0]
-        return corners[curve_order(corners.mean(dim=1))]
+        return corners[morton_order(corners.mean(dim=1))]
 
     @cached_property
     def _areas(self) -> Weights:

@@ -14,8 +14,6 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.rules import tensor_grid
 
-MOST = 2**24  # points of a product rule, about what the memory of a small machine holds
-
 
 def sphere_area(dim: int) -> float:
     """The measure of the unit sphere in `dim` coordinates: 2π, 4π, 2π², ..."""
@@ -64,11 +62,12 @@ def check_size(nodes: int, count: int) -> None:
     """Refuse a product rule that would not fit into memory.
 
     Raises:
-        InputError: where it has more than MOST points.
+        InputError: where it has more than 2^24 points.
     """
-    if count > MOST:
+    most = 2**24  # about what the memory of a small machine holds
+    if count > most:
         raise InputError(
-            f"a rule with nodes={nodes} would have {count:.1e} points here, more than {MOST:.1e}: "
+            f"a rule with nodes={nodes} would have {count:.1e} points here, more than {most:.1e}: "
             "take fewer nodes, or sample(..., 'sobol') in high dimension"
         )
 

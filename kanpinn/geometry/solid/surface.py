@@ -15,7 +15,7 @@ from kanpinn._support.shapes import Coords, Corner, Mask, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.scrambled import equal_weights, sampling_error, sobol
+from kanpinn.geometry.quadrature import equal_weights, sampling_error, sobol
 from kanpinn.geometry.solid.ball import coordinate_names
 from kanpinn.geometry.solid.meshes import (
     check_closed,
@@ -28,8 +28,6 @@ from kanpinn.geometry.solid.meshes import (
 from kanpinn.geometry.solid.patch import Patch
 from kanpinn.geometry.solid.triangles import area_vectors, cone_rule, enclosed_volume, star_center
 from kanpinn.geometry.solid.winding import enclosed, near
-
-MOST = 20_000  # triangles for which a centre is looked for
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
@@ -152,7 +150,8 @@ class Surface(Domain):
     @cached_property
     def _center(self) -> Tensor | None:
         """A point that sees the whole surface."""
-        if len(self._solid) > MOST:
+        # For more triangles the linear program would take longer than a second.
+        if len(self._solid) > 20_000:
             return None
         vectors = area_vectors(self._solid)
         return star_center(self._solid, vectors / vectors.norm(dim=1, keepdim=True))

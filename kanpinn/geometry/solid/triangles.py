@@ -10,8 +10,6 @@ from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.solid.spherical import check_size, jacobi
 
-BITS = 10  # of each coordinate along the space-filling curve
-
 
 def edge_defects(faces: Tensor) -> tuple[int, int]:
     """How many edges (open, badly turned) a surface (F, 3) has: (0, 0) if it is closed.
@@ -56,17 +54,6 @@ def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Ten
     graph = coo_array((np.ones(int(flat.sum())), (one[flat], two[flat])), shape=(len(faces),) * 2)
     count, labels = connected_components(graph, directed=False)
     return [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(count)]
-
-
-def curve_order(centers: Coords) -> Tensor:
-    """An order of points (n, 3) along a space-filling curve (Morton's), near ones near in it."""
-    low, high = centers.amin(dim=0), centers.amax(dim=0)
-    cells = ((centers - low) / (high - low).clamp(min=1e-300) * (2**BITS - 1)).long()
-    code = torch.zeros(len(centers), dtype=torch.long)
-    for bit in range(BITS):
-        for axis in range(3):
-            code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
-    return code.argsort()
 
 
 def star_center(corners: Tensor, normals: Coords) -> Tensor | None:

@@ -7,9 +7,6 @@ from torch import Tensor
 
 from kanpinn._support.shapes import Coords, Mask
 
-FINEST = 512  # cells of a grid on each of its two axes
-PAIRS = 2**20  # of a point and a triangle, held at a time
-
 
 def enclosed(coords: Coords, vertices: Tensor, faces: Tensor) -> Mask:
     """Which points (n, 3) have a positive winding number with respect to a closed surface.
@@ -67,7 +64,9 @@ def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, 
     A grid over x and y lists the boxes at each of its cells.
     """
     start, stop = low[:, :2].amin(dim=0), high[:, :2].amax(dim=0)
-    size = min(max(round(len(low) ** 0.5), 1), FINEST)
+    # The cells of the grid on each of its two axes: about one triangle in each, but at most 512²
+    # lists, which is where they would take more memory than the triangles.
+    size = min(max(round(len(low) ** 0.5), 1), 512)
 
     def cells(rows: Tensor) -> Tensor:
         return ((rows[:, :2] - start) / (stop - start) * size).long().clamp(0, size - 1)
@@ -102,13 +101,18 @@ def _listing(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return torch.cat([sizes.new_zeros(1), sizes.cumsum(dim=0)]), owners[order]
 
 
-def _parts(counts: Tensor) -> Iterator[slice]:
-    """Slices of the points with at most PAIRS pairs each, or one point."""
+def _parts(counts: Tensor, most: int = 2**20) -> Iterator[slice]:
+    """Slices of the points with at most `most` pairs each, which bounds the memory, or one point.
+
+    Args:
+        counts: pairs of each point, (n,).
+        most: pairs of a point and a triangle that are held at a time.
+    """
     ends = counts.cumsum(dim=0)
     start = 0
     while start < len(counts):
         done = int(ends[start - 1]) if start else 0
-        stop = max(int(torch.searchsorted(ends, done + PAIRS, right=True)), start + 1)
+        stop = max(int(torch.searchsorted(ends, done + most, right=True)), start + 1)
         yield slice(start, stop)
         start = stop
 
