@@ -6,5 +6,5 @@ from torch import Tensor
 Coords = Float[Tensor, "n d"]
 Column = Float[Tensor, "n 1"]
 Weights = Float[Tensor, " n"]
-Corner = Float[Tensor, " d"]
+Vector = Float[Tensor, " d"]
 Mask = Bool[Tensor, " n"]

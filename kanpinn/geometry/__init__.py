@@ -1,8 +1,9 @@
-"""Domains, their boundaries, and points in them.
+"""Domains, their boundaries, and points in them; nothing here knows of networks or equations.
 
-At the bottom is what a shape promises: `region`, `boundary`, `domain`; then come the rooms of
-shapes, `curves` under `planar`, and `solid`; then what is made of them, `combined`, and
-`product` with `timed` for space × time; `combining` has the operators that all domains share.
+What every shape promises is in `region`, `boundary` and `domain`. The shapes are `box`, the planar
+domains of `planar` with the curves of `curves` around them, and the solids of `solid`. Of them are
+made `combined` (unions, differences, intersections) and `product` (space × time). `combining` has
+the operators that all domains share. Points come from `sampling`, `adaptive` and `quadrature`.
 """
 
 from kanpinn.geometry import combining

@@ -14,7 +14,7 @@ Sizes = Callable[[Points], Tensor]  # the residual's size |r| at points, (n,)
 
 
 def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
-    """n points whose density is as |r| / mean |r| + 1, drawn from 8 n of Sobol's.
+    """n points whose density is proportional to |r| / mean |r| + 1, drawn from 8 n Sobol points.
 
     Half of them are spread evenly, half go where the residual is large. They are drawn one from
     each of n parts of equal probability along a curve that keeps neighbours together, so that they
@@ -37,7 +37,12 @@ def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
 def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: Generator) -> Points:
     """Retain points with |r| above its mean, release the others, resample in their place.
 
-    current: the points so far; as many come back. sampler: of the new ones.
+    Args:
+        current: the points so far; as many are returned.
+        domain: where new points are drawn.
+        sampler: of the new points.
+        sizes: gives |r| at points, (n,).
+        generator: the source of chance.
 
     Reference: Daw, Bu, Wang, Perdikaris and Karpatne, Mitigating propagation failures in
     physics-informed neural networks using retain-resample-release sampling (2023).

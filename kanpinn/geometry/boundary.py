@@ -26,14 +26,19 @@ class Walls:
     spheres: tuple[tuple[tuple[float, ...], float], ...] = ()
 
     def __or__(self, other: "Walls") -> "Walls":
-        """Those of both, each once."""
+        """The planes and spheres of both, each once."""
         return Walls(
             tuple(dict.fromkeys(self.planes + other.planes)),
             tuple(dict.fromkeys(self.spheres + other.spheres)),
         )
 
     def within(self, axis: int, value: float) -> "Walls":
-        """Where they cut a plane across an axis, in the coordinates without that axis."""
+        """The lines and circles in which they cut a plane, in the coordinates of that plane.
+
+        Args:
+            axis: the plane is across this axis, whose coordinate is left out.
+            value: of that coordinate on the plane.
+        """
         planes = [(i - (i > axis), at) for i, at in self.planes if i != axis]
         spheres = [
             ((*center[:axis], *center[axis + 1 :]), (radius**2 - gap**2) ** 0.5)
@@ -49,7 +54,7 @@ class Piece(Region):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What `boundary[name]` selects it by."""
+        """The name by which `boundary[name]` selects the piece."""
 
     @property
     def walls(self) -> Walls | None:
@@ -78,10 +83,10 @@ class Piece(Region):
 
 @dataclass(frozen=True)
 class Derived(Piece):
-    """A piece made of another piece: under the same name, and the same but for what is overridden.
+    """A piece that is made of another piece and has its name, coordinates and measure.
 
     Args:
-        piece: the other one.
+        piece: the other piece.
     """
 
     piece: Piece
@@ -117,7 +122,7 @@ class Derived(Piece):
 
 @dataclass(frozen=True)
 class Turned(Mapped, Derived):
-    """A piece with its normals the other way: what a domain that is taken away leaves behind.
+    """A piece with its normals reversed, as on the boundary of a domain that is taken away.
 
     Args:
         piece: one that is the image of a cube.
@@ -154,7 +159,7 @@ class Boundary:
 
     @property
     def measure(self) -> float:
-        """The sum over the pieces."""
+        """The sum of the pieces' measures."""
         return sum(piece.measure for piece in self.pieces)
 
     def __getitem__(self, names: str | tuple[str, ...]) -> "Boundary":
@@ -174,6 +179,10 @@ class Boundary:
         return Boundary(tuple(piece for piece in self.pieces if piece.name in wanted))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """The pieces' Gauss points and weights (n,), one piece after the other."""
+        """The quadrature rules of all pieces, one after the other.
+
+        Returns:
+            n points with their normals, and weights (n,).
+        """
         rules = [piece.quadrature(nodes) for piece in self.pieces]
         return Points.cat(points for points, _ in rules), torch.cat([w for _, w in rules])

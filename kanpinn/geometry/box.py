@@ -9,7 +9,7 @@ from numbers import Real
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Corner, Mask
+from kanpinn._support.shapes import Column, Coords, Mask, Vector
 from kanpinn.geometry.boundary import Boundary, Piece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
@@ -57,7 +57,7 @@ class Box(Mapped, Domain):
         return math.prod(high - low for _, low, high in self.ranges)
 
     @property
-    def bounds(self) -> tuple[Corner, Corner]:
+    def bounds(self) -> tuple[Vector, Vector]:
         corners = torch.tensor([ends for _, *ends in self.ranges], dtype=torch.float64)
         return corners[:, 0], corners[:, 1]
 
@@ -70,7 +70,7 @@ class Box(Mapped, Domain):
         low, high = self.bounds
         return ((coords >= low - tolerance) & (coords <= high + tolerance)).all(dim=1)
 
-    def contains_box(self, low: Corner, high: Corner) -> bool:
+    def contains_box(self, low: Vector, high: Vector) -> bool:
         first, last = self.bounds
         return bool((first <= low).all() and (high <= last).all())
 
@@ -79,10 +79,10 @@ class Box(Mapped, Domain):
         return True
 
     def level(self, coords: Coords) -> Column:
-        """The product over the axes of the distances to both ends, scaled to 1 in the middle.
+        """The product over the axes of 4 s (1 - s), with s from 0 to 1 along the axis, scaled.
 
-        The product is scaled in turn by a quarter of the shortest edge: its slope is 1 in the
-        middles of the faces at the ends of that edge.
+        The scale is a quarter of the shortest edge, which makes the slope 1 in the middles of the
+        faces at the ends of that edge.
         """
         low, high = (corner.to(coords) for corner in self.bounds)
         scaled = 4 * (coords - low) * (high - coords) / (high - low).square()
@@ -97,7 +97,13 @@ class Box(Mapped, Domain):
 
 @dataclass(frozen=True)
 class Face(Mapped, Piece):
-    """The face of a box where the coordinate number `axis` is at its lower or upper end."""
+    """A face of a box.
+
+    Args:
+        box: the box.
+        axis: number of the coordinate that is constant on the face.
+        upper: whether that coordinate is at the upper end of its interval.
+    """
 
     box: Box
     axis: int

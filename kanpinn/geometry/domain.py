@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
+from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary, Walls
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Draw, Region, longer
@@ -29,26 +29,34 @@ class Domain(Region):
 
     @property
     @abstractmethod
-    def bounds(self) -> tuple[Corner, Corner]:
-        """The lowest and highest corner, (d,) each in float64, of the smallest box around it."""
+    def bounds(self) -> tuple[Vector, Vector]:
+        """The lowest and the highest corner, (d,) each in float64, of a box around the domain."""
 
     @property
     @abstractmethod
     def boundary(self) -> Boundary:
-        """Its whole boundary."""
+        """The whole boundary."""
 
     @abstractmethod
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        """Which of the points (n, d) lie in it; a tolerance > 0 widens it, < 0 narrows it."""
+        """Which points lie in the domain.
+
+        Args:
+            coords: (n, d).
+            tolerance: a distance by which the domain is widened, or narrowed where it is < 0.
+
+        Returns:
+            A mask (n,).
+        """
 
     @property
     def operands(self) -> tuple["Domain", ...]:
-        """The domains that it is combined from; itself where it is no combination."""
+        """The domains that this one is combined from; only itself where it is no combination."""
         return (self,)
 
     @property
     def walls(self) -> Walls | None:
-        """The planes and spheres on which its boundary lies; None where it has other pieces."""
+        """The planes and spheres on which the boundary lies; None where it has other pieces."""
         walls = Walls()
         for piece in self.boundary.pieces:
             if piece.walls is None:
@@ -56,8 +64,8 @@ class Domain(Region):
             walls |= piece.walls
         return walls
 
-    def contains_box(self, low: Corner, high: Corner) -> bool:
-        """Whether it is certain to contain the box between two corners, (d,) each."""
+    def contains_box(self, low: Vector, high: Vector) -> bool:
+        """Whether the domain is known to contain the box between two corners, (d,) each."""
         return False
 
     @property
@@ -71,13 +79,19 @@ class Domain(Region):
         return False
 
     def level(self, coords: Coords) -> Column:
-        """A function (n, 1) that is 0 on the boundary, > 0 inside, < 0 next to it outside.
+        """A level function: 0 on the boundary, > 0 inside, < 0 next to the boundary outside.
 
-        It is twice differentiable inside, and its gradient on smooth parts of the boundary is
-        near 1, or not far from it.
+        It is twice differentiable inside, and the length of its gradient on smooth parts of the
+        boundary is about 1.
+
+        Args:
+            coords: (n, d).
+
+        Returns:
+            The values (n, 1).
 
         Raises:
-            InputError: for a domain that has none.
+            InputError: for a domain that has no level function.
         """
         raise InputError(f"there is no level function for {self!r}")
 
@@ -104,7 +118,7 @@ class Domain(Region):
         return self._combined("intersection", other)
 
     def place(self, n: int, draw: Draw) -> Points:
-        """Those of a draw in the box around it that lie inside."""
+        """The points of a draw in the box around the domain that lie inside."""
         return self._inside(n, draw, 0)[0]
 
     def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
@@ -112,7 +126,7 @@ class Domain(Region):
         return points, more[:, 0]
 
     def _inside(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
-        """Those of a draw that lie inside, and their `more` further coordinates."""
+        """Points of a draw that lie inside, and their further coordinates (n, more)."""
         low, high = self.bounds
         count = math.ceil(n * float((high - low).prod()) / self.measure)
         while True:

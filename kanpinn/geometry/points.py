@@ -19,7 +19,7 @@ class Points:
         coords: (n, d).
         names: d names, the columns' order.
         normals: (n, d) outward unit normals of boundary points, None elsewhere.
-        data: (n, m) what is known at the points, None where there is nothing.
+        data: (n, m) values that are known at the points; None where there are none.
 
     Raises:
         InputError: where shapes or names do not fit each other.
@@ -90,7 +90,7 @@ class Points:
     def cat(parts: Iterable["Points"]) -> "Points":
         """All points of the parts, in order; all have the same names and all or none normals.
 
-        What is known at them is left out.
+        Their `data` is left out.
 
         Raises:
             InputError: where there is no part, or they differ in names or in having normals.

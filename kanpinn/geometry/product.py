@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
+from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary, Derived, Piece
 from kanpinn.geometry.box import Box, coordinate_beyond
 from kanpinn.geometry.domain import Domain
@@ -20,7 +20,9 @@ from kanpinn.geometry.rules import axis_counts, axis_rim, gauss_legendre
 
 @dataclass(frozen=True)
 class Product(Domain):
-    """The points (x, t) with x in a space and t in an interval; `space.over(t=(0, 1))`.
+    """Space × time: the points (x, t) with x in a space and t in an interval.
+
+    `space.over(t=(0, 1))` makes one.
 
     The pieces of its boundary are the space's own over the whole time, under the same names, then
     "initial" at the lowest time and "final" at the highest.
@@ -58,7 +60,7 @@ class Product(Domain):
         return self.space.measure_error * self.time.measure
 
     @property
-    def bounds(self) -> tuple[Corner, Corner]:
+    def bounds(self) -> tuple[Vector, Vector]:
         low, high = (
             torch.cat(ends) for ends in zip(self.space.bounds, self.time.bounds, strict=True)
         )

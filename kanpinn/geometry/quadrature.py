@@ -22,7 +22,7 @@ def domain_rule(
     chunk: int = 2**13,
     seed: int = 0,
 ) -> Iterator[tuple[Points, Weights]]:
-    """Points and weights (n,) of a rule on the domain, in chunks with n ≤ chunk.
+    """A quadrature rule on a domain, in chunks that bound the memory needed.
 
     Up to three dimensions it is the domain's own rule. Above, scrambled Sobol points with equal
     weights, whose error for smooth integrands falls nearly as draws^(-3/2) (Owen 1997) where the
@@ -33,6 +33,9 @@ def domain_rule(
         draws: Sobol points in all, above; a power of 2 keeps their balance.
         chunk: the most points given at a time (those of a rule are made at once).
         seed: of the scrambling; the same seed gives the same points.
+
+    Yields:
+        n ≤ chunk points and their weights (n,).
 
     Raises:
         InputError: unless nodes, draws and chunk are positive integers.
@@ -57,7 +60,7 @@ def sobol(seed: int) -> Draw:
     return draw
 
 
-def share(
+def accepted_share(
     region: Region,
     accept: Callable[[Points], Mask],
     draws: int = 2**14,
@@ -105,7 +108,14 @@ def sampling_error(domain: Domain, nodes: int) -> float:
 def clipped_error(
     piece: Region, accept: Callable[[Points], Mask], part: float, nodes: int
 ) -> float:
-    """The same for the part of a piece of a boundary that is accepted, a share `part` of it."""
+    """The standard error of ∫ 1 by `equal_weights` on the accepted part of a piece of boundary.
+
+    Args:
+        piece: the whole piece.
+        accept: which of n points are on the part, (n,).
+        part: the share of the piece that the part is.
+        nodes: the argument of `equal_weights`.
+    """
     draws = math.ceil(_count(piece, nodes) / part)
     return piece.measure * _single_error(piece, accept, draws)
 
@@ -113,7 +123,7 @@ def clipped_error(
 def _single_error(region: Region, accept: Callable[[Points], Mask], draws: int) -> float:
     """The standard error of `share` by one scrambling."""
     scramblings = 8
-    return share(region, accept, draws, scramblings)[1] * math.sqrt(scramblings)
+    return accepted_share(region, accept, draws, scramblings)[1] * math.sqrt(scramblings)
 
 
 def _count(region: Region, nodes: int) -> int:

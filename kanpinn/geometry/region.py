@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
@@ -24,52 +24,69 @@ class Region(ABC):
     @property
     @abstractmethod
     def dim(self) -> int:
-        """Its own dimension: d for a domain in d coordinates, d - 1 for a piece of its boundary."""
+        """The dimension: d for a domain in d coordinates, d - 1 for a piece of its boundary."""
 
     @property
     @abstractmethod
     def measure(self) -> float:
-        """Length, area, volume, ...; 1 for a single point."""
+        """The length, area, volume, ... of the region; 1 for a single point."""
 
     @property
     def measure_error(self) -> float:
-        """The standard error of `measure` where that is an estimate, otherwise 0."""
+        """The standard error of `measure` where that is an estimate; otherwise 0."""
         return 0.0
 
     @abstractmethod
     def place(self, n: int, draw: Draw) -> Points:
-        """n points or a few more, as evenly spread by measure as those of the draw in the cube."""
+        """Points of the region that are spread by measure as evenly as a draw's in the cube.
+
+        Args:
+            n: how many points are needed.
+            draw: draw(n, dim) gives n points of the unit cube, (n, dim).
+
+        Returns:
+            n points or a few more.
+        """
 
     def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
-        """n points or a few more, and another coordinate in [0, 1], (n,), spread evenly with them.
+        """Points of the region with a further coordinate each, all spread evenly together.
 
-        Both come from ONE draw where that is possible: of two draws each is spread evenly, but
+        Both come from one draw where that is possible: of two draws each is spread evenly, but
         their pairs cluster.
+
+        Returns:
+            n points or a few more, and for each the further coordinate in [0, 1], (n,).
         """
         points = self.place(n, draw)
         return points, draw(len(points), 1)[:, 0]
 
     @abstractmethod
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Points inside and positive weights (n,), whose sum is `measure`, in float64.
+        """A quadrature rule on the region, in float64.
 
         Args:
             nodes: of each one-dimensional Gauss rule that it is made of.
+
+        Returns:
+            n points in the region, and positive weights (n,) whose sum is `measure`.
 
         Raises:
             InputError: unless nodes is a positive integer.
         """
 
     def rule_error(self, nodes: int) -> float:
-        """The standard error of ∫ 1 by a `quadrature` of Sobol points; 0 for Gauss rules.
+        """The error to be expected of the integral of a function of size 1; 0 for Gauss rules.
 
-        It is that before the weights are scaled to the sum `measure`, so about the error that is
-        to be expected of the integral of a function of size 1.
+        Where `quadrature` gives Sobol points it is the standard error of ∫ 1 before their weights
+        are scaled to the sum `measure`.
+
+        Args:
+            nodes: the argument of `quadrature`.
         """
         return 0.0
 
     def gauss(self, n: int) -> Points:
-        """The points of the smallest `quadrature` that has n or more."""
+        """The points of the smallest `quadrature` rule that has n or more."""
         nodes = 1
         while len(points := self.quadrature(nodes)[0]) < n:
             # At least one more, and as many as would do if the number grew like nodes^dim.
@@ -82,9 +99,15 @@ class Mapped(Region):
 
     @abstractmethod
     def from_unit(self, unit: Coords) -> Points:
-        """The images of points of [0, 1]^dim, (n, dim), in the same precision, on the same device.
+        """The images of points of the cube [0, 1]^dim.
 
-        The map scales all volumes by `measure`: uniform points stay uniform.
+        The map scales all volumes by `measure`, so that uniform points stay uniform.
+
+        Args:
+            unit: points of the cube, (n, dim).
+
+        Returns:
+            n points in the same precision and on the same device.
 
         Raises:
             InputError: unless unit has the shape (n, dim).
@@ -99,7 +122,7 @@ class Mapped(Region):
         unit = draw(n, self.dim + 1)
         return self.from_unit(unit[:, :-1]), unit[:, -1]
 
-    def quadrature(self, nodes: int | Sequence[int]) -> tuple[Points, Weights]:
+    def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         unit, weights = gauss_product(nodes, self.dim)
         return self.from_unit(unit), self.measure * weights
 

@@ -63,7 +63,7 @@ class Collocation:
 
     @property
     def fresh(self) -> str:
-        """The sampler of new points: this one, "uniform" where its points are always the same."""
+        """The sampler for new points: this one, or "uniform" where its points never change."""
         return "uniform" if self.sampler in FIXED else self.sampler
 
 
@@ -86,6 +86,9 @@ def sample(
         sampler: one of SAMPLERS.
         generator: a CPU generator, the only source of chance; None is a new one with seed 0.
 
+    Returns:
+        n points, or a few more where the sampler is a product.
+
     Raises:
         InputError: unless n is a positive integer and the sampler known.
     """
@@ -102,13 +105,22 @@ def sample(
     return points if draw is _grid else points[:n]
 
 
-def weighted(
+def weighted_sample(
     cells: Sequence[Region | Boundary], n: int, sampler: str, generator: Generator
 ) -> tuple[Points, Weights]:
-    """n points or more, and weights (n,) of a rule whose sum is the measure of the cells together.
+    """Points of regions with the weights of a quadrature rule on their union.
 
-    "gauss" gives each of the cells the same number of nodes on an axis, the smallest that make
-    n points; the other samplers give each its share of the points, all with equal weights.
+    "gauss" gives each of the cells the same number of nodes on an axis, the smallest that makes
+    n points; the other samplers give each cell its share of the points, with equal weights.
+
+    Args:
+        cells: regions that do not overlap.
+        n: the least number of points.
+        sampler: one of SAMPLERS.
+        generator: a CPU generator.
+
+    Returns:
+        n points or more, and weights (n,) whose sum is the measure of all cells.
     """
     if sampler != "gauss":
         return _even(cells, n, sampler, generator)

@@ -12,7 +12,7 @@ from kanpinn._support.distributed import share
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Boundary, Points, Region
-from kanpinn.geometry.sampling import Collocation, sample, weighted
+from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
 from kanpinn.loss.energy import EnergyTerm, energy_terms
 from kanpinn.loss.terms import PROBE_POINTS, Term, build_terms, condition_terms
 from kanpinn.networks.constants import Constants
@@ -106,7 +106,7 @@ class Discretization:
         regions += [([part], chosen.boundary) for part, _ in parts]
         like, weighed = self.surrogate.low, []
         for cells, count in regions:
-            p, weights = weighted(cells, count, chosen.sampler, generator)
+            p, weights = weighted_sample(cells, count, chosen.sampler, generator)
             means = weights[:, None] * (len(p) / domain.measure)
             known = Points(p.coords, p.names, p.normals, means)
             weighed.append(known.to(like.dtype, like.device))

@@ -11,7 +11,7 @@ from torch import Tensor
 from kanpinn.accuracy.norms import ErrorNorm, Errors
 from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Points
-from kanpinn.geometry.sampling import Collocation, weighted
+from kanpinn.geometry.sampling import Collocation, weighted_sample
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import KAN, Network
@@ -45,7 +45,7 @@ class _Finer(Reference):
         if problem.domain.dim != COSTLY:
             return None
         generator = torch.Generator().manual_seed(SEED)
-        points, weights = weighted(problem.cells(), FEW, "sobol", generator)
+        points, weights = weighted_sample(problem.cells(), FEW, "sobol", generator)
         return points, weights / problem.domain.measure
 
     def jet(self, points: Points, channels: Channels) -> Jet:

@@ -29,7 +29,7 @@ from kanpinn.geometry import (
 )
 from kanpinn.geometry.curves.crossings import crossings
 from kanpinn.geometry.planar.combine2d import combine2d
-from kanpinn.geometry.planar.slabs import cells, slab_rule
+from kanpinn.geometry.planar.slabs import slab_rule, slabs
 from kanpinn.geometry.sampling import sample
 
 PI = math.pi
@@ -115,7 +115,7 @@ def test_measures_by_hand(shape, area, length):
 
 @every_domain
 def test_quadrature_is_positive_inside_and_exact_for_constants(domain):
-    _, weights = slab_rule(cells(domain.sides), 24)  # before its sum is set to the measure
+    _, weights = slab_rule(slabs(domain.sides), 24)  # before its sum is set to the measure
     assert weights.sum().item() == pytest.approx(domain.measure, rel=1e-12)
     points, weights = domain.quadrature(3)
     assert weights.min() > 0 and domain.contains(points.coords).all()

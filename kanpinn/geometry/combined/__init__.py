@@ -1,1 +1,1 @@
-"""Unions, differences and intersections in any dimension, exact for boxes and balls."""
+"""Unions, differences and intersections in any dimension, with Gauss rules for boxes and balls."""

@@ -1,4 +1,4 @@
-"""The part of a piece that is boundary of a combination."""
+"""The part of an operand's piece of boundary that bounds a combination."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from kanpinn._support.shapes import Coords, Mask, Weights
 from kanpinn.geometry.boundary import Derived, Piece, Turned
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.quadrature import clipped_error, equal_weights, share, sobol
+from kanpinn.geometry.quadrature import accepted_share, clipped_error, equal_weights, sobol
 from kanpinn.geometry.region import Draw, Mapped, longer
 
 Rule = Callable[[int], tuple[Points, Weights]]
@@ -20,15 +20,15 @@ Rule = Callable[[int], tuple[Points, Weights]]
 
 @dataclass(frozen=True)
 class Clipped(Derived):
-    """Those points of a piece at which just one side of it is inside a domain.
+    """The part of a piece that bounds a domain: just one side of the piece is inside there.
 
-    Their normals point to the other side. The measure is an estimate by scrambled Sobol points,
-    `measure_error` its standard error, 0 where the whole piece counts.
+    The normals point to the other side. With a Gauss rule the measure is exact to rounding;
+    otherwise it is an estimate by scrambled Sobol points with the standard error `measure_error`.
 
     Args:
         piece: of the boundary of an operand.
         domain: the combination.
-        step: how far to either side it is looked whether the domain is there.
+        step: the distance from the piece at which either side of it is tested.
         first: operands that have the points on their boundaries to themselves.
         exact: a Gauss rule on what counts of the piece, with outward normals, where there is one.
     """
@@ -48,14 +48,18 @@ class Clipped(Derived):
 
     @cached_property
     def part(self) -> tuple[float, float]:
-        """The share of the piece that counts, with its standard error."""
+        """The share of the piece that bounds the domain, and the standard error of that share."""
         if self.exact is not None:
             # By so many nodes the rule has converged to rounding.
             return self.exact(32)[1].sum().item() / self.piece.measure, 0.0
-        return share(self.piece, lambda points: self.keep(points)[0])
+        return accepted_share(self.piece, lambda points: self.keep(points)[0])
 
     def keep(self, points: Points) -> tuple[Mask, Points]:
-        """Which of the piece's points count, (n,), and all of them with their normals outward."""
+        """Which points of the piece bound the domain, and all of them with outward normals.
+
+        Returns:
+            A mask (n,), and the n points.
+        """
         normals = _normals(points)
         before, after = (points.coords + sign * self.step * normals for sign in (-1, 1))
         here, there = self.domain.contains(before), self.domain.contains(after)
@@ -112,7 +116,7 @@ class Clipped(Derived):
         return self.keep(self.piece.gauss(n))[1]
 
     def _count(self, n: int) -> int:
-        """How many points of the piece to draw for about n that count."""
+        """How many points to draw on the piece so that about n bound the domain."""
         return math.ceil(n / self.part[0])
 
 
@@ -123,9 +127,13 @@ def clip(
     first: tuple[Domain, ...] = (),
     exact: Rule | None = None,
 ) -> Piece | None:
-    """The part of an operand's piece that bounds the domain: all, some or nothing of it.
+    """The part of an operand's piece that bounds the domain.
 
-    Args: those of `Clipped`.
+    The arguments are those of `Clipped`.
+
+    Returns:
+        The piece itself, or with reversed normals, where all of it bounds the domain; None where
+        nothing of it does.
     """
     clipped = Clipped(piece, domain, step, first, exact)
     part, _ = clipped.part

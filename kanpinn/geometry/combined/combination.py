@@ -2,22 +2,23 @@
 
 import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
-from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
-from kanpinn.geometry.boundary import Boundary, Piece, Turned, Walls
-from kanpinn.geometry.box import Box, Face
+from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
+from kanpinn.geometry.boundary import Boundary, Walls
+from kanpinn.geometry.box import Box
+from kanpinn.geometry.combined.cell_rules import cells_rule
 from kanpinn.geometry.combined.cells import Cells
-from kanpinn.geometry.combined.clipped import Rule, clip
+from kanpinn.geometry.combined.clipped import clip
+from kanpinn.geometry.combined.pieces import pieces_of
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.quadrature import equal_weights, sampling_error, share, sobol
+from kanpinn.geometry.quadrature import accepted_share, equal_weights, sampling_error, sobol
 
 KEEP: dict[str, Callable[[bool, bool], bool]] = {
     "union": operator.or_,
@@ -100,7 +101,7 @@ class Combination(Domain):
         return None if first is None or second is None else first | second
 
     @cached_property
-    def bounds(self) -> tuple[Corner, Corner]:
+    def bounds(self) -> tuple[Vector, Vector]:
         if self._cells is not None and (boxes := self._cells.boxes):
             ends = torch.tensor(boxes, dtype=torch.float64)
             return ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)
@@ -126,15 +127,7 @@ class Combination(Domain):
             own = (clip(piece, self, step) for piece in self.a.boundary.pieces)
             others = (clip(piece, self, step, (self.a,)) for piece in self.b.boundary.pieces)
             return Boundary(tuple(piece for piece in (*own, *others) if piece is not None))
-        found: list[Piece] = []
-        seen: list[tuple[Walls, Domain]] = []
-        for leaf in self.operands:
-            for piece in leaf.boundary.pieces:
-                walls = piece.walls or Walls()
-                first = tuple(other for same, other in seen if same == walls)
-                found += self._parts(leaf, piece, walls, first)
-                seen.append((walls, leaf))
-        return Boundary(tuple(found))
+        return Boundary(tuple(pieces_of(self, self._cells)))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         in_a = self.a.contains(coords, tolerance)
@@ -168,7 +161,7 @@ class Combination(Domain):
         """
         nodes = integer("nodes", nodes)
         if self._cells is not None:
-            coords, weights = self._cells.rule(nodes)
+            coords, weights = cells_rule(self._cells, nodes)
             points = Points(coords, self.names)
         elif self._apart:
             both = [part.quadrature(nodes) for part in (self.a, self.b)]
@@ -227,11 +220,13 @@ class Combination(Domain):
             if self._cells.boxes is not None:
                 return sum((self._box(box).measure for box in self._cells.boxes), start=0.0), 0.0
             # By so many nodes the rules have converged to rounding.
-            return self._cells.rule(32, last=1)[1].sum().item(), 0.0
+            return cells_rule(self._cells, 32, last=1)[1].sum().item(), 0.0
         a, b = self.a, self.b
         # The smaller one is sampled: if the other contains it, all points are accepted.
         small, large = sorted((a, b), key=lambda domain: domain.measure)
-        part, error = (0.0, 0.0) if self._distant else share(small, partial(_contained, large))
+        part, error = (
+            (0.0, 0.0) if self._distant else accepted_share(small, partial(_contained, large))
+        )
         common = part * small.measure
         error = error * small.measure + part * small.measure_error
         if self.kind == "intersection":
@@ -258,102 +253,6 @@ class Combination(Domain):
         low, high = self.a.bounds
         return (high - low).norm().item()
 
-    def _parts(
-        self, leaf: Domain, piece: Piece, walls: Walls, first: tuple[Domain, ...]
-    ) -> list[Piece]:
-        """The parts of an operand's piece that bound the combination.
-
-        Args:
-            leaf: the operand.
-            piece: of its boundary.
-            walls: the plane or sphere that the piece lies on.
-            first: operands with a piece on the same plane or sphere, which has its points.
-        """
-        assert self._cells is not None and self.walls is not None
-        step = 1e-9 * self._diameter
-        if walls.spheres:
-            exact: Rule = partial(_sheets, self._cells, piece.names, walls.spheres[0])
-            clipped = None if first else clip(piece, self, step, exact=exact)
-            return [] if clipped is None else [clipped]
-        ((axis, value),) = walls.planes
-        flat = self.walls.within(axis, value)
-        sides = [
-            Cells(
-                self.dim - 1, flat, Side(self, leaf, first, axis, value, way * step), self._diameter
-            )
-            for way in (1, -1)
-        ]
-        if any(cells.boxes is None for cells in sides):
-            clipped = clip(
-                piece, self, step, first, partial(_flat, sides, piece.names, axis, value)
-            )
-            return [] if clipped is None else [clipped]
-        low, high = (corner[axis].item() for corner in leaf.bounds)
-        parts: list[Piece] = []
-        for up, cells in zip((True, False), sides, strict=True):
-            for ranges in cells.boxes or []:
-                around = self._box([*ranges[:axis], (low, high), *ranges[axis:]])
-                face = Face(around, axis, value == high)
-                parts.append(face if up == face.upper else Turned(face))
-        return parts
-
-
-@dataclass(frozen=True)
-class Side:
-    """Which points of a plane lie on a face of an operand and bound a combination on one side.
-
-    Args:
-        domain: the combination.
-        leaf: the operand.
-        first: operands that have their points on the plane to themselves.
-        axis: that the plane is across.
-        value: of the coordinate on the plane.
-        step: from the plane to where the combination is not; against it, it is.
-    """
-
-    domain: Domain
-    leaf: Domain
-    first: tuple[Domain, ...]
-    axis: int
-    value: float
-    step: float
-
-    def __call__(self, flat: Tensor) -> Mask:
-        here, before, after = (
-            _lifted(flat, self.axis, self.value + step) for step in (0.0, -self.step, self.step)
-        )
-        kept = self.domain.contains(before) & ~self.domain.contains(after)
-        kept &= self.leaf.contains(here, abs(self.step))
-        for other in self.first:
-            kept &= ~other.contains(here, abs(self.step))
-        return kept
-
 
 def _contained(domain: Domain, points: Points) -> Mask:
     return domain.contains(points.coords)
-
-
-def _lifted(flat: Tensor, axis: int, value: float) -> Tensor:
-    """Points (n, d - 1) of a plane across an axis as points in space, (n, d)."""
-    return torch.cat([flat[:, :axis], flat.new_full((len(flat), 1), value), flat[:, axis:]], dim=1)
-
-
-def _flat(
-    sides: Sequence[Cells], names: tuple[str, ...], axis: int, value: float, nodes: int
-) -> tuple[Points, Weights]:
-    """A rule on cells in a plane across an axis: those with normals up the axis, then down."""
-    points, weights = [], []
-    for normal, cells in zip((1.0, -1.0), sides, strict=True):
-        flat, areas = cells.rule(nodes)
-        normals = torch.zeros(len(flat), len(names), dtype=torch.float64)
-        normals[:, axis] = normal
-        points.append(Points(_lifted(flat, axis, value), names, normals))
-        weights.append(areas)
-    return Points.cat(points), torch.cat(weights)
-
-
-def _sheets(
-    cells: Cells, names: tuple[str, ...], sphere: tuple[tuple[float, ...], float], nodes: int
-) -> tuple[Points, Weights]:
-    coords, normals, weights = cells.sheets(sphere, nodes)
-    return Points(coords, names, normals), weights

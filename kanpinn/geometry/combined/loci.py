@@ -75,7 +75,7 @@ def circles(axis: int, walls: Walls) -> list[Locus]:
     return found
 
 
-def cuts(walls: Walls, size: float) -> list[float]:
+def arrangement_cuts(walls: Walls, size: float) -> list[float]:
     """Where slices across the first of three axes change their shape, other than at planes.
 
     There a sphere or a circle begins or ends, or the ends of two intervals of the second

@@ -19,7 +19,9 @@ TURN = 2 * math.pi  # a full turn in radians
 
 @dataclass(frozen=True)
 class Arc(Curve):
-    """c + R(angle) (a cos θ, b sin θ) for θ from `first` to `last`, clockwise if last < first.
+    """An arc of an ellipse, c + R(angle) (a cos θ, b sin θ) for θ from `first` to `last`.
+
+    It runs clockwise if last < first.
 
     Args:
         center: c.
@@ -55,17 +57,17 @@ class Arc(Curve):
 
     @property
     def conic(self) -> Conic:
-        """The whole curve that it is a part of."""
+        """The ellipse that the arc is a part of."""
         return Conic(self.center, self.axes, self.angle)
 
     @property
     def sweep(self) -> float:
-        """last - first, the angle from its start to its end, < 0 for a clockwise arc."""
+        """The angle last - first from start to end; it is < 0 for a clockwise arc."""
         return self.last - self.first
 
     @property
     def closed(self) -> bool:
-        """Whether it is the whole ellipse."""
+        """Whether the arc is a whole ellipse."""
         return abs(self.sweep) > TURN - 1e-12
 
     @property

@@ -19,7 +19,15 @@ Slopes = Callable[[Weights], tuple[Weights, Weights]]
 
 @dataclass(frozen=True)
 class Conic:
-    """γ(θ) = center + u cos θ + v sin θ with u = a (cos α, sin α), v = b (-sin α, cos α)."""
+    """An ellipse γ(θ) = center + u cos θ + v sin θ.
+
+    Here u = a (cos α, sin α) and v = b (-sin α, cos α).
+
+    Args:
+        center: of the ellipse.
+        axes: the semi-axes (a, b).
+        angle: α, by which the first axis is turned from x to y.
+    """
 
     center: tuple[float, float]
     axes: tuple[float, float]
@@ -56,9 +64,10 @@ class Conic:
         return (coords - coords.new_tensor(self.center)) @ coords.new_tensor(self.to_local.T)
 
     def level(self, coords: Coords) -> Column:
-        """(n, 1): 0 on the ellipse, > 0 within; q = 1 on it, (1 - q) / |∇q| to first order there.
+        """A level function (n, 1): 0 on the ellipse with a slope of 1, > 0 within.
 
-        For a circle it is (r² - ρ²) / 2r at the distance ρ from the centre.
+        For a circle of radius r it is (r² - ρ²) / 2r at the distance ρ from the centre. For an
+        ellipse q = 1 it is (1 - q) / |∇q| to first order.
         """
         local = self.local(coords)
         a, b = self.axes
@@ -92,7 +101,7 @@ class Conic:
         return bool(np.abs(gap).max() <= 2 * tolerance * max(self.axes))
 
     def length(self, theta: np.ndarray) -> np.ndarray:
-        """The arc length from θ = 0, up to a constant."""
+        """The arc length from a fixed point to the angles θ, (n,)."""
         a, b = self.axes
         if a <= b:
             return b * ellipeinc(theta, 1 - (a / b) ** 2)
@@ -154,7 +163,10 @@ class Conic:
 
 
 def closest(conic: Conic, coords: Coords, low: float, high: float) -> Coords:
-    """The points of the ellipse with low ≤ θ ≤ high that are closest to the given ones, (n, 2)."""
+    """The closest points (n, 2) of an arc low ≤ θ ≤ high of an ellipse to given points (n, 2).
+
+    They are twice differentiable in the given points.
+    """
     frame = conic.frame / np.array(conic.axes)[:, None]
     xy = (coords - coords.new_tensor(conic.center)) @ coords.new_tensor(frame.T)
     if conic.round:
@@ -171,7 +183,7 @@ def _whole(low: float, high: float) -> bool:
 
 
 def _foot(conic: Conic, xy: Coords, low: float, high: float) -> Weights:
-    """Where the distance of (a cos θ, b sin θ) to the points xy is least."""
+    """The angles θ (n,) at which the distance of (a cos θ, b sin θ) to points (n, 2) is least."""
     with torch.no_grad():
         grid = torch.linspace(low, high, _GUESSES, dtype=xy.dtype, device=xy.device)
         trail = torch.stack([grid.cos(), grid.sin()], dim=1) * xy.new_tensor(conic.axes)
@@ -217,7 +229,7 @@ def _bracketed(slopes: Slopes, theta: Weights, lower: Weights, upper: Weights) -
 
 
 def _into(theta: Weights, low: float, high: float, conic: Conic, coords: Coords) -> Weights:
-    """The angle itself or, outside of the arc, the closer of its ends."""
+    """The angles (n,) themselves or, outside of the arc, those of the closer end."""
     turned = low + (theta - low) % (2 * math.pi)
     ends = coords.new_tensor([low, high])
     closer = torch.cdist(coords, conic.at(ends)).argmin(dim=1)

@@ -30,7 +30,7 @@ def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
 def meeting(
     first: Sequence[Curve], second: Sequence[Curve], tolerance: float
 ) -> list[tuple[int, int]]:
-    """The indices of those pairs of curves that may meet: their bounding boxes do."""
+    """The pairs (i, j) of curves first[i] and second[j] whose bounding boxes meet."""
     (low, high), (low_2, high_2) = (
         np.array([curve.bounds for curve in curves]).swapaxes(0, 1) for curves in (first, second)
     )
@@ -39,7 +39,7 @@ def meeting(
 
 
 def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
-    """Parts of one curve that follow each other as one piece again."""
+    """The curves, of which those that follow each other on one line or ellipse are one again."""
     curves = list(curves)
     for curve in list(curves):
         while curve in curves:
@@ -54,7 +54,7 @@ def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
 
 
 def _whole(first: Curve, second: Curve, curves: Sequence[Curve], tolerance: float) -> Curve | None:
-    """Both as one, if the second one goes on from the first one; where it does not, None."""
+    """Both curves as one, if the second one goes on from the first one; otherwise None."""
     joint, reach = first.stop, 16 * tolerance
     if first.name != second.name or math.dist(joint, second.start) > reach:
         return None
@@ -98,12 +98,15 @@ def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
 
 
 def _conics(one: Arc, other: Arc, tolerance: float) -> list[Pair]:
-    """The zeros along b of F(θ) = |γ_b(θ) in the frame of a|² - 1.
+    """The zeros along the other ellipse b of F(θ) = |γ_b(θ) in the frame of the first one, a|² - 1.
 
     F is a trigonometric polynomial of degree 2. Between neighbouring zeros of F' it is monotone,
     so that each interval holds one zero where the signs differ, and a zero of F' itself is a
     point of contact where F is 0.
     """
+    if one.same_carrier(other, tolerance):
+        return []
+    a, b = one.conic, other.conic
     offset = a.local_point(b.center)
     frame = b.frame @ a.to_local.T
     c, s = frame @ offset * 2

@@ -41,7 +41,7 @@ class Curve(Mapped, Piece):
     @property
     @abstractmethod
     def bounds(self) -> tuple[Pair, Pair]:
-        """The lowest and highest corner of the smallest box around it."""
+        """The lowest and the highest corner of the smallest box around the curve."""
 
     @abstractmethod
     def at(self, t: Weights) -> Coords:
@@ -53,11 +53,11 @@ class Curve(Mapped, Piece):
 
     @abstractmethod
     def even(self, unit: Weights) -> Weights:
-        """The t at which these fractions of its length lie behind."""
+        """The parameters t (n,) at these shares (n,) of the curve's length."""
 
     @abstractmethod
     def cuts(self) -> list[float]:
-        """0, ..., 1: between two of them a Gauss rule in t converges fast."""
+        """Parameters from 0 to 1: between neighbouring ones a Gauss rule in t converges fast."""
 
     @abstractmethod
     def nearest(self, coords: Coords) -> Coords:
@@ -65,15 +65,15 @@ class Curve(Mapped, Piece):
 
     @abstractmethod
     def near(self, coords: Coords, within: float) -> Tensor:
-        """True (n,) for all points within this distance, and for few others; cheap."""
+        """A mask (n,) that is true for all points within this distance, and for few others."""
 
     @abstractmethod
     def locate(self, point: Pair, tolerance: float) -> float | None:
-        """The t of a point on the curve, None where it is further away than the tolerance."""
+        """The parameter t of a point; None where it is further away than the tolerance."""
 
     @abstractmethod
     def part(self, first: float, last: float) -> "Curve":
-        """From t = first to t = last; backwards where first > last."""
+        """The part from t = first to t = last; it runs backwards where first > last."""
 
     @abstractmethod
     def named(self, name: str) -> "Curve":
@@ -101,15 +101,23 @@ class Curve(Mapped, Piece):
 
     @abstractmethod
     def extent(self, coords: Coords) -> Column | None:
-        """(n, 1), on the carrier > 0 along the curve and < 0 beyond its ends; None if closed."""
+        """A function (n, 1) that tells the curve from the rest of its line or ellipse.
+
+        There it is > 0 on the curve and < 0 beyond its ends. None for a closed curve.
+        """
 
     @abstractmethod
     def moment(self, origin: Pair) -> float:
-        """½ ∫ (x dy - y dx) about the origin: the sum over a boundary is the area in it."""
+        """½ ∫ (x dy - y dx) about an origin; summed over a boundary it is the area enclosed."""
 
     @abstractmethod
     def sides(self, first: float, last: float) -> list[Side]:
-        """Its parts that go up or down; first and last are the heights of its end points."""
+        """The parts of the curve that go up or down.
+
+        Args:
+            first: the height of the curve's start.
+            last: the height of its end.
+        """
 
     @property
     def rim(self) -> Points:
@@ -149,7 +157,11 @@ def pair(name: str, value: Any) -> Pair:
 
 
 def two_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names of two coordinates, checked."""
+    """The names of two coordinates as a tuple.
+
+    Raises:
+        InputError: unless they are two usable names.
+    """
     names = tuple(names)
     check_names(names)
     if len(names) != 2:

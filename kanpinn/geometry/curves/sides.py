@@ -10,7 +10,7 @@ from kanpinn._support.shapes import Weights
 
 @dataclass(frozen=True)
 class Side:
-    """x(y) = cx + p (y - cy) + q sqrt(A² - (y - cy)²) for low ≤ y ≤ high.
+    """A part of a curve as a graph x(y) = cx + p (y - cy) + q sqrt(A² - (y - cy)²), low ≤ y ≤ high.
 
     With q = 0 it is a straight line; with q ≠ 0 half an ellipse, cut at its lowest and highest
     points y = cy ± A, where x(y) has a square root's singularity.
@@ -36,7 +36,7 @@ class Side:
         q: float = 0.0,
         A: float = 0.0,
     ) -> "Side":
-        """From the height first to the height last, with (cx, cy) = middle."""
+        """The side from the height `first` to the height `last`, with (cx, cy) = middle."""
         low, high = min(first, last), max(first, last)
         return cls(low, high, last > first, *middle, slope, q, A)
 
@@ -57,7 +57,7 @@ class Side:
 
     @property
     def conic(self) -> tuple[float, ...]:
-        """The same for both halves of one ellipse."""
+        """Numbers that are the same for both halves of one ellipse."""
         return self.cx, self.cy, self.p, abs(self.q), self.A
 
     @property

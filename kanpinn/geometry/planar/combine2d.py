@@ -11,7 +11,7 @@ from kanpinn.geometry.box import Box
 from kanpinn.geometry.curves.crossings import crossings, meeting, merged
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.domain import Domain
-from kanpinn.geometry.planar.forms import All, Form, Some
+from kanpinn.geometry.planar.forms import All, PlanarSet, Some
 from kanpinn.geometry.planar.planar import Planar
 from kanpinn.geometry.planar.polygons import rectangle
 
@@ -19,7 +19,7 @@ SIGNS = {"union": "|", "difference": "-", "intersection": "&"}
 
 
 def planar(domain: Domain) -> Planar | None:
-    """A planar domain as it is, a box in the plane as one; None for others."""
+    """The domain if it is planar, a box in the plane as a planar domain; None for others."""
     if isinstance(domain, Box) and domain.dim == 2:
         return rectangle(domain)
     return domain if isinstance(domain, Planar) else None
@@ -27,11 +27,18 @@ def planar(domain: Domain) -> Planar | None:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of one boundary that crosses the other boundary nowhere."""
+    """A part of one operand's boundary that crosses the other operand's boundary nowhere.
+
+    Args:
+        curve: the part.
+        inside: whether it lies inside the other operand.
+        shared: 1 if it lies on the other boundary and runs the same way, -1 if it runs the other
+            way, 0 if it does not lie on it.
+    """
 
     curve: Curve
-    inside: bool  # the other domain
-    shared: int  # 1 on the other boundary, running the same way, -1 the other way, 0 not on it
+    inside: bool
+    shared: int
 
 
 def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
@@ -101,7 +108,7 @@ def _split(curve: Curve, points: Sequence[Pair], tolerance: float) -> list[Curve
 
 
 def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
-    """Whether it runs along one of the others, 1, against it, -1, or neither, 0."""
+    """1 if a part runs along one of the other curves, -1 if it runs against one, otherwise 0."""
     # Curves of degree two that meet at three inner points of a part that crosses nothing are one.
     probes = torch.tensor([0.5, 0.29, 0.73], dtype=torch.float64)
     points = [(x, y) for x, y in part.at(probes).tolist()]
@@ -115,7 +122,13 @@ def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
 
 
 def _kept(kind: str, part: Part, which: int) -> Curve | None:
-    """The part as a piece of the result's boundary, if it is one; which = 0 for the first."""
+    """The part as a piece of the result's boundary; None if it bounds nothing.
+
+    Args:
+        kind: of the combination.
+        part: of the boundary of an operand.
+        which: 0 for the first operand, 1 for the second one.
+    """
     if part.shared:
         way = -1 if kind == "difference" else 1
         return part.curve if which == 0 and part.shared == way else None
@@ -149,7 +162,7 @@ def _check_area(kind: str, a: Domain, b: Domain, curves: Sequence[Curve]) -> Non
         raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
 
 
-def _form(kind: str, a: Planar, b: Planar) -> Form | None:
+def _form(kind: str, a: Planar, b: Planar) -> PlanarSet | None:
     first, second = a.formula, b.formula
     if first is None or second is None:
         return None

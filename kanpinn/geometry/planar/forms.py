@@ -16,18 +16,18 @@ from kanpinn.geometry.curves.curve import Pair
 from kanpinn.geometry.curves.segments import left_of
 
 
-class Form(ABC):
+class PlanarSet(ABC):
     """A set in the plane as a formula of half planes and ellipses."""
 
     @abstractmethod
     def value(self, coords: Coords) -> Column:
-        """> 0 inside, 0 on the boundary, < 0 outside, with a gradient of 1 on smooth boundaries."""
+        """(n, 1): > 0 inside, 0 on the boundary with a slope of 1, < 0 outside."""
 
     @abstractmethod
-    def complement(self) -> "Form":
+    def complement(self) -> "PlanarSet":
         """The points outside."""
 
-    def same(self, other: "Form") -> bool:
+    def same(self, other: "PlanarSet") -> bool:
         """Whether both are the same half plane or ellipse, up to rounding."""
         return self.leaf and type(self) is type(other) and self._equals(other)
 
@@ -36,23 +36,26 @@ class Form(ABC):
         raise NotImplementedError
 
     @property
-    def factors(self) -> tuple["Form", ...]:
-        """Forms that are no intersections, and of which it is the intersection."""
+    def factors(self) -> tuple["PlanarSet", ...]:
+        """Sets whose intersection this one is, none of them an intersection itself."""
         return (self,)
 
-    def given(self, leaves: Sequence["Form"]) -> "Form | None":
-        """What is left to hold where these half planes and ellipses do; None for nothing."""
+    def given(self, leaves: Sequence["PlanarSet"]) -> "PlanarSet | None":
+        """The set whose intersection with these half planes and ellipses is this set's.
+
+        None where they lie in this set already.
+        """
         return None if any(self.same(leaf) for leaf in leaves) else self
 
     @property
     def leaf(self) -> bool:
-        """Whether it is a half plane, or an ellipse or its outside, and so smooth everywhere."""
+        """Whether the set is a half plane, or an ellipse or its outside: then `value` is smooth."""
         return False
 
 
 @dataclass(frozen=True)
-class HalfPlane(Form):
-    """What lies on the left of the line from a to b; its value is the distance."""
+class HalfPlane(PlanarSet):
+    """The half plane on the left of the line from a to b; its value is the distance."""
 
     a: Pair
     b: Pair
@@ -60,7 +63,7 @@ class HalfPlane(Form):
     def value(self, coords: Coords) -> Column:
         return left_of(self.a, self.b, coords)
 
-    def complement(self) -> Form:
+    def complement(self) -> PlanarSet:
         return HalfPlane(self.b, self.a)
 
     @property
@@ -77,8 +80,8 @@ class HalfPlane(Form):
 
 
 @dataclass(frozen=True)
-class Within(Form):
-    """What lies within an ellipse, or outside of it."""
+class Within(PlanarSet):
+    """The inside of an ellipse, or the outside."""
 
     conic: Conic
     inside: bool = True
@@ -87,7 +90,7 @@ class Within(Form):
         value = self.conic.level(coords)
         return value if self.inside else -value
 
-    def complement(self) -> Form:
+    def complement(self) -> PlanarSet:
         return Within(self.conic, not self.inside)
 
     @property
@@ -101,45 +104,45 @@ class Within(Form):
 
 
 @dataclass(frozen=True)
-class All(Form):
+class All(PlanarSet):
     """An intersection, by the R-conjunction a + b - sqrt(a² + b²)."""
 
-    parts: tuple[Form, ...]
+    parts: tuple[PlanarSet, ...]
 
     @property
-    def factors(self) -> tuple[Form, ...]:
+    def factors(self) -> tuple[PlanarSet, ...]:
         return tuple(factor for part in self.parts for factor in part.factors)
 
     def value(self, coords: Coords) -> Column:
         return _folded(self.parts, coords, -1)
 
-    def complement(self) -> Form:
+    def complement(self) -> PlanarSet:
         return Some(tuple(part.complement() for part in self.parts))
 
-    def given(self, leaves: Sequence[Form]) -> Form | None:
+    def given(self, leaves: Sequence[PlanarSet]) -> PlanarSet | None:
         left = [rest for part in self.parts if (rest := part.given(leaves)) is not None]
         return (All(tuple(left)) if len(left) > 1 else left[0]) if left else None
 
 
 @dataclass(frozen=True)
-class Some(Form):
+class Some(PlanarSet):
     """A union, by the R-disjunction a + b + sqrt(a² + b²)."""
 
-    parts: tuple[Form, ...]
+    parts: tuple[PlanarSet, ...]
 
     def value(self, coords: Coords) -> Column:
         return _folded(self.parts, coords, 1)
 
-    def complement(self) -> Form:
+    def complement(self) -> PlanarSet:
         return All(tuple(part.complement() for part in self.parts))
 
-    def given(self, leaves: Sequence[Form]) -> Form | None:
+    def given(self, leaves: Sequence[PlanarSet]) -> PlanarSet | None:
         left = [part.given(leaves) for part in self.parts]
         kept = tuple(part for part in left if part is not None)
         return Some(kept) if len(kept) == len(left) else None
 
 
-def _folded(parts: Sequence[Form], coords: Coords, sign: int) -> Column:
+def _folded(parts: Sequence[PlanarSet], coords: Coords, sign: int) -> Column:
     total = parts[0].value(coords)
     # Keeps the derivative of the root finite where both are 0, at a corner.
     least = torch.finfo(coords.dtype).tiny

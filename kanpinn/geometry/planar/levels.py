@@ -12,20 +12,26 @@ from torch import Tensor
 
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry.curves.curve import Curve
-from kanpinn.geometry.planar.forms import All, Form
+from kanpinn.geometry.planar.forms import All, PlanarSet
 
 
 @dataclass(frozen=True)
 class LevelProduct:
-    """scale · Π factor / size."""
+    """The level function scale · Π factor / size.
 
-    factors: tuple[Form, ...]
+    Args:
+        factors: sets whose intersection the domain is.
+        sizes: the largest value of each factor in the domain.
+        scale: makes the largest slope on the boundary 1.
+    """
+
+    factors: tuple[PlanarSet, ...]
     sizes: tuple[float, ...]
     scale: float
 
     @property
     def smooth(self) -> bool:
-        """Whether it has derivatives of all orders everywhere."""
+        """Whether the product has derivatives of all orders everywhere."""
         return all(factor.leaf for factor in self.factors)
 
     def __call__(self, coords: Coords) -> Column:
@@ -35,13 +41,13 @@ class LevelProduct:
         return total
 
 
-def factors(form: Form) -> list[Form]:
-    """Leaves and unions whose intersection it is; each leaf comes once, and in no union either.
+def distinct_factors(form: PlanarSet) -> list[PlanarSet]:
+    """Half planes, ellipses and unions whose intersection a set is, no half plane or ellipse twice.
 
-    A product with one twice would vanish too fast at the boundary.
+    A product that has one twice would vanish to second order at the boundary.
     """
     flat = form.factors
-    leaves: list[Form] = []
+    leaves: list[PlanarSet] = []
     for factor in flat:
         if factor.leaf and not any(factor.same(other) for other in leaves):
             leaves.append(factor)
@@ -49,16 +55,22 @@ def factors(form: Form) -> list[Form]:
     unions = [factor for factor in left if factor is not None]
     if all(len(factor.factors) == 1 and not factor.leaf for factor in unions):
         return [*leaves, *unions]
-    return factors(All((*leaves, *unions)))
+    return distinct_factors(All((*leaves, *unions)))
 
 
-def fitted(form: Form, inside: Tensor, rim: Tensor) -> LevelProduct | None:
-    """The product for a domain with these points in it and on its boundary.
+def fitted_level(form: PlanarSet, inside: Tensor, rim: Tensor) -> LevelProduct | None:
+    """The level function of a domain as a product, checked at points.
 
-    The factors' sizes are their largest values and the largest slope on the boundary is 1. None
-    unless all factors are > 0 at all points inside, and just one is 0 at each boundary point.
+    Args:
+        form: the domain as a set.
+        inside: points (n, 2) in the domain.
+        rim: points (m, 2) on its boundary.
+
+    Returns:
+        The product, whose largest slope on the boundary is 1; None unless all factors are > 0 at
+        all points inside, and just one is 0 at each point of the boundary.
     """
-    parts = factors(form)
+    parts = distinct_factors(form)
     values = torch.cat([part.value(torch.cat([inside, rim])) for part in parts], dim=1)
     sizes = values.max(dim=0).values
     within, around = (values / sizes).split([len(inside), len(rim)])
@@ -72,7 +84,7 @@ def fitted(form: Form, inside: Tensor, rim: Tensor) -> LevelProduct | None:
     return LevelProduct(tuple(parts), tuple(sizes.tolist()), 1 / float(slopes.max()))
 
 
-def joined(curves: Sequence[Curve], coords: Coords) -> Column:
+def joined_level(curves: Sequence[Curve], coords: Coords) -> Column:
     """1 / Σ 1/φ_i (n, 1), which is ≥ 0 and vanishes on the curves only, with a slope of 1 there.
 
     φ_i is the distance from curve i to first order near it, and > 0 elsewhere.

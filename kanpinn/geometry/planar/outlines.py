@@ -1,4 +1,4 @@
-"""Curves head to tail: what makes them the boundary of a domain."""
+"""Checks that curves bound a domain, and polygons as intersections and unions of half planes."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.curves.crossings import crossings, meeting
 from kanpinn.geometry.curves.curve import Curve, Pair
-from kanpinn.geometry.planar.forms import All, Form, HalfPlane, Some
+from kanpinn.geometry.planar.forms import All, HalfPlane, PlanarSet, Some
 
 
 def join_tolerance(scale: float) -> float:
@@ -17,7 +17,15 @@ def join_tolerance(scale: float) -> float:
 
 
 def check_ends(curves: Sequence[Curve], joints: Sequence[int]) -> None:
-    """Refuse loose ends; the joints are those of start and end of each curve in turn."""
+    """Refuse curves that do not run head to tail into closed loops.
+
+    Args:
+        curves: the boundary.
+        joints: numbers of the points at which the start and the end of each curve in turn lie.
+
+    Raises:
+        InputError: where a curve has a loose end.
+    """
     for i, joint in enumerate(joints):
         if joints[0::2].count(joint) != joints[1::2].count(joint):
             point = curves[i // 2].stop if i % 2 else curves[i // 2].start
@@ -28,7 +36,11 @@ def check_ends(curves: Sequence[Curve], joints: Sequence[int]) -> None:
 
 
 def check_crossings(curves: Sequence[Curve], scale: float) -> None:
-    """Refuse curves that cross at inner points of both."""
+    """Refuse curves that cross each other.
+
+    Raises:
+        InputError: where two of them cross at inner points of both.
+    """
     tolerance = 1e-12 * scale  # curves that are closer meet
     for i, j in meeting(curves, curves, tolerance):
         for point in crossings(curves[i], curves[j], tolerance) if i < j else []:
@@ -39,15 +51,15 @@ def check_crossings(curves: Sequence[Curve], scale: float) -> None:
                 )
 
 
-def straight_form(curves: Sequence[Curve]) -> Form | None:
-    """Of curves that are all straight: what is in one of the outer loops and in no hole.
+def straight_form(curves: Sequence[Curve]) -> PlanarSet | None:
+    """The domain inside curves that are all straight: in an outer loop and in no hole.
 
-    It is wrong for an island in a hole.
+    It is wrong for an island in a hole. None where a curve is not straight.
     """
     if not all(curve.straight for curve in curves):
         return None
-    outer: list[Form] = []
-    holes: list[Form] = []
+    outer: list[PlanarSet] = []
+    holes: list[PlanarSet] = []
     for loop in _loops(curves):
         area = sum(curve.moment(loop[0].start) for curve in loop)
         (outer if area > 0 else holes).append(loop_form([curve.start for curve in loop]))
@@ -83,8 +95,8 @@ def _loops(curves: Sequence[Curve]) -> list[list[Curve]]:
     return found
 
 
-def loop_form(points: Sequence[Pair]) -> Form:
-    """The left of a closed polygon, each of whose edges comes once.
+def loop_form(points: Sequence[Pair]) -> PlanarSet:
+    """The left of a closed polygon by intersections and unions of half planes, one for each edge.
 
     Reference: Dobkin, Guibas, Hershberger and Snoeyink, An efficient algorithm for finding the CSG
     representation of a simple polygon (1988).
@@ -97,8 +109,11 @@ def loop_form(points: Sequence[Pair]) -> Form:
     return _joined_at(corners[-1], corners[0], corners[1], chains)
 
 
-def _chain(points: Sequence[Pair]) -> Form:
-    """The left of a chain whose first and last edges go on for ever: split where it bulges most."""
+def _chain(points: Sequence[Pair]) -> PlanarSet:
+    """The left of a chain of edges whose first and last edge are continued to infinity.
+
+    The chain is split at the corner that is furthest out.
+    """
     if len(points) == 2:
         return HalfPlane(points[0], points[1])
     (ux, uy), (vx, vy) = _direction(points[1], points[0]), _direction(points[-2], points[-1])
@@ -111,12 +126,12 @@ def _chain(points: Sequence[Pair]) -> Form:
     return _joined_at(points[far - 1], points[far], points[far + 1], chains)
 
 
-def _joined_at(before: Pair, corner: Pair, after: Pair, chains: tuple[Form, ...]) -> Form:
+def _joined_at(before: Pair, corner: Pair, after: Pair, chains: tuple[PlanarSet, ...]) -> PlanarSet:
     return All(chains) if _turn(before, corner, after) > 0 else Some(chains)
 
 
 def _without_flat(points: Sequence[Pair]) -> list[Pair]:
-    """Corners only: on a straight edge two half planes would be one."""
+    """The points at which the polygon turns; on a straight edge two half planes would be one."""
     n = len(points)
     triples = ((points[i - 1], points[i], points[(i + 1) % n]) for i in range(n))
     return [p[1] for p in triples if abs(_turn(*p)) > 1e-12]

@@ -7,7 +7,7 @@ from kanpinn._support.errors import InputError, number
 from kanpinn.geometry.curves.arcs import TURN, Arc
 from kanpinn.geometry.curves.curve import XY, Curve, Pair, pair, two_names
 from kanpinn.geometry.curves.segments import Segment
-from kanpinn.geometry.planar.forms import All, Form, HalfPlane, Some, Within
+from kanpinn.geometry.planar.forms import All, HalfPlane, PlanarSet, Some, Within
 from kanpinn.geometry.planar.planar import Planar
 
 
@@ -43,7 +43,9 @@ def Ellipse(
     name: str = "ellipse",
     names: Sequence[str] = XY,
 ) -> Planar:
-    """Semi-axes (a, b), the first turned by the angle from x to y; one piece, `name`.
+    """An ellipse with the semi-axes (a, b), the first turned by `angle` from x to y.
+
+    Its boundary is one piece, `name`.
 
     Args:
         center: the centre, two numbers.
@@ -97,7 +99,7 @@ def Sector(
     *,
     names: Sequence[str] = XY,
 ) -> Planar:
-    """A disk's, or with inner > 0 an annulus's, points at angles from start to end in radians.
+    """The part of a disk, or with inner > 0 of an annulus, at angles from start to end in radians.
 
     Its pieces are "start" and "end", which are straight, "arc" and, with inner > 0, "inner".
 
@@ -145,8 +147,8 @@ def _oval(
     return Arc(center, axes, angle, 0.0, -TURN if hole else TURN, name, two_names(names))
 
 
-def _wedge(first: Segment, arc: Arc, last: Segment, inner: float) -> Form:
-    """A half plane for angles up to π, the union of two beyond."""
+def _wedge(first: Segment, arc: Arc, last: Segment, inner: float) -> PlanarSet:
+    """A sector as a set: between two half planes up to the angle π, in one of them beyond."""
     sides = (HalfPlane(first.a, first.b), HalfPlane(last.a, last.b))
     wedge = All(sides) if arc.sweep <= math.pi else Some(sides)
     rims = [Within(arc.conic)]

@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, NumericalError
-from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
+from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.curves.curve import Curve, Pair
 from kanpinn.geometry.curves.sides import Side, abscissa
 from kanpinn.geometry.domain import Domain
-from kanpinn.geometry.planar.forms import Form
-from kanpinn.geometry.planar.levels import LevelProduct, fitted, joined
+from kanpinn.geometry.planar.forms import PlanarSet
+from kanpinn.geometry.planar.levels import LevelProduct, fitted_level, joined_level
 from kanpinn.geometry.planar.outlines import (
     check_crossings,
     check_ends,
     join_tolerance,
     straight_form,
 )
-from kanpinn.geometry.planar.slabs import Cell, cells, slab_rule
+from kanpinn.geometry.planar.slabs import Slab, slab_rule, slabs
 from kanpinn.geometry.points import Points
 
 
 @dataclass(frozen=True, repr=False)
 class Planar(Domain):
-    """What lies on the left of all its curves: outer ones run counter-clockwise, holes clockwise.
+    """The domain on the left of all its curves: outer ones run counter-clockwise, holes clockwise.
 
     The curves may come in any order; every end of one is the start of another.
 
@@ -42,7 +42,7 @@ class Planar(Domain):
     """
 
     curves: tuple[Curve, ...]
-    form: Form | None = field(default=None, compare=False)
+    form: PlanarSet | None = field(default=None, compare=False)
     label: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Planar(Domain):
         return math.fsum(curve.moment(middle) for curve in self.curves)
 
     @property
-    def bounds(self) -> tuple[Corner, Corner]:
+    def bounds(self) -> tuple[Vector, Vector]:
         low, high = torch.tensor(self._box, dtype=torch.float64)
         return low, high
 
@@ -83,7 +83,7 @@ class Planar(Domain):
 
     @cached_property
     def scale(self) -> float:
-        """The largest of its coordinates, which its rounding is relative to."""
+        """The largest absolute value of the coordinates, to which rounding errors are relative."""
         (lx, ly), (hx, hy) = self._box
         return max(map(abs, (lx, ly, hx, hy)))
 
@@ -95,7 +95,7 @@ class Planar(Domain):
         return inside & ~close if tolerance < 0 else inside | close
 
     def encloses(self, coords: Coords) -> Mask:
-        """Which points its boundary winds around; on the boundary either may be said."""
+        """Which points the boundary winds around, (n,); points on the boundary count either way."""
         # So many pairs of points and sides are compared at a time, which bounds the memory.
         rows = max(1, 2**21 // self._sides.shape[1])
         return torch.cat([self._winding(part) > 0 for part in coords.split(rows)])
@@ -103,7 +103,7 @@ class Planar(Domain):
     def level(self, coords: Coords) -> Column:
         if self._product is not None:
             return self._product(coords)
-        value = joined(self.curves, coords)
+        value = joined_level(self.curves, coords)
         return torch.where(self.encloses(coords)[:, None], value, -value)
 
     @property
@@ -111,33 +111,33 @@ class Planar(Domain):
         return self._product is not None and self._product.smooth
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        coords, weights = slab_rule(self._cells, nodes)
+        coords, weights = slab_rule(self._slabs, nodes)
         return Points(coords, self.names), weights * (self.measure / weights.sum())
 
     @cached_property
     def sides(self) -> list[Side]:
-        """The parts of its boundary that go up or down, with ends at exactly equal heights."""
+        """The parts of the boundary that go up or down, with ends at exactly equal heights."""
         heights = self._joints[1]
         ends = zip(self.curves, heights[0::2], heights[1::2], strict=True)
         return [side for curve, first, last in ends for side in curve.sides(first, last)]
 
     @cached_property
-    def formula(self) -> Form | None:
-        """What it is made of by logic: its edges where all are straight, else its form."""
+    def formula(self) -> PlanarSet | None:
+        """The domain as a set: by its edges where all are straight, otherwise by its form."""
         return straight_form(self.curves) or self.form
 
     @cached_property
     def _product(self) -> LevelProduct | None:
-        """Its level function; None without a formula, or where it does not hold."""
+        """The level function as a product; None without a formula, or where that does not fit."""
         if self.formula is None:
             return None
         nodes = 8  # in each direction, on each cell and curve
         inside, rim = self.quadrature(nodes)[0], self.boundary.quadrature(nodes)[0]
-        return fitted(self.formula, inside.coords, rim.coords)
+        return fitted_level(self.formula, inside.coords, rim.coords)
 
     @cached_property
-    def _cells(self) -> list[Cell]:
-        parts = cells(self.sides)
+    def _slabs(self) -> list[Slab]:
+        parts = slabs(self.sides)
         filled = math.fsum(cell.area for cell in parts)
         if abs(filled - self.measure) > 1e-9 * math.dist(*self._box) ** 2:
             raise NumericalError(f"the area of {self!r} is {self.measure}, of its slabs {filled}")
@@ -151,7 +151,7 @@ class Planar(Domain):
 
     @cached_property
     def _joints(self) -> tuple[list[int], list[float]]:
-        """For start and end of each curve in turn: which joint it is, and the joint's height."""
+        """The number and the height of the joint at the start and the end of each curve in turn."""
         ends = np.array([end for curve in self.curves for end in (curve.start, curve.stop)])
         gaps = np.abs(ends[:, None] - ends[None]).max(axis=2)
         which = (gaps <= join_tolerance(self.scale)).argmax(axis=1)
@@ -163,14 +163,14 @@ class Planar(Domain):
         return torch.tensor(rows, dtype=torch.float64).T
 
     def _winding(self, coords: Coords) -> Tensor:
-        """How often the boundary runs around each point: up counts on the right of it, (n,)."""
+        """How often the boundary winds around each point, (n,): sides on its right are counted."""
         low, high, up, *shape = self._sides.to(coords)
         y = coords[:, 1:]
         level = (low <= y) & (y < high)
         return (up * (level & (abscissa(y, *shape) > coords[:, :1]))).sum(dim=1)
 
     def _distance(self, coords: Coords, within: float) -> Weights:
-        """To the boundary; infinite where it is more than `within`."""
+        """The distance (n,) from the boundary; infinite where it is more than `within`."""
         least = coords.new_full((len(coords),), math.inf)
         for curve in self.curves:
             rows = curve.near(coords, within).nonzero()[:, 0]

@@ -22,7 +22,7 @@ def Triangle(
     pieces: Sequence[str] | None = None,
     names: Sequence[str] = XY,
 ) -> Planar:
-    """With corners a, b, c; its pieces are "edge_0" from a to b, "edge_1" and "edge_2".
+    """A triangle with the corners a, b, c; the pieces are "edge_0" from a to b, "edge_1", "edge_2".
 
     Args:
         a: the first corner, two numbers.
@@ -44,7 +44,7 @@ def Polygon(
     pieces: Sequence[str] | None = None,
     names: Sequence[str] = XY,
 ) -> Planar:
-    """A polygon with holes, by its corners in either direction.
+    """A polygon with holes, given by its corners in either direction.
 
     Edge i goes from corner i to the next one. Its name is "edge_i", that of hole h "hole_h_edge_i".
 
@@ -77,7 +77,7 @@ def Polygon(
 
 
 def LShape(*, names: Sequence[str] = XY) -> Planar:
-    """[-1, 1]² without [0, 1]², whose corner at the origin has the angle 3π/2.
+    """The L-shaped domain [-1, 1]² without [0, 1]²; its corner at the origin has the angle 3π/2.
 
     The pieces are "x_min", "x_max", "y_min", "y_max", and at the corner "notch_x" on x = 0 and
     "notch_y" on y = 0.
@@ -92,7 +92,7 @@ def LShape(*, names: Sequence[str] = XY) -> Planar:
 
 
 def rectangle(box: Box) -> Planar:
-    """A box in the plane, with its pieces' names.
+    """A box in the plane as a planar domain, with the names of the box's pieces.
 
     Raises:
         InputError: for other dimensions.
@@ -131,7 +131,7 @@ def _check_polygon(outline: list[Pair], holes: list[list[Pair]]) -> None:
 def _ring(
     corners: Sequence[Pair], tags: Sequence[str], names: tuple[str, ...], way: int
 ) -> list[Segment]:
-    """Its edges, counter-clockwise for way = 1, clockwise for way = -1."""
+    """The edges of a polygon, counter-clockwise for way = 1, clockwise for way = -1."""
     ends = list(zip(corners, [*corners[1:], corners[0]], strict=True))
     edges = [Segment(a, b, tag, names) for (a, b), tag in zip(ends, tags, strict=True)]
     if way * sum(edge.moment(corners[0]) for edge in edges) < 0:

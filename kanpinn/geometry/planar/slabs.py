@@ -1,4 +1,4 @@
-"""Quadrature between the sides of a planar domain, by horizontal slabs."""
+"""Quadrature on a planar domain: products of Gauss rules in horizontal slabs between its sides."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from kanpinn.geometry.rules import gauss_legendre
 
 
 @dataclass(frozen=True)
-class Cell:
-    """left(y) < x < right(y) for low < y < high."""
+class Slab:
+    """The points with left(y) < x < right(y) and low < y < high."""
 
     left: Side
     right: Side
@@ -23,20 +23,20 @@ class Cell:
 
     @property
     def area(self) -> float:
-        """In closed form."""
+        """The area, in closed form."""
         return self.right.integral(self.low, self.high) - self.left.integral(self.low, self.high)
 
 
-def slab_rule(cells: Sequence[Cell], nodes: int) -> tuple[Coords, Weights]:
-    """Points (n, 2) and positive weights (n,) of products of Gauss rules in the cells."""
+def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
+    """Points (n, 2) and positive weights (n,) of products of Gauss rules in slabs."""
     unit, weights = gauss_legendre(nodes)
-    parts = [_cell_rule(cell, unit, weights) for cell in cells]
-    coords, weights = torch.cat([c for c, _ in parts]), torch.cat([w for _, w in parts])
+    rules = [_cell_rule(part, unit, weights) for part in parts]
+    coords, weights = torch.cat([c for c, _ in rules]), torch.cat([w for _, w in rules])
     wide = weights > 0  # where sides touch, a cell has no width
     return coords[wide], weights[wide]
 
 
-def _cell_rule(cell: Cell, unit: Tensor, weights: Tensor) -> tuple[Coords, Weights]:
+def _cell_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Coords, Weights]:
     """Gauss in x; in y after a substitution that takes away the square roots at the ends."""
     size = cell.high - cell.low
     share, along = _heights_rule(cell, unit, weights)
@@ -48,7 +48,7 @@ def _cell_rule(cell: Cell, unit: Tensor, weights: Tensor) -> tuple[Coords, Weigh
     return coords.reshape(-1, 2), (scale * weights).flatten()
 
 
-def _heights_rule(cell: Cell, unit: Tensor, weights: Tensor) -> tuple[Weights, Weights]:
+def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, Weights]:
     """Nodes in [0, 1] and weights for functions with the square roots that the cell has."""
     at_low, at_high = _singular_ends(cell, 1e-12 * (cell.high - cell.low))
     if at_low and at_high:
@@ -66,36 +66,36 @@ def _heights_rule(cell: Cell, unit: Tensor, weights: Tensor) -> tuple[Weights, W
     return unit, weights
 
 
-def _singular_ends(cell: Cell, tolerance: float) -> tuple[bool, bool]:
+def _singular_ends(cell: Slab, tolerance: float) -> tuple[bool, bool]:
     sides = (cell.left, cell.right)
     at_low = any(cell.low - side.branches[0] <= tolerance for side in sides)
     return at_low, any(side.branches[1] - cell.high <= tolerance for side in sides)
 
 
-def cells(sides: Sequence[Side]) -> list[Cell]:
-    """The domain as cells that are as high as they can be, then cut near singularities."""
+def slabs(sides: Sequence[Side]) -> list[Slab]:
+    """The domain between sides as slabs, as high as possible, then cut near singularities."""
     open_cells: dict[tuple[Side, Side], float] = {}  # and where they began
-    done: list[Cell] = []
+    done: list[Slab] = []
     heights = _heights(sides)
     for low, high in itertools.pairwise(heights):
         pairs = _pairs(sides, low, high)
         for pair in [pair for pair in open_cells if pair not in pairs]:
-            done.append(Cell(*pair, open_cells.pop(pair), low))
+            done.append(Slab(*pair, open_cells.pop(pair), low))
         for pair in pairs:
             open_cells.setdefault(pair, low)
-    done += [Cell(*pair, low, heights[-1]) for pair, low in open_cells.items()]
+    done += [Slab(*pair, low, heights[-1]) for pair, low in open_cells.items()]
     return [part for cell in done for part in _cut(cell)]
 
 
 def _heights(sides: Sequence[Side]) -> list[float]:
-    """All ends of sides, in order."""
+    """The heights at which sides begin or end, ascending."""
     ends = sorted({end for side in sides for end in (side.low, side.high)})
     gap = 1e-12 * (ends[-1] - ends[0])  # heights that are closer are one
     return [y for i, y in enumerate(ends) if i == 0 or y - ends[i - 1] > gap]
 
 
 def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, Side]]:
-    """The left and right sides of the cells between two neighbouring heights."""
+    """The left and the right sides of the slabs between two neighbouring heights."""
     middle = (low + high) / 2
     # Sides never cross, but they may touch, at one height.
     y = low + (high - low) * torch.tensor([0.38, 0.5, 0.62], dtype=torch.float64)
@@ -104,8 +104,8 @@ def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, S
     return list(zip(crossed[0::2], crossed[1::2], strict=True))
 
 
-def _cut(cell: Cell) -> list[Cell]:
-    """Parts whose singularities are at their ends or well beyond them."""
+def _cut(cell: Slab) -> list[Slab]:
+    """Parts of a slab whose singularities are at their ends or well beyond them."""
     size = cell.high - cell.low
     below = [cell.low - side.branches[0] for side in (cell.left, cell.right)]
     above = [side.branches[1] - cell.high for side in (cell.left, cell.right)]
@@ -117,7 +117,7 @@ def _cut(cell: Cell) -> list[Cell]:
             # The part next to the singularity, as high as its distance from it allows.
             middle = end + sign * min(near) / close
             if cell.low < middle < cell.high:
-                lower = Cell(cell.left, cell.right, cell.low, middle)
-                upper = Cell(cell.left, cell.right, middle, cell.high)
+                lower = Slab(cell.left, cell.right, cell.low, middle)
+                upper = Slab(cell.left, cell.right, middle, cell.high)
                 return [*_cut(lower), *_cut(upper)]
     return [cell]

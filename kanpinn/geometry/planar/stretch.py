@@ -45,7 +45,7 @@ class Stretch:
 
     @property
     def _reach(self) -> float:
-        """The largest distance from the point."""
+        """An upper bound of the distance of the domain's points from the point."""
         low, high = self.domain.bounds
         far = torch.maximum(high - high.new_tensor(self.at), low.new_tensor(self.at) - low)
         return float(far.norm())
@@ -54,7 +54,7 @@ class Stretch:
 def graded(
     domain: Domain, at: Pair, levels: int = 6, ratio: float | int = 0.5
 ) -> tuple[Domain, ...]:
-    """A planar domain cut into square rings around a point, each `ratio` times the one before.
+    """A planar domain cut into square rings around a point, each `ratio` times the last one.
 
     Their rules together resolve what is rough there; see `Problem.cells`.
 

@@ -8,7 +8,7 @@ from numbers import Real
 import torch
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.shapes import Column, Coords, Corner, Mask, Weights
+from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary, Piece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
@@ -78,7 +78,7 @@ class Ball(Mapped, Domain):
         return sphere_area(self.dim) / self.dim * self.radius**self.dim
 
     @property
-    def bounds(self) -> tuple[Corner, Corner]:
+    def bounds(self) -> tuple[Vector, Vector]:
         center = torch.tensor(self.center, dtype=torch.float64)
         return center - self.radius, center + self.radius
 
@@ -89,7 +89,7 @@ class Ball(Mapped, Domain):
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         return (coords - coords.new_tensor(self.center)).norm(dim=1) <= self.radius + tolerance
 
-    def contains_box(self, low: Corner, high: Corner) -> bool:
+    def contains_box(self, low: Vector, high: Vector) -> bool:
         center = low.new_tensor(self.center)
         farthest = torch.maximum((low - center).abs(), (high - center).abs())
         return farthest.norm().item() <= self.radius

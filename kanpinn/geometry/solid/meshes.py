@@ -17,7 +17,7 @@ from kanpinn.geometry.solid.triangles import (
 
 
 def table(name: str, rows: Any, dtype: torch.dtype) -> Tensor:
-    """The rows as a tensor (n, 3).
+    """Rows of three numbers as a tensor (n, 3).
 
     Raises:
         InputError: unless they are rows of three finite numbers.
@@ -36,7 +36,11 @@ def table(name: str, rows: Any, dtype: torch.dtype) -> Tensor:
 
 
 def proper_triangles(faces: Tensor, count: int) -> Tensor:
-    """The faces without those that have a corner twice, which is how some programs leave seams."""
+    """The faces without those that have a corner twice, which some programs leave at seams.
+
+    Raises:
+        InputError: where a face has a corner that is no vertex.
+    """
     if faces.min() < 0 or faces.max() >= count:
         raise InputError(
             f"faces must be numbers of the {count} vertices, got {int(faces.min())} to "
@@ -81,7 +85,11 @@ def outward(vertices: Tensor, faces: Tensor) -> Tensor:
 def smooth_pieces(
     vertices: Tensor, faces: Tensor, name: str, sharp: float | int | None
 ) -> tuple[tuple[str, Tensor], ...]:
-    """Names and numbers of the triangles of all pieces: one, or those between sharp edges."""
+    """The pieces of a surface: the whole, or the parts between edges bent by more than `sharp`.
+
+    Returns:
+        The name of each piece and the numbers of its triangles.
+    """
     if sharp is None:
         return ((name, torch.arange(len(faces))),)
     number("sharp", sharp, above=True)
@@ -94,7 +102,7 @@ def smooth_pieces(
 
 
 def load_mesh(path: Path) -> Any:
-    """What trimesh reads from a file, vertices in the same place merged.
+    """The mesh that trimesh reads from a file, with vertices in the same place merged.
 
     Raises:
         InputError: where the file or trimesh is missing, or the file cannot be read.

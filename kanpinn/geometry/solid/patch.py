@@ -47,10 +47,10 @@ class Patch(Mapped, Piece):
         return self._areas.sum().item()
 
     def from_unit(self, unit: Coords) -> Points:
-        """The first coordinate goes through the triangles one after the other, near ones together.
+        """The map from the unit square, whose first coordinate runs through the triangles in turn.
 
-        So the map is not continuous, but it scales all areas by `measure` and keeps even points
-        even.
+        Triangles that are near each other follow each other. The map is not continuous, but it
+        scales all areas by `measure`, and evenly spread points stay evenly spread.
         """
         check_unit(unit, self.dim)
         ends = self._areas.cumsum(dim=0).to(unit)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import integer
-from kanpinn._support.shapes import Coords, Corner, Mask, Weights
+from kanpinn._support.shapes import Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
@@ -99,7 +99,7 @@ class Surface(Domain):
         return enclosed_volume(self._corners)
 
     @property
-    def bounds(self) -> tuple[Corner, Corner]:
+    def bounds(self) -> tuple[Vector, Vector]:
         return self._corners.amin(dim=(0, 1)), self._corners.amax(dim=(0, 1))
 
     @cached_property
@@ -144,12 +144,12 @@ class Surface(Domain):
 
     @cached_property
     def _solid(self) -> Tensor:
-        """The corners of the triangles that have an area."""
+        """The corners (f, 3, 3) of the triangles that have an area."""
         return self._corners[area_vectors(self._corners).norm(dim=1) > 0]
 
     @cached_property
     def _center(self) -> Tensor | None:
-        """A point that sees the whole surface."""
+        """A point inside from which the whole surface is visible; None where none is known."""
         # For more triangles the linear program would take longer than a second.
         if len(self._solid) > 20_000:
             return None

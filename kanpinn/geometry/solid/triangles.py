@@ -34,13 +34,17 @@ def enclosed_volume(corners: Tensor) -> float:
 
 
 def area_vectors(corners: Tensor) -> Coords:
-    """The normals of triangles (F, 3, 3), as long as their areas."""
+    """The normals (F, 3) of triangles (F, 3, 3), whose lengths are the areas."""
     a, b, c = corners.unbind(dim=1)
     return torch.linalg.cross(b - a, c - a) / 2
 
 
 def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Tensor]:
-    """Numbers of the triangles of each part that edges bent by more than `sharp` degrees bound."""
+    """The parts of a surface between edges that are bent by more than `sharp` degrees.
+
+    Returns:
+        The numbers of the triangles of each part.
+    """
     from scipy.sparse import coo_array  # these bring a tenth of a second of imports
     from scipy.sparse.csgraph import connected_components
 

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.geometry.sampling import weighted
+from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
@@ -39,7 +39,7 @@ def rule(discretization: Discretization, factor: float = 1.0, fresh: bool = Fals
     count = round(factor * discretization.collocation.interior)
     generator = Generator().manual_seed(discretization.seed + SEED * fresh)
     # Not the problem's cells: graded ones would leave too few points to the bulk of the domain.
-    p, weights = weighted(
+    p, weights = weighted_sample(
         [discretization.problem.domain], count, discretization.collocation.sampler, generator
     )
     like = discretization.surrogate.low

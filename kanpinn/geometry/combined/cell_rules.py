@@ -1,0 +1,162 @@
+"""Gauss rules on the cells between planes and spheres, and on the spheres that bound them.
+
+Next to the lowest and the highest point of a sphere, of a circle, and of a slice, integrals over
+slices have square roots. With x = m + h sin θ, where m ± h are the branch points next to an
+interval, they are smooth functions of θ, so that a Gauss rule in θ converges geometrically.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from kanpinn._support.shapes import Coords, Weights
+from kanpinn.geometry.combined.cells import Cell, Cells
+from kanpinn.geometry.combined.loci import Locus
+from kanpinn.geometry.rules import gauss_legendre
+
+Rule = tuple[np.ndarray, np.ndarray]  # coordinates (n, k) of the first k axes, and weights (n,)
+
+
+def cells_rule(cells: Cells, nodes: int, last: int | None = None) -> tuple[Coords, Weights]:
+    """A rule on cells; on boxes it is exact for polynomials of degree 2·nodes - 1.
+
+    Args:
+        cells: in d dimensions.
+        nodes: of each one-dimensional Gauss rule.
+        last: of those along the last axis, where fewer will do: one for the measure.
+
+    Returns:
+        Points (n, d) inside and positive weights (n,).
+    """
+    counts = [nodes] * (cells.dim - 1) + [last or nodes]
+    parts = [rule for _, rule in _rules(cells, counts)]
+    coords = np.concatenate([np.zeros((0, cells.dim)), *(coords for coords, _ in parts)])
+    weights = np.concatenate([np.zeros(0), *(weights for _, weights in parts)])
+    return torch.from_numpy(coords), torch.from_numpy(weights)
+
+
+def sphere_part_rule(
+    cells: Cells, sphere: tuple[tuple[float, ...], float], nodes: int
+) -> tuple[Coords, Coords, Weights]:
+    """A rule on the part of a sphere that bounds cells in three dimensions.
+
+    Args:
+        cells: in three dimensions.
+        sphere: its centre and radius.
+        nodes: of each one-dimensional Gauss rule.
+
+    Returns:
+        Points (n, 3), outward unit normals of the cells (n, 3) and weights (n,) by area.
+    """
+    (center, radius), circle = sphere, Locus(1, *sphere)
+    parts = [(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))]
+    for cell, (before, weights) in _rules(cells, [nodes]):
+        for inner in cell.within:
+            sides = [(end, way) for last in inner.within for end, way in last.ends]
+            sides = [(end, way) for end, way in sides if end.locus == circle.on(2)]
+            if not sides:
+                continue
+            angles, along = _arc(inner, circle, before, nodes)
+            middle, square = (x[:, None] for x in circle.span(before))
+            half = np.sqrt(np.maximum(square, 0))
+            # By Archimedes an area is the radius times its length along x times its angle.
+            areas = (radius * weights[:, None] * along).ravel()
+            kept = areas > 0
+            for end, way in sides:
+                y, z = middle + half * np.sin(angles), center[2] + end.sign * half * np.cos(angles)
+                coords = np.column_stack([np.repeat(before, nodes), y.ravel(), z.ravel()])
+                normals = way * end.sign * (coords - center) / radius
+                parts.append((coords[kept], normals[kept], areas[kept]))
+    coords, normals, areas = map(np.concatenate, zip(*parts, strict=True))
+    return torch.from_numpy(coords), torch.from_numpy(normals), torch.from_numpy(areas)
+
+
+def _rules(cells: Cells, counts: Sequence[int]) -> Iterator[tuple[Cell, Rule]]:
+    """Each cell of the axis number len(counts) - 1, with the rule over all axes up to it.
+
+    Args:
+        cells: the cells.
+        counts: Gauss nodes along each of these axes.
+    """
+
+    def walk(
+        some: Sequence[Cell], before: Rule, left: Sequence[int]
+    ) -> Iterator[tuple[Cell, Rule]]:
+        for cell in some:
+            rule = _along(cells, cell, *before, left[0])
+            if len(left) == 1:
+                yield cell, rule
+            else:
+                yield from walk(cell.within, rule, left[1:])
+
+    return walk(cells.tree, (np.zeros((1, 0)), np.ones(1)), counts)
+
+
+def _along(cells: Cells, cell: Cell, before: np.ndarray, weights: np.ndarray, nodes: int) -> Rule:
+    """A rule over the axes before a cell's, continued along the axis of the cell."""
+    low, high = cell.low.at(before), cell.high.at(before)
+    share, along = (x.numpy() for x in gauss_legendre(nodes))
+    span = _branches(cells, cell, before, low, high)
+    if span is None:
+        size = (high - low)[:, None]
+        x, scale = low[:, None] + size * share, size * along
+    else:
+        middle, half = (span[0] + span[1]) / 2, (span[1] - span[0]) / 2
+        first, last = (_angle(end - middle, half)[:, None] for end in (low, high))
+        angles = first + (last - first) * share
+        x = middle[:, None] + half[:, None] * np.sin(angles)
+        scale = half[:, None] * np.cos(angles) * (last - first) * along
+    products = (weights[:, None] * scale).ravel()
+    coords = np.column_stack([np.repeat(before, nodes, axis=0), x.ravel()])
+    kept = products > 0  # they are NaN or not above 0 where by rounding a cell has no width
+    return coords[kept], products[kept]
+
+
+def _branches(
+    cells: Cells, cell: Cell, before: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The branch points (n,) next to either end of a cell; None where there are none at all."""
+    size = high - low
+    if cells.dim - cell.axis == 3:
+        near = 1e-7 * cells.size  # that is how well the cuts are known
+        below = [at for at in cells.cuts if at <= low[0] + near]
+        above = [at for at in cells.cuts if at >= high[0] - near]
+        firsts = [np.full_like(low, at) for at in below[-1:]]
+        lasts = [np.full_like(low, at) for at in above[:1]]
+    else:
+        firsts, lasts = [], []
+        for locus in cell.loci:
+            middle, square = locus.on(cell.axis).span(before)
+            half = np.sqrt(np.maximum(square, 0))
+            firsts.append(middle - half)
+            lasts.append(middle + half)
+    if not (firsts or lasts):
+        return None
+    # Where there is none on one side, a point far away from the cell will do.
+    first = np.max([low - 1e3 * size, *firsts], axis=0)
+    last = np.min([high + 1e3 * size, *lasts], axis=0)
+    return np.minimum(first, low), np.maximum(last, high)
+
+
+def _arc(cell: Cell, circle: Locus, before: np.ndarray, nodes: int) -> Rule:
+    """Gauss points and weights, (n, nodes) each, in the angle of circles that bound a cell.
+
+    The angle runs from -π/2 where a circle has its lowest coordinate on the cell's axis to π/2.
+    """
+    middle, square = circle.span(before)
+    half = np.sqrt(np.maximum(square, 0))
+    # An angle found from the circle's own end would be known to half of the digits only.
+    first, last = (
+        np.full((len(before), 1), end.sign * np.pi / 2)
+        if end.locus == circle
+        else _angle(end.at(before) - middle, half)[:, None]
+        for end, _ in cell.ends
+    )
+    share, along = (x.numpy() for x in gauss_legendre(nodes))
+    return first + (last - first) * share, (last - first) * along
+
+
+def _angle(offset: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """arcsin(offset / half), accurate next to ±π/2."""
+    return np.arctan2(offset, np.sqrt(np.maximum((half - offset) * (half + offset), 0)))
