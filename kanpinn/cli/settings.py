@@ -18,7 +18,7 @@ TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
 
 def failed(row: "Row") -> bool:
     """Whether a run has failed."""
-    from kanpinn.runs.study.columns import has_failed
+    from kanpinn.runs.study.table import has_failed
 
     return has_failed(row)
 

@@ -16,7 +16,8 @@ from kanpinn.runs.config import Config, SolveJob
 from kanpinn.runs.results import folder as folders
 from kanpinn.runs.results.solves import SolveContents
 from kanpinn.runs.study.plan import plan, version
-from kanpinn.runs.study.work import RUNS, Task, execute
+from kanpinn.runs.study.table import RUNS
+from kanpinn.runs.study.work import Task, execute
 
 PARTS = {
     "problem, network, points built": (Config, "build"),

@@ -33,10 +33,10 @@ import kanpinn as kp
 from kanpinn._support.files import FolderLock, Locked, only_one
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
-from kanpinn.runs.results import folder as folder_module
 from kanpinn.runs.study import StudyFile, Tally
 from kanpinn.runs.study.plan import Entry, fingerprint, plan, version
-from kanpinn.runs.study.work import LOCKS, RUNS, Outcome, Task, execute
+from kanpinn.runs.study.table import RUNS
+from kanpinn.runs.study.work import LOCKS, Outcome, Task, execute
 from kanpinn.solvers.state import SolverState
 
 SOURCE = '''
@@ -396,7 +396,9 @@ def content(run: Path) -> dict[str, Any]:
     """What a run has computed, without the seconds that it took."""
     with h5py.File(run / "result.h5") as file:
         columns = {name: data[()].tobytes() for name, data in file["history"].items()}
-        knots = [file[f"network/layer_0/{name}"][()].tolist() for name in ("knots", "coefficients")]
+        knots = [
+            file[f"network/layer_0/{name}"][()].tolist() for name in ("basis.knots", "coefficients")
+        ]
     del columns["seconds"]
     record = json.loads((run / "run.json").read_text())
     return {**columns, "network": knots, **{k: record[k] for k in ("errors", "status", "loss")}}
@@ -417,12 +419,11 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     keep = RunFolder.checkpoint
 
     def checkpoint(self: RunFolder, run: SolverState) -> None:
+        self.interval, self.share = 0.0, 1e9
         keep(self, run)
         if run.step == step:
             raise Killed
 
-    monkeypatch.setattr(folder_module, "INTERVAL", 0.0)
-    monkeypatch.setattr(folder_module, "SHARE", 1e9)
     monkeypatch.setattr(RunFolder, "checkpoint", checkpoint)
 
 

@@ -10,8 +10,7 @@ from kanpinn.accuracy.orders import Theory, theoretical_order
 from kanpinn.networks import KAN
 from kanpinn.plotting.curves import Curve
 from kanpinn.runs.report.dimensions import Dimension, dimensions
-from kanpinn.runs.study.columns import has_failed
-from kanpinn.runs.study.table import Row, Study
+from kanpinn.runs.study.table import Row, Study, has_failed
 
 MEASURED = ("parameters", "points", "seconds")
 

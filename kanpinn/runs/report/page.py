@@ -14,8 +14,7 @@ from kanpinn.runs.report import origin, summary
 from kanpinn.runs.report.figures import figure_of
 from kanpinn.runs.report.pictures import Picture, missing, pictures
 from kanpinn.runs.report.summary import Table
-from kanpinn.runs.study.table import Study
-from kanpinn.runs.study.work import RUNS
+from kanpinn.runs.study.table import RUNS, Study
 
 REPORT = "report.html"
 BASE = "base.toml"

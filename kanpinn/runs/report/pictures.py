@@ -12,8 +12,7 @@ from kanpinn.plotting.curves import Curve
 from kanpinn.plotting.legend import THEORY, height, wrapped
 from kanpinn.runs.report.curves import MEASURED, curves, path_of, setting_labels, usable
 from kanpinn.runs.report.dimensions import Dimension, dimensions, is_seed
-from kanpinn.runs.study.columns import WAITING, has_failed
-from kanpinn.runs.study.table import Study
+from kanpinn.runs.study.table import WAITING, Study, has_failed
 
 MOST = 12  # curves of a picture: there are no more markers
 TITLES = {

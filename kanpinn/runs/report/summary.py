@@ -10,9 +10,7 @@ from kanpinn.plotting.curves import Curve, Spread
 from kanpinn.runs.report.curves import setting_labels, usable
 from kanpinn.runs.report.dimensions import dimensions, full
 from kanpinn.runs.report.pictures import Picture
-from kanpinn.runs.study.columns import FAILED, has_failed
-from kanpinn.runs.study.table import Row, Study
-from kanpinn.runs.study.work import RUNS
+from kanpinn.runs.study.table import FAILED, RUNS, Row, Study, has_failed
 
 NAMES = {
     "l2_relative": "relative L² error",

@@ -105,7 +105,7 @@ def closing(executor: DaskExecutor) -> Iterator[DaskExecutor]:
     """The executor ends with the block: at once where the block did not run through."""
     try:
         yield executor
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: no run goes on that nobody waits for
         executor.shutdown(wait=False)
         raise
     executor.shutdown()

@@ -19,11 +19,10 @@ from kanpinn._support.errors import InputError
 from kanpinn.runs.config import Config
 from kanpinn.runs.results.record import strict
 from kanpinn.runs.results.sources import source_texts
-from kanpinn.runs.study.columns import RESULTS
+from kanpinn.runs.study.table import RESULTS
 
 Base = str | Path | Mapping[str, Any] | Callable[..., Mapping[str, Any]]
 Values = Sequence[Any] | numpy.ndarray
-SLUG, BYTES = 60, 220  # so long is a run's name before its hash: file systems take 255 bytes
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Entry:
     def name(self) -> str:
         """What its folder is called: the values as far as there is room, and the hash."""
         pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
-        slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:SLUG]
-        while len(slug.encode()) > BYTES:
+        slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:60]
+        while len(slug.encode()) > 220:  # file systems take 255 bytes, the hash among them
             slug = slug[:-1]
         return f"{slug.strip('-_.')}-{fingerprint(self.config)[:12]}"
 
@@ -87,12 +86,13 @@ def _digest(value: Any) -> str:
 
 def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Config], Any]:
     """What makes a configuration of varied values, and what it starts from."""
-    if isinstance(base, str | Path):
-        config = Config.read(Path(base))
-    elif isinstance(base, Mapping):
-        config = Config.from_dict(strict(base), directory)
-    else:
-        return lambda values: _called(base, values, directory), _identity(base)
+    match base:
+        case str() | Path():
+            config = Config.read(Path(base))
+        case Mapping():
+            config = Config.from_dict(strict(base), directory)
+        case _:
+            return lambda values: _called(base, values, directory), _identity(base)
     return config.vary, config.to_dict()
 
 
@@ -141,7 +141,7 @@ def _combinations(
 
 def _values(table: str, key: str, values: Any) -> list[Any]:
     """The values of a key as JSON has them; NumPy's arrays are lists, too."""
-    values = values.tolist() if isinstance(values, numpy.ndarray) else values
+    values = values.tolist() if hasattr(values, "tolist") else values
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):
         raise InputError(f"{table}.{key} = {values!r}: expected a list of values, at least one")
     if any(key in columns for columns in RESULTS.values()):
@@ -153,13 +153,15 @@ def _values(table: str, key: str, values: Any) -> list[Any]:
 
 def _check_value(at: str, value: Any) -> None:
     """Refuse what JSON and HDF5 cannot hold, in lists and tables, too."""
-    if isinstance(value, Mapping | list | tuple):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            _check_value(at, part)
-    elif isinstance(value, float | numpy.floating) and not math.isfinite(value):
-        raise InputError(f"{at} = {value}: expected finite numbers")
-    elif isinstance(value, str) and (not value.isascii() or "\0" in value):
-        if "\0" in value or value.encode(errors="replace").decode() != value:
+    match value:
+        case Mapping():
+            _check_value(at, list(value.values()))
+        case list() | tuple():
+            for part in value:
+                _check_value(at, part)
+        case float() | numpy.floating() if not math.isfinite(value):
+            raise InputError(f"{at} = {value}: expected finite numbers")
+        case str() if "\0" in value or value.encode(errors="replace").decode() != value:
             raise InputError(f"{at} = {value!r}: expected plain text")
 
 
@@ -186,14 +188,20 @@ def _check_distinct(entries: Sequence[Entry]) -> None:
 
 def _canonical(value: Any) -> Any:
     """Settings with 4 for 4.0, which is the same number."""
-    if isinstance(value, Mapping):
-        return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    match value:
+        case Mapping():
+            return {key: _canonical(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_canonical(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return "-".join(map(_short, value))
-    return "table" if isinstance(value, Mapping) else str(value)
+    match value:
+        case list():
+            return "-".join(map(_short, value))
+        case Mapping():
+            return "table"
+    return str(value)

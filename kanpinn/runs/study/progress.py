@@ -8,9 +8,7 @@ from rich.progress import Progress as Bar
 from rich.progress import TaskID
 
 from kanpinn.runs.progress import duration, live_line
-from kanpinn.runs.study.tally import Tally
-
-SHARE, LONGEST = 0.05, 600.0  # between log lines: of the time so far, and at most so many seconds
+from kanpinn.runs.study.sweeping import Tally
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +48,7 @@ class StudyProgress:
             self._show(tally, self._bar)
         elif self._due(tally):
             self._said = tally
-            log.info("%s", describe(tally))
+            log.info("%s", progress_line(tally))
 
     def _show(self, tally: Tally, bar: Bar) -> None:
         if self._said is None:
@@ -68,11 +66,11 @@ class StudyProgress:
             return True
         if tally.done == tally.total:
             return self._said.done < tally.total
-        pause = min(max(self.interval, SHARE * tally.seconds), LONGEST)
+        pause = min(max(self.interval, 0.05 * tally.seconds), 600.0)
         return tally.seconds - self._said.seconds >= pause
 
 
-def describe(tally: Tally) -> str:
+def progress_line(tally: Tally) -> str:
     """How far a study is, in one line."""
     return ", ".join(parts(tally))
 

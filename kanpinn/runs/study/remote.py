@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from distributed import Client
     from distributed import Future as Promise
 
-BYSTANDER = 5  # so often a call goes back to the queue when a worker died before it began
-
 log = logging.getLogger(__name__)
 
 
@@ -116,8 +114,8 @@ class DaskExecutor(Executor):
 
 
 def _is_bystander(call: _Call) -> bool:
-    """Whether the worker that died had not begun with a call."""
-    return call.again < BYSTANDER and not (call.future.running() or call.future.done())
+    """Whether the worker that died had not begun with a call; five times at most."""
+    return call.again < 5 and not (call.future.running() or call.future.done())
 
 
 def _outcome(promise: "Promise") -> tuple[Any, BaseException | None]:
@@ -125,7 +123,7 @@ def _outcome(promise: "Promise") -> tuple[Any, BaseException | None]:
     try:
         if promise.status == "finished":
             return promise.result(), None
-    except Exception as failure:
+    except Exception as failure:  # of the call itself, or of pickling what it returned
         if promise.status == "finished":  # the result does not travel
             return None, failure
     if promise.status != "error":  # cancelled, but not by us

@@ -1,20 +1,86 @@
-"""The call that makes a study and does its runs."""
+"""The call that makes a study and does its runs, and the file that describes one."""
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn._support.files import FolderLock, remove_temporaries
 from kanpinn._support.processes import Processes
+from kanpinn.runs.config import load_toml
+from kanpinn.runs.config.models import Table
+from kanpinn.runs.config.reading import read
 from kanpinn.runs.results.folder import path_component
 from kanpinn.runs.study.plan import Base, Values, plan
-from kanpinn.runs.study.sweeping import Sweep
-from kanpinn.runs.study.table import RECORD, Study
-from kanpinn.runs.study.tally import StudyObserver
-from kanpinn.runs.study.work import RUNS
+from kanpinn.runs.study.sweeping import StudyObserver, Sweep
+from kanpinn.runs.study.table import RECORD, RUNS, Study
+
+
+class StudyTable(Table):
+    """The section [study] of a study's file.
+
+    Args:
+        base: a problem file, relative to the study's file.
+        name: what the study's folder is called after; by default the file.
+        over: keys with lists of values; the runs are their product.
+        zipped: keys with lists of one length, which run in step and are one factor of the product.
+    """
+
+    base: str
+    name: str | None = None
+    over: dict[str, Any] = Field(default_factory=dict)
+    zipped: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What a study's file describes: a problem file, and the keys to vary in it with their values.
+
+    The fields are those of [study]; `base` is a path from the working directory.
+    """
+
+    base: Path
+    name: str
+    over: dict[str, Any] = field(default_factory=dict)
+    zipped: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def read(path: Path) -> "StudyFile":
+        """Read a TOML file with one section, [study].
+
+        Raises:
+            InputError: naming the key, the value and what was expected.
+        """
+        path = Path(path)
+        data = load_toml(path)
+        if list(data) != ["study"]:
+            wrong = ", ".join(key for key in data if key != "study") or "none"
+            raise InputError(f"{path}: expected one section [study], got {wrong}")
+        table = read(StudyTable, data["study"], "study")
+        return StudyFile(
+            path.parent / table.base,
+            table.name or path.stem,
+            _flat(table.over, "study.over."),
+            _flat(table.zipped, "study.zipped."),
+        )
+
+
+def _flat(table: dict[str, Any], at: str, above: str = "") -> dict[str, Any]:
+    """The lists by their whole keys: network.grid = [4, 8] is a key with and without quotes."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        path = above + key
+        inner = _flat(value, at, f"{path}.") if isinstance(value, dict) else {path: value}
+        if twice := found.keys() & inner.keys():
+            raise InputError(f"{at}{min(twice)} is there twice, in quotes and without")
+        found |= inner
+    return found
 
 
 def sweep(
@@ -90,7 +156,7 @@ def _processes(count: int) -> Iterator[Executor]:
     executor = Processes(count)
     try:
         yield executor
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: no process is left behind
         executor.shutdown(wait=False, cancel_futures=True)
         raise
     executor.shutdown()
@@ -103,6 +169,8 @@ def _cores() -> int:
 
 
 def _name_of(base: Base) -> str:
-    if isinstance(base, str | Path):
-        return Path(base).stem
-    return "study" if isinstance(base, Mapping) else getattr(base, "__name__", "study")
+    match base:
+        case str() | Path():
+            return Path(base).stem
+        case _:
+            return getattr(base, "__name__", "study")

@@ -12,23 +12,78 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from kanpinn._support.errors import InputError, KanpinnError
-from kanpinn.runs.study.columns import ERRORS, WAITING, empty
 from kanpinn.runs.study.plan import Entry, version
-from kanpinn.runs.study.table import Study
-from kanpinn.runs.study.tally import StudyObserver, Tally
-from kanpinn.runs.study.work import RUNS, Outcome, Task, execute, finished, message
+from kanpinn.runs.study.table import ERRORS, RUNS, WAITING, Study, empty, has_failed
+from kanpinn.runs.study.work import Outcome, Task, execute, finished, message
 
-LOST = 3  # so often a run is given to another worker when its own has died
-PAUSE = 0.5  # seconds between looks at the runs
-SHARE = 0.02  # of the time goes into writing the table, at most
+
+@dataclass(frozen=True)
+class Tally:
+    """How far a study is: counts of runs, the lowest error, seconds so far and left.
+
+    done counts the finished ones, `found` of them from before and `failed` of them failures; error
+    is the column that `best` is the lowest of.
+    """
+
+    total: int
+    found: int
+    done: int
+    failed: int
+    running: int
+    best: float | None
+    seconds: float
+    left: float | None
+    error: str = "l2_relative"
+
+    @staticmethod
+    def of(
+        rows: Sequence[Mapping[str, Any]],
+        done: Collection[int],
+        found: int,
+        running: int,
+        seconds: float,
+        errors: Sequence[str],
+    ) -> "Tally":
+        """From the rows of a study, the numbers of those that are done, its columns of errors."""
+        fresh, waiting = len(done) - found, len(rows) - len(done)
+        usable = [row for row in rows if not has_failed(row)]
+        error = next((e for e in errors if any(row[e] for row in usable)), errors[0])
+        return Tally(
+            len(rows),
+            found,
+            len(done),
+            sum(has_failed(rows[index]) for index in done),
+            running,
+            min(filter(None, (row[error] for row in usable)), default=None),
+            seconds,
+            seconds / fresh * waiting if fresh else None if waiting else 0.0,
+            error,
+        )
+
+
+@runtime_checkable
+class StudyObserver(Protocol):
+    """Anything that follows a study."""
+
+    def __call__(self, tally: Tally) -> None:
+        """Called when a run has finished, and about twice a second."""
 
 
 class Sweep:
-    """A study under way: its rows, and the tasks that are left."""
+    """A study under way: its rows, and the tasks that are left.
+
+    attempts: how often a run is given to a worker, when each of them dies with it. pause: seconds
+    between looks at the runs. share: of the time, goes into writing the table at most.
+    """
+
+    attempts = 3
+    pause = 0.5
+    share = 0.02
 
     def __init__(
         self, folder: Path, name: str, entries: list[Entry], observers: Sequence[StudyObserver]
@@ -58,14 +113,14 @@ class Sweep:
                 self._submit(executor, index)
             while self._pending:
                 self._observe()
-                ready, _ = wait(self._pending, timeout=PAUSE, return_when=FIRST_COMPLETED)
+                ready, _ = wait(self._pending, timeout=self.pause, return_when=FIRST_COMPLETED)
                 for future in sorted(ready, key=self._pending.__getitem__):
                     self._collect(future, executor)
                 if self._disk_full:
                     raise InputError(f"the disk of {self.folder} is full: {self._kept()}")
                 self._write_now_and_then()
             self._observe()
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: what is finished is written before it goes on
             for future in self._pending:
                 future.cancel()
             with contextlib.suppress(InputError):
@@ -83,14 +138,21 @@ class Sweep:
         """Take the outcome of a run, or give the run to another worker when its own has died."""
         index = self._pending.pop(future)
         try:
-            error = future.exception()
+            outcome = future.result()
         except CancelledError as gone:
             raise InputError(f"the executor has been shut down: {self._kept()}") from gone
-        self._lost[index] += isinstance(error, BrokenExecutor)
-        if isinstance(error, BrokenExecutor) and self._lost[index] < LOST:
-            self._submit(executor, index)
-        else:
-            self._take(index, _outcome(future, error, self.kind))
+        except BrokenExecutor as died:
+            self._lost[index] += 1
+            if self._lost[index] < self.attempts:
+                self._submit(executor, index)
+                return
+            reason = f"its worker died {self.attempts} times ({died})"
+            outcome = Outcome(empty(f"failed: {reason}", kind=self.kind))
+        except KanpinnError:
+            raise
+        except Exception as error:  # a run that fails, with whatever, is a row of the table
+            outcome = Outcome(empty(f"failed: {message(error)}", kind=self.kind))
+        self._take(index, outcome)
 
     def write(self) -> Study:
         """The table as it stands, written.
@@ -112,7 +174,7 @@ class Sweep:
         return study
 
     def _write_now_and_then(self) -> None:
-        if time.monotonic() - self._written >= max(PAUSE, self._cost / SHARE):
+        if time.monotonic() - self._written >= max(self.pause, self._cost / self.share):
             self.write()
 
     def _kept(self) -> str:
@@ -154,13 +216,3 @@ class Sweep:
 def _beside(varied: Collection[str], columns: Mapping[str, Any]) -> dict[str, Any]:
     """The columns without those that are varied, such as the true value of what is estimated."""
     return {name: value for name, value in columns.items() if name not in varied}
-
-
-def _outcome(future: Future, error: BaseException | None, kind: str) -> Outcome:
-    if error is None:
-        return future.result()
-    if isinstance(error, KanpinnError) or not isinstance(error, Exception):
-        raise error
-    if isinstance(error, BrokenExecutor):
-        return Outcome(empty(f"failed: its worker died {LOST} times ({error})", kind=kind))
-    return Outcome(empty(f"failed: {message(error)}", kind=kind))

@@ -18,11 +18,10 @@ from kanpinn.runs.config import Config, Job
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record
-from kanpinn.runs.study.columns import columns_of, empty
 from kanpinn.runs.study.plan import version
+from kanpinn.runs.study.table import RUNS, columns_of, empty
 
-RUNS, LOCKS = "runs", ".locks"
-ROOM = 2**20  # bytes: with less left on the disk, a failure is the disk's
+LOCKS = ".locks"
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}
 NO_SPACE = "No space left on device"  # HDF5 puts the number into words
 
@@ -113,7 +112,7 @@ def _disk_full(error: BaseException | None, study: Path) -> bool:
             return True
         error = error.__cause__ or error.__context__
     with suppress(OSError):
-        return shutil.disk_usage(study).free < ROOM
+        return shutil.disk_usage(study).free < 2**20  # bytes: too few for a run's files
     return False
 
 
@@ -131,7 +130,7 @@ def _solve(task: Task, path: Path) -> None:
         if folder.interrupted:
             raise KeyboardInterrupt
         folder.finish(result, figures=False)
-    except Exception as error:
+    except Exception as error:  # whatever it is, the folder says so; then it is the study's
         if folder.begun:
             folder.fail(message(error))
         else:
