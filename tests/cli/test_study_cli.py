@@ -281,7 +281,7 @@ def test_values_that_make_no_study_are_refused(over: dict[str, list], words: lis
     ("head", "table", "words"),
     [
         ('base = "lin.toml"', "over", ["lin.toml", "no such file", 'did you mean "line.toml"?']),
-        ("", "over", ["study.base is missing", "expected a problem file"]),
+        ("", "over", ["study.base is missing", "expected a text"]),
         ("base = 3", "over", ["study.base = 3", "expected a text"]),
         ('base = "line.toml"', "ovre", ["study.ovre is unknown", 'did you mean "over"?']),
     ],
