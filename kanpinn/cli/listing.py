@@ -76,15 +76,15 @@ def _first_comment(path: Path) -> str:
 
 def _docstring(config: "Config") -> str:
     """The first line of the class's docstring; to list a class does not run its file."""
-    file, _, name = config.title.rpartition(":")
+    file, _, name = config.file.title.rpartition(":")
     try:
         tree = ast.parse((config.directory / file).read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return config.title
+        return config.file.title
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return (ast.get_docstring(node) or config.title).partition("\n")[0]
-    return config.title
+            return (ast.get_docstring(node) or config.file.title).partition("\n")[0]
+    return config.file.title
 
 
 def _runs(output: Path) -> Iterator[tuple[str, ...]]:

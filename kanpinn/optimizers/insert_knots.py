@@ -14,7 +14,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.kan_layer import KANLayer
-from kanpinn.networks.network import Layer
+from kanpinn.networks.network import Layer, Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.method import CONVERGED, Change, Transform, require_kan
 
@@ -58,6 +58,9 @@ class InsertKnots(Transform):
             raise InputError(f"layers must be numbers of layers or None, got {self.layers!r}")
         for layer in self.layers:
             integer("layers", layer, least=-1000)
+
+    def check(self, network: Network) -> None:
+        require_kan(network, "insert_knots")
 
     @torch.no_grad()
     def apply(self, residuals: Residuals) -> Change:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.network import Network, get_coefficients, set_coefficients
 from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import OutputStep, solve_output
 from kanpinn.optimizers.reduced import solve_reduced
@@ -47,6 +47,9 @@ class LeastSquares(Optimizer):
             number("rcond", self.rcond)
             if self.rcond >= 1:
                 raise InputError(f"rcond must be below 1, got {self.rcond!r}")
+
+    def unknowns(self, network: Network) -> int:
+        return sum(part.layers[-1].coefficients.numel() for part in network.parts)
 
     def start(self, residuals: Residuals, seed: int) -> "LeastSquaresStage":
         solve = solve_reduced if residuals.surrogate.has_unknowns else solve_output

@@ -43,6 +43,9 @@ class LevenbergMarquardt(Optimizer):
         number("damping", self.damping, above=True)
         number("tolerance", self.tolerance)
 
+    def unknowns(self, network: Network) -> int:
+        return network.parameter_count
+
     def start(self, residuals: Residuals, seed: int) -> "LevenbergMarquardtStage":
         network = residuals.surrogate.network
         return LevenbergMarquardtStage(residuals, network, self.tolerance, self.damping)

@@ -98,6 +98,18 @@ class Method(ABC):
         """The number of steps between two measurements of the error; above 1 for cheap steps."""
         return 1
 
+    def check(self, network: Network) -> None:
+        """Refuse a network that the method cannot work on.
+
+        Raises:
+            InputError: if it would fail when it is due.
+        """
+        del network  # most methods take any
+
+    def unknowns(self, network: Network) -> int:
+        """Return the unknowns of the dense least-squares problem in a step, 0 if it has none."""
+        return 0
+
     @abstractmethod
     def start(self, residuals: Residuals, seed: int) -> Stage:
         """Return a stage that works on the residuals' surrogate.

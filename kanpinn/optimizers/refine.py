@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kanpinn._support.errors import integer
+from kanpinn._support.errors import InputError, integer
 from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Change, Transform, require_kan
 
 
@@ -34,6 +35,13 @@ class Refine(Transform):
     def __post_init__(self) -> None:
         for g in self.grid if isinstance(self.grid, (list, tuple)) else [self.grid]:
             integer("grid", g)
+
+    def check(self, network: Network) -> None:
+        layers = len(require_kan(network, "refine").layers)
+        if isinstance(self.grid, (list, tuple)) and len(self.grid) != layers:
+            raise InputError(
+                f"grid must be one number or {layers}, one per layer, got {list(self.grid)}"
+            )
 
     def apply(self, residuals: Residuals) -> Change:
         surrogate = residuals.surrogate

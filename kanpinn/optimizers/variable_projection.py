@@ -8,6 +8,7 @@ from typing import Any
 from kanpinn._support.errors import InputError, integer
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.kan import KAN
+from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.multi_start import MultiStart
 from kanpinn.optimizers.projection import Descent, Projection
@@ -59,6 +60,9 @@ class VariableProjection(Optimizer):
             )
         if not 0 < self.tolerance < 1:
             raise InputError(f"tolerance must lie between 0 and 1, got {self.tolerance!r}")
+
+    def unknowns(self, network: Network) -> int:
+        return network.parameter_count
 
     def start(self, residuals: Residuals, seed: int) -> "VariableProjectionStage":
         network = residuals.surrogate.network

@@ -104,7 +104,7 @@ def test_the_fit_files_build_and_survive_strict_json(file: Path) -> None:
     text = json.dumps(config.to_dict(), allow_nan=False)
     assert Config.from_dict(json.loads(text), config.directory, config.name) == config
     job = config.build()
-    assert (config.kind, job.name) == ("fit", file.stem)
+    assert (config.file.kind, job.name) == ("fit", file.stem)
     assert job.network.width[0] == len(job.data.train.names)
     assert set(job.data.parts) == {"train", "validation", "test"}
 

@@ -68,16 +68,11 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
         raise InputError(f"{at}: {type(error).__name__}: {error}") from error
     finally:  # neither the path nor the neighbours stay for other files
         sys.path.remove(str(file.parent))
-        _forget(set(sys.modules) - before, file.parent)
+        for added in set(sys.modules) - before:
+            origin = Path(getattr(sys.modules[added], "__file__", None) or "")
+            if (origin.parent, origin.stem) == (file.parent, added):
+                del sys.modules[added]
     return module
-
-
-def _forget(modules: set[str], folder: Path) -> None:
-    """Unload those of the modules that lie in a folder."""
-    for name in modules:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and Path(file).parent == folder and Path(file).stem == name:
-            del sys.modules[name]
 
 
 def _named(where: str, at: str) -> ModuleType:
@@ -87,7 +82,7 @@ def _named(where: str, at: str) -> ModuleType:
         if error.name and f"{where}.".startswith(f"{error.name}."):
             raise InputError(f"{at}: there is no module {error.name}") from None
         raise InputError(f"{at}: {error}") from error
-    except Exception as error:
+    except Exception as error:  # a user's module may raise anything
         raise InputError(f"{at}: {type(error).__name__}: {error}") from error
 
 

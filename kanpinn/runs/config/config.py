@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from kanpinn.runs.config.eigens import EigenFile
-from kanpinn.runs.config.files import File, RunTable
+from kanpinn.runs.config.files import SHARED, File
 from kanpinn.runs.config.fits import FitFile
 from kanpinn.runs.config.job import Job
 from kanpinn.runs.config.models import FixedTable
@@ -70,7 +70,7 @@ class Config:
             kind = FitFile
         file = read(kind, data)
         sections = {}
-        for section in kind.by_key():
+        for section in sorted(kind.model_fields, key=SHARED.__contains__):
             table, given = getattr(file, section), data.get(section)
             if isinstance(table, FixedTable):
                 given = table.filled(given or {})
@@ -83,21 +83,6 @@ class Config:
             name=name or file.name,
             notes=tuple(notes),
         )
-
-    @property
-    def kind(self) -> str:
-        """ "problem", "eigen" or "fit": what the file is a file of."""
-        return self.file.kind
-
-    @property
-    def title(self) -> str:
-        """What is solved or fitted, in a few words."""
-        return self.file.title
-
-    @property
-    def run(self) -> RunTable:
-        """What holds for the whole run."""
-        return self.file.run
 
     def override(self, pairs: Sequence[str]) -> "Config":
         """This configuration with "KEY=VALUE" pairs laid over it."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import Field
 
@@ -114,8 +114,7 @@ class EigenFile(File):
             raise InputError("optimizer: an eigenvalue problem is linear algebra and takes none")
         reason = "eigenvalues have bounds and estimates in any case, and no steps to stop after"
         self.run.refuse(reason, "estimate", "tolerance", "budget_seconds")
-        problem = self.problem.build("problem", directory)
-        assert isinstance(problem, EigenProblem)
+        problem = cast(EigenProblem, self.problem.build("problem", directory))
         network = self.placed(self.network.build("network", directory, seed=self.run.seed))
         points = default_points(network)
         if self.points is not None:

@@ -1,7 +1,6 @@
 """What files of every kind have: a network, optimizers, and [run]."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,8 +11,8 @@ from pydantic.fields import FieldInfo
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
 from kanpinn.geometry.sampling import SAMPLERS, Collocation
-from kanpinn.networks import KAN, Network
-from kanpinn.optimizers import InsertKnots, Method, Refine
+from kanpinn.networks import Network
+from kanpinn.optimizers import Method
 from kanpinn.runs.config.job import Job
 from kanpinn.runs.config.models import FixedTable, Table, table_of
 from kanpinn.runs.config.named import Named
@@ -64,6 +63,9 @@ class RunTable(FixedTable):
                 raise InputError(f"run.{key} = {show(value)}: {reason}")
 
 
+SHARED = ("optimizer", "run")  # sections of files of every kind
+
+
 class File(Table):
     """The sections of a file. Those of each kind add their own."""
 
@@ -98,10 +100,8 @@ class File(Table):
     @classmethod
     def by_key(cls) -> dict[str, FieldInfo]:
         """The sections, those that all kinds of files have last."""
-        fields = cls.model_fields
-        return {
-            name: fields[name] for name in sorted(fields, key=("optimizer", "run").__contains__)
-        }
+        names = sorted(cls.model_fields, key=SHARED.__contains__)
+        return {name: cls.model_fields[name] for name in names}
 
     @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:
@@ -137,22 +137,11 @@ class File(Table):
         for index, table in enumerate(self.optimizer):
             path = f"optimizer[{index}]"
             stage: Method = table.build(path, directory)
-            _check_fit(stage, network, f'{path}.type = "{table.type}"', path)
+            try:
+                stage.check(network)
+            except InputError as error:
+                own = str(error).partition(" ")[0] in table.arguments()
+                given = f"{path}." if own else f'{path}.type = "{table.type}": '
+                raise InputError(f"{given}{error}") from None
             stages.append(stage)
         return tuple(stages) or (default,)
-
-
-def _check_fit(stage: Method, network: Network, given: str, path: str) -> None:
-    """Refuse refinements of networks that have no grids, or another number of layers."""
-    if not isinstance(stage, (InsertKnots, Refine)):
-        return
-    if not isinstance(network, KAN):
-        raise InputError(
-            f"{given}: only KANs have grids, the network is a {type(network).__name__}"
-        )
-    grid = getattr(stage, "grid", 1)
-    if isinstance(grid, Sequence) and len(grid) != len(network.layers):
-        raise InputError(
-            f"{path}.grid must be one number or {len(network.layers)}, one per layer, "
-            f"got {list(grid)}"
-        )

@@ -135,9 +135,9 @@ class FixedTable(Table):
     def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What a file gives, with the defaults of what it leaves out, where there are any."""
         values = {
-            key: given.get(key, field_.get_default(call_default_factory=True))
-            for key, field_ in type(self).by_key().items()
-        }
+            field_.alias or name: field_.get_default(call_default_factory=True)
+            for name, field_ in type(self).model_fields.items()
+        } | dict(given)
         return {key: one for key, one in values.items() if self.nulls or one is not None}
 
 

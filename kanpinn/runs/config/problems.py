@@ -51,6 +51,11 @@ class ClassTable(ProblemTable, FixedTable):
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Problem:
         found = load_class(self.class_, self.base, directory, f"{path}.class")
+        if issubclass(found, EigenProblem) and self.base is Problem:
+            raise InputError(
+                f'{path}.class = "{self.class_}" is an eigenvalue problem: expected a section '
+                "[eigen], such as one with count = 6"
+            )
         at = f"{path}.parameters"
         table = read(table_of(found, found.__name__), self.parameters, at)
         with blaming(found.__name__, found):

@@ -16,7 +16,6 @@ from kanpinn.accuracy.references import Recipe
 from kanpinn.loss.weighting import Weighting
 from kanpinn.networks import Network
 from kanpinn.optimizers import Method
-from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Positive, Weight
@@ -171,11 +170,6 @@ class SolveFile(File):
 
     def job(self, directory: Path, name: str) -> SolveJob:
         problem = self.problem.build("problem", directory)
-        if isinstance(problem, EigenProblem):
-            raise InputError(
-                f'problem.class = "{self.title}" is an eigenvalue problem: expected a section '
-                "[eigen], such as one with count = 6"
-            )
         boundary = "auto" if self.network is None else self.network.boundary
         if self._leaves_choice():
             kind: type[SolveJob] = AutoJob

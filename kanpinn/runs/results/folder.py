@@ -171,7 +171,7 @@ class RunFolder:
             network = result.network.state_dict()
             state = ended_state(network, result.history, result.optimizer_seconds)
         write_checkpoint(self.path, state, self.settings, self.earlier)
-        CONTENTS[self.config.kind].write(result, self.settings, self.path, figures)
+        CONTENTS[self.config.file.kind].write(result, self.settings, self.path, figures)
         known = {"config": self.settings, "files": self.files, "resumed": self.earlier}
         self.record = {"name": self.config.name, **run_record(result, self.config), **known}
         write_text(self.path / RECORD, dump(self.record))

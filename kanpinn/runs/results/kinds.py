@@ -57,7 +57,7 @@ def run_record(result: Result, config: Config) -> dict[str, Any]:
         "width": list(result.network.width),
         "outside_grids": outside_grids(result),
     }
-    own = CONTENTS[config.kind].record(result)
+    own = CONTENTS[config.file.kind].record(result)
     return strict(started_record(config.to_dict()) | common | own)
 
 
@@ -75,7 +75,7 @@ def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
     folder = run_folder(path)
     record, config = read_record(folder), config_of(folder)
     check_files(record, config)
-    job, contents = config.build(), CONTENTS[config.kind]
+    job, contents = config.build(), CONTENTS[config.file.kind]
     payload = read_checkpoint(folder)
     state = read_state(folder / "result.h5") if payload is None else payload["run"]
     if state is None:

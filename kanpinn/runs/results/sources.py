@@ -121,7 +121,7 @@ def _named_files(settings: dict[str, Any], directory: Path) -> Iterator[_Named]:
             yield _Named(table, key, (directory / match[1]).resolve(), match[2])
     reference, data = settings.get("reference") or {}, settings.get("data") or {}
     found = [(reference, "path", math.inf)] if reference.get("type") == "file" else []
-    found += [(data, key, LARGE) for key in data_files(data)]
+    found += [(data, key, LARGE) for key in (data_files(data) if data else ())]
     waiting = [settings.get("problem", {}).get("domain"), data.get("domain")]
     while waiting:
         domain = waiting.pop()

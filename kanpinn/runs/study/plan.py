@@ -58,7 +58,7 @@ def plan(
     entries = [Entry(values, make(values)) for values in combinations]
     _check_some_build(entries)
     _check_distinct(entries)
-    if len({entry.config.kind for entry in entries}) > 1:
+    if len({entry.config.file.kind for entry in entries}) > 1:
         raise InputError(
             "a study is of files of one kind: of solves, of eigenvalue problems or of fits"
         )

@@ -89,7 +89,7 @@ class Sweep:
         self, folder: Path, name: str, entries: list[Entry], observers: Sequence[StudyObserver]
     ) -> None:
         self.folder, self.name, self.observers = folder, name, observers
-        self.varied, self.kind = tuple(entries[0].values), entries[0].config.kind
+        self.varied, self.kind = tuple(entries[0].values), entries[0].config.file.kind
         self.rows = [self._row(entry) for entry in entries]
         self.tasks = {
             index: self._task(entry)

@@ -125,7 +125,7 @@ def _remains(path: Path) -> str:
 def _solve(task: Task, path: Path) -> None:
     folder, job = _open(task, path)
     try:
-        with _threads(folder.config.run.threads or 1), job.blamed():
+        with _threads(folder.config.file.run.threads or 1), job.blamed():
             result = folder.attach(job).run([folder.checkpoint], folder.state)
         if folder.interrupted:
             raise KeyboardInterrupt
