@@ -46,7 +46,7 @@ def _run_figures(run: Path) -> list[Path]:
         raise InputError(
             f"{run} is neither a run nor a study: no run.json, no study.json"
         ) from None
-    return CONTENTS[config_of(found).kind].draw(load(found), found / "figures")
+    return CONTENTS[config_of(found).file.kind].draw(load(found), found / "figures")
 
 
 def _study_figures(folder: Path) -> list[Path]:
