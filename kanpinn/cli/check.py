@@ -21,7 +21,7 @@ def check(file: ProblemFile, overrides: Overrides = None) -> None:
 
         config = Config.read(file, overrides or ())
         job = build(config)
-        rows = list(KINDS[config.kind].preview(config, job))
+        rows = list(KINDS[config.file.kind].preview(config, job))
         default = " (first trial)" if isinstance(job, AutoJob) else " (by default)"
         for index, optimizer in enumerate(job.optimizers):
             chosen = "" if "optimizer" in config.sections else default

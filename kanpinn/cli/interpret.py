@@ -55,7 +55,7 @@ def interpret(
         integer("--seed", seed, least=0)
         names = None if library is None else [n.strip() for n in library.split(",")]
         functions(names)  # refuses unknown ones
-        if config_of(run).kind == "eigen":
+        if config_of(run).file.kind == "eigen":
             raise InputError(
                 f"{run} has the modes of an eigenvalue problem: no formula is read off"
             )

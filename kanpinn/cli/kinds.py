@@ -143,7 +143,7 @@ class FitKind(Kind):
         job.preview()  # refuses what does not fit together
         train = job.data.train
         counts = ", ".join(f"{len(table)} rows {part}" for part, table in job.data.parts.items())
-        yield "data", f"{config.title}: {counts}"
+        yield "data", f"{config.file.title}: {counts}"
         yield "inputs", ", ".join(train.names)
         yield "targets", ", ".join(train.outputs)
         if train.classes:
@@ -167,7 +167,7 @@ def _trials(job: "SolveJob") -> Line:
 
 def _stated(config: "Config", job: "SolveJob | EigenJob") -> Iterator[Line]:
     first_line = (type(job.problem).__doc__ or "").strip().partition("\n")[0]
-    yield "problem", f"{config.title}: {first_line}"
+    yield "problem", f"{config.file.title}: {first_line}"
     yield "domain", repr(job.problem.domain)
 
 
@@ -182,7 +182,7 @@ def _instead(job: "SolveJob") -> str:
 
 
 def _network(config: "Config", job: "Job") -> Line:
-    network, run = job.network, config.run
+    network, run = job.network, config.file.run
     size = f"{list(network.width)}, {network.parameter_count} parameters"
     return "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
 
@@ -191,7 +191,7 @@ def _run(config: "Config") -> Line:
     import torch
 
     threads = torch.get_num_threads()
-    return "run", f"seed {config.run.seed}, {threads} thread{'s' * (threads > 1)}"
+    return "run", f"seed {config.file.run.seed}, {threads} thread{'s' * (threads > 1)}"
 
 
 def _points(job: "SolveJob | EigenJob", terms: "tuple[Term, ...]") -> Iterator[Line]:

@@ -84,7 +84,7 @@ def follow(command: str, wish: Wish) -> None:
         with group.joined:
             with together():
                 config = _configuration(command, wish)
-                job, kind = build(config, wish.quiet), KINDS[config.kind]
+                job, kind = build(config, wish.quiet), KINDS[config.file.kind]
                 kind.check(job)
             folder = _folder(wish, group, config)
             result, late = _run(job, folder, wish.quiet)
@@ -112,8 +112,10 @@ def _configuration(command: str, wish: Wish) -> "Config":
         name = run_folder(wish.resume).parent.name
         config = dataclasses.replace(config_of(wish.resume).override(wish.pairs), name=name)
         given = f"--resume {wish.resume}"
-    if (other := KINDS[config.kind].command) != command:
-        raise InputError(f"{given} is of a {config.kind}: the command is kanpinn {other} {given}")
+    if (other := KINDS[config.file.kind].command) != command:
+        raise InputError(
+            f"{given} is of a {config.file.kind}: the command is kanpinn {other} {given}"
+        )
     return config
 
 
@@ -124,10 +126,10 @@ def build(config: "Config", quiet: bool = False) -> "Job":
     """
     for line in () if quiet else config.notes:
         note(f"note: {line}")
-    if config.run.threads is not None:
+    if config.file.run.threads is not None:
         import torch
 
-        torch.set_num_threads(config.run.threads)
+        torch.set_num_threads(config.file.run.threads)
     return config.build()
 
 

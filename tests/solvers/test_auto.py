@@ -208,7 +208,10 @@ TRIALS, NETWORK = '[[optimizer]]\ntype = "auto"\n', '[network]\ntype = "auto"\n'
         (KAN + TRIALS, 'optimizer\\[0\\].type = "auto": expected no network beside it, got "kan"'),
         (NETWORK + ADAM, 'optimizer\\[0\\].type = "adam": expected a network beside it'),
         (NETWORK + "width = [2, 4, 1]\n", "network.width = .* expected to be left out"),
-        ("[points]\ninterior = 100\n", "points.interior = 100: expected to be left out"),
+        (
+            "[points]\ninterior = 100\nboundary = 40\n",
+            "points.interior = 100: expected to be left out",
+        ),
         ("[loss]\nboundary = 2.0\n", "loss.* expected to be left out, trials choose it"),
     ],
 )

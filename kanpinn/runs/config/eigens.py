@@ -103,7 +103,6 @@ class EigenFile(File):
     optimizer: tuple[Annotated[Named, FIT_STAGES], ...] = ()
 
     kind: ClassVar[str] = "eigen"
-    command: ClassVar[str] = "solve"
 
     @property
     def title(self) -> str:

@@ -73,7 +73,6 @@ class File(Table):
     run: RunTable = RunTable()
 
     kind: ClassVar[str]  # "problem", "eigen" or "fit"
-    command: ClassVar[str]  # that runs it
 
     @property
     @abstractmethod

@@ -92,7 +92,6 @@ class FitFile(File):
     optimizer: tuple[Annotated[Named, FIT_STAGES], ...] = ()
 
     kind: ClassVar[str] = "fit"
-    command: ClassVar[str] = "fit"
 
     @property
     def title(self) -> str:

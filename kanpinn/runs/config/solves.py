@@ -162,7 +162,6 @@ class SolveFile(File):
     optimizer: tuple[Annotated[Named, SOLVE_STAGES], ...] = ()
 
     kind: ClassVar[str] = "problem"
-    command: ClassVar[str] = "solve"
 
     @property
     def title(self) -> str:
