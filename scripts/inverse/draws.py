@@ -7,7 +7,14 @@ from typing import Any
 import torch
 from common.pieces import Row
 from common.problem_files import solve_job
-from inverse.sensitivity import DiffusionSensitivity, FlowSensitivity, cramer_rao, solved
+from inverse.sensitivity import (
+    SMOKE,
+    WIDTHS,
+    DiffusionSensitivity,
+    FlowSensitivity,
+    cramer_rao,
+    solved,
+)
 from torch import Tensor
 
 import kanpinn as kp
@@ -60,22 +67,27 @@ def judged_points() -> Tensor:
     return torch.cartesian_prod(axis, axis)
 
 
-def bound_of_viscosity(seed: int) -> tuple[Tensor, float]:
+def bound_of_viscosity(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
     """The Cramér–Rao bound (1,) on the standard deviation, and the sensitivity's own error."""
     problem: Any = job("inverse_navier_stokes", seed).problem
-    found, error = solved(FlowSensitivity(problem), problem.at)
+    widths = SMOKE if smoke else WIDTHS
+    found, error = solved(FlowSensitivity(problem), problem.at, widths)
     data = found[:, :2].reshape(-1, 1)
     return cramer_rao(data, problem.noise, torch.ones(1, 1, dtype=torch.float64)), error
 
 
-def bound_of_coefficient(seed: int) -> tuple[Tensor, float]:
-    """The bound (n,) at the judged points, for the coefficient's own parametrisation."""
+def bound_of_coefficient(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
+    """The bound (n,) at the judged points, for the coefficient's own parametrisation.
+
+    A smoke run takes small networks and three of the parameters.
+    """
     made = job("inverse_diffusion", seed)
     problem: Any = made.problem
     network = made.network.parts[1]
     assert isinstance(network, kp.KAN)
-    changes = directions(network)
-    both = [solved(DiffusionSensitivity(problem, change), problem.at) for change in changes]
+    changes = directions(network)[: 3 if smoke else None]
+    widths = SMOKE if smoke else WIDTHS
+    both = [solved(DiffusionSensitivity(problem, c), problem.at, widths) for c in changes]
     data = torch.cat([found for found, _ in both], dim=1)
     gradients = torch.cat([change(judged_points()) for change in changes], dim=1)
     return cramer_rao(data, problem.noise, gradients), max(error for _, error in both)
@@ -98,7 +110,7 @@ def directions(network: kp.KAN) -> list[Callable[[Tensor], Tensor]]:
 
 
 DRAWS: Mapping[str, Draw] = {"viscosity": viscosity, "coefficient": coefficient}
-BOUNDS: Mapping[str, Callable[[int], tuple[Tensor, float]]] = {
+BOUNDS: Mapping[str, Callable[[int, bool], tuple[Tensor, float]]] = {
     "viscosity": bound_of_viscosity,
     "coefficient": bound_of_coefficient,
 }

@@ -15,6 +15,7 @@ import kanpinn as kp
 from kanpinn.jets import jet_of
 
 WIDTHS, DEGREE, GRID = (24, 32), 9, (4, 4)
+SMOKE = (6, 8)
 Function = Callable[[Tensor], Tensor]
 
 
@@ -83,10 +84,12 @@ def _advected(w, u, v):
     return u.value * kp.partial(w, "x") + v.value * kp.partial(w, "y")
 
 
-def solved(problem: kp.Problem, at: Tensor) -> tuple[Tensor, float]:
+def solved(
+    problem: kp.Problem, at: Tensor, widths: tuple[int, int] = WIDTHS
+) -> tuple[Tensor, float]:
     """A sensitivity at points, (n, fields), and its relative difference to a smaller network's."""
     found = []
-    for width in WIDTHS:
+    for width in widths:
         network = kp.KAN([2, width, len(problem.fields)], DEGREE, GRID)
         points = kp.Collocation(25 * width, 100)
         found.append(kp.solve(problem, network, points=points, boundary="exact")(at))

@@ -14,21 +14,24 @@ from study.cases import PROBLEM, quick
 import kanpinn as kp
 from kanpinn.runs.config import Config, SolveJob
 from kanpinn.runs.results import folder as folders
+from kanpinn.runs.results.checkpoint import write_checkpoint
+from kanpinn.runs.results.contents import Contents
+from kanpinn.runs.results.kinds import run_record
 from kanpinn.runs.results.solves import SolveContents
 from kanpinn.runs.study.plan import plan, version
 from kanpinn.runs.study.table import RUNS
 from kanpinn.runs.study.work import Task, execute
 
-PARTS = {
-    "problem, network, points built": (Config, "build"),
-    "folder made": (folders.RunFolder, "at"),
-    "solve": (SolveJob, "solve"),
-    "fields on a grid": (SolveContents, "grid"),
-    "result.h5 and fields.vtkhdf": (SolveContents, "write"),
-    "checkpoint.pt": (folders, "write_checkpoint"),
-    "run.json": (folders, "run_record"),
+PARTS: dict[str, tuple[Any, Callable[..., Any]]] = {
+    "problem, network, points built": (Config, Config.build),
+    "folder made": (folders.RunFolder, folders.RunFolder.at),
+    "solve": (SolveJob, SolveJob.run),
+    "fields on a grid": (SolveContents, SolveContents.grid),
+    "result.h5 and fields.vtkhdf": (Contents, Contents.write),
+    "checkpoint.pt": (folders, write_checkpoint),
+    "run.json": (folders, run_record),
 }
-"""Calls that are timed, by what they do."""
+"""Calls that are timed, by what they do: where each is looked up, and the call."""
 
 
 def overhead(runs: int, output: Path) -> tuple[float, float]:
@@ -69,15 +72,16 @@ def breakdown(runs: int, output: Path) -> dict[str, float]:
 
 @contextmanager
 def _timed(seconds: Mapping[str, list[float]]) -> Iterator[None]:
-    kept = {name: owner.__dict__[call] for name, (owner, call) in PARTS.items()}
+    kept = {name: vars(owner)[call.__name__] for name, (owner, call) in PARTS.items()}
     try:
         for name, (owner, call) in PARTS.items():
-            timed = _timer(getattr(owner, call), seconds[name])
-            setattr(owner, call, staticmethod(timed) if call == "at" else timed)
+            timed = _timer(call, seconds[name])
+            is_bound = isinstance(kept[name], classmethod)
+            setattr(owner, call.__name__, staticmethod(timed) if is_bound else timed)
         yield
     finally:
         for name, (owner, call) in PARTS.items():
-            setattr(owner, call, kept[name])
+            setattr(owner, call.__name__, kept[name])
 
 
 def _timer(call: Callable[..., Any], times: list[float]) -> Callable[..., Any]:

@@ -56,7 +56,15 @@ INSIDES = {
     "poster": {"runs.results.record"},
     "references": {"accuracy.references.grid"},
     "scaling": {"_support.distributed", "optimizers.output_layer"},
-    "study": {"runs.results", "runs.results.solves", "runs.study.plan", "runs.study.work"},
+    "study": {
+        "runs.results",
+        "runs.results.checkpoint",
+        "runs.results.contents",
+        "runs.results.kinds",
+        "runs.results.solves",
+        "runs.study.plan",
+        "runs.study.work",
+    },
 }
 SOURCES = sorted([*(ROOT / "scripts").rglob("*.py"), *(ROOT / "problems").glob("*.py")])
 
