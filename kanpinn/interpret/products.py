@@ -92,12 +92,10 @@ def _fitted(
 def _random(graph: Graph, y: Tensor, generator: torch.Generator) -> Graph:
     """With about cubic curves of the data's size: wilder ones seldom come down to products."""
     size = float(y.square().mean().sqrt()) ** (1 / graph.width[0])
-    edges = {}
-    for key, curve in graph.edges.items():
-        if isinstance(curve, Spline):
-            t = torch.linspace(-1, 1, len(curve.parameters), dtype=curve.parameters.dtype)
-            powers = torch.stack([t**0, t, 0.5 * t**2, 0.3 * t**3], dim=1)
-            weights = size * torch.randn(4, generator=generator, dtype=t.dtype)
-            curve = curve.moved(powers @ weights)
-        edges[key] = curve
+    edges = dict(graph.edges)
+    for key, curve in graph.splines().items():
+        t = torch.linspace(-1, 1, len(curve.parameters), dtype=curve.parameters.dtype)
+        powers = torch.stack([t**0, t, 0.5 * t**2, 0.3 * t**3], dim=1)
+        weights = size * torch.randn(4, generator=generator, dtype=t.dtype)
+        edges[key] = curve.moved(powers @ weights)
     return replace(graph, edges=edges)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.graphs.curves import Spline, Symbolic
+from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph, Key
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.graphs.rows import Rows
@@ -34,8 +34,7 @@ class Found:
     @property
     def complexity(self) -> float:
         """The sum of the functions' complexities."""
-        curves = self.graph.edges.values()
-        return sum(float(c.function.complexity) for c in curves if isinstance(c, Symbolic))
+        return sum(float(c.function.complexity) for c in self.graph.formulas().values())
 
 
 @dataclass
@@ -82,7 +81,7 @@ class Search:
         """Snap what is left of splines; whether the search is over."""
         if self.deadline.over:
             return True
-        if graph.is_formula():
+        if not graph.splines():
             graph = self._refit(graph, FINAL_STEPS)
             self.found.append(Found(graph, self.error(graph)))
             return self.done(self.found[-1])
@@ -109,8 +108,8 @@ class Search:
         """The spline that a function fits best, and what fits it."""
         ranked = {
             key: self._candidates(graph, key, error)
-            for key, curve in graph.edges.items()
-            if isinstance(curve, Spline) and not self.deadline.over
+            for key in graph.splines()
+            if not self.deadline.over
         }
         if not ranked:
             return next(iter(graph.edges)), ()

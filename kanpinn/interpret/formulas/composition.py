@@ -10,7 +10,6 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.interpret.formulas.rounding import Rounded
-from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.univariate.bessel import bessel_j0
 
 
@@ -22,9 +21,8 @@ def compose(rounded: Rounded, symbols: Sequence[Any]) -> list[Any]:
     for layer, size in enumerate(rounded.graph.width[1:]):
         products = {o for at, o in rounded.graph.products if at == layer}
         joined = [sympy.Integer(int(o in products)) for o in range(size)]
-        for key, curve in sorted(rounded.graph.edges.items()):
+        for key, curve in sorted(rounded.graph.formulas().items()):
             if key[0] == layer:
-                assert isinstance(curve, Symbolic)
                 a, b, c, d = (_constant(rounded, key, name) for name in "abcd")
                 term = c * curve.function.symbol(a * units[key[1]] + b) + d
                 o = key[2]

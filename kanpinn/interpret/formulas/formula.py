@@ -12,7 +12,6 @@ from kanpinn.interpret.formulas.composition import compose, evaluate
 from kanpinn.interpret.formulas.normal import normal_form
 from kanpinn.interpret.formulas.rounding import rounded
 from kanpinn.interpret.formulas.simplify import simplest
-from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.jets.autograd_jet import jet_of
@@ -133,8 +132,7 @@ def _edge_rows(graph: Graph, origin: Graph, x: Tensor) -> tuple[EdgeRow, ...]:
     """The edges; R² is that of the old values of each as an affine function of the new ones."""
     units, old = graph.units(x), origin.units(x)
     rows = []
-    for key, curve in sorted(graph.edges.items()):
-        assert isinstance(curve, Symbolic)
+    for key, curve in sorted(graph.formulas().items()):
         layer, i, _ = key
         pair = curve(units[layer][:, i]), origin.edges[key](old[layer][:, i])
         r2 = float(torch.corrcoef(torch.stack(pair))[0, 1] ** 2)

@@ -39,12 +39,10 @@ def _scaled_factors(graph: Graph) -> Graph:
     for layer, unit in sorted(graph.products):
         first, *others = _symbolic(graph, layer, 2, unit)
         for key in others:
-            curve = graph.edges[key]
-            assert isinstance(curve, Symbolic)
+            formulas = graph.formulas()
+            curve = formulas[key]
             if curve.c:
-                head = graph.edges[first]
-                assert isinstance(head, Symbolic)
-                graph = graph.with_edge(first, _times(head, curve.c))
+                graph = graph.with_edge(first, _times(formulas[first], curve.c))
                 graph = graph.with_edge(key, replace(curve, c=1.0, d=curve.d / curve.c))
     return graph
 
@@ -97,8 +95,8 @@ def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbol
     """The edges of a layer into (end = 2) or out of (end = 1) a unit."""
     return {
         key: curve
-        for key, curve in sorted(graph.edges.items())
-        if key[0] == layer and key[end] == unit and isinstance(curve, Symbolic)
+        for key, curve in sorted(graph.formulas().items())
+        if key[0] == layer and key[end] == unit
     }
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from kanpinn.interpret.formulas.constants import recognise
 from kanpinn.interpret.formulas.normal import redundant
-from kanpinn.interpret.graphs.curves import Symbolic
 from kanpinn.interpret.graphs.graph import Graph, Key
 from kanpinn.interpret.graphs.refit import refit
 
@@ -36,7 +35,7 @@ class Rounded:
         return [
             (key, name)
             for key in sorted(self.graph.edges)
-            for name in _symbolic(self.graph, key).free
+            for name in self.graph.formulas()[key].free
         ]
 
     @property
@@ -50,14 +49,8 @@ class Rounded:
         graph = self.graph
         for (key, name), value in values.items():
             changed: dict[str, Any] = {name: float(value)}
-            graph = graph.with_edge(key, replace(_symbolic(graph, key), **changed))
+            graph = graph.with_edge(key, replace(graph.formulas()[key], **changed))
         return Rounded(graph, self.exact | values)
-
-
-def _symbolic(graph: Graph, key: Key) -> Symbolic:
-    curve = graph.edges[key]
-    assert isinstance(curve, Symbolic)
-    return curve
 
 
 def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.interpret.graphs.curves import Curve, Spline
+from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
 from kanpinn.networks.kan import KAN
 
 Key = tuple[int, int, int]  # layer, input unit, output unit
@@ -103,9 +103,13 @@ class Graph:
                     product = product * self.edges[other](units[:, other[1]])
         return product
 
-    def is_formula(self) -> bool:
-        """Whether no edge is a spline."""
-        return not any(isinstance(curve, Spline) for curve in self.edges.values())
+    def splines(self) -> dict[Key, Spline]:
+        """The edges that carry a spline."""
+        return {key: curve for key, curve in self.edges.items() if isinstance(curve, Spline)}
+
+    def formulas(self) -> dict[Key, Symbolic]:
+        """The edges that carry a formula."""
+        return {key: curve for key, curve in self.edges.items() if isinstance(curve, Symbolic)}
 
 
 def graph_of(
@@ -136,11 +140,8 @@ def relative_error(graph: Graph, x: Tensor, y: Tensor) -> float:
 
 def split(graph: Graph, layer: int) -> Graph:
     """The same functions with twice as many intervals on one layer's splines."""
-    edges = {
-        key: curve.split() if isinstance(curve, Spline) and key[0] == layer else curve
-        for key, curve in graph.edges.items()
-    }
-    return replace(graph, edges=edges)
+    finer = {key: curve.split() for key, curve in graph.splines().items() if key[0] == layer}
+    return replace(graph, edges={**graph.edges, **finer})
 
 
 def check_edges(graph: Graph, keys: Iterable[Key]) -> None:

@@ -60,10 +60,8 @@ def _removable(graph: Graph) -> list[Key]:
     entering = [key[0::2] for key in graph.edges]
     return [
         key
-        for key, curve in graph.edges.items()
-        if isinstance(curve, Spline)
-        and entering.count(key[0::2]) > 1
-        and key[0::2] not in graph.products
+        for key in graph.splines()
+        if entering.count(key[0::2]) > 1 and key[0::2] not in graph.products
     ]
 
 
@@ -72,8 +70,7 @@ def _without(graph: Graph, key: Key, rows: Rows) -> Graph:
     mean = float(graph.edges[key](graph.units(rows.x)[key[0]][:, key[1]]).mean())
     graph = connected(graph.without(key))
     other = next(k for k in sorted(graph.edges) if k[0::2] == key[0::2])
-    curve = graph.edges[other]
-    assert isinstance(curve, Spline)
+    curve = graph.splines()[other]
     shifted = curve.moved(curve.parameters + mean)  # B-splines sum to one
     return refit(graph.with_edge(other, shifted), rows.x, rows.y, TRIM_STEPS)
 

@@ -6,7 +6,6 @@ from functools import partial
 from torch import Tensor
 
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.graphs.curves import Spline
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.linalg.triangle import DampedSteps, fold
 from kanpinn.optimizers.damping import Probes, best_damping
@@ -66,8 +65,8 @@ def covering(graph: Graph, x: Tensor) -> Graph:
     """The same functions with splines that reach over the arguments they get at x."""
     for layer in range(graph.depth):
         units = graph.units(x)[layer]
-        for key, curve in graph.edges.items():
-            if key[0] == layer and isinstance(curve, Spline):
+        for key, curve in graph.splines().items():
+            if key[0] == layer:
                 graph = graph.with_edge(key, curve.covering(units[:, key[1]]))
     return graph
 
