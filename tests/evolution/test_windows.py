@@ -11,7 +11,7 @@ from kanpinn.evolution.handover import Handover
 from kanpinn.evolution.separable import legendre
 from kanpinn.jets.autograd_jet import jet_of
 from kanpinn.jets.jet import Channels, Coordinates, Jet
-from kanpinn.networks.constraints.circles import Circles
+from kanpinn.networks.constraints.periodic_inputs import Circles
 from kanpinn.networks.known_function import Known
 from kanpinn.networks.network import Network, Tape, get_coefficients, set_coefficients
 from kanpinn.networks.stretching import set_stretch

@@ -16,7 +16,7 @@ from kanpinn.loss import residuals as module
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
-from kanpinn.networks.constraints.dirichlet import ExactDirichlet
+from kanpinn.networks.constraints.box import ExactDirichlet
 
 WEIGHTS = {"interior": 0.01, "boundary": 2.0}
 NETWORKS = {

@@ -10,8 +10,8 @@ import torch
 import kanpinn as kp
 from kanpinn.geometry.sampling import sample
 from kanpinn.networks.constraints.boundary_data import choose_form, describe_form
-from kanpinn.networks.constraints.distance import NotExact, distance
-from kanpinn.networks.constraints.lifting import polynomial_lift
+from kanpinn.networks.constraints.distance import distance
+from kanpinn.networks.constraints.lifting import NotExact, polynomial_lift
 from kanpinn.pde.jumps import jumps
 from kanpinn.solvers.discretize import discretize
 

@@ -12,7 +12,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets.jet import SECOND_KINDS, Channels
 from kanpinn.loss.residuals import frozen
 from kanpinn.networks import Surrogate
-from kanpinn.networks.constraints.dirichlet import ExactDirichlet
+from kanpinn.networks.constraints.box import ExactDirichlet
 from kanpinn.networks.network import Tape, get_coefficients, set_coefficients
 
 NAMES = ("x", "y")

@@ -7,22 +7,17 @@ from dataclasses import dataclass
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Box, Domain, Face, Piece, Product
-from kanpinn.geometry.product import End, Wall
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets.jet import Channels, Jet
-from kanpinn.networks.constraints.dirichlet import MAX_DIM, ExactDirichlet, Fieldwise
-from kanpinn.networks.constraints.distance import NotExact, OfCoords, distance
-from kanpinn.networks.constraints.lifted import InTime, LiftedDirichlet
-from kanpinn.networks.constraints.lifting import polynomial_lift
-from kanpinn.networks.constraints.smooth import smooth_on
+from kanpinn.networks.constraints.box import MAX_DIM, Fieldwise, as_box, on_box
+from kanpinn.networks.constraints.distance import end_of_time, on_any_domain
+from kanpinn.networks.constraints.lifting import NotExact
 from kanpinn.networks.surrogate import OutputMap
 from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.jumps import Jump, jumps, prescribed_data
 from kanpinn.pde.problem import Problem
 
 FORMS = ("auto", "exact", "penalty")
-PIECE_POINTS, AGREE = 16, 1e-8  # at which, and how well, data are met
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +50,12 @@ def choose_form(
     A corner that points inward has no such function; with a joined distance, whose second
     derivatives are unbounded there, an L-shape's error is 2e-3 where the penalty's is 1e-11.
 
-    rough: whether a distance will do that has no second derivatives at corners, as for energies.
+    Args:
+        problem: the problem, whose conditions are asked for once.
+        boundary: "auto", "exact" or "penalty".
+        found: the jumps of the problem's data, where no continuous function takes them.
+        rough: whether a distance will do that has no second derivatives at corners, as for
+            energies.
 
     Raises:
         InputError: for another word, or where "exact" is asked for and cannot be had.
@@ -86,7 +86,7 @@ def numbers_of(problem: Problem, built_in: Callable[[Prescribed], bool]) -> froz
 
 
 def describe_form(problem: Problem, boundary: str, rough: bool = False) -> str:
-    """What `choose_form` makes of it, in words."""
+    """What `choose_form` chooses, in words: "none" without data, "exact", "penalty", and why."""
     if not any(prescribed_data(problem).values()):
         return "none"
     form = choose_form(problem, boundary, jumps(problem), rough)
@@ -122,88 +122,29 @@ def _of_field(
         if one.piece == other.piece:
             raise NotExact(f"two conditions prescribe {name} on {one.piece.name}")
     box = as_box(problem.domain)
-    if box is None and not lifting and any(_is_lifted(one) for one in data):
+    # A polynomial has to take values on walls; at an end of time they are taken as they are.
+    lifted = [one for one in data if not one.is_zero and end_of_time(one.piece) is None]
+    if box is None and lifted and not lifting:
         raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")
-    made = off_box(problem.domain, data, rough) if box is None else on_box(box, data, rough)
+    domain = problem.domain
+    made = on_any_domain(domain, data, rough) if box is None else on_box(box, data, rough)
     check_data(made, data, name)
     return made
 
 
-def _is_lifted(one: Prescribed) -> bool:
-    """Whether a polynomial has to take the values; at an end of time they are taken as they are."""
-    return not one.is_zero and not isinstance(one.piece, End)
-
-
-def on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
-    _check_smooth(data, rough)
-    values = {_as_face(box, one.piece): None if one.is_zero else one.values for one in data}
-    return ExactDirichlet(box, values)
-
-
-def off_box(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirichlet:
-    found = distance_from(domain, [one.piece for one in data], rough)
-    ends = [one for one in data if isinstance(one.piece, End)]
-    walls = [one for one in data if not isinstance(one.piece, End)]
-    _check_smooth(ends, rough)
-    lift: OfCoords | None = None
-    if not all(wall.is_zero for wall in walls):
-        lift = polynomial_lift(domain.bounds, [(one.piece, one.values) for one in walls])
-        if lift is None:
-            raise NotExact("no polynomial takes the prescribed values, which must be smooth")
-    if not all(end.is_zero for end in ends) or (ends and lift is not None):
-        lift = InTime(
-            lift, [(end, one.values) for one in ends if isinstance(end := one.piece, End)]
-        )
-    return LiftedDirichlet(found, lift)
-
-
-def _check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
-    """Refuse data whose derivatives, which the surrogate takes on, are not what autograd says."""
-    for one in data:
-        if not (one.is_zero or rough or one.piece.dim == 0 or smooth_on(one.piece, one.values)):
-            raise NotExact(
-                f"the values prescribed on {one.piece.name} are not smooth, or their derivatives "
-                "are not known"
-            )
-
-
-def distance_from(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:
-    try:
-        return distance(domain, pieces)
-    except NotExact:
-        if rough and set(pieces) == set(domain.boundary.pieces):
-            return domain.level
-        raise
-
-
-def as_box(domain: Domain) -> Box | None:
-    """A box, or one over an interval of time, as one box."""
-    if isinstance(domain, Product):
-        space = as_box(domain.space)
-        ranges = () if space is None else (*space.ranges, *domain.time.ranges)
-        return Box(**{name: ends for name, *ends in ranges}) if ranges else None
-    return domain if isinstance(domain, Box) else None
-
-
-def _as_face(box: Box, piece: Piece) -> Face:
-    if isinstance(piece, Wall):
-        return _as_face(box, piece.piece)
-    if isinstance(piece, End):
-        return Face(box, piece.product.dim - 1, piece.late)
-    if not isinstance(piece, Face) or piece.box.dim > box.dim:
-        raise NotExact(f"the piece {piece.name} is no side of {box!r}")
-    return Face(box, piece.axis, piece.upper)
-
-
 @torch.no_grad()
 def check_data(made: OutputMap, data: Sequence[Prescribed], name: str) -> None:
-    """Refuse what does not take the data: where these disagree, no continuous function does."""
+    """Refuse what does not take the data: where these disagree, no continuous function does.
+
+    Raises:
+        NotExact: naming the field and the piece.
+    """
     for one in data:
-        points = sample(one.piece, PIECE_POINTS, "gauss")
+        points = sample(one.piece, 16, "gauss")
         zero = Jet(Channels(points.names), torch.zeros_like(points.coords[:, :1]))
         found, wanted = made.apply(points, zero).value, one.values(points)
         gap = float((found - wanted).abs().max())
-        if not gap <= AGREE * (1 + float(wanted.abs().max())):
+        if not gap <= 1e-8 * (1 + float(wanted.abs().max())):
             raise NotExact(
                 f"values prescribed for {name} disagree: those on {one.piece.name} would be "
                 f"missed by {gap:.1e}"

@@ -1,25 +1,26 @@
-"""Smooth functions that vanish on some pieces of a boundary and are positive elsewhere."""
+"""Dirichlet data on any domain: u = g + D·N with a distance function D and a lifting g."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords
-from kanpinn.geometry import Domain, Piece
-
-OfCoords = Callable[[Coords], Tensor]  # of points (n, d)
-
-NODES, ON_PIECE = 8, 64  # Gauss nodes per axis in the domain; points of a piece
-ZERO = 1e-9  # a value so small, relative to the largest, is 0
-
-
-class NotExact(InputError):
-    """Dirichlet data that cannot be built into a surrogate; the message says why."""
+from kanpinn.geometry import Domain, Piece, Points
+from kanpinn.geometry.product import End
+from kanpinn.jets.jet import Jet
+from kanpinn.networks.constraints.lifting import (
+    NotExact,
+    OfCoords,
+    Values,
+    check_smooth,
+    polynomial_lift,
+)
+from kanpinn.networks.known_function import Known
+from kanpinn.pde.conditions.condition import Prescribed
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,15 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
         NotExact: where a piece lies on no line, ellipse, plane or sphere, or on one that meets the
             rest of the domain, as at a corner that points inward.
     """
-    inside = domain.quadrature(NODES)[0].coords
+    inside = domain.quadrature(8)[0].coords
     others = [one for one in domain.boundary.pieces if not any(_same(one, p) for p in pieces)]
-    apart = torch.cat([inside, *(piece.gauss(ON_PIECE).coords for piece in others)])
+    apart = torch.cat([inside, *(piece.gauss(64).coords for piece in others)])
     # Where pieces touch, the function of one is 0 on the other.
     ends = torch.cat([inside[:0], *(piece.rim.coords for piece in domain.boundary.pieces)])
     factors: list[OfCoords] = []
     sizes: list[float] = []
     for piece in pieces:
-        on = piece.gauss(ON_PIECE).coords
+        on = piece.gauss(64).coords
         if any(_vanishes(f, size, on) for f, size in zip(factors, sizes, strict=True)):
             continue  # it goes on with one before it
         carrier = piece.level
@@ -63,7 +64,7 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
         if values[0] < 0:
             carrier, values = partial(_negative, carrier), -values
         size = float(values.max())
-        if values.min() < ZERO * size or bool((carrier(ends) < -ZERO * size).any()):
+        if values.min() < 1e-9 * size or bool((carrier(ends) < -1e-9 * size).any()):
             raise NotExact(
                 f"the line or surface that the piece {piece.name} is on meets the rest of the "
                 "domain, so no smooth distance vanishes on that piece only"
@@ -77,13 +78,116 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
 def _same(a: Piece, b: Piece) -> bool:
     if a == b or a.name != b.name or type(a) is not type(b):
         return a == b
-    p, q = a.gauss(ON_PIECE).coords, b.gauss(ON_PIECE).coords
+    p, q = a.gauss(64).coords, b.gauss(64).coords
     return p.shape == q.shape and torch.allclose(p, q)
 
 
 def _vanishes(factor: OfCoords, size: float, coords: Coords) -> bool:
-    return bool(factor(coords).abs().max() < ZERO * size)
+    return bool(factor(coords).abs().max() < 1e-9 * size)
 
 
 def _negative(function: OfCoords, coords: Coords) -> Tensor:
     return -function(coords)
+
+
+@dataclass(frozen=True, eq=False)
+class LiftedDirichlet:
+    """u = g + D·N takes the data on some pieces of a boundary whatever the network N is.
+
+    Args:
+        distance: D, (n, d) → (n, 1), which vanishes on these pieces, to first order, only.
+        lift: g, (n, d) → (n, 1), which takes the data there; None where they are zero.
+
+    Reference: Lagaris, Likas and Fotiadis, Artificial neural networks for solving ordinary and
+    partial differential equations (1998).
+    """
+
+    distance: OfCoords
+    lift: OfCoords | None = None
+
+    @cached_property
+    def _known(self) -> Known:
+        functions = [f for f in (self.distance, self.lift) if f is not None]
+        return Known(tuple(partial(_at_points, f) for f in functions), "D and g")
+
+    def apply(self, points: Points, jet: Jet) -> Jet:
+        """The jet of g + D·N from that of N."""
+        known = self._known.jet(points, jet.channels)
+        inner = known[0] * jet
+        return inner if self.lift is None else known[1] + inner
+
+
+def _at_points(function: OfCoords, p: Points) -> Tensor:
+    return function(p.coords)
+
+
+@dataclass(frozen=True, eq=False)
+class InTime:
+    """g(x, t) = G(x, t) + Σ_e w_e(t) (u_e(x) - G(x, t_e)) for data u_e at one or both ends of time.
+
+    G takes the data on the walls, None for zero; where these and u_e agree, the sum changes nothing
+    there. The weights are linear in time, or 1 where there is one end.
+    """
+
+    walls: OfCoords | None
+    ends: Sequence[tuple[End, Values]]
+
+    def __call__(self, coords: Coords) -> Tensor:
+        total = torch.zeros_like(coords[:, :1]) if self.walls is None else self.walls(coords)
+        for end, values in self.ends:
+            _, low, high = end.product.time.ranges[0]
+            share = (coords[:, -1:] - low) / (high - low)
+            weight = (share if end.late else 1 - share) if len(self.ends) == 2 else 1.0
+            at = torch.cat([coords[:, :-1], torch.full_like(share, high if end.late else low)], 1)
+            gap = values(Points(at, end.names))
+            total = total + weight * (gap if self.walls is None else gap - self.walls(at))
+        return total
+
+
+def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirichlet:
+    """What takes the data of one field on some pieces of a domain's boundary.
+
+    Args:
+        domain: the domain.
+        data: the values on each of the pieces.
+        rough: whether second derivatives may be unbounded at corners, as energies allow.
+
+    Raises:
+        NotExact: where no smooth distance or no polynomial lifting is found.
+    """
+    found = distance_from(domain, [one.piece for one in data], rough)
+    times = [end_of_time(one.piece) for one in data]
+    ends = [(end, one.values) for end, one in zip(times, data, strict=True) if end is not None]
+    walls = [one for end, one in zip(times, data, strict=True) if end is None]
+    at_ends = [one for end, one in zip(times, data, strict=True) if end is not None]
+    check_smooth(at_ends, rough)
+    lift: OfCoords | None = None
+    if not all(wall.is_zero for wall in walls):
+        lift = polynomial_lift(domain.bounds, [(one.piece, one.values) for one in walls])
+        if lift is None:
+            raise NotExact("no polynomial takes the prescribed values, which must be smooth")
+    if not all(one.is_zero for one in at_ends) or (ends and lift is not None):
+        lift = InTime(lift, ends)
+    return LiftedDirichlet(found, lift)
+
+
+def end_of_time(piece: Piece) -> End | None:
+    """The piece where it is the first or the last moment of a space-time, otherwise None."""
+    match piece:
+        case End():
+            return piece
+    return None
+
+
+def distance_from(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:
+    """`distance`, or where data may be `rough` the domain's level, which is not smooth at corners.
+
+    Raises:
+        NotExact: where there is neither.
+    """
+    try:
+        return distance(domain, pieces)
+    except NotExact:
+        if rough and set(pieces) == set(domain.boundary.pieces):
+            return domain.level
+        raise

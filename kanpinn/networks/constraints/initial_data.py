@@ -1,25 +1,19 @@
 """Initial values and walls built into a surrogate in windows of time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Domain, Face, Piece
+from kanpinn._support.shapes import Coords
+from kanpinn.geometry import Domain, Face, Piece, Points
 from kanpinn.geometry.product import End
-from kanpinn.networks.constraints.boundary_data import (
-    FORMS,
-    Form,
-    as_box,
-    check_data,
-    distance_from,
-    numbers_of,
-    off_box,
-    on_box,
-)
-from kanpinn.networks.constraints.dirichlet import Fieldwise
-from kanpinn.networks.constraints.distance import NotExact, OfCoords
-from kanpinn.networks.constraints.lifted import LiftedDirichlet
-from kanpinn.networks.constraints.smooth import smooth_on
-from kanpinn.networks.constraints.started import AtStart, Started, WithRate, no_walls
+from kanpinn.networks.constraints.boundary_data import FORMS, Form, check_data, numbers_of
+from kanpinn.networks.constraints.box import Fieldwise, as_box, on_box
+from kanpinn.networks.constraints.distance import LiftedDirichlet, distance_from, on_any_domain
+from kanpinn.networks.constraints.lifting import NotExact, OfCoords, Values, smooth_on
 from kanpinn.networks.surrogate import OutputMap
 from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.jumps import Jump, prescribed_data
@@ -79,9 +73,12 @@ def _initial(problem: Problem, name: str, data: Sequence[Prescribed]) -> Prescri
 
 def _begins(problem: Problem, piece: Piece) -> bool:
     """Whether a piece is where the last coordinate begins."""
-    if isinstance(piece, End):
-        return not piece.late
-    return isinstance(piece, Face) and piece.axis == problem.domain.dim - 1 and not piece.upper
+    match piece:
+        case End():
+            return not piece.late
+        case Face():
+            return piece.axis == problem.domain.dim - 1 and not piece.upper
+    return False
 
 
 def _started(problem: Problem, walls: bool) -> OutputMap:
@@ -97,8 +94,11 @@ def _started(problem: Problem, walls: bool) -> OutputMap:
 
 def _started_field(
     problem: Problem, name: str, prescribed: Sequence[Prescribed], walls: bool
-) -> Started:
-    """u = g + D·M of one field, g its initial value and, with walls, the values there."""
+) -> LiftedDirichlet:
+    """u = g + D·M of one field, for a network M that is 0, and with a rate flat, at the start.
+
+    g is the initial value and, with walls, takes the values there; D is then 0 there, else 1.
+    """
     first, domain = _initial(problem, name, prescribed), problem.domain
     at_start = float(domain.bounds[0][-1])
     functions = [first.values] if first.rate is None else [first.values, first.rate]
@@ -108,7 +108,7 @@ def _started_field(
             "derivatives must be known: it is not smooth"
         )
     lift: OfCoords = AtStart(first.values, domain.names, at_start)
-    distant: OfCoords = no_walls
+    distant: OfCoords = _no_walls
     data = [p for p in prescribed if p is not first and p.piece != first.piece]
     if walls and data:
         lift, distant = (
@@ -117,7 +117,7 @@ def _started_field(
         )
     if first.rate is not None:
         lift = WithRate(lift, AtStart(first.rate, domain.names, at_start))
-    made = Started(LiftedDirichlet(distant, lift))
+    made = LiftedDirichlet(distant, lift)
     if walls:
         check_data(made, [first, *data], name)
     return made
@@ -127,7 +127,49 @@ def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -
     """A function that takes the initial values and those on the walls."""
     box = as_box(domain)
     if box is None:
-        lift = off_box(domain, [first, *data], False).lift
+        lift = on_any_domain(domain, [first, *data], False).lift
         assert lift is not None
         return lift
     return on_box(box, [first, *data], False).extension
+
+
+@dataclass(frozen=True, eq=False)
+class AtStart:
+    """g(x, t) = u(x, t_0): the initial values at all times."""
+
+    values: Values
+    names: tuple[str, ...]
+    start: float
+
+    def __call__(self, coords: Coords) -> Tensor:
+        first = torch.full_like(coords[:, -1:], self.start)
+        return self.values(Points(torch.cat([coords[:, :-1], first], dim=1), self.names))
+
+
+@dataclass(frozen=True, eq=False)
+class WithRate:
+    """g(x, t) + (t - t_0) (v(x) - ∂_t g(x, t_0)), whose rate at t_0 is v, given by `rate`."""
+
+    lift: OfCoords
+    rate: AtStart
+
+    def __call__(self, coords: Coords) -> Tensor:
+        since = coords[:, -1:] - self.rate.start
+        return self.lift(coords) + since * (self.rate(coords) - self._slope(coords))
+
+    def _slope(self, coords: Coords) -> Tensor:
+        """∂_t g at the first moment, differentiable in its turn."""
+        with torch.enable_grad():
+            first = torch.full_like(coords[:, -1:], self.rate.start).requires_grad_()
+            value = self.lift(torch.cat([coords[:, :-1], first], dim=1))
+            if not value.requires_grad:
+                return torch.zeros_like(first)
+            (slope,) = torch.autograd.grad(
+                value.sum(), first, create_graph=True, materialize_grads=True
+            )
+        return slope
+
+
+def _no_walls(coords: Coords) -> Tensor:
+    """D where no values on walls are built in."""
+    return torch.ones_like(coords[:, :1])

@@ -1,8 +1,8 @@
-"""Exact Dirichlet data on boxes: u = g + D·N."""
+"""Dirichlet data on boxes: u = g + D·N with a product of distances and a transfinite lifting."""
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Box, Points
-from kanpinn.geometry.box import Face
+from kanpinn.geometry import Box, Domain, Face, Piece, Points, Product
+from kanpinn.geometry.product import End, Wall
 from kanpinn.jets.jet import Coordinates, Jet, join
+from kanpinn.networks.constraints.lifting import NotExact, check_smooth
 from kanpinn.networks.known_function import Known
 from kanpinn.networks.surrogate import OutputMap
+from kanpinn.pde.conditions.condition import Prescribed
 
-MAX_DIM = 4  # above, products of distances all but vanish
+MAX_DIM = 4  # dimensions above which products of distances all but vanish
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,3 +110,38 @@ class Fieldwise:
         """The jet of all fields from that of the network."""
         fields = [jet[i] if m is None else m.apply(points, jet[i]) for i, m in enumerate(self.maps)]
         return join(fields)
+
+
+def on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
+    """What takes the data of one field on sides of a box.
+
+    Raises:
+        NotExact: where a piece is no side, or data are not smooth and may not be `rough`.
+    """
+    check_smooth(data, rough)
+    values = {_as_face(box, one.piece): None if one.is_zero else one.values for one in data}
+    return ExactDirichlet(box, values)
+
+
+def as_box(domain: Domain) -> Box | None:
+    """A box, or one over an interval of time, as one box; None for any other domain."""
+    match domain:
+        case Box():
+            return domain
+        case Product():
+            space = as_box(domain.space)
+            ranges = () if space is None else (*space.ranges, *domain.time.ranges)
+            return Box(**{name: ends for name, *ends in ranges}) if ranges else None
+    return None
+
+
+def _as_face(box: Box, piece: Piece) -> Face:
+    """The side of a box that a piece of a box, or of one over an interval of time, is."""
+    match piece:
+        case Wall():
+            return _as_face(box, piece.piece)
+        case End():
+            return Face(box, piece.product.dim - 1, piece.late)
+        case Face() if piece.box.dim <= box.dim:
+            return Face(box, piece.axis, piece.upper)
+    raise NotExact(f"the piece {piece.name} is no side of {box!r}")
