@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -36,7 +37,8 @@ class Dirichlet(OnBoundary):
         return values_of(self.value, p, m, "a Dirichlet value")
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        return prescribed_values(self, fields, self.target, is_zero=self.value == 0)
+        values = partial(values_of, self.value, what="a Dirichlet value")
+        return prescribed_values(self, fields, values, is_zero=self.value == 0)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """u - value, (n, m)."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -63,8 +64,9 @@ class Initial(Condition):
         return self.boundary.pieces
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        rates = None if self.rate is None else self.rates
-        return prescribed_values(self, fields, self.target, rates, is_zero=self.value == 0)
+        values = partial(values_of, self.value, what="an initial value")
+        rates = None if self.rate is None else partial(values_of, self.rate, what="an initial rate")
+        return prescribed_values(self, fields, values, rates, is_zero=self.value == 0)
 
     def target(self, p: Points, m: int = 1) -> Tensor:
         """The prescribed values at n points, (n, 1) or, for m fields, (n, m)."""

@@ -1,30 +1,48 @@
-"""What the data of an equation may be, and what they are turned into."""
+"""The data of an equation: what they may be, and the boundary conditions made of them."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Points
+from kanpinn._support.wording import nearest, show
+from kanpinn.geometry import Boundary, Points
 from kanpinn.jets.autograd_jet import jet_of
 from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets.operators import normal_derivative
+from kanpinn.pde.conditions import Condition, Dirichlet, Neumann, Robin
 from kanpinn.pde.conditions.condition import Data, values_of
 from kanpinn.pde.expressions import Expression
 
 Function = Callable[[Points], Tensor]
 Value = float | int | Function
 Parameters = Mapping[str, float | int]
+Spec = Data | Mapping[str, Data | Sequence[Data]]  # "0", "neumann", {"robin": [1, 1, "x"]}
+BoundaryData = Spec | Mapping[str, Spec]
+Read = Callable[[str, Data], Value]  # of a datum, with its name for messages
+Make = Callable[[Boundary], Condition]
+
+KINDS = ("dirichlet", "neumann", "robin")
+OTHERS = "others"
 
 
 def value(name: str, given: Data, coordinates: Sequence[str], parameters: Parameters) -> Value:
-    """A number where the datum is the same everywhere, otherwise a function of points.
+    """A datum as a number where it is the same everywhere, otherwise as a function of points.
+
+    Args:
+        name: of the datum, for messages.
+        given: a number, a formula or a function of points.
+        coordinates: the names that a formula may use.
+        parameters: numbers for further names in it.
 
     Raises:
         InputError: naming the datum, where it is a formula that cannot be used.
     """
-    if not isinstance(given, str):
-        return given
+    if type(given) is not str:
+        return given  # type: ignore[return-value]
     try:
         expression = Expression(given, **parameters)
         expression.check(coordinates)
@@ -60,3 +78,125 @@ def check_values(
         raise InputError(
             f"{name} must be {wanted}, is {float(values[first]):.3g} at {p.show(first)}"
         )
+
+
+@dataclass(frozen=True)
+class NormalDerivative:
+    """alpha u + beta ∂u/∂n of a known u, at points that carry normals."""
+
+    known: Function
+    alpha: Value = 0.0
+    beta: Value = 1.0
+
+    def __call__(self, p: Points) -> Tensor:
+        u = jet(self.known, p, Channels(p.names, gradient=True))
+        alpha, beta = (values_of(v, p, 1, "a Robin coefficient") for v in (self.alpha, self.beta))
+        return alpha * u.value + beta * normal_derivative(u, p)
+
+
+def boundary_conditions(
+    walls: Boundary, given: BoundaryData | None, known: Function | None, read: Read
+) -> list[Condition]:
+    """The conditions on the pieces of a boundary, as a table says them.
+
+    Args:
+        walls: the boundary.
+        given: see `Equation`; pieces that a table does not name take the known solution's values.
+        known: the exact solution, where it is known.
+        read: turns a datum into a number or a function of points.
+
+    Raises:
+        InputError: naming the piece, where what is given for it is no condition, there is no such
+            piece, or nothing is said of one.
+    """
+    maker = _Maker(known, read)
+    match given:
+        case Mapping() if not {*given} & {*KINDS}:
+            return _by_name(walls, given, maker)
+    return _on(walls, maker.condition("boundary", given))
+
+
+def _by_name(walls: Boundary, given: Mapping[str, Any], maker: "_Maker") -> list[Condition]:
+    """The conditions of a table that names pieces."""
+    for name in given:
+        if name not in (*walls.names, OTHERS):
+            raise InputError(
+                f"boundary.{name} is no piece of the boundary{nearest(name, walls.names)} "
+                f"(the pieces are {', '.join(dict.fromkeys(walls.names))})"
+            )
+    named = [name for name in given if name != OTHERS]
+    found: list[Condition] = []
+    for name in named:
+        found += _on(walls[name], maker.condition(f"boundary.{name}", given[name]))
+    if rest := tuple(piece for piece in walls.pieces if piece.name not in named):
+        if OTHERS not in given and maker.known is None:
+            missing = ", ".join(dict.fromkeys(piece.name for piece in rest))
+            raise InputError(
+                f"boundary says nothing of the pieces {missing}: name them, or say what holds on "
+                f"all of them under {OTHERS}"
+            )
+        other = maker.condition(f"boundary.{OTHERS}", given.get(OTHERS))
+        found += _on(Boundary(rest), other)
+    return found
+
+
+def _on(boundary: Boundary, make: Make | None) -> list[Condition]:
+    return [] if make is None else [make(boundary)]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Turns what is said of a piece into the condition on it."""
+
+    known: Function | None
+    read: Read
+
+    def condition(self, name: str, given: Any) -> Make | None:
+        """What makes the condition on a boundary; None where nothing is to hold."""
+        match given:
+            case "none":
+                return None
+            case "dirichlet" | "neumann" | "robin":
+                return self._of_kind(name, given, None)
+            case Mapping():
+                if len(given) != 1 or not {*given} <= {*KINDS}:
+                    raise InputError(
+                        f"{name} = {show(dict(given))}: expected a value, or a table with one of "
+                        f"the keys {', '.join(KINDS)}"
+                    )
+                ((kind, datum),) = given.items()
+                return self._of_kind(f"{name}.{kind}", kind, datum)
+        return self._of_kind(name, "dirichlet", given)
+
+    def _of_kind(self, name: str, kind: str, datum: Any) -> Make:
+        if kind == "robin":
+            return self._robin(name, datum)
+        if _is_list(datum) or type(datum) is dict:
+            raise InputError(f"{name} = {show(datum)}: expected a number or a formula")
+        if kind == "neumann":
+            flux = self.read(name, datum) if datum is not None else self._normal(name)
+            return lambda boundary: Neumann(boundary, flux)
+        value = self.read(name, datum) if datum is not None else self._exact(name)
+        return lambda boundary: Dirichlet(boundary, value)
+
+    def _robin(self, name: str, data: Any) -> Make:
+        if not _is_list(data) or len(data) not in (2, 3):
+            raise InputError(
+                f"{name} = {show(data)}: expected a list [alpha, beta, value], or [alpha, beta] "
+                "where there is an exact solution"
+            )
+        alpha, beta, *rest = (self.read(f"{name}[{i}]", datum) for i, datum in enumerate(data))
+        value = rest[0] if rest else self._normal(name, alpha, beta)
+        return lambda boundary: Robin(boundary, alpha, beta, value)
+
+    def _normal(self, name: str, alpha: Value = 0.0, beta: Value = 1.0) -> Function:
+        return NormalDerivative(self._exact(name), alpha, beta)
+
+    def _exact(self, name: str) -> Function:
+        if self.known is None:
+            raise InputError(f"{name} has no value, and there is no exact solution to take it from")
+        return self.known
+
+
+def _is_list(datum: Any) -> bool:
+    return isinstance(datum, Sequence) and type(datum) is not str

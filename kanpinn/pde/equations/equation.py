@@ -15,11 +15,12 @@ from kanpinn.jets.jet import Channels, Jet, total
 from kanpinn.jets.operators import laplacian, partial
 from kanpinn.pde.conditions import Condition, Initial, Periodic
 from kanpinn.pde.conditions.condition import Data, values_of
-from kanpinn.pde.equations.boundary import BoundaryData, boundary_conditions
 from kanpinn.pde.equations.data import (
+    BoundaryData,
     Function,
     Parameters,
     Value,
+    boundary_conditions,
     check_values,
     function,
     jet,

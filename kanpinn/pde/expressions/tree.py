@@ -34,10 +34,6 @@ class Function:
     of: str = "none"
 
 
-def _fold(compute: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *values: functools.reduce(compute, values)
-
-
 CONSTANTS = {"pi": math.pi, "e": math.e}
 FUNCTIONS = {
     name: Function(getattr(torch, name))
@@ -47,8 +43,8 @@ FUNCTIONS = {
     )
 } | {
     "atan2": Function(torch.atan2, 2, 2),
-    "min": Function(_fold(torch.minimum), 2, 255),
-    "max": Function(_fold(torch.maximum), 2, 255),
+    "min": Function(lambda *v: functools.reduce(torch.minimum, v), 2, 255),
+    "max": Function(lambda *v: functools.reduce(torch.maximum, v), 2, 255),
     "where": Function(torch.where, 3, 3, of="first"),
 }
 JUMPS = ("sign", "where")  # the functions that need not be continuous
@@ -64,8 +60,10 @@ OPERATORS = {
     "LtE": Function(lambda a, b: a <= b, 2, 2, mixed=True, truth=True),
     "Gt": Function(lambda a, b: a > b, 2, 2, mixed=True, truth=True),
     "GtE": Function(lambda a, b: a >= b, 2, 2, mixed=True, truth=True),
-    "And": Function(_fold(torch.logical_and), 2, 255, truth=True, of="all"),
-    "Or": Function(_fold(torch.logical_or), 2, 255, truth=True, of="all"),
+    "And": Function(
+        lambda *v: functools.reduce(torch.logical_and, v), 2, 255, truth=True, of="all"
+    ),
+    "Or": Function(lambda *v: functools.reduce(torch.logical_or, v), 2, 255, truth=True, of="all"),
     "Not": Function(torch.logical_not, truth=True, of="all"),
 }
 
