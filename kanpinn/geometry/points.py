@@ -1,6 +1,6 @@
 """Points whose coordinates have names."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from keyword import iskeyword
 
@@ -63,13 +63,18 @@ class Points:
     def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> "Points":
         """The points at an index, slice, mask or list of indices; one index gives one point."""
         rows = [index] if isinstance(index, int) else index
-        return self._map(lambda tensor: tensor[rows])
+        extras = (None if t is None else t[rows] for t in (self.normals, self.data))
+        return Points(self.coords[rows], self.names, *extras)
 
     def to(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Points":
         """The same points in another precision or on another device."""
-        return self._map(lambda tensor: tensor.to(dtype=dtype, device=device))
+        extras = (
+            None if t is None else t.to(dtype=dtype, device=device)
+            for t in (self.normals, self.data)
+        )
+        return Points(self.coords.to(dtype=dtype, device=device), self.names, *extras)
 
     def show(self, row: int) -> str:
         """One of the points in words, such as "x = 0.5, y = 1"."""
@@ -105,10 +110,6 @@ class Points:
         normals = [part.normals for part in parts if part.normals is not None]
         coords = torch.cat([part.coords for part in parts])
         return Points(coords, parts[0].names, torch.cat(normals) if normals else None)
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> "Points":
-        extras = (None if t is None else change(t) for t in (self.normals, self.data))
-        return Points(change(self.coords), self.names, *extras)
 
 
 _RESERVED = frozenset(dir(Points)) | {field.name for field in fields(Points)}
