@@ -1,6 +1,7 @@
-"""Least squares: rows folded into a triangular factor, its rank, sparse factors front by front."""
+"""Linear least squares: QR factors of rows in chunks, dense or sparse, and their solutions."""
 
 from kanpinn.linalg.triangle import DampedSteps as DampedSteps
+from kanpinn.linalg.triangle import Fold as Fold
 from kanpinn.linalg.triangle import Triangle as Triangle
 from kanpinn.linalg.triangle import column_scale as column_scale
 from kanpinn.linalg.triangle import fold as fold

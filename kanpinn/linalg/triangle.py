@@ -1,61 +1,68 @@
 """Least squares by orthogonal factors: folded over chunks of rows, rank-revealing, damped."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.distributed import together, tree, world
-from kanpinn.linalg.multifrontal_qr import Rows, triangle
-
-HESSIAN_RANK = 1e-4  # a Hessian has its square, and what is shorter a rule does not see
-SHORT = 1e-6  # columns shorter than this part of the longest are not scaled up further
-ROUNDING = 5  # times eps: shorter columns and singular values, relative to the longest, are none
-CLEAR = 100  # times the cut-off: where all singular values are above that none need be known
+from kanpinn.linalg.multifrontal_qr import Rows, triangular_factor
 
 
-def fold(chunks: Iterable[Rows]) -> "Triangle":
-    """The triangular factor of [J, r], with rows coming in chunks (J (n, p), r (n,)).
+@dataclass
+class Fold:
+    """The triangular factor of rows [J, r] that come in chunks.
 
-    R becomes the triangle of qr([R; J_chunk, r_chunk]): memory is that of one chunk and of R. Of
-    several ranks each brings its own rows; their triangles are folded in a binary tree.
-
-    Raises:
-        LinAlgError: where a row is not finite.
+    R becomes the triangle of qr([R; J_chunk, r_chunk]): memory is that of a few chunks and of R.
+    Of several ranks each adds its own rows; their triangles are folded in a binary tree.
 
     Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
     """
-    with together():
-        own = _fold(chunks)
-    factor = _over_ranks(own)
-    if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang, instead of raising
-        raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
-            "a residual or one of its derivatives is not a finite number"
-        )
-    return Triangle(factor)
 
-
-def _fold(chunks: Iterable[Rows]) -> Tensor:
     factor: Tensor | None = None
-    waiting: list[Rows] = []
-    count = 0
-    for jacobian, residual in chunks:
-        waiting.append((jacobian, residual))
-        count += len(residual)
-        # A fold costs as if it had p more rows: make it worth while.
-        if count > 2 * jacobian.shape[1]:
-            factor, waiting, count = _triangle(factor, waiting), [], 0
-    if waiting:
-        factor = _triangle(factor, waiting)
-    assert factor is not None, "no rows to fold"
-    return factor
+    waiting: list[Rows] = field(default_factory=list)
+
+    def add(self, jacobian: Tensor, residual: Tensor) -> None:
+        """Add the rows J (n, p) and r (n,)."""
+        self.waiting.append((jacobian, residual))
+        # A factorisation costs as if it had p more rows: it waits until it is worth while.
+        if sum(len(r) for _, r in self.waiting) > 2 * jacobian.shape[1]:
+            self.factor = triangular_factor(self.waiting, self.factor)
+            self.waiting = []
+
+    def total(self) -> "Triangle":
+        """The triangle of all rows of all ranks.
+
+        Raises:
+            LinAlgError: if a row is not finite.
+        """
+        if self.waiting:
+            self.factor, self.waiting = triangular_factor(self.waiting, self.factor), []
+        assert self.factor is not None, "no rows to fold"
+        factor = self.factor if world() == 1 else _over_ranks(self.factor)
+        if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang
+            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+                "a residual or one of its derivatives is not a finite number"
+            )
+        return Triangle(factor)
+
+
+def fold(chunks: Iterable[Rows]) -> "Triangle":
+    """The triangular factor of [J, r] from all chunks (J (n, p), r (n,)).
+
+    Raises:
+        LinAlgError: if a row is not finite.
+    """
+    rows = Fold()
+    with together():
+        for jacobian, residual in chunks:
+            rows.add(jacobian, residual)
+    return rows.total()
 
 
 def _over_ranks(factor: Tensor) -> Tensor:
     """The triangle of all ranks' triangles, which travel without their zeros."""
-    if world() == 1:
-        return factor
     size = factor.shape[1]
     upper = torch.ones(size, size, dtype=torch.bool, device=factor.device).triu()
 
@@ -64,16 +71,12 @@ def _over_ranks(factor: Tensor) -> Tensor:
         square[upper] = packed
         return square
 
+    def combined(one: Tensor, other: Tensor) -> Tensor:
+        below = whole(other)
+        return triangular_factor([(below[:, :-1], below[:, -1])], whole(one))[upper]
+
     padded = torch.cat([factor, factor.new_zeros(size - len(factor), size)])
-    return whole(tree(padded[upper], lambda a, b: _triangle(whole(a), [_rows(whole(b))])[upper]))
-
-
-def _triangle(factor: Tensor | None, waiting: list[Rows]) -> Tensor:
-    return triangle(waiting if factor is None else [_rows(factor), *waiting])
-
-
-def _rows(factor: Tensor) -> Rows:
-    return factor[:, :-1], factor[:, -1]
+    return whole(tree(padded[upper], combined))
 
 
 @dataclass(frozen=True)
@@ -90,37 +93,42 @@ class Triangle:
 
     @property
     def target(self) -> Tensor:
-        """z = Qᵀr, as long as R has rows."""
+        """z = Qᵀr, (min(n, p),)."""
         return self.factor[: self.factor.shape[1] - 1, -1]
 
     def loss(self, x: Tensor | None = None) -> float:
-        """‖J x + r‖² (x = 0 when none is given)."""
+        """‖J x + r‖² for x (p,), by default x = 0."""
         total = self.factor[:, -1] if x is None else self.factor[:, :-1] @ x + self.factor[:, -1]
         return float(total @ total) + self.constant
 
     def towards(self, gradient: Tensor, loss: float) -> "Triangle":
-        """The same RᵀR in a quadratic with this gradient and value at x = 0.
+        """The same RᵀR in a quadratic with this gradient (p,) and value at x = 0.
 
-        2 Rᵀz = gradient is solved in the directions that rounding of the gradient leaves: a Hessian
-        has the square of R's condition.
+        2 Rᵀz = gradient is solved in the directions whose singular values exceed 1e-4 of the
+        largest: the Hessian RᵀR has their squares, and quadrature does not resolve smaller ones.
         """
         matrix, scale = self.matrix, column_scale(self.matrix)
         u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
-        kept = s > HESSIAN_RANK * s[0]
+        kept = s > 1e-4 * s[0]
         z = u[:, kept] @ ((vh[kept] @ (gradient / scale)) / (2 * s[kept]))
         factor = torch.cat([matrix, z[:, None]], dim=1)
         return Triangle(factor, loss - float(z @ z))
 
-    def solve(self, target: Tensor, rcond: float | None = None) -> tuple[Tensor, int]:
-        """The smallest x that minimises ‖R x - target‖, and the numerical rank.
+    def solve(
+        self, around: Tensor | None = None, rcond: float | None = None
+    ) -> tuple[Tensor, int]:
+        """The smallest x (p,) that minimises ‖R (x - around) + z‖, and the numerical rank.
 
         Smallest where each column of R has unit length. Singular values below rcond (default:
-        `rank_tolerance`) times the largest are cut off.
+        `rank_tolerance`) times the largest are cut off; around: (p,), 0 by default.
         """
-        scale = column_scale(self.matrix)
+        matrix, target = self.matrix, -self.target
+        if around is not None:
+            target = matrix @ around + target
+        scale = column_scale(matrix)
         rcond = rank_tolerance(target.dtype) if rcond is None else rcond
-        scaled = self.matrix / scale
-        if (found := _substituted(scaled, target, CLEAR * rcond)) is not None:
+        scaled = matrix / scale
+        if (found := _substituted(scaled, target, rcond)) is not None:
             return found[0] / scale, found[1]
         if target.device.type == "cpu":
             result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
@@ -133,14 +141,15 @@ class Triangle:
     def damped(self) -> "DampedSteps":
         """The Levenberg–Marquardt steps for every damping from one SVD of the scaled R.
 
-        A spline that sees no point, so that its column is rounding, stays as it is.
+        The coefficient of a spline that sees no point, whose column is rounding, stays as it is.
         """
         matrix = self.matrix
         length = torch.linalg.vector_norm(matrix, dim=0)
-        seen = length >= ROUNDING * torch.finfo(matrix.dtype).eps * length.max()
-        # A spline that hardly sees a point must not get a huge coefficient.
+        seen = length >= 5 * torch.finfo(matrix.dtype).eps * length.max()
+        # A spline that hardly sees a point must not get a huge coefficient: columns shorter than a
+        # millionth of the longest are not scaled up to unit length.
         scale = column_scale(matrix[:, seen])
-        scale = scale.clamp_min(SHORT * float(scale.max()))
+        scale = scale.clamp_min(1e-6 * float(scale.max()))
         u, s, vh = torch.linalg.svd(matrix[:, seen] / scale, full_matrices=False)
         directions = matrix.new_zeros(len(s), matrix.shape[1])
         directions[:, seen] = vh / scale
@@ -148,28 +157,29 @@ class Triangle:
 
 
 def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, int] | None:
-    """The solution of R x = target and the rank, where R is regular but for columns of zeros."""
+    """The solution of R x = target by substitution, and the rank.
+
+    None unless R is square and regular but for columns of zeros, with all singular values above a
+    hundred times the cut-off: then none of them need be known. The smallest one is estimated, a
+    little too large, by inverse iteration.
+    """
     if len(matrix) < matrix.shape[1]:
         return None
     empty = matrix.diagonal() == 0
     if bool(matrix[empty].any() or matrix[:, empty].any()):
         return None
     regular = matrix + torch.diag(empty.to(matrix)) if bool(empty.any()) else matrix
-    if not _least_singular(regular) > rcond * float(torch.linalg.matrix_norm(regular)):
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(len(regular), 4, generator=generator, dtype=torch.float64).to(regular)
+    for _ in range(3):
+        v = v / torch.linalg.vector_norm(v, dim=0)
+        v = torch.linalg.solve_triangular(regular.T, v, upper=False)
+        v = torch.linalg.solve_triangular(regular, v, upper=True)
+    least = float(torch.linalg.vector_norm(v, dim=0).max()) ** -0.5
+    if not least > 100 * rcond * float(torch.linalg.matrix_norm(regular)):
         return None
     x = torch.linalg.solve_triangular(regular, target[:, None], upper=True)[:, 0]
     return x.masked_fill(empty, 0), int((~empty).sum())
-
-
-def _least_singular(matrix: Tensor) -> float:
-    """An estimate of R's smallest singular value, a little above it, by inverse iteration."""
-    generator = torch.Generator().manual_seed(0)
-    v = torch.randn(len(matrix), 4, generator=generator, dtype=torch.float64).to(matrix)
-    for _ in range(3):
-        v = v / torch.linalg.vector_norm(v, dim=0)
-        v = torch.linalg.solve_triangular(matrix.T, v, upper=False)
-        v = torch.linalg.solve_triangular(matrix, v, upper=True)
-    return float(torch.linalg.vector_norm(v, dim=0).max()) ** -0.5
 
 
 @dataclass(frozen=True)
@@ -188,17 +198,20 @@ class DampedSteps:
         s = self.singular
         filtered = s / (s**2 + damping * s[0] ** 2)
         # Directions that are rounding alone would otherwise get steps of any size.
-        filtered = torch.where(s > ROUNDING * torch.finfo(s.dtype).eps * s[0], filtered, 0)
+        filtered = torch.where(s > 5 * torch.finfo(s.dtype).eps * s[0], filtered, 0)
         return -self.directions.T @ (filtered * self.projected)
 
 
 def rank_tolerance(dtype: torch.dtype) -> float:
-    """Fifty eps: less lets coefficients and rounding errors grow, more costs accuracy."""
+    """The default cut-off of singular values, relative to the largest: fifty eps.
+
+    Less lets coefficients and rounding errors grow, more costs accuracy.
+    """
     return 50 * torch.finfo(dtype).eps
 
 
 def column_scale(matrix: Tensor) -> Tensor:
-    """Column lengths, 1 for columns of zeros."""
+    """The Euclidean lengths of the columns (p,) of a matrix (n, p), 1 for columns of zeros."""
     length = torch.linalg.vector_norm(matrix, dim=0)
     return torch.where(length > 0, length, torch.ones_like(length))
 

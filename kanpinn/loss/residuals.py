@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kanpinn._support.distributed import share, summed, together
 from kanpinn.geometry import Points
-from kanpinn.linalg.triangle import Triangle, fold
+from kanpinn.linalg.triangle import Fold, Triangle
 from kanpinn.loss.terms import Term
 from kanpinn.networks.network import Layer, Tape, get_coefficients
 from kanpinn.networks.surrogate import Surrogate
@@ -129,7 +129,11 @@ class Residuals:
 
     def model(self, layers: Sequence[Layer]) -> Triangle:
         """‖R d + z‖² + constant, the loss for a change d of the coefficients to second order."""
-        triangle = fold(self.rows(layers))
+        fold = Fold()
+        with together():
+            for jacobian, residual in self.rows(layers):
+                fold.add(jacobian, residual)
+        triangle = fold.total()
         if self.are_squares:
             return triangle
         if all(term.has_slope for term in self.terms):

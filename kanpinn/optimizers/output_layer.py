@@ -79,7 +79,7 @@ def solve_output(
     triangle = residuals.model(layers)
     old, before = get_coefficients(layers), triangle.loss()
     # Solve for the coefficients themselves, not their change: the smallest ones are wanted.
-    new, rank = triangle.solve(triangle.matrix @ old - triangle.target, rcond)
+    new, rank = triangle.solve(old, rcond)
     predicted, rounding = triangle.loss(new - old), rounding_of(residuals, triangle, new)
     # No sum of squares is negative: a step for so little of it is tried once, and is the last.
     floor = rounding + (1e-4 * before if residuals.are_squares else 0.0)

@@ -42,7 +42,7 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
         loss = reduced.follow(new)
     else:
         columns = len(old)
-        new, rank = triangle.solve(triangle.matrix @ old - triangle.target, rcond)
+        new, rank = triangle.solve(old, rcond)
         predicted = triangle.loss(new - old)
         loss = reduced.follow(new)
         if not before - loss >= 0.5 * (before - predicted):
@@ -87,7 +87,7 @@ class _Reduced:
         columns = torch.cat([free, free.new_ones(1)])
         part = Triangle(torch.linalg.qr(triangle.factor[:, columns], mode="r").R)
         new = old.clone()
-        new[free], rank = part.solve(part.matrix @ old[free] - part.target, self.rcond)
+        new[free], rank = part.solve(old[free], self.rcond)
         return new, rank
 
     def follow(self, coefficients: Tensor) -> float:

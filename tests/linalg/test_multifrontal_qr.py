@@ -39,7 +39,7 @@ def check(factor, j, r):
 
 @pytest.mark.parametrize("rows", [7, 250, COUNT])
 def test_the_triangle_has_the_products_of_the_rows(rows, system):
-    check(fronts.triangle(chunks(*system, rows)), *system)
+    check(fronts.triangular_factor(chunks(*system, rows)), *system)
 
 
 def test_no_front_has_many_columns(system, monkeypatch):
@@ -51,7 +51,7 @@ def test_no_front_has_many_columns(system, monkeypatch):
         return qr(matrix, **options)
 
     monkeypatch.setattr(fronts.torch.linalg, "qr", measured)
-    fronts.triangle(chunks(*system, 250))
+    fronts.triangular_factor(chunks(*system, 250))
     assert len(shapes) > 1 and max(columns for _, columns in shapes) < SIZE
 
 
@@ -62,7 +62,7 @@ def test_rows_with_many_entries_are_taken_at_once(generator, monkeypatch):
     monkeypatch.setattr(
         fronts.torch.linalg, "qr", lambda m, **kw: shapes.append(tuple(m.shape)) or qr(m, **kw)
     )
-    check(fronts.triangle(chunks(j, r, 100)), j, r)
+    check(fronts.triangular_factor(chunks(j, r, 100)), j, r)
     assert shapes == [(COUNT, SIZE + 1)]
 
 
@@ -70,7 +70,7 @@ def test_columns_of_zeros_have_rows_of_zeros(system):
     j, r = system
     empty = torch.tensor([0, 1, 2, 150, SIZE - 1])
     j[:, empty] = 0
-    factor = fronts.triangle(chunks(j, r, 250))
+    factor = fronts.triangular_factor(chunks(j, r, 250))
     check(factor, j, r)
     assert (factor[empty] == 0).all() and (factor[:, empty] == 0).all()
 
@@ -81,7 +81,7 @@ def test_folds_and_solutions_are_those_of_dense_rows(rows, system):
     j, r = (t[:rows] for t in system)
     j[:, 7] = 0
     triangle = fold(chunks(j, r, 60))
-    x, rank = triangle.solve(-triangle.target)
+    x, rank = triangle.solve()
     scale = torch.linalg.vector_norm(j, dim=0)
     scale[scale == 0] = 1
     found = torch.linalg.lstsq(j / scale, -r[:, None], rcond=1e-13, driver="gelsd")
@@ -94,4 +94,4 @@ def test_folds_and_solutions_are_those_of_dense_rows(rows, system):
 
 def test_no_rows_have_no_triangle():
     none = torch.zeros(0, SIZE, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)
-    assert fronts.triangle([none]).shape == (0, SIZE + 1)
+    assert fronts.triangular_factor([none]).shape == (0, SIZE + 1)

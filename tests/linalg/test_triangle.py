@@ -53,7 +53,7 @@ def test_memory_is_bounded_by_the_chunk(system, monkeypatch):
 def test_the_solution_is_that_of_least_squares(rows, system):
     j, r = system[0][:rows], system[1][:rows]
     triangle = fold(chunks(j, r, 5))
-    x, rank = triangle.solve(-triangle.target)
+    x, rank = triangle.solve()
     scale = torch.linalg.vector_norm(j, dim=0)
     y = numpy.linalg.lstsq((j / scale).numpy(), -r.numpy(), rcond=None)[0]
     assert rank == 12
@@ -68,7 +68,7 @@ def test_of_many_solutions_the_smallest_is_taken(rows, generator):
     j = j / torch.linalg.vector_norm(j, dim=0)
     r = torch.randn(rows, generator=generator, dtype=torch.float64)
     triangle = fold(chunks(j, r, 9))
-    x, rank = triangle.solve(-triangle.target)
+    x, rank = triangle.solve()
     assert rank == min(rows, 11)
     y = numpy.linalg.lstsq(j.numpy(), -r.numpy(), rcond=1e-12)[0]
     torch.testing.assert_close(x, torch.as_tensor(y), rtol=1e-9, atol=1e-11)
@@ -79,8 +79,8 @@ def test_the_cut_off_decides_the_rank(generator):
     q = torch.linalg.qr(torch.randn(30, 4, generator=generator, dtype=torch.float64)).Q
     j = torch.stack([q[:, 0], q[:, 0] + 1e-6 * q[:, 1], q[:, 2], q[:, 3]], dim=1)
     triangle = fold([(j, q[:, 1])])
-    assert triangle.solve(-triangle.target)[1] == 4
-    x, rank = triangle.solve(-triangle.target, rcond=1e-4)
+    assert triangle.solve()[1] == 4
+    x, rank = triangle.solve(rcond=1e-4)
     assert rank == 3 and x.abs().max() < 1e-3
 
 
@@ -104,7 +104,7 @@ def test_columns_of_zeros_have_scale_one_and_coefficient_zero(system):
     j[:, 3] = 0
     assert column_scale(j)[3] == 1
     triangle = fold([(j, r)])
-    assert abs(triangle.solve(-triangle.target)[0][3]) < 1e-15
+    assert abs(triangle.solve()[0][3]) < 1e-15
     assert triangle.damped().step(1e-6)[3] == 0
 
 
