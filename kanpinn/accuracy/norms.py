@@ -1,41 +1,54 @@
 """L2 and H1 errors against an exact solution or a reference, by quadrature of its own."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.distributed import share, summed, together
-from kanpinn.accuracy.references.reference import Exact, Reference
+from kanpinn.accuracy.references.reference import Approximation, Exact, Reference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.pde.problem import Problem
 
-START_NODES, MOST_POINTS = 24, 2**19
-MOST_NODES = 2**12  # on an axis: finding them takes time as their square
-# Above three dimensions: independent scramblings of a low-discrepancy rule, whose spread tells the
-# rule's error; what bounds the time there is points × dimensions.
-SCRAMBLINGS, START_DRAWS, MOST_NUMBERS = 8, 2**9, 2**19
-CONVERGED = 1e-2
-ROUNDING = 1e-12  # relative errors below are rounding noise, which no rule resolves
-
-Approximation = Callable[[Points, Channels], Jet]
 Rule = list[tuple[Points, Tensor, Jet]]
+
+
+@dataclass(frozen=True)
+class NormRules:
+    """How finely errors are integrated.
+
+    nodes: of the first Gauss rule along each axis; each further rule has 1.5 times as many.
+    most_nodes: along an axis: the time to find them grows like their square.
+    draws: points of the first low-discrepancy rule, used above three dimensions; each further one
+    has twice as many. scramblings: independent repetitions of it, whose spread is its error.
+    most_points: of a rule, and most_numbers: points × dimensions of a low-discrepancy rule, which
+    bounds the time there. tolerance: relative, of the L2 and the H1 norm of the error.
+    """
+
+    nodes: int = 24
+    most_nodes: int = 2**12
+    draws: int = 2**9
+    scramblings: int = 8
+    most_points: int = 2**19
+    most_numbers: int = 2**19
+    tolerance: float = 1e-2
 
 
 @dataclass(frozen=True)
 class Errors:
     """Errors as means over the domain: l2_squared = mean e², h1_squared = mean (e² + |∇e|²).
 
-    The relative ones are divided by the same norm of the exact solution or the reference; NaN
-    stands for what that does not tell. `fields` has the same figures for each field of a system.
+    The relative ones are divided by the same norm of the exact solution or the reference. A figure
+    is NaN if it is not known, such as H1 errors against a reference without derivatives. `fields`
+    has the same figures for each field of a system.
 
     rule_error: the relative error of l2 or h1, the larger one, that is due to the quadrature: what
-    the last refinement of a Gauss rule changed, the standard error of a low-discrepancy rule; 0
-    where the norm is a mean over given points.
+    the last refinement of a Gauss rule changed, or the standard error of a low-discrepancy rule; 0
+    if the norm is a mean over given points.
     """
 
     l2: float
@@ -51,159 +64,153 @@ class Errors:
 class ErrorNorm:
     """The error of a field against a problem's exact solution, or against a reference.
 
-    The rule, Gauss up to three dimensions and Sobol above, knows nothing of collocation points; of
+    The rule, Gauss up to three dimensions and Sobol above, is independent of collocation points; of
     a reference that is known at some points only, these are the rule. `converged` refines it until
-    both norms are good to one part in a hundred (or are rounding noise); calling the object uses
-    the first rule, which is kept. Several ranks share the points.
+    both norms are good to one part in a hundred, or are rounding noise; calling the object uses the
+    first rule, which is kept. Several ranks share the points.
     """
 
-    def __init__(self, problem: Problem, reference: Reference | None = None) -> None:
-        self.problem = problem
+    def __init__(
+        self,
+        problem: Problem,
+        reference: Reference | None = None,
+        settings: NormRules | None = None,
+    ) -> None:
+        self.problem, self.settings = problem, settings or NormRules()
         self.reference = Exact(problem) if reference is None else reference
         self.channels = Channels(problem.domain.names, gradient=True)
-        self._size = sum(len(points) for points, _ in self._weighted(0, 0))
-        self._first = self._rules(0)
+        self._scrambled = self.reference.points is None and problem.domain.dim > 3
+        self._size = 0  # points of the first rule
+        self._first = self._rules(0) or []
 
     def __call__(self, jet: Approximation) -> Errors:
         """Errors by the first rule; jet(points, channels) approximates, in float64 like them."""
-        return self._by(jet, self._first)
+        return self._measured(jet, self._first)
 
     def converged(self, jet: Approximation) -> Errors:
-        """Errors that a finer rule no longer changes, as far as the limits let it go."""
+        """Errors by a rule so fine that the next one would hardly change them.
+
+        Their `rule_error` exceeds the tolerance if the limits of `NormRules` ended the refinement.
+        """
         errors, level = self(jet), 0
-        while not _settled(errors, self.reference.error or 0.0) and self._allows(level + 1):
+        while not self._is_settled(errors):
             level += 1
-            finer = self._by(jet, self._rules(level))
+            if (rules := self._rules(level)) is None:
+                break
+            finer = self._measured(jet, rules)
             errors = finer if self._scrambled else _compared(errors, finer)
         return errors
 
-    @property
-    def _scrambled(self) -> bool:
-        return self.reference.points is None and self.problem.domain.dim > 3
+    def _is_settled(self, errors: Errors) -> bool:
+        """Whether a finer rule is not worth while.
 
-    def _allows(self, level: int) -> bool:
-        """Whether there is a rule of this level that is not too large."""
-        if self.reference.points is not None:
+        Relative errors below that of the reference, or below 1e-12, are noise, which no rule
+        resolves.
+        """
+        if errors.l2_relative < (self.reference.error or 0.0):
+            return True
+        if math.isnan(errors.rule_error):
             return False
-        dim = self.problem.domain.dim
+        finest = errors.l2_relative if math.isnan(errors.h1_relative) else errors.h1_relative
+        return errors.rule_error <= self.settings.tolerance or finest < 1e-12
+
+    def _rules(self, level: int) -> list[Rule] | None:
+        """One rule, or several independent draws; None if there is none so fine, or too large."""
+        limits, dim = self.settings, self.problem.domain.dim
+        nodes, draws = math.ceil(limits.nodes * 1.5**level), limits.draws * 2**level
+        seeds = range(limits.scramblings if self._scrambled else 1)
+        if self.reference.points is not None and level:
+            return None
         if self._scrambled:
-            points = SCRAMBLINGS * START_DRAWS * 2**level
-            return points <= min(MOST_POINTS, MOST_NUMBERS // dim)
-        points = self._size * (_nodes(level) / _nodes(0)) ** dim
-        return points <= MOST_POINTS and _nodes(level) <= MOST_NODES
-
-    def _rules(self, level: int) -> list[Rule]:
-        """One rule, or several of which each is an independent draw."""
-        seeds = range(SCRAMBLINGS if self._scrambled else 1)
+            most = min(limits.most_points, limits.most_numbers // dim)
+            if level and len(seeds) * draws > most:
+                return None
+        elif nodes > limits.most_nodes:
+            return None
+        elif level and self._size * (nodes / limits.nodes) ** dim > limits.most_points:
+            return None
+        rules = []
         with together():
-            return [[*self._shared(self._weighted(level, seed))] for seed in seeds]
+            for seed in seeds:
+                chunks = list(self._chunks(nodes, draws, seed))
+                self._size = self._size or sum(len(points) for points, _ in chunks)
+                own = [(p[share(len(p))], w[share(len(p))]) for p, w in chunks]
+                rules.append(
+                    [(p, w, self.reference.jet(p, self.channels)) for p, w in own if len(p)]
+                )
+        return rules
 
-    def _weighted(self, level: int, seed: int) -> Iterator[tuple[Points, Tensor]]:
-        """Points and weights that sum to 1, in chunks."""
+    def _chunks(self, nodes: int, draws: int, seed: int) -> Iterator[tuple[Points, Tensor]]:
+        """Points of the whole rule and their weights, which sum to 1."""
         if self.reference.points is not None:
             yield self.reference.points
             return
-        domain, draws = self.problem.domain, START_DRAWS * 2**level
+        measure = self.problem.domain.measure
         for cell in self.problem.cells():
-            for points, weights in domain_rule(cell, _nodes(level), draws=draws, seed=seed):
-                yield points, weights / domain.measure
+            for points, weights in domain_rule(cell, nodes, draws=draws, seed=seed):
+                yield points, weights / measure
 
-    def _shared(self, chunks: Iterable[tuple[Points, Tensor]]) -> Iterator[tuple]:
-        """This rank's part of each chunk, with the reference there."""
-        for points, weights in chunks:
-            own = share(len(points))
-            p, w = points[own], weights[own]
-            if len(p):
-                yield p, w, self.reference.jet(p, self.channels)
-
-    def _by(self, jet: Approximation, rules: list[Rule]) -> Errors:
-        """From sums (rules, 4, m): the means of e², |∇e|², u², |∇u|² for each field."""
-        means, free = None, self.problem.free_constant
-        if free:  # a pass of its own: mean e² - ē² in place of mean (e - ē)² would cancel
-            chosen = torch.tensor([name in free for name in self.problem.fields])
-            found = self._sums(jet, rules, 2, lambda f, means: [f.value]).mean(dim=0)
-            means = torch.where(chosen, found, torch.zeros_like(found))
-        return self._errors(self._sums(jet, rules, 4, _squares, means))
-
-    @torch.no_grad()
-    def _sums(
-        self,
-        jet: Approximation,
-        rules: list[Rule],
-        count: int,
-        rows: Callable[[Jet, Tensor | None], list[Tensor]],
-        means: Tensor | None = None,
-    ) -> Tensor:
-        """(rules, count, m): each rule's means of the rows of the error, then of the reference."""
-        sums = torch.zeros(len(rules), count, len(self.problem.fields), dtype=torch.float64)
-        shifts = (None, None) if means is None else means
-        with together():
-            for total, rule in zip(sums, rules, strict=True):
-                for points, weights, u in rule:
-                    both = zip((jet(points, self.channels) - u, u), shifts, strict=True)
-                    total += torch.stack([weights @ row for f, m in both for row in rows(f, m)])
-        return summed([sums])[0]
-
-    def _errors(self, sums: Tensor) -> Errors:
-        names = self.problem.fields
-        counted = names if self.problem.error_fields is None else self.problem.error_fields
+    def _measured(self, jet: Approximation, rules: Sequence[Rule]) -> Errors:
+        """Errors from the means over each rule."""
+        problem, means = self.problem, None
+        if problem.free_constant:
+            # In a pass of its own: mean e² - ē² in place of mean (e - ē)² would cancel.
+            free = torch.tensor([name in problem.free_constant for name in problem.fields])
+            first = self._means(jet, rules)[:, :, 0].mean(dim=0)
+            means = torch.where(free, first, torch.zeros_like(first))
+        sums = self._means(jet, rules, means)[:, :, 1:].flatten(1, 2)
+        given = None if self.reference.points is None else 0.0
+        names, counted = problem.fields, problem.error_fields or problem.fields
         fields = {}
         if len(names) > 1:
             columns = sums.unbind(dim=2)
-            fields = {name: _one(column) for name, column in zip(names, columns, strict=True)}
+            fields = {n: _errors_of(c, given) for n, c in zip(names, columns, strict=True)}
         chosen = [names.index(name) for name in counted]
-        whole = replace(_one(sums[..., chosen].sum(dim=2)), fields=fields)
-        return whole if self.reference.points is None else _at_points(whole)
+        return replace(_errors_of(sums[..., chosen].sum(dim=2), given), fields=fields)
+
+    @torch.no_grad()
+    def _means(
+        self, jet: Approximation, rules: Sequence[Rule], shifts: Tensor | None = None
+    ) -> Tensor:
+        """Means of f, (f - shift)² and |∇f|² over each rule, (rules, 2, 3, fields).
+
+        f is the error first, the reference second; shifts: (2, fields), 0 by default.
+        """
+        fields = len(self.problem.fields)
+        means = torch.zeros(len(rules), 2, 3, fields, dtype=torch.float64)
+        with together():
+            for mean, rule in zip(means, rules, strict=True):
+                for points, weights, u in rule:
+                    for i, f in enumerate((jet(points, self.channels) - u, u)):
+                        assert f.gradient is not None
+                        value = f.value if shifts is None else f.value - shifts[i]
+                        rows = (f.value, value.square(), f.gradient.square().sum(dim=1))
+                        mean[i] += torch.stack([weights @ row for row in rows])
+        return summed([means])[0]
 
 
-def _nodes(level: int) -> int:
-    return math.ceil(START_NODES * 1.5**level)
+def _errors_of(means: Tensor, rule_error: float | None) -> Errors:
+    """Errors from the means of e², |∇e|², u² and |∇u|² over each rule, (rules, 4).
 
-
-def _squares(f: Jet, mean: Tensor | None) -> list[Tensor]:
-    assert f.gradient is not None
-    value = f.value if mean is None else f.value - mean
-    return [value.square(), f.gradient.square().sum(dim=1)]
-
-
-def _one(sums: Tensor) -> Errors:
-    """From (rules, 4), whose spread over several rules is the error of their mean."""
-    e, de, u, du = sums.mean(dim=0).tolist()
+    rule_error: NaN for a single rule by default; that of the mean over several is their spread.
+    """
+    e, de, u, du = means.mean(dim=0).tolist()
     l2, h1 = math.sqrt(e), math.sqrt(e + de)
     relative = l2 / math.sqrt(u) if u > 0 else math.nan
     h1_relative = h1 / math.sqrt(u + du) if u > 0 else math.nan
-    spread = math.nan
-    if len(sums) > 1:
-        both = torch.stack([sums[:, 0], sums[:, 0] + sums[:, 1]], dim=1)
-        errors = both.std(dim=0) / math.sqrt(len(sums))
-        # Half: the square root of a mean has half its relative error.
-        spread = _largest(errors / (2 * both.mean(dim=0)))
-    return Errors(l2, relative, e, h1, h1_relative, e + de, spread)
-
-
-def _largest(parts: Iterable) -> float:
-    """The largest of relative errors, without those of norms that vanish or are not known."""
-    return max((float(part) for part in parts if math.isfinite(part)), default=0.0)
+    if len(means) > 1:
+        both = torch.stack([means[:, 0], means[:, 0] + means[:, 1]], dim=1)
+        errors = both.std(dim=0) / math.sqrt(len(means))
+        # Half: the square root of a mean has half its relative error. A vanishing norm has none.
+        parts = errors / (2 * both.mean(dim=0))
+        rule_error = float(torch.nan_to_num(parts, nan=0.0, posinf=0.0).max())
+    rule_error = math.nan if rule_error is None else rule_error
+    return Errors(l2, relative, e, h1, h1_relative, e + de, rule_error)
 
 
 def _compared(coarse: Errors, fine: Errors) -> Errors:
-    """The finer errors, told by how much they changed."""
+    """The finer errors; their `rule_error` is how much they changed."""
     pairs = [(coarse.l2, fine.l2), (coarse.h1, fine.h1)]
-    change = _largest(abs(a - b) / b for a, b in pairs if b)
+    changes = [abs(a - b) / b for a, b in pairs if b and math.isfinite(a - b)]
     fields = {name: _compared(coarse.fields[name], one) for name, one in fine.fields.items()}
-    return replace(fine, rule_error=change, fields=fields)
-
-
-def _at_points(errors: Errors) -> Errors:
-    fields = {name: replace(one, rule_error=0.0) for name, one in errors.fields.items()}
-    return replace(errors, rule_error=0.0, fields=fields)
-
-
-def _settled(errors: Errors, least: float) -> bool:
-    """Whether a finer rule is not worth while; below the reference's own error all is noise."""
-    if errors.l2_relative < least:
-        return True
-    if math.isnan(errors.rule_error):
-        return False
-    finest = errors.l2_relative if math.isnan(errors.h1_relative) else errors.h1_relative
-    return errors.rule_error <= CONVERGED or finest < ROUNDING
+    return replace(fine, rule_error=max(changes, default=0.0), fields=fields)

@@ -114,9 +114,7 @@ class Triangle:
         factor = torch.cat([matrix, z[:, None]], dim=1)
         return Triangle(factor, loss - float(z @ z))
 
-    def solve(
-        self, around: Tensor | None = None, rcond: float | None = None
-    ) -> tuple[Tensor, int]:
+    def solve(self, around: Tensor | None = None, rcond: float | None = None) -> tuple[Tensor, int]:
         """The smallest x (p,) that minimises ‖R (x - around) + z‖, and the numerical rank.
 
         Smallest where each column of R has unit length. Singular values below rcond (default:

@@ -3,16 +3,12 @@
 import dataclasses
 import math
 import time
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from kanpinn.accuracy.norms import ErrorNorm, Errors
-from kanpinn.accuracy.references import Reference
-from kanpinn.geometry import Points
+from kanpinn.accuracy.references import Computed
 from kanpinn.geometry.sampling import Collocation, weighted_sample
-from kanpinn.jets.jet import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares
@@ -26,30 +22,6 @@ SEED = 7919  # added to the solution's: other inner functions, other points
 MOST_CONTRACTION = 0.9
 COSTLY, FEW = 3, 4000  # dimensions in which products of Gauss rules are too dear for an estimate
 ENDED = ("failed", "stopped: interrupted")  # how a solve ends that has nothing to estimate with
-
-
-@dataclass(frozen=True, eq=False)
-class _Finer(Reference):
-    """A solution as the reference of another one."""
-
-    solution: Solution
-
-    @property
-    def source(self) -> str:
-        return "a finer solution"
-
-    @property
-    def points(self) -> tuple[Points, Tensor] | None:
-        """In three dimensions few points, which are enough to a few parts in a hundred."""
-        problem = self.solution.problem
-        if problem.domain.dim != COSTLY:
-            return None
-        generator = torch.Generator().manual_seed(SEED)
-        points, weights = weighted_sample(problem.cells(), FEW, "sobol", generator)
-        return points, weights / problem.domain.measure
-
-    def jet(self, points: Points, channels: Channels) -> Jet:
-        return self.solution.surrogate.evaluate(points, channels)
 
 
 def estimate_error(solution: Solution) -> Estimate | None:
@@ -89,7 +61,13 @@ def compare(solution: Solution, finer: Solution) -> tuple[Errors, float | None]:
 
     The latter is the ratio of root mean squares at fresh points; energies have none.
     """
-    errors = ErrorNorm(solution.problem, _Finer(finer))(solution.surrogate.evaluate)
+    problem, rule = solution.problem, None
+    if problem.domain.dim == COSTLY:  # few points are enough to a few parts in a hundred
+        generator = torch.Generator().manual_seed(SEED)
+        points, weights = weighted_sample(problem.cells(), FEW, "sobol", generator)
+        rule = points, weights / problem.domain.measure
+    reference = Computed("a finer solution", finer.surrogate.evaluate, rule)
+    errors = ErrorNorm(problem, reference)(solution.surrogate.evaluate)
     strong = solution.discretization.form == "strong"
     return errors, _contraction(solution, finer) if strong else None
 

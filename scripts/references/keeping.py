@@ -10,7 +10,7 @@ from numpy import ndarray
 from references.cases import Case
 from references.spectral import Solution, solve
 
-from kanpinn.accuracy.references.grid import GridData
+from kanpinn.accuracy.references.tabulated import GridData
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 

@@ -153,17 +153,17 @@ def test_boundary_vertices_stay_on_the_curves_when_a_mesh_is_refined(name):
 @pytest.mark.parametrize("degree", [1, 2, 3, 4])
 def test_the_error_falls_by_the_promised_order(degree):
     """L2 like h^(k+1), H1 like h^k, on a domain with a curved boundary."""
-    from kanpinn.accuracy.references.field import FiniteElements
-    from kanpinn.accuracy.references.rim import rim_of
-    from kanpinn.accuracy.references.weak_form import discretised
+    from kanpinn.accuracy.references.boundary_conditions import boundary_conditions
+    from kanpinn.accuracy.references.weak_form import finite_element_solution
 
     problem = Known()
     problem.domain = RING
-    rim = rim_of(problem, RING)
+    conditions = boundary_conditions(problem, RING)
     mesh = mesh_of(RING, 0.4)
     errors = []
     for _ in range(3):
-        errors.append(true_error(problem, FiniteElements(discretised(problem, rim, mesh, degree))))
+        found = finite_element_solution(problem, conditions, mesh, degree)
+        errors.append(true_error(problem, found))
         mesh = mesh.refined()
     orders = [math.log2(a.l2 / b.l2) for a, b in pairwise(errors)]
     assert orders[-1] > degree + 0.7

@@ -1,7 +1,8 @@
-"""What errors are measured against, and ways to get it where there is no exact solution."""
+"""What errors are measured against: exact solutions, finite elements, data."""
 
 from kanpinn.accuracy.references.data_file import DataFile as DataFile
 from kanpinn.accuracy.references.fem import FEM as FEM
+from kanpinn.accuracy.references.reference import Computed as Computed
 from kanpinn.accuracy.references.reference import Exact as Exact
 from kanpinn.accuracy.references.reference import Recipe as Recipe
 from kanpinn.accuracy.references.reference import Reference as Reference

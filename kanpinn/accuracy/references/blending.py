@@ -10,8 +10,6 @@ from kanpinn.geometry import Segment
 
 # The gradients of the barycentric coordinates on the reference triangle (0, 0), (1, 0), (0, 1).
 SLOPES = np.array([[-1.0, -1.0], [1.0, 0.0], [0.0, 1.0]])
-NEWTON = 30
-END = 1e-7  # so far from the ends of a curve its distance from the chord is divided well
 
 
 class Blending(Mapping):
@@ -71,7 +69,7 @@ class Blending(Mapping):
     def invF(self, x: np.ndarray, tind: np.ndarray | None = None) -> np.ndarray:
         """The reference points of points (2, cells, q), by Newton's method."""
         X = np.full_like(x, 1 / 3)
-        for _ in range(NEWTON):
+        for _ in range(30):
             step = np.einsum("ijeq,jeq->ieq", self.invDF(X, tind), x - self.F(X, tind))
             X = X + step
             if np.abs(step).max(initial=0) < 1e-14:
@@ -93,7 +91,8 @@ class Blending(Mapping):
                 rows = np.flatnonzero(owners == number)
                 a, b = self._places[edges[rows], 1:].T
                 s = (1 + shares[b, rows] - shares[a, rows]) / 2
-                bump, slope = _bump(mesh, edges[rows], np.clip(s, END, 1 - END), number)
+                s = np.clip(s, 1e-7, 1 - 1e-7)  # at the ends of the edge it would be 0 / 0
+                bump, slope = _bump(mesh, edges[rows], s, number)
                 yield rows, a, b, bump, slope
 
 

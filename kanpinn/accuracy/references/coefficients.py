@@ -1,4 +1,4 @@
-"""The coefficients of a linear equation, found by trying its residual."""
+"""The coefficients of a linear equation, found by evaluating its residual for polynomials."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,18 +11,13 @@ from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.pde.evaluate import find_channels
 
-PROBES = 5  # points at which the derivatives that are used are found
-LINEAR = 1e-9  # by so much, relatively, may a residual differ from what its coefficients say
-
 Equation = Callable[[Points, Jet], Tensor]
 Numbers = tuple[float | int, ...]
-FLAT = (0, 0, 0)
-TRIAL = (0.7, (-1.3, 0.4), (0.9, -0.6, 1.7))  # value, gradient and Hessian of one more polynomial
 
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Of second : ∇²u + first · ∇u + zeroth u = right at n points in the plane.
+    """The coefficients of second : ∇²u + first · ∇u + zeroth u = right at n points in the plane.
 
     second: (n, 2, 2), symmetric; divergence: (n, 2), that of its columns; first: (n, 2); zeroth and
     right: (n,).
@@ -36,16 +31,23 @@ class Coefficients:
 
 
 def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
-    """What one equation says at points, from its residuals for polynomials of second degree.
+    """The coefficients of an equation at points, from its residuals for quadratic polynomials.
+
+    Args:
+        equation: the residual (n, 1) for points and the jet of u.
+        p: n points in the plane.
+        what: names the equation in errors.
 
     Raises:
-        InputError: where it is not linear, of higher order, or more than one.
+        InputError: if it is not linear, of higher than second order, or more than one equation.
     """
     coords = p.coords.detach().clone().requires_grad_()
     p = Points(coords, p.names, p.normals)
     channels = _channels(equation, p, what)
 
-    def residual(value: float = 0.0, gradient: Numbers = (0, 0), hessian: Numbers = FLAT) -> Tensor:
+    def residual(
+        value: float = 0.0, gradient: Numbers = (0, 0), hessian: Numbers = (0, 0, 0)
+    ) -> Tensor:
         found = equation(p, _jet(channels, len(p), value, gradient, hessian))
         if found.shape[1] != 1:
             raise InputError(f"{what}: finite elements are for one equation, got {found.shape[1]}")
@@ -59,13 +61,24 @@ def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
     first = torch.stack([residual(gradient=g) - base for g in ((1, 0), (0, 1))], dim=1)
     zeroth = residual(value=1.0) - base
     found = Coefficients(*(t.detach() for t in (second, divergence, first, zeroth, -base)))
-    _check_linear(found, residual(*TRIAL).detach(), what)
+    value, gradient, hessian = 0.7, (-1.3, 0.4), (0.9, -0.6, 1.7)  # any other polynomial
+    terms = [
+        (found.second * _matrix(hessian)).sum(dim=(1, 2)),
+        found.first @ torch.tensor(gradient, dtype=torch.float64),
+        value * found.zeroth,
+        -found.right,
+    ]
+    scale = torch.stack([t.abs() for t in terms]).amax()
+    gap = (torch.stack(terms).sum(dim=0) - residual(value, gradient, hessian).detach()).abs().amax()
+    if not gap <= 1e-9 * scale:
+        raise InputError(f"{what} is not linear: finite elements are for linear equations")
     return found
 
 
 def _channels(equation: Equation, p: Points, what: str) -> Channels:
-    few = p[:PROBES]
-    channels = find_channels(lambda c: equation(few, _jet(c, len(few), 0.0, (0, 0), FLAT)), p.names)
+    """The derivatives that the equation uses, found at a few points."""
+    few, zero = p[:5], (0.0, (0, 0), (0, 0, 0))
+    channels = find_channels(lambda c: equation(few, _jet(c, len(few), *zero)), p.names)
     if channels.derivative_order > 2:
         raise InputError(
             f"{what}: finite elements are for equations of second order, got one of order "
@@ -75,7 +88,7 @@ def _channels(equation: Equation, p: Points, what: str) -> Channels:
 
 
 def _jet(channels: Channels, n: int, value: float, gradient: Numbers, hessian: Numbers) -> Jet:
-    """That of a polynomial with this value, gradient and (xx, yy, xy) at each of n points."""
+    """The jet of a polynomial with this value, gradient and Hessian (xx, yy, xy) at n points."""
     slope, full = torch.tensor(gradient, dtype=torch.float64), _matrix(hessian)
     second = {
         "none": None,
@@ -98,7 +111,7 @@ def _matrix(hessian: Numbers) -> Tensor:
 
 
 def _divergence(second: Tensor, coords: Tensor) -> Tensor:
-    """Σ_i ∂_i a_ij, (n, 2); a residual that does not depend on the points has constant ones."""
+    """Σ_i ∂_i a_ij, (n, 2); 0 if the residual does not depend on the points."""
     columns = []
     for j in range(2):
         total = torch.zeros(len(coords), dtype=torch.float64)
@@ -110,14 +123,3 @@ def _divergence(second: Tensor, coords: Tensor) -> Tensor:
                 total = total if slopes is None else total + slopes[:, i]
         columns.append(total)
     return torch.stack(columns, dim=1)
-
-
-def _check_linear(c: Coefficients, trial: Tensor, what: str) -> None:
-    value, gradient, hessian = TRIAL
-    slope = torch.tensor(gradient, dtype=torch.float64)
-    curved = (c.second * _matrix(hessian)).sum(dim=(1, 2))
-    terms = [curved, c.first @ slope, value * c.zeroth, -c.right]
-    scale = torch.stack([t.abs() for t in terms]).amax()
-    gap = (torch.stack(terms).sum(dim=0) - trial).abs().amax()
-    if not gap <= LINEAR * scale:
-        raise InputError(f"{what} is not linear: finite elements are for linear equations")

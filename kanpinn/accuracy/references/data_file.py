@@ -4,20 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy
 import torch
+from numpy import ndarray
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.accuracy.references.grid import GridData
-from kanpinn.accuracy.references.grid_file import grid_of, is_grid
 from kanpinn.accuracy.references.reference import Recipe, Reference
+from kanpinn.accuracy.references.tabulated import GridData, PointData
 from kanpinn.data.column_files import READERS, Cells, numbers, read_columns
-from kanpinn.geometry import Domain, Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.geometry import Box, Domain, Points
 from kanpinn.pde.problem import Problem
 
-TOLERANCE = 1e-6  # by so much of the domain's size may a point lie outside
-WEIGHT = "weight"
+# Relative to the domain's size: points may lie outside, and a grid end inside, by so much.
+TOLERANCE = 1e-6
+WEIGHT = "weight"  # the column of the points' weights
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,13 @@ class DataFile(Recipe):
         """
         source = self.source or f"the data in {Path(self.path).name}"
         found = read_columns(Path(self.path))
-        if is_grid(found, problem):
-            axes, values = grid_of(self.path, found, problem, self.degree)
+        if _is_grid(found, problem):
+            axes, values = _grid(self.path, found, problem, self.degree)
             return GridData(axes, values, self.degree, source, self.error)
-        columns = _as_numbers(Path(self.path), found)
+        columns = {
+            name: torch.from_numpy(numbers(Path(self.path), name, cells))
+            for name, cells in found.items()
+        }
         names, fields = problem.domain.names, problem.fields
         needed = (*names, *(problem.error_fields or fields))
         _check_columns(self.path, columns, needed)
@@ -82,35 +86,7 @@ class DataFile(Recipe):
         if not (weights.min() >= 0 and weights.sum() > 0):
             raise InputError(f"{self.path}: every {WEIGHT} must be at least 0, and not all 0")
         points = Points(coords, names, data=data)
-        return Data(points, weights / weights.sum(), len(fields), source, self.error)
-
-
-class Data(Reference):
-    """Values at points that carry them: (n, m (1 + d)), each field with its derivatives."""
-
-    def __init__(
-        self, points: Points, weights: Tensor, fields: int, source: str, error: float | None
-    ) -> None:
-        self._rule, self._fields = (points, weights), fields
-        self._source, self.error = source, error
-
-    @property
-    def source(self) -> str:
-        return self._source
-
-    @property
-    def points(self) -> tuple[Points, Tensor]:
-        return self._rule
-
-    def jet(self, points: Points, channels: Channels) -> Jet:
-        assert points.data is not None, "data are known at their own points only"
-        table = points.data.unflatten(1, (self._fields, -1))
-        gradient = table[..., 1:].transpose(1, 2) if channels.gradient else None
-        return Jet(channels, table[..., 0], gradient)
-
-
-def _as_numbers(path: Path, found: Mapping[str, Cells]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(numbers(path, name, cells)) for name, cells in found.items()}
+        return PointData((points, weights / weights.sum()), len(fields), source, self.error)
 
 
 def _check_columns(path: str, columns: Mapping[str, Tensor], needed: tuple[str, ...]) -> None:
@@ -140,3 +116,81 @@ def _check_inside(path: str, domain: Domain, coords: Tensor) -> None:
         raise InputError(
             f"{path} has {int(outside.sum())} points outside the domain, the first is {first}"
         )
+
+
+def _is_grid(columns: Mapping[str, Cells], problem: Problem) -> bool:
+    """Whether the fields are arrays with an index for each coordinate, (n_1, …, n_d)."""
+    names = problem.domain.names
+    coordinates = [columns[name] for name in names if name in columns]
+    fields = [columns[name] for name in problem.fields if name in columns]
+    return (
+        len(names) > 1
+        and bool(fields)
+        and all(numpy.ndim(c) == 1 for c in coordinates)
+        and all(numpy.ndim(c) == len(names) for c in fields)
+    )
+
+
+def _grid(
+    path: str, columns: Mapping[str, Cells], problem: Problem, degree: int
+) -> tuple[list[ndarray], ndarray]:
+    """The axes (n_i,) and the values (n_1, …, n_d, m), NaN for fields that do not count.
+
+    Raises:
+        InputError: for axes that do not increase, are too short for the degree or do not fill the
+            domain, fields of another shape, numbers that are not finite, a domain that is no box.
+    """
+    domain = problem.domain
+    if not isinstance(domain, Box):
+        raise InputError(f"{path} holds a grid, which is for boxes, not a {type(domain).__name__}")
+    needed = (*domain.names, *(problem.error_fields or problem.fields))
+    for name in needed:
+        if name not in columns:
+            raise InputError(f"{path} has no column {name!r}; its columns are {', '.join(columns)}")
+    if WEIGHT in columns:
+        raise InputError(f"{path} holds a grid, which takes no weight")
+    ends = zip(*(corner.tolist() for corner in domain.bounds), strict=True)
+    axes = [
+        _axis(path, name, columns[name], low, high, degree)
+        for name, (low, high) in zip(domain.names, ends, strict=True)
+    ]
+    shape = tuple(len(axis) for axis in axes)
+    fields = [
+        _field(path, name, columns[name], shape)
+        if name in columns
+        else numpy.full(shape, numpy.nan)
+        for name in problem.fields
+    ]
+    return axes, numpy.stack(fields, axis=-1)
+
+
+def _axis(path: str, name: str, cells: Cells, low: float, high: float, degree: int) -> ndarray:
+    axis = numbers(Path(path), name, cells)
+    if not (numpy.isfinite(axis).all() and (numpy.diff(axis) > 0).all()):
+        raise InputError(f"{path}: the grid's {name} must increase from each number to the next")
+    if len(axis) <= degree:
+        raise InputError(
+            f"{path}: splines of degree {degree} need more than {degree} numbers, {name} has "
+            f"{len(axis)}"
+        )
+    if max(abs(axis[0] - low), abs(axis[-1] - high)) > TOLERANCE * (high - low):
+        raise InputError(
+            f"{path}: the grid must fill the domain, in which {name} goes from {low:g} to "
+            f"{high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
+        )
+    return axis
+
+
+def _field(path: str, name: str, cells: Cells, shape: tuple[int, ...]) -> ndarray:
+    if numpy.shape(cells) != shape:
+        raise InputError(
+            f"{path}: {name} has the shape {numpy.shape(cells)}, the coordinates make it {shape}"
+        )
+    values = numbers(Path(path), name, cells).reshape(shape)
+    bad = numpy.argwhere(~numpy.isfinite(values))
+    if len(bad):
+        raise InputError(
+            f"{path}: {name} has {len(bad)} numbers that are not finite, the first at "
+            f"{bad[0].tolist()}"
+        )
+    return values

@@ -17,26 +17,18 @@ from kanpinn._support.errors import NumericalError
 from kanpinn.accuracy.references.mesh import Mesh, at, velocity
 from kanpinn.geometry import Curve, Planar
 
-TURN = math.pi / 6  # an edge stands for no more of a bend
-QUALITY = 1.3  # circumradius by shortest edge: no angle below 23°
-SAMPLES = 2048  # of a curve, to see where it bends
-ROUNDS, MOST = 400, 50_000  # of refinement; vertices
-SAME = 1e-9  # relative to the domain: ends of curves so close are one vertex
-PAIRS = 2**21  # of points and edges that are compared at a time
-FLAT = 1e-10  # triangles with less area, relative to their edges, are none
-
 
 def mesh_of(domain: Planar, size: float) -> Mesh:
     """Triangles with edges not much longer than `size`, smaller where the boundary asks for it.
 
     Raises:
-        NumericalError: where it takes too many.
+        NumericalError: if it takes more than 400 rounds of refinement, or 50,000 vertices.
     """
     draft = Draft(domain, size)
-    for _ in range(ROUNDS):
+    for _ in range(400):
         if not draft.improve():
             return draft.finished()
-        if len(draft.vertices) > MOST:
+        if len(draft.vertices) > 50_000:
             break
     raise NumericalError(
         f"{domain!r} takes more than {len(draft.vertices)} vertices to be meshed: "
@@ -59,7 +51,7 @@ class Draft:
     def __post_init__(self) -> None:
         curves = self.domain.curves
         ends = np.array([end for c in curves for end in (c.start, c.stop)], dtype=np.float64)
-        near = np.abs(ends[:, None] - ends[None]).max(axis=2) <= SAME * self.domain.scale
+        near = np.abs(ends[:, None] - ends[None]).max(axis=2) <= 1e-9 * self.domain.scale
         firsts, which = np.unique(near.argmax(axis=1), return_inverse=True)
         vertices, self.joints = [*ends[firsts]], len(firsts)
         edges: list[tuple[int, int]] = []
@@ -77,13 +69,13 @@ class Draft:
         self.owners, self.spans = np.array(owners), np.array(spans)
 
     def improve(self) -> bool:
-        """One round; False where nothing is left to do."""
+        """One round of refinement; False if nothing is left to do."""
         if (crowded := self._encroached()).any():
             self._halve(crowded)
             return True
         cells = self._triangles()
         centers, radii, shortest = _circles(self.vertices[cells])
-        bad = (radii > QUALITY * shortest) & ~self._sharp(cells)
+        bad = (radii > 1.3 * shortest) & ~self._sharp(cells)  # an angle below 23°
         bad |= radii > 0.62 * self.size  # 0.58 is that of the regular triangle
         if not bad.any():
             return False
@@ -97,7 +89,11 @@ class Draft:
         return bool(len(chosen))
 
     def finished(self) -> Mesh:
-        """The mesh; what is outside of the domain is left out."""
+        """The mesh inside the domain.
+
+        Raises:
+            NumericalError: if its boundary edges are not those of the draft.
+        """
         cells = self._triangles()
         used, numbers = np.unique(cells, return_inverse=True)
         new = np.full(len(self.vertices), -1)
@@ -122,14 +118,14 @@ class Draft:
         corners = self.vertices[cells]
         sides = corners[:, [1, 2]] - corners[:, [0]]
         area = np.abs(sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0])
-        cells = cells[area > FLAT * np.square(sides).sum(axis=(1, 2))]
+        cells = cells[area > 1e-10 * np.square(sides).sum(axis=(1, 2))]
         return cells[self._inside(self.vertices[cells].mean(axis=1))]
 
     def _inside(self, points: np.ndarray) -> np.ndarray:
         """Which points the edges wind around: they, not the curves, bound the triangles."""
         (ax, ay), (bx, by) = self.vertices[self.edges].transpose(1, 2, 0)
         winding = []
-        for part in np.array_split(points, max(1, len(points) * len(ax) // PAIRS)):
+        for part in np.array_split(points, max(1, len(points) * len(ax) // 2**21)):  # memory
             x, y = part[:, :1], part[:, 1:]
             up, down = (ay <= y) & (by > y), (by <= y) & (ay > y)
             left = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
@@ -178,13 +174,13 @@ class Draft:
         return on.sum(axis=1) >= 2
 
 
-def _division(curve: Curve, size: float) -> np.ndarray:
-    """Parameters that cut a curve into parts which are neither too long nor too bent."""
-    t = curve.even(torch.linspace(0, 1, SAMPLES + 1, dtype=torch.float64)).numpy()
+def _division(curve: Curve, size: float, samples: int = 2048) -> np.ndarray:
+    """Parameters that cut a curve into parts no longer than `size` and bent by 30° at most."""
+    t = curve.even(torch.linspace(0, 1, samples + 1, dtype=torch.float64)).numpy()
     along = velocity(curve, t)
     angles = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))
-    cost = np.maximum(curve.measure / SAMPLES / size, np.abs(np.diff(angles)) / TURN)
-    closed = math.dist(curve.start, curve.stop) < SAME * curve.measure
+    cost = np.maximum(curve.measure / samples / size, np.abs(np.diff(angles)) / (math.pi / 6))
+    closed = math.dist(curve.start, curve.stop) < 1e-9 * curve.measure
     count = max(1 + 2 * closed, math.ceil(cost.sum() - 1e-9))
     reached = np.concatenate([[0], np.cumsum(cost)])
     inner = np.interp(np.linspace(0, reached[-1], count + 1)[1:-1], reached, t)

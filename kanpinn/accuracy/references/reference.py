@@ -1,6 +1,8 @@
-"""What errors are measured against: the exact solution, or what stands in for it."""
+"""What errors are measured against: the exact solution, or another known one in its place."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
@@ -10,24 +12,21 @@ from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet
 from kanpinn.pde.problem import Problem, exact_jet
 
+Approximation = Callable[[Points, Channels], Jet]
+
 
 class Reference(ABC):
     """A known solution of a problem: exact, computed by another method, or data.
 
-    error: its own relative L2 error, an estimate; None where that is not known.
+    source: what it is, the end of the sentence "errors are against …".
+    error: its own relative L2 error, an estimate; None if that is not known.
+    points: the only points where it is known, with weights (n,) whose sum is 1; None if it is known
+    everywhere.
     """
 
+    source: str
     error: float | None = None
-
-    @property
-    @abstractmethod
-    def source(self) -> str:
-        """What it is, in a sentence's end: "errors are against …"."""
-
-    @property
-    def points(self) -> tuple[Points, Tensor] | None:
-        """The only points where it is known, with weights (n,) whose sum is 1; None for all."""
-        return None
+    points: tuple[Points, Tensor] | None = None
 
     @abstractmethod
     def jet(self, points: Points, channels: Channels) -> Jet:
@@ -45,28 +44,43 @@ class Recipe(ABC):
         """The reference.
 
         Raises:
-            InputError: for a problem that it is not for.
+            InputError: if it cannot be built for this problem.
         """
 
 
+@dataclass(frozen=True, eq=False)
 class Exact(Reference):
     """The exact solution that a problem has."""
 
+    problem: Problem
+    source = "the exact solution"
     error = 0.0
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-
-    @property
-    def source(self) -> str:
-        return "the exact solution"
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         return exact_jet(self.problem, points, channels)
 
 
+@dataclass(frozen=True, eq=False)
+class Computed(Reference):
+    """Another approximation of the solution, such as one with a finer network.
+
+    Args:
+        source: what it is.
+        approximation: gives its jet at points.
+        points: at which to compare, with weights (n,) whose sum is 1; None for a rule over the
+            domain.
+    """
+
+    source: str
+    approximation: Approximation
+    points: tuple[Points, Tensor] | None = None
+
+    def jet(self, points: Points, channels: Channels) -> Jet:
+        return self.approximation(points, channels)
+
+
 class Pending(Reference):
-    """What a recipe gives for a problem, made when it is first looked at."""
+    """The reference by a recipe, built when it is first used."""
 
     def __init__(self, recipe: Recipe, problem: Problem) -> None:
         self.recipe, self.problem = recipe, problem
@@ -75,36 +89,40 @@ class Pending(Reference):
         return f"the solution by {self.recipe!r}"
 
     @cached_property
-    def made(self) -> Reference:
-        """It, made.
+    def built(self) -> Reference:
+        """The reference.
 
         Raises:
-            InputError: as the recipe says.
+            InputError: if the recipe cannot build it for this problem.
         """
         return self.recipe.build(self.problem)
 
     @property
-    def source(self) -> str:
-        return self.made.source
+    def source(self) -> str:  # type: ignore[override]
+        return self.built.source
 
     @property
     def error(self) -> float | None:  # type: ignore[override]
-        return self.made.error
+        return self.built.error
 
     @property
-    def points(self) -> tuple[Points, Tensor] | None:
-        return self.made.points
+    def points(self) -> tuple[Points, Tensor] | None:  # type: ignore[override]
+        return self.built.points
 
     def jet(self, points: Points, channels: Channels) -> Jet:
-        return self.made.jet(points, channels)
+        return self.built.jet(points, channels)
 
 
 def reference_of(problem: Problem, recipe: Recipe | None = None) -> Reference | None:
-    """What stands in for an exact solution: by the recipe, else the problem's own; or None.
+    """The reference of a problem without an exact solution, by the recipe or else by the problem.
+
+    Returns:
+        None if the problem has an exact solution, or has no reference of its own and there is no
+        recipe.
 
     Raises:
-        InputError: where the problem's `reference` gives something else, or a recipe comes for a
-            problem whose solution is known.
+        InputError: if the problem's `reference` gives anything but a reference, a recipe or None,
+            or if there is a recipe for a problem with an exact solution.
     """
     if problem.has_exact:
         if recipe is not None:

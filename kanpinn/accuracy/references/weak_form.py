@@ -5,7 +5,6 @@ a : ∇²u + b · ∇u + c u = f is multiplied by -v and integrated by parts,
     ∫ (a ∇u) · ∇v + (div a - b) · ∇u v - c u v - ∮ (a ∇u · n) v = -∫ f v.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,44 +23,37 @@ from skfem import (
 
 from kanpinn._support.errors import InputError
 from kanpinn.accuracy.references.blending import Blending
+from kanpinn.accuracy.references.boundary_conditions import BoundaryConditions, on_curve
 from kanpinn.accuracy.references.coefficients import coefficients_of
+from kanpinn.accuracy.references.finite_elements import FiniteElements
 from kanpinn.accuracy.references.mesh import Mesh, velocity
-from kanpinn.accuracy.references.rim import Rim, on_curve
 from kanpinn.geometry import Points
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.pde.problem import Problem
 
 ELEMENTS = {1: ElementTriP1, 2: ElementTriP2, 3: ElementTriP3, 4: ElementTriP4}
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # of the reference triangle
-CONSTANT = 1e-9  # relative: constants leave the equation alone
-SOLVED = 1e-11  # a residual, relative to the terms
 
 
-@dataclass(frozen=True, eq=False)
-class Discrete:
-    """Finite elements on a mesh: u = Σ values_i φ_i."""
-
-    mesh: Mesh
-    basis: CellBasis
-    values: np.ndarray
-
-
-def discretised(problem: Problem, rim: Rim, mesh: Mesh, degree: int) -> Discrete:
-    """The finite element solution.
+def finite_element_solution(
+    problem: Problem, conditions: BoundaryConditions, mesh: Mesh, degree: int
+) -> FiniteElements:
+    """The finite element solution by polynomials of this degree on a mesh.
 
     Raises:
-        InputError: where the problem is not linear, or leaves a constant open.
+        InputError: if the problem is not linear, or determines its solution up to a constant.
     """
     basis = CellBasis(
         mesh.straight, ELEMENTS[degree](), mapping=Blending(mesh), intorder=2 * degree + 1
     )
     matrix, right = _inside(problem, basis)
-    for number, essential in enumerate(rim.essential):
+    for number, essential in enumerate(conditions.essential):
         if not essential:
-            more, flux = _natural(problem, rim, number, mesh, basis)
+            more, flux = _natural(problem, conditions, number, mesh, basis)
             matrix, right = matrix + more, right + flux
-    fixed, values = _prescribed(rim, mesh, basis)
-    return Discrete(mesh, basis, _solved(matrix, right, fixed, values, _mean(problem, rim, basis)))
+    fixed, values = _prescribed(conditions, mesh, basis)
+    solution = _solved(matrix, right, fixed, values, _mean(problem, conditions, basis))
+    return FiniteElements(mesh, basis, solution)
 
 
 @BilinearForm
@@ -82,6 +74,7 @@ def _integral(v: Any, w: Any) -> Any:
 
 
 def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
+    """The matrix and the right-hand side of the integrals over the domain."""
     x = np.asarray(basis.global_coordinates())
     points = Points(torch.from_numpy(x.reshape(2, -1).T.copy()), problem.domain.names)
     found = coefficients_of(problem.equation, points, "residual")
@@ -96,12 +89,12 @@ def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
         "c": found.zeroth.numpy(),
         "f": found.right.numpy(),
     }
-    w = {name: basis_field.reshape(shape) for name, basis_field in named.items()}
+    w = {name: values.reshape(shape) for name, values in named.items()}
     return csc_array(_form.assemble(basis, **w)), _load.assemble(basis, **w)
 
 
 def _natural(
-    problem: Problem, rim: Rim, number: int, mesh: Mesh, basis: CellBasis
+    problem: Problem, conditions: BoundaryConditions, number: int, mesh: Mesh, basis: CellBasis
 ) -> tuple[csc_array, np.ndarray]:
     """∮ α u v and ∮ g v over one curve, where a ∇u · n = g - α u."""
     edges = np.flatnonzero(mesh.owners == number)
@@ -113,7 +106,7 @@ def _natural(
     speed = np.linalg.norm(velocity(curve, t), axis=2) * np.abs(last - first)[:, None]
     points = on_curve(curve, t.ravel())
     second = coefficients_of(problem.equation, points, "residual").second.numpy()
-    alpha, g = (part.reshape(t.shape) for part in rim.flux(number, t.ravel(), second))
+    alpha, g = (part.reshape(t.shape) for part in conditions.flux(number, t.ravel(), second))
     X = np.moveaxis(CORNERS[a, None] * (1 - s)[:, None] + CORNERS[b, None] * s[:, None], 2, 0)
     phi = np.array([basis.elem.lbasis(X, i)[0] for i in range(basis.Nbfun)])
     ds, dofs = weights * speed, basis.element_dofs[:, cells]
@@ -124,13 +117,15 @@ def _natural(
     return csc_array(matrix), right
 
 
-def _prescribed(rim: Rim, mesh: Mesh, basis: CellBasis) -> tuple[np.ndarray, np.ndarray]:
+def _prescribed(
+    conditions: BoundaryConditions, mesh: Mesh, basis: CellBasis
+) -> tuple[np.ndarray, np.ndarray]:
     """The unknowns on curves with an essential condition, and their values."""
     known: dict[int, float] = {}
-    for number, essential in enumerate(rim.essential):
+    for number, essential in enumerate(conditions.essential):
         if essential:
             dofs, t = _on_curve(mesh, basis, number)
-            known |= dict(zip(dofs.tolist(), rim.values(number, t).tolist(), strict=True))
+            known |= dict(zip(dofs.tolist(), conditions.values(number, t).tolist(), strict=True))
     return np.array(list(known), dtype=int), np.array(list(known.values()), dtype=float)
 
 
@@ -145,10 +140,12 @@ def _on_curve(mesh: Mesh, basis: CellBasis, number: int) -> tuple[np.ndarray, np
     return basis.element_dofs[of, cells[on]], first + shares[b[on], of] * (last - first)
 
 
-def _mean(problem: Problem, rim: Rim, basis: CellBasis) -> tuple[np.ndarray, float] | None:
-    """(w, m) with w · values = m, which fixes a constant; None where nothing is to be fixed."""
-    if rim.mean is not None:
-        return _integral.assemble(basis), float(rim.mean.value)
+def _mean(
+    problem: Problem, conditions: BoundaryConditions, basis: CellBasis
+) -> tuple[np.ndarray, float] | None:
+    """(w, m) with w · values = m, which fixes a constant; None if nothing fixes one."""
+    if conditions.mean is not None:
+        return _integral.assemble(basis), float(conditions.mean.value)
     return (_integral.assemble(basis), 0.0) if problem.free_constant else None
 
 
@@ -159,9 +156,15 @@ def _solved(
     known: np.ndarray,
     mean: tuple[np.ndarray, float] | None,
 ) -> np.ndarray:
+    """The solution of matrix · values = right with some values known, and perhaps a mean.
+
+    Raises:
+        InputError: if a constant is left open and there is no mean, or the other way round.
+    """
     values = np.zeros(len(right))
     values[fixed] = known
-    open_constant = not len(fixed) and _annuls(matrix, np.ones(len(right)))
+    change = np.abs(matrix @ np.ones(len(right))).max()  # by a constant that is added to u
+    open_constant = not len(fixed) and bool(change < 1e-9 * np.abs(matrix).max())
     if open_constant == (mean is None):
         raise InputError(
             "the conditions leave a constant open: fix it by an Integral over the domain, or name "
@@ -179,15 +182,15 @@ def _solved(
     return values
 
 
-def _annuls(matrix: csc_array, vector: np.ndarray) -> bool:
-    return bool(np.abs(matrix @ vector).max() < CONSTANT * np.abs(matrix).max())
-
-
 def _solve(K: csc_array, f: np.ndarray) -> np.ndarray:
-    """K⁻¹ f without pivoting, which is fast and good for most equations; else with it."""
+    """K⁻¹ f, without pivoting if that leaves a residual of rounding only, else with it.
+
+    Without pivoting is fast, and accurate for most equations.
+    """
     found = splu(
         K, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
     ).solve(f)
-    if np.linalg.norm(f - K @ found) <= SOLVED * (abs(K) @ np.abs(found)).max() * len(f) ** 0.5:
+    terms = (abs(K) @ np.abs(found)).max() * len(f) ** 0.5
+    if np.linalg.norm(f - K @ found) <= 1e-11 * terms:
         return found
     return splu(K).solve(f)

@@ -4,53 +4,57 @@ import numpy as np
 import torch
 from matplotlib.tri import Triangulation
 from scipy.spatial import cKDTree
+from skfem import CellBasis
 
+from kanpinn.accuracy.references.mesh import Mesh
 from kanpinn.accuracy.references.reference import Reference
-from kanpinn.accuracy.references.weak_form import Discrete
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet
 
-NEAR = 8  # triangles that a point beyond a chord may belong to
-CHUNK = 2**13
-
 
 class FiniteElements(Reference):
-    """A finite element solution; `gradient_error` is its relative error in H1."""
+    """A finite element solution u = Σ values_i φ_i.
+
+    Args:
+        mesh: the triangles.
+        basis: scikit-fem's functions φ_i on them.
+        values: (unknowns,).
+
+    Attributes:
+        error: its relative error in L2, if it has been estimated.
+        gradient_error: the same in H1.
+    """
 
     error: float | None = None
     gradient_error: float | None = None
 
-    def __init__(self, solution: Discrete) -> None:
-        self.solution = solution
-        mesh = solution.mesh
+    def __init__(self, mesh: Mesh, basis: CellBasis, values: np.ndarray) -> None:
+        self.mesh, self.basis, self.values = mesh, basis, values
+        degree = basis.elem.maxdeg
+        self.source = f"finite elements of degree {degree} with {len(values)} unknowns"
         self._finder = Triangulation(
             mesh.vertices[:, 0], mesh.vertices[:, 1], mesh.cells
         ).get_trifinder()
         self._rim = np.unique(mesh.places[:, 0])
         self._tree = cKDTree(mesh.vertices[mesh.cells[self._rim]].mean(axis=1))
 
-    @property
-    def source(self) -> str:
-        degree, unknowns = self.solution.basis.elem.maxdeg, len(self.solution.values)
-        return f"finite elements of degree {degree} with {unknowns} unknowns"
-
     def jet(self, points: Points, channels: Channels) -> Jet:
         coords = points.coords.detach().cpu().double().numpy()
-        starts = range(0, len(coords), CHUNK)
-        parts = [self._evaluate(coords[i : i + CHUNK]) for i in starts]
+        chunk = 2**13  # points, of which all basis functions are evaluated at once
+        parts = [self._evaluate(coords[i : i + chunk]) for i in range(0, len(coords), chunk)]
         value, slope = (torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True))
         gradient = slope[..., None] if channels.gradient else None
         return Jet(channels, value[:, None], gradient).map(lambda t: t.to(points.coords))
 
     def _evaluate(self, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values (n,) and gradients (n, 2)."""
-        basis, cells = self.solution.basis, self._cells(coords)
+        basis, cells = self.basis, self._cells(coords)
         X = basis.mapping.invF(coords.T[:, :, None], cells)
         inverse = basis.mapping.invDF(X, cells)
         value, slope = np.zeros(len(coords)), np.zeros((2, len(coords)))
         for i in range(basis.Nbfun):
             phi, dphi = basis.elem.lbasis(X, i)
-            factor = self.solution.values[basis.element_dofs[i, cells]]
+            factor = self.values[basis.element_dofs[i, cells]]
             value += factor * phi[:, 0]
             slope += factor * dphi[..., 0]
         return value, np.einsum("ijn,in->nj", inverse[..., 0], slope)
@@ -60,14 +64,15 @@ class FiniteElements(Reference):
         cells = np.asarray(self._finder(coords[:, 0], coords[:, 1]), dtype=int)
         outside = np.flatnonzero(cells < 0)
         if len(outside):
-            near = self._rim[self._tree.query(coords[outside], min(NEAR, len(self._rim)))[1]]
+            count = min(8, len(self._rim))  # triangles, one of which is next to the point
+            near = self._rim[self._tree.query(coords[outside], count)[1]]
             near = near.reshape(len(outside), -1)
             cells[outside] = near[np.arange(len(outside)), self._excess(coords[outside], near)]
         return cells
 
     def _excess(self, coords: np.ndarray, near: np.ndarray) -> np.ndarray:
         """Which of the triangles (n, k) each point is least outside of."""
-        mesh = self.solution.mesh
+        mesh = self.mesh
         corners = mesh.vertices[mesh.cells[near]]
         frame = np.stack([corners[:, :, i] - corners[:, :, 0] for i in (1, 2)], axis=3)
         xy = np.linalg.solve(frame, (coords[:, None] - corners[:, :, 0])[..., None])[..., 0]

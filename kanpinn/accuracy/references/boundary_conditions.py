@@ -1,6 +1,6 @@
 """Which condition holds on which curve, and what it says there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -8,19 +8,17 @@ import torch
 from kanpinn._support.errors import InputError
 from kanpinn.accuracy.references.coefficients import Coefficients, coefficients_of
 from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points
-from kanpinn.pde.conditions import Constraint, Dirichlet, Integral, Neumann, Robin
+from kanpinn.pde.conditions import Condition, Constraint, Integral
+from kanpinn.pde.conditions.condition import OnBoundary
 from kanpinn.pde.problem import Problem
-
-PROBES = 16  # points of a curve at which it is looked what kind of condition holds
-PARALLEL = 1e-9  # relative: an oblique derivative is no flux
 
 
 @dataclass(frozen=True)
-class Rim:
+class BoundaryConditions:
     """The conditions of a problem on the boundary of a planar domain.
 
-    which: for each curve the number of its condition; essential: whether that prescribes values;
-    mean: the condition that fixes a constant, or None.
+    which: for each curve the number of its condition in `problem.conditions()`; essential: whether
+    that prescribes values, or else the flux; mean: the condition that fixes a constant, or None.
     """
 
     problem: Problem
@@ -30,7 +28,7 @@ class Rim:
     mean: Integral | None
 
     def coefficients(self, number: int, t: np.ndarray) -> Coefficients:
-        """What the condition on a curve says at the parameters t, (n,)."""
+        """The coefficients of the condition on a curve at the parameters t, (n,)."""
         index = self.which[number]
         points = on_curve(self.domain.curves[number], t)
         return coefficients_of(
@@ -46,17 +44,15 @@ class Rim:
         """(α, g), (n,) each, with a ∇u · n + α u = g; second: a, (n, 2, 2).
 
         Raises:
-            InputError: where the condition is about another derivative.
+            InputError: if the condition is about another derivative.
         """
-        found, normals = (
-            self.coefficients(number, t),
-            on_curve(self.domain.curves[number], t).normals,
-        )
+        found = self.coefficients(number, t)
+        normals = on_curve(self.domain.curves[number], t).normals
         assert normals is not None
         conormal = torch.einsum("nij,nj->ni", torch.from_numpy(second), normals)
         factor = (found.first * conormal).sum(dim=1) / conormal.square().sum(dim=1)
         gap = (found.first - factor[:, None] * conormal).norm(dim=1)
-        if not bool((gap <= PARALLEL * found.first.norm(dim=1)).all()):
+        if not bool((gap <= 1e-9 * found.first.norm(dim=1)).all()):
             raise InputError(
                 f"conditions()[{self.which[number]}]: finite elements need the flux through the "
                 "boundary, which belongs to the equation, got another derivative"
@@ -64,20 +60,24 @@ class Rim:
         return (found.zeroth / factor).numpy(), (found.right / factor).numpy()
 
 
-def rim_of(problem: Problem, domain: Planar) -> Rim:
-    """The conditions sorted by curves.
+def boundary_conditions(problem: Problem, domain: Planar) -> BoundaryConditions:
+    """The conditions of a problem, sorted by the curves that bound its domain.
 
     Raises:
-        InputError: for a condition that finite elements do not take, or where a curve has not
-            exactly one.
+        InputError: if finite elements cannot take a condition, or if a curve does not have exactly
+            one.
     """
     which: list[int | None] = [None] * len(domain.curves)
     mean = None
     for index, condition in enumerate(problem.conditions()):
-        if isinstance(condition, Integral) and _is_mean(condition):
+        pieces = _pieces(condition)
+        if isinstance(condition, Integral) and pieces == ():
             mean = condition
-            continue
-        for piece in _pieces(condition, index):
+        if pieces is None:
+            raise InputError(
+                f"conditions()[{index}]: finite elements do not take a {type(condition).__name__}"
+            )
+        for piece in pieces:
             for number in _numbers(piece, domain):
                 if which[number] is not None:
                     raise InputError(f"two conditions hold on {piece.name!r}, which has one")
@@ -86,37 +86,39 @@ def rim_of(problem: Problem, domain: Planar) -> Rim:
     if len(numbers) < len(which):
         free = domain.curves[which.index(None)].name
         raise InputError(f"no condition holds on {free!r}: finite elements need one on each piece")
-    rim = Rim(problem, domain, tuple(numbers), (), mean)
-    kinds = tuple(_is_essential(rim, number) for number in range(len(numbers)))
-    return Rim(problem, domain, tuple(numbers), kinds, mean)
+    found = BoundaryConditions(problem, domain, tuple(numbers), (), mean)
+    kinds = tuple(_is_essential(found, number) for number in range(len(numbers)))
+    return replace(found, essential=kinds)
 
 
 def on_curve(curve: Curve, t: np.ndarray) -> Points:
-    """Points of a curve at the parameters t, with normals."""
+    """Points of a curve at the parameters t, (n,), with normals."""
     at = torch.from_numpy(np.ascontiguousarray(t))
     along = curve.velocity(at)
     across = torch.stack([along[:, 1], -along[:, 0]], dim=1)
     return Points(curve.at(at), curve.names, across / along.norm(dim=1, keepdim=True))
 
 
-def _is_mean(condition: Integral) -> bool:
-    return isinstance(condition.over, Domain) and condition.density is None
+def _pieces(condition: Condition) -> tuple[Piece, ...] | None:
+    """The pieces of the boundary on which a condition holds; None if it is of another kind.
 
-
-def _pieces(condition: object, index: int) -> tuple[Piece, ...]:
-    if isinstance(condition, Dirichlet | Neumann | Robin):
-        return condition.boundary.pieces
-    if isinstance(condition, Constraint) and isinstance(condition.on, Boundary):
-        return condition.on.pieces
-    if isinstance(condition, Constraint) and isinstance(condition.on, Piece):
-        return (condition.on,)
-    raise InputError(
-        f"conditions()[{index}]: finite elements do not take a {type(condition).__name__}"
-    )
+    The mean over the domain holds on no piece.
+    """
+    match condition:
+        case OnBoundary():
+            return condition.boundary.pieces
+        case Constraint(on=Boundary() as boundary):
+            return boundary.pieces
+        case Constraint(on=Piece() as piece):
+            return (piece,)
+        case Integral(over=Domain(), density=None):
+            return ()
+        case _:
+            return None
 
 
 def _numbers(piece: Piece, domain: Planar) -> list[int]:
-    """The curves that a piece of the boundary stands for: itself or, for boxes, its namesake."""
+    """The number of the curve that is this piece or, for a face of a box, has its name."""
     same = [i for i, curve in enumerate(domain.curves) if curve == piece]
     if not same and not isinstance(piece, Curve):
         same = [i for i, curve in enumerate(domain.curves) if curve.name == piece.name]
@@ -125,14 +127,15 @@ def _numbers(piece: Piece, domain: Planar) -> list[int]:
     return same
 
 
-def _is_essential(rim: Rim, number: int) -> bool:
-    found = rim.coefficients(number, (np.arange(PROBES) + 0.5) / PROBES)
-    flux = found.first.norm(dim=1) > 0
+def _is_essential(found: BoundaryConditions, number: int) -> bool:
+    """Whether the condition on a curve prescribes values, judged at 16 of its points."""
+    here = found.coefficients(number, (np.arange(16) + 0.5) / 16)
+    flux = here.first.norm(dim=1) > 0
     if bool(flux.all()):
         return False
-    if bool(flux.any()) or bool((found.zeroth == 0).any()) or bool((found.second != 0).any()):
+    if bool(flux.any()) or bool((here.zeroth == 0).any()) or bool((here.second != 0).any()):
         raise InputError(
-            f"conditions()[{rim.which[number]}]: finite elements need either the values or the "
+            f"conditions()[{found.which[number]}]: finite elements need either the values or the "
             "flux on the whole of a piece"
         )
     return True

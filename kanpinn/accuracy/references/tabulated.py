@@ -1,7 +1,8 @@
-"""A reference that is known on a grid, and between its points by splines."""
+"""References from tables: values at points, or on a grid with splines between its points."""
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy
@@ -14,7 +15,29 @@ from kanpinn.accuracy.references.reference import Reference
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet
 
-CHUNK = 2**13  # points at once, each with the splines that live there
+
+@dataclass(frozen=True, eq=False)
+class PointData(Reference):
+    """Values at points, each with those in its row: `points.data` is (n, m (1 + d)).
+
+    Args:
+        points: the points and their weights (n,), whose sum is 1. Their data are, for each of the m
+            fields, the value and the d first derivatives, NaN if they are not known.
+        fields: m.
+        source: what they are.
+        error: their relative L2 error, if it is known.
+    """
+
+    points: tuple[Points, Tensor] = field()  # without the default of the base
+    fields: int
+    source: str
+    error: float | None = None
+
+    def jet(self, points: Points, channels: Channels) -> Jet:
+        assert points.data is not None, "data are known at their own points only"
+        table = points.data.unflatten(1, (self.fields, -1))
+        gradient = table[..., 1:].transpose(1, 2) if channels.gradient else None
+        return Jet(channels, table[..., 0], gradient)
 
 
 class _Splines(NamedTuple):
@@ -33,7 +56,7 @@ class GridData(Reference):
         values: (n_1, …, n_d, m) of the m fields.
         degree: of the splines.
         source: what they are.
-        error: their relative L2 error, where it is known.
+        error: their relative L2 error, if it is known.
     """
 
     def __init__(
@@ -44,7 +67,7 @@ class GridData(Reference):
         source: str,
         error: float | None = None,
     ) -> None:
-        self.error, self._source = error, source
+        self.error, self.source = error, source
         self._axes = axes
         knots, table = [], values
         for i, axis in enumerate(axes):
@@ -55,17 +78,14 @@ class GridData(Reference):
             table = numpy.moveaxis(spline.c, 0, i)
         self._values = _Splines(knots, [degree] * len(axes), numpy.ascontiguousarray(table))
 
-    @property
-    def source(self) -> str:
-        return self._source
-
     def jet(self, points: Points, channels: Channels) -> Jet:
-        parts = [self._jet(chunk, channels) for chunk in points.coords.split(CHUNK)]
+        chunks = points.coords.split(2**13)  # of each point there are (degree + 1)^d numbers
+        parts = [self._jet(chunk, channels) for chunk in chunks]
         value, gradient = (torch.cat(part).to(points.coords) for part in zip(*parts, strict=True))
         return Jet(channels, value, gradient if channels.gradient else None)
 
     def _jet(self, coords: Tensor, channels: Channels) -> tuple[Tensor, Tensor]:
-        """Values (n, m) and the gradient (n, d, m), of which there is nothing where not asked."""
+        """Values (n, m) and the gradient (n, d, m), or (n, 0, m) if it is not asked for."""
         x = coords.detach().cpu().double().numpy()
         value = self._sum(x, self._values)
         slopes = [self._sum(x, table) for table in self._slopes] if channels.gradient else []
@@ -73,7 +93,7 @@ class GridData(Reference):
         return torch.from_numpy(value), torch.from_numpy(gradient)
 
     def _sum(self, x: ndarray, splines: _Splines) -> ndarray:
-        """Σ c B at points (n, d); (n, m)."""
+        """The sums Σ c B of coefficients and splines at points (n, d), (n, m)."""
         knots, degrees, table = splines
         weights = numpy.ones((len(x), 1))
         position = numpy.zeros((len(x), 1), dtype=numpy.int64)
