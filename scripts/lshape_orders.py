@@ -33,7 +33,7 @@ from library.lshape_theory import THEORY
 import kanpinn as kp
 from kanpinn.accuracy import ErrorNorm, Errors
 from kanpinn.accuracy.orders import Fit, before_level
-from kanpinn.plotting.style import SMALL, new_figure, save
+from kanpinn.plotting.style import STYLE, new_figure, save
 
 NAME = Path(__file__).stem
 NORMS = {"l2": "L2", "h1": "H1"}
@@ -158,7 +158,7 @@ def publish(
         draw(axes, results, norm, error)
     handles, labels = both[0].get_legend_handles_labels()
     picture.legend(
-        handles, labels, loc="outside lower center", ncols=5, fontsize=SMALL, frameon=False
+        handles, labels, loc="outside lower center", ncols=5, fontsize=STYLE.small, frameon=False
     )
     picture.suptitle("L-shape: errors against size; dashed: best approximation, quasi-uniform")
     save(picture, output / "lshape_orders.png")

@@ -12,8 +12,7 @@ from common.problem_files import solve_job
 from matplotlib.figure import Figure
 
 from kanpinn.plotting.edges import edges_of, plot_edge
-from kanpinn.plotting.panels import plot_magnitude, plot_values
-from kanpinn.plotting.ranges import limits_of
+from kanpinn.plotting.fields import limits_of, plot_magnitude, plot_values
 from kanpinn.plotting.style import new_figure, save
 from kanpinn.solvers import Solution
 from kanpinn.solvers.grid_fields import on_grid

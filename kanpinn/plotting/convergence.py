@@ -1,20 +1,26 @@
 """Errors against sizes with their orders, and errors of settings that have no size."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import offset_copy
 
-from kanpinn.plotting.curves import Curve, Spread
-from kanpinn.plotting.legend import MARKER, THEORY, orders_legend, plain_text, style_of, wrapped
-from kanpinn.plotting.scales import error_axis, size_axis
-from kanpinn.plotting.style import BLUE, GREY, SMALL, tidy
+from kanpinn.plotting.curves import ErrorCurve, ErrorRange, legend_entry
+from kanpinn.plotting.notation import number_text, plain_text, power_text, wrapped
+from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, tidy
+
+THEORY = "best splines; guaranteed"  # what the orders in brackets are
 
 
 def plot_curves(
     ax: Axes,
-    curves: Sequence[Curve],
+    curves: Sequence[ErrorCurve],
     x: str = "grid",
     y: str = "relative $L^2$ error",
     *,
@@ -23,12 +29,14 @@ def plot_curves(
 ) -> Axes:
     """Errors against sizes: medians, bars from least to largest, fitted lines, a legend below.
 
-    Hollow points no longer fall and are not fitted; dotted lines fall with the order of the best
-    splines. In the legend stands each fitted order with its confidence, theory's in brackets.
+    Errors at hollow points no longer fall and are not fitted; dotted lines fall with the order of
+    the best splines. The legend has each fitted order with its confidence, theory's in brackets.
 
     Args:
-        x: what the sizes are. y: of what the errors are.
-        logarithmic: the axis of the sizes; that of the errors is.
+        ax: where to draw.
+        curves: one for each setting.
+        x, y: the labels of the axes, what the sizes and the errors are.
+        logarithmic: whether the axis of the sizes is; that of the errors always is.
         theory: what the numbers in brackets are.
     """
     for number, curve in enumerate(curves):
@@ -37,34 +45,35 @@ def plot_curves(
     every = [p.error for curve in curves for p in curve.points]
     error_axis(ax, [bound for error in every for bound in (error.low, error.high)])
     _guides(ax, curves)
-    ax.set_xlabel(x, fontsize=SMALL)
-    ax.set_ylabel(y, fontsize=SMALL)
+    ax.set_xlabel(x, fontsize=STYLE.small)
+    ax.set_ylabel(y, fontsize=STYLE.small)
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    orders_legend(ax, curves, theory)
+    _legend(ax, curves, theory)
     return tidy(ax)
 
 
 def plot_spreads(
     ax: Axes, settings: Mapping[str, Sequence[float | int]], x: str = "relative $L^2$ error"
 ) -> Axes:
-    """Errors of settings without order, each in its line: every run, the median and the range."""
+    """Errors of settings without a size, a line for each: every run, the median and the range."""
     for row, errors in enumerate(settings.values()):
-        spread = Spread.of(errors)
+        spread = ErrorRange.of(errors)
         ax.plot([spread.low, spread.high], [row, row], color=BLUE, linewidth=1.2)
         ax.plot(errors, [row] * len(errors), "|", color=BLUE, markersize=8, alpha=0.7)
-        ax.plot([spread.median], [row], "o", color=BLUE, markersize=MARKER + 1)
+        ax.plot([spread.median], [row], "o", color=BLUE, markersize=STYLE.marker + 1)
     error_axis(ax, [error for errors in settings.values() for error in errors], "x")
     ax.set_yticks(range(len(settings)), [wrapped(plain_text(label)) for label in settings])
     if len(settings) == 1:
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
     ax.set_ylim(len(settings) - 0.4, -0.6)  # the first on top
-    ax.set_xlabel(x, fontsize=SMALL)
+    ax.set_xlabel(x, fontsize=STYLE.small)
     ax.grid(axis="x", linewidth=0.4, color="#dddddd")
     return tidy(ax)
 
 
-def _curve(ax: Axes, curve: Curve, style: dict[str, Any]) -> None:
+def _curve(ax: Axes, curve: ErrorCurve, style: dict[str, Any]) -> None:
+    """Draw the points of a curve, their ranges and the fitted line."""
     colour, marker = style["color"], style["marker"]
     x, y = ([getattr(p, name) for p in curve.points] for name in ("x", "error"))
     _bars(ax, x, y, colour)
@@ -86,15 +95,15 @@ def _curve(ax: Axes, curve: Curve, style: dict[str, Any]) -> None:
             _medians(y[part]),
             linestyle="none",
             marker=marker,
-            markersize=MARKER,
+            markersize=STYLE.marker,
             color=colour,
             markerfacecolor=face,
             zorder=3,
         )
 
 
-def _bars(ax: Axes, x: Sequence[Spread], y: Sequence[Spread], colour: str) -> None:
-    """Ranges across and along; without a length they would only thicken the markers."""
+def _bars(ax: Axes, x: Sequence[ErrorRange], y: Sequence[ErrorRange], colour: str) -> None:
+    """Draw the ranges of x and y that have a length: others would only thicken the markers."""
     ax.errorbar(
         _medians(x),
         _medians(y),
@@ -108,19 +117,106 @@ def _bars(ax: Axes, x: Sequence[Spread], y: Sequence[Spread], colour: str) -> No
     )
 
 
-def _medians(spreads: Sequence[Spread]) -> list[float]:
-    return [spread.median for spread in spreads]
+def _medians(ranges: Sequence[ErrorRange]) -> list[float]:
+    return [one.median for one in ranges]
 
 
-def _reach(spreads: Sequence[Spread]) -> list[list[float]]:
-    return [[s.median - s.low for s in spreads], [s.high - s.median for s in spreads]]
+def _reach(ranges: Sequence[ErrorRange]) -> list[list[float]]:
+    """The distances from the medians to the lowest and to the highest, as `errorbar` takes them."""
+    return [[s.median - s.low for s in ranges], [s.high - s.median for s in ranges]]
 
 
-def _guides(ax: Axes, curves: Sequence[Curve]) -> None:
-    """One for each order of theory."""
+def _guides(ax: Axes, curves: Sequence[ErrorCurve]) -> None:
+    """Draw a dotted line for each order of the best splines."""
     drawn: set[int] = set()
     for curve in curves:
         if curve.theory and len(curve.points) > 1 and curve.theory.best not in drawn:
             drawn.add(curve.theory.best)
             x, y = zip(*curve.guide(), strict=True)
             ax.plot(x, y, ":", color=GREY, linewidth=1.0, zorder=1)
+
+
+def _legend(ax: Axes, curves: Sequence[ErrorCurve], theory: str) -> None:
+    """Write the legend below the ticks and the label of the axes, a line for each curve."""
+    guided = any(curve.theory for curve in curves)
+    handles = []
+    for number, curve in enumerate(curves):
+        style = style_of(number) | ({"linestyle": "none"} if len(curve.points) < 2 else {})
+        label = wrapped(legend_entry(curve))
+        handles.append(Line2D([], [], markersize=STYLE.marker, linewidth=1.2, label=label, **style))
+    if guided:
+        handles.append(Line2D([], [], linestyle=":", color=GREY, label="order of the best splines"))
+    title = f"order ± 95% ({theory})" if guided else "order ± 95%"
+    if any(handle.get_label() for handle in handles):
+        ax.legend(
+            handles=handles,
+            title=title if any(curve.fit for curve in curves) else None,
+            loc="upper left",
+            bbox_to_anchor=(-0.02, 0.0),
+            bbox_transform=offset_copy(
+                ax.transAxes, ax.get_figure(root=True), y=-32, units="points"
+            ),
+            borderaxespad=0,
+            frameon=False,
+            fontsize=STYLE.letter,
+            title_fontsize=STYLE.letter,
+            alignment="left",
+            handlelength=3.2,
+        )
+
+
+def style_of(number: int) -> dict[str, Any]:
+    """Colour, marker and dashes of a series: no two of the first hundred share all three."""
+    return {
+        "color": PALETTE[number % len(PALETTE)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": STYLE.dashes[number % len(STYLE.dashes)],
+    }
+
+
+def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> None:
+    """Scale the horizontal axis; its ticks are the sizes if these are at most ten whole numbers."""
+    different = sorted(set(sizes))
+    if logarithmic:
+        ax.set_xscale("log")
+    if len(different) <= 10 and all(size == int(size) for size in different):
+        ax.xaxis.set_major_locator(FixedLocator(_spaced(different, logarithmic)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
+    elif logarithmic:
+        low, high = ax.get_xlim()
+        _logarithmic(ax.xaxis, low, high, number_text if 1e-3 <= low and high < 1e5 else power_text)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(8))
+
+
+def error_axis(ax: Axes, errors: Sequence[float | int], name: str = "y") -> None:
+    """Make the axis of errors, "x" or "y", logarithmic; it shows 1.3 powers of ten at least."""
+    axis = ax.xaxis if name == "x" else ax.yaxis
+    ax.set(**{f"{name}scale": "log"})
+    low, high = min(errors), max(errors)
+    decades = math.log10(high / low)
+    more = max((1.3 - decades) / 2, 0.0) + max(decades, 1.3) * 0.06  # room at each end
+    low, high = low * 10**-more, high * 10**more
+    ax.set(**{f"{name}lim": (low, high)})
+    _logarithmic(axis, low, high, power_text)
+
+
+def _logarithmic(axis: Axis, low: float, high: float, text: Callable[[float], str]) -> None:
+    """Set ticks at powers of ten and, if there are few of these, between them."""
+    decades = math.log10(high / low)
+    subs = (1.0,) if decades > 2.5 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+
+
+def _spaced(sizes: Sequence[float], logarithmic: bool) -> list[float]:
+    """The sizes whose labels are 7% of the axis apart; both ends have the first choice."""
+    place = [math.log(s) if logarithmic else s for s in sizes]
+    span = (place[-1] - place[0]) or 1.0
+    chosen: list[int] = []
+    for i in sorted(range(len(sizes)), key=lambda i: (0 < i < len(sizes) - 1, i)):
+        if all(abs(place[i] - place[j]) >= 0.07 * span for j in chosen):
+            chosen.append(i)
+    return [sizes[i] for i in sorted(chosen)]

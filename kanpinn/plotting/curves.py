@@ -1,4 +1,4 @@
-"""Errors over sizes, with their replicates, orders and what theory says: what a figure shows."""
+"""Errors over sizes, with their replicates and orders, and what a legend says of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy
 
 from kanpinn.accuracy.orders import Fit, Theory, before_level, fit_order
+from kanpinn.plotting.notation import NO_BREAK_SPACE, plain_text, wrapped
 
 
 @dataclass(frozen=True)
-class Spread:
+class ErrorRange:
     """The median of some values and their range."""
 
     median: float
@@ -18,31 +19,31 @@ class Spread:
     count: int
 
     @staticmethod
-    def of(values: Sequence[float | int]) -> "Spread":
+    def of(values: Sequence[float | int]) -> "ErrorRange":
         """Of at least one value."""
         low, high = float(min(values)), float(max(values))
-        return Spread(float(numpy.median(values)), low, high, len(values))
+        return ErrorRange(float(numpy.median(values)), low, high, len(values))
 
 
 @dataclass(frozen=True)
-class Point:
-    """One size: where it stands on the axis, and the errors of its replicates."""
+class CurvePoint:
+    """One size: its place on the axis, and the errors of its replicates."""
 
     size: float
-    x: Spread
-    error: Spread
+    x: ErrorRange
+    error: ErrorRange
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ErrorCurve:
     """The errors of one setting, sizes ascending.
 
     fit: the order in x of the first `fitted` points, those before the errors level off; overall:
-    of all of them. theory: orders in the sizes, where it names some.
+    the order of all of them. theory: orders in the sizes, if theory names some.
     """
 
     label: str
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
     fit: Fit | None = None
     overall: Fit | None = None
     fitted: int = 0
@@ -57,32 +58,32 @@ class Curve:
         x: Sequence[float | int] | None = None,
         order: bool = True,
         theory: Theory | None = None,
-    ) -> "Curve":
-        """The curve of some errors; a size stands there once for each replicate.
+    ) -> "ErrorCurve":
+        """The curve of some errors; a size is given once for each replicate.
 
         Args:
             x: what is drawn in place of the sizes: the number of parameters, seconds, ...
-            order: whether one is fitted (there must be two sizes, all numbers positive).
+            order: whether one is fitted, for which there must be two sizes, all numbers positive.
 
         Raises:
-            InputError: where an order is wanted of numbers that have none.
+            InputError: if an order is to be fitted to numbers that have none.
         """
         runs = list(zip(sizes, sizes if x is None else x, errors, strict=True))
         points = tuple(_point(size, runs) for size in sorted(set(sizes)))
         if not order or len(points) < 2:
-            return Curve(label, points, theory=theory)
+            return ErrorCurve(label, points, theory=theory)
         end = before_level(sizes, errors)[-1]
         fit = _fit([run for run in runs if run[0] <= end])
         kept = sum(point.size <= end for point in points)
-        return Curve(label, points, fit, _fit(runs), kept if fit else 0, theory)
+        return ErrorCurve(label, points, fit, _fit(runs), kept if fit else 0, theory)
 
     @property
-    def levelled(self) -> tuple[Point, ...]:
+    def levelled(self) -> tuple[CurvePoint, ...]:
         """The points that are left out of the fit."""
         return self.points[self.fitted :] if self.fit else ()
 
     def guide(self) -> list[tuple[float, float]]:
-        """(x, error) of errors that start like these and fall with the best order of theory."""
+        """(x, error) of errors that start like these and fall by the order of the best splines."""
         assert self.theory is not None
         start = self.points[0]
         return [
@@ -94,13 +95,32 @@ class Curve:
 Run = tuple[float | int, float | int, float | int]
 
 
-def _point(size: float | int, runs: Sequence[Run]) -> Point:
+def _point(size: float | int, runs: Sequence[Run]) -> CurvePoint:
     own = [run for run in runs if run[0] == size]
-    return Point(
-        float(size), Spread.of([run[1] for run in own]), Spread.of([run[2] for run in own])
+    return CurvePoint(
+        float(size), ErrorRange.of([run[1] for run in own]), ErrorRange.of([run[2] for run in own])
     )
 
 
 def _fit(runs: Sequence[Run]) -> Fit | None:
     x, errors = [run[1] for run in runs], [run[2] for run in runs]
     return fit_order(x, errors) if len(set(x)) > 1 else None
+
+
+def legend_lines(curves: Sequence[ErrorCurve]) -> int:
+    """How many lines the legend of these curves has, title and guide included."""
+    return 2 + sum(wrapped(legend_entry(curve)).count("\n") + 1 for curve in curves)
+
+
+def legend_entry(curve: ErrorCurve) -> str:
+    """A curve's line in the legend: "degree 3: 4.1 ± 0.3 (4; 2), up to 16"."""
+    label = plain_text(curve.label)
+    if curve.fit is None:
+        return label
+    text = str(curve.fit)
+    if curve.theory is not None:
+        text += f" ({curve.theory})"
+    if curve.levelled:
+        text += f", up to {curve.points[curve.fitted - 1].x.median:g}"
+    text = text.replace(" ", NO_BREAK_SPACE)
+    return f"{label}: {text}" if label else text

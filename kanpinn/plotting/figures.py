@@ -5,12 +5,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from kanpinn.plotting.edge_sheet import edges_figure
-from kanpinn.plotting.edges import edges_of
-from kanpinn.plotting.history import plot_history
+from kanpinn.plotting.edges import edges_figure, edges_of
+from kanpinn.plotting.history import history_figure
 from kanpinn.plotting.outlines import outline_of
-from kanpinn.plotting.sheets import has_residual_figure, residual_figure, solution_figure
-from kanpinn.plotting.style import new_figure, save
+from kanpinn.plotting.solutions import residual_figure, solution_figure
+from kanpinn.plotting.style import save
 from kanpinn.plotting.unknowns import unknown_figures
 from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of, time_of
 from kanpinn.solvers.solution import Solution
@@ -49,24 +48,7 @@ def _fields(solution: Solution, fields: GridFields | None) -> Iterator[tuple[str
     for field in fields.fields:
         name = f"solution_{field}" if len(fields.fields) > 1 else "solution"
         yield name, solution_figure(fields, field, outline, time)
-    if has_residual_figure(fields):
+    if len(fields.fields) > 1 or len(fields.residuals) > 1:
         yield "residuals", residual_figure(fields, outline, time)
     if solution.problem.unknowns:
         yield from unknown_figures(solution, fields)
-
-
-def history_figure(solution: Solution) -> Figure:
-    """Loss and errors against steps and against seconds."""
-    titles = tuple(optimizer.title for optimizer in solution.optimizers)
-    figure = new_figure(9.0, 3.6)
-    left, right = figure.subplots(1, 2, sharey=True)
-    plot_history(left, solution.history, titles, "step")
-    plot_history(right, solution.history, titles, "seconds")
-    figure.legend(
-        *left.get_legend_handles_labels(),
-        loc="outside upper center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-    )
-    return figure

@@ -3,20 +3,32 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kanpinn.data import Table
 from kanpinn.optimizers import Method, Refine
-from kanpinn.plotting.agreement import agreement_figure, confusion_figure
-from kanpinn.plotting.edge_sheet import edges_figure
-from kanpinn.plotting.edges import edges_of
-from kanpinn.plotting.history import Drawn, plot_history
-from kanpinn.plotting.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, new_figure, save
+from kanpinn.plotting.edges import edges_figure, edges_of
+from kanpinn.plotting.fields import limits_of
+from kanpinn.plotting.history import HistoryCurve, plot_history
+from kanpinn.plotting.notation import plain_text
+from kanpinn.plotting.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    STYLE,
+    VERMILLION,
+    new_figure,
+    save,
+    tidy,
+)
 from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.fit.scores import criterion
 from kanpinn.solvers.history import History
 
-STYLES = {
+PARTS = {
     "train": (BLUE, "-", "o"),
     "validation": (GREEN, "-.", "^"),
     "test": (VERMILLION, "--", "s"),
@@ -62,16 +74,18 @@ def scores_figure(fitted: Fitted) -> Figure:
         plot_history(right, fitted.history, titles, "seconds", curves=_curves(score), even=even)
         right.sharey(left)
     handles = left.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False, fontsize=SMALL)
+    figure.legend(
+        *handles, loc="outside lower center", ncols=4, frameon=False, fontsize=STYLE.small
+    )
     return figure
 
 
-def _curves(score: str) -> list[Drawn]:
-    return [(f"{part}_{score}", part, *style) for part, style in STYLES.items()]
+def _curves(score: str) -> list[HistoryCurve]:
+    return [HistoryCurve(f"{part}_{score}", part, *style) for part, style in PARTS.items()]
 
 
 def _titles(optimizers: tuple[Method, ...]) -> Iterator[str]:
-    """A stage on a refined grid is called after that grid; the refinement itself has no width."""
+    """Titles of the stages: one on a refined grid is called after it, the refinement has none."""
     grid = None
     for optimizer in optimizers:
         if isinstance(optimizer, Refine):
@@ -83,10 +97,97 @@ def _titles(optimizers: tuple[Method, ...]) -> Iterator[str]:
 
 
 def _mark_best(ax: Axes, history: History, column: str) -> None:
-    """A ring about the state that is kept."""
+    """Draw a ring about the state that is kept."""
     if column not in history.names:
         return
     values = history.column(column)
     best = int(values.argmin()) if not (values != values).all() else 0
     at = history.column("step")[best], values[best]
     ax.plot(*at, "o", markersize=9, fillstyle="none", color=BLACK, label="kept")
+
+
+def agreement_figure(fitted: Fitted) -> Figure:
+    """Fitted values and their errors against the data, a row of panels for each of four targets."""
+    names = fitted.data.train.outputs[:4]
+    figure = new_figure(7.6, 3.0 * len(names) + 0.3)
+    panels = figure.subplots(len(names), 2, squeeze=False)
+    drawn = {part: _drawn(fitted, table) for part, table in _shown(fitted).items()}
+    for index, (name, (left, right)) in enumerate(zip(names, panels, strict=True)):
+        columns = {part: (y[:, index], u[:, index]) for part, (y, u) in drawn.items()}
+        plot_agreement(left, columns)
+        left.set(xlabel=f"{plain_text(name)}, data", ylabel=f"{plain_text(name)}, fitted")
+        plot_agreement(right, {part: (y, u - y) for part, (y, u) in columns.items()}, error=True)
+        right.set(xlabel=f"{plain_text(name)}, data", ylabel="fitted - data")
+    handles = panels[0, 0].get_legend_handles_labels()
+    figure.legend(
+        *handles, loc="outside upper center", ncols=3, frameon=False, fontsize=STYLE.small
+    )
+    return figure
+
+
+def plot_agreement(
+    ax: Axes, columns: dict[str, tuple[numpy.ndarray, numpy.ndarray]], error: bool = False
+) -> Axes:
+    """Values or errors (n,) against targets (n,) for each part; a line where they agree."""
+    low, high = limits_of(*(target for target, _ in columns.values()))
+    ends = (0.0, 0.0) if error else (low, high)
+    ax.plot((low, high), ends, color=GREY, linewidth=0.8, zorder=0)
+    styles = ((BLUE, "o", 2.0), (VERMILLION, "s", 2.5))
+    for (part, (x, y)), (colour, marker, size) in zip(columns.items(), styles, strict=False):
+        ax.plot(x, y, marker, color=colour, markersize=size, label=part, markeredgewidth=0)
+    return tidy(ax)
+
+
+def _shown(fitted: Fitted) -> dict[str, Table]:
+    """The rows to train with and, if there are some, those to test with."""
+    parts = fitted.data.parts
+    return {part: parts[part] for part in ("train", "test") if part in parts}
+
+
+def _drawn(fitted: Fitted, table: Table) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Targets and fitted values (n, m) of at most 4000 rows, evenly chosen."""
+    most = 4000
+    some = table[:: -(-len(table) // most)] if len(table) > most else table
+    return some.targets.numpy(), fitted(some.inputs).double().cpu().numpy()
+
+
+def confusion_figure(fitted: Fitted) -> Figure:
+    """The confusion matrix of the test rows or, without any, of those to train with."""
+    part, table = list(_shown(fitted).items())[-1]
+    classes = fitted.data.train.classes
+    size = max(3.6, 0.42 * len(classes) + 1.6)
+    figure = new_figure(size + 0.6, size)
+    ax = figure.subplots()
+    counts = confusion(table.targets.numpy(), fitted.predict(table.inputs).cpu().numpy(), classes)
+    plot_confusion(ax, counts, classes)
+    ax.set_title(f"{part}: {counts.trace() / len(table):.2%} of {len(table)} rows", fontsize=9)
+    return figure
+
+
+def confusion(
+    actual: numpy.ndarray, predicted: numpy.ndarray, classes: tuple[str, ...]
+) -> numpy.ndarray:
+    """How many rows of each class (first index) are taken for each class (second index)."""
+    counts = numpy.zeros((len(classes), len(classes)), dtype=int)
+    numpy.add.at(counts, (actual, predicted), 1)
+    return counts
+
+
+def plot_confusion(ax: Axes, counts: numpy.ndarray, classes: tuple[str, ...]) -> Axes:
+    """Shares of each class's rows by their predicted class as colours; up to 14 classes, counts."""
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = numpy.divide(counts, totals, out=numpy.zeros(counts.shape), where=totals > 0)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(classes) <= 14:
+        for (row, column), count in numpy.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            shown = str(count) if count else ""
+            ax.text(column, row, shown, ha="center", va="center", fontsize=7, color=colour)
+    places = range(len(classes))
+    ax.set_xticks(
+        places, [plain_text(c) for c in classes], rotation=90 if max(map(len, classes)) > 3 else 0
+    )
+    ax.set_yticks(places, [plain_text(c) for c in classes])
+    ax.set(xlabel="fitted", ylabel="data")
+    ax.tick_params(labelsize=STYLE.small)
+    return ax

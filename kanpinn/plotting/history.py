@@ -2,25 +2,50 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.plotting.style import BLUE, GREEN, GREY, SMALL, VERMILLION, tidy
+from kanpinn.plotting.style import BLUE, GREEN, GREY, STYLE, VERMILLION, new_figure, tidy
 from kanpinn.solvers.history import History
+from kanpinn.solvers.solution import Solution
 
-Drawn = tuple[str, str, str, str, str]  # a column, its label, colour, line and marker
-CURVES: tuple[Drawn, ...] = (
-    ("loss", "loss", BLUE, "-", "o"),
-    ("l2_relative", "relative $L^2$ error", VERMILLION, "--", "s"),
-    ("h1_relative", "relative $H^1$ error", GREEN, "-.", "^"),
+
+class HistoryCurve(NamedTuple):
+    """A column of the history, and how it is drawn."""
+
+    column: str
+    label: str
+    colour: str
+    line: str
+    marker: str
+
+
+CURVES = (
+    HistoryCurve("loss", "loss", BLUE, "-", "o"),
+    HistoryCurve("l2_relative", "relative $L^2$ error", VERMILLION, "--", "s"),
+    HistoryCurve("h1_relative", "relative $H^1$ error", GREEN, "-.", "^"),
 )
-LABELS = {"step": "steps", "seconds": "seconds in the optimizers"}
-FEW = 30  # points: they get markers
-APART = 5  # steps; where there are fewer, no line suggests what lies between them
-ROOM = 0.035  # of the width of the axes, for a stage's title
-LINEAR = 40  # steps are counted on a linear axis up to here
+
+
+def history_figure(solution: Solution) -> Figure:
+    """Loss and errors against steps and against seconds."""
+    titles = tuple(optimizer.title for optimizer in solution.optimizers)
+    figure = new_figure(9.0, 3.6)
+    left, right = figure.subplots(1, 2, sharey=True)
+    plot_history(left, solution.history, titles, "step")
+    plot_history(right, solution.history, titles, "seconds")
+    figure.legend(
+        *left.get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
+    return figure
 
 
 def plot_history(
@@ -29,59 +54,50 @@ def plot_history(
     titles: tuple[str, ...] = (),
     x: str = "step",
     *,
-    curves: Sequence[Drawn] = CURVES,
+    curves: Sequence[HistoryCurve] = CURVES,
     even: bool = False,
 ) -> Axes:
     """Loss and errors, logarithmically, against "step" or "seconds"; lines mark where stages begin.
 
     Args:
-        titles: of the stages; one that is called "" is not marked.
+        titles: of the stages; a stage with the title "" is not marked.
         curves: the columns to draw, as far as the history has them.
-        even: steps or seconds are equally long, however many.
+        even: the axis is linear, however many steps or seconds there are.
     """
     at = history.column(x)
-    for name, label, colour, style, marker in curves:
-        if name in history.names:
-            line = style if len(at) > APART else "none"
-            _curve(ax, at, history.column(name), label, colour, line, marker)
+    for curve in curves:
+        values = history.column(curve.column) if curve.column in history.names else at[:0]
+        shown = numpy.isfinite(values) & (values > 0)
+        if not shown.any():
+            continue  # such as H1 errors against a reference without derivatives
+        ax.plot(
+            at[shown],
+            values[shown],
+            # A line between fewer than six points would suggest what lies between them.
+            linestyle=curve.line if len(at) > 5 else "none",
+            color=curve.colour,
+            label=curve.label,
+            linewidth=1.4,
+            markersize=4,
+            marker=curve.marker if shown.sum() <= 30 else None,
+        )
     ax.set_yscale("log")
     _scale(ax, at, x, even)
     _mark_stages(ax, at, history.column("stage"), titles)
-    ax.set_xlabel(LABELS[x])
+    ax.set_xlabel("steps" if x == "step" else "seconds in the optimizers")
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
     return tidy(ax)
 
 
-def _curve(
-    ax: Axes,
-    at: numpy.ndarray,
-    values: numpy.ndarray,
-    label: str,
-    colour: str,
-    style: str,
-    marker: str,
-) -> None:
-    shown = numpy.isfinite(values) & (values > 0)
-    if not shown.any():
-        return  # H1, say, against a reference without derivatives
-    ax.plot(
-        at[shown],
-        values[shown],
-        linestyle=style,
-        color=colour,
-        label=label,
-        linewidth=1.4,
-        markersize=4,
-        marker=marker if shown.sum() <= FEW else None,
-    )
-
-
 def _scale(ax: Axes, at: numpy.ndarray, x: str, even: bool) -> None:
-    """A logarithmic axis, begun linearly at zero, where there is more than a decade to show."""
+    """Make the axis logarithmic, but linear near zero, if there is more than a decade to show.
+
+    Up to 40 steps it stays linear.
+    """
     positive = at[at > 0]
     top = float(positive.max()) if len(positive) else 1.0
     first = float(positive.min()) if len(positive) else 1.0
-    if not even and top > (LINEAR if x == "step" else 20 * first):
+    if not even and top > (40 if x == "step" else 20 * first):
         ax.set_xscale("symlog", linthresh=10 ** math.floor(math.log10(first)), linscale=0.3)
         ax.set_xlim(0, top * 1.2)
     else:
@@ -92,48 +108,46 @@ def _scale(ax: Axes, at: numpy.ndarray, x: str, even: bool) -> None:
 def _mark_stages(
     ax: Axes, at: numpy.ndarray, stage: numpy.ndarray, titles: tuple[str, ...]
 ) -> None:
-    """A line where each stage begins, at the end of the one before; titles where they fit."""
-    starts = _stage_starts(at, stage)
+    """Draw a line where each stage begins, at the end of the one before, with a title if it fits.
+
+    Titles are kept apart by 3.5% of the width of the axes; long stages have the first choice.
+    """
+    starts: dict[int, float] = {}
+    for i in range(1, len(at)):  # the first row is the state before any step
+        starts.setdefault(int(stage[i]), float(at[i - 1]))
     if len(starts) < 2:
         return
     for number, start in list(starts.items())[1:]:
-        if number < len(titles) and not titles[number]:
-            continue
-        ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
+        if number >= len(titles) or titles[number]:
+            ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
     ends = [*list(starts.values())[1:], float(at[-1])]
     place = {number: _fraction(ax, start) for number, start in starts.items()}
     length = {n: _fraction(ax, e) - place[n] for n, e in zip(starts, ends, strict=True)}
     titled: list[float] = []
-    for number in sorted(length, key=lambda n: -length[n]):  # long stages have the first choice
-        free = all(abs(place[number] - other) > ROOM for other in titled)
+    for number in sorted(length, key=lambda n: -length[n]):
+        free = all(abs(place[number] - other) > 0.035 for other in titled)
         if free and number < len(titles) and titles[number]:
             titled.append(place[number])
             _title(ax, starts[number], titles[number])
 
 
-def _stage_starts(at: numpy.ndarray, stage: numpy.ndarray) -> dict[int, float]:
-    starts: dict[int, float] = {}
-    for i in range(1, len(at)):  # the first row is the state before any step
-        starts.setdefault(int(stage[i]), float(at[i - 1]))
-    return starts
-
-
 def _fraction(ax: Axes, x: float) -> float:
-    """Where x lies on the width of the axes."""
+    """The place of x along the axes, 0 at their left end and 1 at the right one."""
     return float(ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0])
 
 
 def _title(ax: Axes, start: float, title: str) -> None:
+    """Write a stage's title above the axes, where no curve runs."""
     ax.annotate(
         title,
         (start, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(-2, 2),  # above the axes, where no curve runs
+        xytext=(-2, 2),
         textcoords="offset points",
         rotation=55,
         rotation_mode="anchor",
         va="bottom",
         ha="left",
-        fontsize=SMALL - 1,
+        fontsize=STYLE.small - 1,
         color=GREY,
     )

@@ -6,26 +6,20 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.plotting.lines import plot_lines
+from kanpinn.plotting.fields import plot_lines, plot_values
+from kanpinn.plotting.notation import cut_title, symbol
 from kanpinn.plotting.outlines import outline_of
-from kanpinn.plotting.panels import plot_values
 from kanpinn.plotting.style import BLACK, GREY, new_figure, save
-from kanpinn.plotting.symbols import cut_title, symbol
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, plane_of
-
-COLUMNS, MOST = 4, 12  # panels in a row, and in all
-WIDE, HIGH = 3.3, 2.9  # inches of a panel
-PAD = 0.12  # inches around one, beside what its colour bar and labels take
-DIGITS = 10  # of an eigenvalue
 
 
 def draw_modes(
     solution: Eigensolution, folder: Path, fields: GridFields | None = None
 ) -> list[Path]:
-    """Draw modes.png: the first field of the first dozen modes, with nodal lines.
+    """Draw modes.png: the first field of the first twelve modes, with nodal lines.
 
-    Above two dimensions they are cut as solutions are. Of complex modes it is the real part.
+    Above two dimensions modes are cut as solutions are. Of complex modes the real part is drawn.
 
     Args:
         folder: where the file goes; it is made.
@@ -38,15 +32,15 @@ def draw_modes(
 
 
 def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> Figure:
-    """A panel for each mode, its eigenvalue above."""
+    """A panel for each of the first twelve modes, its eigenvalue above."""
     names = plane_of(solution.problem.domain)
     if fields is None or tuple(fields.axes) != names:
         fields = modes_on_grid(solution, names)
-    shown = fields.fields[:: len(fields.fields) // solution.count][:MOST]
-    columns = min(len(shown), COLUMNS)
+    shown = fields.fields[:: len(fields.fields) // solution.count][:12]
+    columns = min(len(shown), 4)
     rows = -(-len(shown) // columns)
-    figure = new_figure(columns * WIDE, rows * HIGH)
-    figure.set_layout_engine("constrained", w_pad=PAD, h_pad=PAD / 2)
+    figure = new_figure(columns * 3.3, rows * 2.9)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
     if head := _head(solution, fields, len(shown)):
         figure.suptitle(head, fontsize=10)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -59,7 +53,7 @@ def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> F
 
 
 def _head(solution: Eigensolution, fields: GridFields, shown: int) -> str:
-    """What is left out: other modes, other fields, imaginary parts, other coordinates."""
+    """The title: which modes, fields and parts are shown, and where other coordinates are held."""
     parts = [f"{shown} of {solution.count} modes"] if shown < solution.count else []
     if len(solution.fields) > 1:
         parts.append(f"field ${symbol(solution.fields[0])}$ of {len(solution.fields)}")
@@ -71,7 +65,7 @@ def _head(solution: Eigensolution, fields: GridFields, shown: int) -> str:
 
 
 def _share_labels(ax: Axes, first: bool, last: bool) -> None:
-    """Names of coordinates stand at the first of a row and the last of a column alone."""
+    """Name the coordinates at the first panel of a row and the last of a column only."""
     if not first:
         ax.set_ylabel("")
     if not last:
@@ -79,6 +73,7 @@ def _share_labels(ax: Axes, first: bool, last: bool) -> None:
 
 
 def _panel(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, title: str) -> None:
+    """Draw a mode over one coordinate, or over two with its nodal lines."""
     values = fields.values[name]
     if len(fields.axes) == 1:
         ((coordinate, x),) = fields.axes.items()
@@ -96,9 +91,9 @@ def _panel(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, tit
 
 
 def _title(solution: Eigensolution, index: int) -> str:
-    """λ_1 = 5.783185963, digits that are rounding left out."""
+    """The eigenvalue in ten digits, such as "λ_1 = 5.783185963"."""
     value = complex(solution.values[index])
-    text = f"{value.real:.{DIGITS}g}" if abs(value) > 1e-10 else "0"
+    text = f"{value.real:.10g}" if abs(value) > 1e-10 else "0"
     if value.imag:
         text = f"{value.real:.5g} {'+-'[value.imag < 0]} {abs(value.imag):.5g}i"
     return rf"$\lambda_{{{index + 1}}}$ = {text}"

@@ -12,14 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from kanpinn._support.errors import InputError
-from kanpinn.plotting.layout import Layout, Place
-from kanpinn.plotting.style import BLACK, BLUE, LETTER, SMALL, VERMILLION, new_figure
-from kanpinn.plotting.symbols import symbol
-
-CONTRAST = 3.0  # an edge of score s is drawn with the opacity tanh(CONTRAST s)
-ROOM = 0.14  # of a box, around its curve
-DOT, SUM = 0.035, 0.075  # radii, in inches
-PER_LETTER = 0.07  # inches
+from kanpinn.plotting.network_layout import Layout, Place
+from kanpinn.plotting.notation import symbol
+from kanpinn.plotting.style import BLACK, BLUE, STYLE, VERMILLION, new_figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +34,8 @@ class Link:
 
     @property
     def colour(self) -> tuple[float, float, float, float]:
-        """With its opacity."""
-        opacity = float(numpy.tanh(CONTRAST * max(self.score, 0.0)))
+        """Its colour with its opacity, tanh(3 score)."""
+        opacity = float(numpy.tanh(3.0 * max(self.score, 0.0)))
         return to_rgba(VERMILLION if self.symbolic else BLUE, opacity)
 
 
@@ -77,7 +72,8 @@ def plot_network(
     _units(ax, layout, links)
     _names(ax, layout, 0, inputs)
     _names(ax, layout, len(width) - 1, outputs)
-    ax.set(xlim=(0, layout.across), ylim=(-SUM, layout.height + SUM), aspect="equal")
+    ax.set(xlim=(0, layout.across), aspect="equal")
+    ax.set(ylim=(-layout.radius, layout.height + layout.radius))
     ax.set_axis_off()
     return ax
 
@@ -94,16 +90,19 @@ def network_figure(
     below, above = (_depth(layout, names) for names in (inputs, outputs))
     kinds = {link.symbolic for link in links}
     above += 0.25 * (len(kinds) > 1)
-    height = layout.height + 2 * SUM + below + above
+    middle = layout.height + 2 * layout.radius
+    height = middle + below + above
     figure = new_figure(layout.across, height, layout=None)
-    ax = figure.add_axes((0, below / height, 1, (layout.height + 2 * SUM) / height))
+    ax = figure.add_axes((0, below / height, 1, middle / height))
     plot_network(ax, width, links, inputs, outputs)
     if len(kinds) > 1:
         handles = [
             Line2D([], [], color=c, label=name)
             for c, name in ((BLUE, "splines"), (VERMILLION, "formulas"))
         ]
-        figure.legend(handles=handles, loc="upper right", ncols=2, frameon=False, fontsize=LETTER)
+        figure.legend(
+            handles=handles, loc="upper right", ncols=2, frameon=False, fontsize=STYLE.letter
+        )
     return figure
 
 
@@ -116,7 +115,7 @@ def _ends(width: Sequence[int], links: Sequence[Link]) -> tuple[tuple[tuple[int,
 
 
 def _connect(ax: Axes, layout: Layout, links: Sequence[Link], places: Sequence[Place]) -> None:
-    """From each box down to its unit and up to the one that it runs into."""
+    """Draw lines from each box down to its unit and up to the one that it runs into."""
     lines, colours = [], []
     for link, place in zip(links, places, strict=True):
         half = place.size / 2
@@ -128,6 +127,7 @@ def _connect(ax: Axes, layout: Layout, links: Sequence[Link], places: Sequence[P
 
 
 def _boxes(ax: Axes, links: Sequence[Link], places: Sequence[Place]) -> None:
+    """Draw the boxes and in each the curve of its edge."""
     corners = [Rectangle((p.x - p.size / 2, p.y - p.size / 2), p.size, p.size) for p in places]
     boxes = PatchCollection(corners, linewidths=0.6, zorder=2)
     boxes.set(facecolor="white", edgecolor=[to_rgba(BLACK, link.colour[3]) for link in links])
@@ -139,12 +139,13 @@ def _boxes(ax: Axes, links: Sequence[Link], places: Sequence[Place]) -> None:
 
 def _curve(link: Link, place: Place) -> numpy.ndarray:
     """The edge's curve in its box, (n, 2)."""
-    inner = (1 - 2 * ROOM) * place.size
+    inner = 0.72 * place.size  # with room on all sides
     columns = [_unit_interval(link.x), _unit_interval(link.y)]
     return numpy.stack(columns, axis=1) * inner + (place.x - inner / 2, place.y - inner / 2)
 
 
 def _unit_interval(values: numpy.ndarray) -> numpy.ndarray:
+    """The values scaled to [0, 1]; 0.5 if they are constant."""
     span = float(numpy.ptp(values))
     if not span > 1e-12 * float(numpy.abs(values).max()):
         return numpy.full(len(values), 0.5)  # constant, but for rounding
@@ -152,25 +153,26 @@ def _unit_interval(values: numpy.ndarray) -> numpy.ndarray:
 
 
 def _units(ax: Axes, layout: Layout, links: Sequence[Link]) -> None:
-    """Dots, and circles with a plus where two edges or more are added."""
+    """Draw units as dots, those that add two edges or more as circles with a plus."""
     for level, count in enumerate(layout.width):
         for unit in range(count):
             x, y = layout.unit(level, unit)
             into = sum((k.layer, k.target) == (level - 1, unit) for k in links)
             if into < 2:
-                _mark(ax, x, y, "o", 2 * DOT, BLACK)
+                _mark(ax, x, y, "o", 0.07, BLACK)
             else:
-                _mark(ax, x, y, "o", 2 * SUM, "white")
-                _mark(ax, x, y, "+", 1.2 * SUM, BLACK)
+                _mark(ax, x, y, "o", 2 * layout.radius, "white")
+                _mark(ax, x, y, "+", 1.2 * layout.radius, BLACK)
 
 
 def _mark(ax: Axes, x: float, y: float, marker: str, size: float, face: str) -> None:
-    """A marker of so many inches."""
+    """Draw a marker of this size in inches."""
     (drawn,) = ax.plot([x], [y], color=BLACK, marker=marker, markersize=72 * size, zorder=4)
     drawn.set(markerfacecolor=face, markeredgewidth=0.8)
 
 
 def _names(ax: Axes, layout: Layout, level: int, names: Sequence[str]) -> None:
+    """Write the names of the inputs below their units, or of the outputs above theirs."""
     top = level > 0
     upright = _turned(layout, names)
     for unit, name in enumerate(names):
@@ -183,28 +185,28 @@ def _names(ax: Axes, layout: Layout, level: int, names: Sequence[str]) -> None:
             ha="center",
             va="bottom" if top else "top",
             rotation=90 if upright else 0,
-            fontsize=SMALL,
+            fontsize=STYLE.small,
             parse_math=not plain,
             annotation_clip=False,
         )
 
 
 def _text(name: str) -> tuple[str, bool]:
-    """How a name is written, and whether as it stands: columns of data may have any name."""
+    """The text for a name, and whether it is plain text: columns of data may have any name."""
     if (name.isidentifier() and len(name) <= 3) or name.startswith("\\"):
         return f"${name if name.startswith(chr(92)) else symbol(name)}$", False
     return name, True
 
 
 def _turned(layout: Layout, names: Sequence[str]) -> bool:
-    """Whether the names have no room beside each other."""
-    return max(map(len, names)) * PER_LETTER > 0.95 * layout.across / len(names)
+    """Whether the names have no room beside each other and are written upright."""
+    return max(map(len, names)) * layout.per_letter > 0.95 * layout.across / len(names)
 
 
 def _depth(layout: Layout, names: Sequence[str]) -> float:
     """The inches that the names take beyond their units."""
     letters = max(map(len, names)) if _turned(layout, names) else 2
-    return 0.15 + PER_LETTER * letters
+    return 0.15 + layout.per_letter * letters
 
 
 def _check(

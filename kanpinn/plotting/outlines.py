@@ -7,19 +7,18 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
-from kanpinn.geometry import Curve, Domain, Planar, Product, Segment
+from kanpinn.geometry import Box, Curve, Domain, Planar, Product, Segment
 from kanpinn.solvers.grid_fields import GridFields
-
-SAMPLES = 256  # of a bent curve
-HALVINGS = 30  # of a grid's step, to where it crosses the boundary
 
 
 def outline_of(domain: Domain, fields: GridFields) -> Path | None:
-    """The boundary in the plane of the fields' two axes; None where the whole grid lies inside.
+    """The boundary in the plane of the fields' two axes; None if the whole grid lies inside.
 
-    Of planar domains, and of such over time, it is exact. Other cuts are traced on the grid: the
-    path's points lie on the boundary, where it crosses the grid's lines.
+    Of planar domains, and of planar domains over time, it is exact. Other cuts are traced on the
+    grid: the path's points lie on the boundary, where it crosses the grid's lines.
     """
+    if isinstance(domain, Box):
+        return None
     space = domain.space if isinstance(domain, Product) else domain
     if isinstance(space, Planar) and space.names == tuple(fields.axes):
         return _closed_path([c for c in space.boundary.pieces if isinstance(c, Curve)])
@@ -39,7 +38,7 @@ def _closed_path(curves: list[Curve]) -> Path:
 
 
 def _next(chain: list[Curve], rest: list[Curve]) -> int | None:
-    """Which curve starts at the chain's end; None where that is the chain's own start."""
+    """The number of the curve that starts at the chain's end; None if the chain is closed."""
     end = chain[-1].stop
     gaps = [math.dist(end, curve.start) for curve in rest]
     closing = math.dist(end, chain[0].start)
@@ -47,13 +46,13 @@ def _next(chain: list[Curve], rest: list[Curve]) -> int | None:
 
 
 def _samples(curve: Curve) -> numpy.ndarray:
-    """Points from its start on, without its end, (n, 2)."""
-    count = 1 if isinstance(curve, Segment) else SAMPLES
+    """Points (n, 2) of a curve from its start on, without its end."""
+    count = 1 if isinstance(curve, Segment) else 256
     return curve.at(torch.arange(count, dtype=torch.float64) / count).numpy()
 
 
 class _Section:
-    """A plane cut through a domain: points are told by where they lie among the grid's indices."""
+    """A plane cut through a domain, its points given by fractional indices of the grid, (n, 2)."""
 
     def __init__(self, domain: Domain, fields: GridFields) -> None:
         self.domain, self.fields = domain, fields
@@ -90,7 +89,7 @@ class _Section:
         low, high = numpy.floor(halfway), numpy.ceil(halfway)
         first = self.contains(low)[:, None]
         within, without = numpy.where(first, low, high), numpy.where(first, high, low)
-        for _ in range(HALVINGS):
+        for _ in range(30):
             middle = (within + without) / 2
             inside = self.contains(middle)[:, None]
             within = numpy.where(inside, middle, within)

@@ -1,13 +1,15 @@
-"""What was looked for besides the solution: numbers step by step, coefficients with their bands."""
+"""Figures of the unknowns: numbers over the steps, coefficient fields with their 95% intervals."""
 
 from collections.abc import Iterator
 
+import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kanpinn.accuracy.confidence import Estimated
-from kanpinn.plotting.bands import band_figure
+from kanpinn.plotting.fields import plot_values
+from kanpinn.plotting.notation import symbol
 from kanpinn.plotting.style import BLUE, GREY, VERMILLION, new_figure, tidy
 from kanpinn.solvers.grid_fields import GridFields
 from kanpinn.solvers.history import UNKNOWN
@@ -26,7 +28,7 @@ def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[st
 
 
 def _numbers_figure(solution: Solution) -> Figure:
-    """A row for each number: the whole search, and beside it what is near an interval."""
+    """A row for each number: the whole search, and beside it the values near the interval."""
     found = solution.estimated
     columns = 2 if any(map(_near, found.values())) else 1
     figure = new_figure(8.4, 2.8 * len(found))
@@ -44,7 +46,7 @@ def _numbers_figure(solution: Solution) -> Figure:
 
 
 def _near(one: Estimated) -> tuple[float, float] | None:
-    """A search comes from far away: a range that shows the interval, where there is one."""
+    """Limits three times as wide as the 95% interval; None if there is no interval."""
     width = one.high - one.low
     return (one.low - width, one.high + width) if one.is_identified and width else None
 
@@ -78,3 +80,67 @@ def plot_unknown(
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
+
+
+def band_figure(fields: GridFields, name: str) -> Figure | None:
+    """The intervals of an unknown field over one coordinate, their half-widths over two.
+
+    Over two coordinates a second panel has the error in half-widths, if the true field is known.
+
+    Returns:
+        None if no interval is finite.
+    """
+    if len(fields.axes) == 1:
+        figure = new_figure(4.6, 3.2)
+        plot_band(figure.subplots(), fields, name)
+        return figure
+    half = _half_widths(fields, name)
+    if not numpy.isfinite(half).any():
+        return None
+    error = fields.of(name).get("error")
+    figure = new_figure(4.4 if error is None else 8.8, 3.6)
+    first, *more = figure.subplots(1, 1 if error is None else 2, squeeze=False)[0]
+    title = f"half-width of the 95% interval of ${symbol(name)}$"
+    top = float(numpy.nanmax(half)) or 1.0
+    plot_values(first, fields.axes, half, (0.0, top), title, diverging=False)
+    for ax in more:
+        assert error is not None
+        plot_relative_error(ax, fields, numpy.abs(error) / half)
+    return figure
+
+
+def _half_widths(fields: GridFields, name: str) -> numpy.ndarray:
+    """Half the widths of the intervals, NaN outside the domain and where they are infinite."""
+    low, high = fields.ends(name)
+    half = numpy.full_like(low, numpy.nan)
+    known = numpy.isfinite(low) & numpy.isfinite(high)
+    half[known] = (high[known] - low[known]) / 2
+    return half
+
+
+def plot_relative_error(ax: Axes, fields: GridFields, sizes: numpy.ndarray) -> Axes:
+    """Errors in half-widths: above 1 the interval does not contain the true value.
+
+    Errors above 3 have one colour.
+    """
+    known = sizes[numpy.isfinite(sizes)]
+    share = float((known <= 1).mean()) if len(known) else 1.0
+    top = min(3.0, max(1.0, float(known.max(initial=0.0))))
+    title = f"|error| in half-widths: at most 1 on {share:.0%}"
+    return plot_values(ax, fields.axes, sizes, (0.0, top), title, diverging=False)
+
+
+def plot_band(ax: Axes, fields: GridFields, name: str) -> Axes:
+    """A field over one coordinate, its intervals shaded, the exact field dashed."""
+    ((coordinate, x),) = fields.axes.items()
+    (low, high), values = fields.ends(name), fields.of(name)
+    if (known := numpy.isfinite(low) & numpy.isfinite(high)).any():
+        band = ax.fill_between(x, low, high, where=known.tolist(), color=BLUE, alpha=0.2)
+        band.set(linewidth=0, label="95% interval")
+    ax.plot(x, values["solution"], color=BLUE, linewidth=1.4, label="estimate")
+    if "exact" in values:
+        ax.plot(x, values["exact"], "--", color=VERMILLION, linewidth=1.0, label="exact")
+    ax.set_xlabel(f"${symbol(coordinate)}$")
+    ax.set_ylabel(f"${symbol(name)}$")
+    ax.legend(frameon=False, fontsize=8)
+    return tidy(ax)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.accuracy.confidence import Covariance, Estimated, Spread
+from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.norms import Errors
 from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Boundary, Domain, Points
@@ -105,12 +105,12 @@ class Solution:
         return self.covariance.numbers() if self.problem.numbers else {}
 
     @cached_property
-    def spreads(self) -> dict[str, Spread]:
+    def spreads(self) -> dict[str, HalfWidths]:
         """The half-widths of the unknown fields' 95% intervals over the domain, by name."""
         unknown = [name for name in self.fields if name in self.problem.unknowns]
         points = self._points(sample(self.problem.domain, SPREAD_POINTS, "sobol"))
-        bands = {name: self.covariance.band(points, self.fields.index(name)) for name in unknown}
-        return {name: band.spread for name, band in bands.items()}
+        fields = {name: self.covariance.field(points, self.fields.index(name)) for name in unknown}
+        return {name: field.summary for name, field in fields.items()}
 
     def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
         """Lower and upper ends (n,) of the 95% interval of a field at each point for itself.
@@ -127,7 +127,7 @@ class Solution:
         if field not in self.fields:
             raise InputError(f"field must be one of {', '.join(self.fields)}, got {field!r}")
         points = self._points(points)
-        low, high = self.covariance.band(points, self.fields.index(field)).ends
+        low, high = self.covariance.field(points, self.fields.index(field)).bounds
         return low.to(points.coords), high.to(points.coords)
 
     def __call__(self, points: Points | Tensor) -> Tensor:

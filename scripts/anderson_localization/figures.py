@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
-from kanpinn.plotting.style import BLACK, MARKERS, PALETTE, SMALL, VERMILLION, new_figure, tidy
+from kanpinn.plotting.style import BLACK, MARKERS, PALETTE, STYLE, VERMILLION, new_figure, tidy
 
 NEAR = 0.03  # of the panel's sides: farther from all states the KAN knows of no edge
 SLICE = 0.1  # of a range: states that are shown for one value of the other parameter
@@ -31,16 +31,16 @@ def draw_edges(results: Sequence[Result]) -> Figure:
         _edges(ax, result, x, other)
         fixed = [f"{LETTERS[n]} ≈ {v:g}" for n, v in zip(model.inputs[2:], other, strict=False)]
         ax.set_title(", ".join([f"{model.title}: {model.edge}", *fixed]), fontsize=9)
-        ax.set_xlabel("E", fontsize=SMALL)
-        ax.set_ylabel("λ", fontsize=SMALL)
+        ax.set_xlabel("E", fontsize=STYLE.small)
+        ax.set_ylabel("λ", fontsize=STYLE.small)
         tidy(ax)
     bar = figure.colorbar(dots, ax=figure.axes, shrink=0.6, aspect=30)
-    bar.set_label("fractal dimension D", fontsize=SMALL)
-    bar.ax.tick_params(labelsize=SMALL)
+    bar.set_label("fractal dimension D", fontsize=STYLE.small)
+    bar.ax.tick_params(labelsize=STYLE.small)
     figure.axes[0].plot([], [], label="exact edge", color=BLACK, lw=1.0)
     label = "the KAN's edge, where there are states"
     figure.axes[0].plot([], [], label=label, color=VERMILLION, lw=2.0)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=STYLE.small, frameon=False)
     return figure
 
 
@@ -93,8 +93,8 @@ def draw_accuracies(results: Sequence[Result]) -> Figure:
         style: dict[str, Any] = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": "none"}
         ax.errorbar(at, middle, reach, markersize=5, lw=1.1, capsize=3, label=label, **style)
     ax.set_xticks(range(len(MODELS)), [model.title for model in MODELS])
-    ax.set_ylabel("accuracy in per cent", fontsize=SMALL)
+    ax.set_ylabel("accuracy in per cent", fontsize=STYLE.small)
     ax.grid(axis="y", lw=0.4)
     tidy(ax)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=STYLE.small, frameon=False)
     return figure

@@ -9,7 +9,7 @@ from continual.peaks import PEAKS, points, seen, target
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.plotting.style import BLUE, DASHES, GREY, MARKERS, PALETTE, SMALL, new_figure, tidy
+from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 
 REACH = (-0.4, 1.4)  # of the functions that are shown; an MLP's leave it
 
@@ -27,7 +27,7 @@ def draw_phases(results: Sequence[Result], optimizer: str, count: int) -> Figure
         for ax, curve in zip(row, result.curves, strict=True):
             ax.plot(seen(PEAKS, TESTED), curve, color=BLUE, linewidth=1)
     for row, name in zip(grid, ["data", *NETWORKS], strict=True):
-        row[0].set_ylabel(name, fontsize=SMALL)
+        row[0].set_ylabel(name, fontsize=STYLE.small)
         for ax in row:
             ax.plot(seen(PEAKS, TESTED), target(seen(PEAKS, TESTED)), color=GREY, lw=0.5, zorder=0)
             tidy(ax).set(ylim=REACH, xlim=(-1, 1))
@@ -46,10 +46,10 @@ def draw_errors(results: Sequence[Result]) -> Figure:
         ax.set(yscale="log", xlabel="phase", xticks=range(1, PEAKS + 1))
         ax.set_title(network, fontsize=9)
         tidy(ax)
-    panels[0].set_ylabel("RMSE over the peaks seen so far", fontsize=SMALL)
+    panels[0].set_ylabel("RMSE over the peaks seen so far", fontsize=STYLE.small)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False
+        handles, labels, loc="outside lower center", ncols=4, fontsize=STYLE.small, frameon=False
     )
     return figure
 
@@ -58,6 +58,6 @@ def _line(ax: Axes, phases: Sequence[Sequence[float]], label: str, number: int) 
     middle = [median(errors) for errors in phases]
     reach = [[m - min(e) for m, e in zip(middle, phases, strict=True)]]
     reach += [[max(e) - m for m, e in zip(middle, phases, strict=True)]]
-    style: dict[str, Any] = {"marker": MARKERS[number], "linestyle": DASHES[number]}
+    style: dict[str, Any] = {"marker": MARKERS[number], "linestyle": STYLE.dashes[number]}
     style |= {"markersize": 4, "lw": 1.1, "capsize": 2, "color": PALETTE[number]}
     ax.errorbar(range(1, PEAKS + 1), middle, reach, label=label, **style)

@@ -10,8 +10,8 @@ from function_fitting.special_page import functions_in, methods_in, samples_in
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.plotting.scales import error_axis
-from kanpinn.plotting.style import GREY, LETTER, MARKERS, PALETTE, SMALL, new_figure, tidy
+from kanpinn.plotting.convergence import error_axis
+from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 
 APART = 0.11  # of a column, between methods
 PAPER = {"kan": ("paper, KAN", "_", 12), "mlp": ("paper, MLP", "x", 5)}  # label, marker, size
@@ -24,10 +24,10 @@ def draw(rows: Sequence[Row]) -> Figure:
     panels = figure.subplots(len(samples), 1, squeeze=False, sharex=True)[:, 0]
     for ax, sample in zip(panels, samples, strict=True):
         _panel(ax, [row for row in rows if row["points"] == sample], methods_in(rows))
-        ax.set_title(f"points: {sample}", fontsize=SMALL, loc="left")
-        ax.set_ylabel("test RMSE", fontsize=SMALL)
+        ax.set_title(f"points: {sample}", fontsize=STYLE.small, loc="left")
+        ax.set_ylabel("test RMSE", fontsize=STYLE.small)
     first = panels[0]  # has all methods
-    first.legend(fontsize=LETTER, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    first.legend(fontsize=STYLE.letter, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

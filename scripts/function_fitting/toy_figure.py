@@ -13,8 +13,8 @@ from function_fitting.toy_series import Series, series_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.plotting.scales import error_axis, size_axis
-from kanpinn.plotting.style import GREY, LETTER, MARKERS, PALETTE, SMALL, new_figure, tidy
+from kanpinn.plotting.convergence import error_axis, size_axis
+from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 
 
 def draw(rows: Sequence[Row]) -> Figure:
@@ -47,10 +47,10 @@ def _panel(ax: Axes, name: str, series: Sequence[Series], rows: Sequence[Row]) -
     known = [row["parameters"] for row in rows if row["function"] == name]
     size_axis(ax, [*known, *theirs])
     error_axis(ax, [*shown, *curve.rmse, curve.mlp])
-    ax.set_title(FORMULAS[name], fontsize=LETTER)
-    ax.set_xlabel("parameters", fontsize=SMALL)
-    ax.set_ylabel("test RMSE", fontsize=SMALL)
-    ax.legend(fontsize=LETTER - 1, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.16))
+    ax.set_title(FORMULAS[name], fontsize=STYLE.letter)
+    ax.set_xlabel("parameters", fontsize=STYLE.small)
+    ax.set_ylabel("test RMSE", fontsize=STYLE.small)
+    ax.legend(fontsize=STYLE.letter - 1, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.16))
     tidy(ax)
 
 

@@ -8,7 +8,7 @@ from images.networks import NAMES
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from kanpinn.plotting.style import DASHES, PALETTE, SMALL, new_figure, tidy
+from kanpinn.plotting.style import PALETTE, STYLE, new_figure, tidy
 
 LARGEST = 0.2  # error that the colours reach
 
@@ -24,15 +24,21 @@ def draw_curves(results: Sequence[Result]) -> Figure:
             own = [r for r in results if (r.image, r.size) == (name, size)]
             for r in own:
                 number, first = NAMES.index(r.network), r.seed == results[0].seed
-                style = {"color": PALETTE[number], "linestyle": DASHES[number], "linewidth": 1}
+                style = {
+                    "color": PALETTE[number],
+                    "linestyle": STYLE.dashes[number],
+                    "linewidth": 1,
+                }
                 ax.plot(r.seconds, r.levels, label=r.network if first else None, **style)
             low = min(median(r.levels) for r in own) - 4
             tidy(ax).set(xlabel="processor seconds", ylim=(low, None), xlim=(0, None))
             ax.set_title(f"{name}, {size} x {size}", fontsize=9)
             ax.grid(alpha=0.2)
-        row[0].set_ylabel("PSNR in dB", fontsize=SMALL)
+        row[0].set_ylabel("PSNR in dB", fontsize=STYLE.small)
     handles = grid[0][0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False)
+    figure.legend(
+        *handles, loc="outside lower center", ncols=4, fontsize=STYLE.small, frameon=False
+    )
     return figure
 
 
@@ -51,6 +57,6 @@ def draw_pictures(image: Tensor, results: Sequence[Result]) -> Figure:
         error = (result.picture - image).numpy()
         drawn = bottom.imshow(error, cmap="RdBu_r", vmin=-LARGEST, vmax=LARGEST)
     bar = figure.colorbar(drawn, ax=below[0], location="left", fraction=0.6, aspect=12)
-    bar.set_label("error", fontsize=SMALL)
-    bar.ax.tick_params(labelsize=SMALL)
+    bar.set_label("error", fontsize=STYLE.small)
+    bar.ax.tick_params(labelsize=STYLE.small)
     return figure

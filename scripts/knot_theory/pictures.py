@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import kanpinn as kp
 from kanpinn.interpret import draw_network
-from kanpinn.plotting.style import BLUE, GREEN, ORANGE, SMALL, new_figure, tidy
+from kanpinn.plotting.style import BLUE, GREEN, ORANGE, STYLE, new_figure, tidy
 
 BARS = {
     (PERCEPTRON, "gradient"): ("MLP, gradient", BLUE),
@@ -30,8 +30,8 @@ def draw_attribution(results: Sequence[Result]) -> Figure:
         heights = [at + 0.27 * (1 - i) for at in range(len(names))]
         ax.barh(heights, [shares[name] for name in names], 0.25, color=colour, label=words)
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    ax.set_xlabel("share of the signature, median over seeds", fontsize=SMALL)
-    ax.legend(fontsize=SMALL, frameon=False)
+    ax.set_xlabel("share of the signature, median over seeds", fontsize=STYLE.small)
+    ax.legend(fontsize=STYLE.small, frameon=False)
     return figure
 
 
@@ -51,7 +51,7 @@ def draw_hidden(one: kp.Fitted) -> Figure:
     figure = new_figure(5.0, 3.4)
     ax = tidy(figure.add_subplot())
     dots = ax.scatter(slope, hidden, c=signatures, s=4, cmap="coolwarm", rasterized=True)
-    ax.set_xlabel("slope Re(λ/μ)", fontsize=SMALL)
-    ax.set_ylabel("hidden unit", fontsize=SMALL)
-    figure.colorbar(dots, ax=ax).set_label("signature", fontsize=SMALL)
+    ax.set_xlabel("slope Re(λ/μ)", fontsize=STYLE.small)
+    ax.set_ylabel("hidden unit", fontsize=STYLE.small)
+    figure.colorbar(dots, ax=ax).set_label("signature", fontsize=STYLE.small)
     return figure

@@ -7,17 +7,7 @@ from library.summaries import Spread, Summary, seconds_text
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kanpinn.plotting.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    LETTER,
-    ORANGE,
-    SMALL,
-    VERMILLION,
-    new_figure,
-    tidy,
-)
+from kanpinn.plotting.style import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILLION, new_figure, tidy
 
 FLOOR = 1e-17  # where an error of zero is drawn
 BELOW = 0.25  # of a row: automatic errors, so that ranges do not hide each other
@@ -38,9 +28,9 @@ def draw(summaries: Sequence[Summary]) -> Figure:
     ax.set_axisbelow(True)
     ax.set_xlabel(
         "relative L2 error (drum: of eigenvalues); on the right seconds (automatic ones)",
-        fontsize=SMALL,
+        fontsize=STYLE.small,
     )
-    figure.legend(loc="outside upper center", ncols=3, fontsize=LETTER, frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=STYLE.letter, frameon=False)
     return figure
 
 
@@ -73,7 +63,7 @@ def _row(ax: Axes, row: int, s: Summary) -> None:
         (1.01, row),
         xycoords=("axes fraction", "data"),
         va="center",
-        fontsize=LETTER,
+        fontsize=STYLE.letter,
         annotation_clip=False,
     )
 

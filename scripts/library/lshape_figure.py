@@ -7,7 +7,7 @@ from library.lshape_cases import Result
 from library.lshape_theory import THEORY
 from matplotlib.axes import Axes
 
-from kanpinn.plotting.style import LETTER, MARKERS, PALETTE, SMALL, tidy
+from kanpinn.plotting.style import MARKERS, PALETTE, STYLE, tidy
 
 NAMES = {"l2": "relative $L_2$ error", "h1": "relative $H^1$ error"}
 LABELS = {
@@ -60,7 +60,7 @@ def slope(
         textcoords="offset points",
         va=side,
         color=colour,
-        fontsize=LETTER,
+        fontsize=STYLE.letter,
     )
 
 
@@ -76,6 +76,6 @@ def _note(axes: Axes) -> dict:
         "xycoords": axes.get_yaxis_transform(),
         "xytext": (3, 2),
         "textcoords": "offset points",
-        "fontsize": SMALL - 1,
+        "fontsize": STYLE.small - 1,
         "color": "0.4",
     }

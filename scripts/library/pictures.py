@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kanpinn import load
-from kanpinn.plotting.ranges import two_signed
-from kanpinn.plotting.style import LETTER, SMALL, new_figure
+from kanpinn.plotting.fields import two_signed
+from kanpinn.plotting.style import STYLE, new_figure
 from kanpinn.solvers import Solution
 from kanpinn.solvers.grid_fields import on_grid, plane_of
 
@@ -88,7 +88,7 @@ def page(pictures: Sequence[tuple[Path, str]]) -> Figure:
     figure = new_figure(1.75 * min(COLUMNS, len(pictures)), 2.25 * count)
     grid = figure.subplots(count, min(COLUMNS, len(pictures)), squeeze=False)
     for ax, (path, title) in zip(grid.flat, pictures, strict=False):
-        ax.set_title(title, fontsize=SMALL)
+        ax.set_title(title, fontsize=STYLE.small)
         with numpy.load(path) as kept:
             _draw(ax, dict(kept))
     for ax in grid.flat[len(pictures) :]:
@@ -120,8 +120,8 @@ def _draw(ax: Axes, kept: Mapping[str, numpy.ndarray]) -> None:
         names[0] += f" ({held[0]})"
     elif len(held):
         names[0] += " (others in the middle)"
-    ax.set_xlabel(f"{names[0]}\n{label}: {low:.2g} … {high:.2g}", fontsize=LETTER)
-    ax.set_ylabel(names[1], fontsize=LETTER)
+    ax.set_xlabel(f"{names[0]}\n{label}: {low:.2g} … {high:.2g}", fontsize=STYLE.letter)
+    ax.set_ylabel(names[1], fontsize=STYLE.letter)
 
 
 def _shown(names: Sequence[str], values: numpy.ndarray) -> tuple[str, numpy.ndarray]:

@@ -7,7 +7,7 @@ from poster import paper
 from poster.figure3_data import Runs, Series, summarise
 from poster.figure3_marks import hollow, ranges, seeds
 
-from kanpinn.plotting.style import DASHES, GREY, MARKERS, PALETTE, SMALL
+from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE
 
 POSTER_KAN = Series("poster", "KAN", "penalty", 3)
 POSTER_MLP = Series("poster", "MLP", "penalty", 0)
@@ -36,7 +36,7 @@ def smooth_kans(ax: Axes, runs: Runs, boundary: str, error: str) -> None:
             name = f"KAN [{','.join(map(str, width))}], degree 7{how}"
             x = [row.parameters for row in rows]
             label = name + seeds(rows[0].l2_squared.seeds)
-            ranges(ax, x, rows, error, label, linestyle=DASHES[2], color=GREY, marker="*")
+            ranges(ax, x, rows, error, label, linestyle=STYLE.dashes[2], color=GREY, marker="*")
 
 
 def mlps(ax: Axes, runs: Runs, series: Series, error: str, size: str) -> None:
@@ -46,7 +46,7 @@ def mlps(ax: Axes, runs: Runs, series: Series, error: str, size: str) -> None:
         if rows:
             label = f"MLP, depth {depth}{seeds(rows[0].l2_squared.seeds)}"
             x = [getattr(row, size) for row in rows]
-            ranges(ax, x, rows, error, label, linestyle=DASHES[1], **_style(number))
+            ranges(ax, x, rows, error, label, linestyle=STYLE.dashes[1], **_style(number))
 
 
 def paper_kans(ax: Axes, error: str, size: str) -> None:
@@ -73,7 +73,7 @@ def paper_mlps(ax: Axes, error: str) -> None:
             xytext=(0, 1.5),
             textcoords="offset points",
             ha="right",
-            fontsize=SMALL - 1.5,
+            fontsize=STYLE.small - 1.5,
             color=GREY,
         )
 

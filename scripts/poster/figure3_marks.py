@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from poster.figure3_data import Summary
 
-from kanpinn.plotting.style import GREY, SMALL, tidy
+from kanpinn.plotting.style import GREY, STYLE, tidy
 
 LONG = 32  # letters of an entry of which four do not stand side by side
 
@@ -61,7 +61,7 @@ def guides(ax: Axes, error: str, orders: Sequence[int]) -> None:
             (n[-1], y[-1]),
             xytext=(3, -3),
             textcoords="offset points",
-            fontsize=SMALL,
+            fontsize=STYLE.small,
             color=GREY,
         )
 
@@ -75,8 +75,8 @@ def finish(ax: Axes) -> None:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    ax.xaxis.label.set_fontsize(SMALL + 1)
-    ax.yaxis.label.set_fontsize(SMALL + 1)
+    ax.xaxis.label.set_fontsize(STYLE.small + 1)
+    ax.yaxis.label.set_fontsize(STYLE.small + 1)
     tidy(ax)
 
 
@@ -118,5 +118,10 @@ def legend_below(figure: Figure, shown: Sequence[tuple[Any, str]]) -> None:
     handles = [next(mark for mark, other in shown if other == label) for label in labels]
     columns = 4 if max(map(len, labels)) < LONG else 2
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=STYLE.small,
+        frameon=False,
     )

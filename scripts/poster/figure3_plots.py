@@ -30,7 +30,7 @@ from poster.figure3_marks import (
     seeds,
 )
 
-from kanpinn.plotting.style import DASHES, MARKERS, PALETTE, SMALL, new_figure, save
+from kanpinn.plotting.style import MARKERS, PALETTE, STYLE, new_figure, save
 
 LABELS = {"l2_squared": "$L^2$ error, squared", "h1_squared": "$H^1$ error, squared"}
 DYNAMICS = (  # ours, and the paper's name where it is the same network
@@ -89,7 +89,9 @@ def _history(
     lines = numpy.array([numpy.interp(step, h.step, getattr(h, error)) for h in found])
     label = f"{series.network} [{','.join(map(str, width))}]{seeds(len(found))}"
     median = numpy.median(lines, axis=0)
-    ax.plot(step, median, color=PALETTE[number], linestyle=DASHES[number], lw=1.3, label=label)
+    ax.plot(
+        step, median, color=PALETTE[number], linestyle=STYLE.dashes[number], lw=1.3, label=label
+    )
     ax.fill_between(step, lines.min(0), lines.max(0), color=PALETTE[number], alpha=0.18, lw=0)
 
 
@@ -171,7 +173,7 @@ def orders(runs: Runs) -> Figure | None:
             ax.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
             finish(ax)
             grid_ticks(ax, [p.grid for p in every])
-            ax.legend(fontsize=SMALL - 0.5, frameon=False, loc="upper right")
+            ax.legend(fontsize=STYLE.small - 0.5, frameon=False, loc="upper right")
     return figure
 
 

@@ -9,8 +9,8 @@ from poster import paper
 from poster.table1_orders import Series, find
 from poster.table1_studies import BEST_H1, BEST_L2, BUILT, EXACT, HARD, RANDOM, REFINED, RESIDUAL
 
-from kanpinn.plotting.scales import error_axis, size_axis
-from kanpinn.plotting.style import DASHES, GREY, MARKERS, PALETTE, SMALL, new_figure, tidy
+from kanpinn.plotting.convergence import error_axis, size_axis
+from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
 
 NAMES = {"C0": "$C^0$ error", "C1": "$C^1$ error", "C2": "$C^2$ error"}
 NORMS = {"L2": "$L^2$ error", "H1": "$H^1$ error"}
@@ -22,7 +22,7 @@ ASIDE = 0.5  # of the errors, where theory's lines are drawn
 def draw_approximation(series: Sequence[Series]) -> Figure:
     """The errors of one function: a panel for each m, a line for each degree."""
     figure = new_figure(10, 4.3)
-    figure.suptitle(series[0].setting, fontsize=SMALL)
+    figure.suptitle(series[0].setting, fontsize=STYLE.small)
     for ax, (norm, name) in zip(figure.subplots(1, len(NAMES)), NAMES.items(), strict=True):
         shown = find(series, norm=norm)
         _panel(ax, [(f"k = {s.degree}", s, s.degree - 1) for s in shown], name)
@@ -39,7 +39,9 @@ def draw_orders(series: Sequence[Series], seeds: int) -> Figure:
         values = [value**0.5 for value in squared]
         ax.plot(paper.GRIDS, values, "*", color=GREY, markersize=6, label="paper, k = 3, [2,10,1]")
         _panel(ax, lines, name, extra=(paper.GRIDS, values))
-        ax.set_title(f"found from random starts, {seeds} seeds: median and range", fontsize=SMALL)
+        ax.set_title(
+            f"found from random starts, {seeds} seeds: median and range", fontsize=STYLE.small
+        )
     return figure
 
 
@@ -57,7 +59,7 @@ def draw_reasons(series: Sequence[Series], degree: int = 3) -> Figure:
             found = find(of, study=study, setting=setting, norm=norm)
             lines += [(label, s, number) for s in found]
         _panel(ax, lines, NORMS[norm], guides=False)
-        ax.set_title(f"k = {degree}, inner functions given: {NORMS[norm]}", fontsize=SMALL)
+        ax.set_title(f"k = {degree}, inner functions given: {NORMS[norm]}", fontsize=STYLE.small)
     labels = {RANDOM: "LM at once", REFINED: "LM, grid refined", BUILT: "constructed"}
     lines = [
         (label, s, number)
@@ -67,7 +69,7 @@ def draw_reasons(series: Sequence[Series], degree: int = 3) -> Figure:
     values = [value**0.5 for value in paper.KANS[10].l2_squared]
     right.plot(paper.GRIDS, values, "*", color=GREY, markersize=6, label="paper")
     _panel(right, lines, NORMS["L2"], guides=False, extra=(paper.GRIDS, values))
-    right.set_title(f"k = {degree}, the network [2,10,1]: $L^2$ error", fontsize=SMALL)
+    right.set_title(f"k = {degree}, the network [2,10,1]: $L^2$ error", fontsize=STYLE.small)
     return figure
 
 
@@ -86,8 +88,8 @@ def _panel(
     sizes = sorted({*(grid for _, s, _ in lines for grid in s.grids), *extra[0]})
     size_axis(ax, sizes if len(sizes) < MANY else [s for s in sizes if s & (s - 1) == 0])
     error_axis(ax, [error for _, s, _ in lines for error in s.errors] + list(extra[1]))
-    ax.set_xlabel("grid intervals G", fontsize=SMALL)
-    ax.set_ylabel(name, fontsize=SMALL)
+    ax.set_xlabel("grid intervals G", fontsize=STYLE.small)
+    ax.set_ylabel(name, fontsize=STYLE.small)
     ax.grid(axis="y", linewidth=0.4, color="#dddddd")
     ax.legend(
         title=f"order ± 95% (best splines{', dotted' if guides else ''})",
@@ -111,7 +113,7 @@ def _line(ax: Axes, label: str, series: Series, number: int, guide: bool) -> Non
     middle = [float(numpy.median(e)) for e in errors]
     reach = [[m - min(e) for m, e in zip(middle, errors, strict=True)]]
     reach += [[max(e) - m for m, e in zip(middle, errors, strict=True)]]
-    dashes = DASHES[number % len(DASHES)]
+    dashes = STYLE.dashes[number % len(STYLE.dashes)]
     text = label if series.fit is None else f"{label}: {series.order} ({series.theory})"
     ax.errorbar(
         grids,

@@ -12,12 +12,10 @@ from scaling.timing import Scaling
 
 from kanpinn.plotting.style import (
     BLUE,
-    DASHES,
     GREY,
-    LETTER,
     MARKERS,
     PALETTE,
-    SMALL,
+    STYLE,
     VERMILLION,
     new_figure,
     save,
@@ -158,8 +156,8 @@ def _draw_scaling(ax: Axes, scales: list[Scaling], kind: str) -> None:
     ax.set_xticks(places, [s.task.replace(" ", "\n").replace("-", "-\n") for s in scales])
     ax.set(ylim=(0, 1.15 * max(ideal, *reached, *allowed)), xlim=(-0.5, len(scales) - 0.5))
     what = {"strong": "speed-up, the same points", "weak": "efficiency, the same points each"}
-    ax.set_title(what[kind], fontsize=SMALL)
-    tidy(ax).legend(fontsize=LETTER, frameon=False)
+    ax.set_title(what[kind], fontsize=STYLE.small)
+    tidy(ax).legend(fontsize=STYLE.letter, frameon=False)
 
 
 def _draw_paper(ax: Axes, folds: list[Fold]) -> None:
@@ -170,11 +168,11 @@ def _draw_paper(ax: Axes, folds: list[Fold]) -> None:
             [f.efficiency for f in own],
             color=PALETTE[number],
             marker=MARKERS[number],
-            linestyle=DASHES[number],
+            linestyle=STYLE.dashes[number],
             label=f"P = {parameters:,}",
         )
     ax.set_xscale("log")
     ax.set(ylim=(0, 1.05), xlabel="ranks")
-    ax.xaxis.label.set_fontsize(SMALL)
-    ax.set_title("efficiency on paper", fontsize=SMALL)
-    tidy(ax).legend(fontsize=LETTER, frameon=False)
+    ax.xaxis.label.set_fontsize(STYLE.small)
+    ax.set_title("efficiency on paper", fontsize=STYLE.small)
+    tidy(ax).legend(fontsize=STYLE.letter, frameon=False)

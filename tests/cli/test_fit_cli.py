@@ -18,9 +18,8 @@ import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.optimizers import Step
 from kanpinn.optimizers.first_order import AdamStage
-from kanpinn.plotting.agreement import confusion, plot_confusion
-from kanpinn.plotting.fits import draw_fit, scores_figure
-from kanpinn.plotting.symbols import symbol
+from kanpinn.plotting.fits import confusion, draw_fit, plot_confusion, scores_figure
+from kanpinn.plotting.notation import symbol
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.progress import numbers
 from kanpinn.solvers.fit.scores import score

@@ -11,8 +11,8 @@ import kanpinn as kp
 from kanpinn.interpret.picture import draw_network
 from kanpinn.interpret.pruning.scores import score_edges
 from kanpinn.interpret.pruning.strategies import prune
-from kanpinn.plotting.layout import Layout
-from kanpinn.plotting.network import CONTRAST, Link, network_figure
+from kanpinn.plotting.network import Link, network_figure
+from kanpinn.plotting.network_layout import Layout
 from kanpinn.plotting.style import save
 
 BOX = kp.Box(x=(-1, 1), y=(-1, 1))
@@ -55,7 +55,7 @@ def test_a_curve_fills_its_box_and_is_as_clear_as_its_score():
     figure = network_figure([2, 1], links, ["x", "y"], ["u"])
     lines, curves = (c for c in figure.axes[0].collections if isinstance(c, LineCollection))
     for link, curve, colour in zip(links, curves.get_segments(), curves.get_colors(), strict=True):
-        assert colour[3] == pytest.approx(numpy.tanh(CONTRAST * link.score))
+        assert colour[3] == pytest.approx(numpy.tanh(3 * link.score))
         for column, values in zip(curve.T, CURVE, strict=True):
             shares = (values - values.min()) / numpy.ptp(values)
             assert (column - column.min()) / numpy.ptp(column) == pytest.approx(shares)
@@ -97,7 +97,7 @@ def test_the_picture_of_a_fit_shows_its_edges_where_the_data_are():
         [s.flatten() for s in score_edges(fit.surrogate, fit.residuals.points).edges]
     )
     opacity = curves.get_colors()[:, 3]
-    assert opacity == pytest.approx(numpy.tanh(CONTRAST * scores.numpy()))
+    assert opacity == pytest.approx(numpy.tanh(3 * scores.numpy()))
     unit = fit.network.layers[0](fit.surrogate.coordinates(fit.residuals.points, _value())).value
     low, high = unit[:, 1].aminmax()
     x = torch.lerp(low, high, torch.linspace(0, 1, 120, dtype=torch.float64))[:, None]

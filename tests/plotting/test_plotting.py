@@ -12,12 +12,11 @@ import kanpinn as kp
 from kanpinn.accuracy.references import DataFile
 from kanpinn.geometry import Domain
 from kanpinn.plotting import draw_figures, plot_edge, plot_history, plot_magnitude, plot_values
-from kanpinn.plotting.edge_sheet import edges_figure
-from kanpinn.plotting.edges import Edge, edges_of
+from kanpinn.plotting.edges import Edge, edges_figure, edges_of
+from kanpinn.plotting.fields import continued
+from kanpinn.plotting.notation import cut_title, symbol
 from kanpinn.plotting.outlines import outline_of
-from kanpinn.plotting.ranges import continued
-from kanpinn.plotting.sheets import residual_figure, solution_figure
-from kanpinn.plotting.symbols import cut_title, symbol
+from kanpinn.plotting.solutions import residual_figure, solution_figure
 from kanpinn.solvers.grid_fields import on_grid, plane_of
 from kanpinn.solvers.history import History
 

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from kanpinn._support.errors import InputError
-from kanpinn.plotting import Curve, plot_curves, plot_spreads
-from kanpinn.plotting.legend import style_of
-from kanpinn.plotting.scales import plain
+from kanpinn.plotting import ErrorCurve, plot_curves, plot_spreads
+from kanpinn.plotting.convergence import style_of
+from kanpinn.plotting.notation import number_text
 from kanpinn.runs.report.curves import curves
 from kanpinn.runs.report.dimensions import dimensions, names_of, sizes
 from kanpinn.runs.report.figures import draw_study, figure_of
@@ -226,7 +226,7 @@ def test_files_are_vector_with_fonts_and_the_same_each_time(tmp_path):
 
 def test_axes_in_axes_out_for_figures_of_ones_own():
     ax = Figure().subplots()
-    curve = Curve.of("mine", [4, 4, 8, 8], [1e-2, 2e-2, 1e-3, 2.5e-3])
+    curve = ErrorCurve.of("mine", [4, 4, 8, 8], [1e-2, 2e-2, 1e-3, 2.5e-3])
     assert plot_curves(ax, [curve], "G", "error") is ax
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("G", "error")
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
@@ -246,7 +246,7 @@ def test_no_two_of_a_hundred_series_look_the_same():
     [(4, "4"), (0.5, "0.5"), (1728, "1728"), (1e-4, "$10^{-4}$"), (3e5, "$3·10^{5}$"), (0, "0")],
 )
 def test_ticks_are_short(value, text):
-    assert plain(value) == text
+    assert number_text(value) == text
 
 
 def test_lists_are_sizes_in_the_component_that_varies():

@@ -1,8 +1,7 @@
-"""What data tell of unknowns: 95% intervals from the Gauss–Newton Hessian at a solution."""
+"""What data tell of unknowns: 95% confidence bounds from the Gauss–Newton Hessian at a solution."""
 
-from kanpinn.accuracy.confidence.band import Band, Spread
-from kanpinn.accuracy.confidence.covariance import Covariance
-from kanpinn.accuracy.confidence.estimated import Estimated
-from kanpinn.accuracy.confidence.noise import Noise
-
-__all__ = ["Band", "Covariance", "Estimated", "Noise", "Spread"]
+from kanpinn.accuracy.confidence.covariance import Covariance as Covariance
+from kanpinn.accuracy.confidence.estimates import Estimated as Estimated
+from kanpinn.accuracy.confidence.estimates import EstimatedField as EstimatedField
+from kanpinn.accuracy.confidence.estimates import HalfWidths as HalfWidths
+from kanpinn.accuracy.confidence.estimates import Noise as Noise

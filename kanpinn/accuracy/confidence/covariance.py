@@ -1,42 +1,39 @@
-"""How what is solved for varies with the noise of the data."""
+"""The covariance of the coefficients, and the confidence bounds that follow from it."""
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from kanpinn.accuracy.confidence.band import Band
-from kanpinn.accuracy.confidence.estimated import Estimated, is_small
-from kanpinn.accuracy.confidence.noise import Noise
-from kanpinn.accuracy.confidence.rows import chosen_layers, columns, settled
-from kanpinn.geometry import Points
+from kanpinn.accuracy.confidence.estimates import Estimated, EstimatedField, Noise, is_small
+from kanpinn.geometry import Domain, Points
+from kanpinn.geometry.sampling import sample
 from kanpinn.jets.jet import Channels
 from kanpinn.linalg.triangle import column_scale, fold, rank_tolerance
 from kanpinn.loss.residuals import Residuals, frozen
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.constants import Constants
-from kanpinn.networks.network import Tape, get_coefficients
-
-BLIND = 1e-6  # a larger part of a quantity's gradient that no row sees leaves the quantity open
-CHUNK = 2048
+from kanpinn.networks.network import Layer, Network, Tape, get_coefficients
 
 
 class Covariance:
-    """How the coefficients that minimise the loss vary with the noise of the data.
+    """The covariance of the coefficients that minimise the loss, due to the noise of the data.
 
-    Of rows B of the data and all rows, the data's among them, with triangle R, the minimiser's
-    covariance is H⁺ BᵀΣB H⁺, H = RᵀR and Σ that of the data's rows: right for any weight of the
-    equation, and for a large one the inverse of Fisher's information of the data. It is applied by
-    an SVD of R with columns of unit length; H itself would have the square of its condition.
+    Let B be the rows of the data, with covariance Σ, and R the triangular factor of all rows. Then
+    the minimiser's covariance is H⁺ BᵀΣB H⁺ with H = RᵀR: right for any weight of the equation, and
+    for a large weight the inverse of the data's Fisher information. It is applied by an SVD of R
+    with columns of unit length; H would have the square of R's condition number.
 
-    That holds where the loss is least. The step -H⁺ Jᵀr, which the same R gives, tells how far off
-    that is.
+    It holds at the minimum of the loss. The step -H⁺ Jᵀr, which the same R gives, tells how far the
+    solution is from there.
 
     Args:
         residuals: at the solution.
-        output_only: whether the coefficients of the output layers alone were solved for.
+        output_only: whether only the coefficients of the output layers were solved for.
         known: whether the data's residuals are divided by their noise.
 
     Reference: Seber and Wild, Nonlinear regression (1989), chapters 2 and 5; White (1980) for the
@@ -44,8 +41,8 @@ class Covariance:
     """
 
     def __init__(self, residuals: Residuals, output_only: bool, known: bool) -> None:
-        self.residuals, self.known = settled(residuals, output_only), known
-        self.layers = chosen_layers(self.residuals.surrogate.network, output_only)
+        self.residuals, self.known = _sufficient(residuals, output_only), known
+        self.layers = _chosen_layers(self.residuals.surrogate.network, output_only)
         self.failure = ""
         try:
             self._factorise()
@@ -63,12 +60,12 @@ class Covariance:
 
     @cached_property
     def noise(self) -> Noise:
-        """The data's noise."""
+        """The noise of the data."""
         if self.failure:
             return Noise(math.nan, self.known, 0.0, failure=self.failure)
         values, terms = self.residuals.term_values(), self._measured
         squares = sum(values[term.name] * term.rows for term in terms)
-        count = sum(term.rows * columns(self.residuals, term) for term in terms)
+        count = sum(term.rows * _equations(self.residuals, term) for term in terms)
         freedom = count - sum(float(part.square().sum()) for _, part in self._data)
         rest = math.sqrt(squares / freedom) if freedom >= 1 else math.inf
         if self.known:
@@ -76,9 +73,9 @@ class Covariance:
         return Noise(rest, False, max(freedom, 1.0)) if count else Noise(0.0, False, 0.0)
 
     def margins(self, gradients: Tensor) -> Tensor:
-        """Half-widths (q,) of the 95% intervals of quantities with these gradients, (q, P).
+        """Half-widths (q,) of the 95% bounds of quantities with these gradients, (q, P).
 
-        They are infinite for what the rows leave open.
+        They are infinite if more than a millionth of a gradient is orthogonal to all rows.
         """
         if self.failure:
             return gradients.new_full((len(gradients),), torch.inf)
@@ -92,12 +89,12 @@ class Covariance:
         if spread:
             margins = torch.linalg.vector_norm(torch.cat(spread, dim=1), dim=1)
             margins = margins * (self.noise.deviation * self.noise.quantile)
-        return torch.where(blind > BLIND * length, torch.inf, margins)
+        return torch.where(blind > 1e-6 * length, torch.inf, margins)
 
     def steps(self, gradients: Tensor) -> Tensor:
-        """Changes (q,) of such quantities by one more Gauss–Newton step; NaN where there is none.
+        """Changes (q,) of such quantities by one more Gauss–Newton step; NaN if there is none.
 
-        Where the loss is least they are 0, without noise or with it.
+        At the minimum of the loss they are 0, with noise or without.
         """
         if self.failure:
             return gradients.new_full((len(gradients),), torch.nan)
@@ -122,7 +119,7 @@ class Covariance:
         return [term for term in terms if isinstance(term, ResidualTerm) and term.measured]
 
     def numbers(self) -> dict[str, Estimated]:
-        """The problem's unknown numbers."""
+        """The problem's unknown numbers with their bounds, by name."""
         constants = self.residuals.surrogate.network.constants
         if not isinstance(constants, Constants):
             return {}
@@ -139,13 +136,8 @@ class Covariance:
             found[name] = Estimated(value, low, high, unknown.exact, later - value, arrived)
         return found
 
-    def field(self, points: Points, index: int) -> tuple[Tensor, Tensor]:
-        """The lower and upper ends (n,) of a field's pointwise intervals, as if it had arrived."""
-        band = self.band(points, index)
-        return band.low, band.high
-
-    def band(self, points: Points, index: int) -> Band:
-        """A field at points."""
+    def field(self, points: Points, index: int) -> EstimatedField:
+        """A field of the problem, by its index, with its bounds at points."""
         surrogate = self.residuals.surrogate
         known = dict(enumerate(surrogate.coefficients)).get(index)
         positive = known is not None and known.positive
@@ -158,14 +150,58 @@ class Covariance:
                 margins = self.margins(gradients)
                 low, high = value - margins, value + margins
             parts.append((value, low, high, self.steps(gradients)))
-        return Band(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        return EstimatedField(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _gradients(self, points: Points, index: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Chunks of a field's values (n,), and their gradients (n, P)."""
         surrogate = self.residuals.surrogate
         points = points.to(surrogate.low.dtype, surrogate.low.device)
-        for start in range(0, len(points), CHUNK):
-            chunk, tape = points[start : start + CHUNK], Tape(self.layers)
+        chunk_size = 2048  # the gradients of so many points are in memory
+        for start in range(0, len(points), chunk_size):
+            chunk, tape = points[start : start + chunk_size], Tape(self.layers)
             with torch.enable_grad(), frozen(surrogate):
                 value = surrogate.jet(chunk, Channels(points.names), tape).value[:, index]
             yield value.detach(), tape.jacobian(value)
+
+
+def _chosen_layers(network: Network, output_only: bool) -> list[Layer]:
+    """The layers whose coefficients are solved for."""
+    return network.output_layers if output_only else network.all_layers
+
+
+def _sufficient(residuals: Residuals, output_only: bool) -> Residuals:
+    """The same residuals, or a copy in double precision with enough rows.
+
+    In single precision, directions that no row depends on cannot be told from rounding. With less
+    than about two rows for each coefficient the network is free between the points of the equation:
+    it could follow the noise there, and the data would say nothing of an unknown, although the
+    search has not made use of that freedom. Then the equation gets other points.
+    """
+    surrogate, terms = residuals.surrogate, list(residuals.terms)
+    if (like := surrogate.low).dtype != torch.float64:
+        surrogate = copy.deepcopy(surrogate).to(torch.float64)
+        terms = [replace(b, points=b.points.to(torch.float64, like.device)) for b in terms]
+    few = _few(residuals, _chosen_layers(surrogate.network, output_only))
+    first, domain = terms[0], surrogate.domain
+    if few and type(first) is ResidualTerm and not first.measured and isinstance(domain, Domain):
+        terms[0] = replace(first, points=_fresh(domain, few).to(torch.float64, like.device))
+    return residuals if terms == list(residuals.terms) else Residuals(surrogate, terms)
+
+
+def _few(residuals: Residuals, layers: Sequence[Layer]) -> int:
+    """How many points the equation should have if there are too few rows in all; else 0."""
+    enough = 2 * sum(layer.coefficients.numel() for layer in layers)
+    rows = sum(term.rows * _equations(residuals, term) for term in residuals.terms)
+    return 0 if rows >= enough else enough
+
+
+@torch.no_grad()
+def _equations(residuals: Residuals, term: Term) -> int:
+    """The number of equations in a term."""
+    if not isinstance(term, ResidualTerm):
+        return 1
+    return term.residual(residuals.surrogate, term.at(slice(0, 1))).shape[1]
+
+
+def _fresh(domain: Domain, count: int) -> Points:
+    return sample(domain, count, "gauss" if domain.dim <= 3 else "sobol")

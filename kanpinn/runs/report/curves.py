@@ -8,14 +8,14 @@ from typing import Any
 from kanpinn._support.errors import InputError
 from kanpinn.accuracy.orders import Theory, theoretical_order
 from kanpinn.networks import KAN
-from kanpinn.plotting.curves import Curve
+from kanpinn.plotting.curves import ErrorCurve
 from kanpinn.runs.report.dimensions import Dimension, dimensions
 from kanpinn.runs.study.table import Row, Study, has_failed
 
 MEASURED = ("parameters", "points", "seconds")
 
 
-def curves(study: Study, against: str, error: str = "l2_relative") -> list[Curve]:
+def curves(study: Study, against: str, error: str = "l2_relative") -> list[ErrorCurve]:
     """The errors of a study over a varied key or "parameters", "points", "seconds".
 
     One curve for each setting of the other keys; seeds are replicates. Runs that failed or have no
@@ -40,7 +40,7 @@ def curves(study: Study, against: str, error: str = "l2_relative") -> list[Curve
         if order and path is not None and against != "points":
             theory = _theory(study, path, rows, error)
         errors = [row[error] for row in rows]
-        made.append(Curve.of(label, numbers, errors, x=x, order=order, theory=theory))
+        made.append(ErrorCurve.of(label, numbers, errors, x=x, order=order, theory=theory))
     return made
 
 

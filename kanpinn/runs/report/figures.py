@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from kanpinn._support.errors import InputError
-from kanpinn.plotting.style import GREY, LETTER, new_figure, save
+from kanpinn.plotting.style import GREY, STYLE, new_figure, save
 from kanpinn.runs.report.pictures import Picture, pictures
 from kanpinn.runs.study.table import Study
 
@@ -40,7 +40,7 @@ def figure_of(picture: Picture, notes: bool = True) -> Figure:
     figure = new_figure(WIDTH, max(height, 1.2))
     grid = figure.subplots(1, len(picture.errors), squeeze=False, sharey=not picture.curves)
     for ax, error in zip(grid.flat, picture.errors, strict=True):
-        picture.plot(ax, error).tick_params(labelsize=LETTER)
+        picture.plot(ax, error).tick_params(labelsize=STYLE.letter)
     if text:
-        figure.supxlabel("\n".join(text), x=0.01, ha="left", fontsize=LETTER, color=GREY)
+        figure.supxlabel("\n".join(text), x=0.01, ha="left", fontsize=STYLE.letter, color=GREY)
     return figure

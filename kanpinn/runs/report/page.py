@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kanpinn._support.files import write_text
-from kanpinn.plotting.svg import inline_svg
+from kanpinn.plotting.style import inline_svg
 from kanpinn.runs.report import origin, summary
 from kanpinn.runs.report.figures import figure_of
 from kanpinn.runs.report.pictures import Picture, missing, pictures

@@ -7,9 +7,9 @@ from functools import partial
 
 from matplotlib.axes import Axes
 
-from kanpinn.plotting.convergence import plot_curves, plot_spreads
-from kanpinn.plotting.curves import Curve
-from kanpinn.plotting.legend import THEORY, height, wrapped
+from kanpinn.plotting.convergence import THEORY, plot_curves, plot_spreads
+from kanpinn.plotting.curves import ErrorCurve, legend_lines
+from kanpinn.plotting.notation import wrapped
 from kanpinn.runs.report.curves import MEASURED, curves, path_of, setting_labels, usable
 from kanpinn.runs.report.dimensions import Dimension, dimensions, is_seed
 from kanpinn.runs.study.table import WAITING, Study, has_failed
@@ -56,7 +56,7 @@ class Picture:
     plot: Callable[[Axes, str], Axes]
     rows: int
     over: str = ""
-    curves: Mapping[str, list[Curve]] = field(default_factory=dict)
+    curves: Mapping[str, list[ErrorCurve]] = field(default_factory=dict)
 
 
 def pictures(study: Study) -> Iterator[Picture]:
@@ -109,14 +109,14 @@ def _curves(
         (*_replicates(study, some), *_hollow(made), *_surplus(some, MOST), *missing(study)),
         errors,
         partial(_plot, made, x, path, measured),
-        max(height(own[:MOST]) for own in made.values()),
+        max(legend_lines(own[:MOST]) for own in made.values()),
         over,
         made,
     )
 
 
 def _plot(
-    made: dict[str, list[Curve]],
+    made: dict[str, list[ErrorCurve]],
     x: str,
     path: Dimension | None,
     measured: bool,
@@ -174,7 +174,7 @@ def _file(against: str, found: Sequence[Dimension]) -> str:
     return re.sub(r"\W+", "_", chosen).strip("_")
 
 
-def _replicates(study: Study, some: Sequence[Curve]) -> Iterator[str]:
+def _replicates(study: Study, some: Sequence[ErrorCurve]) -> Iterator[str]:
     """What markers and bars are."""
     counts = {point.error.count for curve in some for point in curve.points}
     if max(counts) > 1:
@@ -183,13 +183,13 @@ def _replicates(study: Study, some: Sequence[Curve]) -> Iterator[str]:
         yield f"Markers: median over {number} {what}, bars: range."
 
 
-def _hollow(made: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
+def _hollow(made: Mapping[str, Sequence[ErrorCurve]]) -> Iterator[str]:
     """What hollow markers are, where there are some."""
     if any(curve.levelled for some in made.values() for curve in some):
         yield "Hollow: errors that no longer fall, not fitted."
 
 
-def _surplus(some: Sequence[Curve], most: int) -> Iterator[str]:
+def _surplus(some: Sequence[ErrorCurve], most: int) -> Iterator[str]:
     """That not all curves are drawn, where that is so."""
     if len(some) > most:
         yield f"{most} of {len(some)} settings are shown."
@@ -208,7 +208,7 @@ def missing(study: Study) -> Iterator[str]:
             yield f"{count} of {len(statuses)} runs {what}."
 
 
-def _explained(made: Mapping[str, Sequence[Curve]], against: str) -> str:
+def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
     """How the numbers in the legends came about."""
     every = [curve for some in made.values() for curve in some]
     if not any(curve.fit for curve in every):

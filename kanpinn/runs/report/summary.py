@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from kanpinn.accuracy.orders import Fit
-from kanpinn.plotting.curves import Curve, Spread
+from kanpinn.plotting.curves import ErrorCurve, ErrorRange
 from kanpinn.runs.report.curves import setting_labels, usable
 from kanpinn.runs.report.dimensions import dimensions, full
 from kanpinn.runs.report.pictures import Picture
@@ -75,7 +75,7 @@ def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
     values = [row[column] for row in rows if usable(row, column)]
     if not values:
         return "–", "–"
-    spread = Spread.of(values)
+    spread = ErrorRange.of(values)
     return form.format(spread.median), f"{form} … {form}".format(spread.low, spread.high)
 
 
@@ -100,7 +100,7 @@ def _orders(picture: Picture) -> Iterator[list[str]]:
                 ]  # fmt: skip
 
 
-def _sizes(curve: Curve) -> str:
+def _sizes(curve: ErrorCurve) -> str:
     first, last = curve.points[0].x.median, curve.points[curve.fitted - 1].x.median
     text = f"{first:g} … {last:g}"
     return f"{text} of … {curve.points[-1].x.median:g}" if curve.levelled else text

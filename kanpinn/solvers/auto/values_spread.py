@@ -17,8 +17,8 @@ def noise_of(solution: Solution) -> float:
     covariance = solution.covariance
     squares = 0.0
     for index, _ in enumerate(solution.fields):
-        low, high = covariance.field(points, index)
-        errors = (high - low) / (2 * covariance.noise.quantile)
+        field = covariance.field(points, index)
+        errors = (field.high - field.low) / (2 * covariance.noise.quantile)
         errors = errors[errors.isfinite()]
         squares += float(errors.square().mean()) if len(errors) else 0.0
     size = float(solution(points).square().mean(dim=0).sum())

@@ -1,15 +1,9 @@
-"""Where the units and boxes of a network's picture stand, in inches."""
+"""The places of the units and boxes in the picture of a network, in inches."""
 
 import math
 from dataclasses import dataclass
 
 Ends = tuple[tuple[int, int], ...]  # (source, target) of each edge of a layer
-
-WIDEST, NARROWEST = 10.0, 2.4  # of the whole
-ROOMY, TIGHT = 0.75, 0.28  # of a box with its share of the gaps, the largest and the least
-FILLED = 0.78  # of that, the box
-APART = 0.4  # between units and the boxes above or below them
-FANNED = 0.05  # further apart for each inch that edges spread
 
 
 @dataclass(frozen=True)
@@ -25,17 +19,29 @@ class Place:
 class Layout:
     """Levels of units, one above the other, with one or more rows of boxes between them.
 
-    width: units per layer; ends: of each layer's edges.
+    width: units per layer; ends: of each layer's edges. All else is in inches.
+
+    widest, narrowest: of the whole. roomy, tight: the side of a box with its share of the gaps,
+    the largest and the least. apart: between units and the boxes above or below them, and more by
+    0.05 for each inch that edges spread. radius: of a unit that adds edges. per_letter: the width
+    of a letter of a name.
     """
 
     width: tuple[int, ...]
     ends: tuple[Ends, ...]
+    widest: float = 10.0
+    narrowest: float = 2.4
+    roomy: float = 0.75
+    tight: float = 0.28
+    apart: float = 0.4
+    radius: float = 0.075
+    per_letter: float = 0.07
 
     @property
     def across(self) -> float:
         """The width of the whole."""
         most = max(1, *self.width, *map(len, self.ends))
-        return min(WIDEST, max(NARROWEST, ROOMY * most))
+        return min(self.widest, max(self.narrowest, self.roomy * most))
 
     @property
     def height(self) -> float:
@@ -49,8 +55,8 @@ class Layout:
     def places(self, layer: int) -> list[Place]:
         """The boxes of a layer's edges, in their order.
 
-        From left to right as the middles of their ends are, so that lines cross little; where
-        there are several rows, neighbours stand in different ones.
+        They are ordered from left to right like the middles of their ends, so that few lines cross;
+        if there are several rows, neighbours are in different ones.
         """
         ends, rows, slot = self.ends[layer], self._rows(layer), self._slot(layer)
         order = sorted(range(len(ends)), key=lambda k: self._middle(layer, ends[k]))
@@ -60,7 +66,7 @@ class Layout:
         found: list[Place] = [Place(0.0, 0.0, 0.0)] * len(ends)
         for place, k in enumerate(order):
             y = base + slot * (place % rows + 0.5)
-            found[k] = Place(margin + step * place, y, FILLED * slot)
+            found[k] = Place(margin + step * place, y, 0.78 * slot)
         return found
 
     def _middle(self, layer: int, ends: tuple[int, int]) -> tuple[float, ...]:
@@ -69,15 +75,15 @@ class Layout:
 
     @property
     def _gap(self) -> float:
-        return APART + FANNED * self.across
+        return self.apart + 0.05 * self.across
 
     def _rows(self, layer: int) -> int:
-        return max(1, math.ceil(len(self.ends[layer]) * TIGHT / self.across))
+        return max(1, math.ceil(len(self.ends[layer]) * self.tight / self.across))
 
     def _slot(self, layer: int) -> float:
         """The side of a box with its share of the gaps."""
         in_row = math.ceil(max(1, len(self.ends[layer])) / self._rows(layer))
-        return min(ROOMY, self.across / in_row)
+        return min(self.roomy, self.across / in_row)
 
     def _level(self, level: int) -> float:
         rows = (self._rows(layer) * self._slot(layer) for layer in range(level))

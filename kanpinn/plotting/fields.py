@@ -1,0 +1,197 @@
+"""A field in one pair of axes: a map over two coordinates, a line over one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.image import AxesImage
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from kanpinn.plotting.notation import symbol
+from kanpinn.plotting.style import BLACK, BLUE, GREY, STYLE, VERMILLION, tidy
+
+AxisValues = Mapping[str, numpy.ndarray]
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """The ends of a logarithmic scale, and whether values lie beyond its upper end."""
+
+    low: float
+    high: float
+    beyond: bool
+
+
+def plot_values(
+    ax: Axes,
+    axes: AxisValues,
+    values: numpy.ndarray,
+    limits: tuple[float, float],
+    title: str,
+    *,
+    diverging: bool | None = None,
+    outline: Path | None = None,
+) -> Axes:
+    """A field over two coordinates, with its colour bar.
+
+    Args:
+        axes: two coordinates by name, (n,) and (m,).
+        values: (n, m).
+        limits: lowest and highest colour.
+        diverging: a map that is white at zero; by default where the limits have both signs.
+        outline: the domain's boundary, at which the map ends; it is drawn as a line.
+    """
+    low, high = limits
+    bound = max(-low, high)
+    if two_signed(limits) if diverging is None else diverging:
+        norm, colours = Normalize(-bound, bound), "RdBu_r"
+    else:
+        norm, colours = Normalize(low, high), "viridis"
+    _colour_bar(ax, _map(ax, axes, values, norm, colours, outline))
+    ax.set_title(title, fontsize=10)
+    return ax
+
+
+def plot_magnitude(
+    ax: Axes, axes: AxisValues, values: numpy.ndarray, title: str, *, outline: Path | None = None
+) -> Axes:
+    """The absolute value of a field over two coordinates on a logarithmic colour scale.
+
+    An arrow on the colour bar says that a few values lie above it. outline: as in `plot_values`.
+    """
+    size = numpy.abs(values)
+    shown = magnitudes_of(size)
+    norm: Normalize = Normalize(0, 1)
+    if shown is not None:
+        norm = LogNorm(shown.low, shown.high)
+        size = numpy.maximum(size, shown.low)  # the logarithm of 0 would be a hole
+    _colour_bar(ax, _map(ax, axes, size, norm, "magma", outline), shown)
+    ax.set_title(title, fontsize=10)
+    return ax
+
+
+def _map(
+    ax: Axes,
+    axes: AxisValues,
+    values: numpy.ndarray,
+    norm: Normalize,
+    colours: str,
+    outline: Path | None,
+) -> AxesImage:
+    """Draw the image, its outline, and the names of the coordinates."""
+    (name_x, x), (name_y, y) = axes.items()
+    shape = float((y[-1] - y[0]) / (x[-1] - x[0]))
+    half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2  # the points are centres of pixels
+    if outline is not None:
+        values = continued(values)
+    image = ax.imshow(
+        numpy.ma.masked_invalid(values.T),
+        norm=norm,
+        cmap=colours,
+        origin="lower",
+        extent=(x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y),
+        interpolation="bilinear",
+        aspect="equal" if 1 / 3 <= shape <= 3 else "auto",
+    )
+    if outline is not None:
+        image.set_clip_path(outline, ax.transData)
+        line = {"edgecolor": BLACK, "linewidth": 0.7, "clip_on": False, "zorder": 3}
+        ax.add_patch(PathPatch(outline, fill=False, **line))
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.spines[["left", "bottom"]].set(linewidth=0.5, color=GREY)
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    ax.set(xlabel=f"${symbol(name_x)}$", ylabel=f"${symbol(name_y)}$")
+    ax.xaxis.set_major_locator(MaxNLocator(3 if 1.6 < shape <= 3 else 5, steps=STYLE.round))
+    ax.yaxis.set_major_locator(MaxNLocator(3 if 1 / 3 <= shape < 0.6 else 5, steps=STYLE.round))
+    ax.tick_params(labelsize=STYLE.small)
+    return image
+
+
+def _colour_bar(ax: Axes, image: AxesImage, shown: Magnitudes | None = None) -> None:
+    # Set into the axes, it is as high as they are whatever their aspect.
+    place = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
+    extend = "max" if shown is not None and shown.beyond else "neither"
+    bar = ax.figure.colorbar(image, cax=place, extend=extend)
+    bar.ax.tick_params(labelsize=STYLE.small)
+    bar.outline.set_visible(False)
+    if shown is not None:
+        bar.ax.yaxis.set_major_locator(LogLocator(numticks=7))
+
+
+def plot_lines(
+    ax: Axes, name: str, x: numpy.ndarray, lines: Mapping[str, numpy.ndarray], label: str
+) -> Axes:
+    """Fields over one coordinate, the first drawn through, the others dashed and dotted."""
+    styles = [(BLUE, "-", 1.8), (VERMILLION, "--", 1.4), (GREY, ":", 1.4)]
+    for (key, values), (colour, style, width) in zip(lines.items(), styles, strict=False):
+        ax.plot(x, values, style, color=colour, linewidth=width, label=key)
+    if len(lines) > 1:
+        ax.legend(fontsize=STYLE.small, frameon=False)
+    ax.set(xlabel=f"${symbol(name)}$", ylabel=label, xlim=(x[0], x[-1]))
+    return tidy(ax)
+
+
+def plot_magnitude_line(
+    ax: Axes, name: str, x: numpy.ndarray, values: numpy.ndarray, label: str
+) -> Axes:
+    """The absolute value of a field over one coordinate on a logarithmic scale."""
+    size = numpy.abs(values)
+    plot_lines(ax, name, x, {label: size}, label)
+    shown = magnitudes_of(size)
+    if shown is not None:
+        ax.set_yscale("log")
+        ax.set_ylim(shown.low / 3, shown.high * 3)
+    return ax
+
+
+def magnitudes_of(size: numpy.ndarray) -> Magnitudes | None:
+    """The logarithmic scale of absolute values, which may not all be finite; None if all are 0.
+
+    It ends at the largest value, or at the 99.9% quantile if a few values lie more than ten times
+    above that, such as a residual's at a singular corner. It begins at the 2% quantile, but shows
+    six decades at most.
+    """
+    finite = size[numpy.isfinite(size) & (size > 0)]
+    if len(finite) == 0:
+        return None
+    top, usual = float(finite.max()), float(numpy.quantile(finite, 0.999, method="lower"))
+    high = top if top <= 10 * usual else usual
+    low = max(float(numpy.quantile(finite, 0.02)), high * 1e-6)
+    return Magnitudes(min(low, high / 10), high, high < top)
+
+
+def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
+    """The lowest and highest of the finite values; if they agree, 0.5 below and above."""
+    finite = numpy.concatenate([f[numpy.isfinite(f)].ravel() for f in fields])
+    if len(finite) == 0:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    if high - low <= 1e-12 * max(abs(low), abs(high)):
+        return low - 0.5, high + 0.5
+    return low, high
+
+
+def two_signed(limits: tuple[float, float]) -> bool:
+    """Whether a field between these limits has both signs, the lesser part at least a tenth."""
+    low, high = limits
+    return low < 0 < high and min(-low, high) > 0.1 * max(-low, high)
+
+
+def continued(values: numpy.ndarray, rings: int = 2) -> numpy.ndarray:
+    """A field (n, m) with NaN outside its domain, continued by some rings of nodes.
+
+    A node gets the mean of its neighbours: so a map that ends at the boundary has no gaps there.
+    """
+    for _ in range(rings):
+        windows = numpy.lib.stride_tricks.sliding_window_view(
+            numpy.pad(values, 1, constant_values=numpy.nan), (3, 3)
+        )
+        known = ~numpy.isnan(windows)
+        count = known.sum(axis=(2, 3))
+        mean = numpy.where(known, windows, 0.0).sum(axis=(2, 3)) / numpy.maximum(count, 1)
+        values = numpy.where(numpy.isnan(values) & (count > 0), mean, values)
+    return values

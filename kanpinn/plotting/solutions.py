@@ -1,0 +1,125 @@
+"""Figures of a solution's fields and of its residuals, several panels on each."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+
+from kanpinn.plotting.fields import (
+    limits_of,
+    plot_lines,
+    plot_magnitude,
+    plot_magnitude_line,
+    plot_values,
+    two_signed,
+)
+from kanpinn.plotting.notation import cut_title, symbol
+from kanpinn.plotting.style import new_figure
+from kanpinn.solvers.grid_fields import KNOWN, GridFields
+
+
+def solution_figure(
+    fields: GridFields, field: str, outline: Path | None = None, time: str | None = None
+) -> Figure:
+    """A field, the exact one or its reference, the error, and the residual.
+
+    Of several fields or equations the residuals are in `residual_figure`.
+
+    Args:
+        fields: on a grid of one or two axes.
+        field: its name.
+        outline: the domain's boundary in the plane of the axes, at which maps end.
+        time: the name of the time coordinate: space and time have no common scale.
+    """
+    of, name = fields.of(field), f"${symbol(field)}$"
+    sizes = {f"|error of {name}|": of["error"]} if "error" in of else {}
+    if len(fields.fields) == len(fields.residuals) == 1:
+        sizes |= residuals_by_title(fields)
+    shown = {key: of[key] for key in ("solution", *KNOWN) if key in of}
+    lines = len(fields.axes) == 1
+    figure, panels = _panels(fields, time, (1 if lines else len(shown)) + len(sizes))
+    if lines:
+        ((coordinate, x),) = fields.axes.items()
+        plot_lines(panels[0], coordinate, x, shown, name)
+    else:
+        # Maps are white at zero if any field of the system has both signs, unless that would take
+        # the colours from a field that is far from zero: one that varies by less than half.
+        every = [limits_of(fields.values[one]) for one in fields.fields]
+        near = all(high - low >= 0.5 * max(-low, high) for low, high in every)
+        diverging = any(map(two_signed, every)) and near
+        limits = limits_of(*shown.values())
+        for ax, (key, values) in zip(panels, shown.items(), strict=False):
+            title = name if key == "solution" else f"{key} {name}"
+            plot_values(
+                ax, fields.axes, values, limits, title, diverging=diverging, outline=outline
+            )
+            if time in fields.axes:
+                ax.set_aspect("auto")
+    _plot_magnitudes(panels[len(panels) - len(sizes) :], fields, sizes, outline, time)
+    return figure
+
+
+def residual_figure(
+    fields: GridFields, outline: Path | None = None, time: str | None = None
+) -> Figure:
+    """The residuals of all equations; the arguments are those of `solution_figure`."""
+    residuals = residuals_by_title(fields)
+    figure, panels = _panels(fields, time, len(residuals))
+    _plot_magnitudes(panels, fields, residuals, outline, time)
+    return figure
+
+
+def residuals_by_title(fields: GridFields) -> dict[str, numpy.ndarray]:
+    """The residuals on the grid, by the titles of their panels."""
+    values = list(fields.residuals.values())
+    if len(values) == 1:
+        return {"|residual|": values[0]}
+    return {f"|residual of equation {i + 1}|": size for i, size in enumerate(values)}
+
+
+def _panels(fields: GridFields, time: str | None, count: int) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels, row by row, the last row in the middle: none stays empty.
+
+    A map has the domain's proportions if they are not extreme, and no axis is time.
+    """
+    lines = len(fields.axes) == 1
+    columns = 2 if count == 4 and not lines else min(count, 3)
+    rows = -(-count // columns)
+    if lines:
+        width, height = 3.8, 3.0  # inches of a panel
+    else:
+        x, y = fields.axes.values()
+        ratio = float((y[-1] - y[0]) / (x[-1] - x[0]))
+        ratio = ratio if 1 / 3 <= ratio <= 3 and time not in fields.axes else 0.8
+        # A map is 3 inches long, with room for its colour bar and labels.
+        width, height = 3.0 / max(ratio, 1) + 1.35, 3.0 * min(ratio, 1) + 0.75
+    figure = new_figure(columns * width, rows * height)
+    if fields.fixed:
+        figure.suptitle(cut_title(fields.fixed), fontsize=10)
+    grid = figure.add_gridspec(rows, 2 * columns)  # a panel takes two
+    panels = []
+    for place in range(count):
+        row, column = divmod(place, columns)
+        start = 2 * column + columns - min(columns, count - row * columns)
+        panels.append(figure.add_subplot(grid[row, start : start + 2]))
+    return figure, panels
+
+
+def _plot_magnitudes(
+    panels: Sequence[Axes],
+    fields: GridFields,
+    sizes: Mapping[str, numpy.ndarray],
+    outline: Path | None,
+    time: str | None,
+) -> None:
+    """Errors or residuals by their titles, a panel for each."""
+    for ax, (title, values) in zip(panels, sizes.items(), strict=True):
+        if len(fields.axes) == 1:
+            ((name, x),) = fields.axes.items()
+            plot_magnitude_line(ax, name, x, values, title)
+        else:
+            plot_magnitude(ax, fields.axes, values, title, outline=outline)
+            if time in fields.axes:
+                ax.set_aspect("auto")
