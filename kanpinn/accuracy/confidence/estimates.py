@@ -159,7 +159,7 @@ class Noise:
 
     @property
     def quantile(self) -> float:
-        """The 97.5% quantile of the normal distribution, or Student's t if the noise is estimated."""
+        """The 97.5% quantile of the normal distribution, or Student's t of an estimated noise."""
         return float(ndtri(0.975) if self.known else stdtrit(max(self.freedom, 1.0), 0.975))
 
 
