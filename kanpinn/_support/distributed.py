@@ -38,6 +38,8 @@ def rank() -> int:
 
 def share(n: int) -> slice:
     """This rank's part of n items: ranks follow each other, their parts differ by one at most."""
+    if world() == 1:
+        return slice(0, n)
     return slice(n * rank() // world(), n * (rank() + 1) // world())
 
 

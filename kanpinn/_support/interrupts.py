@@ -30,25 +30,3 @@ def handling(handler: Callable[..., object]) -> Iterator[None]:
 def importing() -> AbstractContextManager[None]:
     """Ctrl-C ends the process inside: raised in an import it would surface as any other error."""
     return handling(leave)
-
-
-class Deferral:
-    """Whether Ctrl-C came while it was deferred."""
-
-    interrupted = False
-
-
-@contextmanager
-def deferring(first: Callable[[], None], second: Callable[[], None]) -> Iterator[Deferral]:
-    """Ctrl-C lets the block finish and calls `first`; the next one calls `second` and leaves."""
-    deferral = Deferral()
-
-    def handler(*_: object) -> None:
-        if deferral.interrupted:
-            second()
-            leave()
-        deferral.interrupted = True
-        first()
-
-    with handling(handler):
-        yield deferral

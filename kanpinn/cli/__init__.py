@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from kanpinn.cli.check import check, schema
-from kanpinn.cli.figures import export, plot, report
-from kanpinn.cli.interpret import interpret
-from kanpinn.cli.listing import list_everything
-from kanpinn.cli.new import new
-from kanpinn.cli.solve import fit, solve
-from kanpinn.cli.study import study
+from kanpinn.cli.check import check_command, schema_command
+from kanpinn.cli.figures import export_command, plot_command, report_command
+from kanpinn.cli.interpret import interpret_command
+from kanpinn.cli.listing import list_command
+from kanpinn.cli.new import new_command
+from kanpinn.cli.solve import fit_command, solve_command
+from kanpinn.cli.study import study_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,14 +37,17 @@ def _options(
         raise typer.Exit
 
 
-app.command()(solve)
-app.command()(fit)
-app.command()(interpret)
-app.command()(study)
-app.command()(check)
-app.command()(plot)
-app.command()(report)
-app.command("list")(list_everything)
-app.command()(export)
-app.command()(schema)
-app.command()(new)
+for _name, _command in (
+    ("solve", solve_command),
+    ("fit", fit_command),
+    ("interpret", interpret_command),
+    ("study", study_command),
+    ("check", check_command),
+    ("plot", plot_command),
+    ("report", report_command),
+    ("list", list_command),
+    ("export", export_command),
+    ("schema", schema_command),
+    ("new", new_command),
+):
+    app.command(_name)(_command)

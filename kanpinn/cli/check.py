@@ -10,10 +10,10 @@ from kanpinn.cli.kinds import KINDS
 from kanpinn.cli.options import Overrides, ProblemFile
 from kanpinn.cli.screen import reporting
 from kanpinn.cli.solve import build
-from kanpinn.cli.tables import table
+from kanpinn.cli.tables import plain_table
 
 
-def check(file: ProblemFile, overrides: Overrides = None) -> None:
+def check_command(file: ProblemFile, overrides: Overrides = None) -> None:
     """Check a problem file or a fit file and show what would run, without running it."""
     with reporting():
         with importing():
@@ -26,10 +26,10 @@ def check(file: ProblemFile, overrides: Overrides = None) -> None:
         for index, optimizer in enumerate(job.optimizers):
             chosen = "" if "optimizer" in config.sections else default
             rows.append((f"optimizer[{index}]", f"{optimizer}{chosen}"))
-        typer.echo(table(rows, left=True))
+        typer.echo(plain_table(rows, left=True))
 
 
-def schema(
+def schema_command(
     fit: Annotated[bool, typer.Option("--fit", help="Of fit files.")] = False,
 ) -> None:
     """Print the JSON schema of problem files, or of fit files."""

@@ -21,7 +21,7 @@ class Format(Enum):
     NPZ = "npz"
 
 
-def plot(
+def plot_command(
     folder: Annotated[
         Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
     ],
@@ -58,7 +58,7 @@ def _study_figures(folder: Path) -> list[Path]:
         return draw_study(Study.read(folder))
 
 
-def report(
+def report_command(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder.")],
 ) -> None:
     """Write a study's tables and figures as one HTML page, report.html in its folder."""
@@ -71,7 +71,7 @@ def report(
             typer.echo(write_report(Study.read(study)))
 
 
-def export(
+def export_command(
     run: RunPath,
     format: Annotated[
         Format, typer.Option("--format", help="VTKHDF for ParaView, NPZ for NumPy.")

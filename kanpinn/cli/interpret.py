@@ -11,7 +11,7 @@ from kanpinn._support.interrupts import importing
 from kanpinn.cli.figures import writing
 from kanpinn.cli.options import RunPath
 from kanpinn.cli.screen import note, reporting
-from kanpinn.cli.tables import table
+from kanpinn.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from kanpinn.interpret.formulas.formula import EdgeRow, Formula
@@ -22,7 +22,7 @@ HEADS = ("edge", "function", "a", "b", "c", "d", "R²", "complexity")
 FILES = ("formula.json", "formula.tex", "network.png")
 
 
-def interpret(
+def interpret_command(
     run: RunPath,
     library: Annotated[
         str | None,
@@ -118,7 +118,7 @@ def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
     if not formula.own_edges:
         width = list(formula.graph.width)
         yield f"read off a KAN {width} that was fitted to the values of this one"
-    yield table([HEADS, *map(_cells, formula.edges)])
+    yield plain_table([HEADS, *map(_cells, formula.edges)])
     for layer, unit in sorted(formula.graph.products):
         yield f"layer {layer}: the edges to {unit} are multiplied"
     for name, expression in zip(result.fields, formula.expressions, strict=True):

@@ -13,7 +13,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import reporting
-from kanpinn.cli.tables import table
+from kanpinn.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from kanpinn.runs.config import Config
@@ -22,7 +22,7 @@ PROBLEMS = Path("problems")
 ANY_WIDTH, LEAST_STATUS = 120, 20  # columns: where there is no terminal, and of a cut status
 
 
-def list_everything(
+def list_command(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Where the problem files are.")
     ] = PROBLEMS,
@@ -42,7 +42,7 @@ def list_everything(
 def _show(title: str, rows: list[tuple[str, ...]]) -> None:
     typer.echo(f"{title}:" if rows else f"{title}: none")
     if rows:
-        typer.echo(table(rows, left=True))
+        typer.echo(plain_table(rows, left=True))
 
 
 def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:

@@ -83,7 +83,7 @@ device = "cpu"
 """
 
 
-def new(
+def new_command(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Of the files, such as heat or problems/heat.")
     ],

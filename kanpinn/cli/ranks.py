@@ -24,7 +24,7 @@ CODE, SEEN = "exit code", "seen by "
 
 
 @dataclass(frozen=True)
-class Group:
+class Ranks:
     """The processes of one command.
 
     joined: a context manager inside of which they are a process group of torch.distributed.
@@ -37,21 +37,21 @@ class Group:
 
 
 @contextmanager
-def ranks(quiet: bool) -> Iterator[Group]:
+def ranks(quiet: bool) -> Iterator[Ranks]:
     """`reporting`, by rank 0 alone where torchrun has started several processes.
 
     At the end the others wait for rank 0, and leave with its exit code.
     """
     if "RANK" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         with reporting(quiet):
-            yield Group()
+            yield Ranks()
         return
     with reporting():
         store = _meeting()
     first, code = int(os.environ["RANK"]) == 0, 1  # the code of an error that nobody expected
     try:
         with contextlib.nullcontext() if first else _silence(), reporting(quiet):
-            yield Group(_joined(store), alone=False, first=first)
+            yield Ranks(_joined(store), alone=False, first=first)
         code = 0
     except typer.Exit as end:
         code = end.exit_code

@@ -13,8 +13,6 @@ import typer
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import INTERRUPTED, handling
 
-NUMERICAL_FAILURE, BAD_INPUT = 1, 2
-
 
 def note(text: str) -> None:
     """A line on standard error, which leaves standard output to results."""
@@ -25,15 +23,16 @@ def note(text: str) -> None:
 def reporting(quiet: bool = False) -> Iterator[None]:
     """Errors, warnings and log records as single lines; an error ends the command with its code.
 
+    The exit codes are 1 after a numerical failure, 2 for bad input and 130 after Ctrl-C.
     quiet: errors only.
     """
-    with handling(signal.default_int_handler), _plain_warnings(quiet), _plain_log(quiet):
+    with handling(signal.default_int_handler), _single_lines(quiet):
         try:
             yield
         except InputError as error:
-            _fail(error, BAD_INPUT)
+            _fail(error, 2)
         except NumericalError as error:
-            _fail(error, NUMERICAL_FAILURE)
+            _fail(error, 1)
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
@@ -42,32 +41,6 @@ def _fail(error: Exception, code: int) -> None:
     for line in str(error).splitlines():
         note(f"error: {line}")
     raise typer.Exit(code) from None
-
-
-def exit_code(status: str) -> int:
-    """0 for a usable solution, a limit of steps included."""
-    if status.startswith("failed"):
-        return NUMERICAL_FAILURE
-    return INTERRUPTED if status == "stopped: interrupted" else 0
-
-
-@contextmanager
-def _plain_warnings(quiet: bool) -> Iterator[None]:
-    said: set[str] = set()
-
-    def say(message: Warning | str, *_: Any, **__: Any) -> None:
-        text = " ".join(str(message).split())
-        if text not in said and not quiet:
-            said.add(text)
-            note(f"warning: {text}")
-
-    with warnings.catch_warnings():
-        # Deprecations are for developers, not for those who solve equations.
-        warnings.simplefilter("ignore")
-        for category in (UserWarning, RuntimeWarning):
-            warnings.simplefilter("always", category)
-        warnings.showwarning = say
-        yield
 
 
 class _Lines(logging.Handler):
@@ -82,14 +55,29 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def _plain_log(quiet: bool) -> Iterator[None]:
+def _single_lines(quiet: bool) -> Iterator[None]:
+    """Warnings, each once, and records of the package's log as lines on standard error."""
+    said: set[str] = set()
+
+    def say(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in said and not quiet:
+            said.add(text)
+            note(f"warning: {text}")
+
     log, handler = logging.getLogger("kanpinn"), _Lines()
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     log.propagate = False
     try:
-        yield
+        with warnings.catch_warnings():
+            # Deprecations are for developers, not for those who solve equations.
+            warnings.simplefilter("ignore")
+            for category in (UserWarning, RuntimeWarning):
+                warnings.simplefilter("always", category)
+            warnings.showwarning = say
+            yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)

@@ -3,38 +3,28 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kanpinn.cli.tables import table
+from kanpinn.cli.tables import plain_table
+from kanpinn.runs.report.dimensions import is_seed, names_of, short
+from kanpinn.runs.study.table import Row, Study, has_failed
 
-if TYPE_CHECKING:
-    from kanpinn.runs.study.table import Row, Study
-
-LINES = 24  # settings on the screen; all runs are in study.csv
-MESSAGES = 5  # of failed runs
 SIZES = {"parameters": "{:.0f}", "seconds": "{:.2f}"}
 TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
 
 
-def failed(row: "Row") -> bool:
-    """Whether a run has failed."""
-    from kanpinn.runs.study.table import has_failed
-
-    return has_failed(row)
-
-
-def settings_table(study: "Study") -> str:
+def settings_table(study: Study, lines: int = 24) -> str:
     """A line for each setting with the medians over its runs, the best ones where there are many.
 
     What never varies has no column, nor have seeds.
     """
     names, settings = _settings(study)
     notes = []
-    if (count := len(settings)) > LINES:
+    if (count := len(settings)) > lines:
         error = _foremost(study)
         best = sorted(settings.items(), key=lambda setting: _error(setting[1], error))
-        settings = dict(best[:LINES])
-        notes.append(f"the best {LINES} of {count} settings")
+        settings = dict(best[:lines])
+        notes.append(f"the best {lines} of {count} settings")
     if any(len(runs) > 1 for runs in settings.values()):
         notes.append("medians over runs that differ in the seed")
     forms = dict.fromkeys(study.errors, "{:.2e}")
@@ -45,14 +35,12 @@ def settings_table(study: "Study") -> str:
     head = (*names, "runs", "failed", *titles)
     rows = [_cells(setting, runs, forms) for setting, runs in settings.items()]
     columns = [column for column in zip(head, *rows, strict=True) if _says_something(column)]
-    text = table([list(row) for row in zip(*columns, strict=True)])
+    text = plain_table([list(row) for row in zip(*columns, strict=True)])
     return f"{text}\n({'; '.join(notes)})" if notes else text
 
 
-def _settings(study: "Study") -> tuple[list[str], dict[tuple[str, ...], list["Row"]]]:
+def _settings(study: Study) -> tuple[list[str], dict[tuple[str, ...], list[Row]]]:
     """The short names of the keys that vary, and the runs of each combination of their values."""
-    from kanpinn.runs.report.dimensions import is_seed, names_of
-
     labels = {key: names_of(study.column(key)) for key in study.varied if not is_seed(key)}
     labels = {key: names for key, names in labels.items() if len(set(names)) > 1}
     settings: dict[tuple[str, ...], list[Row]] = {}
@@ -63,29 +51,27 @@ def _settings(study: "Study") -> tuple[list[str], dict[tuple[str, ...], list["Ro
     return [n if short.count(n) == 1 else k for k, n in zip(labels, short, strict=True)], settings
 
 
-def _cells(
-    setting: tuple[str, ...], runs: Sequence["Row"], forms: dict[str, str]
-) -> tuple[str, ...]:
-    lost = sum(map(failed, runs))
+def _cells(setting: tuple[str, ...], runs: Sequence[Row], forms: dict[str, str]) -> tuple[str, ...]:
+    lost = sum(map(has_failed, runs))
     medians = [_median(runs, column, form) for column, form in forms.items()]
     return (*setting, str(len(runs)), str(lost or ""), *medians)
 
 
-def _median(runs: Sequence["Row"], column: str, form: str) -> str:
+def _median(runs: Sequence[Row], column: str, form: str) -> str:
     values = list(_values(runs, column))
     return form.format(median(values)) if values else "-"
 
 
-def _values(runs: Iterable["Row"], column: str) -> Iterator[Any]:
-    return (run[column] for run in runs if not failed(run) and run[column] is not None)
+def _values(runs: Iterable[Row], column: str) -> Iterator[Any]:
+    return (run[column] for run in runs if not has_failed(run) and run[column] is not None)
 
 
-def _foremost(study: "Study") -> str:
+def _foremost(study: Study) -> str:
     """The first column of errors that any run has."""
     return next((e for e in study.errors if any(_values(study.rows, e))), study.errors[0])
 
 
-def _error(runs: Sequence["Row"], error: str) -> float:
+def _error(runs: Sequence[Row], error: str) -> float:
     return median(list(_values(runs, error)) or [float("inf")])
 
 
@@ -93,11 +79,11 @@ def _says_something(column: Sequence[str]) -> bool:
     return any(cell not in ("", "-") for cell in column[1:])
 
 
-def json_text(study: "Study") -> str:
+def json_text(study: Study) -> str:
     """The folder, how many runs there are, the best one, and those that failed."""
-    lost = [row for row in study.rows if failed(row)]
+    lost = [row for row in study.rows if has_failed(row)]
     error = _foremost(study)
-    known = [r for r in study.rows if not failed(r) and r[error] is not None]
+    known = [r for r in study.rows if not has_failed(r) and r[error] is not None]
     summary = {
         "name": study.name,
         "folder": str(study.path),
@@ -109,18 +95,16 @@ def json_text(study: "Study") -> str:
     return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def failures(study: "Study") -> str:
+def failure_lines(study: Study, most: int = 5) -> str:
     """How many runs have failed, and each message once, with the first run that it is of."""
-    from kanpinn.runs.report.dimensions import short
-
     first: dict[str, Row] = {}
-    lost = [row for row in study.rows if failed(row)]
+    lost = [row for row in study.rows if has_failed(row)]
     for row in lost:
         first.setdefault(row["status"].partition(": ")[2], row)
     lines = [f"{len(lost)} of {len(study.rows)} runs have failed"]
-    for message, row in list(first.items())[:MESSAGES]:
+    for message, row in list(first.items())[:most]:
         values = ", ".join(f"{key} = {short(row[key])}" for key in study.varied)
         lines.append(f"{message} ({values})")
-    if len(first) > MESSAGES:
-        lines.append(f"and {len(first) - MESSAGES} other messages, which are in study.csv")
+    if len(first) > most:
+        lines.append(f"and {len(first) - most} other messages, which are in study.csv")
     return "\n".join(lines)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kanpinn._support.errors import InputError, NumericalError
-from kanpinn._support.interrupts import INTERRUPTED, deferring, handling, importing
+from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
 from kanpinn.cli.kinds import KINDS
 from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed
-from kanpinn.cli.ranks import Group, NoFolder, ranks
-from kanpinn.cli.screen import exit_code, note
+from kanpinn.cli.ranks import NoFolder, Ranks, ranks
+from kanpinn.cli.screen import note
 
 if TYPE_CHECKING:
     from kanpinn.runs.config import Config, Job, Result
@@ -36,7 +35,7 @@ class Wish:
     quiet: bool
 
 
-def solve(
+def solve_command(
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="A problem file (TOML).")
     ] = None,
@@ -58,7 +57,7 @@ def solve(
     follow("solve", Wish(file, resume, pairs, output, json, quiet))
 
 
-def fit(
+def fit_command(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A fit file (TOML).")] = None,
     overrides: Overrides = None,
     json: Json = False,
@@ -91,9 +90,19 @@ def follow(command: str, wish: Wish) -> None:
         if isinstance(folder, NoFolder):
             raise typer.Exit
         result = kind.complete(job, result)
-        interrupted = _finish(result, folder) or late
-        _report(() if wish.json or wish.quiet else kind.lines(result), folder.path, wish)
-        raise typer.Exit(INTERRUPTED if interrupted else exit_code(result.status))
+        late = _finish(result, folder) or late
+        if wish.json:
+            typer.echo((folder.path / "run.json").read_text(encoding="utf-8"), nl=False)
+        elif not wish.quiet:
+            for line in kind.lines(result):
+                typer.echo(line)
+        if wish.quiet and not wish.json:
+            typer.echo(folder.path)
+        elif not wish.quiet:
+            typer.echo(f"run folder: {folder.path}", err=wish.json)
+        if late or result.status == "stopped: interrupted":
+            raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(1 if result.status.startswith("failed") else 0)
 
 
 def _configuration(command: str, wish: Wish) -> "Config":
@@ -133,7 +142,7 @@ def build(config: "Config", quiet: bool = False) -> "Job":
     return config.build()
 
 
-def _folder(wish: Wish, group: Group, config: "Config") -> "RunFolder | NoFolder":
+def _folder(wish: Wish, group: Ranks, config: "Config") -> "RunFolder | NoFolder":
     """The run folder, which rank 0 makes or opens; the others get its state."""
     with importing():  # only now: it brings h5py, for which bad input need not wait
         from kanpinn._support.distributed import from_first, together
@@ -194,12 +203,18 @@ def _say_choice(choice: "Choice", why: str) -> None:
 
 
 def _finish(result: "Result", folder: "RunFolder") -> bool:
-    """Write the folder, whatever Ctrl-C says; returns whether it said something."""
+    """Write the folder; Ctrl-C waits for that, a second one does not. Returns whether it came."""
+    came = False
 
-    def first() -> None:
+    def interrupt(*_: object) -> None:
+        nonlocal came
+        if came:
+            _say_interrupted(folder)
+            leave()
+        came = True
         note("the run folder is being written; Ctrl-C once more ends at once")
 
-    with deferring(first, lambda: _say_interrupted(folder)) as deferral:
+    with handling(interrupt):
         folder.finish(result)
     for layer, share in enumerate(folder.record["outside_grids"]):
         if share:
@@ -208,20 +223,8 @@ def _finish(result: "Result", folder: "RunFolder") -> bool:
                 "splines are straight lines",
                 stacklevel=2,
             )
-    return deferral.interrupted
+    return came
 
 
 def _say_interrupted(folder: "RunFolder | NoFolder") -> None:
     note(f"interrupted at once; the last checkpoint, if there is one, is in {folder.path}")
-
-
-def _report(lines: Iterable[str], path: Path, wish: Wish) -> None:
-    """The lines and where the folder is; with --json run.json, with --quiet the folder alone."""
-    if wish.json:
-        typer.echo((path / "run.json").read_text(encoding="utf-8"), nl=False)
-        if not wish.quiet:
-            note(f"run folder: {path}")
-        return
-    for line in lines:
-        typer.echo(line)
-    typer.echo(path if wish.quiet else f"run folder: {path}")

@@ -14,7 +14,6 @@ from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import handling, importing, leave
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import note, reporting
-from kanpinn.cli.settings import failed, failures, json_text, settings_table
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -36,7 +35,7 @@ class Where(Enum):
 BATCH = (Where.SLURM, Where.PBS)
 
 
-def study(
+def study_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A study's file (TOML).")],
     output: Output = RESULTS,
     quiet: Annotated[
@@ -79,9 +78,12 @@ def study(
                 _read(file), output, workers, quiet,
                 lambda: _executor(executor, workers, address, cluster or [], output),
             )  # fmt: skip
+        from kanpinn.cli.settings import failure_lines
+        from kanpinn.runs.study.table import has_failed
+
         _report(result, as_json, quiet)
-        if any(map(failed, result.rows)):
-            raise NumericalError(failures(result))
+        if any(map(has_failed, result.rows)):
+            raise NumericalError(failure_lines(result))
 
 
 def _check(where: Where, workers: int | None, address: str | None, cluster: list[str]) -> None:
@@ -158,6 +160,8 @@ def _interrupt(*_: object) -> None:
 
 
 def _report(study: "Study", as_json: bool, quiet: bool) -> None:
+    from kanpinn.cli.settings import json_text, settings_table
+
     if as_json:
         typer.echo(json_text(study))
     elif not quiet:

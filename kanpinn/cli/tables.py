@@ -19,7 +19,7 @@ ABSENT = "-"
 ROUGH = 0.9  # contractions from which on an estimate is none but of the order
 
 
-def table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
+def plain_table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
     """Columns side by side: the first aligned left, the others right unless all are `left`."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -43,7 +43,7 @@ def errors_table(errors: "Errors | None", estimated: "Errors | None" = None) -> 
             rows += _rows(whole, how)
             for name, one in whole.fields.items():
                 rows += _rows(one, f" of {name}{how}")
-    shown = table(rows)
+    shown = plain_table(rows)
     if errors is not None and errors.rule_error > TELLING:
         shown += f"\nthe norms themselves are known to about {errors.rule_error:.0%} only"
     return shown
@@ -103,7 +103,7 @@ def eigenvalues_table(solution: "Eigensolution") -> str:
     for index, times in enumerate(solution.multiplicities):
         cells = [f"{float(values[index]):.1e}" for values in known.values()]
         rows.append([str(index + 1), _eigenvalue(solution, index), str(times), *cells])
-    return table(rows)
+    return plain_table(rows)
 
 
 def _eigenvalue(solution: "Eigensolution", index: int) -> str:
@@ -132,7 +132,7 @@ def scores_table(fitted: "Fitted") -> str:
         else:
             cells = [_cell(s.rmse, ".2e"), _cell(s.max_error, ".2e"), _explained(s.r2)]
         rows.append([part, str(s.rows), *cells])
-    return table(rows)
+    return plain_table(rows)
 
 
 def _cell(score: float | None, form: str) -> str:

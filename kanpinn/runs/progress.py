@@ -62,7 +62,7 @@ class Progress:
             self._show(run, self._bar, ended)
         elif ended or self._last - self._said >= self.interval:
             self._said = self._last
-            log.info("%s", describe(run, None if ended else self._left(run)))
+            log.info("%s", run_line(run, None if ended else self._left(run)))
 
     def _show(self, run: SolverState, bar: Bar, ended: bool) -> None:
         optimizer = _stage_of(run)
@@ -71,10 +71,16 @@ class Progress:
             description=_where(run),
             completed=run.stage_step,
             total=optimizer.steps,
-            text=f"{run.stage_step}/{optimizer.steps}  {numbers(run)}  {_left(self._left(run))}",
+            text="  ".join(
+                (
+                    f"{run.stage_step}/{optimizer.steps}",
+                    shown_numbers(run),
+                    _left(self._left(run)),
+                )
+            ),
         )
         if ended:
-            bar.console.print(describe(run, None), highlight=False)
+            bar.console.print(run_line(run, None), highlight=False)
 
     def _left(self, run: SolverState) -> float:
         """Seconds until this stage reaches its limit, at its mean pace so far."""
@@ -82,14 +88,14 @@ class Progress:
         return pace * (_stage_of(run).steps - run.stage_step)
 
 
-def describe(run: SolverState, left: float | None) -> str:
+def run_line(run: SolverState, left: float | None) -> str:
     """One line on where a run is: stage, step, numbers, and the seconds left or how it ended."""
     steps = _stage_of(run).steps
     end = f" ({run.finished or 'all steps done'})" if left is None else f", {_left(left)}"
-    return f"{_where(run)}: step {run.stage_step}/{steps}, {numbers(run)}{end}"
+    return f"{_where(run)}: step {run.stage_step}/{steps}, {shown_numbers(run)}{end}"
 
 
-def numbers(run: SolverState) -> str:
+def shown_numbers(run: SolverState) -> str:
     """Loss, relative L2 error or score, the optimizer's words, and unknowns, as last recorded.
 
     Of a fit it is the score of the rows to validate with, else of those to train with.

@@ -21,7 +21,7 @@ from kanpinn.optimizers.first_order import AdamStage
 from kanpinn.plotting.fits import confusion, draw_fit, plot_confusion, scores_figure
 from kanpinn.plotting.notation import symbol
 from kanpinn.runs.config import Config, document_schema
-from kanpinn.runs.progress import numbers
+from kanpinn.runs.progress import shown_numbers
 from kanpinn.solvers.fit.scores import score
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
@@ -647,5 +647,7 @@ def test_any_name_is_mathtext() -> None:
 def test_progress_shows_one_score() -> None:
     said = []
     data = Config.read(Path("wave.toml")).build().data
-    kp.fit(kp.KAN([2, 1]), data, kp.Adam(steps=1), observers=[lambda r: said.append(numbers(r))])
+    kp.fit(
+        kp.KAN([2, 1]), data, kp.Adam(steps=1), observers=[lambda r: said.append(shown_numbers(r))]
+    )
     assert "validation rmse" in said[0] and "train" not in said[0] and "test" not in said[0]

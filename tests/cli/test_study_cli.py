@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.cli.settings import LINES, MESSAGES, failures, settings_table
+from kanpinn.cli.settings import failure_lines, settings_table
 from kanpinn.runs.study import Tally
 from kanpinn.runs.study.table import empty
 
@@ -148,7 +148,7 @@ def test_a_second_call_finds_all_runs() -> None:
 
 
 def test_of_many_settings_the_best_are_shown() -> None:
-    sizes = list(range(LINES + 6))
+    sizes = list(range(24 + 6))
     shown = settings_table(made(size=sizes, l2_relative=[10.0**-size for size in sizes]))
     head, *rows, note = shown.splitlines()
     assert head.split() == [
@@ -159,7 +159,7 @@ def test_of_many_settings_the_best_are_shown() -> None:
         "seconds",
     ]  # what is not known is left out
     assert [int(row.split()[0]) for row in rows] == sizes[:5:-1]
-    assert note == f"(the best {LINES} of {LINES + 6} settings)"
+    assert note == f"(the best {24} of {24 + 6} settings)"
 
 
 # Failures
@@ -184,10 +184,12 @@ def test_failed_runs_are_recorded_and_do_not_stop_the_rest() -> None:
 
 
 def test_each_message_of_failed_runs_is_told_once_and_not_too_many() -> None:
-    states = [f"failed: reason {i // 2}" for i in range(2 * MESSAGES + 4)]
-    first, *told, last = failures(made(size=list(range(len(states))), status=states)).splitlines()
+    states = [f"failed: reason {i // 2}" for i in range(2 * 5 + 4)]
+    first, *told, last = failure_lines(
+        made(size=list(range(len(states))), status=states)
+    ).splitlines()
     assert first == f"{len(states)} of {len(states)} runs have failed"
-    assert told == [f"reason {i} (size = {2 * i})" for i in range(MESSAGES)]
+    assert told == [f"reason {i} (size = {2 * i})" for i in range(5)]
     assert last == "and 2 other messages, which are in study.csv"
 
 

@@ -13,7 +13,7 @@ import torch
 import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.accuracy.references import FEM, DataFile
-from kanpinn.cli.new import new
+from kanpinn.cli.new import new_command as new
 from kanpinn.geometry import Domain
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.config.classes import load_class

@@ -187,17 +187,18 @@ def test_a_run_folder_is_partial_until_it_is_finished(settings, tmp_path, figure
 
 
 def test_folders_never_collide(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr("kanpinn.runs.results.folder._stamp", lambda _: "now")
+    monkeypatch.setattr("time.strftime", lambda *_: "now")
     config = settings()
     job = config.build()
     first, second = (RunFolder.create(tmp_path, "a", config) for _ in range(2))
     solution = job.run()
-    assert [first.path.name, second.path.name] == ["now.partial", "now-2.partial"]
-    assert first.finish(solution).name == "now"
+    stem = first.path.name.removesuffix(".partial")
+    assert stem.startswith("now-") and second.path.name == f"{stem}-2.partial"
+    assert first.finish(solution).name == stem
     third = RunFolder.create(tmp_path, "a", config)
-    assert third.path.name == "now-3.partial"
-    second.path.with_name("now-2").mkdir()  # taken by somebody else meanwhile
-    assert second.finish(solution).name == "now-2-2"
+    assert third.path.name == f"{stem}-3.partial"
+    second.path.with_name(f"{stem}-2").mkdir()  # taken by somebody else meanwhile
+    assert second.finish(solution).name == f"{stem}-2-2"
 
 
 def test_discard_leaves_no_trace_and_touches_nothing_else(settings, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from kanpinn.runs.study import Tally
-from kanpinn.runs.study.progress import StudyProgress, progress_line
+from kanpinn.runs.study.progress import StudyProgress, study_line
 
 
 def tally(done: int, seconds: float, **others: float | int | None) -> Tally:
@@ -35,7 +35,7 @@ def nowhere() -> Console:
     ],
 )
 def test_how_far_a_study_is_in_one_line(given: Tally, text: str) -> None:
-    assert progress_line(given) == text
+    assert study_line(given) == text
 
 
 def test_without_a_terminal_lines_come_rarer_as_time_goes_on(

@@ -13,7 +13,7 @@ from kanpinn.plotting.style import inline_svg
 from kanpinn.runs.report import origin, summary
 from kanpinn.runs.report.figures import figure_of
 from kanpinn.runs.report.pictures import Picture, missing, pictures
-from kanpinn.runs.report.summary import Table
+from kanpinn.runs.report.summary import ReportTable
 from kanpinn.runs.study.table import RUNS, Study
 
 REPORT = "report.html"
@@ -37,7 +37,7 @@ class Section:
 
     key: str
     title: str
-    tables: Sequence[Table] = ()
+    tables: Sequence[ReportTable] = ()
     figures: Sequence[Figure] = ()
     texts: Sequence[str] = ()
     listings: Sequence[tuple[str, str]] = field(default=())
@@ -79,13 +79,13 @@ def _sections(study: Study, found: Sequence[tuple[dict, dict]]) -> Iterator[Sect
         yield Section("orders", "Orders", [orders], texts=[explained])
     nothing = [] if drawn else [" ".join(["There is nothing to draw yet.", *missing(study)])]
     yield Section("figures", "Figures", figures=list(map(_figure, drawn)), texts=nothing)
-    if (failures := summary.failures(study)) is not None:
+    if (failures := summary.failed_runs(study)) is not None:
         yield Section("failures", "Failed runs", [failures])
     yield Section("runs", "All runs", [summary.runs(study)])
     if found:
         facts = origin.environment([record for _, record in found])
         yield Section(
-            "environment", "Environment", [Table(["what", "which"], facts, "Of the runs")]
+            "environment", "Environment", [ReportTable(["what", "which"], facts, "Of the runs")]
         )
         yield Section("repeat", "How to repeat it", listings=list(_repeat(study, found[0])))
 

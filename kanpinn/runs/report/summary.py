@@ -26,7 +26,7 @@ FORMS = dict.fromkeys(NAMES, "{:.2e}") | {"seconds": "{:.3g}"}
 HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 
-class Link(NamedTuple):
+class RunLink(NamedTuple):
     """A text that leads to an address relative to the page."""
 
     text: str
@@ -34,24 +34,24 @@ class Link(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ReportTable:
     """A table with a caption: the head of each column, and rows whose first cell heads the row."""
 
     head: Sequence[str]
-    rows: Sequence[Sequence[str | Link]]
+    rows: Sequence[Sequence[str | RunLink]]
     caption: str
 
 
-def varied(study: Study) -> Table:
+def varied(study: Study) -> ReportTable:
     """Each key with its values."""
     rows = []
     for key in study.varied:
         values = list(dict.fromkeys(full(value) for value in study.column(key)))
         rows.append([key, str(len(values)), ", ".join(values)])
-    return Table(["key", "values", "which"], rows, "Keys and their values")
+    return ReportTable(["key", "values", "which"], rows, "Keys and their values")
 
 
-def settings(study: Study) -> Table:
+def settings(study: Study) -> ReportTable:
     """Each setting with median and range over its seeds."""
     labels = setting_labels(dimensions(study), None, len(study.rows))
     head, errors = ["setting", "runs with an error"], _errors(study)
@@ -68,7 +68,7 @@ def settings(study: Study) -> Table:
             [*cells, _median(own, "parameters", "{:.0f}")[0], *_median(own, "seconds", "{:.2g}")]
         )
     head += ["parameters, median", "seconds, median", "range"]
-    return Table(head, rows, "Median and range over the runs of each setting")
+    return ReportTable(head, rows, "Median and range over the runs of each setting")
 
 
 def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
@@ -79,12 +79,12 @@ def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
     return form.format(spread.median), f"{form} … {form}".format(spread.low, spread.high)
 
 
-def orders(drawn: Sequence[Picture]) -> Table | None:
+def orders(drawn: Sequence[Picture]) -> ReportTable | None:
     """Fitted orders beside those of theory; None where there are none."""
     head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
             "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
     rows = [row for picture in drawn for row in _orders(picture)]
-    return Table(head, rows, "Fitted orders beside those of theory") if rows else None
+    return ReportTable(head, rows, "Fitted orders beside those of theory") if rows else None
 
 
 def _orders(picture: Picture) -> Iterator[list[str]]:
@@ -110,27 +110,27 @@ def _overall(fit: Fit | None) -> str:
     return "–" if fit is None else str(fit)
 
 
-def failures(study: Study) -> Table | None:
+def failed_runs(study: Study) -> ReportTable | None:
     """Each message with the runs that ended with it; None where none failed."""
     messages: dict[str, list[str]] = {}
     for row in study.rows:
         if has_failed(row):
-            messages.setdefault(row["status"], []).append(values_of(study, row))
+            messages.setdefault(row["status"], []).append(varied_values(study, row))
     rows = []
     for message, which in messages.items():
         few = which[:8]  # are named beside a message
         more = f"; and {len(which) - len(few)} more" if len(which) > len(few) else ""
         text = message.removeprefix(FAILED).lstrip(": ")
         rows.append([text, str(len(which)), "; ".join(few) + more])
-    return Table(["message", "runs", "which"], rows, "What they ended with") if rows else None
+    return ReportTable(["message", "runs", "which"], rows, "What they ended with") if rows else None
 
 
-def values_of(study: Study, row: Row) -> str:
+def varied_values(study: Study, row: Row) -> str:
     """The varied values of a run that tell it from others."""
     return ", ".join(f"{key.rpartition('.')[2]} {full(row[key])}" for key in _telling(study))
 
 
-def runs(study: Study) -> Table:
+def runs(study: Study) -> ReportTable:
     """All runs, with links to their folders."""
     keys, rows = _telling(study), []
     columns = ("status", *_errors(study), "parameters", "points", "steps", "seconds")
@@ -140,7 +140,7 @@ def runs(study: Study) -> Table:
         rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row)])
     head = [HEADS.get(column, column) for column in columns]
     caption = "Each run in the order of the study, with its folder"
-    return Table(["run", *keys, *head, "folder"], rows, caption)
+    return ReportTable(["run", *keys, *head, "folder"], rows, caption)
 
 
 def _errors(study: Study) -> list[str]:
@@ -149,10 +149,10 @@ def _errors(study: Study) -> list[str]:
     return own if study.kind == "fit" else list(study.errors)
 
 
-def _folder(row: Row) -> Link | str:
+def _folder(row: Row) -> RunLink | str:
     """A link to the run's folder; of its name the hash is shown, for the values stand beside it."""
     name = row["run"]
-    return Link(name.rpartition("-")[2][:8], f"{RUNS}/{quote(name)}/") if name else "–"
+    return RunLink(name.rpartition("-")[2][:8], f"{RUNS}/{quote(name)}/") if name else "–"
 
 
 def _telling(study: Study) -> list[str]:

@@ -33,7 +33,7 @@ def write_checkpoint(
     # torch.save to an open file: a full disk is an OSError then, not an error of torch's own.
     with replacing(folder / NAME) as temporary, temporary.open("wb") as file:
         payload = {"format": FORMAT, "run": state, "config": settings, "resumed": earlier}
-        torch.save(plain(payload), file)
+        torch.save(storable(payload), file)
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -63,13 +63,13 @@ def ended_state(
     return counters | known | {"step": history.steps}
 
 
-def plain(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """The value as torch.load(weights_only=True) takes it: tensors and Python's own values only."""
     match value:
         case Mapping():
-            return {key: plain(item) for key, item in value.items()}
+            return {key: storable(item) for key, item in value.items()}
         case list() | tuple():
-            return [plain(item) for item in value]
+            return [storable(item) for item in value]
         case torch.Tensor():
             return value.detach()
         case numpy.ndarray():

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ class RunFolder:
         try:
             made = tuple(p for p in (parent, parent.parent) if not p.exists())
             parent.mkdir(parents=True, exist_ok=True)
-            path = _make_free(parent, _stamp(config.to_dict()))
+            path = _make_free(parent, config)
         except OSError as error:
             raise InputError(f"no run folder can be made in {output}: {error.strerror}") from error
         return cls(path=path, config=config, lock=FolderLock(path), made=made)._begin()
@@ -222,15 +221,12 @@ def path_component(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
 
 
-def _stamp(settings: Mapping[str, Any]) -> str:
-    text = json.dumps(settings, sort_keys=True, default=str)
+def _make_free(parent: Path, config: Config) -> Path:
+    """Make <UTC time>-<hash>.partial, or with -2, -3, …, the first that is not there nor was."""
+    text = json.dumps(config.to_dict(), sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest}"
-
-
-def _make_free(parent: Path, stem: str) -> Path:
-    """Make stem.partial, or stem-2.partial, …, the first that neither is there nor was."""
-    number, name = 1, stem
+    stem = name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}"
+    number = 1
     while True:
         path = parent / (name + PARTIAL)
         try:

@@ -53,21 +53,18 @@ def result_file(result: Result, settings: Mapping[str, Any], path: Path) -> Iter
     with new_file(path) as file:
         file.attrs["status"] = result.status
         file.attrs["config"] = json.dumps(settings)
-        _write_history(file.create_group("history"), result.history)
+        group = file.create_group("history")
+        group.attrs["columns"] = names = result.history.names
+        for name in names:  # "step" is the first
+            column = result.history.column(name)
+            group[name] = column.astype(numpy.int64) if name in ("step", "stage") else column
+            if name == "step":
+                group[name].make_scale(name)
+            else:
+                group[name].dims[0].label = "step"
+                group[name].dims[0].attach_scale(group["step"])
         _write_network(file.create_group("network"), result.surrogate)
         yield file
-
-
-def _write_history(group: h5py.Group, history: History) -> None:
-    group.attrs["columns"] = history.names
-    for name in history.names:  # "step" is the first
-        column = history.column(name)
-        group[name] = column.astype(numpy.int64) if name in ("step", "stage") else column
-        if name == "step":
-            group[name].make_scale(name)
-        else:
-            group[name].dims[0].label = "step"
-            group[name].dims[0].attach_scale(group["step"])
 
 
 def write_fields(group: h5py.Group, fields: GridFields) -> None:

@@ -29,8 +29,7 @@ def started_record(settings: Mapping[str, Any]) -> dict[str, Any]:
         "errors": None,
         "config": dict(settings),
         "seed": settings.get("run", {}).get("seed"),
-        "versions": dict(versions()),
-        "git": git_commit(os.getcwd()),
+        **_software(os.getcwd()),
         "threads": torch.get_num_threads(),
         "processes": world(),
         "platform": {
@@ -42,32 +41,26 @@ def started_record(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def versions() -> Mapping[str, str | None]:
-    """The versions of Python and of the libraries that decide a run's numbers, None if absent."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+def _software(folder: str) -> Mapping[str, Any]:
+    """What decides a run's numbers: "versions" of libraries, "git": the commit a folder is at.
+
+    The commit has "-dirty" added where files differ; None without a repository or git. Looked up
+    once: a process works with the code that it started with.
+    """
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for name in ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib"):
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-@cache
-def git_commit(folder: str) -> str | None:
-    """The commit of the repository that a folder is in, "-dirty" added where files differ.
-
-    None without a repository or git. It is looked up once: a process works with the code that it
-    started with.
-    """
+            versions[name] = None
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=5, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
+        return {"versions": versions, "git": None}
+    return {"versions": versions, "git": done.stdout.strip() or None}
 
 
 @torch.no_grad()

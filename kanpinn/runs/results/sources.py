@@ -23,7 +23,8 @@ OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that 
 class _Named:
     """A file that settings name: the table and the key that hold the name.
 
-    ending: what follows the file's name there, ":Class". limit: bytes up to which it is copied.
+    ending: what follows the file's name there, ":Class"; "" for data. limit: bytes up to which the
+    file is copied.
     """
 
     table: dict[str, Any]
@@ -31,10 +32,6 @@ class _Named:
     file: Path
     ending: str = ""
     limit: float = math.inf
-
-    @property
-    def is_code(self) -> bool:
-        return bool(self.ending)
 
 
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dict[str, Any]:
@@ -57,7 +54,7 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dic
                 name = f"{source.stem}_{number}{source.suffix}"
             copied[source] = name
             targets = {source: folder / name}
-            if named.is_code:
+            if named.ending:
                 targets |= {module: folder / module.name for module in _neighbours(source)}
             for own, target in targets.items():
                 if own != target.resolve():
@@ -74,7 +71,7 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
     """
     files: set[Path] = set()
     for named in _named_files(settings, directory):
-        if named.is_code:
+        if named.ending:
             files |= {named.file, *_neighbours(named.file)}
     for table, key in _class_keys(settings):
         module = str(table.get(key, "")).rpartition(":")[0]
@@ -88,7 +85,7 @@ def fingerprints(settings: dict[str, Any], directory: Path) -> list[dict[str, st
     """Path and sha256 of the files of data that the settings name, "" where there is none."""
     found = []
     for named in _named_files(settings, directory):
-        if not named.is_code:
+        if not named.ending:
             path = named.file
             found.append({"path": str(path), "sha256": _sha256(path) if path.is_file() else ""})
     return found

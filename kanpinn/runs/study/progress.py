@@ -48,7 +48,7 @@ class StudyProgress:
             self._show(tally, self._bar)
         elif self._due(tally):
             self._said = tally
-            log.info("%s", progress_line(tally))
+            log.info("%s", study_line(tally))
 
     def _show(self, tally: Tally, bar: Bar) -> None:
         if self._said is None:
@@ -70,7 +70,7 @@ class StudyProgress:
         return tally.seconds - self._said.seconds >= pause
 
 
-def progress_line(tally: Tally) -> str:
+def study_line(tally: Tally) -> str:
     """How far a study is, in one line."""
     return ", ".join(parts(tally))
 
