@@ -14,7 +14,7 @@ from kanpinn.cli.tables import plain_table
 
 
 def check_command(file: ProblemFile, overrides: Overrides = None) -> None:
-    """Check a problem file or a fit file and show what would run, without running it."""
+    """Check a file and show what would be run."""
     with reporting():
         with importing():
             from kanpinn.runs.config import AutoJob, Config
@@ -32,7 +32,7 @@ def check_command(file: ProblemFile, overrides: Overrides = None) -> None:
 def schema_command(
     fit: Annotated[bool, typer.Option("--fit", help="Of fit files.")] = False,
 ) -> None:
-    """Print the JSON schema of problem files, or of fit files."""
+    """Print the JSON schema of problem or fit files."""
     with reporting():
         with importing():
             from kanpinn.runs.config import document_schema

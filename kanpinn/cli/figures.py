@@ -26,7 +26,10 @@ def plot_command(
         Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
     ],
 ) -> None:
-    """Draw the figures of a run again, or those of a study as PNG and PDF."""
+    """Draw the figures of a run, or of a study.
+
+    Those of a run are PNG files, those of a study PNG and PDF files, in the folder's figures/.
+    """
     with reporting():
         place = folder.parent if folder.is_file() else folder
         is_study = (place / "study.json").is_file()  # a run inside of a study is a run
@@ -61,7 +64,10 @@ def _study_figures(folder: Path) -> list[Path]:
 def report_command(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder.")],
 ) -> None:
-    """Write a study's tables and figures as one HTML page, report.html in its folder."""
+    """Write a study as one HTML page.
+
+    The page is report.html in the study's folder, with tables, figures and how to repeat it.
+    """
     with reporting():
         with importing():
             from kanpinn.runs.report import write_report
@@ -80,7 +86,10 @@ def export_command(
         Path | None, typer.Option("--output", metavar="FILE", help="By default in the run folder.")
     ] = None,
 ) -> None:
-    """Write the fields of a run on a grid, or the data of a fit with the fitted values (NPZ)."""
+    """Write the fields of a run for other programs.
+
+    They are sampled on a grid. Of a fit the data are written, with the fitted values (NPZ).
+    """
     with reporting():
         with importing():
             from kanpinn.runs.results import load, to_npz, to_vtkhdf

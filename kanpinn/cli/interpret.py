@@ -38,10 +38,11 @@ def interpret_command(
         bool, typer.Option("--json", help="Print formula.json on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Read a formula off a run's network; formula.json, formula.tex and network.png go into its
-    folder.
+    """Read a formula off a run's network.
 
-    The edges are c f(a x + b) + d. What the formula leaves of a PDE is shown, too.
+    Every edge becomes c f(a x + b) + d with a function f of the library. For a problem the residual
+    that the formula leaves is shown, too. formula.json, formula.tex and network.png are written to
+    the run folder.
     """
     with reporting():
         with importing():

@@ -28,7 +28,10 @@ def list_command(
     ] = PROBLEMS,
     output: Output = RESULTS,
 ) -> None:
-    """List the problem files of a folder, and studies and runs in results/ with their errors."""
+    """List problem files, runs and studies.
+
+    Runs and studies are those in results/, with their errors.
+    """
     with reporting():
         if folder != PROBLEMS and not folder.is_dir():
             raise InputError(f"{folder} is no folder")

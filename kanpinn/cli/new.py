@@ -94,9 +94,10 @@ def new_command(
         ),
     ] = None,
 ) -> None:
-    """Write NAME.py, a class, and NAME.toml, which run as they are: a problem to start from.
+    """Write a problem to start from.
 
-    With --equation it is NAME.toml alone.
+    It is NAME.py with a class and NAME.toml, which run as they are. With --equation it is NAME.toml
+    alone.
     """
     with reporting():
         target = Path(name)

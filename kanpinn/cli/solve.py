@@ -46,9 +46,9 @@ def solve_command(
     quiet: Quiet = False,
     resume: Resume = None,
 ) -> None:
-    """Solve a problem: a table of errors, and a run folder with everything else.
+    """Solve a problem file and print a table of errors.
 
-    With a section [eigen] it is an eigenvalue problem, and the table is of eigenvalues.
+    Everything else is in a run folder: figures, fields, the network, a checkpoint. With a section [eigen] the problem is an eigenvalue problem, and the table is of eigenvalues.
 
     Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
     Exit codes: 0 a usable solution, 1 numerical failure, 2 bad input, 130 interrupted.
@@ -66,7 +66,9 @@ def fit_command(
     quiet: Quiet = False,
     resume: Resume = None,
 ) -> None:
-    """Fit a network to data: a table of scores, and a run folder with everything else.
+    """Fit a network to data and print a table of scores.
+
+    Everything else is in a run folder: figures, the network, a checkpoint.
 
     Exit codes: 0 a usable fit, 1 numerical failure, 2 bad input, 130 interrupted.
     """

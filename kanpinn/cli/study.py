@@ -66,9 +66,11 @@ def study_command(
         ),
     ] = None,
 ) -> None:
-    """Solve a problem for every combination of values: a table, and a folder for each run.
+    """Run a file for every combination of values.
 
-    Finished runs are not done again: after Ctrl-C, or when it was killed, the same command goes on.
+    The study's folder has a table of all runs and a folder for each run.
+
+    Finished runs are not done again: after Ctrl-C or a crash the same command goes on.
     Exit codes: 0 all runs are done, 1 some of them failed, 2 bad input, 130 interrupted.
     """
     with reporting(quiet):
