@@ -48,7 +48,8 @@ def solve_command(
 ) -> None:
     """Solve a problem file and print a table of errors.
 
-    Everything else is in a run folder: figures, fields, the network, a checkpoint. With a section [eigen] the problem is an eigenvalue problem, and the table is of eigenvalues.
+    Everything else is in a run folder: figures, fields, the network, a checkpoint. With a section
+    [eigen] the problem is an eigenvalue problem, and the table is of eigenvalues.
 
     Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
     Exit codes: 0 a usable solution, 1 numerical failure, 2 bad input, 130 interrupted.
