@@ -18,6 +18,7 @@ from common import options, verdicts
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path as Route
 
 from kanpinn.plotting.style import BLUE, GREY, new_figure, save
 
@@ -76,19 +77,19 @@ def imported_by(room: str) -> set[str]:
 
 
 def levels_of(found: Imports) -> dict[str, int]:
-    """The layer of each room, 0 at the bottom: one above the highest room that it imports.
+    """The layer of each room, 0 for the ground: right below the lowest room that imports it.
 
     Raises:
         ValueError: for rooms that import each other.
     """
-    levels: dict[str, int] = {}
-    while len(levels) < len(found):
-        ready = [r for r, lows in found.items() if r not in levels and lows <= {*levels}]
+    above = {room: {high for high, lows in found.items() if room in lows} for room in found}
+    depths: dict[str, int] = {}
+    while len(depths) < len(found):
+        ready = [room for room in found if room not in depths and above[room] <= {*depths}]
         if not ready:
-            raise ValueError(f"these rooms import each other: {sorted({*found} - {*levels})}")
-        found_now = {r: max((levels[low] + 1 for low in found[r]), default=0) for r in ready}
-        levels |= found_now
-    return levels
+            raise ValueError(f"these rooms import each other: {sorted({*found} - {*depths})}")
+        depths |= {r: max((depths[high] + 1 for high in above[r]), default=0) for r in ready}
+    return {room: max(depths.values()) - depth for room, depth in depths.items()}
 
 
 def arrows(found: Imports) -> list[tuple[str, str]]:
@@ -108,22 +109,23 @@ def arrows(found: Imports) -> list[tuple[str, str]]:
     ]
 
 
+WIDTH, HEIGHT, SPACE = 3.1, 0.66, 0.5  # of a box, and between two; units of an inch and a layer
+
+
 def draw(found: Imports, levels: Mapping[str, int]) -> Figure:
     """Rows of boxes, the highest layer at the top, each room with its own sentence."""
-    figure = new_figure(9.0, 1.25 * (max(levels.values()) + 1), layout=None)
+    top = max(levels.values())
+    figure = new_figure(10.4, 0.82 * (top + 1), layout=None)
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set_axis_off()
     places = places_of(found, levels)
     for room, (x, y) in places.items():
-        _box(ax, room, x, y, 9.6 if room == GROUND else WIDTH)
+        _box(ax, room, x, y, 9.8 if room == GROUND else WIDTH)
     for room, low in arrows(found):
-        _arrow(ax, places[room], places[low])
+        _arrow(ax, places[room], places[low], places)
     ax.set_xlim(-0.2, 10.2)
-    ax.set_ylim(-0.5, max(levels.values()) + 0.5)
+    ax.set_ylim(-0.45, top + 0.45)
     return figure
-
-
-WIDTH, HEIGHT = 2.6, 0.62  # of a box, in units of a tenth of the figure and of a layer
 
 
 def places_of(found: Imports, levels: Mapping[str, int]) -> dict[str, tuple[float, float]]:
@@ -138,7 +140,7 @@ def places_of(found: Imports, levels: Mapping[str, int]) -> dict[str, tuple[floa
 
         rooms.sort(key=wanted)
         for i, room in enumerate(rooms):
-            places[room] = (5.0 + (i - (len(rooms) - 1) / 2) * (WIDTH + 0.55), float(level))
+            places[room] = (5.0 + (i - (len(rooms) - 1) / 2) * (WIDTH + SPACE), float(level))
     return places
 
 
@@ -148,35 +150,47 @@ def _box(ax: Axes, room: str, x: float, y: float, width: float) -> None:
     ax.add_patch(
         FancyBboxPatch(low, width, HEIGHT, style, facecolor="white", edgecolor=BLUE, linewidth=1.1)
     )
-    ax.text(x, y + 0.2, f"{room}/", ha="center", va="center", fontsize=9, weight="bold")
-    said = textwrap.fill(sentence(room), int(17 * width), max_lines=3, placeholder=" …")
-    ax.text(x, y - 0.08, said, ha="center", va="center", fontsize=5.8, linespacing=1.25)
+    ax.text(x, y + 0.17, f"{room}/", ha="center", va="center", fontsize=9, weight="bold")
+    said = textwrap.fill(sentence(room), int(17 * width), max_lines=2, placeholder=" …")
+    ax.text(x, y - 0.1, said, ha="center", va="center", fontsize=6.4, linespacing=1.25)
+
+
+def _arrow(
+    ax: Axes,
+    high: tuple[float, float],
+    low: tuple[float, float],
+    places: Mapping[str, tuple[float, float]],
+) -> None:
+    """From the lower side of a box to the upper side of another, between the boxes on the way."""
+    aside = 0.15 * (low[0] - high[0])
+    points = [(high[0] + aside, high[1] - HEIGHT / 2)]
+    for level in range(int(high[1]) - 1, int(low[1]), -1):
+        x = _gap(points[-1][0], level, places)
+        points += [(x, level + HEIGHT / 2), (x, level - HEIGHT / 2)]
+    if len(points) > 1:  # it ends on the side from which it comes
+        aside = 0.25 if points[-1][0] < low[0] else -0.25
+    points.append((low[0] - aside, low[1] + HEIGHT / 2))
+    ax.add_patch(
+        FancyArrowPatch(
+            path=Route(points), arrowstyle="-|>", mutation_scale=8, linewidth=0.8, color=GREY
+        )
+    )
+
+
+def _gap(x: float, level: int, places: Mapping[str, tuple[float, float]]) -> float:
+    """The nearest place to x of a layer that is in the middle of no box, nor close to one."""
+    middles = [place[0] for place in places.values() if place[1] == level]
+    reach = WIDTH / 2 + SPACE / 2
+    sides = [side for middle in middles for side in (middle - reach, middle + reach)]
+    free = [s for s in [x, *sides] if all(abs(s - m) >= reach - 1e-9 for m in middles)]
+    return min(free, key=lambda side: abs(side - x))
 
 
 def sentence(room: str) -> str:
     """The first sentence of a room's docstring."""
     tree = ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))
     words = " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
-    return words.split(". ")[0].rstrip(".")
-
-
-def _arrow(ax: Axes, high: tuple[float, float], low: tuple[float, float]) -> None:
-    """From the lower side of a box to the upper side of another, curved around what is between."""
-    bend = 0.0 if high[1] - low[1] == 1 else 0.12 if low[0] >= high[0] else -0.12
-    ax.add_patch(
-        FancyArrowPatch(
-            (high[0] + 0.12 * (low[0] - high[0]), high[1] - HEIGHT / 2),
-            (low[0] - 0.12 * (low[0] - high[0]), low[1] + HEIGHT / 2),
-            connectionstyle=f"arc3,rad={bend}",
-            arrowstyle="-|>",
-            mutation_scale=8,
-            linewidth=0.8,
-            color=GREY,
-            shrinkA=0,
-            shrinkB=0,
-            zorder=0,
-        )
-    )
+    return words.split(". ")[0].rstrip(".").replace("`", "")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ from kanpinn._support.files import write_text
 from kanpinn.plotting.style import save
 
 VARIABLE = "KANPINN_KNOTS"
-SYNTHETIC_ROWS = 600
+SYNTHETIC_ROWS = 400
 NETWORKS = (signature.all_invariants, signature.three_invariants, signature.perceptron)
 
 

@@ -42,15 +42,19 @@ CLEAR = 10.0  # times the reference's own error
 
 @dataclass(frozen=True)
 class Size:
-    """Widths and grids of the networks and the reference; nodes and levels of what judges them."""
+    """Widths and grids of the networks and the reference; nodes and levels of what judges them.
+
+    energy_points: in the domain, at least, for an energy.
+    """
 
     networks: tuple[tuple[int, int], ...] = ((8, 2), (12, 3), (16, 4), (24, 6), (32, 8), (48, 12))
     reference: tuple[int, int] = (64, 10)
     nodes: int = 24
     levels: int = 7
+    energy_points: int = 12000
 
 
-SMOKE = Size(((4, 1), (6, 2)), (12, 3), 4, 1)
+SMOKE = Size(((4, 1), (6, 2)), (12, 3), 4, 1, 600)
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -103,7 +107,7 @@ def sweep(size: Size, seeds: Sequence[int], norm: ErrorNorm, pieces: Pieces) -> 
                 for row in pieces.records(
                     cases.Result,
                     {"case": case, "width": width, "grid": grid, "seed": seed, "size": repr(size)},
-                    lambda: [cases.measure(case, width, grid, seed, norm)],  # noqa: B023
+                    lambda: [cases.measure(case, width, grid, seed, norm, size.energy_points)],  # noqa: B023
                 )
             ]
             results += found

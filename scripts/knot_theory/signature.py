@@ -27,7 +27,7 @@ class Size:
     rows: int = 2000
 
 
-SMOKE = Size((0,), 1, 20, (20, 20), 2, 300)
+SMOKE = Size((0,), 1, 20, (20, 20), 1, 150)
 
 
 @dataclass(frozen=True)
