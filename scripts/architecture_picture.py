@@ -168,7 +168,7 @@ def _arrow(
         x = _gap(points[-1][0], level, places)
         points += [(x, level + HEIGHT / 2), (x, level - HEIGHT / 2)]
     if len(points) > 1:  # it ends on the side from which it comes
-        aside = 0.25 if points[-1][0] < low[0] else -0.25
+        aside = 0.25 if points[-1][0] <= low[0] else -0.25
     points.append((low[0] - aside, low[1] + HEIGHT / 2))
     ax.add_patch(
         FancyArrowPatch(
@@ -178,12 +178,12 @@ def _arrow(
 
 
 def _gap(x: float, level: int, places: Mapping[str, tuple[float, float]]) -> float:
-    """The nearest place to x of a layer that is in the middle of no box, nor close to one."""
+    """The nearest place to x in a layer that no box covers; of two, the one farther outside."""
     middles = [place[0] for place in places.values() if place[1] == level]
     reach = WIDTH / 2 + SPACE / 2
     sides = [side for middle in middles for side in (middle - reach, middle + reach)]
     free = [s for s in [x, *sides] if all(abs(s - m) >= reach - 1e-9 for m in middles)]
-    return min(free, key=lambda side: abs(side - x))
+    return min(free, key=lambda side: abs(side - x) - 1e-3 * abs(side - 5.0))
 
 
 def sentence(room: str) -> str:
