@@ -195,7 +195,7 @@ def test_check_shows_what_would_run_and_runs_nothing(folder: Path) -> None:
 def test_check_says_that_trials_choose_and_with_what_they_begin(folder: Path) -> None:
     result = kanpinn("check", "square.toml", "--set", "network.type=auto")
     assert result.exit_code == 0, result.output
-    assert "the file's network.width, network.degree do not apply" in result.stderr
+    assert "network.width, network.degree of the file do not apply" in result.stderr
     assert "the file's [points] does not apply" in result.stderr
     assert "chosen by trials  network, points and optimizers, until" in result.stdout
     assert "KAN [2, 24, 1]" in result.stdout and "(first trial)" in result.stdout

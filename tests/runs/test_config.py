@@ -457,7 +457,7 @@ def test_a_formula_needs_no_quotes_on_the_command_line(
 def test_another_equation_drops_what_the_file_says_for_the_old_one(helmholtz: Path) -> None:
     config = Config.read(helmholtz, ["problem.equation=poisson"])
     assert "wavenumber" not in config.sections["problem"]
-    assert config.notes == ('equation = "poisson": the file\'s problem.wavenumber do not apply',)
+    assert config.notes == ('equation = "poisson": problem.wavenumber of the file does not apply',)
     assert isinstance(config.build().problem, kp.Poisson)
 
 

@@ -175,7 +175,7 @@ def test_base_is_a_file_a_dict_or_a_function(room: Path) -> None:
         ({"network.grid": "48"}, {}, "over.network.grid = '48': expected a list"),
         ({"network.gird": [4, 8]}, {}, 'network.gird is unknown; did you mean "grid"'),
         ({"netwrok.grid": [4]}, {}, "netwrok is unknown"),
-        ({"network grid": [4]}, {}, "is no key of a file"),
+        ({"network grid": [4]}, {}, "is not a key of a file"),
         ({"status": [4]}, {}, "has a column of this name"),
         ({"run.seed": [0]}, {"run.seed": [0]}, "is in over and in zipped"),
         ({}, {"run.seed": [0, 1], "network.grid": [2]}, "must have one length"),

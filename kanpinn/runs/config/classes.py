@@ -1,4 +1,4 @@
-"""Classes of the user's own that a file names, loaded; and who is to blame where they fail."""
+"""Classes of the user's own: loading those that a file names, and locating their errors."""
 
 import hashlib
 import importlib
@@ -18,14 +18,17 @@ from kanpinn._support.wording import nearest, show
 
 
 def load_class(spec: str, base: type, directory: Path, path: str) -> type:
-    """The class named "file.py:Class" (the file in `directory`) or "package.module:Class".
+    """Load the class named "file.py:Class" or "package.module:Class".
 
     Args:
-        base: what it has to be a subclass of.
-        path: of the key that names it, for messages.
+        spec: the name of the class.
+        base: the class of which it must be a subclass.
+        directory: the folder in which the file is looked for.
+        path: the dotted path of the key that names the class, for messages.
 
     Raises:
-        InputError: where it is not there, is of another kind or lacks methods, or its module fails.
+        InputError: if there is no such class, it is no subclass of `base` or lacks abstract
+            methods, or its module cannot be imported.
     """
     where, _, name = spec.rpartition(":")
     if not where or not name.isidentifier():
@@ -47,7 +50,7 @@ def load_class(spec: str, base: type, directory: Path, path: str) -> type:
 
 
 def _from_file(where: str, directory: Path, at: str) -> ModuleType:
-    """The module of a file, under a name of its own: files of one name do not collide."""
+    """Import a file under a module name of its own, so that files of one name do not collide."""
     file = (directory / where).resolve()
     if not file.is_file():
         beside = file.parent.glob("*.py") if file.parent.is_dir() else ()
@@ -56,7 +59,7 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a class's module up
+    sys.modules[name] = module  # dataclasses and pickle look up the module of a class
     before = set(sys.modules)
     sys.path.insert(0, str(file.parent))  # a class file may import its neighbours
     try:
@@ -64,9 +67,9 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
             spec.loader.exec_module(module)
     except InputError:
         raise
-    except (SyntaxError, ValueError) as error:  # what is no Python has no line to blame
+    except (SyntaxError, ValueError) as error:  # a file that is not text has no line to name
         raise InputError(f"{at}: {type(error).__name__}: {error}") from error
-    finally:  # neither the path nor the neighbours stay for other files
+    finally:  # other files must not find this file's neighbours
         sys.path.remove(str(file.parent))
         for added in set(sys.modules) - before:
             origin = Path(getattr(sys.modules[added], "__file__", None) or "")
@@ -87,7 +90,7 @@ def _named(where: str, at: str) -> ModuleType:
 
 
 def sources_of(*owners: Any) -> tuple[Path, ...]:
-    """The files of modules, classes, functions and instances that are not kanpinn's own."""
+    """Return the files of modules, classes, functions and instances that are not kanpinn's own."""
     named = [owner if hasattr(owner, "__name__") else type(owner) for owner in owners]
     files = {
         inspect.getfile(one)
@@ -99,13 +102,17 @@ def sources_of(*owners: Any) -> tuple[Path, ...]:
 
 @contextmanager
 def blaming(what: str, *owners: Any) -> Iterator[None]:
-    """Turn an exception out of a user's file into an InputError that says where it comes from.
+    """Turn an exception raised in a file of the user's into an InputError with file and line.
 
-    Messages of kanpinn's own get the place added; exceptions from elsewhere pass.
+    Exceptions raised elsewhere are not changed.
 
     Args:
-        what: begins the message, such as the name of the class.
-        owners: modules, classes, functions, and instances of classes that may be the user's.
+        what: the beginning of the message, such as the name of the class.
+        owners: modules, classes, functions and instances; those that are not kanpinn's own are the
+            user's.
+
+    Raises:
+        InputError: in place of an exception raised in the user's files.
     """
     try:
         yield
@@ -113,14 +120,14 @@ def blaming(what: str, *owners: Any) -> Iterator[None]:
         place = _place(error, sources_of(*owners))
         if place is None:
             raise
-        if isinstance(error, InputError):
-            raise InputError(f"{what}{place}: {error}") from error
-        text = str(error).strip().partition("\n")[0]
-        raise InputError(f"{what}{place}: {type(error).__name__}: {text}") from error
+        text = str(error).strip()
+        if not isinstance(error, InputError):
+            text = f"{type(error).__name__}: {text.partition(chr(10))[0]}"
+        raise InputError(f"{what}{place}: {text}") from error
 
 
 def _place(error: Exception, files: tuple[Path, ...]) -> str | None:
-    """' at file:line in function' of the innermost frame in one of the files."""
+    """Return " at file:line in function" for the innermost frame in one of the files."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -132,7 +139,10 @@ def _place(error: Exception, files: tuple[Path, ...]) -> str | None:
 
 
 def offered(base: type, *rooms: ModuleType) -> dict[str, type]:
-    """The classes that rooms offer, by their names in snake case such as least_squares."""
+    """Return the concrete subclasses of `base` that packages list in their `__init__`.
+
+    The keys are the names in snake case, such as "least_squares": these are the names in a file.
+    """
     found = {name: value for room in rooms for name, value in vars(room).items()}
     return {
         re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): value

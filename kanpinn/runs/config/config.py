@@ -1,4 +1,4 @@
-"""A file of settings, for a solve or for a fit: read, overridden, checked."""
+"""The configuration of a run: a TOML file, with overrides, checked against its model."""
 
 import copy
 import json
@@ -23,14 +23,14 @@ from kanpinn.runs.config.solves import SolveFile
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A problem file, with or without [eigen], or a fit file.
+    """The settings of a solve, of an eigenvalue problem or of a fit.
 
     Args:
-        sections: the file as plain values; `from_dict` reads them back.
-        file: the same, checked.
-        directory: where files that it names are looked for.
-        name: what run folders are called after.
-        notes: what an override made void, a line each.
+        sections: the settings as plain values.
+        file: the same settings, checked.
+        directory: the folder in which files named by the settings are looked for.
+        name: the name of the folder that holds the runs.
+        notes: a line for each part of the file that an override made void.
     """
 
     sections: dict[str, Any]
@@ -41,10 +41,16 @@ class Config:
 
     @staticmethod
     def read(path: Path, overrides: Sequence[str] = ()) -> "Config":
-        """A TOML file, the overrides ("network.width=[2, 32, 1]") laid over it.
+        """Read a TOML file.
+
+        Args:
+            path: the file.
+            overrides: "KEY=VALUE" pairs that replace values of the file, such as
+                "network.width=[2, 32, 1]".
 
         Raises:
-            InputError: one line for each fault, naming key, value and what was expected.
+            InputError: one line for each fault, with the key's path, its value and what was
+                expected.
         """
         path = Path(path)
         written = load_toml(path)
@@ -60,7 +66,13 @@ class Config:
         name: str | None = None,
         notes: Sequence[str] = (),
     ) -> "Config":
-        """The same from the sections as a dict, such as `to_dict` gives.
+        """Check the sections of a file that are given as plain values.
+
+        Args:
+            data: the sections, such as `to_dict` returns.
+            directory: the folder in which files named by the settings are looked for.
+            name: the name of the folder that holds the runs; by default that of the problem.
+            notes: as for the class.
 
         Raises:
             InputError: as for `read`.
@@ -85,28 +97,35 @@ class Config:
         )
 
     def override(self, pairs: Sequence[str]) -> "Config":
-        """This configuration with "KEY=VALUE" pairs laid over it."""
+        """Return this configuration with other values, given as "KEY=VALUE" pairs.
+
+        Raises:
+            InputError: as for `read`.
+        """
         data = override(self.sections, [Override.parse(pair) for pair in pairs])
         return Config.from_dict(data, self.directory, self.name, self.notes)
 
     def vary(self, values: Mapping[str, Any]) -> "Config":
-        """This configuration with other values for some keys, {"network.grid": [4, 8]}.
+        """Return this configuration with other values for some keys, {"network.grid": [4, 8]}.
+
+        Keys that belong to a type which a value replaces are dropped, as overrides do.
 
         Raises:
-            InputError: naming the key.
+            InputError: as for `read`.
         """
         changes = [Override.of(key, value) for key, value in values.items()]
         return _changed(self.sections, changes, self.directory, self.name)
 
     def to_dict(self) -> dict[str, Any]:
-        """The sections as plain values, strict JSON; `from_dict` reads them back."""
+        """Return the sections as plain values of strict JSON, which `from_dict` reads back."""
         return copy.deepcopy(self.sections)
 
     def build(self) -> Job:
-        """The job that the file describes.
+        """Return the job that the settings describe, ready to run.
 
         Raises:
-            InputError: naming the key, where a table does not fit the class that it describes.
+            InputError: if a table does not fit the class that it describes; the message names the
+                key.
         """
         return self.file.job(self.directory, self.name)
 
@@ -114,7 +133,7 @@ class Config:
 def _changed(
     written: dict[str, Any], changes: Sequence[Override], directory: Path, name: str
 ) -> Config:
-    """What is written with the changes laid over it, and a note of what they made void."""
+    """Return the configuration of a file with changes, and notes of what they made void."""
     data = override(written, changes)
     given = {change.path for change in changes}
     notes = drop_foreign_keys(written, data, given, directory)
@@ -122,17 +141,17 @@ def _changed(
 
 
 class _Schema(GenerateJsonSchema):
-    """Keys are called by their names alone."""
+    """A JSON schema without titles, which would only repeat the keys."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 def document_schema(kind: str = "problem") -> dict[str, Any]:
-    """The JSON schema (2020-12) of files.
+    """Return the JSON schema (2020-12) of problem files or of fit files.
 
     Args:
-        kind: "problem", of a solve or an eigenvalue problem, or "fit".
+        kind: "problem" for files of solves and of eigenvalue problems, or "fit".
     """
     files: Any = FitFile if kind == "fit" else SolveFile | EigenFile
     schema = TypeAdapter(files).json_schema(schema_generator=_Schema)

@@ -1,4 +1,4 @@
-"""Domains as the tables of a file describe them."""
+"""The tables of domains: shapes, and shapes combined."""
 
 import functools
 import operator
@@ -26,7 +26,7 @@ from kanpinn.runs.config.models import Table, Variants, tables_of
 
 
 def interval(**ranges: list[float | int]) -> Domain:
-    """A box in one dimension."""
+    """A box in one dimension, with one range such as x = [0, 1]."""
     if len(ranges) != 1:
         raise InputError(f"an interval has one coordinate such as x = [0, 1], got {len(ranges)}")
     return Box(**ranges)
@@ -44,10 +44,11 @@ def surface(file: str, name: str = "surface", sharp: float | int | None = None) 
 
 
 class ShapeTable(Table):
-    """A shape and its arguments; with a time it is a domain of space and time."""
+    """The arguments of a shape; with `time` it is a domain of space and time."""
 
     time: Annotated[
-        tuple[float, float] | None, Field(description="Begin and end of a coordinate t.")
+        tuple[float, float] | None,
+        Field(description="The range of a further coordinate t; null for none."),
     ] = None
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Domain:
@@ -55,7 +56,7 @@ class ShapeTable(Table):
         return space if self.time is None else _over(path, space, self.time)
 
     def space(self, path: str, directory: Path) -> Domain:
-        """The domain without its time."""
+        """Return the domain without its time."""
         shape: Domain = self.make(path, self.arguments())
         return shape
 
@@ -97,7 +98,10 @@ class CombinationTable(ShapeTable):
 
 
 def _over(path: str, space: Domain, time: tuple[float, float]) -> Domain:
-    """Space and time; a box has time as one more coordinate, for its data can be built in."""
+    """Return a domain of space and time.
+
+    A box gets time as one more coordinate, so that its boundary data can be built in.
+    """
     try:
         if isinstance(space, Box) and "t" not in space.names:
             ranges = {name: (start, end) for name, start, end in space.ranges}

@@ -1,4 +1,4 @@
-"""Files of eigenvalue problems, with a section [eigen], and the job that each describes."""
+"""Files of eigenvalue problems, which have a section [eigen], and the jobs they describe."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -24,7 +24,12 @@ from kanpinn.solvers.state import Observer
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EigenJob(Job):
-    """An eigenvalue problem with everything that it needs."""
+    """An eigenvalue problem with everything that its solve needs.
+
+    Args:
+        count: the number of eigenvalues.
+        near: the number to which they are nearest; None for the smallest eigenvalues.
+    """
 
     problem: EigenProblem
     settings: SolveSettings
@@ -34,7 +39,10 @@ class EigenJob(Job):
     def run(
         self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
     ) -> Eigensolution:
-        """Solve it, or put the modes of a finished one together; there are no steps to observe."""
+        """Solve the problem, or restore the modes of a finished solve from its checkpoint.
+
+        There are no steps, so observers are never called.
+        """
         if checkpoint is not None:
             return restored(self.preview(), checkpoint)
         return eigen(
@@ -49,7 +57,7 @@ class EigenJob(Job):
         )
 
     def preview(self) -> Discretization:
-        """What it starts from."""
+        """Return the discretization from which the solve starts."""
         given = self.settings
         setting = (given.points, given.boundary, given.weights, self.seed)
         return prepare(discretize(self.problem, self.network, *setting), self.count, self.near)
@@ -62,8 +70,8 @@ class EigenTable(FixedTable):
     """Which eigenvalues are wanted: the smallest, or those nearest to a number.
 
     Args:
-        count: how many, each as often as it is multiple.
-        near: the number; by default the smallest ones are wanted.
+        count: the number of eigenvalues, each as often as it is multiple.
+        near: the number to which they are nearest; null for the smallest eigenvalues.
     """
 
     count: Annotated[int, Field(ge=1)] = 6

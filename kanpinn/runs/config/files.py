@@ -1,4 +1,4 @@
-"""What files of every kind have: a network, optimizers, and [run]."""
+"""The base of files of every kind: [run], optimizers, and how networks are made."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -32,16 +32,16 @@ PointsTable = table_of(Collocation, "points", SamplerTable)
 
 
 class RunTable(FixedTable):
-    """What holds for the whole run.
+    """Settings of the whole run.
 
     Args:
-        seed: of all that is random, where a table has none of its own.
-        dtype: the precision of the network's numbers.
-        device: that computes, such as "cpu", "cuda" or "cuda:1".
-        estimate: whether the errors of a solve are also estimated without the exact solution.
-        tolerance: a relative L2 error that the estimate is compared with; it asks for one.
-        budget_seconds: that the steps may take.
-        threads: of the command line's process; by default all cores.
+        seed: the seed of all random numbers; a network may have a seed of its own.
+        dtype: the floating-point format of the network.
+        device: the device that computes, such as "cpu", "cuda" or "cuda:1".
+        estimate: whether the errors of a solve are also estimated without an exact solution.
+        tolerance: a relative L2 error with which the estimated one is compared; null for none.
+        budget_seconds: the seconds that the steps may take; null for no limit.
+        threads: the threads that the command line uses; null for all cores.
     """
 
     seed: Seed = 0
@@ -53,52 +53,56 @@ class RunTable(FixedTable):
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
 
     def refuse(self, reason: str, *keys: str) -> None:
-        """Refuse keys that say nothing for the files of a kind.
+        """Refuse keys that have no meaning in files of one kind.
 
         Raises:
-            InputError: naming the first one that is given, its value and the reason.
+            InputError: for the first one that is given, with its value and the reason.
         """
         for key in keys:
             if value := getattr(self, key):
                 raise InputError(f"run.{key} = {show(value)}: {reason}")
 
 
-SHARED = ("optimizer", "run")  # sections of files of every kind
+SHARED = ("optimizer", "run")  # the sections that files of every kind have
 
 
 class File(Table):
-    """The sections of a file. Those of each kind add their own."""
+    """The sections that files of every kind have.
+
+    Attributes:
+        kind: "problem", "eigen" or "fit".
+    """
 
     optimizer: tuple[Named, ...] = ()
     run: RunTable = RunTable()
 
-    kind: ClassVar[str]  # "problem", "eigen" or "fit"
+    kind: ClassVar[str]
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """What is solved or fitted, in a few words."""
+        """The problem or the data, as the file names them."""
 
     @property
     def name(self) -> str:
-        """What a run is called after, where there is no file to call it after."""
+        """A name for the runs, if the settings do not come from a file with a name."""
         return self.title.rpartition(":")[2].lower()
 
     @abstractmethod
     def job(self, directory: Path, name: str) -> Job:
-        """The job that the file describes.
+        """Return the job that the file describes, ready to run.
 
         Args:
-            directory: where files that it names are looked for.
-            name: of the job.
+            directory: the folder in which files named by the file are looked for.
+            name: the name of the job.
 
         Raises:
-            InputError: naming the key that does not fit.
+            InputError: if a table does not fit the class that it describes.
         """
 
     @classmethod
     def by_key(cls) -> dict[str, FieldInfo]:
-        """The sections, those that all kinds of files have last."""
+        """Return the sections, with those that all kinds of files have at the end."""
         names = sorted(cls.model_fields, key=SHARED.__contains__)
         return {name: cls.model_fields[name] for name in names}
 
@@ -109,10 +113,10 @@ class File(Table):
         return f"{key} is unknown{nearest(key, sections)} (the sections are {known})"
 
     def placed(self, network: Network) -> Network:
-        """The network on the device and in the precision of [run].
+        """Return the network on the device and in the format of [run].
 
         Raises:
-            InputError: where there is no such device.
+            InputError: if there is no such device.
         """
         run = self.run
         try:
@@ -126,11 +130,15 @@ class File(Table):
     def make_optimizers(
         self, network: Network, directory: Path, default: Method
     ) -> tuple[Method, ...]:
-        """The optimizers in order; the default where there are none.
+        """Return the methods of [[optimizer]] in their order.
+
+        Args:
+            network: the network that they work on.
+            directory: the folder in which classes of the user's own are looked for.
+            default: the only method if the file has none.
 
         Raises:
-            InputError: also for refinements that do not fit the network, which would only fail when
-                they are due.
+            InputError: if a table does not fit its class, or a method cannot work on the network.
         """
         stages = []
         for index, table in enumerate(self.optimizer):

@@ -1,4 +1,4 @@
-"""The data of a fit file: columns of a file, shared out into parts, or made by a formula."""
+"""The tables of data for a fit: columns of a file, or values of formulas at random points."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class DataTable(Table):
-    """What data are fitted, and how their rows are shared out.
+    """Data, and how their rows are divided into parts.
 
     Args:
-        seed: of the rows that are chosen; by default that of the run.
-        test: the share of the rows that the fit is judged by.
-        validation: the share of the rows that say when to stop.
+        seed: the seed of the division; null for that of the run.
+        test: the share of the rows by which the fit is judged.
+        validation: the share of the rows that decide when the fit ends.
     """
 
     validation: Share | str = 0.0
@@ -42,19 +42,19 @@ class DataTable(Table):
     @property
     @abstractmethod
     def title(self) -> str:
-        """What the data are, in a few words."""
+        """The file or the formula of the data."""
 
     @property
     def name(self) -> str:
-        """What a run is called after, where there is no file to call it after."""
+        """A name for the runs, if the settings do not come from a file with a name."""
         return "fit"
 
     @abstractmethod
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
-        """The parts of the data.
+        """Return the parts of the data.
 
         Raises:
-            InputError: naming the key, the file, or the column.
+            InputError: if a key, a file or one of its columns cannot be used.
         """
 
 
@@ -62,14 +62,14 @@ class FileTable(DataTable):
     """Data from a file of columns.
 
     Args:
-        path: of the file, .csv or .npz.
-        inputs: the columns that are inputs; by default all others.
-        targets: the columns that are fitted; by default the last.
-        kind: whether targets are numbers, or names of classes.
-        classes: all that there are, where the file does not have them all.
-        groups: columns; rows that agree in them stay together in one part.
-        validation: the share of the rows that say when to stop, or a file of them.
-        test: the share of the rows that the fit is judged by, or a file of them.
+        path: the file, which ends in .csv or .npz.
+        inputs: the columns of the inputs; null for all that are no targets.
+        targets: the columns of the targets; null for the last one.
+        kind: whether the targets are "numbers" or names of "classes".
+        classes: the names of all classes; null for those in the file.
+        groups: columns; rows with the same values in them stay in one part.
+        validation: the share of the rows that decide when the fit ends, or a file of such rows.
+        test: the share of the rows by which the fit is judged, or a file of such rows.
     """
 
     path: str
@@ -92,15 +92,15 @@ class FileTable(DataTable):
 
 
 class FormulaTable(DataTable):
-    """Data that formulas make at random points of a domain.
+    """Values of formulas at random points of a domain.
 
     Args:
-        formula: of the coordinates, or several, such as "exp(sin(pi*x) + y**2)".
+        formula: one formula in the coordinates, such as "exp(sin(pi*x) + y**2)", or several.
         rows: the number of points.
     """
 
     formula: str | list[str]
-    domain: Annotated[ShapeTable, DOMAINS, Field(description="Where the points are drawn.")]
+    domain: Annotated[ShapeTable, DOMAINS, Field(description="The domain in which the points lie.")]
     rows: Annotated[int, Field(ge=1)] = 1000
     validation: Share = 0.0
     test: Share = 0.2
@@ -122,7 +122,7 @@ DATA = Variants(
 
 
 def data_files(table: dict[str, Any]) -> list[str]:
-    """The keys of [data] that name a file."""
+    """Return the keys of a table [data] whose values are names of files."""
     keys = ("path", *PARTS)
     return [] if "formula" in table else [k for k in keys if isinstance(table.get(k), str)]
 
@@ -149,7 +149,7 @@ def _made(section: FormulaTable, seed: int, directory: Path) -> Data:
 
 
 def _read(section: FileTable, seed: int, directory: Path) -> Data:
-    """The rows of the file, shared out; parts that are files of their own replace their shares."""
+    """Divide the rows of the file into parts; parts that are files of their own are read."""
     whole = _rows(section, section.path, directory, section.classes)
     groups = None
     if section.groups is not None:
@@ -178,7 +178,7 @@ def _listed(names: str | list[str]) -> list[str]:
 
 
 def _groups(path: Path, names: list[str]) -> Tensor:
-    """A number for each different value of the columns, (n, q)."""
+    """Return a number for each different value of the columns, (n, q)."""
     columns = read_columns(path)
     found = []
     for name in names:

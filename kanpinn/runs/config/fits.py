@@ -1,4 +1,4 @@
-"""Fit files, and the fit that each describes."""
+"""Fit files and the fits they describe."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ SparsityTable = table_of(Sparsity, "sparsity")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FitJob(Job):
-    """Data with everything that their fit needs."""
+    """Data with everything that their fit needs; the settings are arguments of `kanpinn.fit`."""
 
     data: Data
     settings: "FitTable"
@@ -44,7 +44,7 @@ class FitJob(Job):
         return self._fit(self.network, self.optimizers, **given)
 
     def preview(self) -> Fitted:
-        """The state before the first step, with its scores."""
+        """Return the fit before its first step, with its scores."""
         return self._fit(copy.deepcopy(self.network), NoSteps())
 
     def _fit(self, network: Network, optimizers: Method | Sequence[Method], **given: Any) -> Fitted:
@@ -60,12 +60,14 @@ class FitTable(FixedTable):
     """How a network is fitted; see `kanpinn.fit`.
 
     Args:
-        scaling: of inputs: "range" maps that of the rows to [-1, 1], "standard" their mean ± a
-            standard deviation, "quantile" is "range" with grids of as many rows in each interval.
-        bounds: the range [low, high] of some inputs, in place of that of their rows.
-        batch: rows that a step sees; 0 for all.
-        sparsity: a term of the loss that makes a KAN's edges few, see `kanpinn.Sparsity`.
-        patience: steps without a lower validation error that end the fit.
+        scaling: how inputs are scaled: "range" maps the range of the rows to [-1, 1], "standard"
+            maps their mean ± a standard deviation, "quantile" is "range" with as many rows in each
+            interval of the first grid; null for "range" for KANs and "standard" for MLPs.
+        bounds: the ranges [low, high] of some inputs, in place of those of their rows.
+        batch: the number of rows that a step uses; 0 for all.
+        sparsity: a term of the loss that reduces the number of edges, see `kanpinn.Sparsity`.
+        patience: the number of steps without a lower validation error after which the fit ends;
+            null for no limit.
     """
 
     scaling: Literal["range", "standard", "quantile"] | None = None
@@ -95,7 +97,7 @@ class FitFile(File):
 
     @property
     def title(self) -> str:
-        """What the data are: a file's name, or a formula."""
+        """The file or the formula of the data."""
         return self.data.title
 
     @property

@@ -1,12 +1,12 @@
-"""Tables of a file as pydantic models, made of the signatures of the classes that they describe."""
+"""Tables of a file as pydantic models, made from the signatures of the classes they describe."""
 
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
+from types import GenericAlias
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -18,19 +18,25 @@ from pydantic_core import CoreSchema, core_schema
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
 from kanpinn.runs.config.classes import blaming, sources_of
+from kanpinn.runs.config.signatures import descriptions, hints_of
 
-ARGUMENT = "arg_"  # starts the names of fields that are arguments: none is a name of pydantic's
-OWN = "own"  # the tag of classes of the user's own
+ARGUMENT = "arg_"  # prefix of the fields for arguments, which then never shadow pydantic's names
+OWN = "own"  # the name of the table of a class of the user's own
 
 
 class Table(BaseModel):
-    """A table of a file: its keys are the fields.
+    """A table of a file; its keys are the fields of the model.
 
-    `about` is the class or function whose arguments it has, if there is one, and `check` refuses
-    arguments before it is called with them.
+    Nothing is converted except integers to floats, and an unknown key is refused.
+
+    Attributes:
+        about: the class or function whose arguments the table gives; None if there is none.
+        check: called with `about`, the arguments and the path of the table before `about` is
+            called; it raises InputError for arguments that cannot be used.
+        example: how the section begins, for messages.
     """
 
-    # Nothing is converted but integers to floats. Models are built when they are first used.
+    # Each model is built when it is first used: a solve needs few of them.
     model_config = ConfigDict(
         allow_inf_nan=False,
         arbitrary_types_allowed=True,
@@ -42,56 +48,67 @@ class Table(BaseModel):
     )
     about: ClassVar[Any] = None
     check: ClassVar[Any] = None
+    example: ClassVar[str] = ""
 
     @classmethod
     def by_key(cls) -> dict[str, FieldInfo]:
-        """The fields by the keys that a file has for them."""
+        """Return the fields by their names in a file."""
         return {field.alias or name: field for name, field in cls.model_fields.items()}
 
     @classmethod
     def described(cls, name: str, directory: Path, path: str) -> "type[Table]":
-        """The table of the arguments of the class that the table names.
+        """Return the table of the arguments of the class that this table names.
 
         Args:
-            name: of the class.
-            directory: where its file is looked for, where it is one of the user's own.
-            path: of the table, for messages.
+            name: the name of the class.
+            directory: the folder of the file, if the class is one of the user's own.
+            path: the dotted path of the table, for messages.
+
+        Raises:
+            InputError: if the class cannot be loaded.
         """
         return cls
 
     @classmethod
+    def enter(cls, location: list[int | str]) -> "type[Table]":
+        """Return the table that the rest of a location refers to; see `Variants.enter`."""
+        return cls
+
+    @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:
-        """The message for a key that the table does not have."""
+        """Return the message for a key that the table does not have."""
         keys = cls.by_key()
         known = f"the keys of {path} are {', '.join(keys)}" if keys else "it takes no key"
         return f"{path}.{key} is unknown{nearest(key, keys)} ({known})"
 
     def arguments(self) -> dict[str, Any]:
-        """What the table gives for the arguments of `about`, by their names."""
+        """Return the values that the table gives for arguments of `about`, by their names."""
         given = [name for name in type(self).model_fields if name in self.model_fields_set]
         named = {n.removeprefix(ARGUMENT): getattr(self, n) for n in given if ARGUMENT in n[:4]}
         return named | (self.model_extra or {})
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
-        """An instance of the class that the table describes.
+        """Return an instance of the class that the table describes.
 
         Args:
-            path: of the table, for messages.
-            directory: where files that the table names are looked for.
-            defaults: arguments that the table need not give, for a class that takes them.
+            path: the dotted path of the table, for messages.
+            directory: the folder in which files named by the table are looked for.
+            defaults: values of arguments that the table does not give; those that the class does
+                not take are left out.
 
         Raises:
-            InputError: naming the key that does not fit.
+            InputError: if a value does not fit; the message names its key.
         """
         takes = type(self).model_fields
         known = {name: one for name, one in defaults.items() if f"{ARGUMENT}{name}" in takes}
         return self.make(path, known | self.arguments())
 
     def make(self, path: str, arguments: Mapping[str, Any]) -> Any:
-        """`about` called with these arguments; what it refuses is called by its key.
+        """Call `about` with the arguments and return the result.
 
         Raises:
-            InputError: naming the key, or the line of the user's file that fails.
+            InputError: if an argument is refused, under the path of its key, or if code of the
+                user's own fails, with its file and line.
         """
         about, check = type(self).about, type(self).check
         if check is not None:
@@ -107,14 +124,14 @@ class Table(BaseModel):
         except (MemoryError, OverflowError, RuntimeError, ValueError) as error:
             if sources_of(about):
                 raise
-            reason = str(error).partition("\n")[0]  # numbers that are too large for any machine
+            reason = str(error).partition("\n")[0]  # sizes that no machine can hold
             raise InputError(f"{path} = {show(arguments)}: cannot be built ({reason})") from None
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """The schema with the descriptions that the docstring of the class has."""
+        """Return the JSON schema, with descriptions of keys from the docstring of the class."""
         schema = handler(core)
         found = handler.resolve_ref_schema(schema)
         told = descriptions(cls.about or cls)
@@ -128,12 +145,16 @@ class Table(BaseModel):
 
 
 class FixedTable(Table):
-    """A table whose keys are the same in all files of a kind."""
+    """A table whose keys are known before any class is loaded, such as [run].
 
-    nulls: ClassVar[bool] = False  # whether a run folder's record has keys without a value
+    Attributes:
+        nulls: whether run.json has a key whose value is None.
+    """
+
+    nulls: ClassVar[bool] = False
 
     def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What a file gives, with the defaults of what it leaves out, where there are any."""
+        """Return the table of a file with the defaults of the keys that it leaves out."""
         values = {
             field_.alias or name: field_.get_default(call_default_factory=True)
             for name, field_ in type(self).model_fields.items()
@@ -143,13 +164,15 @@ class FixedTable(Table):
 
 @dataclass(frozen=True, eq=False)
 class Variants:
-    """Tables of several kinds, one of whose keys says which kind it is: an annotation of a field.
+    """A discriminated union of tables: the annotation of a field that takes one of several tables.
 
     Args:
-        tables: by the value of that key, or by the key itself where only one kind has it.
-        keys: that say which kind it is, with what they name in words; a table has one of them.
-        sample: of what the last of the keys names, for messages.
-        example: of a table, for messages.
+        tables: the tables, by the value of the key that tells them apart, or by the key itself if
+            only one table has it.
+        keys: the keys that tell the tables apart, with a word for what each one names. A file gives
+            exactly one of them.
+        sample: a value of the last key, for messages.
+        example: the beginning of such a table, for messages.
     """
 
     tables: dict[str, type[Table]]
@@ -157,13 +180,17 @@ class Variants:
     sample: str = ""
     example: str = ""
 
+    def enter(self, location: list[int | str]) -> type[Table]:
+        """Remove the first entry of a location of pydantic's and return the table it names."""
+        return self.tables[str(location.pop(0))]
+
     @property
     def key(self) -> str:
-        """The key whose value is the name of a table."""
+        """The key whose value is the name of a table, such as "type"."""
         return [*self.keys][-1]
 
     def tag(self, table: Any) -> str | None:
-        """Which of the tables it is; None where it does not say."""
+        """Return the name under which `tables` has the table; None if its keys do not tell."""
         given = [key for key in self.keys if key in table] if isinstance(table, dict) else []
         if len(given) != 1:
             return None
@@ -172,8 +199,8 @@ class Variants:
             return None
         return OWN if ":" in name and OWN in self.tables else name
 
-    def refusal(self, path: str, table: Any) -> str:
-        """The message for what is none of the tables."""
+    def unusable(self, path: str, table: Any) -> str:
+        """Return the message for a value that is none of the tables."""
         if not isinstance(table, dict):
             return f"{path} = {show(table)}: expected a table{self.example}"
         given = [key for key in self.keys if key in table]
@@ -199,28 +226,27 @@ class Variants:
 def table_of(
     target: Callable[..., Any], name: str, base: type[Table] = Table, **more: Any
 ) -> type[Table]:
-    """The table that describes a class or function: its arguments, with their types and defaults.
+    """Return the table of the arguments of a class or function, with their types and defaults.
 
     Args:
-        target: the class, or the function.
-        name: of the model.
-        base: what it is a subclass of; its fields stand for the arguments of their names.
-        more: further fields, first, that are no arguments: (annotation, default).
+        target: the class or function.
+        name: the name of the model.
+        base: the base class of the model; an argument whose name is a field of `base` is not
+            declared again.
+        more: further fields that are no arguments, as (annotation, default).
     """
     fields: dict[str, Any] = {}
-    hints, further = _hints(target), {}
+    hints, further = hints_of(target), {}
     for p in inspect.signature(target).parameters.values():
         hint = hints.get(p.name, Any)
         if p.kind is p.VAR_KEYWORD and typing.get_origin(hint) is not typing.Unpack:
-            further = {
-                "__annotations__": {"__pydantic_extra__": dict.__class_getitem__((str, hint))}
-            }
+            further = {"__annotations__": {"__pydantic_extra__": GenericAlias(dict, (str, hint))}}
         elif p.kind is p.VAR_KEYWORD:
-            shared = _hints(typing.get_args(hint)[0])
+            shared = hints_of(typing.get_args(hint)[0])
             fields |= {key: (one, None) for key, one in shared.items()}
         elif p.kind is not p.VAR_POSITIONAL and hint not in (torch.dtype, torch.device):
             fields[p.name] = (hint, ... if p.default is p.empty else p.default)
-    if further:  # the table has room for further keys, whose values are of this type
+    if further:  # the function takes any keyword, so the table takes any key
         base = type(base.__name__, (base,), further | {"__module__": __name__}, extra="allow")
     arguments = {
         f"{ARGUMENT}{key}": (hint, Field(default, alias=key.removesuffix("_")))
@@ -235,13 +261,13 @@ def table_of(
 def tables_of(
     known: Mapping[str, Callable[..., Any]], kind: str, base: type[Table], key: str = "type"
 ) -> dict[str, type[Table]]:
-    """The tables that describe classes or functions, by the names that `key` has for them.
+    """Return the tables of several classes or functions, by their names in a file.
 
     Args:
-        known: the classes and functions by name.
-        kind: of the classes; it begins the names of the models.
-        base: what the tables are subclasses of.
-        key: of the table, whose value is the name.
+        known: the classes and functions, by their names in a file.
+        kind: a word that begins the names of the models.
+        base: the base class of the models.
+        key: the key of the table whose value is the name.
     """
     return {
         name: table_of(target, f"{kind}_{name}", base, **{key: (Literal[name], ...)})
@@ -249,48 +275,8 @@ def tables_of(
     }
 
 
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        hints = typing.get_type_hints(vars(target).get("__init__", target), include_extras=True)
-    except (NameError, TypeError):  # annotations that cannot be resolved check nothing
-        return {}
-    hints.pop("return", None)
-    return {name: _writable(hint) for name, hint in hints.items()}
-
-
-def _writable(hint: Any) -> Any:
-    """What a file can say of a type: no function, and a list for any iterable."""
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, UnionType):
-        kept = [_writable(part) for part in parts if typing.get_origin(part) is not Callable]
-        return typing.Union[tuple(kept)]  # noqa: UP007 (of parts that are known only here)
-    if origin is Iterable:
-        return list[_writable(parts[0])]  # type: ignore[misc]
-    if origin in (Mapping, Sequence):
-        return origin[tuple(_writable(part) for part in parts)]
-    return hint
-
-
-def descriptions(target: Any) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of arguments, under "Args:"."""
-    found: dict[str, str] = {}
-    for one in reversed(getattr(target, "__mro__", (target,))):
-        for names, text in _entries(inspect.cleandoc(one.__doc__ or "")):
-            found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
-    return found
-
-
-def _entries(doc: str) -> Iterator[tuple[str, str]]:
-    """Names and text of each entry under "Args:"."""
-    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)
-    if section:
-        yield from re.findall(
-            r"^ {4}([\w, ]+): ((?:.*\n?)(?:^ {8}.*\n?)*)", section[1], re.MULTILINE
-        )
-
-
 def _spelling(value: Any, message: str) -> str:
-    """The nearest of the names that a message lists, where the value is a name."""
+    """Return a hint to the nearest of the names that a message lists, if the value is a name."""
     if not isinstance(value, str) or not re.fullmatch(r"[\w-]+", value):
         return ""
     if "did you mean" in message:

@@ -1,4 +1,4 @@
-"""The networks, optimizers and references that a file names, as tables."""
+"""The tables of networks, optimizers and references, for all classes that the rooms offer."""
 
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -21,31 +21,36 @@ OPTIMIZERS = offered(Method, optimizers, evolution)
 
 
 class Named(Table):
-    """A class that the key `type` names, and its arguments."""
+    """The arguments of the class that the key `type` names."""
 
     type: str
 
 
 class AutoTable(Named):
-    """What trials choose."""
+    """Trials choose the class and its arguments."""
 
     type: Literal["auto"]
 
     @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:
-        return f"{path}.{key} = {show(value)}: expected to be left out, trials choose it"
+        return f"{path}.{key} = {show(value)}: expected to be left out, for trials choose it"
 
 
 class OwnTable(Named):
-    """A class of the user's own, and its arguments."""
+    """The arguments of a class of the user's own; they are checked when the class is loaded.
+
+    Attributes:
+        base: the class of which it must be a subclass.
+        form: the base of the table of its arguments.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     type: Annotated[
         str, Field(pattern=":", description='"file.py:Class" or "package.module:Class".')
     ]
-    base: ClassVar[Any]  # of the class
-    form: ClassVar[Any] = Table  # the base of the table of its arguments
+    base: ClassVar[Any]
+    form: ClassVar[Any] = Table
 
     @classmethod
     def described(cls, name: str, directory: Path, path: str) -> Any:
@@ -67,7 +72,7 @@ class NetworkTable(Table):
 
 
 class OwnNetwork(OwnTable):
-    """A network of the user's own, and its arguments."""
+    """The arguments of a network of the user's own."""
 
     base, form = Network, NetworkTable
 
@@ -93,13 +98,13 @@ class BesideTable(Named):
 
 
 class WithBoundary(Named):
-    """How a network of a problem takes boundary data, which is said in its table."""
+    """The key of [network] that says how the boundary data of a problem are met."""
 
     boundary: Annotated[
         Literal["auto", "exact", "penalty"],
         Field(
             description='"exact" builds Dirichlet data into the network, "penalty" adds them to '
-            'the loss, "auto" builds them in where that can be had and pays.'
+            'the loss, "auto" builds them in if that is possible and makes the solution better.'
         ),
     ] = "auto"
 
@@ -132,7 +137,7 @@ SOLVE_NETWORKS = Variants(EIGEN_NETWORKS.tables | {"auto": AutoNetwork}, example
 
 
 class OwnOptimizer(OwnTable):
-    """An optimizer of the user's own, and its arguments."""
+    """The arguments of an optimizer of the user's own."""
 
     base = Method
 
@@ -144,7 +149,7 @@ SOLVE_STAGES = Variants(FIT_STAGES.tables | {"auto": AutoTable})
 
 
 class FileTable(Table):
-    """A reference from a file, which lies beside that of the settings."""
+    """The arguments of a reference from a file, whose path is relative to that of the settings."""
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
         given = self.arguments()
@@ -152,7 +157,7 @@ class FileTable(Table):
 
 
 class OwnReference(OwnTable):
-    """A reference of the user's own, and its arguments."""
+    """The arguments of a reference of the user's own."""
 
     base = Recipe
 

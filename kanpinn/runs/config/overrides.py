@@ -1,4 +1,4 @@
-"""KEY=VALUE pairs of the command line, laid over the tables of a file."""
+"""KEY=VALUE pairs of the command line, which replace values in the tables of a file."""
 
 import copy
 import re
@@ -17,7 +17,13 @@ KEY = re.compile(r"[\w-]+(\[\d+\])*(\.[\w-]+(\[\d+\])*)*")
 
 @dataclass(frozen=True)
 class Override:
-    """A value for one key; None removes the key. said: how it was given, for messages."""
+    """A value for one key.
+
+    Args:
+        path: the names and indices that lead to the key.
+        value: the value; None removes the key.
+        said: how the user gave it, for messages.
+    """
 
     path: KeyPath
     value: Any
@@ -25,12 +31,13 @@ class Override:
 
     @staticmethod
     def parse(pair: str) -> "Override":
-        """KEY=VALUE: "network.width=[2, 32, 1]" sets a key, "optimizer[0].steps=50" one of a table
-        in a list; the index after the last appends a table. Values are TOML, a name needs no
-        quotes, and no value removes the key.
+        """Read KEY=VALUE, such as "network.width=[2, 32, 1]" or "optimizer[0].steps=50".
+
+        The value is TOML; a name, and a formula of [problem] or [data], needs no quotes. Without a
+        value the key is removed. The index after the last one of a list appends a table.
 
         Raises:
-            InputError: where a pair cannot be read.
+            InputError: if the pair cannot be read.
         """
         key, equals, text = (part.strip() for part in pair.partition("="))
         said = f"--set {pair}"
@@ -41,21 +48,21 @@ class Override:
 
     @staticmethod
     def of(key: str, value: Any) -> "Override":
-        """A key such as "optimizer[0].steps", and its value.
+        """Return the override of a key such as "optimizer[0].steps".
 
         Raises:
-            InputError: where the key cannot be one.
+            InputError: if this is not the path of a key.
         """
         if not KEY.fullmatch(key):
-            raise InputError(f"{show(key)} is no key of a file, such as network.grid")
+            raise InputError(f"{show(key)} is not a key of a file, such as network.grid")
         return Override(_path(key), value, f"{key} = {show(value)}")
 
 
 def override(data: dict[str, Any], changes: Sequence[Override]) -> dict[str, Any]:
-    """The tables with the changes laid over them.
+    """Return a copy of the tables with the changes made.
 
     Raises:
-        InputError: where one leads through something that is no table.
+        InputError: if a path leads through a value that is neither a table nor a list.
     """
     data = copy.deepcopy(data)
     for change in changes:
@@ -69,7 +76,7 @@ def _path(key: str) -> KeyPath:
 
 
 def _value(text: str, said: str, formula: bool) -> Any:
-    """A TOML value; a formula, too, needs no quotes."""
+    """Return the value of a text in TOML, or the text itself if it is a name or a formula."""
     if not text:
         return None
     if BARE.fullmatch(text) and text not in ("true", "false", "nan", "inf"):
@@ -87,7 +94,7 @@ def _value(text: str, said: str, formula: bool) -> Any:
 
 
 def _put(data: dict[str, Any], change: Override) -> None:
-    """Set or remove the key that the path of the change leads to; tables on the way are made."""
+    """Set or remove one key; tables and lists on the way that are missing are made."""
     place: Any = data
     *above, last = change.path
     for depth, part in enumerate(above):
@@ -108,16 +115,20 @@ def _put(data: dict[str, Any], change: Override) -> None:
 
 
 def _check(place: Any, change: Override, depth: int) -> None:
-    """Refuse a key of what is no table, and an index of what is no list or is too short."""
+    """Refuse a key in a value that is no table, and an index that a list does not have.
+
+    Raises:
+        InputError: with the override as the user gave it.
+    """
     part, where = change.path[depth], spell(change.path[:depth])
     kind, name = (list, "list") if type(part) is int else (dict, "table")
     if type(place) is not kind:
-        raise InputError(f"{change.said}: {where} is no {name}")
+        raise InputError(f"{change.said}: {where} is not a {name}")
     if type(part) is int and part > len(place):
         raise InputError(f"{change.said}: {where} has {len(place)} entries, from 0 on")
 
 
 def spell(path: KeyPath) -> str:
-    """A path as messages write it: optimizer[0].steps."""
+    """Return a path as messages write it, "optimizer[0].steps"."""
     text = "".join(f"[{part}]" if type(part) is int else f".{part}" for part in path)
     return text.removeprefix(".")

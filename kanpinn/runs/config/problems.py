@@ -1,4 +1,4 @@
-"""The problem that a file states: a class of the user's own, or one of the common equations."""
+"""The tables of problems: classes of the user's own, and the common equations."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -20,12 +20,12 @@ EQUATIONS = offered(Equation, equations)
 
 
 class ProblemTable(Table):
-    """What states a problem."""
+    """A table that states a problem."""
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """What the problem is, in a word."""
+        """The class or the equation, as the file names it."""
 
 
 class ClassTable(ProblemTable, FixedTable):

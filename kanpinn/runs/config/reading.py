@@ -1,4 +1,4 @@
-"""Files of settings read, checked against their models, and what is wrong with them in words."""
+"""TOML files: reading them, checking tables against their models, and the messages of faults."""
 
 import json
 import math
@@ -7,7 +7,7 @@ import typing
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -29,10 +29,10 @@ BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveM
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Return the tables of a TOML file.
 
     Raises:
-        InputError: where there is no such file, or it is no TOML.
+        InputError: if there is no such file, or it is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -49,15 +49,15 @@ def load_toml(path: Path) -> dict[str, Any]:
 
 
 def read(model: type[T], data: Any, path: str = "") -> T:
-    """The table that plain values describe.
+    """Check plain values against a model and return the table.
 
     Args:
-        model: the keys of the table.
-        data: the values, such as `tomllib` gives.
-        path: of the table in its file, for messages.
+        model: the model of the table.
+        data: the values, such as those that `tomllib` returns.
+        path: the dotted path of the table in its file, for messages.
 
     Raises:
-        InputError: one line for each fault, naming key, value and what was expected.
+        InputError: one line for each fault, with the key's path, its value and what was expected.
     """
     try:
         text = json.dumps(data, allow_nan=False)
@@ -73,12 +73,15 @@ def read(model: type[T], data: Any, path: str = "") -> T:
 
 @contextmanager
 def naming(path: str, keys: Container[str], otherwise: str = "") -> Iterator[None]:
-    """An argument that is refused, and is one of the keys of a table, is called by its key there.
+    """Put the path of a table before messages about arguments that are keys of the table.
 
     Args:
-        path: of the table.
-        keys: of the table.
-        otherwise: begins the messages that are about no key.
+        path: the dotted path of the table.
+        keys: the keys of the table.
+        otherwise: put before all other messages.
+
+    Raises:
+        InputError: every InputError of the body, with its message changed so.
     """
     try:
         yield
@@ -88,7 +91,7 @@ def naming(path: str, keys: Container[str], otherwise: str = "") -> Iterator[Non
 
 
 def _not_plain(value: Any, path: str) -> Iterator[str]:
-    """What has no place in strict JSON: NaN, infinities, dates."""
+    """Yield a message for each value that strict JSON cannot hold: NaN, infinities, dates."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _not_plain(inner, f"{path}.{key}".lstrip("."))
@@ -104,10 +107,16 @@ def _not_plain(value: Any, path: str) -> Iterator[str]:
 def _told(
     table: type[Table], kind: str, location: tuple[int | str, ...], value: Any, path: str
 ) -> str:
-    """One fault that pydantic has found, told of the key that it is about.
+    """Return the message for a fault that pydantic has found.
 
-    A location has keys and indices, after a table of several kinds which kind it is, and after a
-    key whose value is no table which of its types was tried.
+    Args:
+        table: the model that was checked.
+        kind: the type of the fault, in pydantic's words.
+        location: the keys and indices that lead to the fault. After the key of a discriminated
+            union comes the name of its table; after the key of any other value comes the type
+            that was tried, which is left out: the message is about the key.
+        value: the values that were checked.
+        path: the dotted path of the table.
     """
     if not location:
         return f"{path} = {show(value)}: expected a table"
@@ -117,7 +126,7 @@ def _told(
         path, field = f"{path}.{key}".lstrip("."), table.by_key().get(key)
         if field is None and kind == "extra_forbidden":
             return table.refusal(above, key, value[key])
-        if field is None:  # one of the further keys of an open table
+        if field is None:  # a key of a table that takes any key
             value, schema = value[key], table.model_json_schema()["additionalProperties"]
             break
         inner, schema = _inner(field), _schema(field)
@@ -128,29 +137,22 @@ def _told(
             break
         if rest and type(rest[0]) is int:
             path, value = f"{path}[{rest[0]}]", value[rest.pop(0)]
-        if isinstance(inner, Variants):
-            if not rest:
-                return inner.refusal(path, value)
-            table = inner.tables[str(rest.pop(0))]
-        elif not rest:
-            break
-        else:
-            table = inner
+        if not rest:
+            return cast(Variants, inner).unusable(path, value)
+        table = inner.enter(rest)
     what = describe(schema) + (f" [[{key}]]" if schema.get("type") == "array" and not above else "")
     return f"{path} = {show(value)}: expected {what}{nearest(value, schema.get('enum', ()))}"
 
 
 def _missing(path: str, schema: dict[str, Any], inner: Variants | type[Table] | None) -> str:
     expected = describe(schema)
-    if isinstance(inner, Variants):
-        expected = (
-            f"a table{inner.example}" if "." in path else f"a section [{path}]{inner.example}"
-        )
+    if inner is not None:
+        expected = ("a table" if "." in path else f"a section [{path}]") + inner.example
     return f"{path} is missing: expected {expected}"
 
 
 def _inner(field: FieldInfo) -> Variants | type[Table] | None:
-    """The tables that a field takes, itself or in a list; None where it takes other values."""
+    """Return the tables that a field takes, by itself or in a list; None for other values."""
     waiting = [*field.metadata, field.annotation]
     for hint in waiting:
         if isinstance(hint, Variants) or (isinstance(hint, type) and issubclass(hint, Table)):
@@ -165,7 +167,7 @@ def _schema(field: FieldInfo) -> dict[str, Any]:
 
 
 def describe(schema: Mapping[str, Any]) -> str:
-    """In words what a JSON schema lets through."""
+    """Return in words which values a JSON schema allows, such as "a list of integers"."""
     if "enum" in schema:
         return " or ".join(show(choice) for choice in schema["enum"])
     if "anyOf" in schema:
@@ -184,8 +186,8 @@ def describe(schema: Mapping[str, Any]) -> str:
 
 
 def _of_what(schema: Mapping[str, Any] | bool) -> str:
-    """What a list or table has in it, where that is of one kind or numbers among others."""
-    if isinstance(schema, bool):
+    """Return in words what a list or a table holds, " of integers"; "" if that is not one kind."""
+    if schema is True or schema is False:
         return ""
     kinds = [one.get("type") for one in schema.get("anyOf", [schema])]
     kind = "number" if "number" in kinds else kinds[0]

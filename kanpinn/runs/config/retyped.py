@@ -1,4 +1,4 @@
-"""What becomes of a file's keys where an override changes the type that they belong to."""
+"""Removal of keys that belong to a class which an override has replaced by another one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,22 +11,28 @@ from kanpinn.runs.config.named import SOLVE_NETWORKS, SOLVE_STAGES
 from kanpinn.runs.config.overrides import KeyPath, spell
 from kanpinn.runs.config.problems import PROBLEMS
 
-CHOSEN = ("loss", "optimizer", "points")  # sections that trials choose
+CHOSEN = ("loss", "optimizer", "points")  # the sections that trials choose
 
 
 def drop_foreign_keys(
     written: dict[str, Any], data: dict[str, Any], given: set[KeyPath], directory: Path
 ) -> list[str]:
-    """Take out what the file says for another type; returns a note for each thing dropped.
+    """Remove the keys of a file that do not belong to a type which an override has set.
 
-    Only where an override changes a `type`, and only the keys that come from the file; refinements
-    go, too, where the network is no longer a KAN. What the file itself gets wrong stays.
+    Refinements are removed as well if the network is no longer a KAN, and the sections that trials
+    choose if the type is "auto". Keys that overrides set stay, and so do errors of the file itself.
 
     Args:
-        written: the file's sections.
-        data: the same with the overrides laid over them, changed in place.
+        written: the sections of the file.
+        data: the same sections with the overrides; they are changed in place.
         given: the keys that the overrides set.
-        directory: where classes of the user's own are looked for.
+        directory: the folder in which classes of the user's own are looked for.
+
+    Returns:
+        A note for each part of the file that was removed.
+
+    Raises:
+        InputError: if a class of the user's own cannot be loaded.
     """
     notes: list[str] = []
     for path, variants, before, after in _tables(written, data):
@@ -48,7 +54,7 @@ def drop_foreign_keys(
 def _tables(
     written: dict[str, Any], data: dict[str, Any]
 ) -> Iterator[tuple[KeyPath, Variants, dict[str, Any], dict[str, Any]]]:
-    """The tables of which one key says what they are, before and after the overrides."""
+    """Yield the tables that have a type: path, union, and values without and with overrides."""
     stages = [one.get("optimizer") for one in (written, data)]
     found: list[Any] = [(("problem",), PROBLEMS, written.get("problem"), data.get("problem"))]
     if all(type(stage) is list for stage in stages):
@@ -63,26 +69,29 @@ def _drop_keys(table: dict[str, Any], path: KeyPath, kept: set[Any], now: str) -
     for key in foreign:
         del table[key]
     keys = ", ".join(f"{spell(path)}.{key}" for key in foreign)
-    return [f"{now}: the file's {keys} do not apply"] if foreign else []
+    verb = "does" if len(foreign) == 1 else "do"
+    return [f"{now}: {keys} of the file {verb} not apply"] if foreign else []
 
 
 def _drop_sections(
     table: type[Table], data: dict[str, Any], given: set[KeyPath], now: str
 ) -> list[str]:
-    """Sections that trials choose, and refinements of what is no KAN.
+    """Remove sections that trials choose, and refinements if the network is no KAN.
 
-    Those that an override touches stay, and are refused.
+    Those that an override sets stay, and are refused when the file is checked.
     """
     if table.about is None:
         void = [name for name in CHOSEN if name in data and name not in {one[0] for one in given}]
         for name in void:
             del data[name]
-        return [f"{now}: the file's [{name}] does not apply" for name in void]
+        return [f"{now}: section [{name}] of the file does not apply" for name in void]
     stages = data.get("optimizer", [])
     touched = {one[1] for one in given if one[0] == "optimizer" and len(one) > 1}
-    refining = [i for i, stage in enumerate(stages) if stage.get("type") == "refine"]
+    refining = [
+        i for i, stage in enumerate(stages) if type(stage) is dict and stage.get("type") == "refine"
+    ]
     skipped = {*refining} - touched
     if issubclass(table.about, KAN) or not skipped or ("optimizer",) in given:
         return []
     data["optimizer"] = [stage for i, stage in enumerate(stages) if i not in skipped]
-    return [f"{now}: {len(skipped)} refine stages are skipped"]
+    return [f"{now}: {len(skipped)} refine stages of the file are skipped"]
