@@ -1,4 +1,4 @@
-"""What a file describes, built: a job that can be run."""
+"""The base of jobs, which are what files describe, ready to run."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from kanpinn.solvers.state import Observer
 
 @runtime_checkable
 class Result(Protocol):
-    """What solutions and fits have in common."""
+    """What the results of solves, of eigenvalue problems and of fits have in common."""
 
     @property
     def status(self) -> str: ...
@@ -46,7 +46,7 @@ class Result(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SolveSettings:
-    """What a solve is told beside problem, network and optimizers: arguments of `kanpinn.solve`."""
+    """The arguments of `kanpinn.solve` that say how a problem is discretized."""
 
     points: Collocation
     boundary: str = "auto"
@@ -57,7 +57,7 @@ class SolveSettings:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Job(ABC):
-    """A solve or a fit with everything that it needs; a network is made for one of them."""
+    """A solve or a fit with everything that it needs; it can be run once."""
 
     network: Network
     optimizers: tuple[Method, ...]
@@ -68,15 +68,20 @@ class Job(ABC):
     def run(
         self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
     ) -> Result:
-        """Do it, from a checkpoint's state where one is given."""
+        """Run the job and return its result.
+
+        Args:
+            observers: called with the state after every step.
+            checkpoint: the state from which the run goes on.
+        """
 
     @abstractmethod
     def blamed(self) -> AbstractContextManager[None]:
-        """A context in which what fails in the user's files says in which line."""
+        """Return a context in which errors of the user's files get their file and line."""
 
 
 class NoSteps(Optimizer):
-    """The optimizer that leaves everything as it is, to see what there is before the first step."""
+    """An optimizer without steps, for a look at what a run starts from."""
 
     steps = 0
 

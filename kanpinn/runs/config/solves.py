@@ -1,4 +1,4 @@
-"""Problem files, and the solve that each describes."""
+"""Problem files and the solves they describe."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,13 @@ Announce = Callable[[Choice, str], None]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SolveJob(Job):
-    """A problem with everything that its solve needs."""
+    """A problem with everything that its solve needs.
+
+    Args:
+        estimate: whether errors are estimated after the solve.
+        tolerance: a relative L2 error with which the estimated one is compared.
+        budget_seconds: the seconds that the steps may take.
+    """
 
     problem: Problem
     settings: SolveSettings
@@ -76,7 +82,7 @@ class SolveJob(Job):
         )
 
     def preview(self) -> Solution:
-        """The state before the first step: loss terms, points, derivatives that are used."""
+        """Return the solution before the first step, with its loss terms and their points."""
         network = copy.deepcopy(self.network)
         settings = vars(self.settings)
         return solve(self.problem, network, NoSteps(), **settings, errors=False, seed=self.seed)
@@ -88,9 +94,10 @@ class SolveJob(Job):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AutoJob(SolveJob):
-    """A solve by `kanpinn.auto`; its network, points and optimizers are those that it begins with.
+    """A solve by `kanpinn.auto`; its network, points and optimizers are those of the first trial.
 
-    announce: called with each choice, and at the end with the one whose solution is kept.
+    Args:
+        announce: called with each choice before it is tried, and at the end with the one kept.
     """
 
     announce: Announce | None = None
@@ -101,7 +108,7 @@ class AutoJob(SolveJob):
         checkpoint: Mapping[str, Any] | None = None,
         errors: bool = True,
     ) -> Solution:
-        """Let trials choose; see `kanpinn.auto`."""
+        """Solve the problem with what trials choose; see `kanpinn.auto`."""
         assert checkpoint is None, "a checkpoint belongs to one of the trials"
         like = next(self.network.parameters())
         return auto(
@@ -193,7 +200,7 @@ class SolveFile(File):
     def _stated(
         self, problem: Problem, boundary: str, directory: Path
     ) -> tuple[SolveSettings, Network, tuple[Method, ...]]:
-        """What the file says of settings, network and optimizers."""
+        """Return the settings, the network and the optimizers that the file states."""
         assert self.network is not None
         network = self.placed(self.network.build("network", directory, seed=self.run.seed))
         optimizers = self.make_optimizers(network, directory, default_optimizer(network))
@@ -216,7 +223,7 @@ class SolveFile(File):
     def _first_trial(
         self, problem: Problem, boundary: str
     ) -> tuple[SolveSettings, Network, tuple[Method, ...]]:
-        """What trials begin with."""
+        """Return the settings, the network and the optimizers of the first trial."""
         first = first_choice(problem)
         network = first.network(self.run.seed, torch.float64, torch.device("cpu"))
         settings = SolveSettings(
@@ -225,10 +232,12 @@ class SolveFile(File):
         return settings, self.placed(network), first.optimizers
 
     def _leaves_choice(self) -> bool:
-        """Whether trials are to choose: the file names neither network nor optimizers, or says so.
+        """Whether trials choose network, points and optimizers.
+
+        They do if the file names neither a network nor optimizers, or if it says "auto".
 
         Raises:
-            InputError: where it leaves only a part of the choice.
+            InputError: if the file leaves only a part of the choice to trials.
         """
         network = self.network.type if self.network else "auto"
         named = [stage.type for stage in self.optimizer]
@@ -245,8 +254,8 @@ class SolveFile(File):
             raise InputError(f"network is missing: expected a section [network]{SIGN}")
         if named and "auto" not in named:
             raise InputError(
-                f"optimizer[0].type = {show(named[0])}: expected a network beside it, trials that "
-                "choose one choose the optimizers, too"
+                f"optimizer[0].type = {show(named[0])}: expected a network beside it, for trials "
+                "that choose the network choose the optimizers, too"
             )
         for section, table in (("points", self.points), ("loss", self.loss)):
             given = table.model_dump(by_alias=True, exclude_defaults=True) if table else {}
@@ -256,7 +265,7 @@ class SolveFile(File):
 
 
 def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
-    """The sections of a file that say what was chosen."""
+    """Return the sections of a file that describe a choice of trials."""
     return {
         "network": {
             "type": _name(choice.kind, NETWORKS),
@@ -274,6 +283,6 @@ def _name(target: type, known: Mapping[str, type]) -> str:
 
 
 def _given(settings: Any) -> dict[str, Any]:
-    """The arguments of a dataclass that are not its defaults."""
+    """Return the arguments of a dataclass whose values are not the defaults."""
     values = {f.name: (getattr(settings, f.name), f.default) for f in fields(settings) if f.init}
     return {name: value for name, (value, default) in values.items() if value != default}
