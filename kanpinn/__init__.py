@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from kanpinn.jets import normal_derivative as normal_derivative
     from kanpinn.jets import partial as partial
     from kanpinn.loss import Sparsity as Sparsity
-    from kanpinn.loss import Weighting as Weighting
     from kanpinn.networks import KAN as KAN
     from kanpinn.networks import MLP as MLP
     from kanpinn.networks import Beside as Beside
@@ -156,7 +155,7 @@ _NAMES = {
         "normal_derivative",
         "partial",
     ),
-    "loss": ("Sparsity", "Weighting"),
+    "loss": ("Sparsity",),
     "networks": ("KAN", "MLP", "Beside"),
     "optimizers": (
         "LBFGS",

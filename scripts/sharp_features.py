@@ -1,12 +1,11 @@
-"""Adapted points, weights of rows, and inserted knots, each where it should pay.
+"""Adapted points, balanced terms, and inserted knots, each where it should pay.
 
 What: relative L2 errors without a feature and with it, median and range of three seeds: (1) knots
 inserted where the residual is large, against as many even ones, in a boundary layer; (2) points
 that follow the residual (RAD, R3) in a layer ten times as thin, and for a peak; (3) terms balanced
-by the neural tangent kernel or by gradients, with data that are penalised; (4) residual-based
-attention with Levenberg–Marquardt; (5) causal weights with Newton's method for a running front.
+by the neural tangent kernel or by gradients, with data that are penalised.
 
-How long: three minutes of one core; --smoke: seconds, its numbers mean nothing.
+How long: two minutes of one core; --smoke: seconds, its numbers mean nothing.
 
 Writes to --output: sharp_features.md, sharp_features.png, sharp_features.json, and pieces/, the
 errors of each way: a run that was stopped goes on from them.

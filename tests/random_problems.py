@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.geometry import Domain
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets.autograd_jet import jet_of
+from kanpinn.jets import jet_of
 
 STEADY = ("poisson", "helmholtz", "advection", "system")
 EVOLVING = ("heat", "wave")

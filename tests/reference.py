@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import hessian, jacfwd, jvp, vmap
 
-from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks import KAN, Network
 
 with warnings.catch_warnings():  # torch's own, at the first use of forward mode

@@ -11,7 +11,7 @@ from kanpinn._support.distributed import share, summed, together
 from kanpinn.accuracy.references.reference import Approximation, Exact, Reference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.pde.problem import Problem
 
 Rule = list[tuple[Points, Tensor, Jet]]
@@ -59,6 +59,16 @@ class Errors:
     h1_squared: float
     rule_error: float = math.nan
     fields: dict[str, "Errors"] = field(default_factory=dict)
+
+    def scaled(self, factor: float) -> "Errors":
+        """The errors with all norms times a factor."""
+        return replace(
+            self,
+            **{name: factor * getattr(self, name) for name in ("l2", "l2_relative")},
+            **{name: factor * getattr(self, name) for name in ("h1", "h1_relative")},
+            **{name: factor**2 * getattr(self, name) for name in ("l2_squared", "h1_squared")},
+            fields={name: one.scaled(factor) for name, one in self.fields.items()},
+        )
 
 
 class ErrorNorm:

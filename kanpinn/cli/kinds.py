@@ -18,7 +18,7 @@ from kanpinn.cli.tables import (
 )
 
 if TYPE_CHECKING:
-    from kanpinn.jets.jet import Channels
+    from kanpinn.jets import Channels
     from kanpinn.loss.terms import Term
     from kanpinn.pde.verify import Defect
     from kanpinn.runs.config import Config, EigenJob, FitJob, Job, SolveJob
@@ -70,13 +70,13 @@ class SolveKind(Kind):
 
     def complete(self, job: "SolveJob", result: "Solution") -> "Solution":
         """With the estimate of its errors that [run] asks for, unless the run ended too early."""
-        from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged
+        from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
 
         alone = result.processes == 1
         if not (job.estimate and alone) or result.status.startswith(ENDED):
             return result
         known = dataclasses.replace(result, estimate=estimate_error(result))
-        return known if job.tolerance is None else judged(known, job.tolerance)
+        return known if job.tolerance is None else judged_by_tolerance(known, job.tolerance)
 
     def lines(self, result: "Solution") -> Iterator[str]:
         estimated = None if result.estimate is None else result.estimate.errors
@@ -157,10 +157,10 @@ KINDS: dict[str, Kind] = {"problem": SolveKind(), "eigen": EigenKind(), "fit": F
 
 
 def _trials(job: "SolveJob") -> Line:
-    from kanpinn.solvers.auto import BUDGET, TOLERANCE
+    from kanpinn.solvers.auto import Settings
 
-    tolerance = TOLERANCE if job.tolerance is None else job.tolerance
-    seconds = BUDGET if job.budget_seconds is None else job.budget_seconds
+    tolerance = Settings.tolerance if job.tolerance is None else job.tolerance
+    seconds = Settings.budget_seconds if job.budget_seconds is None else job.budget_seconds
     goal = f"until the relative L2 error is estimated at {tolerance:g} or {seconds:g} s are up"
     return "chosen by trials", f"network, points and optimizers, {goal}; below is the first trial"
 

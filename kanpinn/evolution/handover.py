@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kanpinn.evolution.timing import Inputs, frozen, in_window, places, rows_of, time_of
-from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.network import Network
 
 MOST = 64  # handovers that are remembered
@@ -88,7 +89,6 @@ class Passed:
     spots: Coordinates
     members: Sequence[Network]
     ends: Sequence[float]
-    versions: Sequence[int]
     handed: Handover
 
     def at(self, spots: Inputs) -> bool:
@@ -109,7 +109,6 @@ class Passed:
             and list(ends[: count + 1]) == self.ends
             and count <= len(members)
             and all(a is b for a, b in zip(self.members, members[:count], strict=True))
-            and _versions(self.members) == self.versions
         )
 
 
@@ -133,13 +132,15 @@ class Memory:
     ) -> None:
         """Remember what these members hand over, in place of what was known at these places."""
         if isinstance(spots, Coordinates):
-            versions = _versions(members)
-            new = Passed(spots, list(members), list(ends[: len(members) + 1]), versions, handed)
+            new = Passed(spots, list(members), list(ends[: len(members) + 1]), handed)
             self._known = [new, *(one for one in self._known if not one.at(spots))][:MOST]
 
+    def forget(self, member: Network) -> None:
+        """Forget what a member has handed over that is trained from now on."""
+        self._known = [one for one in self._known if all(m is not member for m in one.members)]
 
-def _versions(members: Sequence[Network]) -> list[int]:
-    return [layer.coefficients._version for m in members for layer in m.layers]
+    def __deepcopy__(self, _: dict[int, Any]) -> "Memory":
+        return Memory()  # the members of a copy are others
 
 
 def group(

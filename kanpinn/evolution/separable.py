@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.utils.weak import WeakIdKeyDictionary
 
 from kanpinn.evolution.timing import Inputs, dense, time_of
-from kanpinn.jets.jet import Channels, Coordinates, Jet, join
+from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import Tape
 
@@ -30,7 +29,6 @@ class Separable(KAN):
     def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
         super().__init__(width, **settings)
         self.modes = modes
-        self._known = WeakIdKeyDictionary()
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         places, polynomials = self._factors(coordinates)
@@ -41,10 +39,10 @@ class Separable(KAN):
         """x as a jet, and P_j(τ), once for each field; kept for as long as the inputs."""
         if torch.is_grad_enabled() and inputs.value.requires_grad:
             return self._made(inputs)
-        if inputs not in self._known:
+        if self not in inputs.known:
             with torch.no_grad():
-                self._known[inputs] = self._made(inputs)
-        return self._known[inputs]
+                inputs.known[self] = self._made(inputs)
+        return inputs.known[self]
 
     def _made(self, inputs: Inputs) -> tuple[Jet, Jet]:
         fields = self.layers[-1].coefficients.shape[2] // self.modes

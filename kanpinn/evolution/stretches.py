@@ -8,7 +8,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.equidistribution import SPOTS, equidistributed, monitor
 from kanpinn.geometry import Box, Points
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.stretching import interpolate, set_stretch
 from kanpinn.networks.surrogate import Surrogate

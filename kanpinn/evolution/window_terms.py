@@ -13,7 +13,7 @@ from kanpinn.geometry import Box, Points, Product
 from kanpinn.geometry.product import at_all_times
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.loss.term_sizes import inside_factors, outside_factors, reach, slopes
-from kanpinn.loss.terms import ResidualTerm, Term, remembered
+from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Space, Surrogate
 
 SAME = 1e-9  # of the time's length
@@ -131,10 +131,13 @@ def weighted(term: ResidualTerm, surrogate: Surrogate, stretches: Stretches | No
     """The term as a mean over space as it is; its points are even in the stretched one."""
     if stretches is None:
         return term
-    roots = remembered(lambda p: _widths(p, surrogate, stretches).sqrt())
-    mean = roots(term.points).square().mean().sqrt()
+    mean = _widths(term.points, surrogate, stretches).mean().sqrt()
+
+    def root(p: Points) -> Tensor:
+        return p.once("widths", lambda: _widths(p, surrogate, stretches).sqrt() / mean)
+
     equation = term.equation
-    return replace(term, equation=lambda p, u: equation(p, u) * (roots(p) / mean))
+    return replace(term, equation=lambda p, u: equation(p, u) * root(p))
 
 
 def size_within(points: Points, surrogate: Surrogate, stretches: Stretches | None) -> float:

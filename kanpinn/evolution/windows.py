@@ -1,18 +1,16 @@
 """Networks in time windows: a KAN for each, which takes up where the one before it ended."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.weak import WeakIdKeyDictionary
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn.evolution.handover import Group, Memory, group
 from kanpinn.evolution.separable import Separable
 from kanpinn.evolution.timing import Inputs, dense, in_window
-from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Network, Tape
@@ -77,7 +75,7 @@ class Windows(Network):
         }
         self._of = nn.ModuleList([self._member(0)])
         self.register_buffer("ends", torch.tensor([-1.0, 1.0], dtype=dtype))
-        self._known, self._memory, self._edition = WeakIdKeyDictionary(), Memory(), 0
+        self._memory, self._edition = Memory(), 0
 
     def _member(self, index: int) -> Separable:
         """The network of window number `index`, as it starts."""
@@ -87,17 +85,6 @@ class Windows(Network):
             seed=self.seed + index,
             **self._settings,  # type: ignore[arg-type]
         )
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Windows":
-        known, memory = self._known, self._memory
-        self._known, self._memory = WeakIdKeyDictionary(), Memory()
-        try:
-            copied = type(self).__new__(type(self))
-            memo[id(self)] = copied
-            copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
-        finally:
-            self._known, self._memory = known, memory
-        return copied
 
     @property
     def members(self) -> list[Separable]:
@@ -165,6 +152,7 @@ class Windows(Network):
         self._of = nn.ModuleList(members)
         self.ends = self.ends.new_tensor(ends)
         self._edition += 1
+        self._memory.forget(members[-1])
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved network may have another number of windows; their layers shape themselves.
@@ -172,6 +160,7 @@ class Windows(Network):
         members = self.members[: len(ends) - 1]
         members += [self._member(index) for index in range(len(members), len(ends) - 1)]
         self._set(ends, members)
+        self._memory = Memory()
         super()._load_from_state_dict(state, prefix, *args)
 
     @torch.no_grad()
@@ -221,13 +210,12 @@ class Windows(Network):
         ends = self.ends.tolist()
         if torch.is_grad_enabled() and inputs.value.requires_grad:
             return group(self.members, ends, self.order, inputs)
-        earlier = [layer.coefficients for m in self.members[:-1] for layer in m.layers]
-        stamp = (self._edition, self.order, sum(c._version for c in earlier))
-        known = self._known.get(inputs)
+        stamp = (self._edition, self.order)
+        known = inputs.known.get(self)
         if known is None or known[0] != stamp:
             with torch.no_grad():
                 known = stamp, group(self.members, ends, self.order, inputs, self._memory)
-            self._known[inputs] = known
+            inputs.known[self] = known
         return known[1]
 
 

@@ -28,6 +28,11 @@ class Domain(Region):
         return len(self.names)
 
     @property
+    def time_name(self) -> str | None:
+        """The name of the time among the coordinates: "t" if there is one; None without a time."""
+        return "t" if "t" in self.names else None
+
+    @property
     @abstractmethod
     def bounds(self) -> tuple[Vector, Vector]:
         """The lowest and the highest corner, (d,) each in float64, of a box around the domain."""

@@ -1,14 +1,17 @@
 """Points whose coordinates have names."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from keyword import iskeyword
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +66,13 @@ class Points:
     def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> "Points":
         """The points at an index, slice, mask or list of indices; one index gives one point."""
         rows = [index] if isinstance(index, int) else index
-        extras = (None if t is None else t[rows] for t in (self.normals, self.data))
-        return Points(self.coords[rows], self.names, *extras)
+        return self._map(lambda tensor: tensor[rows])
 
     def to(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Points":
         """The same points in another precision or on another device."""
-        extras = (
-            None if t is None else t.to(dtype=dtype, device=device)
-            for t in (self.normals, self.data)
-        )
-        return Points(self.coords.to(dtype=dtype, device=device), self.names, *extras)
+        return self._map(lambda tensor: tensor.to(dtype=dtype, device=device))
 
     def show(self, row: int) -> str:
         """One of the points in words, such as "x = 0.5, y = 1"."""
@@ -90,6 +88,15 @@ class Points:
         if self.normals is None:
             raise InputError("points have no normals to turn")
         return replace(self, normals=-self.normals)
+
+    @staticmethod
+    def of(points: "Points | Tensor", names: tuple[str, ...]) -> "Points":
+        """Points as they are, or those of a tensor (n, d) in the order of the names."""
+        return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` computes of these points; a `Batch` computes it once and keeps it."""
+        return make()
 
     @staticmethod
     def cat(parts: Iterable["Points"]) -> "Points":
@@ -111,8 +118,41 @@ class Points:
         coords = torch.cat([part.coords for part in parts])
         return Points(coords, parts[0].names, torch.cat(normals) if normals else None)
 
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Points":
+        extras = (None if t is None else change(t) for t in (self.normals, self.data))
+        return Points(change(self.coords), self.names, *extras)
 
-_RESERVED = frozenset(dir(Points)) | {field.name for field in fields(Points)}
+
+@dataclass(frozen=True, eq=False)
+class Batch(Points):
+    """Points that are visited again and again, together with what has been computed of them.
+
+    An optimizer evaluates the same residual at the same points in every step, while only the
+    network changes: whatever depends on the points alone is computed once. Points that are made
+    from a batch, such as some of its rows, are plain `Points` and know nothing.
+
+    known: the values by their keys: a function, or a function and its arguments.
+    """
+
+    known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @staticmethod
+    def of(points: "Points | Tensor", names: tuple[str, ...]) -> "Points":
+        """Points as they are, or those of a tensor (n, d) in the order of the names."""
+        return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        if key not in self.known:
+            self.known[key] = make()
+        return self.known[key]
+
+    @staticmethod
+    def made_of(points: Points) -> "Batch":
+        """A batch of the same points, of which nothing is known yet."""
+        return Batch(points.coords, points.names, points.normals, points.data)
+
+
+_RESERVED = frozenset(dir(Batch)) | {one.name for one in fields(Batch)}
 
 
 def check_names(names: Sequence[str]) -> None:

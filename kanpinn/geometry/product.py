@@ -52,6 +52,10 @@ class Product(Domain):
         return self.space.names + self.time.names
 
     @property
+    def time_name(self) -> str:
+        return self.time.names[0]
+
+    @property
     def measure(self) -> float:
         return self.space.measure * self.time.measure
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.interpret.pruning.pruned import Trained
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of, score_edges
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.network import Link, network_figure

@@ -1,10 +1,13 @@
 """Jets: a field with its derivatives at points, the operators on them, and jets by autograd."""
 
 from kanpinn.jets.autograd_jet import jet_of as jet_of
-from kanpinn.jets.jet import Channels as Channels
-from kanpinn.jets.jet import Coordinates as Coordinates
+from kanpinn.jets.channels import SECOND_KINDS as SECOND_KINDS
+from kanpinn.jets.channels import Channels as Channels
+from kanpinn.jets.channels import MissingChannel as MissingChannel
+from kanpinn.jets.coordinates import Coordinates as Coordinates
 from kanpinn.jets.jet import Jet as Jet
-from kanpinn.jets.jet import MissingChannel as MissingChannel
+from kanpinn.jets.jet import join as join
+from kanpinn.jets.jet import total as total
 from kanpinn.jets.operators import biharmonic as biharmonic
 from kanpinn.jets.operators import directional as directional
 from kanpinn.jets.operators import div as div

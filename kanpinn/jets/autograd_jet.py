@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kanpinn.jets.jet import Channels, Jet, join, second_of_diagonal, second_of_hessian
+from kanpinn.jets.channels import Channels, second_of_diagonal
+from kanpinn.jets.jet import Jet, join
 
 
 def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Channels) -> Jet:
@@ -61,8 +62,12 @@ def _column_jet(u: Tensor, x: Tensor, channels: Channels) -> Jet:
         first = _derivative(u, x)
         gradient = first[..., None]
     if channels.second != "none":
-        hessian = torch.stack([_derivative(first[:, [a]], x) for a in range(channels.dim)], dim=1)
-        second = second_of_hessian(hessian[..., None], channels.second)
+        rows = [_derivative(first[:, [a]], x) for a in range(channels.dim)]
+        if channels.second == "hessian":
+            second = torch.cat(rows, dim=1)[..., None]
+        else:
+            diagonal = torch.stack([row[:, a] for a, row in enumerate(rows)], dim=1)
+            second = second_of_diagonal(diagonal[..., None], channels.second)
     if channels.directions:
         steps = x.new_tensor(channels.directions)
         lines = torch.stack([_line(u, x, step, channels.order) for step in steps], dim=1)

@@ -9,72 +9,15 @@ differentiation.
 import functools
 import math
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
-
-SECOND_KINDS = ("none", "laplacian", "diagonal", "hessian")
-
-
-@dataclass(frozen=True)
-class Channels:
-    """Which derivatives a jet carries.
-
-    second: "laplacian" carries one channel, "diagonal" d, "hessian" d²; each includes the ones
-    before it and implies the gradient. directions: lines along which derivatives of order
-    1 … `order` are carried.
-    """
-
-    names: tuple[str, ...]
-    gradient: bool = False
-    second: str = "none"
-    directions: tuple[tuple[float, ...], ...] = ()
-    order: int = 0
-
-    def __post_init__(self) -> None:
-        if self.second not in SECOND_KINDS:
-            raise InputError(f"second must be one of {SECOND_KINDS}, got {self.second!r}")
-        if self.second != "none":
-            object.__setattr__(self, "gradient", True)
-
-    @property
-    def dim(self) -> int:
-        """The number of coordinates d."""
-        return len(self.names)
-
-    @property
-    def second_count(self) -> int:
-        """How many second derivatives are carried: 0, 1, d or d²."""
-        d = self.dim
-        return {"none": 0, "laplacian": 1, "diagonal": d, "hessian": d * d}[self.second]
-
-    @property
-    def derivative_order(self) -> int:
-        """The highest derivative in the jet: 0 … 4."""
-        return max(int(self.gradient), 2 * (self.second != "none"), self.order)
-
-    def __or__(self, other: "Channels") -> "Channels":
-        kinds = (self.second, other.second)
-        return Channels(
-            self.names,
-            self.gradient or other.gradient,
-            max(kinds, key=SECOND_KINDS.index),
-            tuple(dict.fromkeys(self.directions + other.directions)),
-            max(self.order, other.order),
-        )
-
-
-class MissingChannel(Exception):
-    """A derivative was asked of a jet that does not carry it; `needed` says which channels do."""
-
-    def __init__(self, needed: Channels) -> None:
-        super().__init__(f"the jet does not carry what {needed} describes")
-        self.needed = needed
+from kanpinn.jets.channels import Channels
 
 
 @dataclass(frozen=True)
@@ -92,6 +35,14 @@ class Jet:
     gradient: Tensor | None = None
     second: Tensor | None = None
     lines: Tensor | None = None
+
+    @cached_property
+    def known(self) -> dict[Hashable, Any]:
+        """What has been computed of this jet, by keys, as by a `Batch` of its points; empty first.
+
+        A network keeps here what it makes of its inputs alone.
+        """
+        return {}
 
     def parts(self) -> list[Tensor]:
         """The tensors that are carried, value first."""
@@ -113,34 +64,36 @@ class Jet:
         """One component of the field as a scalar jet."""
         return self.map(lambda t: t[..., component : component + 1])
 
+    def __add__(self, other: Any) -> Any:
+        match other:
+            case Jet():
+                both = zip(self.parts(), other.parts(), strict=True)
+                return self.with_parts([a + b for a, b in both])
+            case Tensor():
+                return self.value + other
+            case _:
+                return replace(self, value=self.value + other)
+
+    def __mul__(self, other: Any) -> Any:
+        match other:
+            case Jet():
+                return _product(self, other)
+            case Tensor():
+                return self.value * other
+            case _:
+                return self.map(lambda t: t * other)
+
     def __neg__(self) -> "Jet":
         return self.map(torch.neg)
 
-    def __add__(self, other: Any) -> Any:
-        if isinstance(other, Jet):
-            both = zip(self.parts(), other.parts(), strict=True)
-            return self.with_parts([a + b for a, b in both])
-        if isinstance(other, Tensor):
-            return self.value + other
-        return replace(self, value=self.value + other)
-
-    def __mul__(self, other: Any) -> Any:
-        if isinstance(other, Jet):
-            return _product(self, other)
-        if isinstance(other, Tensor):
-            return self.value * other
-        return self.map(lambda t: t * other)
-
     def __sub__(self, other: Any) -> Any:
-        return self + (-other)
+        return self + -1 * other
 
     def __rsub__(self, other: Any) -> Any:
-        return (-self) + other
+        return self * -1 + other
 
     def __truediv__(self, other: Any) -> Any:
-        if isinstance(other, Jet):
-            return self * other**-1
-        return self.value / other if isinstance(other, Tensor) else self * (1 / other)
+        return self * other**-1
 
     def __rtruediv__(self, other: Any) -> Any:
         return self**-1 * other
@@ -162,10 +115,14 @@ class Jet:
 
     def sum_of_edges(self, edges: Tensor) -> "Jet":
         """Σ_i φ_io(h_i) of a layer: edges (n, r, n_in, n_out) are φ, φ', φ'', … at h, self = h."""
-        outer = edges.unbind(
-            1
-        )  # once: the gradient of every single slice would be padded with zeros
-        composed = self._compose(outer, _sum_over_inputs)
+        outer = edges.unbind(1)  # at once: the gradient of a slice would be padded with zeros
+        composed = self._compose(
+            outer,
+            # Σ_i φ_io h_i of every channel: (n, i, o) and (n, …, i) give (n, …, o).
+            lambda phi, inner: torch.bmm(inner.flatten(1, -2), phi).view(
+                *inner.shape[:-1], phi.shape[-1]
+            ),
+        )
         return replace(composed, value=outer[0].sum(dim=1))
 
     def _compose(self, outer: Sequence[Tensor], apply: Callable[[Tensor, Tensor], Tensor]) -> "Jet":
@@ -180,49 +137,6 @@ class Jet:
                 [total(apply(outer[r], t) for r, t in terms) for terms in _bell(self.lines)], dim=2
             )
         return Jet(self.channels, outer[0], gradient, second, lines)
-
-
-@dataclass(frozen=True)
-class Coordinates:
-    """The jet of the (scaled) coordinates themselves: ∂_a x_i = scale_i δ_ai is not stored.
-
-    value: (n, d); scale: (d,), the constant derivative of each coordinate.
-    """
-
-    channels: Channels
-    value: Tensor
-    scale: Tensor
-
-    def sum_of_edges(self, edges: Tensor) -> Jet:
-        """Σ_i φ_io(x_i): edges (n, r, d, n_out) are φ, φ', φ'', … at the coordinates."""
-        gradient = second = lines = None
-        channels, scale = self.channels, self.scale[:, None]
-        outer = edges.unbind(1)
-        if channels.gradient:
-            gradient = outer[1] * scale
-        if channels.second != "none":
-            second = second_of_diagonal(outer[2] * scale**2, channels.second)
-        if channels.directions:
-            steps = self.value.new_tensor(channels.directions) * self.scale
-            powers = torch.stack([steps**r for r in range(1, channels.order + 1)], dim=1)
-            lines = torch.einsum("nrio,lri->nlro", edges[:, 1 : channels.order + 1], powers)
-        return Jet(channels, outer[0].sum(dim=1), gradient, second, lines)
-
-    def dense(self) -> Jet:
-        """The same as an ordinary jet, its d × d gradient a view without storage of its own."""
-        one = torch.diag(self.scale).expand(len(self.value), -1, -1)
-        channels, n, d = self.channels, *self.value.shape
-        gradient = one if channels.gradient else None
-        second = lines = None
-        if channels.second != "none":
-            s = second_of_diagonal(self.value[:1, :, None] * 0, channels.second).shape[1]
-            second = self.value.new_zeros(1, s, d).expand(n, -1, -1)
-        if channels.directions:
-            first = self.value.new_tensor(channels.directions) * self.scale
-            lines = torch.zeros_like(first)[:, None].repeat(1, channels.order, 1)
-            lines[:, 0] = first
-            lines = lines.expand(n, -1, -1, -1)
-        return Jet(channels, self.value, gradient, second, lines)
 
 
 def join(fields: Sequence[Jet]) -> Jet:
@@ -283,27 +197,6 @@ def total(terms: Iterable[Tensor]) -> Tensor:
     return functools.reduce(operator.add, terms)
 
 
-def _sum_over_inputs(phi: Tensor, inner: Tensor) -> Tensor:
-    """Σ_i φ_io h_i for a channel h of the inputs: (n, i, o) and (n, …, i) give (n, …, o)."""
-    return torch.bmm(inner.flatten(1, -2), phi).view(*inner.shape[:-1], phi.shape[-1])
-
-
 def _spread(phi: Tensor, inner: Tensor) -> tuple[int, ...]:
     """The shape that lets φ (n, m) multiply a channel (n, …, m)."""
     return (phi.shape[0], *(1,) * (inner.ndim - 2), phi.shape[1])
-
-
-def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
-    """(n, d, m) second derivatives of a sum of univariate functions, in the layout of `kind`."""
-    if kind == "laplacian":
-        return diagonal.sum(dim=1, keepdim=True)
-    if kind == "diagonal":
-        return diagonal
-    return torch.diag_embed(diagonal.transpose(1, 2)).movedim(1, -1).flatten(1, 2)
-
-
-def second_of_hessian(hessian: Tensor, kind: str) -> Tensor:
-    if kind == "hessian":
-        return hessian.flatten(1, 2)
-    diagonal = torch.diagonal(hessian, dim1=1, dim2=2).transpose(1, 2)
-    return second_of_diagonal(diagonal, kind)

@@ -5,4 +5,3 @@ from kanpinn.loss.residuals import Residuals as Residuals
 from kanpinn.loss.sparsity import Sparsity as Sparsity
 from kanpinn.loss.terms import ResidualTerm as ResidualTerm
 from kanpinn.loss.terms import Term as Term
-from kanpinn.loss.weighting import Weighting as Weighting

@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.loss.terms import PROBE_POINTS, Term
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.problem import Problem
-
-FLAT = 1e-12  # an energy's curvature below this part of the largest is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +28,9 @@ class EnergyTerm(Term):
     Reference: E and Yu, The deep Ritz method (2018).
     """
 
-    equation: Callable[[Points, Jet], Tensor]
+    has_slope: ClassVar[bool] = False  # a density need not be a function of what is linearised
 
-    @property
-    def has_slope(self) -> bool:
-        return False  # its density need not be a function of what `linearised` gives
+    equation: Callable[[Points, Jet], Tensor]
 
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
         assert points.data is not None
@@ -68,10 +65,14 @@ def _gradients(total: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     return list(found)
 
 
-def _root(hessian: Tensor) -> Tensor:
-    """L (n, k, q) with LᵀL = H but for negative eigenvalues; k only those that are not all zero."""
+def _root(hessian: Tensor, flat: float = 1e-12) -> Tensor:
+    """L (n, k, q) with LᵀL = H but for negative eigenvalues.
+
+    k counts the directions in which some point has a curvature above `flat` times the largest of
+    all: below that it is rounding, and a row of it would be noise.
+    """
     values, vectors = torch.linalg.eigh(hessian)
-    kept = values.amax(dim=0) > FLAT * values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)
+    kept = values.amax(dim=0) > flat * values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)
     scaled = values.clamp_min(0).sqrt()[:, None] * vectors
     return scaled.transpose(1, 2)[:, kept]
 

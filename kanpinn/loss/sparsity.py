@@ -1,14 +1,15 @@
 """Sparsity as a term of the loss: few edges, each as large as it has to be."""
 
-from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Coordinates, Jet, total
+from kanpinn.jets import Channels, Coordinates, Jet, total
 from kanpinn.loss.terms import Term
 from kanpinn.networks import KAN
 from kanpinn.networks.activations import derivatives
@@ -16,8 +17,6 @@ from kanpinn.networks.basis import Basis
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Layer, Tape
 from kanpinn.networks.surrogate import Surrogate
-
-SMOOTH = 1e-4  # deviations below it cost nothing more: there |φ| has no derivative
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Sparsity:
 class SparsityTerm(Term):
     """Σ over layers of l1 Σ s + entropy S, a function of the coefficients alone.
 
-    s is an edge's standard deviation over its own grid, √(mean (φ - mean φ)² + SMOOTH²). The grids
+    s is an edge's standard deviation over its own grid, √(mean (φ - mean φ)² + 10⁻⁸). The grids
     cover the activations, so that is what data would give but for their density, and it needs no
     pass through them: with φ - mean φ = L c at Gauss nodes it is a norm of the coefficients.
 
@@ -74,32 +73,21 @@ class SparsityTerm(Term):
     least squares minimization for sparse recovery (2010).
     """
 
-    settings: Sparsity
-    # By the values of the knots: optimizers that try steps load the same ones again and again.
-    _roots: WeakKeyDictionary[KANLayer, tuple[Basis, Tensor]] = field(
-        default_factory=WeakKeyDictionary, init=False, repr=False
-    )
+    squares: ClassVar[bool] = True
 
-    @property
-    def squares(self) -> bool:
-        return True
+    settings: Sparsity
 
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
-        layers = [layer for layer in surrogate.network.layers if isinstance(layer, KANLayer)]
-        return total(self._term(sizes(layer, self._root(layer))) for layer in layers)
-
-    def _root(self, layer: KANLayer) -> Tensor:
-        known = self._roots.get(layer)
-        if known is None or known[0] is not layer.basis:
-            self._roots[layer] = known = layer.basis, factor(layer)
-        return known[1]
+        layers = cast(Sequence[KANLayer], surrogate.network.layers)
+        return total(self._term(sizes(layer, _root(layer, points))) for layer in layers)
 
     def _term(self, s: Tensor) -> Tensor:
         p = s / s.sum()
         return self.settings.l1 * s.sum() - self.settings.entropy * (p * p.log()).sum()
 
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
-        parts = [self._rows(layer) for layer in tape.layers]
+        own = set(surrogate.network.layers)
+        parts = [self._rows(layer, points, layer in own) for layer in tape.layers]
         counts = [len(signs) for _, signs in parts]
         value = torch.cat([*(signs for _, signs in parts), parts[0][1].new_ones(1)])
         model = torch.zeros_like(value)
@@ -112,12 +100,13 @@ class SparsityTerm(Term):
         return (value + (model - model.detach()))[:, None]
 
     @torch.no_grad()
-    def _rows(self, layer: Layer) -> tuple[Tensor, Tensor]:
+    def _rows(self, layer: Layer, points: Points, has_edges: bool) -> tuple[Tensor, Tensor]:
         """√(|w|/2s) L of each edge, over all coefficients of the layer, and the signs of w."""
-        if not isinstance(layer, KANLayer):
+        if not has_edges:
             none = layer.coefficients.new_zeros(0, layer.coefficients.numel())
             return none, none[:, 0]
-        root = self._root(layer)
+        layer = cast(KANLayer, layer)
+        root = _root(layer, points)
         s = sizes(layer, root)
         p = s / s.sum()
         surprise = p.log() - (p * p.log()).sum()
@@ -127,6 +116,23 @@ class SparsityTerm(Term):
         edge = torch.arange(len(s), device=s.device)
         rows[edge, :, i, :, o] = (w.abs() / (2 * s)).sqrt()[:, None, None] * root[i]
         return rows.flatten(2).flatten(0, 1), w.sign().repeat_interleave(root.shape[1])
+
+
+class _Root:
+    """L of one layer (see `factor`), made anew where the layer has another basis."""
+
+    basis: Basis | None = None
+    value: Tensor
+
+    def of(self, layer: KANLayer) -> Tensor:
+        """L, (n_in, r, n_basis)."""
+        if self.basis is not layer.basis:
+            self.basis, self.value = layer.basis, factor(layer)
+        return self.value
+
+
+def _root(layer: KANLayer, points: Points) -> Tensor:
+    return points.once(layer, _Root).of(layer)
 
 
 class FixedRows(Layer):
@@ -152,10 +158,13 @@ class FixedRows(Layer):
         out.copy_(known.T * delta)
 
 
-def sizes(layer: KANLayer, root: Tensor) -> Tensor:
-    """The standard deviations of the edges that are there, (edges,), smooth at zero."""
+def sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
+    """The standard deviations of the edges that are there, (edges,), at least `smooth`.
+
+    Without it they would have no derivative at zero, where edges are to go.
+    """
     variance = torch.einsum("irk,iko->iro", root, layer.coefficients).square().sum(dim=1)
-    return (variance[layer.kept] + SMOOTH**2).sqrt()
+    return (variance[layer.kept] + smooth**2).sqrt()
 
 
 @torch.no_grad()

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 
-FEW = 64  # rows at which slopes are measured
 
+def slopes(term: ResidualTerm, surrogate: Surrogate, rows: int = 64) -> list[Jet]:
+    """∂r/∂(u, ∂_a u, …) of each equation at about so many of its rows.
 
-def slopes(term: ResidualTerm, surrogate: Surrogate) -> list[Jet]:
-    """∂r/∂(u, ∂_a u, …) of each equation at some of its rows, shaped like the solution's jet."""
-    few = term.chosen(torch.arange(0, term.rows, max(1, term.rows // FEW)))
-    assert isinstance(few, ResidualTerm)
+    Returns:
+        For each equation a jet shaped like the solution's, with the slopes in place of the values.
+    """
+    few = term.chosen(torch.arange(0, term.rows, max(1, term.rows // rows)))
     with torch.no_grad():
         jet = surrogate.jet(few.points, few.channels)
     parts = [t.detach().clone().requires_grad_() for t in jet.parts()]

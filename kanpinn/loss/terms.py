@@ -4,14 +4,14 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from weakref import WeakKeyDictionary
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.conditions import Condition
@@ -23,78 +23,75 @@ PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows
 
 @dataclass(frozen=True, eq=False)
 class Term(ABC):
-    """One term of the loss, weight · mean over its rows of what `total` sums up.
+    """One term of the loss: weight · factor · the mean over its rows of what `total` sums up.
 
-    `channels` are the derivatives that it uses. A row belongs to `sites` points, which follow each
-    other.
+    Args:
+        name: of the term; the terms of one loss have different names.
+        points: (n, d), with what is known at them.
+        weight: of the term in the loss, as it is reported.
+        channels: the derivatives that the term uses.
+        sites: the points of one row, which follow each other: a residual may tie points together.
+        factor: what a balance multiplies the weight by in what optimizers minimise.
+
+    squares: whether the squares of `linearised` sum up to `total`. has_slope: whether 2 Jᵀr is the
+    gradient of `total`, r the values of `linearised` and J their Jacobian.
     """
+
+    squares: ClassVar[bool] = False
+    has_slope: ClassVar[bool] = True
 
     name: str
     points: Points
     weight: float
     channels: Channels
     sites: int = field(default=1, kw_only=True)
+    factor: float = field(default=1.0, kw_only=True)
 
     @property
     def rows(self) -> int:
-        """What its mean is taken over."""
+        """The number of rows, over which the mean is taken."""
         return len(self.points) // self.sites
 
     def at(self, rows: slice) -> Points:
         """The points of some rows."""
         return self.points[rows.start * self.sites : rows.stop * self.sites]
 
-    @property
-    def squares(self) -> bool:
-        """Whether the squares of `linearised` sum up to `total`."""
-        return False
-
-    @property
-    def has_slope(self) -> bool:
-        """Whether 2 Jᵀr of `linearised`, r its values and J their Jacobian, is ∇`total`."""
-        return True
-
-    def chosen(self, rows: Tensor) -> "Term":
-        """The term with some of its rows only."""
+    def chosen(self, rows: Tensor) -> Self:
+        """The term with some of its rows only, whose numbers are given, (k,)."""
         sites = torch.arange(self.sites, device=rows.device)
         return replace(self, points=self.points[(rows[:, None] * self.sites + sites).flatten()])
 
     @abstractmethod
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
-        """The sum over the rows at some of its points."""
-
-    def plain(self, surrogate: Surrogate, points: Points) -> Tensor:
-        """`total` without weights of the rows, for what is reported."""
-        return self.total(surrogate, points)
+        """The sum over the rows at some of the term's points, a scalar."""
 
     @abstractmethod
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
-        """(rows, k) whose Jacobian J has 2 JᵀJ for the (Gauss–Newton) Hessian of `total`."""
+        """(rows, k), whose Jacobian J has 2 JᵀJ for the (Gauss–Newton) Hessian of `total`."""
 
 
 @dataclass(frozen=True, eq=False)
 class ResidualTerm(Term):
-    """weight · mean over its rows of the squared residual.
+    """weight · factor · the mean over its rows of the squared residual.
 
-    equation(points, jet) gives (rows, equations). measured: whether its rows are those of data.
+    Args:
+        equation: of points and the fields' jet there; gives the residuals (rows, equations).
+        measured: whether the rows are those of data.
     """
+
+    squares: ClassVar[bool] = True
 
     equation: Callable[[Points, Jet], Tensor]
     measured: bool = field(default=False, kw_only=True)
-
-    @property
-    def squares(self) -> bool:
-        return True
 
     def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
         """The equations' residuals at points, (rows, equations), without the weight."""
         return self.equation(points, surrogate.jet(points, self.channels, tape))
 
+    linearised = residual  # the Gauss–Newton method linearises the residual itself
+
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
         return self.residual(surrogate, points).square().sum()
-
-    def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
-        return self.residual(surrogate, points, tape)
 
 
 def build_terms(
@@ -106,24 +103,22 @@ def build_terms(
 ) -> list[ResidualTerm]:
     """The equation's term, then those of the conditions.
 
-    boundary: see `condition_terms`. weights: "interior" and "boundary".
-    """
-    first = interior_term(problem, surrogate, interior, weights["interior"])
-    rest = condition_terms(problem, surrogate, boundary, weights.get("boundary", 1.0))
-    return [first, *rest]
-
-
-def interior_term(
-    problem: Problem, surrogate: Surrogate, points: Points, weight: float
-) -> ResidualTerm:
-    """The equation's term.
+    Args:
+        problem: whose residual and conditions they are.
+        surrogate: of which they are terms.
+        interior: the points of the equation.
+        boundary: the points of each condition, see `condition_terms`.
+        weights: of "interior" and "boundary".
 
     Raises:
-        InputError: where the residual has the wrong shape, or a derivative the splines do not have.
+        InputError: where a residual has the wrong shape, or a derivative the splines do not have.
     """
-    if type(problem).source is Problem.source:
-        problem = with_source(problem, remembered(problem.source))
-    return _term("interior", problem.equation, points, 1, weight, surrogate, "residual")
+    if type(problem).source is Problem.source:  # derived from the exact solution, which is slow
+        source = problem.source
+        problem = with_source(problem, lambda p: p.once("source", lambda: source(p)))
+    weight = weights["interior"]
+    first = residual_term("interior", problem.equation, interior, 1, weight, surrogate, "residual")
+    return [first, *condition_terms(problem, surrogate, boundary, weights.get("boundary", 1.0))]
 
 
 def condition_terms(
@@ -150,7 +145,7 @@ def condition_terms(
             part = _data_part(conditions, i)
         share = weight * condition.weight * part
         equation, what = problem.condition_equation(i), f"conditions()[{i}]"
-        term = _term(name, equation, points, condition.sites, share, surrogate, what)
+        term = residual_term(name, equation, points, condition.sites, share, surrogate, what)
         terms.append(replace(term, measured=condition.measurements > 0))
     return terms
 
@@ -169,7 +164,7 @@ def _data_part(conditions: Sequence[Condition], index: int) -> float:
     return conditions[index].measurements / precision
 
 
-def _term(
+def residual_term(
     name: str,
     equation: Callable[[Points, Jet], Tensor],
     points: Points,
@@ -178,26 +173,29 @@ def _term(
     surrogate: Surrogate,
     what: str,
 ) -> ResidualTerm:
+    """The term of one equation, whose derivatives are found by trying it at a few points.
+
+    Args:
+        what: the equation is called in messages; the others are those of `ResidualTerm`.
+
+    Raises:
+        InputError: where the residual has the wrong shape, or a derivative the splines do not have.
+    """
     rows = torch.arange(PROBE_POINTS) % (len(points) // sites)
     probe = points[(rows[:, None] * sites + torch.arange(sites)).flatten()]
     with torch.no_grad():
         channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
-        _check_columns(lambda p: equation(p, surrogate.jet(p, channels)), probe, sites, what)
-    _check_smoothness(surrogate, channels, what)
-    return ResidualTerm(name, points, weight, channels, equation, sites=sites)
-
-
-def _check_columns(
-    residual: Callable[[Points], Tensor], probe: Points, sites: int, what: str
-) -> None:
-    """Refuse (n, n): what (n, 1) gives with (n,), and no number of equations."""
-    shapes = [tuple(residual(p).shape) for p in (probe, probe[:-sites])]
+        # One row fewer must give one row fewer: (n, 1) with (n,) would broadcast to (n, n).
+        shapes = [
+            tuple(equation(p, surrogate.jet(p, channels)).shape) for p in (probe, probe[:-sites])
+        ]
     if shapes[0][1] != shapes[1][1]:
-        n = len(probe) // sites
         raise InputError(
             f"{what} must have shape (n, 1), one column for each equation, got {shapes[0]} with "
-            f"n = {n} points: operands of shape (n, 1) and (n,) broadcast to (n, n)"
+            f"n = {PROBE_POINTS} points: operands of shape (n, 1) and (n,) broadcast to (n, n)"
         )
+    _check_smoothness(surrogate, channels, what)
+    return ResidualTerm(name, points, weight, channels, equation, sites=sites)
 
 
 def _check_smoothness(surrogate: Surrogate, channels: Channels, what: str) -> None:
@@ -214,15 +212,3 @@ def _check_smoothness(surrogate: Surrogate, channels: Channels, what: str) -> No
         f"constant in the splines; a degree of {order + 1} or more is advised",
         stacklevel=2,
     )
-
-
-def remembered(function: Callable[[Points], Tensor]) -> Callable[[Points], Tensor]:
-    """The function's values kept for as long as the points they belong to."""
-    known: WeakKeyDictionary[Points, Tensor] = WeakKeyDictionary()
-
-    def remembering(p: Points) -> Tensor:
-        if p not in known:
-            known[p] = function(p)
-        return known[p]
-
-    return remembering

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from kanpinn._support.errors import InputError
-from kanpinn.jets.jet import Coordinates, Jet, join
+from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.networks.network import Layer, Network, Tape
 
 SEEDS = 104_729  # between those of networks side by side, where they have none of their own

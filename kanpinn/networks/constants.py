@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from kanpinn.jets.jet import Coordinates, Jet, join
+from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.networks.network import Layer, Tape
 from kanpinn.pde.unknown import Unknown
 

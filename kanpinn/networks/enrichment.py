@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.known_function import Function, Known
 from kanpinn.networks.network import Layer, Tape
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import InputError, integer
-from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.basis import BASES, Basis
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width

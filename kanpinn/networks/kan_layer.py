@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.distributed import extremes, summed
 from kanpinn._support.errors import InputError
-from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.basis import Basis
 from kanpinn.networks.basis.basis import Moved

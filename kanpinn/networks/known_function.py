@@ -1,15 +1,13 @@
 """Known functions of the points, with their derivatives."""
 
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet, jet_of
 
 Function = Callable[[Points], Tensor]  # n points → (n, q)
 
@@ -17,7 +15,7 @@ Function = Callable[[Points], Tensor]  # n points → (n, q)
 class Known:
     """Functions of points, (n, q) in all, and their jets by nested automatic differentiation.
 
-    Jets are kept for as long as their points: an optimizer asks for them at every step.
+    The jets at a `Batch` of points are made once: an optimizer asks for them at every step.
 
     Args:
         functions: each gives (n, q) for q of its own.
@@ -26,7 +24,6 @@ class Known:
 
     def __init__(self, functions: tuple[Function, ...], what: str) -> None:
         self.functions, self.what = functions, what
-        self._jets: WeakKeyDictionary[Points, dict[Channels, Jet]] = WeakKeyDictionary()
 
     def values(self, p: Points) -> Tensor:
         """All of them at points, (n, q).
@@ -45,9 +42,7 @@ class Known:
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         """All of them with their derivatives."""
-        known = self._jets.setdefault(points, {})
-        if channels not in known:
-            known[channels] = jet_of(
-                lambda x: self.values(Points(x, points.names)), points.coords, channels
-            )
-        return known[channels]
+        return points.once(
+            (self, channels),
+            lambda: jet_of(lambda x: self.values(Points(x, points.names)), points.coords, channels),
+        )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.network import Layer, Layers, Network
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError
-from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet
 
 
 class Layer(nn.Module, ABC):

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Coordinates, Jet, join
+from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.enrichment import Enrichment
 from kanpinn.networks.known_function import Function, Known
@@ -70,9 +69,6 @@ class Surrogate(nn.Module):
         self.coefficients = tuple(coefficients)
         self.network, self.domain, self.output = network, domain, output
         self.inputs = None if inputs is None else Known((inputs,), "inputs(p)")
-        self._known: WeakKeyDictionary[Points, dict[Channels, Jet | Coordinates]] = (
-            WeakKeyDictionary()
-        )
         if network.width[0] != (count := self._count_inputs()):
             raise InputError(
                 f"network.width must start with {count} inputs for the coordinates "
@@ -94,13 +90,8 @@ class Surrogate(nn.Module):
         return self.network.constants is not None or any(self.coefficients)
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
-        """The network's input, ξ(x); the same object for as long as the points are the same."""
-        if points.coords.requires_grad:
-            return self._coordinates(points, channels)
-        known = self._known.setdefault(points, {})
-        if channels not in known:
-            known[channels] = self._coordinates(points, channels)
-        return known[channels]
+        """The network's input, ξ(x); of a `Batch` the same object in every evaluation."""
+        return points.once((self, channels), lambda: self._coordinates(points, channels))
 
     def _coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
         if self.inputs is not None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from kanpinn._support.distributed import summed, together
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.kan import KAN
@@ -107,7 +107,7 @@ def _measured(residuals: Residuals, layers: Sequence[KANLayer]) -> list[tuple[Te
     with together():
         for term in residuals.terms:
             if isinstance(term, ResidualTerm) and term.sites == 1:
-                for points in residuals.chunks(term):
+                for points in residuals.batches(term):
                     _add(residuals.surrogate, term, points, edges)
     found = [total.unflatten(1, (-1, 2)) for total in summed([*sums[0], *sums[1]])]
     squares, counts = found[: len(layers)], found[len(layers) :]

@@ -40,6 +40,7 @@ class LeastSquares(Optimizer):
     steps: int = 20
     rcond: float | None = None
     title = "Least Squares"
+    output_layer_only = True
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)

@@ -43,9 +43,11 @@ class Stage(ABC):
     """A method at work on residuals: it holds the state, the loop calls `step`.
 
     Attributes:
+        residuals: the loss; the loop replaces it where the points change.
         kept: the names of the attributes that a checkpoint keeps, tensors and plain values.
     """
 
+    residuals: Residuals
     kept: tuple[str, ...] = ()
 
     @abstractmethod
@@ -82,11 +84,13 @@ class Method(ABC):
         lowers_loss: whether every step is meant to lower the loss of the problem; only then the
             loop goes back to an earlier state if the loss rises.
         needs_fixed_points: whether the method breaks if points are drawn anew between its steps.
+        output_layer_only: whether it finds coefficients of the output layer, and no others.
     """
 
     steps: int
     lowers_loss = True
     needs_fixed_points = False
+    output_layer_only = False
 
     @property
     def title(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.jets.jet import Coordinates, Jet
+from kanpinn.jets import Coordinates, Jet
 from kanpinn.linalg.triangle import Triangle, fold, outside_range
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import get_coefficients, set_coefficients

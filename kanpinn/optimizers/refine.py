@@ -31,6 +31,7 @@ class Refine(Transform):
     """
 
     grid: int | Sequence[int]
+    output_layer_only = True
 
     def __post_init__(self) -> None:
         for g in self.grid if isinstance(self.grid, (list, tuple)) else [self.grid]:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.weighting import WeightedTerm
 from kanpinn.optimizers.first_order import trainable
 from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.wolfe import Trial, strong_wolfe
@@ -70,13 +69,13 @@ class SSBroydenStage(Stage):
 
     Attributes:
         inverse: H, the inverse Hessian (P, P); None for a multiple of the identity.
-        loss, gradient: at the present coefficients, points and weights; None before the first step.
+        loss, gradient: at the present coefficients, points and factors; None before the first step.
         count: the number of iterations so far.
         mark: the loss of fifty iterations ago.
-        points, weights: those that loss and gradient belong to.
+        points, factors: those that loss and gradient belong to.
     """
 
-    kept = ("inverse", "gradient", "loss", "count", "mark", "points", "weights")
+    kept = ("inverse", "gradient", "loss", "count", "mark", "points", "factors")
 
     def __init__(self, settings: SSBroyden, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
@@ -85,7 +84,7 @@ class SSBroydenStage(Stage):
         self.gradient: Tensor | None = None
         self.loss, self.count, self.mark = math.nan, 0, math.inf
         self.points: list[Tensor] = []
-        self.weights: list[Tensor] = []
+        self.factors: list[float] = []
 
     def step(self) -> Step:
         evaluations = 0
@@ -129,18 +128,18 @@ class SSBroydenStage(Stage):
         return "stopped: no step against the gradient lowers the loss, which is down to rounding"
 
     def _moved(self) -> bool:
-        """Whether points or weights of the rows are others than those of loss and gradient.
+        """Whether points or factors of the terms are others than those of loss and gradient.
 
         The loss is not compared with that at other points: `mark` is forgotten.
         """
         terms = self.residuals.terms
         points = [term.points.coords for term in terms]
-        weights = [b.row_weights.clone() for b in terms if isinstance(b, WeightedTerm)]
+        factors = [term.factor for term in terms]
         moved = not _same(points, self.points)
         if moved:
             self.mark = math.inf
-        moved = moved or not _same(weights, self.weights)
-        self.points, self.weights = points, weights
+        moved = moved or factors != self.factors
+        self.points, self.factors = points, factors
         return moved
 
     def _search(self, direction: Tensor, slope: float) -> tuple[int, bool]:
@@ -206,7 +205,6 @@ class SSBroydenStage(Stage):
         self.inverse = None if self.inverse is None else self.inverse.to(device)
         self.gradient = None if self.gradient is None else self.gradient.to(device)
         self.points = [tensor.to(device) for tensor in self.points]
-        self.weights = [tensor.to(device) for tensor in self.weights]
 
 
 def _same(these: Sequence[Tensor], those: Sequence[Tensor]) -> bool:

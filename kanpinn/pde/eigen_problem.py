@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.pde.evaluate import stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.validate import check_arguments

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.jets.jet import Channels, Jet, MissingChannel
+from kanpinn.jets import Channels, Jet, MissingChannel
 
 
 def split(u: Jet) -> list[Jet]:

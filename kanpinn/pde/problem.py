@@ -12,8 +12,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Channels, Jet, join
+from kanpinn.jets import Channels, Jet, jet_of, join
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.unknown import Unknown

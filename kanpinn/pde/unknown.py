@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 
 ORDERS = 5  # of derivatives that a jet may need, the value among them
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.beside import Beside
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Network

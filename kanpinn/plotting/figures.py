@@ -11,7 +11,7 @@ from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.solutions import residual_figure, solution_figure
 from kanpinn.plotting.style import save
 from kanpinn.plotting.unknowns import unknown_figures
-from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of, time_of
+from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of
 from kanpinn.solvers.solution import Solution
 
 
@@ -44,7 +44,7 @@ def _fields(solution: Solution, fields: GridFields | None) -> Iterator[tuple[str
     if fields is None or tuple(fields.axes) != names:
         fields = on_grid(solution, names)
     outline = outline_of(domain, fields) if len(names) == 2 else None
-    time = time_of(domain)
+    time = domain.time_name
     for field in fields.fields:
         name = f"solution_{field}" if len(fields.fields) > 1 else "solution"
         yield name, solution_figure(fields, field, outline, time)

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from kanpinn.optimizers import Method
 from kanpinn.solvers.history import UNKNOWN
 from kanpinn.solvers.state import SolverState
 
@@ -53,11 +52,13 @@ class Progress:
             self._bar = None
 
     def __call__(self, run: SolverState) -> None:
-        if run.stage_index != self._stage:
+        progress = run.progress
+        if progress.stage_index != self._stage:
             # The stage began where the last call ended, or this object was made.
-            self._stage, self._first, self._begun = run.stage_index, run.stage_step - 1, self._last
+            self._stage, self._first = progress.stage_index, progress.stage_step - 1
+            self._begun = self._last
         self._last = time.monotonic()
-        ended = run.finished is not None or run.stage_step == _stage_of(run).steps
+        ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
         if self._bar is not None:
             self._show(run, self._bar, ended)
         elif ended or self._last - self._said >= self.interval:
@@ -65,34 +66,28 @@ class Progress:
             log.info("%s", run_line(run, None if ended else self._left(run)))
 
     def _show(self, run: SolverState, bar: Bar, ended: bool) -> None:
-        optimizer = _stage_of(run)
+        done, limit = run.progress.stage_step, run.optimizer.steps
         bar.update(
             self._task,
             description=_where(run),
-            completed=run.stage_step,
-            total=optimizer.steps,
-            text="  ".join(
-                (
-                    f"{run.stage_step}/{optimizer.steps}",
-                    shown_numbers(run),
-                    _left(self._left(run)),
-                )
-            ),
+            completed=done,
+            total=limit,
+            text=f"{done}/{limit}  {shown_numbers(run)}  {_left(self._left(run))}",
         )
         if ended:
             bar.console.print(run_line(run, None), highlight=False)
 
     def _left(self, run: SolverState) -> float:
         """Seconds until this stage reaches its limit, at its mean pace so far."""
-        pace = (self._last - self._begun) / (run.stage_step - self._first)
-        return pace * (_stage_of(run).steps - run.stage_step)
+        pace = (self._last - self._begun) / (run.progress.stage_step - self._first)
+        return pace * (run.optimizer.steps - run.progress.stage_step)
 
 
 def run_line(run: SolverState, left: float | None) -> str:
     """One line on where a run is: stage, step, numbers, and the seconds left or how it ended."""
-    steps = _stage_of(run).steps
-    end = f" ({run.finished or 'all steps done'})" if left is None else f", {_left(left)}"
-    return f"{_where(run)}: step {run.stage_step}/{steps}, {shown_numbers(run)}{end}"
+    steps = run.optimizer.steps
+    end = f" ({run.progress.finished or 'all steps done'})" if left is None else f", {_left(left)}"
+    return f"{_where(run)}: step {run.progress.stage_step}/{steps}, {shown_numbers(run)}{end}"
 
 
 def shown_numbers(run: SolverState) -> str:
@@ -119,10 +114,6 @@ def _score(row: Mapping[str, float | int]) -> str | None:
     return next((name for name in choices if name in row), None)
 
 
-def _stage_of(run: SolverState) -> Method:
-    return run.optimizers[run.stage_index]
-
-
 def live_line(console: Console) -> Bar:
     """A line that is kept up to date: what is done, a bar, a text, the time so far."""
     return Bar(
@@ -138,9 +129,9 @@ def live_line(console: Console) -> Bar:
 
 
 def _where(run: SolverState) -> str:
-    title = _stage_of(run).title
+    title = run.optimizer.title
     count = len(run.optimizers)
-    return title if count == 1 else f"{title} [{run.stage_index + 1} of {count}]"
+    return title if count == 1 else f"{title} [{run.progress.stage_index + 1} of {count}]"
 
 
 def duration(seconds: float) -> str:

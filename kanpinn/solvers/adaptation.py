@@ -1,6 +1,6 @@
-"""Points and weights that follow the residual while a solve is under way."""
+"""Adaptation: points that follow the residual, and a balance of the loss's terms, between steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,152 +11,123 @@ from kanpinn._support.distributed import together
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.adaptive import r3, rad
-from kanpinn.loss.residuals import MAX_ROWS
-from kanpinn.loss.row_weights import RowWeights, row_squares
+from kanpinn.loss.balance import BALANCES, balance_factors
+from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.loss.weighting import WeightedTerm, Weighting
-from kanpinn.optimizers import CONVERGED, Method, Step
+from kanpinn.optimizers import CONVERGED, Method, Step, as_methods
 from kanpinn.solvers.discretize import Discretization
-from kanpinn.solvers.loop import Resampling
-from kanpinn.solvers.state import SolverState
-
-STRIDE = 7_368_787  # between the seeds of epochs
+from kanpinn.solvers.losses import FreshLosses, Losses
 
 
-class Adaptation(Resampling):
-    """Adapts points every `resample` steps and weights after every step.
-
-    An optimizer that has converged has done so for the present points and weights: while these
-    move, it goes on with the next ones up to its limit of steps. Losses are reported without
-    weights. Points depend on the seed, the epoch and the network; of several ranks each finds them
-    all for itself.
+def losses_of(
+    discretization: Discretization, balance: str | None, optimizers: tuple[Method, ...]
+) -> Losses:
+    """The losses of a solve's steps: fixed or fresh points, or points and factors that adapt.
 
     Raises:
-        InputError: for an energy, which is an integral by quadrature, causal weights without time,
-            or attention to points that stay for one step only.
+        InputError: for an unknown balance, one that comes with an optimizer that needs the same
+            loss throughout, or adaptation of an energy, which is an integral by quadrature.
+    """
+    if balance is not None:
+        if balance not in BALANCES:
+            raise InputError(f"balance must be one of {', '.join(BALANCES)}, got {balance!r}")
+        as_methods(optimizers, 1, "balance must be None")
+    if balance is not None or discretization.collocation.adapt:
+        return Adaptation(discretization, balance)
+    return FreshLosses(discretization.residuals, discretization.collocation.resample)
+
+
+class Adaptation(Losses):
+    """Adapts points every `resample` steps, and the terms' factors every `rebalance` steps.
+
+    An optimizer that has converged has done so for the present points: while these move, it goes on
+    with the next ones up to its limit of steps. Losses are reported without the factors. Points
+    depend on the seed, the epoch and the network; of several ranks each finds them all for itself.
+
+    Args:
+        discretization: gives the loss of an epoch.
+        balance: "ntk" or "gradients", see `balance_factors`; None for factors of 1.
+        rebalance: steps after which the factors are computed anew; each time costs a Jacobian.
+
+    Raises:
+        InputError: for an energy, which is an integral by quadrature.
     """
 
-    def __init__(self, discretization: Discretization, weighting: Weighting) -> None:
-        super().__init__(discretization.terms, discretization.collocation.resample)
+    def __init__(
+        self, discretization: Discretization, balance: str | None, rebalance: int = 100
+    ) -> None:
         if discretization.form == "energy":
             raise InputError(
-                'the form "energy" is an integral: it takes no adapted points or weights of rows'
+                'the form "energy" is an integral: it takes neither adapted points nor a balance'
             )
-        if weighting.attention is not None and self.every == 1:
-            raise InputError(
-                "attention remembers residuals at the same points: with it resample must be 0 or "
-                "an integer of at least 2, got 1"
-            )
-        self.discretization = discretization
-        self.weights = RowWeights(weighting, _time_of(discretization, weighting))
+        self._discretization, self._balance = discretization, balance
+        self._rebalance = rebalance
+        self.epoch = 0
         self.since, self.seen = 0, -1  # the steps at which the epoch began, and last looked at
         self.early = False  # whether the next epoch is to begin before its time
         self.interior: Tensor | None = None  # the coordinates of adapted points
-        self.squares: list[Tensor] | None = None  # of the residuals after the last step
-        self._memory: Mapping[str, Any] | None = None
+        self.factors: dict[str, float] = {}
+        self.balanced: int | None = None  # the step at which the factors were computed
 
-    def __call__(self, run: SolverState) -> None:
-        if run.step == self.seen and run.residuals.terms:
-            return
-        if not run.residuals.terms:
-            self.epoch = max(self.epoch, 0)
-            self._show(run)
-            if run.step == self.seen:  # a run that goes on: its weights came with their memory
-                return
-        if self.every and (self.early or run.step - self.since >= self.every):
-            self.epoch, self.since, self.early = self.epoch + 1, run.step, False
-            if self.discretization.collocation.adapt:
-                with together():
-                    self.interior = self._adapted(run).coords
-            self._show(run)
-            self.squares = None
-        self.weights.update(run.residuals, run.step, self.squares)
-        self.seen, self.squares = run.step, None
-
-    def _show(self, run: SolverState) -> None:
-        """Put the terms of the epoch into the run."""
-        interior = None
+    def first(self, step: int) -> Residuals:
+        interior, surrogate = None, self._discretization.surrogate
         if self.interior is not None:
-            like = run.surrogate.low
-            interior = Points(self.interior, run.surrogate.domain.names)
-            interior = interior.to(like.dtype, like.device)
+            interior = Points(self.interior, surrogate.domain.names)
+            interior = interior.to(surrogate.low.dtype, surrogate.low.device)
         with together():
-            terms = self.discretization.terms(self.epoch, interior)
-        run.residuals.terms = tuple(self.weights.wrap(terms))
-        if self._memory is not None:
-            self.weights.load_state_dict(dict(self._memory), run.residuals.terms)
-            self._memory = None
+            residuals = self._discretization.residuals(self.epoch, interior)
+        return residuals.with_factors(self.factors) if self.factors else residuals
 
-    def _adapted(self, run: SolverState) -> Points:
-        chosen, domain = self.discretization.collocation, self.discretization.problem.domain
-        generator = torch.Generator().manual_seed(self.discretization.seed + STRIDE * self.epoch)
-        term = cast(ResidualTerm, run.residuals.terms[0])
+    def following(self, residuals: Residuals, step: int) -> Residuals:
+        if step == self.seen:
+            return residuals
+        self.seen, chosen = step, self._discretization.collocation
+        if chosen.resample and (self.early or step - self.since >= chosen.resample):
+            self.epoch, self.since, self.early = self.epoch + 1, step, False
+            if chosen.adapt:
+                with together():
+                    self.interior = self._adapted(residuals).coords
+            residuals = self.first(step)
+        due = self.balanced is None or step - self.balanced >= self._rebalance
+        if self._balance is not None and due:
+            self.factors, self.balanced = balance_factors(residuals, self._balance), step
+            residuals = residuals.with_factors(self.factors)
+        return residuals
 
+    def _adapted(self, residuals: Residuals) -> Points:
+        """The points of the next epoch."""
+        chosen, domain = self._discretization.collocation, self._discretization.problem.domain
+        stride = 7_368_787  # a prime: the seeds of the epochs of other solves' seeds are others
+        generator = torch.Generator().manual_seed(self._discretization.seed + stride * self.epoch)
+        term = cast(ResidualTerm, residuals.terms[0])
+
+        @torch.no_grad()
         def sizes(points: Points) -> Tensor:
-            return _sizes(run, term, points)
+            """|r| at points, over all equations, in float64 on the CPU."""
+            low = residuals.surrogate.low
+            pieces = points.to(low.dtype, low.device)
+            parts = [
+                term.residual(residuals.surrogate, pieces[i : i + 4096]).norm(dim=1)
+                for i in range(0, len(pieces), 4096)  # so many at a time bound the memory
+            ]
+            return torch.cat(parts).double().cpu()
 
         if chosen.adapt == "rad":
             return rad(domain, chosen.interior, sizes, generator)
         current = Points(term.points.coords, domain.names)
         return r3(current, domain, chosen.fresh, sizes, generator)
 
-    def judged(self, run: SolverState, optimizer: Method, step: Step) -> Step:
-        step = self._plainly(run, step)
-        moving = bool(self.discretization.collocation.adapt) or not self.weights.settled
-        if step.finished != CONVERGED:
-            return step
-        if moving and run.stage_step + 1 < optimizer.steps:
-            self.early = bool(self.discretization.collocation.adapt)
-            return replace(step, finished=None)
-        return replace(step, finished=self.weights.verdict() or CONVERGED)
-
-    def _plainly(self, run: SolverState, step: Step) -> Step:
-        """The step with its loss without weights, which `weights` are to follow."""
-        residuals = run.residuals
-        if not self.weights.settings.any:
-            return step
-        if not self.weights.following:
-            return replace(step, loss=residuals.plain_loss(), loss_lags=False)
-        terms = cast(Sequence[WeightedTerm], residuals.terms)
-        self.squares = [row_squares(residuals, term) for term in terms]
-        means = (float(squares.mean(dtype=torch.float64)) for squares in self.squares)
-        loss = sum(b.weight * mean for b, mean in zip(terms, means, strict=True))
-        return replace(step, loss=loss, loss_lags=False)
+    def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
+        if self._balance is not None:
+            done = replace(done, loss=residuals.plain_loss(), loss_lags=False)
+        if done.finished == CONVERGED and self._discretization.collocation.adapt and more:
+            self.early = True
+            return replace(done, finished=None)
+        return done
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values, for a checkpoint."""
-        names = ("epoch", "since", "seen", "early", "interior")
-        return {name: getattr(self, name) for name in names} | {"rows": self.weights.state_dict()}
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` gave; the weights' memory waits for its terms."""
-        for name in ("epoch", "since", "seen", "early", "interior"):
-            setattr(self, name, state[name])
-        self._memory = state["rows"]
-
-
-@torch.no_grad()
-def _sizes(run: SolverState, term: ResidualTerm, points: Points) -> Tensor:
-    """|r| at points, over all equations, in float64 on the CPU."""
-    like = run.surrogate.low
-    there = points.to(like.dtype, like.device)
-    parts = [
-        term.residual(run.surrogate, there[i : i + MAX_ROWS]).norm(dim=1)
-        for i in range(0, len(there), MAX_ROWS)
-    ]
-    return torch.cat(parts).double().cpu()
-
-
-def _time_of(discretization: Discretization, weighting: Weighting) -> int | None:
-    """The column of time, where causal weights ask for it."""
-    if weighting.causal is None:
-        return None
-    domain = discretization.problem.domain
-    product = getattr(domain, "time", None)
-    name = "t" if product is None else product.names[0]
-    if name not in domain.names:
-        raise InputError(
-            "causal weights need a coordinate of time, t or that of a domain over time; the "
-            f"coordinates are {', '.join(domain.names)}"
-        )
-    return domain.names.index(name)
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -1,4 +1,4 @@
-"""What a solve starts from: the surrogate, its collocation points and the residual terms."""
+"""The discretization of a problem: its surrogate, its collocation points and its loss terms."""
 
 import math
 import warnings
@@ -14,6 +14,7 @@ from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Boundary, Points, Region
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
 from kanpinn.loss.energy import EnergyTerm, energy_terms
+from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS, Term, build_terms, condition_terms
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.constraints.boundary_data import Form, choose_form
@@ -32,10 +33,16 @@ LOSS_TERMS = ("interior", "boundary")
 
 @dataclass(frozen=True)
 class Discretization:
-    """A problem's surrogate, and its residual terms for any epoch of collocation points.
+    """A problem with its surrogate, and its loss for any epoch of collocation points.
 
-    Raises:
-        InputError: where problem, network, boundary or weights do not fit together.
+    Args:
+        problem: the equation, its domain and conditions.
+        surrogate: the network with what makes data exact.
+        collocation: how many points, by which sampler, and when they are drawn anew.
+        weights: of the loss terms, "interior" and "boundary".
+        seed: of the points.
+        form: "strong" for the squared residual, "energy" for `problem.energy`.
+        met: numbers of the conditions of which nothing is left to the loss.
     """
 
     problem: Problem
@@ -44,34 +51,39 @@ class Discretization:
     weights: dict[str, float]
     seed: int
     form: str = "strong"
-    met: frozenset[int] = frozenset()  # the conditions of which nothing is left to the loss
-    # Of one epoch: the network adapts to the points before terms are made of them.
+    met: frozenset[int] = frozenset()
+    # The points of one epoch: the network adapts to them before terms are made of them.
     _drawn: dict[int, list[Points]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def points(self, epoch: int = 0) -> list[Points]:
-        """Interior points, then those of each condition: its share of the boundary by measure.
+        """The interior points of an epoch, then those of each condition.
 
-        They depend on the seed and the epoch alone.
+        A condition gets points on the boundary by its part of the measure. All points depend on the
+        seed and the epoch alone.
         """
-        if epoch not in self._drawn:
-            self._drawn.clear()
-            self._drawn[epoch] = self._draw(epoch)
-        return self._drawn[epoch]
-
-    def _draw(self, epoch: int) -> list[Points]:
+        if epoch in self._drawn:
+            return self._drawn[epoch]
         generator = self._generator(epoch)
         conditions, chosen = self.problem.conditions(), self.collocation
         total = sum(c.surface for c in conditions)
         parts = [sample(self.problem.domain, chosen.interior, chosen.sampler, generator)]
         parts += [c.points(chosen, c.surface / (total or 1.0), generator) for c in conditions]
-        return [p.to(self.surrogate.low.dtype, self.surrogate.low.device) for p in parts]
+        like = self.surrogate.low
+        self._drawn.clear()
+        self._drawn[epoch] = [p.to(like.dtype, like.device) for p in parts]
+        return self._drawn[epoch]
 
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
-        """The residual terms; none for data that the surrogate takes exactly.
+        """The loss terms of an epoch; none for conditions that the surrogate meets exactly.
 
-        interior: points in place of the epoch's own.
+        Args:
+            epoch: whose points are taken, from 0.
+            interior: points in place of the epoch's own.
+
+        Raises:
+            InputError: where a residual has the wrong shape, or a derivative that vanishes.
         """
         first, *pieces = self.points(epoch)
         interior = first if interior is None else interior
@@ -82,14 +94,28 @@ class Discretization:
         penalties = condition_terms(problem, surrogate, pieces, weights["boundary"])
         return [*self._energies(epoch), *penalties]
 
+    def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
+        """The loss of an epoch, which can be had for other values of the problem's parameters.
+
+        The arguments are those of `terms`.
+        """
+        return Residuals(self.surrogate, self.terms(epoch, interior), self)
+
     def parameter(self, name: str) -> float:
-        """A parameter of the problem."""
+        """A parameter of the problem, by its name.
+
+        Raises:
+            InputError: where it has none of that name.
+        """
         return parameter_of(self.problem, name)
 
     def varied(self, name: str, value: float) -> list[Term]:
-        """The first epoch's terms with another value of one, at the same points.
+        """The first epoch's terms with another value of a parameter, at the same points.
 
-        What the surrogate is made of, such as exact boundary data, stays that of its own value.
+        What the surrogate is made of, such as exact boundary data, stays that of the own value.
+
+        Raises:
+            InputError: where the problem has no such parameter.
         """
         self.points()
         view = replace(self, problem=with_parameter(self.problem, name, value))

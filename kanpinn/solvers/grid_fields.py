@@ -7,16 +7,14 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Domain, Points, Product
-from kanpinn.jets.jet import Channels
+from kanpinn.geometry import Domain, Points
+from kanpinn.jets import Channels
 from kanpinn.pde.evaluate import stack_equations
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.solution import Solution
 
-NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes
-CHUNK = 2**13
+NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes: a second's work, or less
 KNOWN = ("exact", "reference")  # what a solution is compared with
-ENDS = ("low", "high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +59,12 @@ class GridFields:
         return self.values[f"low_{field}"], self.values[f"high_{field}"]
 
 
-def time_of(domain: Domain) -> str | None:
-    """The name of its time coordinate, if it has one: that of a space × time, or "t"."""
-    if isinstance(domain, Product):
-        return domain.time.names[0]
-    return "t" if "t" in domain.names else None
-
-
 def plane_of(domain: Domain) -> tuple[str, ...]:
     """The coordinates that a picture shows, in the domain's order.
 
     Of three they are the two of space, where time is the third; of more the first one and time.
     """
-    names, time = domain.names, time_of(domain)
+    names, time = domain.names, domain.time_name
     space = tuple(name for name in names if name != time)
     if len(names) < 3:
         return names
@@ -83,7 +74,10 @@ def plane_of(domain: Domain) -> tuple[str, ...]:
 
 @torch.no_grad()
 def on_grid(
-    solution: Solution, free: Sequence[str] | None = None, nodes: int | None = None
+    solution: Solution,
+    free: Sequence[str] | None = None,
+    nodes: int | None = None,
+    chunk: int = 2**13,
 ) -> GridFields:
     """The fields on equispaced points over the domain's bounding box, its ends included.
 
@@ -92,10 +86,11 @@ def on_grid(
         free: at most three coordinates that vary, by default the first ones; the others stay at the
             centre of the box.
         nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
+        chunk: points that are evaluated at a time, which bounds the memory.
     """
     return sampled(
         solution.problem.domain,
-        lambda points: {**_evaluate(solution, points), **_intervals(solution, points)},
+        lambda points: _evaluate(solution, points, chunk),
         tuple(solution.problem.fields),
         free,
         nodes,
@@ -103,7 +98,10 @@ def on_grid(
 
 
 def modes_on_grid(
-    solution: Eigensolution, free: Sequence[str] | None = None, nodes: int | None = None
+    solution: Eigensolution,
+    free: Sequence[str] | None = None,
+    nodes: int | None = None,
+    chunk: int = 2**13,
 ) -> GridFields:
     """An eigenvalue problem's modes on such a grid: u_1, u_2, …, complex ones in two parts.
 
@@ -115,8 +113,8 @@ def modes_on_grid(
 
     def evaluate(points: Points) -> Mapping[str, Tensor]:
         parts = []
-        for start in range(0, len(points), CHUNK):
-            modes = solution(points[start : start + CHUNK])
+        for start in range(0, len(points), chunk):
+            modes = solution(points[start : start + chunk])
             modes = modes[:, None] if modes.ndim == 2 else modes
             modes = modes.transpose(1, 2)
             modes = torch.view_as_real(modes) if is_complex else modes
@@ -153,29 +151,28 @@ def sampled(
     inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
     values = evaluate(Points(coords[inside], domain.names))
     shape = tuple(len(axis) for axis in axes.values())
-    grids = {name: _scatter(column, inside).reshape(shape) for name, column in values.items()}
+    grids = {}
+    for name, column in values.items():
+        whole = torch.full((len(inside),), torch.nan, dtype=torch.float64)
+        whole[inside] = column
+        grids[name] = whole.numpy().reshape(shape)
     return GridFields(axes, grids, fixed, fields)
 
 
-def _evaluate(solution: Solution, points: Points) -> Mapping[str, Tensor]:
-    """All fields at points, by name, in chunks."""
+def _evaluate(solution: Solution, points: Points, chunk: int) -> dict[str, Tensor]:
+    """All columns at points, (n,) each by name, see `GridFields`."""
     like = next(solution.network.parameters())
     parts: dict[str, list[Tensor]] = {}
-    for start in range(0, len(points), CHUNK):
-        chunk = points[start : start + CHUNK].to(like.dtype, like.device)
-        for name, column in _named(solution, chunk).items():
+    for start in range(0, len(points), chunk):
+        some = points[start : start + chunk].to(like.dtype, like.device)
+        for name, column in _named(solution, some).items():
             parts.setdefault(name, []).append(column.detach().double().cpu())
-    return {name: torch.cat(columns) for name, columns in parts.items()}
-
-
-def _intervals(solution: Solution, points: Points) -> Mapping[str, Tensor]:
-    """The ends of the unknown fields' intervals."""
-    ends: dict[str, Tensor] = {}
+    found = {name: torch.cat(columns) for name, columns in parts.items()}
     for name in solution.problem.fields:
         if name in solution.problem.unknowns:
-            pair = solution.interval(points, name)
-            ends |= {f"{end}_{name}": x.double().cpu() for end, x in zip(ENDS, pair, strict=True)}
-    return ends
+            low, high = solution.interval(points, name)
+            found |= {f"low_{name}": low.double().cpu(), f"high_{name}": high.double().cpu()}
+    return found
 
 
 def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
@@ -206,9 +203,3 @@ def _known(solution: Solution, points: Points) -> Tensor | None:
         return None
     value = reference.jet(points.to(torch.float64), Channels(points.names)).value
     return value.to(points.coords)
-
-
-def _scatter(column: Tensor, inside: Tensor) -> numpy.ndarray:
-    full = torch.full((len(inside),), torch.nan, dtype=torch.float64)
-    full[inside] = column
-    return full.numpy()

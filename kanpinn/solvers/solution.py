@@ -14,19 +14,16 @@ from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets.jet import Channels, Jet
-from kanpinn.jets.operators import normal_derivative
+from kanpinn.jets import Channels, Jet, normal_derivative
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import LeastSquares, Method, Refine
+from kanpinn.optimizers import Method
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.history import History
-
-SPREAD_POINTS = 256  # at which the width of a band is judged
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,23 @@ class Estimate:
 class Solution:
     """The result of a solve: call it for values; it also gives gradients and residuals.
 
-    status is "converged", "stopped: ..." or "failed: ...", in words. Points are `Points`
-    or tensors (n, d) in the order of the domain's coordinates.
+    Points are `Points` or tensors (n, d) in the order of the domain's coordinates.
+
+    Args:
+        discretization: the problem, the surrogate and the points that it was solved with.
+        residuals: the loss at the end.
+        errors: against the exact solution or the reference; None where there is neither.
+        status: "converged", "stopped: ..." or "failed: ...", in words.
+        history: what happened, step by step.
+        seconds: of the whole solve, without those of a reference.
+        optimizer_seconds: of each optimizer.
+        loss_terms: the mean square of each term of the loss, by its name.
+        optimizers: that worked one after another.
+        processes: that solved the problem together.
+        reference: that errors are against where there is no exact solution.
+        reference_seconds: that it took to make it.
+        estimate: of the errors, where `estimate_error` was asked.
+        log: of `auto`: what was tried, and why no more.
     """
 
     discretization: Discretization
@@ -60,15 +72,15 @@ class Solution:
     optimizer_seconds: list[float]
     loss_terms: dict[str, float]
     optimizers: tuple[Method, ...]
-    processes: int = 1  # that solved it together
-    reference: Reference | None = None  # that errors are against where there is no exact solution
+    processes: int = 1
+    reference: Reference | None = None
     reference_seconds: float = 0.0
-    estimate: Estimate | None = None  # where `estimate_error` was asked
-    log: tuple[str, ...] = ()  # of `auto`: what was tried, and why no more
+    estimate: Estimate | None = None
+    log: tuple[str, ...] = ()
 
     @property
     def problem(self) -> Problem:
-        """What was solved."""
+        """The problem that was solved."""
         return self.discretization.problem
 
     @property
@@ -93,8 +105,8 @@ class Solution:
 
     @cached_property
     def covariance(self) -> Covariance:
-        """How what was solved for varies with the noise of the data."""
-        output_only = all(isinstance(one, LeastSquares | Refine) for one in self.optimizers)
+        """The covariance of the coefficients that the noise of the data causes."""
+        output_only = all(one.output_layer_only for one in self.optimizers)
         data = [c for c in self.problem.conditions() if c.measurements]
         known = bool(data) and all(c.noise is not None for c in data)
         return Covariance(self.residuals, output_only, known)
@@ -108,7 +120,7 @@ class Solution:
     def spreads(self) -> dict[str, HalfWidths]:
         """The half-widths of the unknown fields' 95% intervals over the domain, by name."""
         unknown = [name for name in self.fields if name in self.problem.unknowns]
-        points = self._points(sample(self.problem.domain, SPREAD_POINTS, "sobol"))
+        points = self._points(sample(self.problem.domain, 256, "sobol"))
         fields = {name: self.covariance.field(points, self.fields.index(name)) for name in unknown}
         return {name: field.summary for name, field in fields.items()}
 
@@ -198,6 +210,4 @@ class Solution:
 
     def _points(self, points: Points | Tensor) -> Points:
         like = next(self.network.parameters())
-        if not isinstance(points, Points):
-            points = Points(torch.as_tensor(points), self.problem.domain.names)
-        return points.to(like.dtype, like.device)
+        return Points.of(points, self.problem.domain.names).to(like.dtype, like.device)

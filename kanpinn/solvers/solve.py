@@ -7,23 +7,19 @@ from typing import Any
 from kanpinn._support.distributed import from_first, same, together, world
 from kanpinn._support.errors import InputError, integer
 from kanpinn.accuracy.norms import ErrorNorm
-from kanpinn.accuracy.references import Recipe, Reference, reference_of
+from kanpinn.accuracy.references import Recipe, reference_of
 from kanpinn.geometry.sampling import Collocation
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.weighting import Weighting
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import Method, as_methods, load_libraries
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.adaptation import Adaptation
+from kanpinn.solvers.adaptation import losses_of
 from kanpinn.solvers.default_optimizer import default_optimizer
 from kanpinn.solvers.discretize import Discretization, discretize
-from kanpinn.solvers.history import UNKNOWN
-from kanpinn.solvers.loop import Evaluate, Measure, Resampling, run_stages
+from kanpinn.solvers.loop import run_stages
+from kanpinn.solvers.measure import ErrorMeasure
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import Observer, SolverState
-
-RECORDED = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")  # of the errors, each step
+from kanpinn.solvers.state import Observer, begin
 
 
 def solve(
@@ -34,7 +30,7 @@ def solve(
     *,
     boundary: str = "auto",
     weights: Mapping[str, float | int] | None = None,
-    weighting: Weighting | None = None,
+    balance: str | None = None,
     form: str = "strong",
     reference: Recipe | None = None,
     errors: bool = True,
@@ -54,7 +50,10 @@ def solve(
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that can be had and pays.
         weights: of the loss terms, {"interior": 1, "boundary": 1} by default.
-        weighting: of the residual's rows, by the residual itself.
+        balance: brings the loss terms to one scale at the start and every 100 steps, with factors
+            that optimizers see and reported losses leave out: "ntk" gives each term the same mean
+            square of the rows of its Jacobian, "gradients" a gradient of the same length. It pays
+            with first-order methods and penalised data (scripts/sharp_features.py measures it).
         form: "energy" minimises `problem.energy` in place of the squared residual.
         reference: what stands in for an exact solution, by default `problem.reference()`.
         errors: whether to measure them.
@@ -79,40 +78,38 @@ def solve(
     _check_kind(problem)
     with together():
         discretization = discretize(problem, network, points, boundary, weights, seed, form)
-    problem, surrogate = discretization.problem, discretization.surrogate
-    collocation = discretization.collocation
+    problem = discretization.problem
     chosen = default_optimizer(network) if optimizers is None else optimizers
-    optimizers = as_methods(chosen, collocation.resample)
+    stages = as_methods(chosen, discretization.collocation.resample)
     if world() > 1:
-        _check_ranks(discretization, optimizers)
-    resampling = _resampling(discretization, weighting, optimizers)
-    residuals = Residuals(surrogate, (), discretization)
-    run = SolverState(surrogate, optimizers, residuals, budget_seconds=budget_seconds)
-    if isinstance(resampling, Adaptation):
-        run.adaptation = resampling
+        _check_ranks(discretization, stages)
+    losses = losses_of(discretization, balance, stages)
     if checkpoint is None:
         discretization.prepare()
-    else:
-        run.load_state_dict(checkpoint)
+    state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)
     with together():
         known = reference_of(problem, reference)
-    norm, waited = _norm(problem, known) if errors else (None, 0.0)
-    started += waited
-    run_stages(run, _measure(norm, discretization), resampling, observers, checkpoint, seed)
-    assert run.status is not None
+    begun = time.perf_counter()
+    measured = errors and (known is not None or problem.has_exact)
+    norm = ErrorNorm(problem, known) if measured else None
+    waited = time.perf_counter() - begun  # for the reference, which is no part of the solve
+    constants = network.constants if isinstance(network.constants, Constants) else None
+    measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
+    run_stages(state, measure, observers, seed, checkpoint)
+    assert state.status is not None
     return Solution(
-        discretization,
-        run.residuals,
-        None if norm is None else norm.converged(surrogate.evaluate),
-        run.status,
-        run.history,
-        run.earlier + time.perf_counter() - started,
-        run.seconds,
-        run.residuals.term_values(),
-        optimizers,
-        world(),
-        known,
-        waited,
+        discretization=discretization,
+        residuals=state.residuals,
+        errors=None if norm is None else norm.converged(state.surrogate.evaluate),
+        status=state.status,
+        history=state.history,
+        seconds=state.clock.earlier + time.perf_counter() - started - waited,
+        optimizer_seconds=state.clock.seconds,
+        loss_terms=state.residuals.term_values(),
+        optimizers=stages,
+        processes=world(),
+        reference=known,
+        reference_seconds=waited if known is not None else 0.0,
     )
 
 
@@ -124,42 +121,6 @@ def _check_kind(problem: Problem) -> None:
         )
 
 
-def _resampling(
-    discretization: Discretization, weighting: Weighting | None, optimizers: tuple[Method, ...]
-) -> Resampling:
-    """What brings points between steps, and weights of their residuals."""
-    weighting = weighting or Weighting()
-    if weighting.any:
-        as_methods(optimizers, 1, "weighting must be None")
-    if weighting.any or discretization.collocation.adapt:
-        return Adaptation(discretization, weighting)
-    return Resampling(discretization.terms, discretization.collocation.resample)
-
-
-def _norm(problem: Problem, known: Reference | None) -> tuple[ErrorNorm | None, float]:
-    """What measures errors, if anything does, and the seconds that went into a reference."""
-    if known is None:
-        return (ErrorNorm(problem) if problem.has_exact else None), 0.0
-    begun = time.perf_counter()
-    norm = ErrorNorm(problem, known)
-    return norm, time.perf_counter() - begun
-
-
-def _measure(norm: ErrorNorm | None, discretization: Discretization) -> Measure | None:
-    """What the history records of the errors, and of unknown numbers."""
-    constants = discretization.surrogate.network.constants
-    if norm is None and constants is None:
-        return None
-
-    def measure(evaluate: Evaluate) -> dict[str, float]:
-        errors = None if norm is None else norm(evaluate)
-        found = {} if errors is None else {name: getattr(errors, name) for name in RECORDED}
-        numbers = constants.values if isinstance(constants, Constants) else {}
-        return found | {UNKNOWN + name: value for name, value in numbers.items()}
-
-    return measure
-
-
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
     """Refuse ranks with different settings, which would wait for each other; the same start."""
     network = a.surrogate.network
@@ -167,7 +128,8 @@ def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
     what = type(a.problem).__name__, network.width, network.parameter_count
     if not same((*what, a.collocation, a.weights, a.seed, stages)):
         raise InputError("the processes of the group do not solve the same problem")
-    own = network.state_dict()
-    state = from_first({name: tensor.cpu() for name, tensor in own.items()})
-    for name, tensor in own.items():  # in place: a network that is loaded counts as placed
-        tensor.copy_(state[name])
+    own = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
+    placed = {part: part.placed for part in network.modules() if hasattr(part, "placed")}
+    network.load_state_dict(from_first(own))
+    for part, was in placed.items():  # a network that is loaded counts as placed on its grids
+        part.placed = was

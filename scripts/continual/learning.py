@@ -10,8 +10,9 @@ from torch import Tensor
 import kanpinn as kp
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import Network, Surrogate
-from kanpinn.solvers.loop import Resampling, run_stages
-from kanpinn.solvers.state import SolverState
+from kanpinn.solvers.loop import run_stages
+from kanpinn.solvers.losses import Losses
+from kanpinn.solvers.state import begin
 
 NAMES = ("x",)
 TESTED = 1001  # points of a phase where errors are measured
@@ -79,8 +80,7 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: kp.Optimizer, seed: int) -
         kp.Channels(NAMES),
         lambda p, u: u.value - target(p.coords),
     )
-    run = SolverState(surrogate, (optimizer,), Residuals(surrogate, ()))
-    run_stages(run, None, Resampling(lambda _: [term], 0), (), None, seed)
+    run_stages(begin(Losses(Residuals(surrogate, [term])), (optimizer,)), seed=seed)
 
 
 def values(surrogate: Surrogate, x: Tensor) -> Tensor:

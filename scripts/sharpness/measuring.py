@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.pieces import Pieces, Row
-from sharpness.problems import Front, Layer, Peak, Penalised, Reaction
+from sharpness.problems import Layer, Peak, Penalised
 
 import kanpinn as kp
 
-LS, LM = kp.LeastSquares, kp.LevenbergMarquardt
+LS = kp.LeastSquares
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to solve: a network [*width] of a degree and grids, optimizers, points, weights."""
+    """One way to solve: a network [*width] of a degree and grids, optimizers, points, a balance."""
 
     name: str
     network: tuple[list[int], int, int | list[int]]
     optimizers: Sequence[kp.Method]
     points: kp.Collocation
-    weighting: kp.Weighting | None = None
+    balance: str | None = None
     boundary: str = "auto"
 
 
@@ -68,7 +68,7 @@ class Wide(Peak):
 
 def cases() -> list[Case]:
     """All of them; each takes seconds."""
-    return [_knots(), _thin(), _points(), _balance(), _attention(), _causal()]
+    return [_knots(), _thin(), _points(), _balance()]
 
 
 def _knots() -> Case:
@@ -118,51 +118,13 @@ def _points() -> Case:
     )
 
 
-def _weighed(
-    feature: str,
-    problem: type[kp.Problem],
-    like: Way,
-    weightings: Sequence[kp.Weighting],
-    gain: float | None,
-) -> Case:
-    plain = Way(f"{like.name}, even", *_parts(like), None, like.boundary)
-    ways = [Way(f"{like.name}, {_told(w)}", *_parts(like), w, like.boundary) for w in weightings]
-    return Case(feature, problem, (plain, *ways), gain)
-
-
-def _parts(
-    way: Way,
-) -> tuple[tuple[list[int], int, int | list[int]], Sequence[kp.Method], kp.Collocation]:
-    return way.network, way.optimizers, way.points
-
-
-def _told(weighting: kp.Weighting) -> str:
-    given = vars(weighting).items()
-    return ", ".join(f"{name} {value}" for name, value in given if value is not None)
-
-
 def _balance() -> Case:
-    like = Way(
-        "L-BFGS",
-        ([2, 8, 1], 5, [4, 8]),
-        [kp.LBFGS(steps=15)],
-        kp.Collocation(600, 100),
-        boundary="penalty",
-    )
-    weightings = [kp.Weighting(balance=name) for name in ("ntk", "gradients")]
-    return _weighed("balance, penalised data", Penalised, like, weightings, 2.0)
-
-
-def _attention() -> Case:
-    like = Way("LM", ([2, 6, 1], 5, [4, 8]), [LM(steps=30)], kp.Collocation(600, 80))
-    weightings = [kp.Weighting(attention=memory) for memory in (0.9, 0.99)]
-    return _weighed("attention, peak", Reaction, like, weightings, None)
-
-
-def _causal() -> Case:
-    like = Way("Newton", ([2, 40, 1], 7, [4, 8]), [LS(steps=10)], kp.Collocation(800, 120))
-    weightings = [kp.Weighting(causal=strictness) for strictness in (1.0, 10.0)]
-    return _weighed("causal, front", Front, like, weightings, None)
+    network, points = ([2, 8, 1], 5, [4, 8]), kp.Collocation(600, 100)
+    ways = [
+        Way(f"L-BFGS, {name}", network, [kp.LBFGS(steps=15)], points, balance, "penalty")
+        for name, balance in (("even", None), ("ntk", "ntk"), ("gradients", "gradients"))
+    ]
+    return Case("balance, penalised data", Penalised, tuple(ways), 2.0)
 
 
 def measure(case: Case, way: Way, seeds: Sequence[int]) -> Row:
@@ -177,7 +139,7 @@ def measure(case: Case, way: Way, seeds: Sequence[int]) -> Row:
             way.optimizers,
             way.points,
             boundary=way.boundary,
-            weighting=way.weighting,
+            balance=way.balance,
             seed=seed,
         )
         seconds.append(time.process_time() - begun)

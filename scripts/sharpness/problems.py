@@ -30,18 +30,6 @@ class Peak(kp.Problem):
         return torch.exp(-self.steepness * self.square(p))
 
 
-class Reaction(Peak):
-    """Δu - u³ = f with a peak that a small network resolves."""
-
-    steepness = 20.0
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - u.value**3 - self.source(p)
-
-    def source(self, p):
-        return super().source(p) - self.exact(p) ** 3
-
-
 class Layer(kp.Problem):
     """-ε u'' + u' = 1 on [0, 1], u = 0 at its ends: a layer of width ε = 1e-2 at x = 1."""
 
@@ -57,30 +45,6 @@ class Layer(kp.Problem):
     def exact(self, p):
         e = self.epsilon
         return p.x - (torch.exp((p.x - 1) / e) - math.exp(-1 / e)) / (1 - math.exp(-1 / e))
-
-
-class Front(kp.Problem):
-    """u_t = D u_xx + κ u (1 - u)(u - α), a front that runs from x = -0.5; Nagumo's equation.
-
-    Of a width that a small network resolves.
-    """
-
-    domain = kp.Box(x=(-1, 1), t=(0, 1))
-    diffusion, rate, alpha = 0.02, 10.0, 0.1
-
-    def residual(self, p, u):
-        v = u.value
-        reaction = self.rate * v * (1 - v) * (v - self.alpha)
-        return kp.partial(u, "t") - self.diffusion * kp.partial(u, "x", "x") - reaction
-
-    def conditions(self):
-        ends = self.domain.boundary["x_min", "x_max"]
-        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(ends, self.exact)]
-
-    def exact(self, p):
-        width = math.sqrt(2 * self.diffusion / self.rate)
-        speed = math.sqrt(2 * self.diffusion * self.rate) * (0.5 - self.alpha)
-        return torch.sigmoid(-(p.x + 0.5 - speed * p.t) / width)
 
 
 class Penalised(kp.Problem):

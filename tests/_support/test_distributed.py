@@ -251,10 +251,10 @@ def different(what):
     network = kp.KAN([1, 4, 1], degree=4, seed=rank)  # rank 0's is taken
 
     def change(run):
-        if what == "bits" and rank == 1 and run.step == 2:
+        if what == "bits" and rank == 1 and run.progress.step == 2:
             layer = run.surrogate.network.layers[:1]
             set_coefficients(layer, layer[0].coefficients.detach().flatten() * (1 + 1e-15))
-        run.interrupted = what == "interrupted" and rank == 1 and run.step == 3
+        run.interrupted = what == "interrupted" and rank == 1 and run.progress.step == 3
 
     points = kp.Collocation(60, 2)
     solution = kp.solve(Line(), network, kp.Adam(steps=steps), points, observers=[change])

@@ -5,8 +5,7 @@ import reference
 import torch
 
 from kanpinn._support.errors import InputError
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import SECOND_KINDS, Channels, Jet
+from kanpinn.jets import SECOND_KINDS, Channels, Jet, jet_of
 
 NAMES = ("x", "y")
 DIRECTIONS = ((1.0, 0.0), (1.0, 1.0), (2.0, -0.5))

@@ -8,9 +8,7 @@ import torch
 from torch.func import jacfwd, vmap
 
 import kanpinn as kp
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Channels, MissingChannel
-from kanpinn.jets.operators import directional, partial
+from kanpinn.jets import Channels, MissingChannel, directional, jet_of, partial
 from kanpinn.pde.evaluate import find_channels
 
 NAMES = ("x", "y", "z")

@@ -10,9 +10,9 @@ from torch.func import jacrev
 
 import kanpinn as kp
 from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets.jet import Channels
-from kanpinn.loss import residuals as module
+from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
@@ -54,6 +54,7 @@ def by_torch_func(residuals: Residuals, extension=None, factor=None):
     """The same by torch.func through the network written out."""
     network, domain = residuals.surrogate.network, residuals.surrogate.domain
     plain, (low, high) = reference.plain(network), domain.bounds
+    batches = [Batch.made_of(term.points) for term in residuals.terms]
 
     def rows(coefficients):
         def function(x):
@@ -62,10 +63,10 @@ def by_torch_func(residuals: Residuals, extension=None, factor=None):
             return u if factor is None else extension(x) + factor(xi) * u
 
         parts = []
-        for term in residuals.terms:
-            u = reference.jet_of_point(function, term.points.coords, domain.names)
-            scale = math.sqrt(term.weight / len(term.points))
-            parts += (scale * term.equation(term.points, u)).unbind(1)
+        for term, batch in zip(residuals.terms, batches, strict=True):
+            u = reference.jet_of_point(function, batch.coords, domain.names)
+            scale = math.sqrt(term.weight / len(batch))
+            parts += (scale * term.equation(batch, u)).unbind(1)
         return torch.cat(parts)
 
     coefficients = reference.coefficients_of(network)
@@ -127,11 +128,11 @@ def test_the_gradient_of_the_loss_is_twice_the_jacobian_times_the_residual(probl
 
 def test_chunks_change_nothing_but_rounding(monkeypatch):
     whole = residuals_of(Coupled(), NETWORKS["kan"], n=1000)
-    assert [len(whole.chunks(term)) for term in whole.terms] == [1, 1]
+    assert [len(whole.batches(term)) for term in whole.terms] == [1, 1]
     loss, (jacobian, r) = whole.loss(), dense(whole)
-    monkeypatch.setattr(module, "MAX_ENTRIES", 1)  # the smallest chunks: 256 points
+    monkeypatch.setattr(Residuals, "most_entries", 1)  # the smallest batches: 256 points
     parts = residuals_of(Coupled(), NETWORKS["kan"], n=1000)
-    assert [len(parts.chunks(term)) for term in parts.terms] == [4, 2]
+    assert [len(parts.batches(term)) for term in parts.terms] == [4, 2]
     assert parts.loss() == pytest.approx(loss, rel=1e-13)
     chunked, s = dense(parts)
     assert chunked.shape == jacobian.shape

@@ -9,7 +9,7 @@ from cases import Square
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate

@@ -8,8 +8,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels, jet_of
 from kanpinn.loss.residuals import Residuals
 from kanpinn.solvers.discretize import discretize
 

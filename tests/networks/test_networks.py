@@ -9,7 +9,7 @@ from torch.func import jacrev
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import SECOND_KINDS, Channels
+from kanpinn.jets import SECOND_KINDS, Channels
 from kanpinn.loss.residuals import frozen
 from kanpinn.networks import Surrogate
 from kanpinn.networks.constraints.box import ExactDirichlet

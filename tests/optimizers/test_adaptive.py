@@ -108,15 +108,15 @@ def test_a_run_with_adapted_points_goes_on_bit_for_bit(adapt, at):
     kept = {}
 
     def keep(run):
-        if run.step == at:
+        if run.progress.step == at:
             kept.update(copy.deepcopy(run.state_dict()))
 
-    weighting = kp.Weighting(attention=0.9)
+    settings = {"balance": "ntk", "boundary": "penalty"}
     whole = kp.solve(
-        Cubic(), kp.KAN([1, 5, 1], 5, 3), optimizers, points, weighting=weighting, observers=[keep]
+        Cubic(), kp.KAN([1, 5, 1], 5, 3), optimizers, points, **settings, observers=[keep]
     )
     again = kp.solve(
-        Cubic(), kp.KAN([1, 5, 1], 5, 3), optimizers, points, weighting=weighting, checkpoint=kept
+        Cubic(), kp.KAN([1, 5, 1], 5, 3), optimizers, points, **settings, checkpoint=kept
     )
     assert torch.equal(state(whole), state(again))
     assert whole.history.column("loss").tolist() == again.history.column("loss").tolist()

@@ -159,10 +159,10 @@ def test_where_rounding_is_all_that_is_left_it_says_so():
     assert steps[-1].finished == "converged" or "rounding" in steps[-1].finished
 
 
-@pytest.mark.parametrize("weighting", [None, kp.Weighting(attention=0.9)])
+@pytest.mark.parametrize("balance", [None, "gradients"])
 @pytest.mark.parametrize("adapt", [None, "rad"])
-def test_points_and_weights_may_change_between_steps(weighting, adapt):
-    """Loss and gradient are those of the present points and weights, at every step."""
+def test_points_and_factors_may_change_between_steps(balance, adapt):
+    """Loss and gradient are those of the present points and factors, at every step."""
     points = kp.Collocation(60, 16, "sobol", resample=3, adapt=adapt)
     kept, seen = {}, []
 
@@ -170,14 +170,16 @@ def test_points_and_weights_may_change_between_steps(weighting, adapt):
         gradient, loss = run.stage.gradient.clone(), run.stage.loss
         assert loss == pytest.approx(run.residuals.backward(), rel=1e-9)
         seen.append(torch.cat([p.grad.flatten() for p in run.stage.parameters]) - gradient)
-        if run.step == 7:
+        if run.progress.step == 7:
             kept.update(copy.deepcopy(run.state_dict()))
 
     optimizer = kp.SSBroyden(12)
 
     def solved(**more):
         network = kp.KAN([2, 4, 1], 4, 3, seed=0)
-        return kp.solve(Waves(), network, optimizer, points, weighting=weighting, **more)
+        return kp.solve(
+            Waves(), network, optimizer, points, boundary="penalty", balance=balance, **more
+        )
 
     whole = solved(observers=[keep])
     again = solved(checkpoint=kept)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.networks.constraints.boundary_data import choose_form
 from kanpinn.pde.problem import stated
 from kanpinn.pde.verify import exact_defects

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.pde.problem import exact_residual, stated, with_parameter

@@ -58,8 +58,7 @@ def test_bessel_modes_are_modes(drum):
         return series * (x[:, :1] ** 2 - x[:, 1:] ** 2)
 
     p, _ = drum.domain.quadrature(8)
-    from kanpinn.jets.autograd_jet import jet_of
-    from kanpinn.jets.jet import Channels
+    from kanpinn.jets import Channels, jet_of
 
     jet = jet_of(mode, p.coords, Channels(("x", "y"), second="laplacian"))
     rest = drum.operator(p, jet) - root**2 * jet.value

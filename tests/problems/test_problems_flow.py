@@ -10,8 +10,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels, jet_of
 
 SQUARE = kp.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])
 CORNERS = {

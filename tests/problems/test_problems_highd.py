@@ -11,7 +11,7 @@ import torch
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.networks.basis.spline_spaces import breaks_of, uniform_knots
 from kanpinn.networks.kan import MARGIN
 from kanpinn.solvers.discretize import default_points, discretize

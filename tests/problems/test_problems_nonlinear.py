@@ -9,7 +9,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 
 CLASSES = {
     "klein_gordon": "KleinGordon",

@@ -146,7 +146,7 @@ class InterruptAt:
         self.step = step
 
     def __call__(self, run: SolverState) -> None:
-        run.interrupted = run.step == self.step
+        run.interrupted = run.progress.step == self.step
 
 
 class KilledError(Exception):
@@ -155,7 +155,7 @@ class KilledError(Exception):
 
 class KillAt(InterruptAt):
     def __call__(self, run: SolverState) -> None:
-        if run.step == self.step:
+        if run.progress.step == self.step:
             raise KilledError
 
 

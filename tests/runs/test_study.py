@@ -421,7 +421,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def checkpoint(self: RunFolder, run: SolverState) -> None:
         self.interval, self.share = 0.0, 1e9
         keep(self, run)
-        if run.step == step:
+        if run.progress.step == step:
             raise Killed
 
     monkeypatch.setattr(RunFolder, "checkpoint", checkpoint)

@@ -11,7 +11,7 @@ from cases import Line
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import Stage, Step
-from kanpinn.solvers.error_estimate import judged
+from kanpinn.solvers.error_estimate import judged_by_tolerance
 
 PAUSE = 0.02
 
@@ -59,9 +59,9 @@ class Slow(Line):
 
 
 def test_a_budget_counts_what_weights_cost():
-    network, weighting = kp.KAN([1, 4, 1], degree=5, grid=3), kp.Weighting(balance="ntk")
+    network = kp.KAN([1, 4, 1], degree=5, grid=3)
     solution = kp.solve(
-        Slow(), network, kp.Adam(1000), weighting=weighting, budget_seconds=10 * PAUSE, errors=False
+        Slow(), network, kp.Adam(1000), balance="ntk", budget_seconds=10 * PAUSE, errors=False
     )
     assert solution.history.steps <= 10
 
@@ -100,8 +100,10 @@ def test_the_estimate_is_compared_with_a_tolerance():
     solution = solve()
     solution = dataclasses.replace(solution, estimate=kp.estimate_error(solution))
     error = solution.estimate.errors.l2_relative
-    assert judged(solution, 2 * error).status.startswith("converged: the estimated relative L2")
-    assert "above the tolerance" in judged(solution, error / 2).status
+    assert judged_by_tolerance(solution, 2 * error).status.startswith(
+        "converged: the estimated relative L2"
+    )
+    assert "above the tolerance" in judged_by_tolerance(solution, error / 2).status
 
 
 def test_a_file_with_a_budget_and_a_tolerance(tmp_path: Path):

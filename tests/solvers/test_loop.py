@@ -178,7 +178,7 @@ def test_a_run_that_was_led_astray_goes_on_bit_for_bit(at):
     saved = {}
 
     def save(run: SolverState) -> None:
-        if run.step == at:
+        if run.progress.step == at:
             saved.update(copy.deepcopy(run.state_dict()))
 
     stages = [Stray(), kp.LevenbergMarquardt(2)]
@@ -200,7 +200,7 @@ def test_a_checkpoint_is_not_changed_by_going_on_from_it(optimizer):
     saved = {}
 
     def save(run: SolverState) -> None:
-        if run.step == 2:
+        if run.progress.step == 2:
             saved.update(copy.deepcopy(run.state_dict()))
 
     kp.solve(Cubic(), kan(), optimizer, observers=[save])
@@ -212,8 +212,8 @@ def test_an_interrupted_run_stops_after_the_step_under_way():
     seen = []
 
     def interrupt(run: SolverState) -> None:
-        seen.append(run.step)
-        run.interrupted = run.step == 3
+        seen.append(run.progress.step)
+        run.interrupted = run.progress.step == 3
 
     solution = kp.solve(Line(), kan(), [kp.Adam(steps=9), kp.LeastSquares()], observers=[interrupt])
     assert solution.status == "stopped: interrupted"
@@ -226,7 +226,7 @@ def test_ctrl_c_is_an_interruption_and_the_old_handler_comes_back():
     before = signal.getsignal(signal.SIGINT)
 
     def press(run: SolverState) -> None:
-        if run.step == 2:
+        if run.progress.step == 2:
             signal.raise_signal(signal.SIGINT)
 
     solution = kp.solve(Line(), kan(), kp.Adam(steps=9), observers=[press])
@@ -248,7 +248,7 @@ def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(at):
     saved = {}
 
     def save(run: SolverState) -> None:
-        if run.step == at:
+        if run.progress.step == at:
             saved.update(copy.deepcopy(run.state_dict()))
 
     points = kp.Collocation(40, 8, "uniform", resample=5)

@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn.accuracy.confidence.estimates import Estimated, EstimatedField, Noise, is_small
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.linalg.triangle import column_scale, fold, rank_tolerance
 from kanpinn.loss.residuals import Residuals, frozen
 from kanpinn.loss.terms import ResidualTerm, Term

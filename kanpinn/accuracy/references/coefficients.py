@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.pde.evaluate import find_channels
 
 Equation = Callable[[Points, Jet], Tensor]

@@ -12,8 +12,7 @@ from kanpinn._support.errors import InputError, integer, number
 from kanpinn.accuracy.references.reference import Recipe
 from kanpinn.geometry import Planar
 from kanpinn.geometry.planar.combine2d import planar
-from kanpinn.jets.jet import Channels
-from kanpinn.loss.terms import remembered
+from kanpinn.jets import Channels
 from kanpinn.pde.problem import Problem, with_source
 
 if TYPE_CHECKING:  # these bring scikit-fem, a third of a second of imports
@@ -65,7 +64,8 @@ class FEM(Recipe):
 
         domain = _domain(problem)
         if type(problem).source is Problem.source:  # derived, which is slow, once for each mesh
-            problem = with_source(problem, remembered(problem.source))
+            source = problem.source
+            problem = with_source(problem, lambda p: p.once("source", lambda: source(p)))
         conditions = boundary_conditions(problem, domain)
         fields: list[FiniteElements] = []
         changes: list[Change] = []

@@ -9,7 +9,7 @@ from skfem import CellBasis
 from kanpinn.accuracy.references.mesh import Mesh
 from kanpinn.accuracy.references.reference import Reference
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 
 
 class FiniteElements(Reference):

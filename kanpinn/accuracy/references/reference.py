@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.pde.problem import Problem, exact_jet
 
 Approximation = Callable[[Points, Channels], Jet]

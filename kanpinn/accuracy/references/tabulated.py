@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kanpinn.accuracy.references.reference import Reference
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from kanpinn.accuracy.references.boundary_conditions import BoundaryConditions, 
 from kanpinn.accuracy.references.coefficients import coefficients_of
 from kanpinn.accuracy.references.finite_elements import FiniteElements
 from kanpinn.accuracy.references.mesh import Mesh, velocity
-from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.pde.problem import Problem
 
@@ -76,7 +76,7 @@ def _integral(v: Any, w: Any) -> Any:
 def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
     """The matrix and the right-hand side of the integrals over the domain."""
     x = np.asarray(basis.global_coordinates())
-    points = Points(torch.from_numpy(x.reshape(2, -1).T.copy()), problem.domain.names)
+    points = Batch(torch.from_numpy(x.reshape(2, -1).T.copy()), problem.domain.names)
     found = coefficients_of(problem.equation, points, "residual")
     shape = x.shape[1:]
     second, first = found.second.numpy(), (found.divergence - found.first).numpy()

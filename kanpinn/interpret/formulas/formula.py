@@ -14,8 +14,7 @@ from kanpinn.interpret.formulas.rounding import rounded
 from kanpinn.interpret.formulas.simplify import simplest
 from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.interpret.graphs.rows import Rows
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet, jet_of
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.verify import Defect, defects_of
 

@@ -11,8 +11,9 @@ from kanpinn.loss.sparsity import SparsityTerm
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods
-from kanpinn.solvers.loop import Resampling, run_stages
-from kanpinn.solvers.state import SolverState
+from kanpinn.solvers.loop import run_stages
+from kanpinn.solvers.losses import Losses
+from kanpinn.solvers.state import begin
 
 
 @runtime_checkable
@@ -68,8 +69,7 @@ class Pruned:
         surrogate = copy_of(self.surrogate)
         residuals = Residuals(surrogate, self.residuals.terms)
         stages = as_methods(LevenbergMarquardt() if optimizers is None else optimizers, 0)
-        run = SolverState(surrogate, stages, residuals)
-        run_stages(run, None, Resampling(lambda _: list(residuals.terms), 0), (), None, seed)
+        run_stages(begin(Losses(residuals), stages), seed=seed)
         known = self.original, self.edges, self.units, self.parameters[0], self.losses[0]
         return described(*known, residuals)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 

@@ -8,7 +8,7 @@ import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.networks.constraints.box import MAX_DIM, Fieldwise, as_box, on_box
 from kanpinn.networks.constraints.distance import end_of_time, on_any_domain
 from kanpinn.networks.constraints.lifting import NotExact

@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Box, Domain, Face, Piece, Points, Product
 from kanpinn.geometry.product import End, Wall
-from kanpinn.jets.jet import Coordinates, Jet, join
+from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.networks.constraints.lifting import NotExact, check_smooth
 from kanpinn.networks.known_function import Known
 from kanpinn.networks.surrogate import OutputMap

@@ -11,7 +11,7 @@ from torch import Tensor
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.product import End
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.networks.constraints.lifting import (
     NotExact,
     OfCoords,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.sampling import Collocation
-from kanpinn.jets.jet import Channels, Coordinates, join
+from kanpinn.jets import Channels, Coordinates, join
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import OutputMap
 from kanpinn.pde.evaluate import find_channels

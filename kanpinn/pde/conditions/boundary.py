@@ -11,8 +11,7 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets.jet import Jet
-from kanpinn.jets.operators import normal_derivative
+from kanpinn.jets import Jet, normal_derivative
 from kanpinn.pde.conditions.condition import (
     Condition,
     Data,

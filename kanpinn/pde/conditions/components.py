@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.pde.conditions.condition import Data, OnBoundary, Prescribed, values_of
 
 

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.pde.evaluate import stack_equations
 from kanpinn.pde.expressions import Expression
 

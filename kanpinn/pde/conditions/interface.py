@@ -9,8 +9,7 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets.jet import Jet
-from kanpinn.jets.operators import normal_derivative
+from kanpinn.jets import Jet, normal_derivative
 from kanpinn.pde.conditions.condition import Condition, Data, values_of
 
 APART = 1e-11  # of the domain's size, how far the two sides of a point lie from it: for float64

@@ -12,8 +12,7 @@ from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets.jet import Jet
-from kanpinn.jets.operators import directional
+from kanpinn.jets import Jet, directional
 from kanpinn.pde.conditions.condition import Condition
 
 NODES, DRAWS = 32, 2**12  # of the rule behind an integral: a row has all its points at once

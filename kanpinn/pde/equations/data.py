@@ -10,9 +10,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
 from kanpinn.geometry import Boundary, Points
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Channels, Jet
-from kanpinn.jets.operators import normal_derivative
+from kanpinn.jets import Channels, Jet, jet_of, normal_derivative
 from kanpinn.pde.conditions import Condition, Dirichlet, Neumann, Robin
 from kanpinn.pde.conditions.condition import Data, values_of
 from kanpinn.pde.expressions import Expression

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
-from kanpinn.geometry import Boundary, Domain, Points, Product
+from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets.jet import Channels, Jet, total
-from kanpinn.jets.operators import laplacian, partial
+from kanpinn.jets import Channels, Jet, laplacian, partial, total
 from kanpinn.pde.conditions import Condition, Initial, Periodic
 from kanpinn.pde.conditions.condition import Data, values_of
 from kanpinn.pde.equations.data import (
@@ -188,6 +187,4 @@ def _time_of(domain: Any) -> str | None:
     """The name of the time: t in a box, what a space is taken over."""
     if not isinstance(domain, Domain):
         raise InputError(f"domain must be a kanpinn domain such as Box(x=(-1, 1)), got {domain!r}")
-    if isinstance(domain, Product):
-        return domain.time.names[0]
-    return "t" if "t" in domain.names else None
+    return domain.time_name

@@ -5,8 +5,7 @@ from typing import Unpack
 from torch import Tensor
 
 from kanpinn.geometry import Domain, Points
-from kanpinn.jets.jet import Jet
-from kanpinn.jets.operators import partial
+from kanpinn.jets import Jet, partial
 from kanpinn.pde.conditions.condition import Data
 from kanpinn.pde.equations.data import check_values
 from kanpinn.pde.equations.equation import Equation, Shared

@@ -5,8 +5,7 @@ from typing import Unpack
 from torch import Tensor
 
 from kanpinn.geometry import Domain, Points
-from kanpinn.jets.jet import Jet
-from kanpinn.jets.operators import laplacian
+from kanpinn.jets import Jet, laplacian
 from kanpinn.pde.conditions.condition import Data, values_of
 from kanpinn.pde.equations.data import check_values
 from kanpinn.pde.equations.equation import Equation, Shared

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Domain, Points
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Integral
 from kanpinn.pde.conditions.condition import Data
 from kanpinn.pde.equations.data import check_values

@@ -6,8 +6,7 @@ from typing import Unpack
 from torch import Tensor
 
 from kanpinn.geometry import Domain, Points
-from kanpinn.jets.jet import Channels, Jet
-from kanpinn.jets.operators import partial
+from kanpinn.jets import Channels, Jet, partial
 from kanpinn.pde.conditions.condition import Data, values_of
 from kanpinn.pde.equations.data import Function, check_values, jet
 from kanpinn.pde.equations.equation import Equation, Shared

@@ -3,12 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.weighting import Weighting
 from kanpinn.networks import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, Method, Optimizer, Stage
@@ -51,7 +50,7 @@ class SolveSettings:
     points: Collocation
     boundary: str = "auto"
     weights: Mapping[str, float]
-    weighting: Weighting = field(default_factory=Weighting)
+    balance: str | None = None
     form: str = "strong"
 
 

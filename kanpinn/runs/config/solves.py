@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
 from kanpinn.accuracy.references import Recipe
-from kanpinn.loss.weighting import Weighting
 from kanpinn.networks import Network
 from kanpinn.optimizers import Method
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming
-from kanpinn.runs.config.files import File, PointsTable, Positive, Weight
+from kanpinn.runs.config.files import File, PointsTable, Weight
 from kanpinn.runs.config.job import Job, NoSteps, SolveSettings
 from kanpinn.runs.config.limits import check_factors, check_points
 from kanpinn.runs.config.models import FixedTable, Table
@@ -133,17 +131,13 @@ class LossTable(FixedTable):
         interior: the weight of the equation.
         boundary: the weight of the conditions.
         form: "strong" minimises the squared residual, "energy" the energy of the problem's class.
-        attention: the memory of residual-based attention, see `kanpinn.Weighting`.
-        balance: how loss terms are brought to one scale, see `kanpinn.Weighting`.
-        causal: how strongly early times come first, see `kanpinn.Weighting`.
+        balance: how loss terms are brought to one scale, see `kanpinn.solve`.
     """
 
     interior: Weight = 1.0
     boundary: Weight = 1.0
     form: Literal["strong", "energy"] = "strong"
-    attention: Annotated[float, Field(gt=0, lt=1)] | None = None
     balance: Literal["ntk", "gradients"] | None = None
-    causal: Positive | None = None
 
     nulls: ClassVar[bool] = True
 
@@ -215,7 +209,7 @@ class SolveFile(File):
             points=points,
             boundary=boundary,
             weights={"interior": loss.interior, "boundary": loss.boundary},
-            weighting=Weighting(loss.attention, loss.balance, loss.causal),
+            balance=loss.balance,
             form=loss.form,
         )
         return settings, network, optimizers

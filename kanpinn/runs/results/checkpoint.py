@@ -1,7 +1,6 @@
 """checkpoint.pt: tensors and plain values from which a run goes on bit for bit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import replacing
 from kanpinn.solvers.history import History
-from kanpinn.solvers.state import COUNTERS, SolverState
+from kanpinn.solvers.progress import Progress
 
 FORMAT = 1  # of checkpoints: another one is refused
 NAME = "checkpoint.pt"
@@ -58,9 +57,8 @@ def ended_state(
     network: Mapping[str, torch.Tensor], history: History, seconds: Sequence[float]
 ) -> dict[str, Any]:
     """A solver's state with nothing but the end of a run: it can be loaded, not resumed."""
-    counters = {f.name: f.default for f in fields(SolverState) if f.name in COUNTERS}
     known = {"network": network, "history": history.rows, "seconds": list(seconds), "stage": None}
-    return counters | known | {"step": history.steps}
+    return vars(Progress(step=history.steps)) | known
 
 
 def storable(value: Any) -> Any:

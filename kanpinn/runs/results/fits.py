@@ -11,7 +11,7 @@ import torch
 from kanpinn.runs.config import FitJob
 from kanpinn.runs.results.contents import Contents
 from kanpinn.solvers.fit import Fitted, Scores
-from kanpinn.solvers.grid_fields import CHUNK, GridFields
+from kanpinn.solvers.grid_fields import GridFields
 
 
 class FitContents(Contents[FitJob, Fitted]):
@@ -48,7 +48,7 @@ class FitContents(Contents[FitJob, Fitted]):
         for part, table in result.data.parts.items():
             arrays[f"{part}_inputs"] = table.inputs.numpy()
             arrays[f"{part}_targets"] = table.targets.numpy()
-            outputs = torch.cat([result(rows) for rows in table.inputs.split(CHUNK)])
+            outputs = torch.cat([result(rows) for rows in table.inputs.split(2**13)])
             arrays[f"{part}_outputs"] = outputs.cpu().numpy()
         return arrays
 

@@ -14,7 +14,7 @@ import torch
 
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError
-from kanpinn.jets.jet import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.runs.config import Config, Result
 

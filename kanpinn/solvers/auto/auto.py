@@ -9,7 +9,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.accuracy.references import Recipe
 from kanpinn.pde.problem import Problem, stated
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.auto.search import BUDGET, TOLERANCE, Announce, Search, Settings
+from kanpinn.solvers.auto.search import Announce, Search, Settings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer
 
@@ -57,8 +57,8 @@ def auto(
     if world() > 1:
         raise InputError("auto is for one process: name a network and optimizers for several")
     settings = Settings(
-        TOLERANCE if tolerance is None else tolerance,
-        BUDGET if budget_seconds is None else budget_seconds,
+        Settings.tolerance if tolerance is None else tolerance,
+        Settings.budget_seconds if budget_seconds is None else budget_seconds,
         boundary,
         reference,
         errors,

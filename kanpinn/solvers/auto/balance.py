@@ -6,28 +6,29 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.loss.term_sizes import slopes
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solvers.discretize import Discretization
 
-# Of a solution's derivatives by an axis of length L, relative to it: (WAVE / L) each. With this one
-# Δ on [-1, 1]² has the size 10 and Δ² the size 100, and their squares are the weights 0.01 and 1e-4
-# that are good for them by measurement.
-WAVE = 2 * math.sqrt(5)
-FEW = 64  # points at which sizes are measured
 
-
-def balanced(discretization: Discretization, like: Surrogate | None = None) -> dict[str, float]:
+def balanced(
+    discretization: Discretization, like: Surrogate | None = None, count: int = 64
+) -> dict[str, float]:
     """The interior's weight that puts its residual in units of the conditions'; theirs is 1.
 
     A residual's size is that of its terms for a solution of size 1 that varies over the domain:
-    Σ |∂r/∂(∂^k u)| (WAVE / L)^k. It does not depend on units of lengths or of the equation. Where
-    that is nonlinear the slopes are those at `like`, a solution that is known, or at the network.
+    Σ |∂r/∂(∂^k u)| (ω / L)^k. It does not depend on units of lengths or of the equation. Where that
+    is nonlinear the slopes are those at `like`, a solution that is known, or at the network.
+
+    Args:
+        discretization: whose terms are weighed.
+        like: a solution that is known; None for the network as it is.
+        count: points at which sizes are measured.
     """
     discretization.prepare()  # by all points: few ones reach less far, and so would the grids
-    few = replace(discretization.collocation, interior=FEW, boundary=FEW)
+    few = replace(discretization.collocation, interior=count, boundary=count)
     probe = replace(discretization, collocation=few)
     terms = [b for b in probe.terms() if isinstance(b, ResidualTerm) and not b.measured]
     sizes = {b.name: _size(b, like or discretization.surrogate) for b in terms}
@@ -45,7 +46,10 @@ def _size(term: ResidualTerm, at: Surrogate) -> float:
     A row that ties points together, an integral say, adds up what is felt at each of them.
     """
     low, high = at.domain.bounds
-    rates = WAVE / (high - low)
+    # Derivatives by an axis of length L are ω / L times the solution. With this ω the Laplacian on
+    # [-1, 1]² has the size 10 and Δ² the size 100, and their squares are the weights 0.01 and 1e-4
+    # that are good for them by measurement.
+    rates = 2 * math.sqrt(5) / (high - low)
     sizes = [_of_slope(jet, rates) for jet in slopes(term, at)]
     return term.sites * math.sqrt(sum(size**2 for size in sizes) / len(sizes))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from kanpinn.evolution import March, Windows
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.auto import high_dim as many
-from kanpinn.solvers.auto import low_dim as few
+from kanpinn.solvers.auto import high_dim
 from kanpinn.solvers.auto.choice import Choice
+from kanpinn.solvers.auto.low_dim import LowDim
 from kanpinn.solvers.auto.traits import Traits
 
 # Degree, grid and modes of a window's network, windows, whether coordinates are stretched.
@@ -26,8 +26,11 @@ MARCHES = (
 class Family:
     """Choices of one kind, from small to large: a network with random inner functions, say.
 
-    PATIENCE steps up that lower the residual little are the last; brief: one is where each takes
-    many Newton steps, the next family being there for what is sharp.
+    Args:
+        name: of the family, for the log.
+        choices: from small to large.
+        brief: whether one step that lowers the residual little is the last where each takes many
+            Newton steps, because the next family is there for what is sharp.
     """
 
     name: str
@@ -47,21 +50,22 @@ def families(traits: Traits) -> Iterator[Family]:
     much of it; where it does, residuals say little of errors. So the energy comes first, and the
     strong form, which is far more accurate where it converges, is held against its minimum.
     """
+    low_dim = LowDim(traits)
     if traits.observed:
-        yield Family("random inner functions, by equation and data", tuple(few.informed(traits)))
+        yield Family("random inner functions, by equation and data", tuple(low_dim.informed()))
         return
     if traits.dim > 3:
-        yield Family("sums of functions of one coordinate", tuple(many.additive(traits)))
-        yield Family("random directions", tuple(many.directions(traits)))
-        yield Family("inner functions by variable projection", tuple(many.projected(traits)))
+        yield Family("sums of functions of one coordinate", tuple(high_dim.additive(traits)))
+        yield Family("random directions", tuple(high_dim.directions(traits)))
+        yield Family("inner functions by variable projection", tuple(high_dim.projected(traits)))
         return
-    if traits.energetic and traits.dim <= few.MOST_DIMENSIONS:
-        yield Family("random inner functions, by the energy", tuple(few.energies(traits)))
-    yield Family("random inner functions", tuple(few.smooth(traits)), brief=traits.marches)
+    if traits.energetic and traits.dim <= 3:
+        yield Family("random inner functions, by the energy", tuple(low_dim.energies()))
+    yield Family("random inner functions", tuple(low_dim.smooth()), brief=traits.marches)
     if traits.marches:
         yield Family("windows in time", tuple(_windows(traits)))
     else:
-        yield Family("random inner functions, finer grids", tuple(few.fine(traits)))
+        yield Family("random inner functions, finer grids", tuple(low_dim.fine()))
 
 
 def _windows(traits: Traits) -> Iterator[Choice]:

@@ -9,8 +9,6 @@ from kanpinn.optimizers import LeastSquares, VariableProjection
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.traits import Traits
 
-MOST_SPLINES = 4000
-
 
 def additive(traits: Traits) -> Iterator[Choice]:
     """Sums of functions of one coordinate."""
@@ -19,13 +17,16 @@ def additive(traits: Traits) -> Iterator[Choice]:
         yield _solved(traits, [traits.inputs, traits.fields], degree, grid, splines)
 
 
-def directions(traits: Traits) -> Iterator[Choice]:
-    """Linear inner functions: products of coordinates are sums of powers of such."""
+def directions(traits: Traits, most_splines: int = 4000) -> Iterator[Choice]:
+    """Linear inner functions: products of coordinates are sums of powers of such.
+
+    More than `most_splines` coefficients are not tried: a solve takes their number's cube.
+    """
     pairs = traits.inputs * (traits.inputs + 1) // 2
     for factor, degree in ((1.2, 3), (1.2, 5), (2.4, 7)):
         units = math.ceil(factor * pairs)
         splines = units * (degree + 1)
-        if splines > MOST_SPLINES:
+        if splines > most_splines:
             return
         yield _solved(traits, [traits.inputs, units, traits.fields], [1, degree], 1, splines)
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from kanpinn.accuracy.norms import Errors
+from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.error_estimate import MOST_CONTRACTION, compare, scaled
+from kanpinn.solvers.error_estimate import compare, trusted_contraction
 from kanpinn.solvers.solution import Estimate, Solution
-
-SAME_FIT = 0.95  # of the loss's root, left by a larger network: what it took away is noise
-USUAL = 0.5  # the part of an energy's error that the next network leaves, at least by prudence
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,38 +81,40 @@ def _by_residuals(one: Trial, other: Trial, distance: Errors, ratio: float) -> t
     smaller one's is worth is not known: it is taken to be no better than the distance.
     """
     small = min(ratio, 1 / ratio if ratio else 0.0)
-    larger = 1 / (1 - min(small, MOST_CONTRACTION))
+    larger = 1 / (1 - trusted_contraction(small))
     factors = (larger, small * larger) if ratio <= 1 else (1.0, larger)
     rounding = torch.finfo(next(one.solution.network.parameters()).dtype).eps
     least = rounding / max(distance.l2_relative, rounding)
     first, second = (
-        _with_errors(trial, scaled(distance, max(factor, least)), ratio)
+        _with_errors(trial, distance.scaled(max(factor, least)), ratio)
         for trial, factor in zip((one, other), factors, strict=True)
     )
     return first, second
 
 
-def _by_distances(one: Trial, other: Trial, distance: Errors) -> Verdict:
+def _by_distances(one: Trial, other: Trial, distance: Errors, usual: float = 0.5) -> Verdict:
     """Energies have no residual: distances d from one trial to the next fall like errors do.
 
     Where they do so by q each time the errors are d / (1 - q) and d q / (1 - q). One fast fall is
-    chance as a rule: q is taken to be a half or more.
+    chance as a rule: q is taken to be `usual` or more.
     """
     found, before = distance.l2_relative, one.distance
     part = found / before if before else 0.0
-    q = min(max(part, USUAL), MOST_CONTRACTION)
-    first = _with_errors(one, scaled(distance, 1 / (1 - q)), None)
-    second = _with_errors(other, scaled(distance, q / (1 - q)), None)
+    q = trusted_contraction(max(part, usual))
+    first = _with_errors(one, distance.scaled(1 / (1 - q)), None)
+    second = _with_errors(other, distance.scaled(q / (1 - q)), None)
     return Verdict(first, replace(second, distance=found), part)
 
 
-def _by_fit(one: Trial, other: Trial, distance: Errors, ratio: float) -> Verdict:
+def _by_fit(
+    one: Trial, other: Trial, distance: Errors, ratio: float, same: float = 0.95
+) -> Verdict:
     """With data a residual is left that no network takes away, or only by following the noise.
 
-    Where the larger one does not fit better the smaller one is right but for the noise, and the
-    larger one has more of it.
+    Where the larger one leaves more than the part `same` of it, what it took away is noise: the
+    smaller one is right but for the noise, and the larger one has more of it.
     """
-    settled = ratio > SAME_FIT
+    settled = ratio > same
     if settled:
         trials: Sequence[Trial] = [_with_errors(t, distance, ratio) for t in (one, other)]
     else:
@@ -135,7 +135,7 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
     least = distance.l2_relative - minimum.error
     if trial.error >= least:
         return trial
-    return _with_errors(trial, scaled(distance, least / distance.l2_relative), None)
+    return _with_errors(trial, distance.scaled(least / distance.l2_relative), None)
 
 
 def _with_noise(trial: Trial) -> Trial:
@@ -143,8 +143,28 @@ def _with_noise(trial: Trial) -> Trial:
     assert known is not None
     error = max(known.errors.l2_relative, torch.finfo(torch.float64).tiny)
     factor = (error**2 + trial.noise**2) ** 0.5 / error
-    return _with_errors(trial, scaled(known.errors, factor), known.contraction)
+    return _with_errors(trial, known.errors.scaled(factor), known.contraction)
 
 
 def _with_errors(trial: Trial, errors: Errors, ratio: float | None) -> Trial:
     return replace(trial, solution=replace(trial.solution, estimate=Estimate(errors, ratio, 0.0)))
+
+
+def noise_of(solution: Solution, count: int = 200) -> float:
+    """The relative root mean square of the fields' standard errors, all fields together.
+
+    It is what the noise of the data does to the solution, at `count` points. Where the data leave a
+    field open they say nothing of its error: such points do not count.
+    """
+    points = sample(solution.problem.domain, count, "sobol")
+    like = next(solution.network.parameters())
+    points = points.to(like.dtype, like.device)
+    covariance = solution.covariance
+    squares = 0.0
+    for index, _ in enumerate(solution.fields):
+        field = covariance.field(points, index)
+        errors = (field.high - field.low) / (2 * covariance.noise.quantile)
+        errors = errors[errors.isfinite()]
+        squares += float(errors.square().mean()) if len(errors) else 0.0
+    size = float(solution(points).square().mean(dim=0).sum())
+    return (squares / size) ** 0.5 if size > 0 else 0.0

@@ -15,23 +15,15 @@ from kanpinn.solvers.auto.candidates import Family, families
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.final_errors import measured
 from kanpinn.solvers.auto.forecast import affordable, unaffordable
-from kanpinn.solvers.auto.judging import Trial, checked, judge
+from kanpinn.solvers.auto.judging import Trial, checked, judge, noise_of
 from kanpinn.solvers.auto.traits import Traits
-from kanpinn.solvers.auto.values_spread import noise_of
 from kanpinn.solvers.auto.warm_start import start_from
 from kanpinn.solvers.discretize import Discretization, discretize
-from kanpinn.solvers.error_estimate import judged
+from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import Observer
 
-TOLERANCE, BUDGET = 1e-9, 300.0
-STALLED = 0.5  # of the residual left by a larger network, so little lowers it
-ENERGY_ROUNDING = 1e-6  # of an energy, the square root of whose rounding is about the best error
-PATIENCE = 2  # such steps in a row are the last of a family
-# A residual that is so much larger at fresh points is one that is not resolved yet, not one that
-# cannot be: such steps count half.
-GROWN, HALF = 2.0, 0.5
 INTERRUPTED = "stopped: interrupted"
 
 Announce = Callable[[Choice, str], None]
@@ -41,8 +33,8 @@ Announce = Callable[[Choice, str], None]
 class Settings:
     """What holds for every trial; see `auto`."""
 
-    tolerance: float | int = TOLERANCE
-    budget_seconds: float | int = BUDGET
+    tolerance: float | int = 1e-9
+    budget_seconds: float | int = 300.0
     boundary: str = "auto"
     reference: Recipe | None = None
     errors: bool = True
@@ -54,6 +46,67 @@ class Settings:
         number("tolerance", self.tolerance, above=True)
         number("budget_seconds", self.budget_seconds, above=True)
         integer("seed", self.seed, least=0)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A trial after it was compared with the one before.
+
+    Args:
+        trial: with its estimated error.
+        part: of the residual of the trial before that it leaves, ρ; 0 where that is not known.
+        settled: whether it fits the data no better than the trial before.
+    """
+
+    trial: Trial
+    part: float = 0.0
+    settled: bool = False
+
+
+@dataclass
+class Climb:
+    """The trials of one family, from small networks to larger ones.
+
+    Args:
+        family: whose choices are tried.
+        last: the last trial, None before the first one.
+        idle: how many steps in a row have lowered the residual little.
+        patience: so many idle steps end the climb.
+        stalled: a step is idle that leaves more than this part of the residual.
+        grown: a residual that is more than so many times larger at fresh points is one that is not
+            resolved yet, not one that cannot be: such an idle step counts half.
+        energy_rounding: an energy tells no smaller errors than this one, about the root of its
+            rounding.
+    """
+
+    family: Family
+    last: Trial | None = None
+    idle: float = 0.0
+    patience: float = 2.0
+    stalled: float = 0.5
+    grown: float = 2.0
+    energy_rounding: float = 1e-6
+
+    def see(self, judged: Judged) -> None:
+        """Take in a trial."""
+        idle = self.last is not None and judged.part > self.stalled
+        step = 0.5 if judged.part > self.grown else 1.0
+        self.idle = self.idle + step if idle else 0.0
+        self.last = judged.trial
+
+    def saturated(self, judged: Judged) -> str | None:
+        """Why a larger network could not be told to be better; None where it could."""
+        energy = judged.trial.choice.form == "energy"
+        if energy and judged.trial.error <= self.energy_rounding:
+            return "an energy tells no more"
+        return "the last one fits the data no better" if judged.settled else None
+
+    def stagnant(self, judged: Judged) -> str | None:
+        """Why larger networks hardly help; None where they may."""
+        patience = 1 if self.family.brief and judged.trial.repeats else self.patience
+        if self.idle < patience:
+            return None
+        return f"the last one leaves {min(judged.part, 99):.2g} of the residual"
 
 
 class Search:
@@ -86,38 +139,37 @@ class Search:
 
     def _climb(self, family: Family) -> str:
         """Larger and larger networks of a family; returns why no larger one is tried."""
-        last: Trial | None = None
-        idle = 0.0
+        climb = Climb(family)
         for choice in family.choices:
-            known = last or self.best
-            why = None if known is None else unaffordable(choice, known, self._left)
-            if known is not None and why:
-                self.exhausted = last is not None and not idle
-                if last is None or not (smaller := affordable(choice, known, self._left)):
-                    return why
-                choice = smaller
-            try:
-                trial = self._try(choice, family.name, known)
-            except InputError as error:
-                if self.best is None:
-                    raise
-                return f"not for this problem ({error})"  # windows, where conditions tie times
-            if trial.failed and self.best is not None:
-                return trial.solution.status
-            trial, part, settled = self._keep(known, trial)
-            if self._is_over():
-                return "the search ends here"
-            if trial.choice.form == "energy" and trial.error <= ENERGY_ROUNDING:
-                return "an energy tells no more"
-            if settled:
-                return "the last one fits the data no better"
-            if why:
-                return why
-            idle = idle + _idleness(part) if last is not None and part > STALLED else 0.0
-            if idle >= (1 if family.brief and trial.repeats else PATIENCE):
-                return f"the last one leaves {min(part, 99):.2g} of the residual"
-            last = trial
+            if (reason := self._step(climb, choice)) is not None:
+                return reason
         return "there is no larger one"
+
+    def _step(self, climb: Climb, choice: Choice) -> str | None:
+        """One trial of a family; returns why it is the last one, None where it is not."""
+        known = climb.last or self.best
+        late = None if known is None else unaffordable(choice, known, self._left)
+        if known is not None and late is not None:
+            self.exhausted = climb.last is not None and not climb.idle
+            if climb.last is None:
+                return late
+            smaller = affordable(choice, known, self._left)
+            if smaller is None:
+                return late
+            choice = smaller
+        try:
+            trial = self._try(choice, climb.family.name, known)
+        except InputError as error:
+            if self.best is None:
+                raise
+            return f"not for this problem ({error})"  # windows, where conditions tie times
+        if trial.failed and self.best is not None:
+            return trial.solution.status
+        judged = self._judge(known, trial)
+        if self._is_over():
+            return "the search ends here"
+        climb.see(judged)
+        return climb.saturated(judged) or late or climb.stagnant(judged)
 
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
         begun, chosen = time.perf_counter(), self.settings
@@ -159,26 +211,27 @@ class Search:
         form, seed = chosen.boundary, chosen.seed
         return discretize(self.problem, network, points, form, weights, seed, choice.form)
 
-    def _keep(self, known: Trial | None, trial: Trial) -> tuple[Trial, float, bool]:
-        """Judge a trial by another one, keep the best; returns it, ρ, and whether that settles it.
+    def _judge(self, known: Trial | None, trial: Trial) -> Judged:
+        """Judge a trial by another one, and keep the best.
 
-        What judging took is counted as the trial's: so will that of the next.
+        The time of judging is counted as the trial's: so will that of the next.
         """
-        part, settled, begun = 0.0, False, time.perf_counter()
+        judged, begun = Judged(trial), time.perf_counter()
         if known is not None and known.choice.form == trial.choice.form:
             verdict = judge(known, trial)
-            trial, part, settled = verdict.second, verdict.part, verdict.settled
+            judged = Judged(verdict.second, verdict.part, verdict.settled)
             self._consider(verdict.first)
-        trial = replace(trial, seconds=trial.seconds + time.perf_counter() - begun)
+        seconds = trial.seconds + time.perf_counter() - begun
+        trial = replace(judged.trial, seconds=seconds)
         if trial.choice.form == "energy":
             self.minimum = trial
         elif self.minimum is not None:
             trial = checked(trial, self.minimum)
-        if not settled:
+        if not judged.settled:
             self._consider(trial)
         error = "" if trial.solution.estimate is None else f", estimated error {trial.error:.1e}"
         self.log.append(f"{trial.choice}: {trial.seconds:.2g} s{error}")
-        return trial, part, settled
+        return replace(judged, trial=trial)
 
     def _consider(self, trial: Trial) -> None:
         if self.best is None or self.best.error >= trial.error:
@@ -203,10 +256,5 @@ class Search:
         if self.interrupted:
             solution = replace(solution, status=INTERRUPTED)
         elif not best.failed:
-            solution = judged(solution, self.settings.tolerance)
+            solution = judged_by_tolerance(solution, self.settings.tolerance)
         return measured(solution, self.settings.reference) if self.settings.errors else solution
-
-
-def _idleness(part: float) -> float:
-    """How much a step counts that lowers the residual little."""
-    return HALF if part > GROWN else 1.0

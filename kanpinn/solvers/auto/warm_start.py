@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.optimizers.output_layer import solve_output

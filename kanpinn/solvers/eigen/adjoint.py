@@ -12,7 +12,6 @@ from kanpinn.solvers.eigen.samples import Samples
 from kanpinn.solvers.eigen.spectrum import Spectrum
 
 SYMMETRIC = 1e-5  # of the largest entry: asymmetry below that is quadrature's or the penalty's
-DEPENDENT = 1e-8  # what is left of a vector of unit length beside those before it: none below
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,16 @@ class Subspace:
     values: Tensor
 
 
-def subspace(found: Spectrum, which: Tensor) -> Subspace:
-    """Of eigenvectors in this order, pairs of complex ones side by side."""
+def subspace(found: Spectrum, which: Tensor, dependent: float = 1e-8) -> Subspace:
+    """The span of eigenvectors in this order, pairs of complex ones side by side.
+
+    A vector of unit length of which less than `dependent` is left beside those before it depends on
+    them, and is left out.
+    """
     vectors, values = found.vectors[:, which], found.values[which]
     real = torch.where(values.imag < 0, vectors.imag, vectors.real)
     columns, rest = torch.linalg.qr(real / torch.linalg.vector_norm(real, dim=0))
-    kept = rest.diagonal().abs() > DEPENDENT
+    kept = rest.diagonal().abs() > dependent
     return Subspace(columns[:, kept], values.real[kept])
 
 

@@ -10,8 +10,6 @@ from kanpinn.solvers.eigen.modes import as_modes
 from kanpinn.solvers.eigen.samples import Samples
 from kanpinn.solvers.eigen.spectrum import Spectrum
 
-SAFETY = 4  # times the rounding of K's eigenvalues
-
 
 def residual_norms(values: Tensor, samples: Samples, density: Tensor | None = None) -> Tensor:
     """‖L u - λ M u‖ / ‖u‖ of each mode, (count,).
@@ -43,10 +41,10 @@ def rayleigh_gaps(values: Tensor, samples: Samples) -> Tensor:
     return ((u * (left - values * right)).sum(dim=0) / (u * right).sum(dim=0)).abs()
 
 
-def rounding(values: Tensor, found: Spectrum) -> Tensor:
-    """The error of λ = σ + 1/μ for one of μ by eps · ‖K‖."""
+def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
+    """The error of λ = σ + 1/μ for an error of μ by `safety` times the rounding eps · ‖K‖."""
     nearest = float((found.values - found.shift).abs().min())
-    eps = SAFETY * torch.finfo(found.basis.dtype).eps
+    eps = safety * torch.finfo(found.basis.dtype).eps
     return eps * (values - found.shift).abs() ** 2 / nearest
 
 

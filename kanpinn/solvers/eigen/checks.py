@@ -9,13 +9,12 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.evaluate import split, stack_equations
 from kanpinn.pde.well_posed import random_jets
 
 FEW = Collocation(5, 16, "uniform")
-ROUNDING = 1e-8  # of the largest term: what is nearer to linear is
 
 Equation = Callable[[Points, Jet], Tensor]
 
@@ -59,19 +58,23 @@ def check_linear(problem: EigenProblem) -> None:
         _check(problem.condition_equation(index), places, len(problem.fields), what)
 
 
-def _check(equation: Equation, points: Points, m: int, what: str) -> Jet:
-    """Refuse what is not linear in the jet; a jet with the derivatives that it uses."""
+def _check(equation: Equation, points: Points, m: int, what: str, rounding: float = 1e-8) -> Jet:
+    """Refuse what is not linear in the jet, but for `rounding` times its size.
+
+    Returns:
+        A jet with the derivatives that the equation uses.
+    """
     jets = random_jets(equation, points, m)
     first, second = (equation(points, jet) for jet in jets)
     size = float(torch.maximum(first.abs().max(), second.abs().max()))
     if not math.isfinite(size):
         raise InputError(f"{what} must be finite: at some point of the domain it gives {size:g}")
     rest = float(equation(points, jets[0] * 0.0).abs().max())
-    if not rest <= ROUNDING * size:
+    if not rest <= rounding * size:
         raise InputError(f"{what} must be homogeneous: for u = 0 it gives {rest:.3g}, expected 0")
     mixed = equation(points, jets[0] * 2.0 - jets[1] * 3.0)
     gap = float((mixed - (2 * first - 3 * second)).abs().max())
-    if not gap <= ROUNDING * size:
+    if not gap <= rounding * size:
         raise InputError(
             f"{what} must be linear in the fields: it gives something else for 2u - 3v than "
             f"2 times that for u less 3 times that for v (by {gap:.1e} of {size:.1e})"

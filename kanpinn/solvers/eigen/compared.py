@@ -10,15 +10,15 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.pde.eigen_problem import EigenProblem
 
-DOUBLINGS = 8  # of how many are asked for
 
-
-def exact_values(problem: EigenProblem, values: Tensor, near: float | None) -> Tensor | None:
+def exact_values(
+    problem: EigenProblem, values: Tensor, near: float | None, doublings: int = 8
+) -> Tensor | None:
     """The exact eigenvalue that belongs to each value, (count,); None where none are given.
 
     They are paired so that the distances are least in all, each exact one once: a mode that is
     missing makes another one wrong. With `near` so many are asked for that those around it are
-    among them; None where the problem does not give as many.
+    among them, at most 4 · count · 2^doublings; None where the problem does not give as many.
 
     Raises:
         InputError: for too few, or what are no numbers.
@@ -29,7 +29,7 @@ def exact_values(problem: EigenProblem, values: Tensor, near: float | None) -> T
     if near is None:
         return _paired(values, _exact(problem, count)[:count])
     reach = float((values - near).abs().max())
-    for asked in (4 * count * 2**power for power in range(DOUBLINGS)):
+    for asked in (4 * count * 2**power for power in range(doublings)):
         exact = _exact(problem, asked, least=count)
         if float((exact - near).abs()[-1]) > reach and float(exact[-1].abs()) > abs(near):
             return _paired(values, exact[(exact - near).abs().argsort()[:count]])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
@@ -15,7 +15,7 @@ from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.checks import mass_of, operator_of
 from kanpinn.solvers.eigen.modes import as_modes
-from kanpinn.solvers.eigen.pencil import channels_at
+from kanpinn.solvers.eigen.pencil import channels_at, problem_of
 from kanpinn.solvers.eigen.samples import each
 from kanpinn.solvers.history import History
 
@@ -64,9 +64,7 @@ class Eigensolution:
     @property
     def problem(self) -> EigenProblem:
         """What was solved."""
-        problem = self.discretization.problem
-        assert isinstance(problem, EigenProblem)
-        return problem
+        return problem_of(self.discretization)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -126,6 +124,4 @@ class Eigensolution:
 
     def _points(self, points: Points | Tensor) -> Points:
         like = self.surrogate.low
-        if not isinstance(points, Points):
-            points = Points(torch.as_tensor(points), self.problem.domain.names)
-        return points.to(like.dtype, like.device)
+        return Points.of(points, self.problem.domain.names).to(like.dtype, like.device)

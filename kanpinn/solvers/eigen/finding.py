@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.adjoint import SYMMETRIC, asymmetry, orthonormal_modes, subspace
 from kanpinn.solvers.eigen.bounds import relative_residuals
 from kanpinn.solvers.eigen.modes import Modes, widened
-from kanpinn.solvers.eigen.pencil import pencil, rule
+from kanpinn.solvers.eigen.pencil import pencil, problem_of, rule
 from kanpinn.solvers.eigen.samples import Samples, operator_size, samples
 from kanpinn.solvers.eigen.spectrum import (
     RESOLVED,
@@ -23,11 +22,6 @@ from kanpinn.solvers.eigen.spectrum import (
     real_parts,
     spectrum,
 )
-
-SPARE = 8  # eigenvalues beyond those asked for: some are spurious, and the gap to the next counts
-NEXT = 3  # times as many next to the shift are looked at
-TRIES = 4  # shifts that are tried
-FRESH = 1.3  # times the points, for a rule with other nodes
 
 
 @dataclass(frozen=True)
@@ -47,16 +41,23 @@ class Found:
     asymmetry: float = math.inf
 
 
-def find_modes(discretization: Discretization, count: int, near: float | None) -> Found:
-    """The first `count` and some to spare.
+def find_modes(
+    discretization: Discretization, count: int, near: float | None, spare: int = 8
+) -> Found:
+    """Find the first modes of a discretized eigenvalue problem.
+
+    Args:
+        discretization: of an `EigenProblem`.
+        count: modes that are asked for.
+        near: they are the ones nearest to it; None for those at the end of the spectrum.
+        spare: modes beyond those: some are spurious, and bounds need the gap to the next one.
 
     Raises:
         LinAlgError: where the operator is not finite somewhere.
     """
-    assert isinstance(discretization.problem, EigenProblem)
-    inside = rule(discretization)
-    found, which = _spectrum(discretization, inside, count, near)
-    which = which[: count + SPARE]
+    problem, inside = problem_of(discretization), rule(discretization)
+    found, which = _spectrum(discretization, inside, 3 * count + spare, near)
+    which = which[: count + spare]
     pairs = Modes(found.values[which], found.basis.to(found.vectors) @ found.vectors[:, which])
     modes = real_parts(pairs, found.shift)
     if not len(which):
@@ -66,7 +67,7 @@ def find_modes(discretization: Discretization, count: int, near: float | None) -
     left, modes, which = which[~good], modes[good], which[good]
     unresolved, nearer = (_unresolved(found, which[:first], left) for first in (count, 1))
     plain = Found(modes, found, False, unresolved, nearer)
-    if discretization.problem.self_adjoint is False or not len(which):
+    if problem.self_adjoint is False or not len(which):
         return plain
     return _orthonormal(discretization, plain, which, inside, count, near)
 
@@ -80,8 +81,7 @@ def _orthonormal(
     near: float | None,
 ) -> Found:
     """The modes as those of a self-adjoint problem, where it is one."""
-    problem, found = discretization.problem, plain.spectrum
-    assert isinstance(problem, EigenProblem)
+    problem, found = problem_of(discretization), plain.spectrum
     space = subspace(found, which)
     own = _samples(discretization, found.basis @ space.columns, inside)
     # Told by the modes that are wanted: others are less well resolved.
@@ -95,21 +95,29 @@ def _orthonormal(
 
 
 def fresh_points(discretization: Discretization) -> Points:
-    """Points that the solve has not seen."""
-    return rule(discretization, FRESH, fresh=True)
+    """Points that the solve has not seen: 1.3 times as many give a rule with other nodes."""
+    return rule(discretization, 1.3, fresh=True)
 
 
 def _spectrum(
-    discretization: Discretization, inside: Points, count: int, near: float | None
+    discretization: Discretization,
+    inside: Points,
+    looked_at: int,
+    near: float | None,
+    tries: int = 4,
 ) -> tuple[Spectrum, Tensor]:
-    """By a shift below the smallest eigenvalues, or close to `near`; which ones are wanted."""
-    assert isinstance(discretization.problem, EigenProblem)
-    size = operator_size(discretization.problem, discretization.surrogate, inside)
+    """The spectrum by a shift below the smallest eigenvalues, or close to `near`.
+
+    Returns:
+        The spectrum, and the indices of the resolved eigenvalues among the `looked_at` ones next to
+        the shift, in order. At most `tries` shifts are tried.
+    """
+    size = operator_size(problem_of(discretization), discretization.surrogate, inside)
     shift = -size / 4 if near is None else near + 1e-3 * size
     rows = pencil(discretization, inside, size)
-    for _ in range(TRIES):
+    for _ in range(tries):
         found = spectrum(rows, shift)
-        which = chosen(found, NEXT * count + SPARE, near)
+        which = chosen(found, looked_at, near)
         better = better_shift(found, which, near)
         if better is None:
             break
@@ -126,6 +134,5 @@ def _unresolved(found: Spectrum, kept: Tensor, left: Tensor) -> int:
 
 
 def _samples(discretization: Discretization, columns: Tensor, points: Points) -> Samples:
-    problem = discretization.problem
-    assert isinstance(problem, EigenProblem)
+    problem = problem_of(discretization)
     return samples(problem, widened(discretization.surrogate, columns, len(problem.fields)), points)

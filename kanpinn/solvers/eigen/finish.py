@@ -2,16 +2,16 @@
 
 import time
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.bounds import kato_temple, rayleigh_gaps, residual_norms, rounding
 from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
@@ -19,7 +19,7 @@ from kanpinn.solvers.eigen.compared import exact_values, relative_errors
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import Found, fresh_points
 from kanpinn.solvers.eigen.modes import Modes, as_modes, widened
-from kanpinn.solvers.eigen.pencil import channels_at, rule
+from kanpinn.solvers.eigen.pencil import channels_at, problem_of, rule
 from kanpinn.solvers.eigen.samples import Samples, density_of, each, samples
 from kanpinn.solvers.eigen.status import ADVICE, not_self_adjoint, status_of
 from kanpinn.solvers.history import History
@@ -105,12 +105,6 @@ def _bounds(
     return norms + noise, torch.minimum(norms + noise, expected), unbounded
 
 
-def problem_of(discretization: Discretization) -> EigenProblem:
-    """The problem as what it is."""
-    assert isinstance(discretization.problem, EigenProblem)
-    return discretization.problem
-
-
 def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
     """∫ |u|² = 1, where they are not orthonormal already; largest value positive."""
     u = as_modes(seen.fields, modes.values)
@@ -152,8 +146,7 @@ def terms_of(discretization: Discretization, surrogate: Surrogate, values: Tenso
     )
     outside = [
         replace(term, equation=_flat(each(term.equation, m)))
-        for term in discretization.terms()[1:]
-        if isinstance(term, ResidualTerm)
+        for term in cast(list[ResidualTerm], discretization.terms()[1:])
     ]
     return [inside, *outside]
 

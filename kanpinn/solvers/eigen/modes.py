@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Jet, join
+from kanpinn.jets import Jet, join
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import OutputMap, Surrogate
 

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import weighted_sample
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
@@ -16,8 +16,6 @@ from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
-
-SEED = 7919  # added to that of the points at which residuals are judged
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,22 @@ class Pencil:
     mass: Tensor
 
 
+def problem_of(discretization: Discretization) -> EigenProblem:
+    """The eigenvalue problem of a discretization."""
+    assert isinstance(discretization.problem, EigenProblem)
+    return discretization.problem
+
+
 def rule(discretization: Discretization, factor: float = 1.0, fresh: bool = False) -> Points:
     """Points in the domain whose `data` (n, 1) are weights that sum up to its measure.
 
-    factor: times as many as the discretization has; fresh: others, where they are random.
+    Args:
+        discretization: whose domain and sampler they are of.
+        factor: so many times as many as the discretization has.
+        fresh: others than those of the solve, where they are random.
     """
     count = round(factor * discretization.collocation.interior)
-    generator = Generator().manual_seed(discretization.seed + SEED * fresh)
+    generator = Generator().manual_seed(discretization.seed + 7919 * fresh)
     # Not the problem's cells: graded ones would leave too few points to the bulk of the domain.
     p, weights = weighted_sample(
         [discretization.problem.domain], count, discretization.collocation.sampler, generator
@@ -52,9 +59,7 @@ def pencil(discretization: Discretization, points: Points, size: float) -> Penci
     size: that of the operator, in whose units its rows are, or a penalty would not weigh the same
     for a domain that is measured in other units.
     """
-    problem = discretization.problem
-    assert isinstance(problem, EigenProblem)
-    surrogate = discretization.surrogate
+    problem, surrogate = problem_of(discretization), discretization.surrogate
     equations = (operator_of(problem), mass_of(problem))
     weight = discretization.weights["interior"] / size**2
     inside = [_rows(surrogate, [_weighed(surrogate, e, points, weight)]) for e in equations]

@@ -12,8 +12,9 @@ from kanpinn.solvers.discretize import Discretization
 from kanpinn.solvers.eigen.bounds import residual_norms
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import fresh_points
-from kanpinn.solvers.eigen.finish import failed, problem_of, terms_of
+from kanpinn.solvers.eigen.finish import failed, terms_of
 from kanpinn.solvers.eigen.modes import as_modes, widened
+from kanpinn.solvers.eigen.pencil import problem_of
 from kanpinn.solvers.eigen.samples import samples
 from kanpinn.solvers.history import History
 

@@ -6,15 +6,12 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets.autograd_jet import jet_of
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet, jet_of
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
 from kanpinn.solvers.eigen.modes import of_modes
 from kanpinn.solvers.eigen.pencil import channels_at
-
-CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,24 @@ class Samples:
 
 
 @torch.no_grad()
-def samples(problem: EigenProblem, surrogate: Surrogate, points: Points) -> Samples:
-    """Of all modes of a widened surrogate, at points whose `data` are weights."""
+def samples(
+    problem: EigenProblem, surrogate: Surrogate, points: Points, chunk: int = 512
+) -> Samples:
+    """The samples of all modes of a widened surrogate.
+
+    Args:
+        problem: whose operator and mass they are of.
+        surrogate: with an output for each field of each mode.
+        points: with weights in `data`.
+        chunk: points at a time, which bounds the memory.
+    """
     assert points.data is not None
     m = len(problem.fields)
     equations = [each(e, m) for e in (_values, operator_of(problem), mass_of(problem))]
     channels = channels_at(surrogate, equations, points)
     parts: list[list[Tensor]] = [[], [], []]
-    for start in range(0, len(points), CHUNK):
-        p = points[start : start + CHUNK]
+    for start in range(0, len(points), chunk):
+        p = points[start : start + chunk]
         assert p.data is not None
         jet = surrogate.jet(p, channels)
         for part, equation in zip(parts, equations, strict=True):
@@ -64,7 +70,7 @@ def each(equation: Equation, fields: int) -> Equation:
 def operator_size(problem: EigenProblem, surrogate: Surrogate, points: Points) -> float:
     """‖L φ‖ / ‖M φ‖ of a smooth function φ that varies once over the domain: the size of λ."""
     low, half = surrogate.low, (surrogate.high - surrogate.low) / 2
-    m, some = len(problem.fields), points[: 4 * CHUNK]
+    m, some = len(problem.fields), points[:2048]
 
     def wave(x: Tensor) -> Tensor:
         phases = torch.linspace(0.2, 0.8, x.shape[1], dtype=x.dtype, device=x.device)

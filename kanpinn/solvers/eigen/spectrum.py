@@ -12,7 +12,6 @@ from kanpinn.solvers.eigen.pencil import Pencil
 
 RESOLVED = 0.1  # residuals below this part of (L - σM)u are those of an eigenvalue
 REAL = 1e-8  # imaginary parts below this part of |λ - σ| are rounding that splits a double one
-NEAR = 1e-4  # times as near to the shift as the others: the shift is moved
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,18 @@ def spectrum(pencil: Pencil, shift: float) -> Spectrum:
     return Spectrum(shift, shift + 1 / mu, vectors, residuals, basis, inverse)
 
 
-def better_shift(found: Spectrum, which: Tensor, near: float | None) -> float | None:
+def better_shift(
+    found: Spectrum, which: Tensor, near: float | None, close: float = 1e-4
+) -> float | None:
     """Another shift where one is needed.
 
-    That is where an eigenvalue lies so near that the others drown in its rounding, or on the other
-    side of the shift than those that were looked for: then there may be more of them.
+    That is where an eigenvalue lies so near, `close` times the distance of others, that these drown
+    in its rounding, or on the other side of the shift than those that were looked for: then there
+    may be more of them.
     """
     distances = (found.values - found.shift).abs().sort().values
     several = float(distances[min(4, len(distances) - 1)])
-    if distances[0] <= NEAR * several:
+    if distances[0] <= close * several:
         return found.shift - 0.1 * several
     if near is not None or not len(which):
         return None

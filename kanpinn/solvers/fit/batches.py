@@ -1,18 +1,28 @@
-"""Which terms of the loss a fit has at each step."""
+"""The loss that a fit minimises at each step."""
+
+from typing import cast
 
 import torch
 
 from kanpinn._support.distributed import share
 from kanpinn.data import Table
+from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.sparsity import Sparsity
-from kanpinn.loss.terms import Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solvers.fit.frame import Affine
 from kanpinn.solvers.fit.terms import loss_term, points_of
 
 
-class Terms:
-    """The terms of the loss: all rows, or for each epoch a batch of them, and the sparsity."""
+class FitLoss:
+    """The loss of a fit: of all rows of a table, or for each epoch of some of them.
+
+    Args:
+        table: the rows to train with.
+        surrogate: that is fitted to them.
+        batch: rows that each step sees, drawn at random; 0 for all.
+        seed: of the draws.
+        sparsity: a further term of the loss; None for none.
+    """
 
     def __init__(
         self,
@@ -23,21 +33,25 @@ class Terms:
         sparsity: Sparsity | None,
     ) -> None:
         self.table, self.surrogate, self.batch, self.seed = table, surrogate, batch, seed
-        output = surrogate.output
-        self.deviation = output.deviation if isinstance(output, Affine) else None
+        self.deviation = None if table.classes else cast(Affine, surrogate.output).deviation
         self.points = points_of(table, surrogate)
-        self.whole = loss_term(table, self.points, self.deviation)
         self.extra = [] if sparsity is None else [sparsity.term(surrogate, self.points)]
 
-    def __call__(self, epoch: int) -> list[Term]:
+    def whole(self) -> Residuals:
+        """The loss of all rows."""
+        term = loss_term(self.table, self.points, self.deviation)
+        return Residuals(self.surrogate, [term, *self.extra])
+
+    def residuals(self, epoch: int) -> Residuals:
+        """The loss of an epoch."""
         if not self.batch:
-            return [self.whole, *self.extra]
+            return self.whole()
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
         rows = torch.randint(len(self.points), (self.batch,), generator=generator)
         points = self.points[rows.to(self.points.coords.device)]
-        return [loss_term(self.table, points, self.deviation), *self.extra]
+        term = loss_term(self.table, points, self.deviation)
+        return Residuals(self.surrogate, [term, *self.extra])
 
     def prepare(self) -> None:
         """Let the network adapt to the rows."""
-        own = self.points[share(len(self.points))]
-        self.surrogate.prepare(own)
+        self.surrogate.prepare(self.points[share(len(self.points))])

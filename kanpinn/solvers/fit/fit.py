@@ -7,16 +7,17 @@ from typing import Any
 from kanpinn._support.distributed import together, world
 from kanpinn._support.errors import InputError, integer
 from kanpinn.data import Data, Table
-from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods, load_libraries
-from kanpinn.solvers.fit.batches import Terms
+from kanpinn.solvers.fit.batches import FitLoss
 from kanpinn.solvers.fit.fitted import Fitted
 from kanpinn.solvers.fit.frame import Bounds, frame
 from kanpinn.solvers.fit.scores import Scoring, criterion
-from kanpinn.solvers.loop import Resampling, run_stages
-from kanpinn.solvers.state import Best, Observer, SolverState
+from kanpinn.solvers.kept_states import Best
+from kanpinn.solvers.loop import run_stages
+from kanpinn.solvers.losses import FreshLosses
+from kanpinn.solvers.state import Observer, begin
 
 
 def fit(
@@ -71,31 +72,27 @@ def fit(
     stages = as_methods(chosen, batch, "batch must be 0")
     with together():
         surrogate = frame(network, data.train, scaling, bounds)
-    terms = Terms(data.train, surrogate, batch, seed, sparsity)
-    best = _best(data, patience)
-    run = SolverState(
-        surrogate, stages, Residuals(surrogate, ()), budget_seconds=budget_seconds, best=best
-    )
+    loss = FitLoss(data.train, surrogate, batch, seed, sparsity)
     if checkpoint is None:
-        terms.prepare()
-    else:
-        run.load_state_dict(checkpoint)
+        loss.prepare()
+    losses = FreshLosses(loss.residuals, int(batch > 0))
+    state = begin(losses, stages, budget_seconds, _best(data, patience), checkpoint)
     scoring = Scoring(data)
-    run_stages(run, scoring, Resampling(terms, int(batch > 0)), observers, checkpoint, seed)
-    run.residuals.terms = (terms.whole, *terms.extra)
-    assert run.status is not None
+    run_stages(state, scoring, observers, seed, checkpoint)
+    assert state.status is not None
+    residuals = loss.whole()  # whichever rows the last step saw
     return Fitted(
-        data,
-        surrogate,
-        run.residuals,
-        scoring.scores(surrogate.evaluate),
-        run.status,
-        run.history,
-        run.earlier + time.perf_counter() - started,
-        run.seconds,
-        run.residuals.term_values(),
-        stages,
-        world(),
+        data=data,
+        surrogate=surrogate,
+        residuals=residuals,
+        scores=scoring.scores(surrogate.evaluate),
+        status=state.status,
+        history=state.history,
+        seconds=state.clock.earlier + time.perf_counter() - started,
+        optimizer_seconds=state.clock.seconds,
+        loss_terms=residuals.term_values(),
+        optimizers=stages,
+        processes=world(),
     )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.data import Data
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
@@ -58,7 +58,7 @@ class Fitted:
     def __call__(self, inputs: Points | Tensor) -> Tensor:
         """Values (n, m) at rows of inputs (n, d), in the order of `data.train.names`."""
         like, names = self.surrogate.low, self.data.train.names
-        points = inputs if isinstance(inputs, Points) else Points(torch.as_tensor(inputs), names)
+        points = Points.of(inputs, names)
         return self.surrogate.jet(points.to(like.dtype, like.device), Channels(names)).value
 
     def probabilities(self, inputs: Points | Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest
 from kanpinn.data import Table
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Jet
+from kanpinn.jets import Jet
 from kanpinn.networks import KAN, Network
 from kanpinn.networks.surrogate import Surrogate
 
@@ -54,11 +54,12 @@ def frame(
     Raises:
         InputError: where scaling is unknown or does not fit the network, or bounds are no box.
     """
+    kan = network if isinstance(network, KAN) else None
     if scaling is None:
-        scaling = "range" if isinstance(network, KAN) else "standard"
+        scaling = "range" if kan is not None else "standard"
     if scaling not in SCALINGS:
         raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
-    if scaling == "quantile" and not isinstance(network, KAN):
+    if scaling == "quantile" and kan is None:
         raise InputError(f'scaling "quantile" is for KANs: a {type(network).__name__} has no grid')
     if bounds and scaling == "standard":
         raise InputError(
@@ -72,12 +73,12 @@ def frame(
         corners = _box(table, bounds)
     surrogate = Surrogate(network, Range(table.names, corners), _output(network, table))
     # A network that has been trained keeps its function.
-    if isinstance(network, KAN) and not network.placed and scaling != "standard":
+    if kan is not None and not kan.placed and scaling != "standard":
         ends, seen = (
             surrogate.inputs_at(Points(rows.to(surrogate.low), table.names))
             for rows in (torch.stack(corners), x)
         )
-        _place_first_grid(network, ends, seen if scaling == "quantile" else None)
+        _place_first_grid(kan, ends, seen if scaling == "quantile" else None)
     return surrogate
 
 

@@ -7,11 +7,9 @@ from torch import Tensor
 
 from kanpinn.data import Data, Table
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels
+from kanpinn.jets import Channels
 from kanpinn.solvers.fit.terms import full_logits
-from kanpinn.solvers.loop import Evaluate
-
-CHUNK = 2**15  # rows evaluated at a time
+from kanpinn.solvers.measure import Evaluate
 
 
 @dataclass(frozen=True)
@@ -72,13 +70,13 @@ class Scoring:
             for name in names
         }
 
-    def scores(self, evaluate: Evaluate) -> dict[str, Scores]:
-        """`Scores` for each part."""
+    def scores(self, evaluate: Evaluate, chunk: int = 2**15) -> dict[str, Scores]:
+        """`Scores` for each part; chunk: rows that are evaluated at a time, which bounds memory."""
         channels = Channels(self.data.train.names)
         found = {}
         for part, table in self.data.parts.items():
             pieces = [
-                evaluate(Points(x, table.names), channels).value for x in table.inputs.split(CHUNK)
+                evaluate(Points(x, table.names), channels).value for x in table.inputs.split(chunk)
             ]
             found[part] = score(torch.cat(pieces), table)
         return found

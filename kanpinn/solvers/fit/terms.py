@@ -1,18 +1,16 @@
 """The losses of a fit: squared residuals of standardised targets, and cross entropy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from kanpinn.data import Table
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
-
-MIXED = 1e-2  # the part of the class itself in the curvature's probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +20,12 @@ class CrossEntropy(Term):
     With one output y the classes are two, of logits 0 and y. `points.data` (n, 1) numbers the
     classes. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J has the root √p ∘ (J - pᵀJ), and with
     r = (p - e)/√p, e the class as a unit vector, the rows have the exact gradient Jᵀ(p - e). Under
-    the roots p is mixed with a little of e: a row that is quite wrong would drown all others.
+    the roots p is mixed with `mixed` parts of e: a row that is quite wrong would drown all others.
 
     Reference: Schraudolph, Fast curvature matrix-vector products (2002).
     """
+
+    mixed: float = field(default=1e-2, kw_only=True)
 
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
         logits = full_logits(surrogate.jet(points, self.channels).value)
@@ -35,7 +35,7 @@ class CrossEntropy(Term):
         logits = full_logits(surrogate.jet(points, self.channels, tape).value)
         p = logits.detach().softmax(dim=1)
         e = torch.nn.functional.one_hot(labels_of(points), p.shape[1])
-        q = ((p + MIXED * e) / (1 + MIXED)).clamp_min(torch.finfo(p.dtype).tiny)
+        q = ((p + self.mixed * e) / (1 + self.mixed)).clamp_min(torch.finfo(p.dtype).tiny)
         moves = logits - (q * logits).sum(dim=1, keepdim=True)
         return ((p - e) / q + moves - moves.detach()) * (q / 2).sqrt()
 

@@ -1,0 +1,89 @@
+"""States of the network that a solve may go back to: the best one and that with the least loss."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import Network
+from kanpinn.optimizers import Method, Step
+from kanpinn.solvers.progress import Progress
+
+
+def copied(network: Network) -> dict[str, Tensor]:
+    """The network's state as it is now, in tensors of its own."""
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+@dataclass
+class Best:
+    """The state with the least value of one quantity of the history, such as a validation error.
+
+    Args:
+        quantity: its name in the history.
+        patience: measured steps of one optimizer without a lower value that end the solve; None for
+            no such limit. Where an optimizer that could have lowered it has not, the solve ends in
+            any case: on finer grids still the quantity would be larger.
+        value, step, network: the least value, the step that it was measured after and the network's
+            state then.
+        waited: measured steps of this optimizer since the value fell.
+    """
+
+    quantity: str
+    patience: int | None = None
+    value: float = math.inf
+    step: int = 0
+    waited: int = 0
+    network: dict[str, Tensor] | None = None
+
+    def see(self, row: Mapping[str, float], step: int, network: Network) -> None:
+        """Keep the network if a row of the history has a lower value."""
+        value = row.get(self.quantity, math.nan)
+        self.waited += value >= self.value
+        if value < self.value:
+            self.value, self.step, self.waited = value, step, 0
+            self.network = copied(network)
+
+    def verdict(self, progress: Progress, optimizer: Method, residuals: Residuals) -> str | None:
+        """Why the solve should end after this step, None where it should not."""
+        ended = progress.finished is not None or progress.stage_step >= optimizer.steps
+        since = progress.step - progress.stage_step  # the step before this optimizer's first
+        if self.patience is not None and self.waited >= self.patience:
+            return f"stopped: the validation error has not fallen since step {self.step}"
+        if ended and optimizer.lowers_loss and self.step <= since and progress.stage_index:
+            parameters = residuals.surrogate.network.parameter_count
+            rows = sum(term.rows for term in residuals.terms)
+            sizes = f"{parameters} parameters for {rows} rows"
+            return f"stopped: the validation error no longer falls ({sizes})"
+        return None
+
+
+@dataclass
+class Least:
+    """The state with the least loss of one optimizer, to which a solve that goes astray returns.
+
+    Args:
+        loss: the least loss.
+        step: the number of the step after which it was the loss.
+        network: the network's state then; None while it is the present one.
+    """
+
+    loss: float = math.inf
+    step: int = 0
+    network: dict[str, Tensor] | None = None
+
+    def see(self, done: Step, number: int, before: dict[str, Tensor]) -> None:
+        """Keep the state after a step if its loss is the least.
+
+        Args:
+            done: the step.
+            number: its number.
+            before: the network's state before it.
+        """
+        if self.step == number - 1:
+            self.network = before
+        if done.loss <= self.loss:
+            self.loss, self.step = done.loss, number - done.loss_lags
+            self.network = before if done.loss_lags else None

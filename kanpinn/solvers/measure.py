@@ -1,0 +1,40 @@
+"""What the history of a solve records besides the loss: errors, and the unknown numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from kanpinn.accuracy.norms import ErrorNorm
+from kanpinn.geometry import Points
+from kanpinn.jets import Channels, Jet
+from kanpinn.networks.constants import Constants
+from kanpinn.solvers.history import UNKNOWN
+
+Evaluate = Callable[[Points, Channels], Jet]
+
+
+class Measure(Protocol):
+    """Measures a surrogate during a solve."""
+
+    def __call__(self, evaluate: Evaluate) -> Mapping[str, float]:
+        """Numbers by name, for the history."""
+
+
+@dataclass(frozen=True)
+class ErrorMeasure:
+    """The errors of a solve's fields, and the present values of the problem's unknown numbers.
+
+    Args:
+        norm: measures the errors; None where nothing is known to measure them against.
+        constants: the unknown numbers; None where there are none.
+    """
+
+    norm: ErrorNorm | None
+    constants: Constants | None
+
+    def __call__(self, evaluate: Evaluate) -> dict[str, float]:
+        errors = None if self.norm is None else self.norm(evaluate)
+        names = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")
+        found = {} if errors is None else {name: getattr(errors, name) for name in names}
+        numbers = {} if self.constants is None else self.constants.values
+        return found | {UNKNOWN + name: value for name, value in numbers.items()}
