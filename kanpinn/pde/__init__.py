@@ -1,4 +1,10 @@
-"""What a user states: a problem, its conditions and unknowns; and the checks of what is stated."""
+"""What a user states: a problem, its conditions and unknowns; and the checks of what is stated.
+
+Other rooms may use the names below, and from the modules: `problem.stated`, `exact_jet`,
+`with_source` and `with_parameter`; `conditions.condition.Prescribed`; `jumps.jumps` and
+`prescribed_data`; `well_posed.check_well_posed`; `verify.exact_defects` and `defects_of`;
+`evaluate.find_channels`, `split` and `stack_equations`.
+"""
 
 from kanpinn.pde.conditions import Condition as Condition
 from kanpinn.pde.conditions import Constraint as Constraint

@@ -39,12 +39,12 @@ class EigenProblem(Problem):
         return fields
 
     def exact_eigenvalues(self, count: int) -> Sequence[float | complex]:
-        """The first `count` eigenvalues, each as often as it is multiple; they give the errors."""
+        """The first `count` exact eigenvalues by multiplicity; they give the errors."""
         raise InputError(f"{type(self).__name__} has no exact_eigenvalues(count)")
 
     @property
     def has_exact_eigenvalues(self) -> bool:
-        """Whether the class gives them."""
+        """Whether the class gives exact eigenvalues."""
         return type(self).exact_eigenvalues is not EigenProblem.exact_eigenvalues
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""What the functions of a problem give, stacked as columns, and the derivatives that they use."""
+"""A problem's functions evaluated: results stacked as columns, and the derivatives they use."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,22 @@ from kanpinn.jets import Channels, Jet, MissingChannel
 
 
 def split(u: Jet) -> list[Jet]:
-    """A jet for each field."""
+    """The jets of the single fields, in their order, from the jet of all of them."""
     count = u.value.shape[1]
     return [u] if count == 1 else [u[i] for i in range(count)]
 
 
 def stack_equations(residual: object, n: int, what: str) -> Tensor:
-    """The residual's equations as columns (n, equations); what would broadcast is refused."""
+    """The columns (n, equations) of a residual, which may be a tuple of columns or jets.
+
+    Args:
+        residual: what a problem's function returned.
+        n: the number of points, and of rows.
+        what: the name of the residual in messages.
+
+    Raises:
+        InputError: for another shape, also one that would broadcast to (n, n).
+    """
     parts = residual if isinstance(residual, (tuple, list)) else (residual,)
     for part in parts or (None,):
         if isinstance(part, Jet):
@@ -28,7 +37,7 @@ def stack_equations(residual: object, n: int, what: str) -> Tensor:
 
 
 def find_channels(evaluate: Callable[[Channels], object], names: tuple[str, ...]) -> Channels:
-    """The derivatives a residual uses: run it, and carry what it misses until it runs through.
+    """The derivatives that a residual uses, found by running it until none is missing.
 
     Raises:
         InputError: where it asks for a derivative that cannot be carried.

@@ -47,11 +47,11 @@ class Problem(ABC):
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
-        """What vanishes in the domain."""
+        """The residual that vanishes in the domain, (n, equations) or a tuple of columns (n, 1)."""
 
     @abstractmethod
     def conditions(self) -> Sequence[Condition]:
-        """What holds besides, on the boundary above all."""
+        """The conditions that hold besides the residual; a solve calls this method once."""
 
     def source(self, p: Points) -> Tensor:
         """The right-hand side, derived so that `exact` solves the equation; (n, fields).
@@ -70,14 +70,14 @@ class Problem(ABC):
         return ()
 
     def inputs(self) -> Callable[[Points], Tensor] | None:
-        """What a network sees in place of the scaled coordinates, such as a `Stretch`, if anything.
+        """The network's inputs in place of the scaled coordinates, such as a `Stretch`, or None.
 
         A function of points that gives (n, q) in [-1, 1]; the network's width then starts with q.
         """
         return None
 
     def cells(self) -> Sequence[Domain]:
-        """Parts that make up the domain, whose rules make up those of the energy and the norms."""
+        """Parts that make up the domain; the integrals of energies and norms are sums over them."""
         return (self.domain,)
 
     def energy(self, p: Points, *fields: Jet) -> Tensor:
@@ -89,7 +89,7 @@ class Problem(ABC):
         raise InputError(f"{type(self).__name__} has no energy(p, {', '.join(self.fields)})")
 
     def boundary_energies(self) -> Sequence[tuple[Boundary, Callable[..., Tensor]]]:
-        """What parts of the boundary add to the energy, densities such as `energy`'s.
+        """Pairs of a part of the boundary and the energy's density (n, 1) there.
 
         Neumann and Robin conditions are natural in the energy form, which passes over them: for
         ∂u/∂n = g the density is -g u, for ∂u/∂n + αu = g it is αu²/2 - g u.
@@ -97,7 +97,7 @@ class Problem(ABC):
         return ()
 
     def reference(self) -> object | None:
-        """What stands in for an exact solution: a `Reference`, or a recipe for one such as `FEM`.
+        """A substitute for an exact solution: a `Reference`, or a recipe for one such as `FEM`.
 
         It is not asked for where there is `exact`.
         """
@@ -105,7 +105,7 @@ class Problem(ABC):
 
     @property
     def numbers(self) -> dict[str, Unknown]:
-        """Those of the unknowns that are no fields."""
+        """The unknowns that are numbers, not fields, by name."""
         return {name: one for name, one in self.unknowns.items() if name not in self.fields}
 
     @property
@@ -119,7 +119,11 @@ class Problem(ABC):
         return callable(getattr(self, "exact", None))
 
     def check(self) -> None:
-        """Refuse a class that lacks what a solve needs."""
+        """Refuse a class that lacks what a solve needs; `stated` also checks the conditions.
+
+        Raises:
+            InputError: naming the attribute or the method, and what it must be.
+        """
         name = type(self).__name__
         if not isinstance(getattr(self, "domain", None), Domain):
             raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
@@ -258,7 +262,7 @@ def derived_source(problem: Problem, p: Points) -> Tensor:
 
 
 def with_source(problem: P, source: Callable[[Points], Tensor]) -> P:
-    """The same problem with another source."""
+    """A copy of the problem with another source, a function of points that gives (n, fields)."""
     view = copy.copy(problem)
     object.__setattr__(view, "source", source)
     return view

@@ -1,4 +1,4 @@
-"""What a problem looks for besides its solution: numbers, and coefficients that are fields."""
+"""Unknowns of inverse problems: numbers, and coefficients that are fields."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,6 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.jets import Jet
-
-ORDERS = 5  # of derivatives that a jet may need, the value among them
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Unknown:
         """The unknown's jet from that of c."""
         if not self.positive:
             return c + self.start
-        return c.chain([self.value(c.value)] * ORDERS)
+        return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth
 
     def value(self, c: Tensor) -> Tensor:
         """The unknown's value."""

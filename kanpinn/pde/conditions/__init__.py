@@ -1,4 +1,4 @@
-"""What holds besides the equation: on boundaries, between points, where it was measured."""
+"""Conditions besides the equation: on boundaries, between points, at measurements."""
 
 from kanpinn.pde.conditions.boundary import Constraint as Constraint
 from kanpinn.pde.conditions.boundary import Dirichlet as Dirichlet

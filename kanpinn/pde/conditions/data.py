@@ -21,8 +21,6 @@ from kanpinn.pde.conditions.condition import (
     values_of,
 )
 
-TOLERANCE = 1e-9  # of the domain's size, for points that are written with few digits
-
 
 @dataclass(frozen=True)
 class Initial(Condition):
@@ -122,7 +120,8 @@ class Observed(Condition):
         if self.noise is not None and not 0 < self.noise < math.inf:
             raise InputError(f"Observed takes a noise > 0, got {self.noise!r}")
         low, high = self.domain.bounds
-        inside = self.domain.contains(at, tolerance=TOLERANCE * float((high - low).max()))
+        # Of the domain's size: points may be written with few digits.
+        inside = self.domain.contains(at, tolerance=1e-9 * float((high - low).max()))
         for rows, what in (
             (~at.isfinite().all(dim=1), "points that are not finite"),
             (~values.isfinite().all(dim=1), "values that are not finite"),

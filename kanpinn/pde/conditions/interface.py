@@ -1,4 +1,4 @@
-"""What holds across a surface inside the domain, where a coefficient jumps."""
+"""Conditions across a surface inside the domain, where a coefficient jumps."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,8 +11,6 @@ from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, normal_derivative
 from kanpinn.pde.conditions.condition import Condition, Data, values_of
-
-APART = 1e-11  # of the domain's size, how far the two sides of a point lie from it: for float64
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ class Interface(Condition):
         p = sample(self.on, count, collocation.sampler, generator)
         assert p.normals is not None
         low, high = self.domain.bounds
-        step = APART * float((high - low).max()) * p.normals
+        # The two sides of a point lie a little apart, more than the rounding of float64.
+        step = 1e-11 * float((high - low).max()) * p.normals
         coords = torch.stack([p.coords - step, p.coords + step], dim=1).flatten(0, 1)
         return Points(coords, p.names, p.normals.repeat_interleave(2, dim=0))
 

@@ -1,4 +1,4 @@
-"""Conditions that tie points together: periodic boundaries and integrals."""
+"""Conditions whose rows tie points together: periodic boundaries and integrals."""
 
 import functools
 from collections.abc import Callable
@@ -14,9 +14,6 @@ from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, directional
 from kanpinn.pde.conditions.condition import Condition
-
-NODES, DRAWS = 32, 2**12  # of the rule behind an integral: a row has all its points at once
-MOST_POINTS = 2**12
 
 
 @dataclass(frozen=True)
@@ -101,12 +98,12 @@ class Integral(Condition):
     @functools.cached_property
     def _rule(self) -> tuple[Points, Tensor]:
         if isinstance(self.over, Boundary):
-            return self.over.quadrature(NODES)
-        nodes = NODES
+            return self.over.quadrature(32)
+        nodes, most = 32, 2**12  # a row of the residual has all points at once
         while True:
-            chunks = [*domain_rule(self.over, nodes, draws=DRAWS)]
+            chunks = [*domain_rule(self.over, nodes, draws=most)]
             points = Points.cat(p for p, _ in chunks)
-            if len(points) <= MOST_POINTS or nodes == 1 or self.over.dim > 3:
+            if len(points) <= most or nodes == 1 or self.over.dim > 3:
                 return points, torch.cat([w for _, w in chunks])
             nodes = nodes * 3 // 4
 

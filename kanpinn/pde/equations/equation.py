@@ -29,8 +29,6 @@ from kanpinn.pde.expressions import Expression, check_parameters
 from kanpinn.pde.expressions.tree import JUMPS
 from kanpinn.pde.problem import Problem
 
-PROBES = 64  # points at which data are looked at before a solve
-
 
 class Shared(TypedDict, total=False):
     """The arguments that all equations take, see `Equation`."""
@@ -111,7 +109,7 @@ class Equation(Problem):
 
     def check(self) -> None:
         super().check()
-        inside = sample(self.domain, PROBES, "sobol")
+        inside = sample(self.domain, 64, "sobol")
         if self.has_exact:
             check_values("exact", self.exact, inside)
         if self.known is None or "source" in vars(self):

@@ -1,4 +1,4 @@
-"""Functions of points from text."""
+"""Formulas as functions of points."""
 
 import math
 from collections.abc import Mapping, Sequence
