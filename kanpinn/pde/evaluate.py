@@ -1,6 +1,7 @@
 """A problem's functions evaluated: results stacked as columns, and the derivatives they use."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,13 +28,12 @@ def stack_equations(residual: object, n: int, what: str) -> Tensor:
         InputError: for another shape, also one that would broadcast to (n, n).
     """
     parts = residual if isinstance(residual, (tuple, list)) else (residual,)
-    for part in parts or (None,):
-        if isinstance(part, Jet):
-            part = part.value
+    columns: list[Any] = [getattr(part, "value", part) for part in parts]  # of jets
+    for part in columns or (None,):
         if not isinstance(part, Tensor) or part.ndim != 2 or part.shape[0] != n or not part.numel():
-            got = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+            got = tuple(getattr(part, "shape", ())) or type(part).__name__
             raise InputError(f"{what} must have shape (n, 1) with n = {n} points here, got {got}")
-    return torch.cat([p.value if isinstance(p, Jet) else p for p in parts], dim=1)
+    return torch.cat(columns, dim=1)
 
 
 def find_channels(evaluate: Callable[[Channels], object], names: tuple[str, ...]) -> Channels:

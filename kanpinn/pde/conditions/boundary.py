@@ -110,13 +110,19 @@ class Constraint(Condition):
 
     @property
     def inside(self) -> Domain | None:
-        return self.on if isinstance(self.on, Domain) else None
+        match self.on:
+            case Domain():
+                return self.on
+        return None
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        if isinstance(self.on, Boundary):
-            return self.on.pieces
-        return (self.on,) if isinstance(self.on, Piece) else ()
+        match self.on:
+            case Boundary():
+                return self.on.pieces
+            case Piece():
+                return (self.on,)
+        return ()
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
         if self.inside is None:
