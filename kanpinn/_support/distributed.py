@@ -1,4 +1,4 @@
-"""One solve by several processes: what it needs of torch.distributed.
+"""One solve by several processes, through torch.distributed.
 
 Where a process group is up (torchrun's or the caller's own) its processes, the ranks, solve
 together. Each takes its share of the points; sums, extremes and triangular factors are combined,
@@ -27,12 +27,12 @@ KINDS = (InputError, NumericalError, torch.linalg.LinAlgError)  # type: ignore[a
 
 
 def world() -> int:
-    """How many ranks there are."""
+    """The number of ranks; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """The number of this process, from 0."""
     return dist.get_rank() if world() > 1 else 0
 
 
@@ -100,7 +100,7 @@ def from_first(value: T) -> T:
 
 
 def same(value: Any) -> bool:
-    """Whether the value is equal on all ranks."""
+    """True if the value is equal on all ranks."""
     differs = torch.tensor([float(from_first(value) != value)])
     return not bool(summed([differs])[0])
 
@@ -135,7 +135,7 @@ def _reduce(values: Tensor, operation: Any) -> Tensor:
 
 
 def _travelling(values: Tensor) -> Tensor:
-    """Where the group can take it: NCCL alone has no way for tensors on a CPU."""
+    """The tensor on a device that the group can send from: NCCL cannot send from a CPU."""
     return values.cuda() if dist.get_backend() == "nccl" else values
 
 
@@ -151,7 +151,7 @@ def _answering() -> Iterator[None]:
 
 
 def _failure_of_all(own: Exception | None) -> Exception:
-    """This rank's own failure as it is, else the first rank's, its kind kept."""
+    """The exception to raise: this rank's own, else one of the kind of the first rank's."""
     found: list[Any] = [None] * world()
     with _answering():
         dist.all_gather_object(found, None if own is None else _described(own))
@@ -162,7 +162,7 @@ def _failure_of_all(own: Exception | None) -> Exception:
 
 
 def _described(error: Exception) -> tuple[int, str]:
-    """Its kind and its text; where it came from if it is none of the kinds."""
+    """The number of its kind and its text, with the line it came from if it is of no kind."""
     for number, kind in enumerate(KINDS):
         if isinstance(error, kind):
             return number, str(error)

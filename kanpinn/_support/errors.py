@@ -19,22 +19,27 @@ class NumericalError(KanpinnError, ArithmeticError):
 
 
 def integer(name: str, value: Any, least: int = 1) -> int:
-    """The value as an int, or an InputError naming the argument unless it is an integer ≥ least.
+    """The value as an int; NumPy integers are taken, booleans and floats are refused.
 
-    Booleans and floats are refused, NumPy integers taken.
+    Raises:
+        InputError: naming the argument, unless the value is an integer of at least `least`.
     """
     try:
         number = operator.index(value)
     except TypeError:
         number = None
-    if number is None or isinstance(value, bool) or number < least:
+    if number is None or type(value) is bool or number < least:
         raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
     return number
 
 
 def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) -> None:
-    """An InputError naming the argument unless it is a finite number ≥ least (above: > least)."""
-    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    """Refuse an argument that is not a finite number of at least `least` (above: greater than it).
+
+    Raises:
+        InputError: naming the argument and its value.
+    """
+    real = isinstance(value, Real) and type(value) is not bool and math.isfinite(value)
     if not real or value < least or (above and value == least):
         bound = "above" if above else "of at least"
         raise InputError(f"{name} must be a finite number {bound} {least:g}, got {value!r}")

@@ -1,4 +1,4 @@
-"""Ctrl-C outside of the solve loop, which has its own answer to it."""
+"""Handlers of Ctrl-C for all code but the solve loop, which has its own."""
 
 import os
 import signal
@@ -16,7 +16,10 @@ def leave(*_: object) -> None:
 
 @contextmanager
 def handling(handler: Callable[..., object]) -> Iterator[None]:
-    """SIGINT goes to the handler inside; threads other than the main one have no say in it."""
+    """A block in which SIGINT goes to the handler.
+
+    In threads other than the main one, which cannot set handlers, nothing changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -28,5 +31,8 @@ def handling(handler: Callable[..., object]) -> Iterator[None]:
 
 
 def importing() -> AbstractContextManager[None]:
-    """Ctrl-C ends the process inside: raised in an import it would surface as any other error."""
+    """A block of imports in which Ctrl-C ends the process at once.
+
+    As an exception it could surface from an import as an error of any other kind.
+    """
     return handling(leave)

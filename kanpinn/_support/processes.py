@@ -21,13 +21,16 @@ START = (
 
 
 class Processes(Executor):
-    """So many new processes of one thread each, started when there is something to do.
+    """An executor of worker processes of one thread each, started when there is something to do.
 
-    Unlike those of multiprocessing they do not import the script that made them, which so needs no
-    `if __name__ == "__main__"`; what they are to call must be importable. When one dies (it was
-    killed, or memory ran out), the call that it was at fails with BrokenExecutor, that call alone,
-    and a new process takes its place. The processes end when the one that made them is gone,
-    however it went; a terminal's Ctrl-C does not reach them. What they print goes to stderr.
+    What they call must be importable. When a worker dies (it was killed, or memory ran out), only
+    the call that it was at fails, with BrokenExecutor, and a new process takes its place. Workers
+    end with the process that made them, however that ends; a terminal's Ctrl-C does not reach them.
+    What they print goes to standard error.
+
+    ProcessPoolExecutor of the standard library does not do: its workers import the script that made
+    them, which would need `if __name__ == "__main__"`, they outlive a process that is killed, and
+    when one of them dies the calls of all others are lost.
     """
 
     def __init__(self, workers: int) -> None:
@@ -143,7 +146,7 @@ def _answer(message: bytes) -> bytes:
     try:
         call, args, kwargs = pickle.loads(message)
         return pickle.dumps((call(*args, **kwargs), None))
-    except BaseException as error:
+    except BaseException as error:  # SystemExit as well: what a call raises is its outcome
         try:
             return pickle.dumps((None, error))
         except Exception:  # an exception that does not travel

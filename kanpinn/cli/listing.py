@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kanpinn.runs.config import Config
 
 PROBLEMS = Path("problems")
-ANY_WIDTH, LEAST_STATUS = 120, 20  # columns: where there is no terminal, and of a cut status
 
 
 def list_command(
@@ -36,7 +35,7 @@ def list_command(
         if folder != PROBLEMS and not folder.is_dir():
             raise InputError(f"{folder} is no folder")
         _show(f"problem files in {folder}", list(_problems(folder)))
-        width = shutil.get_terminal_size((ANY_WIDTH, 0)).columns
+        width = shutil.get_terminal_size((120, 0)).columns  # 120 without a terminal
         _show(f"runs in {output}", _cut(list(_runs(output)), width))
         if studies := list(_studies(output)):
             _show(f"studies in {output}", _cut(studies, width))
@@ -49,10 +48,10 @@ def _show(title: str, rows: list[tuple[str, ...]]) -> None:
 
 
 def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
-    """The rows with the second column short enough for the table to be so wide."""
+    """The rows with the second column cut so that the table is at most so wide."""
     longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
     others = sum(longest[:1] + longest[2:]) + 2 * (len(longest) - 1)
-    room = max(LEAST_STATUS, width - others)
+    room = max(20, width - others)  # a status is not cut down to less than 20 letters
     return [
         (name, text if len(text) <= room else f"{text[: room - 1]}…", *rest)
         for name, text, *rest in rows

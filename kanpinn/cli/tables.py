@@ -12,11 +12,7 @@ if TYPE_CHECKING:
     from kanpinn.solvers.solution import Estimate, Solution
 
 
-TELLING = 0.05  # a relative error of the norms' own rule that is worth a line
-CLOSE = 0.999  # shares of explained variance that are written as 1 - …
-TELLS = 10  # times its own error is the least that a reference can tell
 ABSENT = "-"
-ROUGH = 0.9  # contractions from which on an estimate is none but of the order
 
 
 def plain_table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
@@ -44,7 +40,7 @@ def errors_table(errors: "Errors | None", estimated: "Errors | None" = None) -> 
             for name, one in whole.fields.items():
                 rows += _rows(one, f" of {name}{how}")
     shown = plain_table(rows)
-    if errors is not None and errors.rule_error > TELLING:
+    if errors is not None and errors.rule_error > 0.05:  # a larger share is worth a line
         shown += f"\nthe norms themselves are known to about {errors.rule_error:.0%} only"
     return shown
 
@@ -57,8 +53,9 @@ def _rows(e: "Errors", what: str) -> list[list[str]]:
 
 
 def doubt(estimate: "Estimate | None") -> str | None:
-    """What makes an estimate a rough one, if anything does."""
-    if estimate is None or estimate.contraction is None or estimate.contraction < ROUGH:
+    """A line where an estimate gives no more than the order of magnitude, None elsewhere."""
+    rough = 0.9  # the finer network leaves so large a part of the residual
+    if estimate is None or estimate.contraction is None or estimate.contraction < rough:
         return None
     return (
         "the finer network leaves as large a residual: the estimate is an order of magnitude, or "
@@ -67,19 +64,20 @@ def doubt(estimate: "Estimate | None") -> str | None:
 
 
 def against(solution: "Solution") -> str | None:
-    """What the errors are measured against, where that is not an exact solution."""
+    """A line on the reference that errors are measured against in place of an exact solution."""
     reference = solution.reference
     if reference is None or solution.errors is None:
         return None
     own = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
     line = f"errors are against {reference.source}, whose own relative L2 error {own}"
-    if reference.error is not None and reference.error > solution.errors.l2_relative / TELLS:
+    least = solution.errors.l2_relative / 10  # a reference tells errors ten times its own
+    if reference.error is not None and reference.error > least:
         line += ": too large to tell this solution's"
     return line
 
 
 def unknowns(solution: "Solution") -> Iterator[str]:
-    """The unknown numbers with their intervals, the fields' widths, and what these go by."""
+    """Lines on unknown numbers and fields: values, 95% intervals, and the noise behind them."""
     if not solution.problem.unknowns:
         return
     noise = solution.covariance.noise
@@ -114,7 +112,7 @@ def _eigenvalue(solution: "Eigensolution", index: int) -> str:
 
 
 def remarks(solution: "Eigensolution") -> Iterator[str]:
-    """What the table leaves out, and why there are no bounds."""
+    """Lines on modes that the table leaves out, and on why there are no bounds."""
     if left := solution.unresolved:
         yield f"left out for their residual: {left}, spurious or in need of more units"
     if solution.count and solution.unbounded:
@@ -140,10 +138,10 @@ def _cell(score: float | None, form: str) -> str:
 
 
 def _explained(r2: float | None) -> str:
-    """A share of the variance; near 1 it is what is missing that tells."""
+    """R² as text; near 1 as "1 - …", for only what is missing can be compared."""
     if r2 is None:
         return ABSENT
-    return f"1 - {1 - r2:.1e}" if r2 > CLOSE else f"{r2:.4f}"
+    return f"1 - {1 - r2:.1e}" if r2 > 0.999 else f"{r2:.4f}"
 
 
 def summary(result: "Result") -> str:

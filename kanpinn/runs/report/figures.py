@@ -11,8 +11,6 @@ from kanpinn.runs.report.pictures import Picture, pictures
 from kanpinn.runs.study.table import Study
 
 FIGURES = "figures"
-WIDTH, PANEL, LINE = 7.0, 2.2, 0.145  # inches: two columns of a journal, a panel, a line of text
-LETTERS = 120  # of a line of notes
 
 
 def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
@@ -34,10 +32,11 @@ def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
 
 def figure_of(picture: Picture, notes: bool = True) -> Figure:
     """A panel for each error, side by side; notes on the runs below unless they stand elsewhere."""
-    text = textwrap.wrap(" ".join(picture.notes), LETTERS) if notes else []
-    lines = LINE * len(text)
-    height = lines + (PANEL + LINE * picture.rows if picture.curves else 0.6 + 0.2 * picture.rows)
-    figure = new_figure(WIDTH, max(height, 1.2))
+    text = textwrap.wrap(" ".join(picture.notes), 120) if notes else []
+    line, panel = 0.145, 2.2  # inches: a line of text, a panel with curves
+    height = line * len(text)
+    height += panel + line * picture.rows if picture.curves else 0.6 + 0.2 * picture.rows
+    figure = new_figure(7.0, max(height, 1.2))  # the width of two columns of a journal
     grid = figure.subplots(1, len(picture.errors), squeeze=False, sharey=not picture.curves)
     for ax, error in zip(grid.flat, picture.errors, strict=True):
         picture.plot(ax, error).tick_params(labelsize=STYLE.letter)

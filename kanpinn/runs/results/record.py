@@ -95,9 +95,12 @@ def _plain(value: Any) -> Any:
     """A value that the json module does not know, as one that it knows."""
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays, tensors
         return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, Sequence) else str(value)
+    match value:
+        case Mapping():
+            return dict(value)
+        case Sequence():
+            return list(value)
+    return str(value)
 
 
 def dump(record: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What may be resumed, and with which settings."""
+"""Whether a run can be resumed, and with which settings."""
 
 import copy
 import os
@@ -119,10 +119,11 @@ def _refusal(key: str) -> str:
 
 def _difference(a: Any, b: Any) -> str | None:
     """The path of the first key in which two settings differ, None where they are equal."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        for key in {**a, **b}:
-            inner = _difference(a.get(key), b.get(key))
-            if inner is not None:
-                return f"{key}.{inner}" if inner else str(key)
-        return None
+    match a, b:
+        case Mapping(), Mapping():
+            for key in {**a, **b}:
+                inner = _difference(a.get(key), b.get(key))
+                if inner is not None:
+                    return f"{key}.{inner}" if inner else str(key)
+            return None
     return None if a == b else ""

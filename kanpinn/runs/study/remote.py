@@ -103,7 +103,7 @@ class DaskExecutor(Executor):
                 call.again += 1
                 self._send(client, number)
                 return
-        except Exception as left:  # the client has just been closed
+        except Exception as left:  # whatever dask raises where the client has just been closed
             result, error = None, left
         self._calls.pop(number, None)
         with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
