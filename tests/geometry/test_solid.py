@@ -143,6 +143,26 @@ def test_divergence_theorem_between_boxes_and_balls(domain):
     assert abs(flux_defect(domain, 32)[1]) <= 3e-12
 
 
+TOUCHING = {
+    "ball in a cube": (cube(-1, 1) - Ball((0, 0, 0), 1, name="hole"), 24 + 4 * math.pi),
+    "half a ball in half a cube": (
+        Box(x=(-1, 1), y=(-1, 1), z=(0, 1)) & Ball((0, 0, 0), 1),
+        3 * math.pi,
+    ),
+    "half a ball off a face": (cube(-1, 1) - Ball((1, 0, 0), 1), 24 + math.pi),
+    "touching balls": (UNIT | Ball((2, 0, 0), 1, name="other"), 8 * math.pi),
+    "cube in a ball": (Ball((0, 0, 0), 3**0.5) - cube(-1, 1), 12 * math.pi + 24),
+    "twins": (Ball((0, 0, -0.5), 1) | Ball((0, 0, 0.5), 1, name="other"), 6 * math.pi),
+}
+
+
+@each(TOUCHING)
+def test_boxes_and_balls_that_touch(domain):
+    domain, area = domain
+    assert domain.boundary.measure == pytest.approx(area, rel=1e-12)
+    assert abs(flux_defect(domain, 32)[1]) <= 3e-12
+
+
 @each(SAMPLED)
 def test_divergence_theorem_within_the_error_that_is_reported(domain):
     defect = flux_defect(domain, 32)[1]

@@ -95,19 +95,21 @@ class Cells:
     def tree(self) -> tuple[Cell, ...]:
         """The cells of the first axis."""
         levels: list[tuple[int, list[int], list[tuple[End, End]]]] = []
-        middles = np.zeros((1, 0))
+        before = np.zeros((1, 0))
         for axis in range(self.dim):
             ends = self._ends(axis)
-            places = np.array([end.at(middles) for end in ends]).reshape(len(ends), -1).T
+            places = np.array([end.at(before) for end in ends]).reshape(len(ends), -1).T
             # Ends that do not exist come last.
             order = places.argsort(axis=1, kind="stable")
             places = np.take_along_axis(places, order, axis=1)
             rows, columns = np.nonzero(np.diff(places) > 1e-12 * self.size)
             low, high = places[rows, columns], places[rows, columns + 1]
             pairs = zip(order[rows, columns], order[rows, columns + 1], strict=True)
-            levels.append((len(middles), rows.tolist(), [(ends[i], ends[j]) for i, j in pairs]))
-            middles = np.column_stack([middles[rows], (low + high) / 2])
-        flags = self.inside(torch.from_numpy(middles)).tolist() if len(middles) else []
+            levels.append((len(before), rows.tolist(), [(ends[i], ends[j]) for i, j in pairs]))
+            # Not the middle: in symmetric shapes ends may coincide there that do not elsewhere.
+            inner = low + (2**0.5 - 1) * (high - low)
+            before = np.column_stack([before[rows], inner])
+        flags = self.inside(torch.from_numpy(before)).tolist() if len(before) else []
         found: list[tuple[Cell, ...] | None] = [() if flag else None for flag in flags]
         for axis in reversed(range(self.dim)):
             found = _joined(axis, *levels[axis], found)
