@@ -106,8 +106,8 @@ class Cells:
             low, high = places[rows, columns], places[rows, columns + 1]
             pairs = zip(order[rows, columns], order[rows, columns + 1], strict=True)
             levels.append((len(before), rows.tolist(), [(ends[i], ends[j]) for i, j in pairs]))
-            # Not the middle: in symmetric shapes ends may coincide there that do not elsewhere.
-            inner = low + (2**0.5 - 1) * (high - low)
+            # Any number, but none such as a half: there ends of symmetric shapes may coincide.
+            inner = low + 0.43871932 * (high - low)
             before = np.column_stack([before[rows], inner])
         flags = self.inside(torch.from_numpy(before)).tolist() if len(before) else []
         found: list[tuple[Cell, ...] | None] = [() if flag else None for flag in flags]
