@@ -39,7 +39,7 @@ def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) ->
     Raises:
         InputError: naming the argument and its value.
     """
-    real = isinstance(value, Real) and type(value) is not bool and math.isfinite(value)
+    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not real or value < least or (above and value == least):
         bound = "above" if above else "of at least"
         raise InputError(f"{name} must be a finite number {bound} {least:g}, got {value!r}")
