@@ -21,9 +21,9 @@ from pathlib import Path
 
 from common import options, verdicts
 from common.pieces import Pieces
+from interpretation.functions import TARGETS
 from interpretation.page import judge, page, table
 from interpretation.runs import Row, read_drawn, read_poster, read_target, set_threads
-from interpretation.targets import TARGETS
 
 import kanpinn as kp
 from kanpinn._support.files import write_text

@@ -26,9 +26,8 @@ from pathlib import Path
 
 from common import options, verdicts
 from common.pieces import Pieces
-from library import lshape_cases as cases
-from library.lshape_figure import draw
-from library.lshape_theory import THEORY
+from lshape_forms import solves as cases
+from lshape_forms.theory import THEORY, draw
 
 import kanpinn as kp
 from kanpinn.accuracy import ErrorNorm, Errors

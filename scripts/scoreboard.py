@@ -31,11 +31,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import options, verdicts
-from library import errors_chart, files, judging, pictures, table
-from library.measuring import Study
-from library.rows import Row
-from library.summaries import Summary, summarize
-from library.targets import DIRICHLET, TARGETS
+from scoreboards import errors_chart, files, judging, pictures, table
+from scoreboards.measuring import Study
+from scoreboards.rows import Row
+from scoreboards.summaries import Summary, summarize
+from scoreboards.targets import DIRICHLET, TARGETS
 
 from kanpinn.plotting.style import save
 

@@ -63,7 +63,7 @@ def _small(case: Case) -> Case:
 
 def _shortened(optimizer: Any) -> kp.Method:
     """The optimizer with two steps at most, where it makes any."""
-    if not hasattr(optimizer, "steps"):
+    if "steps" not in vars(optimizer):  # a transform has its one step
         return optimizer
     return replace(optimizer, steps=min(optimizer.steps, 2))
 

@@ -4,8 +4,7 @@ import time
 from dataclasses import asdict, dataclass
 
 import torch
-from interpretation.drawn import DrawnPoisson, draw
-from interpretation.targets import Target
+from interpretation.functions import DrawnPoisson, Target, draw
 
 import kanpinn as kp
 from kanpinn.interpret import Formula, interpret

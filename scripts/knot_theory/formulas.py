@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from knot_theory.attribution import accuracies
 from knot_theory.knots import IMAGINARY, LONGITUDE, REAL, TRANSLATIONS, Knots
-from knot_theory.signature import VALIDATION, Size
-from knot_theory.starts import fit_starts
+from knot_theory.signature import VALIDATION, Size, fit_starts
 from torch import Tensor
 
 import kanpinn as kp

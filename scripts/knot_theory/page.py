@@ -16,8 +16,7 @@ from knot_theory.judging import (
     translations_first,
 )
 from knot_theory.relations import Relation, count_groups
-from knot_theory.signature import GROUPED, RANDOM, Result
-from knot_theory.starts import REACHES
+from knot_theory.signature import GROUPED, RANDOM, REACHES, Result
 
 HEAD = """# Knot theory
 

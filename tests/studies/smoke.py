@@ -48,5 +48,7 @@ def _main(script: str, output: str, log: str, seconds: int) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     sys.argv = [script, "--smoke", "--output", output]
-    sys.path.insert(0, str(Path(script).parent))
+    tests = Path(__file__).parents[1]
+    apart = [path for path in sys.path if not Path(path).is_relative_to(tests)]
+    sys.path[:] = [str(Path(script).parent), *apart]
     runpy.run_path(script, run_name="__main__")

@@ -70,7 +70,7 @@ def test_rows_for_validation_are_none_to_test_with(part, made_up) -> None:
 
 
 def test_the_reach_is_chosen_without_rows_to_test_with(part, made_up) -> None:
-    starts = part("starts")
+    starts = part("signature")
     data = part("knots").only(made_up.split(0, False, 0.2), part("knots").TRANSLATIONS)
     blind = kp.Data(data.train, data.validation)
     width = [3, 1, len(data.train.classes)]

@@ -62,6 +62,7 @@ INSIDES = {
         "runs.results.kinds",
         "runs.results.solves",
         "runs.study.plan",
+        "runs.study.table",
         "runs.study.work",
     },
 }

@@ -4,10 +4,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from library import files
-from library.judging import holds, verdict
-from library.rows import Row
-from library.summaries import Runs, Spread, Summary, seconds_text
+from scoreboards import files
+from scoreboards.judging import holds, verdict
+from scoreboards.rows import Row
+from scoreboards.summaries import Runs, Spread, Summary, seconds_text
 
 HEAD = ["file", "equation", "coefficients", "error", "relative H1", "seconds", "target", "met"]
 HEAD += ["best published KAN", "best published neural code"]

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from common.verdicts import Figure
-from library import files
-from library.rows import Row
-from library.summaries import Spread, Summary
-from library.targets import AUTO_ERROR, AUTO_SECONDS, DIRICHLET, VARIANT
+from scoreboards import files
+from scoreboards.rows import Row
+from scoreboards.summaries import Spread, Summary
+from scoreboards.targets import AUTO_ERROR, AUTO_SECONDS, DIRICHLET, VARIANT
 
 
 def figures(summaries: Sequence[Summary]) -> dict[str, Figure]:

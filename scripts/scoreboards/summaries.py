@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from library.published import Published, best
-from library.rows import AUTO, HAND, Row
-from library.targets import DIRICHLET, TARGETS, VARIANT, Target
+from scoreboards.published import Published, best
+from scoreboards.rows import AUTO, HAND, Row
+from scoreboards.targets import DIRICHLET, TARGETS, VARIANT, Target
 
 TIGHTEST = 1e-13
 """The smallest error that automatic solves are asked for, and measured against."""

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from library.targets import TARGETS
+from scoreboards.targets import TARGETS
 
 REPOSITORY = Path(__file__).parents[2]
 PROBLEMS = REPOSITORY / "problems"

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.pieces import package_digest
-from library import files, rows, solves
-from library.rows import AUTO, HAND, Row
-from library.solves import Task
-from library.summaries import TIGHTEST, Spread, seconds_text
+from scoreboards import files, rows, solves
+from scoreboards.rows import AUTO, HAND, Row
+from scoreboards.solves import Task
+from scoreboards.summaries import TIGHTEST, Spread, seconds_text
 
 Key = tuple[str, str, int]
 LEAST = 5.0  # seconds that an automatic solve may always take

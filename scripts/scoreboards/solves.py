@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from common.pieces import package_digest
-from library import files, pictures
-from library.rows import HAND, Row
-from library.targets import TARGETS, Target
+from scoreboards import files, pictures
+from scoreboards.rows import HAND, Row
+from scoreboards.targets import TARGETS, Target
 
 DEADLINE = 3600  # seconds after which a solve is ended
 UNSAID = ("optimizer", "network", "points", "loss")  # the sections that automatic solves lack

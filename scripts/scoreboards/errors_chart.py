@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from library.summaries import Spread, Summary, seconds_text
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scoreboards.summaries import Spread, Summary, seconds_text
 
 from kanpinn.plotting.style import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILLION, new_figure, tidy
 
