@@ -19,8 +19,6 @@ from kanpinn.interpret.univariate.library import Univariate, functions
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.solution import Solution
 
-STEPS = 40
-
 
 @dataclass(frozen=True, eq=False)
 class Reading:
@@ -101,7 +99,8 @@ class Reading:
         return Search(self.rows, self.library if names is None else names, deadline=deadline)
 
     def _with(self, graph: Graph) -> "Reading":
-        return replace(self, graph=refit(graph, self.rows.x, self.rows.y, STEPS))
+        steps = 40
+        return replace(self, graph=refit(graph, self.rows.x, self.rows.y, steps))
 
     def _check(self, *key: int) -> None:
         check_edges(self.graph, [key])  # type: ignore[list-item]

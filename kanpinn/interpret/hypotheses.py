@@ -15,11 +15,7 @@ from kanpinn.interpret.shapes import Shape, fits_of, fitted
 from kanpinn.interpret.sparse import Skeleton, skeletons
 from kanpinn.networks.surrogate import Surrogate
 
-MOST_EDGES = 12  # of a network that is read edge by edge; wider ones only give their values
-CLEAR = 1e-5  # relative error of a shape that is the function's own
-ROUGH = 1e-3  # and of one that may be, where its inner splines are too stiff
 SIMILAR, NOISY = 1.5, 0.3  # a shape with a like part of the network's error, if that is moderate
-UNSTRUCTURED = 1e-2  # relative error of a shape that is not worth reading
 
 
 def hypotheses(
@@ -34,8 +30,10 @@ def hypotheses(
 
     noise: the relative error of the data.
     """
+    rough = 1e-3  # and of one that may be, where its inner splines are too stiff
+    most_edges = 12  # of a network that is read edge by edge; wider ones only give their values
     own = own_graph(surrogate)
-    if own is not None and len(own.edges) <= MOST_EDGES:
+    if own is not None and len(own.edges) <= most_edges:
         own = _prepared(own, rows, deadline)
         if own is not None:
             yield own, True
@@ -46,7 +44,7 @@ def hypotheses(
             (g, False) for g in (_prepared(fit, rows, deadline) for fit in fits) if g is not None
         )
         return
-    enough = max(ROUGH, min(SIMILAR * noise, NOISY))
+    enough = max(rough, min(SIMILAR * noise, NOISY))
     for graph in _fits(table, rows, seed, deadline):
         if deadline.over:
             return
@@ -67,10 +65,11 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
 def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
     """The first of the fits that is clear, else the best."""
+    clear = 1e-5  # relative error of a shape that is the function's own
     found = []
     for fit in fits:
         found.append(_grown(fit, rows, deadline))
-        if rows.error(found[-1]) <= CLEAR:
+        if rows.error(found[-1]) <= clear:
             break
     return min(found, key=rows.error)
 
@@ -83,8 +82,9 @@ def _grown(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
 
 def _prepared(graph: Graph, rows: Rows, deadline: Deadline) -> Graph | None:
     """Refined, rid of edges that can be missed; None where there is no structure to read."""
+    unstructured = 1e-2  # relative error of a shape that is not worth reading
     graph = grown(graph, rows, deadline)
-    if rows.error(graph) > UNSTRUCTURED:
+    if rows.error(graph) > unstructured:
         return None
     before = len(graph.edges)
     graph = trimmed(graph, rows, deadline)

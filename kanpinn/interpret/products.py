@@ -13,10 +13,8 @@ from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.univariate.library import LIBRARY
 from kanpinn.networks.basis.spline_spaces import knots_from_breaks
 
-MOST_INPUTS = 4  # with more there are too many ways to group them
 DEGREE, INTERVALS = 5, 6
 STARTS, START_ROWS, START_STEPS, STEPS = 6, 500, 8, 30
-FOUND = 1e-3  # relative error at which no other start is needed
 
 Groups = tuple[tuple[int, ...], ...]
 
@@ -26,8 +24,9 @@ def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Ite
 
     Each input is in one product; the groupings with the most products come first.
     """
+    most_inputs = 4  # with more there are too many ways to group them
     d = x.shape[1]
-    if not 2 <= d <= MOST_INPUTS:
+    if not 2 <= d <= most_inputs:
         return
     generator = torch.Generator().manual_seed(seed)
     groupings = sorted(_groupings(tuple(range(d))), key=len, reverse=True)
@@ -78,13 +77,14 @@ def _fitted(
     graph: Graph, x: Tensor, y: Tensor, generator: torch.Generator, deadline: Deadline
 ) -> Graph:
     """The best of some random starts, which see a part of the data."""
+    found = 1e-3  # relative error at which no other start is needed
     few = slice(0, START_ROWS)
     starts: list[Graph] = []
     for _ in range(STARTS):
         starts.append(
             refit(_random(graph, y, generator), x[few], y[few], START_STEPS, deadline=deadline)
         )
-        if relative_error(starts[-1], x, y) < FOUND or deadline.over:
+        if relative_error(starts[-1], x, y) < found or deadline.over:
             break
     return refit(min(starts, key=lambda g: relative_error(g, x, y)), x, y, STEPS, deadline=deadline)
 

@@ -16,11 +16,7 @@ from kanpinn.interpret.univariate.library import Univariate
 from kanpinn.interpret.univariate.snapping import snap
 
 EXACT = 1e-10  # relative error below which a formula is taken for the function itself
-ALLOWED = 10.0  # by how much a snapped edge may raise the error
-HOPELESS = 0.3  # 1 - R² of candidates that are not even tried
 PERFECT = 10.0  # times the error of the graph: as well as a function can fit an edge
-SNAP_STEPS, FINAL_STEPS = 10, 100
-PRICE = 0.7  # powers of ten in 1 - R² that a unit of complexity has to be worth
 SAMPLES = 400  # of an edge, for the fits of the library
 
 
@@ -79,19 +75,21 @@ class Search:
 
     def _extend(self, graph: Graph) -> bool:
         """Snap what is left of splines; whether the search is over."""
+        snap_steps, final_steps = 10, 100
+        allowed = 10.0  # by how much a snapped edge may raise the error
         if self.deadline.over:
             return True
         if not graph.splines():
-            graph = self._refit(graph, FINAL_STEPS)
+            graph = self._refit(graph, final_steps)
             self.found.append(Found(graph, self.error(graph)))
             return self.done(self.found[-1])
         before = max(self.error(graph), self.floor)
         key, candidates = self._clearest(graph, before)
         for candidate in self._promising(candidates, before):
             curve = Symbolic(candidate.function, *candidate.parameters)
-            trial = self._refit(graph.with_edge(key, curve), SNAP_STEPS)
+            trial = self._refit(graph.with_edge(key, curve), snap_steps)
             error = self.error(trial)
-            if error <= ALLOWED * before and self._extend(trial):
+            if error <= allowed * before and self._extend(trial):
                 return True
         return False
 
@@ -100,8 +98,9 @@ class Search:
 
     def _promising(self, candidates: Sequence[Candidate], error: float) -> list[Candidate]:
         """What to try on an edge: where functions fit perfectly, no others."""
+        hopeless = 0.3  # 1 - R² of candidates that are not even tried
         perfect = [c for c in candidates if c.unexplained <= (PERFECT * error) ** 2]
-        others = [c for c in candidates if c.unexplained <= HOPELESS]
+        others = [c for c in candidates if c.unexplained <= hopeless]
         return (perfect or others)[: self.beam]
 
     def _clearest(self, graph: Graph, error: float) -> tuple[Key, tuple[Candidate, ...]]:
@@ -127,9 +126,10 @@ class Search:
         self, graph: Graph, key: Key, error: float, names: Sequence[Univariate] | None = None
     ) -> Snapping:
         """The library's fits, or those of some functions, of an edge of a graph with this error."""
+        price = 0.7  # powers of ten in 1 - R² that a unit of complexity has to be worth
         u = graph.units(self.rows.x)[key[0]][:, key[1]]
         at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
         u = u.sort().values[at]
         chosen = names or self.allowed.get(key, self.names)
         accuracy = min(max(error, 1e-12), 0.1)
-        return snap(u, graph.edges[key](u), chosen, accuracy=accuracy, price=PRICE)
+        return snap(u, graph.edges[key](u), chosen, accuracy=accuracy, price=price)

@@ -16,8 +16,6 @@ from kanpinn.solvers.fit import fit
 
 # The search ends early only where a start has come as far as splines can.
 TOLERANCE = 1e-12
-STARTS = 20
-APART = 1000  # seeds of other chances
 
 
 @dataclass(frozen=True)
@@ -68,21 +66,23 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None 
 
 
 def _optimizer(shape: Shape, prune: bool) -> Optimizer:
+    starts = 20
     if len(shape.width) == 2:
         return LeastSquares()
     coarse = max(1, shape.grid[-1] // 2)
     return VariableProjection(
-        rounds=shape.rounds, starts=STARTS, coarse=coarse, tolerance=TOLERANCE, prune=prune
+        rounds=shape.rounds, starts=starts, coarse=coarse, tolerance=TOLERANCE, prune=prune
     )
 
 
 def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
     """Graphs with these edges, at least one; products need all that their units can have."""
+    apart = 1000  # seeds of other chances
     shapes = shapes_of(skeleton.width)
     # Random starts miss one time in three: where a fit costs little, it gets other chances, before
     # quadratic outer functions, which can spell any product, get theirs.
     cheap = len(skeleton.width) == 3 and skeleton.width[1] <= 2
-    again = [(shape, seed + APART * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
+    again = [(shape, seed + apart * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
     first = [(shape, seed) for shape in shapes]
     chances = [*first[:3], *again, *first[3:]]
     for number, (shape, chance) in enumerate(chances):

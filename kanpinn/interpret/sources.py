@@ -12,9 +12,6 @@ from kanpinn.solvers.solution import Solution
 
 Result = Solution | Fitted | Pruned
 
-MOST_ROWS, JUDGES = 2000, 0.25  # rows that are used, and the share of them to judge by
-LEAST_ACCURATE = 1e-2  # relative error of values from which nothing exact is read
-
 
 def source_of(result: Result) -> Solution | Fitted:
     """The solve or the fit, whatever has been pruned of its network since."""
@@ -26,6 +23,7 @@ def source_of(result: Result) -> Solution | Fitted:
 
 def rows_of(result: Solution | Fitted, seed: int) -> Rows:
     """What formulas are fitted to: the data of a fit, the values of a solution at its points."""
+    most_rows, judges = 2000, 0.25  # rows that are used, and the share of them to judge by
     if isinstance(result, Solution):
         points = result.residuals.points
         x, names = points.coords, points.names
@@ -38,18 +36,19 @@ def rows_of(result: Solution | Fitted, seed: int) -> Rows:
     x, y = x.detach().cpu().double(), y.detach().cpu().double()
     if not bool(y.isfinite().all()):
         raise InputError("the result has values that are not finite")
-    chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:MOST_ROWS]
+    chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:most_rows]
     x, y = x[chosen], y[chosen]
-    count = max(1, int(JUDGES * len(x)))
+    count = max(1, int(judges * len(x)))
     return Rows(x[count:], y[count:], x[:count], y[:count], tuple(names))
 
 
 def accuracy_of(result: Solution | Fitted) -> float:
     """The relative error of the values, of a solution by what it leaves of its equation."""
+    least_accurate = 1e-2  # relative error of values from which nothing exact is read
     if isinstance(result, Fitted):
         return EXACT
     defects = defects_of(result.problem, result.surrogate.jet)
-    return min(max([EXACT, *(d.relative for d in defects)]), LEAST_ACCURATE)
+    return min(max([EXACT, *(d.relative for d in defects)]), least_accurate)
 
 
 def misfit_of(result: Solution | Fitted, rows: Rows) -> float:

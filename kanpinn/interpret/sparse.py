@@ -15,11 +15,6 @@ from kanpinn.optimizers import LevenbergMarquardt
 from kanpinn.solvers.fit import fit
 
 DEGREE, GRID = 3, 5
-SPARSE_STEPS, POLISH_STEPS, CUT_STEPS = 50, 20, 10
-THRESHOLD = 1e-2  # of the scores of edges that are worth keeping
-FACTOR, ENOUGH = 4.0, 1e-6  # by how much removals may raise the loss, and one that may stand
-SHALLOW, DEEP = (5,), (4, 2)  # hidden units to begin with
-STRUCTURELESS = 0.1  # of the targets' variance: with such a loss the wrong edges were cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +43,21 @@ def sparse_skeleton(
     The penalty finds the structure: L1 and entropy of the edges (`Sparsity`), strength its weight.
     Without it the loss settles, then edges and units go one by one as long as that does not matter.
     """
+    structureless = 0.1  # of the targets' variance: with such a loss the wrong edges were cut
+    factor, enough = 4.0, 1e-6  # by how much removals may raise the loss, and one that may stand
+    threshold = 1e-2  # of the scores of edges that are worth keeping
+    sparse_steps, polish_steps, cut_steps = 50, 20, 10
     width = (table.inputs.shape[1], *hidden, table.targets.shape[1])
     network = KAN(width, degree=DEGREE, grid=GRID, seed=seed)
-    optimizer = LevenbergMarquardt(steps=SPARSE_STEPS)
+    optimizer = LevenbergMarquardt(steps=sparse_steps)
     found = fit(network, table, optimizer, sparsity=Sparsity(strength), seed=seed)
     try:
-        pruned = prune(found, THRESHOLD)
+        pruned = prune(found, threshold)
     except InputError:  # a constant
         return None
-    pruned = pruned.trained(LevenbergMarquardt(steps=POLISH_STEPS))
-    pruned = prune_greedily(pruned, FACTOR, steps=CUT_STEPS, enough=ENOUGH)
-    if pruned.losses[1] > STRUCTURELESS:
+    pruned = pruned.trained(LevenbergMarquardt(steps=polish_steps))
+    pruned = prune_greedily(pruned, factor, steps=cut_steps, enough=enough)
+    if pruned.losses[1] > structureless:
         return None
     layers = pruned.network.layers
     return Skeleton(tuple(pruned.network.width), tuple(layer.kept.clone() for layer in layers))
@@ -69,7 +68,8 @@ def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]
 
     None is begun when the time is over.
     """
-    starts = [(SHALLOW, 1e-2), (SHALLOW, 1e-2), (SHALLOW, 3e-3), (DEEP, 3e-3), (DEEP, 1e-2)]
+    shallow, deep = (5,), (4, 2)  # hidden units to begin with
+    starts = [(shallow, 1e-2), (shallow, 1e-2), (shallow, 3e-3), (deep, 3e-3), (deep, 1e-2)]
     known = set()
     for number, (hidden, strength) in enumerate([*starts, *starts]):
         if deadline.over:

@@ -18,8 +18,6 @@ from kanpinn.jets import Channels, Jet, jet_of
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.verify import Defect, defects_of
 
-IDENTITY = 1e-10  # relative: what is left of an equation's terms is rounding
-
 
 @dataclass(frozen=True)
 class EdgeRow:
@@ -77,7 +75,8 @@ class Formula:
     @property
     def is_identity(self) -> bool:
         """Whether the formula solves the problem: all that it leaves is rounding."""
-        return bool(self.defects) and all(d.relative <= IDENTITY for d in self.defects)
+        identity = 1e-10  # relative: what is left of an equation's terms is rounding
+        return bool(self.defects) and all(d.relative <= identity for d in self.defects)
 
     @property
     def complexity(self) -> int:

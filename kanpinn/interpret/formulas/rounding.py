@@ -15,11 +15,7 @@ from kanpinn.interpret.graphs.refit import refit
 Name = tuple[Key, str]
 PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # for constants that may be anything
 NULL = 1e-9  # singular values below this part of the largest: the data do not see the direction
-SHARE = 0.1  # of a direction that a constant must have to be moved by it
-GROWTH = 3.0  # by how much a rounded constant may raise the error
-NOISE, NOISY_GROWTH, SIGMAS = 1e-6, 1.02, 4.0  # the same where errors are noise, independent
 LEAST = 1e-13  # relative error that is rounding
-STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -64,13 +60,16 @@ def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:
 
 class _Rounding:
     def __init__(self, x: Tensor, y: Tensor, state: Rounded) -> None:
+        growth = 3.0  # the factor by which a rounded constant may raise the error
+        # The same where the error is noise, independent from row to row: above this relative error.
+        noise, noisy_growth, sigmas = 1e-6, 1.02, 4.0
         self.x, self.y, self.state = x, y, state
         self.scale = float(torch.linalg.norm(y - y.mean(dim=0)))
         self.start = max(self._error(state), LEAST)
         # An error that is smooth, as of a solution, may move constants by more than noise does.
-        noisy = self.start > NOISE
-        self.growth = NOISY_GROWTH if noisy else GROWTH
-        self.reach = (SIGMAS / math.sqrt(y.numel()) if noisy else 2.0) * self.start
+        noisy = self.start > noise
+        self.growth = noisy_growth if noisy else growth
+        self.reach = (sigmas / math.sqrt(y.numel()) if noisy else 2.0) * self.start
         self.refused: set[Name] = set()
 
     def __call__(self) -> Rounded:
@@ -91,13 +90,14 @@ class _Rounding:
 
     def _try(self, values: dict[Name, Any], move: Tensor | None = None) -> bool:
         """Fix these constants and refit the others; whether the error stays."""
+        steps = 40
         graph = self.state.graph
         if move is not None:
             graph = graph.moved(graph.parameters + move)
         trial = Rounded(graph, self.state.exact).fixed(values)
         free = self._free(trial)
         if bool(free.any()):
-            trial = replace(trial, graph=refit(trial.graph, self.x, self.y, STEPS, free))
+            trial = replace(trial, graph=refit(trial.graph, self.x, self.y, steps, free))
         if self._error(trial) > self.growth * self.start:
             return False
         self.state = trial
@@ -115,6 +115,7 @@ class _Rounding:
 
     def _settle_one(self) -> bool:
         """Give one of the constants that the data leave open a plain value."""
+        share = 0.1  # of a direction that a constant must have to be moved by it
         names, lengths, s, vh = self._decomposed()
         null = s <= NULL * s[0] if len(s) else s > 0
         if not bool(null.any()):
@@ -123,7 +124,7 @@ class _Rounding:
         weights = directions.square().sum(dim=0).sqrt()
         free = self._free(self.state)
         for k in torch.argsort(-weights).tolist():
-            if names[k] in self.refused or weights[k] < SHARE:
+            if names[k] in self.refused or weights[k] < share:
                 continue
             value = float(self.state.graph.parameters[free][k])
             # Along the null space, the shortest way that moves this constant alone by one.

@@ -14,16 +14,14 @@ from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.library import LIBRARY
 from kanpinn.networks.basis.spline_spaces import knots_from_breaks
 
-GAIN = 0.3  # a finer grid that leaves more of the error is not worth it
-COST = 2.0  # an edge that can be missed raises the error by less
 ROWS = 3  # of the data for each parameter
 STEPS, TRIM_STEPS = 20, 12
-DEGREE, PIECES = 7, 12  # of a spline that stands for two
 FLOOR = 1e-9  # accuracy at which every function shows
 
 
 def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
     """The graph refit on ever finer grids, layer by layer, while the error falls."""
+    gain = 0.3  # a finer grid that leaves more of the error is not worth it
     graph = min(graph, _refit(graph, rows, deadline), key=rows.error)
     layers = range(graph.depth)
     worthwhile = True
@@ -35,7 +33,7 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
             if before < FLOOR or ROWS * len(finer.parameters) > len(rows.x) or deadline.over:
                 continue
             finer = _refit(finer, rows, deadline)
-            if rows.error(finer) < GAIN * before:
+            if rows.error(finer) < gain * before:
                 graph, worthwhile = finer, True
     return graph
 
@@ -46,8 +44,9 @@ def _refit(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
 
 def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
     """The graph without edges that can be missed: the least one first, all others refit."""
+    cost = 2.0  # an edge that can be missed raises the error by less
     while True:
-        limit = COST * max(rows.error(graph), FLOOR)
+        limit = cost * max(rows.error(graph), FLOOR)
         trials = [_without(graph, key, rows) for key in _removable(graph) if not deadline.over]
         best = min(trials, key=rows.error, default=None)
         if best is None or rows.error(best) > limit:
@@ -106,10 +105,11 @@ def _chain(outer: Curve, inner: Curve, x: Tensor) -> Tensor:
 
 def _interpolated(function: Callable[[Tensor], Tensor], x: Tensor) -> Spline:
     """The spline on the range of x that is closest to a function at many points of it."""
+    degree, pieces = 7, 12  # of a spline that stands for two
     low, high = float(x.min()), float(x.max())
-    breaks = torch.linspace(low, high, PIECES + 1, dtype=x.dtype)
-    knots = knots_from_breaks(breaks[None], DEGREE)[0]
-    at = torch.linspace(low, high, 20 * PIECES, dtype=x.dtype)
-    blank = Spline(knots, DEGREE, x.new_zeros(PIECES + DEGREE))
+    breaks = torch.linspace(low, high, pieces + 1, dtype=x.dtype)
+    knots = knots_from_breaks(breaks[None], degree)[0]
+    at = torch.linspace(low, high, 20 * pieces, dtype=x.dtype)
+    blank = Spline(knots, degree, x.new_zeros(pieces + degree))
     _, basis = blank.derivatives(at)
     return blank.moved(torch.linalg.lstsq(basis, function(at)[:, None]).solution[:, 0])

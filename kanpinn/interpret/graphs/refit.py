@@ -10,7 +10,6 @@ from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.linalg.triangle import DampedSteps, fold
 from kanpinn.optimizers.damping import Probes, best_damping
 
-START_DAMPING = 1e-3
 STALLED = 0.03  # a step that lowers the sum of squares by less than this part was idle
 IDLE = 3
 
@@ -28,8 +27,9 @@ def refit(
     It ends after `steps`, at a deadline, or where three steps in a row gain little. free: which
     parameters may move, (parameters,); all by default.
     """
+    start_damping = 1e-3
     graph = covering(graph, x)
-    damping, idle = START_DAMPING, 0
+    damping, idle = start_damping, 0
     loss = _loss(graph, x, y)
     for _ in range(steps):
         if deadline.over:

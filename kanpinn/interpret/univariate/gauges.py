@@ -6,8 +6,6 @@ from collections.abc import Callable
 Parameters = tuple[float, float, float, float]
 Gauge = Callable[[float, float, float, float], Parameters]
 
-_LARGEST_EXPONENT = 300.0
-
 
 def linear(a: float, b: float, c: float, d: float) -> Parameters:
     """For f(u) = u: a = 1, b = 0."""
@@ -16,7 +14,8 @@ def linear(a: float, b: float, c: float, d: float) -> Parameters:
 
 def exponential(a: float, b: float, c: float, d: float) -> Parameters:
     """For f(u + s) = exp(s) f(u): b = 0, unless exp(b) has no place among the floats."""
-    return (a, b, c, d) if abs(b) > _LARGEST_EXPONENT else (a, 0.0, c * math.exp(b), d)
+    largest_exponent = 300.0
+    return (a, b, c, d) if abs(b) > largest_exponent else (a, 0.0, c * math.exp(b), d)
 
 
 def logarithmic(a: float, b: float, c: float, d: float) -> Parameters:

@@ -16,8 +16,6 @@ from kanpinn.interpret.univariate import gauges
 from kanpinn.interpret.univariate.bessel import bessel_j0
 from kanpinn.interpret.univariate.gauges import Gauge, Parameters
 
-_REACH = 1e-12  # by how much rounding may carry an argument across the end of a domain
-
 
 @dataclass(frozen=True)
 class Twin:
@@ -77,11 +75,12 @@ class Univariate:
 
         The slope at an end of the domain may be infinite (sqrt at 0).
         """
+        reach = 1e-12  # by how much rounding may carry an argument across the end of a domain
         low, high = self.domain
         if math.isinf(low) and math.isinf(high):
             return self.compute(u)
         excess = (u - u.clamp(low, high)).detach()
-        return self.compute(u - torch.where(excess.abs() <= _REACH, excess, 0.0))
+        return self.compute(u - torch.where(excess.abs() <= reach, excess, 0.0))
 
     def regular(self, low: numpy.ndarray, high: numpy.ndarray) -> numpy.ndarray:
         """Whether [low, high] is in the domain and has no pole, elementwise."""

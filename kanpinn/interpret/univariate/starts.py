@@ -16,7 +16,6 @@ Array = numpy.ndarray
 
 NODES = numpy.linspace(-1.0, 1.0, 96)
 _GAPS = numpy.concatenate([[0.0], numpy.logspace(-6, 3, 46)])
-_STEEP = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
 
 
 def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: int) -> Array:
@@ -84,8 +83,9 @@ def _of_two(function: Univariate) -> Float[Array, "g 2"]:
 def _unbounded() -> Float[Array, "g 2"]:
     # Half-widths up to 25 resolve oscillations (steps below a quarter of a turn at the ends);
     # steeper windows only find single transitions.
+    steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
     parts = []
-    for width in (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *_STEEP):
+    for width in (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep):
         reach = width + 4
         centres = numpy.linspace(-reach, reach, 2 * int(numpy.ceil(reach / 0.75)) + 1)
         parts.append(_centred(numpy.full_like(centres, width), centres))

@@ -12,15 +12,6 @@ from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.low_dim import LowDim
 from kanpinn.solvers.auto.traits import Traits
 
-# Degree, grid and modes of a window's network, windows, whether coordinates are stretched.
-MARCHES = (
-    (9, 80, 8, 10, False),
-    (9, 110, 8, 16, False),
-    (7, 100, 8, 10, True),
-    (9, 150, 6, 60, False),
-    (7, 130, 8, 40, True),
-)
-
 
 @dataclass(frozen=True)
 class Family:
@@ -74,8 +65,16 @@ def _windows(traits: Traits) -> Iterator[Choice]:
     What is steep somewhere needs the latter, which take twice the time. Few entries of a row are
     not zero, so many as there are modes for a spline's degree + 1: the work grows as the points.
     """
+    # Degree, grid and modes of a window's network, windows, whether coordinates are stretched.
+    marches = (
+        (9, 80, 8, 10, False),
+        (9, 110, 8, 16, False),
+        (7, 100, 8, 10, True),
+        (9, 150, 6, 60, False),
+        (7, 130, 8, 40, True),
+    )
     times = 12
-    for degree, grid, modes, windows, stretch in MARCHES:
+    for degree, grid, modes, windows, stretch in marches:
         stretched = stretch and traits.boxed
         places = math.ceil(2.5 * grid)
         yield Choice(
