@@ -163,6 +163,13 @@ def test_boxes_and_balls_that_touch(domain):
     assert abs(flux_defect(domain, 32)[1]) <= 3e-12
 
 
+def test_a_face_that_a_ball_touches_at_a_corner():
+    """The face y = 1 is cut by a circle: ∫ sqrt(2.25 - x²) over [0.5, 1.5] is in the ball."""
+    domain = Box(x=(0.5, 1.5), y=(-0.5, 1), z=(-1.5, 0)) - Ball((0, 1, 0), 1.5)
+    inside = 1.125 * (math.pi / 2 - math.asin(1 / 3)) - 0.25 * math.sqrt(2)
+    assert domain.boundary["y_max"].measure == pytest.approx(1.5 - inside, rel=1e-12)
+
+
 @each(SAMPLED)
 def test_divergence_theorem_within_the_error_that_is_reported(domain):
     defect = flux_defect(domain, 32)[1]

@@ -126,8 +126,9 @@ class Cells:
 
     @cached_property
     def cuts(self) -> list[float]:
-        """Where slices across the first axis change their shape other than at planes, ascending."""
-        return arrangement_cuts(self.walls, self.size) if self.walls.spheres else []
+        """Where slices across the first of three axes change their shape other than at planes."""
+        curved = self.dim == 3 and self.walls.spheres
+        return arrangement_cuts(self.walls, self.size) if curved else []
 
     def _graded(self, cell: Cell) -> list[Cell]:
         """A cell of the first axis in parts that are at most 30 times as long as the cuts are far.
