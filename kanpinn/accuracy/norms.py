@@ -1,7 +1,7 @@
 """L2 and H1 errors against an exact solution or a reference, by quadrature of its own."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -125,7 +125,11 @@ class ErrorNorm:
         return errors.rule_error <= self.settings.tolerance or finest < 1e-12
 
     def _rules(self, level: int) -> list[Rule] | None:
-        """One rule, or several independent draws; None if there is none so fine, or too large."""
+        """One rule, or several independent draws; None if it would be too large.
+
+        A rule is this rank's chunks of points, weights and jets of the reference; the weights of
+        all chunks and ranks sum to 1.
+        """
         limits, dim = self.settings, self.problem.domain.dim
         nodes, draws = math.ceil(limits.nodes * 1.5**level), limits.draws * 2**level
         seeds = range(limits.scramblings if self._scrambled else 1)
@@ -139,26 +143,24 @@ class ErrorNorm:
             return None
         elif level and self._size * (nodes / limits.nodes) ** dim > limits.most_points:
             return None
-        rules = []
+        rules, measure, given = [], self.problem.domain.measure, self.reference.points
         with together():
             for seed in seeds:
-                chunks = list(self._chunks(nodes, draws, seed))
+                chunks = (
+                    [given]
+                    if given is not None
+                    else [
+                        (points, weights / measure)
+                        for cell in self.problem.cells()
+                        for points, weights in domain_rule(cell, nodes, draws=draws, seed=seed)
+                    ]
+                )
                 self._size = self._size or sum(len(points) for points, _ in chunks)
                 own = [(p[share(len(p))], w[share(len(p))]) for p, w in chunks]
                 rules.append(
                     [(p, w, self.reference.jet(p, self.channels)) for p, w in own if len(p)]
                 )
         return rules
-
-    def _chunks(self, nodes: int, draws: int, seed: int) -> Iterator[tuple[Points, Tensor]]:
-        """Points of the whole rule and their weights, which sum to 1."""
-        if self.reference.points is not None:
-            yield self.reference.points
-            return
-        measure = self.problem.domain.measure
-        for cell in self.problem.cells():
-            for points, weights in domain_rule(cell, nodes, draws=draws, seed=seed):
-                yield points, weights / measure
 
     def _measured(self, jet: Approximation, rules: Sequence[Rule]) -> Errors:
         """Errors from the means over each rule."""

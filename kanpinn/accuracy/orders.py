@@ -9,16 +9,12 @@ from scipy.special import stdtrit
 
 from kanpinn._support.errors import InputError
 
-CONFIDENCE = 0.95
-LEVEL = 0.25  # of the foretold fall: errors that fall less have levelled off
-SURE = 0.99  # confidence with which they must lie above the line
-
 
 @dataclass(frozen=True)
 class Fit:
     """error ≈ constant·size^-order.
 
-    order ± margin is the 95% confidence interval; margin is None where two sizes leave none.
+    order ± margin is the 95% confidence interval; margin is None if there are two sizes only.
     centre: the geometric means of sizes and errors, through which the fit runs. count: of errors.
     """
 
@@ -32,7 +28,7 @@ class Fit:
         return self.centre[1] * (size / self.centre[0]) ** -self.order
 
     def __str__(self) -> str:
-        """The order with as many decimals as its margin gives sense to, "4.1 ± 0.3"."""
+        """The order and its margin, with the decimals that the margin leaves: "4.1 ± 0.3"."""
         fine = self.margin is not None and self.margin < 0.095
         digits = 2 if fine else 1
         text = f"{self.order:.{digits}f}".replace("-", "−")
@@ -41,10 +37,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Theory:
-    """Orders in the grid's intervals G of errors of a spline of degree k.
+    """Orders of convergence of the errors of splines, in the number G of the grid's intervals.
 
-    best: of the best approximation by splines. guaranteed: what a residual in L2 that converges
-    like the best one guarantees, for an equation of second order.
+    best: the order of the best approximation by splines. guaranteed: the order that follows for an
+    equation of second order if the residual converges in L2 like that of the best approximation.
     """
 
     best: int
@@ -58,13 +54,14 @@ class Theory:
 def fit_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> Fit:
     """Least squares on logarithms, log error = log C - p log size, one mean error for each size.
 
-    A size may stand there several times, for replicates such as seeds; their errors' geometric mean
-    counts. The 95% confidence interval of p is Student's t for the scatter of these means about the
-    line (n - 2 degrees of freedom for n sizes). Where each of m replicates has all sizes, in the
-    same order, that of their m slopes is taken if it is wider: errors of one seed are correlated.
+    A size may occur several times, for replicates such as seeds; then the geometric mean of their
+    errors is fitted. The 95% confidence interval of p is Student's t for the scatter of these means
+    about the line (n - 2 degrees of freedom for n sizes). If each of m replicates has all sizes, in
+    the same order, that of their m slopes is taken if it is wider: errors of one seed are
+    correlated.
 
     Raises:
-        InputError: for fewer than two different sizes, or for values that have no logarithm.
+        InputError: if there are fewer than two different sizes, or values without a logarithm.
 
     >>> str(fit_order([4, 8, 16], [1e-2, 6.2e-4, 4.1e-5]))
     '4.0 ± 0.3'
@@ -86,8 +83,8 @@ def fit_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> Fi
 
 
 def _quantile(freedom: int) -> float:
-    """Student's, for two sides."""
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    """Student's t for two-sided 95% confidence."""
+    return float(stdtrit(freedom, 0.975))
 
 
 def observed_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> float:
@@ -96,10 +93,14 @@ def observed_order(sizes: Sequence[float | int], errors: Sequence[float | int]) 
 
 
 def theoretical_order(degree: int | Sequence[int], error: str) -> Theory:
-    """What theory says of an error of a network of splines: its lowest degree k decides.
+    """The orders in theory of an error of a network of splines with lowest degree k.
 
-    error: "l2…" (best k + 1) or "h1…" (best k), "…_squared" for twice that. With the width fixed,
-    the number of parameters grows like G in the end, so they are orders in that as well.
+    They are orders in the number of parameters as well, which is proportional to G for a fixed
+    width and large G.
+
+    Args:
+        degree: of all layers, or of each.
+        error: "l2…" (best order k + 1) or "h1…" (best order k); "…_squared" has twice the orders.
     """
     k = degree if isinstance(degree, int) else min(degree)
     norm, _, kind = error.partition("_")
@@ -109,13 +110,13 @@ def theoretical_order(degree: int | Sequence[int], error: str) -> Theory:
 
 
 def before_level(sizes: Sequence[float | int], errors: Sequence[float | int]) -> list[float | int]:
-    """The sizes up to which errors fall, ascending; all of them where they do not level off.
+    """The sizes up to which errors fall, ascending; all of them if errors do not level off.
 
-    At rounding, or where an optimizer gives up, errors follow no order. The largest sizes are left
-    out where the mean of their errors falls by less than a quarter (in logarithms) of what the fit
-    to the other sizes foretells, and lies above it with 99% confidence where scatter can be
-    estimated (Student's t). Of several such ends the one after which the rest fits best is taken.
-    Three sizes stay, or two where two or more have levelled off.
+    Errors follow no order once they are rounding, or an optimizer gives up. The largest sizes are
+    left out if the mean of their errors falls by less than a quarter (in logarithms) of the fall
+    that the fit to the other sizes predicts, and lies above that fit with 99% confidence as far as
+    scatter can be estimated (Student's t). Of several such sets the one is taken for which the
+    rest fits best. Three sizes are kept, or two if two or more have levelled off.
 
     Raises:
         InputError: as for `fit_order`, but one size is enough.
@@ -159,10 +160,11 @@ class _Line:
 
 
 def _levels_off(x: numpy.ndarray, y: numpy.ndarray, head: numpy.ndarray) -> bool:
+    """Whether the errors after those in `head` (n,) have levelled off, see `before_level`."""
     line, end = _Line.through(x[head], y[head]), float(x[head].max())
     at, reached = float(x[~head].mean()), float(y[~head].mean())
-    foretold = line(end) - line(at)
-    if foretold <= 0 or line(end) - reached >= LEVEL * foretold:
+    predicted = line(end) - line(at)
+    if predicted <= 0 or line(end) - reached >= 0.25 * predicted:
         return False
     tails = [y[~head & (x == size)] for size in set(x[~head].tolist())]
     freedom = line.count - 2 + sum(len(tail) - 1 for tail in tails)
@@ -170,10 +172,11 @@ def _levels_off(x: numpy.ndarray, y: numpy.ndarray, head: numpy.ndarray) -> bool
         return True
     scatter = (line.squares + sum(map(_squares, tails))) / freedom
     apart = 1 / int((~head).sum()) + 1 / line.count + (at - line.x) ** 2 / line.spread
-    return reached - line(at) > float(stdtrit(freedom, SURE)) * math.sqrt(scatter * apart)
+    return reached - line(at) > float(stdtrit(freedom, 0.99)) * math.sqrt(scatter * apart)
 
 
 def _squares(y: numpy.ndarray) -> float:
+    """The sum of squares of the deviations from the mean."""
     return float(numpy.square(y - y.mean()).sum())
 
 

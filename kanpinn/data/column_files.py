@@ -19,12 +19,12 @@ Cells = Sequence[str] | numpy.ndarray
 
 
 def read_columns(path: Path) -> dict[str, Cells]:
-    """The columns of a file by name, as they are written: texts in CSV, arrays elsewhere.
+    """The columns of a file by name: texts from CSV, arrays from other files.
 
     In ".csv" the first line names them; ".npz", ".h5" and ".hdf5" have an array for each.
 
     Raises:
-        InputError: where the file cannot be read, or is of another kind.
+        InputError: if the file cannot be read, or is of another kind.
     """
     if path.suffix not in READERS:
         raise InputError(f"{path} must end in {', '.join(READERS)}")
@@ -38,7 +38,7 @@ def flat_column(path: Path, name: str, cells: Cells) -> numpy.ndarray:
     """A column of one number or text for each row, (n,).
 
     Raises:
-        InputError: for an array of another shape.
+        InputError: if an array has several values for a row.
     """
     array = numpy.asarray(cells)
     if array.ndim == 0 or array.size > len(array):
@@ -51,7 +51,7 @@ def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
     """A column as numbers in float64, (n,).
 
     Raises:
-        InputError: for what is no real number, with its place.
+        InputError: if a value is no real number; it says in which row.
     """
     if numpy.iscomplexobj(cells):
         raise InputError(f"{path}: {name} must be real numbers, they are complex")
@@ -62,6 +62,7 @@ def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
 
 
 def _first_text(cells: Cells) -> str:
+    """The end of a message: the first row whose cell is no number."""
     for i, cell in enumerate(cells):
         try:
             float(cell)

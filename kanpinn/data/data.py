@@ -1,4 +1,4 @@
-"""The parts of data: to train with, to choose by, to judge by."""
+"""Data in three parts: to train with, to validate, to test."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,16 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a network is fitted to (train), when it is stopped by (validation), judged by (test).
+    """The data for a fit.
+
+    Args:
+        train: what the network is fitted to.
+        validation: what decides which of its states is kept.
+        test: what the result is judged by.
 
     Raises:
-        InputError: where the parts differ in columns or classes, an input of `train` is constant,
-            or `train` has one class only.
+        InputError: if the parts differ in columns or classes, an input of `train` is constant, or
+            `train` has one class only.
     """
 
     train: Table
@@ -34,7 +39,7 @@ class Data:
 
     @property
     def parts(self) -> dict[str, Table]:
-        """The tables that there are, by name."""
+        """The parts that there are, by name."""
         given = zip(PARTS, (self.train, self.validation, self.test), strict=True)
         return {name: table for name, table in given if table is not None}
 
@@ -47,17 +52,17 @@ class Data:
         seed: int = 0,
         groups: Tensor | None = None,
     ) -> "Data":
-        """A table cut at random into parts.
+        """Split a table at random into parts.
 
         Args:
-            table: all rows.
-            validation, test: shares of the rows, or of the groups.
-            seed: of the choice.
-            groups: (n,) or (n, q): rows that are equal here stay together, so that what is tested
-                was not seen in another guise.
+            table: all rows, n of them.
+            validation, test: shares of the rows or, with groups, of the groups; 0 for no such part.
+            seed: of the random choice.
+            groups: (n,) or (n, q): rows with the same values here go into the same part, so that
+                nothing similar to a test row is trained with.
 
         Raises:
-            InputError: for shares that leave a part without rows, groups of another length.
+            InputError: if a share leaves a part without rows, or groups have another length.
         """
         for name, share in (("validation", validation), ("test", test)):
             if not 0 <= share < 1:
@@ -91,6 +96,7 @@ def _numbered(groups: Tensor, rows: int) -> Tensor:
 
 
 def _check_variation(train: Table) -> None:
+    """Refuse columns that are constant, from which nothing can be learnt."""
     columns = {f"input {n!r}": x for n, x in zip(train.names, train.inputs.T, strict=True)}
     if not train.classes:
         columns |= {f"target {n!r}": y for n, y in zip(train.outputs, train.targets.T, strict=True)}

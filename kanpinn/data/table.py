@@ -1,4 +1,4 @@
-"""A table of inputs and what a network is to make of them."""
+"""A table of inputs and targets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from kanpinn.geometry.sampling import sample
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """n rows of d inputs with m targets each, or with one of several classes.
+    """n rows of d inputs, each with m targets or with its class.
 
     Args:
         inputs: (n, d).
@@ -26,8 +26,8 @@ class Table:
         classes: what each class is called.
 
     Raises:
-        InputError: for shapes or names that do not fit, no rows, what is not finite, class numbers
-            beyond the classes, a single class.
+        InputError: if shapes or names do not fit, there are no rows, values are not finite, or
+            class numbers do not belong to at least two classes.
     """
 
     inputs: Tensor
@@ -95,14 +95,14 @@ class Table:
         Args:
             path: of the file; in CSV the first line names the columns, NPZ and HDF5 have an array
                 (n,) for each.
-            inputs: names of columns, by default all that are no targets and have a name.
-            targets: names of columns, by default the last one.
-            kind: "numbers", or "classes" of one target column, numbers or texts, in their order.
-            classes: what all classes are called, by default those that the file has.
+            inputs: names of columns, by default all that have a name and are no targets.
+            targets: names of columns, by default the last one in the file.
+            kind: "numbers", or "classes" if the one target column has classes, numbers or texts.
+            classes: the names of all classes in order, by default those in the file, sorted.
 
         Raises:
-            InputError: for a file that cannot be read, columns that it lacks, texts, rows that are
-                not finite.
+            InputError: if the file cannot be read, it lacks a column, or values are not finite
+                numbers.
         """
         path = Path(path)
         rows = read_rows(path, inputs, targets, kind, classes)
@@ -120,9 +120,14 @@ class Table:
         seed: int = 0,
         sampler: str = "uniform",
     ) -> "Table":
-        """`count` points of a domain, drawn with a sampler, and a function's values there.
+        """A table of `count` points of a domain and a function's values there.
 
-        function: of named points, p.x is (n, 1), as in a problem; gives (n, m).
+        Args:
+            domain: where the points are.
+            function: of named points, where p.x is (n, 1), as in a problem; gives (n, m).
+            count: n.
+            seed: of a random sampler.
+            sampler: see `Collocation`.
         """
         generator = torch.Generator().manual_seed(seed)
         points = sample(domain, count, sampler, generator)
@@ -132,15 +137,15 @@ class Table:
         return len(self.inputs)
 
     def __getitem__(self, rows: Tensor | slice) -> "Table":
-        """Some of the rows."""
+        """The table of some of the rows."""
         parts = self.inputs[rows], self.targets[rows]
         return Table(*parts, self.names, self.outputs, self.classes)
 
     def column(self, name: str) -> Tensor:
-        """An input by its name, (n,).
+        """An input (n,) by its name.
 
         Raises:
-            InputError: where there is none of that name.
+            InputError: if no input has that name.
         """
         if name not in self.names:
             raise InputError(f"no input is called {name!r}{nearest(name, self.names)}")

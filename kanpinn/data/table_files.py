@@ -1,4 +1,4 @@
-"""Inputs and targets from the columns of a file."""
+"""The inputs and targets of a table, from the columns of a file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +22,10 @@ def read_rows(
     kind: str,
     classes: Sequence[str] | None,
 ) -> tuple[Tensor, Tensor, Names, Names, Names]:
-    """The arguments of `Table` from a file, by those of `Table.read`.
+    """Inputs, targets, their names and the classes, for `Table`; the arguments of `Table.read`.
 
     Raises:
-        InputError: naming file and column.
+        InputError: as `Table.read`, with the names of file and column.
     """
     if kind not in KINDS:
         raise InputError(f"kind must be one of {KINDS}, got {kind!r}")
@@ -113,7 +113,7 @@ def _called(label: float | str) -> str:
 def _renumbered(
     path: Path, name: str, numbered: Tensor, found: Sequence[str], classes: Sequence[str]
 ) -> tuple[Tensor, Names]:
-    """The class numbers by the place of the classes' names among all there are."""
+    """The class numbers for the order of the given classes, and these."""
     for one in found:
         if one not in classes:
             raise InputError(

@@ -120,7 +120,8 @@ class Triangle:
         Smallest where each column of R has unit length. Singular values below rcond (default:
         `rank_tolerance`) times the largest are cut off; around: (p,), 0 by default.
         """
-        matrix, target = self.matrix, -self.target
+        matrix = self.matrix
+        target = -self.factor[: len(matrix), -1]
         if around is not None:
             target = matrix @ around + target
         scale = column_scale(matrix)

@@ -1,9 +1,6 @@
 """The figures of a run, as files."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-from matplotlib.figure import Figure
 
 from kanpinn.plotting.edges import edges_figure, edges_of
 from kanpinn.plotting.history import history_figure
@@ -25,30 +22,29 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
         solution: of a problem in any dimension; above two it is cut through the centre, along
             the coordinates of `plane_of`.
         folder: where the files go; it is made.
-        fields: the solution on a grid where it is known already.
+        fields: the solution on a grid, if it has been evaluated already.
+
+    Returns:
+        The paths of the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [save(figure, folder / f"{name}.png") for name, figure in _fields(solution, fields)]
+    domain, names = solution.problem.domain, plane_of(solution.problem.domain)
+    if fields is None or tuple(fields.axes) != names:
+        fields = on_grid(solution, names)
+    outline = outline_of(domain, fields) if len(names) == 2 else None
+    time, paths = domain.time_name, []
+    for field in fields.fields:
+        name = f"solution_{field}" if len(fields.fields) > 1 else "solution"
+        figure = solution_figure(fields, field, outline, time)
+        paths.append(save(figure, folder / f"{name}.png"))
+    if len(fields.fields) > 1 or len(fields.residuals) > 1:
+        paths.append(save(residual_figure(fields, outline, time), folder / "residuals.png"))
+    if solution.problem.unknowns:
+        for name, figure in unknown_figures(solution, fields):
+            paths.append(save(figure, folder / f"{name}.png"))
     if len(solution.history):
         paths.append(save(history_figure(solution), folder / "history.png"))
     edges = edges_of(solution)
     if any(edges):
         paths.append(save(edges_figure(edges), folder / "edges.png"))
     return paths
-
-
-def _fields(solution: Solution, fields: GridFields | None) -> Iterator[tuple[str, Figure]]:
-    """The figures of the fields and of the residuals, with their names."""
-    domain = solution.problem.domain
-    names = plane_of(domain)
-    if fields is None or tuple(fields.axes) != names:
-        fields = on_grid(solution, names)
-    outline = outline_of(domain, fields) if len(names) == 2 else None
-    time = domain.time_name
-    for field in fields.fields:
-        name = f"solution_{field}" if len(fields.fields) > 1 else "solution"
-        yield name, solution_figure(fields, field, outline, time)
-    if len(fields.fields) > 1 or len(fields.residuals) > 1:
-        yield "residuals", residual_figure(fields, outline, time)
-    if solution.problem.unknowns:
-        yield from unknown_figures(solution, fields)
