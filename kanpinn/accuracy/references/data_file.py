@@ -25,23 +25,23 @@ WEIGHT = "weight"  # the column of the points' weights
 class DataFile(Recipe):
     """Values from a file: at points, or on a grid.
 
-    At points errors are means over them, nothing is interpolated. The file has named columns: the
-    coordinates ("x", "y"), the fields ("u"), where they are known their derivatives ("u_x", "u_y"),
-    and optionally "weight", equal ones by default. In ".csv" the first line names them; ".npz" and
-    ".h5" have an array for each, all of one shape.
+    Against values at points errors are means over these; nothing is interpolated. The file has
+    named columns: the coordinates ("x", "y"), the fields ("u"), if known their derivatives ("u_x",
+    "u_y"), and optionally a "weight" for each point, all equal by default. In ".csv" the first line
+    has the names; ".npz" and ".h5" have an array for each, all of one shape.
 
-    A grid's coordinates have an array each of their own length, (n_x,) and (n_y,), from one end of
-    the domain to the other; then the fields are (n_x, n_y), and between the points a product of
-    splines. That needs ".npz" or ".h5", and a domain of two dimensions or more.
+    A grid's coordinates are arrays of their own lengths, (n_x,) and (n_y,), from one end of the
+    domain to the other, and the fields are (n_x, n_y). Between the points a product of splines
+    interpolates. This needs ".npz" or ".h5", and a box of two dimensions or more.
 
     Args:
         path: of the file, which ends in .csv, .npz, .h5 or .hdf5.
-        error: the relative L2 error of the data, where it is known.
-        source: what they are and where they come from.
+        error: the relative L2 error of the data, if it is known.
+        source: what the data are and where they come from.
         degree: of the splines on a grid.
 
     Raises:
-        InputError: for another kind of file, an error that is not a number ≥ 0, or a degree that is
+        InputError: if the file is of another kind, the error is not a number ≥ 0, or the degree is
             no positive integer.
     """
 
@@ -62,7 +62,7 @@ class DataFile(Recipe):
         """The data, checked against the problem.
 
         Raises:
-            InputError: where the file cannot be read, a column is missing, of another length or not
+            InputError: if the file cannot be read, a column is missing, of another length or not
                 finite, points lie outside the domain, or a grid does not fill it.
         """
         source = self.source or f"the data in {Path(self.path).name}"
@@ -134,11 +134,11 @@ def _is_grid(columns: Mapping[str, Cells], problem: Problem) -> bool:
 def _grid(
     path: str, columns: Mapping[str, Cells], problem: Problem, degree: int
 ) -> tuple[list[ndarray], ndarray]:
-    """The axes (n_i,) and the values (n_1, …, n_d, m), NaN for fields that do not count.
+    """The axes (n_i,) and the values (n_1, …, n_d, m), NaN for fields that errors do not count.
 
     Raises:
-        InputError: for axes that do not increase, are too short for the degree or do not fill the
-            domain, fields of another shape, numbers that are not finite, a domain that is no box.
+        InputError: if axes do not increase, are too short for the degree or do not fill the domain,
+            fields have another shape, numbers are not finite, or the domain is no box.
     """
     domain = problem.domain
     if not isinstance(domain, Box):

@@ -27,18 +27,18 @@ Change = tuple[float, float]  # in L2 and in H1, relative
 class FEM(Recipe):
     """Finite elements by scikit-fem, for one linear equation of second order in the plane.
 
-    Its coefficients are found by trying the problem's residual. The triangles follow curved
-    boundaries exactly and are graded towards the corners; all are refined until the solution
-    changes by no more than the tolerance.
+    The coefficients of the equation are found by evaluating the problem's residual. The triangles
+    follow curved boundaries exactly and become smaller towards corners; all are refined until the
+    estimated error is at most the tolerance.
 
     Args:
         degree: of the polynomials, 1 to 4.
         size: of the first mesh's triangles, by default a twelfth of the domain's diameter.
-        tolerance: relative, in L2. Where the limit of unknowns ends the refinement before, the
-            reference's `error` says how far it came.
+        tolerance: relative, in L2. If the limit of 150,000 unknowns ends the refinement before, the
+            reference's `error` is above it.
 
     Raises:
-        InputError: for a degree, size or tolerance out of range.
+        InputError: if the degree, size or tolerance is out of range.
     """
 
     degree: int = 4
@@ -56,8 +56,8 @@ class FEM(Recipe):
         """The solution on the finest mesh; its `error` is estimated by what refinements changed.
 
         Raises:
-            InputError: for a problem that is not one linear equation of second order in the plane,
-                or has a condition that the method does not take.
+            InputError: if the problem is not one linear equation of second order in the plane, or
+                has a condition that finite elements cannot take.
         """
         from kanpinn.accuracy.references.boundary_conditions import boundary_conditions
         from kanpinn.accuracy.references.weak_form import finite_element_solution
@@ -126,7 +126,7 @@ def _corners(mesh: "Mesh", conditions: "BoundaryConditions") -> Iterator[tuple[i
 
 
 def _end(mesh: "Mesh", number: int, t: float) -> int:
-    """The vertex at an end of a curve."""
+    """The vertex at the end t (0 or 1) of a curve."""
     rows, columns = np.nonzero((mesh.spans == t) & (mesh.owners == number)[:, None])
     return int(mesh.edges[rows[0], columns[0]])
 
@@ -151,7 +151,7 @@ def _remaining(changes: Sequence[Change]) -> Change:
 def _change(
     problem: Problem, domain: Planar, coarse: "FiniteElements", fine: "FiniteElements"
 ) -> Change:
-    """The relative difference of two solutions in L2 and in H1."""
+    """The difference of two solutions relative to the finer one, in L2 and in H1."""
     points, weights = domain.quadrature(24)
     channels = Channels(domain.names, gradient=True)
     new = fine.jet(points, channels)

@@ -60,7 +60,7 @@ class FiniteElements(Reference):
         return value, np.einsum("ijn,in->nj", inverse[..., 0], slope)
 
     def _cells(self, coords: np.ndarray) -> np.ndarray:
-        """The triangle of each point; of one between a chord and its curve the one next to it."""
+        """The triangle of each point; between a chord and its curve it is the one at that chord."""
         cells = np.asarray(self._finder(coords[:, 0], coords[:, 1]), dtype=int)
         outside = np.flatnonzero(cells < 0)
         if len(outside):
@@ -71,7 +71,7 @@ class FiniteElements(Reference):
         return cells
 
     def _excess(self, coords: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """Which of the triangles (n, k) each point is least outside of."""
+        """Which of k triangles (n, k) is nearest to each point, by barycentric coordinates."""
         mesh = self.mesh
         corners = mesh.vertices[mesh.cells[near]]
         frame = np.stack([corners[:, :, i] - corners[:, :, 0] for i in (1, 2)], axis=3)

@@ -1,4 +1,4 @@
-"""Triangles whose boundary edges are parts of curves."""
+"""Triangular meshes whose boundary edges belong to curves."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +13,11 @@ from kanpinn.geometry import Curve
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles between vertices, and the edges of them that make up the boundary.
+    """A triangular mesh of a planar domain.
 
-    vertices: (n, 2); cells: (t, 3), each ascending; edges: (b, 2), vertices; owners: (b,), the
-    number of the curve an edge is a part of; spans: (b, 2), its parameters at the two vertices.
+    vertices: (n, 2). cells: (t, 3), the vertices of each triangle, ascending. edges: (b, 2), the
+    vertices of each boundary edge. owners: (b,), the number of the curve on which an edge lies.
+    spans: (b, 2), the curve's parameters at the two vertices.
     """
 
     curves: tuple[Curve, ...]
@@ -28,11 +29,14 @@ class Mesh:
 
     @property
     def straight(self) -> MeshTri1:
-        """scikit-fem's mesh, its edges straight."""
+        """The mesh with straight edges, for scikit-fem."""
         return MeshTri1(np.ascontiguousarray(self.vertices.T), np.ascontiguousarray(self.cells.T))
 
     def refined(self, marked: np.ndarray | None = None) -> "Mesh":
-        """Each triangle cut into four, or the marked ones and what that makes necessary."""
+        """A finer mesh: all triangles cut into four or, if given, the marked ones (numbers).
+
+        Neighbours of marked ones are cut as far as needed. New boundary vertices lie on the curves.
+        """
         fine = self.straight.refined() if marked is None else self.straight.refined(marked)
         vertices, n = fine.p.T.copy(), len(self.vertices)
         parents = self._parents(fine, n)
@@ -57,12 +61,12 @@ class Mesh:
         return found
 
     def touching(self, vertex: int) -> np.ndarray:
-        """The numbers of the triangles with a vertex."""
+        """The numbers of the triangles that have this vertex."""
         return np.flatnonzero((self.cells == vertex).any(axis=1))
 
     @cached_property
     def places(self) -> np.ndarray:
-        """(b, 3): the triangle of each boundary edge, and which of its corners the two ends are."""
+        """(b, 3): the triangle of each boundary edge, and which corners are its two ends."""
         sides = np.sort(self.cells[:, [[0, 1], [1, 2], [0, 2]]], axis=2).reshape(-1, 2)
         known = {pair: i // 3 for i, pair in enumerate(map(tuple, sides.tolist()))}
         cells = np.array([known[min(a, b), max(a, b)] for a, b in self.edges.tolist()])
@@ -80,7 +84,7 @@ class Mesh:
         return dict(zip(new.tolist(), parents.tolist(), strict=True))
 
     def _snap(self, n: int) -> None:
-        """Move the vertices from number n on that lie on the boundary to their curves."""
+        """Move the boundary vertices with numbers from n on to their curves."""
         for number in np.unique(self.owners):
             mine = self.owners == number
             vertices, spans = self.edges[mine].ravel(), self.spans[mine].ravel()
@@ -89,12 +93,12 @@ class Mesh:
 
 
 def at(curve: Curve, t: np.ndarray | float) -> np.ndarray:
-    """The curve's points at parameters of any shape, with a last axis of 2."""
+    """The curve's points (*, 2) at parameters of any shape (*)."""
     flat = torch.as_tensor(np.asarray(t, dtype=np.float64).ravel())
     return curve.at(flat).numpy().reshape(*np.shape(t), 2)
 
 
 def velocity(curve: Curve, t: np.ndarray | float) -> np.ndarray:
-    """The same of γ'."""
+    """The curve's derivatives γ' (*, 2) at parameters of any shape (*)."""
     flat = torch.as_tensor(np.asarray(t, dtype=np.float64).ravel())
     return curve.velocity(flat).numpy().reshape(*np.shape(t), 2)

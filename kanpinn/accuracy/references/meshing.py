@@ -1,8 +1,10 @@
-"""A mesh of triangles for a planar domain, by Delaunay refinement.
+"""A triangular mesh of a planar domain, by Delaunay refinement.
 
-Boundary edges that another vertex encroaches upon are halved; after that the centres of the
-circumcircles of bad or large triangles become vertices, unless they encroach upon an edge, which
-is halved instead (Ruppert 1995).
+A boundary edge is encroached upon if a vertex lies in the circle that has it as diameter; such
+edges are halved. Then the circumcentres of bad or large triangles become vertices, unless they
+encroach upon an edge, which is halved instead.
+
+Reference: Ruppert, A Delaunay refinement algorithm for 2-dimensional mesh generation (1995).
 """
 
 import math
@@ -38,7 +40,7 @@ def mesh_of(domain: Planar, size: float) -> Mesh:
 
 @dataclass
 class Draft:
-    """A mesh in the making: vertices, and the boundary's edges (owner, span, vertices)."""
+    """A mesh that is being refined: vertices, and boundary edges as in `Mesh`."""
 
     domain: Planar
     size: float
@@ -122,7 +124,7 @@ class Draft:
         return cells[self._inside(self.vertices[cells].mean(axis=1))]
 
     def _inside(self, points: np.ndarray) -> np.ndarray:
-        """Which points the edges wind around: they, not the curves, bound the triangles."""
+        """Which points (n, 2) lie inside the straight edges, which bound the triangles; (n,)."""
         (ax, ay), (bx, by) = self.vertices[self.edges].transpose(1, 2, 0)
         winding = []
         for part in np.array_split(points, max(1, len(points) * len(ax) // 2**21)):  # memory
@@ -133,7 +135,7 @@ class Draft:
         return np.concatenate(winding) > 0
 
     def _encroached(self, points: np.ndarray | None = None) -> np.ndarray:
-        """Which edges have one of the points (all other vertices) in the circle around them."""
+        """Which edges (b,) one of the points encroaches upon, by default one of the vertices."""
         ends = self.vertices[self.edges]
         middles, radii = ends.mean(axis=1), np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) / 2
         if points is not None:
@@ -143,9 +145,9 @@ class Draft:
         return distance < radii * (1 - 1e-9)
 
     def _halve(self, which: np.ndarray) -> None:
-        """Cut edges in the middle; next to a corner at one of the lengths size · 2^k.
+        """Cut edges in the middle, or next to a corner at one of the lengths size · 2^k.
 
-        So edges that meet at a sharp corner become equally long and leave each other alone.
+        Edges that meet at a sharp corner become equally long: none encroaches upon the other.
         """
         spans, ends = self.spans[which], self.edges[which]
         corner = ends < self.joints
@@ -166,7 +168,7 @@ class Draft:
         self.owners = np.concatenate([self.owners[~which], owners, owners])
 
     def _sharp(self, cells: np.ndarray) -> np.ndarray:
-        """Triangles at a corner of the boundary with both edges there, which cannot be better."""
+        """Which triangles (t,) have two boundary edges: they fill a corner and cannot be better."""
         size = len(self.vertices)
         edges = np.sort(self.edges, axis=1)
         sides = np.sort(cells[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 3, 2), axis=2)
@@ -200,7 +202,7 @@ def _circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _apart(centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Centres of circles, the largest first, that do not lie in those chosen before."""
+    """The centres of circles of which none contains another, the largest chosen first."""
     order = np.argsort(-radii)
     centers, radii = centers[order], radii[order]
     left, chosen = np.ones(len(centers), dtype=bool), []

@@ -1,4 +1,4 @@
-"""A linear equation of second order in its weak form, by scikit-fem.
+"""The weak form of a linear equation of second order, assembled and solved by scikit-fem.
 
 a : ∇²u + b · ∇u + c u = f is multiplied by -v and integrated by parts,
 
