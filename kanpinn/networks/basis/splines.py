@@ -51,6 +51,13 @@ class BSplines(Basis):
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._tabulate()
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        dtype = self.knots.dtype
+        super()._apply(fn, recurse)
+        if self.knots.dtype != dtype:  # tables of single precision are no splines in double
+            self._tabulate()
+        return self
+
     def _tabulate(self) -> None:
         """The splines as polynomials about the middle of each interval.
 
