@@ -48,7 +48,7 @@ INSIDES = {
         "interpret.univariate.candidates",
         "optimizers.damping",
     },
-    "continual": {"solvers.loop", "solvers.state"},
+    "continual": {"solvers.loop", "solvers.losses", "solvers.state"},
     "images": {"solvers.state"},
     "knot_theory": {"networks.basis", "solvers.fit.scores"},
     "machinery": {"geometry.sampling", "loss.terms"},
