@@ -1,4 +1,4 @@
-"""Stretching the coordinates of a steady problem by its solution."""
+"""Equidistribution: the coordinates of a steady problem are stretched by its solution."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,17 +14,15 @@ from kanpinn.evolution.stretches import (
     no_stretch,
     stretches_for,
 )
-from kanpinn.evolution.window_terms import stretched, weighted
+from kanpinn.evolution.window_terms import as_residual_term, mean_over_space, stretched_points
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
-from kanpinn.networks.kan import KAN
-from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step, require_kan
 from kanpinn.optimizers.output_layer import solve_newton
 
 
 @dataclass(frozen=True)
 class Equidistribute(Optimizer):
-    """Solves for the output layer of a KAN with `stretch`, its inputs stretched by the solution.
+    """Solve for the output layer of a KAN with `stretch`, its inputs stretched by the solution.
 
     The first step is a solve in the coordinates as they are. Every further one makes for each
     coordinate x → s(x) with ds/dx ∝ max |∂²u/∂x²|^½ + a floor, puts it into the network's first
@@ -35,7 +33,7 @@ class Equidistribute(Optimizer):
         steps: the largest number of solves.
 
     Raises:
-        InputError: for networks without such a layer, domains that are no boxes.
+        InputError: at the start, for a network without such a layer or a domain that is no box.
 
     Reference: de Boor, Good approximation by splines with variable knots (1974); Huang and Russell,
     Adaptive moving mesh methods (2011).
@@ -55,13 +53,11 @@ class EquidistributeStage(Stage):
     """Solve, stretch, solve again: it remembers the stretches and the loss."""
 
     def __init__(self, residuals: Residuals) -> None:
-        network, self.surrogate = residuals.surrogate.network, residuals.surrogate
-        if not (isinstance(network, KAN) and network.stretched):
-            raise InputError(
-                "equidistribute is for KANs with a layer that stretches: stretch = true"
-            )
+        self.surrogate, self.residuals = residuals.surrogate, residuals
+        self.network = require_kan(self.surrogate.network, "equidistribute")
+        if not self.network.stretched:
+            raise InputError("equidistribute needs a layer that stretches: stretch = true")
         check_stretchable(self.surrogate)
-        self.network, self.terms = network, residuals.terms
         self.stretches: Stretches | None = None
         self.loss = math.inf
 
@@ -74,18 +70,18 @@ class EquidistributeStage(Stage):
         loss, evaluations = self._solve(stretches)
         if not loss < self.loss and self.stretches is not None:
             self.network.load_state_dict(before)
-            return Step(self.loss, evaluations, CONVERGED)
+            return Step(self.loss, evaluations, CONVERGED, words="stretch taken back")
         self.stretches, self.loss = stretches, loss
         return Step(loss, evaluations)
 
     def _solve(self, stretches: Stretches) -> tuple[float, int]:
+        """Solve from zero in these coordinates; return the loss, and the evaluations."""
         apply(stretches, self.network)
         terms = []
-        for index, term in enumerate(self.terms):
-            if not isinstance(term, ResidualTerm):
-                raise InputError(f"the term {term.name} is no mean of squared residuals")
-            made = replace(term, points=stretched(term.points, self.surrogate, stretches))
-            terms.append(made if index else weighted(made, self.surrogate, stretches))
+        for index, term in enumerate(self.residuals.terms):
+            own = as_residual_term(term, "equidistribute")
+            made = replace(own, points=stretched_points(own.points, self.surrogate, stretches))
+            terms.append(made if index else mean_over_space(made, self.surrogate, stretches))
         with torch.no_grad():
             self.network.layers[-1].coefficients.zero_()
         self.network.placed = False

@@ -7,11 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.evolution.timing import Inputs, frozen, in_window, places, rows_of, time_of
+from kanpinn.evolution.timing import Inputs, frozen, in_window, places, time_of
 from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.network import Network
-
-MOST = 64  # handovers that are remembered
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,14 @@ class Passed:
 
 
 class Memory:
-    """The latest handovers at places that later windows ask for again, as those of a march do."""
+    """The latest handovers at places that later windows ask for again, as those of a march do.
 
-    def __init__(self) -> None:
+    Args:
+        most: the number of handovers that are kept; 64 are more than the terms of a loss.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self.most = most
         self._known: list[Passed] = []
 
     def find(
@@ -133,7 +136,8 @@ class Memory:
         """Remember what these members hand over, in place of what was known at these places."""
         if isinstance(spots, Coordinates):
             new = Passed(spots, list(members), list(ends[: len(members) + 1]), handed)
-            self._known = [new, *(one for one in self._known if not one.at(spots))][:MOST]
+            self._known = [new, *(one for one in self._known if not one.at(spots))]
+            self._known = self._known[: self.most]
 
     def forget(self, member: Network) -> None:
         """Forget what a member has handed over that is trained from now on."""
@@ -155,7 +159,7 @@ def group(
     """
     which = torch.bucketize(inputs.value[:, -1].contiguous(), inputs.value.new_tensor(ends[1:]))
     first, place = places(inputs)
-    spots = rows_of(inputs, first)
+    spots = inputs.rows(first)
     numbers = which.clamp_max(len(members) - 1)
     begin, latest = (int(numbers.min()), int(numbers.max())) if len(which) else (0, -1)
     memory = memory or Memory()
@@ -168,7 +172,7 @@ def group(
         for late in (False, True):
             rows = ((numbers == number) & ((which == len(members)) == late)).nonzero()[:, 0]
             if len(rows):
-                own = rows_of(inputs, rows)
+                own = inputs.rows(rows)
                 own = frozen(own, end) if late else own
                 since = time_of(own) - start
                 past = handed.after(since, place[rows])

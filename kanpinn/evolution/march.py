@@ -6,20 +6,20 @@ from typing import Any
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.evolution.stretches import (
-    FEW_TIMES,
     Stretches,
     apply,
     check_stretchable,
     no_stretch,
     stretches_for,
 )
+from kanpinn.evolution.window_lengths import WindowLengths
 from kanpinn.evolution.window_terms import (
-    check_terms,
-    in_window,
+    in_solution_units,
     interior_points,
-    scaled,
-    size_within,
-    weighted,
+    mean_over_space,
+    points_in_window,
+    solution_size,
+    terms_at_all_times,
 )
 from kanpinn.evolution.windows import Windows
 from kanpinn.loss.residuals import Residuals
@@ -27,38 +27,35 @@ from kanpinn.loss.terms import ResidualTerm
 from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import solve_newton
 
-FIRST = 0.1  # of the whole time: the first window that is tried
-EARLY = 0.2  # of the tolerance, that windows at the very beginning may use up
-PART = 0.5  # of what is left of that, for one window
-FAR_BELOW, LONGER, SHORTER = 0.1, 1.5, 0.5
-STUCK = 0.7  # of the error per time that halving a window leaves: space limits it, not time
-SLACK = 1.3  # times what it was then, that is accepted of later windows
-
 
 @dataclass(frozen=True)
 class March(Optimizer):
-    """Solves a problem window by window in time; the network is a `Windows`.
+    """Solve a problem window by window in time; the network is a `Windows`.
 
     Each step is one attempt at a window. The output layer, zero at first, is found by Newton's
-    method (`LeastSquares`), at the solve's points mapped into the window. The residual, in units of
-    the solution, tells the relative error e_w that the window adds: Δt^m / m! · rms(r / c) / rms(u)
-    for an equation c ∂_t^m u + …. Where it is too large, coordinates are stretched by the solution
-    so found and the window is solved again; at last it is halved. Later windows see nothing but
-    what was handed over: the march is causal.
+    method, at the solve's points mapped into the window. The residual, in units of the solution,
+    gives the relative error e_w that the window adds: Δt^m / m! · rms(r / c) / rms(u) for an
+    equation c ∂_t^m u + …. If it is too large, coordinates are stretched by the solution so found
+    and the window is solved again; at last it is halved. A window sees nothing of later ones but
+    what was handed over to it: the march is causal.
 
     Args:
-        windows: so many equal ones, whatever their errors; None lets the tolerance choose.
-        tolerance: what Σ_w e_w may grow to, evenly in time but for a fifth that is free at the
-            beginning. It does not depend on units, and bounds the error as far as the equation does
-            not amplify earlier errors: true errors are 20 to 1000 times less on the library's
-            problems, since most of a residual averages out. Where halving a window lowers e_w by
-            no more than its share, the grid limits it: the window is accepted, and the status says
-            so at the end.
+        windows: the number of equal windows, whatever their errors are; None lets the tolerance
+            choose them.
+        tolerance: of Σ_w e_w, evenly in time but for a fifth that is free at the beginning. It has
+            no unit, and bounds the error as far as the equation does not amplify earlier errors:
+            true errors are 20 to 1000 times less on the library's problems, since most of a
+            residual averages out. If halving a window lowers e_w by no more than its share, the
+            grid limits it: the window is accepted, and the status says so at the end.
         restretch: how often a window's coordinates are stretched anew, on boxes.
         times: Gauss points in time in a window, at each of N / times Gauss points in space, N the
             solve's number of interior points.
-        least: the shortest window, as a part of the whole time.
-        steps: at most so many attempts.
+        least: the shortest window, as a part of the whole time; at most 0.1, the first one.
+        steps: the largest number of attempts.
+
+    Raises:
+        InputError: for values out of range; at the start, for another network, a domain that is not
+            space times time, or a term that does not hold at all times.
 
     Reference: Wight and Zhao, Solving Allen–Cahn and Cahn–Hilliard equations using the adaptive
     physics informed neural networks (2020); Krishnapriyan et al. (2021); Penwarden et al. (2023).
@@ -80,15 +77,15 @@ class March(Optimizer):
         integer("restretch", self.restretch, least=0)
         integer("times", self.times)
         integer("steps", self.steps)
-        if not 0 < self.least <= FIRST:
-            raise InputError(f"least must be above 0 and at most {FIRST}, got {self.least!r}")
+        if not 0 < self.least <= 0.1:
+            raise InputError(f"least must be above 0 and at most 0.1, got {self.least!r}")
 
     def start(self, residuals: Residuals, seed: int) -> "MarchStage":
         return MarchStage(self, residuals)
 
 
 class MarchStage(Stage):
-    """The march: how far it has come, and the length that is tried next (of time in [-1, 1])."""
+    """The march at work: the lengths of its windows, and the windows of the network so far."""
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
         surrogate = residuals.surrogate
@@ -98,94 +95,66 @@ class MarchStage(Stage):
                 f"{type(surrogate.network).__name__}"
             )
         self.settings, self.surrogate, self.network = settings, surrogate, surrogate.network
-        self.terms = check_terms(residuals.terms, surrogate, settings.times)
+        self.terms = terms_at_all_times(residuals.terms, surrogate, settings.times)
         if self.network.stretch and settings.restretch:
             check_stretchable(surrogate)
-        count = len(residuals.terms[0].points)
-        like = residuals.terms[0].points.coords
-        self.inside = interior_points(surrogate.domain, count, settings.times).to(
-            like.dtype, like.device
-        )
-        self.state: dict[str, Any] = {
-            "accepted": 0,
-            "length": 2 / settings.windows if settings.windows else 2 * FIRST,
-            "spent": 0.0,
-            "rate": math.inf,  # of the error in time, where this window was tried before
-            "floor": 0.0,  # of that rate, below which shorter windows have not come
-            "limited": 0,  # windows that were accepted for that reason
-        }
+        points = residuals.terms[0].points
+        inside = interior_points(surrogate.domain, len(points), settings.times)
+        self.inside = inside.to(points.coords.dtype, points.coords.device)
+        self.lengths = WindowLengths(settings.windows, settings.tolerance, settings.least)
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(self.state)
+        names = ("accepted", "length", "spent", "rate", "floor", "limited")
+        return {name: getattr(self.lengths, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.state = dict(state)
+        self.lengths = replace(self.lengths, **state)
 
     def step(self) -> Step:
-        state, s = self.state, self.settings
-        start = float(self.network.ends[-1]) if state["accepted"] else -1.0
-        end = start + state["length"]
-        if end > 1 - 0.5 * min(state["length"], 2 * s.least):
-            end = 1.0
+        lengths = self.lengths
+        start = float(self.network.ends[-1]) if lengths.accepted else -1.0
+        end = lengths.end_after(start)
         error, evaluations = self._attempt(start, end)
-        good = math.isfinite(error) and self._is_enough(error, start, end)
-        finished = self._accept(error, start, end) if good else self._reject(start, end, error)
-        loss = error**2 if math.isfinite(error) else state["spent"] ** 2
-        notes = {
-            "time": self._time(end if good else start),
-            "window": float(state["accepted"]),
-            "length": self._time(end) - self._time(start),
-            "window_error": error,
-        }
-        return Step(loss, evaluations, finished, notes)
-
-    def _is_enough(self, error: float, start: float, end: float) -> bool:
-        """Whether an attempt is accepted: its error is small, or shorter windows would not help."""
-        state, length = self.state, end - start
-        if self.settings.windows is not None or error <= self._allowed(start, end):
-            return True
-        rate = error / length
-        if rate > STUCK * state["rate"]:  # half the window has more than half of the error
-            state["floor"] = rate
-            state["length"] = length / SHORTER
-        state["rate"] = rate
-        limited = rate <= SLACK * state["floor"]
-        state["limited"] += limited
-        return bool(limited)
-
-    def _allowed(self, start: float, end: float) -> float:
-        """What a window may add: its share of the time, and early on half of what is free then."""
-        tolerance = self.settings.tolerance
-        free = max(EARLY * tolerance - self.state["spent"], 0.0)
-        return (1 - EARLY) * tolerance * (end - start) / 2 + PART * free
-
-    def _accept(self, error: float, start: float, end: float) -> str | None:
-        state, allowed = self.state, self._allowed(start, end)
-        state["accepted"] += 1
-        state["spent"] += error
-        state["rate"] = math.inf
-        if self.settings.windows is None and error < FAR_BELOW * allowed:
-            state["length"] *= LONGER
-        return self._verdict() if end == 1 else None
+        accepted = math.isfinite(error) and lengths.accepts(error, start, end)
+        if accepted:
+            lengths.accept(error, start, end)
+            finished = self._verdict() if end == 1 else None
+        else:
+            self.network.close()
+            finished = None if lengths.shorten(start, end) else self._failed(start, end, error)
+        a, b = self._time(start), self._time(end)
+        return Step(
+            error**2 if math.isfinite(error) else lengths.spent**2,
+            evaluations,
+            finished,
+            notes={
+                "time": b if accepted else a,
+                "window": float(lengths.accepted),
+                "length": b - a,
+                "window_error": error,
+            },
+            words=(
+                f"window {lengths.accepted} up to t = {b:.4g}, error {error:.1e}"
+                if accepted
+                else f"too large an error, {error:.1e}, from t = {a:.4g} to {b:.4g}"
+            ),
+        )
 
     def _verdict(self) -> str:
-        spent, tolerance = self.state["spent"], self.settings.tolerance
+        """Return the status at the end of the time."""
+        spent, tolerance = self.lengths.spent, self.settings.tolerance
         if self.settings.windows is not None:
             hopeless = f"stopped: the windows' errors add up to {spent:.1e}: nothing is resolved"
             return CONVERGED if spent < 1 else hopeless
-        if not self.state["limited"]:
+        if not self.lengths.limited:
             return CONVERGED
         return (
             f"stopped: the windows' errors add up to {spent:.1e}, the tolerance is "
             f"{tolerance:.1e}; shorter windows would not lower them, a finer grid would"
         )
 
-    def _reject(self, start: float, end: float, error: float) -> str | None:
-        self.network.close()
-        length = SHORTER * (end - start)
-        if self.settings.windows is None and length >= 2 * self.settings.least:
-            self.state["length"] = length
-            return None
+    def _failed(self, start: float, end: float, error: float) -> str:
+        """Return the status for a window that is not solved and cannot be shorter."""
         a, b = self._time(start), self._time(end)
         return (
             f"stopped: the window from t = {a:.6g} to {b:.6g} does not reach the tolerance "
@@ -198,48 +167,48 @@ class MarchStage(Stage):
         return low + (scaled_time + 1) / 2 * (high - low)
 
     def _attempt(self, start: float, end: float) -> tuple[float, int]:
-        """Solve a window, restretched where that is needed; its error, and evaluations."""
-        stretches, evaluations, error = self._first_stretches(start), 0, math.inf
-        self.network.open(end, first=not self.state["accepted"])
-        tries = 1 + (self.settings.restretch if stretches is not None else 0)
+        """Solve a window, with its coordinates stretched anew if that is needed.
+
+        Returns:
+            The error that it adds, infinite if it cannot be solved, and the evaluations.
+        """
+        stretches, evaluations, error = None, 0, math.inf
+        if self.network.stretch and self.settings.restretch:
+            stretches = self._stretched([start], no_stretch(self.surrogate.domain.dim))
+        self.network.open(end, first=not self.lengths.accepted)
+        tries = 1 if stretches is None else 1 + self.settings.restretch
         for trial in range(tries):
-            if trial:
-                moments = [start + (end - start) * i / (FEW_TIMES - 1) for i in range(FEW_TIMES)]
-                assert stretches is not None
+            if trial and stretches is not None:
+                moments = [start + (end - start) * i / 4 for i in range(5)]
                 stretches = self._stretched(moments, stretches)
             error, count = self._solve(start, end, stretches)
             evaluations += count
-            if error <= self._allowed(start, end):
+            if error <= self.lengths.allowed(start, end):
                 break
         return error, evaluations
-
-    def _first_stretches(self, start: float) -> Stretches | None:
-        if not self.network.stretch or not self.settings.restretch:
-            return None
-        return self._stretched([start], no_stretch(self.surrogate.domain.dim))
 
     def _stretched(self, moments: list[float], old: Stretches) -> Stretches:
         space = range(self.surrogate.domain.dim - 1)
         return stretches_for(self.surrogate, space, moments, old)
 
     def _solve(self, start: float, end: float, stretches: Stretches | None) -> tuple[float, int]:
-        """Newton's method from zero; the window's error, infinite where it breaks down."""
+        """Solve a window by Newton's method from zero; return its error, and the evaluations."""
         if stretches is not None:
             apply(stretches, self.network.members[-1])
         terms = self._within(start, end, stretches)
         self.network.reset()
         self.surrogate.prepare(terms[0].points)
         loss, evaluations = solve_newton(Residuals(self.surrogate, terms))
-        size = size_within(terms[0].points, self.surrogate, stretches)
+        size = solution_size(terms[0].points, self.surrogate, stretches)
         return math.sqrt(loss) / (size if size > 0 else 1.0), evaluations
 
     def _within(self, start: float, end: float, stretches: Stretches | None) -> list[ResidualTerm]:
-        """The terms of the loss in a window, in units of the solution."""
+        """Return the terms of the loss in a window, in units of the solution."""
         here = []
         for index, term in enumerate(self.terms):
             points = term.points if index else self.inside
-            points = in_window(points, self.surrogate, start, end, stretches)
+            points = points_in_window(points, self.surrogate, start, end, stretches)
             here.append(replace(term, points=points))
         duration = self._time(end) - self._time(start)
-        first, *rest = scaled(here, self.surrogate, duration, self.network.order)
-        return [weighted(first, self.surrogate, stretches), *rest]
+        first, *rest = in_solution_units(here, self.surrogate, duration, self.network.order)
+        return [mean_over_space(first, self.surrogate, stretches), *rest]

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from kanpinn.evolution.timing import Inputs, dense, time_of
+from kanpinn.evolution.timing import Inputs, time_of
 from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import Tape
@@ -48,7 +48,7 @@ class Separable(KAN):
         fields = self.layers[-1].coefficients.shape[2] // self.modes
         found = legendre(time_of(inputs), self.modes)
         polynomials = found.map(lambda t: t.repeat_interleave(fields, dim=-1))
-        return dense(inputs).map(lambda t: t[..., :-1]), polynomials
+        return inputs.dense().map(lambda t: t[..., :-1]), polynomials
 
     def seen(self, coordinates: Coordinates) -> Coordinates:
         """The places alone."""

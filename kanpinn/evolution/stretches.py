@@ -1,4 +1,4 @@
-"""Stretches for the coordinates of a KAN, made from the solution so far."""
+"""Stretched coordinates, in which a solution varies evenly: equidistribution of a monitor."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,17 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.evolution.equidistribution import SPOTS, equidistributed, monitor
 from kanpinn.geometry import Box, Points
 from kanpinn.jets import Channels
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.stretching import interpolate, set_stretch
 from kanpinn.networks.surrogate import Surrogate
 
-OTHERS = 64  # places in the other coordinates, over which a monitor's maximum is taken
-FEW_TIMES = 5
-
 Stretches = list[tuple[Tensor, Tensor]]  # for each coordinate ξ and s(ξ), both from -1 to 1
 
 
 def check_stretchable(surrogate: Surrogate) -> None:
-    """Refuse what no layer can stretch.
+    """Refuse coordinates that no layer can stretch.
 
     Raises:
         InputError: unless the domain is a box and the network sees its coordinates.
@@ -34,9 +30,13 @@ def check_stretchable(surrogate: Surrogate) -> None:
 
 
 def no_stretch(dim: int) -> Stretches:
-    """ξ itself."""
-    line = torch.linspace(-1, 1, SPOTS, dtype=torch.float64)
-    return [(line, line.clone()) for _ in range(dim)]
+    """Return s(ξ) = ξ for so many coordinates."""
+    return [(_line(), _line()) for _ in range(dim)]
+
+
+def _line() -> Tensor:
+    """The points at which stretches and monitors are known; linear interpolation does between."""
+    return torch.linspace(-1, 1, 1001, dtype=torch.float64)
 
 
 def apply(stretches: Stretches, network: KAN) -> None:
@@ -46,7 +46,7 @@ def apply(stretches: Stretches, network: KAN) -> None:
 
 
 def unstretched(stretches: Stretches, s: Tensor) -> Tensor:
-    """The scaled coordinates ξ that belong to s, (n, d)."""
+    """Return the scaled coordinates ξ that belong to s, both (n, d)."""
     columns = [
         interpolate(column.contiguous(), to.to(s).contiguous(), xi.to(s))
         for column, (xi, to) in zip(s.unbind(dim=1), stretches, strict=True)
@@ -55,7 +55,7 @@ def unstretched(stretches: Stretches, s: Tensor) -> Tensor:
 
 
 def widths(stretches: Stretches, xi: Tensor) -> Tensor:
-    """Π dξ_i / ds_i at scaled coordinates, (n, 1): what a point at even s stands for."""
+    """Return Π dξ_i / ds_i at scaled coordinates ξ (n, d), (n, 1): weights of even points in s."""
     total = torch.ones_like(xi[:, :1])
     for column, (at, s) in zip(xi.unbind(dim=1), stretches, strict=True):
         middle = (at[1:] + at[:-1]) / 2
@@ -68,49 +68,93 @@ def widths(stretches: Stretches, xi: Tensor) -> Tensor:
 def stretches_for(
     surrogate: Surrogate, axes: Sequence[int], times: Sequence[float] | None, old: Stretches
 ) -> Stretches:
-    """Stretches of some coordinates, made from the surrogate; the others stay as they are.
+    """Make stretches of some coordinates from the surrogate; the others stay as they are.
 
-    times: scaled ones, of the last coordinate, at which it is looked at; None for no time. The
-    monitor is looked at where `old` puts many points.
+    The monitor of a coordinate x is max |∂²u/∂x²|^½ over the other coordinates.
+
+    Args:
+        axes: the numbers of these coordinates.
+        times: scaled times, of the last coordinate, at which the surrogate is evaluated; None for a
+            problem without time.
+        old: the stretches so far; the monitor is evaluated at points that are even in their s.
     """
     made = list(old)
     for axis in axes:
-        xi = unstretched(old, _even(len(old)))[:, axis].contiguous()
+        xi = unstretched(old, _line()[:, None].expand(-1, len(old)))[:, axis].contiguous()
         xi[0], xi[-1] = -1, 1
         others = _others(len(old), axis, times)
-        found = monitor(lambda rows, a=axis: _second(surrogate, rows, a), xi, others)  # type: ignore[misc]
-        found[0], found[-1] = found[1], found[-2]
-        made[axis] = (xi, equidistributed(xi, found))
+        rows = torch.cat(
+            [xi.repeat_interleave(len(others))[:, None], others.repeat(len(xi), 1)], dim=1
+        )
+        monitor = _second(surrogate, rows, axis).abs().sqrt().amax(dim=1)
+        monitor = monitor.view(len(xi), -1).amax(dim=1)
+        monitor[0], monitor[-1] = monitor[1], monitor[-2]
+        made[axis] = (xi, equidistributed(xi, monitor))
     return made
 
 
-def _even(dim: int) -> Tensor:
-    return torch.linspace(-1, 1, SPOTS, dtype=torch.float64)[:, None].expand(-1, dim)
-
-
 def _others(dim: int, axis: int, times: Sequence[float] | None) -> Tensor:
-    """Places in all coordinates but one: the given times by quasi-random ones in the rest."""
+    """Return points in all coordinates but one: 64 quasi-random places, each at all the times."""
     rest = dim - 1 - (times is not None)
-    engine = torch.quasirandom.SobolEngine(rest, scramble=True, seed=0) if rest else None
-    count = OTHERS if rest else 1
-    space = (
-        torch.zeros(1, 0, dtype=torch.float64)
-        if engine is None
-        else 2 * engine.draw(count, dtype=torch.float64) - 1
-    )
+    if rest:
+        engine = torch.quasirandom.SobolEngine(rest, scramble=True, seed=0)
+        space = 2 * engine.draw(64, dtype=torch.float64) - 1
+    else:
+        space = torch.zeros(1, 0, dtype=torch.float64)
     if times is None:
         return space
     moments = torch.tensor(times, dtype=torch.float64)
     return torch.cat(
-        [space.repeat_interleave(len(moments), 0), moments.repeat(count)[:, None]], dim=1
+        [space.repeat_interleave(len(moments), 0), moments.repeat(len(space))[:, None]], dim=1
     )
 
 
 def _second(surrogate: Surrogate, rows: Tensor, axis: int) -> Tensor:
-    """∂²u by one scaled coordinate, (n, m), the rows having that one first."""
+    """Return ∂²u by one scaled coordinate, (n, m), the rows (n, d) having that one first."""
     xi = torch.cat([rows[:, 1 : axis + 1], rows[:, :1], rows[:, axis + 1 :]], dim=1)
     low, high = (corner.to(xi) for corner in surrogate.domain.bounds)
     points = Points(low + (xi + 1) / 2 * (high - low), surrogate.domain.names)
     jet = surrogate.evaluate(points, Channels(points.names, second="diagonal"))
     assert jet.second is not None
     return jet.second[:, axis] * ((high - low)[axis] / 2) ** 2
+
+
+def equidistributed(xi: Tensor, monitor: Tensor, floor: float = 0.5, blur: float = 0.1) -> Tensor:
+    """Return s(ξ) from -1 to 1 with ds/dξ ∝ monitor + floor · mean, its logarithm smoothed in s.
+
+    Args:
+        xi: increasing from -1 to 1, (n,).
+        monitor: its values (≥ 0) there, (n,).
+        floor: the part of the monitor's mean that is added to it, so that every place gets points;
+            at least 0, more makes the stretch weaker.
+        blur: the width in s over which the slope may change; above 0, well below 2.
+
+    Returns:
+        s at ξ, (n,); ξ itself if the monitor is zero or not finite.
+
+    Reference: de Boor, Good approximation by splines with variable knots (1974); Huang and Russell,
+    Adaptive moving mesh methods (2011), chapter 2.
+    """
+    mean = torch.trapezoid(monitor, xi) / 2
+    if not (torch.isfinite(monitor).all() and mean > 0):
+        return xi.clone()
+    density = monitor + floor * mean
+    s = _running(xi, density)
+    even = torch.linspace(-1, 1, 2 * len(xi) - 1, dtype=xi.dtype)
+    smooth = _blurred(interpolate(even, s, density.log()), blur / float(even[1] - even[0]))
+    return _running(xi, interpolate(s, even, smooth).exp())
+
+
+def _running(xi: Tensor, density: Tensor) -> Tensor:
+    """Return the integral of a density from the first point on, scaled to run from -1 to 1."""
+    total = torch.cat([xi.new_zeros(1), torch.cumulative_trapezoid(density, xi)])
+    return 2 * total / total[-1] - 1
+
+
+def _blurred(values: Tensor, width: float) -> Tensor:
+    """Return the values smoothed by Gaussians of the width and half of it, in intervals."""
+    from scipy.ndimage import gaussian_filter1d
+
+    for w in (width, width / 2):
+        values = torch.from_numpy(gaussian_filter1d(values.numpy(), w, mode="nearest"))
+    return values

@@ -1,4 +1,4 @@
-"""The terms of a loss, drawn for all times, within one window of time."""
+"""The terms of a loss, drawn for all times, within one window of time, in stretched places."""
 
 import math
 from collections.abc import Sequence
@@ -16,44 +16,65 @@ from kanpinn.loss.term_sizes import inside_factors, outside_factors, reach, slop
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Space, Surrogate
 
-SAME = 1e-9  # of the time's length
 
+def as_residual_term(term: Term, method: str) -> ResidualTerm:
+    """Return the term as one of squared residuals.
 
-def check_terms(terms: Sequence[Term], surrogate: Surrogate, times: int) -> list[ResidualTerm]:
-    """The terms, each with points at enough moments; what does not hold at all times is refused.
+    Args:
+        method: the name of the method that needs one, for the message.
 
     Raises:
-        InputError: naming the term.
+        InputError: for an energy.
     """
-    low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+    if not isinstance(term, ResidualTerm):
+        raise InputError(f"{method}: the term {term.name} is no mean of squared residuals")
+    return term
+
+
+def terms_at_all_times(
+    terms: Sequence[Term], surrogate: Surrogate, times: int
+) -> list[ResidualTerm]:
+    """Return the terms, each with its points at enough moments for a window.
+
+    Args:
+        times: the number of Gauss points in time of a window.
+
+    Raises:
+        InputError: naming a term that does not hold at all times.
+    """
+    low, high = _time_range(surrogate)
+    same = 1e-9 * (high - low)
     found = []
     for term in terms:
-        p, why = term.points, ""
+        p = term.points
         moments = p.coords[:, -1].view(-1, term.sites)
-        if not isinstance(term, ResidualTerm):
-            why = "it is no mean of squared residuals"
-        elif p.data is not None:
+        why = ""
+        if p.data is not None:
             why = "it is about data at given points"
-        elif bool(((moments - moments[:, :1]).abs() > SAME * (high - low)).any()):
+        elif bool(((moments - moments[:, :1]).abs() > same).any()):
             why = "it ties different times together"
-        elif float(moments.max() - moments.min()) < SAME * (high - low):
+        elif float(moments.max() - moments.min()) < same:
             why = "it is about one moment"
-        if isinstance(term, ResidualTerm):
-            found.append(term if why else _held(term, surrogate, times))
         if why:
             raise InputError(f"the term {term.name} cannot be solved in windows of time: {why}")
+        found.append(_held(as_residual_term(term, "march"), surrogate, times))
     return found
 
 
+def _time_range(surrogate: Surrogate) -> tuple[float, float]:
+    low, high = surrogate.domain.bounds
+    return float(low[-1]), float(high[-1])
+
+
 def _held(term: ResidualTerm, surrogate: Surrogate, times: int) -> ResidualTerm:
-    """A term with few points has each of its places at so many Gauss points in time, twice over.
+    """Return a term of few points with each of its places at twice so many Gauss points in time.
 
     A wall whose values are not held at every moment of a window lets errors grow without bound.
     """
     if term.rows >= 2 * times:
         return term
     p, sites = term.points, term.sites
-    low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+    low, high = _time_range(surrogate)
     places = p.coords[:, :-1].reshape(term.rows, -1)
     _, which = torch.unique(places, dim=0, return_inverse=True)
     order = torch.arange(term.rows, device=which.device)
@@ -69,10 +90,10 @@ def _held(term: ResidualTerm, surrogate: Surrogate, times: int) -> ResidualTerm:
 
 
 def interior_points(domain: Space, count: int, times: int) -> Points:
-    """Gauss points in space, each at so many Gauss points in time, `count` or a few more.
+    """Return Gauss points in space, each at so many Gauss points in time, `count` or a few more.
 
     Raises:
-        InputError: for domains that are not space times time.
+        InputError: for a domain that is not space times time.
     """
     if not isinstance(domain, Box | Product):
         raise InputError(f"march is for boxes and domains over a time, got {domain!r}")
@@ -85,19 +106,23 @@ def interior_points(domain: Space, count: int, times: int) -> Points:
     return at_all_times(places, time, gauss_legendre(times)[0])
 
 
-def in_window(
+def points_in_window(
     points: Points, surrogate: Surrogate, start: float, end: float, stretches: Stretches | None
 ) -> Points:
-    """The points with their times mapped into a window of the scaled time, places stretched."""
-    low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
-    placed = points if stretches is None else stretched(points, surrogate, stretches)
+    """Return the points with their times mapped into a window, their places stretched.
+
+    Args:
+        start, end: of the window, in scaled time from -1 to 1.
+    """
+    low, high = _time_range(surrogate)
+    placed = points if stretches is None else stretched_points(points, surrogate, stretches)
     share = (points.coords[:, -1:] - low) / (high - low)
     time = low + (start + 1 + share * (end - start)) / 2 * (high - low)
     return replace(points, coords=torch.cat([placed.coords[:, :-1], time], dim=1))
 
 
-def stretched(points: Points, surrogate: Surrogate, stretches: Stretches) -> Points:
-    """The points at the places to which stretches map what they were; walls stay where they are."""
+def stretched_points(points: Points, surrogate: Surrogate, stretches: Stretches) -> Points:
+    """Return the points whose s are the old scaled coordinates; walls stay where they are."""
     low, high = surrogate.low, surrogate.high
     s = 2 * (points.coords - low) / (high - low) - 1
     coords = low + (unstretched(stretches, s) + 1) / 2 * (high - low)
@@ -105,10 +130,16 @@ def stretched(points: Points, surrogate: Surrogate, stretches: Stretches) -> Poi
     return replace(points, coords=torch.where(on_wall, points.coords, coords))
 
 
-def scaled(
+def in_solution_units(
     terms: Sequence[ResidualTerm], surrogate: Surrogate, duration: float, order: int
 ) -> list[ResidualTerm]:
-    """The terms, the interior first, in units of the solution: what a residual changes u by."""
+    """Return the terms scaled to the change of u that their residuals stand for.
+
+    Args:
+        terms: the interior's first.
+        duration: of the window.
+        order: of the equation in time.
+    """
     size = float((surrogate.high - surrogate.low)[:-1].max())
     found = [slopes(term, surrogate) for term in terms]
     near = reach(found[0], duration, order, size)
@@ -127,8 +158,10 @@ def _times(term: ResidualTerm, factors: Tensor) -> ResidualTerm:
     return replace(term, equation=lambda p, u: equation(p, u) * factors)
 
 
-def weighted(term: ResidualTerm, surrogate: Surrogate, stretches: Stretches | None) -> ResidualTerm:
-    """The term as a mean over space as it is; its points are even in the stretched one."""
+def mean_over_space(
+    term: ResidualTerm, surrogate: Surrogate, stretches: Stretches | None
+) -> ResidualTerm:
+    """Return the term, at points that are even in s, as a mean over space."""
     if stretches is None:
         return term
     mean = _widths(term.points, surrogate, stretches).mean().sqrt()
@@ -140,8 +173,8 @@ def weighted(term: ResidualTerm, surrogate: Surrogate, stretches: Stretches | No
     return replace(term, equation=lambda p, u: equation(p, u) * root(p))
 
 
-def size_within(points: Points, surrogate: Surrogate, stretches: Stretches | None) -> float:
-    """The root of the solution's mean square over space."""
+def solution_size(points: Points, surrogate: Surrogate, stretches: Stretches | None) -> float:
+    """Return the root of the solution's mean square over space, from points that are even in s."""
     squares = surrogate(points).square().sum(dim=1, keepdim=True)
     if stretches is None:
         return float(squares.mean().sqrt())

@@ -1,7 +1,7 @@
 """Networks in time windows: a KAN for each, which takes up where the one before it ended."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kanpinn._support.errors import InputError, integer
 from kanpinn.evolution.handover import Group, Memory, group
 from kanpinn.evolution.separable import Separable
-from kanpinn.evolution.timing import Inputs, dense, in_window
+from kanpinn.evolution.timing import Inputs, in_window
 from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.mlp import check_width
@@ -89,7 +89,7 @@ class Windows(Network):
     @property
     def members(self) -> list[Separable]:
         """A network for each window."""
-        return [one for one in self._of if isinstance(one, Separable)]
+        return list(cast(Sequence[Separable], self._of))
 
     @property
     def parts(self) -> list[Network]:
@@ -180,9 +180,8 @@ class Windows(Network):
         start, end = self.ends[-2:].tolist()
         time = coordinates.value[:, -1]
         inside = coordinates.value[(time >= start) & (time <= end)]
-        found = in_window(Coordinates(coordinates.channels, inside, coordinates.scale), start, end)
-        assert isinstance(found, Coordinates)
-        return found
+        found = Coordinates(coordinates.channels, inside, coordinates.scale)
+        return cast(Coordinates, in_window(found, start, end))
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         groups = self._groups(coordinates)
@@ -227,7 +226,7 @@ def _count(layer: KANLayer) -> int:
 def _whole(groups: Sequence[Group], last: int, count: int) -> Jet:
     """The inputs of the last window's network for all points, those of others at zero."""
     own = [g for g in groups if g.number == last]
-    jets = [dense(g.inputs) for g in own]
+    jets = [g.inputs.dense() for g in own]
     rows = torch.cat([g.rows for g in own])
     parts = zip(*(jet.parts() for jet in jets), strict=True)
     joined = [torch.cat(same) for same in parts]

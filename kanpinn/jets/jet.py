@@ -64,6 +64,18 @@ class Jet:
         """One component of the field as a scalar jet."""
         return self.map(lambda t: t[..., component : component + 1])
 
+    def rows(self, index: Tensor) -> "Jet":
+        """The jet at some of the points, given by their numbers or a mask."""
+        return self.map(lambda t: t[index])
+
+    def affine(self, factor: Tensor, shift: Tensor) -> "Jet":
+        """The jet of factor · h + shift, both (m,)."""
+        return replace(self.map(lambda t: t * factor), value=self.value * factor + shift)
+
+    def dense(self) -> "Jet":
+        """The jet itself, as `Coordinates.dense` gives one."""
+        return self
+
     def __add__(self, other: Any) -> Any:
         match other:
             case Jet():

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.equidistribution import equidistributed
-from kanpinn.evolution.stretches import no_stretch, unstretched
+from kanpinn.evolution.stretches import equidistributed, no_stretch, unstretched
 from kanpinn.solvers.state import SolverState
 
 F = torch.float64
