@@ -1,4 +1,8 @@
-"""Time: networks in windows of time, what one window hands over to the next, and the march."""
+"""Time and moving coordinates: networks in windows of time, the march through them, stretches.
+
+`Windows` is the network, `March` its optimizer, `Equidistribute` stretches coordinates of steady
+problems.
+"""
 
 from kanpinn.evolution.equidistribute import Equidistribute as Equidistribute
 from kanpinn.evolution.march import March as March

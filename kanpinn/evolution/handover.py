@@ -1,4 +1,4 @@
-"""What windows hand over: the value, and the rate, with which a window begins."""
+"""Handover: the value, and the rate in time, with which one window leaves the next to begin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +14,12 @@ from kanpinn.networks.network import Network
 
 @dataclass(frozen=True)
 class Handover:
-    """M and, with order 2, ∂_ξ M where a window begins, with their derivatives in space.
+    """The solution M, and its rate ∂_ξ M, at the beginning of a window, as jets in space.
 
-    None stands for zero, as at the first moment.
+    Args:
+        order: of the equation in time, 1 or 2.
+        value: M at k places; None if it is zero, as at the first moment.
+        rate: ∂_ξ M there; None if it is zero, or the order is 1.
     """
 
     order: int
@@ -24,7 +27,15 @@ class Handover:
     rate: Jet | None = None
 
     def after(self, since: Jet, rows: Tensor) -> Jet | None:
-        """M as it goes on without the network at some of the places, ξ - ξ_w the time since."""
+        """Return M as it goes on without the window's network, value + (ξ - ξ_w) · rate.
+
+        Args:
+            since: ξ - ξ_w at n points.
+            rows: the number of the place of each point, (n,).
+
+        Returns:
+            M at the points; None if it is zero.
+        """
         if self.value is None:
             return None
         value = self.value.map(lambda t: t[rows])
@@ -33,7 +44,13 @@ class Handover:
         return value + since * self.rate.map(lambda t: t[rows])
 
     def next(self, network: Network, inputs: Inputs, length: float) -> "Handover":
-        """Where a window of this length ends, in whose network's inputs time is in [-1, 1]."""
+        """Return what a window hands over at its end.
+
+        Args:
+            network: of the window.
+            inputs: of the network at the places, the time of the window in [-1, 1].
+            length: of the window.
+        """
         at_end = frozen(inputs, 1.0)
         if self.order == 1:
             return Handover(1, _sum(self.value, network.jet(at_end) * length))
@@ -48,10 +65,11 @@ def _sum(first: Jet | None, second: Jet) -> Jet:
 
 
 def value_and_rate(network: Network, inputs: Inputs) -> tuple[Jet, Jet]:
-    """N and ∂_τ N, τ the last input, with the derivatives that the inputs carry.
+    """Return N and ∂_τ N, τ the last input, both with the derivatives that the inputs carry.
 
-    Each number of the jet depends on its own point's τ: the gradient of Σ_k v_k N_k by τ is linear
-    in v, and the derivative of its sum by v_k is the one that is wanted.
+    It is forward differentiation by two reverse passes: the gradient of Σ_k v_k N_k by τ is linear
+    in v, since each number N_k of the jet depends on the τ of its own point alone, and its
+    derivative by v_k is ∂_τ N_k.
     """
     traced = torch.is_grad_enabled() and inputs.value.requires_grad
     with torch.enable_grad():
@@ -67,7 +85,15 @@ def value_and_rate(network: Network, inputs: Inputs) -> tuple[Jet, Jet]:
 
 @dataclass(frozen=True)
 class Group:
-    """The points of one window: M = past + factor · N(inputs)."""
+    """The points of one window, at which M = past + factor · N(inputs).
+
+    Args:
+        number: of the window.
+        rows: the numbers of the points, (n,).
+        inputs: of the window's network there.
+        factor: ξ - ξ_w, or its square for an equation of second order.
+        past: what the windows before have handed over; None for zero.
+    """
 
     number: int
     rows: Tensor
@@ -76,13 +102,20 @@ class Group:
     past: Jet | None
 
     def value(self, output: Jet) -> Jet:
-        """M from the output of the window's network."""
+        """Return M for the output N of the window's network."""
         return _sum(self.past, self.factor * output)
 
 
 @dataclass(frozen=True)
 class Passed:
-    """What some members handed over at some places."""
+    """A handover that is kept.
+
+    Args:
+        spots: the places.
+        members: the networks of the windows before.
+        ends: of these windows, in scaled time.
+        handed: what the last of them handed over.
+    """
 
     spots: Coordinates
     members: Sequence[Network]
@@ -90,7 +123,7 @@ class Passed:
     handed: Handover
 
     def at(self, spots: Inputs) -> bool:
-        """Whether these are its places."""
+        """Whether it is the handover at these places."""
         mine = self.spots
         return (
             isinstance(spots, Coordinates)
@@ -100,7 +133,7 @@ class Passed:
         )
 
     def holds(self, members: Sequence[Network], ends: Sequence[float], order: int) -> bool:
-        """Whether the first of these members are its own, as they were."""
+        """Whether it is the handover of the first of these members, with their coefficients now."""
         count = len(self.members)
         return (
             self.handed.order == order
@@ -124,7 +157,7 @@ class Memory:
     def find(
         self, spots: Inputs, members: Sequence[Network], ends: Sequence[float], order: int
     ) -> tuple[int, Handover]:
-        """How many of the members are passed, and what they hand over at these places."""
+        """Return the number of windows that a known handover is past, and that handover."""
         for one in self._known:
             if one.at(spots) and one.holds(members, ends, order):
                 return len(one.members), one.handed
@@ -133,7 +166,7 @@ class Memory:
     def keep(
         self, spots: Inputs, members: Sequence[Network], ends: Sequence[float], handed: Handover
     ) -> None:
-        """Remember what these members hand over, in place of what was known at these places."""
+        """Keep the handover of these members in place of an earlier one at the same places."""
         if isinstance(spots, Coordinates):
             new = Passed(spots, list(members), list(ends[: len(members) + 1]), handed)
             self._known = [new, *(one for one in self._known if not one.at(spots))]
@@ -154,8 +187,17 @@ def group(
     inputs: Inputs,
     memory: Memory | None = None,
 ) -> list[Group]:
-    """The points by windows, each with all that was handed over to it; time after the last window
-    stands still at its end. The past is worked out once for each place in space.
+    """Sort points by windows; each group gets what was handed over to its window.
+
+    Points after the last window get its end as their time. What is handed over is computed once for
+    each place in space.
+
+    Args:
+        members: the networks of the windows.
+        ends: the windows' ends in scaled time, one more than windows.
+        order: of the equation in time, 1 or 2.
+        inputs: the scaled coordinates, time last, at n points.
+        memory: of earlier handovers.
     """
     which = torch.bucketize(inputs.value[:, -1].contiguous(), inputs.value.new_tensor(ends[1:]))
     first, place = places(inputs)

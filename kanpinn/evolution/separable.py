@@ -1,4 +1,4 @@
-"""A KAN in space, times polynomials in time."""
+"""Sums of KANs in space times Legendre polynomials in time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +14,11 @@ from kanpinn.networks.network import Tape
 class Separable(KAN):
     """N(x, τ) = Σ_j P_j(τ) φ_j(x), φ a KAN of all inputs but the last, P_j Legendre polynomials.
 
-    It is linear in the KAN's output layer. Products, other than sums of functions of x + λτ,
-    neither lose digits as windows become short nor amplify what they take over from one another.
+    It is linear in the KAN's output layer. Unlike sums of functions of x + λτ, such products lose
+    no digits as windows become short, and do not amplify the errors of earlier windows.
 
     Args:
-        width: of φ, inputs without the time, outputs once for each j and field.
+        width: units per layer of φ: inputs without the time, an output for each j and field.
         modes: the number of polynomials.
         settings: of the `KAN`.
 
@@ -51,7 +51,7 @@ class Separable(KAN):
         return inputs.dense().map(lambda t: t[..., :-1]), polynomials
 
     def seen(self, coordinates: Coordinates) -> Coordinates:
-        """The places alone."""
+        """Return the inputs without the time."""
         names = coordinates.channels.names
         return Coordinates(
             Channels(names[: coordinates.value.shape[1] - 1]),
@@ -67,7 +67,10 @@ class Separable(KAN):
 
 
 def legendre(tau: Jet, count: int) -> Jet:
-    """P_0 … P_(count - 1) at a scalar jet, by (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1)."""
+    """Return the Legendre polynomials P_0 … P_(count - 1) at a scalar jet.
+
+    The recurrence is (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1).
+    """
     found = [tau * 0 + 1, tau]
     for j in range(1, count - 1):
         found.append((tau * found[-1] * (2 * j + 1) - found[-2] * j) * (1 / (j + 1)))

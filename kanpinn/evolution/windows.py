@@ -17,19 +17,17 @@ from kanpinn.networks.network import Network, Tape
 
 
 class Windows(Network):
-    """A network for each window of time, the last input ξ; `March` makes the windows one by one.
+    """A network for each window of time, ξ its last input; `March` makes the windows one by one.
 
-    N_w(x, ξ) = Σ_j P_j(τ) φ_wj(x), φ_w a KAN in space and τ in [-1, 1] the window's own time (see
-    `Separable`).
+    In a window [ξ_w, ξ_{w+1}] the output is M(x, ξ) = M(x, ξ_w) + (ξ - ξ_w) N_w(x, ξ), M = 0 at the
+    first moment. For an equation of second order it is M(x, ξ_w) + (ξ - ξ_w) ∂_ξ M(x, ξ_w)
+    + (ξ - ξ_w)² N_w(x, ξ). Here N_w(x, ξ) = Σ_j P_j(τ) φ_wj(x), φ_w a KAN in space and τ in [-1, 1]
+    the window's own time (see `Separable`). So value and rate are continuous to rounding, whatever
+    the coefficients are. A solution is u = g + D·M, g its initial value (and rate) and D = 0 on
+    walls with exact values. After the last window M stays what it is at its end.
 
-    M(x, ξ) = M(x, ξ_w) + (ξ - ξ_w) N_w(x, ξ) for ξ in the window [ξ_w, ξ_{w+1}], M = 0 at the first
-    moment; with order 2 it is M(x, ξ_w) + (ξ - ξ_w) ∂_ξ M(x, ξ_w) + (ξ - ξ_w)² N_w(x, ξ). The
-    value, and the rate, go over from window to window to rounding, whatever the coefficients are. A
-    solution is u = g + D·M, g its initial value (and rate) and D = 0 on walls with exact values.
-    After the last window M stays what it is at its end.
-
-    As made, one window spans all times. The layers are those of the last window, which alone is
-    trained; the order is the problem's, 2 where it prescribes an initial rate.
+    A new network has one window that spans all times. Its layers are those of the last window,
+    which alone is trained; its order is the problem's, 2 if it prescribes an initial rate.
 
     Args:
         width: units per layer, inputs first, time the last of them: [2, 1] for one place and time,
@@ -124,9 +122,14 @@ class Windows(Network):
 
     @torch.no_grad()
     def open(self, end: float, first: bool = False) -> Separable:
-        """A window from the last one's end to another time in (-1, 1]; its output is zero.
+        """Add a window from the end of the last one; its output layer is zero.
 
-        first: it takes the place of all windows so far.
+        Args:
+            end: of the new window, in scaled time up to 1.
+            first: whether it takes the place of all windows so far.
+
+        Returns:
+            The network of the window.
         """
         member = self._member(0 if first else self.count)
         member.layers[-1].coefficients.zero_()
@@ -138,14 +141,14 @@ class Windows(Network):
 
     @torch.no_grad()
     def close(self) -> None:
-        """Take the last window away; where it is the only one, its output becomes zero."""
+        """Remove the last window; if it is the only one, its output layer becomes zero instead."""
         if self.count == 1:
             self.layers[-1].coefficients.zero_()
         else:
             self._set(self.ends.tolist()[:-1], self.members[:-1])
 
     def _set(self, ends: list[float], members: list[Separable]) -> None:
-        """Have these windows; the last one is trained."""
+        """Replace the windows by these; the last one is trained."""
         for index, member in enumerate(members):
             member.to(device=self.ends.device, dtype=self.ends.dtype)
             member.requires_grad_(index + 1 == len(members))
@@ -176,7 +179,7 @@ class Windows(Network):
         self.members[-1].follow(self._in_last(coordinates))
 
     def _in_last(self, coordinates: Coordinates) -> Coordinates:
-        """The inputs of the last window's network, at points in it."""
+        """Return the inputs of the last window's network at the points in that window."""
         start, end = self.ends[-2:].tolist()
         time = coordinates.value[:, -1]
         inside = coordinates.value[(time >= start) & (time <= end)]
@@ -205,7 +208,7 @@ class Windows(Network):
         return found[0].with_parts([torch.cat(same)[back] for same in parts])
 
     def _groups(self, inputs: Inputs) -> list[Group]:
-        """The points by windows, kept for as long as the points and the windows before the last."""
+        """Return the points by windows; they are computed anew if an earlier window has changed."""
         ends = self.ends.tolist()
         if torch.is_grad_enabled() and inputs.value.requires_grad:
             return group(self.members, ends, self.order, inputs)
@@ -224,7 +227,7 @@ def _count(layer: KANLayer) -> int:
 
 
 def _whole(groups: Sequence[Group], last: int, count: int) -> Jet:
-    """The inputs of the last window's network for all points, those of others at zero."""
+    """Return the inputs of the last window's network for all points, zero at points elsewhere."""
     own = [g for g in groups if g.number == last]
     jets = [g.inputs.dense() for g in own]
     rows = torch.cat([g.rows for g in own])

@@ -1,4 +1,4 @@
-"""Continuation: a hard problem reached from an easy one of its family, step by step."""
+"""Continuation in a parameter: a hard problem is reached from an easy one, step by step."""
 
 import math
 from dataclasses import dataclass

@@ -121,7 +121,7 @@ class TorchStage(Stage):
         return None if any(bool(g.any()) for g in gradients) else INDEPENDENT
 
     def follow(self) -> None:
-        """Let the grids follow: between steps only, since a line search must see one function."""
+        """Let the grids follow the activations; not within a line search, which needs one loss."""
         self.residuals.surrogate.follow(self.residuals.points)
 
     def state_dict(self) -> dict[str, Any]:

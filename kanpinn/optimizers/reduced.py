@@ -1,4 +1,4 @@
-"""Gauss–Newton in a problem's unknowns alone: the fields follow them as the equation says."""
+"""Gauss–Newton in a problem's unknowns alone, the fields solved for at each step."""
 
 from dataclasses import dataclass, field
 
