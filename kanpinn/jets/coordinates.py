@@ -1,7 +1,7 @@
 """The jet of the coordinates themselves, whose derivatives are constants."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,6 +45,18 @@ class Coordinates:
             powers = torch.stack([steps**r for r in range(1, channels.order + 1)], dim=1)
             lines = torch.einsum("nrio,lri->nlro", edges[:, 1 : channels.order + 1], powers)
         return Jet(channels, outer[0].sum(dim=1), gradient, second, lines)
+
+    def parts(self) -> list[Tensor]:
+        """The tensors that vary from point to point."""
+        return [self.value]
+
+    def rows(self, index: Tensor) -> "Coordinates":
+        """The coordinates of some of the points, given by their numbers or a mask."""
+        return replace(self, value=self.value[index])
+
+    def affine(self, factor: Tensor, shift: Tensor) -> "Coordinates":
+        """The coordinates factor · x + shift, both (d,)."""
+        return replace(self, value=self.value * factor + shift, scale=self.scale * factor)
 
     def dense(self) -> Jet:
         """The same as an ordinary jet, its d × d gradient a view without storage of its own."""
