@@ -65,5 +65,7 @@ def test_a_problem_file_with_another_network_is_refused():
         "optimizer": [{"type": "insert_knots"}],
     }
     data["problem"]["exact"] = "sin(x)"
-    with pytest.raises(kp.InputError, match=r'optimizer\[0\].type = "insert_knots": only for KANs'):
+    with pytest.raises(
+        kp.InputError, match=r'optimizer\[0\].type = "insert_knots": insert_knots is for'
+    ):
         Config.from_dict(data).build()
