@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 
@@ -149,7 +149,7 @@ class Face(Mapped, Piece):
         cube = torch.cat([unit[:, : self.axis], end, unit[:, self.axis :]], dim=1)
         normals = torch.zeros_like(cube)
         normals[:, self.axis] = 1 if self.upper else -1
-        return Points(self.box.from_unit(cube).coords, self.names, normals)
+        return replace(self.box.from_unit(cube), normals=normals)
 
 
 def coordinate_beyond(axis: int, value: float, coords: Coords) -> Column:

@@ -11,9 +11,6 @@ from scipy.special import ellipeinc
 from kanpinn._support.shapes import Column, Coords, Weights
 from kanpinn.geometry.curves.sides import Side
 
-# Two of the methods below find angles by Newton's method: the number of first guesses, and of steps
-# at most. A few steps suffice for all ellipses but needles.
-_GUESSES, _STEPS = 129, 60
 Slopes = Callable[[Weights], tuple[Weights, Weights]]
 
 
@@ -109,12 +106,13 @@ class Conic:
 
     def angle_at(self, length: np.ndarray, first: float, last: float) -> np.ndarray:
         """The θ between first and last with these lengths, by Newton's method in a bracket."""
-        grid = np.linspace(min(first, last), max(first, last), _GUESSES)
+        guesses, steps = 129, 60  # few steps are needed for all ellipses but needles
+        grid = np.linspace(min(first, last), max(first, last), guesses)
         known = self.length(grid)
         theta = np.interp(length, known, grid)
-        cell = np.clip(np.searchsorted(known, length), 1, _GUESSES - 1)
+        cell = np.clip(np.searchsorted(known, length), 1, guesses - 1)
         a, b = self.axes
-        for _ in range(_STEPS):
+        for _ in range(steps):
             speed = np.hypot(a * np.sin(theta), b * np.cos(theta))
             step = (self.length(theta) - length) / speed
             theta = np.clip(theta - step, grid[cell - 1], grid[cell])
@@ -185,10 +183,11 @@ def _whole(low: float, high: float) -> bool:
 def _foot(conic: Conic, xy: Coords, low: float, high: float) -> Weights:
     """The angles θ (n,) at which the distance of (a cos θ, b sin θ) to points (n, 2) is least."""
     with torch.no_grad():
-        grid = torch.linspace(low, high, _GUESSES, dtype=xy.dtype, device=xy.device)
+        guesses = 129
+        grid = torch.linspace(low, high, guesses, dtype=xy.dtype, device=xy.device)
         trail = torch.stack([grid.cos(), grid.sin()], dim=1) * xy.new_tensor(conic.axes)
         best = torch.cdist(xy, trail).argmin(dim=1)
-        step = (high - low) / (_GUESSES - 1)
+        step = (high - low) / (guesses - 1)
         lower, upper = grid[best] - step, grid[best] + step
         if not _whole(low, high):
             lower, upper = lower.clamp(min=low), upper.clamp(max=high)
@@ -215,7 +214,7 @@ def _slopes(conic: Conic, xy: Coords, theta: Weights) -> tuple[Weights, Weights]
 
 def _bracketed(slopes: Slopes, theta: Weights, lower: Weights, upper: Weights) -> Weights:
     """The minimum in a bracket: Newton's method where it stays inside, else bisection."""
-    for _ in range(_STEPS):
+    for _ in range(60):  # few steps are needed for all ellipses but needles
         slope, bend = slopes(theta)
         lower = torch.where(slope <= 0, theta, lower)
         upper = torch.where(slope >= 0, theta, upper)
