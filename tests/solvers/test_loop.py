@@ -142,7 +142,7 @@ class StrayStage(Stage):
         with torch.no_grad():
             self.residuals.surrogate.network.layers[-1].coefficients.mul_(factor)
         after = loss if self.settings.before else self.residuals.loss()
-        return Step(after, before=self.settings.before)
+        return Step(after, loss_lags=self.settings.before)
 
     def state_dict(self):
         return {"calls": self.calls}
