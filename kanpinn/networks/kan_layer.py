@@ -42,6 +42,12 @@ class KANLayer(Layer):
         self.register_buffer("kept", like.new_ones(n_in, n_out, dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        missing = [name for name in self.state_dict() if prefix + name not in state_dict]
+        if missing:
+            raise InputError(
+                f"the saved network has no {prefix}{missing[0]}: it is of another version of "
+                "kanpinn, or has another basis"
+            )
         # A saved layer may have another grid than the one it was made with, and other edges.
         coefficients = state_dict[prefix + "coefficients"]
         trained = self.coefficients.requires_grad

@@ -186,3 +186,9 @@ def test_what_a_basis_cannot_do_is_said():
     network = kp.KAN([2, 8, 1], degree=6, grid=4, basis="chebyshev", seed=0)
     with pytest.raises(kp.InputError, match="Chebyshev polynomials have no knots"):
         kp.solve(Known(), network, [kp.LeastSquares(), kp.InsertKnots(1), kp.LeastSquares()])
+
+
+def test_a_state_of_another_basis_is_refused():
+    splines, chebyshev = (kp.KAN([2, 3, 1], basis=name, seed=0) for name in BASES)
+    with pytest.raises(kp.InputError, match=r"no layers\.0\.basis\.knots: .* another basis"):
+        splines.load_state_dict(chebyshev.state_dict())
