@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Deadline:
-    """The processor time of this process, in seconds, at which work ends."""
+    """The processor time of this process, in seconds, after which no further work begins."""
 
     end: float = math.inf
 
     @property
     def left(self) -> float:
-        """Seconds until then, below 0 afterwards."""
+        """Seconds of processor time until the deadline, negative after it."""
         return self.end - time.process_time()
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to begin."""
+        """True if the deadline has passed."""
         return self.left <= 0
 
     def within(self, seconds: float | int) -> "Deadline":
-        """Not later than this many seconds from now."""
+        """Return the earlier of this deadline and the time `seconds` from now."""
         return Deadline(min(self.end, time.process_time() + seconds))
 
 

@@ -1,4 +1,4 @@
-"""Reading a network by hand: functions suggested for an edge, chosen, and the rest refit."""
+"""Reading a network by hand: the user chooses the functions of edges, and the rest is refit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ from kanpinn.solvers.solution import Solution
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A KAN on its way to a formula; every step gives a new reading, the old one stays.
+    """A KAN that is turned into a formula step by step; each step returns a new reading.
 
     Args:
-        graph: its edges, splines and formulas.
-        rows: the data, or a solution's values.
-        library: the functions that are suggested.
-        problem: of a solution.
+        graph: the edges, some of them splines and some formulas.
+        rows: the data of a fit, or the values of a solution.
+        library: the functions that are suggested for edges.
+        problem: the problem of a solution, None for a fit.
         origin: the graph before the first step.
     """
 
@@ -40,19 +40,23 @@ class Reading:
 
     @property
     def error(self) -> float:
-        """The relative error, ‖graph - data‖ / ‖data - mean‖."""
+        """The relative error ‖graph - data‖ / ‖data - mean‖ on the rows to judge by."""
         return self.rows.error(self.graph)
 
     def suggest(self, layer: int, i: int, o: int) -> Snapping:
-        """The library's fits of the edge from unit i to unit o, the best first."""
+        """Return the fits of the library to the edge from unit i to unit o, the best first.
+
+        Raises:
+            InputError: if the graph has no such edge.
+        """
         self._check(layer, i, o)
         return self._search().snapping(self.graph, (layer, i, o), self.error)
 
     def fix(self, layer: int, i: int, o: int, name: str | Univariate) -> "Reading":
-        """The edge becomes this function; all other parameters are refit.
+        """Return the reading with this function on the edge and all parameters refit.
 
         Raises:
-            InputError: for an edge or a function that there is not.
+            InputError: if the edge or the function does not exist, or the function does not fit.
         """
         self._check(layer, i, o)
         best = self._search([name]).snapping(self.graph, (layer, i, o), self.error).best
@@ -60,10 +64,10 @@ class Reading:
         return self._with(self.graph.with_edge((layer, i, o), curve))
 
     def remove(self, layer: int, i: int, o: int) -> "Reading":
-        """Without the edge.
+        """Return the reading without the edge, with all parameters refit.
 
         Raises:
-            InputError: for an edge that there is not, or the last one into a unit.
+            InputError: if the edge does not exist or is the last one into a unit.
         """
         self._check(layer, i, o)
         if sum(key[0::2] == (layer, o) for key in self.graph.edges) == 1:
@@ -75,15 +79,22 @@ class Reading:
         return self._with(connected(self.graph.without((layer, i, o))))
 
     def exclude(self, *names: str) -> "Reading":
-        """Functions that are suggested no more."""
+        """Return the reading with these functions removed from the library.
+
+        Raises:
+            InputError: if a name is unknown or no function is left.
+        """
         out = {f.name for f in functions(names)}
         return replace(self, library=functions([f for f in self.library if f.name not in out]))
 
     def formula(self, seconds: float | int = 60.0) -> Formula:
-        """The formula; edges that are still splines are snapped automatically.
+        """Return the formula; edges that are still splines are snapped automatically.
+
+        Args:
+            seconds: the limit on processor time.
 
         Raises:
-            InputError: where no function fits an edge.
+            InputError: if no function fits an edge or the time was too short.
         """
         number("seconds", seconds, above=True)
         search = self._search(deadline=NEVER.within(seconds))
@@ -112,10 +123,16 @@ def read(
     *,
     seed: int = 0,
 ) -> Reading:
-    """The start of reading a result by hand, edge by edge.
+    """Return a `Reading` of a result, with which its edges are turned into formulas one by one.
+
+    Args:
+        result: a `Solution`, a `Fitted` with numeric targets, or a `Pruned` of either.
+        library: the functions that are suggested for edges; all of `LIBRARY` by default.
+        seed: the seed for the choice of rows.
 
     Raises:
-        InputError: for a network that is no KAN of splines and affine maps alone.
+        InputError: if the network is not a KAN of splines and affine maps alone, if the targets
+            are classes, or if the surrogate has values that are not finite.
     """
     graph = own_graph(result.surrogate)
     if graph is None:

@@ -1,4 +1,4 @@
-"""Graphs of splines that may be a result's formula: its own edges, and fits of smaller KANs."""
+"""Graphs of splines to be read as formulas: a result's own edges, and fits of smaller KANs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,8 @@ from kanpinn.interpret.shapes import Shape, fits_of, fitted
 from kanpinn.interpret.sparse import Skeleton, skeletons
 from kanpinn.networks.surrogate import Surrogate
 
-SIMILAR, NOISY = 1.5, 0.3  # a shape with a like part of the network's error, if that is moderate
+# A fit to noisy data is read if its error is at most SIMILAR times the noise, and at most NOISY.
+SIMILAR, NOISY = 1.5, 0.3
 
 
 def hypotheses(
@@ -26,12 +27,21 @@ def hypotheses(
     seed: int,
     deadline: Deadline,
 ) -> Iterator[tuple[Graph, bool]]:
-    """Graphs worth reading, and whether they are of the surrogate's own network, until the end.
+    """Yield graphs of splines that fit the data well enough to be read, until the deadline.
 
-    noise: the relative error of the data.
+    Args:
+        surrogate: the trained network; it is read itself if it is a KAN of few edges.
+        rows: the data that the graphs are fitted to and judged by.
+        noise: the relative error of the data.
+        shapes: the shapes of the KANs to fit; a built-in sequence by default.
+        seed: the seed for the random starts of the fits.
+        deadline: the time after which no further fit of the built-in sequence is read.
+
+    Returns:
+        Pairs of a graph and whether its edges are those of the surrogate's own network.
     """
-    rough = 1e-3  # and of one that may be, where its inner splines are too stiff
-    most_edges = 12  # of a network that is read edge by edge; wider ones only give their values
+    rough = 1e-3  # relative error that is accepted in any case: inner splines may be too stiff
+    most_edges = 12  # of a network that is read edge by edge; of larger ones only values are used
     own = own_graph(surrogate)
     if own is not None and len(own.edges) <= most_edges:
         own = _prepared(own, rows, deadline)
@@ -53,7 +63,7 @@ def hypotheses(
 
 
 def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[Graph]:
-    """Sums of functions of one input each, sums of products of such, then what sparse fits find."""
+    """Yield fits: sums of functions of one input, sums of products of these, then sparse KANs."""
     d, m = table.inputs.shape[1], table.targets.shape[1]
     additive = Skeleton((d, m), (torch.ones(d, m, dtype=torch.bool),))
     yield _plainest(fits_of(additive, table, seed, deadline), rows, deadline)
@@ -64,8 +74,8 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
 
 def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
-    """The first of the fits that is clear, else the best."""
-    clear = 1e-5  # relative error of a shape that is the function's own
+    """Return the first fit whose error is small enough; if there is none, the best fit."""
+    clear = 1e-5  # relative error below which the shape is taken for that of the function
     found = []
     for fit in fits:
         found.append(_grown(fit, rows, deadline))
@@ -75,14 +85,15 @@ def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
 
 
 def _grown(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
+    """Refine the grids, make superfluous inner edges the identity, and refine again."""
     graph = grown(graph, rows, deadline)
     straight = straightened(graph, rows.x)
     return graph if straight is graph else grown(straight, rows, deadline)
 
 
 def _prepared(graph: Graph, rows: Rows, deadline: Deadline) -> Graph | None:
-    """Refined, rid of edges that can be missed; None where there is no structure to read."""
-    unstructured = 1e-2  # relative error of a shape that is not worth reading
+    """Refine a graph and remove its dispensable edges; None if its error is too large to read."""
+    unstructured = 1e-2  # relative error above which a graph is not worth reading
     graph = grown(graph, rows, deadline)
     if rows.error(graph) > unstructured:
         return None

@@ -1,4 +1,4 @@
-"""From a result to a formula."""
+"""The function `interpret`, which reads a formula off a result."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,8 +25,8 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.solution import Solution
 
-SHARE = 0.15  # of the time for one graph
-NOISY = 0.05  # a fit that leaves more of its data is a bad one
+SHARE = 0.15  # share of the remaining time that the search on one graph may take
+NOISY = 0.05  # largest relative error at which a formula of noisy data ends the search
 
 
 def interpret(
@@ -38,27 +38,34 @@ def interpret(
     seconds: float | int = 180.0,
     seed: int = 0,
 ) -> Formula:
-    """Read a formula off a result: snap its edges to functions, or those of a smaller KAN.
+    """Return the best formula found for a result.
 
-    A small KAN's own edges are read first. If that gives no exact formula, others are fitted to
-    the data (of a PDE: to the solution's values), until one gives one: sums of functions of one
-    input each, sums of products of such, and what is left of wide KANs that are fitted under a
-    penalty on edges and pruned. The best formula is returned, with the error it has. A solution's
-    formula is checked in its equation.
+    The edges of the result's own network are read first if it is a small KAN of splines. If they
+    give no exact formula, smaller KANs are fitted to the data (for a PDE: to the solution's
+    values) and read, one after another, until one gives an exact formula: sums of functions of one
+    input each, sums of products of such functions, and wide KANs that are fitted with a penalty on
+    their edges and then pruned. A solution's formula is also inserted into its equation and its
+    conditions (`Formula.defects`).
 
     Args:
-        result: of a solve or a fit of numbers, or what pruning left of one; nothing in it is
+        result: a `Solution`, a `Fitted` with numeric targets, or a `Pruned` of either; it is not
             changed.
-        library: the functions that edges may be; all by default.
-        edges: the functions for single edges, {(layer, input, output): names}, counted from 0.
-        shapes: that are fitted when the network's own edges do not do, in place of those above;
-            none if empty.
+        library: the functions that edges may be; all of `LIBRARY` by default.
+        edges: the functions allowed on single edges of the result's own network,
+            {(layer, input, output): names}, all counted from 0.
+        shapes: the shapes of the smaller KANs, in place of those above; an empty sequence means
+            that none is fitted.
         seconds: the limit on processor time; a fit that has begun is finished.
-        seed: of the choice of rows and of the fits.
+        seed: the seed for the choice of rows and for the random starts of the fits.
+
+    Returns:
+        The formula with the smallest error, where one that solves the problem to rounding comes
+        first and equal errors are decided by the number of operations.
 
     Raises:
-        InputError: for classes, a surrogate that gives no finite values, or where no formula at
-            all was found.
+        InputError: if the targets are classes, the surrogate has values that are not finite, no
+            formula was found, or `edges` is given for a network without such edges or for one
+            that is not a KAN of splines alone.
     """
     source = source_of(result)
     rows = rows_of(source, integer("seed", seed, least=0))
@@ -105,13 +112,13 @@ def _formulas(
     deadline: Deadline,
     seed: int,
 ) -> Iterator[Formula]:
-    """The best formula of each graph that may be one, until the time is over."""
+    """Yield the best formula of each graph of splines, until the time is over."""
     source = source_of(result)
     problem = source.problem if isinstance(source, Solution) else None
     accuracy = accuracy_of(source)
     hopeful = math.inf if problem is not None else max(noise, EXACT)
     for graph, own in hypotheses(result.surrogate, rows, noise, shapes, seed, deadline):
-        # Rounding and simplifying take seconds, and the search's end asks for them, too.
+        # Cached because it takes seconds and is needed twice: by `done` and for the result.
         formula = cache(partial(_formula, rows=rows, problem=problem, origin=graph, own=own))
         search = Search(
             *(rows, library),
@@ -130,7 +137,7 @@ def _formula(
 
 
 def _is_it(formula: Formula, noise: float) -> bool:
-    """Whether a formula is the function itself, as far as data with noise can tell."""
+    """True if a formula cannot be improved: it is exact, or its error is that of the noise."""
     if formula.is_identity or formula.error <= EXACT:
         return True
     return formula.exact_constants and formula.error <= min(noise, NOISY)

@@ -1,4 +1,4 @@
-"""The picture of a KAN: its edges' curves where the points are, as strong as their scores."""
+"""The picture of a KAN: each edge's curve over the range of its arguments, shaded by its score."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -26,15 +26,15 @@ def draw_network(
     inputs: Sequence[str] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Figure:
-    """The picture of a result's network; `plotting.style.save` writes it as PNG, SVG or PDF.
+    """Draw a result's network; `plotting.style.save` writes the figure as PNG, SVG or PDF.
 
     Args:
         result: a `Solution`, a `Fitted` or a `Pruned` of a KAN.
         symbolic: edges (layer, input, output) that are formulas, drawn in another colour.
-        inputs, outputs: names, by default the result's own.
+        inputs, outputs: the names of the inputs and outputs, by default the result's own.
 
     Raises:
-        InputError: where the network is no KAN, or edges or names do not fit it.
+        InputError: if the network is not a KAN, or `symbolic` or the names do not fit it.
     """
     surrogate, width = result.surrogate, kan_of(result.surrogate).width
     links = list(links_of(surrogate, result.residuals, frozenset(symbolic)))
@@ -51,7 +51,10 @@ def draw_network(
 def links_of(
     surrogate: Surrogate, residuals: Residuals, symbolic: Collection[tuple[int, int, int]]
 ) -> Iterator[Link]:
-    """The edges that are there, over the range of their arguments at the points of the loss."""
+    """Yield the network's edges, each with its curve over the range that its arguments take.
+
+    The range and the scores are those at the points of the loss.
+    """
     points, network = residuals.points, kan_of(surrogate)
     scores = score_edges(surrogate, points).edges
     share = torch.linspace(0, 1, SAMPLES).to(surrogate.low)[:, None]
@@ -67,7 +70,7 @@ def links_of(
 
 @torch.no_grad()
 def _ranges(surrogate: Surrogate, residuals: Residuals) -> list[tuple[Tensor, Tensor]]:
-    """The least and the greatest argument of each layer's inputs."""
+    """Return the least and the greatest value of each layer's inputs, (n_in,) each."""
     points, found = residuals.points, []
     for i in range(0, len(points), CHUNK):
         h = surrogate.coordinates(points[i : i + CHUNK], Channels(points.names))

@@ -20,24 +20,32 @@ Groups = tuple[tuple[int, ...], ...]
 
 
 def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Iterator[Graph]:
-    """Fits of sums of products to y (n, m) at x (n, d), such as g(x) h(y) + k(z).
+    """Yield sums of products of functions of one input, such as g(x) h(y) + k(z), fitted to data.
 
-    Each input is in one product; the groupings with the most products come first.
+    Each input is a factor of exactly one product. There is one fit for each grouping of the inputs
+    with at least two inputs in some group, those with the most groups first; there is none for one
+    input or for more than four.
+
+    Args:
+        x: the inputs, (n, d).
+        y: the targets, (n, m).
+        seed: the seed for the random starts.
+        deadline: the time after which no further fit begins.
     """
-    most_inputs = 4  # with more there are too many ways to group them
+    most_inputs = 4  # the number of groupings grows too fast beyond
     d = x.shape[1]
     if not 2 <= d <= most_inputs:
         return
     generator = torch.Generator().manual_seed(seed)
     groupings = sorted(_groupings(tuple(range(d))), key=len, reverse=True)
-    for groups in groupings[1:]:  # the first has no product
+    for groups in groupings[1:]:  # in the first, each input is alone
         if deadline.over:
             return
         yield _fitted(_sum_of_products(x, y.shape[1], groups), x, y, generator, deadline)
 
 
 def _groupings(inputs: tuple[int, ...]) -> Iterator[Groups]:
-    """All partitions of the inputs."""
+    """Yield all partitions of the inputs into groups."""
     if not inputs:
         yield ()
         return
@@ -49,7 +57,10 @@ def _groupings(inputs: tuple[int, ...]) -> Iterator[Groups]:
 
 
 def _sum_of_products(x: Tensor, outputs: int, groups: Groups) -> Graph:
-    """A unit for each group and output, which multiplies; where there is one group, the outputs."""
+    """Return a graph of zero splines with one multiplying unit for each group and output.
+
+    With one group the multiplying units are the outputs; with more, a second layer adds them.
+    """
     d, count = x.shape[1], len(groups)
     units = outputs * count
     edges: dict[Key, Curve] = {
@@ -67,7 +78,7 @@ def _sum_of_products(x: Tensor, outputs: int, groups: Groups) -> Graph:
 
 
 def _zero(x: Tensor) -> Spline:
-    """The spline on the range of x that is zero."""
+    """Return the zero spline on the range of x."""
     breaks = torch.linspace(float(x.min()), float(x.max()), INTERVALS + 1, dtype=x.dtype)
     knots = knots_from_breaks(breaks[None], DEGREE)[0]
     return Spline(knots, DEGREE, x.new_zeros(INTERVALS + DEGREE))
@@ -76,8 +87,8 @@ def _zero(x: Tensor) -> Spline:
 def _fitted(
     graph: Graph, x: Tensor, y: Tensor, generator: torch.Generator, deadline: Deadline
 ) -> Graph:
-    """The best of some random starts, which see a part of the data."""
-    found = 1e-3  # relative error at which no other start is needed
+    """Refit the best of several random starts; the starts use the first rows only, to save time."""
+    found = 1e-3  # relative error below which no further start is tried
     few = slice(0, START_ROWS)
     starts: list[Graph] = []
     for _ in range(STARTS):
@@ -90,7 +101,10 @@ def _fitted(
 
 
 def _random(graph: Graph, y: Tensor, generator: torch.Generator) -> Graph:
-    """With about cubic curves of the data's size: wilder ones seldom come down to products."""
+    """Set the splines to random cubics whose product has about the size of the data.
+
+    Rougher starts seldom converge to a sum of products.
+    """
     size = float(y.square().mean().sqrt()) ** (1 / graph.width[0])
     edges = dict(graph.edges)
     for key, curve in graph.splines().items():

@@ -1,4 +1,7 @@
-"""The search for formulas: edge after edge is snapped, all others refit, with backtracking."""
+"""The search for formulas: edges are snapped to functions one by one, with backtracking.
+
+After each edge the parameters of all edges are refit.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,13 +19,13 @@ from kanpinn.interpret.univariate.library import Univariate
 from kanpinn.interpret.univariate.snapping import snap
 
 EXACT = 1e-10  # relative error below which a formula is taken for the function itself
-PERFECT = 10.0  # times the error of the graph: as well as a function can fit an edge
-SAMPLES = 400  # of an edge, for the fits of the library
+PERFECT = 10.0  # a function whose error is below this multiple of the graph's fits perfectly
+SAMPLES = 400  # samples of an edge for the fits of the library
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A graph of formulas and its relative error on data that it was not fitted to."""
+    """A graph of formulas and its relative error on the rows kept for judging."""
 
     graph: Graph
     error: float
@@ -35,13 +38,19 @@ class Found:
 
 @dataclass
 class Search:
-    """Depth first over the edges, the clearest one first, the best few functions for each.
+    """A depth-first search over the edges: the edge that a function fits best is snapped first.
 
-    rows: the data to fit and to judge by. allowed: {edge: functions} of a user who knows better;
-    names: the library otherwise. beam: functions tried on an edge, of the
-    `likely` ones that fit it best before any other edge was snapped. accuracy: the relative error
-    of y itself.
-    done: whether a formula ends the search.
+    Args:
+        rows: the rows to fit and the rows to judge by.
+        names: the functions for edges that are not in `allowed`; the whole library by default.
+        allowed: the functions that the user allows on single edges, {edge: functions}.
+        beam: the number of functions tried on an edge at most.
+        likely: the number of functions that an edge keeps from its first fit of the library; later
+            fits of the edge use these alone.
+        accuracy: the relative error of the values y themselves.
+        deadline: the time at which the search ends.
+        done: returns True for a formula that ends the search.
+        found: the formulas found so far.
     """
 
     rows: Rows
@@ -56,7 +65,7 @@ class Search:
     _likely: dict[Key, list[Univariate]] = field(default_factory=dict)
 
     def __call__(self, graph: Graph) -> list[Found]:
-        """All formulas that were found, the best first; one that is exact ends the search."""
+        """Search for formulas of a graph of splines and return all that were found, best first."""
         self.floor = max(self.error(graph), self.accuracy)
         self._likely.clear()
         self._extend(graph)
@@ -64,19 +73,22 @@ class Search:
 
     @property
     def ranked(self) -> list[Found]:
-        """By error, where errors that differ by less than half count as equal, then complexity."""
+        """The formulas found, sorted by error, then by complexity.
+
+        Errors of at most 1.5 times the least error count as equal.
+        """
         least = min((f.error for f in self.found), default=0.0)
         near = 1.5 * max(least, EXACT)
         return sorted(self.found, key=lambda f: (max(f.error, near), f.complexity, f.error))
 
     def error(self, graph: Graph) -> float:
-        """The relative error on the data to judge by."""
+        """Return the relative error of a graph on the rows to judge by."""
         return self.rows.error(graph)
 
     def _extend(self, graph: Graph) -> bool:
-        """Snap what is left of splines; whether the search is over."""
+        """Snap the remaining splines, one level of the search per edge; True ends the search."""
         snap_steps, final_steps = 10, 100
-        allowed = 10.0  # by how much a snapped edge may raise the error
+        allowed = 10.0  # factor by which a snapped edge may raise the error
         if self.deadline.over:
             return True
         if not graph.splines():
@@ -97,14 +109,14 @@ class Search:
         return refit(graph, self.rows.x, self.rows.y, steps, deadline=self.deadline)
 
     def _promising(self, candidates: Sequence[Candidate], error: float) -> list[Candidate]:
-        """What to try on an edge: where functions fit perfectly, no others."""
-        hopeless = 0.3  # 1 - R² of candidates that are not even tried
+        """Return the candidates to try on an edge: those that fit perfectly, if there are any."""
+        hopeless = 0.3  # candidates with a larger 1 - R² are never tried
         perfect = [c for c in candidates if c.unexplained <= (PERFECT * error) ** 2]
         others = [c for c in candidates if c.unexplained <= hopeless]
         return (perfect or others)[: self.beam]
 
     def _clearest(self, graph: Graph, error: float) -> tuple[Key, tuple[Candidate, ...]]:
-        """The spline that a function fits best, and what fits it."""
+        """Return the spline edge with the best-scoring candidate, and its candidates."""
         ranked = {
             key: self._candidates(graph, key, error)
             for key in graph.splines()
@@ -116,7 +128,7 @@ class Search:
         return key, ranked[key]
 
     def _candidates(self, graph: Graph, key: Key, error: float) -> tuple[Candidate, ...]:
-        """What fits an edge: of the whole library at first, later of what came near then."""
+        """Return the candidates for an edge: from the library at first, then from its best few."""
         found = self.snapping(graph, key, error, self._likely.get(key)).candidates
         if key not in self._likely:
             self._likely[key] = [candidate.function for candidate in found[: self.likely]]
@@ -125,8 +137,15 @@ class Search:
     def snapping(
         self, graph: Graph, key: Key, error: float, names: Sequence[Univariate] | None = None
     ) -> Snapping:
-        """The library's fits, or those of some functions, of an edge of a graph with this error."""
-        price = 0.7  # powers of ten in 1 - R² that a unit of complexity has to be worth
+        """Fit functions to one edge of a graph, over the arguments that it gets from the rows.
+
+        Args:
+            graph: the graph.
+            key: the edge, (layer, input, output).
+            error: the relative error of the graph, taken as the accuracy of the edge.
+            names: the functions; by default those allowed on the edge.
+        """
+        price = 0.7  # powers of ten that one unit of complexity must take off 1 - R²
         u = graph.units(self.rows.x)[key[0]][:, key[1]]
         at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
         u = u.sort().values[at]

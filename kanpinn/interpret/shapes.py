@@ -1,4 +1,4 @@
-"""Fits of small KANs to data by variable projection, the plainest edge functions first."""
+"""Fits of small KANs to data by variable projection, those with the simplest edges first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,20 @@ from kanpinn.networks import KAN
 from kanpinn.optimizers import LeastSquares, Optimizer, VariableProjection
 from kanpinn.solvers.fit import fit
 
-# The search ends early only where a start has come as far as splines can.
+# Share of the zero solution's loss, so small that only a practically exact start ends the search.
 TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Units, degrees and intervals per layer of a KAN, and the rounds of its random starts."""
+    """The shape of a KAN that is fitted to data.
+
+    Args:
+        width: the number of units of each layer, inputs and outputs included.
+        degree: the spline degree of each layer of edges.
+        grid: the number of grid intervals of each layer of edges.
+        rounds: the rounds of random starts of the variable projection.
+    """
 
     width: tuple[int, ...]
     degree: tuple[int, ...]
@@ -29,10 +36,10 @@ class Shape:
 
 
 def shapes_of(width: tuple[int, ...]) -> list[Shape]:
-    """Edge functions for these units, to be tried in this order.
+    """Return the shapes to try for these numbers of units, in this order.
 
-    Inner functions begin as straight lines and parabolas: of all the ways to spell a function the
-    plainest is wanted. Quadratic outer functions make products, as in
+    The first shapes have simple inner functions, since a function can be written as a KAN in many
+    ways and the simplest is wanted. Quadratic outer functions make products, as in
     xy = ((x + y)² - (x - y)²) / 4.
     """
     if len(width) == 2:
@@ -52,9 +59,15 @@ def shapes_of(width: tuple[int, ...]) -> list[Shape]:
 
 
 def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None = None) -> Graph:
-    """The graph of a KAN of this shape, fitted by variable projection from random starts.
+    """Fit a KAN of this shape by variable projection from random starts and return its graph.
 
-    kept: its edges, a mask (n_in, n_out) for each layer; all by default.
+    A KAN without hidden units is fitted by linear least squares instead.
+
+    Args:
+        shape: the shape of the KAN.
+        table: the data.
+        seed: the seed for the random starts.
+        kept: the edges of the KAN, a mask (n_in, n_out) for each layer; all by default.
     """
     network = KAN(shape.width, degree=shape.degree, grid=shape.grid, seed=seed)
     for layer, mask in zip(network.layers, kept or (), strict=False):
@@ -76,11 +89,15 @@ def _optimizer(shape: Shape, prune: bool) -> Optimizer:
 
 
 def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
-    """Graphs with these edges, at least one; products need all that their units can have."""
-    apart = 1000  # seeds of other chances
+    """Yield fitted graphs with a skeleton's edges, at least one, until the deadline.
+
+    The shape with quadratic outer functions has all edges between the skeleton's units, because
+    products need them.
+    """
+    apart = 1000  # distance between the seeds of repeated fits
     shapes = shapes_of(skeleton.width)
-    # Random starts miss one time in three: where a fit costs little, it gets other chances, before
-    # quadratic outer functions, which can spell any product, get theirs.
+    # About one fit in three misses the structure. Cheap fits are therefore repeated with other
+    # seeds, before quadratic outer functions are tried, which can express any product.
     cheap = len(skeleton.width) == 3 and skeleton.width[1] <= 2
     again = [(shape, seed + apart * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
     first = [(shape, seed) for shape in shapes]

@@ -1,4 +1,4 @@
-"""What of a result is read: rows of values, and a network's own edges."""
+"""The data that formulas are read from: rows of inputs and values, and their accuracy."""
 
 import torch
 
@@ -14,7 +14,7 @@ Result = Solution | Fitted | Pruned
 
 
 def source_of(result: Result) -> Solution | Fitted:
-    """The solve or the fit, whatever has been pruned of its network since."""
+    """Return the solve or the fit from which a result came, through any number of prunings."""
     while isinstance(result, Pruned):
         assert isinstance(result.original, Result)
         result = result.original
@@ -22,7 +22,13 @@ def source_of(result: Result) -> Solution | Fitted:
 
 
 def rows_of(result: Solution | Fitted, seed: int) -> Rows:
-    """What formulas are fitted to: the data of a fit, the values of a solution at its points."""
+    """Return the rows for formulas: a fit's training data, or a solution's values at its points.
+
+    At most 2000 rows are chosen at random; a quarter of them is kept to judge formulas by.
+
+    Raises:
+        InputError: if the targets are classes or a value is not finite.
+    """
     most_rows, judges = 2000, 0.25  # rows that are used, and the share of them to judge by
     if isinstance(result, Solution):
         points = result.residuals.points
@@ -43,8 +49,12 @@ def rows_of(result: Solution | Fitted, seed: int) -> Rows:
 
 
 def accuracy_of(result: Solution | Fitted) -> float:
-    """The relative error of the values, of a solution by what it leaves of its equation."""
-    least_accurate = 1e-2  # relative error of values from which nothing exact is read
+    """Estimate the relative error of the values that formulas are fitted to.
+
+    For a solution it is the largest relative defect of its equation and conditions, at most 0.01;
+    for a fit, whose values are the data, it is `EXACT`.
+    """
+    least_accurate = 1e-2  # upper limit of the estimate
     if isinstance(result, Fitted):
         return EXACT
     defects = defects_of(result.problem, result.surrogate.jet)
@@ -52,7 +62,10 @@ def accuracy_of(result: Solution | Fitted) -> float:
 
 
 def misfit_of(result: Solution | Fitted, rows: Rows) -> float:
-    """The relative error that a fit leaves, all of which may be noise; 0 of a solution's values."""
+    """Return a fit's relative error on the rows to judge by, an upper limit of the noise.
+
+    It is 0 for a solution, whose values have no noise.
+    """
     if isinstance(result, Solution):
         return 0.0
     return rows.relative(result(rows.xv) - rows.yv)

@@ -1,4 +1,4 @@
-"""Shapes of KANs that data ask for: of wide ones, fitted under a penalty on edges and pruned."""
+"""Sparse KAN structures found from data: wide KANs fitted with a penalty on edges, then pruned."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,26 +26,36 @@ class Skeleton:
 
     @property
     def name(self) -> str:
-        """The same for the same edges."""
+        """The masks as text, equal for equal skeletons."""
         return str([mask.int().tolist() for mask in self.kept])
 
     @property
     def edges(self) -> int:
-        """How many there are."""
+        """The number of edges."""
         return sum(int(mask.sum()) for mask in self.kept)
 
 
 def sparse_skeleton(
     table: Table, hidden: tuple[int, ...], strength: float, seed: int
 ) -> Skeleton | None:
-    """What is left of a KAN with these hidden units; None where that does not fit the data.
+    """Return the edges that remain of a KAN after a sparse fit and pruning.
 
-    The penalty finds the structure: L1 and entropy of the edges (`Sparsity`), strength its weight.
-    Without it the loss settles, then edges and units go one by one as long as that does not matter.
+    The KAN is first fitted with a penalty on the L1 norm and the entropy of its edges (`Sparsity`),
+    and edges with low scores are removed. It is then trained without the penalty, and edges and
+    units are removed one by one as long as the loss hardly grows.
+
+    Args:
+        table: the data.
+        hidden: the number of units of each hidden layer at the start.
+        strength: the weight of the penalty.
+        seed: the seed for the network and the fit.
+
+    Returns:
+        The skeleton, or None if the network became constant or no longer fits the data.
     """
-    structureless = 0.1  # of the targets' variance: with such a loss the wrong edges were cut
-    factor, enough = 4.0, 1e-6  # by how much removals may raise the loss, and one that may stand
-    threshold = 1e-2  # of the scores of edges that are worth keeping
+    structureless = 0.1  # share of the targets' variance: a larger loss means wrong edges were cut
+    factor, enough = 4.0, 1e-6  # removals may raise the loss by this factor, or to this value
+    threshold = 1e-2  # edges with lower scores are removed
     sparse_steps, polish_steps, cut_steps = 50, 20, 10
     width = (table.inputs.shape[1], *hidden, table.targets.shape[1])
     network = KAN(width, degree=DEGREE, grid=GRID, seed=seed)
@@ -53,7 +63,7 @@ def sparse_skeleton(
     found = fit(network, table, optimizer, sparsity=Sparsity(strength), seed=seed)
     try:
         pruned = prune(found, threshold)
-    except InputError:  # a constant
+    except InputError:  # the network is constant, or no edge reaches the threshold
         return None
     pruned = pruned.trained(LevenbergMarquardt(steps=polish_steps))
     pruned = prune_greedily(pruned, factor, steps=cut_steps, enough=enough)
@@ -64,11 +74,11 @@ def sparse_skeleton(
 
 
 def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]:
-    """Different skeletons, from one hidden layer and from two, from several starts.
+    """Yield different skeletons, found from several starts with one and with two hidden layers.
 
-    None is begun when the time is over.
+    No fit begins after the deadline.
     """
-    shallow, deep = (5,), (4, 2)  # hidden units to begin with
+    shallow, deep = (5,), (4, 2)  # hidden units at the start
     starts = [(shallow, 1e-2), (shallow, 1e-2), (shallow, 3e-3), (deep, 3e-3), (deep, 1e-2)]
     known = set()
     for number, (hidden, strength) in enumerate([*starts, *starts]):

@@ -1,1 +1,1 @@
-"""From a graph of formulas to an expression with exact constants."""
+"""Conversion of a graph of formulas to sympy expressions with exact constants."""

@@ -1,4 +1,4 @@
-"""A graph of formulas as one sympy expression, and expressions as functions of tensors."""
+"""Composition of a graph of formulas to sympy expressions, and their evaluation on tensors."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from kanpinn.interpret.univariate.bessel import bessel_j0
 
 
 def compose(rounded: Rounded, symbols: Sequence[Any]) -> list[Any]:
-    """The outputs of a graph as expressions of the symbols for its inputs."""
+    """Return the outputs of a graph as sympy expressions in the symbols of its inputs."""
     import sympy
 
     units = list(symbols)
@@ -32,7 +32,7 @@ def compose(rounded: Rounded, symbols: Sequence[Any]) -> list[Any]:
 
 
 def _constant(rounded: Rounded, key: Any, name: str) -> Any:
-    """A constant as recognised; those that are fixed by a gauge are whole numbers."""
+    """Return a constant as a sympy number: the recognised one, 0, 1 or -1, or else a float."""
     import sympy
 
     if (key, name) in rounded.exact:
@@ -66,12 +66,17 @@ _FUNCTIONS: Mapping[str, Function] = {
 
 
 def evaluate(expression: Any, symbols: Sequence[Any], x: Tensor) -> Tensor:
-    """An expression's values (n,) at x (n, d), differentiable; the symbols stand for the columns.
+    """Return the values (n,) of a sympy expression at x (n, d), differentiable by torch.
 
-    The tree is walked: nothing is compiled from text.
+    The expression tree is walked; no code is compiled from text.
+
+    Args:
+        expression: a sympy expression.
+        symbols: its symbols, one for each column of x.
+        x: the points, (n, d).
 
     Raises:
-        InputError: for a function that is not in the library.
+        InputError: if the expression has a function that cannot be evaluated.
     """
     if expression in symbols:
         return x[:, list(symbols).index(expression)]
@@ -91,7 +96,7 @@ def evaluate(expression: Any, symbols: Sequence[Any], x: Tensor) -> Tensor:
 
 
 def _power(base: Tensor, exponent: Any, values: Tensor) -> Tensor:
-    """base ** exponent; whole and half exponents are given as numbers, exact at negative bases."""
+    """Return base ** exponent; constant exponents are plain numbers, exact at negative bases."""
     if not exponent.is_number:
         return base**values
     if math.isclose(float(exponent), 0.5):

@@ -1,4 +1,4 @@
-"""Numbers as they are written: the simplest constant that a computed number may stand for."""
+"""Recognition of constants: the simplest exact number that agrees with a computed one."""
 
 import functools
 import math
@@ -13,10 +13,10 @@ from kanpinn._support.errors import InputError, number
 
 Array = numpy.ndarray
 
-CHANCE = 0.02
-_BITS = 12.0  # of the longest constant in the table
-_DIGITS = 6  # of the longest decimal
-# Factors and what it takes to write them, in bits; roots of larger numbers by their size.
+CHANCE = 0.02  # largest probability of an accidental agreement
+_BITS = 12.0  # length of the longest constant in the table
+_DIGITS = 6  # digits of the longest decimal
+# Factors and their description lengths in bits; those of square roots grow with the radicand.
 _FACTORS = {
     "1": 0.0,
     "pi": 2.0,
@@ -34,7 +34,10 @@ _FACTORS = {
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """Positive constants p/q · factor, sorted by value, with the bits that each takes."""
+    """Positive constants p/q · factor, sorted by value, with their description lengths in bits.
+
+    A term is (p, q, factor).
+    """
 
     values: Float[Array, " n"]
     bits: Float[Array, " n"]
@@ -44,15 +47,20 @@ class _Table:
 def recognise(
     value: float | int, tolerance: float | int, chance: float | int = CHANCE
 ) -> Any | None:
-    """The simplest sympy number within tolerance of a value, or None where none is convincing.
+    """Return the simplest sympy number within the tolerance of a value, or None.
 
-    Tried in the order of what they take to write: integers, p/q, p/q times π, π², e, √n, log 2, …;
-    then decimals of up to 6 digits. A constant is convincing if of all random numbers near the
-    value fewer than `chance` lie as close to any constant that is as simple. What is no larger than
-    its tolerance is 0, if the tolerance is small against 1.
+    Constants p/q times 1, π, π², e, √n, log 2, … are tried first, the shortest description first;
+    then decimals of up to 6 digits and integers. A constant is accepted if the probability that a
+    random number near the value is within the tolerance of an equally simple constant is at most
+    `chance`. A value no larger than its tolerance is 0, if the tolerance is small against 1.
+
+    Args:
+        value: the computed number.
+        tolerance: the largest distance between the value and the constant.
+        chance: the largest probability of an accidental agreement.
 
     Raises:
-        InputError: for a value that is not finite, a negative tolerance, a chance outside (0, 1].
+        InputError: if the value is not finite, the tolerance negative or the chance outside (0, 1].
     """
     if not math.isfinite(value):
         raise InputError(f"value must be a finite number, got {value!r}")
@@ -63,7 +71,7 @@ def recognise(
     import sympy
 
     value = float(value)
-    # What a float itself leaves open.
+    # The tolerance is at least the rounding error of the float.
     reach = max(float(tolerance), 4 * math.ulp(value))
     if abs(value) <= reach:
         return sympy.Integer(0) if 2 * reach <= chance else None
@@ -80,20 +88,20 @@ def _tabulated(size: float, reach: float, chance: float) -> tuple[int, int, str]
     if first == last:
         return None
     best = first + int(table.bits[first:last].argmin())
-    # How densely constants as simple lie around here: on [size/2, 3 size/2].
+    # The density of equally simple constants near the value, counted on [size/2, 3 size/2].
     low, high = numpy.searchsorted(table.values, [size / 2, 1.5 * size])
     rivals = int((table.bits[low:high] <= table.bits[best]).sum())
     return table.terms[best] if max(rivals, 1) * 2 * reach / size <= chance else None
 
 
 def _decimal(size: float, reach: float, chance: float) -> tuple[int, int, str] | None:
-    """The number of fewest digits, at most 6, and any integer."""
+    """Return the decimal with the fewest digits, at most 6, or an integer of any length."""
     leading = math.floor(math.log10(size))
     exponents = [leading - digits for digits in range(_DIGITS)]
     if leading >= _DIGITS:
         exponents.append(0)
     low, high = numpy.searchsorted(_table().values, [size / 2, 1.5 * size])
-    density = float(high - low) / size  # all of the table came before
+    density = float(high - low) / size  # all constants of the table are simpler
     for exponent in exponents:
         step = Fraction(10) ** exponent
         nearest = round(Fraction(size) / step) * step
@@ -123,7 +131,7 @@ def _table() -> _Table:
 
 
 def _rationals(most: float) -> list[tuple[int, int, float]]:
-    """Reduced p/q with the bits log₂(p) + 1.5 log₂(q), at most so many."""
+    """Return the reduced fractions p/q of length log₂(p) + 1.5 log₂(q) ≤ most, in bits."""
     found = []
     for bottom in range(1, int(2 ** (most / 1.5)) + 1):
         for top in range(1, int(2 ** (most - 1.5 * math.log2(bottom))) + 1):
@@ -133,7 +141,10 @@ def _rationals(most: float) -> list[tuple[int, int, float]]:
 
 
 def _decimals() -> list[tuple[int, int, float]]:
-    """Numbers of at most three digits, as far down as 0.001: shorter than their fractions."""
+    """Return the decimals of up to three digits down to 0.001, with their lengths in bits.
+
+    As decimals they are shorter than as fractions p/q.
+    """
     found = []
     for places in (1, 2, 3):
         for digits in range(1, 1000):

@@ -1,4 +1,4 @@
-"""A formula that was read off a network: the expression, its constants, its error."""
+"""The formula read off a network: its expressions, edges, error and defects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,10 @@ from kanpinn.pde.verify import Defect, defects_of
 
 @dataclass(frozen=True)
 class EdgeRow:
-    """One edge of the network as c f(a x + b) + d; r2: how well that describes the edge it was."""
+    """One edge of the network as c f(a x + b) + d.
+
+    r2 is the squared correlation of this curve's values with those of the original edge.
+    """
 
     layer: int
     input: int
@@ -37,18 +40,19 @@ class EdgeRow:
 
 @dataclass(frozen=True, eq=False)
 class Formula:
-    """A formula for each output of a network; call it for values.
+    """A formula for each output of a network; a call returns its values.
 
     Args:
-        expressions: sympy's, one for each output, simplified.
-        symbols: that stand for the inputs in them.
+        expressions: the simplified sympy expressions, one for each output.
+        symbols: the sympy symbols of the inputs.
         error: ‖formula - data‖ / ‖data - mean‖ on rows that no constant was fitted to.
-        exact_constants: whether all constants were recognised (π, 1/2, …), none is a float.
-        edges: what became of each edge of the network, in its normal form.
-        defects: of a solution: what the formula leaves of the equation and the conditions.
-        graph: of the edges.
-        own_edges: whether they are those of the result's network, else of a smaller one that was
-            fitted to its values.
+        exact_constants: whether all constants were recognised (π, 1/2, …), so that none is a float.
+        edges: the edges of the network as functions, in the normal form of the graph.
+        defects: the formula's defects in the equation and the conditions of a solution; none for a
+            fit.
+        graph: the graph of the edges.
+        own_edges: whether the edges are those of the result's own network; otherwise they are those
+            of a smaller network fitted to its values.
     """
 
     expressions: tuple[Any, ...]
@@ -74,30 +78,35 @@ class Formula:
 
     @property
     def is_identity(self) -> bool:
-        """Whether the formula solves the problem: all that it leaves is rounding."""
-        identity = 1e-10  # relative: what is left of an equation's terms is rounding
+        """True if the formula solves the problem up to rounding; False for a fit."""
+        identity = 1e-10  # relative defect that counts as rounding
         return bool(self.defects) and all(d.relative <= identity for d in self.defects)
 
     @property
     def complexity(self) -> int:
-        """The operations in all expressions."""
+        """The number of operations in all expressions."""
         return sum(int(e.count_ops()) for e in self.expressions)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Values (n, m) at rows of inputs (n, d)."""
+        """Return the values (n, m) at rows of inputs (n, d)."""
         return _values(self.expressions, self.symbols, x)
 
     def jet(self, p: Points, channels: Channels) -> Jet:
-        """The formula's jet at points, by automatic differentiation."""
+        """Return the formula's jet at points, computed by automatic differentiation."""
         return jet_of(self, p.coords, channels)
 
 
 def formula_of(
     graph: Graph, rows: Rows, problem: Problem | None, origin: Graph, own_edges: bool
 ) -> Formula:
-    """The formula of a graph without splines: constants recognised, simplified, checked.
+    """Return the formula of a graph without splines, with constants recognised and simplified.
 
-    origin: the graph of splines that it was read off; own_edges: whether of the result itself.
+    Args:
+        graph: the graph, all of whose edges are formulas.
+        rows: the rows to refit constants to, and those to compute the error on.
+        problem: the problem in which the formula is checked; None for a fit.
+        origin: the graph of splines from which the formulas were found.
+        own_edges: whether `origin` is the graph of the result's own network.
     """
     import sympy
 
@@ -113,7 +122,7 @@ def formula_of(
 
 
 def _symbols(rows: Rows) -> tuple[Any, ...]:
-    """Symbols that know the sign of the data: logarithms may be joined where they are positive."""
+    """Return the inputs' symbols, positive if the data are, so that sympy may join logarithms."""
     import sympy
 
     return tuple(
@@ -127,7 +136,10 @@ def _values(expressions: Sequence[Any], symbols: Sequence[Any], x: Tensor) -> Te
 
 
 def _edge_rows(graph: Graph, origin: Graph, x: Tensor) -> tuple[EdgeRow, ...]:
-    """The edges; R² is that of the old values of each as an affine function of the new ones."""
+    """Return the table of edges.
+
+    R² is that of a linear regression of the original edge's values on the formula's.
+    """
     units, old = graph.units(x), origin.units(x)
     rows = []
     for key, curve in sorted(graph.formulas().items()):

@@ -1,4 +1,4 @@
-"""The normal form of a graph of formulas: shifts and scales between its layers chosen."""
+"""The normal form of a graph of formulas, which fixes the free shifts and scales of its units."""
 
 import math
 from dataclasses import replace
@@ -8,12 +8,16 @@ from kanpinn.interpret.graphs.graph import Graph, Key
 
 
 def normal_form(graph: Graph) -> Graph:
-    """The same function with the constants that a formula would be written with.
+    """Return a graph of the same function with conventional constants.
 
-    What comes into a hidden unit may be shifted and scaled if the edges out of it undo that. Here
-    nothing is added on the edges into a unit that adds. Its scale is such that a = 1 on the first
-    edge out of it that has a scale of its own, such as sin; where all are powers or logarithms, the
-    first edge into it has c = 1. Of the factors of a unit that multiplies only the first is scaled.
+    The value of a hidden unit may be shifted and scaled if the edges out of it undo this. In the
+    normal form:
+
+    - d = 0 on all edges into a hidden unit that adds;
+    - a = 1 on the first edge out of a unit whose function has a scale of its own, such as sin; if
+      all functions are powers or logarithms, c = 1 on the first edge into the unit instead;
+    - c = 1 on all factors of a unit that multiplies but the first;
+    - d = 0 on all edges into an output that adds but the first.
     """
     graph = _scaled_factors(_without_constants(graph))
     for layer in range(graph.depth - 1):
@@ -23,7 +27,7 @@ def normal_form(graph: Graph) -> Graph:
 
 
 def _without_constants(graph: Graph) -> Graph:
-    """Factors that are constant taken into others."""
+    """Multiply constant factors into another factor of the same unit and remove their edges."""
     for layer, unit in sorted(graph.products):
         into = _symbolic(graph, layer, 2, unit)
         for key, curve in into.items():
@@ -35,7 +39,7 @@ def _without_constants(graph: Graph) -> Graph:
 
 
 def _scaled_factors(graph: Graph) -> Graph:
-    """The scales of a unit's factors all on the first of them."""
+    """Move the scales of all factors of a multiplying unit to the first factor."""
     for layer, unit in sorted(graph.products):
         first, *others = _symbolic(graph, layer, 2, unit)
         for key in others:
@@ -64,7 +68,7 @@ def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
     if not math.isfinite(scale) or scale == 0:
         return graph
     for number, (key, curve) in enumerate(into.items()):
-        # Written, not computed: a product of rounded numbers may miss 1 by a digit.
+        # Set to 1 directly, since scale · c may differ from 1 by rounding.
         c = 1.0 if number == 0 and not scaled else scale * curve.c
         if not multiplies:
             graph = graph.with_edge(key, replace(curve, c=c, d=0.0))
@@ -79,7 +83,7 @@ def _normal_unit(graph: Graph, layer: int, unit: int) -> Graph:
 
 
 def _one_offset(graph: Graph) -> Graph:
-    """The offsets of the edges into an output unit that adds, all on the first of them."""
+    """Move the offsets d of all edges into each adding output to the first of these edges."""
     last = graph.depth - 1
     for unit in range(graph.width[-1]):
         if (last, unit) in graph.products:
@@ -92,7 +96,7 @@ def _one_offset(graph: Graph) -> Graph:
 
 
 def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbolic]:
-    """The edges of a layer into (end = 2) or out of (end = 1) a unit."""
+    """Return the formula edges of a layer into (end = 2) or out of (end = 1) a unit."""
     return {
         key: curve
         for key, curve in sorted(graph.formulas().items())
@@ -101,7 +105,7 @@ def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbol
 
 
 def redundant(graph: Graph) -> set[tuple[Key, str]]:
-    """The parameters that the normal form fixes."""
+    """Return the parameters (edge, name) that the normal form fixes."""
     fixed: set[tuple[Key, str]] = set()
     for layer, unit in graph.products:
         fixed |= {(key, "c") for key in list(_symbolic(graph, layer, 2, unit))[1:]}

@@ -1,4 +1,4 @@
-"""The constants of a graph of formulas as they would be written: 1/2, π, √2."""
+"""Rounding of a graph's constants to exact numbers such as 1/2, π and √2."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -13,21 +13,21 @@ from kanpinn.interpret.graphs.graph import Graph, Key
 from kanpinn.interpret.graphs.refit import refit
 
 Name = tuple[Key, str]
-PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # for constants that may be anything
-NULL = 1e-9  # singular values below this part of the largest: the data do not see the direction
-LEAST = 1e-13  # relative error that is rounding
+PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # values for constants that are not determined
+NULL = 1e-9  # singular values below this share of the largest count as zero
+LEAST = 1e-13  # relative error that counts as rounding
 
 
 @dataclass(frozen=True)
 class Rounded:
-    """A graph, and the sympy numbers of those of its constants that were recognised."""
+    """A graph, and its recognised constants as sympy numbers, {(edge, name): number}."""
 
     graph: Graph
     exact: dict[Name, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> list[Name]:
-        """What `graph.parameters` are, in their order."""
+        """The (edge, name) of each entry of `graph.parameters`."""
         return [
             (key, name)
             for key in sorted(self.graph.edges)
@@ -36,12 +36,12 @@ class Rounded:
 
     @property
     def complete(self) -> bool:
-        """Whether all constants were recognised."""
+        """True if every constant is recognised or fixed by the normal form."""
         fixed = redundant(self.graph)
         return all(name in self.exact or name in fixed for name in self.names)
 
     def fixed(self, values: dict[Name, Any]) -> "Rounded":
-        """With more constants fixed."""
+        """Return the same with these constants recognised and set."""
         graph = self.graph
         for (key, name), value in values.items():
             changed: dict[str, Any] = {name: float(value)}
@@ -50,10 +50,16 @@ class Rounded:
 
 
 def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:
-    """The graph, in its normal form, with as many constants recognised as the data bear out.
+    """Recognise as many constants of a graph in normal form as the data allow.
 
-    Constants that the data do not determine (families of formulas for one function) are given
-    plain values first, all others refit; then those that are close to a simple number become it.
+    Constants that the data do not determine, because a family of formulas gives the same function,
+    are first set to simple values. Then constants close to an exact number are set to it. After
+    each change the other constants are refit; a change that raises the error too much is undone.
+
+    Args:
+        graph: the graph, in its normal form, all of whose edges are formulas.
+        x: the inputs, (n, d).
+        y: the targets, (n, m).
     """
     return _Rounding(x, y, Rounded(graph))()
 
@@ -61,12 +67,13 @@ def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:
 class _Rounding:
     def __init__(self, x: Tensor, y: Tensor, state: Rounded) -> None:
         growth = 3.0  # the factor by which a rounded constant may raise the error
-        # The same where the error is noise, independent from row to row: above this relative error.
+        # A relative error above `noise` is taken for noise, independent from row to row; then the
+        # error may grow by `noisy_growth` only.
         noise, noisy_growth, sigmas = 1e-6, 1.02, 4.0
         self.x, self.y, self.state = x, y, state
         self.scale = float(torch.linalg.norm(y - y.mean(dim=0)))
         self.start = max(self._error(state), LEAST)
-        # An error that is smooth, as of a solution, may move constants by more than noise does.
+        # A smooth error, such as that of a solution, can shift constants by more than noise does.
         noisy = self.start > noise
         self.growth = noisy_growth if noisy else growth
         self.reach = (sigmas / math.sqrt(y.numel()) if noisy else 2.0) * self.start
@@ -89,7 +96,10 @@ class _Rounding:
         return torch.tensor([n not in state.exact and n not in fixed for n in state.names])
 
     def _try(self, values: dict[Name, Any], move: Tensor | None = None) -> bool:
-        """Fix these constants and refit the others; whether the error stays."""
+        """Fix these constants and refit the others; return whether the change was accepted.
+
+        `move` (parameters,) is added to the parameters first.
+        """
         steps = 40
         graph = self.state.graph
         if move is not None:
@@ -104,7 +114,11 @@ class _Rounding:
         return True
 
     def _decomposed(self) -> tuple[list[Name], Tensor, Tensor, Tensor]:
-        """The free constants, their scales, singular values and directions, of the Jacobian."""
+        """Return the singular value decomposition of the Jacobian by the free constants.
+
+        The values are the constants' names, the lengths by which their columns are divided, the
+        singular values and the right singular vectors.
+        """
         free = self._free(self.state)
         names = [n for n, f in zip(self.state.names, free.tolist(), strict=True) if f]
         _, jacobian = self.state.graph.jacobian(self.x)
@@ -114,8 +128,8 @@ class _Rounding:
         return names, lengths, s, vh
 
     def _settle_one(self) -> bool:
-        """Give one of the constants that the data leave open a plain value."""
-        share = 0.1  # of a direction that a constant must have to be moved by it
+        """Set one constant that the data do not determine to a simple value, if any is accepted."""
+        share = 0.1  # least norm of a constant's part in the null space
         names, lengths, s, vh = self._decomposed()
         null = s <= NULL * s[0] if len(s) else s > 0
         if not bool(null.any()):
@@ -127,7 +141,7 @@ class _Rounding:
             if names[k] in self.refused or weights[k] < share:
                 continue
             value = float(self.state.graph.parameters[free][k])
-            # Along the null space, the shortest way that moves this constant alone by one.
+            # The shortest step in the null space that changes this constant by one.
             along = directions.T @ directions[:, k] / weights[k] ** 2 * lengths[k] / lengths
             for plain in sorted(PLAIN, key=lambda p: abs(p - value))[:3]:
                 move = torch.zeros_like(self.state.graph.parameters)

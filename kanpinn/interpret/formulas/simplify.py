@@ -1,4 +1,4 @@
-"""The shortest of the forms that an expression can be brought into."""
+"""Simplification of expressions: the shortest of several equivalent forms."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def simplest(expression: Any) -> Any:
-    """The form with the fewest operations that sympy's transformations lead to.
+    """Return the equivalent form with the fewest operations that sympy's transformations give.
 
-    Sums of cosines become products, logarithms and exponentials powers, differences of squares
-    products: what the edges of a network have to spell out.
+    They undo the detours that products take through the edges of a network: sums of cosines and
+    differences of squares become products, exponentials of logarithms become powers.
     """
     found = {expression}
     for steps in _sequences():
@@ -41,7 +41,7 @@ def _sequences() -> Sequence[Sequence[Callable[[Any], Any]]]:
 
 
 def _without_atanh(expression: Any) -> Any:
-    """2 artanh(1 - 2/(x + 1)) is log x."""
+    """Rewrite artanh by logarithms, as in 2 artanh(1 - 2/(x + 1)) = log x."""
     import sympy
 
     if not expression.has(sympy.atanh):
@@ -53,9 +53,9 @@ def _tried(step: Callable[[Any], Any], expression: Any) -> Any:
     try:
         return step(expression)
     except (NotImplementedError, ValueError, TypeError, AttributeError, RecursionError):
-        return expression  # sympy gives up on some forms in many ways
+        return expression  # sympy raises errors of several kinds where it fails
 
 
 def _length(expression: Any) -> tuple[int, int]:
-    """Operations, then characters; a float or a large fraction costs more than a small number."""
+    """Return the numbers of operations and of characters; the latter prefers short constants."""
     return int(expression.count_ops()), len(str(expression))

@@ -1,1 +1,1 @@
-"""KANs as graphs of splines and formulas, refit to data."""
+"""KANs as graphs whose edges are splines or formulas, and their fits to data."""

@@ -1,4 +1,4 @@
-"""What an edge of a graph carries: a spline, or a formula c f(a x + b) + d."""
+"""The curves on the edges of a graph: splines, and formulas c f(a x + b) + d."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,21 +17,27 @@ class Curve(Protocol):
 
     @property
     def parameters(self) -> Tensor:
-        """What a refit may change."""
+        """The parameters that a refit may change, (parameters,)."""
 
     def moved(self, parameters: Tensor) -> "Curve":
-        """The same kind of curve with other parameters."""
+        """Return the same kind of curve with other parameters."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Values at x (n,)."""
+        """Return the values (n,) at x (n,)."""
 
     def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The slope (n,) and the derivatives with respect to the parameters, (n, parameters)."""
+        """Return the slope (n,) and the derivatives by the parameters, (n, parameters)."""
 
 
 @dataclass(frozen=True)
 class Spline:
-    """Σ_j c_j B_j(x); knots: (n_basis + degree + 1,), parameters: the n_basis coefficients."""
+    """The spline Σ_j c_j B_j(x).
+
+    Args:
+        knots: the knots, (n_basis + degree + 1,).
+        degree: the degree of the B-splines.
+        parameters: the coefficients c, (n_basis,).
+    """
 
     knots: Tensor
     degree: int
@@ -56,23 +62,26 @@ class Spline:
 
     @property
     def breaks(self) -> Tensor:
-        """The grid points."""
+        """The grid points, (intervals + 1,)."""
         return self._splines.breaks[0]
 
     def on(self, breaks: Tensor) -> "Spline":
-        """The spline on other grid points: exact where they hold the old inner ones."""
+        """Return the spline on other grid points.
+
+        It is the same function if they include the inner grid points of this spline.
+        """
         moved = self._splines.moved(self.parameters[None, :, None], breaks[None])
         assert isinstance(moved.basis, BSplines)
         return Spline(moved.basis.knots[0], self.degree, moved.coefficients[0, :, 0])
 
     def split(self) -> "Spline":
-        """The same function on twice as many intervals."""
+        """Return the same function on twice as many grid intervals."""
         breaks = self.breaks
         middles = (breaks[1:] + breaks[:-1]) / 2
         return self.on(torch.cat([breaks, middles]).sort().values)
 
     def covering(self, x: Tensor) -> "Spline":
-        """The spline whose end pieces go on to hold all of x (n,)."""
+        """Return the spline with its first and last interval extended to cover all of x (n,)."""
         low, high, breaks = float(x.min()), float(x.max()), self.breaks.clone()
         if low >= breaks[0] and high <= breaks[-1]:
             return self
@@ -84,7 +93,7 @@ class Spline:
 
 @dataclass(frozen=True)
 class Symbolic:
-    """c f(a x + b) + d; parameters: those of a and b that are free for f, then c and d."""
+    """The formula c f(a x + b) + d; its parameters are the free ones of a and b, then c and d."""
 
     function: Univariate
     a: float
@@ -94,7 +103,7 @@ class Symbolic:
 
     @property
     def free(self) -> str:
-        """The names of the parameters."""
+        """The names of the parameters, one letter each, such as "abcd"."""
         return self.function.free + ("cd" if self.function.name != "0" else "d")
 
     @property
@@ -111,13 +120,13 @@ class Symbolic:
         with torch.enable_grad():
             u = (self.a * x + self.b).detach().requires_grad_()
             f = self.function(u)
-            # A constant has no slope, not even a graph.
+            # A constant function has no autograd graph; its slope is zero.
             slope = torch.autograd.grad(f.sum(), u)[0] if f.requires_grad else torch.zeros_like(f)
-        slope = torch.where(slope.isinf(), 0.0, slope)  # at the end of a domain, as of sqrt
+        slope = torch.where(slope.isinf(), 0.0, slope)  # at an end of the domain, as of sqrt
         f = f.detach()
         own = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
         return self.a * self.c * slope, torch.stack([own[name] for name in self.free], dim=1)
 
     def expression(self, x: Any) -> Any:
-        """c f(a x + b) + d of a sympy expression x."""
+        """Return c f(a x + b) + d for a sympy expression x."""
         return self.c * self.function.symbol(self.a * x + self.b) + self.d

@@ -1,4 +1,4 @@
-"""A KAN as a graph of edges in the data's own coordinates, each a spline or a formula."""
+"""A KAN as a graph in the data's coordinates, whose edges are splines or formulas."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,14 @@ Key = tuple[int, int, int]  # layer, input unit, output unit
 
 @dataclass(frozen=True)
 class Graph:
-    """y = the sums, or products, of curves over the edges into each unit, layer upon layer.
+    """A layered network in which each unit is the sum or the product of the edges into it.
 
-    width: units per layer, inputs first. edges: a `Curve` by (layer, input, output); an edge that
-    is missing adds nothing. products: the units (layer of the edges into it, output) that multiply.
-    Inputs and outputs are the data's: affine maps are inside the edges.
+    Inputs and outputs are in the data's coordinates: affine maps are part of the edges.
+
+    Args:
+        width: the number of units of each layer, inputs first.
+        edges: the curve of each edge (layer, input, output); a missing edge contributes nothing.
+        products: the units that multiply, as (layer of the edges into it, output); all others add.
     """
 
     width: tuple[int, ...]
@@ -34,30 +37,30 @@ class Graph:
 
     @property
     def parameters(self) -> Tensor:
-        """All curves' parameters in one vector, in the order of the keys."""
+        """The parameters of all curves in one vector, (parameters,), in the order of the keys."""
         return torch.cat([self.edges[key].parameters for key in sorted(self.edges)])
 
     def moved(self, parameters: Tensor) -> "Graph":
-        """The same graph with other parameters."""
+        """Return the same graph with other parameters, (parameters,)."""
         keys = sorted(self.edges)
         parts = parameters.split([len(self.edges[key].parameters) for key in keys])
         edges = {k: self.edges[k].moved(part) for k, part in zip(keys, parts, strict=True)}
         return replace(self, edges=edges)
 
     def with_edge(self, key: Key, curve: Curve) -> "Graph":
-        """The same graph with another curve on one edge."""
+        """Return the same graph with another curve on one edge."""
         return replace(self, edges={**self.edges, key: curve})
 
     def without(self, *keys: Key) -> "Graph":
-        """The same graph without these edges."""
+        """Return the same graph without these edges."""
         return replace(self, edges={k: c for k, c in self.edges.items() if k not in keys})
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Values (n, m) at x (n, d)."""
+        """Return the values (n, m) at x (n, d)."""
         return self.units(x)[-1]
 
     def units(self, x: Tensor) -> list[Tensor]:
-        """The values of all units, (n, width[l]) for each layer l."""
+        """Return the values of all units at x (n, d), (n, width[l]) for each layer l."""
         values = [x]
         for layer, size in enumerate(self.width[1:]):
             units = [x.new_full((len(x),), float((layer, o) in self.products)) for o in range(size)]
@@ -74,10 +77,10 @@ class Graph:
         return unit * value if key[0::2] in self.products else unit + value
 
     def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (n, m) and their derivatives with respect to all parameters, (n, m, parameters).
+        """Return the values (n, m) and their Jacobian by all parameters, (n, m, parameters).
 
-        ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e for an edge e from i to o, layer by layer from the top;
-        times the other factors where o multiplies.
+        ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e for an edge e from i to o, computed layer by layer from
+        the outputs; if o multiplies, the derivative is multiplied by its other factors.
         """
         units = self.units(x)
         m = self.width[-1]
@@ -95,7 +98,7 @@ class Graph:
         return units[-1], torch.cat([columns[key] for key in sorted(columns)], dim=2)
 
     def _others(self, key: Key, units: Tensor) -> Tensor:
-        """What an edge is multiplied with in its unit, (n,)."""
+        """Return the product of the other factors of the edge's unit, (n,); 1 if the unit adds."""
         product = units.new_ones(len(units))
         if key[0::2] in self.products:
             for other in self._entering(key[0]):
@@ -104,18 +107,24 @@ class Graph:
         return product
 
     def splines(self) -> dict[Key, Spline]:
-        """The edges that carry a spline."""
+        """Return the edges whose curves are splines."""
         return {key: curve for key, curve in self.edges.items() if isinstance(curve, Spline)}
 
     def formulas(self) -> dict[Key, Symbolic]:
-        """The edges that carry a formula."""
+        """Return the edges whose curves are formulas."""
         return {key: curve for key, curve in self.edges.items() if isinstance(curve, Symbolic)}
 
 
 def graph_of(
     network: KAN, low: Tensor, high: Tensor, mean: Tensor | None = None, scale: Tensor | None = None
 ) -> Graph:
-    """mean + scale · network(ξ(x)), ξ the affine map of [low, high] to [-1, 1]^d, as a graph."""
+    """Return mean + scale · network(ξ(x)) as a graph, ξ the affine map of [low, high] to [-1, 1]^d.
+
+    Args:
+        network: a KAN of splines without base terms.
+        low, high: the ends of the inputs' ranges, (d,).
+        mean, scale: the affine map of the outputs, (m,) each; none by default.
+    """
     edges: dict[Key, Curve] = {}
     last = len(network.layers) - 1
     for number, layer in enumerate(network.layers):
@@ -132,23 +141,23 @@ def graph_of(
 
 
 def relative_error(graph: Graph, x: Tensor, y: Tensor) -> float:
-    """The relative L2 error of the graph's values, relative to what y has beside its mean."""
+    """Return ‖graph(x) - y‖ / ‖y - mean(y)‖, infinite if it is not finite; x (n, d), y (n, m)."""
     spread = torch.linalg.norm(y - y.mean(dim=0))
     error = float(torch.linalg.norm(graph(x) - y) / spread)
     return error if math.isfinite(error) else math.inf
 
 
 def split(graph: Graph, layer: int) -> Graph:
-    """The same functions with twice as many intervals on one layer's splines."""
+    """Return the same graph with twice as many grid intervals on the splines of one layer."""
     finer = {key: curve.split() for key, curve in graph.splines().items() if key[0] == layer}
     return replace(graph, edges={**graph.edges, **finer})
 
 
 def check_edges(graph: Graph, keys: Iterable[Key]) -> None:
-    """Refuse edges that a graph does not have.
+    """Check that a graph has these edges.
 
     Raises:
-        InputError: naming the edge and those that there are.
+        InputError: if an edge is missing; the message lists the edges of the graph.
     """
     for key in keys:
         if key not in graph.edges:

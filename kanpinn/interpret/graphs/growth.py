@@ -1,4 +1,4 @@
-"""Graphs of splines made as accurate, and as sparse, as data allow."""
+"""Graphs of splines on finer grids, and with fewer edges, as far as the data allow."""
 
 from collections.abc import Callable
 from functools import partial, reduce
@@ -14,14 +14,17 @@ from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.library import LIBRARY
 from kanpinn.networks.basis.spline_spaces import knots_from_breaks
 
-ROWS = 3  # of the data for each parameter
+ROWS = 3  # rows of data required for each parameter
 STEPS, TRIM_STEPS = 20, 12
-FLOOR = 1e-9  # accuracy at which every function shows
+FLOOR = 1e-9  # relative error that is small enough to recognise any function
 
 
 def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """The graph refit on ever finer grids, layer by layer, while the error falls."""
-    gain = 0.3  # a finer grid that leaves more of the error is not worth it
+    """Refit the graph on finer and finer grids as long as the error falls enough.
+
+    The grids of single layers are split first, then those of all layers together.
+    """
+    gain = 0.3  # a finer grid is kept if its error is below this share of the error before
     graph = min(graph, _refit(graph, rows, deadline), key=rows.error)
     layers = range(graph.depth)
     worthwhile = True
@@ -43,8 +46,8 @@ def _refit(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
 
 
 def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """The graph without edges that can be missed: the least one first, all others refit."""
-    cost = 2.0  # an edge that can be missed raises the error by less
+    """Remove edges one by one, the least important first, as long as a refit keeps the error."""
+    cost = 2.0  # factor by which the removal of an edge may raise the error
     while True:
         limit = cost * max(rows.error(graph), FLOOR)
         trials = [_without(graph, key, rows) for key in _removable(graph) if not deadline.over]
@@ -55,7 +58,7 @@ def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
 
 
 def _removable(graph: Graph) -> list[Key]:
-    """Edges whose unit adds others."""
+    """Return the spline edges whose unit is a sum of at least two edges."""
     entering = [key[0::2] for key in graph.edges]
     return [
         key
@@ -65,7 +68,7 @@ def _removable(graph: Graph) -> list[Key]:
 
 
 def _without(graph: Graph, key: Key, rows: Rows) -> Graph:
-    """Without an edge, its mean left to another one into the same unit."""
+    """Remove an edge, add its mean to another edge into the same unit, and refit the graph."""
     mean = float(graph.edges[key](graph.units(rows.x)[key[0]][:, key[1]]).mean())
     graph = connected(graph.without(key))
     other = next(k for k in sorted(graph.edges) if k[0::2] == key[0::2])
@@ -75,7 +78,7 @@ def _without(graph: Graph, key: Key, rows: Rows) -> Graph:
 
 
 def connected(graph: Graph) -> Graph:
-    """Without edges into units from which nothing leads on."""
+    """Remove the edges into hidden units that have no edge out of them."""
     for layer in reversed(range(graph.depth - 1)):
         leads = {key[1] for key in graph.edges if key[0] == layer + 1}
         dead = [k for k in graph.edges if k[0] == layer and k[2] not in leads]
@@ -84,7 +87,11 @@ def connected(graph: Graph) -> Graph:
 
 
 def straightened(graph: Graph, x: Tensor) -> Graph:
-    """A unit with one edge into it gets what comes in as it is; the edges out of it do the rest."""
+    """Replace the edge into each hidden unit that has only one by the identity.
+
+    Each edge out of such a unit becomes the spline closest to the composition of the two curves.
+    The same graph object is returned if there is no such unit.
+    """
     for layer in range(graph.depth - 1):
         for unit in range(graph.width[layer + 1]):
             into = [k for k in graph.edges if k[0] == layer and k[2] == unit]
@@ -104,8 +111,8 @@ def _chain(outer: Curve, inner: Curve, x: Tensor) -> Tensor:
 
 
 def _interpolated(function: Callable[[Tensor], Tensor], x: Tensor) -> Spline:
-    """The spline on the range of x that is closest to a function at many points of it."""
-    degree, pieces = 7, 12  # of a spline that stands for two
+    """Return the least-squares spline of a function on the range of x."""
+    degree, pieces = 7, 12  # fine enough for the composition of two splines
     low, high = float(x.min()), float(x.max())
     breaks = torch.linspace(low, high, pieces + 1, dtype=x.dtype)
     knots = knots_from_breaks(breaks[None], degree)[0]

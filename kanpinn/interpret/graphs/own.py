@@ -1,4 +1,4 @@
-"""The graph of a surrogate's own edges."""
+"""A surrogate's own network as a graph of splines."""
 
 from kanpinn.interpret.graphs.graph import Graph, graph_of
 from kanpinn.networks import KAN
@@ -7,7 +7,7 @@ from kanpinn.solvers.fit.frame import Affine
 
 
 def own_graph(surrogate: Surrogate) -> Graph | None:
-    """The graph of a surrogate that is a KAN of splines and affine maps alone, else None."""
+    """Return a surrogate's graph, or None if it is not a KAN of splines and affine maps alone."""
     network = surrogate.network
     affine = surrogate.output is None or isinstance(surrogate.output, Affine)
     plain = surrogate.inputs is None and network.enrichment is None and affine

@@ -1,4 +1,4 @@
-"""All parameters of a graph by Levenberg–Marquardt on data."""
+"""Fits of a graph's parameters to data by the Levenberg–Marquardt method."""
 
 import math
 from functools import partial
@@ -10,8 +10,8 @@ from kanpinn.interpret.graphs.graph import Graph
 from kanpinn.linalg.triangle import DampedSteps, fold
 from kanpinn.optimizers.damping import Probes, best_damping
 
-STALLED = 0.03  # a step that lowers the sum of squares by less than this part was idle
-IDLE = 3
+STALLED = 0.03  # a step that reduces the sum of squares by a smaller share counts as idle
+IDLE = 3  # consecutive idle steps after which a refit ends
 
 
 def refit(
@@ -22,10 +22,19 @@ def refit(
     free: Tensor | None = None,
     deadline: Deadline = NEVER,
 ) -> Graph:
-    """The graph with the parameters that fit y (n, m) at x (n, d) best, by damped Gauss–Newton.
+    """Return the graph with its parameters fitted to data by damped Gauss–Newton steps.
 
-    It ends after `steps`, at a deadline, or where three steps in a row gain little. free: which
-    parameters may move, (parameters,); all by default.
+    The fit ends after `steps`, at the deadline, after three consecutive steps that gain little, or
+    where no step reduces the loss or the Jacobian is not finite. Splines are extended where their
+    arguments leave the grid.
+
+    Args:
+        graph: the graph with the initial parameters.
+        x: the inputs, (n, d).
+        y: the targets, (n, m).
+        steps: the largest number of steps.
+        free: a mask of the parameters that may change, (parameters,); all by default.
+        deadline: the time after which no further step begins.
     """
     start_damping = 1e-3
     graph = covering(graph, x)
@@ -36,7 +45,7 @@ def refit(
             break
         values, jacobian = graph.jacobian(x)
         if not bool(jacobian.isfinite().all()):
-            break  # at the end of a domain, where sqrt is steep
+            break  # at the end of a function's domain, such as sqrt at 0
         rows = jacobian.flatten(0, 1)
         moves = fold([(rows if free is None else rows[:, free], (values - y).flatten())]).damped()
         moved = partial(_moved, graph, moves, free)
@@ -62,7 +71,7 @@ def _moved(graph: Graph, moves: DampedSteps, free: Tensor | None, damping: float
 
 
 def covering(graph: Graph, x: Tensor) -> Graph:
-    """The same functions with splines that reach over the arguments they get at x."""
+    """Extend the splines of a graph to cover the arguments that they get at x (n, d)."""
     for layer in range(graph.depth):
         units = graph.units(x)[layer]
         for key, curve in graph.splines().items():

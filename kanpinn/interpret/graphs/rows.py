@@ -1,4 +1,4 @@
-"""The data that graphs are fitted to and judged by."""
+"""The data that graphs are fitted to, and the data that they are judged by."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,13 @@ from kanpinn.interpret.graphs.refit import covering
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Data to fit formulas to, x (n, d) and y (n, m), and others to judge them by."""
+    """Rows of data to fit formulas to, and separate rows to judge them by.
+
+    Args:
+        x, y: the rows to fit to, (n, d) and (n, m).
+        xv, yv: the rows to judge by, (k, d) and (k, m).
+        names: the names of the inputs.
+    """
 
     x: Tensor
     y: Tensor
@@ -20,10 +26,13 @@ class Rows:
     names: tuple[str, ...]
 
     def error(self, graph: Graph) -> float:
-        """The relative error on the rows to judge by, some of which may lie a little outside."""
+        """Return the relative error of a graph on the rows to judge by.
+
+        Splines are extended first, since these rows may lie outside the range of the others.
+        """
         return relative_error(covering(graph, self.xv), self.xv, self.yv)
 
     def relative(self, difference: Tensor) -> float:
-        """The norm of a difference to yv, relative to what that has beside its mean."""
+        """Return ‖difference‖ / ‖yv - mean(yv)‖ for a difference to yv, (k, m)."""
         norm = torch.linalg.norm
         return float(norm(difference) / norm(self.yv - self.yv.mean(dim=0)))

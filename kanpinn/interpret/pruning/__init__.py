@@ -1,1 +1,1 @@
-"""Which edges matter, and networks without those that do not."""
+"""Scores of a KAN's edges and units, and smaller KANs without the unimportant ones."""

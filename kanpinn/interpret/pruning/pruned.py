@@ -1,4 +1,4 @@
-"""What pruning gives: a smaller copy, and how it differs from the original."""
+"""The result of pruning: a smaller copy of a KAN, and how it differs from the original."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Trained(Protocol):
 
     @property
     def surrogate(self) -> Surrogate:
-        """The network in its frame."""
+        """The network with its maps of inputs and outputs."""
 
     @property
     def residuals(self) -> Residuals:
@@ -31,18 +31,18 @@ class Trained(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
-    """A smaller copy of a KAN; the one it was made of is as it was.
+    """A smaller copy of a KAN; the original is not changed.
 
     Args:
-        original: the result that it was made of.
-        surrogate: the copy.
-        residuals: the loss of the copy, without a term for sparsity.
-        edges: that were removed, (layer, input, output), layers from 0, units numbered as they
-            were.
-        units: hidden units that were removed, (level, unit), the first hidden level being 1.
+        original: the result that was pruned.
+        surrogate: the surrogate with the smaller network.
+        residuals: the loss of the copy, without a sparsity term.
+        edges: the removed edges, (layer, input, output), layers counted from 0 and units numbered
+            as in the original.
+        units: the removed hidden units, (level, unit), the first hidden level being 1.
         change: ‖copy - original‖ / ‖original‖ over the points of the loss.
-        parameters: before and after.
-        losses: before and after.
+        parameters: the numbers of parameters before and after pruning.
+        losses: the losses before and after pruning.
     """
 
     original: Trained
@@ -62,9 +62,13 @@ class Pruned:
     def trained(
         self, optimizers: Method | Sequence[Method] | None = None, *, seed: int = 0
     ) -> "Pruned":
-        """A copy that optimizers have worked on further, by default Levenberg–Marquardt.
+        """Return a copy that is trained further, by default with Levenberg–Marquardt.
 
-        Its grids stay where they are, so that it starts from the function that is left.
+        The grids are not moved before training, so that it starts from the pruned function.
+
+        Args:
+            optimizers: the method, or the methods to run one after another.
+            seed: the seed of the training.
         """
         surrogate = copy_of(self.surrogate)
         residuals = Residuals(surrogate, self.residuals.terms)
@@ -75,7 +79,7 @@ class Pruned:
 
     @property
     def words(self) -> str:
-        """What was done, in a sentence."""
+        """One line of text on what was removed and how loss and function changed."""
         what = f"{_count(len(self.edges), 'edge')} and {_count(len(self.units), 'unit')} removed"
         (many, few), (before, after) = self.parameters, self.losses
         return (
@@ -85,7 +89,7 @@ class Pruned:
 
 
 def report(result: Trained, cutter: Cutter) -> Pruned:
-    """What a cutter has made of a result; the grids follow the activations."""
+    """Return the `Pruned` of a result and a cutter, the grids adapted to the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
     after = Residuals(cutter.surrogate, before.terms)
@@ -102,7 +106,15 @@ def described(
     loss: float,
     residuals: Residuals,
 ) -> Pruned:
-    """The copy that residuals belong to, with what was removed and what there was before."""
+    """Return the `Pruned` whose copy is the surrogate of the residuals.
+
+    Args:
+        original: the result that was pruned.
+        edges, units: what was removed, as in `Pruned`.
+        parameters: the number of parameters before pruning.
+        loss: the loss before pruning.
+        residuals: the loss of the copy.
+    """
     surrogate = residuals.surrogate
     return Pruned(
         original,
@@ -117,7 +129,7 @@ def described(
 
 
 def loss_of(residuals: Residuals) -> Residuals:
-    """The loss without a term for sparsity."""
+    """Return the residuals without sparsity terms."""
     terms = [term for term in residuals.terms if not isinstance(term, SparsityTerm)]
     return Residuals(residuals.surrogate, terms)
 

@@ -1,4 +1,4 @@
-"""Edges and units taken out of a copy of a KAN, with what they are called in the original."""
+"""Removal of edges and units from a copy of a KAN, recorded with the original's numbers."""
 
 import copy
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from kanpinn.networks.surrogate import Surrogate
 
 
 def copy_of(surrogate: Surrogate) -> Surrogate:
-    """A surrogate with a network of its own, and everything else shared."""
+    """Return a surrogate with a copy of the network; domain, maps and known terms are shared."""
     shared: list[object] = [surrogate.domain, surrogate.output, surrogate.inputs]
     if surrogate.network.enrichment is not None:
         shared.append(surrogate.network.enrichment.known)
@@ -20,10 +20,10 @@ def copy_of(surrogate: Surrogate) -> Surrogate:
 
 
 def kept_edges(network: KAN, scores: EdgeScores, wanted: Sequence[Tensor]) -> list[Tensor]:
-    """Which edges stay, (n_in, n_out) for each layer, if `wanted` ones are to.
+    """Return masks of the edges to keep, (n_in, n_out) for each layer, given the wanted ones.
 
-    A unit is idle where no edge out of it stays, and then no edge into it does; the strongest edge
-    into any other one stays in any case.
+    A unit without a kept edge out of it is idle, and no edge into it is kept. The strongest edge
+    into every other unit is kept even if it is not wanted.
     """
     found: list[Tensor] = []
     busy = torch.ones_like(wanted[-1][0])
@@ -39,12 +39,15 @@ def kept_edges(network: KAN, scores: EdgeScores, wanted: Sequence[Tensor]) -> li
 
 
 def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
-    """Where the strongest edge into each unit comes from, (n_out,)."""
+    """Return the input unit of the strongest edge into each unit, (n_out,)."""
     return deviations.masked_fill(~kept, -1).argmax(dim=0)
 
 
 class Cutter:
-    """A copy of a surrogate from which edges are cut; it knows the original's numbers."""
+    """A copy of a surrogate from which edges are removed.
+
+    It records the removed `edges` and `units` with their numbers in the original network.
+    """
 
     def __init__(self, surrogate: Surrogate) -> None:
         self.surrogate = copy_of(surrogate)
@@ -59,7 +62,10 @@ class Cutter:
 
     @torch.no_grad()
     def cut(self, scores: EdgeScores, keep: Sequence[Tensor]) -> None:
-        """Leave these edges, as `kept_edges` gives them; means go to the strongest of a unit's."""
+        """Remove all edges but those of the masks of `kept_edges`, and units that become idle.
+
+        The means of the removed edges are added to the strongest edge into the same unit.
+        """
         for number, (layer, stay) in enumerate(zip(self.network.layers, keep, strict=True)):
             gone = layer.kept & ~stay
             constants = (scores.means[number] * gone).sum(dim=0)
@@ -82,7 +88,7 @@ class Cutter:
                 self.units.append((level, self.levels[level].pop(unit)))
 
     def copy(self) -> "Cutter":
-        """Another one that goes on from here."""
+        """Return an independent copy of this cutter in its present state."""
         other = Cutter(self.surrogate)
         other.levels = [list(level) for level in self.levels]
         other.edges, other.units = list(self.edges), list(self.units)

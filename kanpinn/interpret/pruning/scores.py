@@ -1,4 +1,4 @@
-"""How much each edge and unit of a KAN does for its outputs."""
+"""Scores that measure how much each edge and unit of a KAN contributes to its outputs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ CHUNK = 2048
 
 @dataclass(frozen=True, eq=False)
 class EdgeScores:
-    """Scores on data: of an edge e from i to o B_e = A_o E_e / √(Σ E²), of a unit A_i = Σ B_e.
+    """Scores of edges and units: B_e = A_o E_e / √(Σ E²) for an edge e from i to o, A_i = Σ B_e.
 
-    E is the standard deviation of an edge's values, the sum under the root is over the edges into
-    the same unit, the sum of B over those out of it; A is 1 for an output. So every output has
-    scores of its own; `edges` and `units` are those of the output that needs them most.
+    E is the standard deviation of an edge's values on the data. The sum under the root is over all
+    edges into the unit o, the sum of B over all edges out of the unit i; A is 1 for an output. The
+    scores are computed for each output by itself; `edges` and `units` are the largest of these.
 
     Args:
-        means: of each layer's edges, (n_in, n_out).
-        deviations: E, likewise.
-        by_output: of each layer's edges and each of the m outputs, (m, n_in, n_out).
+        means: the mean values of each layer's edges, (n_in, n_out).
+        deviations: the standard deviations E of each layer's edges, (n_in, n_out).
+        by_output: the scores B of each layer's edges for each of the m outputs, (m, n_in, n_out).
 
     Reference: Liu et al., KAN 2.0 (2024), arXiv 2408.10205, section 4.1; there a unit's own
     deviation stands for the root, which is the same where its edges are uncorrelated and vanishes
@@ -39,26 +39,26 @@ class EdgeScores:
 
     @property
     def edges(self) -> list[Tensor]:
-        """Of each layer, (n_in, n_out)."""
+        """The edges' scores, (n_in, n_out) for each layer."""
         return [scores.amax(dim=0) for scores in self.by_output]
 
     @property
     def units(self) -> list[Tensor]:
-        """Of the inputs, then of the hidden units layer by layer, (n_in,) each."""
+        """The scores of the inputs, then those of the hidden units of each layer, (n_in,) each."""
         return [scores.sum(dim=2).amax(dim=0) for scores in self.by_output]
 
     @property
     def inputs(self) -> Tensor:
-        """What each output owes to each input, (m, d), its shares adding up to one."""
+        """The share of each input in each output, (m, d); each row sums to one."""
         scores = self.by_output[0].sum(dim=2)
         return scores / scores.sum(dim=1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
 
 
 def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
-    """The scores of a KAN's edges on points, chunk by chunk.
+    """Return the scores of a KAN's edges on points; the points are evaluated in chunks.
 
     Raises:
-        InputError: where the network is no KAN, or there are no points.
+        InputError: if the network is not a KAN, or there are no points.
     """
     network = kan_of(surrogate)
     if not len(points):
@@ -72,10 +72,10 @@ def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
 
 
 def kan_of(surrogate: Surrogate) -> KAN:
-    """The network, where it is a KAN.
+    """Return the network of a surrogate.
 
     Raises:
-        InputError: where it is none.
+        InputError: if it is not a KAN.
     """
     network = surrogate.network
     if not isinstance(network, KAN):
@@ -86,7 +86,7 @@ def kan_of(surrogate: Surrogate) -> KAN:
 
 
 def edge_values(surrogate: Surrogate, points: Points) -> Iterator[list[Tensor]]:
-    """The values of every layer's edges, (n, n_in, n_out) each, for chunks of the points."""
+    """Yield the values of each layer's edges, (n, n_in, n_out) each, for chunks of the points."""
     for i in range(0, len(points), CHUNK):
         part = points[i : i + CHUNK].to(surrogate.low.dtype, surrogate.low.device)
         values = []
@@ -99,7 +99,7 @@ def edge_values(surrogate: Surrogate, points: Points) -> Iterator[list[Tensor]]:
 
 
 class Moments:
-    """Mean and standard deviation of rows that come in chunks.
+    """The mean and standard deviation of rows that are added in chunks.
 
     Reference: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm (1979).
     """
@@ -108,7 +108,7 @@ class Moments:
         self.count, self.mean, self._squares = 0, torch.zeros(()), torch.zeros(())
 
     def add(self, rows: Tensor) -> None:
-        """Take in some more rows."""
+        """Add a chunk of rows, (n, ...)."""
         mean, n = rows.mean(dim=0), len(rows)
         squares = (rows - mean).square().sum(dim=0)
         if self.count == 0:
@@ -126,7 +126,7 @@ class Moments:
 
 
 def _propagate(deviations: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The edges' scores for each output, from the last layer to the first."""
+    """Return the edges' scores for each output, (m, n_in, n_out) for each layer, first to last."""
     last = deviations[-1]
     units = torch.eye(last.shape[1], dtype=last.dtype, device=last.device)
     found = []

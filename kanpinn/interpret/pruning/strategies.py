@@ -1,4 +1,4 @@
-"""Smaller KANs: edges and units that do little are taken out of a copy."""
+"""Pruning: edges and units that contribute little are removed from a copy of a KAN."""
 
 from collections.abc import Iterator
 
@@ -13,17 +13,18 @@ from kanpinn.optimizers import LevenbergMarquardt
 
 
 def prune(result: Trained, threshold: float | int = 1e-2) -> Pruned:
-    """A copy without the edges whose score is below the threshold, and without idle units.
+    """Return a copy without the edges whose score is below the threshold, and without idle units.
 
-    The mean of what an edge gives stays: the strongest edge into the same unit takes it over. That
-    one stays as long as its unit does, so that an output is never without an edge.
+    The mean value of a removed edge is added to the strongest edge into the same unit. This edge
+    is kept as long as the unit is, so that every output keeps an edge.
 
     Args:
-        result: a `Solution` or a `Fitted` of a KAN; its points are those of the scores.
-        threshold: of `EdgeScores.edges`, above 0 and at most 1.
+        result: a `Solution` or a `Fitted` of a KAN; the scores are computed at its points.
+        threshold: the least score (`EdgeScores.edges`) of an edge that is kept, above 0 and at
+            most 1.
 
     Raises:
-        InputError: where the network is no KAN or constant, or everything would be removed.
+        InputError: if the network is not a KAN or is constant, or every edge would be removed.
     """
     number("threshold", threshold, above=True)
     cutter = Cutter(result.surrogate)
@@ -37,19 +38,19 @@ def prune(result: Trained, threshold: float | int = 1e-2) -> Pruned:
 def prune_greedily(
     result: Trained, factor: float | int = 2.0, *, steps: int = 10, enough: float = 0.0
 ) -> Pruned:
-    """A copy from which edges and units go one by one, the weakest first, as the loss allows it.
+    """Return a copy from which edges and units are removed one by one, the weakest first.
 
-    After each removal a few Levenberg–Marquardt steps make up for it; where the loss stays too
-    high, the removal is undone and what was removed is not tried again.
+    Each removal is followed by a few Levenberg–Marquardt steps. If the loss is still too high, the
+    removal is undone, and this edge or unit is not tried again.
 
     Args:
         result: a `Solution` or a `Fitted` of a KAN.
-        factor: by which the loss may grow in all.
-        steps: of Levenberg–Marquardt after each removal, at most.
-        enough: a loss that is low enough in any case.
+        factor: the factor by which all removals together may raise the loss, at least 1.
+        steps: the largest number of Levenberg–Marquardt steps after each removal.
+        enough: a loss that is accepted in any case.
 
     Raises:
-        InputError: where the network is no KAN or constant.
+        InputError: if the network is not a KAN or is constant.
     """
     number("factor", factor, 1.0)
     integer("steps", steps)
@@ -74,7 +75,7 @@ Removal = tuple[tuple[int, ...], EdgeScores, list[Tensor]]
 
 
 def _weakest(cutter: Cutter, residuals: Residuals, needed: set[tuple[int, ...]]) -> Removal | None:
-    """The next removal, its name and the edges that stay; None where all others are needed."""
+    """Return the next removal to try, or None if every edge and unit is needed."""
     scores = score_edges(cutter.surrogate, residuals.points)
     for _, name, wanted in sorted(_removals(cutter, scores), key=lambda found: found[0]):
         keep = kept_edges(cutter.network, scores, wanted)
@@ -90,7 +91,7 @@ def _weakest(cutter: Cutter, residuals: Residuals, needed: set[tuple[int, ...]])
 def _removals(
     cutter: Cutter, scores: EdgeScores
 ) -> Iterator[tuple[float, tuple[int, ...], list[Tensor]]]:
-    """Every unit and every edge: the score, the name, and the edges that are wanted without it."""
+    """Yield the score, the name and the edges left without it, for each hidden unit and edge."""
     whole = [layer.kept for layer in cutter.network.layers]
     for depth, (kept, edges) in enumerate(zip(whole, scores.edges, strict=True)):
         sources, targets = cutter.levels[depth : depth + 2]
@@ -107,7 +108,7 @@ def _removals(
 
 
 def _polish(residuals: Residuals, steps: int, allowed: float) -> float:
-    """Levenberg–Marquardt until the loss is allowed."""
+    """Take Levenberg–Marquardt steps until the loss is allowed, and return the last loss."""
     loss = residuals.loss()
     stage = LevenbergMarquardt(steps=steps).start(residuals, 0)
     for _ in range(steps):

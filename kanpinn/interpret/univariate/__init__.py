@@ -1,1 +1,1 @@
-"""Functions of one variable, and fits of them to samples of an edge."""
+"""The library of functions of one variable, and their fits to samples of an edge."""

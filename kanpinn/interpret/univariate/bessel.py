@@ -1,7 +1,7 @@
-"""Bessel's functions J₀ and J₁ to rounding, with all their derivatives.
+"""The Bessel functions J₀ and J₁, accurate to rounding, with all their derivatives.
 
-torch.special.bessel_j0 and bessel_j1 are off by up to 5e-7 and have no derivatives, so the values
-are scipy's.
+The values are computed by scipy, because torch.special.bessel_j0 and bessel_j1 have errors of up
+to 5e-7 and no derivatives.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from torch import Tensor
 
 
 def bessel_j0(u: Tensor) -> Tensor:
-    """J₀(u), elementwise; differentiable any number of times, also under torch.func."""
+    """Return J₀(u) elementwise, differentiable any number of times, also under torch.func."""
     return _J0.apply(u)
 
 
 class _Elementwise(torch.autograd.Function):
-    """What the two have in common."""
+    """The common base of the two functions: values by scipy, and the saved argument."""
 
     compute: Callable[[Any], Any]
 
@@ -34,7 +34,7 @@ class _Elementwise(torch.autograd.Function):
 
 
 class _J0(_Elementwise):
-    """J₀' = -J₁."""
+    """J₀ with its derivative J₀' = -J₁."""
 
     compute = staticmethod(scipy.special.j0)
 
@@ -56,7 +56,7 @@ class _J0(_Elementwise):
 
 
 class _J1(_Elementwise):
-    """J₁' = J₀ - J₁/u."""
+    """J₁ with its derivative J₁' = J₀ - J₁/u."""
 
     compute = staticmethod(scipy.special.j1)
 

@@ -1,4 +1,4 @@
-"""What a fit of the library to one edge function gives: candidates, ranked, as rows and a table."""
+"""The result of fitting the library to one edge: ranked candidates, also as rows and a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,17 @@ COLUMNS = ("function", "1 - R²", "R²", "complexity", "score", "a", "b", "c", "
 
 @dataclass(frozen=True)
 class Candidate:
-    """y ≈ c f(a x + b) + d, with redundant parameters fixed (`Univariate.canonical`).
+    """A fit y ≈ c f(a x + b) + d, with redundant parameters fixed (`Univariate.canonical`).
 
-    unexplained: 1 - R², the mean square of what is left over the variance, not rounded off at 1.
-    score: log₁₀ of that (over `scale`² and with `accuracy`²) + price · complexity; lower is better.
-    uncertainty: how far a, b, c, d may move if the edge is wrong by as much as is left over;
-    0 for what is fixed. note: what went wrong, in words, or "".
+    Args:
+        function: the function f.
+        a, b, c, d: the parameters.
+        unexplained: 1 - R², the mean square residual over the variance, stored by itself because
+            R² near 1 would lose its digits.
+        score: the rank of the fit as defined in `snap`; lower is better.
+        uncertainty: bounds on the changes of a, b, c and d if the edge has an error as large as
+            the residual; 0 for fixed parameters.
+        note: a remark on what is wrong with the fit, or "".
     """
 
     function: Univariate
@@ -41,26 +46,31 @@ class Candidate:
 
     @property
     def complexity(self) -> float | int:
-        """The function's complexity."""
+        """The complexity of the function f."""
         return self.function.complexity
 
     @property
     def parameters(self) -> Parameters:
-        """(a, b, c, d)."""
+        """The parameters (a, b, c, d)."""
         return self.a, self.b, self.c, self.d
 
     def __call__(self, x: Tensor) -> Tensor:
-        """c f(a x + b) + d, elementwise."""
+        """Return c f(a x + b) + d, elementwise."""
         return self.c * self.function(self.a * x + self.b) + self.d
 
     def expression(self, x: Any) -> Any:
-        """c f(a x + b) + d of a sympy expression x."""
+        """Return c f(a x + b) + d for a sympy expression x."""
         return self.c * self.function.symbol(self.a * x + self.b) + self.d
 
 
 @dataclass(frozen=True)
 class Snapping:
-    """All candidates for one edge, best first; refused: {name: why it could not be fitted}."""
+    """All candidates for one edge, best first.
+
+    Args:
+        candidates: the fits, sorted by score.
+        refused: the functions that could not be fitted, {name: reason}.
+    """
 
     candidates: tuple[Candidate, ...]
     refused: Mapping[str, str]
@@ -70,7 +80,7 @@ class Snapping:
         """The candidate with the lowest score.
 
         Raises:
-            InputError: where every function was refused.
+            InputError: if every function was refused.
         """
         if not self.candidates:
             reasons = "; ".join(f"{name}: {why}" for name, why in self.refused.items())
@@ -78,10 +88,10 @@ class Snapping:
         return self.candidates[0]
 
     def of(self, name: str) -> Candidate:
-        """The candidate of one function.
+        """Return the candidate of one function.
 
         Raises:
-            InputError: for a function that was not asked for or was refused.
+            InputError: if the function was refused or was not among those fitted.
         """
         found = {candidate.function.name: candidate for candidate in self.candidates}
         if name in self.refused:
@@ -91,7 +101,10 @@ class Snapping:
         return found[name]
 
     def rows(self, count: int | None = None) -> list[tuple[str, ...]]:
-        """The best `count` candidates as text, by `COLUMNS`; then, without a count, the refused."""
+        """Return the best `count` candidates as rows of text, one entry for each of `COLUMNS`.
+
+        Without a count, all candidates are followed by the refused functions.
+        """
         shown = [_row(candidate) for candidate in self.candidates[:count]]
         if count is None:
             blank = ("",) * (len(COLUMNS) - 2)
@@ -99,7 +112,7 @@ class Snapping:
         return shown
 
     def table(self, count: int | None = None) -> str:
-        """The rows in aligned columns under their names."""
+        """Return the rows as a text table with aligned columns and a header."""
         lines = [COLUMNS, *self.rows(count)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(

@@ -1,4 +1,7 @@
-"""Which of a, b, c, d in c f(a x + b) + d are redundant, and the one that is chosen."""
+"""Gauges: rules that fix the redundant ones of a, b, c, d in c f(a x + b) + d.
+
+Each takes (a, b, c, d) and returns equivalent parameters, using a symmetry of f.
+"""
 
 import math
 from collections.abc import Callable
@@ -13,7 +16,7 @@ def linear(a: float, b: float, c: float, d: float) -> Parameters:
 
 
 def exponential(a: float, b: float, c: float, d: float) -> Parameters:
-    """For f(u + s) = exp(s) f(u): b = 0, unless exp(b) has no place among the floats."""
+    """For f(u + s) = exp(s) f(u): b = 0, unless exp(b) would overflow or underflow."""
     largest_exponent = 300.0
     return (a, b, c, d) if abs(b) > largest_exponent else (a, 0.0, c * math.exp(b), d)
 

@@ -1,4 +1,4 @@
-"""The library of univariate functions that an edge may be: c f(a x + b) + d."""
+"""The library of univariate functions f for edges c f(a x + b) + d."""
 
 import importlib
 import math
@@ -19,7 +19,10 @@ from kanpinn.interpret.univariate.gauges import Gauge, Parameters
 
 @dataclass(frozen=True)
 class Twin:
-    """f(u) = outer · of(inner · u + shift) + offset: f adds nothing that `of` cannot do."""
+    """The relation f(u) = outer · of(inner · u + shift) + offset of a function f to another, `of`.
+
+    Every fit of `of` is also one of f, so that only `of` has to be fitted.
+    """
 
     of: "Univariate"
     inner: float
@@ -28,26 +31,34 @@ class Twin:
     offset: float
 
     def parameters(self, a: float, b: float, c: float, d: float) -> Parameters:
-        """The parameters of f for those of `of`."""
+        """Convert the parameters (a, b, c, d) of a fit of `of` to those of f."""
         c = c / self.outer
         return a / self.inner, (b - self.shift) / self.inner, c, d - c * self.offset
 
 
 @dataclass(frozen=True)
 class Univariate:
-    """A function f of one variable, as torch and sympy know it, and the facts that a fit needs.
+    """A function f of one variable, for torch and for sympy, with the properties that a fit needs.
 
-    A function of one's own needs its name, `compute` (elementwise on float64 tensors and
-    differentiable), `symbol` (a sympy expression of a sympy argument) and a `complexity`; a fit
-    expects what is characteristic of it at arguments near 0.
+    A user-defined function needs a name, `compute`, `symbol` and a `complexity`. Fits start from
+    arguments near 0, so the characteristic features of f should lie there.
 
-    domain: where f is smooth, ends excepted. pole: one place where f has no value, repeated with
-    `period`. free: which of a and b are free once c and d are ("" | "a" | "b" | "ab").
-    even_or_odd: f(-u) = ±f(u). jumps: f is piecewise constant, with its jump at 0.
-    gauges: what fixes redundant parameters.
+    Args:
+        name: the name by which the function is requested.
+        compute: f on float64 tensors, elementwise and differentiable.
+        symbol: f as a sympy expression of a sympy argument.
+        complexity: the cost of the function in scores and rankings.
+        domain: the interval in which f is smooth, its ends possibly excepted.
+        pole: a point where f is not defined, repeated with `period`; None if there is none.
+        period: the period of f; None if it is not periodic.
+        free: those of a and b that are not redundant given free c and d ("", "a", "b" or "ab").
+        even_or_odd: whether f(-u) = f(u) or f(-u) = -f(u).
+        jumps: whether f is piecewise constant with one jump, at 0.
+        gauges: the rules that fix redundant parameters, applied in this order.
+        twin: the relation to another function whose fits give those of f.
 
     Raises:
-        InputError: for an empty name, a negative complexity, a domain without inside.
+        InputError: if the name is empty, the complexity negative or the domain empty.
     """
 
     name: str
@@ -71,11 +82,12 @@ class Univariate:
             raise InputError(f"domain of {self.name} must be (low, high), got {self.domain!r}")
 
     def __call__(self, u: Tensor) -> Tensor:
-        """f(u), elementwise; an argument that rounding carried out of the domain counts as its end.
+        """Return f(u), elementwise.
 
-        The slope at an end of the domain may be infinite (sqrt at 0).
+        Arguments outside the domain by no more than rounding are moved to its end. The slope at an
+        end of the domain may be infinite (sqrt at 0).
         """
-        reach = 1e-12  # by how much rounding may carry an argument across the end of a domain
+        reach = 1e-12  # distance from the domain that counts as rounding
         low, high = self.domain
         if math.isinf(low) and math.isinf(high):
             return self.compute(u)
@@ -83,7 +95,7 @@ class Univariate:
         return self.compute(u - torch.where(excess.abs() <= reach, excess, 0.0))
 
     def regular(self, low: numpy.ndarray, high: numpy.ndarray) -> numpy.ndarray:
-        """Whether [low, high] is in the domain and has no pole, elementwise."""
+        """Return, elementwise, whether [low, high] lies in the domain and contains no pole."""
         inside = (low >= self.domain[0]) & (high <= self.domain[1])
         if self.pole is None:
             return inside
@@ -93,7 +105,7 @@ class Univariate:
         return inside & (first == last) & ((low - self.pole) % self.period > 0)
 
     def canonical(self, a: float, b: float, c: float, d: float) -> Parameters:
-        """The same c f(a x + b) + d with redundant parameters fixed (a = 1 for x², …)."""
+        """Return equivalent (a, b, c, d) with redundant parameters fixed (a = 1 for x², …)."""
         if self.free and a == 0:
             return a, b, c, d
         for gauge in self.gauges:
@@ -102,10 +114,14 @@ class Univariate:
 
 
 def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univariate, ...]:
-    """The functions of these names, or all of `LIBRARY`; a `Univariate` stands for itself.
+    """Return the functions with these names, by default all of `LIBRARY`.
+
+    Args:
+        names: names of the library's functions, or `Univariate` objects, which are returned as
+            they are.
 
     Raises:
-        InputError: for an unknown name, the same name twice, or nothing at all; for a single text.
+        InputError: if a name is unknown or occurs twice, or if `names` is empty or a single string.
     """
     if isinstance(names, str):
         raise InputError(f"functions must be a sequence of names, such as ['sin'], got {names!r}")
@@ -130,7 +146,7 @@ def _named(name: str | Univariate) -> Univariate:
 
 
 def _sympy(name: str) -> Callable[[Any], Any]:
-    # Imported when it is needed: sympy takes as long to import as a small fit to run.
+    # Imported on first use, since importing sympy takes as long as a small fit.
     return lambda u: getattr(importlib.import_module("sympy"), name)(u)
 
 

@@ -1,7 +1,8 @@
-"""Least-squares fits of c f(a x + b) + d: c and d eliminated, a and b by Levenberg–Marquardt.
+"""Least-squares fits of c f(a x + b) + d: c and d are eliminated, a and b by Levenberg–Marquardt.
 
-Several fits run side by side. The unknowns are the windows (left, right) of starts.py: the domain
-of f is a box for them, and an end that meets the domain's stays there.
+k fits run at once. The unknowns of a fit are its window (left, right), the arguments a x + b at the
+two ends of the data (see starts.py). Windows are kept inside the domain of f, and an end of a
+window that reaches an end of the domain stays there.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from kanpinn.interpret.univariate.samples import Samples
 
 Array = numpy.ndarray
 
-# What may move: both ends against each other, together, or each by itself.
+# The directions in which a window may move, by the free parameters: its ends move oppositely (a),
+# together (b) or independently (ab).
 _DIRECTIONS = {
     "": numpy.zeros((0, 2)),
     "a": numpy.array([[-1.0, 1.0]]),
@@ -23,17 +25,21 @@ _DIRECTIONS = {
     "ab": numpy.eye(2),
 }
 _EPSILON = numpy.finfo(float).eps
-_SETTLED = 1e-5  # the share of the loss that one more step could remove
-_STUCK = 1e6  # damping at which a step that still does not help meets rounding or a kink
-_LIMIT = 1e5  # c f in units of y's deviation where f is a limit case: more would only cancel
+_SETTLED = 1e-5  # a fit has converged if an undamped step would remove a smaller share of the loss
+_STUCK = 1e6  # damping above which a fit ends, stopped by rounding or a kink
+_LIMIT = 1e5  # size of c f, over the deviation of y, above which c f and d cancel: a limit case
 
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """Windows with their best c and d, and the loss Σ w (z - c f - d)².
+    """The results of k fits: windows with their best c and d.
 
-    limit: c f and d nearly cancel, f is only used for its first derivatives. settled: the loss
-    is at a minimum (or f in a limit).
+    Args:
+        windows: the arguments of f at both ends of the data, (k, 2).
+        c, d: the least-squares c and d for the standardised samples.
+        loss: Σ w (z - c f - d)², infinite for windows that are not usable.
+        limit: whether c f and d nearly cancel, so that only the first derivatives of f matter.
+        settled: whether the fit has ended, at a minimum of the loss or in a limit case.
     """
 
     windows: Float[Array, "k 2"]
@@ -44,14 +50,18 @@ class Fits:
     settled: Bool[Array, " k"]
 
     def best(self, count: int) -> Float[Array, "j 2"]:
-        """The windows of the `count` lowest finite losses."""
+        """Return the windows of the `count` lowest losses, without infinite ones."""
         order = numpy.argsort(self.loss, kind="stable")[:count]
         return self.windows[order[numpy.isfinite(self.loss[order])]]
 
 
 @dataclass(eq=False)
 class _State:
-    """Fits with what the next step needs: residuals r and Jacobians of c f by the directions."""
+    """The state of k fits, with what the next step needs.
+
+    `r` are the residuals (k, n), `jacobian` (k, p, n) the derivatives of c f by the p directions,
+    and `largest` the largest |c f| of each fit.
+    """
 
     windows: Array
     c: Array
@@ -63,26 +73,28 @@ class _State:
 
     @property
     def exact(self) -> Array:
-        """Whether nothing is left over but rounding."""
+        """True for each fit whose residual is only rounding."""
         return self.loss <= (2 * _EPSILON) ** 2 * (1 + self.largest**2)
 
     @property
     def limit(self) -> Array:
-        """Whether f is only used for its first derivatives."""
+        """True for each fit in which c f and d nearly cancel."""
         return self.largest > _LIMIT
 
     def rows(self, at: Array) -> "_State":
-        """These fits alone."""
+        """Return the state of these fits alone."""
         return _State(*(part[at] for part in vars(self).values()))
 
     def put(self, at: Array, other: "_State") -> None:
-        """Replace the fits at these places."""
+        """Replace the fits at these positions."""
         for name, part in vars(self).items():
             part[at] = getattr(other, name)
 
 
 def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -> Fits:
-    """The fits that start from these windows (k, 2), after at most so many steps.
+    """Run the fits of a function from these windows (k, 2), with at most `steps` steps.
+
+    All fits end as soon as one is exact up to rounding.
 
     Reference: Golub & Pereyra 1973; Kaufman 1975 for the Jacobian; Marquardt 1963.
     """
@@ -125,7 +137,7 @@ def _state(function: Univariate, windows: Array, samples: Samples) -> _State:
 
 
 def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
-    """f and f' at u; 0 stands for the infinite slope at an end of the domain."""
+    """Return f and f' at u, with f' set to 0 at the ends of the domain, where it may diverge."""
     with torch.enable_grad():
         at = torch.from_numpy(u).requires_grad_()
         f = function(at)
@@ -135,11 +147,11 @@ def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
 
 
 def _jacobian(function: Univariate, samples: Samples, slope: Array, unit: Array) -> Array:
-    """Derivatives (k, p, n) of c f by the directions, orthogonal to f and to constants."""
+    """Return the derivatives (k, p, n) of c f by the directions, orthogonal to f and constants."""
     shapes = numpy.stack([(1 - samples.t) / 2, (1 + samples.t) / 2])
     columns = slope[:, None] * (_DIRECTIONS[function.free] @ shapes)
     weighted = (samples.w * unit)[:, :, None]
-    for _ in range(2):  # once leaves rounding errors where f looks linear
+    for _ in range(2):  # a second pass removes the rounding errors of the first for almost linear f
         columns -= (columns @ samples.w)[:, :, None]
         columns -= (columns @ weighted) * unit[:, None]
     return columns
@@ -148,7 +160,7 @@ def _jacobian(function: Univariate, samples: Samples, slope: Array, unit: Array)
 def _step(
     function: Univariate, state: _State, w: Array, damping: Array
 ) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
-    """The damped step of each window, and the share of the loss that an undamped one removes."""
+    """Return each window's damped step, and the share of the loss an undamped one would remove."""
     root = numpy.sqrt(w)
     matrix = state.jacobian * root
     matrix[~_movable(function, state.windows)] = 0.0
@@ -162,13 +174,13 @@ def _step(
 
 
 def _movable(function: Univariate, windows: Array) -> Bool[Array, "k p"]:
-    """Which directions leave no end of the domain that a window has reached."""
+    """Return a mask of the directions that do not move a window's end off an end of the domain."""
     stuck = (windows == function.domain[0]) | (windows == function.domain[1])
     return ~((stuck[:, None] & (_DIRECTIONS[function.free] != 0)).any(2))
 
 
 def _kept(function: Univariate, new: Array) -> Array:
-    """The new windows, moved (b) or cut (a, ab) where they leave the domain."""
+    """Bring windows back into the domain, by a shift if only b is free, else by clipping."""
     low, high = function.domain
     if numpy.isinf(low) and numpy.isinf(high):
         return new

@@ -1,4 +1,4 @@
-"""Candidates out of fits: in the units of the edge, with score, uncertainty and remarks."""
+"""Conversion of fits to candidates in the units of the edge, with score, uncertainty and note."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ AT_END = "the data reach the end of its domain"
 
 @dataclass(frozen=True, eq=False)
 class Rating:
-    """What a candidate's score is made of (see `snap`)."""
+    """An edge and the settings of the score, as in `snap`, from which candidates are made."""
 
     edge: Edge
     scale: float
@@ -29,7 +29,7 @@ class Rating:
     price: float
 
     def constant(self, function: Univariate) -> Candidate:
-        """The function 0: y ≈ d."""
+        """Return the candidate of the function 0, for which y ≈ d."""
         edge = self.edge
         error = max(edge.deviation, edge.rounding)
         unexplained = 1.0 if edge.deviation > edge.rounding else 0.0
@@ -39,9 +39,9 @@ class Rating:
         )
 
     def candidate(self, function: Univariate, fits: Fits) -> Candidate | None:
-        """The candidate of the first of the fits to a function or to its twin.
+        """Return the candidate made of the first of the fits of a function, or of its twin.
 
-        None where f is infinite on the data after rounding of a and b.
+        It is None if f or its slope is not finite on the data, which rounding of a and b can cause.
         """
         parameters = self._parameters(function, fits)
         a, b, _, _ = parameters
@@ -69,9 +69,10 @@ class Rating:
         return a, choices[int(numpy.argmin(left_over))], c, d
 
     def _reaching(self, function: Univariate, a: float, b: float) -> list[float]:
-        """The b with which data that reach an end of the domain within rounding reach it exactly.
+        """Return values of b for which the data reach an end of the domain exactly.
 
-        Next to a branch point an error of rounding becomes its root.
+        They are given only if b misses the end by rounding. At the branch point of a square root an
+        error of ε in the argument becomes one of √ε in the value.
         """
         points = [
             (float(x), end) for x in (self.edge.x[0], self.edge.x[-1]) for end in function.domain
@@ -92,7 +93,7 @@ class Rating:
     def _uncertainty(
         self, function: Univariate, parameters: Parameters, f: Array, slope: Array, left: float
     ) -> Parameters:
-        """Row norms of the Jacobian's pseudoinverse, times the size of the edge's error."""
+        """Return the row norms of the Jacobian's pseudoinverse, times the error of the edge."""
         edge, c = self.edge, parameters[2]
         columns = {"a": c * slope * edge.x, "b": c * slope, "c": f, "d": numpy.ones_like(f)}
         free = [name for name in columns if name in function.free + "cd"]
@@ -100,10 +101,10 @@ class Rating:
         norms = abs(matrix).max(axis=0)  # squares may overflow
         norms[norms == 0] = 1.0
         error = max(math.sqrt(left) * edge.deviation, edge.rounding)
-        with numpy.errstate(over="ignore"):  # infinite: not determined at all
+        with numpy.errstate(over="ignore"):  # infinite if the parameter is not determined
             inverse = numpy.linalg.pinv(matrix / norms, rcond=1e-15) / norms[:, None]
             sizes = dict(zip(free, numpy.linalg.norm(inverse, axis=1) * error, strict=True))
-        if function.jumps:  # the place of the jump is known between two samples
+        if function.jumps:  # the jump lies anywhere between two samples
             sizes["b"] = float(numpy.diff(edge.x)[numpy.diff(f) != 0].max()) / 2
         a, b, c, d = (float(sizes.get(name, 0.0)) for name in columns)
         return a, b, c, d

@@ -1,4 +1,4 @@
-"""Samples of one edge function, checked, and in the coordinates of a fit."""
+"""Samples of one edge function, checked and standardised for fits."""
 
 import math
 from dataclasses import dataclass
@@ -17,14 +17,17 @@ ROUNDING = 4 * float(numpy.finfo(float).eps)
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Values z at t in [-1, 1] with weights w that sum to 1; z has mean 0 and mean square 1."""
+    """Standardised samples: values z at t in [-1, 1] with weights w.
+
+    The weights sum to 1; z has weighted mean 0 and weighted mean square 1 (or 0 for a constant).
+    """
 
     t: Float[Array, " n"]
     z: Float[Array, " n"]
     w: Float[Array, " n"]
 
     def thinned(self, count: int) -> "Samples":
-        """At most so many of the samples, both ends among them."""
+        """Return at most `count` of the samples, evenly chosen, with both ends."""
         if len(self.t) <= count:
             return self
         at = numpy.linspace(0, len(self.t) - 1, count).round().astype(int)
@@ -33,7 +36,10 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """Samples y at x, sorted by x; x = middle + half t and y = mean + deviation z in `samples`."""
+    """Samples y at x, sorted by x, and the standardised `samples`.
+
+    The two are related by x = middle + half · t and y = mean + deviation · z.
+    """
 
     x: Float[Array, " n"]
     y: Float[Array, " n"]
@@ -45,23 +51,28 @@ class Edge:
 
     @property
     def rounding(self) -> float:
-        """What rounding leaves uncertain of y."""
+        """The rounding error of y."""
         return ROUNDING * float(abs(self.y).max())
 
     @property
     def steepest(self) -> float:
-        """The largest slope of an argument in t that the samples resolve: half of Nyquist's."""
+        """The largest slope of a x + b in t that the samples resolve: half the Nyquist limit."""
         return math.pi * (len(numpy.unique(self.x)) - 1) / 4
 
 
 def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> Edge:
-    """The samples of weight above 0.
+    """Return the `Edge` of the samples with positive weight.
+
+    Args:
+        x: the arguments, (n,).
+        y: the values, (n,).
+        weights: the weights, (n,); equal ones by default.
 
     Raises:
-        InputError: for samples that are not finite, fewer than 8 different x, and weights that
+        InputError: if a number is not finite, there are fewer than 8 different x, or the weights
             are negative or all zero.
     """
-    least = 8  # different x: twice as many as a, b, c, d
+    least = 8  # different x: twice the number of parameters a, b, c, d
     weights = torch.ones_like(x) if weights is None else weights
     at, values, w = (
         _finite(name, part) for name, part in (("x", x), ("y", y), ("weights", weights))
@@ -86,7 +97,7 @@ def _finite(name: str, values: Tensor) -> Array:
 
 
 def standard(t: Array, y: Array, w: Array) -> Samples:
-    """Samples with y moved and scaled to mean 0 and mean square 1 (0 where y is constant)."""
+    """Return samples with y standardised to mean 0 and mean square 1 (or 0 if y is constant)."""
     w = w / w.sum()
     z = y - w @ y
     return Samples(t, z / (numpy.sqrt(w @ z**2) or 1.0), w)

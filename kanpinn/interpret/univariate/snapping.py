@@ -16,7 +16,7 @@ from kanpinn.interpret.univariate.starts import NODES, starts
 
 Array = numpy.ndarray
 
-_FEW, _SOME = 128, 1000  # samples for the first steps and for the middle ones
+_FEW, _SOME = 128, 1000  # samples in the first and in the second stage of a fit
 
 
 def snap(
@@ -29,21 +29,33 @@ def snap(
     price: float | int = 1.0,
     scale: float | int | None = None,
 ) -> Snapping:
-    """Fit c f(a x + b) + d to one edge function by each function f of the library, and rank them.
+    """Fit c f(a x + b) + d to one edge function for each function f of the library, and rank them.
 
-    score = log₁₀(mean (y - c f - d)² / scale² + accuracy²) + price · complexity, lowest first: one
-    unit of complexity must take the mean square down by `price` powers of ten, and what is below
-    `accuracy` (the edge's own error relative to scale) earns nothing. A fit that did not converge,
-    is a limit case or steeper than the samples (`Candidate.note`) counts one unit more.
+    The score is log₁₀(mean (y - c f - d)² / scale² + accuracy²) + price · complexity; the lowest is
+    the best. One more unit of complexity must thus reduce the mean square by `price` powers of ten,
+    and a reduction below `accuracy` does not count. One unit of complexity is added to a fit that
+    did not converge, is a limit case or is steeper than the samples resolve (`Candidate.note`).
 
-    names: of the library, or functions of one's own; all by default. scale: the size of y that
-    matters, its standard deviation by default; a larger one makes what varies little a constant.
-    A function whose pole or branch point would lie inside the range of x is not fitted there, and
-    a constant edge is the function 0, whatever was asked for. The samples must resolve the edge.
+    Parameters that would put a pole or a branch point of f inside the range of x are excluded. A
+    constant edge gives the function 0 alone, whatever the names are. The samples must resolve the
+    edge.
+
+    Args:
+        x: the arguments of the edge, (n,).
+        y: its values, (n,).
+        names: names of the library's functions, or `Univariate` objects; all by default.
+        weights: the weights of the samples, (n,); equal ones by default.
+        accuracy: the error of the edge itself, relative to `scale`.
+        price: the powers of ten that a unit of complexity costs.
+        scale: the size of y that matters, its standard deviation by default; with a larger one,
+            an edge that varies little is taken for a constant.
+
+    Returns:
+        The candidates, best first, and the functions that could not be fitted.
 
     Raises:
-        InputError: for samples that are not finite, x of fewer than 8 different values, weights
-            that are negative or all zero, and options out of range.
+        InputError: if a sample is not finite, x has fewer than 8 different values, the weights are
+            negative or all zero, or an option is out of range.
     """
     chosen = functions(names)
     number("accuracy", accuracy, above=True)
@@ -74,12 +86,15 @@ def _ranked(chosen: Sequence[Univariate], samples: Edge, rating: Rating) -> Snap
             found.append(candidate)
         else:
             refused[function.name] = "it has a pole in the data, or within rounding of them"
-    # Twins (sin and cos) fit alike but for rounding: the one with less of a shift comes first.
+    # Twins (sin and cos) fit equally well up to rounding: the one with the smaller |b| is first.
     return Snapping(tuple(sorted(found, key=lambda c: (round(c.score, 6), abs(c.b)))), refused)
 
 
 def _fit(function: Univariate, samples: Edge) -> Fits:
-    """The best fit of one function: a lattice, then ever fewer fits to ever more samples."""
+    """Return the best fit of one function, found in stages with fewer fits and more samples each.
+
+    The first stage starts from the best windows of a lattice.
+    """
     every = samples.samples
     if function.jumps:
         return polish(function, _split(every), every, 0)
@@ -91,7 +106,7 @@ def _fit(function: Univariate, samples: Edge) -> Fits:
 
 
 def _split(samples: Samples) -> Float[Array, "1 2"]:
-    """The window of the best step function: its jump is halfway between two samples."""
+    """Return the window of the best step function, whose jump is halfway between two samples."""
     below, lifted = numpy.cumsum(samples.w)[:-1], numpy.cumsum(samples.w * samples.z)[:-1]
     gain = lifted**2 / (below * (1 - below))
     gain[numpy.diff(samples.t) == 0] = -1.0

@@ -1,6 +1,6 @@
-"""Where fits of c f(a x + b) + d begin: every window of arguments in a lattice is tried at once.
+"""Starting points of the fits of c f(a x + b) + d: the best windows of a fixed lattice.
 
-The data lie on t in [-1, 1]; a window (left, right) is what the argument is at t = -1 and t = 1.
+The data lie on t in [-1, 1]; a window (left, right) holds the arguments of f at t = -1 and t = 1.
 """
 
 import functools
@@ -19,9 +19,13 @@ _GAPS = numpy.concatenate([[0.0], numpy.logspace(-6, 3, 46)])
 
 
 def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: int) -> Array:
-    """The `count` best windows (k, 2) for values z at `NODES`, spread over the lattice.
+    """Return the `count` best windows (k, 2), taken from different parts of the lattice.
 
-    steepest: the largest half-width of a window that the data resolve.
+    Args:
+        function: the function f.
+        z: the standardised values at `NODES`, (m,).
+        steepest: the largest half-width of a window that the data resolve.
+        count: the number of windows.
     """
     windows, features = _lattice(function)
     quality = (features @ z) ** 2
@@ -34,7 +38,7 @@ def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: 
 
 @functools.lru_cache(maxsize=128)
 def _lattice(function: Univariate) -> tuple[Float[Array, "g 2"], Float[Array, "g m"]]:
-    """The windows in which f is regular, and f on each: centred, of unit norm."""
+    """Return the windows in which f is regular, and the centred, normalised values of f on each."""
     windows = _windows(function)
     windows = windows[function.regular(windows.min(1), windows.max(1))]
     u = windows[:, :1] * (1 - NODES) / 2 + windows[:, 1:] * (1 + NODES) / 2
@@ -63,7 +67,7 @@ def _windows(function: Univariate) -> Float[Array, "g 2"]:
 
 
 def _of_two(function: Univariate) -> Float[Array, "g 2"]:
-    """Windows (left < right) where both ends are free."""
+    """Return the windows (left < right) of a function with both a and b free."""
     low, high = function.domain
     if function.pole is not None and function.period is not None:
         low, high = max(low, function.pole), min(high, function.pole + function.period)
@@ -81,8 +85,8 @@ def _of_two(function: Univariate) -> Float[Array, "g 2"]:
 
 
 def _unbounded() -> Float[Array, "g 2"]:
-    # Half-widths up to 25 resolve oscillations (steps below a quarter of a turn at the ends);
-    # steeper windows only find single transitions.
+    # Windows of half-width up to 25 are close enough to find oscillations (the arguments at the
+    # ends change by less than π/2 between windows); wider ones only find single transitions.
     steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
     parts = []
     for width in (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep):
