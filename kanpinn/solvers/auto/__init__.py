@@ -1,4 +1,4 @@
-"""Networks, points and optimizers that are chosen by what a problem is and what trials show."""
+"""The choice of network, points and optimizers by traits of the problem and by trials."""
 
 from kanpinn.solvers.auto.auto import auto as auto
 from kanpinn.solvers.auto.candidates import first_choice as first_choice

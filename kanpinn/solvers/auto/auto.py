@@ -1,4 +1,4 @@
-"""A solve for which nothing is chosen beforehand: trials from small to large."""
+"""The solve of a PDE whose network, points and optimizers are found by trials."""
 
 from collections.abc import Sequence
 
@@ -28,31 +28,36 @@ def auto(
     observers: Sequence[Observer] = (),
     announce: Announce | None = None,
 ) -> Solution:
-    """Solve a PDE with a network, points and optimizers that trials choose.
+    """Solve a PDE with a network, points and optimizers that are chosen by trials.
 
-    They go from small to large in families: random inner functions first, then finer grids or, for
-    evolutions, windows in time, or the minimum of an energy where the class gives one; above three
-    dimensions sums of functions of one coordinate, linear inner functions, and inner functions by
-    variable projection. Two solutions tell the errors of both: where the second one leaves the part
-    ρ of the residual at fresh points, the first one's is their distance / (1 - ρ), and the second
-    one's ρ times that. Energies go by distances from one solution to the next. A family is left
-    where ρ is above a half. With data that have noise the smallest network is kept that fits them
-    as well as the next one, and its estimate includes the noise. The interior's weight is that by
-    which its residual is in units of the conditions', whatever the problem's are. Names and exact
-    solutions play no part. What was tried, and why, is in `Solution.log`.
+    Trials run in families, each from small to large networks. Up to three dimensions: the minimum
+    of an energy if the problem's class gives one, random inner functions, and then finer grids or,
+    for evolutions, windows in time. Above three dimensions: sums of functions of one coordinate,
+    linear inner functions, and inner functions found by variable projection.
+
+    Two successive solutions give the errors of both: if the second one's residual at fresh points
+    is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
+    ρ times that. For energies, ρ is the ratio of successive distances. A family ends when ρ stays
+    above one half. With noisy data, the smallest network that fits them as well as the next larger
+    one is kept, and its error estimate includes the noise. The interior's weight puts its residual
+    in the units of the conditions' residuals. Neither the problem's name nor its exact solution
+    influences a choice. `Solution.log` lists the trials and the reasons.
 
     Args:
         problem: the equation, its domain and conditions.
-        tolerance: the estimated relative L2 error that is enough, 1e-9 by default.
-        budget_seconds: that the trials may take, 300 by default; none is begun that is forecast to
-            take longer, except the first.
+        tolerance: the estimated relative L2 error at which trials end; None for 1e-9.
+        budget_seconds: for all trials; None for 300. Except for the first one, no trial starts that
+            is forecast to take longer than the time left.
         boundary, reference, errors, seed, observers: as for `solve`.
         dtype, device: of the networks.
-        announce: called with each choice before it is tried, and with why.
+        announce: called before each trial with the choice and the name of its family, and at the
+            end with the choice that is kept; None to announce nothing.
+
+    Returns:
+        The solution with the least estimated error.
 
     Raises:
-        InputError: where the problem does not fit together, or several processes would have to
-            choose together.
+        InputError: if the parts of the problem do not fit together, or in a group of processes.
     """
     if world() > 1:
         raise InputError("auto is for one process: name a network and optimizers for several")
@@ -70,4 +75,4 @@ def auto(
 
 
 def _silent(choice: Choice, why: str) -> None:
-    """Nobody is told."""
+    """Announce nothing."""

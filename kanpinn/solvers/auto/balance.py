@@ -1,4 +1,4 @@
-"""Weights of the loss terms by what their residuals mean for the solution."""
+"""Weights of the loss terms by the sensitivity of their residuals to the solution."""
 
 import math
 from dataclasses import replace
@@ -16,18 +16,23 @@ from kanpinn.solvers.discretize import Discretization
 def balanced(
     discretization: Discretization, like: Surrogate | None = None, count: int = 64
 ) -> dict[str, float]:
-    """The interior's weight that puts its residual in units of the conditions'; theirs is 1.
+    """Return loss weights that put the interior's residual in units of the conditions' residuals.
 
-    A residual's size is that of its terms for a solution of size 1 that varies over the domain:
-    Σ |∂r/∂(∂^k u)| (ω / L)^k. It does not depend on units of lengths or of the equation. Where that
-    is nonlinear the slopes are those at `like`, a solution that is known, or at the network.
+    The size of a residual r is that of its terms for a solution of size 1 that varies on the scale
+    L of the domain: Σ |∂r/∂(∂^k u)| (ω / L)^k. So the weights do not depend on the units of
+    length or of the equation.
 
     Args:
-        discretization: whose terms are weighed.
-        like: a solution that is known; None for the network as it is.
-        count: points at which sizes are measured.
+        discretization: whose loss terms are weighted.
+        like: a solution at which the derivatives of a nonlinear residual are taken; None for the
+            discretization's network as it is.
+        count: the number of interior points, and of boundary points, where sizes are measured.
+
+    Returns:
+        The weights "interior" and "boundary"; the latter is 1.
     """
-    discretization.prepare()  # by all points: few ones reach less far, and so would the grids
+    # Grids are placed by all points, since the few probe points cover a smaller range.
+    discretization.prepare()
     few = replace(discretization.collocation, interior=count, boundary=count)
     probe = replace(discretization, collocation=few)
     terms = [b for b in probe.terms() if isinstance(b, ResidualTerm) and not b.measured]
@@ -41,14 +46,14 @@ def balanced(
 
 
 def _size(term: ResidualTerm, at: Surrogate) -> float:
-    """The root of the mean square over the term's equations.
+    """Return the size of a term's residual, the root mean square over its equations.
 
-    A row that ties points together, an integral say, adds up what is felt at each of them.
+    For a residual that couples several points, such as an integral, the sizes at all points add up.
     """
     low, high = at.domain.bounds
-    # Derivatives by an axis of length L are ω / L times the solution. With this ω the Laplacian on
-    # [-1, 1]² has the size 10 and Δ² the size 100, and their squares are the weights 0.01 and 1e-4
-    # that are good for them by measurement.
+    # A derivative along an axis of length L is ω / L times the solution. With this ω = 2√5, the
+    # Laplacian on [-1, 1]² has the size 10 and Δ² the size 100. Their inverse squares, 0.01 and
+    # 1e-4, are weights that have proved good in experiments.
     rates = 2 * math.sqrt(5) / (high - low)
     sizes = [_of_slope(jet, rates) for jet in slopes(term, at)]
     return term.sites * math.sqrt(sum(size**2 for size in sizes) / len(sizes))
@@ -69,12 +74,12 @@ def _of_slope(jet: Jet, rates: Tensor) -> float:
 
 
 def _root(t: Tensor) -> Tensor:
-    """The root of the mean square over points, of the field for which it is largest."""
+    """Return the root mean square over points, and of these the largest over the fields."""
     return t.square().mean(dim=0).sqrt().amax(dim=-1).double().cpu()
 
 
 def _second(channels: Channels, rates: Tensor) -> Tensor:
-    """The sizes of the second derivatives that are carried."""
+    """Return the sizes of the second derivatives in the channels for a solution of size 1."""
     if channels.second == "laplacian":
         return rates.square().sum()[None]
     if channels.second == "diagonal":
@@ -83,5 +88,5 @@ def _second(channels: Channels, rates: Tensor) -> Tensor:
 
 
 def _rounded(value: float) -> float:
-    """One digit: more say nothing."""
+    """Round to one significant digit, the accuracy of these estimates."""
     return float(f"{value:.0e}")

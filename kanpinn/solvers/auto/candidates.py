@@ -1,4 +1,4 @@
-"""What is tried, in this order: families of choices, each from small to large."""
+"""The families of choices that are tried, in order, each from small to large networks."""
 
 import math
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from kanpinn.solvers.auto.traits import Traits
 
 @dataclass(frozen=True)
 class Family:
-    """Choices of one kind, from small to large: a network with random inner functions, say.
+    """Choices of one kind, from small to large, such as networks with random inner functions.
 
     Args:
         name: of the family, for the log.
         choices: from small to large.
-        brief: whether one step that lowers the residual little is the last where each takes many
-            Newton steps, because the next family is there for what is sharp.
+        brief: whether a nonlinear problem leaves the family after the first trial that lowers the
+            residual little, since the next family suits sharp solutions better.
     """
 
     name: str
@@ -30,16 +30,17 @@ class Family:
 
 
 def first_choice(problem: Problem) -> Choice:
-    """What is tried first."""
+    """Return the choice of the first trial for a problem."""
     return next(families(Traits.of(problem))).choices[0]
 
 
 def families(traits: Traits) -> Iterator[Family]:
-    """All that may suit a problem, the cheapest first.
+    """Yield the families that suit a problem, the cheapest first.
 
-    Who gives an energy says that its minimum is the solution, and that the equation may ask too
-    much of it; where it does, residuals say little of errors. So the energy comes first, and the
-    strong form, which is far more accurate where it converges, is held against its minimum.
+    A problem with an energy defines its solution as the minimum, which may be too rough for the
+    strong form; then the residual is no measure of the error. So the energy is minimised first, and
+    solutions of the strong form, which is far more accurate where it converges, are compared with
+    its minimum.
     """
     low_dim = LowDim(traits)
     if traits.observed:
@@ -60,10 +61,11 @@ def families(traits: Traits) -> Iterator[Family]:
 
 
 def _windows(traits: Traits) -> Iterator[Choice]:
-    """Finer grids in space and more windows, in coordinates as they are and stretched by turns.
+    """Yield choices with finer grids in space and more windows in time.
 
-    What is steep somewhere needs the latter, which take twice the time. Few entries of a row are
-    not zero, so many as there are modes for a spline's degree + 1: the work grows as the points.
+    Some stretch the coordinates, which steep solutions need and which doubles the time. A row of
+    the Jacobian has only modes · (degree + 1) entries that are not zero, so the work is
+    proportional to the number of points.
     """
     # Degree, grid and modes of a window's network, windows, whether coordinates are stretched.
     marches = (
@@ -89,5 +91,5 @@ def _windows(traits: Traits) -> Iterator[Choice]:
             Collocation(times * places, 4 * places, "gauss"),
             (March(windows=windows, times=times, restretch=int(stretched)),),
             work=float((1 + stretched) * windows * times * places * modes**2),
-            balanced=False,  # a march weighs conditions itself
+            balanced=False,  # a march sets the weights of conditions itself
         )

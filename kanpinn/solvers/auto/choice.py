@@ -1,4 +1,4 @@
-"""What a solve is made with, as it could have been written in a file."""
+"""A choice of network, points and optimizers, in the form that a problem file would give it."""
 
 import math
 from collections.abc import Mapping
@@ -15,17 +15,23 @@ from kanpinn.optimizers import Method
 
 
 def even() -> dict[str, float]:
-    """Weights of the loss terms as they are."""
+    """Return weights of one for all loss terms."""
     return {"interior": 1.0, "boundary": 1.0}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A network's class and what it is called with, points and optimizers.
+    """A network's class and arguments, collocation points and optimizers of one trial.
 
-    arguments: of networks side by side a list "of" the tables of each, as in a file. work: what it
-    takes, in operations, by which the time of the next trial is forecast from that of this one.
-    form, weights: of the loss. balanced: whether the weights are to follow the sizes of its terms.
+    Args:
+        kind: the network's class.
+        arguments: of this class; for `Beside` a list "of" with a table for each network.
+        points: the collocation points.
+        optimizers: run in order.
+        work: the number of operations up to a factor, from which the times of trials are forecast.
+        form: of the loss, "strong" or "energy".
+        weights: of the loss terms, by name.
+        balanced: whether the weights are replaced by those of `balanced`.
     """
 
     kind: type[KAN] | type[Windows] | type[Beside]
@@ -38,7 +44,7 @@ class Choice:
     balanced: bool = True
 
     def network(self, seed: int, dtype: torch.dtype, device: torch.device) -> Network:
-        """The network, new."""
+        """Return a new network of this choice."""
         return self._made(seed).to(device=device, dtype=dtype)
 
     def _made(self, seed: int) -> Network:
@@ -48,7 +54,7 @@ class Choice:
         return Beside([KAN(**table, seed=seed + SEEDS * i) for i, table in enumerate(tables)])
 
     def smaller(self, part: float) -> "Choice":
-        """One of this kind with a part of the hidden units, and points to match."""
+        """Return a choice with a part (0 to 1) of the hidden units and of the points."""
         assert self.kind is KAN
         inputs, units, outputs = self.arguments["width"]
         p = self.points
@@ -62,7 +68,7 @@ class Choice:
 
     @property
     def units(self) -> int:
-        """Hidden units that `smaller` takes a part of, 0 where it cannot."""
+        """The number of hidden units; 0 if the network is not a KAN with one hidden layer."""
         width: list[int] = self.arguments["width"] if self.kind is KAN else []
         return width[1] if len(width) == 3 else 0
 

@@ -1,4 +1,4 @@
-"""The errors of what is kept, against an exact solution or a reference."""
+"""The errors of the final solution, measured against an exact solution or a reference."""
 
 import time
 from dataclasses import replace
@@ -9,10 +9,10 @@ from kanpinn.solvers.solution import Solution
 
 
 def measured(solution: Solution, recipe: Recipe | None) -> Solution:
-    """The solution with its errors, where there is something to measure them by.
+    """Return the solution with its errors, if there is an exact solution or a reference.
 
-    Nothing that trials choose depends on them: they are measured once, at the end. Making a
-    reference is not counted in the seconds.
+    Errors are measured once, at the end, since no choice depends on them. The solution's seconds
+    do not include the time to compute a reference.
     """
     begun = time.perf_counter()
     problem, evaluate = solution.problem, solution.surrogate.evaluate

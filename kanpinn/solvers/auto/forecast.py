@@ -1,13 +1,13 @@
-"""What a trial will take, and which one the time that is left is enough for."""
+"""Forecasts of the time of a trial, and the choice of one that fits into the time left."""
 
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.judging import Trial
 
 
 def forecast(choice: Choice, known: Trial) -> float:
-    """The seconds that a choice would take, going by what another trial took.
+    """Return the seconds that a choice would take, extrapolated from another trial.
 
-    What is not the optimizers' time grows as the number of points.
+    The optimizers' time is proportional to the work, the rest to the number of interior points.
     """
     stages = sum(known.solution.optimizer_seconds)
     points = choice.points.interior / known.choice.points.interior
@@ -16,7 +16,7 @@ def forecast(choice: Choice, known: Trial) -> float:
 
 
 def unaffordable(choice: Choice, known: Trial, left: float) -> str | None:
-    """Why there is no time for a choice; None where there is."""
+    """Return why a choice does not fit into the time left, in words; None if it does."""
     seconds = forecast(choice, known)
     if seconds <= left:
         return None
@@ -26,14 +26,14 @@ def unaffordable(choice: Choice, known: Trial, left: float) -> str | None:
 def affordable(
     choice: Choice, known: Trial, left: float, worth: float = 1.1, safe: float = 0.9
 ) -> Choice | None:
-    """A choice between the known one and one that there is no time for, if it is worth it.
+    """Return a smaller version of a choice that fits into the time left, or None.
 
     Args:
-        choice: that there is no time for.
+        choice: one that would take too long.
         known: the trial before.
-        left: the seconds that are left.
-        worth: a choice of fewer than so many times the known one's hidden units is not worth it.
-        safe: the part of the time that is planned for, since forecasts may be too low.
+        left: the seconds left.
+        worth: the result has at least this many times the hidden units of `known`, or is None.
+        safe: the part of the seconds left that is used, since forecasts may be too low.
     """
     if not known.choice.units or known.choice.kind is not choice.kind:
         return None

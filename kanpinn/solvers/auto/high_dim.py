@@ -1,4 +1,4 @@
-"""Choices for many coordinates, where products of grids are out of reach."""
+"""Choices for more than three coordinates, where tensor-product grids are too large."""
 
 import math
 from collections.abc import Iterator
@@ -11,16 +11,17 @@ from kanpinn.solvers.auto.traits import Traits
 
 
 def additive(traits: Traits) -> Iterator[Choice]:
-    """Sums of functions of one coordinate."""
+    """Yield networks without a hidden layer: sums of functions of one coordinate."""
     for degree, grid in ((4, 1), (9, 2), (11, 8)):
         splines = traits.inputs * (degree + grid)
         yield _solved(traits, [traits.inputs, traits.fields], degree, grid, splines)
 
 
 def directions(traits: Traits, most_splines: int = 4000) -> Iterator[Choice]:
-    """Linear inner functions: products of coordinates are sums of powers of such.
+    """Yield networks with linear inner functions.
 
-    More than `most_splines` coefficients are not tried: a solve takes their number's cube.
+    They suit products of coordinates, which are sums of powers of linear functions. There are at
+    most `most_splines` output coefficients, since the time of a solve grows with their cube.
     """
     pairs = traits.inputs * (traits.inputs + 1) // 2
     for factor, degree in ((1.2, 3), (1.2, 5), (2.4, 7)):
@@ -32,7 +33,7 @@ def directions(traits: Traits, most_splines: int = 4000) -> Iterator[Choice]:
 
 
 def projected(traits: Traits) -> Iterator[Choice]:
-    """Few units whose inner functions are searched for."""
+    """Yield networks with few hidden units whose inner functions are optimised too."""
     for units, degree, grid, rounds, starts in (
         (2, [9, 2], [1, 1], 10, 20),
         (3, [5, 7], [1, 2], 6, 20),

@@ -1,4 +1,4 @@
-"""How good trials are, by what two of them say of each other."""
+"""Error estimates of trials, from comparisons of two of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +14,14 @@ from kanpinn.solvers.solution import Estimate, Solution
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A choice, the solution that it led to, and the seconds that this took.
+    """One trial: a choice, its solution and the time that it took.
 
-    distance: the relative one from the trial before, None where there is none. noise: the
-    statistical error that data bring, relative to the solution.
+    Args:
+        choice: the network, points and optimizers.
+        solution: of the solve.
+        seconds: the wall time of the trial.
+        distance: the relative L2 distance from the trial before, known for energies only.
+        noise: the relative statistical error of the solution due to noise in the data.
     """
 
     choice: Choice
@@ -28,23 +32,23 @@ class Trial:
 
     @property
     def error(self) -> float:
-        """The estimated relative L2 error, infinite where nothing is known of it."""
+        """The estimated relative L2 error; infinite if there is no estimate."""
         known = self.solution.estimate
         return float("inf") if known is None else known.errors.l2_relative
 
     @property
     def repeats(self) -> bool:
-        """Whether one solve for the output layer was not enough: the residual is nonlinear."""
+        """Whether the solve took several steps, as it does for nonlinear residuals."""
         return self.solution.history.steps > 1
 
     @property
     def failed(self) -> bool:
-        """Whether it came to nothing."""
+        """Whether the solve has failed."""
         return self.solution.status.startswith("failed")
 
     @property
     def observed(self) -> bool:
-        """Whether data are a part of what it fits."""
+        """Whether some conditions of the problem are measurements."""
         return any(c.measurements for c in self.solution.problem.conditions())
 
 
@@ -52,8 +56,12 @@ class Trial:
 class Verdict:
     """Two trials with their estimated errors.
 
-    part: of the first one's residual (or of an energy's error) that the second one leaves, 0 where
-    that is not known. settled: whether the second one tells nothing more.
+    Args:
+        first: the trial before.
+        second: the later trial.
+        part: ρ, the second one's residual over the first one's; for energies the ratio of
+            successive distances, 0 if it is not known.
+        settled: whether the second one fits the data no better than the first one.
     """
 
     first: Trial
@@ -63,7 +71,7 @@ class Verdict:
 
 
 def judge(one: Trial, other: Trial) -> Verdict:
-    """What two trials of the same form say of each other."""
+    """Estimate the errors of two successive trials of the same form from their comparison."""
     distance, ratio = compare(one.solution, other.solution)
     if ratio is None:
         return _by_distances(one, other, distance)
@@ -73,12 +81,12 @@ def judge(one: Trial, other: Trial) -> Verdict:
 
 
 def _by_residuals(one: Trial, other: Trial, distance: Errors, ratio: float) -> tuple[Trial, Trial]:
-    """The part ρ of one's residual is left by the other.
+    """Return both trials with errors from their distance d and the ratio ρ of their residuals.
 
-    The distance of the two solutions is the error of the one with the larger residual but for that
-    of the other one, which is less by about the ratio of the residuals, but no less than rounding.
-    Where the larger network has the larger residual, it does not resolve the solution, and what the
-    smaller one's is worth is not known: it is taken to be no better than the distance.
+    For ρ ≤ 1 the first error is d / (1 - ρ), and the second one is ρ times that, but no less than
+    rounding. For ρ > 1 the larger network does not resolve the solution: its error is
+    d / (1 - 1/ρ). Then the residual of the first one is no reliable measure of its error, which is
+    taken to be d.
     """
     small = min(ratio, 1 / ratio if ratio else 0.0)
     larger = 1 / (1 - trusted_contraction(small))
@@ -93,10 +101,11 @@ def _by_residuals(one: Trial, other: Trial, distance: Errors, ratio: float) -> t
 
 
 def _by_distances(one: Trial, other: Trial, distance: Errors, usual: float = 0.5) -> Verdict:
-    """Energies have no residual: distances d from one trial to the next fall like errors do.
+    """Return the verdict on two trials of an energy, which has no residual, from distances.
 
-    Where they do so by q each time the errors are d / (1 - q) and d q / (1 - q). One fast fall is
-    chance as a rule: q is taken to be `usual` or more.
+    The distances d between successive trials decrease like the errors. If each one is q times the
+    one before, the errors are d / (1 - q) and d q / (1 - q). A single large decrease is chance as a
+    rule, so q is at least `usual`.
     """
     found, before = distance.l2_relative, one.distance
     part = found / before if before else 0.0
@@ -109,10 +118,12 @@ def _by_distances(one: Trial, other: Trial, distance: Errors, usual: float = 0.5
 def _by_fit(
     one: Trial, other: Trial, distance: Errors, ratio: float, same: float = 0.95
 ) -> Verdict:
-    """With data a residual is left that no network takes away, or only by following the noise.
+    """Return the verdict on two trials that fit noisy data.
 
-    Where the larger one leaves more than the part `same` of it, what it took away is noise: the
-    smaller one is right but for the noise, and the larger one has more of it.
+    The noise leaves a residual that a network can only lower by overfitting. If the residual of the
+    larger network is more than `same` times that of the smaller one, the difference is noise, and
+    the comparison is settled: the smaller network is preferred, and the error of both, apart from
+    the noise, is their distance.
     """
     settled = ratio > same
     if settled:
@@ -124,10 +135,15 @@ def _by_fit(
 
 
 def checked(trial: Trial, minimum: Trial) -> Trial:
-    """A trial in the strong form, its error no less than a minimum of the energy allows.
+    """Return a trial of the strong form whose estimated error is consistent with an energy's.
 
-    It is at least the distance to that one less the error of that one: the residual of a solution
-    that is too rough for the equation falls, while the error stays.
+    The error is at least the distance from the energy's minimum less the error of this minimum. A
+    solution may be too rough for the strong form; then the residual decreases while the error
+    does not.
+
+    Args:
+        trial: of the strong form.
+        minimum: the last trial of the energy.
     """
     if trial.solution.estimate is None:
         return trial
@@ -151,10 +167,11 @@ def _with_errors(trial: Trial, errors: Errors, ratio: float | None) -> Trial:
 
 
 def noise_of(solution: Solution, count: int = 200) -> float:
-    """The relative root mean square of the fields' standard errors, all fields together.
+    """Return the relative statistical error of a solution due to noise in the data.
 
-    It is what the noise of the data does to the solution, at `count` points. Where the data leave a
-    field open they say nothing of its error: such points do not count.
+    It is the root mean square of the standard errors of all fields at `count` points, over that of
+    the solution. Points where a field is not determined by the data, with an infinite standard
+    error, are left out.
     """
     points = sample(solution.problem.domain, count, "sobol")
     like = next(solution.network.parameters())

@@ -1,4 +1,4 @@
-"""Choices for up to three coordinates: random inner functions, and one solve."""
+"""Choices for up to three coordinates: random inner functions, least squares for the outer."""
 
 import math
 from collections.abc import Iterator
@@ -17,26 +17,28 @@ from kanpinn.solvers.auto.traits import Traits
 class LowDim:
     """The choices for a problem with up to three coordinates.
 
-    Degree 11 on few intervals: at equal numbers of coefficients more units are ten times more
-    accurate than degree 9 on ten intervals, on four smooth problems in two dimensions.
+    Networks for smooth solutions have degree 11 on few intervals: on four smooth problems in two
+    dimensions they were ten times more accurate than fewer units of degree 9 on ten intervals with
+    the same number of coefficients.
 
     Args:
         traits: of the problem.
-        degree, inner, outer: of smooth solutions' networks, the intervals of both layers' grids.
-        first: random hidden units of the smallest network, for a single field.
-        first_before_windows: the same where windows in time come next, should these not do.
-        first_by_energy: the same for energies.
-        last: the largest network.
-        larger: each network has so many times the units of the one before.
-        newton_steps: at most; a solution that takes more is not resolved.
-        rows: collocation points for each coefficient of a field.
-        least_points: collocation points at least.
-        around: the boundary's points are so many times as dense as the inside's: every wave must be
-            seen there, or it grows unseen.
-        line_rows, energy_rows: nodes of an energy for each coefficient, in one dimension and above:
-            where its rule misses what a network can do, an energy falls without end.
-        data_sizes, data_first, data_points: networks that are fitted to data, the units of the
-            first one, and collocation points at least.
+        degree, inner, outer: the degree of networks for smooth solutions, and the numbers of grid
+            intervals of the inner and the outer layer.
+        first: the number of hidden units of the smallest network, for a single field.
+        first_before_windows: the same, if windows in time are the next family.
+        first_by_energy: the same, for energies.
+        last: the largest number of hidden units.
+        larger: the number of units relative to that of the network before.
+        newton_steps: the most Newton steps; a solution that takes more is not resolved.
+        rows: the number of collocation points per coefficient of a field.
+        least_points: the least number of collocation points.
+        around: the density of boundary points relative to that of interior points; with too few,
+            an oscillation between the points of the boundary is not penalised.
+        line_rows, energy_rows: the number of quadrature points of an energy per coefficient, in one
+            and in more dimensions; with too few, the discrete energy has no lower bound.
+        data_sizes, data_first, data_points: for networks fitted to data, their number, the hidden
+            units of the first one, and the least number of collocation points.
     """
 
     traits: Traits
@@ -59,13 +61,13 @@ class LowDim:
     data_points: int = 400
 
     def smooth(self) -> Iterator[Choice]:
-        """More and more units."""
+        """Yield networks for smooth solutions, with more and more hidden units."""
         for units in self._units(self.first_before_windows if self.traits.marches else self.first):
             splines = units * (self.degree + self.outer)
             yield self._solved(units, self.degree, [self.inner, self.outer], splines)
 
     def fine(self) -> Iterator[Choice]:
-        """Finer grids of the outer functions."""
+        """Yield networks with finer and finer grids of the outer functions."""
         for units, grid in ((32, 16), (48, 24), (64, 32), (96, 40)):
             yield self._solved(units, [9, 7], [self.inner, grid], units * (7 + grid))
 
@@ -76,7 +78,7 @@ class LowDim:
             units = math.ceil(self.larger * units)
 
     def _solved(self, units: int, degree: int | list[int], grid: list[int], splines: int) -> Choice:
-        """One solve of the output layer, `splines` per field; points to match."""
+        """Return a least-squares choice with `splines` output coefficients per field."""
         count = max(self.least_points, math.ceil(self.rows * splines))
         return Choice(
             KAN,
@@ -91,12 +93,12 @@ class LowDim:
         )
 
     def _around(self, count: int) -> int:
-        """Points on a boundary, denser than `count` points are inside."""
+        """Return the number of boundary points for `count` interior points."""
         d = self.traits.dim
         return math.ceil(self.around * 2 * d * count ** ((d - 1) / d))
 
     def energies(self) -> Iterator[Choice]:
-        """More and more units, whose energy many points tell."""
+        """Yield networks for the energy, with more and more units and many quadrature points."""
         degree, grid = 7, 8
         for units in self._units(self.first_by_energy):
             splines = units * (degree + grid)
@@ -113,10 +115,10 @@ class LowDim:
             )
 
     def informed(self) -> Iterator[Choice]:
-        """Small networks for equation and data, with the weights that intervals are right for.
+        """Yield small networks for an equation with data.
 
-        Coefficient fields have others beside, coarser ones: first sums of functions of one
-        coordinate.
+        The loss weights are one, for which the confidence intervals are right. Unknown coefficient
+        fields have coarser networks of their own, at first sums of functions of one coordinate.
         """
         degree, grid = 7, 3
         units = self.data_first
@@ -140,7 +142,7 @@ class LowDim:
     def _beside(
         self, like: dict[str, Any], size: int
     ) -> tuple[type[KAN] | type[Beside], dict[str, Any]]:
-        """A network like this for the solution's fields, others for coefficients, in order."""
+        """Return class and arguments: networks like `like` for known fields, others for unknown."""
         tables = []
         for unknown, group in groupby(self.traits.unknown):
             fields = len(list(group))

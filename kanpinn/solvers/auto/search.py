@@ -1,4 +1,4 @@
-"""The search: trial after trial, and what they say of each other."""
+"""The search for a solution by trials, family after family."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ Announce = Callable[[Choice, str], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for every trial; see `auto`."""
+    """The settings that hold for every trial; see `auto`."""
 
     tolerance: float | int = 1e-9
     budget_seconds: float | int = 300.0
@@ -54,7 +54,7 @@ class Judged:
 
     Args:
         trial: with its estimated error.
-        part: of the residual of the trial before that it leaves, ρ; 0 where that is not known.
+        part: ρ, its residual over that of the trial before; 0 if it is not known.
         settled: whether it fits the data no better than the trial before.
     """
 
@@ -69,14 +69,14 @@ class Climb:
 
     Args:
         family: whose choices are tried.
-        last: the last trial, None before the first one.
-        idle: how many steps in a row have lowered the residual little.
-        patience: so many idle steps end the climb.
-        stalled: a step is idle that leaves more than this part of the residual.
-        grown: a residual that is more than so many times larger at fresh points is one that is not
-            resolved yet, not one that cannot be: such an idle step counts half.
-        energy_rounding: an energy tells no smaller errors than this one, about the root of its
-            rounding.
+        last: the last trial; None before the first one.
+        idle: the number of idle trials in a row, those that lowered the residual little.
+        patience: the number of idle trials that end the climb.
+        stalled: a trial is idle if its residual is more than this part of the one before.
+        grown: an idle trial counts half if its residual at fresh points is more than this times
+            the one before: the solution is not resolved yet, but a larger network may resolve it.
+        energy_rounding: the least error that an energy can resolve, about the root of its rounding
+            error.
     """
 
     family: Family
@@ -88,21 +88,21 @@ class Climb:
     energy_rounding: float = 1e-6
 
     def see(self, judged: Judged) -> None:
-        """Take in a trial."""
+        """Update the climb with a trial."""
         idle = self.last is not None and judged.part > self.stalled
         step = 0.5 if judged.part > self.grown else 1.0
         self.idle = self.idle + step if idle else 0.0
         self.last = judged.trial
 
     def saturated(self, judged: Judged) -> str | None:
-        """Why a larger network could not be told to be better; None where it could."""
+        """Return why a comparison could not show a larger network to be better, else None."""
         energy = judged.trial.choice.form == "energy"
         if energy and judged.trial.error <= self.energy_rounding:
             return "an energy tells no more"
         return "the last one fits the data no better" if judged.settled else None
 
     def stagnant(self, judged: Judged) -> str | None:
-        """Why larger networks hardly help; None where they may."""
+        """Return why larger networks are unlikely to lower the residual, else None."""
         patience = 1 if self.family.brief and judged.trial.repeats else self.patience
         if self.idle < patience:
             return None
@@ -123,13 +123,13 @@ class Search:
         self.observers, self.announce = observers, announce
         self.begun = time.perf_counter()
         self.best: Trial | None = None
-        self.minimum: Trial | None = None  # the last one of an energy
+        self.minimum: Trial | None = None  # the last trial of an energy
         self.log: list[str] = []
         self.interrupted = False
-        self.exhausted = False  # whether a family that was getting on had no time left
+        self.exhausted = False  # whether time ended a family that still lowered the residual
 
     def run(self) -> Solution:
-        """Family after family, until the error is small enough or the time is used up."""
+        """Try family after family until the tolerance is met or the time is used up."""
         for family in families(Traits.of(self.problem)):
             self.log.append(f"{family.name}: {self._climb(family)}")
             if self._is_over() or self.exhausted:
@@ -138,7 +138,7 @@ class Search:
         return self._finished(self.best)
 
     def _climb(self, family: Family) -> str:
-        """Larger and larger networks of a family; returns why no larger one is tried."""
+        """Try larger and larger networks of a family; return why no larger one is tried."""
         climb = Climb(family)
         for choice in family.choices:
             if (reason := self._step(climb, choice)) is not None:
@@ -146,7 +146,7 @@ class Search:
         return "there is no larger one"
 
     def _step(self, climb: Climb, choice: Choice) -> str | None:
-        """One trial of a family; returns why it is the last one, None where it is not."""
+        """Make one trial of a family; return why it is the last one, None if it is not."""
         known = climb.last or self.best
         late = None if known is None else unaffordable(choice, known, self._left)
         if known is not None and late is not None:
@@ -162,7 +162,7 @@ class Search:
         except InputError as error:
             if self.best is None:
                 raise
-            return f"not for this problem ({error})"  # windows, where conditions tie times
+            return f"not for this problem ({error})"  # windows, if conditions couple times
         if trial.failed and self.best is not None:
             return trial.solution.status
         judged = self._judge(known, trial)
@@ -194,7 +194,7 @@ class Search:
         return replace(trial, noise=noise_of(solution)) if trial.observed else trial
 
     def _prepared(self, choice: Choice, network: Network, known: Trial | None) -> Choice:
-        """The choice with weights by the sizes of terms; the network starts from what is known."""
+        """Return the choice with balanced weights; start the network from a known solution."""
         surrogate = None if known is None else known.solution.surrogate
         if choice.balanced:
             weights = balanced(self._discretized(choice, network), surrogate)
@@ -212,9 +212,9 @@ class Search:
         return discretize(self.problem, network, points, form, weights, seed, choice.form)
 
     def _judge(self, known: Trial | None, trial: Trial) -> Judged:
-        """Judge a trial by another one, and keep the best.
+        """Estimate the error of a trial by comparison with another one, and keep the best.
 
-        The time of judging is counted as the trial's: so will that of the next.
+        The seconds of a trial include those of the comparison, so that forecasts do too.
         """
         judged, begun = Judged(trial), time.perf_counter()
         if known is not None and known.choice.form == trial.choice.form:
@@ -236,7 +236,7 @@ class Search:
     def _consider(self, trial: Trial) -> None:
         if self.best is None or self.best.error >= trial.error:
             self.best = trial
-        elif self.best.choice is trial.choice:  # what is known of it has become worse
+        elif self.best.choice is trial.choice:  # the same trial with a larger estimate
             self.best = trial
 
     @property
@@ -249,7 +249,7 @@ class Search:
         return met or self._left <= 0 or self.interrupted
 
     def _finished(self, best: Trial) -> Solution:
-        """The best solution, its status by the tolerance."""
+        """Return the solution of the best trial, with status, log and errors."""
         self.announce(best.choice, "kept")
         seconds = time.perf_counter() - self.begun
         solution = replace(best.solution, seconds=seconds, log=tuple(self.log))

@@ -1,4 +1,4 @@
-"""What of a problem decides how it is solved: nothing of its name or its exact solution."""
+"""The traits of a problem on which choices depend; its name and exact solution are not used."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,19 @@ from kanpinn.pde.problem import Problem
 
 @dataclass(frozen=True)
 class Traits:
-    """Coordinates, a network's inputs, fields, whether initial values say where a time begins,
-    whether the domain is a box whose coordinates a network sees as they are, whether the class
-    gives an energy, whether data tell of the solution, and which fields are unknown coefficients.
+    """The traits of a problem on which the choice of network, points and optimizers depends.
 
-    The inputs are the coordinates unless the problem has others: on circles, one input more for
-    each periodic coordinate, random inner functions are less accurate by many digits.
+    Args:
+        dim: the number of coordinates.
+        inputs: the number of the network's inputs: the coordinates, unless the problem maps them.
+            Periodic coordinates are not mapped to circles, since with the additional inputs random
+            inner functions are less accurate by many digits.
+        fields: the number of fields.
+        evolves: whether there is an initial condition.
+        boxed: whether the domain is a box and the network's inputs are its coordinates.
+        energetic: whether the class gives an energy, and no coefficient is unknown.
+        observed: whether some conditions are measurements of the solution.
+        unknown: for each field, whether it is an unknown coefficient.
     """
 
     dim: int
@@ -29,12 +36,12 @@ class Traits:
 
     @property
     def marches(self) -> bool:
-        """Whether windows in time are tried: one place and a time."""
+        """Whether windows in time are tried: for evolutions in one space dimension."""
         return self.evolves and self.dim == 2
 
     @staticmethod
     def of(problem: Problem) -> "Traits":
-        """Those of a problem."""
+        """Return the traits of a problem."""
         conditions = problem.conditions()
         dim, known = problem.domain.dim, problem.inputs()
         return Traits(

@@ -1,4 +1,4 @@
-"""A network that starts from another solution."""
+"""A start of the output layer from the solution of another network."""
 
 from torch import Tensor
 
@@ -12,9 +12,9 @@ from kanpinn.solvers.solution import Solution
 
 
 def start_from(known: Solution, discretization: Discretization) -> None:
-    """Give a discretization's output layer the coefficients that fit a solution best.
+    """Fit a discretization's output layer to a known solution by least squares, in place.
 
-    Newton's method then needs a few steps where it would need many from zero.
+    From there Newton's method needs a few steps; from zero it would need many.
     """
     discretization.prepare()
     inside, names = discretization.points()[0], discretization.problem.domain.names

@@ -1,4 +1,4 @@
-"""Eigenvalue problems: the smallest few eigenvalues of an operator, and their modes."""
+"""Eigenvalue problems: the smallest few eigenvalues of a linear operator and their modes."""
 
 from kanpinn.solvers.eigen.eigen import default_points as default_points
 from kanpinn.solvers.eigen.eigen import eigen as eigen

@@ -11,14 +11,17 @@ from kanpinn.solvers.eigen.modes import Modes
 from kanpinn.solvers.eigen.samples import Samples
 from kanpinn.solvers.eigen.spectrum import Spectrum
 
-SYMMETRIC = 1e-5  # of the largest entry: asymmetry below that is quadrature's or the penalty's
+# Relative to the largest entry; a smaller asymmetry comes from the quadrature or the penalty.
+SYMMETRIC = 1e-5
 
 
 @dataclass(frozen=True)
 class Subspace:
-    """Orthonormal real columns (r, q), the first of which span the first eigenvectors.
+    """An orthonormal real basis of the span of some eigenvectors, in the order of these.
 
-    values: (q,), the real parts of the eigenvalues that they belong to.
+    Args:
+        columns: (r, q), the basis; its first k columns span the first k eigenvectors.
+        values: (q,), the real parts of the eigenvalues that the columns belong to.
     """
 
     columns: Tensor
@@ -26,10 +29,13 @@ class Subspace:
 
 
 def subspace(found: Spectrum, which: Tensor, dependent: float = 1e-8) -> Subspace:
-    """The span of eigenvectors in this order, pairs of complex ones side by side.
+    """Return an orthonormal real basis of the span of the selected eigenvectors.
 
-    A vector of unit length of which less than `dependent` is left beside those before it depends on
-    them, and is left out.
+    Args:
+        found: the spectrum whose eigenvectors are taken.
+        which: indices of the eigenvectors, in order, complex conjugates next to each other.
+        dependent: a unit vector counts as linearly dependent and is left out if its part
+            orthogonal to the vectors before it is shorter than this.
     """
     vectors, values = found.vectors[:, which], found.values[which]
     real = torch.where(values.imag < 0, vectors.imag, vectors.real)
@@ -39,11 +45,12 @@ def subspace(found: Spectrum, which: Tensor, dependent: float = 1e-8) -> Subspac
 
 
 def asymmetry(samples: Samples) -> float:
-    """How far ∫ u·Lv and ∫ u·Mv are from symmetric for the functions at hand, relative to them.
+    """Return the relative asymmetry of the bilinear forms ∫ u·Lv and ∫ u·Mv on the samples.
 
-    Integration by parts is exact whatever the functions solve, but for the rule's error and, where
-    they are penalised, for what conditions are missed by. It is infinite where the sides have no
-    such forms, or the latter is not positive.
+    It is the larger of the two forms' largest |a_ij - a_ji| over their largest |a_ij|. For a
+    self-adjoint problem it is zero for any functions that satisfy the conditions, except for the
+    error of the quadrature rule and, where conditions are penalised, for their residuals. It is
+    infinite if there are not as many equations as fields, or if ∫ u·Mv is not positive definite.
     """
     if len(samples.operator) != len(samples.fields):
         return math.inf
@@ -57,13 +64,17 @@ def asymmetry(samples: Samples) -> float:
 
 
 def orthonormal_modes(found: Spectrum, space: Subspace, samples: Samples) -> Modes:
-    """The eigenpairs of K on an invariant subspace, orthonormal in the inner product ∫ u·Mv.
+    """Return the eigenpairs of K on an invariant subspace, orthonormal for ∫ u·Mv.
 
-    K's Schur form makes each mode orthogonal to those before it, which the ones behind, less well
-    resolved, leave as they are. Blocks of eigenvalues that agree are made symmetric: what rounding
-    and discretisation have of an antisymmetric part changes them by its square.
+    K is brought to Schur form, which makes each mode orthogonal to the modes before it. So later
+    modes, which are less well resolved, do not change earlier ones. The diagonal blocks of equal
+    eigenvalues are made symmetric; the antisymmetric part that rounding and discretisation leave
+    in a block changes its eigenvalues only to second order.
 
-    samples: of the subspace's functions.
+    Args:
+        found: the spectrum with K and its basis.
+        space: the invariant subspace of K.
+        samples: the functions of the subspace's columns at the points of a quadrature rule.
     """
     gram = torch.linalg.cholesky(_symmetric(samples.fields.T @ samples.mass)).T  # G = RᵀR
     inner = space.columns.T @ found.inverse @ space.columns  # triangular, as R is, but for pairs

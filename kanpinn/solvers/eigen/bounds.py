@@ -1,4 +1,4 @@
-"""How far eigenvalues can be from exact ones, by their residuals."""
+"""Error bounds and error estimates of eigenvalues, from the residuals of their modes."""
 
 import math
 
@@ -12,9 +12,15 @@ from kanpinn.solvers.eigen.spectrum import Spectrum
 
 
 def residual_norms(values: Tensor, samples: Samples, density: Tensor | None = None) -> Tensor:
-    """‖L u - λ M u‖ / ‖u‖ of each mode, (count,).
+    """Return ‖L u - λ M u‖ / ‖u‖ of each mode, (count,).
 
-    With a density ρ, M u = ρ u, the norms are those in which M⁻¹L is self-adjoint: ∫ r²/ρ, ∫ ρ u².
+    With a density ρ, where M u = ρ u, the squared norms are ∫ r²/ρ and ∫ ρ u²: those in which
+    M⁻¹L is self-adjoint.
+
+    Args:
+        values: the eigenvalues λ, (count,).
+        samples: of the modes.
+        density: ρ at the points of the samples, (n, 1); None for plain L2 norms.
     """
     left, right, u = (
         as_modes(part, values) for part in (samples.operator, samples.mass, samples.fields)
@@ -27,14 +33,17 @@ def residual_norms(values: Tensor, samples: Samples, density: Tensor | None = No
 
 
 def relative_residuals(values: Tensor, samples: Samples, shift: float) -> Tensor:
-    """‖L u - λ M u‖ / ‖L u - σ M u‖ of each mode: near 1 it is none."""
+    """Return ‖L u - λ M u‖ / ‖L u - σ M u‖ of each mode, (count,); near 1 for spurious modes."""
     left, right = (as_modes(part, values) for part in (samples.operator, samples.mass))
     norms = [torch.linalg.vector_norm(left - x * right, dim=0) for x in (values, shift)]
     return norms[0] / norms[1].clamp_min(torch.finfo(norms[1].dtype).tiny)
 
 
 def rayleigh_gaps(values: Tensor, samples: Samples) -> Tensor:
-    """How far λ is from ∫ u·Lu / ∫ u·Mu, by a rule that it does not come from, (count,)."""
+    """Return |λ - ∫ u·Lu / ∫ u·Mu| of each mode, (count,).
+
+    The samples are at points of another quadrature rule than that of the solve.
+    """
     left, right, u = (
         as_modes(part, values) for part in (samples.operator, samples.mass, samples.fields)
     )
@@ -42,17 +51,23 @@ def rayleigh_gaps(values: Tensor, samples: Samples) -> Tensor:
 
 
 def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
-    """The error of λ = σ + 1/μ for an error of μ by `safety` times the rounding eps · ‖K‖."""
+    """Return the error of each λ = σ + 1/μ if μ is off by `safety` · eps · ‖K‖, (count,)."""
     nearest = float((found.values - found.shift).abs().min())
     eps = safety * torch.finfo(found.basis.dtype).eps
     return eps * (values - found.shift).abs() ** 2 / nearest
 
 
 def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
-    """‖R‖² / gap for each value, R the residuals of all that agree with it, gap to the rest.
+    """Return the Kato-Temple error estimate ‖R‖² / gap of each eigenvalue, (count,).
 
-    A norm is an upper limit, and all there is where a gap is not known. others: further eigenvalues
-    of the problem.
+    R are the residuals of all values that agree with the eigenvalue, and gap is its distance from
+    the nearest one that does not. The estimate is at most the residual norm of the eigenvalue, and
+    equals it where no gap is known.
+
+    Args:
+        values: the eigenvalues, (count,).
+        norms: their residual norms, (count,).
+        others: further eigenvalues of the problem, which serve for the gaps only.
 
     Reference: Kato, On the upper and lower bounds of eigenvalues (1949); Davis and Kahan, The
     rotation of eigenvectors by a perturbation (1970), for several that agree.

@@ -1,4 +1,4 @@
-"""Whether an operator and its conditions make up a linear eigenvalue problem."""
+"""Checks that an operator, a mass and conditions define a linear eigenvalue problem."""
 
 import math
 from collections.abc import Callable
@@ -20,20 +20,21 @@ Equation = Callable[[Points, Jet], Tensor]
 
 
 def operator_of(problem: EigenProblem) -> Equation:
-    """L u, (n, equations), from the jet of all fields."""
+    """Return the function that evaluates L u, (n, equations), from the jet of all fields."""
     return lambda p, u: stack_equations(problem.operator(p, *split(u)), len(p), "operator")
 
 
 def mass_of(problem: EigenProblem) -> Equation:
-    """M u, (n, equations), from the jet of all fields."""
+    """Return the function that evaluates M u, (n, equations), from the jet of all fields."""
     return lambda p, u: stack_equations(problem.mass(p, *split(u)), len(p), "mass")
 
 
 def check_linear(problem: EigenProblem) -> None:
-    """Refuse operators, masses and conditions that are not linear and homogeneous.
+    """Raise if the operator, the mass or a condition is not linear and homogeneous.
 
     Raises:
-        InputError: naming which one, and how far it is from that.
+        InputError: if one of them is not, with its name and the deviation; if the mass has another
+            number of equations than the operator, or derivatives of the same or a higher order.
     """
     name = type(problem).__name__
     points = sample(problem.domain, FEW.interior, FEW.sampler)
@@ -59,10 +60,10 @@ def check_linear(problem: EigenProblem) -> None:
 
 
 def _check(equation: Equation, points: Points, m: int, what: str, rounding: float = 1e-8) -> Jet:
-    """Refuse what is not linear in the jet, but for `rounding` times its size.
+    """Raise if an equation is not linear and homogeneous in the jet, up to `rounding` · its size.
 
     Returns:
-        A jet with the derivatives that the equation uses.
+        A random jet with the derivatives that the equation uses.
     """
     jets = random_jets(equation, points, m)
     first, second = (equation(points, jet) for jet in jets)

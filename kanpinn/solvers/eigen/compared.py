@@ -1,4 +1,4 @@
-"""Eigenvalues against those that a problem gives."""
+"""Comparison of computed eigenvalues with the exact ones that a problem gives."""
 
 from collections.abc import Sequence
 from numbers import Number
@@ -14,14 +14,24 @@ from kanpinn.pde.eigen_problem import EigenProblem
 def exact_values(
     problem: EigenProblem, values: Tensor, near: float | None, doublings: int = 8
 ) -> Tensor | None:
-    """The exact eigenvalue that belongs to each value, (count,); None where none are given.
+    """Return the exact eigenvalue that is paired with each computed one, (count,).
 
-    They are paired so that the distances are least in all, each exact one once: a mode that is
-    missing makes another one wrong. With `near` so many are asked for that those around it are
-    among them, at most 4 · count · 2^doublings; None where the problem does not give as many.
+    The pairing is one to one and minimises the sum of the distances, so a mode that is missing
+    shows as an error of another one.
+
+    Args:
+        problem: which may give exact eigenvalues.
+        values: the computed eigenvalues, (count,).
+        near: the number that the values are nearest to; None if they are the first ones. With it,
+            more and more exact eigenvalues are requested until they enclose those around `near`.
+        doublings: of these requests at most; the first is for 4 · count, each one for twice as
+            many as the one before.
+
+    Returns:
+        The exact eigenvalues; None if the problem gives none, or too few of them around `near`.
 
     Raises:
-        InputError: for too few, or what are no numbers.
+        InputError: if the problem gives fewer than `count`, or anything but finite numbers.
     """
     count = len(values)
     if not problem.has_exact_eigenvalues or count == 0:
@@ -39,7 +49,7 @@ def exact_values(
 
 
 def _exact(problem: EigenProblem, count: int, least: int | None = None) -> Tensor:
-    """What the problem gives, at least so many."""
+    """Request `count` exact eigenvalues; raise if there are fewer than `least`, or no numbers."""
     given = problem.exact_eigenvalues(count)
     what = f"{type(problem).__name__}.exact_eigenvalues({count})"
     least = count if least is None else least
@@ -62,6 +72,6 @@ def _paired(values: Tensor, exact: Tensor) -> Tensor:
 
 
 def relative_errors(values: Tensor, exact: Tensor) -> Tensor:
-    """|λ - exact| / |exact|, without the division where that is 0."""
+    """Return |λ - exact| / |exact|, (count,); the absolute error where the exact value is zero."""
     size = exact.abs()
     return (values.cpu() - exact).abs() / torch.where(size > 0, size, torch.ones_like(size))

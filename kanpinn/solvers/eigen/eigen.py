@@ -1,4 +1,4 @@
-"""The solve of an eigenvalue problem: problem, network and points become modes."""
+"""The solve of an eigenvalue problem, from problem, network and points to modes."""
 
 import math
 import time
@@ -31,27 +31,33 @@ def eigen(
     weights: Mapping[str, float | int] | None = None,
     seed: int = 0,
 ) -> Eigensolution:
-    """The smallest few eigenvalues of an operator, L u = λ M u, and their modes.
+    """Compute the smallest few eigenvalues of L u = λ M u and their modes.
 
-    The operator is inverted, in the sense of least squares, on the output layer's features; the
-    largest eigenvalues of that compact inverse are the reciprocals of those wanted. There is no
-    iteration: one singular value decomposition and one dense eigenvalue problem, O(P³) in the P
-    coefficients of the output layer. Spurious modes are told by their residual at points that the
-    solve has not seen, and are left out.
+    The operator is inverted, in the least-squares sense, on the span of the output layer's
+    features; the largest eigenvalues of this compact inverse are the reciprocals of the eigenvalues
+    wanted, relative to a shift. There is no iteration: for each shift that is tried, one singular
+    value decomposition and one dense eigenvalue problem, O(P³) in the P coefficients of the output
+    layer. A mode is spurious, and left out, if its residual is large at points that the solve has
+    not used.
 
     Args:
-        problem: operator, mass, domain and homogeneous conditions.
-        network: whose output layer the modes are looked for in; its grids are placed, and the
-            solution's own network has an output for each mode.
-        count: how many, each as often as it is multiple.
-        points: collocation points; by default as many for each coefficient as there are dimensions.
-        near: those nearest to this number, in place of the smallest.
-        boundary: as for `solve`; weights: of the loss terms, the operator's in units of its size.
-        seed: of points that are random.
+        problem: the operator L, the mass M, the domain and homogeneous conditions.
+        network: its output layer's features span the space of trial functions. Its grids are
+            placed; the solution holds a copy with one output for each field of each mode.
+        count: the number of eigenvalues, multiple ones counted as often as they occur.
+        points: the collocation points; None for `default_points` of the network.
+        near: compute the eigenvalues nearest to this number; None for the smallest ones.
+        boundary: how boundary conditions are met, as for `solve`.
+        weights: of the loss terms, by name; the operator's is in units of the operator's size.
+        seed: of random points.
+
+    Returns:
+        The modes with residuals, bounds and a status; without modes if the solve has failed.
 
     Raises:
-        InputError: where problem, network, points or weights do not fit together, operator or
-            conditions are not linear and homogeneous, or the features are fewer than `count`.
+        InputError: if problem, network, points or weights do not fit together, if operator, mass
+            or conditions are not linear and homogeneous, or if the output layer has fewer than
+            `count` coefficients.
     """
     load_libraries()
     started = time.perf_counter()
@@ -68,7 +74,11 @@ def eigen(
 
 
 def prepare(discretization: Discretization, count: int, near: float | int | None) -> Discretization:
-    """Check that so many modes can be looked for, and place the network's grids; see `eigen`."""
+    """Check the input of an eigenvalue solve, place the network's grids, return the argument.
+
+    Raises:
+        InputError: as for `eigen`.
+    """
     problem, network = discretization.problem, discretization.surrogate.network
     count = integer("count", count)
     if near is not None and not math.isfinite(near):
@@ -90,7 +100,11 @@ def prepare(discretization: Discretization, count: int, near: float | int | None
 
 
 def default_points(network: Network) -> Collocation:
-    """As many for each coefficient of the output layer as there are inputs, at least 1681."""
+    """Return collocation points for a network: inputs · coefficients of the output layer.
+
+    There are at least 1681 in the interior; they are Gauss points for up to three inputs, Sobol
+    points for more.
+    """
     inputs = network.width[0]
     interior = max(1681, inputs * network.layers[-1].coefficients.numel())
     if inputs > 3:

@@ -19,26 +19,44 @@ from kanpinn.solvers.eigen.pencil import channels_at, problem_of
 from kanpinn.solvers.eigen.samples import each
 from kanpinn.solvers.history import History
 
-SAME = 1e-6  # values that agree so well, relative to their size, or within their errors, are one
+# Eigenvalues closer than this, relative to their size, or than their errors are one multiple value.
+SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Eigensolution:
-    """Eigenvalues and their modes: call it for the modes' values.
+    """Eigenvalues and their modes; calling it evaluates the modes at points.
 
-    values: λ (count,), complex only where some are. Modes are normalised to ∫ u·Mu = 1, orthogonal
-    to each other, where the problem is self-adjoint; else to ∫ |u|² = 1.
+    If the problem is self-adjoint, the modes are normalised to ∫ u·Mu = 1 and orthogonal to each
+    other for ∫ u·Mv; otherwise they are normalised to ∫ |u|² = 1.
 
-    residual_norms: ‖L u - λ M u‖ of each mode, ∫ |u|² = 1, at points that the solve has not seen.
-    bounds: an exact eigenvalue lies no further than that from λ; None where that cannot be said,
-    and `unbounded` says why. estimates: the error to be expected, ‖r‖² over the distance to the
-    other eigenvalues, none of which must be missing; None where the problem is not self-adjoint.
-
-    exact, errors: the eigenvalues that the problem gives, and how far λ is from them, relative to
-    their size but for zeros; None where there are none. status: "converged", "stopped: ..." or
-    "failed: ...", in words. unresolved: how many eigenvalues of the discretisation, no
-    further out than those given, were left out for their residual: spurious ones, or such that need
-    more units.
+    Args:
+        discretization: problem, network, points and weights of the solve.
+        surrogate: with one output for each field of each mode.
+        residuals: L u - λ M u of all modes, and of the conditions that are not met exactly.
+        values: the eigenvalues λ, (count,); a complex tensor only if some are complex.
+        residual_norms: ‖L u - λ M u‖ / ‖u‖ of each mode, (count,), at points that the solve has
+            not used.
+        bounds: an exact eigenvalue lies within this distance of λ, (count,); None if there is no
+            such bound.
+        unbounded: why `bounds` is None, in words; empty if it is not.
+        estimates: expected errors of the eigenvalues, (count,): residual norm squared over the
+            distance to the other eigenvalues, valid if none of these is missing; None where there
+            are no bounds.
+        self_adjoint: whether the problem was solved as a self-adjoint one.
+        exact: the exact eigenvalues, (count,), paired with `values`; None if the problem gives
+            none.
+        errors: |λ - exact| / |exact|, (count,), absolute where the exact value is zero; or None.
+        unresolved: the number of eigenvalues of the discretisation, no further from the shift than
+            those given, that were left out for their large residual: they are spurious or need
+            more units.
+        status: "converged", "stopped: ..." or "failed: ...", in words.
+        history: one row for the solve; empty if it has failed.
+        seconds: the wall time of the solve.
+        loss_terms: the value of each loss term, by name.
+        optimizer_seconds: the seconds of the one stage; empty if the solve has failed.
+        optimizers: empty, since none is used.
+        processes: the number of processes, always 1.
     """
 
     discretization: Discretization
@@ -63,7 +81,7 @@ class Eigensolution:
 
     @property
     def problem(self) -> EigenProblem:
-        """What was solved."""
+        """The eigenvalue problem that was solved."""
         return problem_of(self.discretization)
 
     @property
@@ -78,7 +96,7 @@ class Eigensolution:
 
     @property
     def multiplicities(self) -> list[int]:
-        """How many of the values each one agrees with, itself included."""
+        """The multiplicity of each value: the number of values equal to it up to their errors."""
         slack = SAME * self.values.abs()
         if self.estimates is not None:
             slack = torch.maximum(slack, 2 * self.estimates)
@@ -92,16 +110,16 @@ class Eigensolution:
 
     @property
     def parameters(self) -> int:
-        """The number of trainable numbers."""
+        """The number of trainable parameters."""
         return self.network.parameter_count
 
     def __call__(self, points: Points | Tensor) -> Tensor:
-        """The modes' values, (n, count), or (n, m, count) for a system of m fields."""
+        """Return the modes at points (n, d): (n, count), or (n, m, count) for m > 1 fields."""
         return self._complex(self.surrogate(self._points(points)))
 
     @torch.no_grad()
     def gradient(self, points: Points | Tensor) -> Tensor:
-        """Their first derivatives, (n, d, count), or (n, d, m, count)."""
+        """Return the modes' first derivatives, (n, d, count), or (n, d, m, count) for m > 1."""
         channels = Channels(self.problem.domain.names, gradient=True)
         gradient = self.surrogate.jet(self._points(points), channels).gradient
         assert gradient is not None
@@ -109,7 +127,7 @@ class Eigensolution:
 
     @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:
-        """L u - λ M u of each mode, (n, equations, count)."""
+        """Return L u - λ M u of each mode at points (n, d): (n, equations, count)."""
         p, m = self._points(points), len(self.fields)
         both = [each(e, m) for e in (operator_of(self.problem), mass_of(self.problem))]
         jet = self.surrogate.jet(p, channels_at(self.surrogate, both, p))
@@ -117,7 +135,7 @@ class Eigensolution:
         return left - self.values * right
 
     def _complex(self, outputs: Tensor) -> Tensor:
-        """(…, outputs) as (…, count), or (…, m, count)."""
+        """Return real outputs (…, outputs) as modes: (…, count), or (…, m, count) for m > 1."""
         m = len(self.fields)
         modes = as_modes(outputs.unflatten(-1, (-1, m)).transpose(-1, -2), self.values)
         return modes[..., 0, :] if m == 1 else modes

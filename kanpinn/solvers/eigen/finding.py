@@ -1,4 +1,4 @@
-"""The resolved modes of a discretization, those asked for first."""
+"""The search for the resolved modes of a discretized eigenvalue problem."""
 
 import math
 from dataclasses import dataclass, replace
@@ -26,11 +26,17 @@ from kanpinn.solvers.eigen.spectrum import (
 
 @dataclass(frozen=True)
 class Found:
-    """The resolved modes, those asked for first, and where they come from.
+    """The resolved modes, the requested ones first, and the spectrum that they come from.
 
-    asymmetry: what was measured of it, where the problem does not say whether it is self-adjoint.
-    unresolved: eigenvalues of the spectrum no further from the shift than those asked for, that are
-    left out; nearer: those of them that are nearer than all of the modes.
+    Args:
+        modes: the resolved modes, in order.
+        spectrum: all eigenpairs of the discretisation.
+        self_adjoint: whether the modes are real and orthonormal for ∫ u·Mv.
+        unresolved: the number of eigenvalues of the spectrum that are left out although they are
+            no further from the shift than the requested ones.
+        nearer: the number of those that are no further from the shift than the first mode.
+        asymmetry: the measured asymmetry of the problem's forms if it was too large for a
+            self-adjoint problem; infinite if it was not measured.
     """
 
     modes: Modes
@@ -48,12 +54,14 @@ def find_modes(
 
     Args:
         discretization: of an `EigenProblem`.
-        count: modes that are asked for.
-        near: they are the ones nearest to it; None for those at the end of the spectrum.
-        spare: modes beyond those: some are spurious, and bounds need the gap to the next one.
+        count: the number of requested modes.
+        near: the requested modes are the nearest to this number; None for those at the end of the
+            spectrum.
+        spare: the number of further modes that are computed, since some may be spurious and an
+            error estimate needs the gap to the next eigenvalue.
 
     Raises:
-        LinAlgError: where the operator is not finite somewhere.
+        LinAlgError: if the operator is not finite at some point, or the decomposition fails.
     """
     problem, inside = problem_of(discretization), rule(discretization)
     found, which = _spectrum(discretization, inside, 3 * count + spare, near)
@@ -80,11 +88,11 @@ def _orthonormal(
     count: int,
     near: float | None,
 ) -> Found:
-    """The modes as those of a self-adjoint problem, where it is one."""
+    """Return the modes orthonormalised if the problem is self-adjoint, `plain` if it is not."""
     problem, found = problem_of(discretization), plain.spectrum
     space = subspace(found, which)
     own = _samples(discretization, found.basis @ space.columns, inside)
-    # Told by the modes that are wanted: others are less well resolved.
+    # Only the requested modes decide on symmetry, since the others are less well resolved.
     size = own.fields.shape[1]
     wanted = torch.eye(size, min(count, size)).to(own.fields)
     measured = asymmetry(own @ wanted)
@@ -95,7 +103,7 @@ def _orthonormal(
 
 
 def fresh_points(discretization: Discretization) -> Points:
-    """Points that the solve has not seen: 1.3 times as many give a rule with other nodes."""
+    """Return a quadrature rule at points that the solve has not used, 1.3 times as many."""
     return rule(discretization, 1.3, fresh=True)
 
 
@@ -106,11 +114,13 @@ def _spectrum(
     near: float | None,
     tries: int = 4,
 ) -> tuple[Spectrum, Tensor]:
-    """The spectrum by a shift below the smallest eigenvalues, or close to `near`.
+    """Compute the spectrum with a shift below the smallest eigenvalues, or close to `near`.
+
+    At most `tries` shifts are tried.
 
     Returns:
-        The spectrum, and the indices of the resolved eigenvalues among the `looked_at` ones next to
-        the shift, in order. At most `tries` shifts are tried.
+        The spectrum, and the ordered indices of the `looked_at` resolved eigenvalues nearest to
+        the shift.
     """
     size = operator_size(problem_of(discretization), discretization.surrogate, inside)
     shift = -size / 4 if near is None else near + 1e-3 * size

@@ -1,4 +1,4 @@
-"""What is said of modes that were found: residuals, bounds, errors, status."""
+"""The assembly of an `Eigensolution`: residuals, bounds, errors and status of the modes found."""
 
 import time
 from dataclasses import replace
@@ -28,7 +28,7 @@ from kanpinn.solvers.history import History
 def finish(
     discretization: Discretization, found: Found, count: int, near: float | None, started: float
 ) -> Eigensolution:
-    """The first `count` of the modes, judged."""
+    """Return the first `count` modes, normalised, with residuals, bounds, errors and status."""
     first = found.modes[torch.arange(min(count, len(found.modes.values)))]
     if not len(first.values):
         return failed(
@@ -70,7 +70,7 @@ def finish(
 def failed(
     discretization: Discretization, reason: str, started: float, unresolved: int = 0
 ) -> Eigensolution:
-    """No modes, and why."""
+    """Return an `Eigensolution` without modes whose status says why the solve has failed."""
     none = discretization.surrogate.low.new_zeros(0)
     return Eigensolution(
         discretization=discretization,
@@ -95,7 +95,7 @@ def failed(
 def _bounds(
     discretization: Discretization, found: Found, values: Tensor, seen: Samples, points: Points
 ) -> tuple[Tensor | None, Tensor | None, str]:
-    """Bounds and estimates, or why there are none."""
+    """Return error bounds and estimates, (count,) each; or None twice, and the reason in words."""
     density, unbounded = _density(discretization, found, points)
     if density is None:
         return None, None, unbounded
@@ -106,7 +106,7 @@ def _bounds(
 
 
 def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
-    """∫ |u|² = 1, where they are not orthonormal already; largest value positive."""
+    """Return modes with a positive largest value, and ∫ |u|² = 1 unless they are orthonormal."""
     u = as_modes(seen.fields, modes.values)
     largest = u.gather(0, u.abs().argmax(dim=0, keepdim=True))[0]
     factor = largest.abs() / largest
@@ -118,7 +118,7 @@ def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
 def _density(
     discretization: Discretization, found: Found, points: Points
 ) -> tuple[Tensor | None, str]:
-    """What residuals are weighed with where they bound errors; or why they do not."""
+    """Return the density ρ (n, 1) of the bounds' norms; or None, and why there are no bounds."""
     if not found.self_adjoint:
         return None, not_self_adjoint(found.asymmetry)
     if len(discretization.terms()) > 1:
@@ -130,7 +130,7 @@ def _density(
 
 
 def terms_of(discretization: Discretization, surrogate: Surrogate, values: Tensor) -> list[Term]:
-    """L u - λ M u of all modes, and the conditions that are not met exactly."""
+    """Return the loss terms of all modes: L u - λ M u, and the conditions not met exactly."""
     problem, m = problem_of(discretization), len(discretization.problem.fields)
     left, right = (each(e, m) for e in (operator_of(problem), mass_of(problem)))
 

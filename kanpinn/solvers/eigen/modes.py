@@ -15,7 +15,12 @@ from kanpinn.networks.surrogate import OutputMap, Surrogate
 
 @dataclass(frozen=True)
 class Modes:
-    """Eigenvalues (c,) and the coefficients (P, c) of their modes, complex only where some are."""
+    """Eigenvalues and the output layer's coefficients of their modes.
+
+    Args:
+        values: (c,), a complex tensor only if some eigenvalues are complex.
+        coefficients: (P, c), of the same kind.
+    """
 
     values: Tensor
     coefficients: Tensor
@@ -25,31 +30,36 @@ class Modes:
 
     @property
     def columns(self) -> Tensor:
-        """Real columns: of complex modes the real parts, then the imaginary ones."""
+        """The coefficients as real columns: (P, c), or (P, 2c) with all real parts first."""
         c = self.coefficients
         return torch.cat([c.real, c.imag], dim=1) if c.is_complex() else c
 
 
 @dataclass(frozen=True, eq=False)
 class Modewise:
-    """An output map for each group of `fields` outputs."""
+    """The output map of several modes: `output` applied to each group of `fields` outputs."""
 
     output: OutputMap
     fields: int
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """The jet of all modes from that of the network."""
+        """Return the jet of all modes from the jet of the network's outputs."""
         return join([self.output.apply(points, one) for one in modes_of(jet, self.fields)])
 
 
 def modes_of(jet: Jet, fields: int) -> list[Jet]:
-    """A jet of its fields for each mode."""
+    """Split a jet of all modes into one jet of `fields` fields for each mode."""
     columns = range(0, jet.value.shape[-1], fields)
     return [jet.map(lambda t, c=c: t[..., c : c + fields]) for c in columns]  # type: ignore[misc]
 
 
 def as_modes(columns: Tensor, values: Tensor) -> Tensor:
-    """Real columns (…, k) as the modes of the values: complex ones have their real parts first."""
+    """Return real columns as modes, (…, count): complex if the eigenvalues are.
+
+    Args:
+        columns: (…, count), or (…, 2 count) for complex modes, all real parts first.
+        values: the eigenvalues, (count,).
+    """
     count = len(values)
     if not values.is_complex():
         return columns[..., :count]
@@ -57,14 +67,17 @@ def as_modes(columns: Tensor, values: Tensor) -> Tensor:
 
 
 def of_modes(equation: Callable[[Points, Jet], Tensor], p: Points, u: Jet, fields: int) -> Tensor:
-    """An equation of each mode's jet, (n, equations, modes)."""
+    """Evaluate an equation for each mode of the jet, (n, equations, modes)."""
     return torch.stack([equation(p, one) for one in modes_of(u, fields)], dim=2)
 
 
 def widened(surrogate: Surrogate, columns: Tensor, fields: int) -> Surrogate:
-    """The surrogate with an output layer for several coefficient vectors, (P, modes).
+    """Return a copy of the surrogate with an output for each field of each mode.
 
-    Outputs number j · fields … are the fields of mode j.
+    Args:
+        surrogate: of one mode.
+        columns: the output layer's coefficients of each mode, (P, modes).
+        fields: the number m of fields; outputs j·m to (j+1)·m - 1 are those of mode j.
     """
     network: Network = copy.deepcopy(surrogate.network)
     layers, modes = network.output_layers, columns.shape[1]

@@ -1,4 +1,4 @@
-"""L and M as matrices: their rows at quadrature points, for the output layer's coefficients."""
+"""The matrices of L and M: a row per quadrature point, a column per output coefficient."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +20,14 @@ from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
 
 @dataclass(frozen=True)
 class Pencil:
-    """(L - λM) c = 0 in the sense of least squares, the conditions' rows below with M = 0.
+    """The matrices of the rectangular eigenvalue problem (L - λM) c = 0, in least squares.
 
-    operator, mass: (N, P), the rows scaled so that their squares sum up to weighted means.
+    The rows of penalised conditions come last, with M = 0. Rows are scaled so that the sum of the
+    squares of (L - λM) c is the weighted mean of the squared residual.
+
+    Args:
+        operator: L, (N, P).
+        mass: M, (N, P).
     """
 
     operator: Tensor
@@ -36,16 +41,18 @@ def problem_of(discretization: Discretization) -> EigenProblem:
 
 
 def rule(discretization: Discretization, factor: float = 1.0, fresh: bool = False) -> Points:
-    """Points in the domain whose `data` (n, 1) are weights that sum up to its measure.
+    """Return a quadrature rule: points in the domain whose `data` (n, 1) are the weights.
+
+    The weights sum up to the measure of the domain.
 
     Args:
-        discretization: whose domain and sampler they are of.
-        factor: so many times as many as the discretization has.
-        fresh: others than those of the solve, where they are random.
+        discretization: gives the domain, the sampler and the number of interior points.
+        factor: multiplies this number.
+        fresh: draw random points with another seed than the solve's.
     """
     count = round(factor * discretization.collocation.interior)
     generator = Generator().manual_seed(discretization.seed + 7919 * fresh)
-    # Not the problem's cells: graded ones would leave too few points to the bulk of the domain.
+    # Graded cells of the problem would leave too few points for the bulk of the domain.
     p, weights = weighted_sample(
         [discretization.problem.domain], count, discretization.collocation.sampler, generator
     )
@@ -54,10 +61,13 @@ def rule(discretization: Discretization, factor: float = 1.0, fresh: bool = Fals
 
 
 def pencil(discretization: Discretization, points: Points, size: float) -> Pencil:
-    """The rows at the points of a `rule`, and those of the conditions that are left to the loss.
+    """Assemble the rows of L and M at the points of a rule, and those of penalised conditions.
 
-    size: that of the operator, in whose units its rows are, or a penalty would not weigh the same
-    for a domain that is measured in other units.
+    Args:
+        discretization: gives the surrogate, the conditions and the weights.
+        points: a quadrature rule, as `rule` returns it.
+        size: the size of the operator, by which the rows of L and M are divided: so the ratio of
+            penalty and operator does not depend on the unit of length.
     """
     problem, surrogate = problem_of(discretization), discretization.surrogate
     equations = (operator_of(problem), mass_of(problem))
@@ -74,7 +84,7 @@ def pencil(discretization: Discretization, points: Points, size: float) -> Penci
 def _weighed(
     surrogate: Surrogate, equation: Equation, points: Points, weight: float
 ) -> ResidualTerm:
-    """The term whose squares sum up to weight · mean (equation)² by the rule."""
+    """Return the loss term weight · mean of (equation)², the mean by the quadrature rule."""
     assert points.data is not None
     share = len(points) / float(points.data.sum())
 
@@ -87,7 +97,7 @@ def _weighed(
 
 
 def channels_at(surrogate: Surrogate, equations: Sequence[Equation], points: Points) -> Channels:
-    """The derivatives that the equations use together."""
+    """Return the channels of all derivatives that one of the equations uses."""
     probe = points[:PROBE_POINTS]
 
     def run(channels: Channels) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Modes put together from a saved state."""
+"""The `Eigensolution` of a saved state."""
 
 import time
 from collections.abc import Mapping
@@ -20,9 +20,13 @@ from kanpinn.solvers.history import History
 
 
 def restored(discretization: Discretization, state: Mapping[str, Any]) -> Eigensolution:
-    """The modes of a `SolverState`'s state, eigenvalues those whose residuals are least.
+    """Return the modes of a saved state; each eigenvalue minimises ‖L u - λ M u‖ of its mode.
 
-    Nothing is judged: bounds, errors and status are as if there were none.
+    There are no bounds and no errors, and the status is a failure for an unknown reason.
+
+    Args:
+        discretization: of the eigenvalue problem, with the network before the solve.
+        state: a `SolverState.state_dict()`.
     """
     without, rows = failed(discretization, "not known", time.perf_counter()), list(state["history"])
     if not rows:
@@ -55,7 +59,7 @@ def restored(discretization: Discretization, state: Mapping[str, Any]) -> Eigens
 
 
 def _quotients(left: Tensor, right: Tensor, count: int) -> Tensor:
-    """∫ Mu*·Lu / ∫ |Mu|², of so many modes; with more columns than these they are complex."""
+    """Return ∫ Mu*·Lu / ∫ |Mu|² of each mode, (count,); complex if there are 2 count columns."""
     like = left.new_zeros(count)
     like = like if left.shape[1] == count else like.to(like.dtype.to_complex())
     left, right = as_modes(left, like), as_modes(right, like)

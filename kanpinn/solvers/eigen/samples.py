@@ -1,4 +1,4 @@
-"""Modes at the points of a rule: what inner products, residuals and bounds are made of."""
+"""Modes at quadrature points, for inner products, residuals and bounds."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,15 @@ from kanpinn.solvers.eigen.pencil import channels_at
 
 @dataclass(frozen=True)
 class Samples:
-    """u, L u and M u of real columns, (rows, columns), with √w: products are integrals.
+    """u, L u and M u of real functions at quadrature points, multiplied by √w.
 
-    A row belongs to a point and a field, or to a point and an equation.
+    So products of two matrices, such as fields.T @ operator, are the integrals of the products of
+    the functions. Each function has a column.
+
+    Args:
+        fields: u, (n · fields, columns).
+        operator: L u, (n · equations, columns).
+        mass: M u, (n · equations, columns).
     """
 
     fields: Tensor
@@ -26,7 +32,7 @@ class Samples:
     mass: Tensor
 
     def __matmul__(self, combinations: Tensor) -> "Samples":
-        """Those of linear combinations of the columns."""
+        """Return the samples of linear combinations of the columns."""
         parts = (self.fields, self.operator, self.mass)
         return Samples(*(part @ combinations for part in parts))
 
@@ -35,13 +41,13 @@ class Samples:
 def samples(
     problem: EigenProblem, surrogate: Surrogate, points: Points, chunk: int = 512
 ) -> Samples:
-    """The samples of all modes of a widened surrogate.
+    """Evaluate u, L u and M u of all modes of a widened surrogate.
 
     Args:
-        problem: whose operator and mass they are of.
-        surrogate: with an output for each field of each mode.
-        points: with weights in `data`.
-        chunk: points at a time, which bounds the memory.
+        problem: gives the operator L and the mass M.
+        surrogate: has an output for each field of each mode.
+        points: a quadrature rule, with the weights in `data`.
+        chunk: the number of points evaluated at a time, which bounds the memory.
     """
     assert points.data is not None
     m = len(problem.fields)
@@ -62,13 +68,17 @@ def _values(p: Points, u: Jet) -> Tensor:
 
 
 def each(equation: Equation, fields: int) -> Equation:
-    """An equation of all modes of a jet, (n, equations, modes)."""
+    """Return the function that evaluates an equation for all modes, (n, equations, modes)."""
     return lambda p, u: of_modes(equation, p, u, fields)
 
 
 @torch.no_grad()
 def operator_size(problem: EigenProblem, surrogate: Surrogate, points: Points) -> float:
-    """‖L φ‖ / ‖M φ‖ of a smooth function φ that varies once over the domain: the size of λ."""
+    """Return ‖L φ‖ / ‖M φ‖ of one smooth function φ, as the magnitude of the first eigenvalues.
+
+    φ is a product of cosines that vary on the scale of the domain. The result is 1 if one of the
+    norms is zero.
+    """
     low, half = surrogate.low, (surrogate.high - surrogate.low) / 2
     m, some = len(problem.fields), points[:2048]
 
@@ -86,7 +96,7 @@ def operator_size(problem: EigenProblem, surrogate: Surrogate, points: Points) -
 
 @torch.no_grad()
 def density_of(problem: EigenProblem, surrogate: Surrogate, points: Points) -> Tensor | None:
-    """ρ > 0 (n, 1) where M u = ρ u of one field, or 1 where M u is the fields; None elsewhere."""
+    """Return ρ (n, 1) if M u = ρ u with ρ > 0 for one field, or M is the identity; else None."""
     if type(problem).mass is EigenProblem.mass:
         return torch.ones_like(points.coords[:, :1])
     equation = mass_of(problem)

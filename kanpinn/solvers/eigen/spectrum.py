@@ -1,4 +1,4 @@
-"""The eigenvalues of a rectangular pencil, through the inverse of its operator."""
+"""The eigenvalues of a rectangular pencil, from the least-squares inverse of its operator."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,27 @@ from kanpinn.linalg.triangle import column_scale, rank_tolerance
 from kanpinn.solvers.eigen.modes import Modes
 from kanpinn.solvers.eigen.pencil import Pencil
 
-RESOLVED = 0.1  # residuals below this part of (L - σM)u are those of an eigenvalue
-REAL = 1e-8  # imaginary parts below this part of |λ - σ| are rounding that splits a double one
+RESOLVED = 0.1  # an eigenvalue is resolved if its residual is below this part of ‖(L - σM) u‖
+REAL = 1e-8  # an imaginary part below this part of |λ - σ| is rounding of a double eigenvalue
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Eigenpairs of K = Uᵀ M V S⁻¹, U S Vᵀ the singular values of L - σM that are not rounding.
+    """Eigenpairs of K = Uᵀ M V S⁻¹, where U S Vᵀ is the truncated SVD of L - σM, of rank r.
 
-    K takes the right-hand side z of (L - σM) x = U z to the part of M x that is a right-hand side
-    again: it is the inverse of the operator in the sense of least squares, whose largest
-    eigenvalues μ = 1 / (λ - σ) are those wanted. Their residual is orthogonal to the range of
-    L - σM, in which an adjoint mode is approximated as well as the mode itself: an eigenvalue's
-    error is the product of both.
+    K maps a right-hand side z, with (L - σM) x = U z, to the projection of M x onto the range of
+    L - σM. So it is the inverse of the operator in the least-squares sense, and its largest
+    eigenvalues μ = 1 / (λ - σ) belong to the λ nearest to σ. The residual of an eigenpair is
+    orthogonal to the range of L - σM, which approximates the adjoint mode as well as the mode
+    itself: the error of an eigenvalue is the product of both approximation errors.
 
-    values: λ (r,), complex. vectors: z (r, r), complex columns of unit length. residuals:
-    ‖(L - λM) x‖ / ‖(L - σM) x‖, (r,). basis: V S⁻¹ (P, r), from z to coefficients. inverse: K.
+    Args:
+        shift: σ.
+        values: the eigenvalues λ, (r,), complex.
+        vectors: z, (r, r), complex columns of unit length.
+        residuals: ‖(L - λM) x‖ / ‖(L - σM) x‖, (r,).
+        basis: V S⁻¹, (P, r), which maps z to the coefficients x.
+        inverse: K, (r, r).
 
     Reference: Saad, Numerical methods for large eigenvalue problems (2011), on shift and invert.
     """
@@ -39,10 +44,10 @@ class Spectrum:
 
 
 def spectrum(pencil: Pencil, shift: float) -> Spectrum:
-    """All eigenpairs, good ones and spurious ones.
+    """Compute all eigenpairs of a pencil for a shift, spurious ones included.
 
     Raises:
-        LinAlgError: where the pencil has a row that is not finite, or nothing converges.
+        LinAlgError: if an entry of the pencil is not finite, or a decomposition does not converge.
     """
     matrix = pencil.operator - shift * pencil.mass
     if not bool(torch.isfinite(matrix).all()):
@@ -64,11 +69,11 @@ def spectrum(pencil: Pencil, shift: float) -> Spectrum:
 def better_shift(
     found: Spectrum, which: Tensor, near: float | None, close: float = 1e-4
 ) -> float | None:
-    """Another shift where one is needed.
+    """Return another shift if the spectrum needs one, else None.
 
-    That is where an eigenvalue lies so near, `close` times the distance of others, that these drown
-    in its rounding, or on the other side of the shift than those that were looked for: then there
-    may be more of them.
+    It needs one if the nearest eigenvalue is closer to the shift than `close` times the distance of
+    others, which then lose their digits to its rounding error. Without `near` it also needs one if
+    the first eigenvalue lies beyond the shift, since there may be more of them.
     """
     distances = (found.values - found.shift).abs().sort().values
     several = float(distances[min(4, len(distances) - 1)])
@@ -82,10 +87,10 @@ def better_shift(
 
 
 def chosen(found: Spectrum, count: int, near: float | None) -> Tensor:
-    """The indices of resolved eigenvalues, those asked for first, among the `count` next to σ.
+    """Return the indices of the `count` resolved eigenvalues nearest to the shift, in order.
 
-    Without `near` they come from that end of the spectrum at which it is bounded: the smallest real
-    parts of -Δ, the largest of Δ.
+    They are ordered by their distance from `near`. Without it they are ordered from the end at
+    which the spectrum is bounded: from the smallest real part for -Δ, from the largest for Δ.
     """
     nearest = (found.values - found.shift).abs().argsort()
     nearest = nearest[found.residuals[nearest] < RESOLVED][:count]
@@ -93,29 +98,32 @@ def chosen(found: Spectrum, count: int, near: float | None) -> Tensor:
 
 
 def upwards(values: Tensor) -> bool:
-    """Whether eigenvalues go on to positive real parts rather than negative ones."""
+    """Return True if the median of the real parts is not negative, or there are no eigenvalues."""
     return len(values) == 0 or float(values.real.median()) >= 0
 
 
 def order(values: Tensor, near: float | None) -> Tensor:
-    """How eigenvalues follow each other: pairs of complex ones side by side."""
+    """Return the indices that order eigenvalues, complex conjugates next to each other.
+
+    The order is by the distance from `near`, or from the bounded end of the spectrum if it is None.
+    """
     if near is not None:
         distance = (values - near).abs()
     else:
         distance = values.real if upwards(values) else -values.real
     first = distance.argsort(stable=True)
     ordered, size = distance[first], values[first].abs()
-    # Parts that agree but for rounding must not be sorted by it.
+    # Distances that are equal up to rounding form a group, sorted by the imaginary parts.
     groups = (ordered.diff(prepend=ordered[:1]) > REAL * size).cumsum(0)
     imaginary = values[first].imag if values.is_complex() else torch.zeros_like(ordered)
     return first[torch.from_numpy(numpy.lexsort((imaginary.cpu(), groups.cpu()))).to(first)]
 
 
 def real_parts(modes: Modes, shift: float) -> Modes:
-    """Modes of which those with real eigenvalues are real; all of them where none is complex.
+    """Return modes whose coefficients are real where the eigenvalue is real up to rounding.
 
-    A double eigenvalue comes out of rounding as a pair of complex ones, whose vectors' real and
-    imaginary parts are its modes.
+    Rounding splits a double real eigenvalue into a complex pair; the real and the imaginary part of
+    its eigenvectors are the two modes. The tensors are real if all eigenvalues are.
     """
     values, vectors = modes.values, modes.coefficients
     real = values.imag.abs() <= REAL * (values - shift).abs()

@@ -1,4 +1,4 @@
-"""In words: whether modes are what was asked for, and why there are no bounds."""
+"""The status of an eigenvalue solve, and the reason for missing bounds, in words."""
 
 import math
 
@@ -11,16 +11,16 @@ ADVICE = "more units, or points, would show more"
 
 
 def status_of(found: Found, values: Tensor, unknown: Tensor, count: int, near: float | None) -> str:
-    """How a solve for `count` eigenvalues has ended, in words.
+    """Return the status of a solve for `count` eigenvalues, in words.
 
     Args:
         found: the resolved modes.
-        values: the first eigenvalues of them, at most `count`.
-        unknown: how far each of the values can be expected to be from an exact one, (len(values),).
-        count: eigenvalues that were asked for.
-        near: they were to be the nearest to it, None for those at the end of the spectrum.
+        values: their first eigenvalues, at most `count`.
+        unknown: the expected error of each value, (len(values),).
+        count: the number of eigenvalues requested.
+        near: the number they should be nearest to; None for those at the end of the spectrum.
     """
-    poor_from, named_at_most = 1e-3, 6  # known to a tenth of a per cent of its size is well known
+    poor_from, named_at_most = 1e-3, 6  # a relative error of 0.1 % is good enough
     if near is not None and found.nearer:
         return (
             f"stopped: eigenvalues nearer to {near:g} are not resolved ({found.nearer}): {ADVICE}"
@@ -38,7 +38,11 @@ def status_of(found: Found, values: Tensor, unknown: Tensor, count: int, near: f
 
 
 def not_self_adjoint(asymmetry: float) -> str:
-    """That a problem is not, as it says itself or by its forms; or that it was not found to be."""
+    """Return in words why a problem was not solved as a self-adjoint one.
+
+    Args:
+        asymmetry: the measured asymmetry; infinite if the problem says so itself or has no forms.
+    """
     if math.isinf(asymmetry):
         return "the problem is not self-adjoint"
     return (

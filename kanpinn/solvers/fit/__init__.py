@@ -1,4 +1,4 @@
-"""Function fitting: networks that learn from data, with the loop and optimizers of the solves."""
+"""Function fitting: networks fitted to data, with the loop and the optimizers of the solves."""
 
 from kanpinn.solvers.fit.fit import fit as fit
 from kanpinn.solvers.fit.fitted import Fitted as Fitted

@@ -1,4 +1,4 @@
-"""The loss that a fit minimises at each step."""
+"""The loss that a fit minimises at each step, of all rows or of a random batch."""
 
 from typing import cast
 
@@ -14,12 +14,12 @@ from kanpinn.solvers.fit.terms import loss_term, points_of
 
 
 class FitLoss:
-    """The loss of a fit: of all rows of a table, or for each epoch of some of them.
+    """The loss of a fit on all rows of a table, or on a random batch of rows for each epoch.
 
     Args:
-        table: the rows to train with.
-        surrogate: that is fitted to them.
-        batch: rows that each step sees, drawn at random; 0 for all.
+        table: the training rows.
+        surrogate: is fitted to them.
+        batch: the number of rows in a batch, drawn with replacement; 0 for all rows.
         seed: of the draws.
         sparsity: a further term of the loss; None for none.
     """
@@ -38,12 +38,12 @@ class FitLoss:
         self.extra = [] if sparsity is None else [sparsity.term(surrogate, self.points)]
 
     def whole(self) -> Residuals:
-        """The loss of all rows."""
+        """Return the loss on all rows."""
         term = loss_term(self.table, self.points, self.deviation)
         return Residuals(self.surrogate, [term, *self.extra])
 
     def residuals(self, epoch: int) -> Residuals:
-        """The loss of an epoch."""
+        """Return the loss of an epoch, on its batch or on all rows."""
         if not self.batch:
             return self.whole()
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
@@ -53,5 +53,5 @@ class FitLoss:
         return Residuals(self.surrogate, [term, *self.extra])
 
     def prepare(self) -> None:
-        """Let the network adapt to the rows."""
+        """Prepare the surrogate on the rows, for example place its grids."""
         self.surrogate.prepare(self.points[share(len(self.points))])

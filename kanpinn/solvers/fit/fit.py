@@ -37,31 +37,37 @@ def fit(
 ) -> Fitted:
     """Fit a network to data: minimise the mean squared residual, or the cross entropy of classes.
 
-    Where the data have a part for validation, the state with its least error is kept, and the run
-    ends when an optimizer no longer lowers it: so refinement stops before the network has as many
-    parameters as there are rows.
+    If the data have a validation part, the state with the least validation error is kept. The run
+    ends when an optimizer after the first one has not lowered this error, so grid refinement stops
+    before the network has as many parameters as there are rows.
 
     Args:
-        network: changed in place; its dtype and device are the run's. For classes it has one output
-            each, or for two classes one, the log odds of the second.
-        data: the parts to train with, to stop by and to judge by; a table is all to train with.
-        optimizers: run in order; Levenberg–Marquardt by default.
-        scaling: of inputs: "range" maps that of the rows to [-1, 1], a KAN's default; "standard"
-            the mean ± a standard deviation, an MLP's default; "quantile" is "range" with as many
-            rows in each interval of the first grid. That lies on [-1, 1] always, so that of
-            "standard" splines are their tangents beyond a standard deviation.
-        bounds: {input: (low, high)}, the range of an input in place of that of its rows; beyond it
-            splines are their tangents.
-        batch: rows that each step sees, drawn at random; 0 for all.
-        sparsity: a term of the loss that makes a KAN's edges few.
-        patience: steps without a lower validation error that end the run; None for no limit.
+        network: changed in place; its dtype and device are those of the run. It has one output for
+            each target or class; for two classes it may have one output, the log odds of the
+            second.
+        data: the parts for training, validation and test; a table is for training only.
+        optimizers: run in order; None for Levenberg–Marquardt.
+        scaling: the map of the inputs. "range", a KAN's default, maps the range of the training
+            rows to [-1, 1]. "standard", an MLP's default, maps mean ± one standard deviation to
+            [-1, 1]; a KAN's first grid covers [-1, 1] only, and its splines continue beyond as
+            their tangents. "quantile" is "range" with about as many rows in each interval of the
+            first grid.
+        bounds: {input: (low, high)}, used as the range of an input instead of that of its rows;
+            splines continue beyond it as their tangents.
+        batch: the number of random rows for each step; 0 for all rows.
+        sparsity: a term of the loss that reduces the number of a KAN's edges.
+        patience: the number of steps without a lower validation error after which the run ends;
+            None for no limit.
         seed: of batches and optimizers; the network has its own.
-        budget_seconds: that the steps may take, as for `solve`.
+        budget_seconds: for all steps, as for `solve`.
         observers: called with the `SolverState` after every step.
-        checkpoint: a `SolverState.state_dict()` to go on from.
+        checkpoint: a `SolverState.state_dict()` from which the run continues.
+
+    Returns:
+        The fitted network with its scores, history and status.
 
     Raises:
-        InputError: where network, data and optimizers do not fit together.
+        InputError: if network, data and optimizers do not fit together.
     """
     load_libraries()
     started = time.perf_counter()
@@ -80,7 +86,7 @@ def fit(
     scoring = Scoring(data)
     run_stages(state, scoring, observers, seed, checkpoint)
     assert state.status is not None
-    residuals = loss.whole()  # whichever rows the last step saw
+    residuals = loss.whole()  # on all rows, also if the last step used a batch
     return Fitted(
         data=data,
         surrogate=surrogate,

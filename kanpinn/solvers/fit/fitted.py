@@ -20,10 +20,20 @@ from kanpinn.solvers.history import History
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A network fitted to data: call it for values, or for the logits of classes.
+    """A network fitted to data; calling it evaluates the targets, or the logits of the classes.
 
-    status is "converged", "stopped: ..." or "failed: ...", in words. scores are those of the parts
-    of the data, "train", "validation" and "test". The surrogate keeps the data's frame.
+    Args:
+        data: the parts for training, validation and test.
+        surrogate: the network with the maps between its inputs and outputs and the data's units.
+        residuals: the loss on all training rows.
+        scores: of each part of the data, by the names "train", "validation" and "test".
+        status: "converged", "stopped: ..." or "failed: ...", in words.
+        history: the recorded rows of the run.
+        seconds: the wall time of the run.
+        optimizer_seconds: the seconds of each optimizer.
+        loss_terms: the value of each loss term on all training rows, by name.
+        optimizers: in the order in which they ran.
+        processes: the number of processes that fitted the network together.
     """
 
     data: Data
@@ -36,11 +46,11 @@ class Fitted:
     optimizer_seconds: list[float]
     loss_terms: dict[str, float]
     optimizers: tuple[Method, ...]
-    processes: int = 1  # that fitted it together
+    processes: int = 1
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What the outputs are called: the targets, or the classes (of two the second)."""
+        """The names of the outputs: the targets or the classes; of one logit the second class."""
         train = self.data.train
         return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
 
@@ -51,23 +61,31 @@ class Fitted:
 
     @property
     def parameters(self) -> int:
-        """The number of trainable numbers."""
+        """The number of trainable parameters."""
         return self.network.parameter_count
 
     @torch.no_grad()
     def __call__(self, inputs: Points | Tensor) -> Tensor:
-        """Values (n, m) at rows of inputs (n, d), in the order of `data.train.names`."""
+        """Return values (n, m) at inputs (n, d), whose columns are those of `data.train.names`."""
         like, names = self.surrogate.low, self.data.train.names
         points = Points.of(inputs, names)
         return self.surrogate.jet(points.to(like.dtype, like.device), Channels(names)).value
 
     def probabilities(self, inputs: Points | Tensor) -> Tensor:
-        """The probability of each class, (n, classes)."""
+        """Return the probability of each class, (n, classes), at inputs (n, d).
+
+        Raises:
+            InputError: if the targets are numbers.
+        """
         self._check_classes()
         return full_logits(self(inputs)).softmax(dim=1)
 
     def predict(self, inputs: Points | Tensor) -> Tensor:
-        """The number of the likeliest class, (n,); `data.train.classes` has their names."""
+        """Return the index in `data.train.classes` of the likeliest class, (n,), at inputs (n, d).
+
+        Raises:
+            InputError: if the targets are numbers.
+        """
         self._check_classes()
         return full_logits(self(inputs)).argmax(dim=1)
 

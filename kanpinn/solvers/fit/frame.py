@@ -1,4 +1,4 @@
-"""The frame of a fit: which numbers the network sees in place of the data's own."""
+"""The frame of a fit: the maps from the data's units to the network's inputs and back."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,12 @@ Bounds = Mapping[str, Sequence[float | int]]
 
 @dataclass(frozen=True, eq=False)
 class Range:
-    """The named inputs of a table and the box that is mapped to [-1, 1]^d, (d,) for each corner."""
+    """The input names of a table and the box that is mapped to [-1, 1]^d.
+
+    Args:
+        names: of the inputs.
+        bounds: the lowest and the highest corner of the box, (d,) each.
+    """
 
     names: tuple[str, ...]
     bounds: tuple[Tensor, Tensor]
@@ -35,13 +40,18 @@ class Range:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """u = mean + deviation · N: the network N learns standardised targets; (m,) each."""
+    """The output map u = mean + deviation · N, so that the network N fits standardised targets.
+
+    Args:
+        mean: of the targets, (m,).
+        deviation: the standard deviation of the targets, (m,).
+    """
 
     mean: Tensor
     deviation: Tensor
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """The surrogate's jet from the network's."""
+        """Return the surrogate's jet from the network's jet."""
         scaled = jet.map(lambda t: t * self.deviation)
         return scaled.with_parts([scaled.value + self.mean, *scaled.parts()[1:]])
 
@@ -49,10 +59,19 @@ class Affine:
 def frame(
     network: Network, table: Table, scaling: str | None, bounds: Bounds | None = None
 ) -> Surrogate:
-    """The network in the frame of the rows to train with.
+    """Return the surrogate that maps the training rows to the network's inputs and outputs.
+
+    It also places the first grid of a KAN that has not been trained, except for "standard".
+
+    Args:
+        network: to be fitted.
+        table: the training rows.
+        scaling: "range", "standard" or "quantile", as for `fit`; None for the network's default.
+        bounds: of inputs by name, as for `fit`.
 
     Raises:
-        InputError: where scaling is unknown or does not fit the network, or bounds are no box.
+        InputError: if the scaling is unknown or does not fit the network, or if bounds do not fit
+            the scaling, name no input or are not low < high.
     """
     kan = network if isinstance(network, KAN) else None
     if scaling is None:
@@ -72,7 +91,7 @@ def frame(
     else:
         corners = _box(table, bounds)
     surrogate = Surrogate(network, Range(table.names, corners), _output(network, table))
-    # A network that has been trained keeps its function.
+    # Another first grid would change the function of a network that has been trained.
     if kan is not None and not kan.placed and scaling != "standard":
         ends, seen = (
             surrogate.inputs_at(Points(rows.to(surrogate.low), table.names))
@@ -83,7 +102,7 @@ def frame(
 
 
 def _box(table: Table, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
-    """The lowest and highest corner, (d,) each: the rows' range where no bounds are given."""
+    """Return the lowest and the highest corner, (d,) each, from bounds or else the rows' range."""
     low, high = table.inputs.amin(dim=0), table.inputs.amax(dim=0)
     for name, pair in (bounds or {}).items():
         if name not in table.names:
@@ -107,7 +126,13 @@ def _output(network: Network, table: Table) -> Affine | None:
 
 @torch.no_grad()
 def _place_first_grid(network: KAN, ends: Tensor, rows: Tensor | None) -> None:
-    """The first layer's grid from end to end (2, d), even or with as many rows in all intervals."""
+    """Place the first layer's grid, uniform or by quantiles of the rows.
+
+    Args:
+        network: whose first layer is changed.
+        ends: the lowest and the highest input, (2, d).
+        rows: the inputs whose quantiles are the knots, (n, d); None for a uniform grid.
+    """
     layer = network.layers[0]
     low, high = ends
     basis = layer.basis.uniform(low, high, layer.intervals, layer.degree)
@@ -115,6 +140,6 @@ def _place_first_grid(network: KAN, ends: Tensor, rows: Tensor | None) -> None:
         share = torch.linspace(0, 1, layer.intervals + 1).to(rows)
         breaks = torch.quantile(rows, share, dim=0).clamp(low, high).T.clone()
         breaks[:, [0, -1]] = ends.T
-        # Where many rows are equal: intervals of no length are none.
+        # A part of the uniform grid keeps the intervals from zero length where rows are equal.
         basis = basis.on(0.9 * breaks + 0.1 * basis.breaks)
     layer.basis = basis

@@ -1,4 +1,4 @@
-"""How well a fit does on a table."""
+"""The scores of a fit on a table: errors of numbers, accuracy and cross entropy of classes."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,16 @@ from kanpinn.solvers.measure import Evaluate
 
 @dataclass(frozen=True)
 class Scores:
-    """Of numbers: root mean square and greatest error over rows and targets, in their own units,
-    and the part of the variance that is explained. Of classes: the share of rows that are named
-    rightly, and the mean cross entropy. None stands for what does not apply, such as the explained
-    part of no variance.
+    """The scores of a fit on a table; a score that does not apply is None.
+
+    Args:
+        rows: the number of rows.
+        rmse: for numbers, the root mean square error over rows and targets, in the targets' units.
+        max_error: for numbers, the greatest absolute error, in the targets' units.
+        r2: for numbers, the explained part of the variance, the mean over the targets; None if a
+            target has no variance.
+        accuracy: for classes, the share of rows whose likeliest class is the right one.
+        cross_entropy: for classes, the mean cross entropy.
     """
 
     rows: int
@@ -29,7 +35,7 @@ class Scores:
 
 
 def score(outputs: Tensor, table: Table) -> Scores:
-    """The scores of a network's outputs (n, m) for the rows of a table."""
+    """Return the scores of a surrogate's outputs (n, m) for the n rows of a table."""
     if table.classes:
         return _classified(full_logits(outputs.detach().cpu().double()), table)
     error = outputs.detach().cpu().double() - table.targets
@@ -47,12 +53,12 @@ def _classified(logits: Tensor, table: Table) -> Scores:
 
 
 def criterion(table: Table) -> str:
-    """The score by which fits are compared: the least is the best."""
+    """Return the name of the score by which fits are compared; smaller is better."""
     return "cross_entropy" if table.classes else "rmse"
 
 
 def recorded(table: Table) -> tuple[str, ...]:
-    """The scores that the history records of each part."""
+    """Return the names of the scores that the history records for each part of the data."""
     return ("cross_entropy", "accuracy") if table.classes else ("rmse",)
 
 
@@ -71,7 +77,12 @@ class Scoring:
         }
 
     def scores(self, evaluate: Evaluate, chunk: int = 2**15) -> dict[str, Scores]:
-        """`Scores` for each part; chunk: rows that are evaluated at a time, which bounds memory."""
+        """Return the `Scores` of each part of the data, by name.
+
+        Args:
+            evaluate: the surrogate's evaluation.
+            chunk: the number of rows evaluated at a time, which bounds the memory.
+        """
         channels = Channels(self.data.train.names)
         found = {}
         for part, table in self.data.parts.items():

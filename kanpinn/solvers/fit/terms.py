@@ -1,4 +1,4 @@
-"""The losses of a fit: squared residuals of standardised targets, and cross entropy."""
+"""The loss terms of a fit: squared residuals of standardised targets, or cross entropy."""
 
 from dataclasses import dataclass, field
 
@@ -17,10 +17,11 @@ from kanpinn.networks.surrogate import Surrogate
 class CrossEntropy(Term):
     """weight · mean over rows of -log p(class), p the softmax of the network's outputs.
 
-    With one output y the classes are two, of logits 0 and y. `points.data` (n, 1) numbers the
-    classes. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J has the root √p ∘ (J - pᵀJ), and with
-    r = (p - e)/√p, e the class as a unit vector, the rows have the exact gradient Jᵀ(p - e). Under
-    the roots p is mixed with `mixed` parts of e: a row that is quite wrong would drown all others.
+    With one output y there are two classes, with logits 0 and y. `points.data` (n, 1) holds the
+    class indices. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J has the root √p ∘ (J - pᵀJ). With the
+    residual r = (p - e)/√p, e the unit vector of the class, the least-squares rows have the exact
+    gradient Jᵀ(p - e). In the roots, p is replaced by (p + mixed · e) / (1 + mixed), since
+    otherwise a row whose class has a probability near zero would dominate all others.
 
     Reference: Schraudolph, Fast curvature matrix-vector products (2002).
     """
@@ -41,20 +42,20 @@ class CrossEntropy(Term):
 
 
 def full_logits(outputs: Tensor) -> Tensor:
-    """(n, classes): of one output the logits 0 and y."""
+    """Return the logits of all classes, (n, classes): for one output y the logits 0 and y."""
     if outputs.shape[1] > 1:
         return outputs
     return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
 
 
 def labels_of(points: Points) -> Tensor:
-    """The rows' class numbers, (n,)."""
+    """Return the class indices of the rows, (n,)."""
     assert points.data is not None
     return points.data[:, 0].long()
 
 
 def points_of(table: Table, surrogate: Surrogate) -> Points:
-    """A table's inputs as points with the targets as their data, in the network's precision."""
+    """Return a table's inputs as points, with the targets as `data`, in the network's dtype."""
     targets = table.targets[:, None] if table.classes else table.targets
     like = surrogate.low
     points = Points(table.inputs, table.names, data=targets.to(torch.float64))
@@ -62,7 +63,13 @@ def points_of(table: Table, surrogate: Surrogate) -> Points:
 
 
 def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Term:
-    """The term of the loss for some points of a table; deviation: of the targets, (m,)."""
+    """Return the loss term for points of a table.
+
+    Args:
+        table: gives the names of the inputs.
+        points: rows of the table, with the targets as `data`.
+        deviation: the standard deviation of the targets, (m,); None for classes.
+    """
     channels = Channels(table.names)
     if deviation is None:
         return CrossEntropy("data", points, 1.0, channels)
