@@ -1,12 +1,13 @@
 """One solve by several processes, through torch.distributed.
 
-Where a process group is up (torchrun's or the caller's own) its processes, the ranks, solve
-together. Each takes its share of the points; sums, extremes and triangular factors are combined,
-and everything else is computed by all of them from the same numbers. That must give the same bits
-everywhere, so the machines are of one kind. Without a group each function here is that of one rank.
+If a process group is initialised (by torchrun or by the caller), its processes, the ranks, do one
+solve. Each rank evaluates its share of the points; sums, extremes and triangular factors are
+combined over the ranks, and everything else is computed redundantly on each rank from the same
+numbers. This must give bitwise equal results, so all machines must be of one kind. Without a
+process group the functions behave as for one rank.
 
-Tensors travel by the group's backend for their device: gloo for those on CPUs. Nothing here knows
-more of a device, but NCCL, which needs a GPU for each rank, has not been run.
+Tensors are sent by the group's backend for their device: gloo for tensors on a CPU. NCCL, which
+needs a GPU for each rank, is untested.
 """
 
 import os
@@ -22,22 +23,26 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, NumericalError
 
 T = TypeVar("T")
-# The kinds of failure that somebody handles; any other is a NumericalError to the ranks spared.
+# The exceptions that callers handle. If one rank raises any other exception, the other ranks raise
+# a NumericalError.
 KINDS = (InputError, NumericalError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
 
 
 def world() -> int:
-    """The number of ranks; 1 without a process group."""
+    """Return the number of ranks; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Return the rank of this process, from 0; 0 without a process group."""
     return dist.get_rank() if world() > 1 else 0
 
 
 def share(n: int) -> slice:
-    """This rank's part of n items: ranks follow each other, their parts differ by one at most."""
+    """Return the slice of n items that is this rank's share.
+
+    Shares are contiguous, in the order of the ranks, and differ in length by one at most.
+    """
     if world() == 1:
         return slice(0, n)
     return slice(n * rank() // world(), n * (rank() + 1) // world())
@@ -45,16 +50,17 @@ def share(n: int) -> slice:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """A block that every rank enters: an exception of one rank is raised on all of them.
+    """Raise an exception of one rank on all ranks, at the end of a block that every rank enters.
 
-    The rank that failed raises its own exception when all have come to the end of the block; the
-    others raise one of the same kind that says the same. So no rank waits, in the next sum, for
-    one that has given up. The block itself must not communicate before what may fail in it.
+    The failed rank raises its own exception once all ranks have reached the end of the block; the
+    others raise one of the same kind (see `KINDS`) with its text. Without this they would wait in
+    the next reduction for the failed rank. The block must not communicate before an operation that
+    may fail on one rank.
     """
     failure: Exception | None = None
     try:
         yield
-    except Exception as error:  # whatever it is: the other ranks must hear of it
+    except Exception as error:  # of any kind: the other ranks must be told
         if world() == 1:
             raise
         failure = error
@@ -65,9 +71,15 @@ def together() -> Iterator[None]:
 
 
 def summed(values: Sequence[Tensor]) -> Sequence[Tensor]:
-    """The sums over the ranks of tensors that have the same shapes on all; the same bits for all.
+    """Return the sums of tensors over the ranks, bitwise equal on all ranks.
 
-    What computes the tensors belongs into a block of `together`.
+    Compute the tensors in a block of `together`, so that a failure on one rank reaches all.
+
+    Args:
+        values: tensors of any shapes, which are the same on all ranks.
+
+    Returns:
+        Tensors of the same shapes and types.
     """
     if world() == 1:
         return values
@@ -77,9 +89,10 @@ def summed(values: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def extremes(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The least and the greatest of each column, over the rows (n, m) of all ranks.
+    """Return the minimum (m,) and the maximum (m,) of each column over the rows of all ranks.
 
-    A rank may have no row.
+    Args:
+        rows: (n, m); n may differ between ranks, and may be 0 on some of them.
     """
     if world() == 1:
         return rows.amin(dim=0), rows.amax(dim=0)
@@ -90,7 +103,7 @@ def extremes(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def from_first(value: T) -> T:
-    """Rank 0's value, anything that can be pickled, on all ranks."""
+    """Return rank 0's value on all ranks; it must be possible to pickle it."""
     if world() == 1:
         return value
     box: list[Any] = [value]
@@ -100,16 +113,21 @@ def from_first(value: T) -> T:
 
 
 def same(value: Any) -> bool:
-    """True if the value is equal on all ranks."""
+    """Return True if the value is equal on all ranks."""
     differs = torch.tensor([float(from_first(value) != value)])
     return not bool(summed([differs])[0])
 
 
 def tree(own: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The ranks' tensors, of one shape, combined in pairs, pairs of pairs, …; for all ranks.
+    """Combine the ranks' tensors along a binary tree, and return the result on all ranks.
 
-    log₂ P rounds and a broadcast: each of the P ranks but the first sends its tensor once, and the
-    result has the same bits everywhere.
+    On P ranks it takes ⌈log₂ P⌉ rounds and a broadcast. Each rank but the first sends its tensor
+    once, and the result is bitwise equal on all ranks.
+
+    Args:
+        own: this rank's tensor, of the same shape on all ranks.
+        combine: takes two such tensors, the one of the lower ranks first, and returns a third of
+            the same shape.
     """
     there = 1
     with _answering():
@@ -135,7 +153,7 @@ def _reduce(values: Tensor, operation: Any) -> Tensor:
 
 
 def _travelling(values: Tensor) -> Tensor:
-    """The tensor on a device that the group can send from: NCCL cannot send from a CPU."""
+    """Return the tensor on a device that the backend can send from, for NCCL the GPU."""
     return values.cuda() if dist.get_backend() == "nccl" else values
 
 
@@ -151,7 +169,7 @@ def _answering() -> Iterator[None]:
 
 
 def _failure_of_all(own: Exception | None) -> Exception:
-    """The exception to raise: this rank's own, else one of the kind of the first rank's."""
+    """Return the exception to raise: this rank's own, or one with the first failed rank's text."""
     found: list[Any] = [None] * world()
     with _answering():
         dist.all_gather_object(found, None if own is None else _described(own))
@@ -162,7 +180,10 @@ def _failure_of_all(own: Exception | None) -> Exception:
 
 
 def _described(error: Exception) -> tuple[int, str]:
-    """The number of its kind and its text, with the line it came from if it is of no kind."""
+    """Return the index of an exception in KINDS and its text.
+
+    For an exception of another kind, the text also names its type, its source line and the rank.
+    """
     for number, kind in enumerate(KINDS):
         if isinstance(error, kind):
             return number, str(error)

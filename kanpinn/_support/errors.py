@@ -19,10 +19,15 @@ class NumericalError(KanpinnError, ArithmeticError):
 
 
 def integer(name: str, value: Any, least: int = 1) -> int:
-    """The value as an int; NumPy integers are taken, booleans and floats are refused.
+    """Return the value as an int; NumPy integers are accepted, booleans and floats are refused.
+
+    Args:
+        name: the name of the argument, for the message.
+        value: the value to check.
+        least: the smallest accepted value.
 
     Raises:
-        InputError: naming the argument, unless the value is an integer of at least `least`.
+        InputError: unless the value is an integer of at least `least`; names the argument.
     """
     try:
         number = operator.index(value)
@@ -34,10 +39,16 @@ def integer(name: str, value: Any, least: int = 1) -> int:
 
 
 def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) -> None:
-    """Refuse an argument that is not a finite number of at least `least` (above: greater than it).
+    """Refuse an argument that is not a finite number of at least `least`.
+
+    Args:
+        name: the name of the argument, for the message.
+        value: the value to check.
+        least: the smallest accepted value.
+        above: whether `least` itself is refused as well.
 
     Raises:
-        InputError: naming the argument and its value.
+        InputError: if the value is refused; names the argument and its value.
     """
     real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not real or value < least or (above and value == least):

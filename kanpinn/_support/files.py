@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and folders that one process at a time writes to."""
+"""Atomic writing of files, and locks of folders and blocks against other processes."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from kanpinn._support.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to, which takes its place when the block succeeds."""
+    """Yield a temporary path beside `path` to write to, which replaces it if the block succeeds."""
     temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
@@ -21,32 +21,32 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file at once, in UTF-8."""
+    """Write a text file atomically, in UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what a process that was killed amid `replacing` has left in a folder."""
+    """Remove the temporary files that killed processes have left in a folder by `replacing`."""
     for left in folder.glob(".*-*.tmp*"):
         left.unlink(missing_ok=True)
 
 
-LOCK = ".lock"  # the file in a folder that its owner has locked
-WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # what such file systems answer
+LOCK = ".lock"  # the file in a folder that the writing process locks
+WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # errors if locks do not exist
 
 
 class Locked(InputError):
-    """A folder that another process is writing."""
+    """Raised for a folder that another process is writing."""
 
 
 class FolderLock:
-    """Keeps a second process from writing to a folder; the lock ends with its owner.
+    """Lock of a folder against other writers; it ends with `release` or with the process.
 
     On a file system without locks the folder is not protected.
 
     Raises:
-        Locked: where another process, or another lock of this one, holds the folder.
+        Locked: if another process, or another lock of this process, holds the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class FolderLock:
 
         self._lock = FileLock(folder / LOCK, thread_local=False)
         try:
-            # Not at once: a lock file that its owner removes at that moment is tried again.
+            # A timeout above 0 retries if the owner removes the lock file at this moment.
             self._lock.acquire(timeout=0.1, poll_interval=0.02)
         except Timeout:
             raise Locked(f"{folder} is being written by another process") from None
@@ -63,7 +63,7 @@ class FolderLock:
                 raise
 
     def release(self, folder: Path) -> None:
-        """Free the folder, wherever it has been moved to."""
+        """Release the lock and remove its file; `folder` is the current path of the folder."""
         if self._lock.is_locked:
             with suppress(PermissionError):  # Windows does not remove a file that is open
                 (folder / LOCK).unlink(missing_ok=True)
@@ -72,9 +72,10 @@ class FolderLock:
 
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
-    """A block that one process at a time enters for this lock file; the others wait for it.
+    """Let one process at a time into the block; others that use this lock file wait.
 
-    The file stays: whoever removed it would let in a second process beside one that waits.
+    The lock file is not removed: a process could lock a new file of this name while another one
+    that waited gets the lock of the removed file.
     """
     from filelock import FileLock
 

@@ -1,4 +1,4 @@
-"""Handlers of Ctrl-C for all code but the solve loop, which has its own."""
+"""Handlers of Ctrl-C (SIGINT) outside the solve loop, which has a handler of its own."""
 
 import os
 import signal
@@ -10,15 +10,15 @@ INTERRUPTED = 130  # the exit code
 
 
 def leave(*_: object) -> None:
-    """A handler that ends the process at once."""
+    """Signal handler that ends the process at once, with exit code 130."""
     os._exit(INTERRUPTED)
 
 
 @contextmanager
 def handling(handler: Callable[..., object]) -> Iterator[None]:
-    """A block in which SIGINT goes to the handler.
+    """Set the handler of SIGINT for the block.
 
-    In threads other than the main one, which cannot set handlers, nothing changes.
+    In threads other than the main one, which cannot set signal handlers, it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -31,8 +31,8 @@ def handling(handler: Callable[..., object]) -> Iterator[None]:
 
 
 def importing() -> AbstractContextManager[None]:
-    """A block of imports in which Ctrl-C ends the process at once.
+    """Return a context manager for imports in which Ctrl-C ends the process at once.
 
-    As an exception it could surface from an import as an error of any other kind.
+    A KeyboardInterrupt raised during an import could be turned into another exception there.
     """
     return handling(leave)

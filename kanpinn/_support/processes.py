@@ -1,4 +1,4 @@
-"""Worker processes on this machine, as a concurrent.futures.Executor."""
+"""An executor of concurrent.futures on worker processes of this machine."""
 
 import contextlib
 import json
@@ -21,21 +21,24 @@ START = (
 
 
 class Processes(Executor):
-    """An executor of worker processes of one thread each, started when there is something to do.
+    """Executor on single-threaded worker processes, each started with its first call.
 
-    What they call must be importable. When a worker dies (it was killed, or memory ran out), only
-    the call that it was at fails, with BrokenExecutor, and a new process takes its place. Workers
-    end with the process that made them, however that ends; a terminal's Ctrl-C does not reach them.
-    What they print goes to standard error.
+    The called functions must be importable. When a worker dies (killed, or out of memory), only the
+    call that it was executing fails, with BrokenExecutor, and a new process is started for the next
+    call. Workers end with the process that started them, even if that is killed. Ctrl-C in a
+    terminal does not reach them. Their standard output goes to standard error.
 
-    ProcessPoolExecutor of the standard library does not do: its workers import the script that made
-    them, which would need `if __name__ == "__main__"`, they outlive a process that is killed, and
-    when one of them dies the calls of all others are lost.
+    ProcessPoolExecutor of the standard library is not suitable: its workers import the calling
+    script, which would need `if __name__ == "__main__"`; they outlive a killed process; and when
+    one of them dies the calls of all others are lost.
+
+    Args:
+        workers: the largest number of processes.
     """
 
     def __init__(self, workers: int) -> None:
         self._dispatch = ThreadPoolExecutor(workers, "kanpinn-worker")
-        self._workers: dict[int, _Worker] = {}  # by the thread that has it, so one call at a time
+        self._workers: dict[int, _Worker] = {}  # one for each thread, so one call at a time
         self._ended = False
         self._lock = threading.Lock()
 
@@ -62,7 +65,7 @@ class Processes(Executor):
             return self._workers[me]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """As in the base class; wait = False ends the processes at once, whatever they do."""
+        """Shut down as in the base class; wait = False kills the processes at once."""
         if not wait:
             with self._lock:
                 self._ended = True
@@ -74,7 +77,7 @@ class Processes(Executor):
 
 
 class _Worker:
-    """One process: calls go to its standard input, results come from its standard output."""
+    """One process, which reads calls from standard input and writes results to standard output."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -86,10 +89,10 @@ class _Worker:
         )
 
     def call(self, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-        """What the call returns or raises.
+        """Make the call in the process, and return what it returns or raise what it raises.
 
         Raises:
-            BrokenExecutor: where the process dies on the way.
+            BrokenExecutor: if the process dies during the call.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         message = pickle.dumps((call, args, kwargs))
@@ -105,7 +108,7 @@ class _Worker:
         return result
 
     def _end(self) -> str:
-        self.kill()  # what answers no more may still be there
+        self.kill()  # a process that no longer replies may still be running
         code = self._process.wait()
         if code < 0:
             return f"a worker process ended: {signal.strsignal(-code)}"
@@ -115,13 +118,13 @@ class _Worker:
         self._process.kill()
 
     def close(self) -> None:
-        """End the process, which has nothing to do."""
+        """Let the idle process end, and wait for it."""
         with contextlib.suppress(BrokenPipeError), self._process:
-            pass  # its input is closed, on which it leaves, and then it is waited for
+            pass  # leaving the block closes the input, on which the process ends, and waits for it
 
 
 def serve() -> None:
-    """What a worker does: one call after the other, until its input ends with its owner."""
+    """Run the loop of a worker: answer calls one by one until standard input is closed."""
     calls, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -134,7 +137,7 @@ def serve() -> None:
 
 
 def _receive(calls: Any, waiting: "queue.SimpleQueue[bytes]") -> None:
-    """Calls into the queue; the process leaves when there can be no more, amid whatever it does."""
+    """Put calls into the queue; when the input is closed, end the process even during a call."""
     try:
         while True:
             waiting.put(pickle.load(calls))
@@ -146,8 +149,8 @@ def _answer(message: bytes) -> bytes:
     try:
         call, args, kwargs = pickle.loads(message)
         return pickle.dumps((call(*args, **kwargs), None))
-    except BaseException as error:  # SystemExit as well: what a call raises is its outcome
+    except BaseException as error:  # SystemExit as well: it is the outcome of the call
         try:
             return pickle.dumps((None, error))
-        except Exception:  # an exception that does not travel
+        except Exception:  # the exception cannot be pickled
             return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))

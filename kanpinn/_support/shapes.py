@@ -1,4 +1,4 @@
-"""Shapes by name: n points, d coordinates, m components of a field."""
+"""Type annotations of tensors by shape, of n points in d dimensions."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""How messages show a value, and the spelling that was meant."""
+"""Texts for messages: values as a problem file writes them, and suggested spellings."""
 
 import difflib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def nearest(word: Any, choices: Iterable[Any]) -> str:
-    """The clause '; did you mean "..."?', or nothing where no choice is near."""
+    """Return the clause '; did you mean "..."?', or "" if no choice is similar to the word."""
     names = [str(c) for c in choices]
     lowered = {n.lower(): n for n in names}
     close = difflib.get_close_matches(str(word).lower(), lowered, n=1)
@@ -15,7 +15,7 @@ def nearest(word: Any, choices: Iterable[Any]) -> str:
 
 
 def show(value: Any) -> str:
-    """A value as a problem file would write it, shortened."""
+    """Return a value as a problem file would write it, cut to 60 characters."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):

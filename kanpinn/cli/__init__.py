@@ -1,6 +1,6 @@
 """The command line: thin commands over the package; it alone owns the screen and the threads.
 
-Modules here import the package inside functions, so that help comes at once.
+The modules import the package inside functions, so that `kanpinn --help` is fast.
 """
 
 from importlib import metadata

@@ -1,4 +1,4 @@
-"""kanpinn check and kanpinn schema: what a file would run, and what files may say."""
+"""kanpinn check and kanpinn schema: a preview of what a file runs, and the schema of files."""
 
 import json
 from typing import Annotated

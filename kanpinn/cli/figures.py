@@ -1,4 +1,4 @@
-"""kanpinn plot, report and export: figures, a page and files of what has been run."""
+"""kanpinn plot, report and export: figures, an HTML page and data files of runs and studies."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ def plot_command(
     """
     with reporting():
         place = folder.parent if folder.is_file() else folder
-        is_study = (place / "study.json").is_file()  # a run inside of a study is a run
+        is_study = (place / "study.json").is_file()  # false for a run folder inside a study
         for path in _study_figures(folder) if is_study else _run_figures(folder):
             typer.echo(path)
 
@@ -105,7 +105,7 @@ def export_command(
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """A block that writes to a folder: where it cannot be written to, that is bad input."""
+    """Turn an OSError of a block that writes to a folder into an InputError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""kanpinn interpret."""
+"""kanpinn interpret: reads a formula off the network of a run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,13 +55,13 @@ def interpret_command(
         number("--seconds", seconds, above=True)
         integer("--seed", seed, least=0)
         names = None if library is None else [n.strip() for n in library.split(",")]
-        functions(names)  # refuses unknown ones
+        functions(names)  # refuses unknown names before the run is loaded
         if config_of(run).file.kind == "eigen":
             raise InputError(
                 f"{run} has the modes of an eigenvalue problem: no formula is read off"
             )
         result = cast("Solution | Fitted", load(run))
-        kan_of(result.surrogate)  # refuses other networks
+        kan_of(result.surrogate)  # refuses networks other than KANs
         formula = read(result, names, seconds=seconds, seed=seed)
         folder, record = run_folder(run), formula_record(result, formula)
         with writing(folder):
@@ -75,7 +75,7 @@ def interpret_command(
 
 
 def formula_record(result: "Solution | Fitted", formula: "Formula") -> dict[str, Any]:
-    """The formula as plain values."""
+    """Return the contents of formula.json as plain values."""
     from dataclasses import asdict
 
     import sympy

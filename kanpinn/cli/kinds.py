@@ -1,4 +1,4 @@
-"""What the commands check, add and say for each kind of file: a solve, an eigenproblem, a fit."""
+"""The parts of the commands that depend on the kind of file: solve, eigenvalue problem or fit."""
 
 import dataclasses
 import warnings
@@ -30,29 +30,29 @@ Line = tuple[str, str]
 
 
 class Kind(ABC):
-    """One kind of file: `command` runs it."""
+    """A kind of problem file, which is run by `kanpinn <command>`."""
 
     command = "solve"
 
     def check(self, job: Any) -> "list[Defect]":
-        """Warn, before a run, of an exact solution that is none; returns what it leaves."""
+        """Warn if the exact solution does not solve the problem, and return its defects."""
         return []
 
     def complete(self, job: Any, result: Any) -> Any:
-        """The result with what the file asks for beyond the run itself."""
+        """Return the result with what the file asks for after the run, such as an estimate."""
         return result
 
     @abstractmethod
     def lines(self, result: Any) -> Iterator[str]:
-        """What is shown of a result."""
+        """Yield the texts that are printed of a result."""
 
     @abstractmethod
     def preview(self, config: "Config", job: Any) -> Iterator[Line]:
-        """What would be run: names with descriptions, besides the optimizers."""
+        """Yield names with descriptions of what would be run, except the optimizers."""
 
 
 class SolveKind(Kind):
-    """A problem to solve."""
+    """A boundary value or initial value problem to solve."""
 
     def check(self, job: "SolveJob") -> "list[Defect]":
         from kanpinn.pde.verify import exact_defects
@@ -69,7 +69,7 @@ class SolveKind(Kind):
         return defects
 
     def complete(self, job: "SolveJob", result: "Solution") -> "Solution":
-        """With the estimate of its errors that [run] asks for, unless the run ended too early."""
+        """Add the estimate of errors that [run] asks for, unless the run ended too early."""
         from kanpinn.solvers.error_estimate import ENDED, estimate_error, judged_by_tolerance
 
         alone = result.processes == 1
@@ -107,7 +107,7 @@ class SolveKind(Kind):
 
 
 class EigenKind(Kind):
-    """An eigenvalue problem."""
+    """An eigenvalue problem to solve."""
 
     def lines(self, result: "Eigensolution") -> Iterator[str]:
         if result.count:
@@ -131,7 +131,7 @@ class EigenKind(Kind):
 
 
 class FitKind(Kind):
-    """Data to fit."""
+    """Data to fit a network to."""
 
     command = "fit"
 
@@ -140,7 +140,7 @@ class FitKind(Kind):
         yield summary(result)
 
     def preview(self, config: "Config", job: "FitJob") -> Iterator[Line]:
-        job.preview()  # refuses what does not fit together
+        job.preview()  # refuses settings that do not fit together
         train = job.data.train
         counts = ", ".join(f"{len(table)} rows {part}" for part, table in job.data.parts.items())
         yield "data", f"{config.file.title}: {counts}"
@@ -172,7 +172,7 @@ def _stated(config: "Config", job: "SolveJob | EigenJob") -> Iterator[Line]:
 
 
 def _instead(job: "SolveJob") -> str:
-    """What errors will be measured against in place of an exact solution."""
+    """Return what errors will be measured against in place of an exact solution."""
     from kanpinn.accuracy.references import reference_of
 
     reference = reference_of(job.problem, job.reference)

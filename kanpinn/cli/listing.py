@@ -1,4 +1,4 @@
-"""kanpinn list."""
+"""kanpinn list: tables of problem files, runs and studies."""
 
 import ast
 import json
@@ -48,10 +48,10 @@ def _show(title: str, rows: list[tuple[str, ...]]) -> None:
 
 
 def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
-    """The rows with the second column cut so that the table is at most so wide."""
+    """Return the rows with the second column cut so that the table has at most this width."""
     longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
     others = sum(longest[:1] + longest[2:]) + 2 * (len(longest) - 1)
-    room = max(20, width - others)  # a status is not cut down to less than 20 letters
+    room = max(20, width - others)  # at least 20 characters of a status stay
     return [
         (name, text if len(text) <= room else f"{text[: room - 1]}…", *rest)
         for name, text, *rest in rows
@@ -71,13 +71,13 @@ def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _first_comment(path: Path) -> str:
-    """What the file says of itself in its first line, where that is a comment."""
+    """Return the text of a file's first line if that is a comment, otherwise ""."""
     line = path.read_text(encoding="utf-8").partition("\n")[0]
     return line.lstrip("#").strip() if line.startswith("#") else ""
 
 
 def _docstring(config: "Config") -> str:
-    """The first line of the class's docstring; to list a class does not run its file."""
+    """Return the first line of the docstring of a problem's class, without running its file."""
     file, _, name = config.file.title.rpartition(":")
     try:
         tree = ast.parse((config.directory / file).read_bytes())
@@ -102,7 +102,7 @@ def _runs(output: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _studies(output: Path) -> Iterator[tuple[str, ...]]:
-    """Folder, how far it is, the lowest errors, and the seconds of all runs."""
+    """Yield for each study its folder, finished runs, lowest errors, and total seconds."""
     for path in sorted(output.glob("*/study.json")):
         try:
             yield f"  {path.parent.name}", *_study(json.loads(path.read_text(encoding="utf-8")))
@@ -146,7 +146,7 @@ def _record(record: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _score(scores: dict[str, Any] | None) -> str:
-    """The accuracy of a fit to classes, the root mean square error of one to numbers."""
+    """Return the accuracy of a fit to classes, or the root mean square error of one to numbers."""
     accuracy = (scores or {}).get("accuracy")
     return _figure((scores or {}).get("rmse")) if accuracy is None else f"{accuracy:.1%}"
 

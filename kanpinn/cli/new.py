@@ -1,4 +1,4 @@
-"""kanpinn new: a problem to start from."""
+"""kanpinn new: writes the files of a new problem from a template."""
 
 import re
 from pathlib import Path
@@ -116,7 +116,7 @@ def new_command(
 
 
 def _texts(name: str, equation: str | None) -> dict[str, str]:
-    """What is written, by the ends of the files' names."""
+    """Return the texts of the files to write by their suffixes."""
     kind = "".join(part[0].upper() + part[1:] for part in name.split("_") if part)
     if equation is None:
         problem = f'class = "{name}.py:{kind}"\n'

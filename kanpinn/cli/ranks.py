@@ -1,4 +1,4 @@
-"""One command in several processes, torchrun's: rank 0 speaks, and all end with its exit code."""
+"""One command in several processes of torchrun: rank 0 prints, and all end with its exit code."""
 
 import contextlib
 import os
@@ -27,8 +27,9 @@ CODE, SEEN = "exit code", "seen by "
 class Ranks:
     """The processes of one command.
 
-    joined: a context manager inside of which they are a process group of torch.distributed.
-    alone: whether there is no other; first: whether this is rank 0, which writes and speaks.
+    joined: a context manager in which they form a process group of torch.distributed.
+    alone: whether this is the only process.
+    first: whether this is rank 0, which alone prints and writes files.
     """
 
     joined: AbstractContextManager[None] = field(default_factory=contextlib.nullcontext)
@@ -38,9 +39,9 @@ class Ranks:
 
 @contextmanager
 def ranks(quiet: bool) -> Iterator[Ranks]:
-    """`reporting`, by rank 0 alone where torchrun has started several processes.
+    """Run a command in `reporting`, with output from rank 0 only if torchrun started several.
 
-    At the end the others wait for rank 0, and leave with its exit code.
+    At the end of the block the other ranks wait for rank 0 and exit with its exit code.
     """
     if "RANK" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         with reporting(quiet):
@@ -48,7 +49,7 @@ def ranks(quiet: bool) -> Iterator[Ranks]:
         return
     with reporting():
         store = _meeting()
-    first, code = int(os.environ["RANK"]) == 0, 1  # the code of an error that nobody expected
+    first, code = int(os.environ["RANK"]) == 0, 1  # the code of an unexpected error
     try:
         with contextlib.nullcontext() if first else _silence(), reporting(quiet):
             yield Ranks(_joined(store), alone=False, first=first)
@@ -61,7 +62,7 @@ def ranks(quiet: bool) -> Iterator[Ranks]:
 
 
 def _meeting() -> Any:
-    """The store of keys and values where torchrun's processes meet; it outlives their group."""
+    """Return the key-value store that torchrun's processes share; it outlives their group."""
     with importing():
         from torch.distributed import rendezvous  # type: ignore[attr-defined]
     try:
@@ -73,7 +74,7 @@ def _meeting() -> Any:
 
 @contextmanager
 def _joined(store: Any) -> Iterator[None]:
-    """The process group, in which each rank of a machine with GPUs has its own as "cuda"."""
+    """Form the process group for the block; "cuda" is the GPU that belongs to the rank."""
     import torch
     import torch.distributed as dist
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
@@ -88,27 +89,27 @@ def _joined(store: Any) -> Iterator[None]:
         raise NumericalError(f"the {size} processes do not form a group: {error}") from error
     try:
         yield
-    finally:  # ranks that wait for one that has failed are told so by its closed connections
+    finally:  # closed connections end the wait of other ranks for one that has failed
         dist.destroy_process_group()
 
 
 def _same_code(store: Any, code: int, first: bool) -> int:
     if first:
-        # Before the others leave: torchrun ends everybody when one has failed.
+        # Flushed before the other ranks exit: torchrun kills all processes once one has failed.
         sys.stdout.flush()
         sys.stderr.flush()
         store.set(CODE, str(code))
         others = [SEEN + str(rank) for rank in range(1, int(os.environ["WORLD_SIZE"]))]
-        with contextlib.suppress(RuntimeError):  # one that was killed
-            store.wait(others, timedelta(seconds=5))  # this process may keep the store
+        with contextlib.suppress(RuntimeError):  # a rank may have been killed
+            store.wait(others, timedelta(seconds=5))  # the store may end with this process
         return code
     try:
-        with handling(lambda *_: None):  # it is rank 0 that answers to Ctrl-C
+        with handling(lambda *_: None):  # only rank 0 reacts to Ctrl-C
             store.wait([CODE], timedelta(days=1))  # until the folder is written
             code = int(store.get(CODE))
             store.set(SEEN + os.environ["RANK"], "")
             return code
-    except RuntimeError:  # rank 0 is gone, and the store with it
+    except RuntimeError:  # rank 0 has ended, and the store with it
         return code or 1
 
 
@@ -123,7 +124,10 @@ def _silence() -> Iterator[None]:
 
 
 class NoFolder:
-    """In the place of the run folder on ranks that write nothing; state is what to solve from."""
+    """Stands in for the run folder on ranks that write no files.
+
+    state: the solver's state to start from, None for a start from the beginning.
+    """
 
     path = Path(os.devnull)
 
@@ -132,25 +136,25 @@ class NoFolder:
         self._run: SolverState | None = None
 
     def attach(self, job: "Job", announce: object = None) -> "Job":
-        """Nothing to write what trials choose to."""
+        """Return the job unchanged: choices of trials are not written."""
         return job
 
     def checkpoint(self, run: "SolverState") -> None:
-        """The observer: it sees that the run has begun."""
+        """Observer of the solve: keep the run's state object, and write no checkpoint."""
         self._run = run
 
     @property
     def begun(self) -> bool:
-        """Whether a step has been taken."""
+        """True if a step has been taken."""
         return self._run is not None
 
     @property
     def interrupted(self) -> bool:
-        """Whether the run has been asked to stop."""
+        """True if the run has been asked to stop."""
         return self._run is not None and self._run.interrupted
 
     def fail(self, message: str) -> None:
-        """Nothing to write."""
+        """Do nothing: there is no folder to write the message to."""
 
     def discard(self) -> None:
-        """Nothing to undo."""
+        """Do nothing: there is no folder to remove."""

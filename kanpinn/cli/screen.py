@@ -1,4 +1,4 @@
-"""What the commands say on standard error, and the exit codes."""
+"""Messages of the commands on standard error, and their exit codes."""
 
 import logging
 import signal
@@ -15,16 +15,18 @@ from kanpinn._support.interrupts import INTERRUPTED, handling
 
 
 def note(text: str) -> None:
-    """A line on standard error, which leaves standard output to results."""
-    sys.stderr.write(f"{text}\n")  # not typer's own stream: a live progress line gives way to it
+    """Write a line to standard error; standard output is for results only."""
+    sys.stderr.write(f"{text}\n")  # not typer.echo: rich moves a live line for sys.stderr only
 
 
 @contextmanager
 def reporting(quiet: bool = False) -> Iterator[None]:
-    """Errors, warnings and log records as single lines; an error ends the command with its code.
+    """Print the block's errors, warnings and log records as single lines on standard error.
 
-    The exit codes are 1 after a numerical failure, 2 for bad input and 130 after Ctrl-C.
-    quiet: errors only.
+    An error ends the command. The exit codes are 1 after a numerical failure, 2 for bad input and
+    130 after Ctrl-C.
+
+    quiet: whether only errors are printed.
     """
     with handling(signal.default_int_handler), _single_lines(quiet):
         try:
@@ -44,7 +46,7 @@ def _fail(error: Exception, code: int) -> None:
 
 
 class _Lines(logging.Handler):
-    """Log records as lines without traceback."""
+    """Handler that prints log records as lines without traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
@@ -56,7 +58,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def _single_lines(quiet: bool) -> Iterator[None]:
-    """Warnings, each once, and records of the package's log as lines on standard error."""
+    """Print warnings (each text once) and the package's log records as lines in the block."""
     said: set[str] = set()
 
     def say(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -72,7 +74,7 @@ def _single_lines(quiet: bool) -> Iterator[None]:
     log.propagate = False
     try:
         with warnings.catch_warnings():
-            # Deprecations are for developers, not for those who solve equations.
+            # Deprecation warnings are for developers, not for users of the command line.
             warnings.simplefilter("ignore")
             for category in (UserWarning, RuntimeWarning):
                 warnings.simplefilter("always", category)

@@ -1,4 +1,4 @@
-"""What is said of a finished study: its settings in a compact table, its failures, its JSON."""
+"""Output on a finished study: a compact table of its settings, its failures, and JSON."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +14,10 @@ TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
 
 
 def settings_table(study: Study, lines: int = 24) -> str:
-    """A line for each setting with the medians over its runs, the best ones where there are many.
+    """Return a table with a line for each setting and the medians over its runs.
 
-    What never varies has no column, nor have seeds.
+    Keys with one value and seeds have no column. If there are more settings than `lines`, only the
+    best ones are shown.
     """
     names, settings = _settings(study)
     notes = []
@@ -40,7 +41,7 @@ def settings_table(study: Study, lines: int = 24) -> str:
 
 
 def _settings(study: Study) -> tuple[list[str], dict[tuple[str, ...], list[Row]]]:
-    """The short names of the keys that vary, and the runs of each combination of their values."""
+    """Return short names of the varying keys, and the runs of each combination of their values."""
     labels = {key: names_of(study.column(key)) for key in study.varied if not is_seed(key)}
     labels = {key: names for key, names in labels.items() if len(set(names)) > 1}
     settings: dict[tuple[str, ...], list[Row]] = {}
@@ -67,7 +68,7 @@ def _values(runs: Iterable[Row], column: str) -> Iterator[Any]:
 
 
 def _foremost(study: Study) -> str:
-    """The first column of errors that any run has."""
+    """Return the first column of errors that has a value, or the first one if none has."""
     return next((e for e in study.errors if any(_values(study.rows, e))), study.errors[0])
 
 
@@ -80,7 +81,7 @@ def _says_something(column: Sequence[str]) -> bool:
 
 
 def json_text(study: Study) -> str:
-    """The folder, how many runs there are, the best one, and those that failed."""
+    """Return JSON with name, folder and number of runs, the best run, and the failed ones."""
     lost = [row for row in study.rows if has_failed(row)]
     error = _foremost(study)
     known = [r for r in study.rows if not has_failed(r) and r[error] is not None]
@@ -96,7 +97,10 @@ def json_text(study: Study) -> str:
 
 
 def failure_lines(study: Study, most: int = 5) -> str:
-    """How many runs have failed, and each message once, with the first run that it is of."""
+    """Return lines with the number of failed runs, and each message with its first run.
+
+    most: the largest number of messages that are shown.
+    """
     first: dict[str, Row] = {}
     lost = [row for row in study.rows if has_failed(row)]
     for row in lost:

@@ -1,4 +1,4 @@
-"""kanpinn solve and kanpinn fit: a file is run, or a run resumed, into a run folder."""
+"""kanpinn solve and kanpinn fit: run a problem file, or resume a run, in a run folder."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wish:
-    """The command line: a file, or a run to resume; "KEY=VALUE" pairs; where, and how loud."""
+    """The arguments of `kanpinn solve` and `kanpinn fit`.
+
+    file: the problem file, or None if `resume` names a run folder.
+    pairs: "KEY=VALUE" texts that override settings.
+    output: the folder for run folders.
+    json, quiet: what is printed.
+    """
 
     file: Path | None
     resume: Path | None
@@ -78,7 +84,7 @@ def fit_command(
 
 
 def follow(command: str, wish: Wish) -> None:
-    """Run the file to its end and leave with the exit code."""
+    """Run the file, print its results, and exit with the command's exit code."""
     with ranks(wish.quiet) as group:
         with importing():
             from kanpinn._support.distributed import together
@@ -109,7 +115,7 @@ def follow(command: str, wish: Wish) -> None:
 
 
 def _configuration(command: str, wish: Wish) -> "Config":
-    """The file's configuration, or that of the run to resume, with the pairs laid over it."""
+    """Return the configuration of the file, or of the run to resume, with the overrides."""
     if (wish.file is None) == (wish.resume is None):
         raise InputError(f"{command} takes either a file, or --resume with a run folder")
     with importing():
@@ -132,9 +138,9 @@ def _configuration(command: str, wish: Wish) -> "Config":
 
 
 def build(config: "Config", quiet: bool = False) -> "Job":
-    """The job that a configuration describes; its notes are said and its threads are set.
+    """Return the job of a configuration, after printing its notes and setting torch's threads.
 
-    torch takes all cores (or OMP_NUM_THREADS) by itself, where [run] names no threads.
+    If [run] names no threads, torch uses all cores (or OMP_NUM_THREADS).
     """
     for line in () if quiet else config.notes:
         note(f"note: {line}")
@@ -146,8 +152,8 @@ def build(config: "Config", quiet: bool = False) -> "Job":
 
 
 def _folder(wish: Wish, group: Ranks, config: "Config") -> "RunFolder | NoFolder":
-    """The run folder, which rank 0 makes or opens; the others get its state."""
-    with importing():  # only now: it brings h5py, for which bad input need not wait
+    """Return the run folder, created or reopened by rank 0; other ranks get its state only."""
+    with importing():  # only now: h5py is slow to import, and bad input is reported before
         from kanpinn._support.distributed import from_first, together
         from kanpinn.runs.results import RunFolder
 
@@ -165,16 +171,17 @@ def _folder(wish: Wish, group: Ranks, config: "Config") -> "RunFolder | NoFolder
 
 
 def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Result, bool]":
-    """Run in a folder, of which nothing stays where no step was taken.
+    """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step.
 
-    Returns also whether Ctrl-C came after the last step, when it is too late to stop anything.
+    Returns:
+        The result, and True if Ctrl-C came after the last step, when nothing could be stopped.
     """
     with importing():
         from kanpinn.runs.progress import Progress
 
     late = False
 
-    def interrupt(*_: object) -> None:  # in the loop it is the second one that comes here
+    def interrupt(*_: object) -> None:  # during the solve loop only the second Ctrl-C comes here
         nonlocal late
         if late or folder.interrupted or not folder.begun:
             raise KeyboardInterrupt
@@ -206,7 +213,7 @@ def _say_choice(choice: "Choice", why: str) -> None:
 
 
 def _finish(result: "Result", folder: "RunFolder") -> bool:
-    """Write the folder; Ctrl-C waits for that, a second one does not. Returns whether it came."""
+    """Write the folder, and return True if Ctrl-C came meanwhile; a second one ends at once."""
     came = False
 
     def interrupt(*_: object) -> None:

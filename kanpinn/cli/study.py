@@ -1,4 +1,4 @@
-"""kanpinn study."""
+"""kanpinn study: does the runs of a study file."""
 
 import contextlib
 import signal
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Where(Enum):
-    """The executors."""
+    """The executors of a study, by the values of --executor."""
 
     PROCESSES = "processes"
     DASK = "dask"
@@ -89,7 +89,7 @@ def study_command(
 
 
 def _check(where: Where, workers: int | None, address: str | None, cluster: list[str]) -> None:
-    """Options that belong to another executor are refused before anything is imported."""
+    """Refuse options that belong to another executor, before anything is imported."""
     if address is not None and where is not Where.DASK:
         raise InputError(f"--address {address}: only --executor dask has a scheduler's address")
     if address is not None and workers is not None:
@@ -138,7 +138,7 @@ def _sweep(
 
 
 class _Kept:
-    """The observer that can say what is kept of an interrupted study."""
+    """Observer that reports after Ctrl-C how many runs are finished and kept."""
 
     text = ""
 
@@ -156,7 +156,7 @@ class _Kept:
 
 
 def _interrupt(*_: object) -> None:
-    """Workers are ended and the table is written; the next Ctrl-C does not wait for that."""
+    """Raise KeyboardInterrupt, on which the table is written; the next Ctrl-C ends at once."""
     signal.signal(signal.SIGINT, leave)
     raise KeyboardInterrupt
 
@@ -175,6 +175,6 @@ def _report(study: "Study", as_json: bool, quiet: bool) -> None:
 
 
 def _shown(path: Path) -> Path:
-    """Relative to the working directory where it lies in it."""
+    """Return the path relative to the working directory if it lies inside it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -16,7 +16,10 @@ ABSENT = "-"
 
 
 def plain_table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
-    """Columns side by side: the first aligned left, the others right unless all are `left`."""
+    """Return rows as a text table: the first column aligned left, the others right.
+
+    left: whether all columns are aligned left.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -29,9 +32,10 @@ def plain_table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
 
 
 def errors_table(errors: "Errors | None", estimated: "Errors | None" = None) -> str:
-    """L2 and H1 errors, absolute, relative and squared; those of each field below, then estimates.
+    """Return a table of absolute, relative and squared L2 and H1 errors, and of their estimates.
 
-    Below the table, where it matters, how far the rule behind them is to be trusted.
+    The errors of each field follow those of the whole solution. A line below gives the error of the
+    quadrature rule if it exceeds 5% of the norms.
     """
     rows = [["error", "absolute", "relative", "squared"]]
     for whole, how in ((errors, ""), (estimated, ", estimated")):
@@ -40,21 +44,21 @@ def errors_table(errors: "Errors | None", estimated: "Errors | None" = None) -> 
             for name, one in whole.fields.items():
                 rows += _rows(one, f" of {name}{how}")
     shown = plain_table(rows)
-    if errors is not None and errors.rule_error > 0.05:  # a larger share is worth a line
+    if errors is not None and errors.rule_error > 0.05:  # smaller errors are not reported
         shown += f"\nthe norms themselves are known to about {errors.rule_error:.0%} only"
     return shown
 
 
 def _rows(e: "Errors", what: str) -> list[list[str]]:
     norms = {"L2": (e.l2, e.l2_relative, e.l2_squared)}
-    if not math.isnan(e.h1):  # it is not known of data without derivatives
+    if not math.isnan(e.h1):  # unknown if the reference data have no derivatives
         norms["H1"] = (e.h1, e.h1_relative, e.h1_squared)
     return [[name + what, *(f"{v:.2e}" for v in values)] for name, values in norms.items()]
 
 
 def doubt(estimate: "Estimate | None") -> str | None:
-    """A line where an estimate gives no more than the order of magnitude, None elsewhere."""
-    rough = 0.9  # the finer network leaves so large a part of the residual
+    """Return a warning if an estimate gives only the order of magnitude, otherwise None."""
+    rough = 0.9  # contraction: the part of the residual that the finer network leaves
     if estimate is None or estimate.contraction is None or estimate.contraction < rough:
         return None
     return (
@@ -64,20 +68,20 @@ def doubt(estimate: "Estimate | None") -> str | None:
 
 
 def against(solution: "Solution") -> str | None:
-    """A line on the reference that errors are measured against in place of an exact solution."""
+    """Return a line on the reference that replaces an exact solution, None if there is none."""
     reference = solution.reference
     if reference is None or solution.errors is None:
         return None
     own = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
     line = f"errors are against {reference.source}, whose own relative L2 error {own}"
-    least = solution.errors.l2_relative / 10  # a reference tells errors ten times its own
+    least = solution.errors.l2_relative / 10  # its own error must be ten times smaller
     if reference.error is not None and reference.error > least:
         line += ": too large to tell this solution's"
     return line
 
 
 def unknowns(solution: "Solution") -> Iterator[str]:
-    """Lines on unknown numbers and fields: values, 95% intervals, and the noise behind them."""
+    """Yield lines on unknown numbers and fields: values, confidence bounds, and data noise."""
     if not solution.problem.unknowns:
         return
     noise = solution.covariance.noise
@@ -93,7 +97,7 @@ def unknowns(solution: "Solution") -> Iterator[str]:
 
 
 def eigenvalues_table(solution: "Eigensolution") -> str:
-    """Each eigenvalue with its multiplicity, residual, and what is known of its error."""
+    """Return a table of eigenvalues with multiplicity, residual, and known bounds and errors."""
     lists = {"residual": solution.residual_norms, "bound": solution.bounds}
     lists |= {"estimate": solution.estimates, "relative error": solution.errors}
     known = {name: values for name, values in lists.items() if values is not None}
@@ -112,7 +116,7 @@ def _eigenvalue(solution: "Eigensolution", index: int) -> str:
 
 
 def remarks(solution: "Eigensolution") -> Iterator[str]:
-    """Lines on modes that the table leaves out, and on why there are no bounds."""
+    """Yield lines on modes that the table leaves out, and on why there are no bounds."""
     if left := solution.unresolved:
         yield f"left out for their residual: {left}, spurious or in need of more units"
     if solution.count and solution.unbounded:
@@ -120,7 +124,7 @@ def remarks(solution: "Eigensolution") -> Iterator[str]:
 
 
 def scores_table(fitted: "Fitted") -> str:
-    """The scores on each part of the data."""
+    """Return a table of the scores on each part of the data."""
     classes = bool(fitted.data.train.classes)
     heads = ("accuracy", "cross entropy") if classes else ("RMSE", "max. error", "R²")
     rows = [["part", "rows", *heads]]
@@ -138,14 +142,14 @@ def _cell(score: float | None, form: str) -> str:
 
 
 def _explained(r2: float | None) -> str:
-    """R² as text; near 1 as "1 - …", for only what is missing can be compared."""
+    """Return R² as text, above 0.999 as "1 - …", so that values near 1 can be compared."""
     if r2 is None:
         return ABSENT
     return f"1 - {1 - r2:.1e}" if r2 > 0.999 else f"{r2:.4f}"
 
 
 def summary(result: "Result") -> str:
-    """The status, the steps, the seconds and the size in one line."""
+    """Return a line with status, steps, seconds and number of parameters."""
     steps = result.history.steps
     counted = "1 step" if steps == 1 else f"{steps} steps"
     return f"{result.status} ({counted}, {result.seconds:.2f} s, {result.parameters} parameters)"

@@ -18,11 +18,15 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """The observer that shows stage, step, loss, error and seconds left; a context manager.
+    """Observer of a run that shows stage, step, loss, error and time left; a context manager.
 
-    On a terminal one line is kept up to date, and a line stays for each stage that has ended.
-    Elsewhere the lines go to this module's logger, at level INFO, at most one every `interval`
-    seconds besides those of the stages' ends.
+    On a terminal it updates one line, and leaves a line for each stage that has ended. Elsewhere
+    the lines go to this module's logger at level INFO: one for the end of each stage, and in
+    between at most one every `interval` seconds.
+
+    Args:
+        console: to write to; by default standard error.
+        interval: the shortest time between two log lines, in seconds.
     """
 
     def __init__(self, console: Console | None = None, interval: float = 1.0) -> None:
@@ -54,7 +58,7 @@ class Progress:
     def __call__(self, run: SolverState) -> None:
         progress = run.progress
         if progress.stage_index != self._stage:
-            # The stage began where the last call ended, or this object was made.
+            # The stage began at the last call, or for the first stage when the block was entered.
             self._stage, self._first = progress.stage_index, progress.stage_step - 1
             self._begun = self._last
         self._last = time.monotonic()
@@ -78,22 +82,25 @@ class Progress:
             bar.console.print(run_line(run, None), highlight=False)
 
     def _left(self, run: SolverState) -> float:
-        """Seconds until this stage reaches its limit, at its mean pace so far."""
+        """Return the seconds until this stage's last step, at the mean time of its steps so far."""
         pace = (self._last - self._begun) / (run.progress.stage_step - self._first)
         return pace * (run.optimizer.steps - run.progress.stage_step)
 
 
 def run_line(run: SolverState, left: float | None) -> str:
-    """One line on where a run is: stage, step, numbers, and the seconds left or how it ended."""
+    """Return a line on a run's stage, step, loss and errors, and the time left or how it ended.
+
+    left: the remaining seconds of the stage; None if it has ended.
+    """
     steps = run.optimizer.steps
     end = f" ({run.progress.finished or 'all steps done'})" if left is None else f", {_left(left)}"
     return f"{_where(run)}: step {run.progress.stage_step}/{steps}, {shown_numbers(run)}{end}"
 
 
 def shown_numbers(run: SolverState) -> str:
-    """Loss, relative L2 error or score, the optimizer's words, and unknowns, as last recorded.
+    """Return the last recorded loss, error or score, optimizer's message and unknown numbers.
 
-    Of a fit it is the score of the rows to validate with, else of those to train with.
+    The score of a fit is that of the validation rows if there are some, else of the training rows.
     """
     row = run.history.rows[-1]
     parts = [f"loss {row['loss']:.2e}"]
@@ -109,13 +116,13 @@ def shown_numbers(run: SolverState) -> str:
 
 
 def _score(row: Mapping[str, float | int]) -> str | None:
-    """The name of the one score that is shown."""
+    """Return the name of the score that is shown, None if the row has no score."""
     choices = (f"{part}_{score}" for part in ("validation", "train") for score in SCORES)
     return next((name for name in choices if name in row), None)
 
 
 def live_line(console: Console) -> Bar:
-    """A line that is kept up to date: what is done, a bar, a text, the time so far."""
+    """Return a live display of one line: description, bar, text and elapsed time."""
     return Bar(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -135,7 +142,7 @@ def _where(run: SolverState) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: 3 s, 1 min 01 s, 1 h 02 min."""
+    """Return seconds as text: 3 s, 1 min 01 s, 1 h 02 min."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,4 +1,4 @@
-"""The errors of a study as curves: over a varied key, or over what was measured."""
+"""Error curves of a study over a varied key or a measured column."""
 
 import contextlib
 import inspect
@@ -16,17 +16,20 @@ MEASURED = ("parameters", "points", "seconds")
 
 
 def curves(study: Study, against: str, error: str = "l2_relative") -> list[ErrorCurve]:
-    """The errors of a study over a varied key or "parameters", "points", "seconds".
+    """Return the error curves of a study over a varied key or a measured column.
 
-    One curve for each setting of the other keys; seeds are replicates. Runs that failed or have no
-    such error have no part in them. An order is fitted in sizes of networks and numbers of points;
-    theory speaks of grids. `kanpinn.plotting.plot_curves(axes, curves(...))` draws them.
+    There is one curve for each setting of the other keys; runs that differ in their seeds only are
+    replicates. Runs that failed or lack this error are left out. A convergence order is fitted over
+    sizes of networks and numbers of points; a theoretical order is given over grids only.
+    `kanpinn.plotting.plot_curves(axes, curves(...))` draws the curves.
 
     Args:
-        error: a column, "l2_relative", "h1_squared", ...
+        study: the study.
+        against: a varied key with numeric values, or "parameters", "points" or "seconds".
+        error: a column of the study, such as "l2_relative" or "h1_squared".
 
     Raises:
-        InputError: where the study has no such key, or it is none of numbers.
+        InputError: if the study has no such key or column, or the key's values are not numbers.
     """
     found = dimensions(study)
     path = path_of(study, found, against)
@@ -45,12 +48,18 @@ def curves(study: Study, against: str, error: str = "l2_relative") -> list[Error
 
 
 def usable(row: Row, *columns: str) -> bool:
-    """Whether a run has positive numbers in these columns."""
+    """Return True if a run has not failed and has positive numbers in these columns."""
     return not has_failed(row) and all((row[name] or 0) > 0 for name in columns)
 
 
 def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension | None:
-    """The dimension whose sizes follow one another along a curve, None where each stands alone."""
+    """Return the dimension that varies along a curve, None if no numeric one does.
+
+    Over a measured column it is a dimension along which this column takes different values.
+
+    Raises:
+        InputError: if `against` is neither a measured column nor a numeric key.
+    """
     if against in MEASURED:
         for path in sorted(filter(_along, found), key=_rank):
             if any(len(set(column)) > 1 for column in _within(study, found, path, against)):
@@ -69,14 +78,14 @@ def _along(dimension: Dimension) -> bool:
 
 
 def _rank(path: Dimension) -> tuple[bool, int]:
-    """Sizes first, those with most values before others."""
+    """Sort key: dimensions with a fitted order first, then those with the most values."""
     return not path.fitted, -len(set(path.labels))
 
 
 def _within(
     study: Study, found: Sequence[Dimension], path: Dimension, column: str
 ) -> Iterator[list[Any]]:
-    """The values of a column in each setting apart from the path."""
+    """Yield the values of a column for each setting of the dimensions other than `path`."""
     labels = setting_labels(found, path, len(study.rows))
     for label in dict.fromkeys(labels):
         rows = [r for r, own in zip(study.rows, labels, strict=True) if own == label]
@@ -84,7 +93,10 @@ def _within(
 
 
 def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: int) -> list[str]:
-    """For each row what it is besides its place on the path: "degree 3, width [2, 8, 1]"."""
+    """Return each row's label from all dimensions but the path: "degree 3, width [2, 8, 1]".
+
+    A dimension that is determined by the path or by another dimension is left out.
+    """
     others = [d for d in found if d is not path and not (path and d.follows(path))]
     for one in others[::-1]:
         if any(one.follows(other) for other in others if other is not one):
@@ -96,7 +108,7 @@ def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: in
 def _labels(
     one: Dimension, found: Sequence[Dimension], others: Sequence[Dimension]
 ) -> tuple[str, ...]:
-    """Values as they are, unless a part of them is elsewhere."""
+    """Return labels with the whole value of the key, unless another dimension has a part of it."""
     alone = all(d in others for d in found if d.key == one.key)
     return one.whole if alone else one.labels
 
@@ -115,7 +127,7 @@ def _settings(
 
 
 def _theory(study: Study, path: Dimension, rows: Sequence[Row], error: str) -> Theory | None:
-    """Of a KAN's error over the grid, where one degree goes with all of it."""
+    """Return the theoretical order of a KAN over its grid; None unless its degree is the same."""
     if path.name != "grid" or study.kind == "fit":
         return None
     degrees = {_degree(study, row, path.places) for row in (rows[0], rows[-1])}
@@ -124,7 +136,7 @@ def _theory(study: Study, path: Dimension, rows: Sequence[Row], error: str) -> T
 
 
 def _degree(study: Study, row: Row, places: frozenset[int]) -> int | None:
-    """The lowest degree of the layers whose grids vary."""
+    """Return the lowest spline degree of the layers whose grids vary; None if it is not a KAN."""
     with contextlib.suppress(InputError, OSError):
         network = study.config(row)["network"]
         if network["type"] == "kan":

@@ -1,4 +1,4 @@
-"""What varies in a study: keys as sizes and as labels, lists taken apart, values named in short."""
+"""The dimensions of a study: the varied keys as numbers and as short labels."""
 
 import json
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
@@ -8,18 +8,22 @@ from typing import Any
 from kanpinn.runs.study.table import Study
 
 SEED = "seed"
-PLACE = "·"  # of the size in a list
+PLACE = "·"  # stands in a list for the component that varies
 
 
 @dataclass(frozen=True, eq=False)
 class Dimension:
-    """One thing that varies, over all rows: what it is called, and its numbers where it has some.
+    """A varied quantity of a study: a label for each row, and a number if its values are numeric.
 
-    A list of numbers is one dimension for the component that varies (the last one of several), and
-    another, of labels such as "grid [4, ·]", for those that vary apart from it.
+    A key whose values are lists of numbers gives a numeric dimension for the last component that
+    varies. If other components vary independently of it, the key gives a second dimension with
+    labels such as "grid [4, ·]".
 
-    whole: labels of the key's values as they are. places: the components of lists that vary as one;
-    form: how these stand in the list, "[4, ·]".
+    key: the varied key. labels: a label for each row.
+    whole: a label for each row with the key's whole value.
+    numbers: a number for each row, None if the values are not numeric.
+    places: the indices of the list components that vary together as this number.
+    form: the list with "·" for these components, "[4, ·]".
     """
 
     key: str
@@ -36,7 +40,7 @@ class Dimension:
 
     @property
     def fitted(self) -> bool:
-        """Whether errors are expected to fall like a power of it: sizes of networks and points."""
+        """True if an order is fitted: sizes of networks and numbers of points."""
         if self.numbers is None or self.name == "degree":
             return False
         ours = "." not in self.key or self.key.startswith(("network.", "points."))
@@ -44,16 +48,16 @@ class Dimension:
 
     @property
     def logarithmic(self) -> bool:
-        """Whether a logarithmic axis suits it."""
+        """True if the numbers are drawn on a logarithmic axis: all positive, and not degrees."""
         return self.numbers is not None and min(self.numbers) > 0 and self.name != "degree"
 
     def follows(self, other: "Dimension") -> bool:
-        """Whether another dimension decides it."""
+        """Return True if the other dimension's labels determine those of this one."""
         return determined(self.labels, other.labels)
 
 
 def dimensions(study: Study) -> list[Dimension]:
-    """The dimensions of a study in the order of its keys, without seeds and what never changes."""
+    """Return the dimensions of a study in the order of its keys, without seeds and constants."""
     keys = [key for key in study.varied if not is_seed(key)]
     names = [key.rpartition(".")[2] for key in keys]
     found: list[Dimension] = []
@@ -64,15 +68,17 @@ def dimensions(study: Study) -> list[Dimension]:
 
 
 def is_seed(key: str) -> bool:
-    """Whether the values of a key are replicates."""
+    """Return True if a key is a seed, so that its values are replicates."""
     return key.rpartition(".")[2] == SEED
 
 
 @dataclass(frozen=True)
 class Size:
-    """A number, or the component of a list that varies, with what stays when that is taken out.
+    """The size that a number, or a list of numbers, stands for.
 
-    places: of the component, and of those that run in step with it.
+    number: the value itself, or that of the list's component that varies.
+    rest: the list with "·" for this component.
+    places: the indices of the component and of those that it determines.
     """
 
     number: float
@@ -81,10 +87,10 @@ class Size:
 
 
 def sizes(values: Sequence[Any]) -> list[Size] | None:
-    """Each number or list of numbers as a size; None where some value is neither.
+    """Return each number or list of numbers as a size; None if some value is neither.
 
-    [4, 8] is 8 and "[4, ·]", or 8 and "[·, ·]" where the first component runs in step with the
-    last.
+    [4, 8] has the number 8 and the rest "[4, ·]", or "[·, ·]" if the last component determines the
+    first one.
     """
     if not values or not all(map(_numeric, values)):
         return None
@@ -98,10 +104,13 @@ def sizes(values: Sequence[Any]) -> list[Size] | None:
 
 
 def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
-    """The component that is the size of lists of one length, and those that follow it."""
+    """Return the index of the component that is the size, and the set of those it determines.
+
+    All lists have the same length. The set contains the index itself.
+    """
     columns = list(zip(*lists, strict=True))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
-    # Of a single width [2, 10, 1] the units of the hidden layer are its size.
+    # If nothing varies the largest component is the size: of the width [2, 10, 1] it is 10.
     size = varying[-1] if varying else max(range(len(columns)), key=lambda i: (columns[i][0], i))
     return size, frozenset({size} | {i for i in varying if determined(columns[i], columns[size])})
 
@@ -112,7 +121,7 @@ def _size(one: tuple[float, ...], listed: bool, place: int, tied: frozenset[int]
 
 
 def _numeric(value: Any) -> bool:
-    """Whether it is a number, or a list of numbers."""
+    """Return True for a number or a non-empty list of numbers."""
     match value:
         case bool():
             return False
@@ -139,12 +148,12 @@ def _of(key: str, title: str, values: Sequence[Any]) -> list[Dimension]:
 
 
 def determined(values: Sequence[Hashable], by: Sequence[Hashable]) -> bool:
-    """Whether each value in `by` goes with one in `values`."""
+    """Return True if equal items of `by` always go with equal items of `values`."""
     return len(set(zip(by, values, strict=True))) == len(set(by))
 
 
 def names_of(values: Sequence[Any]) -> list[str]:
-    """A short name for each value, different for different values."""
+    """Return a short name for each value; different values have different names."""
     for name in (short, _telling(values), full):
         cut = [_cut(name(value)) for value in values]
         if determined([_json(value) for value in values], cut):
@@ -154,7 +163,7 @@ def names_of(values: Sequence[Any]) -> list[str]:
 
 
 def short(value: Any) -> str:
-    """A value in few words: of a table its type, of a list its items."""
+    """Return a short text for a value: a table's type, or the texts of a list's items."""
     match value:
         case {"type": kind}:
             return str(kind)
@@ -164,7 +173,10 @@ def short(value: Any) -> str:
 
 
 def full(value: Any, but: Container[str] = ()) -> str:
-    """A value with all that is in it; `but`: entries "adam.steps=50" of tables to leave out."""
+    """Return the complete text of a value, without the table entries in `but`.
+
+    An entry is written "type.key=value", such as "adam.steps=50".
+    """
     match value:
         case Mapping():
             kind = str(value.get("type", ""))
@@ -183,7 +195,7 @@ def full(value: Any, but: Container[str] = ()) -> str:
 
 
 def _telling(values: Sequence[Any]) -> Callable[[Any], str]:
-    """Names that leave out what all tables of a type have in common."""
+    """Return a function that names values without the entries that all tables of a type share."""
     items: dict[str, list[set[str]]] = {}
     for table in _tables(values):
         kind = str(table.get("type", ""))
@@ -203,7 +215,7 @@ def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _listed(values: Sequence[Any], name: Callable[[Any], str]) -> str:
-    """Stages one after another; other lists as they are written."""
+    """Return the text of a list: "a + b" for tables (stages), else "[a, b]"."""
     items = list(map(name, values))
     if values and all(isinstance(value, Mapping) for value in values):
         return " + ".join(items)
@@ -212,7 +224,7 @@ def _listed(values: Sequence[Any], name: Callable[[Any], str]) -> str:
 
 def _cut(text: str) -> str:
     text = " ".join(text.split())
-    longest = 40  # characters: more is no label
+    longest = 40  # characters of a label
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 

@@ -1,4 +1,4 @@
-"""The figures of a study: Matplotlib figures in the width of two columns, and their files."""
+"""The figures of a study, drawn with Matplotlib at the width of two columns, and their files."""
 
 import textwrap
 from pathlib import Path
@@ -14,10 +14,15 @@ FIGURES = "figures"
 
 
 def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
-    """Draw the figures of a study, each as PNG and PDF, into its folder's figures/ or another.
+    """Draw the figures of a study, each as PNG and PDF, and return the paths of the files.
+
+    Args:
+        study: the study to draw.
+        folder: where to write, created if it does not exist; by default figures/ in the study's
+            folder.
 
     Raises:
-        InputError: where no run has an error.
+        InputError: if no run has an error yet.
     """
     folder = study.path / FIGURES if folder is None else folder
     paths = []
@@ -31,7 +36,7 @@ def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
 
 
 def figure_of(picture: Picture, notes: bool = True) -> Figure:
-    """A panel for each error, side by side; notes on the runs below unless they stand elsewhere."""
+    """Return a figure with one panel for each error side by side, and the notes below if wanted."""
     text = textwrap.wrap(" ".join(picture.notes), 120) if notes else []
     line, panel = 0.145, 2.2  # inches: a line of text, a panel with curves
     height = line * len(text)

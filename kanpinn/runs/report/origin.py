@@ -1,4 +1,4 @@
-"""Where the numbers of a study come from: machines and versions, and how to have them again."""
+"""The provenance of a study: machines and versions, and the files that reproduce its runs."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ from kanpinn.runs.study.table import Row, Study
 
 
 def records(study: Study) -> list[tuple[Row, dict[str, Any]]]:
-    """The run.json of each run that has one, with its row."""
+    """Return pairs of a row and its run.json, for the runs that have one."""
     found = []
     for row in study.rows:
         with contextlib.suppress(InputError, OSError):
@@ -22,7 +22,10 @@ def records(study: Study) -> list[tuple[Row, dict[str, Any]]]:
 
 
 def environment(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Versions and machines by name, from run.json; where runs differ, with the number of runs."""
+    """Return pairs of a name and its value for the versions and machines in records of runs.
+
+    If the runs differ, the value lists each variant with its number of runs.
+    """
     counts: dict[str, dict[str, int]] = {}
     for record in found:
         for name, value in _facts(record):
@@ -48,7 +51,10 @@ def _counted(values: Mapping[str, int]) -> str:
 
 
 def study_lists(study: Study) -> dict[str, dict[str, list[Any]]]:
-    """The varied keys as `sweep` takes them: as a product where the runs are one, else zipped."""
+    """Return the arguments `over` and `zipped` of `sweep` that give the study's runs.
+
+    The keys are in `over` if the rows are the product of their values, otherwise in `zipped`.
+    """
     columns = {key: study.column(key) for key in study.varied}
     lists = {key: _distinct(values) for key, values in columns.items()}
     product: list[tuple[Any, ...]] = [()]
@@ -59,7 +65,7 @@ def study_lists(study: Study) -> dict[str, dict[str, list[Any]]]:
 
 
 def _distinct(values: Sequence[Any]) -> list[Any]:
-    """Each value once, in order; they may be lists and tables, which have no hash."""
+    """Return the distinct values in order; they may be unhashable lists and tables."""
     found: list[Any] = []
     for value in values:
         if value not in found:
@@ -68,12 +74,12 @@ def _distinct(values: Sequence[Any]) -> list[Any]:
 
 
 def is_file(study: Study, row: Row, settings: Mapping[str, Any]) -> bool:
-    """Whether the varied keys are those of a problem file, not the arguments of a function."""
+    """Return True if the varied keys are those of a problem file, not arguments of a function."""
     return all(_found(settings, key) == row[key] is not None for key in study.varied)
 
 
 def _found(settings: Any, key: str) -> Any:
-    """The value of a key such as "optimizer[0].steps", None where there is none."""
+    """Return the value of a key such as "optimizer[0].steps", None if there is none."""
     with contextlib.suppress(KeyError, IndexError, TypeError):
         for part in re.findall(r"[\w-]+", key):
             settings = settings[int(part) if part.isdecimal() else part]
@@ -82,18 +88,18 @@ def _found(settings: Any, key: str) -> Any:
 
 
 def problem_toml(settings: Mapping[str, Any]) -> str:
-    """The sections of a configuration as a problem file."""
+    """Return the sections of a configuration as the text of a problem file."""
     return tomlkit.dumps(_without_none(settings))
 
 
 def study_toml(study: Study, base: str) -> str:
-    """A study's file that leads to the same runs from the problem file `base`."""
+    """Return the text of a study file that varies the problem file `base` into the same runs."""
     lists = {kind: lists for kind, lists in study_lists(study).items() if lists}
     return tomlkit.dumps(_without_none({"study": {"base": base, "name": study.name, **lists}}))
 
 
 def _without_none(value: Any) -> Any:
-    """Tables without the keys that are null in JSON, which TOML does not have."""
+    """Return the tables without the keys whose value is None, which TOML cannot express."""
     match value:
         case Mapping():
             return {key: _without_none(one) for key, one in value.items() if one is not None}

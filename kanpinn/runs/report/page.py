@@ -1,4 +1,4 @@
-"""A study as one HTML page that needs nothing but itself: tables, figures, where it comes from."""
+"""The report of a study: one self-contained HTML page of tables, figures and provenance."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ BASE = "base.toml"
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A drawing as SVG, and what stands below it."""
+    """A drawing as SVG, and the caption below it."""
 
     svg: str
     caption: str
@@ -30,9 +30,9 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A part of the page that can be linked to; empty lists are not shown.
+    """A section of the page with an anchor, `key`; empty lists are not shown.
 
-    texts: paragraphs; listings: what is introduced by a paragraph each, files or commands.
+    texts: paragraphs. listings: pairs of an introducing paragraph and a file's text or a command.
     """
 
     key: str
@@ -44,15 +44,15 @@ class Section:
 
 
 def write_report(study: Study) -> Path:
-    """Write report.html into the study's folder, to whose runs it links; returns its path."""
+    """Write report.html with links to the runs into the study's folder, and return its path."""
     write_text(study.path / REPORT, page(study))
     return study.path / REPORT
 
 
 def page(study: Study) -> str:
-    """The report as HTML: styles and figures are in it, and no address outside of the folder.
+    """Return the report as HTML with inline styles and figures, and links within the folder only.
 
-    The template page.html escapes every text.
+    The template page.html escapes every text but the figures' SVG.
     """
     found = origin.records(study)
     environment = Environment(
@@ -91,7 +91,7 @@ def _sections(study: Study, found: Sequence[tuple[dict, dict]]) -> Iterator[Sect
 
 
 def _state(study: Study, found: Sequence[tuple[dict, dict]]) -> str:
-    """What the runs solve or fit, how many there are, and how they ended."""
+    """Return a sentence on the number of runs, what they solve or fit, and how they ended."""
     ends = Counter(row["status"].partition(":")[0] for row in study.rows)
     said = ", ".join(f"{count} {status}" for status, count in ends.items())
     problem = f" of {_what(found[0][1]['config'])}" if found else ""
@@ -109,12 +109,12 @@ def _figure(picture: Picture) -> Figure:
 
 
 def _fitted(picture: Picture) -> bool:
-    """Whether it has orders: the section on them tells how they are fitted."""
+    """Return True if a picture has fitted orders, which the section on orders explains."""
     return any(curve.fit for some in picture.curves.values() for curve in some)
 
 
 def _repeat(study: Study, found: tuple[dict, dict]) -> Iterator[tuple[str, str]]:
-    """Paragraphs with the files and commands that lead to the same runs."""
+    """Yield paragraphs, each with a file or a command, that reproduce the runs."""
     row, record = found
     settings, where = record["config"], f"{RUNS}/{row['run']}"
     if origin.is_file(study, row, settings):
@@ -135,7 +135,7 @@ def _repeat(study: Study, found: tuple[dict, dict]) -> Iterator[tuple[str, str]]
 
 
 def _what(config: Mapping[str, Any]) -> str:
-    """What is solved or fitted: a class, an equation, a file of data or a formula."""
+    """Return the name of what is solved or fitted: a class, equation, data file or formula."""
     named = config.get("problem") or config["data"]
     keys = ("class", "equation", "path", "formula")
     return next(str(named[key]) for key in keys if key in named)

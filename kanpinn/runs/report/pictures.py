@@ -1,4 +1,4 @@
-"""Which pictures a study has, what they show, and what has to be said of them."""
+"""The pictures of a study: which there are, what they show, their notes and captions."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from kanpinn.runs.report.curves import MEASURED, curves, path_of, setting_labels
 from kanpinn.runs.report.dimensions import Dimension, dimensions, is_seed
 from kanpinn.runs.study.table import WAITING, Study, has_failed
 
-MOST = 12  # curves of a picture: there are no more markers
+MOST = 12  # curves of a picture: the number of distinct markers
 TITLES = {
     "l2_relative": "relative $L^2$ error",
     "eigenvalue_relative": "relative error of eigenvalues",
@@ -25,7 +25,7 @@ TITLES = {
     "test_cross_entropy": "cross entropy, test",
     "validation_cross_entropy": "cross entropy, validation",
 }
-AXES = {  # what keys and columns are called, {}: the place in a list
+AXES = {  # labels of keys and columns on the x axis; {}: which component of a list varies
     "network.grid": "grid {} (intervals)",
     "points.interior": "interior collocation points",
     "points.boundary": "boundary collocation points",
@@ -43,9 +43,10 @@ FINE = f"{THEORY}, for fine grids"
 class Picture:
     """One figure of a study: a panel for each error.
 
-    plot(axes, error) draws one. rows: lines of the legend below them, or of the settings in them.
-    notes: what has to be said of the runs in it; caption: how its orders are fitted. over: what the
-    curves of each error run over.
+    errors: the column of each panel, which plot(axes, error) draws.
+    rows: the number of legend lines below the panels, or of settings inside them.
+    notes: sentences on its runs, such as how many failed. caption: how its orders are fitted.
+    over: the name of the quantity on the x axis. curves: the curves of each error.
     """
 
     name: str
@@ -60,8 +61,11 @@ class Picture:
 
 
 def pictures(study: Study) -> Iterator[Picture]:
-    """Errors over each size (over other numbers where there is none, setting by setting where
-    there are none of these), and over what was measured; none where no run has an error."""
+    """Yield the pictures of a study; none if no run has an error.
+
+    They show the errors over each size that varies, otherwise over each other numeric key, and
+    otherwise for each setting; then over the measured columns.
+    """
     errors = tuple(e for e in study.errors if any(usable(row, e) for row in study.rows))
     if not errors:
         return
@@ -78,7 +82,10 @@ def pictures(study: Study) -> Iterator[Picture]:
 
 
 def _over(found: Sequence[Dimension]) -> list[Dimension]:
-    """Sizes, or else other numbers; of those that run in step the first."""
+    """Return the sizes, or if there are none the other numeric dimensions.
+
+    Of dimensions that determine each other only the first is returned.
+    """
     numeric = [d for d in found if d.numbers is not None]
     chosen: list[Dimension] = []
     for one in [d for d in numeric if d.fitted] or numeric:
@@ -167,7 +174,7 @@ def _plain(path: Dimension | None) -> str:
 
 
 def _file(against: str, found: Sequence[Dimension]) -> str:
-    """The last part of a key where that tells it from the others."""
+    """Return a key's name for a file: its last part if that is unique, otherwise the whole key."""
     name = against.rpartition(".")[2]
     alike = {d.key for d in found if d.name == name} | ({name} & set(MEASURED))
     chosen = name if len(alike) <= 1 or against in MEASURED else against
@@ -175,7 +182,7 @@ def _file(against: str, found: Sequence[Dimension]) -> str:
 
 
 def _replicates(study: Study, some: Sequence[ErrorCurve]) -> Iterator[str]:
-    """What markers and bars are."""
+    """Yield the note on markers and bars if a point has several runs."""
     counts = {point.error.count for curve in some for point in curve.points}
     if max(counts) > 1:
         what = "seeds" if any(map(is_seed, study.varied)) else "runs"
@@ -184,19 +191,19 @@ def _replicates(study: Study, some: Sequence[ErrorCurve]) -> Iterator[str]:
 
 
 def _hollow(made: Mapping[str, Sequence[ErrorCurve]]) -> Iterator[str]:
-    """What hollow markers are, where there are some."""
+    """Yield the note on hollow markers if there are some."""
     if any(curve.levelled for some in made.values() for curve in some):
         yield "Hollow: errors that no longer fall, not fitted."
 
 
 def _surplus(some: Sequence[ErrorCurve], most: int) -> Iterator[str]:
-    """That not all curves are drawn, where that is so."""
+    """Yield a note if not all curves are drawn."""
     if len(some) > most:
         yield f"{most} of {len(some)} settings are shown."
 
 
 def missing(study: Study) -> Iterator[str]:
-    """How many runs failed, are not done, or have no error."""
+    """Yield notes on how many runs failed, are not done, or have no error."""
     statuses = [row["status"] for row in study.rows]
     failed = sum(map(has_failed, study.rows))
     waiting = statuses.count(WAITING)
@@ -209,7 +216,7 @@ def missing(study: Study) -> Iterator[str]:
 
 
 def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
-    """How the numbers in the legends came about."""
+    """Return the caption that explains the orders in the legends, "" if none is fitted."""
     every = [curve for some in made.values() for curve in some]
     if not any(curve.fit for curve in every):
         return "Seconds are measured: no order is fitted." if against == "seconds" else ""

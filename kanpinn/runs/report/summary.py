@@ -1,4 +1,4 @@
-"""The tables of a study's report: settings, orders, failures, runs."""
+"""The tables of a study's report: varied keys, settings, orders, failures and runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 
 class RunLink(NamedTuple):
-    """A text that leads to an address relative to the page."""
+    """The text and the address, relative to the page, of a link to a run's folder."""
 
     text: str
     address: str
@@ -35,7 +35,7 @@ class RunLink(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ReportTable:
-    """A table with a caption: the head of each column, and rows whose first cell heads the row."""
+    """A table with a caption: column heads, and rows whose first cell is the row's head."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str | RunLink]]
@@ -43,7 +43,7 @@ class ReportTable:
 
 
 def varied(study: Study) -> ReportTable:
-    """Each key with its values."""
+    """Return the table of the varied keys with their values."""
     rows = []
     for key in study.varied:
         values = list(dict.fromkeys(full(value) for value in study.column(key)))
@@ -52,7 +52,7 @@ def varied(study: Study) -> ReportTable:
 
 
 def settings(study: Study) -> ReportTable:
-    """Each setting with median and range over its seeds."""
+    """Return the table of the settings with median and range of each error over their seeds."""
     labels = setting_labels(dimensions(study), None, len(study.rows))
     head, errors = ["setting", "runs with an error"], _errors(study)
     for error in errors:
@@ -80,7 +80,7 @@ def _median(rows: Sequence[Row], column: str, form: str) -> tuple[str, str]:
 
 
 def orders(drawn: Sequence[Picture]) -> ReportTable | None:
-    """Fitted orders beside those of theory; None where there are none."""
+    """Return the table of fitted and theoretical orders of convergence; None if none is fitted."""
     head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
             "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
     rows = [row for picture in drawn for row in _orders(picture)]
@@ -111,14 +111,14 @@ def _overall(fit: Fit | None) -> str:
 
 
 def failed_runs(study: Study) -> ReportTable | None:
-    """Each message with the runs that ended with it; None where none failed."""
+    """Return the table of failure messages with their runs; None if no run failed."""
     messages: dict[str, list[str]] = {}
     for row in study.rows:
         if has_failed(row):
             messages.setdefault(row["status"], []).append(varied_values(study, row))
     rows = []
     for message, which in messages.items():
-        few = which[:8]  # are named beside a message
+        few = which[:8]  # the runs that are named beside a message
         more = f"; and {len(which) - len(few)} more" if len(which) > len(few) else ""
         text = message.removeprefix(FAILED).lstrip(": ")
         rows.append([text, str(len(which)), "; ".join(few) + more])
@@ -126,12 +126,12 @@ def failed_runs(study: Study) -> ReportTable | None:
 
 
 def varied_values(study: Study, row: Row) -> str:
-    """The varied values of a run that tell it from others."""
+    """Return the values of a run as text, for the keys that take more than one value."""
     return ", ".join(f"{key.rpartition('.')[2]} {full(row[key])}" for key in _telling(study))
 
 
 def runs(study: Study) -> ReportTable:
-    """All runs, with links to their folders."""
+    """Return the table of all runs with links to their folders."""
     keys, rows = _telling(study), []
     columns = ("status", *_errors(study), "parameters", "points", "steps", "seconds")
     for number, row in enumerate(study.rows, 1):
@@ -144,17 +144,17 @@ def runs(study: Study) -> ReportTable:
 
 
 def _errors(study: Study) -> list[str]:
-    """The errors of a fit that its targets have; of a solve both."""
+    """Return the columns of errors; for a fit, only those that some run has."""
     own = [e for e in study.errors if any(row[e] is not None for row in study.rows)]
     return own if study.kind == "fit" else list(study.errors)
 
 
 def _folder(row: Row) -> RunLink | str:
-    """A link to the run's folder; of its name the hash is shown, for the values stand beside it."""
+    """Return a link to the run's folder that shows only the hash in its name, "–" without one."""
     name = row["run"]
     return RunLink(name.rpartition("-")[2][:8], f"{RUNS}/{quote(name)}/") if name else "–"
 
 
 def _telling(study: Study) -> list[str]:
-    """The varied keys with more than one value."""
+    """Return the varied keys with more than one value."""
     return [key for key in study.varied if len({*map(full, study.column(key))}) > 1]

@@ -1,7 +1,7 @@
 """Run folders and the files in them: run.json, result.h5, checkpoint.pt, fields.vtkhdf, figures.
 
-`RunFolder` writes one, `load` reads it back; `contents` and its kinds know what a solve, an
-eigenvalue problem or a fit adds to what all have.
+`RunFolder` writes a run folder and `load` reads it. `contents` defines the interface by which
+`solves`, `eigens` and `fits` add the entries and files of their kind of run.
 """
 
 from kanpinn.runs.results.folder import RunFolder as RunFolder

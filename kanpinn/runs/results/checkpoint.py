@@ -1,4 +1,4 @@
-"""checkpoint.pt: tensors and plain values from which a run goes on bit for bit."""
+"""checkpoint.pt: tensors and plain values from which a run resumes with bitwise equal results."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from kanpinn._support.files import replacing
 from kanpinn.solvers.history import History
 from kanpinn.solvers.progress import Progress
 
-FORMAT = 1  # of checkpoints: another one is refused
+FORMAT = 1  # of checkpoint.pt; files of another format are refused
 NAME = "checkpoint.pt"
 
 
@@ -22,31 +22,37 @@ def write_checkpoint(
     settings: Mapping[str, Any],
     earlier: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write checkpoint.pt, whole or not at all.
+    """Write checkpoint.pt atomically.
 
-    A run's random state is its seed, its step and its stage's state: nothing else is random.
+    No random state is stored: random numbers depend on the seed, the step and the stage's state.
 
-    state: of the solver, its `state_dict`; settings: the sections of the configuration; earlier:
-    the ends from which the run was resumed.
+    Args:
+        folder: the run folder.
+        state: the solver's `state_dict`.
+        settings: the sections of the configuration.
+        earlier: for each time the finished run was resumed, how it had ended before.
     """
-    # torch.save to an open file: a full disk is an OSError then, not an error of torch's own.
+    # torch.save gets an open file so that a full disk raises OSError, not an error of torch's own.
     with replacing(folder / NAME) as temporary, temporary.open("wb") as file:
         payload = {"format": FORMAT, "run": state, "config": settings, "resumed": earlier}
         torch.save(storable(payload), file)
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the checkpoint of a run folder; None where there is none yet.
+    """Read the checkpoint of a run folder; None if there is none yet.
+
+    Returns:
+        A dict with the keys "format", "run" (the solver's state), "config" and "resumed".
 
     Raises:
-        InputError: where the file is no checkpoint of this format.
+        InputError: if the file is not a checkpoint of this format.
     """
     path = folder / NAME
     if not path.exists():
         return None
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a damaged file torch raises whatever its unpickler raises
+    except Exception as error:  # for a damaged file the unpickler can raise any exception
         raise InputError(f"{path} cannot be read as a checkpoint: {error}") from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise InputError(f"{path} is no checkpoint of format {FORMAT}")
@@ -56,13 +62,22 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
 def ended_state(
     network: Mapping[str, torch.Tensor], history: History, seconds: Sequence[float]
 ) -> dict[str, Any]:
-    """A solver's state with nothing but the end of a run: it can be loaded, not resumed."""
+    """Return a solver's state of a finished run without its stage: it can be loaded, not resumed.
+
+    Args:
+        network: the network's `state_dict`.
+        history: the recorded rows of the run.
+        seconds: the time of each optimizer.
+    """
     known = {"network": network, "history": history.rows, "seconds": list(seconds), "stage": None}
     return vars(Progress(step=history.steps)) | known
 
 
 def storable(value: Any) -> Any:
-    """The value as torch.load(weights_only=True) takes it: tensors and Python's own values only."""
+    """Return the value with tensors and builtin types only, as torch.load(weights_only=True) needs.
+
+    NumPy arrays become tensors, NumPy numbers Python numbers, and tuples lists.
+    """
     match value:
         case Mapping():
             return {key: storable(item) for key, item in value.items()}

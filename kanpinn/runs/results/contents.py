@@ -1,4 +1,4 @@
-"""What a run folder holds: written and read for a result of any kind, with what each kind adds."""
+"""`Contents`, the interface by which each kind of run writes and reads its part of a run folder."""
 
 import logging
 import math
@@ -22,46 +22,51 @@ log = logging.getLogger(__name__)
 
 
 class Contents(ABC, Generic[J, R]):
-    """The files of one kind of run, besides checkpoint.pt and the common entries of run.json.
+    """Writes and reads the files of one kind of run, except checkpoint.pt and the common entries.
 
-    group: the group of result.h5 that has the fields on a grid.
+    The common entries are those that run.json has for every kind.
+
+    group: the group of result.h5 that holds the fields on a grid.
     """
 
     group = "fields"
 
     @abstractmethod
     def record(self, result: R) -> dict[str, Any]:
-        """Entries of run.json that this kind adds to the common ones, or has in their place."""
+        """Return the entries of run.json that this kind adds to the common ones or replaces."""
 
     @abstractmethod
     def grid(self, result: R) -> GridFields | None:
-        """What can be sampled on a regular grid, sampled; None where there is nothing."""
+        """Return the fields sampled on a regular grid, None if the result has no such fields."""
 
     @abstractmethod
     def describe_in(self, file: h5py.File, result: R) -> None:
-        """Write attributes and datasets of result.h5 that only this kind has."""
+        """Write the attributes and datasets of result.h5 that only this kind has."""
 
     @abstractmethod
     def arrays(self, result: R) -> dict[str, Any]:
-        """The arrays of an NPZ file, by name."""
+        """Return the arrays of an NPZ file by name."""
 
     @abstractmethod
     def draw(self, result: R, folder: Path, fields: GridFields | None = None) -> list[Path]:
-        """Draw the figures into a folder, which is made; returns their files.
+        """Draw the figures into a folder, created if need be, and return the paths of their files.
 
-        fields: what `grid` returns, where that is known already.
+        fields: the result of `grid` if it has been computed already.
         """
 
     @abstractmethod
     def restore(self, job: J, state: Mapping[str, Any], measured: bool) -> R:
-        """The result at a state after which no step is left; measured: compute its errors."""
+        """Return the result at a state with no step left to take.
+
+        measured: whether the errors are computed, rather than read from run.json by `saved`.
+        """
 
     @abstractmethod
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Attributes of the result as run.json has them, besides those that all results have."""
+        """Return the attributes of the result that run.json has for this kind only."""
 
     def write(self, result: R, settings: Mapping[str, Any], folder: Path, figures: bool) -> None:
-        """Write result.h5 and, where they can be made, fields.vtkhdf and figures."""
+        """Write result.h5 and, if they can be made, fields.vtkhdf and the figures."""
         fields = None
         with attempted("the fields on a grid"):
             fields = self.grid(result)
@@ -78,18 +83,18 @@ class Contents(ABC, Generic[J, R]):
 
 @contextmanager
 def attempted(what: str) -> Iterator[None]:
-    """A block that may fail: its exception becomes a warning that `what` could not be made."""
+    """Log an exception of the block as a warning that `what` could not be made."""
     try:
         yield
-    except Exception:  # whatever a picture fails with, the numbers that were computed are kept
+    except Exception:  # the computed result must be saved even if a picture fails
         log.warning("%s could not be made", what, exc_info=True)
 
 
 def with_nan(saved: Mapping[str, float | None]) -> dict[str, float]:
-    """Numbers of run.json with NaN for null: JSON has no NaN."""
+    """Return numbers of run.json with NaN for null, since JSON has no NaN."""
     return {name: math.nan if value is None else value for name, value in saved.items()}
 
 
 def as_arrays(fields: GridFields) -> dict[str, numpy.ndarray | float]:
-    """Coordinates, held coordinates and values of fields on a grid, by name."""
+    """Return axes, fixed coordinates and values of fields on a grid by name."""
     return {**fields.axes, **fields.fixed, **fields.arrays}

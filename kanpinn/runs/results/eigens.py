@@ -1,4 +1,4 @@
-"""What a run folder holds of an eigenvalue problem: eigenvalues, modes on a grid, figures."""
+"""The contents of an eigenvalue problem's run folder: eigenvalues, modes on a grid, figures."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from kanpinn.runs.results.contents import Contents, as_arrays
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid
 
-LISTS = {  # of an Eigensolution, by the key of each of the entries in "eigenvalues"
+LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eigenvalues"
     "residual": "residual_norms",
     "bound": "bounds",
     "estimate": "estimates",
@@ -23,14 +23,17 @@ LISTS = {  # of an Eigensolution, by the key of each of the entries in "eigenval
 
 
 class EigenContents(Contents[EigenJob, Eigensolution]):
-    """The eigenvalues with what is known of them; the modes in /modes and fields.vtkhdf."""
+    """Eigenvalues with their bounds and errors in run.json; modes in /modes and fields.vtkhdf."""
 
     group = "modes"
 
     def record(self, result: Eigensolution) -> dict[str, Any]:
-        """eigenvalues has an entry for each mode: real and imaginary part, multiplicity, residual,
-        and where they are known bound, estimate, the exact value (exact_real, exact_imaginary) and
-        the relative error. unbounded says why there is no bound, unresolved how many were left out.
+        """Return the entries of run.json for the eigenvalues.
+
+        eigenvalues: for each mode real and imaginary part, multiplicity and residual, and, if known
+        (otherwise None), bound, estimate, exact value (exact_real, exact_imaginary) and relative
+        error. unbounded: why there is no bound, None if there is one. unresolved: how many modes
+        were left out.
         """
         worst = None if result.errors is None else float(result.errors.max())
         return {

@@ -1,4 +1,4 @@
-"""What a run folder holds of a fit: scores, the data's frame, figures."""
+"""The contents of a fit's run folder: scores, names and sizes of the data, figures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,10 +15,14 @@ from kanpinn.solvers.grid_fields import GridFields
 
 
 class FitContents(Contents[FitJob, Fitted]):
-    """The scores on each part of the data; in /network what scales inputs and outputs."""
+    """Scores on each part of the data in run.json; scaling of inputs and outputs in /network."""
 
     def record(self, result: Fitted) -> dict[str, Any]:
-        """errors has the scores of each part, data its names and the rows of each part."""
+        """Return the entries of run.json for a fit.
+
+        errors: the scores of each part of the data. data: names of inputs, targets and classes, and
+        the number of rows of each part.
+        """
         train = result.data.train
         return {
             "errors": {part: asdict(scores) for part, scores in result.scores.items()},
@@ -31,15 +35,15 @@ class FitContents(Contents[FitJob, Fitted]):
         }
 
     def grid(self, result: Fitted) -> None:
-        """Data have no grid."""
+        """Return None: a fit has no fields on a grid."""
 
     def describe_in(self, file: h5py.File, result: Fitted) -> None:
-        """Names of the data; mean and deviation of /network turn its outputs into targets."""
+        """Write the names of the data, and the mean and deviation that unscale the outputs."""
         train, output = result.data.train, result.surrogate.output
         file.attrs["inputs"] = list(train.names)
         file.attrs["outputs"] = list(train.outputs)
         file.attrs["classes"] = list(train.classes)
-        if output is not None:  # of numbers; the logits of classes are not scaled
+        if output is not None:  # None for classes, whose logits are not scaled
             for name in ("mean", "deviation"):
                 file["network"].attrs[name] = getattr(output, name).cpu().numpy()
 

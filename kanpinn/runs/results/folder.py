@@ -1,4 +1,4 @@
-"""A run folder: made, kept up to date, finished; or resumed."""
+"""`RunFolder`, the folder of a run that is created or resumed, kept up to date and finished."""
 
 import dataclasses
 import hashlib
@@ -29,19 +29,22 @@ Announce = Callable[[Choice, str], None]
 
 @dataclass(eq=False, kw_only=True)
 class RunFolder:
-    """The folder of a run under way, "….partial" until `finish`; `create` or `resume` make it.
+    """The folder of an unfinished run, called "….partial" until `finish` renames it.
 
-    Use `checkpoint` as an observer of the solve.
+    Make one by `create`, `at` or `resume`, and use `checkpoint` as an observer of the solve.
 
-    path: of the folder, which `finish` renames.
-    settings: the configuration as it stands in the folder, its class files beside it.
-    state: the checkpoint to solve from, None for a start from the beginning.
-    earlier: the ends from which the run was resumed, as run.json has them.
-    resumed_from: the path before it was resumed; made: parent folders that were not there before.
-    files: path and sha256 of the files of data.
-    interval, share: seconds between checkpoints at least, and the share of the time that goes into
-    writing them at most.
-    record: what run.json says, once the run is finished.
+    path: the current path of the folder.
+    config: the configuration of the run.
+    lock: keeps other processes from writing to the folder.
+    settings: the sections of the configuration, naming the copies of class files in the folder.
+    state: the solver's state to start from, None for a start from the beginning.
+    earlier: for each time the finished run was resumed, how it had ended before.
+    resumed_from: the path before the run was resumed, None for a new run.
+    made: parent folders that `create` has created.
+    files: path and sha256 of the data files.
+    interval: the shortest time between two checkpoints, in seconds.
+    share: the largest fraction of the time that is spent on writing checkpoints.
+    record: the contents of run.json once the run is finished.
     """
 
     path: Path
@@ -62,10 +65,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, output: Path, name: str, config: Config) -> "RunFolder":
-        """A new folder output/name/<UTC time>-<hash of the configuration>.partial.
+        """Create a new folder output/name/<UTC time>-<hash of the configuration>.partial.
 
         Raises:
-            InputError: where it cannot be made.
+            InputError: if it cannot be created.
         """
         parent = Path(output) / path_component(name)
         try:
@@ -78,13 +81,13 @@ class RunFolder:
 
     @classmethod
     def at(cls, path: Path, config: Config) -> "RunFolder":
-        """A new folder that is called `path` once it is finished; `path` must be free."""
+        """Create a new folder that is called `path` once it is finished; `path` must not exist."""
         partial = path.with_name(path.name + PARTIAL)
         partial.mkdir(parents=True)
         return cls(path=partial, config=config, lock=FolderLock(partial))._begin()
 
     def _begin(self) -> "RunFolder":
-        """Write what is known before the first step."""
+        """Copy the class files and write the entries of run.json that are known at the start."""
         try:
             written = self.config.to_dict()
             self.files = fingerprints(written, self.config.directory)
@@ -97,17 +100,18 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], config: Config | None = None) -> "RunFolder":
-        """The folder of a run that was killed, interrupted or ended at its limit, to go on in.
+        """Reopen the folder of a run that was killed, interrupted or ended at its step limit.
 
         It is called "….partial" again until it is finished; its files stay until they are replaced.
 
         Args:
-            path: of the folder, with or without ".partial".
-            config: `config_of(path)`, which may have other steps or further optimizers. The
-                folder's own `config` looks for class files under the folder's new name.
+            path: the folder, with or without ".partial".
+            config: by default `config_of(path)`, in which steps, time budget and threads may be
+                changed and optimizers be appended. The returned folder's `config` looks for class
+                files under the folder's new name.
 
         Raises:
-            InputError: where there is nothing to go on from, or the settings belong to another run.
+            InputError: if there is no state to resume from, or the settings are of another run.
         """
         found = resumable(path, config_of(path) if config is None else config)
         partial = found.path.with_name(found.path.name.removesuffix(PARTIAL) + PARTIAL)
@@ -127,9 +131,9 @@ class RunFolder:
         return folder
 
     def attach(self, job: Job, announce: Announce | None = None) -> Job:
-        """The job; where trials choose, what they choose becomes the folder's configuration.
+        """Return the job so that settings which its trials choose are written to the folder.
 
-        announce: is told of every choice, too.
+        announce: is called with every choice as well, and with the reason for it.
         """
         if not isinstance(job, AutoJob):
             return job
@@ -142,16 +146,16 @@ class RunFolder:
         return dataclasses.replace(job, announce=chosen)
 
     def _adopt(self, chosen: dict[str, Any]) -> None:
-        """Go on as the folder of a run that was asked for with these sections."""
+        """Replace sections of the configuration by the chosen ones, and restart the record."""
         self.settings = self.settings | chosen
         written = self.config.to_dict() | chosen
         self.config = Config.from_dict(written, self.config.directory, self.config.name)
         self._run = None
-        (self.path / CHECKPOINT).unlink(missing_ok=True)  # that of another choice
+        (self.path / CHECKPOINT).unlink(missing_ok=True)  # it belongs to another choice
         self._write_record({})
 
     def checkpoint(self, run: SolverState) -> None:
-        """The observer: writes checkpoint.pt now and then, and when the run is interrupted."""
+        """Observer of the solve: write checkpoint.pt if it is due or the run is interrupted."""
         self._run = run
         begun = time.monotonic()
         pause = max(self.interval, self._cost / self.share)
@@ -161,7 +165,10 @@ class RunFolder:
             self._cost = self._written - begun
 
     def finish(self, result: Result, figures: bool = True) -> Path:
-        """Write everything, give the folder its final name and return it."""
+        """Write all files of the result, rename the folder to its final name and return that path.
+
+        If the name is taken, "-2", "-3", … is added. Figures are drawn if `figures` is true.
+        """
         if self._run is not None:
             state: Mapping[str, Any] = self._run.state_dict()
         elif self.state is not None:  # no step was left to take
@@ -186,21 +193,21 @@ class RunFolder:
 
     @property
     def begun(self) -> bool:
-        """Whether a step has been taken: then there is something to lose."""
+        """True if a step has been taken, so that the folder is worth keeping."""
         return self._run is not None
 
     @property
     def interrupted(self) -> bool:
-        """Whether the run has been asked to stop."""
+        """True if the run has been asked to stop."""
         return self._run is not None and self._run.interrupted
 
     def fail(self, message: str) -> None:
-        """Leave the folder "….partial", with its last checkpoint and why the run broke off."""
+        """Record why the run failed; the folder stays "….partial" with its last checkpoint."""
         self._write_record({"status": f"failed: {message}", "resumed": self.earlier})
         self.lock.release(self.path)
 
     def discard(self) -> None:
-        """Undo `create`: nothing stays; undo `resume`: the folder is as it was found."""
+        """Remove a new folder and the parents created for it, or rename a resumed one back."""
         self.lock.release(self.path)
         if self.resumed_from is not None:
             os.rename(self.path, self.resumed_from)
@@ -211,18 +218,18 @@ class RunFolder:
                 parent.rmdir()
 
     def _write_record(self, more: Mapping[str, Any]) -> None:
-        """run.json as far as it is known without a result."""
+        """Write run.json with the entries that are known without a result, and `more`."""
         known = {"name": self.config.name, **started_record(self.settings), "files": self.files}
         write_text(self.path / RECORD, dump({**known, **more}))
 
 
 def path_component(name: str) -> str:
-    """The name as one component of a path."""
+    """Return the name with all characters replaced that a path component should not have."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
 
 
 def _make_free(parent: Path, config: Config) -> Path:
-    """Make <UTC time>-<hash>.partial, or with -2, -3, …, the first that is not there nor was."""
+    """Create <UTC time>-<hash>.partial, with -2, -3, … if a run of that name exists already."""
     text = json.dumps(config.to_dict(), sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     stem = name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}"
@@ -234,7 +241,7 @@ def _make_free(parent: Path, config: Config) -> Path:
         except FileExistsError:
             pass
         else:
-            # Looked at only now: until this folder was made, another run could take the name.
+            # Checked after mkdir: before it another run could still have finished by this name.
             if not (parent / name).exists():
                 return path
             path.rmdir()

@@ -19,17 +19,17 @@ from kanpinn.runs.results.checkpoint import ended_state
 from kanpinn.solvers.grid_fields import GridFields
 from kanpinn.solvers.history import History
 
-WINDOWS = "windows"  # the group that has their ends
+WINDOWS = "windows"  # the group that holds the ends of the time windows
 BESIDE = ("enrichment", "constants")
 LAYER_SETTINGS = ("degree", "base", "activation")
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file that is made in memory, and written at once when the block succeeds.
+    """Yield an HDF5 file in memory, which is written to `path` at once when the block succeeds.
 
-    That is faster than writing piece by piece, and a full disk is one exception that leaves nothing
-    to tidy up.
+    This is faster than writing piece by piece, and a full disk raises one exception and leaves no
+    incomplete file.
     """
     with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         yield file
@@ -41,14 +41,14 @@ def new_file(path: Path) -> Iterator[h5py.File]:
 
 @contextmanager
 def result_file(result: Result, settings: Mapping[str, Any], path: Path) -> Iterator[h5py.File]:
-    """A new result.h5 with /history and /network, open for what the kind of the run adds.
+    """Yield a new result.h5 with /history and /network, to which the block adds datasets.
 
-    Every column of /history has an HDF5 dimension scale, the step. /network has a group for each
-    layer with the knots of its basis ("basis.knots") and its coefficients, "enrichment" for known
-    functions beside the last layer and "constants" for unknown numbers, whose values are in
-    /history. Networks side by side have their layers under "part_0.layer_0" and so on. The
-    attributes low and high of /network are the corners of the box that is mapped to [-1, 1]^d
-    before the first layer.
+    Every column of /history has the step as its HDF5 dimension scale. /network has a group for each
+    layer with the knots of its basis ("basis.knots") and its coefficients, a group "enrichment" for
+    known functions that are added to the last layer, and a group "constants" for unknown numbers,
+    whose values are in /history. The layers of networks side by side are called "part_0.layer_0"
+    and so on. The attributes low and high of /network are the corners of the box that is mapped to
+    [-1, 1]^d before the first layer.
     """
     with new_file(path) as file:
         file.attrs["status"] = result.status
@@ -68,7 +68,7 @@ def result_file(result: Result, settings: Mapping[str, Any], path: Path) -> Iter
 
 
 def write_fields(group: h5py.Group, fields: GridFields) -> None:
-    """Write axes and arrays; the coordinates are HDF5 dimension scales of every array."""
+    """Write axes and arrays to a group; the axes are the HDF5 dimension scales of every array."""
     for name, axis in fields.axes.items():
         group[name] = axis
         group[name].make_scale(name)
@@ -82,8 +82,9 @@ def write_fields(group: h5py.Group, fields: GridFields) -> None:
 def write_vtkhdf(fields: GridFields, path: Path) -> None:
     """Write fields on a grid as a VTK image (ImageData), one point array for each field.
 
-    Fewer than three axes leave one layer. Arrays are indexed [z, y, x], without the indices of axes
-    that are not there: the reader (VTK 9.7) takes (y, x) for an image of one layer, not (1, y, x).
+    With fewer than three axes the image has one layer. Arrays are indexed [z, y, x] without the
+    indices of missing axes: the reader (VTK 9.7) takes the shape (y, x) for an image of one layer,
+    not (1, y, x).
 
     Reference: VTKHDF file format, https://docs.vtk.org/en/latest/vtk_file_formats/vtkhdf_file_format
     """
@@ -92,7 +93,7 @@ def write_vtkhdf(fields: GridFields, path: Path) -> None:
     counts = [len(axis) for axis in axes] + [1] * absent
     with new_file(path) as file:
         root = file.create_group("VTKHDF")
-        root.attrs["Type"] = numpy.bytes_("ImageData")  # of fixed length, as the reader wants it
+        root.attrs["Type"] = numpy.bytes_("ImageData")  # the reader requires a fixed length
         root.attrs.create("Version", (2, 0), dtype=numpy.int64)
         extent = [end for count in counts for end in (0, count - 1)]
         root.attrs.create("WholeExtent", extent, dtype=numpy.int32)
@@ -132,12 +133,12 @@ def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:
 
 
 def _module(group: str) -> str:
-    """The name of a layer's module, from that of its group: "part_0.layer_1" is _of.0.layers.1."""
+    """Return the name of a layer's module from its group: _of.0.layers.1 for part_0.layer_1."""
     return group.replace(WINDOWS, "").replace("part_", "_of.").replace("layer_", "layers.")
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """The solver state that loads the saved network, from result.h5 alone; None without one."""
+    """Return the solver's state with network and history from result.h5; None without the file."""
     if not path.exists():
         return None
     with h5py.File(path) as file:

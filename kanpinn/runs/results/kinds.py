@@ -1,4 +1,4 @@
-"""Results of every kind: their run.json, read back from their folder, exported to other formats."""
+"""Results of every kind: writing run.json, reading a run folder, export to other formats."""
 
 import dataclasses
 import os
@@ -30,7 +30,7 @@ from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.solution import Solution
 
-CONTENTS: dict[str, Contents[Any, Any]] = {  # by the kind of a file
+CONTENTS: dict[str, Contents[Any, Any]] = {  # by the kind of the problem file
     "problem": SolveContents(),
     "eigen": EigenContents(),
     "fit": FitContents(),
@@ -39,11 +39,11 @@ KINDS = {Solution: "problem", Eigensolution: "eigen", Fitted: "fit"}
 
 
 def run_record(result: Result, config: Config) -> dict[str, Any]:
-    """What run.json says of a result: plain values, None for what is absent or not a number.
+    """Return the entries of run.json for a result: plain values, None for NaN or no value.
 
-    seconds leave out imports and figures. loss holds the mean of each term, without its weight.
-    outside_grids: for each layer the share of the first term's points at which an input of the
-    layer lies outside its grid (None for layers without one).
+    seconds: times without imports and figures. loss: the total, and the mean of each term without
+    its weight. outside_grids: for each layer, the fraction of the first term's points at which an
+    input of the layer lies outside its grid; None for layers without a grid.
     """
     rows = result.history.rows
     common = {
@@ -62,15 +62,21 @@ def run_record(result: Result, config: Config) -> dict[str, Any]:
 
 
 def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
-    """Read back the solution, the modes or the fit that a run folder holds.
+    """Read the solution, the modes or the fit that a run folder holds.
 
-    It is callable, with its errors or scores, status and history as they were saved. A folder whose
-    run was killed ("….partial") gives the state of its last checkpoint, and errors computed from
-    it. Without checkpoint.pt the network comes from result.h5.
+    The result has its errors or scores, status and history as they were saved. For an unfinished
+    run ("….partial") it is the state of the last checkpoint, with errors computed from it. Without
+    checkpoint.pt the network is read from result.h5.
+
+    Args:
+        path: the run folder, with or without ".partial", or a file in it.
+
+    Returns:
+        A callable result of the kind of the run.
 
     Raises:
-        InputError: where there is no run folder, nothing that can be loaded in it, or the data of
-            a fit are gone or have changed.
+        InputError: if there is no run folder, it holds neither a checkpoint nor a result, or data
+            files of the run are missing or have changed.
     """
     folder = run_folder(path)
     record, config = read_record(folder), config_of(folder)
@@ -80,7 +86,7 @@ def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
     state = read_state(folder / "result.h5") if payload is None else payload["run"]
     if state is None:
         raise InputError(f"{folder} holds neither a checkpoint nor a result yet")
-    # Beyond the last stage there is no step to take: running only puts the pieces together.
+    # With the stage index past the last stage, `restore` assembles the result and takes no step.
     state = {**state, "stage": None, "stage_index": len(job.optimizers), "finished": None}
     unfinished = folder.name.endswith(PARTIAL)
     result = contents.restore(job, state, unfinished)
@@ -100,9 +106,10 @@ def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
 def to_npz(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
     """Write a solution's fields or modes on a grid, with the coordinates of its axes, as .npz.
 
-    Above three dimensions it is the grid of the first three coordinates, the others at the centre.
-    Of a fit they are the inputs (n, d), targets (n, m) or class numbers (n,), and values or logits
-    of each part: "test_inputs", "test_targets", "test_outputs".
+    Above three dimensions the grid is that of the first three coordinates, with the others fixed at
+    the centre. For a fit the file has, for each part of the data, the inputs (n, d), the targets
+    (n, m) or class numbers (n,), and the fitted values or logits: "test_inputs", "test_targets",
+    "test_outputs".
     """
     arrays = CONTENTS[KINDS[type(result)]].arrays(result)
     with replacing(Path(path)) as temporary, temporary.open("wb") as file:
@@ -110,10 +117,10 @@ def to_npz(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[st
 
 
 def to_vtkhdf(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:
-    """Write a solution's fields, or modes, as VTKHDF on the grid of `on_grid`.
+    """Write a solution's fields, or modes, on a regular grid as a VTKHDF file.
 
     Raises:
-        InputError: above three dimensions, which an image does not have; for a fit; where no mode
+        InputError: if the domain has more than three dimensions, the result is a fit, or no mode
             was found.
     """
     fields = CONTENTS[KINDS[type(result)]].grid(result)
@@ -123,7 +130,7 @@ def to_vtkhdf(result: Solution | Eigensolution | Fitted, path: str | os.PathLike
 
 
 def _no_image(result: Solution | Eigensolution | Fitted) -> str:
-    """Why a result has no fields on a grid."""
+    """Return the message why a result has no fields on a grid."""
     problem = getattr(result, "problem", None)
     if problem is None:
         return "a fit has no fields on a grid: --format npz writes data and fitted values"

@@ -1,4 +1,4 @@
-"""run.json: what a run was and how it ended, in strict JSON; written, found and read."""
+"""run.json, the record of a run's settings, environment and outcome in strict JSON."""
 
 import json
 import os
@@ -23,7 +23,10 @@ RECORD = "run.json"
 
 
 def started_record(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of run.json that are known before the first step, for a run of these sections."""
+    """Return the entries of run.json that are known before the first step of a run.
+
+    settings: the sections of its configuration.
+    """
     return {
         "status": "running",
         "errors": None,
@@ -42,10 +45,10 @@ def started_record(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _software(folder: str) -> Mapping[str, Any]:
-    """What decides a run's numbers: "versions" of libraries, "git": the commit a folder is at.
+    """Return the "versions" of the libraries, and as "git" the commit that a folder is at.
 
-    The commit has "-dirty" added where files differ; None without a repository or git. Looked up
-    once: a process works with the code that it started with.
+    The commit ends with "-dirty" if files differ from it, and is None without git or a repository.
+    The result is cached, because a process keeps the code that it started with.
     """
     versions: dict[str, str | None] = {"python": platform.python_version()}
     for name in ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib"):
@@ -65,9 +68,9 @@ def _software(folder: str) -> Mapping[str, Any]:
 
 @torch.no_grad()
 def outside_grids(result: Result) -> list[float | None]:
-    """For each layer the share of the first term's points with an input outside the layer's grid.
+    """Return for each layer the fraction of points at which an input lies outside its grid.
 
-    None for layers without a grid.
+    The points are those of the first loss term. The value is None for layers without a grid.
     """
     points = result.residuals.terms[0].points
     shares: list[float | None] = []
@@ -78,7 +81,7 @@ def outside_grids(result: Result) -> list[float | None]:
             share = None
             if isinstance(layer, KANLayer):
                 low, high = layer.breaks[:, 0], layer.breaks[:, -1]
-                slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # rounding is not outside
+                slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # tolerance for rounding
                 out = (h.value < low - slack) | (h.value > high + slack)
                 share = float(out.any(dim=1).double().mean())
             shares.append(share)
@@ -87,12 +90,12 @@ def outside_grids(result: Result) -> list[float | None]:
 
 
 def strict(value: Any) -> Any:
-    """The value as strict JSON has it: dicts, lists, texts, numbers; None for NaN and infinity."""
+    """Return the value as strict JSON: dicts, lists, texts, numbers; None for NaN and infinity."""
     return json.loads(json.dumps(value, default=_plain), parse_constant=lambda _: None)
 
 
 def _plain(value: Any) -> Any:
-    """A value that the json module does not know, as one that it knows."""
+    """Convert a value that the json module cannot write into one that it can."""
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays, tensors
         return value.tolist()
     match value:
@@ -104,15 +107,15 @@ def _plain(value: Any) -> Any:
 
 
 def dump(record: Mapping[str, Any]) -> str:
-    """A record as the text of its file."""
+    """Return the text of the file that holds a record."""
     return json.dumps(strict(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def run_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder of a run, by its name with or without ".partial", or by a file in it.
+    """Return a run's absolute folder from its path, without ".partial" too, or a file in it.
 
     Raises:
-        InputError: where there is none.
+        InputError: if there is no run folder; the message names one below the path, if any.
     """
     given = Path(path).absolute()
     for folder in (given, given.with_name(given.name + PARTIAL), given.parent):
@@ -127,7 +130,8 @@ def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
     """Read run.json, or another record in a folder.
 
     Raises:
-        InputError: where it is no JSON object.
+        InputError: if the file does not hold a JSON object.
+        OSError: if it cannot be read.
     """
     try:
         record = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -139,10 +143,10 @@ def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
 
 
 def config_of(path: str | os.PathLike[str]) -> Config:
-    """The configuration of a run; its class files are the folder's own.
+    """Return the configuration of a run, which uses the copies of class files in its folder.
 
     Raises:
-        InputError: where there is no run, or its record lacks the configuration.
+        InputError: if there is no run, or its record lacks the configuration.
     """
     folder = run_folder(path)
     record = read_record(folder)

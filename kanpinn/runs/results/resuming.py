@@ -1,4 +1,4 @@
-"""Whether a run can be resumed, and with which settings."""
+"""Checks whether a run can be resumed, and with which settings."""
 
 import copy
 import os
@@ -16,9 +16,11 @@ from kanpinn.runs.results.sources import fingerprints
 
 @dataclass(frozen=True, eq=False)
 class Resumable:
-    """A run that can go on: its folder, configuration and state, None for one without a checkpoint.
+    """A run that can be resumed: its folder, configuration and state.
 
-    earlier: the ends from which it goes on; files: path and sha256 of its files of data.
+    state: the solver's state, None if an unfinished run has no checkpoint yet.
+    earlier: for each time the finished run was resumed, how it had ended before.
+    files: path and sha256 of its data files.
     """
 
     path: Path
@@ -29,10 +31,11 @@ class Resumable:
 
 
 def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
-    """The run in a folder, to go on with this configuration.
+    """Return the run in a folder, to be resumed with this configuration.
 
     Raises:
-        InputError: where there is nothing to go on from, or the settings belong to another run.
+        InputError: if a finished run has no checkpoint or no step left, the settings are of another
+            run, or data files have changed.
     """
     found = run_folder(path)
     record, payload = read_record(found), read_checkpoint(found)
@@ -52,13 +55,13 @@ def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
 
 
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Refuse settings under which the run would not go on, but be another one.
+    """Refuse settings with which a run cannot be resumed because they describe another run.
 
-    Steps of an optimizer, the budget and the number of threads may change, and optimizers be
-    appended.
+    The steps of an optimizer, the time budget and the number of threads may change, and optimizers
+    may be appended.
 
     Raises:
-        InputError: naming the first key that differs.
+        InputError: if another key differs; the message names the first one.
     """
     before, after = copy.deepcopy(dict(old)), copy.deepcopy(dict(new))
     stages = [settings.pop("optimizer", None) or [] for settings in (before, after)]
@@ -79,7 +82,7 @@ def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config
     """Refuse to resume a finished run that has no step left to take.
 
     Raises:
-        InputError: that says how the run ended and what could be done.
+        InputError: if no step is left; the message says how the run ended and what can be changed.
     """
     if status.startswith("failed"):
         raise InputError(f"{folder} cannot be resumed: it {status}")
@@ -97,10 +100,10 @@ def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config
 
 
 def check_files(record: Mapping[str, Any], config: Config) -> None:
-    """Refuse data that are no longer those of the run.
+    """Refuse data files that have changed since the run.
 
     Raises:
-        InputError: naming the file.
+        InputError: if a file is missing or has changed; the message names it.
     """
     found = fingerprints(config.to_dict(), config.directory)
     for before, now in zip(record.get("files", ()), found, strict=False):
@@ -118,7 +121,10 @@ def _refusal(key: str) -> str:
 
 
 def _difference(a: Any, b: Any) -> str | None:
-    """The path of the first key in which two settings differ, None where they are equal."""
+    """Return the path of the first key in which two settings differ, None if they are equal.
+
+    The path is "" if the settings themselves are different values.
+    """
     match a, b:
         case Mapping(), Mapping():
             for key in {**a, **b}:

@@ -1,4 +1,4 @@
-"""What a run folder holds of a solve: errors, fields on a grid, figures."""
+"""The contents of a solve's run folder: errors, fields on a grid, figures."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,15 +16,19 @@ from kanpinn.solvers.solution import Estimate, Solution
 
 
 class SolveContents(Contents[SolveJob, Solution]):
-    """Errors, what they are against and how well they are known; /fields, fields.vtkhdf."""
+    """Errors with their reference and estimate in run.json; fields in /fields and fields.vtkhdf."""
 
     def record(self, result: Solution) -> dict[str, Any]:
-        """reference says what errors are against where there is no exact solution, with its own
-        relative L2 error; estimate what is known of them without either. estimated has the unknown
-        numbers with the ends of their 95% intervals, null where these are infinite, what a further
-        step would change them by and whether, that being little, the search has arrived; spreads
-        the half-widths of the unknown fields' intervals; noise what is known of that of the data.
-        The total of the seconds leaves out the estimate, and also the making of the reference.
+        """Return the entries of run.json for a solve.
+
+        errors: against the exact solution or the reference; None without either.
+        reference: the source of the reference solution and its own relative L2 error.
+        estimate: the errors estimated without an exact solution or a reference.
+        estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
+        that one more step would make to it (`step`), and whether this is small (`arrived`).
+        spreads: the half-widths of the confidence bounds of each unknown field over the domain.
+        noise: the estimated noise of the data, None without unknowns.
+        seconds: the total excludes the estimate and the computation of the reference.
         """
         errors, estimate = _errors_record(result.errors), None
         if result.estimate is not None:

@@ -15,16 +15,16 @@ from typing import Any
 
 from kanpinn.runs.config import data_files
 
-LARGE = 2**20  # bytes: a study of a thousand runs copies no more than that a thousand times
+LARGE = 2**20  # bytes; larger data are not copied, since a study would copy them for each run
 OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that runs write to
 
 
 @dataclass(frozen=True)
 class _Named:
-    """A file that settings name: the table and the key that hold the name.
+    """A file that settings name: the table and the key of the name, and the file's path.
 
-    ending: what follows the file's name there, ":Class"; "" for data. limit: bytes up to which the
-    file is copied.
+    ending: the part after the file's name, ":Class"; "" for data.
+    limit: the largest size in bytes at which the file is copied.
     """
 
     table: dict[str, Any]
@@ -35,10 +35,15 @@ class _Named:
 
 
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dict[str, Any]:
-    """Copy the files that the settings name into a folder; returns the settings with their names.
+    """Copy the files that the settings name into a folder, and return settings with the copies.
 
-    They are files of classes ("file.py:Class") with the modules beside them that they import, and
-    files of data; large data of a fit stay where they are and are named by their whole path.
+    They are class files ("file.py:Class") with the modules beside them that they import, and data
+    files. Data of a fit above 1 MiB are not copied; the settings then have their absolute path.
+
+    Args:
+        settings: the sections of a configuration; they are not changed.
+        directory: the folder that names of files are relative to.
+        folder: where the copies go.
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
@@ -64,10 +69,10 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dic
 
 
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
-    """What a run depends on besides its settings: texts of class files, sha256 of files of data.
+    """Return the texts of class files and the sha256 of data files that a run depends on.
 
-    The modules beside a class file that it imports count, too; a class "package.module:Class"
-    counts by its module's file alone.
+    Modules beside a class file that it imports are included; of a class "package.module:Class" only
+    the file of its module is.
     """
     files: set[Path] = set()
     for named in _named_files(settings, directory):
@@ -82,7 +87,7 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
 
 
 def fingerprints(settings: dict[str, Any], directory: Path) -> list[dict[str, str]]:
-    """Path and sha256 of the files of data that the settings name, "" where there is none."""
+    """Return path and sha256 of the data files that settings name; the hash of no file is ""."""
     found = []
     for named in _named_files(settings, directory):
         if not named.ending:
@@ -98,7 +103,7 @@ def _sha256(path: Path) -> str:
 
 @cache
 def _sha256_of(path: Path, *_: int) -> str:
-    """Of a file in one state: the runs of a study share it."""
+    """Return the sha256 of a file, cached by its time and size for the runs of a study."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -112,7 +117,7 @@ def _module_file(module: str) -> set[Path]:
 
 
 def _named_files(settings: dict[str, Any], directory: Path) -> Iterator[_Named]:
-    """The files that settings name: of classes, of a reference, of surfaces, of a fit's data."""
+    """Yield the files of classes, of a reference, of a fit's data and of surfaces in settings."""
     for table, key in _class_keys(settings):
         if match := re.fullmatch(r"(.+\.py)(:\w+)", str(table.get(key, ""))):
             yield _Named(table, key, (directory / match[1]).resolve(), match[2])
@@ -122,7 +127,7 @@ def _named_files(settings: dict[str, Any], directory: Path) -> Iterator[_Named]:
     waiting = [settings.get("problem", {}).get("domain"), data.get("domain")]
     while waiting:
         domain = waiting.pop()
-        if isinstance(domain, dict):  # a name stands for a domain, too
+        if isinstance(domain, dict):  # a domain can also be given by its name alone
             found += [(domain, "file", math.inf)] if domain.get("type") == "surface" else []
             waiting += domain.get("of") or []
     for table, key, limit in found:
@@ -131,7 +136,7 @@ def _named_files(settings: dict[str, Any], directory: Path) -> Iterator[_Named]:
 
 
 def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Where settings may name a class: the table and its key."""
+    """Yield the tables and keys at which settings may name a class."""
     keys = {"problem": "class", "network": "type", "reference": "type"}
     for section, key in keys.items():
         if settings.get(section):
@@ -141,13 +146,13 @@ def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]
 
 
 def _neighbours(source: Path) -> list[Path]:
-    """The modules beside a file that it imports, directly or by way of each other."""
+    """Return the modules in a file's folder that it imports, directly or indirectly."""
     found: list[Path] = []
     waiting = [source]
     while waiting:
         try:
             tree = ast.parse(waiting.pop().read_bytes())
-        except (OSError, SyntaxError, ValueError):  # it is not there, or no Python
+        except (OSError, SyntaxError, ValueError):  # the file is missing or not Python
             continue
         names: list[str] = []
         for node in ast.walk(tree):

@@ -1,6 +1,7 @@
 """Studies: one problem solved over and over with other settings, as a table of its runs.
 
-`sweep` makes one, `StudyFile` reads its description, `Study` is its table, `Tally` how far it is.
+`sweep` runs a study, `StudyFile` reads its description, `Study` is its table of runs, and `Tally`
+is its progress.
 """
 
 from kanpinn.runs.study.sweep import StudyFile as StudyFile

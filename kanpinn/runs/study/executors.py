@@ -1,4 +1,4 @@
-"""Where the runs of a study go besides Processes: dask's workers, as an Executor."""
+"""Executors of a study on dask workers: those of a running scheduler, or local processes."""
 
 import asyncio
 import importlib
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10  # seconds in which a scheduler has to answer
 OWN_SCHEDULER = {
-    # A study counts itself how often a run has lost its worker, and no run waits behind another.
+    # `Sweep` itself counts how often a run has lost its worker, so dask must not try again.
+    # With saturation 1.0 no run is queued on a busy worker behind another run.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
 }
@@ -28,13 +29,15 @@ OWN_SCHEDULER = {
 
 @contextmanager
 def dask_workers(address: str | None = None, workers: int | None = None) -> Iterator[Executor]:
-    """Dask's workers for the block: a scheduler's, or processes of one thread each here.
+    """Yield an executor on dask workers, which is shut down when the block ends.
 
-    address: of a scheduler, tcp://host:8786; workers: how many processes, by default one for each
-    core, started when there is something to do.
+    Args:
+        address: of a running dask scheduler, such as tcp://host:8786; by default a local cluster
+            of single-threaded processes is started at the first call that is submitted.
+        workers: the number of local processes, by default one for each core.
 
     Raises:
-        InputError: where dask is not installed, or no scheduler answers.
+        InputError: if dask is not installed, or no scheduler answers at the address.
     """
     dask, distributed = needed("dask"), needed("distributed")
     if address is not None:
@@ -47,8 +50,8 @@ def dask_workers(address: str | None = None, workers: int | None = None) -> Iter
             cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
-                memory_limit=None,  # the machine's: an even share may be too little for one
-                dashboard_address="127.0.0.1:0",  # any free port, which is told
+                memory_limit=None,  # an equal share of the memory may be too little for one run
+                dashboard_address="127.0.0.1:0",  # any free port; the address is logged
                 silence_logs=logging.CRITICAL,
             )
         return distributed.Client(cluster, set_as_default=False)
@@ -58,13 +61,13 @@ def dask_workers(address: str | None = None, workers: int | None = None) -> Iter
 
 
 def needed(module: str) -> ModuleType:
-    """A module of the extra [cluster].
+    """Import and return a module of the extra [cluster].
 
     Raises:
-        InputError: where it is not installed, with the command that helps.
+        InputError: if it is not installed; the message names the command that installs it.
     """
     try:
-        with handling(signal.default_int_handler):  # dask_jobqueue puts its own in place
+        with handling(signal.default_int_handler):  # dask_jobqueue installs a handler of its own
             return importlib.import_module(module)
     except ImportError as error:
         raise InputError(f"{error}: dask comes with pip install 'kanpinn[cluster]'") from error
@@ -72,7 +75,7 @@ def needed(module: str) -> ModuleType:
 
 @contextmanager
 def _silent(name: str) -> Iterator[None]:
-    """A logger that says nothing: what goes wrong there is said here, without tracebacks."""
+    """Silence a logger below CRITICAL in the block: its errors are reported by kanpinn instead."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -84,15 +87,15 @@ def _silent(name: str) -> Iterator[None]:
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ctrl-C does not reach what is started inside, threads and processes, and what these start.
+    """Block SIGINT in the threads and processes that are started in the block.
 
-    A terminal sends it to workers, too, which would answer it with tracebacks. This process itself
-    gets it at the end of the block.
+    A terminal sends Ctrl-C to the worker processes as well, which would print tracebacks. The
+    calling thread receives a SIGINT that arrived meanwhile at the end of the block.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # who starts it with the first process hears again
+    resource_tracker.ensure_running()  # starting it later in the block would unblock SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -102,10 +105,10 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def closing(executor: DaskExecutor) -> Iterator[DaskExecutor]:
-    """The executor ends with the block: at once where the block did not run through."""
+    """Shut the executor down when the block ends, without waiting if the block raised."""
     try:
         yield executor
-    except BaseException:  # Ctrl-C as well: no run goes on that nobody waits for
+    except BaseException:  # Ctrl-C as well: no run may go on in the background
         executor.shutdown(wait=False)
         raise
     executor.shutdown()
@@ -113,10 +116,10 @@ def closing(executor: DaskExecutor) -> Iterator[DaskExecutor]:
 
 def _connected(distributed: ModuleType, address: str) -> "Client":
     try:
-        with ThreadPoolExecutor(1) as thread:  # this one may have an event loop of its own
+        with ThreadPoolExecutor(1) as thread:  # the calling thread may run an event loop already
             thread.submit(asyncio.run, _knock(distributed, address)).result()
         return distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
-    except Exception as error:  # whatever else may listen there can answer anything
+    except Exception as error:  # another server at this address can cause any kind of error
         text = " ".join(str(error).split()) or f"nothing within {TIMEOUT} s"
         raise InputError(
             f"no scheduler answers at {address}: expected the address that `dask scheduler` "
@@ -125,7 +128,7 @@ def _connected(distributed: ModuleType, address: str) -> "Client":
 
 
 async def _knock(distributed: ModuleType, address: str) -> None:
-    """A client waits for ever for the first word of what listens at its address."""
+    """Connect once with a time limit: a Client waits for ever if the server never answers."""
     from distributed.comm.core import connect
 
     arguments = distributed.Security().get_connection_args("client")

@@ -1,4 +1,4 @@
-"""Workers as jobs of a batch system, Slurm or PBS, through dask-jobqueue."""
+"""Dask workers in jobs of a batch system, Slurm or PBS, through dask-jobqueue."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = ("slurm", "pbs")
 OPTIONS: dict[str, type] = {
-    "cores": int,  # of a job: it has as many workers of one thread each
+    "cores": int,  # of a job, which runs one single-threaded worker on each
     "memory": str,  # of a job
     "walltime": str,
     "queue": str,
@@ -44,10 +44,12 @@ log = logging.getLogger(__name__)
 
 
 def job_options(system: str, pairs: Sequence[str]) -> dict[str, Any]:
-    """KEY=VALUE texts as dask-jobqueue's options; a list's key comes once for each item.
+    """Parse KEY=VALUE texts into options of dask-jobqueue.
+
+    The key of a list is given once for each item.
 
     Raises:
-        InputError: where a key is unknown, or a value not of its kind.
+        InputError: if a key is unknown, or a value has the wrong type.
     """
     known = OPTIONS | ALONE[system]
     options: dict[str, Any] = {}
@@ -74,10 +76,10 @@ def _number(pair: str, value: str) -> int:
 
 
 def job_script(system: str, options: Mapping[str, Any]) -> str:
-    """The script of one job, as it is handed in but for the scheduler's address.
+    """Return the script of one job as it is submitted, with placeholders for scheduler and name.
 
     Raises:
-        InputError: where dask-jobqueue is not installed, or refuses an option.
+        InputError: if dask-jobqueue is not installed, or refuses an option.
     """
     job = _cluster_class(system).job_cls
     try:
@@ -90,17 +92,22 @@ def job_script(system: str, options: Mapping[str, Any]) -> str:
 def batch_workers(
     system: str, workers: int, options: Mapping[str, Any], logs: Path
 ) -> Iterator[Executor]:
-    """Workers of one thread each for the block, in jobs of Slurm ("slurm") or PBS ("pbs").
+    """Yield an executor on single-threaded workers in batch jobs, shut down when the block ends.
 
-    A job that ends while there is work, at its time limit, is handed in anew. logs: where the jobs
-    write, if the options name no log_directory.
+    A job that ends while runs are left, such as at its time limit, is submitted again.
+
+    Args:
+        system: "slurm" or "pbs".
+        workers: the total number of workers.
+        options: of dask-jobqueue, from `job_options`.
+        logs: the folder of the jobs' output, unless the options name a log_directory.
 
     Raises:
-        InputError: where the options cannot be used, there is no such batch system or, at the first
-            run, it takes no jobs.
+        InputError: if the options cannot be used, if the batch system is not on this machine, or,
+            when the first run is submitted, if the batch system refuses the jobs.
     """
     integer("workers", workers)
-    job_script(system, options)  # refuses what cannot be used
+    job_script(system, options)  # refuses options that cannot be used
     command = _cluster_class(system).job_cls.submit_command
     if which(command) is None:
         raise InputError(f"--executor {system}: there is no {command} on this machine")
@@ -118,14 +125,14 @@ def _start(system: str, workers: int, options: Mapping[str, Any]) -> "Client":
             **options,
         )
     jobs = -(-workers // options["cores"])
-    for _ in range(jobs):  # scale() would keep what sbatch says to itself
+    for _ in range(jobs):  # not scale(), which does not report the error text of sbatch
         cluster.worker_spec.update(cluster.new_worker_spec())
     try:
         cluster.sync(_submitted, cluster)
     except RuntimeError as error:
         for job in cluster.workers.values():
             if job.job_id is None:
-                job.status = distributed.core.Status.failed  # close() insists on an end of all
+                job.status = distributed.core.Status.failed  # close() waits until every job ended
         cluster.close()
         raise InputError(f"{system} takes no job: {_last_line(error)}") from error
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
@@ -138,7 +145,10 @@ async def _submitted(cluster: Any) -> None:
 
 
 def _complete(system: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with defaults, those of the user's own jobqueue.yaml first; one thread each."""
+    """Return the options with defaults, taken from the user's jobqueue.yaml where it has them.
+
+    Each core of a job gets one worker process.
+    """
     config = needed("dask").config
     own = {key: config.get(f"jobqueue.{system}.{key}", None) for key in ("cores", "memory")}
     given = {key: value for key, value in own.items() if value} | dict(options)

@@ -1,4 +1,4 @@
-"""What a study is made of: every combination of the varied values, and its configuration."""
+"""The plan of a study: every combination of the varied values with its configuration."""
 
 import hashlib
 import inspect
@@ -27,17 +27,17 @@ Values = Sequence[Any] | numpy.ndarray
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of a study: the varied keys with their values, and the configuration they lead to."""
+    """One run of a study: the values of the varied keys, and the resulting configuration."""
 
     values: dict[str, Any]
     config: Config
 
     @cached_property
     def name(self) -> str:
-        """What its folder is called: the values as far as there is room, and the hash."""
+        """The name of the run's folder: the varied values, shortened, and the fingerprint."""
         pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
         slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:60]
-        while len(slug.encode()) > 220:  # file systems take 255 bytes, the hash among them
+        while len(slug.encode()) > 220:  # file names have at most 255 bytes, hash included
             slug = slug[:-1]
         return f"{slug.strip('-_.')}-{fingerprint(self.config)[:12]}"
 
@@ -48,10 +48,20 @@ def plan(
     zipped: Mapping[str, Values],
     directory: Path,
 ) -> tuple[list[Entry], str]:
-    """The runs of a study in order, the last key varying fastest, and the hash of what they share.
+    """Return the runs of a study in order, and the hash that its folder is named by.
+
+    The last key of `over` varies fastest, the keys of `zipped` faster still. The hash is of the
+    base, the names of the varied keys and kanpinn's version, not of the values.
+
+    Args:
+        base: a problem file, its sections as a dict, or a function that returns such a dict.
+        over: lists of values by key, combined as a product.
+        zipped: lists of values by key, of one length, which together are one factor.
+        directory: where class files are looked for, if the base is not a file.
 
     Raises:
-        InputError: where a list is empty, an unknown key is varied, or two runs are the same.
+        InputError: if a list is empty, an unknown key is varied, two runs have the same settings,
+            or the runs are of different kinds (solve, eigenvalue problem, fit).
     """
     make, shared = _maker(base, directory)
     combinations = list(_combinations(over, zipped))
@@ -66,13 +76,13 @@ def plan(
 
 
 def fingerprint(config: Config) -> str:
-    """What a run's results depend on: its settings, its class files and kanpinn's version."""
+    """Return the hash of a run's settings, class files, data files and kanpinn's version."""
     settings = config.to_dict()
     return _digest([settings, source_texts(settings, config.directory), version()])
 
 
 def version() -> str | None:
-    """kanpinn's version, None where it is not installed."""
+    """Return kanpinn's version, None if the package is not installed."""
     try:
         return metadata.version("kanpinn")
     except metadata.PackageNotFoundError:
@@ -85,7 +95,7 @@ def _digest(value: Any) -> str:
 
 
 def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Config], Any]:
-    """What makes a configuration of varied values, and what it starts from."""
+    """Return a function from varied values to a configuration, and the base as plain values."""
     match base:
         case str() | Path():
             config = Config.read(Path(base))
@@ -97,7 +107,7 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
 
 
 def _identity(base: Callable[..., Any]) -> list[str | None]:
-    """Where a function comes from and, where it can be read, its text."""
+    """Return a function's module, its qualified name and its source text if that is available."""
     try:
         text = inspect.getsource(base)
     except (OSError, TypeError):
@@ -108,7 +118,7 @@ def _identity(base: Callable[..., Any]) -> list[str | None]:
 def _called(
     base: Callable[..., Mapping[str, Any]], values: dict[str, Any], directory: Path
 ) -> Config:
-    """The configuration that a function returns; what it raises itself is its caller's."""
+    """Return the configuration of a function's sections; its own exceptions are passed on."""
     try:
         inspect.signature(base).bind(**values)
     except TypeError as error:
@@ -122,7 +132,7 @@ def _called(
 def _combinations(
     over: Mapping[str, Values], zipped: Mapping[str, Values]
 ) -> Iterator[dict[str, Any]]:
-    """The product of the lists of `over` and of `zipped`, whose lists run in step."""
+    """Yield the product of the lists of `over` and the rows of `zipped`."""
     over = {key: _values("over", key, values) for key, values in over.items()}
     zipped = {key: _values("zipped", key, values) for key, values in zipped.items()}
     if both := set(over) & set(zipped):
@@ -140,7 +150,7 @@ def _combinations(
 
 
 def _values(table: str, key: str, values: Any) -> list[Any]:
-    """The values of a key as JSON has them; NumPy's arrays are lists, too."""
+    """Return the checked values of a key as JSON values; a NumPy array counts as a list."""
     values = values.tolist() if hasattr(values, "tolist") else values
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):
         raise InputError(f"{table}.{key} = {values!r}: expected a list of values, at least one")
@@ -152,7 +162,7 @@ def _values(table: str, key: str, values: Any) -> list[Any]:
 
 
 def _check_value(at: str, value: Any) -> None:
-    """Refuse what JSON and HDF5 cannot hold, in lists and tables, too."""
+    """Refuse values that JSON or HDF5 cannot hold, including those inside lists and tables."""
     match value:
         case Mapping():
             _check_value(at, list(value.values()))
@@ -166,7 +176,7 @@ def _check_value(at: str, value: Any) -> None:
 
 
 def _check_some_build(entries: Sequence[Entry]) -> None:
-    """An unknown key or a broken class spoils every run: say so before any is started."""
+    """Raise the first error if no run can be built, as with an unknown key or a broken class."""
     first: InputError | None = None
     for entry in entries:
         try:
@@ -187,7 +197,7 @@ def _check_distinct(entries: Sequence[Entry]) -> None:
 
 
 def _canonical(value: Any) -> Any:
-    """Settings with 4 for 4.0, which is the same number."""
+    """Return the settings with whole floats as integers, so that 4.0 and 4 compare as equal."""
     match value:
         case Mapping():
             return {key: _canonical(item) for key, item in value.items()}

@@ -14,11 +14,15 @@ log = logging.getLogger(__name__)
 
 
 class StudyProgress:
-    """The observer that shows how many runs are done, the best error and the time left.
+    """Observer of a study that shows the finished runs, the lowest error and the time left.
 
-    A context manager. On a terminal one line is kept up to date. Elsewhere lines go to this
-    module's logger, at level INFO: at the beginning, at the end, and between them every `interval`
-    seconds at first, later every 20th part of the time so far, but at least every ten minutes.
+    It is a context manager. On a terminal it updates one line. Elsewhere it writes lines to this
+    module's logger at level INFO: one at the start, one at the end, and in between one after each
+    pause of 5% of the elapsed time, but not less than `interval` seconds nor more than 10 minutes.
+
+    Args:
+        console: to write to; by default standard error.
+        interval: the shortest pause between two log lines, in seconds.
     """
 
     def __init__(self, console: Console | None = None, interval: float = 5.0) -> None:
@@ -71,12 +75,12 @@ class StudyProgress:
 
 
 def study_line(tally: Tally) -> str:
-    """How far a study is, in one line."""
+    """Return the progress of a study as one line of text."""
     return ", ".join(parts(tally))
 
 
 def parts(tally: Tally) -> list[str]:
-    """Runs done, found, failed and running; the best error; the time left, or what it took."""
+    """Return texts on the counts of runs, the lowest error, and the time left or taken."""
     texts = [f"{tally.done} of {tally.total} runs done"]
     if tally.found:
         texts[0] += f" ({tally.found} from before)"

@@ -1,4 +1,4 @@
-"""Dask's workers as a concurrent.futures.Executor."""
+"""An executor of concurrent.futures that runs its calls on dask workers."""
 
 import contextlib
 import itertools
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Call:
-    """A call under way, what dask promised for it, and how often it went back to the queue."""
+    """A submitted call: its future, dask's future (`promise`), and its number of resubmissions."""
 
     function: Callable[[], Any]
     future: Future
@@ -31,10 +31,10 @@ class _Call:
 
 
 class DaskExecutor(Executor):
-    """A dask client, which `start` makes for the first call, as a concurrent.futures.Executor.
+    """Executor on the workers of a dask client, which `start` creates for the first call.
 
-    A future is `running` when a worker has begun with it. Where a worker dies, the call that it was
-    at fails with BrokenExecutor; calls that waited behind that one go to other workers.
+    A future is `running` as soon as a worker has begun its call. When a worker dies, the call that
+    it was executing fails with BrokenExecutor; calls that it had not begun are submitted again.
     """
 
     def __init__(self, start: Callable[[], "Client"]) -> None:
@@ -58,7 +58,11 @@ class DaskExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """As in the base class; wait = False ends what dask has begun, where that is ours."""
+        """Shut down as in the base class; wait = False also cancels all pending calls.
+
+        A local cluster, which was started for the client, is closed; another scheduler keeps
+        running.
+        """
         self._closed = True
         futures = [call.future for call in list(self._calls.values())]
         if cancel_futures or not wait:
@@ -73,7 +77,7 @@ class DaskExecutor(Executor):
     def _leave(self, client: "Client") -> None:
         promises = [call.promise for call in list(self._calls.values()) if call.promise is not None]
         self._calls.clear()
-        with contextlib.suppress(Exception):  # of a scheduler that is gone
+        with contextlib.suppress(Exception):  # the scheduler may be gone
             client.cancel(promises, force=True)
         cluster = client.cluster
         client.close()
@@ -86,14 +90,17 @@ class DaskExecutor(Executor):
         call.promise.add_done_callback(partial(self._ended, client, number))
 
     def _begun(self, event: tuple[float, int]) -> None:
-        """A worker says that it has begun with a call."""
+        """Mark a call as running when the event of its worker arrives."""
         call = self._calls.get(event[1])
         if call is not None and not call.future.running():
             with contextlib.suppress(InvalidStateError, RuntimeError):  # cancelled meanwhile
                 call.future.set_running_or_notify_cancel()
 
     def _ended(self, client: "Client", number: int, promise: "Promise") -> None:
-        """A call is over; dask calls this in one thread, one after the other."""
+        """Set the outcome of a call that has ended, or submit the call again.
+
+        Dask makes these callbacks in one thread, one after the other.
+        """
         call = self._calls.get(number)
         if call is None:
             return
@@ -103,7 +110,7 @@ class DaskExecutor(Executor):
                 call.again += 1
                 self._send(client, number)
                 return
-        except Exception as left:  # whatever dask raises where the client has just been closed
+        except Exception as left:  # dask raises errors of many kinds if the client was just closed
             result, error = None, left
         self._calls.pop(number, None)
         with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
@@ -114,19 +121,19 @@ class DaskExecutor(Executor):
 
 
 def _is_bystander(call: _Call) -> bool:
-    """Whether the worker that died had not begun with a call; five times at most."""
+    """Return True if a dead worker had not begun the call, and resubmissions (5) are left."""
     return call.again < 5 and not (call.future.running() or call.future.done())
 
 
 def _outcome(promise: "Promise") -> tuple[Any, BaseException | None]:
-    """What a call returned, or what it failed with: a dead worker as BrokenExecutor."""
+    """Return the result and the exception of a call; a dead worker gives a BrokenExecutor."""
     try:
         if promise.status == "finished":
             return promise.result(), None
-    except Exception as failure:  # of the call itself, or of pickling what it returned
-        if promise.status == "finished":  # the result does not travel
+    except Exception as failure:  # of the call itself, or of pickling its result
+        if promise.status == "finished":  # the result cannot be pickled
             return None, failure
-    if promise.status != "error":  # cancelled, but not by us
+    if promise.status != "error":  # cancelled, but not by this executor
         return None, InputError(
             "dask's scheduler is gone: once there is one, the same study goes on"
         )
@@ -141,7 +148,7 @@ def _outcome(promise: "Promise") -> tuple[Any, BaseException | None]:
 
 
 def _announcing(topic: str, number: int, call: Callable[[], Any]) -> Any:
-    """In a worker: say that a call begins, and make it."""
+    """Report to the client that a call begins, and make it; this runs in a worker."""
     from distributed import get_worker
 
     get_worker().log_event(topic, number)

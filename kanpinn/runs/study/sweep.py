@@ -1,4 +1,4 @@
-"""The call that makes a study and does its runs, and the file that describes one."""
+"""`sweep`, which runs a study, and `StudyFile`, the file that describes one."""
 
 import contextlib
 import os
@@ -23,13 +23,14 @@ from kanpinn.runs.study.table import RECORD, RUNS, Study
 
 
 class StudyTable(Table):
-    """The section [study] of a study's file.
+    """The section [study] of a study file.
 
     Args:
-        base: a problem file, relative to the study's file.
-        name: what the study's folder is called after; by default the file.
-        over: keys with lists of values; the runs are their product.
-        zipped: keys with lists of one length, which run in step and are one factor of the product.
+        base: the path of a problem file, relative to the study file.
+        name: the name of the study, by which its folder is named; by default that of the file.
+        over: lists of values by key; the runs are the product of these lists.
+        zipped: lists of values by key, all of one length; together they are one factor of the
+            product, which takes their i-th values at the same time.
     """
 
     base: str
@@ -40,9 +41,9 @@ class StudyTable(Table):
 
 @dataclass(frozen=True)
 class StudyFile:
-    """What a study's file describes: a problem file, and the keys to vary in it with their values.
+    """The contents of a study file: a problem file, and the keys to vary with their values.
 
-    The fields are those of [study]; `base` is a path from the working directory.
+    The fields are those of [study], but `base` is relative to the working directory.
     """
 
     base: Path
@@ -52,10 +53,11 @@ class StudyFile:
 
     @staticmethod
     def read(path: Path) -> "StudyFile":
-        """Read a TOML file with one section, [study].
+        """Read a study file: TOML with the one section [study].
 
         Raises:
-            InputError: naming the key, the value and what was expected.
+            InputError: if the file is not of this form; the message names the key, its value and
+                what was expected.
         """
         path = Path(path)
         data = load_toml(path)
@@ -72,7 +74,7 @@ class StudyFile:
 
 
 def _flat(table: dict[str, Any], at: str, above: str = "") -> dict[str, Any]:
-    """The lists by their whole keys: network.grid = [4, 8] is a key with and without quotes."""
+    """Return the lists by dotted key, from keys with quotes ("network.grid") and without."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         path = above + key
@@ -97,27 +99,32 @@ def sweep(
 ) -> Study:
     """Solve a problem for every combination of values, each run in a folder of its own.
 
-    Finished runs are known by their settings, their class files' text and kanpinn's version and
-    are not done again; runs that were killed go on where they were. A run that fails is a row. The
-    table is that of the last call: with other values for the same keys the folder stays the same.
+    A finished run is recognised by its settings, the text of its class files, the hashes of its
+    data files and kanpinn's version, and is not repeated; a run that was killed continues from its
+    last checkpoint. A run that fails is a row of the table. Calls with other values for the same
+    keys share one folder, whose table is that of the last call.
 
     Args:
         base: a problem file, its sections as a dict, or a function of the varied values that
             returns such a dict.
-        over: keys with the values to vary them over, {"network.grid": [4, 8], "run.seed":
-            [0, 1, 2]}; the runs are their product. For a function its arguments.
-        zipped: keys whose lists of values run in step, one factor more of the product.
-        name: of the study; by default that of the base.
+        over: lists of values by key, {"network.grid": [4, 8], "run.seed": [0, 1, 2]}; the runs are
+            the product of these lists. If the base is a function, the keys are its arguments.
+        zipped: lists of values by key, all of one length; together they are one more factor of the
+            product, which takes their i-th values at the same time.
+        name: the name of the study; by default that of the base.
         output: the study's folder is output/name-hash.
-        directory: where class files are looked for, when the base is not a file.
-        executor: where the runs go, any concurrent.futures.Executor whose workers see the
-            study's folder; by default processes of one thread each on this machine.
-        workers: how many of these, one for each core by default.
-        observers: called with a `Tally`.
+        directory: where class files are looked for, if the base is not a file.
+        executor: does the runs; any concurrent.futures.Executor whose workers have access to the
+            study's folder. By default single-threaded processes on this machine.
+        workers: the number of these processes, by default one for each core.
+        observers: called with a `Tally` about twice a second and when runs have finished.
+
+    Returns:
+        The study, with one row for each run in the order of the product.
 
     Raises:
-        InputError: where nothing can be run, two runs have the same settings, another process
-            works at the study, or the disk is full; finished runs are kept.
+        InputError: if no run can be built, two runs have the same settings, another process is
+            writing the study, or the disk is full; finished runs are kept.
     """
     entries, digest = plan(base, over, zipped or {}, Path(directory))
     name = name or _name_of(base)
@@ -135,9 +142,9 @@ def sweep(
 
 @contextlib.contextmanager
 def _opened(folder: Path) -> Iterator[None]:
-    """The study's folder, made and held for this process alone."""
+    """Create the study's folder, and lock it for this process until the block ends."""
     if (folder / RECORD).exists():
-        Study.read(folder)  # refuses another format, before anything is touched
+        Study.read(folder)  # refuses another format before anything is written
     try:
         (folder / RUNS).mkdir(parents=True, exist_ok=True)
         lock = FolderLock(folder)
@@ -152,7 +159,7 @@ def _opened(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _processes(count: int) -> Iterator[Executor]:
-    """Processes that end with the block: at once where the block did not run through."""
+    """Yield worker processes that end with the block, without waiting if the block raised."""
     executor = Processes(count)
     try:
         yield executor

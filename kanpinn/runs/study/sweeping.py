@@ -1,4 +1,4 @@
-"""A study under way: tasks go to an executor, their outcomes into the table."""
+"""The execution of a study: tasks go to an executor, their outcomes into the table."""
 
 import contextlib
 import time
@@ -24,10 +24,18 @@ from kanpinn.runs.study.work import Outcome, Task, execute, finished, message
 
 @dataclass(frozen=True)
 class Tally:
-    """How far a study is: counts of runs, the lowest error, seconds so far and left.
+    """The progress of a study: counts of runs, the lowest error, elapsed and remaining time.
 
-    done counts the finished ones, `found` of them from before and `failed` of them failures; error
-    is the column that `best` is the lowest of.
+    Args:
+        total: the number of runs of the study.
+        found: runs that were finished before this call.
+        done: finished runs, including those found and those that failed.
+        failed: finished runs without a result.
+        running: runs that a worker is executing.
+        best: the lowest value in the column `error`; None if no run has one.
+        seconds: the elapsed time of this call.
+        left: the estimated remaining time in seconds; None if it is not known yet.
+        error: the column of `best`.
     """
 
     total: int
@@ -49,7 +57,16 @@ class Tally:
         seconds: float,
         errors: Sequence[str],
     ) -> "Tally":
-        """From the rows of a study, the numbers of those that are done, its columns of errors."""
+        """Compute the tally of a study.
+
+        Args:
+            rows: all rows of the study.
+            done: the indices of the rows whose runs are finished.
+            found: how many of them were finished before this call.
+            running: how many runs are being executed.
+            seconds: the elapsed time.
+            errors: the columns of errors, in the order of preference.
+        """
         fresh, waiting = len(done) - found, len(rows) - len(done)
         usable = [row for row in rows if not has_failed(row)]
         error = next((e for e in errors if any(row[e] for row in usable)), errors[0])
@@ -68,17 +85,18 @@ class Tally:
 
 @runtime_checkable
 class StudyObserver(Protocol):
-    """Anything that follows a study."""
+    """A callable that is told of the progress of a study."""
 
     def __call__(self, tally: Tally) -> None:
-        """Called when a run has finished, and about twice a second."""
+        """Take the progress; called when a run has finished, and about twice a second."""
 
 
 class Sweep:
-    """A study under way: its rows, and the tasks that are left.
+    """The execution of a study: its rows, and the tasks that are left.
 
-    attempts: how often a run is given to a worker, when each of them dies with it. pause: seconds
-    between looks at the runs. share: of the time, goes into writing the table at most.
+    attempts: the number of workers that may die with a run before it counts as failed.
+    pause: the interval in seconds at which the runs are polled.
+    share: the largest fraction of the time that is spent on writing the table.
     """
 
     attempts = 3
@@ -101,13 +119,21 @@ class Sweep:
         self.started = self._written = time.monotonic()
         self._cost = 0.0
         self._pending: dict[Future, int] = {}
-        self._lost = dict.fromkeys(self.tasks, 0)  # how often the worker of each has died
+        self._lost = dict.fromkeys(self.tasks, 0)  # by task: how many workers have died with it
         self._said: set[str] = set()
         self._disk_full = False
         self.write()
 
     def run(self, executor: Executor | None) -> None:
-        """Give all tasks to the executor, None if there are none; take outcomes as they come."""
+        """Submit all tasks to the executor and collect their outcomes in the rows.
+
+        Args:
+            executor: does the tasks; may be None if there are none.
+
+        Raises:
+            InputError: if the executor takes no tasks, the table cannot be written, or the disk is
+                full.
+        """
         try:
             for index in self.tasks:
                 self._submit(executor, index)
@@ -120,7 +146,7 @@ class Sweep:
                     raise InputError(f"the disk of {self.folder} is full: {self._kept()}")
                 self._write_now_and_then()
             self._observe()
-        except BaseException:  # Ctrl-C as well: what is finished is written before it goes on
+        except BaseException:  # Ctrl-C as well: the table is written before the exception goes on
             for future in self._pending:
                 future.cancel()
             with contextlib.suppress(InputError):
@@ -135,7 +161,7 @@ class Sweep:
             raise InputError(f"the executor takes no runs ({error}): {self._kept()}") from error
 
     def _collect(self, future: Future, executor: Executor | None) -> None:
-        """Take the outcome of a run, or give the run to another worker when its own has died."""
+        """Store the outcome of a run, or submit the run again if its worker has died."""
         index = self._pending.pop(future)
         try:
             outcome = future.result()
@@ -150,15 +176,15 @@ class Sweep:
             outcome = Outcome(empty(f"failed: {reason}", kind=self.kind))
         except KanpinnError:
             raise
-        except Exception as error:  # a run that fails, with whatever, is a row of the table
+        except Exception as error:  # whatever the failure, the run is a row of the table
             outcome = Outcome(empty(f"failed: {message(error)}", kind=self.kind))
         self._take(index, outcome)
 
     def write(self) -> Study:
-        """The table as it stands, written.
+        """Write the current table to the study's folder and return it.
 
         Raises:
-            InputError: where it cannot be.
+            InputError: if it cannot be written.
         """
         rows = tuple(self.rows)
         study = Study(self.folder, self.name, self.varied, rows, version(), self.kind)
@@ -186,7 +212,7 @@ class Sweep:
     def _row(self, entry: Entry) -> dict[str, Any]:
         try:
             columns = finished(self.folder / RUNS / entry.name)
-        except InputError:  # its folder is damaged: what is wrong with it is said in its turn
+        except InputError:  # the folder is damaged; the worker will report how
             columns = None
         columns = columns or empty(kind=self.kind)
         return entry.values | _beside(entry.values, columns)
@@ -214,5 +240,8 @@ class Sweep:
 
 
 def _beside(varied: Collection[str], columns: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns without those that are varied, such as the true value of what is estimated."""
+    """Return the columns except those that a varied key of the same name already has.
+
+    An example is an unknown number k that is estimated while its true value k is varied.
+    """
     return {name: value for name, value in columns.items() if name not in varied}

@@ -17,13 +17,13 @@ from kanpinn._support.files import write_text
 from kanpinn.runs.results.hdf5 import new_file
 from kanpinn.runs.results.record import dump, read_record
 
-FORMAT = 1  # of study.json: another one is refused
+FORMAT = 1  # of study.json; files of another format are refused
 RECORD, CSV, HDF5 = "study.json", "study.csv", "study.h5"
-RUNS = "runs"  # the folder that holds those of the runs
+RUNS = "runs"  # the subfolder that holds the run folders
 Row = dict[str, Any]
 
 PARTS, SCORES = ("test", "validation", "train"), ("rmse", "cross_entropy", "accuracy")
-ERRORS = {  # by the kind of the files: what is drawn and compared, the first one foremost
+ERRORS = {  # by the kind of file: the columns that are drawn and compared, the main one first
     "problem": ("l2_relative", "h1_relative"),
     "eigen": ("eigenvalue_relative", "residual"),
     "fit": tuple(f"{part}_{score}" for score in SCORES[:2] for part in PARTS[:2]),
@@ -38,7 +38,7 @@ RESULTS = {
     for kind, errors in ERRORS.items()
 }
 WAITING = "waiting"
-FAILED = "failed"  # so begins the status of a run that has no result
+FAILED = "failed"  # the first word of the status of a run without a result
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +47,12 @@ class Study:
 
     A row has the varied keys, then status ("converged", "stopped: …", "failed: …", "waiting"),
     l2_relative, h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run,
-    the name of its folder in runs/; None for what is not known. An unknown number k of an inverse
-    problem adds k, k_low and k_high, its 95% interval. Of eigenvalue problems (kind
-    "eigen") there are the largest eigenvalue_relative and residual, of fits (kind "fit") test_rmse,
-    validation_accuracy and the like in place of the errors.
+    the name of its folder in runs/. Values that are not known are None. An unknown number k of an
+    inverse problem adds k, k_low and k_high: the estimate and its 95% confidence bounds.
+
+    In place of the errors, a row of an eigenvalue problem (kind "eigen") has the largest
+    eigenvalue_relative and residual over its modes, and a row of a fit (kind "fit") has scores such
+    as test_rmse and validation_accuracy.
     """
 
     path: Path
@@ -62,10 +64,13 @@ class Study:
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> "Study":
-        """The study in a folder, as it was last written.
+        """Read the study in a folder, as it was last written.
+
+        Args:
+            path: the study's folder, or a file in it.
 
         Raises:
-            InputError: where there is none, or one of another format.
+            InputError: if there is no study, or its record has another format.
         """
         folder = study_folder(path)
         record = read_record(folder, RECORD)
@@ -89,35 +94,35 @@ class Study:
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """The columns of errors, the foremost one first."""
+        """The names of the columns of errors, the main one first."""
         return ERRORS[self.kind]
 
     def column(self, name: str) -> list[Any]:
-        """One column.
+        """Return one column: a value for each row, None where it is not known.
 
         Raises:
-            InputError: where there is no such column.
+            InputError: if there is no such column.
         """
         if name not in self.columns:
             raise InputError(f"{name!r} is no column of the study: {', '.join(self.columns)}")
         return [row.get(name) for row in self.rows]
 
     def run(self, row: Row) -> Path:
-        """The folder of a row's run.
+        """Return the folder of a row's run.
 
         Raises:
-            InputError: where it has none.
+            InputError: if the run has no folder.
         """
         if not row["run"]:
             raise InputError(f"a run that is {row['status']} has no folder")
         return self.path / RUNS / row["run"]
 
     def config(self, row: Row) -> dict[str, Any]:
-        """The sections of a row's configuration."""
+        """Return the sections of the configuration of a row's run."""
         return read_record(self.run(row))["config"]
 
     def to_dict(self) -> dict[str, Any]:
-        """The record in study.json."""
+        """Return the record that study.json holds."""
         return {
             "format": FORMAT,
             "name": self.name,
@@ -128,13 +133,13 @@ class Study:
         }
 
     def write(self) -> None:
-        """study.json, study.csv and study.h5, each there whole or as it was before."""
+        """Write study.json, study.csv and study.h5, each of them atomically."""
         write_text(self.path / CSV, self.csv())
         self._write_hdf5()
         write_text(self.path / RECORD, dump(self.to_dict()))
 
     def csv(self) -> str:
-        """The table as text: lists and tables as JSON, nothing for what is not known."""
+        """Return the table as CSV: lists and tables as JSON, an empty cell for None."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = self.columns
@@ -143,7 +148,7 @@ class Study:
         return text.getvalue()
 
     def _write_hdf5(self) -> None:
-        """A dataset for each column: numbers as float64 (NaN: not known), the rest as text."""
+        """Write a dataset for each column: numbers as float64 (NaN for None), the rest as text."""
         with new_file(self.path / HDF5) as file:
             file.attrs["name"] = self.name
             file.attrs["format"] = FORMAT
@@ -154,10 +159,10 @@ class Study:
 
 
 def study_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder of a study, by its name or by a file in it.
+    """Return the absolute folder of a study from its path or that of a file in it.
 
     Raises:
-        InputError: where there is none.
+        InputError: if neither the path nor its parent is the folder of a study.
     """
     given = Path(path).absolute()
     for folder in (given, given.parent):
@@ -167,38 +172,38 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def _cell(value: Any) -> str:
-    """A value as text: lists and tables as JSON, nothing for None."""
+    """Return a value as text: lists and tables as JSON, an empty text for None."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _array(values: Sequence[Any]) -> numpy.ndarray:
-    """A column as an array: numbers as they are, NaN for None; anything else as text."""
+    """Return a column as an array: float64 with NaN for None if all are numbers, else text."""
     if {type(value) for value in values} <= {type(None), int, float}:
         return numpy.array([numpy.nan if v is None else v for v in values], dtype=numpy.float64)
     return numpy.array([_cell(v) for v in values], dtype=h5py.string_dtype())
 
 
 def has_failed(row: Mapping[str, Any]) -> bool:
-    """Whether a run has failed."""
+    """Return True if the run of a row has failed."""
     return str(row["status"]).startswith(FAILED)
 
 
 def empty(status: str = WAITING, run: str = "", kind: str = "problem") -> dict[str, Any]:
-    """The columns of a run without a result: all None except `status` and `run`."""
+    """Return the columns of a run without a result: all None except `status` and `run`."""
     return dict.fromkeys(RESULTS[kind]) | {"status": status, "run": run}
 
 
 def kind_of(record: Mapping[str, Any]) -> str:
-    """Whose run.json it is: "problem", "eigen" or "fit"."""
+    """Return the kind of run that a run.json is of: "problem", "eigen" or "fit"."""
     if "eigenvalues" in record:
         return "eigen"
     return "fit" if "data" in record else "problem"
 
 
 def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """The columns of a finished run, from its run.json."""
+    """Return the columns of a finished run from its run.json; `run` is its folder's name."""
     kind = kind_of(record)
     known = {
         "status": record["status"],
@@ -223,7 +228,10 @@ def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
 
 
 def _estimated(entries: Mapping[str, Mapping[str, Any]], taken: Collection[str]) -> dict[str, Any]:
-    """Columns k, k_low and k_high of an unknown number k, the ends None where they are infinite."""
+    """Return the columns k, k_low and k_high of each unknown number k; an infinite end is None.
+
+    The names get the prefix "unknown_" if one of them is already that of another column (`taken`).
+    """
     found: dict[str, Any] = {}
     for name, entry in entries.items():
         ends = {"": entry["value"], "_low": entry["low"], "_high": entry["high"]}
@@ -234,6 +242,6 @@ def _estimated(entries: Mapping[str, Mapping[str, Any]], taken: Collection[str])
 
 
 def further(rows: Sequence[Mapping[str, Any]], known: Collection[str]) -> tuple[str, ...]:
-    """The columns that only some rows have: a run that has failed has estimated nothing."""
+    """Return the columns of the rows beyond the known ones; failed runs may lack these."""
     names = dict.fromkeys(name for row in rows for name in row)
     return tuple(name for name in names if name not in known)

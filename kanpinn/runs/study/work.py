@@ -1,4 +1,4 @@
-"""What a worker does: one run of a study, in its folder."""
+"""The work of a worker process: one run of a study in its folder."""
 
 import errno
 import shutil
@@ -23,17 +23,21 @@ from kanpinn.runs.study.table import RUNS, columns_of, empty
 
 LOCKS = ".locks"
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}
-NO_SPACE = "No space left on device"  # HDF5 puts the number into words
+NO_SPACE = "No space left on device"  # HDF5 gives the text of the error, not its number
 
-# Filters of warnings, modules and the number of threads are the process's: threads take turns.
+# Warning filters, modules and the number of torch threads are global to the process, so threads
+# of one worker process do their runs one after the other.
 _alone = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run to do, as plain values: it travels to other processes and machines.
+    """A run to do, as plain values that can be pickled for other processes and machines.
 
-    study: the study's folder, which they share; run: the name of the run's folder in it.
+    settings: the sections of its configuration, and `directory`, where class files are looked for.
+    study: the study's folder, to which all workers have access.
+    run: the name of the run's folder in the study's runs/.
+    version: kanpinn's version in the process that started the study.
     """
 
     settings: dict[str, Any]
@@ -46,7 +50,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The run's columns, the warnings on the way, and whether the disk has no room left."""
+    """The outcome of a run: its columns, its warnings, and whether the disk is full."""
 
     columns: dict[str, Any]
     warnings: tuple[str, ...] = ()
@@ -54,9 +58,13 @@ class Outcome:
 
 
 def execute(task: Task) -> Outcome:
-    """Solve a task in its folder: nothing is done twice, and a run that was killed goes on.
+    """Do a run in its folder, and return its outcome.
 
-    An exception becomes the status "failed: …": a run that cannot be solved is a result.
+    A finished run is not repeated, and a run that was killed continues from its checkpoint. An
+    exception of the run becomes the status "failed: …".
+
+    Raises:
+        InputError: if the worker has another version of kanpinn, or no access to the study.
     """
     if version() != task.version:
         raise InputError(
@@ -81,10 +89,10 @@ def execute(task: Task) -> Outcome:
 
 
 def finished(path: Path) -> dict[str, Any] | None:
-    """The columns of a run that is finished, None where there is none of this name.
+    """Return the columns of the finished run in a folder, None if the folder does not exist.
 
     Raises:
-        InputError: where its folder is damaged.
+        InputError: if the folder is damaged.
     """
     if not path.exists():
         return None
@@ -98,7 +106,7 @@ def finished(path: Path) -> dict[str, Any] | None:
 
 
 def message(error: BaseException) -> str:
-    """What went wrong, in one line of plain text."""
+    """Return the text of an exception as one line, with its type unless kanpinn expects it."""
     text = " ".join(str(error).replace("\0", " ").split())
     if not isinstance(error, InputError | ArithmeticError) or not text:
         text = f"{type(error).__name__}: {text}".removesuffix(": ")
@@ -106,7 +114,10 @@ def message(error: BaseException) -> str:
 
 
 def _disk_full(error: BaseException | None, study: Path) -> bool:
-    """Whether there is no room, or there was none: what was half written may be gone again."""
+    """Return True if the error or one of its causes is a full disk, or the disk is almost full.
+
+    The causes count because removing an incomplete file can free space again.
+    """
     while error is not None:
         if isinstance(error, OSError) and (error.errno in FULL or NO_SPACE in str(error)):
             return True
@@ -117,7 +128,7 @@ def _disk_full(error: BaseException | None, study: Path) -> bool:
 
 
 def _remains(path: Path) -> str:
-    """The name of the folder of a run that broke off, where it has left one."""
+    """Return the name of the ".partial" folder that a failed run has left, "" if there is none."""
     partial = path.name + PARTIAL
     return partial if path.with_name(partial).is_dir() else ""
 
@@ -130,7 +141,7 @@ def _solve(task: Task, path: Path) -> None:
         if folder.interrupted:
             raise KeyboardInterrupt
         folder.finish(result, figures=False)
-    except Exception as error:  # whatever it is, the folder says so; then it is the study's
+    except Exception as error:  # recorded in the folder first, then handled by `execute`
         if folder.begun:
             folder.fail(message(error))
         else:
@@ -139,23 +150,26 @@ def _solve(task: Task, path: Path) -> None:
 
 
 def _open(task: Task, path: Path) -> tuple[RunFolder, Job]:
-    """The run's folder as it was left, or a new one, and what is to be solved."""
+    """Return the run's folder, resumed if it has a checkpoint and otherwise new, and its job."""
     partial = path.with_name(path.name + PARTIAL)
     if (partial / CHECKPOINT).is_file():
         folder = RunFolder.resume(partial)
         return folder, folder.config.build()
-    if partial.is_dir():  # killed before there was anything to go on from
+    if partial.is_dir():  # the run was killed before its first checkpoint
         lock = FolderLock(partial)
         shutil.rmtree(partial)
         del lock
     config = Config.from_dict(task.settings, Path(task.directory), task.name)
-    job = config.build()  # what cannot be built leaves no folder
+    job = config.build()  # before the folder is made: if this fails, none is left
     return RunFolder.at(path, config), job
 
 
 @contextmanager
 def _remembering() -> Iterator[list[str]]:
-    """Warnings as texts: the study's own process says them, each once."""
+    """Collect the block's UserWarnings as texts, which the main process of the study repeats.
+
+    The list is filled when the block ends.
+    """
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -165,7 +179,7 @@ def _remembering() -> Iterator[list[str]]:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """So many threads inside: oversubscribed cores are slow."""
+    """Set the number of torch threads in the block: oversubscribed cores are slow."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
