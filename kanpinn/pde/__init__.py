@@ -1,4 +1,4 @@
-"""What a user states: a problem, its conditions and unknowns; and the checks of what is stated.
+"""Problems with their conditions and unknowns, as users write them, and checks of problems.
 
 Other rooms may use the names below, and from the modules: `problem.stated`, `exact_jet`,
 `with_source` and `with_parameter`; `conditions.condition.Prescribed`; `jumps.jumps` and

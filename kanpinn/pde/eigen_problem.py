@@ -1,4 +1,4 @@
-"""Eigenvalue problems: an operator, a mass and homogeneous conditions on a domain."""
+"""The base class of eigenvalue problems L u = λ M u with homogeneous conditions."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -17,13 +17,14 @@ Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
 
 
 class EigenProblem(Problem):
-    """L u = λ M u: subclass it and write `domain`, `operator` and `conditions`.
+    """An eigenvalue problem L u = λ M u: subclass it and write `domain`, `operator`, `conditions`.
 
-    operator(p, u) gives L u, (n, equations) or a tuple of such, from named points and the field's
-    jet, and has to be linear; a system takes a jet for each of its `fields`. Conditions are
-    homogeneous: u = 0, ∂u/∂n = 0, periodic and the like.
+    `operator(p, u)` returns L u, (n, equations) or a tuple of such, from points with named
+    coordinates and the field's jet, and has to be linear. For a system it takes a jet for each of
+    the `fields`. The conditions have to be homogeneous, such as u = 0, ∂u/∂n = 0 or periodic.
 
-    self_adjoint: whether L and M are, under the conditions; None leaves it to be measured.
+    `self_adjoint` says whether L and M are self-adjoint under the conditions; with None this is
+    determined numerically.
     """
 
     solved_by: ClassVar[str] = "eigen"
@@ -32,29 +33,40 @@ class EigenProblem(Problem):
 
     @abstractmethod
     def operator(self, p: Points, *fields: Jet) -> Columns:
-        """L u, such as -Δu."""
+        """Return L u at n points, such as -Δu: (n, equations) or a tuple of such."""
 
     def mass(self, p: Points, *fields: Jet) -> Columns:
-        """M u, by default the fields themselves; as many equations as the operator has."""
+        """Return M u at n points, by default the fields themselves.
+
+        The number of equations has to be that of the operator.
+        """
         return fields
 
     def exact_eigenvalues(self, count: int) -> Sequence[float | complex]:
-        """The first `count` exact eigenvalues by multiplicity; they give the errors."""
+        """Return the first `count` exact eigenvalues, repeated by multiplicity, to compute errors.
+
+        Raises:
+            InputError: where the class does not define them.
+        """
         raise InputError(f"{type(self).__name__} has no exact_eigenvalues(count)")
 
     @property
     def has_exact_eigenvalues(self) -> bool:
-        """Whether the class gives exact eigenvalues."""
+        """Whether the class defines exact eigenvalues."""
         return type(self).exact_eigenvalues is not EigenProblem.exact_eigenvalues
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
-        """(L + M) u, whose derivatives are those that L and M use; no mode solves it."""
+        """Return (L + M) u, which uses the derivatives of L and M; it is not zero for modes."""
         parts = (self.operator(p, *fields), self.mass(p, *fields))
         left, right = (stack_equations(part, len(p), "operator or mass") for part in parts)
         return (left + right,)
 
     def check(self) -> None:
-        """Refuse a class that lacks what `eigen` needs."""
+        """Refuse a class whose attributes or methods are missing or invalid.
+
+        Raises:
+            InputError: naming the attribute or the method, and what it must be.
+        """
         name = type(self).__name__
         check_arguments(f"{name}.operator", self.operator, self.fields)
         check_arguments(f"{name}.mass", self.mass, self.fields)

@@ -1,4 +1,4 @@
-"""A problem's functions evaluated: results stacked as columns, and the derivatives they use."""
+"""Helpers that evaluate a problem's functions: shapes of results, and derivatives in use."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,24 +11,25 @@ from kanpinn.jets import Channels, Jet, MissingChannel
 
 
 def split(u: Jet) -> list[Jet]:
-    """The jets of the single fields, in their order, from the jet of all of them."""
+    """Split the jet of m fields into the jets of the single fields, in the same order."""
     count = u.value.shape[1]
     return [u] if count == 1 else [u[i] for i in range(count)]
 
 
 def stack_equations(residual: object, n: int, what: str) -> Tensor:
-    """The columns (n, equations) of a residual, which may be a tuple of columns or jets.
+    """Return a residual, which may be a tuple of columns or jets, as one tensor (n, equations).
 
     Args:
-        residual: what a problem's function returned.
-        n: the number of points, and of rows.
+        residual: what a problem's function returned: a tensor (n, equations), a jet, or a tuple or
+            list of these.
+        n: the number of points, which is the number of rows.
         what: the name of the residual in messages.
 
     Raises:
-        InputError: for another shape, also one that would broadcast to (n, n).
+        InputError: for another shape, such as (n,), which would broadcast to (n, n).
     """
     parts = residual if isinstance(residual, (tuple, list)) else (residual,)
-    columns: list[Any] = [getattr(part, "value", part) for part in parts]  # of jets
+    columns: list[Any] = [getattr(part, "value", part) for part in parts]  # the values of jets
     for part in columns or (None,):
         if not isinstance(part, Tensor) or part.ndim != 2 or part.shape[0] != n or not part.numel():
             got = tuple(getattr(part, "shape", ())) or type(part).__name__
@@ -37,10 +38,17 @@ def stack_equations(residual: object, n: int, what: str) -> Tensor:
 
 
 def find_channels(evaluate: Callable[[Channels], object], names: tuple[str, ...]) -> Channels:
-    """The derivatives that a residual uses, found by running it until none is missing.
+    """Return the channels (derivatives) that a residual uses.
+
+    The residual is evaluated with more and more channels until none is missing.
+
+    Args:
+        evaluate: evaluates the residual with jets of the given channels.
+        names: the names of the coordinates.
 
     Raises:
-        InputError: where it asks for a derivative that cannot be carried.
+        InputError: where a channel is still missing after it has been added, because the derivative
+            is not taken of the solution's jet.
     """
     channels = Channels(names)
     while True:

@@ -1,4 +1,4 @@
-"""Values that conditions prescribe, and that disagree where pieces of a boundary meet."""
+"""Jumps: points where two conditions prescribe different values for the same field."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from kanpinn.pde.problem import Problem
 
 @dataclass(frozen=True)
 class Jump:
-    """Two conditions prescribe different values for a field at one point.
+    """A jump: two conditions prescribe different values for a field at one point.
 
     Args:
         field: the name of the field.
-        gap: by how much the values differ.
-        place: the point, in words.
-        pieces: the names of the two pieces of the boundary, which may be the same one.
+        gap: the absolute difference of the two values.
+        place: the point as text, for messages.
+        pieces: the names of the two boundary pieces; equal if both conditions are on one piece.
     """
 
     field: str
@@ -34,7 +34,10 @@ class Jump:
 
 
 def prescribed_data(problem: Problem) -> dict[str, list[Prescribed]]:
-    """What the problem's conditions prescribe for each field, in the order of the conditions."""
+    """Return the prescribed values of each field, by its name, in the order of the conditions.
+
+    Fields without prescribed values have an empty list.
+    """
     found: dict[str, list[Prescribed]] = {name: [] for name in problem.fields}
     for condition in problem.conditions():
         for one in condition.prescribed(problem.fields):
@@ -43,12 +46,17 @@ def prescribed_data(problem: Problem) -> dict[str, list[Prescribed]]:
 
 
 def jumps(problem: Problem) -> list[Jump]:
-    """The largest jump of each field between any two pieces, the largest of all first."""
+    """Return the jumps of the problem's prescribed values, the largest gap first.
+
+    There is at most one jump, the largest, for each field and each pair of prescribed pieces.
+    Differences that are rounding, or the last digits of measured data, are not jumps.
+    """
     low, high = problem.domain.bounds
-    reach = 1e-9 * float((high - low).max())  # points so close are one
+    reach = 1e-9 * float((high - low).max())  # points closer than this are the same
     found: list[Jump] = []
     for data in prescribed_data(problem).values():
-        # One function has no jumps; and in many dimensions the rims have too many points.
+        # The data of a single condition have no jumps, and skipping them saves time: in many
+        # dimensions the rims have many points.
         if len({id(one.condition) for one in data}) > 1:
             found += _of_field(data, reach)
     return sorted(found, key=lambda jump: -jump.gap)
@@ -62,7 +70,7 @@ def _of_field(data: Sequence[Prescribed], reach: float) -> Iterator[Jump]:
         if a.piece == b.piece:
             p = q = a.piece.gauss(9)
         p, q = _within(p, q, reach), _within(q, p, reach)
-        # Not torch.cdist, which is good to half of the digits.
+        # torch.cdist would lose half of the digits.
         gaps = (p.coords[:, None] - q.coords).norm(dim=2)
         i, j = (gaps <= reach).nonzero(as_tuple=True)
         if len(i) and (jump := _largest(a, p[i], b, q[j])) is not None:
@@ -70,7 +78,7 @@ def _of_field(data: Sequence[Prescribed], reach: float) -> Iterator[Jump]:
 
 
 def _within(p: Points, q: Points, reach: float) -> Points:
-    """Those of p in the box around q."""
+    """Return the points of p that lie in the bounding box of q, enlarged by reach."""
     if not len(q):
         return p[:0]
     low, high = q.coords.amin(dim=0) - reach, q.coords.amax(dim=0) + reach
@@ -78,12 +86,12 @@ def _within(p: Points, q: Points, reach: float) -> Points:
 
 
 def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:
-    """The largest difference of the values of a at p and of b at q, the same points."""
+    """Return the largest jump between a at p and b at q, which are the same points, or None."""
     u, v = a.values(p), b.values(q)
-    # Data that are not defined at a corner do not disagree there.
+    # Values that are NaN or infinite at a corner do not count as a disagreement.
     gaps = (u - v).abs().nan_to_num(0.0, 0.0)[:, 0]
     size = max(float(t.abs().nan_to_num(0.0, 0.0).max()) for t in (u, v))
-    if gaps.max() <= 1e-8 * (1 + size):  # less is rounding, or the digits of measured data
+    if gaps.max() <= 1e-8 * (1 + size):  # rounding, or few digits
         return None
     worst = int(gaps.argmax())
     return Jump(a.field, float(gaps[worst]), p.show(worst), (a.piece.name, b.piece.name))

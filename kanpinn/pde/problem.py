@@ -1,4 +1,4 @@
-"""Problems: a domain, a residual, conditions, and optionally a source and an exact solution."""
+"""The base class of problems, exact solutions and derived sources, and copies of problems."""
 
 import copy
 import functools
@@ -27,99 +27,125 @@ from kanpinn.pde.validate import (
 class Problem(ABC):
     """A PDE on a domain: subclass it and write `domain`, `residual` and `conditions`.
 
-    residual(p, u) gives (n, equations), or a tuple of such, from named points (`p.x` is (n, 1)) and
-    the solution's jet; a system names its `fields` and takes a jet for each, residual(p, u, v).
-    `exact(p)`, (n, fields) or a tuple of columns, is optional: it serves the errors, and
-    `source(p)` is derived from it where a class does not write its own.
+    `residual(p, u)` returns (n, equations), or a tuple of such, from points with named coordinates
+    (`p.x` is (n, 1)) and the solution's jet. A system names its `fields`, and its residual takes a
+    jet for each: residual(p, u, v). The method `exact(p)` is optional and returns the exact
+    solution, (n, fields) or a tuple of columns. It is used to compute errors, and `source(p)` is
+    derived from it unless the class defines its own.
 
-    error_fields: whose errors count in the overall ones, all by default. free_constant: fields such
-    as a pressure that the problem determines up to a constant; errors leave out their means.
+    `error_fields` names the fields whose errors enter the overall error norms; by default all do.
+    `free_constant` names the fields, such as a pressure, that the problem determines only up to a
+    constant; their errors are computed without their means.
     """
 
-    solved_by: ClassVar[str] = "solve"  # the function that takes problems of this kind
+    solved_by: ClassVar[str] = "solve"  # the name of the function that solves such problems
     domain: Domain
     fields: tuple[str, ...] = ("u",)
     error_fields: tuple[str, ...] | None = None
     free_constant: tuple[str, ...] = ()
     unknowns: Mapping[str, Unknown] = MappingProxyType({})
-    needs_conditions: ClassVar[bool] = True  # whether a solution without any is not unique
-    is_stated: ClassVar[bool] = False  # whether `conditions` gives the same tuple always
+    needs_conditions: ClassVar[bool] = True  # without any the solution is not unique
+    is_stated: ClassVar[bool] = False  # whether `stated` made this copy
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
-        """The residual that vanishes in the domain, (n, equations) or a tuple of columns (n, 1)."""
+        """Return the residual at n points in the domain, which is zero for the solution.
+
+        Args:
+            p: n points.
+            fields: the jet of each field, then of each unknown number.
+
+        Returns:
+            (n, equations), or a tuple of columns (n, 1).
+        """
 
     @abstractmethod
     def conditions(self) -> Sequence[Condition]:
-        """The conditions that hold besides the residual; a solve calls this method once."""
+        """Return the conditions that complete the equation; a solve calls this method once."""
 
     def source(self, p: Points) -> Tensor:
-        """The right-hand side, derived so that `exact` solves the equation; (n, fields).
+        """Return the right-hand side at n points, (n, fields), derived from `exact`.
+
+        The derived source is that for which `exact` solves the equation. A class that defines its
+        own source overrides this method.
 
         Raises:
-            InputError: where there is no exact solution, or the residual not affine in the source.
+            InputError: where there is no exact solution, or the residual is not affine in the
+                source.
         """
         return derived_source(self, p)
 
     def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
-        """Known functions beside the network, such as `Corner`'s: each gives (n, q) at points,
-        which are added to every field for itself, or (n, q, m) of the m fields at once.
+        """Return known functions that are added to the network, such as those of `Corner`.
 
-        Their coefficients are found with those of the network's output layer.
+        Each returns (n, q) at n points, which are q further basis functions for every field
+        separately, or (n, q, m), which are q basis functions of the m fields jointly. Their
+        coefficients are determined together with those of the network's output layer.
         """
         return ()
 
     def inputs(self) -> Callable[[Points], Tensor] | None:
-        """The network's inputs in place of the scaled coordinates, such as a `Stretch`, or None.
+        """Return a function that computes the network's inputs, such as a `Stretch`, or None.
 
-        A function of points that gives (n, q) in [-1, 1]; the network's width then starts with q.
+        It maps n points to inputs (n, q) in [-1, 1], and the network's width then starts with q.
+        With None the inputs are the scaled coordinates.
         """
         return None
 
     def cells(self) -> Sequence[Domain]:
-        """Parts that make up the domain; the integrals of energies and norms are sums over them."""
+        """Return the parts that make up the domain.
+
+        Integrals of energies and norms are computed as sums over the parts.
+        """
         return (self.domain,)
 
     def energy(self, p: Points, *fields: Jet) -> Tensor:
-        """The density (n, 1) of an energy that the solution minimises, convex in the fields' jets.
+        """Return the density (n, 1) of the energy that the solution minimises.
 
-        It is used where a solve's form is "energy", in place of `residual`: for solutions that are
-        too rough for the equation itself. For -div(a ∇u) = f it is a |∇u|²/2 - f u.
+        The density has to be convex in the fields' jets. A solve whose form is "energy" uses it in
+        place of `residual`, for solutions that are not smooth enough for the strong form. For
+        -div(a ∇u) = f it is a |∇u|²/2 - f u.
+
+        Raises:
+            InputError: where the class does not define an energy.
         """
         raise InputError(f"{type(self).__name__} has no energy(p, {', '.join(self.fields)})")
 
     def boundary_energies(self) -> Sequence[tuple[Boundary, Callable[..., Tensor]]]:
-        """Pairs of a part of the boundary and the energy's density (n, 1) there.
+        """Return pairs of a part of the boundary and a function for the energy's density there.
 
-        Neumann and Robin conditions are natural in the energy form, which passes over them: for
-        ∂u/∂n = g the density is -g u, for ∂u/∂n + αu = g it is αu²/2 - g u.
+        The function returns the density (n, 1). Neumann and Robin conditions are natural in the
+        energy form, which ignores their residuals, so their data enter here: for ∂u/∂n = g the
+        density is -g u, for ∂u/∂n + αu = g it is αu²/2 - g u.
         """
         return ()
 
     def reference(self) -> object | None:
-        """A substitute for an exact solution: a `Reference`, or a recipe for one such as `FEM`.
+        """Return a `Reference`, or a recipe for one such as `FEM`, in place of an exact solution.
 
-        It is not asked for where there is `exact`.
+        It is not used for a problem that has `exact`.
         """
         return None
 
     @property
     def numbers(self) -> dict[str, Unknown]:
-        """The unknowns that are numbers, not fields, by name."""
+        """The unknowns that are numbers (not fields), by their names."""
         return {name: one for name, one in self.unknowns.items() if name not in self.fields}
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The residual's arguments: the fields, then the numbers."""
+        """The names of the residual's arguments: the fields, then the unknown numbers."""
         return (*self.fields, *self.numbers)
 
     @property
     def has_exact(self) -> bool:
-        """Whether the class gives an exact solution."""
+        """Whether the problem has a method `exact`."""
         return callable(getattr(self, "exact", None))
 
     def check(self) -> None:
-        """Refuse a class that lacks what a solve needs; `stated` also checks the conditions.
+        """Refuse a class whose attributes or methods are missing or invalid.
+
+        The conditions are not checked here but by `stated`.
 
         Raises:
             InputError: naming the attribute or the method, and what it must be.
@@ -136,18 +162,22 @@ class Problem(ABC):
         check_arguments(f"{name}.reference", self.reference, None)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
-        """The residual as (n, equations) from the jet of all fields.
+        """Return the residual as one tensor, (n, equations), from the jet of all columns.
+
+        Args:
+            p: n points.
+            u: the jet of all fields, then the unknown numbers.
 
         Raises:
-            InputError: where it has another shape.
+            InputError: where the residual has another shape.
         """
         return stack_equations(self.residual(p, *split(u)), len(p), "residual")
 
     def condition_equation(self, index: int) -> Callable[[Points, Jet], Tensor]:
-        """The residual of `conditions()[index]`, (rows, equations), from the jet of all fields.
+        """Return the function that evaluates the residual of `conditions()[index]`.
 
-        Raises:
-            InputError: where it has another shape.
+        It takes the condition's points and the jet of all fields there, and returns
+        (rows, equations). It raises an InputError where the residual has another shape.
         """
         condition, what = self.conditions()[index], f"conditions()[{index}]"
         which = [self.fields.index(name) for name in condition.about or self.fields]
@@ -164,14 +194,15 @@ P = TypeVar("P", bound=Problem)
 
 
 def stated(problem: P) -> P:
-    """The problem, checked, as a copy whose `conditions()` always gives the same tuple.
+    """Check a problem and return a copy whose `conditions()` always returns the same tuple.
 
     The class's own `conditions` is called once. The solve, the check of the exact solution, the
-    reference and the estimate of the errors are then about the same conditions, also where that
-    method draws random noise. A problem that has been through here is returned as it is.
+    reference and the error estimate then use the same conditions, even if that method draws random
+    noise. A problem that this function returned is returned unchanged.
 
     Raises:
-        InputError: for something else than a problem, or a class that lacks what a solve needs.
+        InputError: for an object that is not a problem, or a class whose attributes, methods or
+            conditions are missing or invalid.
     """
     if not isinstance(problem, Problem):
         raise InputError(f"problem must be an instance of a kanpinn Problem, got {problem!r}")
@@ -181,14 +212,14 @@ def stated(problem: P) -> P:
     conditions = problem.conditions()
     check_conditions(type(problem).__name__, conditions, problem.fields)
     view = copy.copy(problem)
-    # object's setter, also where a problem is a frozen dataclass.
+    # object's own setter works also for a problem that is a frozen dataclass.
     object.__setattr__(view, "conditions", functools.partial(tuple, tuple(conditions)))
     object.__setattr__(view, "is_stated", True)
     return view
 
 
 def exact_values(problem: Problem, p: Points) -> Tensor:
-    """The exact solution's values at n points, (n, fields).
+    """Return the exact solution's values at n points, (n, fields).
 
     Raises:
         InputError: where `exact` gives another shape.
@@ -204,7 +235,7 @@ def exact_values(problem: Problem, p: Points) -> Tensor:
 
 
 def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
-    """The exact solution's jet at points, by nested automatic differentiation.
+    """Return the exact solution's jet at points, computed by nested automatic differentiation.
 
     Raises:
         InputError: where `exact` gives another shape.
@@ -213,10 +244,10 @@ def exact_jet(problem: Problem, p: Points, channels: Channels) -> Jet:
 
 
 def exact_columns(problem: Problem, p: Points, channels: Channels) -> Jet:
-    """`exact_jet` with the unknown numbers' true values after the fields.
+    """Return `exact_jet` with further columns for the true values of the unknown numbers.
 
     Raises:
-        InputError: where one of these is not known.
+        InputError: where an unknown number has no exact value.
     """
     fields = exact_jet(problem, p, channels)
     for name, unknown in problem.numbers.items():
@@ -230,7 +261,10 @@ def exact_columns(problem: Problem, p: Points, channels: Channels) -> Jet:
 
 
 def exact_residual(problem: Problem, p: Points) -> Tensor:
-    """The residual of the exact solution, (n, equations); zero where problem and solution agree."""
+    """Return the residual of the exact solution at n points, (n, equations).
+
+    It is zero where the exact solution satisfies the equation.
+    """
 
     def evaluate(channels: Channels) -> Tensor:
         return problem.equation(p, exact_columns(problem, p, channels))
@@ -239,7 +273,10 @@ def exact_residual(problem: Problem, p: Points) -> Tensor:
 
 
 def derived_source(problem: Problem, p: Points) -> Tensor:
-    """The source s with residual(exact; s) = 0, s = -r(0) / (r(1) - r(0)), (n, equations).
+    """Return the source s with residual(exact; s) = 0, (n, equations).
+
+    With r(s) the residual of the exact solution for a constant source s, it is
+    s = -r(0) / (r(1) - r(0)). Equations that do not contain the source have s = 0.
 
     Raises:
         InputError: where there is no exact solution, or the residual r is not affine in s.
@@ -247,12 +284,12 @@ def derived_source(problem: Problem, p: Points) -> Tensor:
     name = type(problem).__name__
     if not problem.has_exact:
         raise InputError(f"{name} uses source(p) but has neither `source` nor `exact`")
-    third = -0.618  # no round number, at which more than affine functions would fit a line
+    third = -0.618  # a non-round s, where a residual that is not affine leaves the line
     at = [exact_residual(_with_constant_source(problem, s), p) for s in (0.0, 1.0, third)]
     slope = at[1] - at[0]
     curvature = (at[2] - at[0] - third * slope).abs().max()
     rounding = 1e3 * torch.finfo(slope.dtype).eps * (1 + max(r.abs().max() for r in at))
-    unused = (slope == 0).all(dim=0)  # equations of a system that have no source
+    unused = (slope == 0).all(dim=0)  # equations of a system that do not contain the source
     if bool(((slope == 0) & ~unused).any()) or bool(unused.all()) or curvature > rounding:
         raise InputError(
             f"{name}: a source is derived from `exact` only if the residual is affine in "
@@ -262,19 +299,25 @@ def derived_source(problem: Problem, p: Points) -> Tensor:
 
 
 def with_source(problem: P, source: Callable[[Points], Tensor]) -> P:
-    """A copy of the problem with another source, a function of points that gives (n, fields)."""
+    """Return a copy of the problem with another source, a function of points → (n, fields)."""
     view = copy.copy(problem)
     object.__setattr__(view, "source", source)
     return view
 
 
 def with_parameter(problem: P, name: str, value: float) -> P:
-    """The same problem with another value of a parameter, an attribute that its methods read.
+    """Return a copy of the problem with another value of a parameter.
 
-    Its conditions may depend on the parameter, so they are asked for anew.
+    The conditions may depend on the parameter, so for a problem that `stated` returned they are
+    made and checked again.
+
+    Args:
+        problem: the problem.
+        name: the name of the parameter, an attribute that the problem's methods read.
+        value: the parameter's new value.
 
     Raises:
-        InputError: where it has no such number.
+        InputError: where the problem has no number as an attribute of that name.
     """
     parameter_of(problem, name)
     view = copy.copy(problem)
@@ -286,10 +329,10 @@ def with_parameter(problem: P, name: str, value: float) -> P:
 
 
 def parameter_of(problem: Problem, name: str) -> float:
-    """A number that the problem has as an attribute.
+    """Return the value of a parameter: an attribute of the problem that is a number.
 
     Raises:
-        InputError: where it has none of that name.
+        InputError: where the problem has no such attribute.
     """
     found = {k: v for k, v in vars(problem).items() if isinstance(v, int | float)}
     if name not in found:

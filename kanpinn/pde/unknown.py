@@ -1,4 +1,4 @@
-"""Unknowns of inverse problems: numbers, and coefficients that are fields."""
+"""Unknowns of inverse problems: numbers and coefficient fields."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,21 @@ from kanpinn.jets import Jet
 
 @dataclass(frozen=True)
 class Unknown:
-    """A number, or a coefficient field, that a problem looks for: start + c, or start·exp(c).
+    """An unknown of an inverse problem, a number or a coefficient field.
 
-    c is what is solved for: the number, which starts at zero, or the network's output.
+    The unknown is start + c or, where it is positive, start·exp(c). The solve determines c: for a
+    number a scalar that starts at zero, for a field an output of the network.
 
     Args:
-        start: where the search begins.
-        positive: whether it stays positive, as start·exp(c); its intervals then do so, too.
-        exact: a number's true value, where it is known, for comparison only; that of a field is the
-            problem's `exact`.
+        start: the initial value.
+        positive: whether the unknown is start·exp(c), which stays positive; its confidence bounds
+            are then positive, too.
+        exact: the true value of a number where it is known, for comparison only. The true values of
+            a field are given by the problem's `exact`.
 
     Raises:
-        InputError: for what is not a finite number, or a start or an exact ≤ 0 of what stays
-            positive.
+        InputError: for a start or exact value that is not a finite number, or that is not above 0
+            where `positive` is True.
     """
 
     start: float | int = 1.0
@@ -42,11 +44,11 @@ class Unknown:
             raise InputError(f"exact must be above 0 where positive is True, got {self.exact!r}")
 
     def of(self, c: Jet) -> Jet:
-        """The unknown's jet from that of c."""
+        """Return the jet of the unknown from the jet of c."""
         if not self.positive:
             return c + self.start
         return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth
 
     def value(self, c: Tensor) -> Tensor:
-        """The unknown's value."""
+        """Return the value of the unknown from the value of c, in the same shape."""
         return self.start * torch.exp(c) if self.positive else self.start + c

@@ -1,4 +1,4 @@
-"""What a problem's class declares, checked: refusals name the class and what was expected."""
+"""Checks of the attributes and methods of a problem's class."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -10,16 +10,16 @@ from kanpinn.pde.unknown import Unknown
 
 
 def check_arguments(what: str, function: Callable, columns: Sequence[str] | None) -> None:
-    """Refuse a method of a problem that does not take the arguments it is called with.
+    """Refuse a method of a problem that does not accept the arguments it is called with.
 
     Args:
-        what: the class and the method, for the message.
-        function: the method.
-        columns: the fields and unknowns of which it takes the jets, after points; None where it
-            takes nothing at all.
+        what: the names of the class and the method, "Class.method", for the message.
+        function: the method, bound to the problem.
+        columns: the names of the fields and unknown numbers whose jets the method takes after the
+            points; None for a method without arguments.
 
     Raises:
-        InputError: naming the method and what it has to take.
+        InputError: naming the method and the arguments it has to accept.
     """
     given = () if columns is None else (None, *columns)
     try:
@@ -34,7 +34,15 @@ def check_arguments(what: str, function: Callable, columns: Sequence[str] | None
 
 
 def check_conditions(name: str, conditions: object, fields: Sequence[str]) -> None:
-    """Refuse what are no conditions, fields that a problem does not have, and noise in part only.
+    """Refuse a value of `conditions()` that is not a sequence of valid conditions.
+
+    Refused are other objects than conditions, conditions on fields that the problem does not have,
+    and measurements of which only some have a known noise.
+
+    Args:
+        name: the name of the problem's class, for the message.
+        conditions: what `conditions()` returned.
+        fields: the names of the problem's fields.
 
     Raises:
         InputError: naming the class and the condition.
@@ -61,7 +69,15 @@ def check_conditions(name: str, conditions: object, fields: Sequence[str]) -> No
 def check_unknowns(
     name: str, unknowns: object, fields: Sequence[str], coordinates: Sequence[str]
 ) -> None:
-    """Refuse what are no unknowns by name, and names that stand for something else.
+    """Refuse `unknowns` that is not a mapping from names to unknowns.
+
+    Refused are also names of coordinates, and exact values of unknowns that are fields.
+
+    Args:
+        name: the name of the problem's class, for the message.
+        unknowns: the class's attribute.
+        fields: the names of the problem's fields.
+        coordinates: the names of the domain's coordinates.
 
     Raises:
         InputError: naming the class and the unknown.
@@ -81,7 +97,13 @@ def check_unknowns(
 
 
 def check_subset(name: str, key: str, names: Any, fields: Sequence[str]) -> None:
-    """Refuse what is not a tuple of one or more of the fields, each once; None is not looked at.
+    """Refuse an attribute that is not a tuple or list of distinct fields, at least one.
+
+    Args:
+        name: the name of the problem's class, for the message.
+        key: the name of the attribute.
+        names: the attribute's value; None is accepted.
+        fields: the names of the problem's fields.
 
     Raises:
         InputError: naming the class and the attribute.

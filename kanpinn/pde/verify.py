@@ -1,4 +1,4 @@
-"""Whether a function, such as a problem's exact solution, satisfies the problem."""
+"""Checks whether a function, such as the exact solution, satisfies a problem."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -20,12 +20,12 @@ JetAt = Callable[[Points, Channels], Jet]
 
 @dataclass(frozen=True)
 class Defect:
-    """A function's residual in one equation.
+    """The residual of a function in the equation or one condition of a problem.
 
     Args:
-        name: the equation's name, such as "Poisson.conditions()[0]".
-        size: the residual's root mean square at sampled points.
-        relative: the same over that of the equation's terms.
+        name: the name of the residual, such as "Poisson.conditions()[0]".
+        size: the root mean square of the residual at sampled points.
+        relative: `size` divided by an estimate of the size of the equation's terms.
     """
 
     name: str
@@ -34,14 +34,18 @@ class Defect:
 
     @property
     def is_rounding(self) -> bool:
-        """Whether the residual is rounding; False also for what is not a number."""
+        """True if the relative residual is at most 1e-8; False also for NaN."""
         return self.relative <= 1e-8
 
 
 def exact_defects(problem: Problem) -> Iterator[Defect]:
-    """The exact solution's residual in the equation and each condition; none where there is none.
+    """Return the exact solution's residuals in the equation and in each condition.
 
-    Measurements are left out where they have noise.
+    Measurements with noise, and all measurements of problems with unknowns, are left out.
+
+    Yields:
+        One defect for the equation and each condition; none where the problem has no exact solution
+        or an unknown number has no exact value.
 
     Raises:
         InputError: where a residual has the wrong shape.
@@ -52,11 +56,17 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
 
 
 def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
-    """A function's residual in the equation and each condition of a problem.
+    """Return a function's residuals in the equation and in each condition of a problem.
+
+    Measurements with noise, and all measurements of problems with unknowns, are left out.
 
     Args:
         problem: the problem.
-        jet: gives the function's jet, all fields and unknown numbers, at points.
+        jet: returns the function's jet at points with the given channels, with a column for each
+            field and then each unknown number.
+
+    Yields:
+        One defect for the equation and each condition.
 
     Raises:
         InputError: where a residual has the wrong shape.
@@ -67,7 +77,7 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
     yield _defect(jet, problem.equation, inside, 1, size, f"{kind}.residual")
     for index, condition in enumerate(problem.conditions()):
         if condition.measurements and (condition.noise is not None or problem.unknowns):
-            continue  # noise
+            continue  # noise keeps the residual from vanishing
         at = condition.points(few, 1.0, torch.Generator().manual_seed(0))
         equation, name = problem.condition_equation(index), f"{kind}.conditions()[{index}]"
         yield _defect(jet, equation, at, condition.sites, size, name)
@@ -76,9 +86,11 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
 def _defect(
     jet: JetAt, equation: Equation, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
-    """The residual at points; scale: the root mean square of the function's own values."""
+    """Return the defect at points; `scale` is the root mean square of the function's values."""
     channels = find_channels(lambda c: equation(p, jet(p, c)), p.names)
-    # (n, n) is told from n equations by another n; a face may have only one point.
+    # A result (n, n) by accidental broadcasting differs from n equations in that its number of
+    # columns changes with n, so it is evaluated at two n. A face may have only one point, so points
+    # are repeated.
     few = [p[torch.arange(n * sites) % len(p)] for n in (2, 3)]
     if len({equation(points, jet(points, channels)).shape[1] for points in few}) > 1:
         raise InputError(
@@ -87,7 +99,7 @@ def _defect(
         )
     u = jet(p, channels)
     size = _rms(equation(p, u))
-    # What the equation's terms amount to: they cancel for u itself, not for 0 and 2u.
+    # The terms of the equation cancel for u, but not for 0 and 2u, which therefore show their size.
     terms = [scale, _rms(equation(p, u * 0)), _rms(equation(p, u * 2)), *map(_rms, u.parts())]
     return Defect(name, size, size / max(terms) if max(terms) else size)
 

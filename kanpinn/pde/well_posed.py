@@ -1,4 +1,4 @@
-"""Whether a problem has one solution, as far as its equations tell at a few points."""
+"""Checks that a problem is well posed, made by evaluating its equations at a few points."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,21 +19,29 @@ Equation = Callable[[Points, Jet], Tensor]
 
 
 def check_well_posed(problem: Problem, strong: bool = True) -> None:
-    """Refuse a problem whose conditions are out of place, or that leaves its solution open.
+    """Refuse a problem with misplaced conditions or with a solution that is not unique.
 
-    Conditions have to hold in the domain, or on its boundary. A system needs as many equations in
-    its domain as fields: constraints in the domain count, and with measurements a field may be a
-    coefficient that has no equation. No field may be determined up to a constant only, unless
-    `free_constant` names it.
+    Three properties are checked:
+
+    - The points of each condition lie in the domain, and those of a boundary condition on the
+      domain's boundary.
+    - A system has at least as many equations in its domain as fields. Constraints in the domain
+      count as equations. The check is skipped for problems with measurements, where a field may
+      be an unknown coefficient without an equation of its own.
+    - Every field is determined completely, not only up to a constant, unless `free_constant`
+      names it.
+
+    A problem that passes, but has derivatives and no conditions, causes a warning. If the user's
+    own functions raise an exception, the last two checks and the warning are skipped.
 
     Args:
-        problem: the problem, whose conditions are asked for once here.
-        strong: whether the residual is to vanish, so that its equations count; an energy is not a
-            number of equations.
+        problem: the problem; its `conditions()` should return the same conditions at each call.
+        strong: whether the solve minimises the residual (strong form). Only then are the equations
+            counted; the energy form has no number of equations.
 
     Raises:
-        InputError: naming the condition and a point of it, the numbers of equations and fields, or
-            the field whose constant is open.
+        InputError: naming the condition and one of its points, or the numbers of equations and
+            fields, or the field that is determined only up to a constant.
     """
     conditions = problem.conditions()
     few = Collocation(5, 16, "uniform")
@@ -55,7 +63,7 @@ def check_well_posed(problem: Problem, strong: bool = True) -> None:
             for condition, (equation, points, jets) in zip((None, *conditions), probes, strict=True)
             if len(fields) > 1 and (condition is None or condition.inside)
         )
-    except Exception:  # of the user's own functions; it is raised again where they are used
+    except Exception:  # raised by the user's own functions, and again when the solve calls them
         return
     if strong and count < len(fields) > 1 and not any(c.measurements for c in conditions):
         many = f"{count} equation" + "s" * (count > 1)
@@ -78,26 +86,26 @@ def check_well_posed(problem: Problem, strong: bool = True) -> None:
 
 
 def _sees(equation: Equation, points: Points, jets: Sequence[Jet], field: int) -> bool:
-    """Whether an equation changes by more than rounding with a constant added to a field."""
+    """True if adding a constant to the field changes the residual by more than rounding."""
     for jet in jets:
         shift = torch.zeros_like(jet.value)
         shift[:, field] = 1.0
         before = equation(points, jet)
         change = equation(points, replace(jet, value=jet.value + shift)) - before
-        # What is not a number tells nothing, so it leaves the problem alone.
+        # A residual that is NaN proves nothing, so it counts as a change and refuses nothing.
         if not (change.abs() <= 1e-10 * (1 + before.abs())).all():
             return True
     return False
 
 
 def random_jets(equation: Equation, points: Points, m: int) -> tuple[Jet, Jet]:
-    """Two random jets of m fields at points, with the derivatives that an equation uses."""
+    """Return two random jets of m fields at the points, with the derivatives the equation uses."""
     channels = find_channels(lambda c: equation(points, _random_jet(points, c, m)), points.names)
     return _random_jet(points, channels, m), _random_jet(points, channels, m, seed=1)
 
 
 def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Jet:
-    """A jet with numbers between ½ and 1½, the same for the same seed."""
+    """Return a jet of random numbers in [½, 1½), reproducible for a given seed."""
     generator, dtype = Generator().manual_seed(seed), points.coords.dtype
     n, d = points.coords.shape
     second, lines = channels.second_count, len(channels.directions)
@@ -113,7 +121,7 @@ def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Je
 
 
 def _check_place(problem: Problem, condition: Condition, points: Points, what: str) -> None:
-    """Refuse points of a condition out of the domain, or inside it where they have to be on it."""
+    """Refuse points outside the domain, and points of a boundary condition that are interior."""
     domain = problem.domain
     own = domain.boundary.pieces
     if condition.is_at_boundary and all(piece in own for piece in condition.pieces):
@@ -124,7 +132,7 @@ def _check_place(problem: Problem, condition: Condition, points: Points, what: s
             f"{type(problem).__name__} has {', '.join(domain.names)}"
         )
     low, high = domain.bounds
-    reach = 1e-7 * float((high - low).max())  # within which a point is on the boundary
+    reach = 1e-7 * float((high - low).max())  # tolerance for points on the boundary
     outside = ~domain.contains(points.coords, reach)
     if outside.any():
         raise InputError(f"{what} is outside of the domain, at {points[outside].show(0)}")

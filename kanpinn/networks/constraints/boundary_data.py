@@ -1,4 +1,4 @@
-"""Which form Dirichlet data take: built into the surrogate, or a term of the loss."""
+"""Chooses whether Dirichlet data are built into the surrogate or are a term of the loss."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -22,12 +22,13 @@ FORMS = ("auto", "exact", "penalty")
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """How a surrogate takes boundary and initial data.
+    """The form in which a surrogate satisfies boundary and initial data.
 
     Args:
-        output: the map that builds data in, None where all of them are terms of the loss.
-        met: which of `conditions()` hold for every network, and so have no term.
-        why: why data are not built in, where that was for "auto" to choose.
+        output: the output map that builds data in; None where all data are terms of the loss.
+        met: the indices in `conditions()` of those that hold for every network, and so have no
+            term in the loss.
+        why: the reason why data are not built in, where "auto" decided so; otherwise empty.
     """
 
     output: OutputMap | None
@@ -38,27 +39,30 @@ class Form:
 def choose_form(
     problem: Problem, boundary: str, found: Sequence[Jump], rough: bool = False
 ) -> Form:
-    """The form of the problem's Dirichlet and initial values, as `boundary` of `solve` asks for it.
+    """Choose the form of a problem's Dirichlet and initial values.
 
-    "exact" can be had up to four dimensions: on boxes for all data that are smooth on each side,
-    elsewhere where smooth functions of the points vanish on the pieces with data alone, and a
-    polynomial takes the data. "auto" is that wherever it pays, which is for all but non-zero data
-    off boxes. Measured on disks, annuli, disks with a hole, pentagons and bitten squares, zero data
-    are 10 to 400 times more accurate than by the penalty with networks small and large; others
-    with small ones only: with large ones, at 1e-8 and below, either may be better, and the penalty
-    by up to 1e7.
-    A corner that points inward has no such function; with a joined distance, whose second
-    derivatives are unbounded there, an L-shape's error is 2e-3 where the penalty's is 1e-11.
+    The form "exact" is possible in up to four dimensions: on boxes for data that are smooth on each
+    side, and on other domains if there is a smooth function that vanishes only on the pieces with
+    data, and a polynomial that equals the data there. The choice "auto" is "exact" wherever it is
+    possible, except for non-zero data on domains that are no boxes.
+
+    The choice rests on measurements on disks, annuli, disks with a hole, pentagons and squares with
+    a bite taken out. With zero data, "exact" is 10 to 400 times more accurate than "penalty", for
+    small and large networks. With non-zero data that holds for small networks only; with large
+    ones, at errors of 1e-8 and below, either may be better, and "penalty" by a factor of up to 1e7.
+    At a reentrant corner there is no such smooth function. With a joined distance function, whose
+    second derivatives are unbounded there, the error on an L-shape is 2e-3, and 1e-11 with
+    "penalty".
 
     Args:
-        problem: the problem, whose conditions are asked for once.
-        boundary: "auto", "exact" or "penalty".
-        found: the jumps of the problem's data, where no continuous function takes them.
-        rough: whether a distance will do that has no second derivatives at corners, as for
-            energies.
+        problem: the problem; its `conditions()` should return the same conditions at each call.
+        boundary: "auto", "exact" or "penalty", the argument `boundary` of `solve`.
+        found: the jumps of the problem's data; no continuous function equals data that jump.
+        rough: whether the distance function may lack second derivatives at corners, as in the
+            energy form.
 
     Raises:
-        InputError: for another word, or where "exact" is asked for and cannot be had.
+        InputError: for another value of `boundary`, or where "exact" is requested but impossible.
     """
     if boundary not in FORMS:
         raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
@@ -68,7 +72,7 @@ def choose_form(
         if found:
             raise NotExact(str(found[0]))
         output = _output_map(problem, rough, boundary == "exact")
-        # Rates are not built in with the values, but only in windows of time.
+        # This form builds in values but no rates, which only networks in time windows build in.
         met = numbers_of(problem, lambda one: one.rate is None)
         return Form(output, met if output else frozenset())
     except NotExact as reason:
@@ -80,13 +84,28 @@ def choose_form(
 
 
 def numbers_of(problem: Problem, built_in: Callable[[Prescribed], bool]) -> frozenset[int]:
-    """Which of `conditions()` prescribe values, all of which are built in."""
+    """Return the indices of those `conditions()` that prescribe values, all of them built in.
+
+    Args:
+        problem: the problem.
+        built_in: whether the surrogate has the given prescribed values built in.
+    """
     data = [one.prescribed(problem.fields) for one in problem.conditions()]
     return frozenset(i for i, found in enumerate(data) if found and all(map(built_in, found)))
 
 
 def describe_form(problem: Problem, boundary: str, rough: bool = False) -> str:
-    """What `choose_form` chooses, in words: "none" without data, "exact", "penalty", and why."""
+    """Return the choice of `choose_form` as text, with the reason for a penalty.
+
+    The text is "none" for a problem without prescribed values, `boundary` itself unless that is
+    "auto", and otherwise "exact (chosen)" or "penalty (chosen: …)".
+
+    Args:
+        problem, boundary, rough: as for `choose_form`.
+
+    Raises:
+        InputError: as `choose_form` does, for problems with prescribed values.
+    """
     if not any(prescribed_data(problem).values()):
         return "none"
     form = choose_form(problem, boundary, jumps(problem), rough)
@@ -111,7 +130,7 @@ def _output_map(problem: Problem, rough: bool, lifting: bool) -> OutputMap | Non
 def _of_field(
     problem: Problem, name: str, data: Sequence[Prescribed], rough: bool, lifting: bool
 ) -> OutputMap | None:
-    """What takes the values that are prescribed for one field, None where there are none."""
+    """Return the output map that builds in one field's values, None for a field without any."""
     if not data:
         return None
     if problem.domain.dim > MAX_DIM:
@@ -122,7 +141,7 @@ def _of_field(
         if one.piece == other.piece:
             raise NotExact(f"two conditions prescribe {name} on {one.piece.name}")
     box = as_box(problem.domain)
-    # A polynomial has to take values on walls; at an end of time they are taken as they are.
+    # Data on walls need a polynomial lifting; data at an end of time are used as they are.
     lifted = [one for one in data if not one.is_zero and end_of_time(one.piece) is None]
     if box is None and lifted and not lifting:
         raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")
@@ -134,7 +153,14 @@ def _of_field(
 
 @torch.no_grad()
 def check_data(made: OutputMap, data: Sequence[Prescribed], name: str) -> None:
-    """Refuse what does not take the data: where these disagree, no continuous function does.
+    """Refuse an output map that does not reproduce the data on the boundary.
+
+    That happens where the data disagree, so that no continuous function equals them.
+
+    Args:
+        made: the output map of one field.
+        data: the values prescribed for the field.
+        name: the name of the field, for messages.
 
     Raises:
         NotExact: naming the field and the piece.

@@ -18,23 +18,24 @@ from kanpinn.networks.known_function import Known
 from kanpinn.networks.surrogate import OutputMap
 from kanpinn.pde.conditions.condition import Prescribed
 
-MAX_DIM = 4  # dimensions above which products of distances all but vanish
+MAX_DIM = 4  # in more dimensions products of distances nearly vanish
 
 
 @dataclass(frozen=True, eq=False)
 class ExactDirichlet:
-    """u = g + D·N takes the data on the given faces of a box whatever the network N is.
+    """Output map u = g + D·N, which equals the data on given faces of a box for every network N.
 
-    D is the product of the (scaled) distances to these faces. g extends the boundary values, and
-    only them, into the box by transfinite interpolation: the Boolean sum of the linear
-    interpolations between opposite faces.
+    D is the product of the scaled distances to these faces. The lifting g extends the boundary
+    values into the box by transfinite interpolation: the Boolean sum of the linear interpolations
+    between opposite faces. It uses nothing but the boundary values.
 
     Args:
         box: the domain.
-        data: for each face a function of points on that face, (n, d) → (n, m), or None for zero.
+        data: for each face a function of n points on that face, which returns (n, m), or None for
+            zero.
 
     Raises:
-        InputError: above four dimensions, where the product of distances all but vanishes.
+        InputError: above four dimensions, where the product of distances nearly vanishes.
 
     Reference: Gordon and Hall, Transfinite element methods (1973); Lagaris et al. (1998) for
     u = g + D·N.
@@ -51,14 +52,14 @@ class ExactDirichlet:
             )
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """The jet of g + D·N from that of N."""
+        """Return the jet of g + D·N from the jet of N."""
         inner = self._distance(points, jet) * jet
         if all(values is None for values in self.data.values()):
             return inner
         return self._extension.jet(points, jet.channels) + inner
 
     def _distance(self, points: Points, jet: Jet) -> Jet:
-        """Π_faces of 1 ± ξ, ξ in [-1, 1] the scaled coordinate of the face's axis."""
+        """Return the jet of D = Π_faces (1 ± ξ), ξ in [-1, 1] the face's scaled coordinate."""
         low, high = (corner.to(points.coords) for corner in self.box.bounds)
         half = (high - low) / 2
         xi = Coordinates(jet.channels, (points.coords - low) / half - 1, 1 / half).dense()
@@ -70,7 +71,11 @@ class ExactDirichlet:
         return Known((lambda p: self.extension(p.coords),), "g")
 
     def extension(self, coords: Tensor) -> Tensor:
-        """g, I - Π_axes (I - P_axis) on boundary values: a signed sum over faces, edges, …"""
+        """Return g at n points, (n, m) or (n, 1).
+
+        It is I - Π_axes (I - P_axis) applied to the boundary values, where P_axis interpolates
+        between the faces of an axis: a signed sum over faces, edges, …
+        """
         by_axis: dict[int, list[Face]] = {}
         for face in self.data:
             by_axis.setdefault(face.axis, []).append(face)
@@ -84,7 +89,10 @@ class ExactDirichlet:
     def _blend(
         self, coords: Tensor, corner: tuple[Face, ...], by_axis: dict[int, list[Face]]
     ) -> Tensor:
-        """The data where these faces meet, times the linear weight of each with an opposite."""
+        """Return the data where these faces meet, times their linear interpolation weights.
+
+        A face whose opposite face has no data has the weight one.
+        """
         low, high = (c.to(coords) for c in self.box.bounds)
         weight, columns = torch.ones_like(coords[:, :1]), list(coords.split(1, dim=1))
         for face in corner:
@@ -102,21 +110,26 @@ class ExactDirichlet:
 
 @dataclass(frozen=True, eq=False)
 class Fieldwise:
-    """An output map for each field of a system, None where a field has none."""
+    """Output map of a system: one map for each field, or None for a field without data."""
 
     maps: tuple[OutputMap | None, ...]
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """The jet of all fields from that of the network."""
+        """Return the jet of all fields from the jet of the network's outputs."""
         fields = [jet[i] if m is None else m.apply(points, jet[i]) for i, m in enumerate(self.maps)]
         return join(fields)
 
 
 def on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
-    """What takes the data of one field on sides of a box.
+    """Return the output map that builds in the data of one field on faces of a box.
+
+    Args:
+        box: the domain.
+        data: the values prescribed on the faces.
+        rough: whether the data need not be smooth, as in the energy form.
 
     Raises:
-        NotExact: where a piece is no side, or data are not smooth and may not be `rough`.
+        NotExact: where a piece is no face of the box, or data are not smooth and not `rough`.
     """
     check_smooth(data, rough)
     values = {_as_face(box, one.piece): None if one.is_zero else one.values for one in data}
@@ -124,7 +137,7 @@ def on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
 
 
 def as_box(domain: Domain) -> Box | None:
-    """A box, or one over an interval of time, as one box; None for any other domain."""
+    """Return a box, or a box over a time interval, as one box; None for any other domain."""
     match domain:
         case Box():
             return domain
@@ -136,7 +149,7 @@ def as_box(domain: Domain) -> Box | None:
 
 
 def _as_face(box: Box, piece: Piece) -> Face:
-    """The side of a box that a piece of a box, or of one over an interval of time, is."""
+    """Return a piece of a box, or of a box over a time interval, as a face of the box."""
     match piece:
         case Wall():
             return _as_face(box, piece.piece)

@@ -25,10 +25,15 @@ from kanpinn.pde.conditions.condition import Prescribed
 
 @dataclass(frozen=True)
 class Distance:
-    """D = Π f_i / size_i with a line, ellipse, plane or sphere f_i = 0 through each of the pieces.
+    """Approximate distance D = Π f_i / size_i from some pieces of a boundary.
 
-    D is smooth everywhere, 0 to first order on the pieces, and > 0 elsewhere in the domain, where
-    its largest value is about 1.
+    Each piece lies on a line, ellipse, plane or sphere f_i = 0. D is smooth everywhere, vanishes to
+    first order on the pieces, and is positive elsewhere in the domain, where its largest value is
+    about one.
+
+    Args:
+        factors: the functions f_i of points (n, d) → (n, 1).
+        sizes: the positive numbers by which they are divided.
     """
 
     factors: tuple[OfCoords, ...]
@@ -40,23 +45,27 @@ class Distance:
 
 
 def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
-    """The distance from some pieces of a domain's boundary.
+    """Return an approximate distance function of some pieces of a domain's boundary.
+
+    Args:
+        domain: the domain.
+        pieces: the pieces of its boundary on which the function vanishes.
 
     Raises:
         NotExact: where a piece lies on no line, ellipse, plane or sphere, or on one that meets the
-            rest of the domain, as at a corner that points inward.
+            rest of the domain, as at a reentrant corner.
     """
     inside = domain.quadrature(8)[0].coords
     others = [one for one in domain.boundary.pieces if not any(_same(one, p) for p in pieces)]
     apart = torch.cat([inside, *(piece.gauss(64).coords for piece in others)])
-    # Where pieces touch, the function of one is 0 on the other.
+    # At the ends of pieces, where pieces touch, the function may be zero but not negative.
     ends = torch.cat([inside[:0], *(piece.rim.coords for piece in domain.boundary.pieces)])
     factors: list[OfCoords] = []
     sizes: list[float] = []
     for piece in pieces:
         on = piece.gauss(64).coords
         if any(_vanishes(f, size, on) for f, size in zip(factors, sizes, strict=True)):
-            continue  # it goes on with one before it
+            continue  # the piece lies on the same curve or surface as an earlier one
         carrier = piece.level
         if carrier is None:
             raise NotExact(f"there is no smooth distance from the piece {piece.name}")
@@ -92,11 +101,11 @@ def _negative(function: OfCoords, coords: Coords) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class LiftedDirichlet:
-    """u = g + D·N takes the data on some pieces of a boundary whatever the network N is.
+    """Output map u = g + D·N, which equals the data on given pieces for every network N.
 
     Args:
-        distance: D, (n, d) → (n, 1), which vanishes on these pieces, to first order, only.
-        lift: g, (n, d) → (n, 1), which takes the data there; None where they are zero.
+        distance: D, (n, d) → (n, 1), which vanishes to first order on these pieces, and only there.
+        lift: g, (n, d) → (n, 1), which equals the data on these pieces; None for zero data.
 
     Reference: Lagaris, Likas and Fotiadis, Artificial neural networks for solving ordinary and
     partial differential equations (1998).
@@ -111,7 +120,7 @@ class LiftedDirichlet:
         return Known(tuple(partial(_at_points, f) for f in functions), "D and g")
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """The jet of g + D·N from that of N."""
+        """Return the jet of g + D·N from the jet of N."""
         known = self._known.jet(points, jet.channels)
         inner = known[0] * jet
         return inner if self.lift is None else known[1] + inner
@@ -125,8 +134,12 @@ def _at_points(function: OfCoords, p: Points) -> Tensor:
 class InTime:
     """g(x, t) = G(x, t) + Σ_e w_e(t) (u_e(x) - G(x, t_e)) for data u_e at one or both ends of time.
 
-    G takes the data on the walls, None for zero; where these and u_e agree, the sum changes nothing
-    there. The weights are linear in time, or 1 where there is one end.
+    G equals the data on the walls. Where these agree with u_e, the sum over the ends e vanishes on
+    the walls. The weights w_e are linear in time, or one where there are data at one end only.
+
+    Args:
+        walls: G, (n, d) → (n, 1); None for zero.
+        ends: the ends of time with data, and the data u_e.
     """
 
     walls: OfCoords | None
@@ -145,15 +158,16 @@ class InTime:
 
 
 def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> LiftedDirichlet:
-    """What takes the data of one field on some pieces of a domain's boundary.
+    """Return the output map that builds in the data of one field on pieces of any domain.
 
     Args:
         domain: the domain.
         data: the values on each of the pieces.
-        rough: whether second derivatives may be unbounded at corners, as energies allow.
+        rough: whether second derivatives may be unbounded at corners, as in the energy form.
 
     Raises:
-        NotExact: where no smooth distance or no polynomial lifting is found.
+        NotExact: where no distance function or no polynomial lifting is found, or data at an end of
+            time are not smooth.
     """
     found = distance_from(domain, [one.piece for one in data], rough)
     times = [end_of_time(one.piece) for one in data]
@@ -172,7 +186,7 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Li
 
 
 def end_of_time(piece: Piece) -> End | None:
-    """The piece where it is the first or the last moment of a space-time, otherwise None."""
+    """Return the piece if it is the initial or final time of a space-time domain, else None."""
     match piece:
         case End():
             return piece
@@ -180,10 +194,13 @@ def end_of_time(piece: Piece) -> End | None:
 
 
 def distance_from(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:
-    """`distance`, or where data may be `rough` the domain's level, which is not smooth at corners.
+    """Return `distance` or, with `rough`, if need be the domain's level function.
+
+    The level function is not smooth at corners. It serves only where the pieces are the whole
+    boundary.
 
     Raises:
-        NotExact: where there is neither.
+        NotExact: where neither function is available.
     """
     try:
         return distance(domain, pieces)

@@ -1,4 +1,4 @@
-"""Initial values and walls built into a surrogate in windows of time."""
+"""Builds initial data, and data on walls, into surrogates in time windows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +21,19 @@ from kanpinn.pde.problem import Problem
 
 
 def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) -> Form:
-    """The form for a network in time windows: initial data are always built in, walls as asked for.
+    """Choose the form of the data for a network in time windows.
+
+    Initial data are always built in. `boundary` decides about the data on walls, which are the
+    boundary pieces other than the initial and final time.
+
+    Args:
+        problem: the problem.
+        boundary: "auto", "exact" or "penalty".
+        found: the jumps of the problem's data.
 
     Raises:
-        InputError: also where a field has no initial values, or they are not smooth.
+        InputError: for another value of `boundary`, where "exact" is requested but impossible, and
+            where a field has no initial values or they are not smooth.
     """
     if boundary not in FORMS:
         raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
@@ -45,10 +54,10 @@ def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) 
 
 
 def order_in_time(problem: Problem) -> int:
-    """2 where initial rates are prescribed, else 1.
+    """Return the order in time of the initial data: 2 with initial rates, 1 without.
 
     Raises:
-        InputError: where they are for some fields only, or a field has no initial values.
+        InputError: where only some fields have initial rates, or a field has no initial values.
     """
     data = prescribed_data(problem)
     rates = {_initial(problem, name, data[name]).rate is not None for name in problem.fields}
@@ -72,7 +81,7 @@ def _initial(problem: Problem, name: str, data: Sequence[Prescribed]) -> Prescri
 
 
 def _begins(problem: Problem, piece: Piece) -> bool:
-    """Whether a piece is where the last coordinate begins."""
+    """True for the piece at the lower end of the last coordinate, the initial time."""
     match piece:
         case End():
             return not piece.late
@@ -95,9 +104,11 @@ def _started(problem: Problem, walls: bool) -> OutputMap:
 def _started_field(
     problem: Problem, name: str, prescribed: Sequence[Prescribed], walls: bool
 ) -> LiftedDirichlet:
-    """u = g + D·M of one field, for a network M that is 0, and with a rate flat, at the start.
+    """Return the output map u = g + D·M of one field.
 
-    g is the initial value and, with walls, takes the values there; D is then 0 there, else 1.
+    The network M vanishes at the initial time and, with a prescribed rate, so does its time
+    derivative. g equals the initial values. With `walls` it also equals the data on the walls,
+    where D vanishes; without, D is one.
     """
     first, domain = _initial(problem, name, prescribed), problem.domain
     at_start = float(domain.bounds[0][-1])
@@ -124,7 +135,7 @@ def _started_field(
 
 
 def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -> OfCoords:
-    """A function that takes the initial values and those on the walls."""
+    """Return a lifting that equals the initial values and the data on the walls."""
     box = as_box(domain)
     if box is None:
         lift = on_any_domain(domain, [first, *data], False).lift
@@ -135,7 +146,7 @@ def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -
 
 @dataclass(frozen=True, eq=False)
 class AtStart:
-    """g(x, t) = u(x, t_0): the initial values at all times."""
+    """g(x, t) = u(x, t_0): the initial values, constant in time."""
 
     values: Values
     names: tuple[str, ...]
@@ -148,7 +159,7 @@ class AtStart:
 
 @dataclass(frozen=True, eq=False)
 class WithRate:
-    """g(x, t) + (t - t_0) (v(x) - ∂_t g(x, t_0)), whose rate at t_0 is v, given by `rate`."""
+    """g(x, t) + (t - t_0) (v(x) - ∂_t g(x, t_0)): a lifting with the rate v at t_0."""
 
     lift: OfCoords
     rate: AtStart
@@ -158,7 +169,7 @@ class WithRate:
         return self.lift(coords) + since * (self.rate(coords) - self._slope(coords))
 
     def _slope(self, coords: Coords) -> Tensor:
-        """∂_t g at the first moment, differentiable in its turn."""
+        """Return ∂_t g at the initial time, (n, 1), itself differentiable."""
         with torch.enable_grad():
             first = torch.full_like(coords[:, -1:], self.rate.start).requires_grad_()
             value = self.lift(torch.cat([coords[:, :-1], first], dim=1))
@@ -171,5 +182,5 @@ class WithRate:
 
 
 def _no_walls(coords: Coords) -> Tensor:
-    """D where no values on walls are built in."""
+    """The factor D = 1, for data on walls that are not built in."""
     return torch.ones_like(coords[:, :1])

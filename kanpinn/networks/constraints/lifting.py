@@ -1,4 +1,4 @@
-"""Lifting: polynomials that take given values on a boundary, and whether values are smooth."""
+"""Polynomial liftings of boundary data, and a test whether data are smooth."""
 
 import itertools
 import math
@@ -16,18 +16,21 @@ from kanpinn.networks.known_function import Function
 from kanpinn.pde.conditions.condition import Prescribed
 
 Values = Callable[[Points], Tensor]
-OfCoords = Callable[[Coords], Tensor]  # of points (n, d)
+OfCoords = Callable[[Coords], Tensor]  # a function of coordinates (n, d)
 
 
 class NotExact(InputError):
-    """Dirichlet data that cannot be built into a surrogate; the message says why."""
+    """Raised for Dirichlet data that cannot be built into a surrogate; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Polynomial:
-    """Σ_k c_k T_k1(ξ_1) ⋯ T_kd(ξ_d) of total degree n, ξ in [-1, 1]^d the scaled coordinates.
+    """Polynomial Σ_k c_k T_k1(ξ_1) ⋯ T_kd(ξ_d), with ξ in [-1, 1]^d the scaled coordinates.
 
-    low, high: (d,), the corners that ξ = ±1 stand for; coefficients: (terms, m).
+    Args:
+        low, high: the corners of the box that is scaled to [-1, 1]^d, (d,).
+        exponents: the degrees k of the Chebyshev polynomials, (terms, d).
+        coefficients: c, (terms, m).
     """
 
     low: Tensor
@@ -39,7 +42,7 @@ class Polynomial:
         return self.basis(coords) @ self.coefficients.to(coords)
 
     def basis(self, coords: Coords) -> Tensor:
-        """The Chebyshev products, (n, terms)."""
+        """Return the values of the Chebyshev products, the basis functions, (n, terms)."""
         low, high = self.low.to(coords), self.high.to(coords)
         xi = 2 * (coords - low) / (high - low) - 1
         found = [torch.ones_like(xi), xi]
@@ -54,20 +57,26 @@ class Polynomial:
 def polynomial_lift(
     bounds: tuple[Tensor, Tensor], data: Sequence[tuple[Piece, Values]]
 ) -> Polynomial | None:
-    """The polynomial of the lowest degree that takes the data on the pieces, None if none does.
+    """Return a polynomial of low degree that equals the data on the pieces, or None.
 
-    It is the least-squares fit at points of the pieces with the smallest coefficients, those of
-    high degree weighing more, and depends on nothing but the data's values there.
+    Increasing degrees up to 36 are tried, as long as there are at most 1000 coefficients, and the
+    first polynomial that reproduces the data is returned. It is the least-squares fit at points of
+    the pieces and, where that is not unique, the fit with the smallest coefficients in a norm that
+    weights high degrees more.
+
+    Args:
+        bounds: the corners of the domain's bounding box, (d,) each.
+        data: the pieces, and the functions that give the values there.
     """
     check = _values([(_check_points(piece), values) for piece, values in data])
     largest = float(check[1].abs().max())
     for degree in (0, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 36):
         exponents = _exponents(degree, len(bounds[0]))
-        if len(exponents) > 1000:  # a dense fit of more is slow
+        if len(exponents) > 1000:  # a dense fit of more coefficients is slow
             break
         fit = _values([(_fit_points(piece, degree), values) for piece, values in data])
         start = Polynomial(*bounds, exponents, exponents.new_zeros(0))
-        # Coefficients that the pieces do not fix decay with the degree: smooth inside too.
+        # Coefficients that the data leave free decay with the degree: g is smooth inside, too.
         scale = 1.7 ** -exponents.sum(dim=1).double()
         basis = start.basis(fit[0]) * scale
         solution = torch.linalg.lstsq(basis, fit[1], rcond=1e-14, driver="gelsd").solution
@@ -83,7 +92,10 @@ def _values(parts: list[tuple[Points, Values]]) -> tuple[Tensor, Tensor]:
 
 
 def _fit_points(piece: Piece, degree: int) -> Points:
-    """Enough to tell the polynomials apart: n + 1 along each direction, 2n + 1 where it is bent."""
+    """Return enough points of a piece to determine the polynomials of a degree n on it.
+
+    At least n + 1 points along each direction are needed, and 2n + 1 on a curved piece.
+    """
     coords = piece.gauss(4**piece.dim).coords
     flat = torch.linalg.matrix_rank(coords - coords[:1], rtol=1e-9) <= piece.dim
     return piece.gauss((degree + 2 if flat else 3 * degree + 4) ** piece.dim)
@@ -101,11 +113,16 @@ def _exponents(degree: int, dim: int) -> Tensor:
 
 
 def smooth_on(piece: Piece, function: Function) -> bool:
-    """Whether a function is smooth on a flat piece of a boundary, and autograd knows its slopes.
+    """True if a function is smooth on a flat boundary piece and autograd gives its derivatives.
 
-    Autograd passes over a kink, whose second derivative is a delta, and knows nothing of data that
-    come from elsewhere as numbers; either would silently be another function's derivatives. The
-    function is expanded in Chebyshev polynomials on random chords of the piece.
+    Autograd misses the delta in the second derivative at a kink, and returns no derivatives of data
+    that were computed outside of torch. In both cases the surrogate would silently have wrong
+    derivatives. The test expands the function in Chebyshev polynomials on random chords of the
+    piece, and compares the derivatives of the expansion with those of autograd.
+
+    Args:
+        piece: the boundary piece.
+        function: a function of n points, which returns (n, m).
     """
     generator, chords = torch.Generator().manual_seed(0), 12
     ends = piece.place(
@@ -125,30 +142,33 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
         waves = torch.cos(torch.arange(order, dtype=torch.float64)[:, None] * angles)
         coefficients = 2 / order * (waves @ values.detach())
         largest = coefficients.abs().max()
-        # The last quarter of a smooth function's coefficients is small beside the largest.
+        # For a smooth function the last quarter of the coefficients is small.
         if coefficients[3 * order // 4 :].abs().max() <= 1e-7 * largest:
             return _slopes_agree(values, along, coefficients, angles)
     return False
 
 
 def _slopes_agree(values: Tensor, along: Tensor, coefficients: Tensor, angles: Tensor) -> bool:
-    """Whether autograd's slopes are those of Σ c_n T_n(cos θ), Σ n c_n sin(nθ) / sin θ."""
+    """True if autograd's slopes equal those of Σ c_n T_n(cos θ), i.e. Σ n c_n sin(nθ) / sin θ."""
     numbers = torch.arange(len(angles), dtype=torch.float64)
     expected = (torch.sin(angles[:, None] * numbers) * numbers) @ coefficients
     expected = expected / torch.sin(angles)[:, None]
     found = torch.zeros_like(along)
     if values.requires_grad:
         (found,) = torch.autograd.grad(values.sum(), along)
-    middle = slice(len(angles) // 4, math.ceil(3 * len(angles) / 4))  # ends amplify rounding
+    # Rounding is amplified near the ends of the chord, so only its middle is compared.
+    middle = slice(len(angles) // 4, math.ceil(3 * len(angles) / 4))
     size = expected[middle].abs().max() + coefficients.abs().max() * 1e-3
     return bool((found - expected)[middle].abs().max() <= 1e-4 * size)
 
 
 def check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
-    """Refuse data whose derivatives, which the surrogate takes on, are not what autograd says.
+    """Refuse data that are not smooth, or whose derivatives autograd does not give.
+
+    The surrogate's derivatives contain those of the data. With `rough` all data are accepted.
 
     Raises:
-        NotExact: naming the piece, unless the data may be rough.
+        NotExact: naming the piece.
     """
     for one in data:
         if not (one.is_zero or rough or one.piece.dim == 0 or smooth_on(one.piece, one.values)):

@@ -1,4 +1,4 @@
-"""Periodic conditions that are built into the network's inputs."""
+"""Builds periodic conditions into the network's inputs."""
 
 import math
 from dataclasses import dataclass
@@ -17,9 +17,15 @@ from kanpinn.pde.problem import Problem
 
 @dataclass(frozen=True)
 class Circles:
-    """cos and sin of 2π (x - x_min) / L for each periodic coordinate, L its range, ξ for others.
+    """Network inputs that are periodic in some coordinates.
 
-    Every smooth function of them is periodic with all of its derivatives.
+    The inputs are the cosine and sine of 2π (x - x_min) / L for each periodic coordinate x, L the
+    length of its range, and the coordinate scaled to [-1, 1] for the others. Every smooth function
+    of these inputs is periodic with all of its derivatives.
+
+    Args:
+        domain: the domain.
+        periodic: the names of the periodic coordinates.
 
     Reference: Dong and Ni, A method for representing periodic functions (2021).
     """
@@ -28,7 +34,7 @@ class Circles:
     periodic: frozenset[str]
 
     def __call__(self, p: Points) -> Tensor:
-        """(n, q), q the number of coordinates and of periodic ones."""
+        """Return the inputs (n, q), q the number of coordinates plus that of periodic ones."""
         low, high = (corner.to(p.coords) for corner in self.domain.bounds)
         columns = []
         for name, x in zip(p.names, ((p.coords - low) / (high - low)).split(1, dim=1), strict=True):
@@ -40,7 +46,11 @@ class Circles:
 
 
 def circles(problem: Problem, network: Network) -> Circles | None:
-    """The inputs of a network that has one more for each periodic coordinate; None for others."""
+    """Return periodic inputs for a network that has one more input for each periodic coordinate.
+
+    The result is None for networks with another number of inputs, and for problems that define
+    their own `inputs`.
+    """
     further = network.width[0] - problem.domain.dim
     if further < 1 or problem.inputs() is not None:
         return None
@@ -52,10 +62,14 @@ def circles(problem: Problem, network: Network) -> Circles | None:
 
 @torch.no_grad()
 def periodic_numbers(problem: Problem, output: OutputMap | None) -> frozenset[int]:
-    """Which of `conditions()` a surrogate on `circles` meets whatever its coefficients.
+    """Return the indices of those `conditions()` that every surrogate with `circles` satisfies.
 
-    They are the periodic ones. An output map, such as exact Dirichlet data, has to be periodic
-    itself, which it is where the constant 1 becomes a function that is.
+    These are the periodic conditions. With an output map, such as that of exact Dirichlet data, the
+    map has to be periodic, too. This is tested by applying it to the constant function one.
+
+    Args:
+        problem: the problem.
+        output: the surrogate's output map, or None.
     """
     conditions = problem.conditions()
     found = [index for index, c in enumerate(conditions) if c.periodic_in is not None]

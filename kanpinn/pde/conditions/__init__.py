@@ -1,4 +1,4 @@
-"""Conditions besides the equation: on boundaries, between points, at measurements."""
+"""Conditions of a problem: on boundaries and interfaces, between points, at measurements."""
 
 from kanpinn.pde.conditions.boundary import Constraint as Constraint
 from kanpinn.pde.conditions.boundary import Dirichlet as Dirichlet

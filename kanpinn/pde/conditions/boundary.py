@@ -1,4 +1,4 @@
-"""Conditions on boundaries: Dirichlet, Neumann, Robin, and any equation of one's own."""
+"""Dirichlet, Neumann and Robin boundary conditions, and constraints with a user's residual."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,15 @@ from kanpinn.pde.conditions.condition import (
 
 @dataclass(frozen=True)
 class Dirichlet(OnBoundary):
-    """u = value on a boundary or a part of it: a number, or a function of points → (n, m)."""
+    """Dirichlet condition u = value on a boundary or a part of it.
+
+    Args:
+        boundary: the boundary, or a part of it.
+        value: a number, a formula, or a function of points → (n, m) for m fields, or (n, 1).
+
+    Raises:
+        InputError: for data that are no number, formula or function.
+    """
 
     value: Data = 0.0
 
@@ -32,7 +40,7 @@ class Dirichlet(OnBoundary):
     fixes_constant: ClassVar[bool] = True
 
     def target(self, p: Points, m: int = 1) -> Tensor:
-        """The prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
+        """Return the prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
         return values_of(self.value, p, m, "a Dirichlet value")
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
@@ -40,16 +48,22 @@ class Dirichlet(OnBoundary):
         return prescribed_values(self, fields, values, is_zero=self.value == 0)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """u - value, (n, m)."""
+        """Return u - value, (n, m)."""
         u = torch.cat([f.value for f in fields], dim=1)
         return u - self.target(p, u.shape[1])
 
 
 @dataclass(frozen=True)
 class Neumann(OnBoundary):
-    """∂u/∂n = value, n the outward normal: a number, or a function of points → (n, m).
+    """Neumann condition ∂u/∂n = value, with n the outward unit normal.
 
-    The function may use `p.normals`.
+    Args:
+        boundary: the boundary, or a part of it.
+        value: a number, a formula, or a function of points → (n, m) for m fields, or (n, 1); the
+            function may use `p.normals`.
+
+    Raises:
+        InputError: for data that are no number, formula or function.
     """
 
     value: Data = 0.0
@@ -59,18 +73,27 @@ class Neumann(OnBoundary):
 
     @property
     def needs_energy(self) -> bool:
-        """Whether the flux is not 0, which an energy has without any density on the boundary."""
+        """True unless the flux is the number 0, which is natural without a boundary energy."""
         return self.value != 0
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """∂u/∂n - value, (n, m)."""
+        """Return ∂u/∂n - value, (n, m)."""
         flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
         return flux - values_of(self.value, p, flux.shape[1], "a Neumann value")
 
 
 @dataclass(frozen=True)
 class Robin(OnBoundary):
-    """alpha u + beta ∂u/∂n = value; each a number or a function of points."""
+    """Robin condition alpha u + beta ∂u/∂n = value, with n the outward unit normal.
+
+    Args:
+        boundary: the boundary, or a part of it.
+        alpha, beta, value: each a number, a formula, or a function of points → (n, m) for m
+            fields, or (n, 1).
+
+    Raises:
+        InputError: for data that are no number, formula or function.
+    """
 
     alpha: Data
     beta: Data
@@ -81,7 +104,7 @@ class Robin(OnBoundary):
     fixes_constant: ClassVar[bool] = True
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """alpha u + beta ∂u/∂n - value, (n, m)."""
+        """Return alpha u + beta ∂u/∂n - value, (n, m)."""
         u = torch.cat([f.value for f in fields], dim=1)
         flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
         alpha, beta, value = (
@@ -92,10 +115,16 @@ class Robin(OnBoundary):
 
 @dataclass(frozen=True)
 class Constraint(Condition):
-    """Any residual of one's own, on a boundary, a piece of it, or a domain.
+    """A user-defined residual that vanishes on a boundary, a piece of it, or a domain.
 
-    equation(p, u, …) has the arguments of a problem's residual, and gives (n, equations) or a tuple
-    of such; on a boundary p carries normals. On a domain it has as many points as the equation.
+    Args:
+        on: the boundary, piece or domain. On a domain there are as many collocation points as the
+            problem's residual has.
+        equation: a function (p, u, …) with the arguments of a problem's residual, which returns
+            (n, equations) or a tuple of such; on a boundary p has normals.
+
+    Raises:
+        InputError: where `on` is of another type, or `equation` is not callable.
     """
 
     on: Boundary | Domain | Piece

@@ -17,18 +17,20 @@ from kanpinn.pde.conditions.condition import Data, OnBoundary, Prescribed, value
 
 @dataclass(frozen=True)
 class ComponentDirichlet(OnBoundary):
-    """Values of a component of a vector field on a boundary, n its outward unit normal.
+    """Base class: a component of a vector field has given values on a boundary.
 
-    Where every piece of the boundary is a plane across a coordinate axis, the condition is one on
-    single fields, and a surrogate can have it built in; elsewhere it is a term of the loss.
+    Where every piece of the boundary is perpendicular to a coordinate axis, the condition
+    prescribes values of single fields, which a surrogate can have built in. Elsewhere the condition
+    is a term of the loss.
 
     Args:
         boundary: the boundary, or a part of it.
-        value: the component: a number, a formula or a function of points, which may use `normals`.
+        value: the component's values, a number, a formula or a function of points, which may use
+            `p.normals`.
         fields: the names of the vector's fields, one for each coordinate of space, in their order.
 
     Raises:
-        InputError: where the fields are not as many as the coordinates of space.
+        InputError: where the number of fields is not that of the coordinates of space.
     """
 
     value: Data = 0.0
@@ -43,7 +45,7 @@ class ComponentDirichlet(OnBoundary):
             raise InputError(f"{kind} takes fields = {(self.field, '…')}, not field")
         normals = Points.cat(piece.gauss(1) for piece in self.boundary.pieces).normals
         assert normals is not None
-        # Time may be the last coordinate, along which walls have no normal.
+        # The last coordinate may be time; the normals of walls have no component along it.
         fits = len(names) - 1 <= len(self.fields) <= len(names)
         if not fits or len(self.fields) < 2 or bool(normals[:, len(self.fields) :].any()):
             raise InputError(
@@ -64,7 +66,7 @@ class ComponentDirichlet(OnBoundary):
             plane = torch.zeros_like(normals[0])
             plane[axis] = normals[0, axis].sign()
             if not torch.allclose(normals, plane.expand_as(normals), rtol=0, atol=1e-12):
-                return []  # a mixture of fields, in which no field has values of its own
+                return []  # the condition couples fields, so no single field has values
             for component, factor, column in self.plain(axis, float(plane[axis])):
                 values = partial(self._values, plane, factor, column)
                 name, zero = self.fields[component], self.value == 0
@@ -73,24 +75,28 @@ class ComponentDirichlet(OnBoundary):
 
     @abstractmethod
     def target(self, p: Points) -> Tensor:
-        """The prescribed values at n points with normals, a column for each equation or (n, 1)."""
+        """Return the prescribed values at n points with normals, (n, equations) or (n, 1)."""
 
     @abstractmethod
     def plain(self, axis: int, sign: float) -> Iterator[tuple[int, float, int]]:
-        """What the condition says where the normal is ± the direction of an axis.
+        """Express the condition by single fields where the normal is ± a coordinate direction.
+
+        Args:
+            axis: the number of the coordinate.
+            sign: the sign of the normal along it.
 
         Yields:
-            The number of a component, and the factor and the column of `target` that make up its
-            values.
+            (component, factor, column): the field of this number has the values factor times this
+            column of `target`.
         """
 
     def _values(self, plane: Tensor, factor: float, column: int, p: Points) -> Tensor:
-        """The values (n, 1) of one field on a plane with this normal."""
+        """Return the values (n, 1) of one field on a plane with this normal."""
         found = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))
         return factor * (found if found.shape[1] == 1 else found[:, column, None])
 
     def _vector(self, p: Points, fields: Sequence[Jet]) -> tuple[Tensor, Tensor]:
-        """The vector's values and the normal in space, (n, m) each."""
+        """Return the vector's values and the normal's components in space, (n, m) each."""
         assert p.normals is not None
         u = torch.cat([f.value for f in fields], dim=1)
         return u, p.normals[:, : u.shape[1]]
@@ -98,9 +104,10 @@ class ComponentDirichlet(OnBoundary):
 
 @dataclass(frozen=True)
 class NormalDirichlet(ComponentDirichlet):
-    """u · n = value for a vector field u, such as 0 at a wall that a flow does not cross.
+    """u · n = value for a vector field u, n the outward unit normal; 0 at an impermeable wall.
 
-    `kp.NormalDirichlet(wall, 0.0, ("u", "v"))`; see `TangentialDirichlet` for the other component.
+    An example is `kp.NormalDirichlet(wall, 0.0, ("u", "v"))`. The tangential component is
+    prescribed by `TangentialDirichlet`.
     """
 
     def target(self, p: Points) -> Tensor:
@@ -110,21 +117,22 @@ class NormalDirichlet(ComponentDirichlet):
         yield axis, sign, 0
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """u · n - value, (n, 1)."""
+        """Return u · n - value, (n, 1)."""
         u, normal = self._vector(p, fields)
         return (u * normal).sum(dim=1, keepdim=True) - self.target(p)
 
 
 @dataclass(frozen=True)
 class TangentialDirichlet(ComponentDirichlet):
-    """The tangential component of a vector field u has a given value.
+    """The tangential component of a vector field u has given values on a boundary.
 
-    In the plane it is the number u · t, t = (-n_y, n_x) being the normal turned by +90°: on the
-    outer boundary t runs counterclockwise. In space it is the vector u - (u · n) n; the value is
-    then a function that gives (n, 3), of which only the tangential part counts, or 0.
+    For two fields the component is the scalar u · t, where t = (-n_y, n_x) is the normal turned by
+    +90°; on the outer boundary t runs counterclockwise. For three fields it is the vector
+    u - (u · n) n, and `value` is 0 or a function of points → (n, 3), of which only the tangential
+    part is used.
 
     Raises:
-        InputError: also for a number other than 0 in space.
+        InputError: also for a number other than 0 with three fields.
     """
 
     def __post_init__(self) -> None:
@@ -146,7 +154,7 @@ class TangentialDirichlet(ComponentDirichlet):
             yield from ((i, 1.0, i) for i in range(len(self.fields)) if i != axis)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """u · t - value, (n, 1), or in space the tangential part of u - value, (n, 3)."""
+        """Return u · t - value, (n, 1), or in space the tangential part of u - value, (n, 3)."""
         u, normal = self._vector(p, fields)
         if len(fields) == 2:
             tangent = torch.stack([-normal[:, 1], normal[:, 0]], dim=1)

@@ -1,4 +1,4 @@
-"""What every condition is: something that holds besides the equation, at points of its own."""
+"""The base class of conditions, which hold besides the equation at points of their own."""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from kanpinn.pde.expressions import Expression
 
 Value = float | int | Callable[[Points], Tensor]
 Data = Value | str  # a text is a formula
-Columns = Callable[[Points, int], Tensor]  # of points and a number of fields m, (n, 1) or (n, m)
+Columns = Callable[[Points, int], Tensor]  # (points, fields m) → (n, 1) or (n, m)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,10 @@ class Prescribed:
         condition: the condition.
         field: the name of the field.
         piece: the piece of the boundary.
-        values: the values (n, 1) at points of the piece.
-        rate: the field's time derivative (n, 1) there, None where it is not prescribed.
-        is_zero: whether the values are the number 0.
+        values: a function that returns the values (n, 1) at n points of the piece.
+        rate: a function that returns the field's time derivative (n, 1) there; None where it is
+            not prescribed.
+        is_zero: whether the values were given as the number 0.
     """
 
     condition: "Condition"
@@ -46,26 +47,28 @@ class Prescribed:
 
 @dataclass(frozen=True)
 class Condition(ABC):
-    """Something that holds besides the equation.
+    """Base class of conditions, which hold besides the problem's equation.
 
-    A row of its residual belongs to one of its points, or ties `sites` of them together. A subclass
-    says the rest of what a solve asks about it by overriding the defaults below.
+    Each row of the residual belongs to one point or, where `sites` is above one, combines the
+    values at `sites` consecutive points. Subclasses override the properties below to describe
+    themselves to a solve.
 
     Args:
-        field: the name of the field that it is about; None stands for all fields.
+        field: the name of the field that the condition is about; None stands for all fields.
         weight: a factor of the weight of the loss term "boundary".
 
     Raises:
-        InputError: for a weight that is not positive, for a place that is none, and for data that
-            are no numbers, formulas or functions.
+        InputError: for a weight that is not positive and finite, for a place (boundary, piece,
+            domain) of the wrong type, and for data that are no numbers, formulas or functions.
     """
 
-    places: ClassVar[Mapping[str, tuple[type, ...]]] = {}  # the arguments that say where it holds
-    data: ClassVar[tuple[str, ...]] = ()  # the arguments that are numbers, formulas or functions
-    is_at_boundary: ClassVar[bool] = False  # whether it is refused inside the domain
-    is_natural: ClassVar[bool] = False  # whether an energy's minimum satisfies it by itself
-    is_initial: ClassVar[bool] = False  # whether it says how an evolution starts
-    fixes_constant: ClassVar[bool] = False  # whether it changes with a constant added to the field
+    # The arguments that say where the condition holds, with their permitted types.
+    places: ClassVar[Mapping[str, tuple[type, ...]]] = {}
+    data: ClassVar[tuple[str, ...]] = ()  # names of the arguments that `read_data` takes
+    is_at_boundary: ClassVar[bool] = False  # whether its points must be on a boundary
+    is_natural: ClassVar[bool] = False  # whether a minimiser of the energy satisfies it
+    is_initial: ClassVar[bool] = False  # whether it prescribes initial values
+    fixes_constant: ClassVar[bool] = False  # whether adding a constant to u violates it
 
     _: KW_ONLY
     field: str | None = None
@@ -84,85 +87,94 @@ class Condition(ABC):
                 raise InputError(f"{kind} takes {known}, got {type(given).__name__}")
         for name in self.data:
             if getattr(self, name) is None and self.__dataclass_fields__[name].default is None:
-                continue  # it may be left out
+                continue  # an optional argument
             what = kind if name == "value" else f"{kind}'s {name}"
             object.__setattr__(self, name, read_data(getattr(self, name), what))
 
     @property
     def about(self) -> tuple[str, ...]:
-        """The names of the fields that its residual takes; none stands for all of the problem's."""
+        """The names of the fields that the residual takes; () stands for all fields."""
         return () if self.field is None else (self.field,)
 
     @property
     def sites(self) -> int:
-        """How many points each row of the residual ties together."""
+        """The number of consecutive points that one row of the residual combines."""
         return 1
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """The pieces of a boundary on which it holds point by point; none for other conditions."""
+        """The boundary pieces on which it holds pointwise; empty for other conditions."""
         return ()
 
     @property
     def surface(self) -> float:
-        """The measure of the boundary that it holds on, by which boundary points are shared out."""
+        """The measure of its part of the boundary, which decides its share of boundary points."""
         return sum(piece.measure for piece in self.pieces)
 
     @property
     def inside(self) -> Domain | None:
-        """The domain in which it holds as a further equation, if that is what it is."""
+        """The domain in which the condition is a further equation, or None."""
         return None
 
     @property
     def periodic_in(self) -> str | None:
-        """The coordinate in which it makes all fields periodic, if that is what it does."""
+        """The coordinate in which the condition makes all fields periodic, or None."""
         return None
 
     @property
     def measurements(self) -> int:
-        """How many measured values it has; 0 where it is no measurement."""
+        """The number of measured points; 0 for conditions that are no measurements."""
         return 0
 
     @property
     def noise(self) -> float | int | None:
-        """The standard deviation of its measured values, None where it is not known."""
+        """The standard deviation of the measured values, or None where it is not known."""
         return None
 
     @property
     def needs_energy(self) -> bool:
-        """Whether it needs a density in `boundary_energies` to be natural."""
+        """Whether the energy form needs a density in `boundary_energies` for the condition."""
         return self.is_natural
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        """The values that it prescribes, which a surrogate can have built in.
+        """Return the values that the condition prescribes, which a surrogate can have built in.
 
         Args:
             fields: the names of the problem's fields.
 
         Returns:
-            One record for each field and piece; none where it prescribes anything but values.
+            One record for each field and piece; an empty list for conditions that do not prescribe
+            values of single fields.
         """
         return []
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        """The points at which it is to hold, the sites of a row after each other.
+        """Return the condition's collocation points.
 
         Args:
-            collocation: how many points there are in all, and how they lie.
-            share: this condition's share of the boundary points, of which it has at least one.
-            generator: the only source of chance.
+            collocation: the numbers of points of the whole problem, and the sampler.
+            share: this condition's fraction of the boundary points; it gets at least one.
+            generator: the random number generator, the only source of randomness.
+
+        Returns:
+            rows · sites points, where the `sites` points of each row follow one another.
         """
         count = max(1, round(share * collocation.boundary))
         return sample(Boundary(self.pieces), count, collocation.sampler, generator)
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
-        """What vanishes, (rows, equations), from all its points and the fields' jets there."""
+        """Return the residual, (rows, equations) or a tuple of such.
+
+        Args:
+            p: the condition's points, rows · sites of them.
+            fields: the jets at these points of the fields that the condition is about.
+        """
 
 
 @dataclass(frozen=True)
 class OnBoundary(Condition):
-    """A condition on a boundary or a part of it."""
+    """Base class of conditions that hold pointwise on a boundary or a part of it."""
 
     boundary: Boundary
 
@@ -181,7 +193,15 @@ def prescribed_values(
     rates: Columns | None = None,
     is_zero: bool = False,
 ) -> list[Prescribed]:
-    """What a condition that gives all its fields' values, and perhaps rates, prescribes."""
+    """Return one record for each field and piece of a condition that prescribes values.
+
+    Args:
+        condition: the condition.
+        fields: the names of the problem's fields, used where the condition is about all of them.
+        values: a function of points and the number of fields m, which returns (n, 1) or (n, m).
+        rates: the same for time derivatives; None where they are not prescribed.
+        is_zero: whether the values were given as the number 0.
+    """
     names = condition.about or tuple(fields)
     found = []
     for i, name in enumerate(names):
@@ -192,16 +212,20 @@ def prescribed_values(
 
 
 def _column(values: Columns, m: int, column: int, p: Points) -> Tensor:
-    """One field's column (n, 1) of the values of m fields."""
+    """Return the column (n, 1) of one field; a single column serves all m fields."""
     found = values(p, m).to(p.coords)
     return found if found.shape[1] == 1 else found[:, column, None]
 
 
 def read_data(data: Data, what: str) -> Value:
-    """A number or a function of points as it is, a formula as the function that it stands for.
+    """Turn a formula into a function of points; return numbers and functions unchanged.
+
+    Args:
+        data: a finite number, a function of points, or a formula.
+        what: the name of the data in messages.
 
     Raises:
-        InputError: naming `what` for anything else, or what is wrong with the formula.
+        InputError: for anything else, naming `what`, and for an invalid formula.
     """
     if isinstance(data, str):
         return Expression(data)
@@ -211,7 +235,7 @@ def read_data(data: Data, what: str) -> Value:
 
 
 def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
-    """The values of a number or a function of points at n points.
+    """Evaluate a number or a function of points at n points.
 
     Args:
         data: the number or function; conditions turn their formulas into functions.
@@ -223,7 +247,7 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
         (n, 1), or (n, m) where a function gives a column, or a tuple of columns, for each field.
 
     Raises:
-        InputError: where a function gives something of another shape.
+        InputError: where the function returns another shape.
     """
     if not callable(data):
         return torch.full_like(p.coords[:, :1], float(data))

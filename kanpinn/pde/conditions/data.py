@@ -1,4 +1,4 @@
-"""Conditions at given points and at the first moment: measurements, initial values."""
+"""Initial conditions, and measurements at given points."""
 
 import math
 from collections.abc import Sequence
@@ -24,11 +24,15 @@ from kanpinn.pde.conditions.condition import (
 
 @dataclass(frozen=True)
 class Initial(Condition):
-    """u = value and, where it is given, ∂u/∂t = rate, when the time begins.
+    """Initial condition: u = value and, where a rate is given, ∂u/∂t = rate at the initial time.
 
     Args:
-        domain: a space-time, whose boundary has a piece "initial", or a box with "t_min".
-        value, rate: numbers or functions of points.
+        domain: a space-time domain, whose boundary has a piece "initial", or a box with the piece
+            "t_min".
+        value, rate: numbers, formulas, or functions of points → (n, m) for m fields, or (n, 1).
+
+    Raises:
+        InputError: where the domain has no time, or for data of another kind.
     """
 
     domain: Domain
@@ -42,11 +46,11 @@ class Initial(Condition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.boundary  # refuses a domain without time
+        _ = self.boundary  # raises for a domain without time
 
     @property
     def boundary(self) -> Boundary:
-        """Where the time begins."""
+        """The part of the boundary at the initial time."""
         whole = self.domain.boundary
         for name in ("initial", "t_min"):
             if name in whole.names:
@@ -66,15 +70,15 @@ class Initial(Condition):
         return prescribed_values(self, fields, values, rates, is_zero=self.value == 0)
 
     def target(self, p: Points, m: int = 1) -> Tensor:
-        """The prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
+        """Return the prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
         return values_of(self.value, p, m, "an initial value")
 
     def rates(self, p: Points, m: int = 1) -> Tensor:
-        """The prescribed rates at n points, (n, 1) or, for m fields, (n, m); 0 without any."""
+        """Return the prescribed rates at n points, (n, 1) or, for m fields, (n, m); default 0."""
         return values_of(self.rate or 0.0, p, m, "an initial rate")
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
-        """u - value and ∂u/∂t - rate, (n, m) each."""
+        """Return u - value and, where a rate is given, ∂u/∂t - rate, (n, m) each."""
         u = torch.cat([f.value for f in fields], dim=1)
         m = u.shape[1]
         found = [u - self.target(p, m)]
@@ -86,17 +90,18 @@ class Initial(Condition):
 
 @dataclass(frozen=True)
 class Observed(Condition):
-    """u = values at given points, as they were measured.
+    """Measurements: u = values at given points.
 
     Args:
-        domain: in which the points lie.
-        at: (n, d) in the order of the domain's coordinates.
-        values: (n,) or, for m fields, (n, m).
+        domain: the domain in which the points lie.
+        at: the points, (n, d), with columns in the order of the domain's coordinates.
+        values: the measured values, (n,) or, for m fields, (n, m).
         noise: the standard deviation of the values, by which the residual is divided; None where
-            it is not known: what the fit leaves of the data tells it.
+            it is not known and is to be estimated from the misfit of the data.
 
     Raises:
-        InputError: for what is not finite, points outside, or shapes that do not fit.
+        InputError: for points or values that are not finite, points outside the domain, shapes
+            that do not fit, or a noise that is not positive and finite.
     """
 
     domain: Domain
@@ -120,7 +125,7 @@ class Observed(Condition):
         if self.noise is not None and not 0 < self.noise < math.inf:
             raise InputError(f"Observed takes a noise > 0, got {self.noise!r}")
         low, high = self.domain.bounds
-        # Of the domain's size: points may be written with few digits.
+        # The tolerance is relative to the domain's size: points may be given with few digits.
         inside = self.domain.contains(at, tolerance=1e-9 * float((high - low).max()))
         for rows, what in (
             (~at.isfinite().all(dim=1), "points that are not finite"),
@@ -142,7 +147,7 @@ class Observed(Condition):
         return Points(self.at, self.domain.names, data=self.values)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """(u - values) / noise, (n, m); u - values where that is not known."""
+        """Return (u - values) / noise, (n, m), or u - values where the noise is not known."""
         assert p.data is not None
         u = torch.cat([f.value for f in fields], dim=1)
         if p.data.shape[1] not in (1, u.shape[1]):

@@ -1,4 +1,4 @@
-"""Conditions across a surface inside the domain, where a coefficient jumps."""
+"""The flux condition on an interface inside the domain, where a coefficient jumps."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,20 +15,22 @@ from kanpinn.pde.conditions.condition import Condition, Data, values_of
 
 @dataclass(frozen=True)
 class Interface(Condition):
-    """a ∂u/∂n outside less a ∂u/∂n inside = flux, across the boundary of a part of the domain.
+    """Flux condition (a ∂u/∂n)_outside - (a ∂u/∂n)_inside = flux on an interface.
 
-    n points out of the part. The surrogate has to have a kink there: give its network the distance
-    from the interface as a further input, |φ(x)|, by `Problem.inputs`. In the energy form the
-    condition with flux = 0 is natural and need not be listed.
+    The interface is the boundary of a part of the domain, and n points out of that part. The
+    surrogate has to have a kink at the interface: give its network the distance |φ(x)| from the
+    interface as a further input, by `Problem.inputs`. In the energy form the condition with
+    flux = 0 is natural and need not be listed.
 
     Args:
-        domain: the whole.
-        on: the boundary of the part, or some of it.
-        coefficient: a, a number or a function of points, asked on either side.
-        flux: a number or a function of points, such as a heat source on the surface.
+        domain: the whole domain.
+        on: the boundary of the part, or some pieces of it.
+        coefficient: a, a number, a formula or a function of points; it is evaluated on both sides.
+        flux: a number, a formula or a function of points, such as a heat source on the interface.
 
     Raises:
-        InputError: for data of another kind; at a solve in float32, which cannot tell the sides.
+        InputError: for data of another kind, and in a solve in float32, where the points of the
+            two sides coincide.
     """
 
     domain: Domain
@@ -52,13 +54,13 @@ class Interface(Condition):
         p = sample(self.on, count, collocation.sampler, generator)
         assert p.normals is not None
         low, high = self.domain.bounds
-        # The two sides of a point lie a little apart, more than the rounding of float64.
+        # The two points of a row lie on both sides, at a distance above the rounding of float64.
         step = 1e-11 * float((high - low).max()) * p.normals
         coords = torch.stack([p.coords - step, p.coords + step], dim=1).flatten(0, 1)
         return Points(coords, p.names, p.normals.repeat_interleave(2, dim=0))
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """The jump of a ∂u/∂n less the flux, (rows, m)."""
+        """Return the jump of a ∂u/∂n across the interface minus the flux, (rows, m)."""
         if torch.equal(p.coords[0::2], p.coords[1::2]):
             raise InputError(f"Interface needs float64, its two sides are one in {p.coords.dtype}")
         slopes = torch.cat([normal_derivative(u, p) for u in fields], dim=1)

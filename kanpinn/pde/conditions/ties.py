@@ -1,4 +1,4 @@
-"""Conditions whose rows tie points together: periodic boundaries and integrals."""
+"""Conditions whose residual combines several points: periodicity and integrals."""
 
 import functools
 from collections.abc import Callable
@@ -18,16 +18,22 @@ from kanpinn.pde.conditions.condition import Condition
 
 @dataclass(frozen=True)
 class Periodic(Condition):
-    """u and its derivatives up to an order agree on the pieces "x_min" and "x_max", shifted in x.
+    """Periodic condition: u and its derivatives agree at the ends "x_min" and "x_max" of x.
 
     A network with one more input than there are coordinates takes cos and sin of 2πx / L in place
-    of x, L the period, and so is periodic with all of its derivatives: nothing is left to the loss.
-    That is exact, not more accurate: random inner functions need more units with more inputs.
+    of x, where L is the period. It is then periodic with all of its derivatives, and the condition
+    has no term in the loss. The condition then holds exactly, but the solution need not be more
+    accurate: with more inputs, networks with random inner functions need more units.
 
     Args:
-        domain: whose boundary has such pieces for the coordinate.
-        coordinate: "x".
-        order: of the highest derivative along x; 1 suits equations of second order.
+        domain: the domain; its boundary must have the two pieces, here "x_min" and "x_max".
+        coordinate: the name of the periodic coordinate, such as "x".
+        order: the order of the highest derivative along the coordinate that has to agree; 1 suits
+            equations of second order.
+
+    Raises:
+        InputError: for a coordinate that the domain does not have, a domain without these pieces,
+            or a negative order.
     """
 
     domain: Domain
@@ -42,7 +48,7 @@ class Periodic(Condition):
                 f"Periodic has no coordinate {self.coordinate!r}: expected one of "
                 f"{', '.join(self.domain.names)}"
             )
-        _ = self._low  # refuses a domain without such pieces
+        _ = self._low  # raises for a domain without these pieces
 
     @property
     def periodic_in(self) -> str | None:
@@ -69,7 +75,7 @@ class Periodic(Condition):
         return Points(torch.stack([low.coords, high], dim=1).flatten(0, 1), low.names)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
-        """(u, ∂_x u, …) at the low end less those at the high end, (n, 1) for each."""
+        """Return u, ∂_x u, … at the lower end minus those at the upper end, (rows, 1) each."""
         direction = [float(name == self.coordinate) for name in p.names]
         found = [f.value for f in fields]
         for order in range(1, self.order + 1):
@@ -79,13 +85,15 @@ class Periodic(Condition):
 
 @dataclass(frozen=True)
 class Integral(Condition):
-    """∫ u = value over a domain or a boundary, such as a mean that fixes a constant.
+    """Integral condition ∫ u = value over a domain or a boundary.
+
+    It can, for example, fix the constant up to which a field is determined.
 
     Args:
         over: a domain or a boundary.
-        value: a number.
-        density: of what the integral is, a function (p, u, …) → (n, 1) of a residual's arguments;
-            by default that of the field itself.
+        value: the integral's value, a number.
+        density: the integrand, a function (p, u, …) → (n, 1) with the arguments of a residual; by
+            default the field itself.
     """
 
     over: Domain | Boundary
@@ -99,7 +107,7 @@ class Integral(Condition):
     def _rule(self) -> tuple[Points, Tensor]:
         if isinstance(self.over, Boundary):
             return self.over.quadrature(32)
-        nodes, most = 32, 2**12  # a row of the residual has all points at once
+        nodes, most = 32, 2**12  # one row of the residual uses all points at once
         while True:
             chunks = [*domain_rule(self.over, nodes, draws=most)]
             points = Points.cat(p for p, _ in chunks)
@@ -115,7 +123,7 @@ class Integral(Condition):
         return self._rule[0]
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """The mean of u less that of the value, (rows, m)."""
+        """Return (∫ u - value) / |over|, with |over| the measure of the set, (rows, m)."""
         density = self.density
         found = density(p, *fields) if density else torch.cat([f.value for f in fields], dim=1)
         weights = self._rule[1].to(found)

@@ -1,4 +1,4 @@
-"""The common equations, which a problem file can name: data are numbers, formulas or functions."""
+"""Ready-made problems for common equations, which problem files can name."""
 
 from kanpinn.pde.equations.advection_diffusion import AdvectionDiffusion as AdvectionDiffusion
 from kanpinn.pde.equations.equation import Equation as Equation

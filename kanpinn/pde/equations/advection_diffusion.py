@@ -1,4 +1,4 @@
-"""The equation of advection, diffusion and reaction."""
+"""The advection-diffusion-reaction equation."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -14,18 +14,20 @@ from kanpinn.pde.equations.equation import Equation, Shared
 
 
 class AdvectionDiffusion(Equation):
-    """∂u/∂t + v·∇u - ∇·(a ∇u) + r u = f; without ∂u/∂t where the domain has no time.
+    """Advection-diffusion-reaction equation ∂u/∂t + v·∇u - ∇·(a ∇u) + r u = f.
+
+    On a domain without time the term ∂u/∂t is absent.
 
     Args:
-        velocity: v, a component for each coordinate of space.
-        diffusion: a ≥ 0, with a gradient everywhere. With 0 the outflow takes no condition: its
-            pieces are "none".
-        reaction: r.
-        initial: u when the time begins, by default that of `exact`.
+        velocity: the velocity v, a list with a component for each coordinate of space.
+        diffusion: the diffusivity a ≥ 0, differentiable everywhere. With a = 0 there is no boundary
+            condition on the outflow, whose pieces have to be given as "none".
+        reaction: the reaction rate r.
+        initial: u at the initial time, by default that of `exact`.
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the argument that does not fit.
+        InputError: naming the invalid argument.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The data of an equation: what they may be, and the boundary conditions made of them."""
+"""The data of the ready-made equations, and the boundary conditions that are made from them."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ Value = float | int | Function
 Parameters = Mapping[str, float | int]
 Spec = Data | Mapping[str, Data | Sequence[Data]]  # "0", "neumann", {"robin": [1, 1, "x"]}
 BoundaryData = Spec | Mapping[str, Spec]
-Read = Callable[[str, Data], Value]  # of a datum, with its name for messages
+Read = Callable[[str, Data], Value]  # (name for messages, datum) → value
 Make = Callable[[Boundary], Condition]
 
 KINDS = ("dirichlet", "neumann", "robin")
@@ -28,16 +28,18 @@ OTHERS = "others"
 
 
 def value(name: str, given: Data, coordinates: Sequence[str], parameters: Parameters) -> Value:
-    """A datum as a number where it is the same everywhere, otherwise as a function of points.
+    """Convert a datum: a constant formula to a number, any other formula to a function of points.
+
+    Numbers and functions are returned unchanged.
 
     Args:
-        name: of the datum, for messages.
+        name: the name of the datum, for messages.
         given: a number, a formula or a function of points.
-        coordinates: the names that a formula may use.
-        parameters: numbers for further names in it.
+        coordinates: the names of the coordinates that a formula may use.
+        parameters: the values of further names in the formula.
 
     Raises:
-        InputError: naming the datum, where it is a formula that cannot be used.
+        InputError: naming the datum, for an invalid formula.
     """
     if type(given) is not str:
         return given  # type: ignore[return-value]
@@ -51,19 +53,26 @@ def value(name: str, given: Data, coordinates: Sequence[str], parameters: Parame
 
 
 def function(given: Value) -> Function:
-    """A value as a function of points."""
+    """Return a function unchanged, and a number as a constant function of points."""
     return given if callable(given) else Expression(repr(float(given)))
 
 
 def jet(given: Function, p: Points, channels: Channels) -> Jet:
-    """A datum's derivatives at points, by automatic differentiation."""
+    """Return the jet of a datum at points, computed by automatic differentiation."""
     return jet_of(lambda x: given(Points(x, p.names)), p.coords, channels)
 
 
 def check_values(
     name: str, given: Value, p: Points, least: float | int = -math.inf, *, above: bool = True
 ) -> None:
-    """Refuse values at points that are not finite, or not at least (above: above) some number.
+    """Refuse a datum whose values at points are not finite or too small.
+
+    Args:
+        name: the name of the datum, for messages.
+        given: the datum, a number or a function of points.
+        p: the points.
+        least: the bound that the values have to exceed.
+        above: whether values equal to `least` are refused, too.
 
     Raises:
         InputError: naming the datum and the point.
@@ -80,7 +89,7 @@ def check_values(
 
 @dataclass(frozen=True)
 class NormalDerivative:
-    """alpha u + beta ∂u/∂n of a known u, at points that carry normals."""
+    """alpha u + beta ∂u/∂n of a known u, a function (n, 1) of points with normals."""
 
     known: Function
     alpha: Value = 0.0
@@ -95,17 +104,18 @@ class NormalDerivative:
 def boundary_conditions(
     walls: Boundary, given: BoundaryData | None, known: Function | None, read: Read
 ) -> list[Condition]:
-    """The conditions on the pieces of a boundary, as a table says them.
+    """Return the conditions on the pieces of a boundary, made from the argument `boundary`.
 
     Args:
-        walls: the boundary.
-        given: see `Equation`; pieces that a table does not name take the known solution's values.
+        walls: the boundary, without pieces at the ends of time and periodic pieces.
+        given: the argument `boundary` of `Equation`. Pieces that a table does not name, without an
+            entry "others", get the exact solution's values.
         known: the exact solution, where it is known.
         read: turns a datum into a number or a function of points.
 
     Raises:
-        InputError: naming the piece, where what is given for it is no condition, there is no such
-            piece, or nothing is said of one.
+        InputError: naming the piece, where its entry is invalid, the boundary has no such piece, or
+            a piece has neither an entry nor an exact solution.
     """
     maker = _Maker(known, read)
     match given:
@@ -115,7 +125,7 @@ def boundary_conditions(
 
 
 def _by_name(walls: Boundary, given: Mapping[str, Any], maker: "_Maker") -> list[Condition]:
-    """The conditions of a table that names pieces."""
+    """Return the conditions of a table whose keys are names of pieces."""
     for name in given:
         if name not in (*walls.names, OTHERS):
             raise InputError(
@@ -144,13 +154,13 @@ def _on(boundary: Boundary, make: Make | None) -> list[Condition]:
 
 @dataclass(frozen=True)
 class _Maker:
-    """Turns what is said of a piece into the condition on it."""
+    """Makes the condition on a piece from its entry in the argument `boundary`."""
 
     known: Function | None
     read: Read
 
     def condition(self, name: str, given: Any) -> Make | None:
-        """What makes the condition on a boundary; None where nothing is to hold."""
+        """Return a function from a boundary to the condition on it, or None for no condition."""
         match given:
             case "none":
                 return None

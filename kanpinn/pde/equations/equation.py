@@ -1,4 +1,4 @@
-"""What the common equations share: data as formulas, a derived source, conditions by the piece."""
+"""The base class of the ready-made equations: formulas, derived sources, boundary tables."""
 
 import functools
 from abc import abstractmethod
@@ -31,7 +31,7 @@ from kanpinn.pde.problem import Problem
 
 
 class Shared(TypedDict, total=False):
-    """The arguments that all equations take, see `Equation`."""
+    """The keyword arguments that all ready-made equations accept; see `Equation`."""
 
     exact: Data | None
     source: Data | None
@@ -41,22 +41,23 @@ class Shared(TypedDict, total=False):
 
 
 class Equation(Problem):
-    """An equation for u on a domain, with data that are numbers, formulas or functions of points.
+    """Base class of equations L u = f for one field u; data are numbers, formulas or functions.
 
-    With `exact` the source is derived from it (a manufactured solution), and so are the boundary
-    and initial data that are not given. The exact solution enters the loss in no other way.
+    With `exact` the source is derived from it (a manufactured solution), and so are boundary and
+    initial data that are not given. The exact solution is not used in the loss in any other way.
 
     Args:
-        domain: of space, or of space and time: a coordinate t, or `space.over(t=(0, 1))`.
-        exact: the solution, where it is known.
-        source: the right-hand side f; by default derived from `exact`, or 0.
-        boundary: u on the boundary; or "neumann" or "none"; or a table of one of
-            {"dirichlet": u}, {"neumann": ∂u/∂n}, {"robin": [alpha, beta, alpha u + beta ∂u/∂n]};
-            or a table of these for each piece by its name, "others" being the pieces that it does
-            not name. With `exact`, "dirichlet", "neumann" and {"robin": [alpha, beta]} need no
-            value.
-        periodic: coordinates in which u is periodic.
-        parameters: numbers for names in the formulas.
+        domain: a domain of space, or of space and time: a box with a coordinate t, or
+            `space.over(t=(0, 1))`.
+        exact: the exact solution, where it is known.
+        source: the right-hand side f; by default it is derived from `exact`, or 0 without.
+        boundary: the boundary data, given as the values of u; or as "neumann" or "none" (no
+            condition); or as a table with one of the entries {"dirichlet": u}, {"neumann": ∂u/∂n},
+            {"robin": [alpha, beta, alpha u + beta ∂u/∂n]}; or as a table that gives any of these
+            for pieces by their names, and for all other pieces under "others". With `exact`, the
+            words "dirichlet" and "neumann" and {"robin": [alpha, beta]} need no value.
+        periodic: the names of the coordinates in which u is periodic.
+        parameters: the values of names in the formulas.
 
     Raises:
         InputError: naming the argument that does not fit.
@@ -90,12 +91,12 @@ class Equation(Problem):
 
     @property
     def known(self) -> Function | None:
-        """The exact solution, None where there is none."""
+        """The exact solution, or None where it is not known."""
         return self.exact if self.has_exact else None
 
     @abstractmethod
     def operator(self, p: Points, u: Jet) -> Tensor:
-        """L u of the equation L u = f, (n, 1)."""
+        """Return L u of the equation L u = f at n points, (n, 1)."""
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         return self.operator(p, *fields) - self.source(p)
@@ -104,7 +105,7 @@ class Equation(Problem):
         return self._conditions
 
     def value(self, name: str, given: Data) -> Value:
-        """A datum as a number or a function of points; name: of its argument, for messages."""
+        """Return a datum as a number or a function of points; `name` is its argument's name."""
         return value(name, given, self.domain.names, self.parameters)
 
     def check(self) -> None:
@@ -117,16 +118,24 @@ class Equation(Problem):
         self.check_coefficients(inside)
 
     def check_coefficients(self, inside: Points) -> None:
-        """Refuse coefficients that the equation cannot have, at points inside."""
+        """Refuse coefficients with invalid values at the given points of the domain."""
 
     def steady(self) -> None:
-        """Refuse a domain with time."""
+        """Refuse a domain with time, for equations without a time derivative."""
         if self.time is not None:
             kind = type(self).__name__
             raise InputError(f"domain has the time {self.time}, which {kind} does not have")
 
     def add_initial(self, given: Data | None, rate: Value | None = None) -> None:
-        """The initial condition of an equation with time, its value by default from `exact`."""
+        """Add the initial condition of an equation with time.
+
+        Args:
+            given: the initial values; None takes them from `exact`.
+            rate: the initial time derivative, for equations of second order in time.
+
+        Raises:
+            InputError: where the domain has no time, or there are neither values nor `exact`.
+        """
         if self.time is None:
             raise InputError(
                 f"domain has no time, which {type(self).__name__} needs: give it a coordinate t "
@@ -138,7 +147,7 @@ class Equation(Problem):
         self._conditions.append(Initial(self.domain, start, rate))
 
     def diffusion_term(self, p: Points, u: Jet, a: Value) -> Tensor:
-        """∇·(a ∇u) in the coordinates of space, (n, 1)."""
+        """Return ∇·(a ∇u) with derivatives in space only, (n, 1)."""
         if self.time is None:
             second = laplacian(u)
         else:
@@ -150,7 +159,10 @@ class Equation(Problem):
         return values_of(a, p, 1, "diffusion") * second + total(slopes)
 
     def differentiable(self, name: str, given: Data) -> Value:
-        """A coefficient under a derivative: a formula with jumps would lose them unseen."""
+        """Return the value of a coefficient that is differentiated; refuse formulas that can jump.
+
+        Automatic differentiation would ignore the jump without a message.
+        """
         found = self.value(name, given)
         if isinstance(found, Expression) and (jumps := found.functions & {*JUMPS}):
             raise InputError(
@@ -159,7 +171,7 @@ class Equation(Problem):
         return found
 
     def _walls(self, periodic: Sequence[str]) -> Boundary | None:
-        """What the boundary data are about: neither the ends of time nor periodic pieces."""
+        """Return the boundary without its pieces at the ends of time and its periodic pieces."""
         ends = ("initial", "final", f"{self.time}_min", f"{self.time}_max")
         ties = {f"{name}_{end}" for name in periodic for end in ("min", "max")}
         apart = ties | ({*ends} if self.time else set())
@@ -182,7 +194,7 @@ class Equation(Problem):
 
 
 def _time_of(domain: Any) -> str | None:
-    """The name of the time: t in a box, what a space is taken over."""
+    """Return the name of the time coordinate, or None for a domain without time."""
     if not isinstance(domain, Domain):
         raise InputError(f"domain must be a kanpinn domain such as Box(x=(-1, 1)), got {domain!r}")
     return domain.time_name

@@ -12,15 +12,15 @@ from kanpinn.pde.equations.equation import Equation, Shared
 
 
 class Heat(Equation):
-    """∂u/∂t - ∇·(a ∇u) = f.
+    """Heat equation ∂u/∂t - ∇·(a ∇u) = f.
 
     Args:
-        diffusion: a > 0, with a gradient everywhere.
-        initial: u when the time begins, by default that of `exact`.
+        diffusion: the diffusivity a > 0, differentiable everywhere.
+        initial: u at the initial time, by default that of `exact`.
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the argument that does not fit.
+        InputError: naming the invalid argument.
     """
 
     def __init__(

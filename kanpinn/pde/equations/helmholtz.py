@@ -12,14 +12,14 @@ from kanpinn.pde.equations.equation import Equation, Shared
 
 
 class Helmholtz(Equation):
-    """-Δu - k² u = f, waves of one frequency.
+    """Helmholtz equation -Δu - k² u = f, for time-harmonic waves.
 
     Args:
-        wavenumber: k.
+        wavenumber: the wavenumber k.
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the argument that does not fit.
+        InputError: naming the invalid argument.
     """
 
     def __init__(

@@ -14,15 +14,16 @@ from kanpinn.pde.equations.equation import Equation, Shared
 
 
 class Poisson(Equation):
-    """-∇·(a ∇u) = f, such as heat conduction at rest, with a source f > 0 where heat is produced.
+    """Poisson equation -∇·(a ∇u) = f, such as steady heat conduction with a heat source f.
 
     Args:
-        diffusion: a > 0, with a gradient everywhere.
-        mean: of u over the domain; needed where no boundary value fixes the constant.
+        diffusion: the diffusivity a > 0, differentiable everywhere.
+        mean: the mean of u over the domain; needed where no boundary value fixes the constant up to
+            which u is determined.
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the argument that does not fit.
+        InputError: naming the invalid argument.
     """
 
     def __init__(

@@ -13,16 +13,16 @@ from kanpinn.pde.equations.equation import Equation, Shared
 
 
 class Wave(Equation):
-    """∂²u/∂t² - c² Δu = f.
+    """Wave equation ∂²u/∂t² - c² Δu = f.
 
     Args:
-        speed: c > 0.
-        initial: u when the time begins, by default that of `exact`.
-        rate: ∂u/∂t when the time begins, by default that of `exact`, or 0.
+        speed: the wave speed c > 0.
+        initial: u at the initial time, by default that of `exact`.
+        rate: ∂u/∂t at the initial time, by default that of `exact`, or 0 without.
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the argument that does not fit.
+        InputError: naming the invalid argument.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Wave(Equation):
 
 @dataclass(frozen=True)
 class TimeDerivative:
-    """∂u/∂t of a known u at the beginning of the time, whose normal points back."""
+    """∂u/∂t of a known u at the initial time, where the outward normal is -t; a function (n, 1)."""
 
     known: Function
 

@@ -1,4 +1,4 @@
-"""Formulas as functions of points."""
+"""The class of formulas, which are functions of points, and the check of their parameters."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,20 @@ from kanpinn.pde.expressions.tree import CONSTANTS, FUNCTIONS, Node
 
 @dataclass(frozen=True, init=False, repr=False)
 class Expression:
-    """A formula in the coordinates, `Expression("sin(k*x) + y**2", k=3)`, as a function of points.
+    """A formula in the coordinates, such as `Expression("sin(k*x) + y**2", k=3)`.
 
-    It has numbers, coordinates, parameters, pi, e, + - * / **, the functions sin, cos, tan, asin,
+    An expression is a function of points, which returns (n, 1). The text may contain numbers,
+    coordinates, parameters, pi, e, the operators + - * / **, the functions sin, cos, tan, asin,
     acos, atan, atan2, sinh, cosh, tanh, exp, log, sqrt, abs, sign, erf, min, max, and
-    where(condition, a, b) with < <= > >= and, or, not. The text is parsed, never evaluated.
+    where(condition, a, b) with < <= > >= and, or, not. It is parsed, and never evaluated as Python.
 
     Args:
         text: the formula.
-        parameters: numbers for further names in it.
+        parameters: the values of further names in the formula.
 
     Raises:
-        InputError: in one line, with the column, for what is no formula or not of this list.
+        InputError: in one line, mostly with the column, for text that is no formula or contains
+            anything else.
     """
 
     text: str
@@ -49,24 +51,28 @@ class Expression:
 
     @property
     def constant(self) -> float | None:
-        """Its value where it is the same everywhere, otherwise None."""
+        """The value of a constant formula, or None for any other."""
         return self.tree.constant
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The coordinates in it, in the order of their first appearance."""
+        """The names of coordinates in the formula, in the order of their first appearance."""
         return self.tree.names
 
     @property
     def functions(self) -> frozenset[str]:
-        """The functions in it."""
+        """The names of the functions in the formula."""
         return self.tree.functions & {*FUNCTIONS}
 
     def check(self, coordinates: Sequence[str]) -> None:
-        """Refuse what has no meaning at points with these coordinates.
+        """Refuse a formula that cannot be evaluated at points with these coordinates.
+
+        Args:
+            coordinates: the names of the coordinates.
 
         Raises:
-            InputError: for a name in it that is unknown, or a coordinate that means something else.
+            InputError: for an unknown name in the formula, or a coordinate with the name of a
+                constant, function or parameter.
         """
         given = {name for name, _ in self.parameters}
         if doubly := {*coordinates} & {*CONSTANTS, *FUNCTIONS, *given}:
@@ -82,10 +88,11 @@ class Expression:
                 raise InputError(f"{show(self.text)}: unknown name {name}{hint}{there}")
 
     def __call__(self, p: Points) -> Tensor:
-        """The values (n, 1), differentiable in the coordinates.
+        """Return the values (n, 1) at n points, differentiable with respect to the coordinates.
 
         Raises:
-            InputError: for a name in it that is none of the points' coordinates.
+            InputError: for a name in the formula that is none of the points' coordinates, or a
+                coordinate with the name of a constant, function or parameter.
         """
         self.check(p.names)
         constant = self.tree.constant
@@ -93,7 +100,7 @@ class Expression:
 
 
 def check_parameters(parameters: Mapping[str, float | int]) -> None:
-    """Refuse parameters of formulas that are no finite numbers, or called like what is known.
+    """Refuse parameters that are not finite numbers or have the name of a constant or function.
 
     Raises:
         InputError: naming the parameter.

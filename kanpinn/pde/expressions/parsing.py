@@ -1,6 +1,6 @@
-"""From the text of a formula to its tree: Python's syntax, of which a whitelist is taken.
+"""Parses the text of a formula into its tree.
 
-The text is never evaluated as Python.
+Formulas have Python's syntax, restricted to a whitelist. The text is never evaluated as Python.
 """
 
 import ast
@@ -27,7 +27,7 @@ HINTS: dict[type[ast.AST], str] = {
 
 
 class Fault(Exception):
-    """Why an expression cannot be used, and the node that is to blame."""
+    """The reason why a formula is refused, and the node of Python's syntax tree that causes it."""
 
     def __init__(self, reason: str, node: ast.AST) -> None:
         super().__init__(reason)
@@ -35,15 +35,19 @@ class Fault(Exception):
 
 
 def parse(text: str, parameters: Mapping[str, float]) -> Node:
-    """The tree of an expression, its constants computed and parameters put in.
+    """Return the tree of a formula, with parameters inserted and constant parts evaluated.
+
+    Args:
+        text: the formula.
+        parameters: the values of names that are no coordinates.
 
     Raises:
-        InputError: in one line, with the column, where it is no expression or has something that
-            is not on the whitelist.
+        InputError: in one line, mostly with the column, where the text is empty, too long or no
+            formula, or contains something that is not on the whitelist.
     """
     if not text:
         raise InputError("a formula is empty: expected one such as sin(pi*x)")
-    if len(text) > (most := 10_000):  # longer texts are no formulas, and take long to parse
+    if len(text) > (most := 10_000):  # longer texts take long to parse
         raise InputError(f"{show(text)}: has {len(text)} characters, at most {most} are taken")
     try:
         tree = _read(text)
@@ -58,7 +62,7 @@ def parse(text: str, parameters: Mapping[str, float]) -> Node:
 def _read(text: str) -> ast.expr:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # 2if is one of the things that Python only warns of
+            warnings.simplefilter("error")  # Python only warns of some faults, such as 2if
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
         reason = (error.msg or "invalid syntax").partition(". Perhaps")[0]
@@ -71,7 +75,7 @@ def _read(text: str) -> ast.expr:
 
 
 def _check_depth(tree: ast.AST, most: int = 60) -> None:
-    """Refuse what is nested so deeply that recursion might not reach its end."""
+    """Refuse formulas that are nested too deeply for the recursive functions on their tree."""
     level = [tree]
     for _ in range(most):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
@@ -80,13 +84,17 @@ def _check_depth(tree: ast.AST, most: int = 60) -> None:
 
 
 class Parser:
-    """Turns Python's syntax tree into one of the whitelist's nodes."""
+    """Translates Python's syntax tree into a formula's tree, and refuses all but the whitelist.
+
+    Args:
+        parameters: the values of names that are no coordinates.
+    """
 
     def __init__(self, parameters: Mapping[str, float]) -> None:
         self.values = CONSTANTS | dict(parameters)
 
     def number(self, tree: ast.expr) -> Node:
-        """A tree whose values are numbers."""
+        """Return the node of a tree whose values are numbers; refuse conditions."""
         node = self.node(tree)
         if node.is_truth:
             raise Fault(
@@ -95,14 +103,14 @@ class Parser:
         return node
 
     def condition(self, tree: ast.expr) -> Node:
-        """A tree whose values are true or false."""
+        """Return the node of a tree whose values are true or false; refuse numbers."""
         node = self.node(tree)
         if not node.is_truth:
             raise Fault("expected a condition such as x < 0", tree)
         return node
 
     def node(self, tree: ast.expr) -> Node:
-        """A tree of the one kind or the other."""
+        """Return the node of a tree whose values are numbers or conditions."""
         match tree:
             case ast.Constant() if type(tree.value) in (int, float):
                 return self._constant(tree)
@@ -180,7 +188,7 @@ class Parser:
             for i, operand in enumerate(operands)
         ]
         power, most = (arguments[1].constant or 0) if name == "Pow" else 0, 64
-        if abs(power) > most:  # such a power is rounding, or a slip
+        if abs(power) > most:  # such powers amplify rounding, or are typing errors
             raise Fault(f"an exponent of {power:g} is too large: at most {most}", tree)
         return self._folded(name, arguments, tree)
 

@@ -1,4 +1,4 @@
-"""The tree of a formula, its values at points, and the functions that a formula may use."""
+"""The nodes of a formula's tree, which give values at points, and the permitted functions."""
 
 import functools
 import math
@@ -19,11 +19,12 @@ class Function:
     """A function or an operator of formulas.
 
     Args:
-        compute: of tensors, or of tensors and numbers where it is `mixed`.
-        least, most: how many arguments it takes; Python takes at most 255.
-        mixed: whether constants are passed as Python's numbers.
-        truth: whether it gives a condition, not a number.
-        of: whether its arguments are conditions: "none", "all", or "first" for that one alone.
+        compute: computes the values from those of the arguments, which are tensors, or tensors and
+            Python numbers where `mixed` is True.
+        least, most: the smallest and largest number of arguments, at most 255.
+        mixed: whether constant arguments are passed as Python numbers.
+        truth: whether the result is a condition (true or false), not a number.
+        of: which arguments are conditions: "none", "all", or only the "first".
     """
 
     compute: Callable[..., Any]
@@ -47,13 +48,14 @@ FUNCTIONS = {
     "max": Function(lambda *v: functools.reduce(torch.maximum, v), 2, 255),
     "where": Function(torch.where, 3, 3, of="first"),
 }
-JUMPS = ("sign", "where")  # the functions that need not be continuous
+JUMPS = ("sign", "where")  # functions that can be discontinuous
 OPERATORS = {
     "Add": Function(lambda a, b: a + b, 2, 2, mixed=True),
     "Sub": Function(lambda a, b: a - b, 2, 2, mixed=True),
     "Mult": Function(lambda a, b: a * b, 2, 2, mixed=True),
     "Div": Function(lambda a, b: a / b, 2, 2, mixed=True),
-    "Pow": Function(lambda a, b: a**b, 2, 2, mixed=True),  # x**2 has all derivatives at 0
+    # With a Python number as exponent, autograd gives all derivatives of x**2 at 0.
+    "Pow": Function(lambda a, b: a**b, 2, 2, mixed=True),
     "USub": Function(lambda a: -a, mixed=True),
     "UAdd": Function(lambda a: a, mixed=True),
     "Lt": Function(lambda a, b: a < b, 2, 2, mixed=True, truth=True),
@@ -69,36 +71,36 @@ OPERATORS = {
 
 
 class Node(ABC):
-    """A formula, or a part of one."""
+    """A node of a formula's tree: the root of a formula or of a part of it."""
 
     @property
     def constant(self) -> float | bool | None:
-        """The value, where it is the same everywhere, otherwise None."""
+        """The value of a constant node, or None for any other."""
         return None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The coordinates in it, in the order of their first appearance."""
+        """The names of coordinates below the node, in the order of their first appearance."""
         return ()
 
     @property
     def functions(self) -> frozenset[str]:
-        """The functions and operators in it."""
+        """The names of the functions and operators at and below the node."""
         return frozenset()
 
     @property
     def is_truth(self) -> bool:
-        """Whether it is a condition, not a number."""
+        """Whether the values are conditions (true or false), not numbers."""
         return False
 
     @abstractmethod
     def at(self, p: Points) -> Tensor:
-        """The values at n points, (n, 1), or () for a constant."""
+        """Return the values at n points, (n, 1), or of shape () for a constant."""
 
 
 @dataclass(frozen=True)
 class Constant(Node):
-    """A number, or a condition that is true or false everywhere."""
+    """A constant: a number, or a condition that is true or false at all points."""
 
     value: float | bool
 
@@ -117,7 +119,7 @@ class Constant(Node):
 
 @dataclass(frozen=True)
 class Coordinate(Node):
-    """A coordinate, by its name."""
+    """A coordinate of the points, given by its name."""
 
     name: str
 
@@ -132,14 +134,14 @@ class Coordinate(Node):
 
 @dataclass(frozen=True)
 class Apply(Node):
-    """A function of FUNCTIONS or OPERATORS applied to one or more trees."""
+    """A function from FUNCTIONS or OPERATORS, applied to one or more argument nodes."""
 
     name: str
     arguments: tuple[Node, ...]
 
     @property
     def function(self) -> Function:
-        """What is applied."""
+        """The function or operator that is applied."""
         return FUNCTIONS[self.name] if self.name in FUNCTIONS else OPERATORS[self.name]
 
     @property
@@ -164,10 +166,10 @@ class Apply(Node):
         return found
 
     def folded(self) -> Node:
-        """The same tree, or its value where all its arguments are constants.
+        """Return the node itself, or its value as a constant if all arguments are constants.
 
         Raises:
-            InputError: where the value is no finite number.
+            InputError: where the value is not finite.
         """
         constants = [one.constant for one in self.arguments]
         if None in constants:
