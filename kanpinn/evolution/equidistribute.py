@@ -1,4 +1,4 @@
-"""Equidistribution: the coordinates of a steady problem are stretched by its solution."""
+"""Equidistribution: a steady problem is solved in coordinates that its solution stretches."""
 
 import math
 from dataclasses import dataclass, replace
@@ -22,18 +22,20 @@ from kanpinn.optimizers.output_layer import solve_newton
 
 @dataclass(frozen=True)
 class Equidistribute(Optimizer):
-    """Solve for the output layer of a KAN with `stretch`, its inputs stretched by the solution.
+    """Solve for the output layer of a KAN with `stretch`, in coordinates stretched by the solution.
 
-    The first step is a solve in the coordinates as they are. Every further one makes for each
-    coordinate x → s(x) with ds/dx ∝ max |∂²u/∂x²|^½ + a floor, puts it into the network's first
-    layer, the knots of which are even in s, and the collocation points with it, and solves again
-    from zero by Newton's method. A step that does not lower the loss is taken back; it is the last.
+    The first step solves in the original coordinates. Every further step computes from the last
+    solution a stretch x → s(x) of each coordinate with ds/dx ∝ max |∂²u/∂x²|^½ + a floor. The
+    network's first layer maps x to s, so that its knots are evenly spaced in s; the collocation
+    points are moved to be evenly spaced in s, too. Newton's method then starts from a zero output
+    layer. A step that does not lower the loss is undone and ends the method.
 
     Args:
         steps: the largest number of solves.
 
     Raises:
-        InputError: at the start, for a network without such a layer or a domain that is no box.
+        InputError: at the start, for a network without a stretching layer or a domain that is not a
+            box.
 
     Reference: de Boor, Good approximation by splines with variable knots (1974); Huang and Russell,
     Adaptive moving mesh methods (2011).
@@ -50,7 +52,7 @@ class Equidistribute(Optimizer):
 
 
 class EquidistributeStage(Stage):
-    """Solve, stretch, solve again: it remembers the stretches and the loss."""
+    """The state of an equidistribution: the stretches and the loss of the last accepted step."""
 
     def __init__(self, residuals: Residuals) -> None:
         self.surrogate, self.residuals = residuals.surrogate, residuals
@@ -75,7 +77,7 @@ class EquidistributeStage(Stage):
         return Step(loss, evaluations)
 
     def _solve(self, stretches: Stretches) -> tuple[float, int]:
-        """Solve from zero in these coordinates; return the loss, and the evaluations."""
+        """Solve in stretched coordinates; return the loss and the number of evaluations."""
         apply(stretches, self.network)
         terms = []
         for index, term in enumerate(self.residuals.terms):

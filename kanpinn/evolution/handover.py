@@ -1,4 +1,4 @@
-"""Handover: the value, and the rate in time, with which one window leaves the next to begin."""
+"""Handover: the value and the rate in time at which a window ends and the next one begins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ from kanpinn.networks.network import Network
 
 @dataclass(frozen=True)
 class Handover:
-    """The solution M, and its rate ∂_ξ M, at the beginning of a window, as jets in space.
+    """The output M and its rate ∂_ξ M at the beginning of a window, at k places, as jets in space.
 
     Args:
-        order: of the equation in time, 1 or 2.
-        value: M at k places; None if it is zero, as at the first moment.
-        rate: ∂_ξ M there; None if it is zero, or the order is 1.
+        order: the order of the equation in time, 1 or 2.
+        value: M; None if it is zero, as in the first window.
+        rate: ∂_ξ M; None if it is zero or the order is 1.
     """
 
     order: int
@@ -27,14 +27,14 @@ class Handover:
     rate: Jet | None = None
 
     def after(self, since: Jet, rows: Tensor) -> Jet | None:
-        """Return M as it goes on without the window's network, value + (ξ - ξ_w) · rate.
+        """Return the extrapolation of M into the window, value + (ξ - ξ_w) · rate.
 
         Args:
             since: ξ - ξ_w at n points.
-            rows: the number of the place of each point, (n,).
+            rows: the index of the place of each point, (n,).
 
         Returns:
-            M at the points; None if it is zero.
+            The extrapolation at the points; None if it is zero.
         """
         if self.value is None:
             return None
@@ -44,12 +44,12 @@ class Handover:
         return value + since * self.rate.map(lambda t: t[rows])
 
     def next(self, network: Network, inputs: Inputs, length: float) -> "Handover":
-        """Return what a window hands over at its end.
+        """Return the handover at the end of a window that begins with this one.
 
         Args:
-            network: of the window.
-            inputs: of the network at the places, the time of the window in [-1, 1].
-            length: of the window.
+            network: the network of the window.
+            inputs: its inputs at the places, with any time.
+            length: the length of the window in ξ.
         """
         at_end = frozen(inputs, 1.0)
         if self.order == 1:
@@ -65,10 +65,10 @@ def _sum(first: Jet | None, second: Jet) -> Jet:
 
 
 def value_and_rate(network: Network, inputs: Inputs) -> tuple[Jet, Jet]:
-    """Return N and ∂_τ N, τ the last input, both with the derivatives that the inputs carry.
+    """Return the jets of N and ∂_τ N, τ the last input, with the derivatives that the inputs carry.
 
-    It is forward differentiation by two reverse passes: the gradient of Σ_k v_k N_k by τ is linear
-    in v, since each number N_k of the jet depends on the τ of its own point alone, and its
+    Forward differentiation by τ is done in two reverse passes: each number N_k of the jet depends
+    on the τ of its own point only, so that the gradient of Σ_k v_k N_k by τ is linear in v, and its
     derivative by v_k is ∂_τ N_k.
     """
     traced = torch.is_grad_enabled() and inputs.value.requires_grad
@@ -85,14 +85,14 @@ def value_and_rate(network: Network, inputs: Inputs) -> tuple[Jet, Jet]:
 
 @dataclass(frozen=True)
 class Group:
-    """The points of one window, at which M = past + factor · N(inputs).
+    """The points in one window, at which M = past + factor · N(inputs).
 
     Args:
-        number: of the window.
-        rows: the numbers of the points, (n,).
-        inputs: of the window's network there.
-        factor: ξ - ξ_w, or its square for an equation of second order.
-        past: what the windows before have handed over; None for zero.
+        number: the index of the window.
+        rows: the indices of the n points among all points, (n,).
+        inputs: the inputs of the window's network at the points.
+        factor: ξ - ξ_w, or its square for an equation of second order in time.
+        past: the extrapolation of the windows before, see `Handover.after`; None if it is zero.
     """
 
     number: int
@@ -102,19 +102,19 @@ class Group:
     past: Jet | None
 
     def value(self, output: Jet) -> Jet:
-        """Return M for the output N of the window's network."""
+        """Return M at the points from the output N of the window's network."""
         return _sum(self.past, self.factor * output)
 
 
 @dataclass(frozen=True)
 class Passed:
-    """A handover that is kept.
+    """A stored handover, with the places and windows that it belongs to.
 
     Args:
         spots: the places.
-        members: the networks of the windows before.
-        ends: of these windows, in scaled time.
-        handed: what the last of them handed over.
+        members: the networks of the windows before the handover.
+        ends: the ends of these windows in scaled time, the beginning of the first one included.
+        handed: the handover at the end of the last of them.
     """
 
     spots: Coordinates
@@ -123,7 +123,7 @@ class Passed:
     handed: Handover
 
     def at(self, spots: Inputs) -> bool:
-        """Whether it is the handover at these places."""
+        """Return whether the handover was computed at these places."""
         mine = self.spots
         return (
             isinstance(spots, Coordinates)
@@ -133,7 +133,7 @@ class Passed:
         )
 
     def holds(self, members: Sequence[Network], ends: Sequence[float], order: int) -> bool:
-        """Whether it is the handover of the first of these members, with their coefficients now."""
+        """Return whether it is a handover between the given windows, or after the last of them."""
         count = len(self.members)
         return (
             self.handed.order == order
@@ -144,10 +144,10 @@ class Passed:
 
 
 class Memory:
-    """The latest handovers at places that later windows ask for again, as those of a march do.
+    """A cache of the latest handover at each set of places, which the windows of a march reuse.
 
     Args:
-        most: the number of handovers that are kept; 64 are more than the terms of a loss.
+        most: the largest number of stored handovers; a loss has fewer than 64 terms.
     """
 
     def __init__(self, most: int = 64) -> None:
@@ -157,7 +157,10 @@ class Memory:
     def find(
         self, spots: Inputs, members: Sequence[Network], ends: Sequence[float], order: int
     ) -> tuple[int, Handover]:
-        """Return the number of windows that a known handover is past, and that handover."""
+        """Return the number of windows before a stored handover at these places, and the handover.
+
+        If none is stored, these are 0 and the zero handover.
+        """
         for one in self._known:
             if one.at(spots) and one.holds(members, ends, order):
                 return len(one.members), one.handed
@@ -166,18 +169,18 @@ class Memory:
     def keep(
         self, spots: Inputs, members: Sequence[Network], ends: Sequence[float], handed: Handover
     ) -> None:
-        """Keep the handover of these members in place of an earlier one at the same places."""
+        """Store the handover after these members; it replaces one stored at the same places."""
         if isinstance(spots, Coordinates):
             new = Passed(spots, list(members), list(ends[: len(members) + 1]), handed)
             self._known = [new, *(one for one in self._known if not one.at(spots))]
             self._known = self._known[: self.most]
 
     def forget(self, member: Network) -> None:
-        """Forget what a member has handed over that is trained from now on."""
+        """Remove the handovers that depend on a member, whose coefficients will change."""
         self._known = [one for one in self._known if all(m is not member for m in one.members)]
 
     def __deepcopy__(self, _: dict[int, Any]) -> "Memory":
-        return Memory()  # the members of a copy are others
+        return Memory()  # a copy has other members
 
 
 def group(
@@ -187,17 +190,21 @@ def group(
     inputs: Inputs,
     memory: Memory | None = None,
 ) -> list[Group]:
-    """Sort points by windows; each group gets what was handed over to its window.
+    """Sort points by windows, and compute the handover to each window that has points.
 
-    Points after the last window get its end as their time. What is handed over is computed once for
-    each place in space.
+    The time of points after the last window is set to its end. Handovers are computed once for each
+    place in space.
 
     Args:
         members: the networks of the windows.
-        ends: the windows' ends in scaled time, one more than windows.
-        order: of the equation in time, 1 or 2.
+        ends: the beginning of the first window and the ends of all, in scaled time.
+        order: the order of the equation in time, 1 or 2.
         inputs: the scaled coordinates, time last, at n points.
-        memory: of earlier handovers.
+        memory: a cache of handovers.
+
+    Returns:
+        The groups of points in the order of their windows. The last window may have a second group,
+        of the points after its end.
     """
     which = torch.bucketize(inputs.value[:, -1].contiguous(), inputs.value.new_tensor(ends[1:]))
     first, place = places(inputs)

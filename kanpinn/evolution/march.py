@@ -1,4 +1,4 @@
-"""Marching in time: window after window, each by Newton's method on its output layer."""
+"""Marching in time: one window after the other is solved by Newton's method on its output layer."""
 
 import math
 from dataclasses import dataclass, replace
@@ -32,30 +32,33 @@ from kanpinn.optimizers.output_layer import solve_newton
 class March(Optimizer):
     """Solve a problem window by window in time; the network is a `Windows`.
 
-    Each step is one attempt at a window. The output layer, zero at first, is found by Newton's
-    method, at the solve's points mapped into the window. The residual, in units of the solution,
-    gives the relative error e_w that the window adds: Δt^m / m! · rms(r / c) / rms(u) for an
-    equation c ∂_t^m u + …. If it is too large, coordinates are stretched by the solution so found
-    and the window is solved again; at last it is halved. A window sees nothing of later ones but
-    what was handed over to it: the march is causal.
+    Each step is one attempt to solve a window. Newton's method on the window's output layer starts
+    from zero, at the solve's collocation points mapped into the window. The residual r gives an
+    estimate of the relative error that the window adds to the solution u, for an equation
+    c ∂_t^m u + …: e_w = Δt^m / m! · rms(r / c) / rms(u). If it is too large, the coordinates are
+    stretched by the solution just found and the window is solved again; if that does not suffice,
+    the window is shortened to half. The march is causal: a window depends on earlier windows only,
+    through their values (and rates) at its beginning.
 
     Args:
-        windows: the number of equal windows, whatever their errors are; None lets the tolerance
-            choose them.
-        tolerance: of Σ_w e_w, evenly in time but for a fifth that is free at the beginning. It has
-            no unit, and bounds the error as far as the equation does not amplify earlier errors:
-            true errors are 20 to 1000 times less on the library's problems, since most of a
-            residual averages out. If halving a window lowers e_w by no more than its share, the
-            grid limits it: the window is accepted, and the status says so at the end.
-        restretch: how often a window's coordinates are stretched anew, on boxes.
-        times: Gauss points in time in a window, at each of N / times Gauss points in space, N the
-            solve's number of interior points.
-        least: the shortest window, as a part of the whole time; at most 0.1, the first one.
+        windows: the number of windows of equal length, whose errors are not limited; None to choose
+            lengths by the tolerance.
+        tolerance: the largest sum Σ_w e_w, relative to u. Each window may use it in proportion to
+            its length, except for a fifth that is reserved for the first windows. It bounds the
+            error if the equation does not amplify earlier errors; true errors are 20 to 1000 times
+            smaller on the library's problems, since most of a residual averages out. If halving a
+            window hardly lowers its e_w per time, the grid in space limits it: the window is
+            accepted, and the final status says so.
+        restretch: how often the coordinates of a window are stretched again, on boxes.
+        times: the number of Gauss points in time in a window, at each of N / times Gauss points in
+            space, N the solve's number of interior points.
+        least: the length of the shortest window, as a fraction of the whole time; at most 0.1, the
+            length of the first window.
         steps: the largest number of attempts.
 
     Raises:
-        InputError: for values out of range; at the start, for another network, a domain that is not
-            space times time, or a term that does not hold at all times.
+        InputError: for values out of range; at the start, for another kind of network, a domain
+            that is not a product of space and time, or a term that is not imposed at all times.
 
     Reference: Wight and Zhao, Solving Allen–Cahn and Cahn–Hilliard equations using the adaptive
     physics informed neural networks (2020); Krishnapriyan et al. (2021); Penwarden et al. (2023).
@@ -68,7 +71,7 @@ class March(Optimizer):
     least: float = 1e-4
     steps: int = 1000
     needs_fixed_points = True
-    lowers_loss = False  # windows have losses of their own
+    lowers_loss = False  # each window has its own loss
 
     def __post_init__(self) -> None:
         if self.windows is not None:
@@ -85,7 +88,7 @@ class March(Optimizer):
 
 
 class MarchStage(Stage):
-    """The march at work: the lengths of its windows, and the windows of the network so far."""
+    """The state of a march: the lengths of its windows, and the network with its windows so far."""
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
         surrogate = residuals.surrogate
@@ -141,7 +144,7 @@ class MarchStage(Stage):
         )
 
     def _verdict(self) -> str:
-        """Return the status at the end of the time."""
+        """Return the status after the last window."""
         spent, tolerance = self.lengths.spent, self.settings.tolerance
         if self.settings.windows is not None:
             hopeless = f"stopped: the windows' errors add up to {spent:.1e}: nothing is resolved"
@@ -154,7 +157,7 @@ class MarchStage(Stage):
         )
 
     def _failed(self, start: float, end: float, error: float) -> str:
-        """Return the status for a window that is not solved and cannot be shorter."""
+        """Return the status for a window that is not accepted and cannot be shortened."""
         a, b = self._time(start), self._time(end)
         return (
             f"stopped: the window from t = {a:.6g} to {b:.6g} does not reach the tolerance "
@@ -167,10 +170,14 @@ class MarchStage(Stage):
         return low + (scaled_time + 1) / 2 * (high - low)
 
     def _attempt(self, start: float, end: float) -> tuple[float, int]:
-        """Solve a window, with its coordinates stretched anew if that is needed.
+        """Add a window and solve it, again with new stretches while its error is too large.
+
+        Args:
+            start, end: the window in scaled time.
 
         Returns:
-            The error that it adds, infinite if it cannot be solved, and the evaluations.
+            The error e_w that the window adds, infinite if it cannot be solved, and the number of
+            evaluations.
         """
         stretches, evaluations, error = None, 0, math.inf
         if self.network.stretch and self.settings.restretch:
@@ -192,7 +199,7 @@ class MarchStage(Stage):
         return stretches_for(self.surrogate, space, moments, old)
 
     def _solve(self, start: float, end: float, stretches: Stretches | None) -> tuple[float, int]:
-        """Solve a window by Newton's method from zero; return its error, and the evaluations."""
+        """Solve the last window by Newton's method; return its error e_w and the evaluations."""
         if stretches is not None:
             apply(stretches, self.network.members[-1])
         terms = self._within(start, end, stretches)
@@ -203,7 +210,7 @@ class MarchStage(Stage):
         return math.sqrt(loss) / (size if size > 0 else 1.0), evaluations
 
     def _within(self, start: float, end: float, stretches: Stretches | None) -> list[ResidualTerm]:
-        """Return the terms of the loss in a window, in units of the solution."""
+        """Return the terms at points in a window, scaled so that the loss is an error of u."""
         here = []
         for index, term in enumerate(self.terms):
             points = term.points if index else self.inside

@@ -12,15 +12,17 @@ from kanpinn.networks.network import Tape
 
 
 class Separable(KAN):
-    """N(x, τ) = Σ_j P_j(τ) φ_j(x), φ a KAN of all inputs but the last, P_j Legendre polynomials.
+    """N(x, τ) = Σ_j P_j(τ) φ_j(x), φ a KAN of all inputs but the time τ, P_j Legendre polynomials.
 
-    It is linear in the KAN's output layer. Unlike sums of functions of x + λτ, such products lose
-    no digits as windows become short, and do not amplify the errors of earlier windows.
+    The network is linear in the coefficients of the KAN's output layer. Unlike sums of functions of
+    x + λτ, such products lose no digits as windows become short, and do not amplify the errors of
+    earlier windows.
 
     Args:
-        width: units per layer of φ: inputs without the time, an output for each j and field.
-        modes: the number of polynomials.
-        settings: of the `KAN`.
+        width: units per layer of φ: first the inputs without the time, last an output for each pair
+            of polynomial and field.
+        modes: the number of Legendre polynomials.
+        settings: further arguments of `KAN`.
 
     Reference: Jacob, Howard and Stinis, SPIKANs: separable physics-informed Kolmogorov–Arnold
     networks (2024), for products of KANs.
@@ -36,7 +38,7 @@ class Separable(KAN):
         return product.map(lambda t: t.unflatten(-1, (self.modes, -1)).sum(dim=-2))
 
     def _factors(self, inputs: Inputs) -> tuple[Jet, Jet]:
-        """x as a jet, and P_j(τ), once for each field; kept for as long as the inputs."""
+        """Return x as a jet, and P_j(τ) repeated for each field; both are cached in the inputs."""
         if torch.is_grad_enabled() and inputs.value.requires_grad:
             return self._made(inputs)
         if self not in inputs.known:
@@ -67,7 +69,7 @@ class Separable(KAN):
 
 
 def legendre(tau: Jet, count: int) -> Jet:
-    """Return the Legendre polynomials P_0 … P_(count - 1) at a scalar jet.
+    """Return the jets of the Legendre polynomials P_0 … P_(count - 1) at a scalar jet τ.
 
     The recurrence is (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1).
     """

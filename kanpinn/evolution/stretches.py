@@ -1,4 +1,7 @@
-"""Stretched coordinates, in which a solution varies evenly: equidistribution of a monitor."""
+"""Stretched coordinates in which a solution varies evenly: equidistribution of a monitor function.
+
+A stretch maps a scaled coordinate ξ in [-1, 1] to s(ξ) in [-1, 1].
+"""
 
 from collections.abc import Sequence
 
@@ -12,14 +15,14 @@ from kanpinn.networks.kan import KAN
 from kanpinn.networks.stretching import interpolate, set_stretch
 from kanpinn.networks.surrogate import Surrogate
 
-Stretches = list[tuple[Tensor, Tensor]]  # for each coordinate ξ and s(ξ), both from -1 to 1
+Stretches = list[tuple[Tensor, Tensor]]  # for each coordinate: ξ and s(ξ), both from -1 to 1
 
 
 def check_stretchable(surrogate: Surrogate) -> None:
-    """Refuse coordinates that no layer can stretch.
+    """Check that a layer of the surrogate's network can stretch the coordinates.
 
     Raises:
-        InputError: unless the domain is a box and the network sees its coordinates.
+        InputError: unless the domain is a box and its coordinates are the network's inputs.
     """
     if not isinstance(surrogate.domain, Box) or surrogate.inputs is not None:
         what = "inputs of its own" if surrogate.inputs is not None else repr(surrogate.domain)
@@ -30,23 +33,23 @@ def check_stretchable(surrogate: Surrogate) -> None:
 
 
 def no_stretch(dim: int) -> Stretches:
-    """Return s(ξ) = ξ for so many coordinates."""
+    """Return the identity s(ξ) = ξ for `dim` coordinates."""
     return [(_line(), _line()) for _ in range(dim)]
 
 
 def _line() -> Tensor:
-    """The points at which stretches and monitors are known; linear interpolation does between."""
+    """Return the points in [-1, 1] between which stretches are interpolated linearly."""
     return torch.linspace(-1, 1, 1001, dtype=torch.float64)
 
 
 def apply(stretches: Stretches, network: KAN) -> None:
-    """Put stretches into a network's first layer."""
+    """Set the stretches in a network's first layer, for as many coordinates as it has inputs."""
     for axis, (xi, s) in enumerate(stretches[: len(network.layers[0].coefficients)]):
         set_stretch(network.layers[0], axis, xi, s)
 
 
 def unstretched(stretches: Stretches, s: Tensor) -> Tensor:
-    """Return the scaled coordinates ξ that belong to s, both (n, d)."""
+    """Return the scaled coordinates ξ with stretched coordinates s, both (n, d)."""
     columns = [
         interpolate(column.contiguous(), to.to(s).contiguous(), xi.to(s))
         for column, (xi, to) in zip(s.unbind(dim=1), stretches, strict=True)
@@ -55,7 +58,10 @@ def unstretched(stretches: Stretches, s: Tensor) -> Tensor:
 
 
 def widths(stretches: Stretches, xi: Tensor) -> Tensor:
-    """Return Π dξ_i / ds_i at scaled coordinates ξ (n, d), (n, 1): weights of even points in s."""
+    """Return Π dξ_i / ds_i, (n, 1), at scaled coordinates ξ, (n, d).
+
+    These are the quadrature weights in ξ, up to a factor, of points that are even in s.
+    """
     total = torch.ones_like(xi[:, :1])
     for column, (at, s) in zip(xi.unbind(dim=1), stretches, strict=True):
         middle = (at[1:] + at[:-1]) / 2
@@ -68,15 +74,17 @@ def widths(stretches: Stretches, xi: Tensor) -> Tensor:
 def stretches_for(
     surrogate: Surrogate, axes: Sequence[int], times: Sequence[float] | None, old: Stretches
 ) -> Stretches:
-    """Make stretches of some coordinates from the surrogate; the others stay as they are.
+    """Return stretches with those of some coordinates computed anew from the surrogate.
 
-    The monitor of a coordinate x is max |∂²u/∂x²|^½ over the other coordinates.
+    The monitor function of a coordinate x is the maximum of |∂²u/∂x²|^½ over the other coordinates
+    and the fields.
 
     Args:
-        axes: the numbers of these coordinates.
-        times: scaled times, of the last coordinate, at which the surrogate is evaluated; None for a
-            problem without time.
-        old: the stretches so far; the monitor is evaluated at points that are even in their s.
+        surrogate: the solution u.
+        axes: the indices of the coordinates with new stretches.
+        times: scaled times (the last coordinate) at which u is evaluated; None for a steady
+            problem.
+        old: the present stretches; the monitor is evaluated at points that are even in their s.
     """
     made = list(old)
     for axis in axes:
@@ -94,7 +102,7 @@ def stretches_for(
 
 
 def _others(dim: int, axis: int, times: Sequence[float] | None) -> Tensor:
-    """Return points in all coordinates but one: 64 quasi-random places, each at all the times."""
+    """Return points in all coordinates but `axis`: 64 quasi-random places, each at all times."""
     rest = dim - 1 - (times is not None)
     if rest:
         engine = torch.quasirandom.SobolEngine(rest, scramble=True, seed=0)
@@ -110,7 +118,11 @@ def _others(dim: int, axis: int, times: Sequence[float] | None) -> Tensor:
 
 
 def _second(surrogate: Surrogate, rows: Tensor, axis: int) -> Tensor:
-    """Return ∂²u by one scaled coordinate, (n, m), the rows (n, d) having that one first."""
+    """Return ∂²u/∂ξ² by the scaled coordinate `axis`, (n, m), at n points.
+
+    Args:
+        rows: scaled coordinates (n, d), with that of `axis` in the first column.
+    """
     xi = torch.cat([rows[:, 1 : axis + 1], rows[:, :1], rows[:, axis + 1 :]], dim=1)
     low, high = (corner.to(xi) for corner in surrogate.domain.bounds)
     points = Points(low + (xi + 1) / 2 * (high - low), surrogate.domain.names)
@@ -120,13 +132,15 @@ def _second(surrogate: Surrogate, rows: Tensor, axis: int) -> Tensor:
 
 
 def equidistributed(xi: Tensor, monitor: Tensor, floor: float = 0.5, blur: float = 0.1) -> Tensor:
-    """Return s(ξ) from -1 to 1 with ds/dξ ∝ monitor + floor · mean, its logarithm smoothed in s.
+    """Return a stretch s(ξ) from -1 to 1 with ds/dξ ∝ monitor + floor · mean of the monitor.
+
+    The logarithm of ds/dξ is smoothed in s.
 
     Args:
-        xi: increasing from -1 to 1, (n,).
-        monitor: its values (≥ 0) there, (n,).
-        floor: the part of the monitor's mean that is added to it, so that every place gets points;
-            at least 0, more makes the stretch weaker.
+        xi: points ξ that increase from -1 to 1, (n,).
+        monitor: the values of the monitor function there, at least 0, (n,).
+        floor: the multiple of the monitor's mean that is added to it, so that no region is left
+            without points; at least 0, and larger values make the stretch weaker.
         blur: the width in s over which the slope may change; above 0, well below 2.
 
     Returns:
@@ -146,13 +160,13 @@ def equidistributed(xi: Tensor, monitor: Tensor, floor: float = 0.5, blur: float
 
 
 def _running(xi: Tensor, density: Tensor) -> Tensor:
-    """Return the integral of a density from the first point on, scaled to run from -1 to 1."""
+    """Return the running integral of a density over xi, scaled to increase from -1 to 1."""
     total = torch.cat([xi.new_zeros(1), torch.cumulative_trapezoid(density, xi)])
     return 2 * total / total[-1] - 1
 
 
 def _blurred(values: Tensor, width: float) -> Tensor:
-    """Return the values smoothed by Gaussians of the width and half of it, in intervals."""
+    """Return values smoothed by a Gaussian of `width` intervals, then by one of half of it."""
     from scipy.ndimage import gaussian_filter1d
 
     for w in (width, width / 2):

@@ -1,4 +1,4 @@
-"""A network's inputs with their last one, the time, taken apart."""
+"""Operations on the time, which is the last of a network's inputs."""
 
 import torch
 from torch import Tensor
@@ -9,13 +9,13 @@ Inputs = Jet | Coordinates
 
 
 def in_window(inputs: Inputs, start: float, end: float) -> Inputs:
-    """Return the inputs with the time of a window mapped to [-1, 1]."""
+    """Return the inputs with the time mapped affinely from [start, end] to [-1, 1]."""
     stretch = 2 / (end - start)
     return _timed(inputs, stretch, -stretch * start - 1)
 
 
 def frozen(inputs: Inputs, at: float) -> Inputs:
-    """Return the inputs with the time held at one moment."""
+    """Return the inputs with the time of all points set to a constant."""
     return _timed(inputs, 0.0, at)
 
 
@@ -33,10 +33,11 @@ def time_of(inputs: Inputs) -> Jet:
 
 
 def places(inputs: Inputs) -> tuple[Tensor, Tensor]:
-    """Find the points that differ in more than the time; a product rule has each many times.
+    """Group n points by their place in space; product quadrature rules have each place many times.
 
     Returns:
-        The number of the first point at each place (k,), and the place of each point (n,).
+        The index of the first point at each of the k places, (k,), and the index of the place of
+        each point, (n,).
     """
     key = torch.cat([t.detach()[..., :-1].flatten(1) for t in inputs.parts()], dim=1)
     if key.shape[1] == 1:

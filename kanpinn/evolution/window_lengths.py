@@ -1,4 +1,4 @@
-"""The lengths of windows in time, chosen by the errors that windows add."""
+"""A controller that chooses the lengths of time windows by their errors."""
 
 import math
 from dataclasses import dataclass
@@ -8,28 +8,31 @@ from dataclasses import dataclass
 class WindowLengths:
     """A controller of the windows' lengths, in scaled time from -1 to 1.
 
-    Each window may add its share of the tolerance; a part of the tolerance is free for the first
-    windows, whose errors a rough initial value makes large. A window that adds too much is halved,
-    unless halving no longer lowers the error in proportion: then the grid in space limits it.
+    The allowed error of a window is proportional to its length. A reserve of the tolerance is kept
+    for the first windows, whose errors are large if the initial value is rough. A window whose
+    error is too large is shortened, unless this hardly lowers the error per time: then the grid in
+    space limits the error, and the window is accepted.
 
     Args:
         windows: the number of equal windows; None to choose their lengths by their errors.
-        tolerance: of the sum of all windows' errors.
-        least: the shortest window, as a part of the whole time.
-        early: the part of the tolerance that is free at the beginning, from 0 to below 1.
-        share: the part of what is left of it that one window may use up, from 0 to 1.
-        far_below: a window whose error is below this part of what is allowed makes the next one
-            longer, below 1.
+        tolerance: the largest sum of all windows' errors.
+        least: the length of the shortest window, as a fraction of the whole time.
+        early: the fraction of the tolerance that is reserved for the first windows, at least 0 and
+            below 1.
+        share: the fraction of the remaining reserve that one window may use, from 0 to 1.
+        far_below: if a window's error is below this fraction of the allowed one, the next window is
+            longer; below 1.
         longer: the factor by which it is longer, above 1.
-        shorter: the factor by which a window that is tried again is shorter, below 1.
-        stuck: the grid limits a window of half the length if it has more than this part of the
-            error per time, between `shorter` and 1.
-        slack: the error per time that is accepted from then on, relative to the one then; above 1.
-        accepted: the number of windows so far.
-        length: of the next window that is tried.
-        spent: the sum of the windows' errors.
-        rate: the error per time of the last attempt at this window, infinite before the first.
-        floor: the error per time at which the grid limits a window; 0 if none is known.
+        shorter: the factor by which a window is shortened for the next attempt, below 1.
+        stuck: the grid limits a window if shortening leaves more than this fraction of its error
+            per time; between `shorter` and 1.
+        slack: windows are then accepted up to this multiple of `floor`; above 1.
+        accepted: the number of accepted windows so far.
+        length: the length of the next attempt.
+        spent: the sum of the accepted windows' errors.
+        rate: the error per time of the last attempt at the present window; infinite before the
+            first.
+        floor: the error per time at which the grid was last found to limit a window; 0 before.
         limited: the number of windows that were accepted because the grid limits them.
     """
 
@@ -55,18 +58,21 @@ class WindowLengths:
             self.length = 2 / self.windows
 
     def end_after(self, start: float) -> float:
-        """Return the end of the next window that is tried; a short rest becomes a part of it."""
+        """Return the end of the next attempt; it is 1 if the time left after it would be short."""
         end = start + self.length
         return 1.0 if end > 1 - 0.5 * min(self.length, 2 * self.least) else end
 
     def allowed(self, start: float, end: float) -> float:
-        """Return the error that a window may add."""
+        """Return the largest error that a window may add."""
         free = max(self.early * self.tolerance - self.spent, 0.0)
         in_proportion = (1 - self.early) * self.tolerance * (end - start) / 2
         return in_proportion + self.share * free
 
     def accepts(self, error: float, start: float, end: float) -> bool:
-        """Whether a window is accepted: its error is small, or a shorter one would not help."""
+        """Return True if the error is allowed, or if shortening has hardly lowered it per time.
+
+        The state of the controller is updated.
+        """
         if self.windows is not None or error <= self.allowed(start, end):
             return True
         length = end - start
@@ -80,7 +86,7 @@ class WindowLengths:
         return bool(limited)
 
     def accept(self, error: float, start: float, end: float) -> None:
-        """Count a window that is accepted, and choose the length of the next one."""
+        """Record an accepted window, and choose the length of the next one."""
         allowed = self.allowed(start, end)
         self.accepted += 1
         self.spent += error
@@ -89,7 +95,7 @@ class WindowLengths:
             self.length *= self.longer
 
     def shorten(self, start: float, end: float) -> bool:
-        """Choose a shorter length for the next attempt; False if the window is the shortest."""
+        """Shorten the next attempt at a window; return False if it would become too short."""
         length = self.shorter * (end - start)
         if self.windows is not None or length < 2 * self.least:
             return False

@@ -1,4 +1,4 @@
-"""The terms of a loss, drawn for all times, within one window of time, in stretched places."""
+"""The terms of a loss in one time window: points mapped into it and stretched, residuals scaled."""
 
 import math
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from kanpinn.networks.surrogate import Space, Surrogate
 
 
 def as_residual_term(term: Term, method: str) -> ResidualTerm:
-    """Return the term as one of squared residuals.
+    """Return the term if it is a sum of squared residuals.
 
     Args:
-        method: the name of the method that needs one, for the message.
+        method: the name of the method that needs one, for the error message.
 
     Raises:
         InputError: for an energy.
@@ -34,13 +34,14 @@ def as_residual_term(term: Term, method: str) -> ResidualTerm:
 def terms_at_all_times(
     terms: Sequence[Term], surrogate: Surrogate, times: int
 ) -> list[ResidualTerm]:
-    """Return the terms, each with its points at enough moments for a window.
+    """Return the terms, those with few points extended to more times, so that a window has enough.
 
     Args:
+        terms: terms with points at times over the whole duration.
         times: the number of Gauss points in time of a window.
 
     Raises:
-        InputError: naming a term that does not hold at all times.
+        InputError: for a term on data, at a single time, or that couples different times.
     """
     low, high = _time_range(surrogate)
     same = 1e-9 * (high - low)
@@ -67,9 +68,9 @@ def _time_range(surrogate: Surrogate) -> tuple[float, float]:
 
 
 def _held(term: ResidualTerm, surrogate: Surrogate, times: int) -> ResidualTerm:
-    """Return a term of few points with each of its places at twice so many Gauss points in time.
+    """Return a term that has fewer than 2 · times rows with each place at 2 · times Gauss points.
 
-    A wall whose values are not held at every moment of a window lets errors grow without bound.
+    If boundary values are not imposed densely in time, the errors of a window grow without bound.
     """
     if term.rows >= 2 * times:
         return term
@@ -90,10 +91,10 @@ def _held(term: ResidualTerm, surrogate: Surrogate, times: int) -> ResidualTerm:
 
 
 def interior_points(domain: Space, count: int, times: int) -> Points:
-    """Return Gauss points in space, each at so many Gauss points in time, `count` or a few more.
+    """Return `count` points or a few more: Gauss points in space, each at `times` Gauss points.
 
     Raises:
-        InputError: for a domain that is not space times time.
+        InputError: for a domain that is not a product of space and time.
     """
     if not isinstance(domain, Box | Product):
         raise InputError(f"march is for boxes and domains over a time, got {domain!r}")
@@ -109,10 +110,12 @@ def interior_points(domain: Space, count: int, times: int) -> Points:
 def points_in_window(
     points: Points, surrogate: Surrogate, start: float, end: float, stretches: Stretches | None
 ) -> Points:
-    """Return the points with their times mapped into a window, their places stretched.
+    """Return the points with their times mapped into a window and their places stretched.
 
     Args:
-        start, end: of the window, in scaled time from -1 to 1.
+        points: points with times over the whole duration.
+        start, end: the window, in scaled time from -1 to 1.
+        stretches: of all coordinates; None for none.
     """
     low, high = _time_range(surrogate)
     placed = points if stretches is None else stretched_points(points, surrogate, stretches)
@@ -122,7 +125,10 @@ def points_in_window(
 
 
 def stretched_points(points: Points, surrogate: Surrogate, stretches: Stretches) -> Points:
-    """Return the points whose s are the old scaled coordinates; walls stay where they are."""
+    """Return points whose stretched coordinates s are the given points' scaled coordinates.
+
+    Coordinates on the boundary of the bounding box are not changed.
+    """
     low, high = surrogate.low, surrogate.high
     s = 2 * (points.coords - low) / (high - low) - 1
     coords = low + (unstretched(stretches, s) + 1) / 2 * (high - low)
@@ -133,12 +139,12 @@ def stretched_points(points: Points, surrogate: Surrogate, stretches: Stretches)
 def in_solution_units(
     terms: Sequence[ResidualTerm], surrogate: Surrogate, duration: float, order: int
 ) -> list[ResidualTerm]:
-    """Return the terms scaled to the change of u that their residuals stand for.
+    """Return the terms with residuals scaled to the changes of u that they correspond to.
 
     Args:
-        terms: the interior's first.
-        duration: of the window.
-        order: of the equation in time.
+        terms: the term of the interior first.
+        duration: the length of the window in time.
+        order: the order of the equation in time.
     """
     size = float((surrogate.high - surrogate.low)[:-1].max())
     found = [slopes(term, surrogate) for term in terms]
@@ -161,7 +167,7 @@ def _times(term: ResidualTerm, factors: Tensor) -> ResidualTerm:
 def mean_over_space(
     term: ResidualTerm, surrogate: Surrogate, stretches: Stretches | None
 ) -> ResidualTerm:
-    """Return the term, at points that are even in s, as a mean over space."""
+    """Return the term, with points that are even in s, weighted so that it is a mean over space."""
     if stretches is None:
         return term
     mean = _widths(term.points, surrogate, stretches).mean().sqrt()
@@ -174,7 +180,7 @@ def mean_over_space(
 
 
 def solution_size(points: Points, surrogate: Surrogate, stretches: Stretches | None) -> float:
-    """Return the root of the solution's mean square over space, from points that are even in s."""
+    """Return the root mean square of the solution over space, from points that are even in s."""
     squares = surrogate(points).square().sum(dim=1, keepdim=True)
     if stretches is None:
         return float(squares.mean().sqrt())

@@ -1,4 +1,4 @@
-"""Networks in time windows: a KAN for each, which takes up where the one before it ended."""
+"""Networks in time windows: a KAN for each window, which starts from the end of the one before."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -17,26 +17,27 @@ from kanpinn.networks.network import Network, Tape
 
 
 class Windows(Network):
-    """A network for each window of time, ξ its last input; `March` makes the windows one by one.
+    """A network for each time window; the scaled time ξ is the last input. `March` adds windows.
 
-    In a window [ξ_w, ξ_{w+1}] the output is M(x, ξ) = M(x, ξ_w) + (ξ - ξ_w) N_w(x, ξ), M = 0 at the
-    first moment. For an equation of second order it is M(x, ξ_w) + (ξ - ξ_w) ∂_ξ M(x, ξ_w)
-    + (ξ - ξ_w)² N_w(x, ξ). Here N_w(x, ξ) = Σ_j P_j(τ) φ_wj(x), φ_w a KAN in space and τ in [-1, 1]
-    the window's own time (see `Separable`). So value and rate are continuous to rounding, whatever
-    the coefficients are. A solution is u = g + D·M, g its initial value (and rate) and D = 0 on
-    walls with exact values. After the last window M stays what it is at its end.
+    In a window [ξ_w, ξ_{w+1}] the output is M(x, ξ) = M(x, ξ_w) + (ξ - ξ_w) N_w(x, ξ), with M = 0
+    at the initial time. For an equation of second order in time it is M(x, ξ_w)
+    + (ξ - ξ_w) ∂_ξ M(x, ξ_w) + (ξ - ξ_w)² N_w(x, ξ). Here N_w(x, ξ) = Σ_j P_j(τ) φ_wj(x), with a
+    KAN φ_w in space and the time τ of the window scaled to [-1, 1] (see `Separable`). So the value,
+    and for second order the rate, is continuous to rounding for all coefficients. The solution is
+    u = g + D·M, where g has the initial value (and rate) and D = 0 on boundaries with exact values.
+    After the last window M is constant in time.
 
-    A new network has one window that spans all times. Its layers are those of the last window,
-    which alone is trained; its order is the problem's, 2 if it prescribes an initial rate.
+    A new network has one window for the whole time. Its `layers` are those of the last window, and
+    only these are trained. Its order in time is the problem's: 2 if it prescribes an initial rate.
 
     Args:
-        width: units per layer, inputs first, time the last of them: [2, 1] for one place and time,
-            [3, 48, 1] for two.
-        degree: spline degree per layer, or one for all.
-        grid: intervals per layer, or one number for all.
-        modes: polynomials in time of each window.
+        width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
+            dimension, [3, 48, 1] in two.
+        degree: spline degree per layer, or one for all layers.
+        grid: grid intervals per layer, or one number for all layers.
+        modes: the number of polynomials in time of each window.
         stretch: whether `March` may stretch the coordinates, by a layer before the first one.
-        seed: of what is random.
+        seed: for the random coefficients.
 
     Raises:
         InputError: for settings that a `KAN` refuses, or fewer than two inputs.
@@ -76,7 +77,7 @@ class Windows(Network):
         self._memory, self._edition = Memory(), 0
 
     def _member(self, index: int) -> Separable:
-        """The network of window number `index`, as it starts."""
+        """Return a new network for window number `index`."""
         return Separable(
             modes=self.modes,
             stretch=self.stretch,
@@ -86,7 +87,7 @@ class Windows(Network):
 
     @property
     def members(self) -> list[Separable]:
-        """A network for each window."""
+        """The networks of the windows, in the order of time."""
         return list(cast(Sequence[Separable], self._of))
 
     @property
@@ -95,7 +96,7 @@ class Windows(Network):
 
     @property
     def layers(self) -> Sequence[KANLayer]:  # type: ignore[override]
-        """Those of the last window."""
+        """The layers of the last window's network."""
         return self.members[-1].layers
 
     @property
@@ -114,7 +115,7 @@ class Windows(Network):
 
     @property
     def parameter_count(self) -> int:
-        """The coefficients of all windows, and what is beside them."""
+        """The number of coefficients of all windows, of an enrichment and of constants."""
         beside = [
             c.coefficients.numel() for c in (self.enrichment, self.constants) if c is not None
         ]
@@ -122,14 +123,14 @@ class Windows(Network):
 
     @torch.no_grad()
     def open(self, end: float, first: bool = False) -> Separable:
-        """Add a window from the end of the last one; its output layer is zero.
+        """Add a window that begins at the end of the last one; its output layer is zero.
 
         Args:
-            end: of the new window, in scaled time up to 1.
-            first: whether it takes the place of all windows so far.
+            end: the end of the new window, in scaled time up to 1.
+            first: True if the new window replaces all windows so far.
 
         Returns:
-            The network of the window.
+            The network of the new window.
         """
         member = self._member(0 if first else self.count)
         member.layers[-1].coefficients.zero_()
@@ -148,7 +149,7 @@ class Windows(Network):
             self._set(self.ends.tolist()[:-1], self.members[:-1])
 
     def _set(self, ends: list[float], members: list[Separable]) -> None:
-        """Replace the windows by these; the last one is trained."""
+        """Replace all windows by the given ones, of which the last one is trained."""
         for index, member in enumerate(members):
             member.to(device=self.ends.device, dtype=self.ends.dtype)
             member.requires_grad_(index + 1 == len(members))
@@ -158,7 +159,8 @@ class Windows(Network):
         self._memory.forget(members[-1])
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have another number of windows; their layers shape themselves.
+        # A saved network may have another number of windows, and layers of other shapes, which the
+        # layers take over by themselves.
         ends = state[prefix + "ends"].tolist()
         members = self.members[: len(ends) - 1]
         members += [self._member(index) for index in range(len(members), len(ends) - 1)]
@@ -168,7 +170,7 @@ class Windows(Network):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Make the last window's output zero, and let its grids be placed anew."""
+        """Set the last window's output layer to zero; its grids will be placed again."""
         self.layers[-1].coefficients.zero_()
         self.members[-1].placed = False
 
@@ -179,7 +181,7 @@ class Windows(Network):
         self.members[-1].follow(self._in_last(coordinates))
 
     def _in_last(self, coordinates: Coordinates) -> Coordinates:
-        """Return the inputs of the last window's network at the points in that window."""
+        """Return the inputs of the last window's network at the points in that window only."""
         start, end = self.ends[-2:].tolist()
         time = coordinates.value[:, -1]
         inside = coordinates.value[(time >= start) & (time <= end)]
@@ -208,7 +210,7 @@ class Windows(Network):
         return found[0].with_parts([torch.cat(same)[back] for same in parts])
 
     def _groups(self, inputs: Inputs) -> list[Group]:
-        """Return the points by windows; they are computed anew if an earlier window has changed."""
+        """Return the points grouped by windows, from the cache unless earlier windows changed."""
         ends = self.ends.tolist()
         if torch.is_grad_enabled() and inputs.value.requires_grad:
             return group(self.members, ends, self.order, inputs)
@@ -227,7 +229,7 @@ def _count(layer: KANLayer) -> int:
 
 
 def _whole(groups: Sequence[Group], last: int, count: int) -> Jet:
-    """Return the inputs of the last window's network for all points, zero at points elsewhere."""
+    """Return the inputs of the last window's network at all points, zero for other windows'."""
     own = [g for g in groups if g.number == last]
     jets = [g.inputs.dense() for g in own]
     rows = torch.cat([g.rows for g in own])

@@ -1,4 +1,4 @@
-"""Triangular factors of rows with few entries, one front of them after the other."""
+"""Triangular factors of sparse rows by multifrontal QR, one front after the other."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BLOCK = 16  # columns whose entries are looked at together
+BLOCK = 16  # columns that share one flag for nonzero entries
 WIDTH = 4 * BLOCK  # columns that a front eliminates
 
 Rows = tuple[Tensor, Tensor]  # J (n, p) and r (n,)
@@ -14,9 +14,14 @@ Rows = tuple[Tensor, Tensor]  # J (n, p) and r (n,)
 
 @dataclass(frozen=True)
 class Front:
-    """Rows of each chunk, and the columns in which they, or what came before them, have entries.
+    """The rows that one front of the elimination adds, and the columns in which it is nonzero.
 
-    The last column is r. done: so many of the columns have entries in no later row.
+    Args:
+        rows: for each chunk, the indices of the rows that the front adds.
+        columns: the indices of the columns in which these rows, or those of the fronts before, may
+            have nonzero entries; the last one is r.
+        done: the number of leading `columns` in which no later row has entries; the front
+            eliminates them.
     """
 
     rows: Sequence[Tensor]
@@ -24,7 +29,7 @@ class Front:
     done: int
 
     def of(self, chunks: Sequence[Rows]) -> Tensor:
-        """The entries of its rows, (columns, n)."""
+        """Return the rows that the front adds from the chunks, transposed: (columns, n)."""
         own = [
             torch.cat([j.T[self.columns[:-1, None], rows], r[None, rows]])
             for (j, r), rows in zip(chunks, self.rows, strict=True)
@@ -34,34 +39,39 @@ class Front:
 
 
 def triangular_factor(chunks: Sequence[Rows], above: Tensor | None = None) -> Tensor:
-    """R, upper triangular with RᵀR = [J, r]ᵀ[J, r], of at most p + 1 rows.
+    """Return the upper triangular R with RᵀR = [J, r]ᵀ[J, r].
 
-    Where rows have their entries near to each other, as those of splines have, QR factorisations of
-    p / WIDTH fronts take O(n b²) operations for a band of b columns in place of O(n p²). A ring,
-    as periodic conditions make it, is a band with two ends. Columns of zeros have rows of zeros.
+    Jacobians of splines are banded: each row has its nonzero entries in a few adjacent columns. QR
+    factorisations of p / WIDTH fronts then take O(n b²) operations for b columns per front, instead
+    of the O(n p²) of a dense QR. Periodic conditions couple the first columns with the last ones,
+    which every front then contains as well.
 
     Args:
-        chunks: of rows J (n, p) and r (n,).
-        above: (m, p + 1), further rows [J, r], such as the factor of those before.
+        chunks: pairs of rows J (n, p) and r (n,).
+        above: further rows [J, r], (m, p + 1), such as the factor of earlier chunks.
+
+    Returns:
+        R, (k, p + 1) with k ≤ p + 1.
 
     Reference: George and Heath, Solution of sparse linear least squares problems using Givens
     rotations (1980); Davis, Direct methods for sparse linear systems (2006), chapter 5.
     """
     if above is not None:
         chunks = [(above[:, :-1], above[:, -1]), *chunks]
-    # By measurement fronts pay for 256 columns or more with a quarter of the entries or less.
+    # Measured: fronts are faster from 256 columns on, if at most a quarter of J is nonzero.
     if chunks[0][0].shape[1] >= 256:
         entries = sum(int(torch.count_nonzero(j)) for j, _ in chunks)
         if entries < 0.25 * sum(j.numel() for j, _ in chunks):
             return _eliminated(chunks)
-    stacked = [torch.cat([j.T, r[None]]) for j, r in chunks]  # by columns: LAPACK's order
+    stacked = [torch.cat([j.T, r[None]]) for j, r in chunks]  # column-major, as LAPACK wants it
     return torch.linalg.qr(torch.cat(stacked, dim=1).T, mode="r").R
 
 
 def _fronts(entries: Sequence[Tensor]) -> Iterator[Front]:
-    """Rows whose first entries are in the same WIDTH columns make a front.
+    """Yield the fronts: each adds the rows whose first nonzero entry is in its WIDTH columns.
 
-    entries: for each chunk (p, n), True where there is an entry.
+    Args:
+        entries: for each chunk a mask (p, n), True where J is nonzero.
     """
     size = len(entries[0])
     last = entries[0].new_ones(1)
@@ -79,13 +89,13 @@ def _fronts(entries: Sequence[Tensor]) -> Iterator[Front]:
 
 
 def _blocks(entries: Tensor) -> Tensor:
-    """Which of every BLOCK columns have entries, (p / BLOCK, n)."""
+    """Return a mask (p / BLOCK, n): for each row, the blocks of columns with nonzero entries."""
     padded = torch.nn.functional.pad(entries, (0, 0, 0, -len(entries) % BLOCK))
     return padded.unflatten(0, (-1, BLOCK)).any(dim=1)
 
 
 def _eliminated(chunks: Sequence[Rows]) -> Tensor:
-    """The factor, front by front: each takes over the rows that the one before has left."""
+    """Return the factor, front by front; each takes over the rows that the one before has left."""
     size = chunks[0][0].shape[1] + 1
     factor = chunks[0][0].new_zeros(size, size).T
     columns, carried = torch.arange(0, device=factor.device), factor[:0, :0]

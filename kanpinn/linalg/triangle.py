@@ -12,10 +12,15 @@ from kanpinn.linalg.multifrontal_qr import Rows, triangular_factor
 
 @dataclass
 class Fold:
-    """The triangular factor of rows [J, r] that come in chunks.
+    """Accumulates the triangular factor R of rows [J, r] that are added in chunks.
 
-    R becomes the triangle of qr([R; J_chunk, r_chunk]): memory is that of a few chunks and of R.
-    Of several ranks each adds its own rows; their triangles are folded in a binary tree.
+    Each update replaces R by the triangular factor of [R; J_chunk, r_chunk], so that only R and a
+    few chunks are in memory. With several ranks, each adds its own rows; `total` combines their
+    factors in a binary tree.
+
+    Args:
+        factor: R of the rows folded so far, (k, p + 1); None if there are none.
+        waiting: the chunks that are not folded yet.
 
     Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
     """
@@ -24,18 +29,18 @@ class Fold:
     waiting: list[Rows] = field(default_factory=list)
 
     def add(self, jacobian: Tensor, residual: Tensor) -> None:
-        """Add the rows J (n, p) and r (n,)."""
+        """Add the rows J (n, p) and r (n,) to the factor."""
         self.waiting.append((jacobian, residual))
-        # A factorisation costs as if it had p more rows: it waits until it is worth while.
+        # The p rows of R are factorised along with the chunks: fold only when these have more.
         if sum(len(r) for _, r in self.waiting) > 2 * jacobian.shape[1]:
             self.factor = triangular_factor(self.waiting, self.factor)
             self.waiting = []
 
     def total(self) -> "Triangle":
-        """The triangle of all rows of all ranks.
+        """Return the triangular factor of all rows of all ranks.
 
         Raises:
-            LinAlgError: if a row is not finite.
+            LinAlgError: if an entry of J or r is not finite.
         """
         if self.waiting:
             self.factor, self.waiting = triangular_factor(self.waiting, self.factor), []
@@ -49,10 +54,13 @@ class Fold:
 
 
 def fold(chunks: Iterable[Rows]) -> "Triangle":
-    """The triangular factor of [J, r] from all chunks (J (n, p), r (n,)).
+    """Return the triangular factor of [J, r] from all chunks of rows, and from all ranks.
+
+    Args:
+        chunks: pairs of rows J (n, p) and r (n,).
 
     Raises:
-        LinAlgError: if a row is not finite.
+        LinAlgError: if an entry of J or r is not finite.
     """
     rows = Fold()
     with together():
@@ -62,7 +70,7 @@ def fold(chunks: Iterable[Rows]) -> "Triangle":
 
 
 def _over_ranks(factor: Tensor) -> Tensor:
-    """The triangle of all ranks' triangles, which travel without their zeros."""
+    """Return the factor of all ranks' factors; only their upper triangles are communicated."""
     size = factor.shape[1]
     upper = torch.ones(size, size, dtype=torch.bool, device=factor.device).triu()
 
@@ -81,7 +89,12 @@ def _over_ranks(factor: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Triangle:
-    """[R, z; 0, ρ] of qr([J, r]): ‖J x + r‖² = ‖R x + z‖² + ρ², and a constant beside."""
+    """The triangular factor [R, z; 0, ρ] of [J, r]: ‖J x + r‖² = ‖R x + z‖² + ρ².
+
+    Args:
+        factor: [R, z; 0, ρ], (k, p + 1) with k ≤ p + 1.
+        constant: is added to the squared norm, so that a quadratic of any value is represented.
+    """
 
     factor: Tensor
     constant: float = 0.0
@@ -97,15 +110,20 @@ class Triangle:
         return self.factor[: self.factor.shape[1] - 1, -1]
 
     def loss(self, x: Tensor | None = None) -> float:
-        """‖J x + r‖² for x (p,), by default x = 0."""
+        """Return ‖J x + r‖² + constant for x (p,), by default x = 0."""
         total = self.factor[:, -1] if x is None else self.factor[:, :-1] @ x + self.factor[:, -1]
         return float(total @ total) + self.constant
 
     def towards(self, gradient: Tensor, loss: float) -> "Triangle":
-        """The same RᵀR in a quadratic with this gradient (p,) and value at x = 0.
+        """Return a quadratic with the same R, but another gradient and value at x = 0.
 
-        2 Rᵀz = gradient is solved in the directions whose singular values exceed 1e-4 of the
-        largest: the Hessian RᵀR has their squares, and quadrature does not resolve smaller ones.
+        The target z solves 2 Rᵀz = gradient in the directions whose singular values exceed 1e-4 of
+        the largest. The eigenvalues of the Hessian RᵀR are their squares, and quadrature does not
+        resolve smaller ones.
+
+        Args:
+            gradient: of the quadratic at x = 0, (p,).
+            loss: its value at x = 0.
         """
         matrix, scale = self.matrix, column_scale(self.matrix)
         u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
@@ -115,10 +133,17 @@ class Triangle:
         return Triangle(factor, loss - float(z @ z))
 
     def solve(self, around: Tensor | None = None, rcond: float | None = None) -> tuple[Tensor, int]:
-        """The smallest x (p,) that minimises ‖R (x - around) + z‖, and the numerical rank.
+        """Return the minimum-norm x that minimises ‖R (x - around) + z‖, and the numerical rank.
 
-        Smallest where each column of R has unit length. Singular values below rcond (default:
-        `rank_tolerance`) times the largest are cut off; around: (p,), 0 by default.
+        The norm is that of the coefficients of R's columns scaled to unit length.
+
+        Args:
+            around: the point about which the residual is linearised, (p,); 0 by default.
+            rcond: singular values of the scaled R below rcond times the largest are cut off;
+                `rank_tolerance` by default.
+
+        Returns:
+            x, (p,), and the numerical rank.
         """
         matrix = self.matrix
         target = -self.factor[: len(matrix), -1]
@@ -138,15 +163,16 @@ class Triangle:
         return x / scale, int(kept.sum())
 
     def damped(self) -> "DampedSteps":
-        """The Levenberg–Marquardt steps for every damping from one SVD of the scaled R.
+        """Return the Levenberg–Marquardt steps for all dampings, from one SVD of the scaled R.
 
-        The coefficient of a spline that sees no point, whose column is rounding, stays as it is.
+        A basis function with no collocation point in its support has a column of rounding errors;
+        its coefficient is not changed.
         """
         matrix = self.matrix
         length = torch.linalg.vector_norm(matrix, dim=0)
         seen = length >= 5 * torch.finfo(matrix.dtype).eps * length.max()
-        # A spline that hardly sees a point must not get a huge coefficient: columns shorter than a
-        # millionth of the longest are not scaled up to unit length.
+        # A basis function that is tiny at all points must not get a huge coefficient: columns
+        # shorter than a millionth of the longest are not scaled up to unit length.
         scale = column_scale(matrix[:, seen])
         scale = scale.clamp_min(1e-6 * float(scale.max()))
         u, s, vh = torch.linalg.svd(matrix[:, seen] / scale, full_matrices=False)
@@ -156,11 +182,11 @@ class Triangle:
 
 
 def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, int] | None:
-    """The solution of R x = target by substitution, and the rank.
+    """Return the solution of R x = target by back substitution, and the rank; None if it fails.
 
-    None unless R is square and regular but for columns of zeros, with all singular values above a
-    hundred times the cut-off: then none of them need be known. The smallest one is estimated, a
-    little too large, by inverse iteration.
+    It needs no SVD, but R must be square and regular apart from zero rows and columns, with all
+    other singular values above a hundred times the cut-off. The smallest of them is estimated by
+    inverse iteration, slightly too large.
     """
     if len(matrix) < matrix.shape[1]:
         return None
@@ -183,9 +209,15 @@ def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, 
 
 @dataclass(frozen=True)
 class DampedSteps:
-    """x(λ) = argmin ‖J x + r‖² + λ s₁² ‖D x‖², D the column lengths, s₁ the largest singular value.
+    """The steps x(λ) = argmin ‖J x + r‖² + λ s₁² ‖D x‖² for all dampings λ.
 
-    s₁ is that of J D⁻¹, whose SVD gives the steps: JᵀJ would have the square of its condition.
+    D has the column lengths of J on its diagonal; s₁ is the largest singular value of J D⁻¹. The
+    steps come from the SVD U S Vᵀ of J D⁻¹, since forming JᵀJ would square the condition number.
+
+    Args:
+        projected: Uᵀr, (k,).
+        singular: S, in descending order, (k,).
+        directions: Vᵀ D⁻¹, (k, p).
     """
 
     projected: Tensor
@@ -193,32 +225,36 @@ class DampedSteps:
     directions: Tensor
 
     def step(self, damping: float) -> Tensor:
-        """x(λ), (p,)."""
+        """Return x(λ), (p,), for the damping λ."""
         s = self.singular
         filtered = s / (s**2 + damping * s[0] ** 2)
-        # Directions that are rounding alone would otherwise get steps of any size.
+        # Directions of rounding errors alone would otherwise get arbitrarily long steps.
         filtered = torch.where(s > 5 * torch.finfo(s.dtype).eps * s[0], filtered, 0)
         return -self.directions.T @ (filtered * self.projected)
 
 
 def rank_tolerance(dtype: torch.dtype) -> float:
-    """The default cut-off of singular values, relative to the largest: fifty eps.
+    """Return the default cut-off of singular values, relative to the largest: 50 eps.
 
-    Less lets coefficients and rounding errors grow, more costs accuracy.
+    A smaller cut-off lets coefficients and rounding errors grow, a larger one costs accuracy.
     """
     return 50 * torch.finfo(dtype).eps
 
 
 def column_scale(matrix: Tensor) -> Tensor:
-    """The Euclidean lengths of the columns (p,) of a matrix (n, p), 1 for columns of zeros."""
+    """Return the Euclidean lengths (p,) of the columns of a matrix (n, p), 1 for zero columns."""
     length = torch.linalg.vector_norm(matrix, dim=0)
     return torch.where(length > 0, length, torch.ones_like(length))
 
 
 def outside_range(left: Tensor, right: Tensor) -> Tensor:
-    """Return (I - QQᵀ) right, Q an orthonormal basis of the range of `left`: (n, k) and (n, m).
+    """Return (I - QQᵀ) right, (n, m), with Q an orthonormal basis of the range of `left`.
 
-    Columns that depend on each other, or are rounding, make the range smaller than k.
+    Q has fewer than k columns if those of `left` are linearly dependent to rounding.
+
+    Args:
+        left: (n, k).
+        right: (n, m).
     """
     u, s, _ = torch.linalg.svd(left / column_scale(left), full_matrices=False)
     q = u[:, s > rank_tolerance(s.dtype) * s[0]]

@@ -1,7 +1,7 @@
 """The methods of a solve, one file each: optimizers lower the loss, transforms change the network.
 
-`method` has what the solve loop asks of them, `output_layer` the Gauss–Newton step on the output
-layer that several of them take.
+`method` defines their interface to the solve loop, `output_layer` the Gauss–Newton step on the
+output layer that several of them use.
 """
 
 from kanpinn.optimizers.continuation import Continuation as Continuation

@@ -1,4 +1,4 @@
-"""The self-scaled update of an inverse Hessian, of Broyden's class."""
+"""The self-scaled quasi-Newton update of an inverse Hessian, from Broyden's class."""
 
 import math
 
@@ -11,14 +11,17 @@ def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> T
 
     H⁺ = [H - Hy yᵀH / yᵀHy + φ (yᵀHy) v vᵀ] / τ + s sᵀ / yᵀs, v = s / yᵀs - Hy / yᵀHy, with φ and
     τ from a = bh - 1, b = sᵀH⁻¹s / yᵀs and h = yᵀHy / yᵀs. It is positive definite if H is and
-    yᵀs > 0; if yᵀs ≤ 0, H stays as it is.
+    yᵀs > 0; if yᵀs ≤ 0, H is returned unchanged.
 
     Args:
-        inverse: H, (P, P), changed in place; None for the identity, which takes the scale of the
+        inverse: H, (P, P), changed in place; None for the identity, which is then scaled by the
             first step (τ = h / σ).
         s: the step, (P,).
         y: the change of the gradient, (P,).
-        curvature: sᵀH⁻¹s, known from the line search: -t sᵀg for a step s = -t H g.
+        curvature: sᵀH⁻¹s; for a step s = -t H g along the gradient g it is -t sᵀg.
+
+    Returns:
+        The new inverse Hessian, (P, P); `inverse` itself if yᵀs ≤ 0.
 
     Reference: Urbán, Stefanou and Pons (2025), after Al-Baali (1998).
     """

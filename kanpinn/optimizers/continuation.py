@@ -1,4 +1,4 @@
-"""Continuation in a parameter: a hard problem is reached from an easy one, step by step."""
+"""Continuation in a parameter: a hard problem is solved by way of a sequence of easier ones."""
 
 import math
 from dataclasses import dataclass
@@ -15,24 +15,27 @@ from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
 
 @dataclass(frozen=True)
 class Continuation(Optimizer):
-    """Newton's method on the output layer while a parameter of the problem goes to its own value.
+    """Solve with Newton's method on the output layer for a sequence of values of a parameter.
 
-    The way from `initial` is geometric between values of one sign, else linear; its first step is a
-    quarter of it. The solution for each value is where the next one starts. A value is solved once
-    a full step settles the loss well below that of the zero function, and near the part of it that
-    the last solution left. If that took at most half of `solves`, the next step is twice as long;
-    if it fails, the last solution comes back and the step is halved. Losses in the history are
-    those of the problem itself. A run fails with its continuation, whatever optimizers are to
-    follow; one that ends on the way says how far it got.
+    The parameter goes from `initial` to the problem's own value, geometrically if both have the
+    same sign, else linearly; the first increment is a quarter of the way. Newton's method starts
+    from the solution for the last value. A value counts as solved if a full Newton step hardly
+    lowers the loss any more, and the loss, relative to that of the zero function, is at most 1e-2
+    and at most a hundred times that of the last solution (or is below 1e-6). If this took at most
+    half of `solves`, the increment is doubled; if it fails, the last solution is restored and the
+    increment is halved. The history has the losses of the problem itself, not of the easier ones.
+    If the continuation fails, the run fails and later optimizers are not started; a run that ends
+    before the problem's own value reports the value that it reached.
 
     Args:
-        parameter: an attribute of the problem, "reynolds", that its residual reads.
-        initial: the value of it at which the problem is easy.
+        parameter: the name of an attribute that the problem's residual uses, such as "reynolds".
+        initial: the value of the parameter at which the problem is easy.
         steps: the largest number of values that are tried.
-        solves: the largest number of Newton steps for each of them.
+        solves: the largest number of Newton steps for each value.
 
     Raises:
-        InputError: for a name or number that does not fit; in a solve, for a problem without it.
+        InputError: for a name or number that does not fit; in a solve, for a problem without this
+            parameter.
 
     Reference: Allgower and Georg, Numerical continuation methods (1990).
     """
@@ -42,7 +45,7 @@ class Continuation(Optimizer):
     steps: int = 50
     solves: int = 8
     needs_fixed_points = True
-    lowers_loss = False  # on the way it may raise the loss of the problem's own value
+    lowers_loss = False  # easier problems' solutions may raise the problem's loss
 
     def __post_init__(self) -> None:
         if not (isinstance(self.parameter, str) and self.parameter.isidentifier()):
@@ -62,16 +65,15 @@ class Continuation(Optimizer):
 
 @dataclass
 class ContinuationStage(Stage):
-    """Continuation at work.
+    """The state of a continuation between its steps.
 
     Args:
         goal: the problem's own value of the parameter.
-        reached: the part of the way at whose end there is a solution; negative if there is none at
-            `initial` yet.
-        stride: the next step, as a part of the way.
-        left: the loss of the last solution as a part of the zero function's; above 1e-2 what
-            settles is no solution.
-        why: the reason for which Newton's method failed last.
+        reached: the fraction of the way from `initial` to `goal` that is solved; negative if
+            `initial` is not solved yet.
+        stride: the next increment, as a fraction of the way.
+        left: the loss of the last solution, relative to that of the zero function.
+        why: why Newton's method failed last.
     """
 
     settings: Continuation
@@ -85,7 +87,7 @@ class ContinuationStage(Stage):
     kept = ("reached", "stride", "left")
 
     def value(self, part: float) -> float:
-        """Return the parameter after a part of the way."""
+        """Return the value of the parameter at a fraction of the way, 0 to 1."""
         first = float(self.settings.initial)
         if part >= 1:
             return self.goal
@@ -114,12 +116,12 @@ class ContinuationStage(Stage):
         )
 
     def _solve(self, value: float) -> int:
-        """Solve for a value of the parameter; return the number of Newton steps, 0 for failure."""
+        """Solve for a value of the parameter; return the number of Newton steps, 0 if it fails."""
         terms = self.family.varied(self.settings.parameter, value)
         there = Residuals(self.residuals.surrogate, terms)
         zero = _loss_of_zero(there)
         stage = LeastSquares(self.settings.solves).start(there, 0)
-        stage.begun = self.reached >= 0  # then it starts from the last solution alone
+        stage.begun = self.reached >= 0  # then it does not start from zero as well
         before = there.loss()
         for count in range(1, self.settings.solves + 1):
             try:
@@ -142,10 +144,13 @@ class ContinuationStage(Stage):
         return 0
 
     def _arrived(self, part: float) -> bool:
-        """Whether a loss, as a part of the zero function's, is that of a solution; keep it if so.
+        """Return whether a relative loss is that of a solution; if so, store it in `left`.
 
-        Beyond a fold there is no solution: what settles there leaves a hundred times the part that
-        the last solution left. A part of 1e-6 is always good enough.
+        Beyond a fold there is no solution: Newton's method may settle there, but at a loss of more
+        than a hundred times that of the last solution. A relative loss of 1e-6 is always accepted.
+
+        Args:
+            part: the loss relative to that of the zero function.
         """
         most = max(1e-6, min(1e-2, 100 * self.left))
         if part <= most:
@@ -158,7 +163,7 @@ class ContinuationStage(Stage):
         return False
 
     def _verdict(self) -> str | None:
-        """Return why no further value is tried, None if one is."""
+        """Return why the continuation ends here, None if it goes on."""
         name, first = self.settings.parameter, self.settings.initial
         if self.reached == 1:
             return CONVERGED
@@ -183,7 +188,7 @@ class ContinuationStage(Stage):
 
 
 def _loss_of_zero(residuals: Residuals) -> float:
-    """Return the loss of a zero output layer; infinite if it is not finite and positive."""
+    """Return the loss with a zero output layer; infinity if it is not finite and positive."""
     layers = residuals.surrogate.network.output_layers
     present = get_coefficients(layers)
     set_coefficients(layers, torch.zeros_like(present))

@@ -1,11 +1,11 @@
-"""The damping of a Gauss–Newton step, chosen by the true loss."""
+"""The search for the damping of a Gauss–Newton step that minimises the true (nonlinear) loss."""
 
 import math
 from collections.abc import Callable
 
 
 class Probes:
-    """The true loss as a function of the damping, evaluated once for each."""
+    """The true loss as a function of the damping; each damping is evaluated once only."""
 
     def __init__(self, loss_at: Callable[[float], float]) -> None:
         self._loss_at = loss_at
@@ -26,17 +26,17 @@ class Probes:
 def best_damping(
     loss_at: Probes, start: float, before: float, least: float = 1e-20, most: float = 1e6
 ) -> tuple[float, float]:
-    """Find a local minimum of the loss over the damping, by factors of ten.
+    """Return a damping at which the loss has a local minimum, searched in factors of ten.
 
     Args:
-        loss_at: the loss after a step with this damping.
+        loss_at: returns the loss after a step with a given damping.
         start: the damping that is tried first.
         before: the loss without a step; the damping grows until a loss is below it.
-        least: no damping below this is tried; 1e-20 is none in double precision.
-        most: no damping above this is tried; a step with 1e6 is none.
+        least: the lower limit of the search; 1e-20 is an undamped step in double precision.
+        most: the upper limit of the search; at 1e6 the step is practically zero.
 
     Returns:
-        The damping and the loss there.
+        The damping and the loss there, which may exceed `before` if no damping lowers the loss.
     """
     damping = min(max(start, least), most)
     while not loss_at(damping) < before and damping < most:

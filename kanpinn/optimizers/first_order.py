@@ -1,4 +1,4 @@
-"""Adam and L-BFGS, those of torch.optim."""
+"""Adam and L-BFGS, as implemented in torch.optim."""
 
 import math
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, 
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Steps of size lr against an averaged gradient.
+    """First-order steps against a running average of the gradient, scaled for each parameter.
 
-    A step is one evaluation of loss and gradient, so the loss in the history is that before it. A
-    KAN's hidden grids follow the activations every tenth step, since the steps are small, and after
-    the last one.
+    A step evaluates loss and gradient once, before the parameters change; the history has this
+    loss. Since the steps are small, a KAN's hidden grids are adapted to the activations at every
+    tenth step only, and after the last one.
 
     Args:
         steps: the number of steps.
-        lr: the size of a step.
+        lr: the learning rate.
 
     Raises:
         InputError: for values out of range.
@@ -49,15 +49,15 @@ class Adam(Optimizer):
 class LBFGS(Optimizer):
     """Limited-memory BFGS with a strong Wolfe line search.
 
-    One step is one call of torch's `step()`, up to `iterations` quasi-Newton iterations; the
-    history counts the evaluations of loss and gradient that they take. It has converged after five
-    steps in a row that find no lower loss.
+    One step is one call of torch's `step()`, with up to `iterations` quasi-Newton iterations; the
+    history counts their evaluations of loss and gradient. The method has converged after five
+    consecutive steps that do not lower the loss.
 
     Args:
         steps: the largest number of steps.
-        lr: the length that each line search tries first.
-        iterations: quasi-Newton iterations in each step.
-        history: pairs of steps and changes of the gradient that are kept.
+        lr: the step length that each line search tries first.
+        iterations: the largest number of quasi-Newton iterations in each step.
+        history: the number of stored pairs of a step and a change of the gradient.
 
     Raises:
         InputError: for values out of range.
@@ -97,7 +97,7 @@ def trainable(residuals: Residuals) -> list[torch.nn.Parameter]:
 
 @dataclass
 class TorchStage(Stage):
-    """A torch.optim optimizer at work."""
+    """The state of a torch.optim optimizer between its steps."""
 
     residuals: Residuals
     optimizer: torch.optim.Optimizer
@@ -114,14 +114,14 @@ class TorchStage(Stage):
         return losses[0], len(losses)
 
     def independent(self, loss: float) -> str | None:
-        """Return why no step helps if the last gradient was zero, None if it was not."""
+        """Return the status for a zero gradient at a positive loss, None in all other cases."""
         if loss <= 0 or not self.residuals.are_squares:
             return None
         gradients = [p.grad for p in trainable(self.residuals) if p.grad is not None]
         return None if any(bool(g.any()) for g in gradients) else INDEPENDENT
 
     def follow(self) -> None:
-        """Let the grids follow the activations; not within a line search, which needs one loss."""
+        """Adapt the grids to the activations; a line search needs the same loss throughout."""
         self.residuals.surrogate.follow(self.residuals.points)
 
     def state_dict(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class TorchStage(Stage):
 
 @dataclass
 class AdamStage(TorchStage):
-    """Adam at work: `count` of its `steps` are done."""
+    """The state of Adam: `count` of its `steps` are done."""
 
     steps: int
     count: int = 0
@@ -150,7 +150,7 @@ class AdamStage(TorchStage):
 
 @dataclass
 class LBFGSStage(TorchStage):
-    """L-BFGS at work: the lowest loss so far, and the number of steps that have not lowered it."""
+    """The state of L-BFGS: the lowest loss, and the number of steps since it was found."""
 
     best: float = math.inf
     idle: int = 0

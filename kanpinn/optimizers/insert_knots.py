@@ -1,4 +1,4 @@
-"""Knot insertion: a KAN gets finer grids where the residual is large."""
+"""Knot insertion: the grids of a KAN are refined where the residual is large."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,26 +23,26 @@ NOTHING_TO_SPLIT = "stopped: no interval of each input has points enough in both
 
 @dataclass(frozen=True)
 class InsertKnots(Transform):
-    """Halve the intervals that carry most of the squared residual; the function stays what it was.
+    """Halve the grid intervals with the largest squared residuals; the function does not change.
 
-    In each layer, separately for each input, a new knot is put into the middle of the `count`
-    intervals with the largest Σ r² over the points whose activations lie in them. Intervals without
-    two points in each half are left alone: a residual says nothing of a function between its
-    points. The optimizer that follows makes use of the knots.
+    In each layer, separately for each input, new knots are put into the middles of the `count`
+    intervals with the largest sums of r² over the collocation points whose activations lie in them.
+    An interval without two points in each half is not halved, since the residual does not determine
+    the function between points. The new knots give later optimizers more coefficients.
 
-    Measured by scripts/sharp_features.py: in a layer of width 1e-2 the relative L2 error is 2e-9
-    with 12 intervals and six times 6 knots inserted, 3e-6 with 48 even ones. For a layer
-    of 1e-3 twelve times 3 knots are not enough (an error of 1.0, with 400 points or 4000).
+    Measured by scripts/sharp_features.py: for a boundary layer of width 1e-2 the relative L2 error
+    is 2e-9 with 12 intervals and six insertions of 6 knots, and 3e-6 with 48 equal intervals. For a
+    width of 1e-3, twelve insertions of 3 knots are not enough (error 1.0 with 400 or 4000 points).
 
     Args:
-        count: the number of new knots for each input of a layer; all inputs of a layer get as many,
-            no more than the one with the fewest intervals to halve. The history has the number over
-            all layers as `inserted`.
-        layers: the numbers of the layers, from 0 or, negative, from the last; None for all of them.
+        count: the number of new knots for each input of a layer. All inputs of a layer get the same
+            number, limited by the input with the fewest intervals that may be halved. The history
+            has the total over all layers as `inserted`.
+        layers: the indices of the layers, negative ones counted from the last; None for all.
 
     Raises:
-        InputError: for values out of range; during the solve, for a network that is no KAN, and for
-            layers that it does not have or that are named twice.
+        InputError: for values out of range; during the solve, for a network that is not a KAN, and
+            for layers that do not exist or are named twice.
 
     Reference: de Boor, A Practical Guide to Splines (1978), chapter XII, on where knots should be;
     Boehm (1980) for inserting them.
@@ -69,7 +69,7 @@ class InsertKnots(Transform):
         error, added = 0.0, 0
         for layer, (squares, points) in zip(layers, _measured(residuals, layers), strict=True):
             before = layer.breaks
-            # A spline that no point sees may be anything: two points in each half determine it.
+            # Without points in its support a basis function is undetermined: ask for two per half.
             breaks = inserted(before, squares, self.count, allowed=points >= 2)
             error = max(error, layer.set_breaks(breaks))
             added += breaks.numel() - before.numel()
@@ -80,7 +80,7 @@ class InsertKnots(Transform):
         )
 
     def _chosen(self, network: KAN) -> list[KANLayer]:
-        """The layers that get knots, by default all but the one that stretches coordinates."""
+        """Return the layers that get knots, by default all but a stretch of the coordinates."""
         layers = list(network.layers)
         every = range(int(network.stretched), len(layers))
         wanted = every if self.layers is None else self.layers
@@ -96,9 +96,10 @@ class InsertKnots(Transform):
 
 
 def _measured(residuals: Residuals, layers: Sequence[KANLayer]) -> list[tuple[Tensor, Tensor]]:
-    """Return Σ r² in each interval and the points in its emptier half, (n_in, G) for each layer.
+    """Return, for each layer, two tensors (n_in, G) of sums over the grid intervals of its inputs.
 
-    The sums run over the points of all ranks.
+    The first has the weighted sums of r², the second the number of points in the half of each
+    interval that has fewer. Both are over the points of all ranks.
     """
     halves = [_halved(layer.breaks) for layer in layers]
     sums = [[torch.zeros_like(breaks[:, 1:]) for breaks in halves] for _ in range(2)]
@@ -121,11 +122,11 @@ def _add(
     points: Points,
     edges: Mapping[Layer, tuple[Tensor, Tensor, Tensor]],
 ) -> None:
-    """Add r² and 1 for every point to the half intervals that its activations lie in.
+    """Add the weighted r² of each point, and 1, to the half intervals that contain its activations.
 
     Args:
-        edges: for each layer the ends of its half intervals (n_in, 2G + 1), and the sums of r² and
-            of 1 (n_in, 2G), changed in place.
+        edges: for each layer, the ends of its half intervals (n_in, 2G + 1), and the sums of r² and
+            of 1 over the points in each, (n_in, 2G), changed in place.
     """
     squares = term.residual(surrogate, points).square().sum(dim=1)
     squares = squares * (term.weight / term.rows)
@@ -140,26 +141,29 @@ def _add(
 
 
 def _halved(breaks: Tensor) -> Tensor:
-    """Return the grid points (n_in, G + 1) with the middles of all intervals, (n_in, 2G + 1)."""
+    """Insert the middles of all intervals into grid points (n_in, G + 1): (n_in, 2G + 1)."""
     middles = (breaks[:, 1:] + breaks[:, :-1]) / 2
     return torch.cat([breaks, middles], dim=1).sort(dim=1).values
 
 
 def inserted(breaks: Tensor, share: Tensor, count: int, allowed: Tensor | None = None) -> Tensor:
-    """Insert the middles of the `count` intervals of the largest share into each row of a grid.
+    """Return a grid with `count` intervals of each row halved, those with the largest shares.
 
     Args:
         breaks: grid points, (n_in, G + 1).
-        share: of each interval in the residual, (n_in, G); of equal ones the widest comes first.
-        allowed: which intervals may be halved, (n_in, G); all by default. No row gets more points
-            than the one with the fewest of them.
+        share: of each interval in the squared residual, (n_in, G); among equal shares the widest
+            interval comes first.
+        count: the number of new points in each row.
+        allowed: which intervals may be halved, (n_in, G); all by default. All rows get the same
+            number of points, limited by the row with the fewest allowed intervals.
 
     Returns:
-        The new grid points, (n_in, G + count).
+        The new grid points, (n_in, G + 1 + count), fewer if `allowed` is the limit.
     """
     widths = breaks.diff(dim=1)
     even = widths / widths.sum(dim=1, keepdim=True)
-    # A tenth of the mean for every interval: those without a residual are halved last, wide first.
+    # Every interval gets a tenth of the mean share, scaled by its width: intervals without a
+    # residual are halved last, the widest first.
     score = share + 0.1 * share.mean(dim=1, keepdim=True) * even
     score = torch.where(score > 0, score, even * torch.finfo(score.dtype).tiny)
     if allowed is not None:

@@ -1,4 +1,4 @@
-"""Gauss–Newton on the output layer: for a linear PDE one least-squares solve."""
+"""Gauss–Newton on the output layer; for a linear PDE this is one least-squares solve."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ INDEPENDENT = "stopped: to first order the residual does not depend on the outpu
 class LeastSquares(Optimizer):
     """Solve for the output layer's coefficients by rank-revealing least squares.
 
-    The inner layers stay as they are. A linear residual is solved in one step, accurate to
-    conditioning (about eps·max|c|). A nonlinear one takes damped Gauss–Newton steps, which converge
-    quadratically if no residual remains. They start from the present output layer or from zero,
-    whichever has the lower loss after the first step: a new network's output layer is noise, that
-    of an earlier solve is not. With random inner functions this is the random-feature or
-    extreme-learning method.
+    The inner layers are not changed. A linear problem takes one step, with an error of about
+    eps·max|c| for coefficients c. A nonlinear problem takes damped Gauss–Newton steps, which
+    converge quadratically if the residual vanishes at the solution. They start from the present
+    output layer or from zero, whichever has the lower loss after the first step: the output layer
+    of a new network is random, but that of an earlier solve is a good start. With random inner
+    functions this is the random feature method, or an extreme learning machine.
 
     Args:
-        steps: the largest number of solves.
+        steps: the largest number of Gauss–Newton steps.
         rcond: singular values below rcond times the largest are cut off; None for 50 eps.
 
     Raises:
@@ -59,11 +59,11 @@ class LeastSquares(Optimizer):
 
 @dataclass
 class LeastSquaresStage(Stage):
-    """Gauss–Newton on the output layer, at work.
+    """The state of Gauss–Newton on the output layer between its steps.
 
     Args:
         solve: takes one step, given the residuals and rcond.
-        begun: whether the first step is taken; it alone tries to start from zero as well.
+        begun: whether the first step was taken; only that one tries zero as a start as well.
     """
 
     residuals: Residuals
@@ -99,10 +99,10 @@ class LeastSquaresStage(Stage):
         )
 
     def _begin(self) -> OutputStep:
-        """Take the better one of the steps from the present output layer and from zero.
+        """Take a step from the present output layer and one from zero, and keep the better one.
 
         Raises:
-            LinAlgError: if the residual is not finite at either.
+            LinAlgError: if the residual is not finite at either start.
         """
         layers = self.residuals.surrogate.network.output_layers
         present = get_coefficients(layers)
@@ -113,7 +113,7 @@ class LeastSquaresStage(Stage):
             try:
                 done = self.solve(self.residuals, self.rcond)
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-                failure = error  # as of log u at u = 0
+                failure = error  # for example log u at u = 0
                 continue
             tried.append((done, get_coefficients(layers)))
             if done.linear or not bool(present.any()):

@@ -1,4 +1,4 @@
-"""Levenberg–Marquardt on all layers, the damping chosen by the true loss."""
+"""Levenberg–Marquardt on all layers, with the damping chosen by the true loss."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ from kanpinn.optimizers.output_layer import is_stationary, rounding_of
 
 @dataclass(frozen=True)
 class LevenbergMarquardt(Optimizer):
-    """Damped Gauss–Newton steps on every coefficient, from an SVD of the (folded, scaled) Jacobian.
+    """Damped Gauss–Newton steps on all coefficients, from an SVD of the Jacobian's QR factor.
 
-    One SVD serves all dampings; each step tries three or more of them on the true loss and takes
-    the best. A step costs 2NP² + O(P³) operations for N rows and P coefficients. If no damping
-    lowers the loss, the stage has converged if no fall was predicted either; else it stops and says
-    so. It has also converged after three steps in a row that lower the loss by less than
-    `tolerance`.
+    One SVD serves all dampings; each step tries three or more of them, evaluates the true loss and
+    takes the best. A step costs 2NP² + O(P³) operations for N rows and P coefficients. If no
+    damping lowers the loss, the method has converged if the linearised residual predicts no lower
+    loss either; otherwise it stops, and the status says so. It has also converged after three
+    consecutive steps that lower the loss by less than `tolerance` times the loss.
 
     Args:
         steps: the largest number of steps.
         damping: the first damping, relative to the largest singular value squared.
-        tolerance: a part of the loss.
+        tolerance: the smallest decrease of the loss that counts, relative to the loss.
 
     Raises:
         InputError: for values out of range.
@@ -53,12 +53,12 @@ class LevenbergMarquardt(Optimizer):
 
 @dataclass
 class LevenbergMarquardtStage(Stage):
-    """Levenberg–Marquardt at work.
+    """The state of Levenberg–Marquardt between its steps.
 
     Args:
         tolerance: see `LevenbergMarquardt`.
-        damping: the best one of the last step.
-        idle: the number of steps, up to the last one, that hardly lowered the loss.
+        damping: that of the last step.
+        idle: the number of consecutive last steps that lowered the loss by less than `tolerance`.
     """
 
     residuals: Residuals
@@ -71,7 +71,7 @@ class LevenbergMarquardtStage(Stage):
     def step(self) -> Step:
         triangle = self.residuals.model(self.network.all_layers)
         before = triangle.loss()
-        if not bool(triangle.matrix.any()):  # losses differ by rounding all the same
+        if not bool(triangle.matrix.any()):  # rounding still makes losses differ
             finished = INDEPENDENT if before > 0 else CONVERGED
             return Step(before, finished=finished, notes={"damping": self.damping})
         steps = triangle.damped()
@@ -101,7 +101,10 @@ class LevenbergMarquardtStage(Stage):
         )
 
     def _stuck(self, triangle: Triangle, steps: DampedSteps, probes: Probes) -> str:
-        """Return why no damping lowered the loss: no fall was predicted, or none came."""
+        """Return the status if no damping lowered the loss: converged if no decrease is predicted.
+
+        Otherwise it says that the predicted decrease was not reached.
+        """
         before, tried = triangle.loss(), sorted(probes.known)
         fall = before - min(triangle.loss(steps.step(damping)) for damping in tried)
         coefficients = get_coefficients(self.network.all_layers)
@@ -113,9 +116,13 @@ class LevenbergMarquardtStage(Stage):
         )
 
     def _move(self, start: dict[str, Tensor], change: Tensor) -> None:
-        """Add a change to the coefficients at the start, and let the grids follow.
+        """Set the coefficients to start + change, and adapt the grids to the activations.
 
-        The second derivative would jump where activations leave their grids.
+        Second derivatives would jump where activations leave their grids.
+
+        Args:
+            start: the network's state before the step.
+            change: of the coefficients of all layers, (p,).
         """
         self.network.load_state_dict(start)
         layers = self.network.all_layers

@@ -1,4 +1,7 @@
-"""What the solve loop asks of a method, an optimizer or a transform, and of it at work."""
+"""The interface between the solve loop and its methods, which are optimizers or transforms.
+
+A `Method` has the settings, a `Stage` the state of a method that is working on residuals.
+"""
 
 import re
 from abc import ABC, abstractmethod
@@ -22,13 +25,13 @@ class Step:
     """The result of one step of a stage.
 
     Args:
-        loss: the loss of the state that the step leaves, or the one that it found (`loss_lags`).
-        evaluations: how often the step evaluated the loss or its Jacobian.
-        finished: None to go on, otherwise a sentence that ends the stage: "converged", or why it
-            cannot go on. A sentence that begins with "failed" ends the run as well.
-        notes: numbers for columns of the history.
-        words: what the progress line says of the step, "rank 1000 of 1216"; empty for nothing.
-        loss_lags: True if `loss` belongs to the coefficients before the step, as Adam's does.
+        loss: the loss after the step, or before it if `loss_lags`.
+        evaluations: the number of evaluations of the loss or its Jacobian in the step.
+        finished: None to continue; otherwise the status that ends the stage: "converged", or why it
+            cannot continue. A status that begins with "failed" ends the run as well.
+        notes: numbers for the history, by the names of their columns.
+        words: a text for the progress line, such as "rank 1000 of 1216"; may be empty.
+        loss_lags: True if `loss` belongs to the coefficients before the step, as for Adam.
     """
 
     loss: float
@@ -40,11 +43,11 @@ class Step:
 
 
 class Stage(ABC):
-    """A method at work on residuals: it holds the state, the loop calls `step`.
+    """The state of a method that is working on residuals; the solve loop calls `step`.
 
     Attributes:
-        residuals: the loss; the loop replaces it where the points change.
-        kept: the names of the attributes that a checkpoint keeps, tensors and plain values.
+        residuals: the terms of the loss; the loop replaces them when the points change.
+        kept: the names of the attributes that a checkpoint stores, tensors and plain values.
     """
 
     residuals: Residuals
@@ -52,21 +55,21 @@ class Stage(ABC):
 
     @abstractmethod
     def step(self) -> Step:
-        """Change the surrogate's coefficients once."""
+        """Change the surrogate's coefficients once, and return the result."""
 
     def short(self) -> str:
-        """What is missing if the run ends here, in words; empty if nothing is."""
+        """Return a text that says what is incomplete if the run ends here; empty if nothing is."""
         return ""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return tensors and plain values from which `load_state_dict` goes on bit for bit."""
+        """Return the state, tensors and plain values; `load_state_dict` restores it exactly."""
         return {name: getattr(self, name) for name in self.kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the state that `state_dict` returned.
+        """Restore the state that `state_dict` returned.
 
         Raises:
-            InputError: if it is that of another kind of stage.
+            InputError: if it is the state of another kind of stage.
         """
         if set(state) != set(self.kept):
             raise InputError(
@@ -77,14 +80,14 @@ class Stage(ABC):
 
 
 class Method(ABC):
-    """The settings of one entry in a solve's list of optimizers, a frozen dataclass.
+    """The settings of one entry in a solve's list of methods; subclasses are frozen dataclasses.
 
     Attributes:
         steps: the largest number of steps.
-        lowers_loss: whether every step is meant to lower the loss of the problem; only then the
-            loop goes back to an earlier state if the loss rises.
-        needs_fixed_points: whether the method breaks if points are drawn anew between its steps.
-        output_layer_only: whether it finds coefficients of the output layer, and no others.
+        lowers_loss: whether every step is meant to lower the problem's loss; only then does the
+            loop restore an earlier state if the loss rises.
+        needs_fixed_points: whether the points must not be resampled between its steps.
+        output_layer_only: whether it changes coefficients of the output layer only.
     """
 
     steps: int
@@ -94,33 +97,33 @@ class Method(ABC):
 
     @property
     def title(self) -> str:
-        """The name in words, "Least Squares"."""
+        """The name in words, such as "Least Squares"."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
 
     @property
     def measure_every(self) -> int:
-        """The number of steps between two measurements of the error; above 1 for cheap steps."""
+        """The number of steps between two measurements of the error; above 1 if steps are cheap."""
         return 1
 
     def check(self, network: Network) -> None:
-        """Refuse a network that the method cannot work on.
+        """Check that the method can work on a network; by default it can.
 
         Raises:
-            InputError: if it would fail when it is due.
+            InputError: if it cannot.
         """
         del network  # most methods take any
 
     def unknowns(self, network: Network) -> int:
-        """Return the unknowns of the dense least-squares problem in a step, 0 if it has none."""
+        """Return the number of unknowns of a step's dense least-squares problem, 0 without one."""
         return 0
 
     @abstractmethod
     def start(self, residuals: Residuals, seed: int) -> Stage:
-        """Return a stage that works on the residuals' surrogate.
+        """Return a new stage that works on the surrogate of the residuals.
 
         Args:
             residuals: the terms of the loss.
-            seed: of all random numbers that the stage draws.
+            seed: for all random numbers that the stage draws.
         """
 
 
@@ -130,10 +133,12 @@ class Optimizer(Method):
 
 @dataclass(frozen=True)
 class Change:
-    """The result of a transform: numbers for the history, words for the progress line.
+    """The result of a transform.
 
     Args:
-        finished: "converged", or why the network stays as it was.
+        notes: numbers for the history, by the names of their columns.
+        words: a text for the progress line; may be empty.
+        finished: the status: "converged", or why the network was not changed.
     """
 
     notes: dict[str, float] = field(default_factory=dict)
@@ -142,7 +147,7 @@ class Change:
 
 
 class Transform(Method):
-    """A method that changes the network once, between optimizers, and keeps its function."""
+    """A method that changes the network, but not its function, once between optimizers."""
 
     steps = 1
     lowers_loss = False
@@ -152,7 +157,7 @@ class Transform(Method):
         """Change the network of the residuals' surrogate.
 
         Raises:
-            InputError: if the network cannot be changed so.
+            InputError: if the network does not permit the change.
         """
 
     def start(self, residuals: Residuals, seed: int) -> Stage:
@@ -161,7 +166,7 @@ class Transform(Method):
 
 @dataclass
 class _TransformStage(Stage):
-    """The one step of a transform."""
+    """The stage of a transform, which has one step."""
 
     transform: Transform
     residuals: Residuals
@@ -182,13 +187,13 @@ def as_methods(
     """Return one or more methods as a tuple.
 
     Args:
-        methods: one, or a sequence of them.
+        methods: a method, or a sequence of methods.
         resample: above 0 if points or weights change during the solve.
-        what: the setting that would have to be different, for the message.
+        what: for the error message, how the settings would have to differ.
 
     Raises:
-        InputError: for anything else, or for a method that needs fixed points if `resample` is not
-            zero.
+        InputError: if `methods` is anything else, or has a method that needs fixed points while
+            `resample` is not zero.
     """
     chosen = (methods,) if isinstance(methods, Method) else tuple(methods)
     if not chosen or not all(isinstance(method, Method) for method in chosen):
@@ -202,10 +207,10 @@ def as_methods(
 
 
 def require_kan(network: Network, name: str) -> KAN:
-    """Return the network as a KAN.
+    """Return the network if it is a KAN.
 
     Args:
-        name: of the method that needs one, for the message.
+        name: of the method that needs a KAN, for the error message.
 
     Raises:
         InputError: for another kind of network.
@@ -216,7 +221,7 @@ def require_kan(network: Network, name: str) -> KAN:
 
 
 def load_libraries() -> None:
-    """Import what torch and SciPy import at first use: its second is no part of a run's time."""
+    """Import the modules that torch and SciPy load lazily, so that no run's time includes this."""
     import scipy.linalg  # noqa: F401
 
     one = torch.ones(1, requires_grad=True)

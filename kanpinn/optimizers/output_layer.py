@@ -1,4 +1,4 @@
-"""Gauss–Newton on the output layer: one damped step, and Newton's method as repeated steps."""
+"""Gauss–Newton on the output layer: a single damped step, and steps repeated to convergence."""
 
 import math
 from collections.abc import Sequence
@@ -23,13 +23,14 @@ class OutputStep:
         loss: the loss after the step that was taken.
         rank: the numerical rank of the Jacobian; 0 if to first order the residual does not depend
             on the output layer.
-        columns: of the Jacobian, one for each coefficient that was solved for.
-        share: the part of the full step that was taken; 0 for none.
-        damping: of the step that was taken, relative to the largest singular value squared; 0 for
-            an undamped one.
-        floor: a predicted fall of the loss below this is rounding, or not worth another step.
-        linear: whether the losses are those of a residual that is affine in the coefficients.
-        evaluations: of the loss and of the Jacobian.
+        columns: the number of columns of the Jacobian, one for each coefficient solved for.
+        share: the fraction of the full step that was taken; 0 if no step was taken.
+        damping: that of the step taken, relative to the largest singular value squared; 0 for an
+            undamped step.
+        floor: a predicted decrease of the loss below this is due to rounding, or too small for
+            another step.
+        linear: True if the residual is affine in the coefficients, as known or as measured.
+        evaluations: the number of evaluations of the loss and of the Jacobian.
     """
 
     before: float
@@ -45,32 +46,33 @@ class OutputStep:
 
     @property
     def stationary(self) -> bool:
-        """Whether the loss of the linearised residual could not fall any further."""
+        """Whether the linearised residual predicts no significant decrease of the loss."""
         return is_stationary(self.before - self.predicted, self.before, self.floor)
 
 
 def is_stationary(fall: float, loss: float, floor: float) -> bool:
-    """Whether a predicted fall of the loss counts as none: below 1e-8 of it and the floor."""
+    """Return whether a predicted decrease is at most 1e-8 of the loss plus the floor."""
     return fall <= 1e-8 * abs(loss) + floor
 
 
 def solve_output(
     residuals: Residuals, rcond: float | None = None, linear: bool | None = None
 ) -> OutputStep:
-    """Take one Gauss–Newton step on the output coefficients, the least-squares solution.
+    """Take one Gauss–Newton step on the output coefficients: the linearised problem's solution.
 
-    If the full step brings less than half of the predicted fall, shorter and damped steps
-    (Levenberg–Marquardt) are tried as well, and the one with the lowest true loss is taken, or
-    none. If hardly any fall is predicted, the full step is taken only if it lowers the loss.
+    If the full step lowers the loss by less than half of the predicted decrease, shorter steps and
+    damped ones (Levenberg–Marquardt) are tried as well. The one with the lowest true loss is taken,
+    or none if all raise it. If the predicted decrease is below the floor, only the full step is
+    tried, and taken only if it lowers the loss.
 
     Args:
         residuals: the terms of the loss; the surrogate's output layers are changed.
         rcond: singular values below rcond times the largest are cut off; None for 50 eps.
-        linear: True if the residual is known to be affine in the coefficients: no loss is evaluated
-            then.
+        linear: True if the residual is known to be affine in the coefficients; the full step is
+            then taken without evaluating the loss.
 
     Returns:
-        What the step did.
+        The result of the step.
 
     Raises:
         LinAlgError: if the residual or a derivative is not finite.
@@ -78,17 +80,19 @@ def solve_output(
     layers = residuals.surrogate.network.output_layers
     triangle = residuals.model(layers)
     old, before = get_coefficients(layers), triangle.loss()
-    # Solve for the coefficients themselves, not their change: the smallest ones are wanted.
+    # Solve for the coefficients, not their change: the minimum-norm coefficients are wanted.
     new, rank = triangle.solve(old, rcond)
     predicted, rounding = triangle.loss(new - old), rounding_of(residuals, triangle, new)
-    # No sum of squares is negative: a step for so little of it is tried once, and is the last.
+    # A sum of squares is at least zero, so a predicted decrease by 1e-4 of it is worth no more than
+    # one trial.
     floor = rounding + (1e-4 * before if residuals.are_squares else 0.0)
     trials = _Trials(residuals, layers, triangle, old, before)
     if linear:
         taken = _Trial(new, predicted)
     else:
         taken = _Trial(new, trials.loss_at(new))
-        # A product of a coefficient field and a field is linear at zero, and nowhere else.
+        # A product of an unknown coefficient field and a field is zero to first order at zero: the
+        # comparison of losses could take it for linear.
         linear = rank > 0 and not residuals.surrogate.has_unknowns
         linear = linear and trials.are_linear(taken, predicted, rounding)
         if not linear and not before - taken.loss >= 0.5 * (before - predicted):
@@ -113,7 +117,7 @@ def solve_output(
 
 @dataclass(frozen=True)
 class _Trial:
-    """Coefficients, their loss, and the share and damping of the step that leads there."""
+    """Trial coefficients (p,), their loss, and the share and damping of the step to them."""
 
     coefficients: Tensor
     loss: float
@@ -123,7 +127,7 @@ class _Trial:
 
 @dataclass
 class _Trials:
-    """The true loss at trial coefficients around the old ones."""
+    """Evaluates the true loss at trial coefficients around the old ones."""
 
     residuals: Residuals
     layers: Sequence[Layer]
@@ -133,16 +137,17 @@ class _Trials:
     evaluations: int = 0
 
     def loss_at(self, coefficients: Tensor) -> float:
-        """Return the loss at coefficients; the network keeps them."""
+        """Set the network's output coefficients and return the loss."""
         set_coefficients(self.layers, coefficients)
         self.evaluations += 1
         return self.residuals.loss()
 
     def are_linear(self, full: _Trial, predicted: float, rounding: float) -> bool:
-        """Whether the true losses are those of the linearised residual to 1e-8, even far away.
+        """Return True if the residual is affine in the coefficients, judged by its losses.
 
-        The last of Newton's steps is as well predicted as the step of a linear residual. The loss
-        of the zero function, far from both ends of the step, tells them apart.
+        The true loss must agree with that of the linearised residual to 1e-8 after the full step
+        and for zero coefficients. The first alone is not enough: near convergence it also holds for
+        a nonlinear residual, but not at zero, which is far from both ends of the step.
         """
         error = abs(full.loss - predicted)
         near = error <= 1e-8 * abs(self.before - predicted)
@@ -153,7 +158,7 @@ class _Trials:
         return abs(loss - at_zero) <= 1e-8 * abs(at_zero)
 
     def best(self, new: Tensor) -> _Trial:
-        """Return the trial of the lowest loss among shortened and damped steps."""
+        """Return the trial with the lowest loss among shortened and damped steps, or no step."""
         shortened = self._shortened(new)
         steps = self.triangle.damped()
         probes = Probes(lambda damping: self.loss_at(self.old + steps.step(damping)))
@@ -163,7 +168,7 @@ class _Trials:
         return shortened
 
     def _shortened(self, new: Tensor) -> _Trial:
-        """Return the best of the steps 1, 1/2, 1/4, … up to the first that is worse, or none."""
+        """Return the best of the steps 1, 1/2, 1/4, … until the loss rises again, or no step."""
         best = _Trial(self.old, self.before, share=0.0)
         for halvings in range(12):
             share = 0.5**halvings
@@ -176,11 +181,11 @@ class _Trials:
 
 
 def rounding_of(residuals: Residuals, triangle: Triangle, coefficients: Tensor) -> float:
-    """Return the part of the loss at these coefficients that may be rounding.
+    """Return an upper estimate of the rounding error in the loss at these coefficients.
 
-    Each term J_pj c_j of a residual is rounded, and the squares of these errors add up; by
-    measurement such an error is at most a hundred eps. An energy is not small at its minimum: it is
-    rounded itself.
+    Each term J_pj c_j of a residual is rounded, and the squares of these errors add up; measured,
+    such an error is at most a hundred eps. An energy, which is not small at its minimum, is rounded
+    itself.
     """
     terms = float((column_scale(triangle.matrix) * coefficients).square().sum())
     rounding = 100 * torch.finfo(coefficients.dtype).eps
@@ -188,13 +193,13 @@ def rounding_of(residuals: Residuals, triangle: Triangle, coefficients: Tensor) 
 
 
 def solve_newton(residuals: Residuals) -> tuple[float, int]:
-    """Repeat `solve_output` from the present coefficients until a step no longer pays.
+    """Repeat `solve_output` from the present coefficients until further steps are not worthwhile.
 
-    The last step is the one that leaves more than half of the loss, or the twelfth; or one so well
-    predicted, to 1e-6 of the loss, that another would bring nothing.
+    The last step is the one that leaves half of the loss or more, or whose loss was predicted to a
+    relative 1e-6, or for which the residual is affine; or the twelfth.
 
     Returns:
-        The loss, infinite if the linear algebra broke down, and the number of evaluations.
+        The loss, infinite if the linear algebra failed, and the number of evaluations.
     """
     loss, evaluations = math.inf, 0
     try:

@@ -1,4 +1,4 @@
-"""The output layer eliminated: a loss, and Gauss–Newton steps, in the inner coefficients alone."""
+"""The projected loss, a function of the inner coefficients only, and Gauss–Newton steps on it."""
 
 import math
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from kanpinn.optimizers.output_layer import solve_output
 
 
 class Projection:
-    """f(θ) = min_c ‖r(θ, c)‖² for inner coefficients θ, with the gauge fixed.
+    """The projected loss f(θ) = min_c ‖r(θ, c)‖² of the inner coefficients θ, with a fixed gauge.
 
-    The output coefficients c are the least-squares solution for given inner functions (by damped
-    Newton if the residual is nonlinear in u). Shifts between the edges into a hidden unit and the
-    unit's scale, which the output layer undoes, are fixed before: these directions would swamp the
-    step.
+    The output coefficients c are the least-squares solution for given inner functions, found by
+    damped Gauss–Newton steps if the residual is nonlinear in u. Constant shifts between the edges
+    into a hidden unit, and the scale and shift of the unit itself, can be undone by other
+    coefficients. They are fixed before each solve, since these directions would dominate the step.
 
     Args:
         residuals: the terms of the loss; the surrogate's network is a KAN with a hidden layer.
-        linear: whether they are affine in the output coefficients; None if that is not known yet.
-        reach: the part of the output layer's grid [-1, 1] that the hidden units fill, below 1.
+        linear: whether the residual is affine in the output coefficients; None if not known yet.
+        reach: the fraction of the output layer's grid [-1, 1] that the hidden units fill, below 1.
 
     Attributes:
-        rank: of the last solve; 0 if to first order the residual does not depend on u.
-        evaluations: of the loss and of Jacobians so far.
+        rank: that of the last solve; 0 if to first order the residual does not depend on u.
+        evaluations: the number of evaluations of the loss and of Jacobians so far.
 
     Reference: Golub and Pereyra (1973); Kaufman (1975) for the Jacobian (I - QQᵀ) J_inner.
     """
@@ -45,30 +45,31 @@ class Projection:
 
     @property
     def inner(self) -> Tensor:
-        """θ: all coefficients but the output layer's."""
+        """θ, the coefficients of all layers but the output layer, (p,)."""
         return get_coefficients(self.network.layers[:-1])
 
     def zero(self) -> float:
-        """Make the output layer zero; return the loss, the scale of all others."""
+        """Set the output layer to zero; return the loss, to which others are compared."""
         for layer in self.network.output_layers:
             layer.coefficients.detach().zero_()
         return self.residuals.loss()
 
     @property
     def outer(self) -> Tensor:
-        """c: the output layer's coefficients."""
+        """c, the output layer's coefficients, (q,)."""
         return get_coefficients(self.network.output_layers)
 
     def __call__(self, inner: Tensor, outer: Tensor | None = None) -> float:
-        """Return f(θ); the network is left there, its gauge fixed and its output layer solved for.
+        """Return f(θ), and leave the network at θ with its gauge fixed and output layer solved for.
 
         Args:
             inner: θ, (p,).
-            outer: where Newton's method starts if the residual is nonlinear; by default zero and,
-                if the residual has no derivative there or does not depend on u, ones or minus ones.
+            outer: the start of the steps in c if the residual is nonlinear, (q,). By default it is
+                zero or, if the residual has no finite derivative there or does not depend on u to
+                first order, all ones or all minus ones.
 
         Returns:
-            The loss, infinite if the residual or its derivatives are not finite on the way.
+            The loss; infinite if the residual or its derivatives are not finite at the start.
         """
         set_coefficients(self.network.layers[:-1], inner)
         self._fix_gauge()
@@ -89,10 +90,10 @@ class Projection:
         self.network.layers[-2].spread(h.value, self.reach)
 
     def _solved(self, outer: Tensor) -> float:
-        """Solve for the output layer, starting from these coefficients; return the loss.
+        """Solve for the output layer from the given coefficients; return the loss.
 
-        If the residual is nonlinear in it the solve is repeated, at most twenty times, until it
-        lowers the loss by less than a thousandth.
+        For a nonlinear residual the step is repeated, at most twenty times, until it lowers the
+        loss by less than a thousandth.
         """
         set_coefficients(self.network.output_layers, outer)
         loss = math.inf
@@ -112,16 +113,17 @@ class Projection:
         return loss
 
     def step(self, loss: float, damping: float) -> tuple[float, float]:
-        """Take one damped Gauss–Newton step in θ from the network's state.
+        """Take one damped Gauss–Newton step in θ from the network's present coefficients.
 
-        No step is taken if the residual's derivatives are not all finite.
+        No step is taken if no damping lowers the loss, or if derivatives of the residual are not
+        finite.
 
         Args:
-            loss: f(θ) at the network's state.
-            damping: the one that is tried first.
+            loss: f(θ) at the present coefficients.
+            damping: the damping that is tried first.
 
         Returns:
-            The loss and the damping of the step.
+            The loss after the step, and the damping.
         """
         start = self.inner, self.outer
         try:
@@ -132,8 +134,8 @@ class Projection:
         reached: dict[float, tuple[Tensor, Tensor]] = {}
 
         def loss_at(damping: float) -> float:
-            # Newton's method starts from the same output layer for all dampings: then f does not
-            # depend on what was tried before.
+            # All trials start from the same output layer, so that f does not depend on the order
+            # of the dampings.
             loss = self(start[0] + steps.step(damping), start[1])
             reached[damping] = self.inner, self.outer
             return loss
@@ -148,8 +150,8 @@ class Projection:
     def _projected_triangle(self) -> Triangle:
         """Return the factor of (I - QQᵀ)[J_inner, r], Q a basis of the range of J_output.
 
-        With the columns of J_output first that is the lower right block of the factor, and what of
-        the upper right one is orthogonal to its left one.
+        It comes from the factor [R₁₁, R₁₂; 0, R₂₂] of [J_output, J_inner, r]: its rows are R₂₂ and
+        the part of R₁₂ that is orthogonal to the range of R₁₁, if R₁₁ is singular.
         """
         split = self.inner.numel()
         rows = self.residuals.rows(self.network.all_layers)
@@ -162,13 +164,13 @@ class Projection:
 
 @dataclass
 class Descent:
-    """Gauss–Newton steps on a projected loss, from one start or on one grid.
+    """A sequence of Gauss–Newton steps on a projected loss, from one start or on one grid.
 
     Args:
-        loss: of the network's state.
-        damping: of the last step.
+        loss: the projected loss at the network's present coefficients.
+        damping: that of the last step.
         steps: the number of steps so far.
-        stalled: whether the last step was not worth it, or the last one.
+        stalled: whether the last step lowered the loss too little or was the last one allowed.
     """
 
     loss: float = math.inf
@@ -177,11 +179,13 @@ class Descent:
     stalled: bool = False
 
     def step(self, projection: Projection, least_fall: float, most: int) -> int:
-        """Take a step; return the evaluations that it took.
+        """Take one step; return the number of evaluations.
 
         Args:
-            least_fall: the part of the loss that a step must take away, or the descent has stalled.
-            most: the number of steps after which it has stalled as well.
+            projection: the projected loss.
+            least_fall: the descent has stalled if a step lowers the loss by less than this
+                fraction.
+            most: the number of steps after which the descent has stalled in any case.
         """
         before, spent = self.loss, projection.evaluations
         self.loss, self.damping = projection.step(before, self.damping)

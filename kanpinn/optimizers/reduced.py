@@ -1,4 +1,4 @@
-"""Gauss–Newton in a problem's unknowns alone, the fields solved for at each step."""
+"""Gauss–Newton in the unknowns of an inverse problem; the fields are solved for at each step."""
 
 from dataclasses import dataclass, field
 
@@ -14,19 +14,20 @@ from kanpinn.optimizers.output_layer import OutputStep
 
 
 def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputStep:
-    """Take one step for the unknowns, numbers and coefficient fields, and solve for the fields.
+    """Take one Gauss–Newton step in the unknowns, and solve for the fields that belong to them.
 
-    If the equation holds all but exactly, the loss of fields and unknowns together is a narrow
-    curved valley, in which no straight step gets far. A step in the unknowns is therefore judged by
-    the loss after the fields have followed. If they have not yet followed the present unknowns,
-    that is the step.
+    The unknowns are the numbers and coefficient fields that an inverse problem identifies. If the
+    residual is nearly zero, the loss as a function of fields and unknowns together is a narrow
+    curved valley, in which straight steps must be short. A step in the unknowns is therefore judged
+    by the loss after the fields are solved for. If the fields are not yet the solution for the
+    present unknowns, the step solves for the fields only.
 
     Args:
         residuals: the terms of the loss; the surrogate's output layers are changed.
         rcond: singular values below rcond times the largest are cut off; None for 50 eps.
 
     Returns:
-        What the step did.
+        The result of the step.
 
     Reference: Golub and Pereyra (1973), variable projection; Haber, Ascher and Oldenburg (2000), on
     reduced-space methods for inverse problems.
@@ -62,12 +63,16 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
 
 @dataclass
 class _Reduced:
-    """The loss as a function of the unknowns alone.
+    """The loss as a function of the unknowns only, with the fields solved for.
 
     Args:
-        followed: the fields have followed if they could lower the loss by a smaller part than this.
-            Less costs solves, more lets a step be judged too early; 1e-2 to 1e-6 are sane.
-        unknown: whether each output coefficient belongs to an unknown, (p,).
+        residuals: the terms of the loss.
+        rcond: see `solve_reduced`.
+        followed: the fields count as solved for if their next step would lower the loss by less
+            than this fraction. Smaller values cost more solves, larger ones judge a step in the
+            unknowns by too high a loss; 1e-2 to 1e-6 are sensible.
+        evaluations: the number of evaluations of the loss and of Jacobians so far.
+        unknown: a mask of the output coefficients that belong to unknowns, (p,).
     """
 
     residuals: Residuals
@@ -82,7 +87,7 @@ class _Reduced:
         self.unknown = _unknown_columns(self.residuals.surrogate)
 
     def fields_solution(self, triangle: Triangle, old: Tensor) -> tuple[Tensor, int]:
-        """Return the coefficients with those of the fields by least squares, and the rank."""
+        """Solve for the fields at fixed unknowns; return all coefficients (p,) and the rank."""
         free = ~self.unknown
         columns = torch.cat([free, free.new_ones(1)])
         part = Triangle(torch.linalg.qr(triangle.factor[:, columns], mode="r").R)
@@ -91,9 +96,12 @@ class _Reduced:
         return new, rank
 
     def follow(self, coefficients: Tensor) -> float:
-        """Let the fields follow the unknowns from these coefficients; return the loss there.
+        """Solve for the fields at fixed unknowns by Gauss–Newton steps; return the loss.
 
-        At most eight solves: each starts from the fields of the one before.
+        The network keeps the coefficients. At most eight steps are taken.
+
+        Args:
+            coefficients: the unknowns, and the fields at which the steps start, (p,).
         """
         set_coefficients(self.layers, coefficients)
         loss, best = self.residuals.loss(), coefficients
@@ -122,11 +130,12 @@ class _Reduced:
 
         Args:
             triangle: the linearised residual at the old coefficients.
-            full: the loss and the coefficients of the full step.
+            old: the coefficients before the step, (p,).
+            full: the loss and the coefficients (p,) of the full step.
             before: the loss at the old coefficients.
 
         Returns:
-            The loss and the damping of the step.
+            The loss after the step, and its damping.
         """
         steps = self._projected(triangle).damped()
 
@@ -144,7 +153,7 @@ class _Reduced:
         return before, damping
 
     def _projected(self, triangle: Triangle) -> Triangle:
-        """Return the factor of (I - QQᵀ)[J_unknown, r], Q a basis of the fields' columns' range."""
+        """Return the factor of (I - QQᵀ)[J_unknown, r], Q a basis of the range of J_fields."""
         last = self.unknown.new_zeros(1)
         fields = triangle.factor[:, torch.cat([~self.unknown, last])]
         rest = triangle.factor[:, torch.cat([self.unknown, ~last])]
@@ -152,10 +161,10 @@ class _Reduced:
 
 
 def _unknown_columns(surrogate: Surrogate) -> Tensor:
-    """Return which of the output layers' coefficients belong to unknowns, a mask (p,)."""
+    """Return a mask (p,) of the output layers' coefficients that belong to unknowns."""
     network, columns = surrogate.network, []
     chosen = [one is not None for one in surrogate.coefficients]
-    fields = {}  # of each output layer; their coefficients' last axis runs over them
+    fields = {}  # by output layer: for each of its outputs (last axis) whether it is unknown
     first = 0
     for part in network.parts:
         fields[part.layers[-1]] = chosen[first : first + part.width[-1]]

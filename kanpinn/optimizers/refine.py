@@ -1,4 +1,4 @@
-"""Grid extension: a KAN is put on finer grids."""
+"""Grid extension: the grids of a KAN are refined."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +11,21 @@ from kanpinn.optimizers.method import Change, Transform, require_kan
 
 @dataclass(frozen=True)
 class Refine(Transform):
-    """Put a KAN on finer grids; the function stays what it was.
+    """Refine the grids of a KAN; the function does not change, except by the projection below.
 
-    Knots are inserted, which is exact: each interval is split into as many parts, the widest into
-    one more where that does not come out even (8 → 10). Hidden grids that are wider than their
-    activations are cut down to these. Their grid points next to the ends, and all of them on fewer
-    intervals than before, are replaced by an L2 projection; the history has its largest relative
-    change as `projection_error`.
+    Knot insertion is exact: each interval is split into the same number of parts, and the widest
+    ones into one part more if the new number is not a multiple of the old one (8 → 10). Hidden
+    grids that are wider than the range of their activations are cut down to it. Where this moves
+    grid points (those next to the ends, or all of them if there are fewer intervals than before),
+    the function is projected in L2; the history has its largest relative change as
+    `projection_error`.
 
     Args:
-        grid: intervals per layer, or one number for all.
+        grid: the number of grid intervals per layer, or one number for all layers.
 
     Raises:
-        InputError: for a grid that is no positive integer; during the solve, for a network that is
-            no KAN.
+        InputError: for a grid that is not a positive integer; during the solve, for a network that
+            is not a KAN.
 
     Reference: Liu et al., KAN (2024), section 2.4; Cohen, Lyche and Riesenfeld (1980) for the exact
     case.

@@ -18,20 +18,20 @@ from kanpinn.optimizers.wolfe import Trial, strong_wolfe
 
 @dataclass(frozen=True)
 class SSBroyden(Optimizer):
-    """Self-scaled Broyden steps, the inverse Hessian a dense matrix, strong Wolfe line searches.
+    """Self-scaled Broyden steps with a dense inverse Hessian and strong Wolfe line searches.
 
-    One step is one iteration: a line search (one or two evaluations of loss and gradient, as a
-    rule) and an update of the matrix, 4P² operations for P parameters. If points or their weights
-    have changed, loss and gradient are evaluated anew, and the matrix is kept.
+    One step is one iteration: a line search, usually with one or two evaluations of loss and
+    gradient, and an update of the inverse Hessian with 4P² operations for P parameters. If points
+    or their weights have changed, loss and gradient are evaluated again and the matrix is kept.
 
     Args:
         steps: the largest number of iterations.
-        tolerance: it has converged once 50 iterations lower the loss by less than this part of it.
-        largest: the number of parameters from which on a network is refused; the matrix takes 8P²
-            bytes, 200 MB for 5000.
+        tolerance: the method has converged if 50 iterations lower the loss by less than this
+            fraction.
+        largest: the largest number of parameters P; the matrix takes 8P² bytes, 200 MB for 5000.
 
     Raises:
-        InputError: for values out of range; at the start, for a network of more parameters.
+        InputError: for values out of range; at the start, for a network with more parameters.
 
     Reference: Al-Baali, Spedicato and Maggioni, Broyden's quasi-Newton methods for a nonlinear
     system of equations and unconstrained optimization (2014); Urbán, Stefanou and Pons, Unveiling
@@ -66,14 +66,16 @@ class SSBroyden(Optimizer):
 
 
 class SSBroydenStage(Stage):
-    """SSBroyden at work.
+    """The state of SSBroyden between its steps.
 
     Attributes:
-        inverse: H, the inverse Hessian (P, P); None for a multiple of the identity.
-        loss, gradient: at the present coefficients, points and factors; None before the first step.
+        inverse: H, the inverse Hessian (P, P); None for the identity.
+        loss, gradient: those at the present coefficients; the gradient is None before the first
+            step.
         count: the number of iterations so far.
-        mark: the loss of fifty iterations ago.
-        points, factors: those that loss and gradient belong to.
+        mark: the loss at the last multiple of fifty iterations; infinite if there is none.
+        points, factors: the collocation points and factors of the terms at which loss and gradient
+            were evaluated.
     """
 
     kept = ("inverse", "gradient", "loss", "count", "mark", "points", "factors")
@@ -101,10 +103,10 @@ class SSBroydenStage(Stage):
         return Step(self.loss, evaluations + spent, finished)
 
     def _iterate(self) -> tuple[int, str | None]:
-        """Take a quasi-Newton step, or one along the gradient if that fails.
+        """Take a quasi-Newton step, or a gradient step if that one does not lower the loss.
 
         Returns:
-            The number of evaluations, and why no further step is possible, None if one is.
+            The number of evaluations, and the status if no step lowers the loss, else None.
         """
         spent = 0
         while True:
@@ -129,9 +131,9 @@ class SSBroydenStage(Stage):
         return "stopped: no step against the gradient lowers the loss, which is down to rounding"
 
     def _moved(self) -> bool:
-        """Whether points or factors of the terms are others than those of loss and gradient.
+        """Return whether points or factors of the terms have changed since the last evaluation.
 
-        The loss is not compared with that at other points: `mark` is forgotten.
+        If the points have changed, `mark` is reset: losses at different points are not comparable.
         """
         terms = self.residuals.terms
         points = [term.points.coords for term in terms]
@@ -144,10 +146,14 @@ class SSBroydenStage(Stage):
         return moved
 
     def _search(self, direction: Tensor, slope: float) -> tuple[int, bool]:
-        """Go along the direction to a lower loss.
+        """Search along a direction for a lower loss; if it is found, step and update the inverse.
+
+        Args:
+            direction: the search direction, (P,).
+            slope: the derivative of the loss along it, negative.
 
         Returns:
-            The number of evaluations, and whether there was a lower loss.
+            The number of evaluations, and whether a lower loss was found.
         """
         assert self.gradient is not None
         start = self._vector()
@@ -174,10 +180,10 @@ class SSBroydenStage(Stage):
         return len(gradients), True
 
     def _follow(self) -> int:
-        """Let the grids follow the activations; return the number of evaluations.
+        """Adapt the grids to the activations; return the number of evaluations.
 
-        It is done after every iteration, since beyond its grid an edge goes on as a tangent. If
-        that changes the coefficients, the gradient is evaluated anew.
+        This is done after every iteration, since an edge function is only linear beyond its grid.
+        If it changes the coefficients, loss and gradient are evaluated again.
         """
         before = self._vector()
         self.residuals.surrogate.follow(self.residuals.points)

@@ -1,4 +1,4 @@
-"""Variable projection: the structure of a solution, found with a hundred parameters."""
+"""Variable projection: a search for structured solutions with about a hundred parameters."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,27 +16,28 @@ from kanpinn.optimizers.projection import Descent, Projection
 
 @dataclass(frozen=True)
 class VariableProjection(Optimizer):
-    """Gauss–Newton on the inner functions, the output layer eliminated, from many random starts.
+    """Gauss–Newton on the inner functions, with the output layer solved for, from random starts.
 
-    The search works on a coarse output grid: each round screens random smooth inner functions by
-    their projected loss, follows the best few and drops those that stall; a start below `tolerance`
-    ends it. Units that the best start does not need are removed, then the output grid is refined to
-    the network's own, with all points. Near a structured solution the convergence is quadratic.
-    Starts from which the residual is not finite are dropped.
+    The search uses a coarse output grid and a subset of the points. Each round computes the
+    projected loss of random smooth inner functions and follows the best few of them by Gauss–Newton
+    steps until they stall; a start whose loss gets below `tolerance` ends the search. Starts at
+    which the residual is not finite are dropped. Then hidden units whose removal hardly raises the
+    loss are removed, and the output grid is refined in steps to the network's own, with all points.
+    Near a structured solution the convergence is quadratic.
 
     Args:
-        steps: the largest number of Gauss–Newton steps in all.
-        rounds: of the search; 0 goes on from the network as it is.
-        starts: random inner functions that are screened in each round.
-        follow: how many of them are followed.
-        coarse: intervals of the output grid during the search.
-        tolerance: a start with less than this part of the zero solution's loss has arrived (of the
-            first start's loss if the zero solution has none).
-        prune: whether units that are not needed are removed.
+        steps: the largest number of steps in all; a screening round is one step.
+        rounds: the largest number of rounds of the search; 0 starts from the present network.
+        starts: the number of random inner functions in each round.
+        follow: the number of them that are followed in each round.
+        coarse: the number of intervals of the output grid during the search.
+        tolerance: the loss that ends the search, relative to that of the zero solution (to that of
+            the first start if the former is not finite).
+        prune: whether hidden units that are not needed are removed.
 
     Raises:
-        InputError: for values out of range; at the start for a network without inner functions, or
-            an energy.
+        InputError: for values out of range; at the start, for a network without inner functions or
+            a loss with an energy.
 
     Reference: Golub and Pereyra (1973), Kaufman (1975); multi-start with early stopping.
     """
@@ -74,25 +75,26 @@ class VariableProjection(Optimizer):
 
 
 class Phase(StrEnum):
-    """What the next step does."""
+    """The kind of the next step."""
 
-    SCREEN = "screen"  # a round of random starts on the coarse output grid
+    SCREEN = "screen"  # draw a round of random starts, on the coarse output grid
     FOLLOW = "follow"  # one Gauss–Newton step from one of them
-    PRUNE = "prune"  # the network without one of its units
-    ENTER = "enter"  # the next finer output grid, and all points
+    PRUNE = "prune"  # try to remove one hidden unit
+    ENTER = "enter"  # go to the next finer output grid, and to all points
     POLISH = "polish"  # one Gauss–Newton step on that grid
 
 
 class VariableProjectionStage(Stage):
-    """Variable projection at work: each step is one of its phase, which names the next phase.
+    """The state of variable projection; each step belongs to a phase, and may set the next phase.
 
     Attributes:
-        search: the random starts.
-        levels: the output grids that are still to come, in intervals.
-        descent: the steps on the present output grid; while units are removed, the loss there.
+        search: the state of the multi-start search.
+        levels: the numbers of intervals of the output grids that are still to come.
+        descent: the steps on the present output grid; while units are removed, its loss is that of
+            the present network.
         points: the number of points that the search uses.
-        unit: the number of the unit whose removal is tried next.
-        linear: whether the residual is affine in the output coefficients, None if not known yet.
+        unit: the index of the hidden unit whose removal is tried next.
+        linear: whether the residual is affine in the output coefficients; None if not known yet.
         taken: the number of steps so far.
     """
 
@@ -125,7 +127,7 @@ class VariableProjectionStage(Stage):
         return self._break_off() if searching and self.taken >= self.settings.steps else done
 
     def _break_off(self) -> Step:
-        """End the search at the limit of steps; polish its best start on the final grid."""
+        """End the search at the limit of steps: go to the final grid with the best start so far."""
         if self.search.best is not None and self.search.best_loss < self.search.descent.loss:
             self.search.go_to_best(self.projection)
         self.levels = self.levels[-1:]
@@ -133,7 +135,7 @@ class VariableProjectionStage(Stage):
 
     @property
     def projection(self) -> Projection:
-        """The projected loss: on all points once the search is over, before that on a few."""
+        """The projected loss, on a subset of the points until the phase is POLISH, then on all."""
         if self._projection is None:
             residuals = self.residuals
             if self.phase is not Phase.POLISH:
@@ -142,11 +144,11 @@ class VariableProjectionStage(Stage):
         return self._projection
 
     def _screen(self) -> Step:
-        """Draw a round of random starts on the coarse grid; the best few are to be followed."""
+        """Draw a round of random starts on the coarse grid; begin with the best of them."""
         search, begun = self.search, self.search.drawn
         if search.round == 0:
             self.network.reset_output(self.settings.coarse)
-            self.points = 6 * self.network.parameter_count  # with fewer the wrong starts arrive
+            self.points = 6 * self.network.parameter_count  # with fewer, wrong starts arrive
             search.zero = self.projection.zero()
         search.screen(self.projection)
         if search.waiting:
@@ -157,7 +159,7 @@ class VariableProjectionStage(Stage):
         return self._report(self.descent, search.drawn - begun)
 
     def _follow(self) -> Step:
-        """Take one step from the present start; once it stalls it is the next one's turn."""
+        """Take one step from the present start; go to the next start if it stalls."""
         search = self.search
         evaluations = search.step(self.projection)
         done = self._report(search.descent, evaluations)
@@ -177,7 +179,7 @@ class VariableProjectionStage(Stage):
         self.phase = Phase.PRUNE if self.settings.prune else Phase.ENTER
 
     def _prune(self) -> Step:
-        """Try the network without one hidden unit; keep it so if the loss hardly grows."""
+        """Remove one hidden unit and descend; restore it if the loss grows more than fourfold."""
         hidden = len(self.network.layers) - 2
         units = self.network.width[hidden + 1]
         if self.unit >= units or units == 1:
@@ -187,7 +189,7 @@ class VariableProjectionStage(Stage):
         without, evaluations = Descent(self.projection(self.projection.inner)), 0
         while not without.stalled:
             evaluations += without.step(self.projection, least_fall=3e-2, most=15)
-        if without.loss <= 4 * self.descent.loss:  # a unit that is needed raises it far more
+        if without.loss <= 4 * self.descent.loss:  # without a needed unit it is far higher
             self.unit, self.descent = 0, Descent(without.loss)
         else:
             self.network.load_state_dict(before)
@@ -195,7 +197,7 @@ class VariableProjectionStage(Stage):
         return self._report(self.descent, evaluations)
 
     def _enter(self) -> Step:
-        """Go to the next finer output grid, and all points: the output layer is solved for anew."""
+        """Go to the next finer output grid, and to all points; solve for the output layer there."""
         self.phase = Phase.POLISH
         self._projection = None
         intervals, *self.levels = self.levels
@@ -204,7 +206,7 @@ class VariableProjectionStage(Stage):
         return self._report(self.descent, 1)
 
     def _polish(self) -> Step:
-        """Take one step on the present output grid; once it stalls the next grid's turn comes."""
+        """Take one step on the present output grid; the next grid follows when it stalls."""
         most = 12 if self.levels else self.settings.steps
         evaluations = self.descent.step(self.projection, least_fall=1e-2, most=most)
         if self.descent.stalled and self.levels:
@@ -253,7 +255,7 @@ class VariableProjectionStage(Stage):
 
 
 def _levels(coarse: int, target: int) -> list[int]:
-    """Return doubling output grids from above the coarse one to the target, 6 → [12, 24, 32]."""
+    """Return numbers of intervals that double from coarse to target: (6, 32) → [12, 24, 32]."""
     levels = []
     while coarse < target:
         coarse = min(2 * coarse, target)

@@ -1,4 +1,4 @@
-"""A line search for the strong Wolfe conditions."""
+"""A line search that satisfies the strong Wolfe conditions."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trial:
-    """The loss and its slope along the line at one step length."""
+    """The loss, and its derivative along the search line, at one step length."""
 
     length: float
     loss: float
@@ -22,21 +22,22 @@ def strong_wolfe(
     curvature: float = 0.9,
     most: int = 25,
 ) -> Trial | None:
-    """Find a step length t with φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|.
+    """Return a step length t with φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|.
 
-    If rounding or the limit of evaluations comes first, the trial of the lowest loss is returned if
-    it lowers the loss. A loss that is not finite counts as too high.
+    If the search ends by rounding errors or the limit of evaluations, the trial with the lowest
+    loss is returned, provided that it lowers the loss. A loss that is not finite counts as too
+    high.
 
     Args:
-        at: evaluates φ, the loss along the line, at a length.
+        at: evaluates φ, the loss along the line, and its slope at a step length.
         start: the trial of length 0; its slope is negative.
-        length: the one that is tried first.
+        length: the step length that is tried first.
         decrease: c₁, between 0 and c₂.
-        curvature: c₂, below 1; 0.9 suits quasi-Newton methods, 0.1 asks for an exact search.
+        curvature: c₂, below 1; 0.9 suits quasi-Newton methods, 0.1 makes the search nearly exact.
         most: the largest number of evaluations.
 
     Returns:
-        The trial, None if there is no lower loss.
+        The trial at t; None if no trial lowers the loss.
 
     Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6.
     """
@@ -67,14 +68,14 @@ def strong_wolfe(
 
 
 def _beyond(before: Trial, last: Trial) -> float:
-    """Return a longer step, 2 to 10 times as long: the minimum of the cubic through both."""
+    """Return the minimum of the cubic through both trials, limited to 2 to 10 times the last."""
     found = _cubic_minimum(before, last)
     most, least = 10 * last.length, 2 * last.length
     return most if found is None or found < before.length else min(max(found, least), most)
 
 
 def _between(low: Trial, high: Trial) -> float:
-    """Return the minimum of the cubic through both, kept away from the ends."""
+    """Return the minimum of the cubic through both trials, at least 10 % away from the ends."""
     left, right = sorted((low.length, high.length))
     found = _cubic_minimum(low, high)
     if found is None:
