@@ -1,9 +1,10 @@
 """Domains, their boundaries, and points in them; nothing here knows of networks or equations.
 
-What every shape promises is in `region`, `boundary` and `domain`. The shapes are `box`, the planar
-domains of `planar` with the curves of `curves` around them, and the solids of `solid`. Of them are
-made `combined` (unions, differences, intersections) and `product` (space × time). `combining` has
-the operators that all domains share. Points come from `sampling`, `adaptive` and `quadrature`.
+The interfaces of all shapes are in `region`, `boundary` and `domain`. The shapes are boxes (`box`),
+planar domains (`planar`) with their boundary curves (`curves`), and solids (`solid`). From these,
+`combined` makes unions, differences and intersections, and `product` makes space × time.
+`combining` has the operators that all domains have. `sampling`, `adaptive` and `quadrature` give
+collocation points and quadrature points.
 """
 
 from kanpinn.geometry import combining
@@ -36,7 +37,7 @@ from kanpinn.geometry.solid.ball import Ball as Ball
 from kanpinn.geometry.solid.ball import Sphere as Sphere
 from kanpinn.geometry.solid.surface import Surface as Surface
 
-# A domain's operators make domains of other kinds, from modules that are made of domains in turn.
-# So `Domain` only declares these two, and gets them here, before anyone can have a domain.
+# The operators of `Domain` build domains of other classes, whose modules import `Domain`. To avoid
+# an import cycle, `Domain` only declares these two functions, and they are set here.
 Domain._combined = combining.combined
 Domain._over = combining.over

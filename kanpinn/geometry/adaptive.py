@@ -1,4 +1,4 @@
-"""Collocation points that follow the residual."""
+"""Residual-adaptive collocation points: the methods RAD and R3."""
 
 from collections.abc import Callable
 
@@ -14,18 +14,28 @@ Sizes = Callable[[Points], Tensor]  # the residual's size |r| at points, (n,)
 
 
 def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
-    """n points whose density is proportional to |r| / mean |r| + 1, drawn from 8 n Sobol points.
+    """Draw n points with a density proportional to |r| / mean |r| + 1 out of 8 n Sobol points.
 
-    Half of them are spread evenly, half go where the residual is large. They are drawn one from
-    each of n parts of equal probability along a curve that keeps neighbours together, so that they
-    leave fewer holes than independent ones; a candidate is drawn once at most, so that there are
-    nowhere more than eight times as many as evenly.
+    In expectation half of the points are uniformly distributed and half follow |r|. The candidates
+    are ordered along a Morton curve, which keeps neighbours together, and divided into n parts of
+    equal probability; one point is drawn from each part. This leaves smaller gaps than independent
+    draws. Each candidate is drawn at most once, so the density nowhere exceeds eight times the
+    uniform density.
+
+    Args:
+        domain: the domain in which the points lie.
+        n: the number of points.
+        sizes: returns the absolute residual |r| at points, (n,).
+        generator: the CPU random generator.
+
+    Returns:
+        n points.
 
     Reference: Wu, Zhu, Tan, Kartha and Lu, A comprehensive study of non-adaptive and residual-based
     adaptive sampling (2023), RAD with k = c = 1.
 
     Raises:
-        NumericalError: where a residual is no number.
+        NumericalError: if a residual is not finite.
     """
     found = sample(domain, 8 * n, "sobol", generator)
     found = found[morton_order(found.coords)]
@@ -35,20 +45,24 @@ def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
 
 
 def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: Generator) -> Points:
-    """Retain points with |r| above its mean, release the others, resample in their place.
+    """Retain the points with |r| above its mean and replace the others by new samples.
 
     Args:
-        current: the points so far; as many are returned.
-        domain: where new points are drawn.
-        sampler: of the new points.
-        sizes: gives |r| at points, (n,).
-        generator: the source of chance.
+        current: the n current collocation points.
+        domain: the domain in which new points are drawn.
+        sampler: the sampler of the new points, one of SAMPLERS.
+        sizes: returns the absolute residual |r| at points, (n,).
+        generator: the CPU random generator.
+
+    Returns:
+        The retained points, then the new ones: n points in all, or a few more if the sampler is a
+        product rule.
 
     Reference: Daw, Bu, Wang, Perdikaris and Karpatne, Mitigating propagation failures in
     physics-informed neural networks using retain-resample-release sampling (2023).
 
     Raises:
-        NumericalError: where a residual is no number.
+        NumericalError: if a residual is not finite.
     """
     size = _finite(sizes(current))
     retained = current[size > size.mean()]
@@ -68,9 +82,9 @@ def _finite(size: Tensor) -> Tensor:
 
 
 def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
-    """n indices, index i with probability min(1, c density_i); needs more entries than n."""
+    """Draw n distinct indices, index i with probability min(1, c density_i); n < len(density)."""
     share = density / density.sum()
-    # What is certain is drawn once, and the rest shares out the remaining draws.
+    # Indices with probability 1 are drawn exactly once; the others share the remaining draws.
     for _ in range(20):
         certain = n * share >= 1
         left = n - int(certain.sum())

@@ -15,10 +15,10 @@ from kanpinn.geometry.region import Mapped, Region
 
 @dataclass(frozen=True)
 class Walls:
-    """Planes and spheres on which a boundary lies.
+    """The axis-parallel planes and the spheres that contain a boundary.
 
     Args:
-        planes: (axis, value) of each plane, all across coordinate axes.
+        planes: (axis, value) of each plane x[axis] = value.
         spheres: (centre, radius) of each sphere.
     """
 
@@ -26,18 +26,20 @@ class Walls:
     spheres: tuple[tuple[tuple[float, ...], float], ...] = ()
 
     def __or__(self, other: "Walls") -> "Walls":
-        """The planes and spheres of both, each once."""
+        """Return the planes and spheres of both operands, without duplicates."""
         return Walls(
             tuple(dict.fromkeys(self.planes + other.planes)),
             tuple(dict.fromkeys(self.spheres + other.spheres)),
         )
 
     def within(self, axis: int, value: float) -> "Walls":
-        """The lines and circles in which they cut a plane, in the coordinates of that plane.
+        """Return the intersections with the plane x[axis] = value, in coordinates of the plane.
+
+        The intersections are planes and spheres in one dimension less: lines and circles in 3-D.
 
         Args:
-            axis: the plane is across this axis, whose coordinate is left out.
-            value: of that coordinate on the plane.
+            axis: the axis orthogonal to the plane; its coordinate is left out.
+            value: the value of that coordinate on the plane.
         """
         planes = [(i - (i > axis), at) for i, at in self.planes if i != axis]
         spheres = [
@@ -49,7 +51,7 @@ class Walls:
 
 
 class Piece(Region):
-    """A smooth piece of a boundary, with a name; its points carry the outward unit normals."""
+    """A smooth, named piece of a boundary; its points have outward unit normals."""
 
     @property
     @abstractmethod
@@ -58,24 +60,25 @@ class Piece(Region):
 
     @property
     def walls(self) -> Walls | None:
-        """The plane or sphere that it lies on; None where it lies on neither."""
+        """The plane or sphere that contains the piece; None if there is none."""
         return None
 
     @property
     def level(self) -> Callable[[Coords], Column] | None:
-        """A smooth function (n, 1) of points (n, d) that is 0 on the piece, with a slope there.
+        """A smooth level function of the piece, from points (n, d) to values (n, 1), or None.
 
-        It is 0 on the whole line, ellipse, plane or sphere that the piece lies on, and may have
-        either sign inside the domain. None where there is no such function.
+        It is 0 on the whole line, ellipse, plane or sphere that contains the piece, and its
+        gradient does not vanish there. It may change sign inside the domain. None if the piece has
+        no such function.
         """
         return None
 
     @property
     def rim(self) -> Points:
-        """Points where the piece ends, with its normals; none where it is closed or unknown.
+        """Points on the rim of the piece with its normals; no points if it is closed or unknown.
 
-        Two pieces that meet have the same points there: the ends of curves, corners and Gauss
-        points of edges, and those of walls at the first and the last time.
+        Two adjacent pieces have the same points on their common rim: end points of curves, corners
+        and Gauss points of edges, and for pieces over a time interval the points at its two ends.
         """
         none = torch.zeros(0, len(self.names), dtype=torch.float64)
         return Points(none, self.names, none)
@@ -83,10 +86,10 @@ class Piece(Region):
 
 @dataclass(frozen=True)
 class Derived(Piece):
-    """A piece that is made of another piece and has its name, coordinates and measure.
+    """A piece that is derived from another piece and takes over its name, coordinates and measure.
 
     Args:
-        piece: the other piece.
+        piece: the original piece.
     """
 
     piece: Piece
@@ -122,10 +125,10 @@ class Derived(Piece):
 
 @dataclass(frozen=True)
 class Turned(Mapped, Derived):
-    """A piece with its normals reversed, as on the boundary of a domain that is taken away.
+    """A piece with reversed normals, for the boundary of a domain that is subtracted.
 
     Args:
-        piece: one that is the image of a cube.
+        piece: the original piece, the image of a unit cube.
     """
 
     def from_unit(self, unit: Coords) -> Points:
@@ -142,19 +145,19 @@ class Turned(Mapped, Derived):
 
 @dataclass(frozen=True)
 class Boundary:
-    """Pieces that overlap in sets of measure zero: a whole boundary, or a part of one.
+    """A boundary or a part of one: pieces whose overlaps have measure zero.
 
-    `boundary["x_min"]` and `boundary["x_min", "x_max"]` are parts.
+    `boundary["x_min"]` and `boundary["x_min", "x_max"]` select parts by the names of pieces.
 
     Args:
-        pieces: one or more.
+        pieces: one or more pieces.
     """
 
     pieces: tuple[Piece, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the pieces."""
+        """The names of the pieces, in order."""
         return tuple(piece.name for piece in self.pieces)
 
     @property
@@ -163,10 +166,10 @@ class Boundary:
         return sum(piece.measure for piece in self.pieces)
 
     def __getitem__(self, names: str | tuple[str, ...]) -> "Boundary":
-        """The part with these names.
+        """Return the part of the boundary that consists of the pieces with these names.
 
         Raises:
-            InputError: where no piece has one of the names.
+            InputError: if a name belongs to no piece.
         """
         wanted = (names,) if isinstance(names, str) else names
         for name in wanted:
@@ -179,10 +182,13 @@ class Boundary:
         return Boundary(tuple(piece for piece in self.pieces if piece.name in wanted))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """The quadrature rules of all pieces, one after the other.
+        """Return the concatenated quadrature rules of all pieces.
+
+        Args:
+            nodes: the number of nodes of each one-dimensional Gauss rule.
 
         Returns:
-            n points with their normals, and weights (n,).
+            n points with normals, and weights (n,).
         """
         rules = [piece.quadrature(nodes) for piece in self.pieces]
         return Points.cat(points for points, _ in rules), torch.cat([w for _, w in rules])

@@ -22,11 +22,11 @@ class Box(Mapped, Domain):
     """A product of intervals, [low_1, high_1] × ... × [low_d, high_d], d ≥ 1.
 
     `Box(x=(-1, 1), y=(0, 2))` is a rectangle; the pieces of its boundary are "x_min", "x_max",
-    "y_min" and "y_max". On an interval they are its two end points.
+    "y_min" and "y_max". The boundary pieces of an interval are its two end points.
 
     Raises:
-        InputError: where there is no range, one is no pair of finite numbers low < high, or a
-            name is no identifier or an attribute of Points.
+        InputError: if there is no range, a range is not a pair of finite numbers low < high, or a
+            name is not an identifier or is an attribute of Points.
     """
 
     ranges: tuple[tuple[str, float, float], ...]
@@ -39,7 +39,7 @@ class Box(Mapped, Domain):
             if len(pair) != 2 or not all(isinstance(end, Real) for end in pair):
                 raise InputError(f"{name} must be a pair (low, high) of numbers, got {ends!r}")
             low, high = float(pair[0]), float(pair[1])
-            # The width is NaN or infinite where an end is, and no comparison with NaN holds.
+            # If an end is NaN or infinite, so is the width, and comparisons with NaN are false.
             if not 0 < high - low < math.inf:
                 raise InputError(f"{name} must be finite numbers low < high, got {ends!r}")
             checked.append((name, low, high))
@@ -79,10 +79,10 @@ class Box(Mapped, Domain):
         return True
 
     def level(self, coords: Coords) -> Column:
-        """The product over the axes of 4 s (1 - s), with s from 0 to 1 along the axis, scaled.
+        """Return the scaled product of 4 s (1 - s) over all axes, with s from 0 to 1 on each axis.
 
-        The scale is a quarter of the shortest edge, which makes the slope 1 in the middles of the
-        faces at the ends of that edge.
+        The scale is a quarter of the shortest edge, so that the gradient has length 1 at the
+        centres of the two faces at the ends of that edge.
         """
         low, high = (corner.to(coords) for corner in self.bounds)
         scaled = 4 * (coords - low) * (high - coords) / (high - low).square()
@@ -91,7 +91,7 @@ class Box(Mapped, Domain):
     def from_unit(self, unit: Coords) -> Points:
         check_unit(unit, len(self.ranges))
         low, high = (corner.to(unit) for corner in self.bounds)
-        # lerp is exact at 0 and at 1, which low + (high - low) * unit is not.
+        # lerp is exact at 0 and 1; low + (high - low) * unit is not.
         return Points(torch.lerp(low, high, unit), self.names)
 
 
@@ -101,8 +101,8 @@ class Face(Mapped, Piece):
 
     Args:
         box: the box.
-        axis: number of the coordinate that is constant on the face.
-        upper: whether that coordinate is at the upper end of its interval.
+        axis: the index of the coordinate that is constant on the face.
+        upper: True if that coordinate is at the upper end of its interval.
     """
 
     box: Box
@@ -153,5 +153,5 @@ class Face(Mapped, Piece):
 
 
 def coordinate_beyond(axis: int, value: float, coords: Coords) -> Column:
-    """By how much a coordinate of points (n, d) is above a value, (n, 1)."""
+    """Return the coordinate `axis` of points (n, d) minus a value, (n, 1)."""
     return coords[:, axis, None] - value

@@ -11,10 +11,15 @@ from kanpinn.geometry.product import Product
 
 
 def combined(a: Domain, kind: str, b: Domain) -> Domain:
-    """The "union", "difference" or "intersection", exact where both are planar.
+    """Return the union, difference or intersection of a and b; exact if both are planar.
+
+    Args:
+        a: the first domain.
+        kind: "union", "difference" (a without b) or "intersection".
+        b: the second domain.
 
     Raises:
-        InputError: where b is no domain, or the two do not combine.
+        InputError: if b is not a domain, or the two domains cannot be combined.
     """
     if not isinstance(b, Domain):
         raise InputError(f"a domain combines with another domain, got {b!r}")
@@ -23,5 +28,5 @@ def combined(a: Domain, kind: str, b: Domain) -> Domain:
 
 
 def over(space: Domain, time: Mapping[str, Sequence[float | int]]) -> Domain:
-    """Space × time, the latter as the one interval of its named coordinate."""
+    """Return the product of a space and a time interval, given as {name: (low, high)}."""
     return Product(space, Box(**time))

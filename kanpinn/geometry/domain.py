@@ -18,7 +18,7 @@ from kanpinn.geometry.region import Draw, Region, longer
 class Domain(Region):
     """A closed region of full dimension, with a boundary."""
 
-    # What makes a new domain is above this module: the package sets both, in its __init__.py.
+    # Modules that build domains import this one, so the package's __init__.py sets both functions.
     _combined: ClassVar[Callable[["Domain", str, "Domain"], "Domain"]]
     _over: ClassVar[Callable[["Domain", Mapping[str, Sequence[float | int]]], "Domain"]]
 
@@ -29,13 +29,13 @@ class Domain(Region):
 
     @property
     def time_name(self) -> str | None:
-        """The name of the time among the coordinates: "t" if there is one; None without a time."""
+        """The name of the time coordinate: "t" if there is such a coordinate, otherwise None."""
         return "t" if "t" in self.names else None
 
     @property
     @abstractmethod
     def bounds(self) -> tuple[Vector, Vector]:
-        """The lowest and the highest corner, (d,) each in float64, of a box around the domain."""
+        """The lower and upper corner, (d,) each in float64, of a box that contains the domain."""
 
     @property
     @abstractmethod
@@ -44,11 +44,11 @@ class Domain(Region):
 
     @abstractmethod
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        """Which points lie in the domain.
+        """Return which points lie in the domain.
 
         Args:
-            coords: (n, d).
-            tolerance: a distance by which the domain is widened, or narrowed where it is < 0.
+            coords: points (n, d).
+            tolerance: the distance by which the domain is enlarged, or shrunk if it is < 0.
 
         Returns:
             A mask (n,).
@@ -56,12 +56,12 @@ class Domain(Region):
 
     @property
     def operands(self) -> tuple["Domain", ...]:
-        """The domains that this one is combined from; only itself where it is no combination."""
+        """The domains that a combination consists of; for other domains the domain itself."""
         return (self,)
 
     @property
     def walls(self) -> Walls | None:
-        """The planes and spheres on which the boundary lies; None where it has other pieces."""
+        """The planes and spheres that contain the boundary; None if it has other pieces."""
         walls = Walls()
         for piece in self.boundary.pieces:
             if piece.walls is None:
@@ -70,60 +70,67 @@ class Domain(Region):
         return walls
 
     def contains_box(self, low: Vector, high: Vector) -> bool:
-        """Whether the domain is known to contain the box between two corners, (d,) each."""
+        """Return True only if the domain contains the box with these corners, (d,) each.
+
+        False does not exclude that it does.
+        """
         return False
 
     @property
     def signed_level(self) -> bool:
-        """Whether `level` is < 0 everywhere outside, not only next to the boundary."""
+        """True if `level` is < 0 everywhere outside, not only next to the boundary."""
         return False
 
     @property
     def smooth_level(self) -> bool:
-        """Whether `level` is smooth in the whole plane or space, a product of smooth factors."""
+        """True if `level` is a product of smooth factors and so smooth in the whole space."""
         return False
 
     def level(self, coords: Coords) -> Column:
-        """A level function: 0 on the boundary, > 0 inside, < 0 next to the boundary outside.
+        """Return the level function: 0 on the boundary, > 0 inside, < 0 outside near the boundary.
 
-        It is twice differentiable inside, and the length of its gradient on smooth parts of the
-        boundary is about 1.
+        It is twice differentiable inside, and its gradient has a length of about 1 on smooth parts
+        of the boundary.
 
         Args:
-            coords: (n, d).
+            coords: points (n, d).
 
         Returns:
             The values (n, 1).
 
         Raises:
-            InputError: for a domain that has no level function.
+            InputError: if the domain has no level function.
         """
         raise InputError(f"there is no level function for {self!r}")
 
     def over(self, /, **time: Sequence[float | int]) -> "Domain":
-        """Space × time: `Box(x=(0, 1)).over(t=(0, 2))` has the coordinates x and t.
+        """Return space × time: `Box(x=(0, 1)).over(t=(0, 2))` has the coordinates x and t.
 
-        Its boundary is that of the space over the whole time, "initial" and "final".
+        The boundary consists of the pieces of the space over the whole time interval, "initial"
+        and "final".
+
+        Args:
+            time: one interval (low, high) under the name of the time coordinate.
 
         Raises:
-            InputError: unless there is one interval, with a name that the space has not.
+            InputError: unless there is exactly one interval and its name is new.
         """
         return self._over(time)
 
     def __or__(self, other: "Domain") -> "Domain":
-        """The union: the points in one or both."""
+        """Return the union: the points in at least one of the domains."""
         return self._combined("union", other)
 
     def __sub__(self, other: "Domain") -> "Domain":
-        """The difference: the points of the first that are not inside the second."""
+        """Return the difference: the points of the first domain that are not inside the second."""
         return self._combined("difference", other)
 
     def __and__(self, other: "Domain") -> "Domain":
-        """The intersection: the points in both."""
+        """Return the intersection: the points in both domains."""
         return self._combined("intersection", other)
 
     def place(self, n: int, draw: Draw) -> Points:
-        """The points of a draw in the box around the domain that lie inside."""
+        """Draw points in the bounding box and return at least n that lie inside the domain."""
         return self._inside(n, draw, 0)[0]
 
     def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
@@ -131,7 +138,7 @@ class Domain(Region):
         return points, more[:, 0]
 
     def _inside(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
-        """Points of a draw that lie inside, and their further coordinates (n, more)."""
+        """Return at least n drawn points inside the domain, and `more` further unit coordinates."""
         low, high = self.bounds
         count = math.ceil(n * float((high - low).prod()) / self.measure)
         while True:

@@ -19,16 +19,16 @@ class Points:
     """n points in d named coordinates: `p.x` is the column (n, 1) of the coordinate "x".
 
     Args:
-        coords: (n, d).
-        names: d names, the columns' order.
-        normals: (n, d) outward unit normals of boundary points, None elsewhere.
-        data: (n, m) values that are known at the points; None where there are none.
+        coords: the coordinates (n, d).
+        names: the d names of the columns, in order.
+        normals: outward unit normals (n, d) of boundary points; None for other points.
+        data: values (n, m) that are given at the points, such as measurements; None without them.
 
     Raises:
-        InputError: where shapes or names do not fit each other.
+        InputError: if the shapes of the tensors or the number of names do not match.
     """
 
-    # Tensors, not jaxtyping's Coords: the shapes are checked here, and in every run.
+    # The types are Tensor, not jaxtyping's Coords, because __post_init__ always checks the shapes.
     coords: Tensor
     names: tuple[str, ...]
     normals: Tensor | None = None
@@ -51,7 +51,7 @@ class Points:
             )
 
     def __getattr__(self, name: str) -> Column:
-        # __dict__, for copy and pickle ask for attributes before the fields are there.
+        # Read __dict__, because copy and pickle request attributes before the fields exist.
         names = self.__dict__.get("names", ())
         if name not in names:
             raise AttributeError(
@@ -64,26 +64,26 @@ class Points:
         return self.coords.shape[0]
 
     def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> "Points":
-        """The points at an index, slice, mask or list of indices; one index gives one point."""
+        """Return the points at an index, slice, mask or list of indices; an int gives one point."""
         rows = [index] if isinstance(index, int) else index
         return self._map(lambda tensor: tensor[rows])
 
     def to(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Points":
-        """The same points in another precision or on another device."""
+        """Return the points in another precision or on another device."""
         return self._map(lambda tensor: tensor.to(dtype=dtype, device=device))
 
     def show(self, row: int) -> str:
-        """One of the points in words, such as "x = 0.5, y = 1"."""
+        """Return the point in row `row` as text, such as "x = 0.5, y = 1"."""
         named = zip(self.names, self.coords[row].tolist(), strict=True)
         return ", ".join(f"{name} = {value:.3g}" for name, value in named)
 
     def turned(self) -> "Points":
-        """The same points with their normals the other way.
+        """Return the points with reversed normals.
 
         Raises:
-            InputError: where they have no normals.
+            InputError: if they have no normals.
         """
         if self.normals is None:
             raise InputError("points have no normals to turn")
@@ -95,17 +95,17 @@ class Points:
         return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` computes of these points; a `Batch` computes it once and keeps it."""
+        """Return the value of `make()`; a `Batch` calls it once per key and caches the value."""
         return make()
 
     @staticmethod
     def cat(parts: Iterable["Points"]) -> "Points":
-        """All points of the parts, in order; all have the same names and all or none normals.
+        """Concatenate points with the same names, either all with or all without normals.
 
-        Their `data` is left out.
+        The `data` of the parts is left out.
 
         Raises:
-            InputError: where there is no part, or they differ in names or in having normals.
+            InputError: if there is no part, or the parts differ in names or in having normals.
         """
         parts = tuple(parts)
         kinds = {(part.names, part.normals is not None) for part in parts}
@@ -125,13 +125,13 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Batch(Points):
-    """Points that are visited again and again, together with what has been computed of them.
+    """Points with a cache of values that depend on the points alone.
 
     An optimizer evaluates the same residual at the same points in every step, while only the
-    network changes: whatever depends on the points alone is computed once. Points that are made
-    from a batch, such as some of its rows, are plain `Points` and know nothing.
+    network changes, so values that depend on the points alone are computed once. Points derived
+    from a batch, such as some of its rows, are plain `Points` without a cache.
 
-    known: the values by their keys: a function, or a function and its arguments.
+    known: the cached values. A key is a function, or a function with its arguments.
     """
 
     known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
@@ -148,7 +148,7 @@ class Batch(Points):
 
     @staticmethod
     def made_of(points: Points) -> "Batch":
-        """A batch of the same points, of which nothing is known yet."""
+        """Return a batch of the same points with an empty cache."""
         return Batch(points.coords, points.names, points.normals, points.data)
 
 
@@ -156,10 +156,11 @@ _RESERVED = frozenset(dir(Batch)) | {one.name for one in fields(Batch)}
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Refuse names that could not be read as attributes of Points.
+    """Check that coordinate names can be read as attributes of Points.
 
     Raises:
-        InputError: where there is no name, one is repeated, is no identifier, or is an attribute.
+        InputError: if there is no name, or a name is repeated, is not an identifier, or is already
+            an attribute of Points.
     """
     if not names or len(set(names)) < len(names):
         raise InputError(f"coordinates must have one or more distinct names, got {tuple(names)}")
@@ -171,16 +172,16 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def morton_order(coords: Tensor) -> Tensor:
-    """The order (n,) of points (n, d) along a Morton curve of the box around them.
+    """Return the order (n,) of points (n, d) along a Morton curve through their bounding box.
 
-    Points that follow each other in it are near each other.
+    Consecutive points in this order are mostly near each other.
 
     Reference: Morton, A computer oriented geodetic data base (1966).
     """
     low, high = coords.amin(dim=0), coords.amax(dim=0)
     dims = coords.shape[1]
-    # So many bits of each coordinate fit into an integer; more than ten do not change the order
-    # of any number of points that is used here.
+    # The interleaved bits of all coordinates must fit into a 64-bit integer. More than ten bits per
+    # coordinate would not change the order for the numbers of points used here.
     bits = min(10, 62 // dims)
     scaled = (coords - low) / (high - low).clamp_min(torch.finfo(coords.dtype).tiny)
     cells = (scaled * (2**bits - 1)).long()

@@ -24,15 +24,15 @@ class Product(Domain):
 
     `space.over(t=(0, 1))` makes one.
 
-    The pieces of its boundary are the space's own over the whole time, under the same names, then
-    "initial" at the lowest time and "final" at the highest.
+    The boundary consists of the space's pieces over the whole time interval, under the same names,
+    of "initial" at the first time and of "final" at the last time.
 
     Args:
-        space: a domain.
-        time: an interval, a Box with one coordinate.
+        space: the domain in space.
+        time: the time interval, a Box with one coordinate.
 
     Raises:
-        InputError: unless time has one coordinate, with a name that the space's have not.
+        InputError: unless time has exactly one coordinate and the space has none of the same name.
     """
 
     space: Domain
@@ -86,7 +86,7 @@ class Product(Domain):
         return self.space.smooth_level
 
     def level(self, coords: Coords) -> Column:
-        """The space's level times 4τ(1 - τ), τ the share of the time that has passed."""
+        """Return the level of the space times 4τ(1 - τ), with τ from 0 to 1 over the interval."""
         _, low, high = self.time.ranges[0]
         share = (coords[:, -1:] - low) / (high - low)
         return self.space.level(coords[:, :-1]) * 4 * share * (1 - share)
@@ -107,7 +107,7 @@ class Product(Domain):
 
 @dataclass(frozen=True)
 class Wall(Derived):
-    """A piece of the boundary of a space over an interval of time."""
+    """A piece of the space's boundary over the whole time interval."""
 
     time: Box
 
@@ -212,12 +212,15 @@ class End(Piece):
 
 
 def at_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """The points (n, d) with a time each, as points (n, d + 1); normals stay in space.
+    """Append one time to each point in space.
 
     Args:
-        points: of a space.
-        time: the interval of time.
-        shares: (n,) times as shares of the interval, from 0 to 1.
+        points: points (n, d) in space.
+        time: the time interval.
+        shares: the times (n,), scaled so that the interval is [0, 1].
+
+    Returns:
+        Points (n, d + 1); their normals, if any, have the time component 0.
     """
     coords = torch.cat([points.coords, time.from_unit(shares[:, None]).coords], dim=1)
     normals = points.normals
@@ -227,9 +230,9 @@ def at_times(points: Points, time: Box, shares: Tensor) -> Points:
 
 
 def at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Each of the points (n, d) at each of the times (k,), as points (n·k, d + 1).
+    """Combine each of the points (n, d) with each of the times (k,) to points (n·k, d + 1).
 
-    The times are given as shares of the interval, from 0 to 1, and run fastest.
+    The times are scaled so that the interval is [0, 1], and vary fastest.
     """
     rows = torch.arange(len(points)).repeat_interleave(len(shares))
     return at_times(points[rows], time, shares.repeat(len(points)))
@@ -240,7 +243,7 @@ def _in_space(function: Callable[[Coords], Column], coords: Coords) -> Column:
 
 
 def _timed_rule(rule: tuple[Points, Tensor], time: Box, nodes: int) -> tuple[Points, Weights]:
-    """The product of a rule in space and a Gauss rule in time."""
+    """Return the product of a rule in space and a Gauss rule in time."""
     shares, along = gauss_legendre(nodes)
     points, weights = rule
     products = time.measure * torch.outer(weights, along).reshape(-1)
@@ -248,6 +251,6 @@ def _timed_rule(rule: tuple[Points, Tensor], time: Box, nodes: int) -> tuple[Poi
 
 
 def _timed_gauss(space: Region, time: Box, n: int) -> Points:
-    """Gauss points in space times Gauss points in time, as many of these as on a cube's axis."""
+    """Return Gauss points in space × time, with as many times as a cube's rule has per axis."""
     count = axis_counts(n, space.dim + 1)[-1]
     return at_all_times(space.gauss(math.ceil(n / count)), time, gauss_legendre(count)[0])

@@ -1,4 +1,4 @@
-"""Quadrature for norms and weak forms, and estimates by scrambled Sobol points."""
+"""Quadrature rules for norms and weak forms, and estimates with scrambled Sobol points."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -22,17 +22,19 @@ def domain_rule(
     chunk: int = 2**13,
     seed: int = 0,
 ) -> Iterator[tuple[Points, Weights]]:
-    """A quadrature rule on a domain, in chunks that bound the memory needed.
+    """Return a quadrature rule on a domain in chunks, which bound the memory of the evaluation.
 
-    Up to three dimensions it is the domain's own rule. Above, scrambled Sobol points with equal
-    weights, whose error for smooth integrands falls nearly as draws^(-3/2) (Owen 1997) where the
-    domain is the image of a cube, and more slowly where it is what a box has inside of it.
+    Up to three dimensions it is `domain.quadrature`. In higher dimensions it consists of scrambled
+    Sobol points with equal weights. For smooth integrands their error decreases nearly like
+    draws^(-3/2) (Owen 1997) if the domain is the image of a cube, and more slowly if the points are
+    accepted or rejected in a bounding box.
 
     Args:
-        nodes: Gauss nodes per axis, up to three dimensions.
-        draws: Sobol points in all, above; a power of 2 keeps their balance.
-        chunk: the most points given at a time (those of a rule are made at once).
-        seed: of the scrambling; the same seed gives the same points.
+        domain: the domain of integration.
+        nodes: the number of Gauss nodes per axis, up to three dimensions.
+        draws: the number of Sobol points in higher dimensions; a power of 2 keeps them balanced.
+        chunk: the largest number of points in a chunk (all points are generated at once).
+        seed: the seed of the scrambling; the same seed gives the same points.
 
     Yields:
         n ≤ chunk points and their weights (n,).
@@ -51,7 +53,10 @@ def domain_rule(
 
 
 def sobol(seed: int) -> Draw:
-    """A draw of scrambled Sobol points; the same seed gives the same points."""
+    """Return a draw of scrambled Sobol points: draw(n, dim) gives points (n, dim) of the cube.
+
+    The same seed gives the same points.
+    """
 
     def draw(n: int, dim: int) -> Coords:
         engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
@@ -66,16 +71,20 @@ def accepted_share(
     draws: int = 2**14,
     scramblings: int = 8,
 ) -> tuple[float, float]:
-    """The share of a region's measure that is accepted, and the standard error of that estimate.
+    """Estimate the accepted share of a region's measure, with its standard error.
 
-    It is the mean over independently scrambled Sobol points; their spread gives the error, without
-    bias (Owen 1997). The error is 0 where all points are accepted, or none.
+    The estimate is the mean over independent scramblings of Sobol points; the standard error comes
+    from their variance, which is unbiased (Owen 1997). The error is 0 if all or no points are
+    accepted.
 
     Args:
-        region: where points are drawn.
-        accept: which of n points count, (n,).
-        draws: points of each scrambling; a power of 2 keeps their balance.
-        scramblings: independent repetitions, two or more.
+        region: the region in which points are drawn.
+        accept: returns the mask (n,) of the accepted points among n points.
+        draws: the number of points per scrambling; a power of 2 keeps them balanced.
+        scramblings: the number of independent scramblings, two or more.
+
+    Returns:
+        The share, from 0 to 1, and its standard error.
     """
     shares = torch.tensor(
         [
@@ -87,10 +96,14 @@ def accepted_share(
 
 
 def equal_weights(region: Region, nodes: int) -> tuple[Points, Weights]:
-    """Scrambled Sobol points with equal weights, as many as a product rule would have.
+    """Return a rule of scrambled Sobol points with equal weights.
+
+    Args:
+        region: the region of integration.
+        nodes: sets the number of points to that of a product rule with this many nodes per axis.
 
     Returns:
-        nodes^dim points, but at most 2^20, and their weights.
+        min(nodes^dim, 2^20) points and their weights.
     """
     count = _count(region, nodes)
     points = region.place(count, sobol(0))[:count]
@@ -98,7 +111,10 @@ def equal_weights(region: Region, nodes: int) -> tuple[Points, Weights]:
 
 
 def sampling_error(domain: Domain, nodes: int) -> float:
-    """The standard error of ∫ 1 by `equal_weights` before the weights are scaled to the measure."""
+    """Return the standard error of ∫ 1 by `equal_weights`, before the weights are scaled.
+
+    Scaling makes the sum of the weights the measure of the domain.
+    """
     low, high = domain.bounds
     around = Box(**dict(zip(domain.names, torch.stack([low, high], dim=1).tolist(), strict=True)))
     draws = math.ceil(_count(domain, nodes) * around.measure / domain.measure)
@@ -108,12 +124,12 @@ def sampling_error(domain: Domain, nodes: int) -> float:
 def clipped_error(
     piece: Region, accept: Callable[[Points], Mask], part: float, nodes: int
 ) -> float:
-    """The standard error of ∫ 1 by `equal_weights` on the accepted part of a piece of boundary.
+    """Return the standard error of ∫ 1 by `equal_weights` on the accepted part of a boundary piece.
 
     Args:
         piece: the whole piece.
-        accept: which of n points are on the part, (n,).
-        part: the share of the piece that the part is.
+        accept: returns the mask (n,) of the points that lie on the part.
+        part: the measure of the part divided by that of the piece.
         nodes: the argument of `equal_weights`.
     """
     draws = math.ceil(_count(piece, nodes) / part)
@@ -121,11 +137,11 @@ def clipped_error(
 
 
 def _single_error(region: Region, accept: Callable[[Points], Mask], draws: int) -> float:
-    """The standard error of `share` by one scrambling."""
+    """Return the standard error of ∫ 1 over the accepted share with a single scrambling."""
     scramblings = 8
     return accepted_share(region, accept, draws, scramblings)[1] * math.sqrt(scramblings)
 
 
 def _count(region: Region, nodes: int) -> int:
-    # More points would take longer than their accuracy is worth.
+    # The cap bounds the run time; more points would gain little accuracy.
     return min(nodes**region.dim, 2**20)

@@ -1,4 +1,4 @@
-"""Regions: sets of points with a measure, and rules on them."""
+"""Regions: sets of points with a measure, and quadrature rules on them."""
 
 import math
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ class Region(ABC):
     @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """The coordinates' names, in the order of the columns of its points."""
+        """The names of the coordinates, in the order of the columns of `Points.coords`."""
 
     @property
     @abstractmethod
@@ -33,39 +33,43 @@ class Region(ABC):
 
     @property
     def measure_error(self) -> float:
-        """The standard error of `measure` where that is an estimate; otherwise 0."""
+        """The standard error of `measure` if that is an estimate, otherwise 0."""
         return 0.0
 
     @abstractmethod
     def place(self, n: int, draw: Draw) -> Points:
-        """Points of the region that are spread by measure as evenly as a draw's in the cube.
+        """Return points of the region, distributed by measure like the drawn points in the cube.
 
         Args:
-            n: how many points are needed.
-            draw: draw(n, dim) gives n points of the unit cube, (n, dim).
+            n: the number of points needed.
+            draw: draw(n, dim) returns n points of the unit cube, (n, dim).
 
         Returns:
-            n points or a few more.
+            n points or a few more; one point if the region is a single point.
         """
 
     def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
-        """Points of the region with a further coordinate each, all spread evenly together.
+        """Return points of the region × [0, 1], evenly distributed in that product.
 
-        Both come from one draw where that is possible: of two draws each is spread evenly, but
-        their pairs cluster.
+        Points and further coordinates come from one draw if possible. With two separate draws each
+        one is evenly distributed, but the pairs are not.
+
+        Args:
+            n: the number of points needed.
+            draw: draw(n, dim) returns n points of the unit cube, (n, dim).
 
         Returns:
-            n points or a few more, and for each the further coordinate in [0, 1], (n,).
+            n points or a few more, and the further coordinate in [0, 1] of each, (n,).
         """
         points = self.place(n, draw)
         return points, draw(len(points), 1)[:, 0]
 
     @abstractmethod
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """A quadrature rule on the region, in float64.
+        """Return a quadrature rule on the region, in float64.
 
         Args:
-            nodes: of each one-dimensional Gauss rule that it is made of.
+            nodes: the number of nodes of each one-dimensional Gauss rule in the product.
 
         Returns:
             n points in the region, and positive weights (n,) whose sum is `measure`.
@@ -75,10 +79,10 @@ class Region(ABC):
         """
 
     def rule_error(self, nodes: int) -> float:
-        """The error to be expected of the integral of a function of size 1; 0 for Gauss rules.
+        """Return the sampling error of `quadrature` for an integrand of size 1; 0 for Gauss rules.
 
-        Where `quadrature` gives Sobol points it is the standard error of ∫ 1 before their weights
-        are scaled to the sum `measure`.
+        If `quadrature` uses Sobol points, this is the standard error of ∫ 1 before the weights are
+        scaled so that their sum is `measure`.
 
         Args:
             nodes: the argument of `quadrature`.
@@ -86,28 +90,28 @@ class Region(ABC):
         return 0.0
 
     def gauss(self, n: int) -> Points:
-        """The points of the smallest `quadrature` rule that has n or more."""
+        """Return the points of the smallest `quadrature` rule with at least n points."""
         nodes = 1
         while len(points := self.quadrature(nodes)[0]) < n:
-            # At least one more, and as many as would do if the number grew like nodes^dim.
+            # Increase nodes by at least one, or to the estimate from a growth like nodes^dim.
             nodes = max(nodes + 1, math.floor(nodes * (n / len(points)) ** (1 / self.dim)))
         return points
 
 
 class Mapped(Region):
-    """A region that is the image of the unit cube of its own dimension."""
+    """A region that is the image of the unit cube [0, 1]^dim."""
 
     @abstractmethod
     def from_unit(self, unit: Coords) -> Points:
-        """The images of points of the cube [0, 1]^dim.
+        """Map points of the cube [0, 1]^dim to the region.
 
-        The map scales all volumes by `measure`, so that uniform points stay uniform.
+        The map scales all volumes by `measure`, so uniformly distributed points stay uniform.
 
         Args:
             unit: points of the cube, (n, dim).
 
         Returns:
-            n points in the same precision and on the same device.
+            The n images, in the precision and on the device of `unit`.
 
         Raises:
             InputError: unless unit has the shape (n, dim).
@@ -132,5 +136,5 @@ class Mapped(Region):
 
 
 def longer(count: int) -> int:
-    """The length of the next draw after one of `count` points of which too few lie inside."""
+    """Return the size of the next draw if too few of `count` drawn points lie inside."""
     return count + max(1, math.ceil(count * 0.02))

@@ -1,4 +1,4 @@
-"""Quadrature on the unit cube, which the shapes map onto themselves."""
+"""Quadrature rules and grids on the unit cube, from which each shape maps its own rule."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -13,27 +13,30 @@ from kanpinn._support.shapes import Coords, Weights
 
 
 def gauss_legendre(n: int) -> tuple[Weights, Weights]:
-    """Nodes and weights, (n,) each, of the n-point Gauss-Legendre rule on [0, 1] in float64.
+    """Return nodes and weights, (n,) each, of the Gauss-Legendre rule on [0, 1] in float64.
 
-    It integrates polynomials up to degree 2n - 1 exactly; its nodes lie inside the interval.
+    The rule is exact for polynomials up to degree 2n - 1; its nodes lie inside the interval.
 
     Raises:
         InputError: unless n is a positive integer.
     """
     nodes, weights = _legendre(integer("n", n))
-    # Copies, so that no caller can write into the cache.
+    # Return copies, so that no caller can modify the cached arrays.
     return torch.tensor((1 + nodes) / 2), torch.tensor(weights / 2)
 
 
 def gauss_product(nodes: int | Sequence[int], dim: int) -> tuple[Coords, Weights]:
-    """The product of Gauss-Legendre rules on [0, 1]^dim: coordinates (n, dim), weights (n,).
+    """Return the product of Gauss-Legendre rules on [0, 1]^dim.
 
     Args:
-        nodes: nodes on every axis, or a number for each axis; n is their product.
-        dim: may be 0, whose one point has the weight 1.
+        nodes: the number of nodes on all axes, or one number for each axis.
+        dim: the number of axes; for 0 the rule is one point with weight 1.
+
+    Returns:
+        Coordinates (n, dim) and weights (n,), where n is the product of the numbers of nodes.
 
     Raises:
-        InputError: unless nodes is a positive integer or dim of them.
+        InputError: unless nodes is a positive integer or a sequence of dim positive integers.
     """
     counts = list(nodes) if isinstance(nodes, Sequence) else [nodes] * dim
     if len(counts) != dim:
@@ -46,7 +49,7 @@ def gauss_product(nodes: int | Sequence[int], dim: int) -> tuple[Coords, Weights
 
 
 def axis_counts(n: int, dim: int) -> list[int]:
-    """Sizes m or m - 1 of the dim axes, as few of them m as a product ≥ n allows."""
+    """Return sizes m or m - 1 of dim axes with a product ≥ n, with as few sizes m as possible."""
     if dim == 0:
         return []
     m = max(1, round(n ** (1 / dim)))
@@ -56,14 +59,14 @@ def axis_counts(n: int, dim: int) -> list[int]:
 
 
 def tensor_grid(axes: Sequence[Tensor]) -> Coords:
-    """All combinations of one value per axis, (n, d), the last axis running fastest."""
+    """Return all combinations of one value per axis, (n, d); the last axis varies fastest."""
     if not axes:
         return torch.zeros(1, 0, dtype=torch.float64)
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(axes))
 
 
 def check_unit(unit: Tensor, dim: int) -> None:
-    """Refuse points that are not in the cube [0, 1]^dim by their shape.
+    """Check the shape of points of the cube [0, 1]^dim; their values are not checked.
 
     Raises:
         InputError: unless unit has the shape (n, dim).
@@ -73,15 +76,16 @@ def check_unit(unit: Tensor, dim: int) -> None:
 
 
 def axis_rim() -> Weights:
-    """The ends of [0, 1] and five Gauss points between them: points of an edge, (7,)."""
+    """Return the rim points of an edge [0, 1]: its ends and five Gauss points, (7,)."""
     inner = gauss_legendre(5)[0]
     return torch.cat([inner.new_zeros(1), inner, inner.new_ones(1)])
 
 
 def cube_rim(dim: int) -> Coords:
-    """Points (n, dim) on the sides of [0, 1]^dim, the same ones on each.
+    """Return points (n, dim) on the sides of [0, 1]^dim, in the same pattern on each side.
 
-    They are corners and Gauss points of edges up to three dimensions, 64 Sobol points a side above.
+    Up to three dimensions the pattern is the product of `axis_rim` over the axes of the side; above
+    it is 64 Sobol points.
     """
     if dim == 0:
         return torch.zeros(0, 0, dtype=torch.float64)

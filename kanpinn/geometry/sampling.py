@@ -17,23 +17,25 @@ from kanpinn.geometry.rules import axis_counts, tensor_grid
 
 @dataclass(frozen=True)
 class Collocation:
-    """How many collocation points a solve uses, and how they are chosen.
+    """The numbers of collocation points of a solve and the methods that choose the points.
 
     Args:
-        interior: points in the domain; "grid" and "gauss" round up to a product, see `sample`.
-        boundary: points on the boundary, spread over its pieces by measure.
-        sampler: one of SAMPLERS.
-        resample: new points every so many steps; 0 keeps the first ones.
-        adapt: how new points of the domain follow the residual: "rad" draws all of them anew, half
-            of them by |r|; "r3" retains those with |r| above the mean and draws the others evenly.
-            The mean squared residual is then one over these points, and jumps when they change; as
-            in the papers they have no weights, for an equation holds whatever its points' density.
-            A least-squares solve needs well over as many points as coefficients then. For a peak
-            "rad" is level with Sobol points (1.7e-2 each) and "r3" is worse (2.4), see
-            scripts/sharp_features.py.
+        interior: the number of points in the domain; "grid" and "gauss" round it up to a product,
+            see `sample`.
+        boundary: the number of points on the boundary, divided among its pieces by measure.
+        sampler: the sampling method, one of SAMPLERS.
+        resample: the number of steps after which new points are drawn; 0 keeps the first points.
+        adapt: the residual-adaptive method for new points in the domain, or None. "rad" draws all
+            points anew, half of them with a density proportional to |r|; "r3" retains the points
+            with |r| above the mean and draws the others from the sampler. The mean squared residual
+            is then a mean over these points without weights, as in the papers, and jumps when the
+            points change. A least-squares solve then needs far more points than coefficients. For a
+            peak "rad" has the same error as Sobol points (1.7e-2 each) and "r3" a larger one (2.4),
+            see scripts/sharp_features.py.
 
     Raises:
-        InputError: for a count out of range, an unknown sampler, or resampling a fixed rule.
+        InputError: if a count is out of range, the sampler or the adaptive method is unknown, or a
+            fixed rule is to be resampled.
 
     Reference: see `kanpinn.geometry.adaptive`.
     """
@@ -63,7 +65,7 @@ class Collocation:
 
     @property
     def fresh(self) -> str:
-        """The sampler for new points: this one, or "uniform" where its points never change."""
+        """The sampler for new points: `sampler`, or "uniform" if `sampler` is a fixed rule."""
         return "uniform" if self.sampler in FIXED else self.sampler
 
 
@@ -73,24 +75,25 @@ def sample(
     sampler: str = "uniform",
     generator: Generator | None = None,
 ) -> Points:
-    """n points of a domain, a boundary or a piece of one, in float64 on the CPU.
+    """Return n points of a domain, a boundary or a piece of one, in float64 on the CPU.
 
-    "grid" (centres of equal cells) and "gauss" are products of rules whose sizes differ by at
-    most 1: they have the fewest such points that are no fewer than n. On a boundary n is spread
-    over the pieces in proportion to their measure, with at least 1 on each; a piece that is a
-    single point gives that point once.
+    "grid" (the centres of equal cells) and "gauss" are product rules. On a cube the sizes of their
+    axes differ by at most 1 and the product is the smallest one ≥ n. On a boundary n is divided
+    among the pieces in proportion to their measure, with at least 1 point on each piece; a piece
+    that is a single point gives that point once.
 
     Args:
-        region: where the points lie; those on boundaries carry their normals.
-        n: how many.
-        sampler: one of SAMPLERS.
-        generator: a CPU generator, the only source of chance; None is a new one with seed 0.
+        region: the region that contains the points; points on boundaries have normals.
+        n: the number of points.
+        sampler: the sampling method, one of SAMPLERS.
+        generator: the CPU random generator; None stands for a new one with seed 0.
 
     Returns:
-        n points, or a few more where the sampler is a product.
+        n points; a few more if the sampler is a product rule or a boundary has more than n pieces,
+        fewer if pieces are single points.
 
     Raises:
-        InputError: unless n is a positive integer and the sampler known.
+        InputError: unless n is a positive integer and the sampler is known.
     """
     n = integer("n", n)
     draw = _check_sampler(sampler)
@@ -108,19 +111,20 @@ def sample(
 def weighted_sample(
     cells: Sequence[Region | Boundary], n: int, sampler: str, generator: Generator
 ) -> tuple[Points, Weights]:
-    """Points of regions with the weights of a quadrature rule on their union.
+    """Return sample points of disjoint regions with the weights of a quadrature rule on the union.
 
-    "gauss" gives each of the cells the same number of nodes on an axis, the smallest that makes
-    n points; the other samplers give each cell its share of the points, with equal weights.
+    "gauss" uses the same number of nodes per axis in all cells and increases it until there are n
+    points. The other samplers divide the points among the cells by measure; all points of a cell
+    have the same weight.
 
     Args:
         cells: regions that do not overlap.
         n: the least number of points.
-        sampler: one of SAMPLERS.
-        generator: a CPU generator.
+        sampler: the sampling method, one of SAMPLERS.
+        generator: the CPU random generator.
 
     Returns:
-        n points or more, and weights (n,) whose sum is the measure of all cells.
+        At least n points, and their weights, whose sum is the measure of all cells.
     """
     if sampler != "gauss":
         return _even(cells, n, sampler, generator)
@@ -154,7 +158,7 @@ def _uniform(n: int, dim: int, generator: Generator) -> Coords:
 
 
 def _latin_hypercube(n: int, dim: int, generator: Generator) -> Coords:
-    """One point in each of the n strata of every axis (McKay, Beckman & Conover 1979)."""
+    """Draw n points, one in each of the n strata of every axis (McKay, Beckman & Conover 1979)."""
     strata = [torch.randperm(n, generator=generator) for _ in range(dim)]
     return (torch.stack(strata, dim=1) + _uniform(n, dim, generator)) / n
 
@@ -166,7 +170,7 @@ def _sobol(n: int, dim: int, generator: Generator) -> Coords:
 
 
 def _halton(n: int, dim: int, generator: Generator) -> Coords:
-    from scipy.stats import qmc  # brings half a second of imports
+    from scipy.stats import qmc  # the import takes half a second
 
     seed = int(torch.randint(2**31, (), generator=generator))
     engine = qmc.Halton(dim, scramble=True, rng=seed)
@@ -184,7 +188,7 @@ _DRAWS: dict[str, _Draw | None] = {
     "sobol": _sobol,
     "halton": _halton,
     "grid": _grid,
-    "gauss": None,  # the region's own
+    "gauss": None,  # each region has its own rule
 }
 SAMPLERS = tuple(_DRAWS)
 FIXED = ("grid", "gauss")
@@ -198,9 +202,9 @@ def _check_sampler(name: str) -> _Draw | None:
 
 
 def _shares(measures: list[float], n: int) -> list[int]:
-    """n as a sum of integers ≥ 1 in proportion to the measures, by largest remainder.
+    """Divide n into integers ≥ 1 in proportion to the measures, by the largest remainders.
 
-    Where n is smaller than the number of measures each gets 1.
+    If n is less than the number of measures, each share is 1.
     """
     total = sum(measures)
     excess = [max(n * measure / total - 1, 0.0) for measure in measures]

@@ -1,8 +1,9 @@
 """Gauss rules on the cells between planes and spheres, and on the spheres that bound them.
 
-Next to the lowest and the highest point of a sphere, of a circle, and of a slice, integrals over
-slices have square roots. With x = m + h sin θ, where m ± h are the branch points next to an
-interval, they are smooth functions of θ, so that a Gauss rule in θ converges geometrically.
+The integral over a slice, as a function of the coordinate x across the slices, has square-root
+branch points where a sphere, a circle or a slice begins or ends. With x = m + h sin θ, where m ± h
+are the branch points next to an interval, it is a smooth function of θ, so that a Gauss rule in θ
+converges geometrically.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,12 +20,12 @@ Rule = tuple[np.ndarray, np.ndarray]  # coordinates (n, k) of the first k axes, 
 
 
 def cells_rule(cells: Cells, nodes: int, last: int | None = None) -> tuple[Coords, Weights]:
-    """A rule on cells; on boxes it is exact for polynomials of degree 2·nodes - 1.
+    """Return a Gauss rule on cells; on boxes it is exact for polynomials of degree 2·nodes - 1.
 
     Args:
-        cells: in d dimensions.
-        nodes: of each one-dimensional Gauss rule.
-        last: of those along the last axis, where fewer will do: one for the measure.
+        cells: the cells in d dimensions.
+        nodes: the number of nodes of each one-dimensional Gauss rule.
+        last: the number of nodes along the last axis if it differs; 1 is enough for the measure.
 
     Returns:
         Points (n, d) inside and positive weights (n,).
@@ -39,15 +40,16 @@ def cells_rule(cells: Cells, nodes: int, last: int | None = None) -> tuple[Coord
 def sphere_part_rule(
     cells: Cells, sphere: tuple[tuple[float, ...], float], nodes: int
 ) -> tuple[Coords, Coords, Weights]:
-    """A rule on the part of a sphere that bounds cells in three dimensions.
+    """Return a Gauss rule on the part of a sphere that bounds cells in three dimensions.
 
     Args:
-        cells: in three dimensions.
-        sphere: its centre and radius.
-        nodes: of each one-dimensional Gauss rule.
+        cells: the cells in three dimensions.
+        sphere: the centre and the radius of the sphere.
+        nodes: the number of nodes of each one-dimensional Gauss rule.
 
     Returns:
-        Points (n, 3), outward unit normals of the cells (n, 3) and weights (n,) by area.
+        Points (n, 3), unit normals (n, 3) outward from the cells, and weights (n,) whose sum is the
+        area.
     """
     (center, radius), circle = sphere, Locus(1, *sphere)
     parts = [(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))]
@@ -60,7 +62,7 @@ def sphere_part_rule(
             angles, along = _arc(inner, circle, before, nodes)
             middle, square = (x[:, None] for x in circle.span(before))
             half = np.sqrt(np.maximum(square, 0))
-            # By Archimedes an area is the radius times its length along x times its angle.
+            # Archimedes: the area element of a sphere is radius · dx · d(angle about the x axis).
             areas = (radius * weights[:, None] * along).ravel()
             kept = areas > 0
             for end, way in sides:
@@ -73,11 +75,11 @@ def sphere_part_rule(
 
 
 def _rules(cells: Cells, counts: Sequence[int]) -> Iterator[tuple[Cell, Rule]]:
-    """Each cell of the axis number len(counts) - 1, with the rule over all axes up to it.
+    """Yield each cell of axis len(counts) - 1 with a rule over the axes up to and including it.
 
     Args:
         cells: the cells.
-        counts: Gauss nodes along each of these axes.
+        counts: the number of Gauss nodes along each of these axes.
     """
 
     def walk(
@@ -94,7 +96,7 @@ def _rules(cells: Cells, counts: Sequence[int]) -> Iterator[tuple[Cell, Rule]]:
 
 
 def _along(cells: Cells, cell: Cell, before: np.ndarray, weights: np.ndarray, nodes: int) -> Rule:
-    """A rule over the axes before a cell's, continued along the axis of the cell."""
+    """Extend a rule over the axes before that of a cell by Gauss rules along the cell's axis."""
     low, high = cell.low.at(before), cell.high.at(before)
     share, along = (x.numpy() for x in gauss_legendre(nodes))
     span = _branches(cells, cell, before, low, high)
@@ -109,17 +111,17 @@ def _along(cells: Cells, cell: Cell, before: np.ndarray, weights: np.ndarray, no
         scale = half[:, None] * np.cos(angles) * (last - first) * along
     products = (weights[:, None] * scale).ravel()
     coords = np.column_stack([np.repeat(before, nodes, axis=0), x.ravel()])
-    kept = products > 0  # they are NaN or not above 0 where by rounding a cell has no width
+    kept = products > 0  # NaN or ≤ 0 if a cell has no width because of rounding errors
     return coords[kept], products[kept]
 
 
 def _branches(
     cells: Cells, cell: Cell, before: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The branch points (n,) next to either end of a cell; None where there are none at all."""
+    """Return the branch points (n,) next to the two ends of a cell; None if there are none."""
     size = high - low
     if cells.dim - cell.axis == 3:
-        near = 1e-7 * cells.size  # that is how well the cuts are known
+        near = 1e-7 * cells.size  # the accuracy of the cuts
         below = [at for at in cells.cuts if at <= low[0] + near]
         above = [at for at in cells.cuts if at >= high[0] - near]
         firsts = [np.full_like(low, at) for at in below[-1:]]
@@ -133,20 +135,21 @@ def _branches(
             lasts.append(middle + half)
     if not (firsts or lasts):
         return None
-    # Where there is none on one side, a point far away from the cell will do.
+    # A side without a branch point gets one far away from the cell, which has little influence.
     first = np.max([low - 1e3 * size, *firsts], axis=0)
     last = np.min([high + 1e3 * size, *lasts], axis=0)
     return np.minimum(first, low), np.maximum(last, high)
 
 
 def _arc(cell: Cell, circle: Locus, before: np.ndarray, nodes: int) -> Rule:
-    """Gauss points and weights, (n, nodes) each, in the angle of circles that bound a cell.
+    """Return Gauss points and weights, (n, nodes) each, in the angle of n circles around a cell.
 
-    The angle runs from -π/2 where a circle has its lowest coordinate on the cell's axis to π/2.
+    The angle is -π/2 where a circle's coordinate on the cell's axis is lowest and π/2 where it is
+    highest.
     """
     middle, square = circle.span(before)
     half = np.sqrt(np.maximum(square, 0))
-    # An angle found from the circle's own end would be known to half of the digits only.
+    # At an end of the circle itself arcsin would lose half of the digits, so ±π/2 is set directly.
     first, last = (
         np.full((len(before), 1), end.sign * np.pi / 2)
         if end.locus == circle
@@ -158,5 +161,5 @@ def _arc(cell: Cell, circle: Locus, before: np.ndarray, nodes: int) -> Rule:
 
 
 def _angle(offset: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """arcsin(offset / half), accurate next to ±π/2."""
+    """Return arcsin(offset / half), accurate also next to ±π/2."""
     return np.arctan2(offset, np.sqrt(np.maximum((half - offset) * (half + offset), 0)))

@@ -1,9 +1,9 @@
-"""The cells between planes and spheres, over intervals of one coordinate after another.
+"""Decomposition of space into cells between planes and spheres, one coordinate after another.
 
-The range of the first coordinate is cut where the shape of the slices across it changes. Between
-two cuts all slices have the same shape, and each is cut along the second coordinate likewise, and
-so on. Along the last coordinate one point of an interval tells whether the interval lies inside.
-The ends of all intervals are known in closed form.
+The range of the first coordinate is cut at the values where the slice at that coordinate changes
+its shape. Between two cuts all slices have the same shape; each slice is cut along the second
+coordinate in the same way, and so on. Along the last coordinate, testing one point of an interval
+decides whether the interval lies inside. The ends of all intervals are known in closed form.
 
 Reference: Collins, Quantifier elimination for real closed fields by cylindrical algebraic
 decomposition (1975); Saye, High-order quadrature on multi-component domains implicitly defined by
@@ -29,9 +29,9 @@ class End:
     """An end of an interval on an axis, as a function of the coordinates before that axis.
 
     Args:
-        value: a number, where it is constant.
-        locus: otherwise what has its lowest or highest coordinate there.
-        sign: -1 for the lowest, 1 for the highest.
+        value: the end, if it is constant and locus is None.
+        locus: the sphere or circle whose lowest or highest coordinate is the end, otherwise None.
+        sign: -1 for the lowest coordinate, 1 for the highest; used with a locus only.
     """
 
     value: float = 0.0
@@ -39,7 +39,7 @@ class End:
     sign: int = 0
 
     def at(self, before: np.ndarray) -> np.ndarray:
-        """The coordinate (n,) at coordinates (n, axis) before it; NaN where it does not exist."""
+        """Return the ends (n,) for given coordinates (n, axis); NaN where there is no end."""
         if self.locus is None:
             return np.full(len(before), self.value)
         middle, square = self.locus.span(before)
@@ -49,13 +49,13 @@ class End:
 
 @dataclass(frozen=True)
 class Cell:
-    """The points between two ends on an axis.
+    """The points between two ends on an axis, with the cells of the remaining axes.
 
     Args:
-        axis: its number.
+        axis: the index of the axis.
         low: the lower end.
         high: the upper end.
-        within: the cells on the next axis; none on the last one.
+        within: the cells inside this one on the next axis; empty on the last axis.
     """
 
     axis: int
@@ -65,25 +65,25 @@ class Cell:
 
     @property
     def ends(self) -> tuple[tuple[End, int], ...]:
-        """Both ends and the direction along the axis in which they lead out of the cell."""
+        """The two ends, each with the outward direction along the axis: -1 or 1."""
         return (self.low, -1), (self.high, 1)
 
     @property
     def loci(self) -> list[Locus]:
-        """The loci at the ends of the cells on the next axis, each once."""
+        """The loci at the ends of the cells on the next axis, without duplicates."""
         ends = (end for cell in self.within for end, _ in cell.ends)
         return list(dict.fromkeys(end.locus for end in ends if end.locus is not None))
 
 
 @dataclass(frozen=True)
 class Cells:
-    """What lies inside among the cells between planes and spheres.
+    """A set that consists of some of the cells between planes and spheres.
 
     Args:
-        dim: the number of coordinates d, at most 3 where there are spheres.
+        dim: the number of coordinates d, at most 3 if there are spheres.
         walls: the planes and spheres.
-        inside: which points (n, d) lie inside; the same for all points of a cell.
-        size: a length; intervals shorter than 1e-12 of it count as empty.
+        inside: returns a mask (n,) of the points (n, d) in the set, constant on each cell.
+        size: the length scale; intervals shorter than 1e-12 · size count as empty.
     """
 
     dim: int
@@ -93,20 +93,20 @@ class Cells:
 
     @cached_property
     def tree(self) -> tuple[Cell, ...]:
-        """The cells of the first axis."""
+        """The cells of the first axis, which contain those of the other axes."""
         levels: list[tuple[int, list[int], list[tuple[End, End]]]] = []
         before = np.zeros((1, 0))
         for axis in range(self.dim):
             ends = self._ends(axis)
             places = np.array([end.at(before) for end in ends]).reshape(len(ends), -1).T
-            # Ends that do not exist come last.
+            # Ends that do not exist are NaN, which sorts last.
             order = places.argsort(axis=1, kind="stable")
             places = np.take_along_axis(places, order, axis=1)
             rows, columns = np.nonzero(np.diff(places) > 1e-12 * self.size)
             low, high = places[rows, columns], places[rows, columns + 1]
             pairs = zip(order[rows, columns], order[rows, columns + 1], strict=True)
             levels.append((len(before), rows.tolist(), [(ends[i], ends[j]) for i, j in pairs]))
-            # Any number, but none such as a half: there ends of symmetric shapes may coincide.
+            # An arbitrary share of the interval. At 1/2 the ends of symmetric shapes may coincide.
             inner = low + 0.43871932 * (high - low)
             before = np.column_stack([before[rows], inner])
         flags = self.inside(torch.from_numpy(before)).tolist() if len(before) else []
@@ -117,7 +117,7 @@ class Cells:
 
     @property
     def boxes(self) -> list[list[tuple[float, float]]] | None:
-        """The intervals on all axes of each cell, if all cells are boxes; otherwise None."""
+        """The intervals (low, high) on all axes for each cell; None unless all cells are boxes."""
         if self.dim == 0:
             return [[]] if self.inside(torch.zeros(1, 0, dtype=torch.float64)) else []
         if self.walls.spheres and any(_round(cell) for cell in self.tree):
@@ -126,14 +126,15 @@ class Cells:
 
     @cached_property
     def cuts(self) -> list[float]:
-        """Where slices across the first of three axes change their shape other than at planes."""
+        """The first coordinates where slices in 3-D change their shape, other than at planes."""
         curved = self.dim == 3 and self.walls.spheres
         return arrangement_cuts(self.walls, self.size) if curved else []
 
     def _graded(self, cell: Cell) -> list[Cell]:
-        """A cell of the first axis in parts that are at most 30 times as long as the cuts are far.
+        """Divide a cell of the first axis so that cuts are at a distance ≥ 1/30 of a part's length.
 
-        The nearest cut on either side does not count: its square roots are substituted away.
+        The nearest cut on either side is exempt, because `cell_rules` removes its square root by a
+        substitution.
         """
         if not self.cuts or not _round(cell):
             return [cell]
@@ -150,7 +151,7 @@ class Cells:
         return [cell]
 
     def _ends(self, axis: int) -> list[End]:
-        """All ends of intervals that there may be on an axis."""
+        """Return all possible ends of intervals on an axis."""
         planes = [End(at) for across, at in self.walls.planes if across == axis]
         if self.dim - axis == 3:
             return planes + [End(at) for at in self.cuts]
@@ -167,9 +168,17 @@ def _joined(
     pairs: Sequence[tuple[End, End]],
     found: Sequence[tuple[Cell, ...] | None],
 ) -> list[tuple[Cell, ...] | None]:
-    """The cells on an axis of each of `count` slices, None where there are none.
+    """Collect the cells on an axis for each of `count` slices; None for a slice without cells.
 
-    Neighbours that hold the same cells become one: between them the shape does not change.
+    Neighbouring cells that contain equal cells are merged, because the shape does not change
+    between them.
+
+    Args:
+        axis: the index of the axis.
+        count: the number of slices.
+        rows: the slice of each interval.
+        pairs: the two ends of each interval.
+        found: the cells of each interval on the next axis, () on the last; None if it is outside.
     """
     slices: list[list[Cell | None]] = [[] for _ in range(count)]
     for row, (low, high), within in zip(rows, pairs, found, strict=True):

@@ -1,4 +1,4 @@
-"""The part of an operand's piece of boundary that bounds a combination."""
+"""The parts of the operands' boundary pieces that bound a combination."""
 
 import math
 from collections.abc import Callable
@@ -20,17 +20,18 @@ Rule = Callable[[int], tuple[Points, Weights]]
 
 @dataclass(frozen=True)
 class Clipped(Derived):
-    """The part of a piece that bounds a domain: just one side of the piece is inside there.
+    """The part of a piece that bounds a domain: exactly one side of it lies in the domain.
 
-    The normals point to the other side. With a Gauss rule the measure is exact to rounding;
-    otherwise it is an estimate by scrambled Sobol points with the standard error `measure_error`.
+    The normals point to the outer side. With a Gauss rule the measure is exact to rounding;
+    otherwise it is estimated by scrambled Sobol points with the standard error `measure_error`.
 
     Args:
-        piece: of the boundary of an operand.
+        piece: a boundary piece of an operand.
         domain: the combination.
-        step: the distance from the piece at which either side of it is tested.
-        first: operands that have the points on their boundaries to themselves.
-        exact: a Gauss rule on what counts of the piece, with outward normals, where there is one.
+        step: the distance from the piece at which points on both sides are tested.
+        first: earlier operands; points on their boundaries belong to their pieces, not to this one.
+        exact: a Gauss rule on the part as a function of nodes, with outward normals; None if there
+            is none.
     """
 
     domain: Domain
@@ -48,17 +49,20 @@ class Clipped(Derived):
 
     @cached_property
     def part(self) -> tuple[float, float]:
-        """The share of the piece that bounds the domain, and the standard error of that share."""
+        """The share of the piece that bounds the domain, and its standard error."""
         if self.exact is not None:
-            # By so many nodes the rule has converged to rounding.
+            # With 32 nodes the rule has converged to rounding.
             return self.exact(32)[1].sum().item() / self.piece.measure, 0.0
         return accepted_share(self.piece, lambda points: self.keep(points)[0])
 
     def keep(self, points: Points) -> tuple[Mask, Points]:
-        """Which points of the piece bound the domain, and all of them with outward normals.
+        """Determine which points of the piece bound the domain, and orient the normals outward.
+
+        Args:
+            points: n points of the piece with normals.
 
         Returns:
-            A mask (n,), and the n points.
+            The mask (n,) of the bounding points, and all n points with outward normals.
         """
         normals = _normals(points)
         before, after = (points.coords + sign * self.step * normals for sign in (-1, 1))
@@ -87,9 +91,10 @@ class Clipped(Derived):
             count = longer(count)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """A Gauss rule where there is one, otherwise the Sobol points of one scrambling.
+        """Return a Gauss rule if there is one, otherwise min(nodes^dim, 2^20) Sobol points.
 
-        The latter are nodes^dim, at most 2^20, with equal weights.
+        The Sobol points come from one scrambling and have equal weights. If the whole piece bounds
+        the domain, the rule of the piece is used.
         """
         nodes = integer("nodes", nodes)
         if self.exact is not None:
@@ -116,7 +121,7 @@ class Clipped(Derived):
         return self.keep(self.piece.gauss(n))[1]
 
     def _count(self, n: int) -> int:
-        """How many points to draw on the piece so that about n bound the domain."""
+        """Return the number of points to draw on the piece so that about n bound the domain."""
         return math.ceil(n / self.part[0])
 
 
@@ -127,13 +132,13 @@ def clip(
     first: tuple[Domain, ...] = (),
     exact: Rule | None = None,
 ) -> Piece | None:
-    """The part of an operand's piece that bounds the domain.
+    """Return the part of an operand's piece that bounds the domain.
 
     The arguments are those of `Clipped`.
 
     Returns:
-        The piece itself, or with reversed normals, where all of it bounds the domain; None where
-        nothing of it does.
+        The piece itself, with normals reversed if necessary, if all of it bounds the domain; None
+        if no part of it does; otherwise a `Clipped` piece.
     """
     clipped = Clipped(piece, domain, step, first, exact)
     part, _ = clipped.part

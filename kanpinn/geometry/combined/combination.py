@@ -28,25 +28,26 @@ KEEP: dict[str, Callable[[bool, bool], bool]] = {
 
 
 def combine(kind: str, a: Domain, b: Domain) -> Domain:
-    """The union, difference (a without b) or intersection of two domains.
+    """Return the union, difference (a without b) or intersection of two domains.
 
-    Of boxes in any dimension, and of boxes and balls in three, any combination has a measure that
-    is exact to rounding and Gauss rules that converge geometrically. Of others the measure is
-    estimated by scrambled Sobol points, with the standard error `measure_error`.
+    Combinations of boxes in any dimension, and of boxes and balls in three dimensions, have a
+    measure that is exact to rounding and Gauss rules that converge geometrically. The measure of
+    other combinations is estimated by scrambled Sobol points, with the standard error
+    `measure_error`.
 
     Args:
         kind: "union", "difference" or "intersection".
-        a: a domain; its bounding box is finite.
+        a: a domain with a finite bounding box.
         b: a domain with the same coordinates in the same order.
 
     Returns:
-        The combination; or one of the two, where that is all of it.
+        The combination, or an equal simpler domain: one of the two domains or a box.
 
     Raises:
-        InputError: for an unknown kind, different coordinates, or a result without volume.
+        InputError: if the kind is unknown, the coordinates differ, or the result has no volume.
 
     Warns:
-        UserWarning: where the measure's standard error is above a thousandth of it.
+        UserWarning: if the standard error of the measure is above a thousandth of the measure.
     """
     if kind not in KEEP:
         raise InputError(f"kind must be one of {', '.join(KEEP)}, got {kind!r}")
@@ -62,7 +63,7 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
         warnings.warn(
             f"the measure of a {kind} is {result.measure:.4g} with a standard error of "
             f"{result.measure_error:.1e}: its integrals will not be accurate",
-            stacklevel=4,  # that of a | b
+            stacklevel=4,  # the caller's line with a | b
         )
     return result
 
@@ -71,16 +72,17 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
 class Combination(Domain):
     """The union, difference or intersection of two domains.
 
-    The pieces of its boundary are those of a and b, under their names, as far as they bound the
-    result, with the normals outward from it.
+    The boundary consists of those parts of the pieces of a and b that bound the result, under the
+    names of the pieces and with normals outward from the result.
 
-    A tolerance of `contains` widens or narrows the operands, so a narrowed union of touching
-    domains has a gap where they touch. `bounds` is a box around it, for boxes the smallest.
+    The tolerance of `contains` enlarges or shrinks each operand, so a shrunk union of touching
+    domains has a gap where they touch. `bounds` is a box that contains the result; for combinations
+    of boxes it is the smallest one.
 
     Args:
         kind: "union", "difference" (a without b) or "intersection".
         a: the first domain.
-        b: the second one, with the same coordinates.
+        b: the second domain, with the same coordinates.
     """
 
     kind: str
@@ -135,15 +137,15 @@ class Combination(Domain):
             return in_a | self.b.contains(coords, tolerance)
         if self.kind == "intersection":
             return in_a & self.b.contains(coords, tolerance)
-        # What is taken away leaves its own boundary behind, up to rounding.
+        # The result is closed: points on the boundary of b belong to it, also if they are rounded.
         return in_a & ~self.b.contains(coords, -tolerance - 1e-14 * self._diameter)
 
     def level(self, coords: Coords) -> Column:
-        """The R-conjunction of the operands' levels, f + g - sqrt(f² + g²) (Rvachev and Sheiko).
+        """Return f + g - sqrt(f² + g²), the R-conjunction of the levels (Rvachev and Sheiko).
 
         Raises:
-            InputError: where a level has not the right sign everywhere: for unions, and where
-                something else than a ball is taken away.
+            InputError: for unions, and for differences unless `signed_level` of b is True, as for
+                balls: the result would not have the right sign everywhere.
         """
         if self.kind == "union" or (self.kind == "difference" and not self.b.signed_level):
             return super().level(coords)
@@ -153,11 +155,11 @@ class Combination(Domain):
         return f + g - (f**2 + g**2).sqrt()
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """A Gauss rule where `rule_error` is 0, otherwise the Sobol points of one scrambling.
+        """Return a Gauss rule if `rule_error` is 0, otherwise the Sobol points of one scrambling.
 
-        Gauss rules between boxes are exact for polynomials of degree 2·nodes - 1. Between boxes
-        and balls they are scaled to be exact for constants, and converge geometrically. Of Sobol
-        points there are nodes^d, at most 2^20, with equal weights.
+        Gauss rules on combinations of boxes are exact for polynomials of degree 2·nodes - 1. On
+        combinations of boxes and balls they are scaled to be exact for constants, and converge
+        geometrically. There are min(nodes^d, 2^20) Sobol points, with equal weights.
         """
         nodes = integer("nodes", nodes)
         if self._cells is not None:
@@ -181,13 +183,13 @@ class Combination(Domain):
 
     @property
     def simplified(self) -> Domain | None:
-        """Itself, or one of its operands where that is all of it; None where it has no volume."""
+        """An equal simpler domain (an operand or a box) if any, otherwise itself; None if empty."""
         first, second = self.a, self.b
         if self.kind != "difference":
             for inner, outer in ((first, second), (second, first)):
                 if inner == outer or outer.contains_box(*inner.bounds):
                     return outer if self.kind == "union" else inner
-        # Rounding may leave so much of an empty result.
+        # Rounding errors may give an empty result a measure of this size.
         least = 1e-12 * first.measure
         if not self.measure > least:
             return None
@@ -200,7 +202,7 @@ class Combination(Domain):
 
     @cached_property
     def _cells(self) -> Cells | None:
-        """What it consists of between planes and spheres; None where it has other walls."""
+        """Its cells between planes and spheres; None for other walls and for balls above 3-D."""
         if self.walls is None or (self.walls.spheres and self.dim > 3):
             return None
         return Cells(self.dim, self.walls, self.contains, self._diameter)
@@ -219,10 +221,10 @@ class Combination(Domain):
         if self._cells is not None:
             if self._cells.boxes is not None:
                 return sum((self._box(box).measure for box in self._cells.boxes), start=0.0), 0.0
-            # By so many nodes the rules have converged to rounding.
+            # With 32 nodes the rules have converged to rounding.
             return cells_rule(self._cells, 32, last=1)[1].sum().item(), 0.0
         a, b = self.a, self.b
-        # The smaller one is sampled: if the other contains it, all points are accepted.
+        # Sample the smaller domain: if the other one contains it, the estimate is exact.
         small, large = sorted((a, b), key=lambda domain: domain.measure)
         part, error = (
             (0.0, 0.0) if self._distant else accepted_share(small, partial(_contained, large))
@@ -237,14 +239,14 @@ class Combination(Domain):
 
     @property
     def _distant(self) -> bool:
-        """Whether the boxes around the operands touch at most."""
+        """True if the interiors of the operands' bounding boxes are disjoint."""
         (low_a, high_a), (low_b, high_b) = self.a.bounds, self.b.bounds
         return bool((torch.maximum(low_a, low_b) >= torch.minimum(high_a, high_b)).any())
 
     @cached_property
     def _apart(self) -> bool:
-        """Whether it is a union of two domains with Gauss rules that touch at most."""
-        # Of one draw of Sobol points more are spread better than of two.
+        """True for a union of two domains with Gauss rules and disjoint bounding boxes."""
+        # Without Gauss rules one draw of Sobol points is more even than one draw per operand.
         exact = not self.a.rule_error(8) and not self.b.rule_error(8)
         return self.kind == "union" and self._distant and exact
 

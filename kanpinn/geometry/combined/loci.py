@@ -1,4 +1,4 @@
-"""Spheres, the circles in which they meet each other and planes, and the intervals they span."""
+"""Spheres, their intersection circles with each other and with planes, and their intervals."""
 
 import itertools
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ Sphere = tuple[tuple[float, ...], float]  # centre and radius
 
 @dataclass(frozen=True)
 class Locus:
-    """A sphere, or the circle in which it meets a plane, in slices of known first coordinates.
+    """A sphere, or its intersection circle with a plane, in slices with given first coordinates.
 
     Args:
-        axis: the coordinates before this one are known in a slice.
-        center: of the sphere.
-        radius: of the sphere.
-        normal: of the plane; empty where there is none.
-        level: normal·(x - centre) on the plane.
+        axis: the number of coordinates that are given in a slice, and the index of the next axis.
+        center: the centre of the sphere.
+        radius: the radius of the sphere.
+        normal: the normal of the plane; empty for a whole sphere.
+        level: the value of normal·(x - centre) on the plane.
     """
 
     axis: int
@@ -29,19 +29,21 @@ class Locus:
     level: float = 0.0
 
     def on(self, axis: int) -> "Locus":
-        """The same in slices across other axes."""
+        """Return the same sphere or circle in slices with `axis` given coordinates."""
         return replace(self, axis=axis)
 
     @property
     def upright(self) -> "Locus":
-        """With the plane along the last axis that has the same line as this one at the centre."""
+        """The locus with its plane made parallel to the last axis, fixed at the centre's height."""
         return replace(self, normal=(*self.normal[:-1], 0.0))
 
     def span(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The middle of its interval on the axis and the square of half the length, (n,) each.
+        """Return the middle of its interval on the axis and the squared half length, (n,) each.
+
+        The square is < 0 where the slice does not meet the locus.
 
         Args:
-            before: the known coordinates (n, axis). The square is < 0 where the slice is empty.
+            before: the given coordinates (n, axis) of the slices.
         """
         offsets = before - self.center[: self.axis]
         square = self.radius**2 - (offsets**2).sum(axis=1)
@@ -56,7 +58,10 @@ class Locus:
 
 
 def circles(axis: int, walls: Walls) -> list[Locus]:
-    """Where spheres may meet each other, and planes across axes after this one."""
+    """Return the intersection circles of spheres with each other and with planes on later axes.
+
+    Circles in planes that are orthogonal to earlier axes are left out.
+    """
     found = []
     for sphere, (across, at) in itertools.product(walls.spheres, walls.planes):
         center, radius = sphere
@@ -69,30 +74,34 @@ def circles(axis: int, walls: Walls) -> list[Locus]:
         between = np.subtract(other, center)
         distance = float(np.linalg.norm(between))
         if abs(radius - reach) < distance < radius + reach and between[axis:].any():
-            # |x - center|² = radius² and |x - other|² = reach², subtracted from each other.
+            # The plane is the difference of |x - center|² = radius² and |x - other|² = reach².
             level = (radius**2 - reach**2 + distance**2) / 2
             found.append(Locus(axis, center, radius, tuple(between.tolist()), level))
     return found
 
 
 def arrangement_cuts(walls: Walls, size: float) -> list[float]:
-    """Where slices across the first of three axes change their shape, other than at planes.
+    """Return the first coordinates at which slices in 3-D change their shape, other than at planes.
 
-    There a sphere or a circle begins or ends, or the ends of two intervals of the second
+    At these values a sphere or a circle begins or ends, or the ends of two intervals of the second
     coordinate coincide.
+
+    Args:
+        walls: the planes and spheres.
+        size: the length scale of the tolerances.
     """
     loci = [Locus(0, *sphere) for sphere in walls.spheres] + circles(0, walls)
     for first, second in itertools.permutations(walls.spheres, 2):
-        # Where the circle in which they meet touches the first one's outline seen along z.
+        # Add where the intersection circle meets the first sphere's equator, its outline along z.
         loci += [locus.upright for locus in circles(0, Walls(spheres=(first, second)))]
     exact: list[float] = []
     for locus in loci:
         (middle,), (square,) = locus.span(np.zeros((1, 0)))
-        # NaN where spheres lie above each other, so that their circle touches no outline.
+        # NaN if one centre is above the other: the circle then does not touch the equator.
         if square >= 0:
             exact += [middle - square**0.5, middle + square**0.5]
     found: list[float] = []
-    # Where one end touches another, its root is double and known to half of the digits only.
+    # Ends that touch without crossing give a double root, accurate to half of the digits only.
     for values, least in ((exact, 1e-12 * size), (_coincidences(walls), 1e-7 * size)):
         for value in sorted(values):
             if all(abs(value - other) > least for other in found):
@@ -101,7 +110,7 @@ def arrangement_cuts(walls: Walls, size: float) -> list[float]:
 
 
 def _coincidences(walls: Walls) -> list[float]:
-    """Values of the first coordinate at which two ends of the second coordinate coincide.
+    """Return the first coordinates at which two ends of the second coordinate coincide.
 
     Ends are m ± √q with m linear and q quadratic; two of them coincide where
     ((m - m')² - q - q')² = 4 q q'.

@@ -18,13 +18,14 @@ from kanpinn.geometry.points import Points
 
 
 def pieces_of(domain: Domain, cells: Cells) -> Iterator[Piece]:
-    """The parts of the operands' pieces that bound a combination.
+    """Yield the parts of the operands' pieces that bound a combination.
 
-    Where operands have pieces on the same plane or sphere, the first one has the common points.
+    If pieces of several operands lie on the same plane or sphere, their common points belong to the
+    piece of the first operand.
 
     Args:
         domain: the combination.
-        cells: what it consists of between planes and spheres.
+        cells: the cells of the combination between planes and spheres.
     """
     seen: list[tuple[Walls, Domain]] = []
     for operand in domain.operands:
@@ -42,7 +43,7 @@ def pieces_of(domain: Domain, cells: Cells) -> Iterator[Piece]:
 def _face_parts(
     domain: Domain, cells: Cells, operand: Domain, piece: Piece, first: tuple[Domain, ...]
 ) -> Iterator[Piece]:
-    """The parts of a face of a box: faces again, if they are boxes, otherwise one clipped piece."""
+    """Yield the bounding parts of a box's face: faces if all are boxes, else one clipped piece."""
     assert piece.walls is not None
     ((axis, value),) = piece.walls.planes
     flat, step = cells.walls.within(axis, value), _step(cells)
@@ -71,21 +72,23 @@ def _clipped(
 
 
 def _step(cells: Cells) -> float:
-    """The distance from a boundary at which either side of it is tested: well above rounding."""
+    """Return the distance from a piece at which both sides are tested, well above rounding."""
     return 1e-9 * cells.size
 
 
 @dataclass(frozen=True)
 class FaceTest:
-    """Which points of a plane lie on a face of an operand and bound a combination on one side.
+    """A test which points of a plane lie on an operand's face and bound a combination on one side.
+
+    Called with points (n, d - 1) of the plane, it returns a mask (n,).
 
     Args:
         domain: the combination.
         leaf: the operand.
-        first: operands that have their points on the plane to themselves.
-        axis: that the plane is across.
-        value: of the coordinate on the plane.
-        step: from the plane to where the combination is not; against it, it is.
+        first: earlier operands; their points on the plane belong to their own pieces.
+        axis: the axis orthogonal to the plane.
+        value: the value of that coordinate on the plane.
+        step: the signed step along the axis from the plane to the outer side of the combination.
     """
 
     domain: Domain
@@ -107,14 +110,14 @@ class FaceTest:
 
 
 def _lifted(flat: Tensor, axis: int, value: float) -> Tensor:
-    """Points (n, d - 1) of a plane across an axis as points in space, (n, d)."""
+    """Insert the coordinate `value` of an axis into points (n, d - 1) of a plane, as (n, d)."""
     return torch.cat([flat[:, :axis], flat.new_full((len(flat), 1), value), flat[:, axis:]], dim=1)
 
 
 def _flat(
     sides: Sequence[Cells], names: tuple[str, ...], axis: int, value: float, nodes: int
 ) -> tuple[Points, Weights]:
-    """A rule on cells in a plane across an axis: those with normals up the axis, then down."""
+    """Return a rule on cells in a plane: those with the normal along the axis, then against it."""
     points, weights = [], []
     for normal, cells in zip((1.0, -1.0), sides, strict=True):
         flat, areas = cells_rule(cells, nodes)

@@ -24,13 +24,14 @@ class Arc(Curve):
     It runs clockwise if last < first.
 
     Args:
-        center: c.
+        center: the centre c.
         axes: the semi-axes (a, b), equal for a circle.
-        angle: by which the ellipse is turned, counter-clockwise.
-        first, last: values of the eccentric angle θ, at most 2π apart.
+        angle: the counter-clockwise rotation angle of the ellipse, in radians.
+        first, last: the eccentric angles θ of the two ends in radians, at most 2π apart.
 
     Raises:
-        InputError: for numbers that are not finite, semi-axes ≤ 0, or an empty or overlong arc.
+        InputError: if a number is not finite, a semi-axis is ≤ 0, or the arc spans an angle of 0 or
+            of more than 2π.
     """
 
     center: Pair
@@ -57,17 +58,17 @@ class Arc(Curve):
 
     @property
     def conic(self) -> Conic:
-        """The ellipse that the arc is a part of."""
+        """The ellipse that contains the arc."""
         return Conic(self.center, self.axes, self.angle)
 
     @property
     def sweep(self) -> float:
-        """The angle last - first from start to end; it is < 0 for a clockwise arc."""
+        """The angle last - first in radians; it is < 0 for a clockwise arc."""
         return self.last - self.first
 
     @property
     def closed(self) -> bool:
-        """Whether the arc is a whole ellipse."""
+        """True if the arc is a whole ellipse."""
         return abs(self.sweep) > TURN - 1e-12
 
     @property
@@ -119,7 +120,7 @@ class Arc(Curve):
         return closest(self.conic, coords, low, high)
 
     def near(self, coords: Coords, within: float) -> Tensor:
-        # sqrt(q) changes by at most distance / min(axes).
+        # The norm of the local coordinates changes by at most distance / min(axes).
         radius = self.conic.local(coords).norm(dim=1)
         return (radius - 1).abs() * min(self.axes) <= within * (1 + 1e-6)
 
@@ -146,7 +147,7 @@ class Arc(Curve):
         return self.conic.equals(other.conic, tolerance)
 
     def joined(self, other: "Arc") -> "Arc | None":
-        # The same ellipse may be given by other axes: its angles are then not this one's.
+        # The same ellipse may be given by other axes; angles then have another origin.
         same = self.axes == other.axes and self.angle == other.angle
         if not same or self.sweep * other.sweep < 0:
             return None
@@ -157,7 +158,7 @@ class Arc(Curve):
     def extent(self, coords: Coords) -> Column | None:
         if self.closed:
             return None
-        # The chord has a counter-clockwise arc on its right.
+        # A counter-clockwise arc lies on the right of its chord from start to stop.
         start, stop = (self.stop, self.start) if self.sweep > 0 else (self.start, self.stop)
         return left_of(start, stop, coords)
 
@@ -177,17 +178,17 @@ class Arc(Curve):
             middle = conic.point((angles[i] + angles[i + 1]) / 2)
             sides.append(conic.side(heights[i], heights[i + 1], middle))
         if self.closed and len(sides) > 1 and sides[0].up == sides[-1].up:
-            # The seam of a whole ellipse is no corner.
+            # The common start and end of a whole ellipse does not divide a side.
             low, high = min(sides[0].low, sides[-1].low), max(sides[0].high, sides[-1].high)
             return [replace(sides[0], low=low, high=high), *sides[1:-1]]
         return sides
 
     def _extremes(self, axis: int) -> list[float]:
-        """The angles strictly between first and last where x or y is extreme, in its order."""
+        """Return the angles inside the arc where x (axis 0) or y (axis 1) is extreme, in order."""
         low, high = sorted((self.first, self.last))
         base = self.conic.highest(axis)
         steps = range(math.ceil((low - base) / math.pi), math.floor((high - base) / math.pi) + 1)
         angles = [base + k * math.pi for k in steps]
-        zero = 1e-12  # up to rounding
+        zero = 1e-12  # angles closer than this count as equal
         inner = [a for a in angles if low + zero < a < high - zero]
         return inner if self.sweep > 0 else inner[::-1]

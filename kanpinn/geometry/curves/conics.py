@@ -1,4 +1,4 @@
-"""Ellipses: points, arc length and its inverse, extreme points, closest points of their arcs."""
+"""Ellipses: points, arc length and its inverse, extreme points, closest points on arcs."""
 
 import math
 from collections.abc import Callable
@@ -21,9 +21,9 @@ class Conic:
     Here u = a (cos α, sin α) and v = b (-sin α, cos α).
 
     Args:
-        center: of the ellipse.
+        center: the centre of the ellipse.
         axes: the semi-axes (a, b).
-        angle: α, by which the first axis is turned from x to y.
+        angle: the counter-clockwise rotation angle α of the first axis, in radians.
     """
 
     center: tuple[float, float]
@@ -32,18 +32,18 @@ class Conic:
 
     @property
     def round(self) -> bool:
-        """Whether it is a circle."""
+        """True if the ellipse is a circle."""
         return self.axes[0] == self.axes[1]
 
     @property
     def frame(self) -> np.ndarray:
-        """The rows u and v."""
+        """The matrix (2, 2) with the rows u and v."""
         c, s = math.cos(self.angle), math.sin(self.angle)
         a, b = self.axes
         return np.array([[a * c, a * s], [-b * s, b * c]])
 
     def point(self, theta: float) -> tuple[float, float]:
-        # Quarter turns are exact, so that straight edges from there are level or upright.
+        # Quarter turns are exact, so that edges from these points are exactly axis-parallel.
         wheel = [0.0 if abs(v) < 1e-15 else v for v in (math.cos(theta), math.sin(theta))]
         x, y = np.array(self.center) + wheel @ self.frame
         return float(x), float(y)
@@ -53,18 +53,18 @@ class Conic:
         return theta.new_tensor(self.center) + wheel @ theta.new_tensor(self.frame)
 
     def tangent(self, theta: Weights) -> Coords:
-        """γ'(θ)."""
+        """Return the derivative γ'(θ), (n, 2)."""
         return torch.stack([-theta.sin(), theta.cos()], dim=1) @ theta.new_tensor(self.frame)
 
     def local(self, coords: Coords) -> Coords:
-        """(ξ, η), (n, 2), in which the ellipse is the unit circle."""
+        """Return local coordinates (ξ, η), (n, 2), in which the ellipse is the unit circle."""
         return (coords - coords.new_tensor(self.center)) @ coords.new_tensor(self.to_local.T)
 
     def level(self, coords: Coords) -> Column:
-        """A level function (n, 1): 0 on the ellipse with a slope of 1, > 0 within.
+        """Return a level function (n, 1): 0 on the ellipse with a gradient of length 1, > 0 inside.
 
         For a circle of radius r it is (r² - ρ²) / 2r at the distance ρ from the centre. For an
-        ellipse q = 1 it is (1 - q) / |∇q| to first order.
+        ellipse q = 1, with q = ξ² + η², it is (1 - q) / |∇q| to first order.
         """
         local = self.local(coords)
         a, b = self.axes
@@ -77,36 +77,36 @@ class Conic:
 
     @property
     def to_local(self) -> np.ndarray:
-        """The matrix that takes differences of points to differences of (ξ, η)."""
+        """The matrix (2, 2) that maps differences of points to differences of (ξ, η)."""
         return self.frame / np.square(self.axes)[:, None]
 
     def local_point(self, point: tuple[float, float]) -> np.ndarray:
-        """(ξ, η) of one point."""
+        """Return the local coordinates (ξ, η) of one point."""
         return self.to_local @ (np.array(point) - self.center)
 
     def angle_of(self, point: tuple[float, float]) -> float:
-        """θ of a point on it."""
+        """Return the angle θ of a point on the ellipse."""
         xi, eta = self.local_point(point)
         return math.atan2(eta, xi)
 
     def equals(self, other: "Conic", tolerance: float) -> bool:
-        """Whether the points of both are the same, up to the tolerance."""
+        """Return True if both ellipses are the same set of points up to the tolerance."""
         if math.dist(self.center, other.center) > tolerance:
             return False
-        # u uᵀ + v vᵀ says all about the shape and nothing about the parameter.
+        # u uᵀ + v vᵀ determines the shape and does not depend on the parametrization.
         gap = self.frame.T @ self.frame - other.frame.T @ other.frame
         return bool(np.abs(gap).max() <= 2 * tolerance * max(self.axes))
 
     def length(self, theta: np.ndarray) -> np.ndarray:
-        """The arc length from a fixed point to the angles θ, (n,)."""
+        """Return the arc lengths (n,) from a fixed point to the angles θ (n,)."""
         a, b = self.axes
         if a <= b:
             return b * ellipeinc(theta, 1 - (a / b) ** 2)
         return a * ellipeinc(theta + math.pi / 2, 1 - (b / a) ** 2)
 
     def angle_at(self, length: np.ndarray, first: float, last: float) -> np.ndarray:
-        """The θ between first and last with these lengths, by Newton's method in a bracket."""
-        guesses, steps = 129, 60  # few steps are needed for all ellipses but needles
+        """Invert `length` between the angles first and last by Newton's method in brackets."""
+        guesses, steps = 129, 60  # only very thin ellipses need more than a few steps
         grid = np.linspace(min(first, last), max(first, last), guesses)
         known = self.length(grid)
         theta = np.interp(length, known, grid)
@@ -121,10 +121,10 @@ class Conic:
         return theta
 
     def cuts(self, low: float, high: float) -> list[float]:
-        """Angles between which a Gauss rule resolves |γ'|: finer and finer to the sharp ends.
+        """Return angles that divide the arc into intervals on which a Gauss rule resolves |γ'|.
 
-        |γ'| has its branch points at the imaginary distance δ = artanh(b / a) from the ends of
-        the long axis.
+        The intervals are graded towards the ends of the long axis, because |γ'| has branch points
+        at the imaginary distance δ = artanh(b / a) from them.
         """
         a, b = self.axes
         sharp = 0.0 if a >= b else math.pi / 2
@@ -136,21 +136,21 @@ class Conic:
         offsets = {sign * step for step in steps for sign in (-1, 1)}
         turns = range(math.floor((low - sharp) / math.pi), math.ceil((high - sharp) / math.pi) + 1)
         near = sorted(sharp + k * math.pi + offset for k in turns for offset in offsets)
-        # The middles of two neighbouring sharp ends come twice.
+        # The angle halfway between two ends of the long axis is found from both of them.
         return [x for i, x in enumerate(near) if i == 0 or x - near[i - 1] > 1e-9]
 
     def highest(self, axis: int) -> float:
-        """An angle where x (axis 0) or y (axis 1) is largest."""
+        """Return an angle θ where x (axis 0) or y (axis 1) is largest."""
         (u, v) = self.frame[:, axis]
         return math.atan2(v, u)
 
     def extreme(self, axis: int, theta: float) -> float:
-        """The extreme x or y at such an angle, or at one half a turn away."""
+        """Return the extreme x or y at the angle `highest(axis)` or half a turn away from it."""
         sign = math.copysign(1, math.cos(theta - self.highest(axis)))
         return self.center[axis] + sign * math.hypot(*self.frame[:, axis])
 
     def side(self, first: float, last: float, through: tuple[float, float]) -> Side:
-        """The graph x(y) from one height to another, on the half that has this point."""
+        """Return the graph x(y) between two heights on the half of the ellipse with this point."""
         (ux, uy), (vx, vy) = self.frame.tolist()
         A2 = uy**2 + vy**2
         slope = (ux * uy + vx * vy) / A2
@@ -161,14 +161,14 @@ class Conic:
 
 
 def closest(conic: Conic, coords: Coords, low: float, high: float) -> Coords:
-    """The closest points (n, 2) of an arc low ≤ θ ≤ high of an ellipse to given points (n, 2).
+    """Return the closest points (n, 2) on the arc low ≤ θ ≤ high of an ellipse to points (n, 2).
 
-    They are twice differentiable in the given points.
+    They are twice differentiable with respect to the given points.
     """
     frame = conic.frame / np.array(conic.axes)[:, None]
     xy = (coords - coords.new_tensor(conic.center)) @ coords.new_tensor(frame.T)
     if conic.round:
-        # The centre itself has no closest point: any will do.
+        # All points of a circle are equally close to its centre; take θ = 0.
         away = torch.where((xy == 0).all(dim=1, keepdim=True), xy.new_tensor([1.0, 0.0]), xy)
         theta = torch.atan2(away[:, 1], away[:, 0])
     else:
@@ -181,7 +181,7 @@ def _whole(low: float, high: float) -> bool:
 
 
 def _foot(conic: Conic, xy: Coords, low: float, high: float) -> Weights:
-    """The angles θ (n,) at which the distance of (a cos θ, b sin θ) to points (n, 2) is least."""
+    """Return the angles θ (n,) at which (a cos θ, b sin θ) is closest to points (n, 2)."""
     with torch.no_grad():
         guesses = 129
         grid = torch.linspace(low, high, guesses, dtype=xy.dtype, device=xy.device)
@@ -192,7 +192,7 @@ def _foot(conic: Conic, xy: Coords, low: float, high: float) -> Weights:
         if not _whole(low, high):
             lower, upper = lower.clamp(min=low), upper.clamp(max=high)
         theta = _bracketed(lambda t: _slopes(conic, xy, t), grid[best], lower, upper)
-    # Each step of Newton's method doubles the order to which θ depends rightly on xy.
+    # Two Newton steps with gradients make the first and second derivatives of θ in xy correct.
     inside = (theta > lower) & (theta < upper)
     for _ in range(2):
         slope, bend = _slopes(conic, xy, theta)
@@ -203,7 +203,7 @@ def _foot(conic: Conic, xy: Coords, low: float, high: float) -> Weights:
 
 
 def _slopes(conic: Conic, xy: Coords, theta: Weights) -> tuple[Weights, Weights]:
-    """The first and second derivative of half the squared distance."""
+    """Return the first and second derivatives of half the squared distance with respect to θ."""
     a, b = conic.axes
     c, s = theta.cos(), theta.sin()
     x, y = xy[:, 0], xy[:, 1]
@@ -213,8 +213,8 @@ def _slopes(conic: Conic, xy: Coords, theta: Weights) -> tuple[Weights, Weights]
 
 
 def _bracketed(slopes: Slopes, theta: Weights, lower: Weights, upper: Weights) -> Weights:
-    """The minimum in a bracket: Newton's method where it stays inside, else bisection."""
-    for _ in range(60):  # few steps are needed for all ellipses but needles
+    """Return the minimum in each bracket: Newton's method while it stays inside, else bisection."""
+    for _ in range(60):  # only very thin ellipses need more than a few steps
         slope, bend = slopes(theta)
         lower = torch.where(slope <= 0, theta, lower)
         upper = torch.where(slope >= 0, theta, upper)
@@ -228,7 +228,7 @@ def _bracketed(slopes: Slopes, theta: Weights, lower: Weights, upper: Weights) -
 
 
 def _into(theta: Weights, low: float, high: float, conic: Conic, coords: Coords) -> Weights:
-    """The angles (n,) themselves or, outside of the arc, those of the closer end."""
+    """Return the angles (n,) if they are on the arc, otherwise those of the arc's closer end."""
     turned = low + (theta - low) % (2 * math.pi)
     ends = coords.new_tensor([low, high])
     closer = torch.cdist(coords, conic.at(ends)).argmin(dim=1)

@@ -1,4 +1,4 @@
-"""Where two curves meet, and curves that are parts of one curve put together again."""
+"""Intersections of two curves, and merging of curves that are parts of one curve."""
 
 import itertools
 import math
@@ -13,10 +13,10 @@ from kanpinn.geometry.curves.segments import Segment
 
 
 def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
-    """The points where two curves cross or touch, and the ends of each that lie on the other.
+    """Return the points where two curves cross or touch, and their end points on the other curve.
 
-    Curves that overlap meet where the overlap begins and ends. Curves that come closer than the
-    tolerance and part again without crossing meet once.
+    Overlapping curves have the two ends of the overlap as their points. Curves that approach each
+    other within the tolerance without crossing have one common point there.
     """
     found = [a.start, a.stop, b.start, b.stop, *_CARRIERS[type(a), type(b)](a, b, tolerance)]
     on = [p for p in found if all(c.locate(p, 2 * tolerance) is not None for c in (a, b))]
@@ -30,7 +30,7 @@ def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
 def meeting(
     first: Sequence[Curve], second: Sequence[Curve], tolerance: float
 ) -> list[tuple[int, int]]:
-    """The pairs (i, j) of curves first[i] and second[j] whose bounding boxes meet."""
+    """Return the pairs (i, j) for which the bounding boxes of first[i] and second[j] intersect."""
     (low, high), (low_2, high_2) = (
         np.array([curve.bounds for curve in curves]).swapaxes(0, 1) for curves in (first, second)
     )
@@ -39,7 +39,7 @@ def meeting(
 
 
 def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
-    """The curves, of which those that follow each other on one line or ellipse are one again."""
+    """Join consecutive curves of the same name on one line or ellipse; keep all other curves."""
     curves = list(curves)
     for curve in list(curves):
         while curve in curves:
@@ -54,11 +54,11 @@ def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
 
 
 def _whole(first: Curve, second: Curve, curves: Sequence[Curve], tolerance: float) -> Curve | None:
-    """Both curves as one, if the second one goes on from the first one; otherwise None."""
+    """Return both curves as one if the second one continues the first one, otherwise None."""
     joint, reach = first.stop, 16 * tolerance
     if first.name != second.name or math.dist(joint, second.start) > reach:
         return None
-    # Where more curves meet the joint is a corner of the domain.
+    # If several curves start at the joint, it is a corner of the domain.
     corner = sum(math.dist(joint, curve.start) <= reach for curve in curves) != 1
     if corner or not first.same_carrier(second, 4 * tolerance):
         return None
@@ -69,7 +69,7 @@ def _lines(a: Segment, b: Segment, tolerance: float) -> list[Pair]:
     p, q = np.array(a.a), np.array(b.a)
     along, other = np.array(a.b) - p, np.array(b.b) - q
     sine = along[0] * other[1] - along[1] * other[0]
-    # An angle whose sine is so small counts as none.
+    # Lines with such a small sine of the angle between them count as parallel.
     if abs(sine) <= 1e-12 * a.measure * b.measure:
         return []
     gap = q - p
@@ -78,7 +78,7 @@ def _lines(a: Segment, b: Segment, tolerance: float) -> list[Pair]:
 
 
 def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
-    """The roots of |p + t d|² = 1 in the frame in which the ellipse is the unit circle."""
+    """Intersect a line and an ellipse: roots of |p + t d|² = 1 in the ellipse's local frame."""
     conic = arc.conic
     p, end = (conic.local_point(point) for point in (line.a, line.b))
     d = end - p
@@ -98,11 +98,11 @@ def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
 
 
 def _conics(one: Arc, other: Arc, tolerance: float) -> list[Pair]:
-    """The zeros along the other ellipse b of F(θ) = |γ_b(θ) in the frame of the first one, a|² - 1.
+    """Intersect two ellipses a and b: zeros of F(θ) = |γ_b(θ) in the local frame of a|² - 1.
 
-    F is a trigonometric polynomial of degree 2. Between neighbouring zeros of F' it is monotone,
-    so that each interval holds one zero where the signs differ, and a zero of F' itself is a
-    point of contact where F is 0.
+    F is a trigonometric polynomial of degree 2 and monotone between neighbouring zeros of F'. Such
+    an interval contains one zero if the signs of F at its ends differ. A zero of F' at which F is 0
+    is a point of contact.
     """
     if one.same_carrier(other, tolerance):
         return []
@@ -125,17 +125,18 @@ def _conics(one: Arc, other: Arc, tolerance: float) -> list[Pair]:
 
 
 def _angles(cosines: tuple[float, float], sines: tuple[float, float]) -> list[float]:
-    """The zeros of Σ_k cosines_k cos kθ + sines_k sin kθ, and perhaps others: roots in e^{iθ}."""
+    """Return the zeros of Σ_k cosines_k cos kθ + sines_k sin kθ; some extra angles may occur."""
     c1, c2, s1, s2 = *cosines, *sines
     powers = [complex(c2, -s2), complex(c1, -s1), 0.0, complex(c1, s1), complex(c2, s2)]
     largest = max(abs(power) for power in powers)
     roots = np.roots([0.0 if abs(power) < 1e-15 * largest else power for power in powers])
-    # Double roots come apart by the square root of the rounding; angles too many do no harm.
+    # Rounding separates double roots e^{iθ} by about the square root of eps, off the unit circle,
+    # hence the wide range of |root|. The callers tolerate extra angles.
     return sorted(float(np.angle(root)) for root in roots if 0.9 < abs(root) < 1.1)
 
 
 def _zeros(value: Callable[[float], float], turning: list[float], contact: float) -> list[float]:
-    from scipy.optimize import brentq  # brings a quarter of a second of imports
+    from scipy.optimize import brentq  # the import takes a quarter of a second
 
     values = [value(t) for t in turning]
     zeros = [t for t, v in zip(turning, values, strict=True) if abs(v) <= contact]
@@ -148,7 +149,7 @@ def _zeros(value: Callable[[float], float], turning: list[float], contact: float
     return zeros
 
 
-# How the lines or ellipses of two curves meet, by the kinds of the curves.
+# The functions that intersect the whole lines or ellipses, by the types of the two curves.
 _CARRIERS: dict[tuple[type, type], Callable[[Any, Any, float], list[Pair]]] = {
     (Segment, Segment): _lines,
     (Segment, Arc): _line_and_conic,

@@ -22,7 +22,7 @@ XY = ("x", "y")
 
 
 class Curve(Mapped, Piece):
-    """A smooth curve γ(t), 0 ≤ t ≤ 1, with the domain on its left: its normals point right."""
+    """A smooth curve γ(t), 0 ≤ t ≤ 1, with the domain on its left and normals to the right."""
 
     @property
     def dim(self) -> int:
@@ -31,92 +31,93 @@ class Curve(Mapped, Piece):
     @property
     @abstractmethod
     def start(self) -> Pair:
-        """γ(0)."""
+        """The first point γ(0)."""
 
     @property
     @abstractmethod
     def stop(self) -> Pair:
-        """γ(1)."""
+        """The last point γ(1)."""
 
     @property
     @abstractmethod
     def bounds(self) -> tuple[Pair, Pair]:
-        """The lowest and the highest corner of the smallest box around the curve."""
+        """The lower left and the upper right corner of the curve's bounding box."""
 
     @abstractmethod
     def at(self, t: Weights) -> Coords:
-        """γ(t), (n, 2)."""
+        """Return the points γ(t), (n, 2), at parameters t, (n,)."""
 
     @abstractmethod
     def velocity(self, t: Weights) -> Coords:
-        """γ'(t), (n, 2)."""
+        """Return the derivatives γ'(t), (n, 2), at parameters t, (n,)."""
 
     @abstractmethod
     def even(self, unit: Weights) -> Weights:
-        """The parameters t (n,) at these shares (n,) of the curve's length."""
+        """Return the parameters t (n,) at shares (n,) of the arc length, from 0 to 1."""
 
     @abstractmethod
     def cuts(self) -> list[float]:
-        """Parameters from 0 to 1: between neighbouring ones a Gauss rule in t converges fast."""
+        """Return parameters from 0 to 1 that divide the curve so that Gauss rules converge fast."""
 
     @abstractmethod
     def nearest(self, coords: Coords) -> Coords:
-        """The closest points of the curve, (n, 2), twice differentiable in the coordinates."""
+        """Return the closest points (n, 2) on the curve, twice differentiable in `coords`."""
 
     @abstractmethod
     def near(self, coords: Coords, within: float) -> Tensor:
-        """A mask (n,) that is true for all points within this distance, and for few others."""
+        """Return a mask (n,) that is True for all points within this distance and few others."""
 
     @abstractmethod
     def locate(self, point: Pair, tolerance: float) -> float | None:
-        """The parameter t of a point; None where it is further away than the tolerance."""
+        """Return the parameter t of a point, or None if the curve is not within the tolerance."""
 
     @abstractmethod
     def part(self, first: float, last: float) -> "Curve":
-        """The part from t = first to t = last; it runs backwards where first > last."""
+        """Return the part from t = first to t = last, in reverse direction if first > last."""
 
     @abstractmethod
     def named(self, name: str) -> "Curve":
-        """The same curve under another name."""
+        """Return the same curve under another name."""
 
     @property
     def straight(self) -> bool:
-        """Whether it is a part of a line."""
+        """True if the curve is a line segment."""
         return False
 
     def same_carrier(self, other: "Curve", tolerance: float) -> bool:
-        """Whether both are parts of one line or one ellipse."""
+        """Return True if both curves are parts of one line or one ellipse."""
         return type(self) is type(other) and self.lies_on(other, tolerance)
 
     @abstractmethod
     def lies_on(self, other: Any, tolerance: float) -> bool:
-        """Whether the line or ellipse of another curve of the same kind is this one's."""
+        """Return True if another curve of the same type lies on the same line or ellipse."""
 
     @abstractmethod
     def joined(self, other: Any) -> "Curve | None":
-        """Both as one curve, where the other one goes on from this one along the same carrier.
+        """Return both curves as one; the other one continues this one on the same line or ellipse.
 
-        None where they run in opposite directions, or the ellipse is given by other axes.
+        None if they run in opposite directions or the ellipse is given by other axes.
         """
 
     @abstractmethod
     def extent(self, coords: Coords) -> Column | None:
-        """A function (n, 1) that tells the curve from the rest of its line or ellipse.
+        """Return values (n, 1) that distinguish the curve from the rest of its line or ellipse.
 
-        There it is > 0 on the curve and < 0 beyond its ends. None for a closed curve.
+        On the line or ellipse they are > 0 on the curve and < 0 beyond its ends. None for a closed
+        curve.
         """
 
     @abstractmethod
     def moment(self, origin: Pair) -> float:
-        """½ ∫ (x dy - y dx) about an origin; summed over a boundary it is the area enclosed."""
+        """Return ½ ∫ (x dy - y dx) about an origin; the sum over a boundary is the area inside."""
 
     @abstractmethod
     def sides(self, first: float, last: float) -> list[Side]:
-        """The parts of the curve that go up or down.
+        """Return the monotone parts of the curve as graphs x(y), without horizontal parts.
 
         Args:
-            first: the height of the curve's start.
-            last: the height of its end.
+            first: the height y of the curve's start.
+            last: the height y of its end.
         """
 
     @property
@@ -142,10 +143,10 @@ class Curve(Mapped, Piece):
 
 
 def pair(name: str, value: Any) -> Pair:
-    """The value as two finite floats.
+    """Return the value of the argument `name` as two finite floats.
 
     Raises:
-        InputError: naming the argument, where it is anything else.
+        InputError: if the value is not a pair of finite numbers.
     """
     try:
         numbers = tuple(value)
@@ -157,10 +158,10 @@ def pair(name: str, value: Any) -> Pair:
 
 
 def two_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names of two coordinates as a tuple.
+    """Return the names of two coordinates as a tuple.
 
     Raises:
-        InputError: unless they are two usable names.
+        InputError: unless they are two valid names, see `check_names`.
     """
     names = tuple(names)
     check_names(names)

@@ -1,4 +1,4 @@
-"""Straight pieces of boundaries."""
+"""Line segments as pieces of boundaries."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from kanpinn.geometry.curves.sides import Side
 
 @dataclass(frozen=True)
 class Segment(Curve):
-    """The straight line from a to b.
+    """The line segment from a to b.
 
     Raises:
         InputError: unless a and b are two different finite points.
@@ -117,8 +117,8 @@ class Segment(Curve):
     def sides(self, first: float, last: float) -> list[Side]:
         if first == last:
             return []
-        # From its lower end: on a nearly flat line no other base gives an x between those of the
-        # ends for every height between theirs.
+        # Start from the lower end: with another base, rounding on a nearly horizontal line could
+        # give an x outside the range of the two ends.
         base = (self.a[0], first) if first < last else (self.b[0], last)
         slope = (self.b[0] - self.a[0]) / (last - first)
         return [Side.between(first, last, middle=base, slope=slope)]
@@ -131,7 +131,7 @@ class Segment(Curve):
 
 
 def left_of(a: Pair, b: Pair, coords: Coords) -> Column:
-    """The distance (n, 1) from the line through a and b, > 0 on its left, < 0 on its right."""
+    """Return the signed distance (n, 1) from the line through a and b, > 0 on its left."""
     (ax, ay), (bx, by) = a, b
     length = math.dist(a, b)
     x, y = coords.split(1, dim=1)

@@ -1,4 +1,4 @@
-"""Unions, differences and intersections of planar domains, by their boundaries."""
+"""Unions, differences and intersections of planar domains, computed from their boundaries."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ SIGNS = {"union": "|", "difference": "-", "intersection": "&"}
 
 
 def planar(domain: Domain) -> Planar | None:
-    """The domain if it is planar, a box in the plane as a planar domain; None for others."""
+    """Return a planar domain or a two-dimensional box as a `Planar`, None for other domains."""
     if isinstance(domain, Box) and domain.dim == 2:
         return rectangle(domain)
     return domain if isinstance(domain, Planar) else None
@@ -27,13 +27,13 @@ def planar(domain: Domain) -> Planar | None:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of one operand's boundary that crosses the other operand's boundary nowhere.
+    """A part of one operand's boundary that does not cross the other operand's boundary.
 
     Args:
-        curve: the part.
-        inside: whether it lies inside the other operand.
-        shared: 1 if it lies on the other boundary and runs the same way, -1 if it runs the other
-            way, 0 if it does not lie on it.
+        curve: the part as a curve.
+        inside: True if it lies inside the other operand.
+        shared: 0 if it does not lie on the other boundary; otherwise 1 if both run in the same
+            direction, -1 if they run in opposite directions.
     """
 
     curve: Curve
@@ -42,13 +42,19 @@ class Part:
 
 
 def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
-    """The exact "union", "difference" or "intersection" of planar domains or boxes.
+    """Return the exact union, difference or intersection of planar domains or boxes.
 
-    Pieces keep their names. Where both have a piece of the same name, and they are not parts of
-    one line or ellipse, those of b get "_2" (or the next number that is free).
+    Pieces keep their names. If a and b have pieces of the same name that are not parts of one line
+    or ellipse, the name of those of b gets the suffix "_2" (or the next free number).
+
+    Args:
+        kind: "union", "difference" (a without b) or "intersection".
+        a: the first domain.
+        b: the second domain, with the same coordinates.
 
     Raises:
-        InputError: where the result is empty, or the coordinates have different names.
+        InputError: if a domain is not planar, the coordinates have different names, or the result
+            is empty.
     """
     first, second = planar(a), planar(b)
     if first is None or second is None:
@@ -58,7 +64,7 @@ def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
             f"domains can be combined in the same coordinates only, got {first.names} and "
             f"{second.names}"
         )
-    # What is closer, relative to the coordinates, meets.
+    # Points closer than this, relative to the size of the coordinates, count as equal.
     tolerance = 1e-12 * max(first.scale, second.scale)
     parts = _parts(first, second, tolerance)
     kept = [_kept(kind, part, which) for which in (0, 1) for part in parts[which]]
@@ -67,7 +73,7 @@ def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
     other = [curve for curve in kept[half:] if curve is not None]
     curves = merged([*mine, *_renamed(mine, other, tolerance)], tolerance)
     _check_area(kind, a, b, curves)
-    # A union by logic would have its wall, where both are 0.
+    # The R-disjunction would vanish on a common inner wall, where the values of both sets are 0.
     wall = kind == "union" and any(part.shared < 0 for part in parts[0])
     label = f"({a!r} {SIGNS[kind]} {b!r})"
     return Planar(tuple(curves), None if wall else _form(kind, first, second), label)
@@ -108,8 +114,8 @@ def _split(curve: Curve, points: Sequence[Pair], tolerance: float) -> list[Curve
 
 
 def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
-    """1 if a part runs along one of the other curves, -1 if it runs against one, otherwise 0."""
-    # Curves of degree two that meet at three inner points of a part that crosses nothing are one.
+    """Return 1 if a part runs along one of the other curves, -1 if against one, otherwise 0."""
+    # Three common inner points suffice: curves of degree two that do not cross there coincide.
     probes = torch.tensor([0.5, 0.29, 0.73], dtype=torch.float64)
     points = [(x, y) for x, y in part.at(probes).tolist()]
     along = part.velocity(probes[:1])[0]
@@ -122,11 +128,11 @@ def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
 
 
 def _kept(kind: str, part: Part, which: int) -> Curve | None:
-    """The part as a piece of the result's boundary; None if it bounds nothing.
+    """Return the part as a piece of the result's boundary, or None if it does not bound the result.
 
     Args:
-        kind: of the combination.
-        part: of the boundary of an operand.
+        kind: the kind of combination.
+        part: a part of an operand's boundary.
         which: 0 for the first operand, 1 for the second one.
     """
     if part.shared:
@@ -157,7 +163,7 @@ def _renamed(mine: Sequence[Curve], other: Sequence[Curve], tolerance: float) ->
 def _check_area(kind: str, a: Domain, b: Domain, curves: Sequence[Curve]) -> None:
     origin = curves[0].start if curves else (0.0, 0.0)
     area = sum(curve.moment(origin) for curve in curves)
-    # Rounding may leave so much of an empty result.
+    # Rounding errors may give an empty result an area of this size.
     if not area > 1e-12 * min(a.measure, b.measure):
         raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
 

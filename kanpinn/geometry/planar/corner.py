@@ -1,4 +1,4 @@
-"""The singular functions of a corner, by which solutions are rough there."""
+"""The singular functions of solutions at a corner of a planar domain."""
 
 import math
 from dataclasses import dataclass
@@ -17,18 +17,19 @@ from kanpinn.geometry.points import Points
 class Corner:
     """Functions r^(jπ/ω) sin(jπθ/ω), j = 1 … terms: harmonic, and 0 on both sides of a corner.
 
-    r and θ are polar coordinates about the corner, θ counted from one side; ω is the angle inside.
-    Where jπ/ω is a whole number n that function is a polynomial, and r^n (ln r sin nθ + θ cos nθ)
-    stands in its place: harmonic, too, but rough, and ±ωr^n on the other side. Called with points
-    it gives (n, terms). For values given on both sides; corners of other conditions have others.
+    r and θ are polar coordinates about the corner, with θ = 0 on one side; ω is the interior angle.
+    If jπ/ω is an integer n, the function would be a polynomial; r^n (ln r sin nθ + θ cos nθ)
+    replaces it, which is also harmonic but singular, and equals ±ωr^n on the other side. The
+    functions are those for Dirichlet conditions on both sides. Called with N points, the object
+    returns the values (N, terms).
 
     Args:
         domain: a planar domain.
         at: one of its corners.
-        terms: how many functions.
+        terms: the number of functions.
 
     Raises:
-        InputError: where no two sides meet there.
+        InputError: if `at` is not a point where exactly two sides of the domain meet.
 
     Reference: Grisvard, Elliptic problems in nonsmooth domains (1985), section 2.
     """
@@ -44,12 +45,12 @@ class Corner:
 
     @property
     def angle(self) -> float:
-        """ω, the angle inside."""
+        """The interior angle ω in radians."""
         return self._angles[1]
 
     @property
     def _angles(self) -> tuple[float, float]:
-        """The direction of the side from which θ is counted, and ω."""
+        """The direction angle of the side θ = 0, and the interior angle ω."""
         curves, reach = self.domain.curves, 1e-9 * self.domain.scale
         after = [c for c in curves if math.dist(c.start, self.at) <= reach]
         before = [c for c in curves if math.dist(c.stop, self.at) <= reach]
@@ -62,11 +63,11 @@ class Corner:
         return start, (stop - start) % (2 * math.pi)
 
     def polar(self, coords: Coords) -> tuple[Tensor, Tensor]:
-        """r and θ, (n, 1) each, θ in (ω/2 - π, ω/2 + π]: it jumps outside, opposite the middle."""
+        """Return r and θ, (n, 1) each, with θ in (ω/2 - π, ω/2 + π], so θ jumps outside only."""
         start, angle = self._angles
         x, y = (coords - coords.new_tensor(self.at)).split(1, dim=1)
         c, s = math.cos(start + angle / 2), math.sin(start + angle / 2)
-        # Not 0, where logarithms are not finite.
+        # Keep r > 0, because ln 0 is not finite.
         r = (x**2 + y**2).clamp_min(torch.finfo(x.dtype).tiny).sqrt()
         return r, torch.atan2(c * y - s * x, c * x + s * y) + angle / 2
 

@@ -1,4 +1,4 @@
-"""The flow next to a corner of which a side slides along itself, so that the velocity jumps."""
+"""Flows next to a corner with a tangentially moving side, where the velocity is discontinuous."""
 
 import math
 from collections.abc import Sequence
@@ -19,24 +19,26 @@ from kanpinn.geometry.points import Points
 
 @dataclass(frozen=True)
 class CornerFlow:
-    """Flows next to a corner whose sides slide: functions (u, v, 0) and (0, 0, q) for each term.
+    """Flows next to a corner with moving sides: functions (u, v, 0) and (0, 0, q) for each term.
 
-    u·∇u + ∇q = Δu and div u = 0 are solved by the stream function ψ = Σ_m r^(m+1) f_m(θ), the
-    velocity (∂ψ/∂y, -∂ψ/∂x): the first term is Stokes flow, u bounded with a jump at the corner
-    and q like 1/r; the others are what inertia adds, q of the second like ln r. The velocity along
-    the sides, away from the corner, is `first` where θ = 0 and `last` on the other side. At another
-    viscosity the terms are the same up to factors, for velocity and pressure each, which a solve
-    finds. At the corner itself q is not defined, and given as 0. Called with points it gives
-    (n, 2 · terms, 3).
+    The stream function ψ = Σ_m r^(m+1) f_m(θ) with the velocity (∂ψ/∂y, -∂ψ/∂x) solves
+    u·∇u + ∇q = Δu and div u = 0. The first term is Stokes flow: u is bounded but discontinuous at
+    the corner, and q grows like 1/r. The other terms are the effects of inertia; q of the second
+    one grows like ln r. The velocities along the sides, positive away from the corner, are `first`
+    on the side θ = 0 and `last` on the other side. For another viscosity the velocity and the
+    pressure of each term change by constant factors only, which become coefficients of the solve.
+    At the corner itself q is undefined and set to 0. Called with n points, the object returns the
+    values (n, 2 · terms, 3).
 
     Args:
         domain: a planar domain.
-        at: one of its corners, of an angle below π.
-        first, last: velocities of the sides, the first is the one from which θ is counted.
-        terms: how many.
+        at: one of its corners, with an interior angle below π.
+        first, last: the velocities of the two sides; `first` is that of the side θ = 0.
+        terms: the number of terms m.
 
     Raises:
-        InputError: where no two sides meet there, at an angle of π or more, or no side slides.
+        InputError: if `at` is not a point where exactly two sides meet, the interior angle is π or
+            more, or both velocities are 0.
 
     Reference: Taylor, On scraping viscous fluid from a plane surface (1962); Hancock, Lewis and
     Moffatt, Effects of inertia in forced corner flows (1981); Botella and Peyret (1998).
@@ -63,7 +65,7 @@ class CornerFlow:
 
     @cached_property
     def _profiles(self) -> list[tuple[Chebyshev, Chebyshev]]:
-        """f_m, and R_m with ∂q/∂r = r^(m-2) R_m."""
+        """For each term m the functions f_m of θ, and R_m with ∂q/∂r = r^(m-2) R_m."""
         found: list[Chebyshev] = []
         pressures = []
         for m in range(self.terms):
@@ -79,7 +81,7 @@ class CornerFlow:
         r, theta = self._corner.polar(p.coords)
         offset = (p.coords - p.coords.new_tensor(self._corner.at)) / r
         cosine, sine = offset.split(1, dim=1)
-        beside = r > 1e-12 * self.domain.scale  # closer points are the corner
+        beside = r > 1e-12 * self.domain.scale  # closer points count as the corner
         apart, zero = torch.where(beside, r, torch.ones_like(r)), torch.zeros_like(r)
         flat = [g for f, slope in self._profiles for g in (f, f.deriv(), slope)]
         values = _values(flat, theta).split(1, dim=1)
@@ -95,15 +97,15 @@ class CornerFlow:
 
 
 def _values(polynomials: Sequence[Chebyshev], theta: Tensor) -> Tensor:
-    """Polynomials at angles (n, 1), as (n, k), by Taylor's series about the angles themselves.
+    """Evaluate k polynomials at angles (n, 1) by Taylor series about the angles; returns (n, k).
 
-    Derivatives up to the highest a jet has are right, and as cheap as values: differentiating a
-    recurrence, nested, took most of a solve.
+    Derivatives up to the order 4, the highest that is needed, are exact and as cheap as values.
+    Differentiating a Chebyshev recurrence repeatedly would dominate the time of a solve.
     """
     low, high = polynomials[0].domain
     about = theta.detach().clamp(low, high)
     s = (2 * about - (low + high)) / (high - low)
-    order = 4  # of the highest derivative in a jet
+    order = 4  # the order of the highest derivative that is needed
     terms = [[f.deriv(k) / math.factorial(k) for f in polynomials] for k in range(order + 1)]
     count = max(len(f.coef) for f in polynomials)
     basis = torch.cos(torch.acos(s.clamp(-1, 1)) * torch.arange(count).to(s))
@@ -117,8 +119,8 @@ def _values(polynomials: Sequence[Chebyshev], theta: Tensor) -> Tensor:
 def _profile(
     angle: float, m: int, speeds: tuple[float, float], turning: list[Chebyshev]
 ) -> Chebyshev:
-    """f with (∂² + (m - 1)²)(∂² + (m + 1)²) f = Σ turning, f = 0 and f' = speeds at both ends."""
-    degree = 24  # of the polynomials in θ, which represents sines and cosines to rounding
+    """Solve (∂² + (m - 1)²)(∂² + (m + 1)²) f = Σ turning with f = 0, f' = speeds at the ends."""
+    degree = 24  # polynomials of this degree in θ represent sines and cosines to rounding
     nodes = angle * (1 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2
     basis = [Chebyshev.basis(j, domain=[0, angle]) for j in range(degree + 1)]
     values = {k: np.stack([b.deriv(k)(nodes) for b in basis], axis=1) for k in (0, 1, 2, 4)}
@@ -132,12 +134,12 @@ def _profile(
 
 
 def _turning(f: Chebyshev, g: Chebyshev, i: int, j: int) -> Chebyshev:
-    """r^(4 - i - j) times the vorticity of the flow g that the flow f carries along, negative."""
+    """Return -r^(2 - i - j) u_f·∇w_g, where w_g is the vorticity of the flow g."""
     vorticity = -(g.deriv(2) + (j + 1) ** 2 * g)
     return (i + 1) * f * vorticity.deriv() - (j - 1) * f.deriv() * vorticity
 
 
 def _carrying(f: Chebyshev, g: Chebyshev, i: int, j: int) -> Chebyshev:
-    """r^(1 - i - j) times the radial part of u_f·∇u_g."""
+    """Return r^(1 - i - j) times the radial component of u_f·∇u_g."""
     carried = j * f.deriv() * g.deriv() - (i + 1) * f * g.deriv(2)
     return carried - (i + 1) * (j + 1) * f * g

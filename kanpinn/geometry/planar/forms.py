@@ -1,4 +1,4 @@
-"""Sets in the plane as formulas of half planes and ellipses.
+"""Sets in the plane as intersections and unions of half planes and ellipses.
 
 Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechanics (1995).
 """
@@ -17,45 +17,46 @@ from kanpinn.geometry.curves.segments import left_of
 
 
 class PlanarSet(ABC):
-    """A set in the plane as a formula of half planes and ellipses."""
+    """A set in the plane, composed of half planes and ellipses by intersection and union."""
 
     @abstractmethod
     def value(self, coords: Coords) -> Column:
-        """(n, 1): > 0 inside, 0 on the boundary with a slope of 1, < 0 outside."""
+        """Return values (n, 1): > 0 inside, 0 on the boundary with a slope of 1, < 0 outside."""
 
     @abstractmethod
     def complement(self) -> "PlanarSet":
-        """The points outside."""
+        """Return the complement of the set."""
 
     def same(self, other: "PlanarSet") -> bool:
-        """Whether both are the same half plane or ellipse, up to rounding."""
+        """Return True if both are the same half plane or ellipse, up to rounding."""
         return self.leaf and type(self) is type(other) and self._equals(other)
 
     def _equals(self, other: Any) -> bool:
-        """The same for another form of the same kind."""
+        """Return the same for another leaf of the same type."""
         raise NotImplementedError
 
     @property
     def factors(self) -> tuple["PlanarSet", ...]:
-        """Sets whose intersection this one is, none of them an intersection itself."""
+        """The sets whose intersection is this set; none of them is an intersection itself."""
         return (self,)
 
     def given(self, leaves: Sequence["PlanarSet"]) -> "PlanarSet | None":
-        """The set whose intersection with these half planes and ellipses is this set's.
+        """Simplify the set, given that it will be intersected with these half planes and ellipses.
 
-        None where they lie in this set already.
+        The intersection of the result with them equals that of this set. None if their intersection
+        is known to lie in this set.
         """
         return None if any(self.same(leaf) for leaf in leaves) else self
 
     @property
     def leaf(self) -> bool:
-        """Whether the set is a half plane, or an ellipse or its outside: then `value` is smooth."""
+        """True for a half plane, an ellipse or its outside, for which `value` is smooth."""
         return False
 
 
 @dataclass(frozen=True)
 class HalfPlane(PlanarSet):
-    """The half plane on the left of the line from a to b; its value is the distance."""
+    """The half plane on the left of the line from a to b; its value is the signed distance."""
 
     a: Pair
     b: Pair
@@ -81,7 +82,7 @@ class HalfPlane(PlanarSet):
 
 @dataclass(frozen=True)
 class Within(PlanarSet):
-    """The inside of an ellipse, or the outside."""
+    """The inside of an ellipse, or its outside if `inside` is False."""
 
     conic: Conic
     inside: bool = True
@@ -105,7 +106,7 @@ class Within(PlanarSet):
 
 @dataclass(frozen=True)
 class All(PlanarSet):
-    """An intersection, by the R-conjunction a + b - sqrt(a² + b²)."""
+    """An intersection; its value is the R-conjunction a + b - sqrt(a² + b²)."""
 
     parts: tuple[PlanarSet, ...]
 
@@ -126,7 +127,7 @@ class All(PlanarSet):
 
 @dataclass(frozen=True)
 class Some(PlanarSet):
-    """A union, by the R-disjunction a + b + sqrt(a² + b²)."""
+    """A union; its value is the R-disjunction a + b + sqrt(a² + b²)."""
 
     parts: tuple[PlanarSet, ...]
 
@@ -144,7 +145,7 @@ class Some(PlanarSet):
 
 def _folded(parts: Sequence[PlanarSet], coords: Coords, sign: int) -> Column:
     total = parts[0].value(coords)
-    # Keeps the derivative of the root finite where both are 0, at a corner.
+    # Keep the derivative of the root finite at corners, where both values are 0.
     least = torch.finfo(coords.dtype).tiny
     for part in parts[1:]:
         value = part.value(coords)

@@ -1,4 +1,4 @@
-"""Smooth functions that vanish on a boundary, as products of formulas.
+"""Level functions that vanish on a boundary: products over sets, and joins over curves.
 
 Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechanics (1995);
 Sukumar and Srivastava, Exact imposition of boundary conditions with distance functions (2022).
@@ -17,12 +17,12 @@ from kanpinn.geometry.planar.forms import All, PlanarSet
 
 @dataclass(frozen=True)
 class LevelProduct:
-    """The level function scale · Π factor / size.
+    """The level function scale · Π factor / size, from points (n, 2) to values (n, 1).
 
     Args:
-        factors: sets whose intersection the domain is.
+        factors: the sets whose intersection is the domain.
         sizes: the largest value of each factor in the domain.
-        scale: makes the largest slope on the boundary 1.
+        scale: the factor that makes the largest slope on the boundary 1.
     """
 
     factors: tuple[PlanarSet, ...]
@@ -31,7 +31,7 @@ class LevelProduct:
 
     @property
     def smooth(self) -> bool:
-        """Whether the product has derivatives of all orders everywhere."""
+        """True if the product has derivatives of all orders everywhere."""
         return all(factor.leaf for factor in self.factors)
 
     def __call__(self, coords: Coords) -> Column:
@@ -42,9 +42,10 @@ class LevelProduct:
 
 
 def distinct_factors(form: PlanarSet) -> list[PlanarSet]:
-    """Half planes, ellipses and unions whose intersection a set is, no half plane or ellipse twice.
+    """Write a set as an intersection of half planes, ellipses and unions, without duplicates.
 
-    A product that has one twice would vanish to second order at the boundary.
+    A product in which a half plane or ellipse occurs twice would vanish to second order at the
+    boundary.
     """
     flat = form.factors
     leaves: list[PlanarSet] = []
@@ -59,7 +60,7 @@ def distinct_factors(form: PlanarSet) -> list[PlanarSet]:
 
 
 def fitted_level(form: PlanarSet, inside: Tensor, rim: Tensor) -> LevelProduct | None:
-    """The level function of a domain as a product, checked at points.
+    """Return the level function of a domain as a product, after a check at points.
 
     Args:
         form: the domain as a set.
@@ -67,17 +68,17 @@ def fitted_level(form: PlanarSet, inside: Tensor, rim: Tensor) -> LevelProduct |
         rim: points (m, 2) on its boundary.
 
     Returns:
-        The product, whose largest slope on the boundary is 1; None unless all factors are > 0 at
-        all points inside, and just one is 0 at each point of the boundary.
+        The product, with a largest slope of 1 on the boundary; None unless all factors are > 0 at
+        all inner points, and exactly one factor is 0 at each boundary point.
     """
     parts = distinct_factors(form)
     values = torch.cat([part.value(torch.cat([inside, rim])) for part in parts], dim=1)
     sizes = values.max(dim=0).values
     within, around = (values / sizes).split([len(inside), len(rim)])
     nearest = around.abs().min(dim=1)
-    # Next to the boundary one factor is the distance from it.
+    # Near a boundary point one factor is the distance to first order; the others give the slope.
     others = around.scatter(1, nearest.indices[:, None], 1.0)
-    zero = 1e-9  # of the largest value
+    zero = 1e-9  # relative to the largest value of a factor
     if not (within.min() > 0 and nearest.values.max() < zero < others.min()):
         return None
     slopes = others.prod(dim=1) / sizes[nearest.indices]
@@ -85,7 +86,7 @@ def fitted_level(form: PlanarSet, inside: Tensor, rim: Tensor) -> LevelProduct |
 
 
 def joined_level(curves: Sequence[Curve], coords: Coords) -> Column:
-    """1 / Σ 1/φ_i (n, 1), which is ≥ 0 and vanishes on the curves only, with a slope of 1 there.
+    """Return 1 / Σ 1/φ_i (n, 1), which is ≥ 0 and vanishes on the curves only, with slope 1 there.
 
     φ_i is the distance from curve i to first order near it, and > 0 elsewhere.
 
@@ -96,10 +97,10 @@ def joined_level(curves: Sequence[Curve], coords: Coords) -> Column:
 
 
 def _trimmed(curve: Curve, coords: Coords) -> Column:
-    """sqrt(f² + ((sqrt(t² + f⁴) - t) / 2)²) for the part t ≥ 0 of the curve f = 0."""
+    """Return sqrt(f² + ((sqrt(t² + f⁴) - t) / 2)²) for the part t ≥ 0 of the curve f = 0."""
     assert curve.level is not None
     f, t = curve.level(coords), curve.extent(coords)
-    # Keeps φ off 0: second derivatives on the curve have 1/φ⁴ in them and must stay finite.
+    # Keep φ > 0: its second derivatives on the curve contain 1/φ⁴ and must stay finite.
     least = torch.finfo(coords.dtype).tiny ** 0.4
     if t is None:
         return (f.square() + least).sqrt()

@@ -12,19 +12,23 @@ from kanpinn.geometry.planar.forms import All, HalfPlane, PlanarSet, Some
 
 
 def join_tolerance(scale: float) -> float:
-    """The distance within which ends of curves with coordinates up to `scale` are one point."""
+    """Return the distance within which ends of curves count as one point.
+
+    Args:
+        scale: the largest absolute value of the coordinates.
+    """
     return 1e-9 * scale
 
 
 def check_ends(curves: Sequence[Curve], joints: Sequence[int]) -> None:
-    """Refuse curves that do not run head to tail into closed loops.
+    """Check that curves run head to tail into closed loops.
 
     Args:
-        curves: the boundary.
-        joints: numbers of the points at which the start and the end of each curve in turn lie.
+        curves: the curves of the boundary.
+        joints: the indices of the joints at the start and the end of each curve in turn.
 
     Raises:
-        InputError: where a curve has a loose end.
+        InputError: if a curve has a loose end.
     """
     for i, joint in enumerate(joints):
         if joints[0::2].count(joint) != joints[1::2].count(joint):
@@ -36,12 +40,12 @@ def check_ends(curves: Sequence[Curve], joints: Sequence[int]) -> None:
 
 
 def check_crossings(curves: Sequence[Curve], scale: float) -> None:
-    """Refuse curves that cross each other.
+    """Check that no two curves cross each other.
 
     Raises:
-        InputError: where two of them cross at inner points of both.
+        InputError: if two of them cross at inner points of both.
     """
-    tolerance = 1e-12 * scale  # curves that are closer meet
+    tolerance = 1e-12 * scale  # closer curves count as touching
     for i, j in meeting(curves, curves, tolerance):
         for point in crossings(curves[i], curves[j], tolerance) if i < j else []:
             if _crosses(curves[i], curves[j], point, join_tolerance(scale)):
@@ -52,9 +56,9 @@ def check_crossings(curves: Sequence[Curve], scale: float) -> None:
 
 
 def straight_form(curves: Sequence[Curve]) -> PlanarSet | None:
-    """The domain inside curves that are all straight: in an outer loop and in no hole.
+    """Return the domain of segments as a set: the union of the outer loops without the holes.
 
-    It is wrong for an island in a hole. None where a curve is not straight.
+    None if a curve is not straight. The result is wrong for a domain with an island in a hole.
     """
     if not all(curve.straight for curve in curves):
         return None
@@ -67,7 +71,7 @@ def straight_form(curves: Sequence[Curve]) -> PlanarSet | None:
 
 
 def _crosses(a: Curve, b: Curve, point: Pair, tolerance: float) -> bool:
-    """Whether two curves cross at a point that is an end of neither."""
+    """Return True if two curves cross at a point that is not an end of either curve."""
     directions = []
     for curve in (a, b):
         t = curve.locate(point, tolerance)
@@ -76,12 +80,12 @@ def _crosses(a: Curve, b: Curve, point: Pair, tolerance: float) -> bool:
         (along,) = curve.velocity(torch.tensor([t], dtype=torch.float64))
         directions.append(along / along.norm())
     (ax, ay), (bx, by) = directions
-    # Beyond this sine of the angle between them they do not just touch.
+    # If the sine of the angle between them is larger, the curves cross; otherwise they touch.
     return bool((ax * by - ay * bx).abs() > 1e-6)
 
 
 def _loops(curves: Sequence[Curve]) -> list[list[Curve]]:
-    """The curves head to tail, each loop from the first curve that is left."""
+    """Group the curves into closed loops, head to tail; each starts at the first unused curve."""
     left, found = list(curves), []
     while left:
         loop = [left.pop(0)]
@@ -96,7 +100,9 @@ def _loops(curves: Sequence[Curve]) -> list[list[Curve]]:
 
 
 def loop_form(points: Sequence[Pair]) -> PlanarSet:
-    """The left of a closed polygon by intersections and unions of half planes, one for each edge.
+    """Return the left side of a closed polygon as intersections and unions of its half planes.
+
+    Each edge occurs in exactly one half plane.
 
     Reference: Dobkin, Guibas, Hershberger and Snoeyink, An efficient algorithm for finding the CSG
     representation of a simple polygon (1988).
@@ -110,14 +116,14 @@ def loop_form(points: Sequence[Pair]) -> PlanarSet:
 
 
 def _chain(points: Sequence[Pair]) -> PlanarSet:
-    """The left of a chain of edges whose first and last edge are continued to infinity.
+    """Return the left side of a chain of edges, with first and last edge extended to infinity.
 
-    The chain is split at the corner that is furthest out.
+    The chain is split recursively at its outermost corner.
     """
     if len(points) == 2:
         return HalfPlane(points[0], points[1])
     (ux, uy), (vx, vy) = _direction(points[1], points[0]), _direction(points[-2], points[-1])
-    away = (-ux - vx, -uy - vy)  # both ends recede in this direction
+    away = (-ux - vx, -uy - vy)  # both extended edges lead against this direction
     if math.hypot(*away) < 1e-9:
         away = (-uy, ux)
     reach = [away[0] * x + away[1] * y for x, y in points[1:-1]]
@@ -131,7 +137,7 @@ def _joined_at(before: Pair, corner: Pair, after: Pair, chains: tuple[PlanarSet,
 
 
 def _without_flat(points: Sequence[Pair]) -> list[Pair]:
-    """The points at which the polygon turns; on a straight edge two half planes would be one."""
+    """Remove points on straight edges, where two edges would give the same half plane."""
     n = len(points)
     triples = ((points[i - 1], points[i], points[(i + 1) % n]) for i in range(n))
     return [p[1] for p in triples if abs(_turn(*p)) > 1e-12]
@@ -143,6 +149,6 @@ def _direction(a: Pair, b: Pair) -> Pair:
 
 
 def _turn(a: Pair, b: Pair, c: Pair) -> float:
-    """The sine of the angle by which the path a, b, c turns left at b."""
+    """Return the sine of the angle by which the path a, b, c turns left at b."""
     (ux, uy), (vx, vy) = _direction(a, b), _direction(b, c)
     return ux * vy - uy * vx

@@ -18,16 +18,19 @@ def Disk(
     name: str = "circle",
     names: Sequence[str] = XY,
 ) -> Planar:
-    """The points at most `radius` from the centre; its boundary is one piece, `name`.
+    """Return the disk of all points at most `radius` from the centre.
+
+    Its boundary is one piece with the name `name`.
 
     Args:
         center: the centre, two numbers.
-        radius: above 0.
-        name: of the boundary's piece.
-        names: of the coordinates.
+        radius: the radius, above 0.
+        name: the name of the boundary piece.
+        names: the names of the two coordinates.
 
     Raises:
-        InputError: for a centre that is no point, or a radius that is not finite and > 0.
+        InputError: if the centre is not a pair of finite numbers, or the radius is not finite and
+            > 0.
     """
     center = pair("center", center)
     number("radius", radius, above=True)
@@ -43,19 +46,19 @@ def Ellipse(
     name: str = "ellipse",
     names: Sequence[str] = XY,
 ) -> Planar:
-    """An ellipse with the semi-axes (a, b), the first turned by `angle` from x to y.
+    """Return the ellipse with the semi-axes (a, b), rotated counter-clockwise by `angle`.
 
-    Its boundary is one piece, `name`.
+    Its boundary is one piece with the name `name`.
 
     Args:
         center: the centre, two numbers.
         axes: the lengths of the two semi-axes, above 0.
-        angle: between the first coordinate and the first semi-axis, in radians.
-        name: of the boundary's piece.
-        names: of the coordinates.
+        angle: the angle from the first coordinate axis to the first semi-axis, in radians.
+        name: the name of the boundary piece.
+        names: the names of the two coordinates.
 
     Raises:
-        InputError: for numbers that are not finite, or semi-axes that are not > 0.
+        InputError: if a number is not finite, or a semi-axis is not > 0.
     """
     center, axes = pair("center", center), pair("axes", axes)
     curve = _oval(center, axes, angle, name=name, names=names)
@@ -70,13 +73,13 @@ def Annulus(
     *,
     names: Sequence[str] = XY,
 ) -> Planar:
-    """The points at a distance between two radii; its pieces are "inner" and "outer".
+    """Return the annulus between two concentric circles; its pieces are "inner" and "outer".
 
     Args:
         center: the centre, two numbers.
         inner: the smaller radius, above 0.
         outer: the larger radius.
-        names: of the coordinates.
+        names: the names of the two coordinates.
 
     Raises:
         InputError: unless 0 < inner < outer < ∞.
@@ -99,17 +102,17 @@ def Sector(
     *,
     names: Sequence[str] = XY,
 ) -> Planar:
-    """The part of a disk, or with inner > 0 of an annulus, at angles from start to end in radians.
+    """Return the sector of a disk, or of an annulus if inner > 0, between two angles.
 
-    Its pieces are "start" and "end", which are straight, "arc" and, with inner > 0, "inner".
+    Its pieces are the straight sides "start" and "end", "arc" and, if inner > 0, "inner".
 
     Args:
-        center: the tip, two numbers.
+        center: the centre of the disk, two numbers.
         radius: the outer radius.
-        start: the angle of the first straight side.
-        end: the angle of the second straight side, less than 2π above the first.
+        start: the angle of the first straight side, in radians.
+        end: the angle of the second straight side, in radians, less than 2π above the first.
         inner: the inner radius; 0 for a sector of a disk.
-        names: of the coordinates.
+        names: the names of the two coordinates.
 
     Raises:
         InputError: unless start < end < start + 2π and 0 ≤ inner < radius.
@@ -148,7 +151,7 @@ def _oval(
 
 
 def _wedge(first: Segment, arc: Arc, last: Segment, inner: float) -> PlanarSet:
-    """A sector as a set: between two half planes up to the angle π, in one of them beyond."""
+    """Return a sector as a set: its two half planes are intersected up to π, united above."""
     sides = (HalfPlane(first.a, first.b), HalfPlane(last.a, last.b))
     wedge = All(sides) if arc.sweep <= math.pi else Some(sides)
     rims = [Within(arc.conic)]

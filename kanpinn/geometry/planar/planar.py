@@ -1,4 +1,4 @@
-"""Domains in the plane that are bounded by segments and arcs of ellipses, exactly."""
+"""Domains in the plane that are bounded by line segments and arcs of ellipses."""
 
 import math
 from dataclasses import dataclass, field
@@ -28,17 +28,20 @@ from kanpinn.geometry.points import Points
 
 @dataclass(frozen=True, repr=False)
 class Planar(Domain):
-    """The domain on the left of all its curves: outer ones run counter-clockwise, holes clockwise.
+    """A planar domain on the left of its boundary curves.
 
-    The curves may come in any order; every end of one is the start of another.
+    Outer curves run counter-clockwise, those around holes clockwise. The curves may be given in any
+    order; the end of each curve is the start of another one.
 
     Args:
-        curves: the pieces of its boundary.
-        form: what its level function is made of; None for one made of all its curves.
-        label: its repr; None shows the curves.
+        curves: the pieces of the boundary.
+        form: the domain as a set, for its level function; if None, the level function joins those
+            of all curves, unless all of them are straight.
+        label: the repr of the domain; None lists the curves.
 
     Raises:
-        InputError: where the curves do not close, cross each other, or enclose no area.
+        InputError: if the curves do not form closed loops, cross each other, have different
+            coordinates, or do not enclose an area > 0.
     """
 
     curves: tuple[Curve, ...]
@@ -51,7 +54,7 @@ class Planar(Domain):
         if len({curve.names for curve in self.curves}) > 1:
             raise InputError("the curves of a planar domain must have the same coordinates")
         check_ends(self.curves, self._joints[0])
-        # Less is none, by rounding.
+        # A smaller area counts as 0, because of rounding.
         if not self.measure > 1e-14 * math.dist(*self._box) ** 2:
             raise InputError(
                 "the curves of a planar domain must run around it counter-clockwise and around "
@@ -69,7 +72,7 @@ class Planar(Domain):
     @cached_property
     def measure(self) -> float:
         (lx, ly), (hx, hy) = self._box
-        middle = ((lx + hx) / 2, (ly + hy) / 2)  # keeps the terms of the sum small
+        middle = ((lx + hx) / 2, (ly + hy) / 2)  # keeps rounding errors of the sum small
         return math.fsum(curve.moment(middle) for curve in self.curves)
 
     @property
@@ -83,20 +86,23 @@ class Planar(Domain):
 
     @cached_property
     def scale(self) -> float:
-        """The largest absolute value of the coordinates, to which rounding errors are relative."""
+        """The largest absolute value of the coordinates, the scale of rounding errors."""
         (lx, ly), (hx, hy) = self._box
         return max(map(abs, (lx, ly, hx, hy)))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         inside = self.encloses(coords)
-        # Points on the boundary belong to it although they are rounded.
+        # Boundary points belong to the domain, so allow for the rounding of their coordinates.
         reach = abs(tolerance) or 64 * torch.finfo(coords.dtype).eps * self.scale
         close = self._distance(coords, reach) <= reach
         return inside & ~close if tolerance < 0 else inside | close
 
     def encloses(self, coords: Coords) -> Mask:
-        """Which points the boundary winds around, (n,); points on the boundary count either way."""
-        # So many pairs of points and sides are compared at a time, which bounds the memory.
+        """Return a mask (n,) of the points with a positive winding number.
+
+        The result is arbitrary for points on the boundary.
+        """
+        # The number of point-side pairs per batch bounds the memory.
         rows = max(1, 2**21 // self._sides.shape[1])
         return torch.cat([self._winding(part) > 0 for part in coords.split(rows)])
 
@@ -116,22 +122,22 @@ class Planar(Domain):
 
     @cached_property
     def sides(self) -> list[Side]:
-        """The parts of the boundary that go up or down, with ends at exactly equal heights."""
+        """The monotone parts of the boundary; adjacent ones have exactly equal end heights."""
         heights = self._joints[1]
         ends = zip(self.curves, heights[0::2], heights[1::2], strict=True)
         return [side for curve, first, last in ends for side in curve.sides(first, last)]
 
     @cached_property
     def formula(self) -> PlanarSet | None:
-        """The domain as a set: by its edges where all are straight, otherwise by its form."""
+        """The domain as a set: from its edges if all curves are straight, otherwise `form`."""
         return straight_form(self.curves) or self.form
 
     @cached_property
     def _product(self) -> LevelProduct | None:
-        """The level function as a product; None without a formula, or where that does not fit."""
+        """The level function as a product; None without a formula or if `fitted_level` fails."""
         if self.formula is None:
             return None
-        nodes = 8  # in each direction, on each cell and curve
+        nodes = 8  # Gauss nodes per direction on each slab and curve
         inside, rim = self.quadrature(nodes)[0], self.boundary.quadrature(nodes)[0]
         return fitted_level(self.formula, inside.coords, rim.coords)
 
@@ -151,7 +157,7 @@ class Planar(Domain):
 
     @cached_property
     def _joints(self) -> tuple[list[int], list[float]]:
-        """The number and the height of the joint at the start and the end of each curve in turn."""
+        """The index and the height y of the joint at the start and the end of each curve."""
         ends = np.array([end for curve in self.curves for end in (curve.start, curve.stop)])
         gaps = np.abs(ends[:, None] - ends[None]).max(axis=2)
         which = (gaps <= join_tolerance(self.scale)).argmax(axis=1)
@@ -163,14 +169,14 @@ class Planar(Domain):
         return torch.tensor(rows, dtype=torch.float64).T
 
     def _winding(self, coords: Coords) -> Tensor:
-        """How often the boundary winds around each point, (n,): sides on its right are counted."""
+        """Return the winding numbers (n,): the signed count of sides to the right of each point."""
         low, high, up, *shape = self._sides.to(coords)
         y = coords[:, 1:]
         level = (low <= y) & (y < high)
         return (up * (level & (abscissa(y, *shape) > coords[:, :1]))).sum(dim=1)
 
     def _distance(self, coords: Coords, within: float) -> Weights:
-        """The distance (n,) from the boundary; infinite where it is more than `within`."""
+        """Return the distances (n,) from the boundary; those above `within` may be infinite."""
         least = coords.new_full((len(coords),), math.inf)
         for curve in self.curves:
             rows = curve.near(coords, within).nonzero()[:, 0]

@@ -22,17 +22,19 @@ def Triangle(
     pieces: Sequence[str] | None = None,
     names: Sequence[str] = XY,
 ) -> Planar:
-    """A triangle with the corners a, b, c; the pieces are "edge_0" from a to b, "edge_1", "edge_2".
+    """Return the triangle with the corners a, b and c.
+
+    The pieces of the boundary are "edge_0" from a to b, "edge_1" from b to c and "edge_2".
 
     Args:
         a: the first corner, two numbers.
         b: the second corner.
         c: the third corner.
         pieces: names of the edges in place of "edge_0", "edge_1" and "edge_2".
-        names: of the coordinates.
+        names: the names of the two coordinates.
 
     Raises:
-        InputError: where the corners lie on one line or are no points.
+        InputError: if the corners lie on one line, or one is not a pair of finite numbers.
     """
     return Polygon([a, b, c], pieces=pieces, names=names)
 
@@ -44,19 +46,21 @@ def Polygon(
     pieces: Sequence[str] | None = None,
     names: Sequence[str] = XY,
 ) -> Planar:
-    """A polygon with holes, given by its corners in either direction.
+    """Return a polygon with holes, given by its corners in either direction.
 
-    Edge i goes from corner i to the next one. Its name is "edge_i", that of hole h "hole_h_edge_i".
+    Edge i runs between corner i and the next one. Its name is "edge_i"; the edges of hole h have
+    the names "hole_h_edge_i".
 
     Args:
-        vertices: three or more corners, or a shapely polygon (its holes included).
+        vertices: three or more corners, or a shapely polygon, which includes its holes.
         holes: the corners of each hole.
-        pieces: names of the outer edges in place of "edge_0", ...; edges may share one.
-        names: of the coordinates.
+        pieces: names of the outer edges in place of "edge_0", ...; several edges may have the same
+            name.
+        names: the names of the two coordinates.
 
     Raises:
-        InputError: where the polygon is empty, degenerate or self-intersecting, or a hole is not
-            inside it or meets another one.
+        InputError: if the polygon is empty, degenerate or self-intersecting, or a hole is not
+            inside it or meets another hole.
     """
     if isinstance(vertices, shapely.Polygon):
         holes = [list(ring.coords) for ring in vertices.interiors]
@@ -77,13 +81,13 @@ def Polygon(
 
 
 def LShape(*, names: Sequence[str] = XY) -> Planar:
-    """The L-shaped domain [-1, 1]² without [0, 1]²; its corner at the origin has the angle 3π/2.
+    """Return the L-shaped domain [-1, 1]² without [0, 1]²; its angle at the origin is 3π/2.
 
     The pieces are "x_min", "x_max", "y_min", "y_max", and at the corner "notch_x" on x = 0 and
     "notch_y" on y = 0.
 
     Args:
-        names: of the coordinates.
+        names: the names of the two coordinates.
     """
     corners = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
     pieces = ["y_min", "x_max", "notch_y", "notch_x", "y_max", "x_min"]
@@ -92,10 +96,10 @@ def LShape(*, names: Sequence[str] = XY) -> Planar:
 
 
 def rectangle(box: Box) -> Planar:
-    """A box in the plane as a planar domain, with the names of the box's pieces.
+    """Return a two-dimensional box as a planar domain, with the names of the box's pieces.
 
     Raises:
-        InputError: for other dimensions.
+        InputError: if the box does not have two dimensions.
     """
     if box.dim != 2:
         raise InputError(f"a planar domain must have two coordinates, got {box!r}")
@@ -112,7 +116,7 @@ def _corners(name: str, vertices: Any) -> list[Pair]:
     except TypeError:
         raise InputError(f"{name} must be a sequence of points, got {vertices!r}") from None
     if len(corners) > 1 and corners[0] == corners[-1]:
-        del corners[-1]  # rings may repeat their first point
+        del corners[-1]  # a closed ring repeats its first point at the end
     if len(corners) < 3:
         raise InputError(f"{name} must be three or more corners, got {corners}")
     if any(a == b for a, b in pairwise(corners)):
@@ -131,7 +135,7 @@ def _check_polygon(outline: list[Pair], holes: list[list[Pair]]) -> None:
 def _ring(
     corners: Sequence[Pair], tags: Sequence[str], names: tuple[str, ...], way: int
 ) -> list[Segment]:
-    """The edges of a polygon, counter-clockwise for way = 1, clockwise for way = -1."""
+    """Return the edges of a polygon, counter-clockwise for way = 1, clockwise for way = -1."""
     ends = list(zip(corners, [*corners[1:], corners[0]], strict=True))
     edges = [Segment(a, b, tag, names) for (a, b), tag in zip(ends, tags, strict=True)]
     if way * sum(edge.moment(corners[0]) for edge in edges) < 0:

@@ -1,4 +1,4 @@
-"""Quadrature on a planar domain: products of Gauss rules in horizontal slabs between its sides."""
+"""Quadrature on planar domains: products of Gauss rules in horizontal slabs between sides."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from kanpinn.geometry.rules import gauss_legendre
 
 @dataclass(frozen=True)
 class Slab:
-    """The points with left(y) < x < right(y) and low < y < high."""
+    """The set of points with left(y) < x < right(y) and low < y < high."""
 
     left: Side
     right: Side
@@ -28,16 +28,16 @@ class Slab:
 
 
 def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
-    """Points (n, 2) and positive weights (n,) of products of Gauss rules in slabs."""
+    """Return points (n, 2) and positive weights (n,) of products of Gauss rules in slabs."""
     unit, weights = gauss_legendre(nodes)
     rules = [_cell_rule(part, unit, weights) for part in parts]
     coords, weights = torch.cat([c for c, _ in rules]), torch.cat([w for _, w in rules])
-    wide = weights > 0  # where sides touch, a cell has no width
+    wide = weights > 0  # a slab has no width where its sides touch
     return coords[wide], weights[wide]
 
 
 def _cell_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Coords, Weights]:
-    """Gauss in x; in y after a substitution that takes away the square roots at the ends."""
+    """Return the rule of a slab: Gauss in x, and in y after removing square roots at the ends."""
     size = cell.high - cell.low
     share, along = _heights_rule(cell, unit, weights)
     y = cell.low + size * share
@@ -49,11 +49,12 @@ def _cell_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Coords, Weigh
 
 
 def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, Weights]:
-    """Nodes in [0, 1] and weights for functions with the square roots that the cell has."""
+    """Return nodes in [0, 1] and weights for functions with the slab's square roots at the ends."""
     at_low, at_high = _singular_ends(cell, 1e-12 * (cell.high - cell.low))
     if at_low and at_high:
         if cell.left.conic == cell.right.conic:
-            # The integral over x is a smooth function times the root: Gauss-Chebyshev, second kind.
+            # Both sides are halves of one ellipse: the integral over x is a smooth function times
+            # the root, for which the Gauss-Chebyshev rule of the second kind is suited.
             n = len(unit)
             s = torch.arange(1, n + 1, dtype=unit.dtype) * (torch.pi / (n + 1))
             return (s / 2).sin() ** 2, s.sin() * (torch.pi / (2 * (n + 1)))
@@ -73,8 +74,8 @@ def _singular_ends(cell: Slab, tolerance: float) -> tuple[bool, bool]:
 
 
 def slabs(sides: Sequence[Side]) -> list[Slab]:
-    """The domain between sides as slabs, as high as possible, then cut near singularities."""
-    open_cells: dict[tuple[Side, Side], float] = {}  # and where they began
+    """Divide the domain between sides into slabs, as high as possible, cut near singularities."""
+    open_cells: dict[tuple[Side, Side], float] = {}  # the lower end of each unfinished slab
     done: list[Slab] = []
     heights = _heights(sides)
     for low, high in itertools.pairwise(heights):
@@ -88,16 +89,16 @@ def slabs(sides: Sequence[Side]) -> list[Slab]:
 
 
 def _heights(sides: Sequence[Side]) -> list[float]:
-    """The heights at which sides begin or end, ascending."""
+    """Return the heights at which sides begin or end, ascending."""
     ends = sorted({end for side in sides for end in (side.low, side.high)})
-    gap = 1e-12 * (ends[-1] - ends[0])  # heights that are closer are one
+    gap = 1e-12 * (ends[-1] - ends[0])  # heights closer than this count as equal
     return [y for i, y in enumerate(ends) if i == 0 or y - ends[i - 1] > gap]
 
 
 def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, Side]]:
-    """The left and the right sides of the slabs between two neighbouring heights."""
+    """Return the left and right sides of the slabs between two neighbouring heights."""
     middle = (low + high) / 2
-    # Sides never cross, but they may touch, at one height.
+    # Sides do not cross but may touch at one height, so compare them at three heights.
     y = low + (high - low) * torch.tensor([0.38, 0.5, 0.62], dtype=torch.float64)
     crossed = [side for side in sides if side.low < middle < side.high]
     crossed.sort(key=lambda side: float(side.x(y).sum()))
@@ -105,16 +106,17 @@ def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, S
 
 
 def _cut(cell: Slab) -> list[Slab]:
-    """Parts of a slab whose singularities are at their ends or well beyond them."""
+    """Cut a slab into parts whose singularities are at their ends or well outside of them."""
     size = cell.high - cell.low
     below = [cell.low - side.branches[0] for side in (cell.left, cell.right)]
     above = [side.branches[1] - cell.high for side in (cell.left, cell.right)]
-    # Next to a singularity further away than this share of its height, 24 nodes reach 1e-12.
+    # 24 nodes give an error of 1e-12 if singularities are further away than this share of a part's
+    # height.
     close = 0.1
     for gaps, sign, end in ((below, 1, cell.low), (above, -1, cell.high)):
         near = [gap for gap in gaps if 1e-12 * size < gap < close * size]
         if near:
-            # The part next to the singularity, as high as its distance from it allows.
+            # The part next to the singularity is as high as its distance from it allows.
             middle = end + sign * min(near) / close
             if cell.low < middle < cell.high:
                 lower = Slab(cell.left, cell.right, cell.low, middle)

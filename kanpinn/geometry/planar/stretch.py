@@ -1,4 +1,4 @@
-"""Coordinates and cells that are fine near one point, for solutions that are rough there."""
+"""Coordinates and cells that resolve a neighbourhood of one point, for singular solutions."""
 
 import math
 from dataclasses import dataclass
@@ -16,15 +16,16 @@ from kanpinn.geometry.points import Points
 
 @dataclass(frozen=True)
 class Stretch:
-    """Coordinates in which r^λ is smooth down to r ~ size: s(r) x/r, s = asinh(r/size) scaled.
+    """Coordinates s(r) x/r with s = asinh(r/size), scaled, in which r^λ is smooth down to r ~ size.
 
-    Away from the point they are logarithmic in its distance r, next to it Cartesian, and smooth
-    throughout. Called with points it gives (n, 2) in [-1, 1]².
+    x is the position relative to the point and r its length. The coordinates are logarithmic in r
+    for r >> size, Cartesian for r << size, and smooth throughout. Called with n points, the object
+    returns coordinates (n, 2) in [-1, 1]².
 
     Args:
         domain: a planar domain.
         at: the point.
-        size: of the region around it that is not resolved any further, > 0.
+        size: the radius, > 0, below which the map is Cartesian and does not resolve more.
 
     Reference: Boyd, Chebyshev and Fourier spectral methods (2001), chapter 16, for such maps.
     """
@@ -39,13 +40,13 @@ class Stretch:
 
     def __call__(self, p: Points) -> Tensor:
         x = p.coords - p.coords.new_tensor(self.at)
-        # A hundredth of the size keeps the derivatives of s(r)/r free of 0/0 at the point.
+        # Adding (size / 100)² avoids 0/0 in the derivatives of s(r)/r at the point.
         r = (x.square().sum(dim=1, keepdim=True) + (self.size / 100) ** 2).sqrt()
         return x * (torch.asinh(r / self.size) / r) / math.asinh(self._reach / self.size)
 
     @property
     def _reach(self) -> float:
-        """An upper bound of the distance of the domain's points from the point."""
+        """An upper bound of the distance between the point and the points of the domain."""
         low, high = self.domain.bounds
         far = torch.maximum(high - high.new_tensor(self.at), low.new_tensor(self.at) - low)
         return float(far.norm())
@@ -54,9 +55,19 @@ class Stretch:
 def graded(
     domain: Domain, at: Pair, levels: int = 6, ratio: float | int = 0.5
 ) -> tuple[Domain, ...]:
-    """A planar domain cut into square rings around a point, each `ratio` times the last one.
+    """Cut a planar domain into cells: square rings around a point, and the square in the centre.
 
-    Their rules together resolve what is rough there; see `Problem.cells`.
+    The quadrature rules of the cells together resolve a singularity at the point; see
+    `Problem.cells`.
+
+    Args:
+        domain: a planar domain or a two-dimensional box.
+        at: the point.
+        levels: the number of rings.
+        ratio: the size of each square relative to the next larger one.
+
+    Returns:
+        The levels + 1 cells, from the outermost ring to the central square.
 
     Raises:
         InputError: unless levels ≥ 1 and 0 < ratio < 1.

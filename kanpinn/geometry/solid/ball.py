@@ -27,17 +27,18 @@ from kanpinn.geometry.solid.spherical import (
 class Ball(Mapped, Domain):
     """The points at most `radius` away from a centre, in d ≥ 3 dimensions.
 
-    `Ball((0, 0, 0), 0.3, name="hole")` has one piece of boundary, "hole".
+    The boundary of `Ball((0, 0, 0), 0.3, name="hole")` is one piece, "hole".
 
     Args:
-        center: d numbers.
-        radius: above 0.
-        names: of the coordinates; ("x", "y", "z") in 3-D, ("x1", "x2", ...) above.
-        name: of its sphere.
+        center: the centre, d numbers.
+        radius: the radius, above 0.
+        names: the names of the coordinates; by default ("x", "y", "z") in 3-D and
+            ("x1", "x2", ...) in higher dimensions.
+        name: the name of the boundary piece.
 
     Raises:
-        InputError: where the center has fewer than three coordinates or one is not finite, the
-            radius is not above 0, or the names do not fit.
+        InputError: if the centre has fewer than three coordinates or one is not finite, the radius
+            is not above 0, or there are not d valid names.
     """
 
     center: tuple[float, ...]
@@ -103,7 +104,7 @@ class Ball(Mapped, Domain):
         return True
 
     def level(self, coords: Coords) -> Column:
-        """(R² - r²) / 2R at the distance r from the centre; its slope is 1 on the sphere."""
+        """Return (R² - r²) / 2R at the distance r from the centre; its slope on the sphere is 1."""
         offsets = coords - coords.new_tensor(self.center)
         return (self.radius**2 - offsets.square().sum(dim=1, keepdim=True)) / (2 * self.radius)
 
@@ -114,9 +115,10 @@ class Ball(Mapped, Domain):
         return Points(unit.new_tensor(self.center) + offsets, self.names)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Gauss–Jacobi along the radius, a product rule on the sphere: 2·nodes^d points.
+        """Return the product of a Gauss–Jacobi rule in the radius and a product rule on the sphere.
 
-        It integrates polynomials in the coordinates up to degree 2·nodes - 1 exactly.
+        It has 2·nodes^d points and is exact for polynomials in the coordinates up to degree
+        2·nodes - 1.
         """
         nodes = integer("nodes", nodes)
         check_size(nodes, 2 * nodes**self.dim)
@@ -133,7 +135,7 @@ class Ball(Mapped, Domain):
 
 @dataclass(frozen=True)
 class Sphere(Mapped, Piece):
-    """The surface of a ball.
+    """The sphere that bounds a ball.
 
     Args:
         ball: the ball.
@@ -170,7 +172,10 @@ class Sphere(Mapped, Piece):
         return self._at(sphere_from_unit(unit))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """2·nodes^(d-1) points, exact for polynomials in the coordinates to degree 2·nodes - 1."""
+        """Return a product rule with 2·nodes^(d-1) points.
+
+        It is exact for polynomials in the coordinates up to degree 2·nodes - 1.
+        """
         normals, weights = sphere_rule(integer("nodes", nodes), self.ball.dim)
         return self._at(normals), self.ball.radius**self.dim * weights
 
@@ -183,10 +188,10 @@ class Sphere(Mapped, Piece):
 
 
 def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
-    """The names as a tuple; by default (x, y), (x, y, z), (x1, x2, ...).
+    """Return the names as a tuple; the default is (x, y), (x, y, z), or (x1, x2, ...) above 3-D.
 
     Raises:
-        InputError: unless there are dim usable names.
+        InputError: unless there are dim valid names, see `check_names`.
     """
     if names is None:
         return ("x", "y", "z")[:dim] if dim <= 3 else tuple(f"x{i + 1}" for i in range(dim))

@@ -1,4 +1,4 @@
-"""Arrays and files of triangles, checked for being the surface of a solid."""
+"""Triangle meshes from arrays and files, with checks that they are the surface of a solid."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ from kanpinn.geometry.solid.triangles import (
 
 
 def table(name: str, rows: Any, dtype: torch.dtype) -> Tensor:
-    """Rows of three numbers as a tensor (n, 3).
+    """Convert rows of three numbers to a tensor (n, 3).
+
+    Args:
+        name: the name of the argument in error messages.
+        rows: one or more rows.
+        dtype: the type of the result.
 
     Raises:
-        InputError: unless they are rows of three finite numbers.
+        InputError: unless there are rows of three finite numbers.
     """
     try:
         table = torch.from_numpy(np.array(rows)).to(dtype)
@@ -36,10 +41,14 @@ def table(name: str, rows: Any, dtype: torch.dtype) -> Tensor:
 
 
 def proper_triangles(faces: Tensor, count: int) -> Tensor:
-    """The faces without those that have a corner twice, which some programs leave at seams.
+    """Remove faces that have the same corner twice, which some programs leave at seams.
+
+    Args:
+        faces: vertex indices (f, 3).
+        count: the number of vertices.
 
     Raises:
-        InputError: where a face has a corner that is no vertex.
+        InputError: if an index is not that of a vertex.
     """
     if faces.min() < 0 or faces.max() >= count:
         raise InputError(
@@ -50,10 +59,10 @@ def proper_triangles(faces: Tensor, count: int) -> Tensor:
 
 
 def check_closed(faces: Tensor) -> None:
-    """Refuse a surface that is not the whole boundary of a solid.
+    """Check that a surface is the whole boundary of a solid.
 
     Raises:
-        InputError: where it has holes, or triangles that are turned against each other.
+        InputError: if it has holes, or neighbouring triangles with opposite orientations.
     """
     opened, turned = edge_defects(faces) if len(faces) else (0, 0)
     if opened:
@@ -69,10 +78,10 @@ def check_closed(faces: Tensor) -> None:
 
 
 def outward(vertices: Tensor, faces: Tensor) -> Tensor:
-    """The faces (f, 3), counter-clockwise seen from outside.
+    """Orient the faces (f, 3) counter-clockwise as seen from outside.
 
     Raises:
-        InputError: where they enclose nothing.
+        InputError: if they do not enclose a volume.
     """
     corners = vertices[faces]
     volume = enclosed_volume(corners) if len(faces) else 0.0
@@ -85,10 +94,16 @@ def outward(vertices: Tensor, faces: Tensor) -> Tensor:
 def smooth_pieces(
     vertices: Tensor, faces: Tensor, name: str, sharp: float | int | None
 ) -> tuple[tuple[str, Tensor], ...]:
-    """The pieces of a surface: the whole, or the parts between edges bent by more than `sharp`.
+    """Divide a surface into pieces at edges with an angle above `sharp` between the normals.
+
+    Args:
+        vertices: the vertices (v, 3).
+        faces: the vertex indices (f, 3) of the triangles.
+        name: the name of the only piece if sharp is None.
+        sharp: an angle in degrees; None for the whole surface as one piece.
 
     Returns:
-        The name of each piece and the numbers of its triangles.
+        The name of each piece and the indices of its triangles.
     """
     if sharp is None:
         return ((name, torch.arange(len(faces))),)
@@ -96,16 +111,16 @@ def smooth_pieces(
     vectors = area_vectors(vertices[faces])
     normals = vectors / vectors.norm(dim=1, keepdim=True)
     parts = smooth_parts(faces, normals, sharp)
-    # A triangle without area has no normal and stays alone: no part of the boundary.
+    # Drop single triangles of area 0: they have no normal and are connected to no other triangle.
     parts = [part for part in parts if vectors[part].any()]
     return tuple((f"facet_{i}", part) for i, part in enumerate(parts))
 
 
 def load_mesh(path: Path) -> Any:
-    """The mesh that trimesh reads from a file, with vertices in the same place merged.
+    """Read a mesh from a file with trimesh, and merge vertices with equal coordinates.
 
     Raises:
-        InputError: where the file or trimesh is missing, or the file cannot be read.
+        InputError: if the file or trimesh is missing, or the file cannot be read.
     """
     try:
         import trimesh
@@ -117,7 +132,7 @@ def load_mesh(path: Path) -> Any:
         raise InputError(f"there is no file {path}")
     try:
         mesh = trimesh.load_mesh(path)
-    except Exception as error:  # each of its readers raises what it likes
+    except Exception as error:  # the readers of trimesh raise exceptions of many types
         raise InputError(f"{path} cannot be read as a surface: {error}") from error
     if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
         raise InputError(f"{path} cannot be read as a surface: it has no triangles")

@@ -1,4 +1,4 @@
-"""Parts of a surface of triangles."""
+"""Pieces of a triangulated surface."""
 
 import math
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from kanpinn.geometry.solid.triangles import area_vectors, surface_rule
 
 @dataclass(frozen=True, eq=False)
 class Patch(Mapped, Piece):
-    """Some triangles of a surface.
+    """A boundary piece that consists of triangles of a surface.
 
     Args:
-        label: its name.
+        label: the name of the piece.
         axes: the names of the coordinates.
-        triangles: their corners (f, 3, 3), counter-clockwise seen from outside.
+        triangles: the corners (f, 3, 3) of the triangles, counter-clockwise seen from outside.
     """
 
     label: str
@@ -47,10 +47,11 @@ class Patch(Mapped, Piece):
         return self._areas.sum().item()
 
     def from_unit(self, unit: Coords) -> Points:
-        """The map from the unit square, whose first coordinate runs through the triangles in turn.
+        """Map points of the unit square to the surface; the first coordinate selects the triangle.
 
-        Triangles that are near each other follow each other. The map is not continuous, but it
-        scales all areas by `measure`, and evenly spread points stay evenly spread.
+        The triangles are in Morton order, so that neighbours mostly follow each other. The map is
+        not continuous, but it scales all areas by `measure`, and evenly distributed points stay
+        evenly distributed.
         """
         check_unit(unit, self.dim)
         ends = self._areas.cumsum(dim=0).to(unit)
@@ -64,7 +65,7 @@ class Patch(Mapped, Piece):
         return Points(coords, self.names, normals[chosen])
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Gauss rules on all f triangles, of (nodes / f^(1/2))² points each, rounded up."""
+        """Return Gauss rules on all f triangles, with ceil(nodes / f^(1/2))² points on each."""
         each = math.ceil(integer("nodes", nodes) / len(self._corners) ** 0.5 - 1e-9)
         coords, weights = surface_rule(self._corners, each)
         return Points(coords, self.names, self._normals.repeat_interleave(each**2, 0)), weights

@@ -1,7 +1,8 @@
-"""The unit sphere in any dimension: a map from the cube and a rule, both products over its angles.
+"""The unit sphere in any dimension: a map from the cube and a quadrature rule, both products.
 
-A point of S^k is (x, sqrt(1 - x²)·y) with y in S^(k-1); on a uniformly covered sphere (1 + x) / 2
-follows the Beta(k/2, k/2) distribution, whatever y is. Down at S^1 an angle is left.
+A point of S^k is (x, sqrt(1 - x²)·y) with the height x and y in S^(k-1). For a uniform distribution
+on the sphere, (1 + x) / 2 is distributed like Beta(k/2, k/2) and independent of y. The recursion
+ends at the circle S^1 with an angle.
 """
 
 import math
@@ -16,15 +17,15 @@ from kanpinn.geometry.rules import tensor_grid
 
 
 def sphere_area(dim: int) -> float:
-    """The measure of the unit sphere in `dim` coordinates: 2π, 4π, 2π², ..."""
+    """Return the measure of the unit sphere in `dim` coordinates: 2π for 2, 4π for 3, 2π² for 4."""
     return 2 * math.pi ** (dim / 2) / math.gamma(dim / 2)
 
 
 def sphere_from_unit(unit: Tensor) -> Coords:
-    """The map of [0, 1]^(d-1), (n, d - 1), onto the unit sphere in d ≥ 2 coordinates, (n, d).
+    """Map points (n, d - 1) of [0, 1]^(d-1) to the unit sphere in d ≥ 2 coordinates, (n, d).
 
-    It scales all areas by one factor. In three coordinates it is Archimedes': the height and the
-    angle are uniform.
+    The map scales all areas by the same factor. In three coordinates height and angle are uniform
+    (Archimedes).
     """
     last = unit.shape[1]
     shares = [_beta_quantile(unit[:, last - k], k) for k in range(last, 1, -1)]
@@ -32,10 +33,17 @@ def sphere_from_unit(unit: Tensor) -> Coords:
 
 
 def sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
-    """Points (n, d) of the unit sphere in d ≥ 2 coordinates and weights (n,), n = 2·nodes^(d-1).
+    """Return a product rule with n = 2·nodes^(d-1) points on the unit sphere.
 
-    Gauss–Gegenbauer rules in the heights and the trapezoidal rule in the angle: exact for
-    polynomials in the coordinates up to degree 2·nodes - 1.
+    It consists of Gauss–Gegenbauer rules in the heights and the trapezoidal rule in the angle, and
+    is exact for polynomials in the coordinates up to degree 2·nodes - 1.
+
+    Args:
+        nodes: the number of nodes per height; the angle has 2·nodes.
+        dim: the number of coordinates d ≥ 2.
+
+    Returns:
+        Points (n, d) and weights (n,).
 
     Reference: Stroud, Approximate Calculation of Multiple Integrals (1971), section 2.7.
     """
@@ -53,18 +61,21 @@ def sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
 
 
 def jacobi(n: int, alpha: float | int, beta: float | int) -> tuple[Weights, Weights]:
-    """Nodes and weights, (n,) each, for ∫ f(x) (1 - x)^alpha (1 + x)^beta dx over [-1, 1]."""
+    """Return Gauss–Jacobi nodes and weights, (n,) each, on [-1, 1].
+
+    The weight function is (1 - x)^alpha (1 + x)^beta.
+    """
     nodes, weights = roots_jacobi(n, alpha, beta)
     return torch.tensor(nodes), torch.tensor(weights)
 
 
 def check_size(nodes: int, count: int) -> None:
-    """Refuse a product rule that would not fit into memory.
+    """Check that a product rule with `count` points fits into memory.
 
     Raises:
-        InputError: where it has more than 2^24 points.
+        InputError: if it has more than 2^24 points.
     """
-    most = 2**24  # about what the memory of a small machine holds
+    most = 2**24  # about the limit of a machine with little memory
     if count > most:
         raise InputError(
             f"a rule with nodes={nodes} would have {count:.1e} points here, more than {most:.1e}: "
@@ -73,7 +84,10 @@ def check_size(nodes: int, count: int) -> None:
 
 
 def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
-    """Points from (height, radius left) of each level; the angle is the last column of unit."""
+    """Return sphere points from the (height, remaining radius) of each level and the angle.
+
+    The angle is 2π times the last column of unit.
+    """
     columns, radius = [], torch.ones_like(unit[:, 0])
     for height, left in levels:
         columns.append(radius * height)
@@ -85,6 +99,6 @@ def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
 def _beta_quantile(share: Tensor, k: int) -> Tensor:
     if k == 2:
         return share
-    # torch has no inverse of the incomplete beta function.
+    # Use scipy, because torch has no inverse of the incomplete beta function.
     quantiles = betaincinv(k / 2, k / 2, share.detach().cpu().double().numpy())
     return torch.from_numpy(quantiles).to(share)

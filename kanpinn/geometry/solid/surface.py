@@ -1,4 +1,4 @@
-"""Solids given by the triangles of their surface, as STL files hold them."""
+"""Solids given by a triangulated surface, as in STL files."""
 
 import math
 from collections.abc import Sequence
@@ -32,22 +32,24 @@ from kanpinn.geometry.solid.winding import enclosed, near
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
 class Surface(Domain):
-    """The solid inside a closed surface of triangles; `Surface.read("part.stl")` reads one.
+    """The solid inside a closed triangulated surface; `Surface.read("part.stl")` reads a file.
 
-    Its measure is exact. Where some point inside sees the whole surface, as in convex solids,
-    `quadrature` is a Gauss rule on the tetrahedra from there, otherwise one of Sobol points.
+    The measure is exact. If the solid is star-shaped, as convex solids are, `quadrature` is a Gauss
+    rule on the tetrahedra between a centre and the triangles; otherwise, or with more than 20,000
+    triangles, it consists of Sobol points.
 
     Args:
-        vertices: (v, 3) finite numbers.
-        faces: (f, 3) numbers of vertices, each triangle counter-clockwise seen from outside or all
-            of them clockwise.
-        names: of the coordinates.
-        name: of the only piece of the boundary.
-        sharp: degrees; edges bent by more divide the boundary into "facet_0", "facet_1", ...
+        vertices: the vertices (v, 3), finite numbers.
+        faces: the vertex indices (f, 3) of the triangles, all counter-clockwise seen from outside
+            or all clockwise.
+        names: the names of the coordinates; by default ("x", "y", "z").
+        name: the name of the boundary piece if sharp is None.
+        sharp: an angle in degrees; edges with a larger angle between the normals divide the
+            boundary into "facet_0", "facet_1", ... None for one piece.
 
     Raises:
-        InputError: where the arrays do not fit, or the surface is not closed, turns its triangles
-            both ways, or encloses nothing.
+        InputError: if the arrays have wrong shapes or values, or the surface is not closed, has
+            triangles of both orientations, or encloses no volume.
     """
 
     vertices: Tensor
@@ -75,14 +77,14 @@ class Surface(Domain):
 
     @classmethod
     def read(cls, path: str | Path, **options: Any) -> "Surface":
-        """The solid in an STL file, or another one that trimesh reads (`[geometry3d]`).
+        """Read the solid from an STL file or another format of trimesh (extra `[geometry3d]`).
 
         Args:
-            path: of the file.
-            options: `names`, `name` and `sharp`, as above.
+            path: the path of the file.
+            options: `names`, `name` and `sharp`, as for the class.
 
         Raises:
-            InputError: where the file cannot be read, trimesh is missing, or as above.
+            InputError: if the file cannot be read, trimesh is missing, or the class raises it.
         """
         mesh = load_mesh(Path(path))
         return cls(mesh.vertices, mesh.faces, **options)
@@ -108,9 +110,10 @@ class Surface(Domain):
         return Boundary(tuple(Patch(name, self.axes, corners) for name, corners in parts))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        """Which points (n, 3) lie inside, by winding numbers; those on the surface fall either way.
+        """Return which points (n, 3) lie inside, a mask (n,), by winding numbers.
 
-        A tolerance adds those within it of the surface, or takes them away.
+        The result is arbitrary for points on the surface. A tolerance > 0 adds the points within
+        this distance of the surface; a tolerance < 0 removes them.
         """
         vertices, faces = self.vertices.to(coords), self.faces.to(coords.device)
         inside = enclosed(coords, vertices, faces)
@@ -120,10 +123,10 @@ class Surface(Domain):
         return inside | close if tolerance > 0 else inside & ~close
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """A Gauss rule where `rule_error` is 0, otherwise the Sobol points of one scrambling.
+        """Return a Gauss rule if `rule_error` is 0, otherwise the Sobol points of one scrambling.
 
-        The nodes per axis are shared by the f triangles: each tetrahedron has (nodes / f^(1/3))³
-        points, rounded up. Of Sobol points there are nodes³, at most 2^20, with equal weights.
+        The Gauss rule has ceil(nodes / f^(1/3))³ points in each of the f tetrahedra. There are
+        min(nodes³, 2^20) Sobol points, with equal weights.
         """
         nodes = integer("nodes", nodes)
         if self._center is None:
@@ -144,13 +147,13 @@ class Surface(Domain):
 
     @cached_property
     def _solid(self) -> Tensor:
-        """The corners (f, 3, 3) of the triangles that have an area."""
+        """The corners (f, 3, 3) of the triangles with an area > 0."""
         return self._corners[area_vectors(self._corners).norm(dim=1) > 0]
 
     @cached_property
     def _center(self) -> Tensor | None:
-        """A point inside from which the whole surface is visible; None where none is known."""
-        # For more triangles the linear program would take longer than a second.
+        """A point from which the solid is star-shaped; None if none is known."""
+        # With more triangles the linear program would take longer than a second.
         if len(self._solid) > 20_000:
             return None
         vectors = area_vectors(self._solid)

@@ -1,4 +1,4 @@
-"""Closed surfaces of triangles: what they enclose, their areas and normals, rules on them."""
+"""Triangulated surfaces: closedness, enclosed volume, areas, normals and quadrature rules."""
 
 import math
 
@@ -12,10 +12,13 @@ from kanpinn.geometry.solid.spherical import check_size, jacobi
 
 
 def edge_defects(faces: Tensor) -> tuple[int, int]:
-    """How many edges (open, badly turned) a surface (F, 3) has: (0, 0) if it is closed.
+    """Count the open and the inconsistently oriented edges of a surface with faces (F, 3).
 
-    An edge is open where an odd number of triangles meet, badly turned where they do not run
-    along it equally often in both directions.
+    An edge is open if an odd number of triangles meet there. It is inconsistently oriented if an
+    even number meet but they do not run along it equally often in both directions.
+
+    Returns:
+        The numbers of open and of inconsistently oriented edges; (0, 0) for a closed surface.
     """
     edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     forward = edges[:, 0] < edges[:, 1]
@@ -28,24 +31,32 @@ def edge_defects(faces: Tensor) -> tuple[int, int]:
 
 
 def enclosed_volume(corners: Tensor) -> float:
-    """The signed volume inside closed triangles (F, 3, 3): the divergence theorem for F = x / 3."""
+    """Return the signed volume inside a closed surface with corners (F, 3, 3).
+
+    It is the flux of the vector field x / 3 through the surface (divergence theorem).
+    """
     local = corners - corners.mean(dim=(0, 1))
     return torch.linalg.det(local).sum().item() / 6
 
 
 def area_vectors(corners: Tensor) -> Coords:
-    """The normals (F, 3) of triangles (F, 3, 3), whose lengths are the areas."""
+    """Return the normals (F, 3) of triangles (F, 3, 3); their lengths are the areas."""
     a, b, c = corners.unbind(dim=1)
     return torch.linalg.cross(b - a, c - a) / 2
 
 
 def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Tensor]:
-    """The parts of a surface between edges that are bent by more than `sharp` degrees.
+    """Divide a surface at edges with an angle above `sharp` degrees between the normals.
+
+    Args:
+        faces: the vertex indices (F, 3).
+        normals: the unit normals (F, 3).
+        sharp: the angle in degrees.
 
     Returns:
-        The numbers of the triangles of each part.
+        The indices of the triangles of each part.
     """
-    from scipy.sparse import coo_array  # these bring a tenth of a second of imports
+    from scipy.sparse import coo_array  # both imports take a tenth of a second
     from scipy.sparse.csgraph import connected_components
 
     edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
@@ -61,11 +72,16 @@ def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Ten
 
 
 def star_center(corners: Tensor, normals: Coords) -> Tensor | None:
-    """The point (3,) that all triangles (F, 3, 3) face with the largest least distance to them.
+    """Return the point (3,) with the largest distance to the closest plane of the triangles.
 
-    It is the solution of a linear program; None where no point sees the inner sides of all.
+    The point is on the inner side of all planes, so the solid is star-shaped with respect to it. It
+    solves a linear program. None if there is no such point.
+
+    Args:
+        corners: the triangles (F, 3, 3).
+        normals: their outward unit normals (F, 3).
     """
-    from scipy.optimize import linprog  # brings a tenth of a second of imports
+    from scipy.optimize import linprog  # the import takes a tenth of a second
 
     rows = torch.cat([normals, torch.ones(len(normals), 1, dtype=torch.float64)], dim=1)
     limits = (normals * corners[:, 0]).sum(dim=1)
@@ -81,9 +97,10 @@ def star_center(corners: Tensor, normals: Coords) -> Tensor | None:
 
 
 def surface_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
-    """Points (F·nodes², 3) on triangles, one after the other, and weights by area.
+    """Return points (F·nodes², 3) on triangles (F, 3, 3), in their order, and weights by area.
 
-    Exact for polynomials up to degree 2·nodes - 1 on each (Gauss–Jacobi on a collapsed square).
+    On each triangle the rule is exact for polynomials up to degree 2·nodes - 1 (Gauss–Jacobi on a
+    collapsed square).
     """
     check_size(nodes, len(corners) * nodes**2)
     height, across = jacobi(nodes, 1, 0)
@@ -91,7 +108,7 @@ def surface_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
     u = ((1 + height) / 2)[:, None].expand(-1, nodes).reshape(-1)
     v = (1 - u) * share.repeat(nodes)
     shares = torch.stack([1 - u - v, u, v], dim=1)
-    # The area's share: 2 ∫∫ (1 - u) du dv over the square, with u = (1 + height) / 2.
+    # The weights have the sum 1 = 2 ∫∫ (1 - u) du dv over the square, with u = (1 + height) / 2.
     weights = torch.outer(across / 2, along).reshape(-1)
     points = shares @ corners
     areas = area_vectors(corners).norm(dim=1)
@@ -99,9 +116,10 @@ def surface_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
 
 
 def cone_rule(corners: Tensor, center: Tensor, nodes: int) -> tuple[Coords, Weights]:
-    """Points (F·nodes³, 3) in the tetrahedra between a point and triangles that face away from it.
+    """Return points (F·nodes³, 3) and weights in the tetrahedra between a point and triangles.
 
-    Exact for polynomials up to degree 2·nodes - 1 on each.
+    On each tetrahedron the rule is exact for polynomials up to degree 2·nodes - 1. The normals of
+    the triangles (F, 3, 3) must point away from the point, so that the weights are positive.
     """
     check_size(nodes, len(corners) * nodes**3)
     points, areas = surface_rule(corners, nodes)

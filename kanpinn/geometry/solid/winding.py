@@ -1,4 +1,4 @@
-"""Which points a closed surface of triangles encloses, and which lie near it."""
+"""Tests which points a closed triangulated surface encloses, and which points are near it."""
 
 from collections.abc import Iterator
 
@@ -9,16 +9,21 @@ from kanpinn._support.shapes import Coords, Mask
 
 
 def enclosed(coords: Coords, vertices: Tensor, faces: Tensor) -> Mask:
-    """Which points (n, 3) have a positive winding number with respect to a closed surface.
+    """Return a mask (n,) of the points (n, 3) with a positive winding number of a closed surface.
 
-    A ray along z counts the triangles above a point by the way they face. Whether it passes a
-    triangle is decided edge by edge, by the same arithmetic for both triangles at an edge, so no
-    ray slips through between them (compare Franklin's half-open rule in the plane).
+    The winding number is the count of triangles that an upward ray crosses, signed by their
+    orientation. A crossing is decided edge by edge with the same arithmetic for both triangles at
+    an edge, so that no ray passes between them (compare Franklin's half-open rule in the plane).
+
+    Args:
+        coords: the points (n, 3).
+        vertices: the vertices (v, 3) of the surface.
+        faces: the vertex indices (f, 3) of the triangles.
     """
     winding = coords.new_zeros(len(coords), dtype=torch.long)
     corners = vertices[faces]
     low, high = corners.amin(dim=1), corners.amax(dim=1)
-    low[:, 2] = -torch.inf  # the ray meets what is above
+    low[:, 2] = -torch.inf  # the upward ray may cross all triangles above the point
     for points, triangles in _pairs(coords, low, high):
         crossing = _crossings(coords[points], vertices, faces[triangles])
         winding.index_add_(0, points, crossing)
@@ -26,7 +31,7 @@ def enclosed(coords: Coords, vertices: Tensor, faces: Tensor) -> Mask:
 
 
 def near(coords: Coords, vertices: Tensor, faces: Tensor, distance: float) -> Mask:
-    """Which points (n, 3) lie within a distance > 0 of the surface."""
+    """Return a mask (n,) of the points (n, 3) within a distance > 0 of the surface."""
     found = coords.new_zeros(len(coords), dtype=torch.bool)
     corners = vertices[faces]
     low, high = corners.amin(dim=1) - distance, corners.amax(dim=1) + distance
@@ -37,7 +42,7 @@ def near(coords: Coords, vertices: Tensor, faces: Tensor, distance: float) -> Ma
 
 
 def _crossings(coords: Coords, vertices: Tensor, faces: Tensor) -> Tensor:
-    """-1, 0 or 1 for each pair: how the ray upwards from the point passes the triangle."""
+    """Return the signed crossing (-1, 0 or 1) of the upward ray and the triangle of each pair."""
     sides = ((0, 1), (1, 2), (2, 0))
     turns = [_edge(coords, vertices, faces[:, i], faces[:, j]) for i, j in sides]
     passes = torch.stack(turns).sum(dim=0)
@@ -48,7 +53,7 @@ def _crossings(coords: Coords, vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def _edge(coords: Coords, vertices: Tensor, start: Tensor, stop: Tensor) -> Tensor:
-    """An edge's part in a triangle's winding number around a point in the plane of x and y."""
+    """Return the contribution of an edge to the winding number around a point in the xy plane."""
     p, q = vertices[torch.minimum(start, stop)], vertices[torch.maximum(start, stop)]
     x, y = coords[:, 0], coords[:, 1]
     upward = (p[:, 1] <= y) & (y < q[:, 1])
@@ -59,13 +64,18 @@ def _edge(coords: Coords, vertices: Tensor, start: Tensor, stop: Tensor) -> Tens
 
 
 def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Numbers of the points (n, 3) and of the boxes (f, 3) around triangles that contain them.
+    """Yield index pairs of points and of triangles whose bounding boxes contain them, in batches.
 
-    A grid over x and y lists the boxes at each of its cells.
+    A grid in x and y with a list of boxes per cell restricts the candidates.
+
+    Args:
+        coords: the points (n, 3).
+        low: the lower corners (f, 3) of the bounding boxes.
+        high: the upper corners (f, 3).
     """
     start, stop = low[:, :2].amin(dim=0), high[:, :2].amax(dim=0)
-    # The cells of the grid on each of its two axes: about one triangle in each, but at most 512²
-    # lists, which is where they would take more memory than the triangles.
+    # The number of grid cells per axis gives about one triangle per cell. The limit of 512² cells
+    # bounds the memory of their lists.
     size = min(max(round(len(low) ** 0.5), 1), 512)
 
     def cells(rows: Tensor) -> Tensor:
@@ -88,7 +98,7 @@ def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, 
 
 
 def _listing(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Where each cell's list starts, (size² + 1,), and the lists of triangles after each other."""
+    """Return the start of each cell's list, (size² + 1,), and the concatenated triangle lists."""
     spans = high - low + 1
     counts = spans.prod(dim=1)
     owners = torch.arange(len(low), device=low.device).repeat_interleave(counts)
@@ -102,11 +112,11 @@ def _listing(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _parts(counts: Tensor, most: int = 2**20) -> Iterator[slice]:
-    """Slices of the points with at most `most` pairs each, which bounds the memory, or one point.
+    """Yield slices of the points with at most `most` pairs, or with one point.
 
     Args:
-        counts: pairs of each point, (n,).
-        most: pairs of a point and a triangle that are held at a time.
+        counts: the number of pairs of each point, (n,).
+        most: the largest number of point-triangle pairs in a slice, which bounds the memory.
     """
     ends = counts.cumsum(dim=0)
     start = 0
@@ -118,7 +128,7 @@ def _parts(counts: Tensor, most: int = 2**20) -> Iterator[slice]:
 
 
 def _distances(coords: Coords, corners: Tensor) -> Tensor:
-    """The distance of each point (n, 3) from its triangle (n, 3, 3)."""
+    """Return the distance (n,) of each point (n, 3) from its triangle (n, 3, 3)."""
     a, b, c = corners.unbind(dim=1)
     to_edges = [_to_segment(coords, p, q) for p, q in ((a, b), (b, c), (c, a))]
     normal = torch.linalg.cross(b - a, c - a)
