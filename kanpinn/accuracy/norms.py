@@ -1,4 +1,4 @@
-"""L2 and H1 errors against an exact solution or a reference, by quadrature of its own."""
+"""L2 and H1 errors against an exact solution or a reference, by adaptive quadrature."""
 
 import math
 from collections.abc import Sequence
@@ -19,14 +19,15 @@ Rule = list[tuple[Points, Tensor, Jet]]
 
 @dataclass(frozen=True)
 class NormRules:
-    """How finely errors are integrated.
+    """Sizes and tolerance of the quadrature rules for error norms.
 
-    nodes: of the first Gauss rule along each axis; each further rule has 1.5 times as many.
-    most_nodes: along an axis: the time to find them grows like their square.
-    draws: points of the first low-discrepancy rule, used above three dimensions; each further one
-    has twice as many. scramblings: independent repetitions of it, whose spread is its error.
-    most_points: of a rule, and most_numbers: points × dimensions of a low-discrepancy rule, which
-    bounds the time there. tolerance: relative, of the L2 and the H1 norm of the error.
+    nodes: the nodes per axis of the first Gauss rule; each finer rule has 1.5 times as many.
+    most_nodes: the largest number of nodes per axis; the time to compute them is quadratic in it.
+    draws: the points of the first low-discrepancy rule, used above three dimensions; each finer
+    rule has twice as many. scramblings: the independent scramblings of a low-discrepancy rule,
+    whose spread estimates the quadrature error. most_points: the largest number of points of a
+    rule. most_numbers: the largest number of points × dimensions of a low-discrepancy rule, which
+    bounds the time. tolerance: the relative quadrature error allowed in the L2 and H1 error norms.
     """
 
     nodes: int = 24
@@ -40,15 +41,15 @@ class NormRules:
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors as means over the domain: l2_squared = mean e², h1_squared = mean (e² + |∇e|²).
+    """Error norms as means over the domain: l2_squared = mean e², h1_squared = mean (e² + |∇e|²).
 
-    The relative ones are divided by the same norm of the exact solution or the reference. A figure
-    is NaN if it is not known, such as H1 errors against a reference without derivatives. `fields`
-    has the same figures for each field of a system.
+    Relative errors are divided by the same norm of the exact solution or the reference. Errors that
+    cannot be computed are NaN, such as H1 errors against a reference without derivatives. `fields`
+    has the errors of each field of a system; it is empty for a single field.
 
-    rule_error: the relative error of l2 or h1, the larger one, that is due to the quadrature: what
-    the last refinement of a Gauss rule changed, or the standard error of a low-discrepancy rule; 0
-    if the norm is a mean over given points.
+    rule_error: the relative quadrature error of l2 or h1, whichever is larger. It is the change by
+    the last refinement of a Gauss rule, or the standard error of a low-discrepancy rule; NaN for a
+    single Gauss rule that was not refined, and 0 for means over given points.
     """
 
     l2: float
@@ -61,7 +62,7 @@ class Errors:
     fields: dict[str, "Errors"] = field(default_factory=dict)
 
     def scaled(self, factor: float) -> "Errors":
-        """The errors with all norms times a factor."""
+        """Return the errors with all norms multiplied by a factor, and squares by its square."""
         return replace(
             self,
             **{name: factor * getattr(self, name) for name in ("l2", "l2_relative")},
@@ -72,12 +73,17 @@ class Errors:
 
 
 class ErrorNorm:
-    """The error of a field against a problem's exact solution, or against a reference.
+    """Computes error norms against a problem's exact solution, or against a reference.
 
-    The rule, Gauss up to three dimensions and Sobol above, is independent of collocation points; of
-    a reference that is known at some points only, these are the rule. `converged` refines it until
-    both norms are good to one part in a hundred, or are rounding noise; calling the object uses the
-    first rule, which is kept. Several ranks share the points.
+    The quadrature rule is Gauss up to three dimensions and Sobol above, independent of the
+    collocation points. If the reference has values at given points only, these points are the rule.
+    Calling the object uses the first rule, which is kept; `converged` refines the rule until both
+    norms are accurate to the tolerance, or are rounding noise. Several ranks share the points.
+
+    Args:
+        problem: the problem; its domain is integrated over.
+        reference: the solution to compare with; by default the problem's exact solution.
+        settings: sizes and tolerance of the rules; by default those of `NormRules`.
     """
 
     def __init__(
@@ -90,17 +96,20 @@ class ErrorNorm:
         self.reference = Exact(problem) if reference is None else reference
         self.channels = Channels(problem.domain.names, gradient=True)
         self._scrambled = self.reference.points is None and problem.domain.dim > 3
-        self._size = 0  # points of the first rule
+        self._size = 0  # the number of points of the first rule
         self._first = self._rules(0) or []
 
     def __call__(self, jet: Approximation) -> Errors:
-        """Errors by the first rule; jet(points, channels) approximates, in float64 like them."""
+        """Return the errors of an approximation by the first rule.
+
+        jet: returns the approximation's jet at points, in float64 as the points are.
+        """
         return self._measured(jet, self._first)
 
     def converged(self, jet: Approximation) -> Errors:
-        """Errors by a rule so fine that the next one would hardly change them.
+        """Return the errors of an approximation, with the rule refined to the tolerance.
 
-        Their `rule_error` exceeds the tolerance if the limits of `NormRules` ended the refinement.
+        `rule_error` exceeds the tolerance if the limits of `NormRules` ended the refinement.
         """
         errors, level = self(jet), 0
         while not self._is_settled(errors):
@@ -112,9 +121,9 @@ class ErrorNorm:
         return errors
 
     def _is_settled(self, errors: Errors) -> bool:
-        """Whether a finer rule is not worth while.
+        """Return True if no finer rule is needed.
 
-        Relative errors below that of the reference, or below 1e-12, are noise, which no rule
+        Relative errors below that of the reference, or below 1e-12, are noise that no rule
         resolves.
         """
         if errors.l2_relative < (self.reference.error or 0.0):
@@ -125,10 +134,11 @@ class ErrorNorm:
         return errors.rule_error <= self.settings.tolerance or finest < 1e-12
 
     def _rules(self, level: int) -> list[Rule] | None:
-        """One rule, or several independent draws; None if it would be too large.
+        """Return the rules of a refinement level; None if they would be too large.
 
-        A rule is this rank's chunks of points, weights and jets of the reference; the weights of
-        all chunks and ranks sum to 1.
+        There is one Gauss rule, or several independent scramblings of a Sobol rule. A rule is a
+        list of this rank's chunks of points, weights and jets of the reference; the weights of all
+        chunks and ranks sum to 1.
         """
         limits, dim = self.settings, self.problem.domain.dim
         nodes, draws = math.ceil(limits.nodes * 1.5**level), limits.draws * 2**level
@@ -163,10 +173,10 @@ class ErrorNorm:
         return rules
 
     def _measured(self, jet: Approximation, rules: Sequence[Rule]) -> Errors:
-        """Errors from the means over each rule."""
+        """Return the errors of an approximation by the given rules."""
         problem, means = self.problem, None
         if problem.free_constant:
-            # In a pass of its own: mean e² - ē² in place of mean (e - ē)² would cancel.
+            # The means need a pass of their own, as mean e² - ē² would suffer from cancellation.
             free = torch.tensor([name in problem.free_constant for name in problem.fields])
             first = self._means(jet, rules)[:, :, 0].mean(dim=0)
             means = torch.where(free, first, torch.zeros_like(first))
@@ -184,9 +194,12 @@ class ErrorNorm:
     def _means(
         self, jet: Approximation, rules: Sequence[Rule], shifts: Tensor | None = None
     ) -> Tensor:
-        """Means of f, (f - shift)² and |∇f|² over each rule, (rules, 2, 3, fields).
+        """Return the means of f, (f - shift)² and |∇f|² over each rule.
 
-        f is the error first, the reference second; shifts: (2, fields), 0 by default.
+        shifts: (2, fields), 0 by default.
+
+        Returns:
+            (rules, 2, 3, fields): along the second axis, f is the error, then the reference.
         """
         fields = len(self.problem.fields)
         means = torch.zeros(len(rules), 2, 3, fields, dtype=torch.float64)
@@ -202,9 +215,10 @@ class ErrorNorm:
 
 
 def _errors_of(means: Tensor, rule_error: float | None) -> Errors:
-    """Errors from the means of e², |∇e|², u² and |∇u|² over each rule, (rules, 4).
+    """Return the errors from the means of e², |∇e|², u² and |∇u|² over each rule, (rules, 4).
 
-    rule_error: NaN for a single rule by default; that of the mean over several is their spread.
+    rule_error: the error of a single rule; None gives NaN. For several rules it is replaced by the
+    standard error of their mean.
     """
     e, de, u, du = means.mean(dim=0).tolist()
     l2, h1 = math.sqrt(e), math.sqrt(e + de)
@@ -213,7 +227,7 @@ def _errors_of(means: Tensor, rule_error: float | None) -> Errors:
     if len(means) > 1:
         both = torch.stack([means[:, 0], means[:, 0] + means[:, 1]], dim=1)
         errors = both.std(dim=0) / math.sqrt(len(means))
-        # Half: the square root of a mean has half its relative error. A vanishing norm has none.
+        # The square root of a mean has half its relative error. For a norm of 0 the error is 0.
         parts = errors / (2 * both.mean(dim=0))
         rule_error = float(torch.nan_to_num(parts, nan=0.0, posinf=0.0).max())
     rule_error = math.nan if rule_error is None else rule_error
@@ -221,7 +235,7 @@ def _errors_of(means: Tensor, rule_error: float | None) -> Errors:
 
 
 def _compared(coarse: Errors, fine: Errors) -> Errors:
-    """The finer errors; their `rule_error` is how much they changed."""
+    """Return the errors of the finer rule; `rule_error` is their relative change."""
     pairs = [(coarse.l2, fine.l2), (coarse.h1, fine.h1)]
     changes = [abs(a - b) / b for a, b in pairs if b and math.isfinite(a - b)]
     fields = {name: _compared(coarse.fields[name], one) for name, one in fine.fields.items()}

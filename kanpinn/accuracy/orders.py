@@ -1,4 +1,4 @@
-"""Orders of convergence: fitted to errors with their confidence, and those that theory names."""
+"""Orders of convergence: fitted to errors, with confidence intervals, and those of theory."""
 
 import math
 from collections.abc import Sequence
@@ -12,10 +12,11 @@ from kanpinn._support.errors import InputError
 
 @dataclass(frozen=True)
 class Fit:
-    """error ≈ constant·size^-order.
+    """A fit error ≈ constant·size^-order.
 
-    order ± margin is the 95% confidence interval; margin is None if there are two sizes only.
-    centre: the geometric means of sizes and errors, through which the fit runs. count: of errors.
+    order ± margin is the 95% confidence interval; margin is None if it cannot be estimated, as for
+    one error at each of two sizes. centre: the geometric means of sizes and errors, a point of the
+    fitted line. count: the number of errors.
     """
 
     order: float
@@ -24,11 +25,11 @@ class Fit:
     count: int
 
     def __call__(self, size: float | int) -> float:
-        """The fitted error."""
+        """Return the fitted error at a size."""
         return self.centre[1] * (size / self.centre[0]) ** -self.order
 
     def __str__(self) -> str:
-        """The order and its margin, with the decimals that the margin leaves: "4.1 ± 0.3"."""
+        """Return the order and its margin, "4.1 ± 0.3"; two decimals if the margin is small."""
         fine = self.margin is not None and self.margin < 0.095
         digits = 2 if fine else 1
         text = f"{self.order:.{digits}f}".replace("-", "−")
@@ -37,7 +38,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Theory:
-    """Orders of convergence of the errors of splines, in the number G of the grid's intervals.
+    """Theoretical orders of convergence of spline errors, in the number G of grid intervals.
 
     best: the order of the best approximation by splines. guaranteed: the order that follows for an
     equation of second order if the residual converges in L2 like that of the best approximation.
@@ -47,18 +48,22 @@ class Theory:
     guaranteed: int
 
     def __str__(self) -> str:
-        """ "4; 2"."""
+        """Return the orders as text, such as "4; 2"."""
         return f"{self.best}; {self.guaranteed}"
 
 
 def fit_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> Fit:
-    """Least squares on logarithms, log error = log C - p log size, one mean error for each size.
+    """Fit log error = log C - p log size by least squares, with one mean error for each size.
 
     A size may occur several times, for replicates such as seeds; then the geometric mean of their
     errors is fitted. The 95% confidence interval of p is Student's t for the scatter of these means
     about the line (n - 2 degrees of freedom for n sizes). If each of m replicates has all sizes, in
-    the same order, that of their m slopes is taken if it is wider: errors of one seed are
-    correlated.
+    the same order, the interval from their m slopes is used instead where it is wider, because
+    errors of one seed are correlated.
+
+    Args:
+        sizes: (k,), such as the numbers of grid intervals.
+        errors: (k,), one for each entry of `sizes`.
 
     Raises:
         InputError: if there are fewer than two different sizes, or values without a logarithm.
@@ -83,23 +88,23 @@ def fit_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> Fi
 
 
 def _quantile(freedom: int) -> float:
-    """Student's t for two-sided 95% confidence."""
+    """Return the quantile of Student's t for two-sided 95% confidence."""
     return float(stdtrit(freedom, 0.975))
 
 
 def observed_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> float:
-    """The exponent p of error ≈ C·size^-p by least squares on the logarithms."""
+    """Return the exponent p of error ≈ C·size^-p, fitted by least squares on the logarithms."""
     return fit_order(sizes, errors).order
 
 
 def theoretical_order(degree: int | Sequence[int], error: str) -> Theory:
-    """The orders in theory of an error of a network of splines with lowest degree k.
+    """Return the theoretical orders of an error norm of a spline network with lowest degree k.
 
-    They are orders in the number of parameters as well, which is proportional to G for a fixed
+    The orders in the number of parameters are the same, as it is proportional to G for a fixed
     width and large G.
 
     Args:
-        degree: of all layers, or of each.
+        degree: the degree of all layers, or one for each layer.
         error: "l2…" (best order k + 1) or "h1…" (best order k); "…_squared" has twice the orders.
     """
     k = degree if isinstance(degree, int) else min(degree)
@@ -110,13 +115,15 @@ def theoretical_order(degree: int | Sequence[int], error: str) -> Theory:
 
 
 def before_level(sizes: Sequence[float | int], errors: Sequence[float | int]) -> list[float | int]:
-    """The sizes up to which errors fall, ascending; all of them if errors do not level off.
+    """Return the sizes before the errors level off, ascending; all sizes if they do not.
 
-    Errors follow no order once they are rounding, or an optimizer gives up. The largest sizes are
-    left out if the mean of their errors falls by less than a quarter (in logarithms) of the fall
-    that the fit to the other sizes predicts, and lies above that fit with 99% confidence as far as
-    scatter can be estimated (Student's t). Of several such sets the one is taken for which the
-    rest fits best. Three sizes are kept, or two if two or more have levelled off.
+    Errors follow no order once they are dominated by rounding or by the optimizer. The largest
+    sizes are left out if two conditions hold. The mean of their errors falls by less than a quarter
+    (in logarithms) of the decrease that the fit to the other sizes predicts. It also lies above
+    that fit with 99% confidence (Student's t), as far as the scatter can be estimated. If several
+    choices qualify, the one with the least sum of squares is taken: deviations from the fit at the
+    kept sizes, from the mean at the others. At least three sizes are kept, or two if two or more
+    have levelled off.
 
     Raises:
         InputError: as for `fit_order`, but one size is enough.
@@ -136,7 +143,11 @@ def before_level(sizes: Sequence[float | int], errors: Sequence[float | int]) ->
 
 @dataclass(frozen=True)
 class _Line:
-    """A least-squares line through (x, y), with the sums of squares about means and about it."""
+    """A least-squares line through n points.
+
+    x, y: the means of the points. spread: the sum of squares of x about its mean. squares: the sum
+    of squares of y about the line. count: n.
+    """
 
     slope: float
     x: float
@@ -160,7 +171,10 @@ class _Line:
 
 
 def _levels_off(x: numpy.ndarray, y: numpy.ndarray, head: numpy.ndarray) -> bool:
-    """Whether the errors after those in `head` (n,) have levelled off, see `before_level`."""
+    """Return True if the errors outside `head` (n,) have levelled off; see `before_level`.
+
+    x, y: logarithms of sizes and errors, (n,).
+    """
     line, end = _Line.through(x[head], y[head]), float(x[head].max())
     at, reached = float(x[~head].mean()), float(y[~head].mean())
     predicted = line(end) - line(at)
@@ -176,7 +190,7 @@ def _levels_off(x: numpy.ndarray, y: numpy.ndarray, head: numpy.ndarray) -> bool
 
 
 def _squares(y: numpy.ndarray) -> float:
-    """The sum of squares of the deviations from the mean."""
+    """Return the sum of squared deviations from the mean."""
     return float(numpy.square(y - y.mean()).sum())
 
 

@@ -19,9 +19,10 @@ Cells = Sequence[str] | numpy.ndarray
 
 
 def read_columns(path: Path) -> dict[str, Cells]:
-    """The columns of a file by name: texts from CSV, arrays from other files.
+    """Return the columns of a file by name: texts from CSV, arrays from other files.
 
-    In ".csv" the first line names them; ".npz", ".h5" and ".hdf5" have an array for each.
+    The first line of a ".csv" file names the columns; ".npz", ".h5" and ".hdf5" files have one
+    array per column.
 
     Raises:
         InputError: if the file cannot be read, or is of another kind.
@@ -35,10 +36,15 @@ def read_columns(path: Path) -> dict[str, Cells]:
 
 
 def flat_column(path: Path, name: str, cells: Cells) -> numpy.ndarray:
-    """A column of one number or text for each row, (n,).
+    """Return a column with one number or text per row, (n,).
+
+    Args:
+        path: the file, for messages.
+        name: the name of the column, for messages.
+        cells: the column as `read_columns` returns it.
 
     Raises:
-        InputError: if an array has several values for a row.
+        InputError: if the array has several values for a row.
     """
     array = numpy.asarray(cells)
     if array.ndim == 0 or array.size > len(array):
@@ -48,10 +54,15 @@ def flat_column(path: Path, name: str, cells: Cells) -> numpy.ndarray:
 
 
 def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
-    """A column as numbers in float64, (n,).
+    """Return a column as a flat float64 array, (n,).
+
+    Args:
+        path: the file, for messages.
+        name: the name of the column, for messages.
+        cells: the column as `read_columns` returns it.
 
     Raises:
-        InputError: if a value is no real number; it says in which row.
+        InputError: if a value is no real number; the message names the row.
     """
     if numpy.iscomplexobj(cells):
         raise InputError(f"{path}: {name} must be real numbers, they are complex")
@@ -62,7 +73,7 @@ def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
 
 
 def _first_text(cells: Cells) -> str:
-    """The end of a message: the first row whose cell is no number."""
+    """Return the end of a message that names the first row whose cell is no number."""
     for i, cell in enumerate(cells):
         try:
             float(cell)
@@ -95,7 +106,8 @@ def _read_csv(path: Path) -> Mapping[str, list[str]]:
 
 def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
     try:
-        # Opened here: numpy leaves a broken file open. Pickled objects could run code: refused.
+        # The file is opened here because numpy leaves a broken one open. Pickled objects are
+        # refused, which is numpy's default, because they could run code.
         with path.open("rb") as file, numpy.load(file) as arrays:
             return dict(arrays)
     except (ValueError, EOFError, TypeError, BadZipFile, zlib.error):
@@ -111,7 +123,7 @@ def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
 
 
 def _contents(array: "h5py.Dataset") -> numpy.ndarray:
-    """The numbers or texts of an array in HDF5, which keeps texts as bytes."""
+    """Return the numbers or texts of an HDF5 array; texts are stored as bytes and decoded."""
     import h5py
 
     text = h5py.check_string_dtype(array.dtype)

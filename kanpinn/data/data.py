@@ -1,4 +1,4 @@
-"""Data in three parts: to train with, to validate, to test."""
+"""Data in three parts: for training, validation and testing."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ class Data:
     """The data for a fit.
 
     Args:
-        train: what the network is fitted to.
-        validation: what decides which of its states is kept.
-        test: what the result is judged by.
+        train: the rows to which the network is fitted.
+        validation: the rows whose error decides which state of the network is kept.
+        test: the rows on which the result is assessed.
 
     Raises:
-        InputError: if the parts differ in columns or classes, an input of `train` is constant, or
-            `train` has one class only.
+        InputError: if the parts differ in columns or classes, an input or a target of `train` is
+            constant, or all rows of `train` have one class.
     """
 
     train: Table
@@ -39,7 +39,7 @@ class Data:
 
     @property
     def parts(self) -> dict[str, Table]:
-        """The parts that there are, by name."""
+        """The given parts, by name."""
         given = zip(PARTS, (self.train, self.validation, self.test), strict=True)
         return {name: table for name, table in given if table is not None}
 
@@ -56,13 +56,15 @@ class Data:
 
         Args:
             table: all rows, n of them.
-            validation, test: shares of the rows or, with groups, of the groups; 0 for no such part.
-            seed: of the random choice.
-            groups: (n,) or (n, q): rows with the same values here go into the same part, so that
-                nothing similar to a test row is trained with.
+            validation, test: shares of the rows or, with groups, of the groups, each in [0, 1); 0
+                for no such part.
+            seed: the seed of the random choice.
+            groups: (n,) or (n, q); rows with equal values here go into the same part, so that
+                no row similar to a test row is in the training part.
 
         Raises:
-            InputError: if a share leaves a part without rows, or groups have another length.
+            InputError: if a share is outside [0, 1) or leaves a part without rows, or `groups` has
+                another length than the table.
         """
         for name, share in (("validation", validation), ("test", test)):
             if not 0 <= share < 1:
@@ -89,14 +91,14 @@ class Data:
 
 
 def _numbered(groups: Tensor, rows: int) -> Tensor:
-    """A number from 0 for each group, (n,)."""
+    """Return the group of each row as an index from 0, (n,)."""
     if len(groups) != rows:
         raise InputError(f"groups must have {rows} rows as the table, got {len(groups)}")
     return torch.unique(groups, dim=0, return_inverse=True)[1]
 
 
 def _check_variation(train: Table) -> None:
-    """Refuse columns that are constant, from which nothing can be learnt."""
+    """Refuse constant inputs or targets, and a single class."""
     columns = {f"input {n!r}": x for n, x in zip(train.names, train.inputs.T, strict=True)}
     if not train.classes:
         columns |= {f"target {n!r}": y for n, y in zip(train.outputs, train.targets.T, strict=True)}

@@ -20,10 +20,10 @@ class Table:
 
     Args:
         inputs: (n, d).
-        targets: (n, m) numbers; with `classes` (n,) whole numbers from 0, the rows' classes.
-        names: of the inputs, x0, x1, … by default.
-        outputs: names of the targets, y0, y1, … or "class" by default.
-        classes: what each class is called.
+        targets: numbers (n, m) or (n,); with `classes`, class numbers (n,), integers from 0.
+        names: the names of the inputs, x0, x1, … by default.
+        outputs: the names of the targets, y0, y1, … or "class" by default.
+        classes: the names of the classes, in the order of their numbers; () if targets are numbers.
 
     Raises:
         InputError: if shapes or names do not fit, there are no rows, values are not finite, or
@@ -90,15 +90,16 @@ class Table:
         kind: str = "numbers",
         classes: Sequence[str] | None = None,
     ) -> "Table":
-        """A table from the columns of a CSV, NPZ or HDF5 file.
+        """Return a table read from the columns of a CSV, NPZ or HDF5 file.
 
         Args:
-            path: of the file; in CSV the first line names the columns, NPZ and HDF5 have an array
-                (n,) for each.
-            inputs: names of columns, by default all that have a name and are no targets.
-            targets: names of columns, by default the last one in the file.
-            kind: "numbers", or "classes" if the one target column has classes, numbers or texts.
-            classes: the names of all classes in order, by default those in the file, sorted.
+            path: the file; the first line of a CSV file names the columns, NPZ and HDF5 files have
+                one array (n,) per column.
+            inputs: the names of the input columns; by default all named columns except the targets.
+            targets: the names of the target columns; by default the last column of the file.
+            kind: "numbers"; or "classes" if the single target column has classes, as numbers or
+                texts.
+            classes: the names of all classes in order; by default those in the file, sorted.
 
         Raises:
             InputError: if the file cannot be read, it lacks a column, or values are not finite
@@ -120,14 +121,14 @@ class Table:
         seed: int = 0,
         sampler: str = "uniform",
     ) -> "Table":
-        """A table of `count` points of a domain and a function's values there.
+        """Return a table of sampled points of a domain with a function's values as targets.
 
         Args:
-            domain: where the points are.
-            function: of named points, where p.x is (n, 1), as in a problem; gives (n, m).
-            count: n.
-            seed: of a random sampler.
-            sampler: see `Collocation`.
+            domain: the domain that is sampled; its coordinates are the inputs.
+            function: maps named points, where p.x is (n, 1) as in a problem, to values (n, m).
+            count: the number n of points.
+            seed: the seed of a random sampler.
+            sampler: the name of the sampler; see `Collocation`.
         """
         generator = torch.Generator().manual_seed(seed)
         points = sample(domain, count, sampler, generator)
@@ -137,12 +138,12 @@ class Table:
         return len(self.inputs)
 
     def __getitem__(self, rows: Tensor | slice) -> "Table":
-        """The table of some of the rows."""
+        """Return the table of some of the rows, given as a mask, indices or a slice."""
         parts = self.inputs[rows], self.targets[rows]
         return Table(*parts, self.names, self.outputs, self.classes)
 
     def column(self, name: str) -> Tensor:
-        """An input (n,) by its name.
+        """Return the column (n,) of an input, by its name.
 
         Raises:
             InputError: if no input has that name.
@@ -152,7 +153,11 @@ class Table:
         return self.inputs[:, self.names.index(name)]
 
     def only(self, names: Sequence[str]) -> "Table":
-        """The table with these inputs alone."""
+        """Return the table with only these inputs, in this order.
+
+        Raises:
+            InputError: if there is no input of one of the names.
+        """
         chosen = torch.stack([self.column(name) for name in names], dim=1)
         return Table(chosen, self.targets, tuple(names), self.outputs, self.classes)
 

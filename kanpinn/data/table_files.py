@@ -1,4 +1,4 @@
-"""The inputs and targets of a table, from the columns of a file."""
+"""Reading the inputs and targets of a table from the columns of a file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +22,14 @@ def read_rows(
     kind: str,
     classes: Sequence[str] | None,
 ) -> tuple[Tensor, Tensor, Names, Names, Names]:
-    """Inputs, targets, their names and the classes, for `Table`; the arguments of `Table.read`.
+    """Return the arguments of `Table` from a file; the arguments are those of `Table.read`.
+
+    Returns:
+        Inputs (n, d), targets (n, m) or class numbers (n,), the names of the inputs, the names of
+        the targets, and the names of the classes (empty for numbers).
 
     Raises:
-        InputError: as `Table.read`, with the names of file and column.
+        InputError: as for `Table.read`; the message names the file and the column.
     """
     if kind not in KINDS:
         raise InputError(f"kind must be one of {KINDS}, got {kind!r}")
@@ -51,7 +55,7 @@ def _chosen(
     inputs: Sequence[str] | None,
     targets: str | Sequence[str] | None,
 ) -> tuple[Names, Names]:
-    """The names of the target columns and of the input columns."""
+    """Return the names of the target columns and of the input columns."""
     if targets is None:
         targets = list(columns)[-1:]
     wanted = [targets] if isinstance(targets, str) else list(targets)
@@ -72,7 +76,7 @@ def _chosen(
 
 
 def _rows(path: Path, columns: dict[str, Cells], names: Names) -> dict[str, numpy.ndarray]:
-    """The named columns, one value a row, (n,) each."""
+    """Return the named columns with one value per row, (n,) each."""
     flat = {name: flat_column(path, name, columns[name]) for name in names}
     first = flat[names[0]]
     if not len(first):
@@ -84,13 +88,13 @@ def _rows(path: Path, columns: dict[str, Cells], names: Names) -> dict[str, nump
 
 
 def _numbers(path: Path, cells: dict[str, numpy.ndarray], names: Names) -> Tensor:
-    """Columns of numbers side by side, (n, columns)."""
+    """Return columns of numbers as one tensor, (n, columns)."""
     read = [torch.from_numpy(numbers(path, name, cells[name])) for name in names]
     return torch.stack(read, dim=1)
 
 
 def _classes(path: Path, name: str, labels: numpy.ndarray) -> tuple[Tensor, Names]:
-    """Class numbers and what the classes are called, in the order of the numbers or the texts."""
+    """Return class numbers (n,) and the names of the classes, sorted by value or alphabetically."""
     try:
         labels = numpy.asarray(labels, dtype=numpy.float64)
     except ValueError:
@@ -113,7 +117,7 @@ def _called(label: float | str) -> str:
 def _renumbered(
     path: Path, name: str, numbered: Tensor, found: Sequence[str], classes: Sequence[str]
 ) -> tuple[Tensor, Names]:
-    """The class numbers for the order of the given classes, and these."""
+    """Return the class numbers (n,) in the order of the given classes, and the given classes."""
     for one in found:
         if one not in classes:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Errors against sizes with their orders, and errors of settings that have no size."""
+"""Convergence plots: errors against sizes with fitted orders, and errors without a size."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from kanpinn.plotting.curves import ErrorCurve, ErrorRange, legend_entry
 from kanpinn.plotting.notation import number_text, plain_text, power_text, wrapped
 from kanpinn.plotting.style import BLUE, GREY, MARKERS, PALETTE, STYLE, tidy
 
-THEORY = "best splines; guaranteed"  # what the orders in brackets are
+THEORY = "best splines; guaranteed"  # the meaning of the orders in brackets
 
 
 def plot_curves(
@@ -27,17 +27,21 @@ def plot_curves(
     logarithmic: bool = True,
     theory: str = THEORY,
 ) -> Axes:
-    """Errors against sizes: medians, bars from least to largest, fitted lines, a legend below.
+    """Plot errors against sizes: medians, bars from least to largest, fitted lines, and a legend.
 
-    Errors at hollow points no longer fall and are not fitted; dotted lines fall with the order of
-    the best splines. The legend has each fitted order with its confidence, theory's in brackets.
+    Hollow points are errors that have levelled off and are not fitted. Dotted lines have the slope
+    of the best spline approximation. The legend, below the axes, has each fitted order with its
+    confidence interval, and the theoretical orders in brackets.
 
     Args:
-        ax: where to draw.
+        ax: the axes to draw in.
         curves: one for each setting.
-        x, y: the labels of the axes, what the sizes and the errors are.
-        logarithmic: whether the axis of the sizes is; that of the errors always is.
-        theory: what the numbers in brackets are.
+        x, y: the labels of the axes, for the sizes and for the errors.
+        logarithmic: whether the size axis is logarithmic; the error axis always is.
+        theory: the meaning of the numbers in brackets, for the legend's title.
+
+    Returns:
+        The axes `ax`.
     """
     for number, curve in enumerate(curves):
         _curve(ax, curve, style_of(number))
@@ -55,7 +59,18 @@ def plot_curves(
 def plot_spreads(
     ax: Axes, settings: Mapping[str, Sequence[float | int]], x: str = "relative $L^2$ error"
 ) -> Axes:
-    """Errors of settings without a size, a line for each: every run, the median and the range."""
+    """Plot the errors of settings without a size, one row for each setting.
+
+    A row has a bar for every run, a dot at their median and a line over their range.
+
+    Args:
+        ax: the axes to draw in.
+        settings: the errors of all runs of each setting, by its label.
+        x: the label of the error axis.
+
+    Returns:
+        The axes `ax`.
+    """
     for row, errors in enumerate(settings.values()):
         spread = ErrorRange.of(errors)
         ax.plot([spread.low, spread.high], [row, row], color=BLUE, linewidth=1.2)
@@ -78,7 +93,7 @@ def _curve(ax: Axes, curve: ErrorCurve, style: dict[str, Any]) -> None:
     x, y = ([getattr(p, name) for p in curve.points] for name in ("x", "error"))
     _bars(ax, x, y, colour)
     if len(curve.points) > 1:
-        # Beside a fitted line the one that joins the medians is a hint.
+        # Next to a fitted line, the line that joins the medians is drawn thin and pale.
         dashes, width, alpha = ("-", 0.5, 0.6) if curve.fit else (style["linestyle"], 1.1, 1.0)
         ax.plot(
             _medians(x), _medians(y), color=colour, linestyle=dashes, linewidth=width, alpha=alpha
@@ -103,7 +118,7 @@ def _curve(ax: Axes, curve: ErrorCurve, style: dict[str, Any]) -> None:
 
 
 def _bars(ax: Axes, x: Sequence[ErrorRange], y: Sequence[ErrorRange], colour: str) -> None:
-    """Draw the ranges of x and y that have a length: others would only thicken the markers."""
+    """Draw error bars along x and y, if any range there has a positive length."""
     ax.errorbar(
         _medians(x),
         _medians(y),
@@ -122,7 +137,7 @@ def _medians(ranges: Sequence[ErrorRange]) -> list[float]:
 
 
 def _reach(ranges: Sequence[ErrorRange]) -> list[list[float]]:
-    """The distances from the medians to the lowest and to the highest, as `errorbar` takes them."""
+    """Return the distances from the medians to the ends of the ranges, for `errorbar`."""
     return [[s.median - s.low for s in ranges], [s.high - s.median for s in ranges]]
 
 
@@ -137,7 +152,7 @@ def _guides(ax: Axes, curves: Sequence[ErrorCurve]) -> None:
 
 
 def _legend(ax: Axes, curves: Sequence[ErrorCurve], theory: str) -> None:
-    """Write the legend below the ticks and the label of the axes, a line for each curve."""
+    """Draw the legend below the labels of the axes, with one entry for each curve."""
     guided = any(curve.theory for curve in curves)
     handles = []
     for number, curve in enumerate(curves):
@@ -166,7 +181,7 @@ def _legend(ax: Axes, curves: Sequence[ErrorCurve], theory: str) -> None:
 
 
 def style_of(number: int) -> dict[str, Any]:
-    """Colour, marker and dashes of a series: no two of the first hundred share all three."""
+    """Return colour, marker and dashes of a series; no two of the first hundred share all three."""
     return {
         "color": PALETTE[number % len(PALETTE)],
         "marker": MARKERS[number % len(MARKERS)],
@@ -175,7 +190,7 @@ def style_of(number: int) -> dict[str, Any]:
 
 
 def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> None:
-    """Scale the horizontal axis; its ticks are the sizes if these are at most ten whole numbers."""
+    """Set the scale and ticks of the size axis; up to ten integer sizes are used as the ticks."""
     different = sorted(set(sizes))
     if logarithmic:
         ax.set_xscale("log")
@@ -191,19 +206,19 @@ def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> Non
 
 
 def error_axis(ax: Axes, errors: Sequence[float | int], name: str = "y") -> None:
-    """Make the axis of errors, "x" or "y", logarithmic; it shows 1.3 powers of ten at least."""
+    """Make the error axis, "x" or "y", logarithmic, with a range of at least 1.3 decades."""
     axis = ax.xaxis if name == "x" else ax.yaxis
     ax.set(**{f"{name}scale": "log"})
     low, high = min(errors), max(errors)
     decades = math.log10(high / low)
-    more = max((1.3 - decades) / 2, 0.0) + max(decades, 1.3) * 0.06  # room at each end
+    more = max((1.3 - decades) / 2, 0.0) + max(decades, 1.3) * 0.06  # margin at each end, decades
     low, high = low * 10**-more, high * 10**more
     ax.set(**{f"{name}lim": (low, high)})
     _logarithmic(axis, low, high, power_text)
 
 
 def _logarithmic(axis: Axis, low: float, high: float, text: Callable[[float], str]) -> None:
-    """Set ticks at powers of ten and, if there are few of these, between them."""
+    """Set ticks at powers of ten and, on a short range, at multiples between them."""
     decades = math.log10(high / low)
     subs = (1.0,) if decades > 2.5 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(subs=subs, numticks=9))
@@ -212,7 +227,7 @@ def _logarithmic(axis: Axis, low: float, high: float, text: Callable[[float], st
 
 
 def _spaced(sizes: Sequence[float], logarithmic: bool) -> list[float]:
-    """The sizes whose labels are 7% of the axis apart; both ends have the first choice."""
+    """Return the sizes to label, at least 7% of the axis apart; both ends come first."""
     place = [math.log(s) if logarithmic else s for s in sizes]
     span = (place[-1] - place[0]) or 1.0
     chosen: list[int] = []

@@ -1,4 +1,4 @@
-"""Errors over sizes, with their replicates and orders, and what a legend says of them."""
+"""Errors against sizes, with replicates and fitted orders, and their legend entries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from kanpinn.plotting.notation import NO_BREAK_SPACE, plain_text, wrapped
 
 @dataclass(frozen=True)
 class ErrorRange:
-    """The median of some values and their range."""
+    """The median, the range and the number of some values."""
 
     median: float
     low: float
@@ -20,14 +20,14 @@ class ErrorRange:
 
     @staticmethod
     def of(values: Sequence[float | int]) -> "ErrorRange":
-        """Of at least one value."""
+        """Return the range of at least one value."""
         low, high = float(min(values)), float(max(values))
         return ErrorRange(float(numpy.median(values)), low, high, len(values))
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One size: its place on the axis, and the errors of its replicates."""
+    """The replicates of one size: their places on the horizontal axis, and their errors."""
 
     size: float
     x: ErrorRange
@@ -38,8 +38,8 @@ class CurvePoint:
 class ErrorCurve:
     """The errors of one setting, sizes ascending.
 
-    fit: the order in x of the first `fitted` points, those before the errors level off; overall:
-    the order of all of them. theory: orders in the sizes, if theory names some.
+    fit: the fit in x to the first `fitted` points, before the errors level off. overall: the fit to
+    all points. theory: the theoretical orders in the sizes, if they are known.
     """
 
     label: str
@@ -59,14 +59,18 @@ class ErrorCurve:
         order: bool = True,
         theory: Theory | None = None,
     ) -> "ErrorCurve":
-        """The curve of some errors; a size is given once for each replicate.
+        """Return the curve of some errors; a size is repeated for each replicate.
 
         Args:
-            x: what is drawn in place of the sizes: the number of parameters, seconds, ...
-            order: whether one is fitted, for which there must be two sizes, all numbers positive.
+            label: the name of the setting, for the legend.
+            sizes: (k,).
+            errors: (k,).
+            x: the values to draw in place of the sizes, such as numbers of parameters, (k,).
+            order: whether an order is fitted, which needs two different sizes.
+            theory: the theoretical orders in the sizes.
 
         Raises:
-            InputError: if an order is to be fitted to numbers that have none.
+            InputError: if an order is to be fitted to values that are not positive and finite.
         """
         runs = list(zip(sizes, sizes if x is None else x, errors, strict=True))
         points = tuple(_point(size, runs) for size in sorted(set(sizes)))
@@ -79,11 +83,11 @@ class ErrorCurve:
 
     @property
     def levelled(self) -> tuple[CurvePoint, ...]:
-        """The points that are left out of the fit."""
+        """The points after the errors level off, which are left out of the fit."""
         return self.points[self.fitted :] if self.fit else ()
 
     def guide(self) -> list[tuple[float, float]]:
-        """(x, error) of errors that start like these and fall by the order of the best splines."""
+        """Return (x, error) of a line from the first point with the order of the best splines."""
         assert self.theory is not None
         start = self.points[0]
         return [
@@ -108,12 +112,12 @@ def _fit(runs: Sequence[Run]) -> Fit | None:
 
 
 def legend_lines(curves: Sequence[ErrorCurve]) -> int:
-    """How many lines the legend of these curves has, title and guide included."""
+    """Return the number of text lines of the curves' legend, including its title and guide."""
     return 2 + sum(wrapped(legend_entry(curve)).count("\n") + 1 for curve in curves)
 
 
 def legend_entry(curve: ErrorCurve) -> str:
-    """A curve's line in the legend: "degree 3: 4.1 ± 0.3 (4; 2), up to 16"."""
+    """Return a curve's legend entry, such as "degree 3: 4.1 ± 0.3 (4; 2), up to 16"."""
     label = plain_text(curve.label)
     if curve.fit is None:
         return label

@@ -22,7 +22,12 @@ from kanpinn.solvers.solution import Solution
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """One edge function φ: x and y (n,), its grid points, and the range of its activations."""
+    """One edge function φ of a KAN, sampled at n points.
+
+    source, target: mathtext names of the units that the edge joins. x, y: inputs and values of φ,
+    (n,). breaks: the grid points of φ. seen: the least and the largest activation of the source
+    unit.
+    """
 
     source: str
     target: str
@@ -34,11 +39,11 @@ class Edge:
 
 @torch.no_grad()
 def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
-    """The edges of each KAN layer, input by input; an empty list for another layer.
+    """Return the edges of each KAN layer, ordered by input, then output; [] for other layers.
 
-    The first layer's x are the coordinates themselves, not scaled, or what a problem's `inputs`
-    make of them. `seen` is the range of the activations at the points of the first term. Of
-    networks side by side the layers follow each other.
+    The x of the first layer are the unscaled coordinates or, if the problem defines `inputs`, these
+    inputs. `seen` is the range of the activations at the points of the first loss term. The layers
+    of networks side by side follow each other. The result is [] for windows of time.
     """
     network, fields = result.network, list(result.fields)
     if isinstance(network, Beside):
@@ -48,14 +53,17 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
             layers += _layers(result, part, own, "".join(map(symbol, own)))
         return layers
     if any(part is not network for part in network.parts):
-        return []  # in windows of time they are no one chain of layers
+        return []  # the networks of windows of time do not form one chain of layers
     return _layers(result, network, fields)
 
 
 def _layers(
     result: Solution | Fitted, network: Network, fields: Sequence[str], title: str = ""
 ) -> list[list[Edge]]:
-    """The edges of one network; title tells its units from those of another."""
+    """Return the edges of each layer of one network.
+
+    title: distinguishes the names of its units from those of other networks.
+    """
     points, surrogate = result.residuals.terms[0].points, result.surrogate
     h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
     layers = []
@@ -78,7 +86,7 @@ def _edges(
     frame: tuple[torch.Tensor, torch.Tensor] | None,
     ends: Sequence[Sequence[str]],
 ) -> Iterator[Edge]:
-    """The edges of a layer.
+    """Yield the edges of a layer, ordered by input, then output.
 
     Args:
         layer: the layer.
@@ -105,10 +113,10 @@ def _edges(
 def _unit_names(
     result: Solution | Fitted, network: Network, fields: Sequence[str], title: str, level: int
 ) -> list[str]:
-    """Mathtext names of the units before layer `level`.
+    """Return the mathtext names of the units of a level; level 0 has the inputs.
 
-    An output is called N_u, not u, if the field u is more than the network: with exact boundary
-    data, scaled data, or if it is a coefficient that is looked for.
+    An output is called N_u, not u, if the field u is a function of the network's output: with
+    exact boundary data, with scaled data, or for an unknown coefficient.
     """
     width, surrogate = network.width, result.surrogate
     if level == 0 and surrogate.inputs is not None:
@@ -127,9 +135,9 @@ def _unit_names(
 
 
 def plot_edge(ax: Axes, edge: Edge) -> Axes:
-    """One edge function with its grid points as lines, the range of its activations shaded.
+    """Plot one edge function with its grid points as lines and the range of activations shaded.
 
-    It is dotted where activations lie outside the grid and it is continued by its tangent.
+    The curve is dotted outside the grid, where the function is continued by its tangent.
     """
     tiny = 6  # points: there are many edges on a sheet
     ax.axvspan(*edge.seen, color=ORANGE, alpha=0.18, linewidth=0)
@@ -156,9 +164,9 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
 
 
 def _power(values: numpy.ndarray) -> tuple[int, int]:
-    """The power of ten that is taken out of the values, and the digits that tell them apart.
+    """Return the power of ten to factor out of tick labels, and the digits that they need.
 
-    Values from 0.01 to 10,000 keep theirs.
+    The power is 0 if the largest absolute value is from 0.01 to 10,000.
     """
     top = float(numpy.abs(values).max())
     if not 0 < top < math.inf:
@@ -169,7 +177,7 @@ def _power(values: numpy.ndarray) -> tuple[int, int]:
 
 
 def edges_figure(layers: list[list[Edge]]) -> Figure:
-    """The edge functions: of more than 60 the first 12 of each layer."""
+    """Return a figure of the edge functions; of more than 60, only the first 12 of each layer."""
     total, title = sum(len(edges) for edges in layers), "edge functions on their grids"
     title, most = f"{title}, activations shaded", total
     if total > 60:

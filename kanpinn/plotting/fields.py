@@ -1,4 +1,4 @@
-"""A field in one pair of axes: a map over two coordinates, a line over one."""
+"""Plots of a field: a map over two coordinates, or a line over one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ AxisValues = Mapping[str, numpy.ndarray]
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """The ends of a logarithmic scale, and whether values lie beyond its upper end."""
+    """The ends of a logarithmic scale; `beyond` is True if values lie above its upper end."""
 
     low: float
     high: float
@@ -36,14 +36,19 @@ def plot_values(
     diverging: bool | None = None,
     outline: Path | None = None,
 ) -> Axes:
-    """A field over two coordinates, with its colour bar.
+    """Plot a field over two coordinates, with a colour bar.
 
     Args:
-        axes: two coordinates by name, (n,) and (m,).
-        values: (n, m).
-        limits: lowest and highest colour.
-        diverging: a map that is white at zero; by default where the limits have both signs.
-        outline: the domain's boundary, at which the map ends; it is drawn as a line.
+        ax: the axes to draw in.
+        axes: the grid points of two coordinates by name, (n,) and (m,).
+        values: the field on the grid, (n, m); NaN outside the domain.
+        limits: the values of the lowest and of the highest colour.
+        title: the title above the axes.
+        diverging: whether the colours are white at zero; by default if the limits have both signs.
+        outline: the domain's boundary, which clips the map and is drawn as a line.
+
+    Returns:
+        The axes `ax`.
     """
     low, high = limits
     bound = max(-low, high)
@@ -59,16 +64,17 @@ def plot_values(
 def plot_magnitude(
     ax: Axes, axes: AxisValues, values: numpy.ndarray, title: str, *, outline: Path | None = None
 ) -> Axes:
-    """The absolute value of a field over two coordinates on a logarithmic colour scale.
+    """Plot the absolute value of a field over two coordinates on a logarithmic colour scale.
 
-    An arrow on the colour bar says that a few values lie above it. outline: as in `plot_values`.
+    An arrow on the colour bar means that a few values lie above the scale. The arguments are as in
+    `plot_values`.
     """
     size = numpy.abs(values)
     shown = magnitudes_of(size)
     norm: Normalize = Normalize(0, 1)
     if shown is not None:
         norm = LogNorm(shown.low, shown.high)
-        size = numpy.maximum(size, shown.low)  # the logarithm of 0 would be a hole
+        size = numpy.maximum(size, shown.low)  # a value of 0 would be left blank
     _colour_bar(ax, _map(ax, axes, size, norm, "magma", outline), shown)
     ax.set_title(title, fontsize=10)
     return ax
@@ -112,7 +118,7 @@ def _map(
 
 
 def _colour_bar(ax: Axes, image: AxesImage, shown: Magnitudes | None = None) -> None:
-    # Set into the axes, it is as high as they are whatever their aspect.
+    # As an inset of the axes, the colour bar has their height for any aspect ratio.
     place = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
     extend = "max" if shown is not None and shown.beyond else "neither"
     bar = ax.figure.colorbar(image, cax=place, extend=extend)
@@ -125,7 +131,18 @@ def _colour_bar(ax: Axes, image: AxesImage, shown: Magnitudes | None = None) -> 
 def plot_lines(
     ax: Axes, name: str, x: numpy.ndarray, lines: Mapping[str, numpy.ndarray], label: str
 ) -> Axes:
-    """Fields over one coordinate, the first drawn through, the others dashed and dotted."""
+    """Plot up to three fields over one coordinate: the first solid, the others dashed and dotted.
+
+    Args:
+        ax: the axes to draw in.
+        name: the name of the coordinate.
+        x: its grid points, (n,).
+        lines: the values of each field, (n,), by the label in the legend.
+        label: the label of the vertical axis.
+
+    Returns:
+        The axes `ax`.
+    """
     styles = [(BLUE, "-", 1.8), (VERMILLION, "--", 1.4), (GREY, ":", 1.4)]
     for (key, values), (colour, style, width) in zip(lines.items(), styles, strict=False):
         ax.plot(x, values, style, color=colour, linewidth=width, label=key)
@@ -138,7 +155,7 @@ def plot_lines(
 def plot_magnitude_line(
     ax: Axes, name: str, x: numpy.ndarray, values: numpy.ndarray, label: str
 ) -> Axes:
-    """The absolute value of a field over one coordinate on a logarithmic scale."""
+    """Plot the absolute value of a field over one coordinate on a logarithmic scale."""
     size = numpy.abs(values)
     plot_lines(ax, name, x, {label: size}, label)
     shown = magnitudes_of(size)
@@ -149,11 +166,11 @@ def plot_magnitude_line(
 
 
 def magnitudes_of(size: numpy.ndarray) -> Magnitudes | None:
-    """The logarithmic scale of absolute values, which may not all be finite; None if all are 0.
+    """Return a logarithmic scale for absolute values; None if none is finite and positive.
 
-    It ends at the largest value, or at the 99.9% quantile if a few values lie more than ten times
-    above that, such as a residual's at a singular corner. It begins at the 2% quantile, but shows
-    six decades at most.
+    The scale ends at the largest value, or at the 99.9% quantile if the largest value exceeds ten
+    times this quantile, as a residual may at a singular corner. It begins at the 2% quantile, and
+    covers one to six decades.
     """
     finite = size[numpy.isfinite(size) & (size > 0)]
     if len(finite) == 0:
@@ -165,7 +182,10 @@ def magnitudes_of(size: numpy.ndarray) -> Magnitudes | None:
 
 
 def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
-    """The lowest and highest of the finite values; if they agree, 0.5 below and above."""
+    """Return the least and the largest finite value; 0.5 below and above if they are equal.
+
+    The result is (0, 1) if no value is finite.
+    """
     finite = numpy.concatenate([f[numpy.isfinite(f)].ravel() for f in fields])
     if len(finite) == 0:
         return 0.0, 1.0
@@ -176,15 +196,16 @@ def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
 
 
 def two_signed(limits: tuple[float, float]) -> bool:
-    """Whether a field between these limits has both signs, the lesser part at least a tenth."""
+    """Return True if the limits have both signs and their absolute values a ratio below ten."""
     low, high = limits
     return low < 0 < high and min(-low, high) > 0.1 * max(-low, high)
 
 
 def continued(values: numpy.ndarray, rings: int = 2) -> numpy.ndarray:
-    """A field (n, m) with NaN outside its domain, continued by some rings of nodes.
+    """Return a field (n, m), NaN outside its domain, extended by `rings` layers of grid nodes.
 
-    A node gets the mean of its neighbours: so a map that ends at the boundary has no gaps there.
+    A new node gets the mean of its known neighbours, so that a map that is clipped at the boundary
+    has no gaps there.
     """
     for _ in range(rings):
         windows = numpy.lib.stride_tricks.sliding_window_view(

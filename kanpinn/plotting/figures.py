@@ -1,4 +1,4 @@
-"""The figures of a run, as files."""
+"""Writing the figures of a solve to files."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from kanpinn.solvers.solution import Solution
 def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = None) -> list[Path]:
     """Draw solution.png, history.png and, for KANs, edges.png.
 
-    A system has a solution_u.png, ... for each field, and residuals.png. Unknown numbers are in
-    unknowns.png, the intervals of a coefficient a in interval_a.png.
+    A system has a file solution_u.png for each field u, and residuals.png. Unknown numbers are
+    drawn in unknowns.png, the confidence intervals of a coefficient a in interval_a.png.
 
     Args:
-        solution: of a problem in any dimension; above two it is cut through the centre, along
-            the coordinates of `plane_of`.
-        folder: where the files go; it is made.
+        solution: the solution of a problem in any dimension; above two dimensions, it is drawn on
+            a cut through the centre, along the coordinates of `plane_of`.
+        folder: the folder of the files; it is created if needed.
         fields: the solution on a grid, if it has been evaluated already.
 
     Returns:

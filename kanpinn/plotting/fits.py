@@ -1,4 +1,4 @@
-"""The figures of a fit, as files."""
+"""Writing the figures of a fit to files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +37,15 @@ LABELS = {"rmse": "root mean square error", "cross_entropy": "cross entropy"}
 
 
 def draw_fit(fitted: Fitted, folder: Path) -> list[Path]:
-    """Draw history.png, agreement.png or, of classes, confusion.png, and for KANs edges.png."""
+    """Draw history.png, agreement.png (confusion.png for classes) and, for KANs, edges.png.
+
+    Args:
+        fitted: the result of a fit.
+        folder: the folder of the files; it is created if needed.
+
+    Returns:
+        The paths of the files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     return [save(figure, folder / f"{name}.png") for name, figure in _figures(fitted)]
 
@@ -55,8 +63,9 @@ def _figures(fitted: Fitted) -> Iterator[tuple[str, Figure]]:
 
 
 def scores_figure(fitted: Fitted) -> Figure:
-    """The score of each part over the steps, the refinements marked; beside it that over the
-    seconds or, of classes, the accuracy.
+    """Return a figure of the score of each part against steps, with the stages marked.
+
+    A second panel has the score against seconds or, for classes, the accuracy against steps.
     """
     titles = tuple(_titles(fitted.optimizers))
     even = any(isinstance(optimizer, Refine) for optimizer in fitted.optimizers)
@@ -85,7 +94,7 @@ def _curves(score: str) -> list[HistoryCurve]:
 
 
 def _titles(optimizers: tuple[Method, ...]) -> Iterator[str]:
-    """Titles of the stages: one on a refined grid is called after it, the refinement has none."""
+    """Yield the titles of the stages: "" for a refinement, "G = …" for a stage right after one."""
     grid = None
     for optimizer in optimizers:
         if isinstance(optimizer, Refine):
@@ -97,7 +106,7 @@ def _titles(optimizers: tuple[Method, ...]) -> Iterator[str]:
 
 
 def _mark_best(ax: Axes, history: History, column: str) -> None:
-    """Draw a ring about the state that is kept."""
+    """Draw a ring around the least value of a column, at the state of the network that is kept."""
     if column not in history.names:
         return
     values = history.column(column)
@@ -107,7 +116,10 @@ def _mark_best(ax: Axes, history: History, column: str) -> None:
 
 
 def agreement_figure(fitted: Fitted) -> Figure:
-    """Fitted values and their errors against the data, a row of panels for each of four targets."""
+    """Return a figure of fitted values and their errors against the data.
+
+    There is one row of panels for each of the first four targets.
+    """
     names = fitted.data.train.outputs[:4]
     figure = new_figure(7.6, 3.0 * len(names) + 0.3)
     panels = figure.subplots(len(names), 2, squeeze=False)
@@ -128,7 +140,16 @@ def agreement_figure(fitted: Fitted) -> Figure:
 def plot_agreement(
     ax: Axes, columns: dict[str, tuple[numpy.ndarray, numpy.ndarray]], error: bool = False
 ) -> Axes:
-    """Values or errors (n,) against targets (n,) for each part; a line where they agree."""
+    """Plot fitted values or their errors against targets, with a line of exact agreement.
+
+    Args:
+        ax: the axes to draw in.
+        columns: targets (n,) and values or errors (n,) of at most two parts, by name.
+        error: True if the second column has errors, False if it has values.
+
+    Returns:
+        The axes `ax`.
+    """
     low, high = limits_of(*(target for target, _ in columns.values()))
     ends = (0.0, 0.0) if error else (low, high)
     ax.plot((low, high), ends, color=GREY, linewidth=0.8, zorder=0)
@@ -139,20 +160,20 @@ def plot_agreement(
 
 
 def _shown(fitted: Fitted) -> dict[str, Table]:
-    """The rows to train with and, if there are some, those to test with."""
+    """Return the training rows and, if there are any, the test rows, by the name of the part."""
     parts = fitted.data.parts
     return {part: parts[part] for part in ("train", "test") if part in parts}
 
 
 def _drawn(fitted: Fitted, table: Table) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Targets and fitted values (n, m) of at most 4000 rows, evenly chosen."""
+    """Return targets and fitted values (n, m) of at most 4000 rows, evenly spaced in the table."""
     most = 4000
     some = table[:: -(-len(table) // most)] if len(table) > most else table
     return some.targets.numpy(), fitted(some.inputs).double().cpu().numpy()
 
 
 def confusion_figure(fitted: Fitted) -> Figure:
-    """The confusion matrix of the test rows or, without any, of those to train with."""
+    """Return a figure of the confusion matrix of the test rows or, without any, training rows."""
     part, table = list(_shown(fitted).items())[-1]
     classes = fitted.data.train.classes
     size = max(3.6, 0.42 * len(classes) + 1.6)
@@ -167,14 +188,20 @@ def confusion_figure(fitted: Fitted) -> Figure:
 def confusion(
     actual: numpy.ndarray, predicted: numpy.ndarray, classes: tuple[str, ...]
 ) -> numpy.ndarray:
-    """How many rows of each class (first index) are taken for each class (second index)."""
+    """Return the confusion matrix: counts (c, c) by actual (first) and predicted (second) class.
+
+    actual, predicted: class numbers, (n,). classes: the names of the c classes.
+    """
     counts = numpy.zeros((len(classes), len(classes)), dtype=int)
     numpy.add.at(counts, (actual, predicted), 1)
     return counts
 
 
 def plot_confusion(ax: Axes, counts: numpy.ndarray, classes: tuple[str, ...]) -> Axes:
-    """Shares of each class's rows by their predicted class as colours; up to 14 classes, counts."""
+    """Plot a confusion matrix (c, c): colours are shares of the rows of each actual class.
+
+    Counts are written into the cells for up to 14 classes.
+    """
     totals = counts.sum(axis=1, keepdims=True)
     shares = numpy.divide(counts, totals, out=numpy.zeros(counts.shape), where=totals > 0)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)

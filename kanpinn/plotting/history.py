@@ -15,7 +15,7 @@ from kanpinn.solvers.solution import Solution
 
 
 class HistoryCurve(NamedTuple):
-    """A column of the history, and how it is drawn."""
+    """A column of the history with its label and line style."""
 
     column: str
     label: str
@@ -32,7 +32,7 @@ CURVES = (
 
 
 def history_figure(solution: Solution) -> Figure:
-    """Loss and errors against steps and against seconds."""
+    """Return a figure with the loss and the errors against steps and against seconds."""
     titles = tuple(optimizer.title for optimizer in solution.optimizers)
     figure = new_figure(9.0, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -57,23 +57,29 @@ def plot_history(
     curves: Sequence[HistoryCurve] = CURVES,
     even: bool = False,
 ) -> Axes:
-    """Loss and errors, logarithmically, against "step" or "seconds"; lines mark where stages begin.
+    """Plot loss and errors on a logarithmic axis; vertical lines mark the starts of stages.
 
     Args:
-        titles: of the stages; a stage with the title "" is not marked.
-        curves: the columns to draw, as far as the history has them.
-        even: the axis is linear, however many steps or seconds there are.
+        ax: the axes to draw in.
+        history: the history of a solve or a fit.
+        titles: the titles of the stages; a stage with the title "" is not marked.
+        x: the column of the horizontal axis, "step" or "seconds".
+        curves: the columns to draw; those that the history lacks are left out.
+        even: if True, the horizontal axis is linear for any number of steps or seconds.
+
+    Returns:
+        The axes `ax`.
     """
     at = history.column(x)
     for curve in curves:
         values = history.column(curve.column) if curve.column in history.names else at[:0]
         shown = numpy.isfinite(values) & (values > 0)
         if not shown.any():
-            continue  # such as H1 errors against a reference without derivatives
+            continue  # no value to draw: H1 errors against a reference without derivatives
         ax.plot(
             at[shown],
             values[shown],
-            # A line between fewer than six points would suggest what lies between them.
+            # A line through fewer than six points would suggest values between them.
             linestyle=curve.line if len(at) > 5 else "none",
             color=curve.colour,
             label=curve.label,
@@ -90,9 +96,9 @@ def plot_history(
 
 
 def _scale(ax: Axes, at: numpy.ndarray, x: str, even: bool) -> None:
-    """Make the axis logarithmic, but linear near zero, if there is more than a decade to show.
+    """Scale the horizontal axis: logarithmic, but linear near zero, if its range is large.
 
-    Up to 40 steps it stays linear.
+    It stays linear up to 40 steps, up to 20 times the first positive time, and if `even` is True.
     """
     positive = at[at > 0]
     top = float(positive.max()) if len(positive) else 1.0
@@ -108,9 +114,10 @@ def _scale(ax: Axes, at: numpy.ndarray, x: str, even: bool) -> None:
 def _mark_stages(
     ax: Axes, at: numpy.ndarray, stage: numpy.ndarray, titles: tuple[str, ...]
 ) -> None:
-    """Draw a line where each stage begins, at the end of the one before, with a title if it fits.
+    """Draw a line at the start of each stage after the first, and titles where they fit.
 
-    Titles are kept apart by 3.5% of the width of the axes; long stages have the first choice.
+    A stage starts at the end of the one before. Titles are at least 3.5% of the width of the axes
+    apart; those of longer stages take precedence.
     """
     starts: dict[int, float] = {}
     for i in range(1, len(at)):  # the first row is the state before any step
@@ -132,12 +139,12 @@ def _mark_stages(
 
 
 def _fraction(ax: Axes, x: float) -> float:
-    """The place of x along the axes, 0 at their left end and 1 at the right one."""
+    """Return the position of x along the axes, from 0 at the left end to 1 at the right end."""
     return float(ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0])
 
 
 def _title(ax: Axes, start: float, title: str) -> None:
-    """Write a stage's title above the axes, where no curve runs."""
+    """Write a stage's title above the axes, where it covers no curve."""
     ax.annotate(
         title,
         (start, 1.0),

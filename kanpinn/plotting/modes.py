@@ -1,4 +1,4 @@
-"""The modes of an eigenvalue problem, a panel for each, as a file."""
+"""A figure file of the modes of an eigenvalue problem, one panel for each mode."""
 
 from pathlib import Path
 
@@ -19,11 +19,16 @@ def draw_modes(
 ) -> list[Path]:
     """Draw modes.png: the first field of the first twelve modes, with nodal lines.
 
-    Above two dimensions modes are cut as solutions are. Of complex modes the real part is drawn.
+    Above two dimensions, modes are drawn on the same cut as solutions. Of complex modes, the real
+    parts are drawn.
 
     Args:
-        folder: where the file goes; it is made.
-        fields: the modes on a grid where they are known already.
+        solution: the modes of an eigenvalue problem.
+        folder: the folder of the file; it is created if needed.
+        fields: the modes on a grid, if they have been evaluated already.
+
+    Returns:
+        The path of the file, in a list; the list is empty if there are no modes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not solution.count:
@@ -32,7 +37,10 @@ def draw_modes(
 
 
 def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> Figure:
-    """A panel for each of the first twelve modes, its eigenvalue above."""
+    """Return a figure with one panel for each of the first twelve modes, titled by eigenvalue.
+
+    The arguments are as in `draw_modes`.
+    """
     names = plane_of(solution.problem.domain)
     if fields is None or tuple(fields.axes) != names:
         fields = modes_on_grid(solution, names)
@@ -53,7 +61,7 @@ def modes_figure(solution: Eigensolution, fields: GridFields | None = None) -> F
 
 
 def _head(solution: Eigensolution, fields: GridFields, shown: int) -> str:
-    """The title: which modes, fields and parts are shown, and where other coordinates are held."""
+    """Return the figure's title: the modes, field and parts shown, and the fixed coordinates."""
     parts = [f"{shown} of {solution.count} modes"] if shown < solution.count else []
     if len(solution.fields) > 1:
         parts.append(f"field ${symbol(solution.fields[0])}$ of {len(solution.fields)}")
@@ -65,7 +73,7 @@ def _head(solution: Eigensolution, fields: GridFields, shown: int) -> str:
 
 
 def _share_labels(ax: Axes, first: bool, last: bool) -> None:
-    """Name the coordinates at the first panel of a row and the last of a column only."""
+    """Keep the axis labels only at the first panel of a row and at the last of a column."""
     if not first:
         ax.set_ylabel("")
     if not last:
@@ -91,7 +99,7 @@ def _panel(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, tit
 
 
 def _title(solution: Eigensolution, index: int) -> str:
-    """The eigenvalue in ten digits, such as "λ_1 = 5.783185963"."""
+    """Return the eigenvalue as a title such as "λ_1 = 5.783185963"; complex ones in five digits."""
     value = complex(solution.values[index])
     text = f"{value.real:.10g}" if abs(value) > 1e-10 else "0"
     if value.imag:

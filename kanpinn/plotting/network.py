@@ -1,4 +1,4 @@
-"""The picture of a KAN: its graph, with every edge's curve in a box on the edge."""
+"""The diagram of a KAN: its graph, with the curve of every edge function in a box on the edge."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,11 @@ from kanpinn.plotting.style import BLACK, BLUE, STYLE, VERMILLION, new_figure
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """An edge as it is drawn: from a unit of a layer (from 0) to one of the next.
+    """A drawn edge, from a unit of one level to a unit of the next.
 
-    x, y: (n,), its curve; score: what its opacity shows, 0 … 1; symbolic: drawn in another colour.
+    layer: the index of the edge's layer, from 0. source, target: the indices of its units in the
+    levels below and above. x, y: the edge function, (n,) each. score: the importance from 0 to 1
+    that the opacity shows. symbolic: True if the edge is a formula, drawn in another colour.
     """
 
     layer: int
@@ -34,7 +36,7 @@ class Link:
 
     @property
     def colour(self) -> tuple[float, float, float, float]:
-        """Its colour with its opacity, tanh(3 score)."""
+        """The edge's colour (red, green, blue, opacity), with the opacity tanh(3 score)."""
         opacity = float(numpy.tanh(3.0 * max(self.score, 0.0)))
         return to_rgba(VERMILLION if self.symbolic else BLUE, opacity)
 
@@ -46,20 +48,24 @@ def plot_network(
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> Axes:
-    """The network from its inputs, below, to its outputs, above, without edges that are not there.
+    """Draw a network with its inputs below and its outputs above; pruned edges are left out.
 
-    Each curve has a box of its own and fills it, whatever its size; the stronger an edge, the less
-    transparent it is. A circle with a plus adds up the edges that run into it.
+    Each edge function is scaled to fill its box; edges with a higher score are more opaque. A
+    circle with a plus is a unit that adds several edges.
 
     Args:
-        ax: one inch of the picture is one of its units; `network_figure` makes it as large.
-        width: units per layer.
-        links: the edges that are there.
-        inputs: their names.
-        outputs: their names.
+        ax: the axes to draw in; a data unit is one inch if they have the size that
+            `network_figure` gives them.
+        width: the number of units of each level.
+        links: the edges to draw.
+        inputs: the names of the inputs.
+        outputs: the names of the outputs.
+
+    Returns:
+        The axes `ax`.
 
     Raises:
-        InputError: where names or edges do not fit the width.
+        InputError: if names or edges do not fit the width.
 
     Reference: Liu et al., KAN (2024), figure 2.4; KAN 2.0 (2024) for the opacity.
     """
@@ -84,7 +90,11 @@ def network_figure(
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> Figure:
-    """`plot_network` on a figure of its size."""
+    """Return a figure of the size that a network needs, drawn by `plot_network`.
+
+    It has a legend if the edges are of both kinds, splines and formulas. The arguments are those of
+    `plot_network`.
+    """
     _check(width, links, inputs, outputs)
     layout = Layout(tuple(width), _ends(width, links))
     below, above = (_depth(layout, names) for names in (inputs, outputs))
@@ -107,7 +117,7 @@ def network_figure(
 
 
 def _ends(width: Sequence[int], links: Sequence[Link]) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """The ends of each layer's edges."""
+    """Return the (source, target) pairs of the edges of each layer."""
     return tuple(
         tuple((link.source, link.target) for link in links if link.layer == layer)
         for layer in range(len(width) - 1)
@@ -115,7 +125,7 @@ def _ends(width: Sequence[int], links: Sequence[Link]) -> tuple[tuple[tuple[int,
 
 
 def _connect(ax: Axes, layout: Layout, links: Sequence[Link], places: Sequence[Place]) -> None:
-    """Draw lines from each box down to its unit and up to the one that it runs into."""
+    """Draw lines from the source unit of each edge to its box, and from there to the target."""
     lines, colours = [], []
     for link, place in zip(links, places, strict=True):
         half = place.size / 2
@@ -138,14 +148,14 @@ def _boxes(ax: Axes, links: Sequence[Link], places: Sequence[Place]) -> None:
 
 
 def _curve(link: Link, place: Place) -> numpy.ndarray:
-    """The edge's curve in its box, (n, 2)."""
-    inner = 0.72 * place.size  # with room on all sides
+    """Return the points of an edge's curve in its box, (n, 2)."""
+    inner = 0.72 * place.size  # leaves a margin on all sides
     columns = [_unit_interval(link.x), _unit_interval(link.y)]
     return numpy.stack(columns, axis=1) * inner + (place.x - inner / 2, place.y - inner / 2)
 
 
 def _unit_interval(values: numpy.ndarray) -> numpy.ndarray:
-    """The values scaled to [0, 1]; 0.5 if they are constant."""
+    """Return the values scaled to [0, 1]; 0.5 if they are constant."""
     span = float(numpy.ptp(values))
     if not span > 1e-12 * float(numpy.abs(values).max()):
         return numpy.full(len(values), 0.5)  # constant, but for rounding
@@ -192,19 +202,19 @@ def _names(ax: Axes, layout: Layout, level: int, names: Sequence[str]) -> None:
 
 
 def _text(name: str) -> tuple[str, bool]:
-    """The text for a name, and whether it is plain text: columns of data may have any name."""
+    """Return the text of a name, and True if it is plain text: data columns may have any name."""
     if (name.isidentifier() and len(name) <= 3) or name.startswith("\\"):
         return f"${name if name.startswith(chr(92)) else symbol(name)}$", False
     return name, True
 
 
 def _turned(layout: Layout, names: Sequence[str]) -> bool:
-    """Whether the names have no room beside each other and are written upright."""
+    """Return True if the names do not fit next to each other and must be rotated."""
     return max(map(len, names)) * layout.per_letter > 0.95 * layout.across / len(names)
 
 
 def _depth(layout: Layout, names: Sequence[str]) -> float:
-    """The inches that the names take beyond their units."""
+    """Return the space in inches that the names take beyond their units."""
     letters = max(map(len, names)) if _turned(layout, names) else 2
     return 0.15 + layout.per_letter * letters
 

@@ -1,4 +1,4 @@
-"""The places of the units and boxes in the picture of a network, in inches."""
+"""The positions of units and boxes in the diagram of a network, in inches."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ Ends = tuple[tuple[int, int], ...]  # (source, target) of each edge of a layer
 
 @dataclass(frozen=True)
 class Place:
-    """The centre and the size of a box."""
+    """The centre (x, y) and the side length of a box."""
 
     x: float
     y: float
@@ -19,12 +19,14 @@ class Place:
 class Layout:
     """Levels of units, one above the other, with one or more rows of boxes between them.
 
-    width: units per layer; ends: of each layer's edges. All else is in inches.
+    width: the number of units of each level. ends: the (source, target) pairs of each layer's
+    edges. All other values are in inches.
 
-    widest, narrowest: of the whole. roomy, tight: the side of a box with its share of the gaps,
-    the largest and the least. apart: between units and the boxes above or below them, and more by
-    0.05 for each inch that edges spread. radius: of a unit that adds edges. per_letter: the width
-    of a letter of a name.
+    widest, narrowest: the limits of the diagram's width. roomy: the largest side of a box with its
+    share of the gaps. tight: the least one, below which a further row of boxes is added. apart: the
+    distance between units and the boxes above or below them, to which 0.05 per inch of the
+    diagram's width is added. radius: the radius of a unit that adds edges. per_letter: the width of
+    a letter of a name.
     """
 
     width: tuple[int, ...]
@@ -39,24 +41,24 @@ class Layout:
 
     @property
     def across(self) -> float:
-        """The width of the whole."""
+        """The width of the diagram."""
         most = max(1, *self.width, *map(len, self.ends))
         return min(self.widest, max(self.narrowest, self.roomy * most))
 
     @property
     def height(self) -> float:
-        """From the inputs to the outputs."""
+        """The distance from the inputs to the outputs."""
         return self._level(len(self.width) - 1)
 
     def unit(self, level: int, number: int) -> tuple[float, float]:
-        """The centre of a unit."""
+        """Return the centre (x, y) of a unit."""
         return self.across * (number + 0.5) / self.width[level], self._level(level)
 
     def places(self, layer: int) -> list[Place]:
-        """The boxes of a layer's edges, in their order.
+        """Return the boxes of a layer's edges, in the order of the edges.
 
-        They are ordered from left to right like the middles of their ends, so that few lines cross;
-        if there are several rows, neighbours are in different ones.
+        Boxes are placed from left to right by the midpoints of their edges, so that few lines
+        cross. If there are several rows, neighbouring boxes are in different rows.
         """
         ends, rows, slot = self.ends[layer], self._rows(layer), self._slot(layer)
         order = sorted(range(len(ends)), key=lambda k: self._middle(layer, ends[k]))
@@ -81,7 +83,7 @@ class Layout:
         return max(1, math.ceil(len(self.ends[layer]) * self.tight / self.across))
 
     def _slot(self, layer: int) -> float:
-        """The side of a box with its share of the gaps."""
+        """Return the side of a box with its share of the gaps."""
         in_row = math.ceil(max(1, len(self.ends[layer])) / self._rows(layer))
         return min(self.roomy, self.across / in_row)
 

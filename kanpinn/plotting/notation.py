@@ -1,4 +1,4 @@
-"""Names, numbers and labels as text of figures."""
+"""Formatting of names, numbers and labels for figures."""
 
 import math
 import re
@@ -11,13 +11,13 @@ GREEK = frozenset(
 )
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 NAME = re.compile(r"([^\W\d_]+)_?(\w*)")
-# Letters that mathtext would not take as they are.
+# Characters that mathtext would interpret, with their escaped forms.
 SPECIAL = {letter: f"\\{letter}" for letter in "_ $%#{}"}
 SPECIAL |= {"\\": r"{\backslash}", "^": r"{\wedge}", "~": r"{\sim}"}
 
 
 def symbol(name: str) -> str:
-    """A name in mathtext, without dollars: x1 is "x_{1}", sigma_xx is "\\sigma_{xx}"."""
+    """Return a name in mathtext without dollars: x1 is "x_{1}", sigma_xx is "\\sigma_{xx}"."""
     match = NAME.fullmatch(name)
     if match is None:
         return rf"\mathit{{{_escaped(name)}}}"
@@ -30,7 +30,10 @@ def symbol(name: str) -> str:
 
 
 def cut_title(fixed: Mapping[str, float]) -> str:
-    """Where coordinates that do not vary are held, as "cut at x_3 = x_4 = 0.5, x_5 = 1"."""
+    """Return the title of a cut, such as "cut at x_3 = x_4 = 0.5, x_5 = 1".
+
+    fixed: the values of the coordinates that do not vary, by name.
+    """
     groups: dict[float, list[str]] = {}
     for name, value in fixed.items():
         groups.setdefault(value, []).append(symbol(name))
@@ -48,25 +51,25 @@ def _escaped(name: str) -> str:
 
 
 def number_text(value: float | int) -> str:
-    """A number in three digits, a large or small one with a power of ten."""
+    """Return a number with three digits, with a power of ten if it is very large or small."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     return power_text(value)
 
 
 def power_text(value: float | int) -> str:
-    """A number with its power of ten, in mathtext."""
+    """Return a number with its power of ten, in mathtext."""
     exponent = math.floor(math.log10(abs(value)) + 1e-9)
     factor = f"{value / 10.0**exponent:.2g}"
     return f"$10^{{{exponent}}}$" if factor == "1" else f"${factor}·10^{{{exponent}}}$"
 
 
 def wrapped(text: str) -> str:
-    """A text in lines of at most 40 letters that end after a comma or before a plus."""
+    """Wrap a text to lines of at most 40 characters, broken after commas, colons or before plus."""
     tied = re.sub(r"(?<![,:]) (?!\+)", NO_BREAK_SPACE, text)
     return textwrap.fill(tied, 40, break_on_hyphens=False)
 
 
 def plain_text(label: str) -> str:
-    """A label in which dollar signs are letters: Matplotlib takes them for mathematics."""
+    """Return a label with escaped dollar signs, which would otherwise start mathtext."""
     return label.replace("$", r"\$")

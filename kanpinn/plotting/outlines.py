@@ -1,4 +1,4 @@
-"""The boundary of a domain, or of a plane cut through one, as a path that pictures end at."""
+"""The boundary of a domain, or of a plane section of it, as a path that clips figures."""
 
 import math
 
@@ -12,10 +12,15 @@ from kanpinn.solvers.grid_fields import GridFields
 
 
 def outline_of(domain: Domain, fields: GridFields) -> Path | None:
-    """The boundary in the plane of the fields' two axes; None if the whole grid lies inside.
+    """Return the boundary in the plane of the fields' two axes; None if figures need no clipping.
 
-    Of planar domains, and of planar domains over time, it is exact. Other cuts are traced on the
-    grid: the path's points lie on the boundary, where it crosses the grid's lines.
+    The result is None for a box, and if the section's boundary does not cross the grid. The path is
+    exact for planar domains, and for planar domains over time. Other sections are traced on the
+    grid: the vertices of the path lie where the boundary crosses grid lines.
+
+    Args:
+        domain: the domain of the problem.
+        fields: the fields on a grid of two axes; other coordinates are fixed.
     """
     if isinstance(domain, Box):
         return None
@@ -26,7 +31,7 @@ def outline_of(domain: Domain, fields: GridFields) -> Path | None:
 
 
 def _closed_path(curves: list[Curve]) -> Path:
-    """Loops of curves: outer ones run counter-clockwise, holes clockwise, so these stay empty."""
+    """Join curves to closed loops; holes run clockwise, against outer loops, and are not filled."""
     rest, loops = list(curves), []
     while rest:
         chain = [rest.pop(0)]
@@ -38,7 +43,7 @@ def _closed_path(curves: list[Curve]) -> Path:
 
 
 def _next(chain: list[Curve], rest: list[Curve]) -> int | None:
-    """The number of the curve that starts at the chain's end; None if the chain is closed."""
+    """Return the index of the curve that starts at the chain's end; None if the chain is closed."""
     end = chain[-1].stop
     gaps = [math.dist(end, curve.start) for curve in rest]
     closing = math.dist(end, chain[0].start)
@@ -46,13 +51,13 @@ def _next(chain: list[Curve], rest: list[Curve]) -> int | None:
 
 
 def _samples(curve: Curve) -> numpy.ndarray:
-    """Points (n, 2) of a curve from its start on, without its end."""
+    """Return points (n, 2) of a curve, with its start and without its end."""
     count = 1 if isinstance(curve, Segment) else 256
     return curve.at(torch.arange(count, dtype=torch.float64) / count).numpy()
 
 
 class _Section:
-    """A plane cut through a domain, its points given by fractional indices of the grid, (n, 2)."""
+    """A plane section of a domain, whose points are given by fractional grid indices, (n, 2)."""
 
     def __init__(self, domain: Domain, fields: GridFields) -> None:
         self.domain, self.fields = domain, fields
@@ -65,7 +70,7 @@ class _Section:
         inside = self.contains(nodes.reshape(-1, 2)).reshape(shape)
         if inside.all() or not inside.any():
             return None
-        # Matplotlib's contours link the points, halfway between nodes within and without.
+        # Matplotlib traces the contour halfway between nodes inside and outside the domain.
         marked = Figure().subplots().contourf(inside.T.astype(float), levels=[0.5, 1.5])
         (path,) = marked.get_paths()
         return Path(self.place(self._crossings(numpy.asarray(path.vertices))), path.codes)
@@ -85,7 +90,10 @@ class _Section:
         return numpy.stack(columns, axis=1)
 
     def _crossings(self, halfway: numpy.ndarray) -> numpy.ndarray:
-        """Where the steps of the grid that have these middles leave the domain, by bisection."""
+        """Return where grid edges cross the boundary, found by bisection, (n, 2).
+
+        halfway: the midpoints of the grid edges, (n, 2).
+        """
         low, high = numpy.floor(halfway), numpy.ceil(halfway)
         first = self.contains(low)[:, None]
         within, without = numpy.where(first, low, high), numpy.where(first, high, low)

@@ -1,4 +1,4 @@
-"""Figures of a solution's fields and of its residuals, several panels on each."""
+"""Figures with several panels: the fields of a solution, and its residuals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,15 +23,16 @@ from kanpinn.solvers.grid_fields import KNOWN, GridFields
 def solution_figure(
     fields: GridFields, field: str, outline: Path | None = None, time: str | None = None
 ) -> Figure:
-    """A field, the exact one or its reference, the error, and the residual.
+    """Return a figure with a field, the exact field or its reference, the error, and the residual.
 
-    Of several fields or equations the residuals are in `residual_figure`.
+    With several fields or equations, the residuals are left to `residual_figure`.
 
     Args:
-        fields: on a grid of one or two axes.
-        field: its name.
-        outline: the domain's boundary in the plane of the axes, at which maps end.
-        time: the name of the time coordinate: space and time have no common scale.
+        fields: the solution on a grid with one or two axes.
+        field: the name of the field to draw.
+        outline: the domain's boundary in the plane of the axes, at which maps are clipped.
+        time: the name of the time coordinate, if there is one; maps over space and time do not
+            have equal scales on both axes.
     """
     of, name = fields.of(field), f"${symbol(field)}$"
     sizes = {f"|error of {name}|": of["error"]} if "error" in of else {}
@@ -44,8 +45,8 @@ def solution_figure(
         ((coordinate, x),) = fields.axes.items()
         plot_lines(panels[0], coordinate, x, shown, name)
     else:
-        # Maps are white at zero if any field of the system has both signs, unless that would take
-        # the colours from a field that is far from zero: one that varies by less than half.
+        # Maps are white at zero if any field of the system has both signs. The exception is a
+        # field far from zero (its range is less than half its size): it would have one colour.
         every = [limits_of(fields.values[one]) for one in fields.fields]
         near = all(high - low >= 0.5 * max(-low, high) for low, high in every)
         diverging = any(map(two_signed, every)) and near
@@ -64,7 +65,7 @@ def solution_figure(
 def residual_figure(
     fields: GridFields, outline: Path | None = None, time: str | None = None
 ) -> Figure:
-    """The residuals of all equations; the arguments are those of `solution_figure`."""
+    """Return a figure of all equations' residuals; the arguments are as in `solution_figure`."""
     residuals = residuals_by_title(fields)
     figure, panels = _panels(fields, time, len(residuals))
     _plot_magnitudes(panels, fields, residuals, outline, time)
@@ -72,7 +73,7 @@ def residual_figure(
 
 
 def residuals_by_title(fields: GridFields) -> dict[str, numpy.ndarray]:
-    """The residuals on the grid, by the titles of their panels."""
+    """Return the residuals on the grid, by the titles of their panels."""
     values = list(fields.residuals.values())
     if len(values) == 1:
         return {"|residual|": values[0]}
@@ -80,9 +81,9 @@ def residuals_by_title(fields: GridFields) -> dict[str, numpy.ndarray]:
 
 
 def _panels(fields: GridFields, time: str | None, count: int) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels, row by row, the last row in the middle: none stays empty.
+    """Return a figure and its `count` panels of equal size, row by row, the last row centred.
 
-    A map has the domain's proportions if they are not extreme, and no axis is time.
+    Maps have the proportions of the domain, unless these are extreme or one axis is time.
     """
     lines = len(fields.axes) == 1
     columns = 2 if count == 4 and not lines else min(count, 3)
@@ -114,7 +115,7 @@ def _plot_magnitudes(
     outline: Path | None,
     time: str | None,
 ) -> None:
-    """Errors or residuals by their titles, a panel for each."""
+    """Draw the absolute values of errors or residuals, given by title, one in each panel."""
     for ax, (title, values) in zip(panels, sizes.items(), strict=True):
         if len(fields.axes) == 1:
             ((name, x),) = fields.axes.items()

@@ -1,4 +1,4 @@
-"""What all figures share: colours and sizes, and how a figure is made and written."""
+"""The common style of figures, and functions that create and write them."""
 
 import html
 import io
@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 
 from kanpinn._support.files import replacing
 
-# The colours of Okabe and Ito (2008), which can be told apart with any colour vision, and in grey.
+# The colours of Okabe and Ito (2008) are distinguishable with any colour vision, and in grey.
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 ORANGE, PURPLE, SKY, BLACK = "#E69F00", "#CC79A7", "#56B4E9", "#000000"
-# The colours of series: neighbours differ in brightness, too, and in markers and dashes.
+# Consecutive series also differ in brightness, marker and dashes.
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, BLACK, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
-# Fonts are embedded in a PDF, letters of an SVG are drawn; its ids are the same each time.
+# PDF files embed their fonts. SVG files draw text as paths, and have reproducible ids.
 VECTOR: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
@@ -34,12 +34,12 @@ UNDATED = {  # without a date the same figure gives the same file
 
 @dataclass(frozen=True)
 class Style:
-    """What figures have in common.
+    """Sizes and line styles that all figures use.
 
-    dpi: of files in pixels. small: the size in points of ticks and labels; letter: that of legends
-    and notes, the smallest one, which can still be read in a paper. marker: the size of a series'
-    points. dashes: the line styles of series, in Matplotlib's terms. round: the steps between
-    ticks, times a power of ten.
+    dpi: the resolution of raster files, in pixels per inch. small: the font size of ticks and
+    labels, in points. letter: the font size of legends and notes, in points; it is the smallest
+    that is legible in a paper. marker: the marker size of series, in points. dashes: the line
+    styles of series, as Matplotlib takes them. round: allowed tick intervals, up to a power of ten.
     """
 
     dpi: int = 150
@@ -60,21 +60,24 @@ STYLE = Style()
 
 
 def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
-    """A figure of this size in inches, drawn by Agg, apart from pyplot's global state."""
+    """Return an empty figure, width × height in inches, independent of pyplot's global state."""
     figure = Figure(figsize=(width, height), dpi=STYLE.dpi, layout=layout)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)
     return figure
 
 
 def tidy(ax: Axes) -> Axes:
-    """Make the ticks small and leave out the frame above and on the right."""
+    """Make the tick labels small, hide the upper and the right spine, and return the axes."""
     ax.tick_params(labelsize=STYLE.small)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, PDF or SVG, by the suffix; the file is complete or not there."""
+    """Write a figure to a PNG, PDF or SVG file, by the suffix, and return the path.
+
+    The file is written under a temporary name first, so it is never incomplete.
+    """
     with matplotlib.rc_context(VECTOR), replacing(path) as temporary:
         kind = path.suffix.removeprefix(".")
         figure.savefig(temporary, format=kind, metadata=UNDATED.get(kind))
@@ -82,15 +85,13 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def inline_svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """A figure as an <svg> element of an HTML page.
-
-    Letters are drawn, so no font is needed.
+    """Return a figure as an <svg> element of an HTML page; text is drawn as paths.
 
     Args:
         figure: the figure.
-        name: what every id begins with, so that a page can have several figures.
-        title: in a few words, for those who do not see the figure.
-        description: likewise, in sentences.
+        name: the prefix of all ids, so that a page can have several figures.
+        title: a short title, for screen readers.
+        description: a description in whole sentences, for screen readers.
     """
     stream = io.BytesIO()
     with matplotlib.rc_context(VECTOR):
@@ -98,7 +99,7 @@ def inline_svg(figure: Figure, name: str, title: str, description: str) -> str:
     text = stream.getvalue().decode()
     text = text[text.index("<svg") :]
     head, rest = text.split(">", 1)
-    head = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", head)  # what HTML knows itself
+    head = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", head)  # implied in HTML
     rest = re.sub(r'\bid="', f'id="{name}-', rest)
     rest = re.sub(r'href="#', f'href="#{name}-', rest).replace("xlink:href", "href")
     rest = rest.replace("url(#", f"url(#{name}-").replace("*{", f"#{name} *{{")

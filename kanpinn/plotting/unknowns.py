@@ -1,4 +1,4 @@
-"""Figures of the unknowns: numbers over the steps, coefficient fields with their 95% intervals."""
+"""Figures of unknowns: numbers against steps, and fields with their 95% confidence bounds."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,10 @@ from kanpinn.solvers.solution import Solution
 
 
 def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
-    """unknowns.png of the numbers, interval_a.png of a coefficient a; names and figures."""
+    """Yield file names without suffix, and figures: unknowns, and interval_a of a coefficient a.
+
+    A coefficient without any finite bound has no figure.
+    """
     if solution.problem.numbers:
         yield "unknowns", _numbers_figure(solution)
     for name in solution.problem.fields:
@@ -28,7 +31,7 @@ def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[st
 
 
 def _numbers_figure(solution: Solution) -> Figure:
-    """A row for each number: the whole search, and beside it the values near the interval."""
+    """Return a figure with a row for each number: all steps, and a close-up of its bounds."""
     found = solution.estimated
     columns = 2 if any(map(_near, found.values())) else 1
     figure = new_figure(8.4, 2.8 * len(found))
@@ -46,7 +49,7 @@ def _numbers_figure(solution: Solution) -> Figure:
 
 
 def _near(one: Estimated) -> tuple[float, float] | None:
-    """Limits three times as wide as the 95% interval; None if there is no interval."""
+    """Return limits three times as wide as the 95% bounds; None without bounds of finite width."""
     width = one.high - one.low
     return (one.low - width, one.high + width) if one.is_identified and width else None
 
@@ -54,9 +57,16 @@ def _near(one: Estimated) -> tuple[float, float] | None:
 def plot_unknown(
     ax: Axes, solution: Solution, name: str, limits: tuple[float, float] | None = None
 ) -> Axes:
-    """A number against the steps, its 95% interval shaded, the exact value dashed.
+    """Plot an unknown number against steps, its 95% bounds shaded, the exact value dashed.
 
-    limits: of what is shown; by default everything is.
+    Args:
+        ax: the axes to draw in.
+        solution: the solution of an inverse problem.
+        name: the name of the number.
+        limits: the limits of the vertical axis; by default all values are shown.
+
+    Returns:
+        The axes `ax`.
     """
     one, history = solution.estimated[name], solution.history
     if one.is_identified:
@@ -83,12 +93,17 @@ def _words(name: str) -> str:
 
 
 def band_figure(fields: GridFields, name: str) -> Figure | None:
-    """The intervals of an unknown field over one coordinate, their half-widths over two.
+    """Return a figure of an unknown field's 95% bounds, or of their half-widths.
 
-    Over two coordinates a second panel has the error in half-widths, if the true field is known.
+    Over one coordinate, the field is drawn with its bounds. Over two, the half-widths are drawn
+    and, if the true field is known, a second panel with the error in units of the half-width.
+
+    Args:
+        fields: the solution on a grid with one or two axes.
+        name: the name of the unknown field.
 
     Returns:
-        None if no interval is finite.
+        The figure; None over two coordinates if no half-width is finite.
     """
     if len(fields.axes) == 1:
         figure = new_figure(4.6, 3.2)
@@ -110,7 +125,7 @@ def band_figure(fields: GridFields, name: str) -> Figure | None:
 
 
 def _half_widths(fields: GridFields, name: str) -> numpy.ndarray:
-    """Half the widths of the intervals, NaN outside the domain and where they are infinite."""
+    """Return the half-widths of the bounds, NaN outside the domain and where they are infinite."""
     low, high = fields.ends(name)
     half = numpy.full_like(low, numpy.nan)
     known = numpy.isfinite(low) & numpy.isfinite(high)
@@ -119,9 +134,9 @@ def _half_widths(fields: GridFields, name: str) -> numpy.ndarray:
 
 
 def plot_relative_error(ax: Axes, fields: GridFields, sizes: numpy.ndarray) -> Axes:
-    """Errors in half-widths: above 1 the interval does not contain the true value.
+    """Plot |error| / half-width; above 1, the bounds do not contain the true value.
 
-    Errors above 3 have one colour.
+    Values above 3 have the colour of 3. sizes: (n, m) on the grid of the fields.
     """
     known = sizes[numpy.isfinite(sizes)]
     share = float((known <= 1).mean()) if len(known) else 1.0
@@ -131,7 +146,7 @@ def plot_relative_error(ax: Axes, fields: GridFields, sizes: numpy.ndarray) -> A
 
 
 def plot_band(ax: Axes, fields: GridFields, name: str) -> Axes:
-    """A field over one coordinate, its intervals shaded, the exact field dashed."""
+    """Plot a field over one coordinate, its 95% bounds shaded, the exact field dashed."""
     ((coordinate, x),) = fields.axes.items()
     (low, high), values = fields.ends(name), fields.of(name)
     if (known := numpy.isfinite(low) & numpy.isfinite(high)).any():

@@ -1,4 +1,4 @@
-"""What data tell of unknowns: 95% confidence bounds from the Gauss–Newton Hessian at a solution."""
+"""95% confidence bounds of unknowns, from the Gauss–Newton Hessian at a solution."""
 
 from kanpinn.accuracy.confidence.covariance import Covariance as Covariance
 from kanpinn.accuracy.confidence.estimates import Estimated as Estimated

@@ -1,4 +1,4 @@
-"""The covariance of the coefficients, and the confidence bounds that follow from it."""
+"""The covariance of the coefficients, and the confidence bounds computed from it."""
 
 import copy
 import math
@@ -23,18 +23,19 @@ from kanpinn.networks.network import Layer, Network, Tape, get_coefficients
 class Covariance:
     """The covariance of the coefficients that minimise the loss, due to the noise of the data.
 
-    Let B be the rows of the data, with covariance Σ, and R the triangular factor of all rows. Then
-    the minimiser's covariance is H⁺ BᵀΣB H⁺ with H = RᵀR: right for any weight of the equation, and
-    for a large weight the inverse of the data's Fisher information. It is applied by an SVD of R
-    with columns of unit length; H would have the square of R's condition number.
+    Let B be the rows of the Jacobian that belong to the data, with covariance Σ, and R the
+    triangular factor of all rows. Then the minimiser's covariance is H⁺ BᵀΣB H⁺ with H = RᵀR. It is
+    valid for any weight of the equation; for a large weight it is the inverse of the data's Fisher
+    information. It is applied by an SVD of R with columns scaled to unit length, as H would have
+    the square of R's condition number.
 
-    It holds at the minimum of the loss. The step -H⁺ Jᵀr, which the same R gives, tells how far the
-    solution is from there.
+    The covariance is valid at the minimum of the loss. The Gauss–Newton step -H⁺ Jᵀr, computed from
+    the same R, estimates the distance of the solution from the minimum.
 
     Args:
-        residuals: at the solution.
-        output_only: whether only the coefficients of the output layers were solved for.
-        known: whether the data's residuals are divided by their noise.
+        residuals: the residuals at the solution.
+        output_only: True if only the coefficients of the output layers were solved for.
+        known: True if the data's residuals are divided by a given standard deviation of the noise.
 
     Reference: Seber and Wild, Nonlinear regression (1989), chapters 2 and 5; White (1980) for the
     sandwich.
@@ -60,7 +61,7 @@ class Covariance:
 
     @cached_property
     def noise(self) -> Noise:
-        """The noise of the data."""
+        """The noise of the data, given or estimated from their residuals."""
         if self.failure:
             return Noise(math.nan, self.known, 0.0, failure=self.failure)
         values, terms = self.residuals.term_values(), self._measured
@@ -73,9 +74,13 @@ class Covariance:
         return Noise(rest, False, max(freedom, 1.0)) if count else Noise(0.0, False, 0.0)
 
     def margins(self, gradients: Tensor) -> Tensor:
-        """Half-widths (q,) of the 95% bounds of quantities with these gradients, (q, P).
+        """Return the half-widths (q,) of the 95% bounds of q quantities.
 
-        They are infinite if more than a millionth of a gradient is orthogonal to all rows.
+        A half-width is infinite if more than a millionth of the gradient's norm is orthogonal to
+        all rows: then the residuals do not determine the quantity.
+
+        Args:
+            gradients: derivatives of the quantities by the P coefficients, (q, P).
         """
         if self.failure:
             return gradients.new_full((len(gradients),), torch.inf)
@@ -92,9 +97,13 @@ class Covariance:
         return torch.where(blind > 1e-6 * length, torch.inf, margins)
 
     def steps(self, gradients: Tensor) -> Tensor:
-        """Changes (q,) of such quantities by one more Gauss–Newton step; NaN if there is none.
+        """Return the changes (q,) of q quantities by one more Gauss–Newton step.
 
-        At the minimum of the loss they are 0, with noise or without.
+        They are 0 at the minimum of the loss, with noise or without, and NaN if the factorisation
+        failed.
+
+        Args:
+            gradients: derivatives of the quantities by the P coefficients, (q, P).
         """
         if self.failure:
             return gradients.new_full((len(gradients),), torch.nan)
@@ -104,7 +113,7 @@ class Covariance:
     @cached_property
     @torch.enable_grad()
     def _data(self) -> list[tuple[float, Tensor]]:
-        """For each term of data its scale in the loss, and a triangle of B R⁺."""
+        """The scale in the loss and the triangular factor of B R⁺, for each term of data."""
         found = []
         for term in self._measured:
             rows = Residuals(self.residuals.surrogate, [term]).rows(self.layers)
@@ -119,13 +128,13 @@ class Covariance:
         return [term for term in terms if isinstance(term, ResidualTerm) and term.measured]
 
     def numbers(self) -> dict[str, Estimated]:
-        """The problem's unknown numbers with their bounds, by name."""
+        """Return the problem's unknown numbers with their confidence bounds, by name."""
         constants = self.residuals.surrogate.network.constants
         if not isinstance(constants, Constants):
             return {}
         c = constants.coefficients.detach()
         total = get_coefficients(self.layers).numel()
-        gradients = torch.eye(total).to(c)[total - len(c) :]  # their layer is the last
+        gradients = torch.eye(total).to(c)[total - len(c) :]  # the constants are the last layer
         margins, steps = self.margins(gradients), self.steps(gradients)
         found = {}
         for i, (name, unknown) in enumerate(constants.unknowns.items()):
@@ -137,7 +146,14 @@ class Covariance:
         return found
 
     def field(self, points: Points, index: int) -> EstimatedField:
-        """A field of the problem, by its index, with its bounds at points."""
+        """Return a field of the problem with its confidence bounds at n points.
+
+        The bounds of a positive coefficient are those of its logarithm.
+
+        Args:
+            points: where the field is evaluated.
+            index: the index of the field.
+        """
         surrogate = self.residuals.surrogate
         known = dict(enumerate(surrogate.coefficients)).get(index)
         positive = known is not None and known.positive
@@ -153,10 +169,10 @@ class Covariance:
         return EstimatedField(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _gradients(self, points: Points, index: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Chunks of a field's values (n,), and their gradients (n, P)."""
+        """Yield chunks of a field's values (n,) and of their derivatives by coefficients (n, P)."""
         surrogate = self.residuals.surrogate
         points = points.to(surrogate.low.dtype, surrogate.low.device)
-        chunk_size = 2048  # the gradients of so many points are in memory
+        chunk_size = 2048  # points whose gradients are in memory at the same time
         for start in range(0, len(points), chunk_size):
             chunk, tape = points[start : start + chunk_size], Tape(self.layers)
             with torch.enable_grad(), frozen(surrogate):
@@ -165,17 +181,17 @@ class Covariance:
 
 
 def _chosen_layers(network: Network, output_only: bool) -> list[Layer]:
-    """The layers whose coefficients are solved for."""
+    """Return the layers whose coefficients are solved for."""
     return network.output_layers if output_only else network.all_layers
 
 
 def _sufficient(residuals: Residuals, output_only: bool) -> Residuals:
-    """The same residuals, or a copy in double precision with enough rows.
+    """Return the residuals, or a copy in double precision with enough rows.
 
-    In single precision, directions that no row depends on cannot be told from rounding. With less
-    than about two rows for each coefficient the network is free between the points of the equation:
-    it could follow the noise there, and the data would say nothing of an unknown, although the
-    search has not made use of that freedom. Then the equation gets other points.
+    In single precision, rounding hides directions on which no row depends. With fewer than about
+    two rows per coefficient, the network is undetermined between the collocation points. It could
+    then follow the noise of the data, which would not determine the unknowns, even though the
+    optimizer did not overfit. In this case the equation gets new collocation points.
     """
     surrogate, terms = residuals.surrogate, list(residuals.terms)
     if (like := surrogate.low).dtype != torch.float64:
@@ -189,7 +205,7 @@ def _sufficient(residuals: Residuals, output_only: bool) -> Residuals:
 
 
 def _few(residuals: Residuals, layers: Sequence[Layer]) -> int:
-    """How many points the equation should have if there are too few rows in all; else 0."""
+    """Return the number of points that the equation needs if there are too few rows; else 0."""
     enough = 2 * sum(layer.coefficients.numel() for layer in layers)
     rows = sum(term.rows * _equations(residuals, term) for term in residuals.terms)
     return 0 if rows >= enough else enough
@@ -197,7 +213,7 @@ def _few(residuals: Residuals, layers: Sequence[Layer]) -> int:
 
 @torch.no_grad()
 def _equations(residuals: Residuals, term: Term) -> int:
-    """The number of equations in a term."""
+    """Return the number of equations in a term."""
     if not isinstance(term, ResidualTerm):
         return 1
     return term.residual(residuals.surrogate, term.at(slice(0, 1))).shape[1]

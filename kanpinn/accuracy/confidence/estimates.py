@@ -1,4 +1,4 @@
-"""Estimates of unknown numbers and fields with their 95% confidence bounds, and the noise."""
+"""Estimates of unknown numbers and fields with 95% confidence bounds, and of the noise."""
 
 import math
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Estimated:
-    """An unknown number with its 95% confidence bounds.
+    """The estimate of an unknown number with its 95% confidence bounds.
 
-    value: the number; low, high: the bounds, infinite if the data do not determine it; exact: the
-    true number, if the problem knows it. step: what one more Gauss–Newton step would change the
-    value by. arrived: whether that is little; else the search ended before it reached the minimum,
-    and the bounds are infinite.
+    value: the estimate. low, high: the bounds, infinite if the data do not determine the number.
+    exact: the true number, if the problem gives it. step: the change of the value by one more
+    Gauss–Newton step. arrived: True if this change is small; otherwise the optimizer ended before
+    the minimum of the loss, and the bounds are infinite.
     """
 
     value: float
@@ -27,11 +27,11 @@ class Estimated:
 
     @property
     def is_identified(self) -> bool:
-        """Whether the bounds are finite."""
+        """True if both bounds are finite."""
         return math.isfinite(self.high - self.low)
 
     def __str__(self) -> str:
-        """ "0.02502 (95%: 0.02496 … 0.02508)"."""
+        """Return the value and its bounds, such as "0.02502 (95%: 0.02496 … 0.02508)"."""
         if not self.arrived:
             return f"{self.value:.6g} ({not_arrived(self.step)})"
         if not self.is_identified:
@@ -43,10 +43,10 @@ class Estimated:
 
 @dataclass(frozen=True, eq=False)
 class EstimatedField:
-    """A field's values (n,) at points, each with its 95% confidence bounds.
+    """The estimate of a field at n points with its 95% confidence bounds.
 
-    low, high: (n,), the bounds as they would be if the search had arrived. step: (n,), what one
-    more Gauss–Newton step would change the values by.
+    value: the estimated values, (n,). low, high: the bounds, (n,), valid only if `arrived`. step:
+    the changes of the values by one more Gauss–Newton step, (n,).
     """
 
     value: Tensor
@@ -56,12 +56,12 @@ class EstimatedField:
 
     @property
     def half_widths(self) -> Tensor:
-        """(n,), infinite where the data do not determine the field."""
+        """Half the widths of the bounds, (n,), infinite where the data leave the field open."""
         return (self.high - self.low) / 2
 
     @property
     def arrived(self) -> bool:
-        """Whether one more step is small beside the half-widths, in the root mean square."""
+        """True if one more step is small compared with the half-widths, in root mean square."""
         half = self.half_widths
         known = half.isfinite()
         if not bool(known.any()):
@@ -71,14 +71,14 @@ class EstimatedField:
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """The lower and upper bounds (n,), infinite if the search has not arrived."""
+        """The lower and upper bounds (n,), infinite unless the optimizer reached the minimum."""
         if self.arrived:
             return self.low, self.high
         return torch.full_like(self.low, -torch.inf), torch.full_like(self.high, torch.inf)
 
     @property
     def summary(self) -> "HalfWidths":
-        """The half-widths over all points."""
+        """The least, median and largest half-width over all points."""
         half = self.half_widths if self.arrived else torch.full_like(self.value, torch.inf)
         step = float(self.step.square().mean().sqrt())
         least, largest = float(half.min()), float(half.max())
@@ -89,8 +89,9 @@ class EstimatedField:
 class HalfWidths:
     """Half-widths of a field's 95% confidence bounds over its domain.
 
-    least, median, largest: infinite if the search has not arrived. step: what one more Gauss–Newton
-    step would change the field by, a root mean square. arrived: whether that is little.
+    least, median, largest: half-widths, infinite unless `arrived`. step: the root mean square of
+    the field's change by one more Gauss–Newton step. arrived: True if this change is small, so that
+    the optimizer has reached the minimum of the loss.
     """
 
     least: float
@@ -100,7 +101,7 @@ class HalfWidths:
     arrived: bool
 
     def __str__(self) -> str:
-        """ "95% half-width 0.02 … 0.15, median 0.04"."""
+        """Return a summary such as "95% half-width 0.02 … 0.15, median 0.04"."""
         if not self.arrived:
             return not_arrived(self.step)
         if math.isinf(self.least):
@@ -113,13 +114,13 @@ class HalfWidths:
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise of the data, from which confidence bounds follow.
+    """The noise of the data, which determines the confidence bounds.
 
-    deviation: its standard deviation, in the units of the data, or relative to the given one if
-    `known`. known: whether the problem gives it; else it is estimated from the residuals of the
-    data. freedom: the degrees of freedom of these residuals, 0 without data. scatter: if the noise
-    is known, the root mean square of the residuals by degrees of freedom, relative to it. failure:
-    why nothing is known, or "".
+    deviation: the standard deviation, in the units of the data; if `known`, relative to the given
+    one. known: True if the problem gives the noise, False if it is estimated from the residuals of
+    the data. freedom: the degrees of freedom of these residuals, 0 without data. scatter: if the
+    noise is known, the residuals' standard deviation by degrees of freedom, relative to the noise;
+    None if it cannot be estimated. failure: why no covariance could be computed, or "".
     """
 
     deviation: float
@@ -129,7 +130,7 @@ class Noise:
     failure: str = ""
 
     def __str__(self) -> str:
-        """ "intervals go by a noise of 0.0101, estimated with 198 degrees of freedom"."""
+        """Return a sentence such as "intervals go by a noise of 0.0101, estimated with …"."""
         if self.failure:
             return f"no intervals: {self.failure}"
         if self.known:
@@ -148,9 +149,9 @@ class Noise:
 
     @property
     def fits(self) -> bool:
-        """Whether the residuals of the data are compatible with a known noise.
+        """True if the residuals of the data are compatible with the known noise.
 
-        False if their χ² has a probability below one in a thousand.
+        It is False if a two-sided χ² test rejects the noise at the level 0.001.
         """
         if self.scatter is None:
             return True
@@ -159,27 +160,30 @@ class Noise:
 
     @property
     def quantile(self) -> float:
-        """The 97.5% quantile of the normal distribution, or Student's t of an estimated noise."""
+        """The 97.5% quantile: normal for a known noise, Student's t for an estimated one."""
         return float(ndtri(0.975) if self.known else stdtrit(max(self.freedom, 1.0), 0.975))
 
 
 def is_small(step: float, margin: float, size: float = 1.0) -> bool:
-    """Whether one more step would hardly move confidence bounds; False if the step is NaN.
+    """Return True if one more step is small compared with the bounds; False if it is NaN.
 
-    It is at most a tenth of their half-width `margin`, which is a fifth of a standard deviation, or
-    rounding of a coefficient of this size.
+    Args:
+        step: the change of a value by one more Gauss–Newton step.
+        margin: the half-width of its bounds; a tenth of it, a fifth of a standard deviation, is
+            small.
+        size: the size of the value, or coefficient; changes by its rounding are small, too.
     """
     return abs(step) <= max(0.1 * margin, 1e-8 * max(abs(size), 1.0))
 
 
 def not_arrived(step: float) -> str:
-    """The sentence that says why there are no bounds."""
+    """Return the message that explains why there are no bounds."""
     words = "no interval: the search has not arrived"
     return f"{words}, one more step would change it by {step:.2g}" if math.isfinite(step) else words
 
 
 def _digits(value: float, width: float) -> int:
-    """Significant digits of the value, of which two differ between bounds of this width."""
+    """Return the significant digits with which bounds of this width differ in two digits."""
     if not width or not value:
         return 6
     return min(max(2 + math.ceil(math.log10(abs(value) / width)), 3), 15)

@@ -1,7 +1,7 @@
-"""The map from the reference triangle to triangles with exactly curved edges.
+"""The map from the reference triangle to triangles whose curved edges are exact.
 
-Meshers and scikit-fem have isoparametric elements only, whose boundary is a polynomial: on a disk
-with elements of degree 4, quadratic ones have 8 to 32 times the error of these.
+Mesh generators and scikit-fem have isoparametric elements only, whose boundary is a polynomial. On
+a disk with elements of degree 4, a quadratic boundary gives 8 to 32 times the error of this map.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,9 @@ SLOPES = np.array([[-1.0, -1.0], [1.0, 0.0], [0.0, 1.0]])
 class Blending(Mapping):
     """x = Σ λ_i v_i + Σ λ_a λ_b d(s) / (s (1 - s)), s = (1 + λ_b - λ_a) / 2.
 
-    The second sum is over the curved edges from a to b; d(s) is the vector from the chord to the
-    curve. So edges on the boundary lie exactly on the curves, and the map is as smooth as these.
+    λ are barycentric coordinates and v_i the vertices. The second sum is over the curved edges from
+    a to b; d(s) is the vector from the chord to the curve. Boundary edges therefore lie exactly on
+    the curves, and the map is as smooth as these.
 
     Reference: Szabó & Babuška 1991, section 6.3.
     """
@@ -36,7 +37,7 @@ class Blending(Mapping):
         self._known: tuple = (None, None, None)
 
     def F(self, X: np.ndarray, tind: np.ndarray | None = None) -> np.ndarray:
-        """Points (2, cells, q) from reference points (2, q) or (2, cells, q)."""
+        """Map reference points (2, q) or (2, cells, q) to points (2, cells, q)."""
         cells, shares = self._shares(X, tind)
         x = np.einsum("eic,ieq->ceq", self.mesh.vertices[self.mesh.cells[cells]], shares)
         for rows, a, b, bump, _ in self._bumps(cells, shares):
@@ -44,7 +45,7 @@ class Blending(Mapping):
         return x
 
     def DF(self, X: np.ndarray, tind: np.ndarray | None = None) -> np.ndarray:
-        """∂x_i / ∂X_j, (2, 2, cells, q)."""
+        """Return the Jacobian ∂x_i / ∂X_j, (2, 2, cells, q)."""
         cells, shares = self._shares(X, tind)
         corners = self.mesh.vertices[self.mesh.cells[cells]]
         D = np.einsum("eic,ij->cje", corners, SLOPES)[..., None].repeat(shares.shape[2], axis=3)
@@ -57,13 +58,13 @@ class Blending(Mapping):
         return D
 
     def detDF(self, X: np.ndarray, tind: np.ndarray | None = None) -> np.ndarray:
-        """The determinant of `DF`, (cells, q)."""
+        """Return the determinant of `DF`, (cells, q)."""
         D = self.DF(X, tind)
         return D[0, 0] * D[1, 1] - D[0, 1] * D[1, 0]
 
     def invDF(self, X: np.ndarray, tind: np.ndarray | None = None) -> np.ndarray:
-        """∂X_i / ∂x_j, (2, 2, cells, q)."""
-        # scikit-fem asks once for each basis function.
+        """Return the inverse Jacobian ∂X_i / ∂x_j, (2, 2, cells, q)."""
+        # scikit-fem calls this once for each basis function: keep the last result.
         if self._known[0] is not X or self._known[1] is not tind:
             D = self.DF(X, tind)
             inverse = np.array([[D[1, 1], -D[0, 1]], [-D[1, 0], D[0, 0]]])
@@ -71,7 +72,7 @@ class Blending(Mapping):
         return self._known[2]
 
     def invF(self, x: np.ndarray, tind: np.ndarray | None = None) -> np.ndarray:
-        """The reference points of points (2, cells, q), by Newton's method."""
+        """Return the reference points of points (2, cells, q), found by Newton's method."""
         X = np.full_like(x, 1 / 3)
         for _ in range(30):
             step = np.einsum("ijeq,jeq->ieq", self.invDF(X, tind), x - self.F(X, tind))
@@ -81,13 +82,17 @@ class Blending(Mapping):
         return X
 
     def _shares(self, X: np.ndarray, tind: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """The triangles and the barycentric coordinates (3, cells, q) in them."""
+        """Return the triangles (cells,) and the barycentric coordinates (3, cells, q) in them."""
         cells = np.arange(len(self.mesh.cells)) if tind is None else tind
         X = X if X.ndim == 3 else np.broadcast_to(X[:, None], (2, len(cells), X.shape[1]))
         return cells, np.stack([1 - X[0] - X[1], X[0], X[1]])
 
     def _bumps(self, cells: np.ndarray, shares: np.ndarray) -> Iterator[tuple]:
-        """For each curve: rows, a, b, then d / (s (1 - s)) and its derivative, (2, rows, q)."""
+        """Yield, per curve, the terms of the second sum: rows, a, b, bump and slope.
+
+        rows are positions in `cells`; a and b are the local vertices (rows,) of the curved edges;
+        bump is d / (s (1 - s)) and slope its derivative, (2, rows, q) each.
+        """
         mesh = self.mesh
         for edges in self._bent[:, cells]:
             owners = np.where(edges >= 0, mesh.owners[edges], -1)
@@ -103,7 +108,10 @@ class Blending(Mapping):
 def _bump(
     mesh: Mesh, edges: np.ndarray, s: np.ndarray, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """d / (s (1 - s)) and its derivative, (2, edges, q), at s (edges, q) on edges of one curve."""
+    """Return d / (s (1 - s)) and its derivative by s, (2, edges, q), on edges of one curve.
+
+    s: (edges, q). number: the index of the curve.
+    """
     (first, last), (start, stop) = (
         mesh.spans[edges].T,
         mesh.vertices[mesh.edges[edges]].swapaxes(0, 1),

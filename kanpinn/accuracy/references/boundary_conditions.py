@@ -1,4 +1,4 @@
-"""Which condition holds on which curve, and what it says there."""
+"""The boundary conditions of a planar problem, assigned to curves, as values or fluxes."""
 
 from dataclasses import dataclass, replace
 
@@ -17,8 +17,9 @@ from kanpinn.pde.problem import Problem
 class BoundaryConditions:
     """The conditions of a problem on the boundary of a planar domain.
 
-    which: for each curve the number of its condition in `problem.conditions()`; essential: whether
-    that prescribes values, or else the flux; mean: the condition that fixes a constant, or None.
+    which: for each curve, the index of its condition in `problem.conditions()`. essential: for each
+    curve, True if this condition prescribes values, False if it prescribes the flux. mean: the
+    condition that fixes a constant, or None.
     """
 
     problem: Problem
@@ -28,7 +29,7 @@ class BoundaryConditions:
     mean: Integral | None
 
     def coefficients(self, number: int, t: np.ndarray) -> Coefficients:
-        """The coefficients of the condition on a curve at the parameters t, (n,)."""
+        """Return the coefficients of the condition on a curve at the parameters t, (n,)."""
         index = self.which[number]
         points = on_curve(self.domain.curves[number], t)
         return coefficients_of(
@@ -36,15 +37,20 @@ class BoundaryConditions:
         )
 
     def values(self, number: int, t: np.ndarray) -> np.ndarray:
-        """The values that an essential condition prescribes, (n,)."""
+        """Return the values (n,) that an essential condition prescribes at the parameters t."""
         found = self.coefficients(number, t)
         return (found.right / found.zeroth).numpy()
 
     def flux(self, number: int, t: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(α, g), (n,) each, with a ∇u · n + α u = g; second: a, (n, 2, 2).
+        """Return α and g, (n,) each, of the condition a ∇u · n + α u = g.
+
+        Args:
+            number: the index of the curve.
+            t: parameters on the curve, (n,).
+            second: the coefficient a of the equation there, (n, 2, 2).
 
         Raises:
-            InputError: if the condition is about another derivative.
+            InputError: if the condition has another derivative than the conormal a ∇u · n.
         """
         found = self.coefficients(number, t)
         normals = on_curve(self.domain.curves[number], t).normals
@@ -61,11 +67,11 @@ class BoundaryConditions:
 
 
 def boundary_conditions(problem: Problem, domain: Planar) -> BoundaryConditions:
-    """The conditions of a problem, sorted by the curves that bound its domain.
+    """Return the conditions of a problem, assigned to the curves that bound its domain.
 
     Raises:
-        InputError: if finite elements cannot take a condition, or if a curve does not have exactly
-            one.
+        InputError: if the finite element method does not support a condition, or if a curve does
+            not have exactly one.
     """
     which: list[int | None] = [None] * len(domain.curves)
     mean = None
@@ -92,7 +98,7 @@ def boundary_conditions(problem: Problem, domain: Planar) -> BoundaryConditions:
 
 
 def on_curve(curve: Curve, t: np.ndarray) -> Points:
-    """Points of a curve at the parameters t, (n,), with normals."""
+    """Return the points of a curve at the parameters t, (n,), with unit outward normals."""
     at = torch.from_numpy(np.ascontiguousarray(t))
     along = curve.velocity(at)
     across = torch.stack([along[:, 1], -along[:, 0]], dim=1)
@@ -100,9 +106,9 @@ def on_curve(curve: Curve, t: np.ndarray) -> Points:
 
 
 def _pieces(condition: Condition) -> tuple[Piece, ...] | None:
-    """The pieces of the boundary on which a condition holds; None if it is of another kind.
+    """Return the pieces of the boundary on which a condition holds; None if it is unsupported.
 
-    The mean over the domain holds on no piece.
+    A mean over the domain holds on no piece, so the result is empty.
     """
     match condition:
         case OnBoundary():
@@ -118,7 +124,7 @@ def _pieces(condition: Condition) -> tuple[Piece, ...] | None:
 
 
 def _numbers(piece: Piece, domain: Planar) -> list[int]:
-    """The number of the curve that is this piece or, for a face of a box, has its name."""
+    """Return the indices of the curves that equal a piece or, for a box's face, have its name."""
     same = [i for i, curve in enumerate(domain.curves) if curve == piece]
     if not same and not isinstance(piece, Curve):
         same = [i for i, curve in enumerate(domain.curves) if curve.name == piece.name]
@@ -128,7 +134,7 @@ def _numbers(piece: Piece, domain: Planar) -> list[int]:
 
 
 def _is_essential(found: BoundaryConditions, number: int) -> bool:
-    """Whether the condition on a curve prescribes values, judged at 16 of its points."""
+    """Return True if the condition on a curve prescribes values, tested at 16 of its points."""
     here = found.coefficients(number, (np.arange(16) + 0.5) / 16)
     flux = here.first.norm(dim=1) > 0
     if bool(flux.all()):

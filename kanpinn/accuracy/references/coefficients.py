@@ -19,8 +19,8 @@ Numbers = tuple[float | int, ...]
 class Coefficients:
     """The coefficients of second : ∇²u + first · ∇u + zeroth u = right at n points in the plane.
 
-    second: (n, 2, 2), symmetric; divergence: (n, 2), that of its columns; first: (n, 2); zeroth and
-    right: (n,).
+    second: symmetric, (n, 2, 2). divergence: the divergence of the columns of `second`, (n, 2).
+    first: (n, 2). zeroth, right: (n,).
     """
 
     second: Tensor
@@ -31,12 +31,12 @@ class Coefficients:
 
 
 def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
-    """The coefficients of an equation at points, from its residuals for quadratic polynomials.
+    """Return the coefficients of an equation, found from its residuals for quadratic polynomials.
 
     Args:
         equation: the residual (n, 1) for points and the jet of u.
         p: n points in the plane.
-        what: names the equation in errors.
+        what: the name of the equation in error messages.
 
     Raises:
         InputError: if it is not linear, of higher than second order, or more than one equation.
@@ -61,7 +61,7 @@ def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
     first = torch.stack([residual(gradient=g) - base for g in ((1, 0), (0, 1))], dim=1)
     zeroth = residual(value=1.0) - base
     found = Coefficients(*(t.detach() for t in (second, divergence, first, zeroth, -base)))
-    value, gradient, hessian = 0.7, (-1.3, 0.4), (0.9, -0.6, 1.7)  # any other polynomial
+    value, gradient, hessian = 0.7, (-1.3, 0.4), (0.9, -0.6, 1.7)  # a test of linearity
     terms = [
         (found.second * _matrix(hessian)).sum(dim=(1, 2)),
         found.first @ torch.tensor(gradient, dtype=torch.float64),
@@ -76,7 +76,7 @@ def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
 
 
 def _channels(equation: Equation, p: Points, what: str) -> Channels:
-    """The derivatives that the equation uses, found at a few points."""
+    """Return the derivatives that the equation uses, found by evaluating it at a few points."""
     few, zero = p[:5], (0.0, (0, 0), (0, 0, 0))
     channels = find_channels(lambda c: equation(few, _jet(c, len(few), *zero)), p.names)
     if channels.derivative_order > 2:
@@ -88,7 +88,10 @@ def _channels(equation: Equation, p: Points, what: str) -> Channels:
 
 
 def _jet(channels: Channels, n: int, value: float, gradient: Numbers, hessian: Numbers) -> Jet:
-    """The jet of a polynomial with this value, gradient and Hessian (xx, yy, xy) at n points."""
+    """Return the jet (n points) of a function with this value, gradient and Hessian (xx, yy, xy).
+
+    The derivatives are the same at all points.
+    """
     slope, full = torch.tensor(gradient, dtype=torch.float64), _matrix(hessian)
     second = {
         "none": None,
@@ -111,7 +114,7 @@ def _matrix(hessian: Numbers) -> Tensor:
 
 
 def _divergence(second: Tensor, coords: Tensor) -> Tensor:
-    """Σ_i ∂_i a_ij, (n, 2); 0 if the residual does not depend on the points."""
+    """Return Σ_i ∂_i a_ij, (n, 2); it is 0 where a does not depend on the points."""
     columns = []
     for j in range(2):
         total = torch.zeros(len(coords), dtype=torch.float64)

@@ -16,7 +16,8 @@ from kanpinn.data.column_files import READERS, Cells, numbers, read_columns
 from kanpinn.geometry import Box, Domain, Points
 from kanpinn.pde.problem import Problem
 
-# Relative to the domain's size: points may lie outside, and a grid end inside, by so much.
+# Points may lie outside the domain, and the ends of a grid may deviate from those of the domain,
+# by this share of the domain's size.
 TOLERANCE = 1e-6
 WEIGHT = "weight"  # the column of the points' weights
 
@@ -25,20 +26,21 @@ WEIGHT = "weight"  # the column of the points' weights
 class DataFile(Recipe):
     """Values from a file: at points, or on a grid.
 
-    Against values at points errors are means over these; nothing is interpolated. The file has
-    named columns: the coordinates ("x", "y"), the fields ("u"), if known their derivatives ("u_x",
-    "u_y"), and optionally a "weight" for each point, all equal by default. In ".csv" the first line
-    has the names; ".npz" and ".h5" have an array for each, all of one shape.
+    Errors against values at points are means over these points; nothing is interpolated. The file
+    has named columns: the coordinates ("x", "y"), the fields ("u"), optionally their derivatives
+    ("u_x", "u_y"), and optionally a "weight" for each point; by default all weights are equal. The
+    first line of a ".csv" file has the names; ".npz" and ".h5" files have one array per column, all
+    of one shape.
 
-    A grid's coordinates are arrays of their own lengths, (n_x,) and (n_y,), from one end of the
-    domain to the other, and the fields are (n_x, n_y). Between the points a product of splines
-    interpolates. This needs ".npz" or ".h5", and a box of two dimensions or more.
+    The coordinates of a grid are arrays (n_x,) and (n_y,) from one end of the domain to the other,
+    and the fields are arrays (n_x, n_y). A tensor product of splines interpolates between the grid
+    points. A grid needs a ".npz" or ".h5" file, and a box of two dimensions or more.
 
     Args:
-        path: of the file, which ends in .csv, .npz, .h5 or .hdf5.
+        path: the file, which ends in .csv, .npz, .h5 or .hdf5.
         error: the relative L2 error of the data, if it is known.
-        source: what the data are and where they come from.
-        degree: of the splines on a grid.
+        source: a description of the data and their origin.
+        degree: the degree of the splines on a grid.
 
     Raises:
         InputError: if the file is of another kind, the error is not a number ≥ 0, or the degree is
@@ -59,7 +61,7 @@ class DataFile(Recipe):
         integer("degree", self.degree)
 
     def build(self, problem: Problem) -> Reference:
-        """The data, checked against the problem.
+        """Read the file, check it against the problem and return the reference.
 
         Raises:
             InputError: if the file cannot be read, a column is missing, of another length or not
@@ -119,7 +121,7 @@ def _check_inside(path: str, domain: Domain, coords: Tensor) -> None:
 
 
 def _is_grid(columns: Mapping[str, Cells], problem: Problem) -> bool:
-    """Whether the fields are arrays with an index for each coordinate, (n_1, …, n_d)."""
+    """Return True if the fields are arrays with one index per coordinate, (n_1, …, n_d)."""
     names = problem.domain.names
     coordinates = [columns[name] for name in names if name in columns]
     fields = [columns[name] for name in problem.fields if name in columns]
@@ -134,7 +136,9 @@ def _is_grid(columns: Mapping[str, Cells], problem: Problem) -> bool:
 def _grid(
     path: str, columns: Mapping[str, Cells], problem: Problem, degree: int
 ) -> tuple[list[ndarray], ndarray]:
-    """The axes (n_i,) and the values (n_1, …, n_d, m), NaN for fields that errors do not count.
+    """Return the axes (n_i,) and the values (n_1, …, n_d, m).
+
+    Fields that the error norms leave out and the file does not have are NaN.
 
     Raises:
         InputError: if axes do not increase, are too short for the degree or do not fill the domain,

@@ -15,7 +15,7 @@ from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.jets import Channels
 from kanpinn.pde.problem import Problem, with_source
 
-if TYPE_CHECKING:  # these bring scikit-fem, a third of a second of imports
+if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
     from kanpinn.accuracy.references.boundary_conditions import BoundaryConditions
     from kanpinn.accuracy.references.finite_elements import FiniteElements
     from kanpinn.accuracy.references.mesh import Mesh
@@ -28,14 +28,15 @@ class FEM(Recipe):
     """Finite elements by scikit-fem, for one linear equation of second order in the plane.
 
     The coefficients of the equation are found by evaluating the problem's residual. The triangles
-    follow curved boundaries exactly and become smaller towards corners; all are refined until the
-    estimated error is at most the tolerance.
+    follow curved boundaries exactly and are graded towards corners. The mesh is refined uniformly
+    until the estimated error is at most the tolerance.
 
     Args:
-        degree: of the polynomials, 1 to 4.
-        size: of the first mesh's triangles, by default a twelfth of the domain's diameter.
-        tolerance: relative, in L2. If the limit of 150,000 unknowns ends the refinement before, the
-            reference's `error` is above it.
+        degree: the degree of the polynomials, 1 to 4.
+        size: the size of the first mesh's triangles; by default a twelfth of the diagonal of the
+            domain's bounding box.
+        tolerance: the relative L2 error at which refinement ends. If the limit of 150,000 unknowns
+            ends it earlier, the reference's `error` is above the tolerance.
 
     Raises:
         InputError: if the degree, size or tolerance is out of range.
@@ -53,17 +54,17 @@ class FEM(Recipe):
         number("tolerance", self.tolerance, above=True)
 
     def build(self, problem: Problem) -> "FiniteElements":
-        """The solution on the finest mesh; its `error` is estimated by what refinements changed.
+        """Return the solution on the finest mesh, with its `error` estimated from refinements.
 
         Raises:
             InputError: if the problem is not one linear equation of second order in the plane, or
-                has a condition that finite elements cannot take.
+                has a condition that the finite element method does not support.
         """
         from kanpinn.accuracy.references.boundary_conditions import boundary_conditions
         from kanpinn.accuracy.references.weak_form import finite_element_solution
 
         domain = _domain(problem)
-        if type(problem).source is Problem.source:  # derived, which is slow, once for each mesh
+        if type(problem).source is Problem.source:  # deriving the source is slow: once per mesh
             source = problem.source
             problem = with_source(problem, lambda p: p.once("source", lambda: source(p)))
         conditions = boundary_conditions(problem, domain)
@@ -79,7 +80,7 @@ class FEM(Recipe):
         return fields[-1]
 
     def _meshes(self, domain: Planar, conditions: "BoundaryConditions") -> Iterator["Mesh"]:
-        """Meshes, each finer than the one before, as long as the unknowns are less than 150,000."""
+        """Yield at least two meshes, each finer than the last, up to about 150,000 unknowns."""
         from kanpinn.accuracy.references.meshing import mesh_of
 
         low, high = domain.bounds
@@ -105,11 +106,11 @@ def _domain(problem: Problem) -> Planar:
 
 
 def _corners(mesh: "Mesh", conditions: "BoundaryConditions") -> Iterator[tuple[int, int]]:
-    """Vertices where the solution is not smooth, and how many times to refine there.
+    """Yield the vertices where the solution may be singular, and how many times to refine there.
 
-    Next to a corner of the angle ω it is like r^(π/ω), with values on one side and the flux on the
-    other like r^(π/(2ω)) (Grisvard 1985). With triangles as small as this the corner adds about
-    2⁻¹⁶ to the error in H1.
+    Near a corner of angle ω the solution behaves like r^(π/ω), and like r^(π/(2ω)) if values are
+    prescribed on one side and the flux on the other (Grisvard 1985). The number of refinements is
+    such that the corner contributes about 2⁻¹⁶ to the H1 error.
     """
     from kanpinn.accuracy.references.mesh import velocity
 
@@ -126,17 +127,17 @@ def _corners(mesh: "Mesh", conditions: "BoundaryConditions") -> Iterator[tuple[i
 
 
 def _end(mesh: "Mesh", number: int, t: float) -> int:
-    """The vertex at the end t (0 or 1) of a curve."""
+    """Return the index of the vertex at the end t (0 or 1) of a curve."""
     rows, columns = np.nonzero((mesh.spans == t) & (mesh.owners == number)[:, None])
     return int(mesh.edges[rows[0], columns[0]])
 
 
 def _remaining(changes: Sequence[Change]) -> Change:
-    """Estimates of the errors that remain, from how much each refinement changed the solution.
+    """Estimate the remaining errors, in L2 and in H1, from the changes between refinements.
 
-    The changes fall by a factor q, so q + q² + … of the last one is to come. It is taken twice, to
-    be on the safe side, and q is taken to be 1/3 at most, so that the estimate is at most the last
-    change; after one change only, that is the estimate.
+    If successive changes decrease by a factor q, the remaining error is q + q² + … times the last
+    change. The estimate is twice that, as a safety factor. q is bounded by 1/3, so that the
+    estimate is at most the last change. With a single change, the estimate is this change.
     """
     if len(changes) == 1:
         return changes[0]
@@ -151,7 +152,7 @@ def _remaining(changes: Sequence[Change]) -> Change:
 def _change(
     problem: Problem, domain: Planar, coarse: "FiniteElements", fine: "FiniteElements"
 ) -> Change:
-    """The difference of two solutions relative to the finer one, in L2 and in H1."""
+    """Return the difference of two solutions relative to the finer one, in L2 and in H1."""
     points, weights = domain.quadrature(24)
     channels = Channels(domain.names, gradient=True)
     new = fine.jet(points, channels)

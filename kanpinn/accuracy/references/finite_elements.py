@@ -1,4 +1,4 @@
-"""A finite element solution at any points."""
+"""A finite element solution that can be evaluated at any points."""
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ class FiniteElements(Reference):
 
     Args:
         mesh: the triangles.
-        basis: scikit-fem's functions φ_i on them.
-        values: (unknowns,).
+        basis: scikit-fem's basis functions φ_i on them.
+        values: the coefficients of the basis functions, (unknowns,).
 
     Attributes:
-        error: its relative error in L2, if it has been estimated.
-        gradient_error: the same in H1.
+        error: the estimated relative L2 error; None before it has been estimated.
+        gradient_error: the estimated relative H1 error; None before it has been estimated.
     """
 
     error: float | None = None
@@ -40,14 +40,14 @@ class FiniteElements(Reference):
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         coords = points.coords.detach().cpu().double().numpy()
-        chunk = 2**13  # points, of which all basis functions are evaluated at once
+        chunk = 2**13  # points evaluated at once, to bound the memory
         parts = [self._evaluate(coords[i : i + chunk]) for i in range(0, len(coords), chunk)]
         value, slope = (torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True))
         gradient = slope[..., None] if channels.gradient else None
         return Jet(channels, value[:, None], gradient).map(lambda t: t.to(points.coords))
 
     def _evaluate(self, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Values (n,) and gradients (n, 2)."""
+        """Return values (n,) and gradients (n, 2) at points (n, 2)."""
         basis, cells = self.basis, self._cells(coords)
         X = basis.mapping.invF(coords.T[:, :, None], cells)
         inverse = basis.mapping.invDF(X, cells)
@@ -60,18 +60,24 @@ class FiniteElements(Reference):
         return value, np.einsum("ijn,in->nj", inverse[..., 0], slope)
 
     def _cells(self, coords: np.ndarray) -> np.ndarray:
-        """The triangle of each point; between a chord and its curve it is the one at that chord."""
+        """Return the triangle of each point, (n,).
+
+        A point between a curved boundary edge and its chord belongs to the triangle of that chord.
+        """
         cells = np.asarray(self._finder(coords[:, 0], coords[:, 1]), dtype=int)
         outside = np.flatnonzero(cells < 0)
         if len(outside):
-            count = min(8, len(self._rim))  # triangles, one of which is next to the point
+            count = min(8, len(self._rim))  # candidate boundary triangles for each point
             near = self._rim[self._tree.query(coords[outside], count)[1]]
             near = near.reshape(len(outside), -1)
             cells[outside] = near[np.arange(len(outside)), self._excess(coords[outside], near)]
         return cells
 
     def _excess(self, coords: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """Which of k triangles (n, k) is nearest to each point, by barycentric coordinates."""
+        """Return which of k triangles (n, k) is nearest to each point, (n,).
+
+        The distance outside a triangle is its size times the most negative barycentric coordinate.
+        """
         mesh = self.mesh
         corners = mesh.vertices[mesh.cells[near]]
         frame = np.stack([corners[:, :, i] - corners[:, :, 0] for i in (1, 2)], axis=3)

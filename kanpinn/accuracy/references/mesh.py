@@ -15,9 +15,10 @@ from kanpinn.geometry import Curve
 class Mesh:
     """A triangular mesh of a planar domain.
 
-    vertices: (n, 2). cells: (t, 3), the vertices of each triangle, ascending. edges: (b, 2), the
-    vertices of each boundary edge. owners: (b,), the number of the curve on which an edge lies.
-    spans: (b, 2), the curve's parameters at the two vertices.
+    curves: the curves that bound the domain. vertices: coordinates, (n, 2). cells: the vertex
+    indices of each triangle, ascending, (t, 3). edges: the vertex indices of each boundary edge,
+    (b, 2). owners: the index of the curve on which each boundary edge lies, (b,). spans: the
+    curve's parameters at the two vertices of each boundary edge, (b, 2).
     """
 
     curves: tuple[Curve, ...]
@@ -33,9 +34,11 @@ class Mesh:
         return MeshTri1(np.ascontiguousarray(self.vertices.T), np.ascontiguousarray(self.cells.T))
 
     def refined(self, marked: np.ndarray | None = None) -> "Mesh":
-        """A finer mesh: all triangles cut into four or, if given, the marked ones (numbers).
+        """Return a refined mesh, whose new boundary vertices lie on the curves.
 
-        Neighbours of marked ones are cut as far as needed. New boundary vertices lie on the curves.
+        Args:
+            marked: the indices of the triangles to refine; their neighbours are divided where
+                conformity requires it. None divides every triangle into four.
         """
         fine = self.straight.refined() if marked is None else self.straight.refined(marked)
         vertices, n = fine.p.T.copy(), len(self.vertices)
@@ -43,7 +46,7 @@ class Mesh:
         edges, owners, spans = [], [], []
         known = {tuple(sorted(e)): i for i, e in enumerate(self.edges.tolist())}
         for a, b in fine.facets[:, fine.boundary_facets()].T.tolist():
-            new = b if b >= n else a  # a new vertex halves the edge that its edges come from
+            new = b if b >= n else a  # a new vertex is the midpoint of the parent of its edges
             parent = parents[new] if new >= n else known[min(a, b), max(a, b)]
             ends, span = self.edges[parent], self.spans[parent]
             edges.append((a, b))
@@ -61,12 +64,12 @@ class Mesh:
         return found
 
     def touching(self, vertex: int) -> np.ndarray:
-        """The numbers of the triangles that have this vertex."""
+        """Return the indices of the triangles that have this vertex."""
         return np.flatnonzero((self.cells == vertex).any(axis=1))
 
     @cached_property
     def places(self) -> np.ndarray:
-        """(b, 3): the triangle of each boundary edge, and which corners are its two ends."""
+        """The triangle of each boundary edge and which of its corners are the ends, (b, 3)."""
         sides = np.sort(self.cells[:, [[0, 1], [1, 2], [0, 2]]], axis=2).reshape(-1, 2)
         known = {pair: i // 3 for i, pair in enumerate(map(tuple, sides.tolist()))}
         cells = np.array([known[min(a, b), max(a, b)] for a, b in self.edges.tolist()])
@@ -74,7 +77,7 @@ class Mesh:
         return np.concatenate([cells[:, None], corners.argmax(axis=2)], axis=1)
 
     def _parents(self, fine: MeshTri1, n: int) -> dict[int, int]:
-        """The edge that each new vertex on the boundary halves."""
+        """Return, for each new boundary vertex, the edge of this mesh whose midpoint it is."""
         new = np.unique(fine.facets[:, fine.boundary_facets()])
         new = new[new >= n]
         if not len(new):
@@ -84,7 +87,7 @@ class Mesh:
         return dict(zip(new.tolist(), parents.tolist(), strict=True))
 
     def _snap(self, n: int) -> None:
-        """Move the boundary vertices with numbers from n on to their curves."""
+        """Move the boundary vertices with indices ≥ n onto their curves."""
         for number in np.unique(self.owners):
             mine = self.owners == number
             vertices, spans = self.edges[mine].ravel(), self.spans[mine].ravel()
@@ -93,12 +96,12 @@ class Mesh:
 
 
 def at(curve: Curve, t: np.ndarray | float) -> np.ndarray:
-    """The curve's points (*, 2) at parameters of any shape (*)."""
+    """Return the curve's points (*, 2) at parameters of any shape (*)."""
     flat = torch.as_tensor(np.asarray(t, dtype=np.float64).ravel())
     return curve.at(flat).numpy().reshape(*np.shape(t), 2)
 
 
 def velocity(curve: Curve, t: np.ndarray | float) -> np.ndarray:
-    """The curve's derivatives γ' (*, 2) at parameters of any shape (*)."""
+    """Return the curve's derivatives γ' (*, 2) at parameters of any shape (*)."""
     flat = torch.as_tensor(np.asarray(t, dtype=np.float64).ravel())
     return curve.velocity(flat).numpy().reshape(*np.shape(t), 2)

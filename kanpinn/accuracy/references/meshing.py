@@ -1,8 +1,8 @@
 """A triangular mesh of a planar domain, by Delaunay refinement.
 
-A boundary edge is encroached upon if a vertex lies in the circle that has it as diameter; such
-edges are halved. Then the circumcentres of bad or large triangles become vertices, unless they
-encroach upon an edge, which is halved instead.
+A boundary edge is encroached upon if a vertex lies in the circle whose diameter is the edge; such
+edges are divided. Then the circumcentres of bad or large triangles become vertices. If one of them
+would encroach upon an edge, this edge is divided instead.
 
 Reference: Ruppert, A Delaunay refinement algorithm for 2-dimensional mesh generation (1995).
 """
@@ -21,10 +21,13 @@ from kanpinn.geometry import Curve, Planar
 
 
 def mesh_of(domain: Planar, size: float) -> Mesh:
-    """Triangles with edges not much longer than `size`, smaller where the boundary asks for it.
+    """Return a mesh with edges not much longer than `size`, shorter where the boundary needs it.
 
+    Args:
+        domain: the domain, which is planar.
+        size: a length, in the units of the coordinates.
     Raises:
-        NumericalError: if it takes more than 400 rounds of refinement, or 50,000 vertices.
+        NumericalError: if refinement takes more than 400 rounds, or 50,000 vertices.
     """
     draft = Draft(domain, size)
     for _ in range(400):
@@ -48,7 +51,7 @@ class Draft:
     edges: np.ndarray = field(init=False)
     owners: np.ndarray = field(init=False)
     spans: np.ndarray = field(init=False)
-    joints: int = field(init=False)  # so many of the first vertices are ends of curves
+    joints: int = field(init=False)  # the first `joints` vertices are ends of curves
 
     def __post_init__(self) -> None:
         curves = self.domain.curves
@@ -71,14 +74,14 @@ class Draft:
         self.owners, self.spans = np.array(owners), np.array(spans)
 
     def improve(self) -> bool:
-        """One round of refinement; False if nothing is left to do."""
+        """Do one round of refinement; return False if there was nothing to refine."""
         if (crowded := self._encroached()).any():
             self._halve(crowded)
             return True
         cells = self._triangles()
         centers, radii, shortest = _circles(self.vertices[cells])
         bad = (radii > 1.3 * shortest) & ~self._sharp(cells)  # an angle below 23°
-        bad |= radii > 0.62 * self.size  # 0.58 is that of the regular triangle
+        bad |= radii > 0.62 * self.size  # an equilateral triangle has 0.58 times its edge
         if not bad.any():
             return False
         chosen = _apart(centers[bad], radii[bad])
@@ -91,10 +94,10 @@ class Draft:
         return bool(len(chosen))
 
     def finished(self) -> Mesh:
-        """The mesh inside the domain.
+        """Return the mesh of the triangles inside the domain.
 
         Raises:
-            NumericalError: if its boundary edges are not those of the draft.
+            NumericalError: if its boundary edges differ from those of the draft.
         """
         cells = self._triangles()
         used, numbers = np.unique(cells, return_inverse=True)
@@ -124,7 +127,7 @@ class Draft:
         return cells[self._inside(self.vertices[cells].mean(axis=1))]
 
     def _inside(self, points: np.ndarray) -> np.ndarray:
-        """Which points (n, 2) lie inside the straight edges, which bound the triangles; (n,)."""
+        """Return which points (n, 2) lie inside the polygon of the boundary edges, (n,)."""
         (ax, ay), (bx, by) = self.vertices[self.edges].transpose(1, 2, 0)
         winding = []
         for part in np.array_split(points, max(1, len(points) * len(ax) // 2**21)):  # memory
@@ -135,7 +138,10 @@ class Draft:
         return np.concatenate(winding) > 0
 
     def _encroached(self, points: np.ndarray | None = None) -> np.ndarray:
-        """Which edges (b,) one of the points encroaches upon, by default one of the vertices."""
+        """Return which boundary edges are encroached upon, (b,).
+
+        points: (n, 2), the points that may encroach; by default the vertices.
+        """
         ends = self.vertices[self.edges]
         middles, radii = ends.mean(axis=1), np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) / 2
         if points is not None:
@@ -145,9 +151,11 @@ class Draft:
         return distance < radii * (1 - 1e-9)
 
     def _halve(self, which: np.ndarray) -> None:
-        """Cut edges in the middle, or next to a corner at one of the lengths size · 2^k.
+        """Divide boundary edges in two.
 
-        Edges that meet at a sharp corner become equally long: none encroaches upon the other.
+        which: (b,), True for the edges to divide. An edge with exactly one end at a joint of curves
+        is divided at a distance size · 2^k from this joint, so that edges that meet at a sharp
+        corner become equally long and do not encroach upon each other. Other edges are halved.
         """
         spans, ends = self.spans[which], self.edges[which]
         corner = ends < self.joints
@@ -168,7 +176,10 @@ class Draft:
         self.owners = np.concatenate([self.owners[~which], owners, owners])
 
     def _sharp(self, cells: np.ndarray) -> np.ndarray:
-        """Which triangles (t,) have two boundary edges: they fill a corner and cannot be better."""
+        """Return which triangles have two boundary edges, (t,).
+
+        They fill a corner, whose angle bounds their quality.
+        """
         size = len(self.vertices)
         edges = np.sort(self.edges, axis=1)
         sides = np.sort(cells[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 3, 2), axis=2)
@@ -177,7 +188,7 @@ class Draft:
 
 
 def _division(curve: Curve, size: float, samples: int = 2048) -> np.ndarray:
-    """Parameters that cut a curve into parts no longer than `size` and bent by 30° at most."""
+    """Return parameters that divide a curve into parts of length ≤ `size` that turn by ≤ 30°."""
     t = curve.even(torch.linspace(0, 1, samples + 1, dtype=torch.float64)).numpy()
     along = velocity(curve, t)
     angles = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))
@@ -190,7 +201,7 @@ def _division(curve: Curve, size: float, samples: int = 2048) -> np.ndarray:
 
 
 def _circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Circumcentres (t, 2), circumradii and shortest edges of triangles (t, 3, 2)."""
+    """Return circumcentres (t, 2), circumradii and shortest edges (t,) of triangles (t, 3, 2)."""
     a, (b, c) = corners[:, 0], (corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     twice = 2 * (b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0])
     bb, cc = np.square(b).sum(axis=1), np.square(c).sum(axis=1)
@@ -202,7 +213,10 @@ def _circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _apart(centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """The centres of circles of which none contains another, the largest chosen first."""
+    """Return centres chosen from the largest circle down, such that no circle contains another's.
+
+    centers: (n, 2). radii: (n,).
+    """
     order = np.argsort(-radii)
     centers, radii = centers[order], radii[order]
     left, chosen = np.ones(len(centers), dtype=bool), []

@@ -1,4 +1,4 @@
-"""What errors are measured against: the exact solution, or another known one in its place."""
+"""Reference solutions: the exact solution, or another known solution, for computing errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,10 +18,10 @@ Approximation = Callable[[Points, Channels], Jet]
 class Reference(ABC):
     """A known solution of a problem: exact, computed by another method, or data.
 
-    source: what it is, the end of the sentence "errors are against …".
-    error: its own relative L2 error, an estimate; None if that is not known.
-    points: the only points where it is known, with weights (n,) whose sum is 1; None if it is known
-    everywhere.
+    source: a description that completes the sentence "errors are against …".
+    error: an estimate of the reference's own relative L2 error; None if it is unknown.
+    points: the only points where the reference has values, with weights (n,) whose sum is 1; None
+    if it has values everywhere.
     """
 
     source: str
@@ -30,18 +30,21 @@ class Reference(ABC):
 
     @abstractmethod
     def jet(self, points: Points, channels: Channels) -> Jet:
-        """Values and, where the channels ask for them, gradients; NaN where it has none."""
+        """Return values (n, m) and, if the channels ask for them, gradients (n, d, m).
+
+        Entries that the reference does not know are NaN.
+        """
 
 
 class Recipe(ABC):
-    """How to get a reference for a problem, which may take a while; `[reference]` in a TOML file.
+    """A method that builds a reference for a problem; the table `[reference]` of a TOML file.
 
-    Subclasses are frozen dataclasses of their settings.
+    Subclasses are frozen dataclasses of their settings. Building a reference may take long.
     """
 
     @abstractmethod
     def build(self, problem: Problem) -> Reference:
-        """The reference.
+        """Build the reference of a problem and return it.
 
         Raises:
             InputError: if it cannot be built for this problem.
@@ -50,7 +53,7 @@ class Recipe(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Exact(Reference):
-    """The exact solution that a problem has."""
+    """The exact solution of a problem as a reference."""
 
     problem: Problem
     source = "the exact solution"
@@ -62,13 +65,13 @@ class Exact(Reference):
 
 @dataclass(frozen=True, eq=False)
 class Computed(Reference):
-    """Another approximation of the solution, such as one with a finer network.
+    """Another approximation of the solution, such as one with a finer network, as a reference.
 
     Args:
-        source: what it is.
-        approximation: gives its jet at points.
-        points: at which to compare, with weights (n,) whose sum is 1; None for a rule over the
-            domain.
+        source: a description of the approximation, for messages.
+        approximation: returns its jet for points and channels.
+        points: the points at which errors are evaluated, with weights (n,) whose sum is 1; None
+            for a quadrature rule over the domain.
     """
 
     source: str
@@ -80,7 +83,12 @@ class Computed(Reference):
 
 
 class Pending(Reference):
-    """The reference by a recipe, built when it is first used."""
+    """A reference that its recipe builds on first use.
+
+    Args:
+        recipe: the method that builds the reference.
+        problem: the problem that it is built for.
+    """
 
     def __init__(self, recipe: Recipe, problem: Problem) -> None:
         self.recipe, self.problem = recipe, problem
@@ -90,7 +98,7 @@ class Pending(Reference):
 
     @cached_property
     def built(self) -> Reference:
-        """The reference.
+        """The reference, built on first access.
 
         Raises:
             InputError: if the recipe cannot build it for this problem.
@@ -114,15 +122,20 @@ class Pending(Reference):
 
 
 def reference_of(problem: Problem, recipe: Recipe | None = None) -> Reference | None:
-    """The reference of a problem without an exact solution, by the recipe or else by the problem.
+    """Return the reference of a problem that has no exact solution.
+
+    Args:
+        problem: the problem.
+        recipe: the method that builds the reference; by default the problem's own `reference()`
+            is used.
 
     Returns:
-        None if the problem has an exact solution, or has no reference of its own and there is no
-        recipe.
+        The reference; None if the problem has an exact solution, or if neither a recipe is given
+        nor the problem has a reference of its own.
 
     Raises:
-        InputError: if the problem's `reference` gives anything but a reference, a recipe or None,
-            or if there is a recipe for a problem with an exact solution.
+        InputError: if the problem's `reference()` returns anything but a reference, a recipe or
+            None, or if a recipe is given for a problem with an exact solution.
     """
     if problem.has_exact:
         if recipe is not None:

@@ -1,4 +1,4 @@
-"""References from tables: values at points, or on a grid with splines between its points."""
+"""References from tables: values at points, or on a grid with spline interpolation."""
 
 import functools
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from kanpinn.jets import Channels, Jet
 
 @dataclass(frozen=True, eq=False)
 class PointData(Reference):
-    """Values at points, each with those in its row: `points.data` is (n, m (1 + d)).
+    """Values at points, without interpolation between them.
 
     Args:
-        points: the points and their weights (n,), whose sum is 1. Their data are, for each of the m
-            fields, the value and the d first derivatives, NaN if they are not known.
-        fields: m.
-        source: what they are.
-        error: their relative L2 error, if it is known.
+        points: the points and their weights (n,), whose sum is 1. Their `data`, (n, m (1 + d)),
+            hold for each of the m fields the value and the d first derivatives, NaN if unknown.
+        fields: the number m of fields.
+        source: a description of the data.
+        error: the relative L2 error of the data, if it is known.
     """
 
     points: tuple[Points, Tensor] = field()  # without the default of the base
@@ -41,7 +41,7 @@ class PointData(Reference):
 
 
 class _Splines(NamedTuple):
-    """Knots and degrees for each axis, and the products' coefficients (n_1, …, n_d, m)."""
+    """A tensor product of splines: knots and degree per axis, coefficients (n_1, …, n_d, m)."""
 
     knots: list[ndarray]
     degrees: list[int]
@@ -49,14 +49,14 @@ class _Splines(NamedTuple):
 
 
 class GridData(Reference):
-    """Values on a grid, between its points the interpolating product of splines.
+    """Values on a grid, interpolated by a tensor product of splines.
 
     Args:
-        axes: the grid's points along each coordinate, increasing, more than `degree` of them.
-        values: (n_1, …, n_d, m) of the m fields.
-        degree: of the splines.
-        source: what they are.
-        error: their relative L2 error, if it is known.
+        axes: the grid points along each coordinate, increasing, more than `degree` of them.
+        values: the values of the m fields, (n_1, …, n_d, m).
+        degree: the degree of the splines.
+        source: a description of the data.
+        error: the relative L2 error of the data, if it is known.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class GridData(Reference):
         self._values = _Splines(knots, [degree] * len(axes), numpy.ascontiguousarray(table))
 
     def jet(self, points: Points, channels: Channels) -> Jet:
-        chunks = points.coords.split(2**13)  # of each point there are (degree + 1)^d numbers
+        chunks = points.coords.split(2**13)  # each point takes (degree + 1)^d numbers of memory
         parts = [self._jet(chunk, channels) for chunk in chunks]
         value, gradient = (torch.cat(part).to(points.coords) for part in zip(*parts, strict=True))
         return Jet(channels, value, gradient if channels.gradient else None)
 
     def _jet(self, coords: Tensor, channels: Channels) -> tuple[Tensor, Tensor]:
-        """Values (n, m) and the gradient (n, d, m), or (n, 0, m) if it is not asked for."""
+        """Return values (n, m) and the gradient (n, d, m), or (n, 0, m) if it is not asked for."""
         x = coords.detach().cpu().double().numpy()
         value = self._sum(x, self._values)
         slopes = [self._sum(x, table) for table in self._slopes] if channels.gradient else []
@@ -93,7 +93,7 @@ class GridData(Reference):
         return torch.from_numpy(value), torch.from_numpy(gradient)
 
     def _sum(self, x: ndarray, splines: _Splines) -> ndarray:
-        """The sums Σ c B of coefficients and splines at points (n, d), (n, m)."""
+        """Evaluate a tensor product of splines at points (n, d) and return its values (n, m)."""
         knots, degrees, table = splines
         weights = numpy.ones((len(x), 1))
         position = numpy.zeros((len(x), 1), dtype=numpy.int64)
@@ -110,7 +110,7 @@ class GridData(Reference):
 
     @functools.cached_property
     def _slopes(self) -> list[_Splines]:
-        """The derivatives along each coordinate."""
+        """The derivatives along each coordinate, as tensor products of splines."""
         return [self._derivative(along) for along in range(len(self._axes))]
 
     def _derivative(self, along: int) -> _Splines:

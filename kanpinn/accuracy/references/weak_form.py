@@ -38,10 +38,17 @@ CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # of the reference tri
 def finite_element_solution(
     problem: Problem, conditions: BoundaryConditions, mesh: Mesh, degree: int
 ) -> FiniteElements:
-    """The finite element solution by polynomials of this degree on a mesh.
+    """Assemble and solve the weak form, and return the finite element solution.
+
+    Args:
+        problem: one linear equation of second order in the plane.
+        conditions: its boundary conditions, by curve.
+        mesh: the triangles.
+        degree: of the polynomials, 1 to 4.
 
     Raises:
-        InputError: if the problem is not linear, or determines its solution up to a constant.
+        InputError: if the problem is not linear, if the solution is unique only up to a constant
+            that nothing fixes, or if a mean is given although the solution is unique without it.
     """
     basis = CellBasis(
         mesh.straight, ELEMENTS[degree](), mapping=Blending(mesh), intorder=2 * degree + 1
@@ -74,7 +81,7 @@ def _integral(v: Any, w: Any) -> Any:
 
 
 def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
-    """The matrix and the right-hand side of the integrals over the domain."""
+    """Return the matrix (N, N) and the right-hand side (N,) of the integrals over the domain."""
     x = np.asarray(basis.global_coordinates())
     points = Batch(torch.from_numpy(x.reshape(2, -1).T.copy()), problem.domain.names)
     found = coefficients_of(problem.equation, points, "residual")
@@ -96,7 +103,7 @@ def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
 def _natural(
     problem: Problem, conditions: BoundaryConditions, number: int, mesh: Mesh, basis: CellBasis
 ) -> tuple[csc_array, np.ndarray]:
-    """∮ α u v and ∮ g v over one curve, where a ∇u · n = g - α u."""
+    """Return ∮ α u v (N, N) and ∮ g v (N,) over one curve, where a ∇u · n = g - α u."""
     edges = np.flatnonzero(mesh.owners == number)
     cells, a, b = mesh.places[edges].T
     s, weights = (part.numpy() for part in gauss_legendre(basis.elem.maxdeg + 1))
@@ -120,7 +127,7 @@ def _natural(
 def _prescribed(
     conditions: BoundaryConditions, mesh: Mesh, basis: CellBasis
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The unknowns on curves with an essential condition, and their values."""
+    """Return the unknowns (indices) on curves with an essential condition, and their values."""
     known: dict[int, float] = {}
     for number, essential in enumerate(conditions.essential):
         if essential:
@@ -130,7 +137,7 @@ def _prescribed(
 
 
 def _on_curve(mesh: Mesh, basis: CellBasis, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """The unknowns on a curve and where they are, as parameters."""
+    """Return the indices of the unknowns on a curve, and the curve parameters of their nodes."""
     edges = np.flatnonzero(mesh.owners == number)
     cells, a, b = mesh.places[edges].T
     nodes = basis.elem.doflocs
@@ -143,7 +150,7 @@ def _on_curve(mesh: Mesh, basis: CellBasis, number: int) -> tuple[np.ndarray, np
 def _mean(
     problem: Problem, conditions: BoundaryConditions, basis: CellBasis
 ) -> tuple[np.ndarray, float] | None:
-    """(w, m) with w · values = m, which fixes a constant; None if nothing fixes one."""
+    """Return (w, m) of the constraint w · values = m that fixes a constant; None without one."""
     if conditions.mean is not None:
         return _integral.assemble(basis), float(conditions.mean.value)
     return (_integral.assemble(basis), 0.0) if problem.free_constant else None
@@ -156,14 +163,23 @@ def _solved(
     known: np.ndarray,
     mean: tuple[np.ndarray, float] | None,
 ) -> np.ndarray:
-    """The solution of matrix · values = right with some values known, and perhaps a mean.
+    """Solve matrix · values = right for the unknowns that are not prescribed.
+
+    Args:
+        matrix: (N, N).
+        right: (N,).
+        fixed: the indices of the prescribed unknowns, (k,).
+        known: their values, (k,).
+        mean: weights (N,) and the value of the mean constraint, or None.
 
     Raises:
-        InputError: if a constant is left open and there is no mean, or the other way round.
+        InputError: if the solution is unique only up to a constant and there is no mean, or if
+            it is unique and there is one.
     """
     values = np.zeros(len(right))
     values[fixed] = known
-    change = np.abs(matrix @ np.ones(len(right))).max()  # by a constant that is added to u
+    # A constant added to u leaves the residual unchanged if matrix · 1 vanishes.
+    change = np.abs(matrix @ np.ones(len(right))).max()
     open_constant = not len(fixed) and bool(change < 1e-9 * np.abs(matrix).max())
     if open_constant == (mean is None):
         raise InputError(
@@ -183,9 +199,10 @@ def _solved(
 
 
 def _solve(K: csc_array, f: np.ndarray) -> np.ndarray:
-    """K⁻¹ f, without pivoting if that leaves a residual of rounding only, else with it.
+    """Return K⁻¹ f by a sparse LU factorisation.
 
-    Without pivoting is fast, and accurate for most equations.
+    The factorisation without pivoting is tried first, as it is faster and accurate for most
+    equations. The one with pivoting is used if the residual of the first exceeds rounding.
     """
     found = splu(
         K, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}

@@ -30,7 +30,7 @@ class Config:
         file: the same settings, checked.
         directory: the folder in which files named by the settings are looked for.
         name: the name of the folder that holds the runs.
-        notes: a line for each part of the file that an override made void.
+        notes: a line for each part of the file that an override made inapplicable.
     """
 
     sections: dict[str, Any]
@@ -97,7 +97,10 @@ class Config:
         )
 
     def override(self, pairs: Sequence[str]) -> "Config":
-        """Return this configuration with other values, given as "KEY=VALUE" pairs.
+        """Return this configuration with other values.
+
+        Args:
+            pairs: "KEY=VALUE" pairs, as for `read`.
 
         Raises:
             InputError: as for `read`.
@@ -106,9 +109,13 @@ class Config:
         return Config.from_dict(data, self.directory, self.name, self.notes)
 
     def vary(self, values: Mapping[str, Any]) -> "Config":
-        """Return this configuration with other values for some keys, {"network.grid": [4, 8]}.
+        """Return this configuration with other values for some keys.
 
-        Keys that belong to a type which a value replaces are dropped, as overrides do.
+        If a value replaces the type of a table, the keys of the former type are dropped, as by the
+        overrides of `read`.
+
+        Args:
+            values: the new values by dotted key, such as {"network.grid": [4, 8]}.
 
         Raises:
             InputError: as for `read`.
@@ -133,7 +140,7 @@ class Config:
 def _changed(
     written: dict[str, Any], changes: Sequence[Override], directory: Path, name: str
 ) -> Config:
-    """Return the configuration of a file with changes, and notes of what they made void."""
+    """Return the configuration of a file with changes, and with notes on the keys they removed."""
     data = override(written, changes)
     given = {change.path for change in changes}
     notes = drop_foreign_keys(written, data, given, directory)

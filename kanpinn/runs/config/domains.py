@@ -1,4 +1,4 @@
-"""The tables of domains: shapes, and shapes combined."""
+"""The tables of domains: shapes, and combinations of shapes."""
 
 import functools
 import operator
@@ -26,7 +26,7 @@ from kanpinn.runs.config.models import Table, Variants, tables_of
 
 
 def interval(**ranges: list[float | int]) -> Domain:
-    """A box in one dimension, with one range such as x = [0, 1]."""
+    """An interval, which is a box in one dimension, with one range such as x = [0, 1]."""
     if len(ranges) != 1:
         raise InputError(f"an interval has one coordinate such as x = [0, 1], got {len(ranges)}")
     return Box(**ranges)
@@ -37,14 +37,14 @@ def surface(file: str, name: str = "surface", sharp: float | int | None = None) 
 
     Args:
         file: an STL file, or another one that trimesh reads.
-        name: of its boundary's pieces.
-        sharp: the angle between triangles, in degrees, at which the boundary has an edge.
+        name: the name of its boundary's pieces.
+        sharp: the angle between triangles, in degrees, above which the boundary has an edge.
     """
     return Surface.read(file, name=name, sharp=sharp)
 
 
 class ShapeTable(Table):
-    """The arguments of a shape; with `time` it is a domain of space and time."""
+    """The arguments of a shape; with the key `time`, it becomes a domain of space and time."""
 
     time: Annotated[
         tuple[float, float] | None,
@@ -100,7 +100,7 @@ class CombinationTable(ShapeTable):
 def _over(path: str, space: Domain, time: tuple[float, float]) -> Domain:
     """Return a domain of space and time.
 
-    A box gets time as one more coordinate, so that its boundary data can be built in.
+    A box gets time as one more coordinate, so that its boundary data can be imposed exactly.
     """
     try:
         if isinstance(space, Box) and "t" not in space.names:

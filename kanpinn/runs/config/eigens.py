@@ -1,4 +1,4 @@
-"""Files of eigenvalue problems, which have a section [eigen], and the jobs they describe."""
+"""Files of eigenvalue problems, which have a section [eigen], and the jobs that they describe."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -24,11 +24,13 @@ from kanpinn.solvers.state import Observer
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EigenJob(Job):
-    """An eigenvalue problem with everything that its solve needs.
+    """A solve of an eigenvalue problem, ready to run.
 
     Args:
+        problem: the eigenvalue problem.
+        settings: the discretization.
         count: the number of eigenvalues.
-        near: the number to which they are nearest; None for the smallest eigenvalues.
+        near: the number nearest to which eigenvalues are computed; None for the smallest ones.
     """
 
     problem: EigenProblem
@@ -67,11 +69,11 @@ class EigenJob(Job):
 
 
 class EigenTable(FixedTable):
-    """Which eigenvalues are wanted: the smallest, or those nearest to a number.
+    """Which eigenvalues are computed: the smallest, or those nearest to a number.
 
     Args:
-        count: the number of eigenvalues, each as often as it is multiple.
-        near: the number to which they are nearest; null for the smallest eigenvalues.
+        count: the number of eigenvalues, counted with multiplicity.
+        near: the number nearest to which eigenvalues are computed; null for the smallest ones.
     """
 
     count: Annotated[int, Field(ge=1)] = 6
@@ -95,12 +97,12 @@ class EigenFile(File):
 
     Args:
         problem: the operators with their domain and conditions.
-        eigen: which eigenvalues are wanted.
-        network: whose output layer the modes are looked for in.
+        eigen: which eigenvalues are computed.
+        network: the network; modes are linear combinations of its output layer's basis functions.
         points: the collocation points; by default as many as the network's output layer needs.
-        loss: the weights of operator and conditions.
-        optimizer: none, an eigenvalue problem is linear algebra.
-        run: what holds for the whole run.
+        loss: the weights of the operator and of the conditions.
+        optimizer: must be left out, as an eigenvalue problem is solved by linear algebra.
+        run: the settings of the whole run.
     """
 
     problem: EigenClassTable

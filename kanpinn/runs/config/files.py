@@ -1,4 +1,4 @@
-"""The base of files of every kind: [run], optimizers, and how networks are made."""
+"""The base class of all kinds of files: the section [run], the optimizers and the device."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -55,8 +55,12 @@ class RunTable(FixedTable):
     def refuse(self, reason: str, *keys: str) -> None:
         """Refuse keys that have no meaning in files of one kind.
 
+        Args:
+            reason: why the keys have no meaning, for the message.
+            keys: the names of the keys.
+
         Raises:
-            InputError: for the first one that is given, with its value and the reason.
+            InputError: for the first key with a value other than false or null.
         """
         for key in keys:
             if value := getattr(self, key):
@@ -85,7 +89,7 @@ class File(Table):
 
     @property
     def name(self) -> str:
-        """A name for the runs, if the settings do not come from a file with a name."""
+        """The name of the runs, if the settings do not come from a named file."""
         return self.title.rpartition(":")[2].lower()
 
     @abstractmethod
@@ -102,7 +106,7 @@ class File(Table):
 
     @classmethod
     def by_key(cls) -> dict[str, FieldInfo]:
-        """Return the sections, with those that all kinds of files have at the end."""
+        """Return the sections by name, those that all kinds of files have at the end."""
         names = sorted(cls.model_fields, key=SHARED.__contains__)
         return {name: cls.model_fields[name] for name in names}
 
@@ -133,12 +137,12 @@ class File(Table):
         """Return the methods of [[optimizer]] in their order.
 
         Args:
-            network: the network that they work on.
+            network: the network that they train.
             directory: the folder in which classes of the user's own are looked for.
             default: the only method if the file has none.
 
         Raises:
-            InputError: if a table does not fit its class, or a method cannot work on the network.
+            InputError: if a table does not fit its class, or a method does not support the network.
         """
         stages = []
         for index, table in enumerate(self.optimizer):

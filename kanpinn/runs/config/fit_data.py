@@ -31,8 +31,8 @@ class DataTable(Table):
 
     Args:
         seed: the seed of the division; null for that of the run.
-        test: the share of the rows by which the fit is judged.
-        validation: the share of the rows that decide when the fit ends.
+        test: the share of the rows on which the fit is assessed.
+        validation: the share of the rows that decide which state of the fit is kept.
     """
 
     validation: Share | str = 0.0
@@ -46,7 +46,7 @@ class DataTable(Table):
 
     @property
     def name(self) -> str:
-        """A name for the runs, if the settings do not come from a file with a name."""
+        """The name of the runs, if the settings do not come from a named file."""
         return "fit"
 
     @abstractmethod
@@ -62,14 +62,15 @@ class FileTable(DataTable):
     """Data from a file of columns.
 
     Args:
-        path: the file, which ends in .csv or .npz.
-        inputs: the columns of the inputs; null for all that are no targets.
+        path: the file, which ends in .csv, .npz, .h5 or .hdf5.
+        inputs: the columns of the inputs; null for all columns that are not targets.
         targets: the columns of the targets; null for the last one.
         kind: whether the targets are "numbers" or names of "classes".
         classes: the names of all classes; null for those in the file.
-        groups: columns; rows with the same values in them stay in one part.
-        validation: the share of the rows that decide when the fit ends, or a file of such rows.
-        test: the share of the rows by which the fit is judged, or a file of such rows.
+        groups: the names of columns; rows with equal values in them stay in one part.
+        validation: the share of the rows that decide which state of the fit is kept, or a file of
+            such rows.
+        test: the share of the rows on which the fit is assessed, or a file of such rows.
     """
 
     path: str
@@ -149,7 +150,7 @@ def _made(section: FormulaTable, seed: int, directory: Path) -> Data:
 
 
 def _read(section: FileTable, seed: int, directory: Path) -> Data:
-    """Divide the rows of the file into parts; parts that are files of their own are read."""
+    """Divide the rows of the file into parts, and read the parts that have files of their own."""
     whole = _rows(section, section.path, directory, section.classes)
     groups = None
     if section.groups is not None:
@@ -178,7 +179,7 @@ def _listed(names: str | list[str]) -> list[str]:
 
 
 def _groups(path: Path, names: list[str]) -> Tensor:
-    """Return a number for each different value of the columns, (n, q)."""
+    """Return the values of q columns of a file, encoded as integers, (n, q)."""
     columns = read_columns(path)
     found = []
     for name in names:

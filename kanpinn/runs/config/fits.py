@@ -1,4 +1,4 @@
-"""Fit files and the fits they describe."""
+"""Fit files, and the fits that they describe."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ SparsityTable = table_of(Sparsity, "sparsity")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FitJob(Job):
-    """Data with everything that their fit needs; the settings are arguments of `kanpinn.fit`."""
+    """A fit ready to run; data, network, optimizers and settings are those of `kanpinn.fit`."""
 
     data: Data
     settings: "FitTable"
@@ -81,11 +81,12 @@ class FitFile(File):
     """Data, and how to fit a network to them.
 
     Args:
-        data: the rows, shared out into parts.
-        network: what is fitted to them.
-        fit: how it is fitted.
-        optimizer: what minimises the error, one after another; by default Levenberg–Marquardt.
-        run: what holds for the whole run.
+        data: the rows, and how they are divided into parts.
+        network: the network that is fitted to them.
+        fit: the settings of the fit.
+        optimizer: the methods that minimise the error, in their order; by default
+            Levenberg–Marquardt.
+        run: the settings of the whole run.
     """
 
     data: Annotated[DataTable, DATA]

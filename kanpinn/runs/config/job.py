@@ -1,4 +1,4 @@
-"""The base of jobs, which are what files describe, ready to run."""
+"""The base class of jobs: the solves and fits that files describe, ready to run."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from kanpinn.solvers.state import Observer
 
 @runtime_checkable
 class Result(Protocol):
-    """What the results of solves, of eigenvalue problems and of fits have in common."""
+    """The common interface of the results of solves, of eigenvalue problems and of fits."""
 
     @property
     def status(self) -> str: ...
@@ -70,17 +70,17 @@ class Job(ABC):
         """Run the job and return its result.
 
         Args:
-            observers: called with the state after every step.
-            checkpoint: the state from which the run goes on.
+            observers: functions that are called with the state after every step.
+            checkpoint: the state from which the run continues; None to start anew.
         """
 
     @abstractmethod
     def blamed(self) -> AbstractContextManager[None]:
-        """Return a context in which errors of the user's files get their file and line."""
+        """Return a context in which errors in the user's files are reported with file and line."""
 
 
 class NoSteps(Optimizer):
-    """An optimizer without steps, for a look at what a run starts from."""
+    """An optimizer without steps, for a preview of the state before the first step."""
 
     steps = 0
 

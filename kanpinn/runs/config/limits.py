@@ -1,4 +1,4 @@
-"""Sizes that a machine cannot hold or work off, refused before they are tried."""
+"""Checks that refuse settings too large for the machine's memory or time, before a run starts."""
 
 import itertools
 import math
@@ -16,13 +16,17 @@ from kanpinn.pde.problem import Problem
 
 
 def check_points(points: Collocation, problem: Problem) -> None:
-    """Refuse points that do not fit into memory, or Gauss rules of too many nodes.
+    """Refuse collocation points that do not fit into memory, or Gauss rules with too many nodes.
+
+    Args:
+        points: the collocation points.
+        problem: the problem whose domain and boundary they lie on.
 
     Raises:
-        InputError: naming the key.
+        InputError: if there are too many; the message names the key.
     """
-    most = 10_000  # nodes on an axis: to find more of them takes longer than any solve
-    copies = 4  # of the points, which a solve holds at least
+    most = 10_000  # nodes per axis: computing more of them takes longer than any solve
+    copies = 4  # a solve holds at least four copies of the points
     dim, faces = problem.domain.dim, len(problem.domain.boundary.pieces)
     for name, count, axes in (
         ("interior", points.interior, dim),
@@ -41,17 +45,18 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     """Refuse widths, degrees and grids whose coefficients do not fit into memory.
 
     Args:
-        kind: of network; of other ones than kanpinn's KAN and MLP the keys' meaning is not known.
-        table: its arguments.
-        path: of the table, for messages.
+        kind: the class of the network. Only KAN and MLP are checked, as the meaning of the keys of
+            other classes is unknown.
+        table: the arguments of the network, by key.
+        path: the dotted path of the table, for messages.
 
     Raises:
-        InputError: naming the key.
+        InputError: if a size is too large; the message names the key.
     """
     if kind not in (KAN, MLP):
         return
-    most = 100  # far beyond what rounding leaves of splines
-    copies = 4  # of the coefficients, which a solve holds at least
+    most = 100  # splines of a much lower degree already lose all digits to rounding
+    copies = 4  # a solve holds at least four copies of the coefficients
     degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
     if degree > most:
         given = f"{path}.degree = {table['degree']}"
@@ -66,14 +71,14 @@ def check_factors(network: Network, methods: Sequence[Method], rows: int) -> Non
     """Refuse least-squares problems whose triangular factor does not fit into memory.
 
     Args:
-        network: whose coefficients are the unknowns.
-        methods: in the order of their tables.
-        rows: of the problem.
+        network: the network whose coefficients are the unknowns.
+        methods: the methods, in the order of their tables.
+        rows: the number of rows of the least-squares problem.
 
     Raises:
-        InputError: naming the method's table.
+        InputError: if a factor is too large; the message names the method's table.
     """
-    factors = 2  # a triangle and the rows that are folded into it
+    factors = 2  # the triangular factor and the rows that are folded into it
     for index, method in enumerate(methods):
         columns = method.unknowns(network)
         given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
@@ -81,10 +86,10 @@ def check_factors(network: Network, methods: Sequence[Method], rows: int) -> Non
 
 
 def _check_memory(given: str, numbers: int) -> None:
-    """Refuse more numbers than the machine's memory holds."""
+    """Refuse more float64 numbers than the machine's memory holds."""
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not every system tells
+    except (AttributeError, OSError, ValueError):  # unknown on this system
         return
     size = 8 * numbers  # bytes
     if size > memory:

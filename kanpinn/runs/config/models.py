@@ -93,8 +93,8 @@ class Table(BaseModel):
         Args:
             path: the dotted path of the table, for messages.
             directory: the folder in which files named by the table are looked for.
-            defaults: values of arguments that the table does not give; those that the class does
-                not take are left out.
+            defaults: values of arguments that the table does not give; values for arguments that
+                the class does not have are ignored.
 
         Raises:
             InputError: if a value does not fit; the message names its key.
@@ -106,9 +106,13 @@ class Table(BaseModel):
     def make(self, path: str, arguments: Mapping[str, Any]) -> Any:
         """Call `about` with the arguments and return the result.
 
+        Args:
+            path: the dotted path of the table, for messages.
+            arguments: the arguments by name.
+
         Raises:
-            InputError: if an argument is refused, under the path of its key, or if code of the
-                user's own fails, with its file and line.
+            InputError: if an argument is refused; the message names the path of its key. Also if
+                code of the user's own fails; the message names its file and line.
         """
         about, check = type(self).about, type(self).check
         if check is not None:
@@ -181,7 +185,7 @@ class Variants:
     example: str = ""
 
     def enter(self, location: list[int | str]) -> type[Table]:
-        """Remove the first entry of a location of pydantic's and return the table it names."""
+        """Remove the first entry of a pydantic location and return the table that it names."""
         return self.tables[str(location.pop(0))]
 
     @property
@@ -190,7 +194,7 @@ class Variants:
         return [*self.keys][-1]
 
     def tag(self, table: Any) -> str | None:
-        """Return the name under which `tables` has the table; None if its keys do not tell."""
+        """Return the name of a table in `tables`; None if its keys do not determine one."""
         given = [key for key in self.keys if key in table] if isinstance(table, dict) else []
         if len(given) != 1:
             return None
@@ -200,7 +204,12 @@ class Variants:
         return OWN if ":" in name and OWN in self.tables else name
 
     def unusable(self, path: str, table: Any) -> str:
-        """Return the message for a value that is none of the tables."""
+        """Return the error message for a value that matches none of the tables.
+
+        Args:
+            path: the dotted path of the value.
+            table: the value.
+        """
         if not isinstance(table, dict):
             return f"{path} = {show(table)}: expected a table{self.example}"
         given = [key for key in self.keys if key in table]
@@ -233,7 +242,7 @@ def table_of(
         name: the name of the model.
         base: the base class of the model; an argument whose name is a field of `base` is not
             declared again.
-        more: further fields that are no arguments, as (annotation, default).
+        more: additional fields that are not arguments, as (annotation, default).
     """
     fields: dict[str, Any] = {}
     hints, further = hints_of(target), {}

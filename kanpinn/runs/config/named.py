@@ -1,4 +1,4 @@
-"""The tables of networks, optimizers and references, for all classes that the rooms offer."""
+"""The tables of networks, optimizers and references, for all classes that the packages offer."""
 
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -21,13 +21,13 @@ OPTIMIZERS = offered(Method, optimizers, evolution)
 
 
 class Named(Table):
-    """The arguments of the class that the key `type` names."""
+    """A table whose key `type` names a class, and whose other keys are the class's arguments."""
 
     type: str
 
 
 class AutoTable(Named):
-    """Trials choose the class and its arguments."""
+    """A table that leaves the class and its arguments to trials."""
 
     type: Literal["auto"]
 
@@ -41,7 +41,7 @@ class OwnTable(Named):
 
     Attributes:
         base: the class of which it must be a subclass.
-        form: the base of the table of its arguments.
+        form: the base class of the table of its arguments.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -98,7 +98,7 @@ class BesideTable(Named):
 
 
 class WithBoundary(Named):
-    """The key of [network] that says how the boundary data of a problem are met."""
+    """The key of [network] that says how the boundary data of a problem are imposed."""
 
     boundary: Annotated[
         Literal["auto", "exact", "penalty"],
@@ -122,7 +122,7 @@ class ProblemBeside(BesideTable, WithBoundary):
 
 
 class AutoNetwork(AutoTable, WithBoundary):
-    """The network that trials choose."""
+    """A table that leaves the network to trials."""
 
 
 SIGN = ' with type = "..."'
@@ -149,7 +149,7 @@ SOLVE_STAGES = Variants(FIT_STAGES.tables | {"auto": AutoTable})
 
 
 class FileTable(Table):
-    """The arguments of a reference from a file, whose path is relative to that of the settings."""
+    """The arguments of a reference from a file, whose path is relative to the settings' folder."""
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
         given = self.arguments()

@@ -1,4 +1,4 @@
-"""KEY=VALUE pairs of the command line, which replace values in the tables of a file."""
+"""Overrides: KEY=VALUE pairs of the command line that replace values in the tables of a file."""
 
 import copy
 import re
@@ -22,7 +22,7 @@ class Override:
     Args:
         path: the names and indices that lead to the key.
         value: the value; None removes the key.
-        said: how the user gave it, for messages.
+        said: the override as the user gave it, for messages.
     """
 
     path: KeyPath
@@ -33,8 +33,8 @@ class Override:
     def parse(pair: str) -> "Override":
         """Read KEY=VALUE, such as "network.width=[2, 32, 1]" or "optimizer[0].steps=50".
 
-        The value is TOML; a name, and a formula of [problem] or [data], needs no quotes. Without a
-        value the key is removed. The index after the last one of a list appends a table.
+        The value is TOML, but a name, or a formula of [problem] or [data], needs no quotes. An
+        empty value removes the key. An index one past the end of a list appends an entry.
 
         Raises:
             InputError: if the pair cannot be read.
@@ -94,7 +94,7 @@ def _value(text: str, said: str, formula: bool) -> Any:
 
 
 def _put(data: dict[str, Any], change: Override) -> None:
-    """Set or remove one key; tables and lists on the way that are missing are made."""
+    """Set or remove one key; missing tables and lists along its path are created."""
     place: Any = data
     *above, last = change.path
     for depth, part in enumerate(above):
@@ -129,6 +129,6 @@ def _check(place: Any, change: Override, depth: int) -> None:
 
 
 def spell(path: KeyPath) -> str:
-    """Return a path as messages write it, "optimizer[0].steps"."""
+    """Return a path in the form of messages, such as "optimizer[0].steps"."""
     text = "".join(f"[{part}]" if type(part) is int else f".{part}" for part in path)
     return text.removeprefix(".")

@@ -1,4 +1,4 @@
-"""The tables of problems: classes of the user's own, and the common equations."""
+"""The tables of problems: problem classes of the user, and the common equations."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -20,7 +20,7 @@ EQUATIONS = offered(Equation, equations)
 
 
 class ProblemTable(Table):
-    """A table that states a problem."""
+    """A table that defines a problem."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""TOML files: reading them, checking tables against their models, and the messages of faults."""
+"""Reading TOML files, checking their tables against models, and the messages for faults."""
 
 import json
 import math
@@ -73,15 +73,17 @@ def read(model: type[T], data: Any, path: str = "") -> T:
 
 @contextmanager
 def naming(path: str, keys: Container[str], otherwise: str = "") -> Iterator[None]:
-    """Put the path of a table before messages about arguments that are keys of the table.
+    """Prefix error messages about keys of a table with the path of the table.
+
+    A message is about a key if its first word is the key.
 
     Args:
         path: the dotted path of the table.
         keys: the keys of the table.
-        otherwise: put before all other messages.
+        otherwise: the prefix of all other messages.
 
     Raises:
-        InputError: every InputError of the body, with its message changed so.
+        InputError: every InputError of the body, with the prefix added to its message.
     """
     try:
         yield
@@ -186,7 +188,7 @@ def describe(schema: Mapping[str, Any]) -> str:
 
 
 def _of_what(schema: Mapping[str, Any] | bool) -> str:
-    """Return in words what a list or a table holds, " of integers"; "" if that is not one kind."""
+    """Return the kind of a list's or table's values in words, " of integers"; "" if unknown."""
     if schema is True or schema is False:
         return ""
     kinds = [one.get("type") for one in schema.get("anyOf", [schema])]

@@ -1,4 +1,4 @@
-"""Removal of keys that belong to a class which an override has replaced by another one."""
+"""Removal of the keys of a class that an override has replaced by another class."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +17,11 @@ CHOSEN = ("loss", "optimizer", "points")  # the sections that trials choose
 def drop_foreign_keys(
     written: dict[str, Any], data: dict[str, Any], given: set[KeyPath], directory: Path
 ) -> list[str]:
-    """Remove the keys of a file that do not belong to a type which an override has set.
+    """Remove the keys of a file that do not belong to a type that an override has set.
 
-    Refinements are removed as well if the network is no longer a KAN, and the sections that trials
-    choose if the type is "auto". Keys that overrides set stay, and so do errors of the file itself.
+    If the network is no longer a KAN, refinements are removed as well. If its type is "auto", the
+    sections that trials choose are removed. Keys that overrides set are kept. Tables whose type is
+    unchanged or unknown are left as they are, so that their errors are reported.
 
     Args:
         written: the sections of the file.
@@ -54,7 +55,7 @@ def drop_foreign_keys(
 def _tables(
     written: dict[str, Any], data: dict[str, Any]
 ) -> Iterator[tuple[KeyPath, Variants, dict[str, Any], dict[str, Any]]]:
-    """Yield the tables that have a type: path, union, and values without and with overrides."""
+    """Yield path, union, values before and values after the overrides, for tables with a type."""
     stages = [one.get("optimizer") for one in (written, data)]
     found: list[Any] = [(("problem",), PROBLEMS, written.get("problem"), data.get("problem"))]
     if all(type(stage) is list for stage in stages):

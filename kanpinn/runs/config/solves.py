@@ -1,4 +1,4 @@
-"""Problem files and the solves they describe."""
+"""Problem files, and the solves that they describe."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -44,12 +44,15 @@ Announce = Callable[[Choice, str], None]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SolveJob(Job):
-    """A problem with everything that its solve needs.
+    """A solve ready to run: a problem, a network, optimizers and settings.
 
     Args:
-        estimate: whether errors are estimated after the solve.
+        problem: the problem.
+        settings: the discretization.
+        reference: the reference that errors are measured against, if it is not the problem's own.
+        estimate: whether errors are also estimated after the solve.
         tolerance: a relative L2 error with which the estimated one is compared.
-        budget_seconds: the seconds that the steps may take.
+        budget_seconds: the seconds that the steps may take; None for no limit.
     """
 
     problem: Problem
@@ -65,7 +68,13 @@ class SolveJob(Job):
         checkpoint: Mapping[str, Any] | None = None,
         errors: bool = True,
     ) -> Solution:
-        """Solve the problem; see `kanpinn.solve`."""
+        """Solve the problem and return the solution; see `kanpinn.solve`.
+
+        Args:
+            observers: as for `Job.run`.
+            checkpoint: as for `Job.run`.
+            errors: whether errors against the exact solution or the reference are computed.
+        """
         return solve(
             self.problem,
             self.network,
@@ -95,7 +104,8 @@ class AutoJob(SolveJob):
     """A solve by `kanpinn.auto`; its network, points and optimizers are those of the first trial.
 
     Args:
-        announce: called with each choice before it is tried, and at the end with the one kept.
+        announce: a function called with each choice before its trial, and at the end with the
+            choice that is kept.
     """
 
     announce: Announce | None = None
@@ -106,7 +116,7 @@ class AutoJob(SolveJob):
         checkpoint: Mapping[str, Any] | None = None,
         errors: bool = True,
     ) -> Solution:
-        """Solve the problem with what trials choose; see `kanpinn.auto`."""
+        """Solve the problem with settings that trials choose; see `kanpinn.auto`."""
         assert checkpoint is None, "a checkpoint belongs to one of the trials"
         like = next(self.network.parameters())
         return auto(
@@ -125,13 +135,13 @@ class AutoJob(SolveJob):
 
 
 class LossTable(FixedTable):
-    """What is minimised: the sum of the weighted mean squared residuals, or an energy.
+    """The loss: the sum of the weighted mean squared residuals, or an energy.
 
     Args:
         interior: the weight of the equation.
         boundary: the weight of the conditions.
         form: "strong" minimises the squared residual, "energy" the energy of the problem's class.
-        balance: how loss terms are brought to one scale, see `kanpinn.solve`.
+        balance: how the weights of the loss terms are balanced, see `kanpinn.solve`.
     """
 
     interior: Weight = 1.0
@@ -147,12 +157,13 @@ class SolveFile(File):
 
     Args:
         problem: the equation with its domain and conditions.
-        network: the surrogate of the solution; without one trials choose it.
+        network: the network that represents the solution; by default trials choose it.
         points: the collocation points; by default as many as the network's output layer needs.
-        loss: what is minimised.
-        optimizer: what minimises it, one after another; by default one least-squares solve.
-        reference: what errors are measured against where no exact solution is known.
-        run: what holds for the whole run.
+        loss: the loss that is minimised.
+        optimizer: the methods that minimise the loss, in their order; by default one least-squares
+            solve.
+        reference: the solution for computing errors if no exact solution is known.
+        run: the settings of the whole run.
     """
 
     problem: Annotated[ProblemTable, PROBLEMS]
@@ -194,7 +205,7 @@ class SolveFile(File):
     def _stated(
         self, problem: Problem, boundary: str, directory: Path
     ) -> tuple[SolveSettings, Network, tuple[Method, ...]]:
-        """Return the settings, the network and the optimizers that the file states."""
+        """Return the settings, the network and the optimizers that the file gives."""
         assert self.network is not None
         network = self.placed(self.network.build("network", directory, seed=self.run.seed))
         optimizers = self.make_optimizers(network, directory, default_optimizer(network))
@@ -226,9 +237,9 @@ class SolveFile(File):
         return settings, self.placed(network), first.optimizers
 
     def _leaves_choice(self) -> bool:
-        """Whether trials choose network, points and optimizers.
+        """Return True if trials choose the network, the points and the optimizers.
 
-        They do if the file names neither a network nor optimizers, or if it says "auto".
+        They do if the file names neither a network nor optimizers, or if the type is "auto".
 
         Raises:
             InputError: if the file leaves only a part of the choice to trials.
@@ -259,7 +270,12 @@ class SolveFile(File):
 
 
 def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
-    """Return the sections of a file that describe a choice of trials."""
+    """Return the sections of a file that describe a choice of trials.
+
+    Args:
+        choice: the network, points, loss and optimizers that trials chose.
+        boundary: the value of the key `boundary` of [network].
+    """
     return {
         "network": {
             "type": _name(choice.kind, NETWORKS),
