@@ -1,4 +1,4 @@
-"""The jet of any differentiable function by nested automatic differentiation: slow, sure."""
+"""The jet of any differentiable function by nested automatic differentiation."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,15 @@ from kanpinn.jets.jet import Jet, join
 
 
 def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Channels) -> Jet:
-    """The jet of any differentiable function by nested automatic differentiation (slow, sure).
+    """The jet of any differentiable function by nested automatic differentiation.
 
-    function maps (n, d) to (n, m), each row on its own; coords: (n, d). Many functions of few
-    coordinates are differentiated in forward mode: a pass for each coordinate, not each function.
+    It is slower than a network's own jets, but needs no formulas. Many functions of few coordinates
+    are differentiated in forward mode, with one pass per coordinate instead of one per function.
+
+    Args:
+        function: maps (n, d) to (n, m), each row independently of the others.
+        coords: the points, (n, d).
+        channels: the derivatives that the jet carries.
     """
     x = coords.detach().clone().requires_grad_()
     with torch.enable_grad():

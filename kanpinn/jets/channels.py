@@ -1,4 +1,4 @@
-"""Which derivatives a jet carries, and how its second derivatives are laid out."""
+"""The derivatives that a jet carries, and the layout of its second derivatives."""
 
 from dataclasses import dataclass, field
 
@@ -12,18 +12,19 @@ SECOND_KINDS = ("none", "laplacian", "diagonal", "hessian")
 
 @dataclass(frozen=True)
 class Channels:
-    """Which derivatives a jet carries.
+    """The derivatives that a jet carries.
 
     Args:
-        names: of the d coordinates.
+        names: the names of the d coordinates.
         gradient: whether the first derivatives are carried.
         second: "laplacian" carries one channel of second derivatives, "diagonal" d, "hessian" d²;
             each includes the ones before it and implies the gradient. "none" carries none.
-        directions: lines along which derivatives are carried, each of d numbers.
-        order: of these derivatives, 1 … order, at most 4.
+        directions: constant directions of directional derivatives, d numbers each.
+        order: the highest order of the directional derivatives, at most 4; all lower ones are
+            carried too.
 
     dim: the number of coordinates d. derivative_order: the highest derivative in the jet, 0 … 4.
-    second_count: how many second derivatives are carried: 0, 1, d or d².
+    second_count: the number of second derivatives in the jet: 0, 1, d or d².
 
     Raises:
         InputError: for an unknown kind of second derivatives.
@@ -50,7 +51,7 @@ class Channels:
         object.__setattr__(self, "second_count", counts[self.second])
 
     def __or__(self, other: "Channels") -> "Channels":
-        """All derivatives of both."""
+        """The channels that carry all derivatives of both operands."""
         return Channels(
             self.names,
             self.gradient or other.gradient,
@@ -62,7 +63,7 @@ class Channels:
 
 @dataclass(eq=False)
 class MissingChannel(Exception):
-    """A derivative was asked of a jet that does not carry it; `needed` are channels that do."""
+    """Raised for a derivative that a jet does not carry; `needed` are channels that contain it."""
 
     needed: Channels
 
@@ -72,7 +73,7 @@ def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
 
     Args:
         diagonal: (n, d, m), the second derivative of each function.
-        kind: of `Channels.second`, not "none".
+        kind: a value of `Channels.second` other than "none".
 
     Returns:
         (n, s, m) with s = 1, d or d².

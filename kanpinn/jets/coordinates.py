@@ -14,9 +14,9 @@ from kanpinn.jets.jet import Jet
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The jet of the (scaled) coordinates themselves: ∂_a x_i = scale_i δ_ai is not stored.
+    """The jet of the (scaled) coordinates; its gradient ∂_a x_i = scale_i δ_ai is not stored.
 
-    value: (n, d); scale: (d,), the constant derivative of each coordinate.
+    value: (n, d); scale: the constant derivative of each coordinate, (d,).
     """
 
     channels: Channels
@@ -25,14 +25,18 @@ class Coordinates:
 
     @cached_property
     def known(self) -> dict[Hashable, Any]:
-        """What has been computed of this jet, by keys, as by a `Batch` of its points; empty first.
+        """A cache, empty at first, of results that depend on this jet alone, by key.
 
-        A network keeps here what it makes of its inputs alone.
+        A network stores here what it computes from its inputs without its coefficients.
         """
         return {}
 
     def sum_of_edges(self, edges: Tensor) -> Jet:
-        """Σ_i φ_io(x_i): edges (n, r, d, n_out) are φ, φ', φ'', … at the coordinates."""
+        """The jet of Σ_i φ_io(x_i), the output of a layer of edge functions.
+
+        Args:
+            edges: φ, φ', φ'', … at the coordinates, (n, r, d, n_out).
+        """
         gradient = second = lines = None
         channels, scale = self.channels, self.scale[:, None]
         outer = edges.unbind(1)
@@ -47,11 +51,11 @@ class Coordinates:
         return Jet(channels, outer[0].sum(dim=1), gradient, second, lines)
 
     def parts(self) -> list[Tensor]:
-        """The tensors that vary from point to point."""
+        """The tensors that depend on the point: the value alone."""
         return [self.value]
 
     def rows(self, index: Tensor) -> "Coordinates":
-        """The coordinates of some of the points, given by their numbers or a mask."""
+        """The coordinates of some of the points; index: their indices or a mask."""
         return replace(self, value=self.value[index])
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Coordinates":
@@ -59,7 +63,7 @@ class Coordinates:
         return replace(self, value=self.value * factor + shift, scale=self.scale * factor)
 
     def dense(self) -> Jet:
-        """The same as an ordinary jet, its d × d gradient a view without storage of its own."""
+        """The same as a `Jet`, whose d × d gradient is a view without storage of its own."""
         one = torch.diag(self.scale).expand(len(self.value), -1, -1)
         channels, n, d = self.channels, *self.value.shape
         gradient = one if channels.gradient else None

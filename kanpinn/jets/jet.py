@@ -1,4 +1,4 @@
-"""Jets: a field's values together with the derivatives that are asked for, and their algebra.
+"""Jets, which hold a field's values and the derivatives that are needed, and their algebra.
 
 A `Jet` holds, at n points and for m components, the value and optionally the gradient, one kind
 of second derivatives and derivatives along lines up to fourth order. Sums, products and
@@ -24,10 +24,10 @@ from kanpinn.jets.channels import Channels
 class Jet:
     """A field with its derivatives at n points.
 
-    value: (n, m); gradient: (n, d, m); second: (n, s, m) with s = 1, d or d² as `channels.second`
-    says; lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each direction.
-    Arithmetic with jets and numbers gives jets; with a plain tensor, whose derivatives are not
-    known, a plain tensor of values.
+    value: (n, m); gradient: (n, d, m); second: (n, s, m) with s = 1, d or d², depending on
+    `channels.second`; lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each
+    direction. Arithmetic with jets and numbers gives jets. Arithmetic with a plain tensor, whose
+    derivatives are not known, gives a plain tensor of values.
     """
 
     channels: Channels
@@ -38,24 +38,24 @@ class Jet:
 
     @cached_property
     def known(self) -> dict[Hashable, Any]:
-        """What has been computed of this jet, by keys, as by a `Batch` of its points; empty first.
+        """A cache, empty at first, of results that depend on this jet alone, by key.
 
-        A network keeps here what it makes of its inputs alone.
+        A network stores here what it computes from its inputs without its coefficients.
         """
         return {}
 
     def parts(self) -> list[Tensor]:
-        """The tensors that are carried, value first."""
+        """The tensors of this jet, the value first."""
         return [t for t in (self.value, self.gradient, self.second, self.lines) if t is not None]
 
     def with_parts(self, parts: Sequence[Tensor]) -> "Jet":
-        """A jet with the same channels from tensors in the order of `parts`."""
+        """A jet with the same channels and the given tensors, in the order of `parts()`."""
         rest = iter(parts[1:])
         slots = (self.gradient, self.second, self.lines)
         return Jet(self.channels, parts[0], *(None if t is None else next(rest) for t in slots))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Jet":
-        """A linear function of the last axis (or of the rows) applied to every channel."""
+        """The jet with a linear function of the last axis, or of the rows, applied to all parts."""
         rest = (self.gradient, self.second, self.lines)
         parts = (None if t is None else function(t) for t in rest)
         return Jet(self.channels, function(self.value), *parts)
@@ -65,7 +65,7 @@ class Jet:
         return self.map(lambda t: t[..., component : component + 1])
 
     def rows(self, index: Tensor) -> "Jet":
-        """The jet at some of the points, given by their numbers or a mask."""
+        """The jet at some of the points; index: their indices or a mask."""
         return self.map(lambda t: t[index])
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Jet":
@@ -73,7 +73,7 @@ class Jet:
         return replace(self.map(lambda t: t * factor), value=self.value * factor + shift)
 
     def dense(self) -> "Jet":
-        """The jet itself, as `Coordinates.dense` gives one."""
+        """The jet itself, for the same interface as `Coordinates`."""
         return self
 
     def __add__(self, other: Any) -> Any:
@@ -112,7 +112,7 @@ class Jet:
 
     def __pow__(self, power: float | int) -> "Jet":
         factors = [math.prod(power - j for j in range(r)) for r in range(5)]
-        # A vanishing factor ends the series: 0 ** (power - r) must not make 0 · inf.
+        # Zero factors are treated apart, as 0 · value ** (power - r) would be 0 · inf at value 0.
         terms = [
             f * self.value ** (power - r) if f else self.value * 0 for r, f in enumerate(factors)
         ]
@@ -122,12 +122,20 @@ class Jet:
     __rmul__ = __mul__
 
     def chain(self, outer: Sequence[Tensor]) -> "Jet":
-        """φ(u) from φ, φ', φ'', … at the values of u: each (n, m), as many as `channels` needs."""
+        """The jet of φ(u), where self is u.
+
+        Args:
+            outer: φ, φ', φ'', … at the values of u, (n, m) each, up to the order of `channels`.
+        """
         return self._compose(outer, lambda phi, inner: phi.reshape(_spread(phi, inner)) * inner)
 
     def sum_of_edges(self, edges: Tensor) -> "Jet":
-        """Σ_i φ_io(h_i) of a layer: edges (n, r, n_in, n_out) are φ, φ', φ'', … at h, self = h."""
-        outer = edges.unbind(1)  # at once: the gradient of a slice would be padded with zeros
+        """The jet of Σ_i φ_io(h_i), the output of a layer of edge functions, where self is h.
+
+        Args:
+            edges: φ, φ', φ'', … at the values of h, (n, r, n_in, n_out).
+        """
+        outer = edges.unbind(1)  # slices would have gradients padded with zeros
         composed = self._compose(
             outer,
             # Σ_i φ_io h_i of every channel: (n, i, o) and (n, …, i) give (n, …, o).
@@ -152,7 +160,7 @@ class Jet:
 
 
 def join(fields: Sequence[Jet]) -> Jet:
-    """The jet of all components together, of jets with the same channels."""
+    """The jet of the components of several jets, which have the same channels."""
     parts = zip(*(field.parts() for field in fields), strict=True)
     return fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
 
@@ -180,7 +188,7 @@ def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:
 
 
 def _quadratic(f: Jet, g: Jet) -> Tensor:
-    """The symmetric bilinear form of ∇f and ∇g that belongs to the second channel: (n, s, m)."""
+    """The symmetric product of ∇f and ∇g in the layout of the second derivatives, (n, s, m)."""
     assert f.gradient is not None and g.gradient is not None
     kind = f.channels.second
     if kind == "hessian":
@@ -191,7 +199,7 @@ def _quadratic(f: Jet, g: Jet) -> Tensor:
 
 
 def _bell(lines: Tensor) -> list[list[tuple[int, Tensor]]]:
-    """Faà di Bruno along a line: for each order up to the fourth, pairs (r, factor of φ^(r))."""
+    """Faà di Bruno's formula along a line: for each order, pairs (r, factor of φ^(r))."""
     h = lines.unbind(dim=2)
     orders: list[list[tuple[int, Tensor]]] = [[(1, h[0])]]
     if len(h) > 1:
@@ -210,5 +218,5 @@ def total(terms: Iterable[Tensor]) -> Tensor:
 
 
 def _spread(phi: Tensor, inner: Tensor) -> tuple[int, ...]:
-    """The shape that lets φ (n, m) multiply a channel (n, …, m)."""
+    """The shape with which φ (n, m) is broadcast to a channel (n, …, m)."""
     return (phi.shape[0], *(1,) * (inner.ndim - 2), phi.shape[1])

@@ -1,8 +1,8 @@
-"""Differential operators on jets: what a residual is written with.
+"""Differential operators on jets, from which residuals are composed.
 
-Each takes the jet of a field at n points and returns a plain tensor, (n, m) unless it says
-otherwise. A derivative that the jet does not carry raises `MissingChannel`; the residual module
-answers by carrying it, so a problem never declares which derivatives it uses.
+Each takes the jet of a field at n points and returns a plain tensor, (n, m) unless stated
+otherwise. A derivative that the jet does not carry raises `MissingChannel`; the caller of the
+residual then supplies a jet that carries it, so a problem does not declare the derivatives it uses.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from kanpinn.jets.jet import Jet, total
 
 
 def grad(u: Jet) -> Tensor:
-    """The gradient: (n, d) for a scalar field, (n, d, m) for m > 1 components."""
+    """The gradient, (n, d) for a scalar field, (n, d, m) for m > 1 components."""
     _require_jet(u, "grad")
     gradient = _gradient(u)
     return gradient[..., 0] if gradient.shape[-1] == 1 else gradient
@@ -35,7 +35,7 @@ def laplacian(u: Jet) -> Tensor:
 
 
 def hessian(u: Jet) -> Tensor:
-    """All second derivatives: (n, d, d) for a scalar field, (n, d, d, m) otherwise."""
+    """The Hessian matrix, (n, d, d) for a scalar field, (n, d, d, m) for m > 1 components."""
     _require_jet(u, "hessian")
     full = _second(u, "hessian").unflatten(1, (u.channels.dim, -1))
     return full[..., 0] if full.shape[-1] == 1 else full
@@ -53,7 +53,7 @@ def div(*components: Jet) -> Tensor:
 
 
 def normal_derivative(u: Jet, p: Points) -> Tensor:
-    """∂u/∂n = n·∇u at points that carry outward unit normals, (n, m)."""
+    """The normal derivative ∂u/∂n = n·∇u at points with outward unit normals, (n, m)."""
     _require_jet(u, "normal_derivative")
     if p.normals is None:
         raise InputError("normal_derivative needs points on a boundary, which carry normals")
@@ -61,12 +61,16 @@ def normal_derivative(u: Jet, p: Points) -> Tensor:
 
 
 def partial(u: Jet, *names: str) -> Tensor:
-    """A partial derivative of order 1 to 4: `partial(u, "x", "x", "y")` is ∂_xxy u.
+    """A partial derivative of order 1 to 4, (n, m): `partial(u, "x", "x", "y")` is ∂_xxy u.
 
     Mixed derivatives of third and fourth order are sums of directional ones (polarisation).
 
+    Args:
+        u: the jet of the field.
+        names: one to four names of coordinates, which may repeat.
+
     Raises:
-        InputError: for an unknown coordinate, or more than four.
+        InputError: for an unknown coordinate, or more than four names.
     """
     _require_jet(u, "partial")
     axes = [_axis(u, name) for name in names]
@@ -83,7 +87,13 @@ def partial(u: Jet, *names: str) -> Tensor:
 
 
 def directional(u: Jet, direction: Sequence[float | int], order: int = 1) -> Tensor:
-    """The derivative of order 1 to 4 along a constant direction, ∂_v^order u."""
+    """The derivative ∂_v^order u of order 1 to 4 along a constant direction v, (n, m).
+
+    Args:
+        u: the jet of the field.
+        direction: the d components of v, which need not be a unit vector.
+        order: the order of the derivative.
+    """
     _require_jet(u, "directional")
     if len(direction) != u.channels.dim or not 1 <= order <= 4:
         raise InputError(

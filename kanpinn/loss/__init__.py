@@ -1,4 +1,4 @@
-"""The loss: its terms, their rows and Jacobians, and the weights of both."""
+"""The loss: its terms, their residuals and Jacobians, and the factors that balance the terms."""
 
 from kanpinn.loss.energy import EnergyTerm as EnergyTerm
 from kanpinn.loss.residuals import Residuals as Residuals

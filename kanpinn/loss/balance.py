@@ -1,7 +1,7 @@
-"""Balance: factors that bring the terms of a loss to one scale.
+"""Factors that bring the terms of a loss to one scale.
 
-Penalised boundary data compete with the equation, whose residual has derivatives of the network and
-is far more sensitive to its coefficients. Multiplying each term by a factor evens that out.
+A penalty for boundary data competes with the residual of the equation, which contains derivatives
+of the network and is far more sensitive to its coefficients. A factor for each term balances them.
 
 Reference: Wang, Teng and Perdikaris, Understanding and mitigating gradient flow pathologies in
 physics-informed neural networks (2021), for gradients; Wang, Yu and Perdikaris, When and why PINNs
@@ -19,17 +19,17 @@ BALANCES = ("ntk", "gradients")
 
 
 def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[str, float]:
-    """The factor of each term, by the term's name, at the network's present coefficients.
+    """The balancing factor of each term by its name, at the network's present coefficients.
 
     Args:
         residuals: the loss; all its terms are means of squared residuals.
-        by: "ntk" gives every term the same mean square of the rows of its Jacobian, which is the
-            trace of its neural tangent kernel over its number of rows; "gradients" gives every
-            term's mean square a gradient of the same length.
-        bound: factors stay between 1 / bound and bound.
+        by: "ntk" makes the mean squared row of the Jacobian equal for all terms (it is the trace
+            of the term's neural tangent kernel divided by its number of rows); "gradients" makes
+            the norm of the gradient of the mean square equal for all terms.
+        bound: factors are clipped to [1 / bound, bound].
 
     Returns:
-        The factors; the interior's is 1, as is that of a term with no slope at all.
+        The factors; the interior's is 1, as is that of a term whose Jacobian or gradient is zero.
     """
     measure = _mean_square_of_jacobian if by == "ntk" else _length_of_gradient
     sizes = {
@@ -37,7 +37,7 @@ def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[s
         for term in residuals.terms
     }
     first = sizes.get("interior", max(sizes.values(), default=1.0))
-    if not first > 0:  # the equation does not depend on the network: there is no scale to share
+    if not first > 0:  # the equation's residual is constant: it gives no scale for the others
         return dict.fromkeys(sizes, 1.0)
     return {
         name: min(max(first / size, 1 / bound), bound) if size > 0 else 1.0
@@ -46,7 +46,7 @@ def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[s
 
 
 def _mean_square_of_jacobian(residuals: Residuals) -> float:
-    """The mean over the rows of ‖∂r/∂coefficients‖²."""
+    """The mean of ‖∂r/∂coefficients‖² over the rows."""
     total = torch.zeros((), dtype=torch.float64)
     with together():
         for jacobian, _ in residuals.rows(residuals.surrogate.network.all_layers):
@@ -55,7 +55,7 @@ def _mean_square_of_jacobian(residuals: Residuals) -> float:
 
 
 def _length_of_gradient(residuals: Residuals) -> float:
-    """‖∇ mean ‖r‖²‖ over all trainable coefficients."""
+    """The norm of the gradient of mean ‖r‖² with respect to all trainable coefficients."""
     residuals.backward()
     gradients = [p.grad for p in residuals.surrogate.parameters() if p.grad is not None]
     for p in residuals.surrogate.parameters():

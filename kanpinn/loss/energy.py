@@ -1,4 +1,4 @@
-"""Energies as terms of the loss: the Ritz form of a problem, by quadrature."""
+"""Energies as terms of the loss: the Ritz form of a problem, integrated by quadrature."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,16 +19,17 @@ from kanpinn.pde.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class EnergyTerm(Term):
-    """weight · mean of an energy's density over points with weights, `points.data` (n, 1).
+    """weight · mean of an energy density over quadrature points, whose weights are `points.data`.
 
-    The Hessian of the density e in the field's value and derivatives, at each point a small
-    positive matrix, is factored as 2 LᵀL: then L times their Jacobian is that of `linearised`.
-    Where e is quadratic in them, as for linear problems, one least-squares step minimises it.
+    The quadrature weights have the shape (n, 1). Let q be the field's value and derivatives at a
+    point and e(q) the density. Its Hessian, a small positive matrix, is factored as 2 LᵀL; the
+    Jacobian of `linearised` is that of √weight · L q. For linear problems e is quadratic in q, and
+    one least-squares step minimises the energy.
 
     Reference: E and Yu, The deep Ritz method (2018).
     """
 
-    has_slope: ClassVar[bool] = False  # a density need not be a function of what is linearised
+    has_slope: ClassVar[bool] = False  # a density need not depend on L q alone
 
     equation: Callable[[Points, Jet], Tensor]
 
@@ -49,7 +50,7 @@ def _flat(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
-    """∂²e/∂q² at each point, q all that the jet carries: (n, len(q), len(q))."""
+    """∂²e/∂q² at each point, (n, len(q), len(q)), where q is all entries of the jet."""
     leaves = [part.detach().requires_grad_() for part in u.parts()]
     slopes = _flat(_gradients(density(u.with_parts(leaves)).sum(), leaves))
     columns = [_flat(_gradients(slope.sum(), leaves)) for slope in slopes.unbind(1)]
@@ -66,10 +67,10 @@ def _gradients(total: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _root(hessian: Tensor, flat: float = 1e-12) -> Tensor:
-    """L (n, k, q) with LᵀL = H but for negative eigenvalues.
+    """L (n, k, q) with LᵀL = H, where negative eigenvalues of H are replaced by zero.
 
-    k counts the directions in which some point has a curvature above `flat` times the largest of
-    all: below that it is rounding, and a row of it would be noise.
+    k counts the directions in which the curvature at some point exceeds `flat` times the largest
+    curvature at all points; smaller curvatures are rounding errors.
     """
     values, vectors = torch.linalg.eigh(hessian)
     kept = values.amax(dim=0) > flat * values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)
@@ -84,12 +85,12 @@ def energy_terms(
     boundaries: Sequence[Points],
     weight: float,
 ) -> Iterator[EnergyTerm]:
-    """The energy's terms, of the interior and of each of `problem.boundary_energies()`.
+    """The loss terms of the energy: the interior's, then those of `boundary_energies()`.
 
-    All points carry weights in `data`, whose sum inside is the number of the points there.
+    All points carry quadrature weights in `data`; those of the interior sum to their number.
 
     Raises:
-        InputError: where a density has the wrong shape.
+        InputError: if a density has the wrong shape.
     """
     yield _term(problem, surrogate, "interior", interior, problem.energy, weight, "energy")
     densities = [density for _, density in problem.boundary_energies()]

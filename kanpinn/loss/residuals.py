@@ -20,29 +20,31 @@ from kanpinn.networks.surrogate import Surrogate
 
 @runtime_checkable
 class Family(Protocol):
-    """A problem that depends on parameters: its loss can be had for other values of them."""
+    """A problem with parameters, which can give its loss terms for other parameter values."""
 
     def parameter(self, name: str) -> float:
-        """The problem's own value of a parameter."""
+        """The value that a parameter has in the problem."""
 
     def varied(self, name: str, value: float) -> Sequence[Term]:
-        """The loss's terms with another value of the parameter, at the same points."""
+        """The loss terms for another value of the parameter, at the same collocation points."""
 
 
 class Residuals:
-    """The loss: Σ over its terms of weight · factor · mean ‖r‖², for one surrogate.
+    """The loss of one surrogate: Σ over its terms of weight · factor · mean ‖r‖².
 
-    A term may be an energy's mean in place of a mean square (`EnergyTerm`). Everything runs over
-    batches of points, so that memory is bounded by the batch. Of several ranks each goes over its
-    share of every term's points (`term.points` are all of them); loss and gradient are of all.
+    A term may be the mean of an energy density in place of a mean square (`EnergyTerm`). All sums
+    run over batches of points, so that the memory is that of one batch. With several ranks, each
+    rank evaluates its share of the points of every term (`term.points` holds the points of all
+    ranks); loss and gradient are summed over all ranks.
 
     Args:
-        surrogate: whose coefficients the loss is a function of.
-        terms: with names that differ.
-        family: gives the terms for other values of the problem's parameters; None where the loss
-            does not come from a problem.
+        surrogate: the network whose coefficients are the arguments of the loss.
+        terms: the terms of the loss; their names must differ.
+        family: gives the terms for other values of the problem's parameters; None if the loss
+            does not belong to a problem.
 
-    most_entries: of one batch's Jacobian, which bounds the memory (2²³ numbers are 64 MiB).
+    most_entries: the largest number of entries in the Jacobian of one batch, which bounds the
+    memory (2²³ float64 entries are 64 MiB).
     """
 
     most_entries: ClassVar[int] = 2**23
@@ -54,18 +56,20 @@ class Residuals:
         self._batches: dict[str, tuple[slice, int, list[Batch]]] = {}
 
     def batches(self, term: Term) -> list[Batch]:
-        """This rank's points of a term in pieces: the same objects in every evaluation.
+        """This rank's points of a term, in batches that every evaluation uses again.
 
-        A piece's Jacobian stays below 2²⁰ entries where that leaves 1024 rows or more: memory that
-        is still mapped is used again, which is faster. Pieces of less than 256 rows do not pay.
+        The Jacobian of a batch has at most 2²⁰ entries if that allows 1024 rows or more, because
+        reusing mapped memory is faster. A batch is planned for at least 256 rows, since smaller
+        ones are slow, and for at most 4096.
         """
         own = share(term.rows)
         count = own.stop - own.start
-        entries = self.surrogate.network.parameter_count * term.sites  # of one row
+        entries = self.surrogate.network.parameter_count * term.sites  # entries of one row
         most = max(256, min(4096, max(1024, 2**20 // entries), self.most_entries // entries))
         size = max(1, math.ceil(count / max(1, math.ceil(count / most))))
         known = self._batches.get(term.name)
-        # By the size as well: after a refinement sums must not depend on what the network was.
+        # The size is part of the key, so that after a refinement the order of summation does not
+        # depend on the number of parameters that the network had before.
         if known is None or known[:2] != (own, size):
             starts = range(own.start, own.stop, size)
             made = [Batch.made_of(term.at(slice(i, min(i + size, own.stop)))) for i in starts]
@@ -74,12 +78,12 @@ class Residuals:
 
     @property
     def points(self) -> Points:
-        """This rank's points of all terms together."""
+        """This rank's points of all terms, in the order of the terms."""
         coords = torch.cat([term.at(share(term.rows)).coords for term in self.terms])
         return Points(coords, self.surrogate.domain.names)
 
     def subset(self, count: int, seed: int) -> "Residuals":
-        """The same loss estimated on about `count` rows, a random choice of each term's."""
+        """An estimate of the loss from about `count` rows, chosen at random from every term."""
         generator = torch.Generator().manual_seed(seed)
         part = min(1.0, count / sum(term.rows for term in self.terms))
         terms = []
@@ -90,13 +94,13 @@ class Residuals:
         return Residuals(self.surrogate, terms)
 
     def with_factors(self, factors: Mapping[str, float]) -> "Residuals":
-        """The same loss with other factors of its terms, by their names."""
+        """The same loss with the given factors, by term name; the factor of other terms is 1."""
         terms = [replace(term, factor=factors.get(term.name, 1.0)) for term in self.terms]
         return Residuals(self.surrogate, terms, self.family)
 
     @torch.no_grad()
     def term_values(self) -> dict[str, float]:
-        """Each term's mean squared residual, or mean energy, by name: without weight and factor."""
+        """The mean squared residual, or mean energy, of each term by name, without weights."""
         surrogate = self.surrogate
         with together():
             sums = [
@@ -108,17 +112,17 @@ class Residuals:
         return {term.name: total / term.rows for term, total in both}
 
     def loss(self) -> float:
-        """What optimizers minimise: Σ weight · factor · mean, at the present coefficients."""
+        """The loss that optimizers minimise, Σ weight · factor · mean, at the coefficients."""
         values = self.term_values()
         return sum(term.weight * term.factor * values[term.name] for term in self.terms)
 
     def plain_loss(self) -> float:
-        """What is reported: the loss without the factors of a balance."""
+        """The loss that is reported, Σ weight · mean, without the factors of a balance."""
         values = self.term_values()
         return sum(term.weight * values[term.name] for term in self.terms)
 
     def backward(self) -> float:
-        """The loss; its gradient becomes the parameters' `grad`."""
+        """Return the loss, and write its gradient into the `grad` of the parameters."""
         parameters = [p for p in self.surrogate.parameters() if p.requires_grad]
         value = parameters[0].new_zeros((), dtype=torch.float64)
         with together():
@@ -138,14 +142,17 @@ class Residuals:
 
     @property
     def are_squares(self) -> bool:
-        """Whether the loss is a sum of squares, without an energy."""
+        """Whether every term of the loss is a mean of squares, which an energy is not."""
         return all(term.squares for term in self.terms)
 
     def model(self, layers: Sequence[Layer]) -> Triangle:
-        """The loss for a change d of the layers' coefficients to second order: a quadratic in d.
+        """A quadratic model of the loss in a change d of the layers' coefficients.
+
+        Args:
+            layers: the layers whose coefficients change.
 
         Returns:
-            ‖R d + z‖² + constant as a `Triangle`; for squared residuals that is Gauss and Newton's.
+            ‖R d + z‖² + constant as a `Triangle`: the Gauss–Newton model for squared residuals.
         """
         fold = Fold()
         with together():
@@ -164,8 +171,11 @@ class Residuals:
     def rows(self, layers: Sequence[Layer]) -> Iterator[tuple[Tensor, Tensor]]:
         """The weighted rows of the loss, batch by batch: Σ r² is the loss, J = ∂r/∂coefficients.
 
-        Of an energy J is a root of half its Hessian, and r is of no use. Of several ranks each gets
-        its own rows; a rank without points gets one batch without rows.
+        For an energy term, JᵀJ is half its Hessian, and r must not be used. With several ranks,
+        each rank gets its own rows; a rank without points gets one batch with no rows.
+
+        Args:
+            layers: the layers whose coefficients are the columns of J.
 
         Yields:
             J (n, coefficients of the layers) and r (n,).
@@ -187,7 +197,7 @@ class Residuals:
 
 @contextmanager
 def frozen(module: torch.nn.Module) -> Iterator[None]:
-    """Parameters take no gradient inside: the tape needs ∂r/∂(products) only."""
+    """Switch off the gradients of the parameters: a tape needs ∂r/∂(products) only."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     for p in parameters:
         p.requires_grad_(False)

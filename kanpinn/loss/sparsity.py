@@ -1,4 +1,4 @@
-"""Sparsity as a term of the loss: few edges, each as large as it has to be."""
+"""A sparsity penalty as a term of the loss, which favours networks with few edges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +21,16 @@ from kanpinn.networks.surrogate import Surrogate
 
 @dataclass(frozen=True)
 class Sparsity:
-    """What `SparsityTerm` adds to the loss: strength · Σ over layers of (l1 Σ s + entropy S).
+    """The settings of the penalty strength · Σ over layers of (l1 Σ s + entropy S).
 
     Args:
-        strength: of the whole term beside the loss's own.
-        l1: weight of the edges' sizes s, their standard deviations.
-        entropy: weight of S = -Σ p ln p, p = s / Σ s: how many edges of a layer share its size.
+        strength: the weight of the penalty relative to the rest of the loss, above zero.
+        l1: the weight of the sizes s of the edges, which are their standard deviations.
+        entropy: the weight of the entropy S = -Σ p ln p with p = s / Σ s, which is small if few
+            edges of a layer have most of its size.
 
     Raises:
-        InputError: for a weight that is negative or no number.
+        InputError: for a weight that is negative or not a number, or a strength of zero.
 
     Reference: Liu et al., KAN (2024), section 2.5.1.
     """
@@ -44,10 +45,14 @@ class Sparsity:
         number("entropy", self.entropy)
 
     def term(self, surrogate: Surrogate, points: Points) -> "SparsityTerm":
-        """The term of the loss; one of the loss's own points stands for its one row.
+        """The penalty as a term of the loss, with one row.
+
+        Args:
+            surrogate: a surrogate with a KAN, whose edges are penalised.
+            points: points of the loss; the term takes one, as every row needs a point.
 
         Raises:
-            InputError: where the network is no KAN.
+            InputError: if the network is not a KAN.
         """
         if not isinstance(surrogate.network, KAN):
             kind = type(surrogate.network).__name__
@@ -58,16 +63,17 @@ class Sparsity:
 
 @dataclass(frozen=True, eq=False)
 class SparsityTerm(Term):
-    """Σ over layers of l1 Σ s + entropy S, a function of the coefficients alone.
+    """The penalty Σ over layers of (l1 Σ s + entropy S), which depends on the coefficients alone.
 
-    s is an edge's standard deviation over its own grid, √(mean (φ - mean φ)² + 10⁻⁸). The grids
-    cover the activations, so that is what data would give but for their density, and it needs no
-    pass through them: with φ - mean φ = L c at Gauss nodes it is a norm of the coefficients.
+    s is the standard deviation of an edge function over its own grid, √(mean (φ - mean φ)² + 10⁻⁸).
+    The grids cover the activations, so this differs from the deviation over data only by the
+    density of the data. It needs no evaluation at the data: φ - mean φ = L c at weighted Gauss
+    nodes, so s is a norm of the coefficients c.
 
-    Rows for Gauss–Newton: with w = l1 + entropy ∂S/∂s they are √(|w|/2s) L c, the residual signed
-    as w, and one that does not vary. Their squares sum up to the term and have its exact gradient;
-    without entropy they lie above it everywhere, for s ≤ s²/2s₀ + s₀/2. S is concave in p but not
-    in s, so that of it no such bound is known: there |w| keeps the model convex.
+    The Gauss–Newton rows are √(|w|/2s) L c with w = l1 + entropy ∂S/∂s, the residual having the
+    sign of w, and one constant row. Their squares sum to the term and have its exact gradient.
+    Without entropy the quadratic model is an upper bound, as s ≤ s²/2s₀ + s₀/2. S is concave in p
+    but not in s, so no such bound is known for it; |w| keeps the model convex.
 
     Reference: Liu et al., KAN (2024), section 2.5.1; Daubechies et al., Iteratively reweighted
     least squares minimization for sparse recovery (2010).
@@ -96,12 +102,15 @@ class SparsityTerm(Term):
             model = model + FixedRows(layer, nn.functional.pad(rows, around)).recorded(tape)
         value = value * model.detach()
         rest = self.total(surrogate, points) - value.square().sum()
-        value[-1] = rest.clamp_min(0).sqrt()  # below zero by rounding at most
+        value[-1] = rest.clamp_min(0).sqrt()  # negative by rounding only
         return (value + (model - model.detach()))[:, None]
 
     @torch.no_grad()
     def _rows(self, layer: Layer, points: Points, has_edges: bool) -> tuple[Tensor, Tensor]:
-        """√(|w|/2s) L of each edge, over all coefficients of the layer, and the signs of w."""
+        """The rows √(|w|/2s) L of all edges, (rows, coefficients of the layer), and the signs of w.
+
+        A layer that is not part of the KAN has no edges and gets no rows.
+        """
         if not has_edges:
             none = layer.coefficients.new_zeros(0, layer.coefficients.numel())
             return none, none[:, 0]
@@ -119,13 +128,13 @@ class SparsityTerm(Term):
 
 
 class _Root:
-    """L of one layer (see `factor`), made anew where the layer has another basis."""
+    """A cache of the matrix L of one layer (see `factor`), computed again for another basis."""
 
     basis: Basis | None = None
     value: Tensor
 
     def of(self, layer: KANLayer) -> Tensor:
-        """L, (n_in, r, n_basis)."""
+        """The matrix L of the layer, (n_in, r, n_basis)."""
         if self.basis is not layer.basis:
             self.basis, self.value = layer.basis, factor(layer)
         return self.value
@@ -136,14 +145,14 @@ def _root(layer: KANLayer, points: Points) -> Tensor:
 
 
 class FixedRows(Layer):
-    """Rows of numbers times the coefficients of another layer: a penalty as part of a tape."""
+    """A constant matrix times the coefficients of another layer, so that a tape can record it."""
 
     def __init__(self, layer: Layer, rows: Tensor) -> None:
         super().__init__()
         self.coefficients, self.rows = layer.coefficients, rows
 
     def recorded(self, tape: Tape) -> Tensor:
-        """The product, (rows,), as the tape's next record."""
+        """Record the product (rows,) on the tape and return it."""
         product = self.rows @ self.coefficients.detach().flatten()
         tape.record(self, self.rows, product)
         return product
@@ -159,9 +168,14 @@ class FixedRows(Layer):
 
 
 def sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
-    """The standard deviations of the edges that are there, (edges,), at least `smooth`.
+    """The smoothed standard deviations √(variance + smooth²) of the edges that are kept, (edges,).
 
-    Without it they would have no derivative at zero, where edges are to go.
+    The smoothing gives them a derivative at zero, which the penalty drives edges towards.
+
+    Args:
+        layer: the layer of the edges.
+        root: the matrix L of `factor`, (n_in, r, n_basis).
+        smooth: the least standard deviation.
     """
     variance = torch.einsum("irk,iko->iro", root, layer.coefficients).square().sum(dim=1)
     return (variance[layer.kept] + smooth**2).sqrt()
@@ -171,7 +185,7 @@ def sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
 def factor(layer: KANLayer) -> Tensor:
     """L (n_in, r, n_basis): |L c| is the standard deviation of Σ_k c_k B_k over the input's grid.
 
-    The triangular factor of the basis at Gauss nodes, its means taken off.
+    L is the R factor of the QR decomposition of the basis at Gauss nodes, minus its mean.
     """
     x, weights = layer.basis.quadrature()
     basis = layer.basis.values(x)[:, 0]

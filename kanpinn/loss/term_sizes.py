@@ -1,4 +1,4 @@
-"""By how much a residual changes the solution during a window of time."""
+"""Estimates of how much a unit residual changes the solution during a window of time."""
 
 import math
 from collections.abc import Sequence
@@ -12,10 +12,15 @@ from kanpinn.networks.surrogate import Surrogate
 
 
 def slopes(term: ResidualTerm, surrogate: Surrogate, rows: int = 64) -> list[Jet]:
-    """∂r/∂(u, ∂_a u, …) of each equation at about so many of its rows.
+    """The derivatives ∂r/∂(u, ∂_a u, …) of each equation's residual at some rows of a term.
+
+    Args:
+        term: the term whose equations are differentiated.
+        surrogate: the solution at which the derivatives are taken.
+        rows: about this many rows, at even distances, are used.
 
     Returns:
-        For each equation a jet shaped like the solution's, with the slopes in place of the values.
+        For each equation a jet shaped like the solution's, holding ∂r/∂u in place of u.
     """
     few = term.chosen(torch.arange(0, term.rows, max(1, term.rows // rows)))
     with torch.no_grad():
@@ -32,15 +37,21 @@ def slopes(term: ResidualTerm, surrogate: Surrogate, rows: int = 64) -> list[Jet
 
 
 def inside_factors(found: Sequence[Jet], duration: float, order: int) -> list[float | None]:
-    """Δt^m / m! / (∂r/∂(∂_t^m u)) of each equation; None where that derivative is not in it."""
+    """Δt^m / m! / (∂r/∂(∂_t^m u)) of each equation; None for an equation without ∂_t^m u."""
     speeds = [_by_time(jet, order) for jet in found]
     return [duration**order / math.factorial(order) / c if c > 0 else None for c in speeds]
 
 
 def reach(found: Sequence[Jet], duration: float, order: int, size: float) -> float:
-    """How far what happens on a wall is felt during a window, at most the domain's size.
+    """The distance over which boundary values change the solution during a window of time.
 
-    (κ Δt^m)^½ + |a| Δt^m for c (∂_t^m u + a·∇u - κ Δu + …).
+    It is (κ Δt^m)^½ + |a| Δt^m for the equation c (∂_t^m u + a·∇u - κ Δu + …), and at most `size`.
+
+    Args:
+        found: the equations' `slopes`.
+        duration: the length Δt of the window.
+        order: the order m of the time derivative.
+        size: the size of the domain, also the result if the estimate is zero.
     """
     lengths = []
     for jet in found:
@@ -53,9 +64,15 @@ def reach(found: Sequence[Jet], duration: float, order: int, size: float) -> flo
 
 
 def outside_factors(found: Sequence[Jet], near: float, size: float) -> list[float]:
-    """What a condition's residual of 1 changes u by, in the mean square over a domain of this size.
+    """The root mean square change of u over the domain for a residual of 1 in each condition.
 
-    (ℓ / L)^½ / (∂r/∂u + Σ ∂r/∂(∂^k u) / ℓ^k): u is off by that in a layer of width ℓ, the reach.
+    It is (ℓ / L)^½ / (∂r/∂u + Σ ∂r/∂(∂^k u) / ℓ^k): u changes in a layer of width ℓ only. A
+    condition that does not depend on u gets the factor 1.
+
+    Args:
+        found: the `slopes` of the condition.
+        near: the width ℓ, see `reach`.
+        size: the size L of the domain.
     """
     factors = []
     for jet in found:
@@ -91,7 +108,7 @@ def _by_second(jet: Jet) -> float:
 
 
 def _spatial(channels: Channels) -> list[int]:
-    """Where the pure second derivatives by places are in the channel."""
+    """Indices of the pure second derivatives in space in the channel of second derivatives."""
     if channels.second == "laplacian":
         return [0]
     step = channels.dim + 1 if channels.second == "hessian" else 1
@@ -99,7 +116,7 @@ def _spatial(channels: Channels) -> list[int]:
 
 
 def _size(t: Tensor) -> float:
-    """The root of the mean square over points, of the field for which it is largest."""
+    """The root mean square over points, the largest over the fields."""
     return float(_by_field(t).max())
 
 

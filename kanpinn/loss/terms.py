@@ -23,18 +23,18 @@ PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows
 
 @dataclass(frozen=True, eq=False)
 class Term(ABC):
-    """One term of the loss: weight · factor · the mean over its rows of what `total` sums up.
+    """One term of the loss: weight · factor · the mean over its rows of the sum in `total`.
 
     Args:
-        name: of the term; the terms of one loss have different names.
-        points: (n, d), with what is known at them.
-        weight: of the term in the loss, as it is reported.
+        name: the name of the term; the terms of one loss have different names.
+        points: the collocation points (n, d), with normals and data where they are known.
+        weight: the weight of the term in the reported loss.
         channels: the derivatives that the term uses.
-        sites: the points of one row, which follow each other: a residual may tie points together.
-        factor: what a balance multiplies the weight by in what optimizers minimise.
+        sites: the number of consecutive points in one row: a residual may couple several points.
+        factor: the factor of a balance, which multiplies the weight in the loss of optimizers.
 
-    squares: whether the squares of `linearised` sum up to `total`. has_slope: whether 2 Jᵀr is the
-    gradient of `total`, r the values of `linearised` and J their Jacobian.
+    squares: whether `total` is the sum of the squares of `linearised`. has_slope: whether 2 Jᵀr is
+    the gradient of `total`, where r is the value of `linearised` and J its Jacobian.
     """
 
     squares: ClassVar[bool] = False
@@ -49,25 +49,31 @@ class Term(ABC):
 
     @property
     def rows(self) -> int:
-        """The number of rows, over which the mean is taken."""
+        """The number of rows, by which the mean divides."""
         return len(self.points) // self.sites
 
     def at(self, rows: slice) -> Points:
-        """The points of some rows."""
+        """The points of a slice of rows."""
         return self.points[rows.start * self.sites : rows.stop * self.sites]
 
     def chosen(self, rows: Tensor) -> Self:
-        """The term with some of its rows only, whose numbers are given, (k,)."""
+        """The same term with some of its rows only; rows: their indices, (k,)."""
         sites = torch.arange(self.sites, device=rows.device)
         return replace(self, points=self.points[(rows[:, None] * self.sites + sites).flatten()])
 
     @abstractmethod
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
-        """The sum over the rows at some of the term's points, a scalar."""
+        """The sum over the rows that belong to `points`, a scalar."""
 
     @abstractmethod
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
-        """(rows, k), whose Jacobian J has 2 JᵀJ for the (Gauss–Newton) Hessian of `total`."""
+        """Values (rows, k) whose Jacobian J gives the Gauss–Newton Hessian 2 JᵀJ of `total`.
+
+        Args:
+            surrogate: the solution.
+            points: some of the term's points.
+            tape: records the layers whose Jacobian is wanted.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +81,8 @@ class ResidualTerm(Term):
     """weight · factor · the mean over its rows of the squared residual.
 
     Args:
-        equation: of points and the fields' jet there; gives the residuals (rows, equations).
-        measured: whether the rows are those of data.
+        equation: a function of points and the fields' jet that gives residuals (rows, equations).
+        measured: whether the rows compare the fields with measured data.
     """
 
     squares: ClassVar[bool] = True
@@ -85,7 +91,7 @@ class ResidualTerm(Term):
     measured: bool = field(default=False, kw_only=True)
 
     def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
-        """The equations' residuals at points, (rows, equations), without the weight."""
+        """The residuals of the equations at points, (rows, equations), without the weight."""
         return self.equation(points, surrogate.jet(points, self.channels, tape))
 
     linearised = residual  # the Gauss–Newton method linearises the residual itself
@@ -101,17 +107,18 @@ def build_terms(
     boundary: Sequence[Points],
     weights: Mapping[str, float],
 ) -> list[ResidualTerm]:
-    """The equation's term, then those of the conditions.
+    """The loss term of the equation, followed by those of the conditions.
 
     Args:
-        problem: whose residual and conditions they are.
-        surrogate: of which they are terms.
-        interior: the points of the equation.
+        problem: gives the residual and the conditions.
+        surrogate: the solution.
+        interior: the collocation points of the equation.
         boundary: the points of each condition, see `condition_terms`.
-        weights: of "interior" and "boundary".
+        weights: the weights of "interior" and "boundary".
 
     Raises:
-        InputError: where a residual has the wrong shape, or a derivative the splines do not have.
+        InputError: if a residual has the wrong shape, or contains a derivative that vanishes
+            identically for the surrogate's splines.
     """
     if type(problem).source is Problem.source:  # derived from the exact solution, which is slow
         source = problem.source
@@ -124,13 +131,18 @@ def build_terms(
 def condition_terms(
     problem: Problem, surrogate: Surrogate, boundary: Sequence[Points], weight: float
 ) -> list[ResidualTerm]:
-    """A term for each condition that has points.
+    """The loss terms of the conditions that have points.
 
-    boundary: the points of each of `problem.conditions()`, empty where the surrogate takes the data
-    exactly.
+    Args:
+        problem: gives the conditions.
+        surrogate: the solution.
+        boundary: the points of each of `problem.conditions()`, empty for a condition that the
+            surrogate satisfies exactly.
+        weight: the weight of the boundary in the loss.
 
     Raises:
-        InputError: where a residual has the wrong shape, or a derivative the splines do not have.
+        InputError: if a residual has the wrong shape, or contains a derivative that vanishes
+            identically for the surrogate's splines.
     """
     terms = []
     conditions = problem.conditions()
@@ -139,7 +151,7 @@ def condition_terms(
     for i in kept:
         condition, points = conditions[i], boundary[i]
         name = "boundary" if len(kept) == 1 else f"boundary[{i}]"
-        # Together those on the boundary are one mean over it; any other stands for itself.
+        # All conditions on the boundary share one mean over it; any other has its own mean.
         part = len(points) / surface if condition.surface else 1.0
         if problem.unknowns and condition.measurements:
             part = _data_part(conditions, i)
@@ -151,13 +163,13 @@ def condition_terms(
 
 
 def _data_part(conditions: Sequence[Condition], index: int) -> float:
-    """The weight of one of the data, which together are one mean of squares in their own units.
+    """The weight of one data condition, such that all data together enter as one mean square.
 
-    Σ ((u - d)/σ)² over all of them counts, whatever the conditions that they come in. Beside a mean
-    squared residual of the equation that lets the solution follow the equation, not the noise: what
-    of the noise it still follows, intervals take into account. A larger weight of the equation
-    makes what a network leaves of its residual count as information on the unknowns, which it is
-    not: intervals become too narrow. (Measured with an elliptic equation and Navier–Stokes: with
+    It is Σ ((u - d)/σ)² / Σ 1/σ², however the data are split into conditions. Added to the mean
+    squared residual of the equation, it lets the solution follow the equation rather than the
+    noise; confidence intervals account for the remaining effect of the noise. A larger weight of
+    the equation would treat the network's remaining residual as information on the unknowns, and
+    the intervals would be too narrow. (Measured with an elliptic equation and Navier–Stokes: with
     100 to 10000 times the weight they had 0.9 to 0.3 of the Cramér–Rao bound's width.)
     """
     precision = sum(c.measurements / (c.noise or 1.0) ** 2 for c in conditions)
@@ -173,13 +185,16 @@ def residual_term(
     surrogate: Surrogate,
     what: str,
 ) -> ResidualTerm:
-    """The term of one equation, whose derivatives are found by trying it at a few points.
+    """The loss term of one equation, with the channels that a trial evaluation finds it to need.
 
     Args:
-        what: the equation is called in messages; the others are those of `ResidualTerm`.
+        name, equation, points, sites, weight: those of `ResidualTerm`.
+        surrogate: the solution, with which the equation is tried at a few points.
+        what: the name of the equation in error messages.
 
     Raises:
-        InputError: where the residual has the wrong shape, or a derivative the splines do not have.
+        InputError: if the residual has the wrong shape, or contains a derivative that vanishes
+            identically for the surrogate's splines.
     """
     rows = torch.arange(PROBE_POINTS) % (len(points) // sites)
     probe = points[(rows[:, None] * sites + torch.arange(sites)).flatten()]

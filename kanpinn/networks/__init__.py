@@ -1,4 +1,4 @@
-"""Networks: KANs and multilayer perceptrons that carry jets, and what wraps them."""
+"""Networks that evaluate jets: KANs, multilayer perceptrons, and the surrogates made of them."""
 
 from kanpinn.networks.beside import Beside as Beside
 from kanpinn.networks.kan import KAN as KAN

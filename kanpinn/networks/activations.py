@@ -1,4 +1,4 @@
-"""Smooth univariate functions with all the derivatives that jets need."""
+"""Smooth activation functions of one variable and their derivatives."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,15 @@ from kanpinn._support.errors import InputError
 
 
 def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
-    """σ, σ', …, σ^(order) at x for an activation by name.
+    """The values and derivatives σ, σ', …, σ^(order) of an activation function at x.
+
+    Args:
+        name: the name of the activation, one of `ACTIVATIONS`.
+        x: the arguments, of any shape.
+        order: the highest derivative.
+
+    Returns:
+        order + 1 tensors of the shape of x.
 
     Raises:
         InputError: for a name that is not one of `ACTIVATIONS`.

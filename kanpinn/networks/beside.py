@@ -1,4 +1,4 @@
-"""Networks side by side, each for fields of its own."""
+"""Networks evaluated in parallel, each for its own fields."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from kanpinn._support.errors import InputError
 from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.networks.network import Layer, Network, Tape
 
-SEEDS = 104_729  # between those of networks side by side, where they have none of their own
+SEEDS = 104_729  # offset of the seeds of parallel networks that have no seeds of their own
 
 
 class Beside(Network):
     """Several networks whose outputs, one after another, are a problem's fields in their order.
 
-    They share nothing but the coordinates: a coefficient that is looked for can be coarser than the
-    solution that it belongs to.
+    They share only the coordinates, so that the network of an unknown coefficient can be coarser
+    than that of the solution.
 
     Args:
         of: two or more networks with the same inputs.
@@ -39,12 +39,12 @@ class Beside(Network):
 
     @property
     def layers(self) -> list[Layer]:  # type: ignore[override]
-        """Those of all of them: no chain."""
+        """The layers of all networks, one network after another; they are not a chain."""
         return [layer for part in self.parts for layer in part.layers]
 
     @property
     def width(self) -> tuple[int, ...]:
-        """Inputs, and the outputs of all together."""
+        """The number of inputs, and the number of outputs of all networks together."""
         return (self.parts[0].width[0], sum(part.width[-1] for part in self.parts))
 
     @property

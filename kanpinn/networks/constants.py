@@ -1,4 +1,4 @@
-"""Unknown numbers beside a network's outputs, as fields that are constant."""
+"""Unknown numbers, appended to a network's outputs as constant fields."""
 
 from collections.abc import Mapping
 
@@ -11,13 +11,13 @@ from kanpinn.pde.unknown import Unknown
 
 
 class Constants(Layer):
-    """Unknown numbers; their coefficients, (k,), are what `Unknown` calls c, and start at zero.
+    """A layer of k unknown numbers; its coefficients (k,), c in `Unknown`, start at zero.
 
-    They are solved for together with the output layer's.
+    They are solved for together with the coefficients of the output layer.
 
     Args:
-        unknowns: by name, in the order of the residual's arguments.
-        like: a tensor in the precision and on the device of the network.
+        unknowns: the unknown numbers by name, in the order of the residual's arguments.
+        like: a tensor with the dtype and device of the network.
     """
 
     def __init__(self, unknowns: Mapping[str, Unknown], like: Tensor) -> None:
@@ -26,13 +26,18 @@ class Constants(Layer):
         self.coefficients = nn.Parameter(like.new_zeros(len(unknowns)))
 
     def beside(self, fields: Jet, tape: Tape | None = None) -> Jet:
-        """The jet of the fields with those of the numbers after them."""
+        """The jet of the fields followed by the jets of the unknown numbers.
+
+        Args:
+            fields: the jet of the fields.
+            tape: records the layers whose Jacobian is wanted.
+        """
         return join([fields, self(fields, tape)])
 
     @property
     @torch.no_grad()
     def values(self) -> dict[str, float]:
-        """The numbers by name."""
+        """The present values of the unknown numbers, by name."""
         c = self.coefficients
         both = zip(self.unknowns.items(), c.unbind(), strict=True)
         return {name: float(unknown.value(one)) for (name, unknown), one in both}

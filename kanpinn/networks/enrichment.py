@@ -1,4 +1,4 @@
-"""Known functions in a network's output space, such as the singular ones of a corner."""
+"""Known functions added to a network's output, such as the singular functions of a corner."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,16 +16,16 @@ from kanpinn.networks.network import Layer, Tape
 class Enrichment(Layer):
     """Σ_j c_j s_j(x) with known functions s_j, added to the network's output, field by field.
 
-    It is linear in its coefficients, (q, m), which start at zero, and is solved for together with
-    the output layer's.
+    It is linear in its coefficients (q, m), which start at zero and are solved for together with
+    those of the output layer.
 
     Args:
-        functions: each a function of points that gives (n, q), for q functions.
-        probe: some points, in the precision and on the device of the network.
-        fields: m, the outputs.
+        functions: each a function of points that gives (n, q), for its own q.
+        probe: some points, with the dtype and device of the network.
+        fields: the number m of outputs.
 
     Raises:
-        InputError: for a function that gives something of another shape.
+        InputError: if a function gives another shape.
 
     Reference: Strang and Fix, An analysis of the finite element method (1973), chapter 8.
     """
@@ -37,7 +37,13 @@ class Enrichment(Layer):
         self.coefficients = nn.Parameter(probe.coords.new_zeros(count, fields))
 
     def at(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
-        """The jet of their sum at points."""
+        """The jet of the sum at points.
+
+        Args:
+            points: n points.
+            channels: the derivatives that the jet carries.
+            tape: records the layers whose Jacobian is wanted.
+        """
         return self(self.known.jet(points, channels), tape)
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,14 +64,14 @@ class Enrichment(Layer):
 
 
 class VectorEnrichment(Enrichment):
-    """Σ_j c_j s_j(x) with known functions s_j of all the fields at once, (q,) coefficients.
+    """Σ_j c_j s_j(x) with known vector functions s_j of all fields and coefficients (q,).
 
     Args:
         functions: each a function of points that gives (n, q, m), for q functions of m fields.
         probe, fields: as for `Enrichment`.
 
     Raises:
-        InputError: for a function that gives something of another shape.
+        InputError: if a function gives another shape.
     """
 
     def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
@@ -85,10 +91,15 @@ class VectorEnrichment(Enrichment):
 
 
 def enrichment_of(functions: Sequence[Function], probe: Points, fields: int) -> Enrichment:
-    """What a problem's known functions add: to each field for itself, or to all at once.
+    """The enrichment by a problem's known functions, scalar or vector ones.
+
+    Args:
+        functions: all give (n, q), for `Enrichment`, or all (n, q, m), for `VectorEnrichment`.
+        probe: some points, with the dtype and device of the network.
+        fields: the number m of outputs.
 
     Raises:
-        InputError: where they are of both kinds, or give something of another shape.
+        InputError: if the functions are of both kinds, or one gives another shape.
     """
     vectors = {getattr(function(probe), "ndim", 2) == 3 for function in functions}
     if len(vectors) > 1:

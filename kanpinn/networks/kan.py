@@ -16,7 +16,7 @@ from kanpinn.networks.mlp import check_width
 from kanpinn.networks.network import Layers, Network
 from kanpinn.networks.stretching import identity
 
-MARGIN = 0.05  # the part of its range by which a hidden grid goes beyond the activations seen
+MARGIN = 0.05  # margin of a hidden grid around the activations, relative to their range
 
 
 class KAN(Network):
@@ -35,12 +35,12 @@ class KAN(Network):
 
     The grids start on [-1, 1]; `prepare` places the hidden ones over the activations. Hidden edges
     start as random smooth polynomials on their grids, so that the activations fill the grids of a
-    network of any depth. Factors that keep the variance of the activations would change nothing:
-    the next layer's grid is scaled with them.
+    network of any depth. Initial factors that preserve the variance of the activations would have
+    no effect, as the next layer's grid is scaled with the activations.
 
     Raises:
-        InputError: for a width, degree, grid or basis that does not fit, or numbers that would
-            overflow.
+        InputError: for an invalid width, degree, grid, basis or base, or basis functions whose
+            coefficients would overflow.
 
     Reference: Liu et al., KAN: Kolmogorov–Arnold Networks (2024), arXiv 2404.19756; Rigas et al.,
     Initialization schemes for Kolmogorov–Arnold networks (2025), arXiv 2509.03417, for the factors.
@@ -77,10 +77,10 @@ class KAN(Network):
         if stretch:
             layers.insert(0, identity(width[0], dtype))
         self.layers = cast(Sequence[KANLayer], Layers(layers))
-        self.placed = False  # whether the grids lie where they are meant to
-        # Above three dimensions the extremes of an activation lie at corners of the domain that no
-        # sample comes near. There the end intervals are wider by this part of the range seen: no
-        # resolution is lost, and beyond that range an edge is its end polynomial, not a tangent.
+        self.placed = False  # whether the hidden grids have been placed over their activations
+        # Above three dimensions the extremes of an activation lie at corners of the domain that a
+        # sample does not reach. The end intervals are then widened by this part of the sampled
+        # range: no resolution is lost, and an edge continues as its end polynomial, not a tangent.
         self._unseen = 0.3 if width[0] > 3 else 0.0
         self._initialise(torch.Generator().manual_seed(seed))
 
@@ -90,7 +90,7 @@ class KAN(Network):
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator) -> None:
-        """Hidden edges: random smooth polynomials; output edges: small noise."""
+        """Set hidden edges to random smooth polynomials and output edges to small noise."""
         for layer in self.layers[int(self.stretched) : -1]:
             layer.randomise(generator)
         last = self.layers[-1].coefficients
@@ -104,7 +104,7 @@ class KAN(Network):
 
     @property
     def basis_name(self) -> str:
-        """The name of the basis of the edges, one of `BASES`."""
+        """The name of the output layer's basis, one of `BASES`."""
         return next(name for name, kind in BASES.items() if type(self.layers[-1].basis) is kind)
 
     @property
@@ -124,7 +124,11 @@ class KAN(Network):
     def prepare(self, coordinates: Coordinates) -> None:
         """Place every hidden layer's grid, per input, over its activations, with a margin.
 
-        A network that has been through this keeps its function: the grids only `follow`.
+        The grids of a network that has been prepared or loaded are not placed again, but widened by
+        `follow`, which does not change its function on them.
+
+        Args:
+            coordinates: the network's inputs at the points of the solve.
         """
         if self.placed:
             self.follow(coordinates)
@@ -136,14 +140,14 @@ class KAN(Network):
             layer.basis = self._placed(layer.basis, low - pad, high + pad)
 
     def reset_output(self, intervals: int) -> None:
-        """Make the output layer zero, on a grid of so many intervals for inputs in [-1, 1]."""
+        """Set the output layer to zero, on `intervals` grid intervals for inputs in [-1, 1]."""
         layer = self.layers[-1]
         layer.reset(intervals)
         one = torch.ones_like(layer.breaks[:, 0])
         layer.basis = self._placed(layer.basis, -one, one)
 
     def _placed(self, basis: Basis, low: Tensor, high: Tensor) -> Basis:
-        """The basis on equal intervals for activations in [low, high], (n_in,) each."""
+        """The basis on equal intervals of [low, high], (n_in,) each, with the ends widened."""
         even = basis.uniform(low, high, basis.intervals, basis.degree)
         if not self._unseen:
             return even
@@ -152,29 +156,33 @@ class KAN(Network):
         return even.on(breaks)
 
     def _beyond(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """The range that activations may have where those in [low, high] were seen."""
+        """The sampled range [low, high] of activations, widened where samples miss the extremes."""
         unseen = self._unseen * (high - low)
         return low - unseen, high + unseen
 
     @torch.no_grad()
     def follow(self, coordinates: Coordinates) -> None:
-        """Move the ends of the hidden grids out to where activations at the points have gone.
+        """Widen the hidden grids until they contain the activations at the points.
 
-        Exact on the old grids, whose end pieces go on as the polynomials that they are; activations
-        outside saw a tangent, whose second derivative jumps, and now see that polynomial.
+        The edge functions do not change on the old grids. Outside them they were tangents, with a
+        jump in the second derivative; on the new grids the polynomials of the end intervals go on.
+
+        Args:
+            coordinates: the network's inputs at the points.
         """
-        held = 0  # layers up to this one hold their activations
+        held = 0  # the grids up to this layer contain their activations
         while held + 1 < len(self.layers):
             ranges = self._ranges(coordinates, len(self.layers) - 1)
             for seen in ranges[held:]:
                 held += 1
                 if self.layers[held].widen(*self._beyond(*seen)):
-                    break  # what comes after it has changed
+                    break  # the activations of later layers have changed
 
     def _ranges(self, coordinates: Coordinates, depth: int) -> list[tuple[Tensor, Tensor]]:
-        """The least and greatest inputs of the layers 1 … `depth`, (n_in,) each, chunk by chunk.
+        """The least and greatest inputs of the layers 1 … `depth`, (n_in,) each.
 
-        Of several ranks each brings its own points.
+        They are evaluated chunk by chunk. With several ranks, each gives its own points, and the
+        result is that of all ranks.
         """
         widths = list(self.width[1 : depth + 1])
         seen, chunk = [coordinates.value.new_empty(0, sum(widths))], 8192
@@ -191,10 +199,15 @@ class KAN(Network):
 
     @torch.no_grad()
     def refine(self, grid: int | Sequence[int], coordinates: Coordinates | None = None) -> float:
-        """Put every layer on `grid` intervals; gives the largest relative L2 change (0: exact).
+        """Refine every layer to `grid` intervals.
 
-        With coordinates, hidden grids are first cut down to their activations: splines that see
-        none resolve nothing.
+        Args:
+            grid: the number of intervals per layer, or one number for all.
+            coordinates: the network's inputs at points. Hidden grids are first cut down to the
+                activations there, as intervals without activations are of no use; None keeps them.
+
+        Returns:
+            The largest relative L2 change of a layer's edge functions, 0 if all are unchanged.
         """
         error = 0.0
         for depth, g in enumerate(_per_layer("grid", grid, len(self.layers))):
@@ -206,10 +219,11 @@ class KAN(Network):
         return error
 
     def _refine_within(self, layer: KANLayer, intervals: int, low: Tensor, high: Tensor) -> float:
-        """Refine the range [low, high] of a layer's inputs and reach out by the margin.
+        """Refine a layer's grid on [low, high], then widen it by the margin.
 
-        The end intervals do that, in higher dimensions one of their own on either side, where they
-        can be spared: a fine one would go on far as the polynomial that it is.
+        The end intervals are widened. In higher dimensions, if there are enough intervals, one
+        interval is added on either side instead: the polynomial of a fine interval would be
+        extrapolated too far.
         """
         pad = MARGIN * (high - low)
         ends = self._beyond(low - pad, high + pad)
@@ -224,15 +238,15 @@ class KAN(Network):
         return max(error, layer.set_breaks(torch.cat([first, breaks, last], dim=1)))
 
     def remove_edge(self, layer: int, i: int, o: int) -> None:
-        """Take the edge from input i to output o of layer number `layer` (all from 0) out.
+        """Remove the edge from input i to output o of layer number `layer`, all counted from 0.
 
         Raises:
-            InputError: where there is no such edge, or it is the layer's last one.
+            InputError: if there is no such edge, or it is the layer's last one.
         """
         self.layers[layer].remove_edge(i, o)
 
     def remove_unit(self, layer: int, unit: int) -> None:
-        """Take hidden unit number `unit` out, an output of layer number `layer` (from 0)."""
+        """Remove hidden unit number `unit`, an output of layer number `layer`, counted from 0."""
         kept = [i for i in range(self.width[layer + 1]) if i != unit]
         self.layers[layer].keep_outputs(kept)
         self.layers[layer + 1].keep_inputs(kept)

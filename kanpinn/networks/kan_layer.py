@@ -1,4 +1,4 @@
-"""The KAN layer: every edge a combination of basis functions, and optionally a smooth base term."""
+"""The KAN layer, whose edges are combinations of basis functions and an optional base term."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,12 @@ class KANLayer(Layer):
     """y_o = Σ_i φ_io(h_i) with φ_io = Σ_k c_iko B_k, the basis functions of each input on its grid.
 
     Args:
-        basis: of n_in inputs; it is replaced as a whole when a grid moves.
+        basis: the basis of n_in inputs; a grid that moves replaces it by another one.
         n_out: the number of outputs.
         base: "silu" adds a term w·silu(x), whose weight is the last coefficient of each edge.
 
-    coefficients: (n_in, n, n_out), n = basis.size, one more with a base term. kept: (n_in, n_out),
-    the edges that are there; a removed one is zero, whatever its coefficients.
+    coefficients: (n_in, n, n_out) with n = basis.size, or one more with a base term. kept: a mask
+    (n_in, n_out) of the edges that exist; a removed edge is zero, whatever its coefficients.
 
     Reference: Liu et al., KAN (2024), eqs. 2.5 and 2.10; the scale w_s is absorbed into c.
     """
@@ -48,7 +48,7 @@ class KANLayer(Layer):
                 f"the saved network has no {prefix}{missing[0]}: it is of another version of "
                 "kanpinn, or has another basis"
             )
-        # A saved layer may have another grid than the one it was made with, and other edges.
+        # A saved layer may have another grid and other edges than this one was created with.
         coefficients = state_dict[prefix + "coefficients"]
         trained = self.coefficients.requires_grad
         self.coefficients = nn.Parameter(torch.empty_like(coefficients), requires_grad=trained)
@@ -67,7 +67,7 @@ class KANLayer(Layer):
 
     @property
     def breaks(self) -> Tensor:
-        """The breaks of the basis, (n_in, pieces + 1); the grid is from the first to the last."""
+        """The breaks of the basis, (n_in, pieces + 1); the grid spans the first to the last."""
         return self.basis.breaks
 
     @property
@@ -80,7 +80,7 @@ class KANLayer(Layer):
         """Remove the edge from input i to output o.
 
         Raises:
-            InputError: where there is no such edge, or it is the last one.
+            InputError: if there is no such edge, or it is the layer's last one.
         """
         n_in, n_out = self.kept.shape
         if not (0 <= i < n_in and 0 <= o < n_out and self.kept[i, o]):
@@ -92,7 +92,7 @@ class KANLayer(Layer):
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         n_out, size = self.coefficients.shape[2], self.basis.size
-        # By measurement a product with all functions' values beats going edge by edge.
+        # Measured: a product with the values of all functions is faster than edge by edge.
         wide = n_out > 2 * (self.degree + 1) and size <= 4 * n_out
         if h.channels.derivative_order or not wide:
             return h.sum_of_edges(self.product(h, self.coefficients)[1])
@@ -110,7 +110,7 @@ class KANLayer(Layer):
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         delta = delta if bool(self.kept.all()) else delta * self.kept
-        weights = delta.permute(1, 2, 3, 0).contiguous()  # the points fastest, as in `out`
+        weights = delta.permute(1, 2, 3, 0).contiguous()  # points vary fastest, as in `out`
         out = out.view(*self.coefficients.shape, -1)
         self.basis.transposed(known, weights, out[:, : self.basis.size])
         if self.base is not None:
@@ -118,15 +118,15 @@ class KANLayer(Layer):
             out[:, -1] = (base[:, :, None] * weights).sum(dim=0)
 
     def edges(self, x: Tensor, order: int = 0, coefficients: Tensor | None = None) -> Tensor:
-        """The edge functions and their derivatives.
+        """The values and derivatives of the edge functions.
 
         Args:
-            x: (n, n_in), one argument for each input.
+            x: the arguments of the inputs, (n, n_in).
             order: the highest derivative.
-            coefficients: in place of the layer's own.
+            coefficients: used in place of the layer's own.
 
         Returns:
-            (n, order + 1, n_in, n_out).
+            φ_io^(r)(x_i) for r = 0 … order, (n, order + 1, n_in, n_out).
         """
         coefficients = self._present(self.coefficients if coefficients is None else coefficients)
         values = self.basis.combine(x, coefficients[:, : self.basis.size], order)
@@ -136,40 +136,41 @@ class KANLayer(Layer):
         return values + base[..., None] * coefficients[:, -1]
 
     def _present(self, coefficients: Tensor) -> Tensor:
-        """The coefficients, zero on removed edges."""
+        """The coefficients, with zeros for removed edges."""
         if bool(self.kept.all()):
             return coefficients
         return coefficients.masked_fill(~self.kept[:, None], 0)
 
     def set_breaks(self, breaks: Tensor) -> float:
-        """Put the edge functions on other breaks (n_in, pieces + 1); see `Basis.moved`.
+        """Represent the edge functions on other breaks (n_in, pieces + 1); see `Basis.moved`.
 
         Returns:
-            The relative L2 change of the functions, 0 where they have not changed.
+            The relative L2 change of the functions, 0 if they have not changed.
         """
         return self._take(self.basis.moved(self._of_basis(), breaks))
 
     def refine(self, intervals: int, reach: tuple[Tensor, Tensor] | None = None) -> float:
-        """Put the edge functions on `intervals` intervals; see `Basis.refined`.
+        """Represent the edge functions on `intervals` grid intervals; see `Basis.refined`.
 
         Args:
             intervals: the new number G.
-            reach: the range (n_in,), (n_in,) to which wider grids are cut down.
+            reach: low and high ends, (n_in,) each, to which wider grids are cut down.
 
         Returns:
-            The relative L2 change of the functions, 0 where they have not changed.
+            The relative L2 change of the functions, 0 if they have not changed.
         """
         low, high = (self.breaks[:, 0], self.breaks[:, -1]) if reach is None else reach
         return self._take(self.basis.refined(self._of_basis(), intervals, low, high))
 
     def widen(self, low: Tensor, high: Tensor, pad: float = 0.02) -> bool:
-        """Widen the grids that do not hold [low, high], (n_in,) each; exact on the old ones.
+        """Widen the grids that do not contain [low, high]; the functions on them do not change.
 
         Args:
-            pad: of the range, by which a grid that grows goes beyond it.
+            low, high: the ranges of the inputs, (n_in,) each.
+            pad: the margin beyond the range of a grid that is widened, relative to the range.
 
         Returns:
-            Whether any grid had to grow.
+            True if any grid was widened.
         """
         breaks = self.breaks.clone()
         left, right = low < breaks[:, 0], high > breaks[:, -1]
@@ -191,7 +192,7 @@ class KANLayer(Layer):
         changed = torch.cat([moved.coefficients, base], dim=1)
         self.basis = moved.basis
         if changed.shape == self.coefficients.shape:
-            self.coefficients.copy_(changed)  # the same parameter, which an optimizer may hold
+            self.coefficients.copy_(changed)  # an optimizer may hold the parameter
         else:
             self.coefficients = nn.Parameter(changed)
         return moved.error
@@ -203,10 +204,10 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def randomise(self, generator: torch.Generator, degree: int = 4, decay: float = 2.0) -> None:
-        """Random smooth edges Σ_n a_n T_n(ξ), a_n ~ N(0, n^(-2 decay)) for n = 1 … degree.
+        """Set the edges to Σ_n a_n T_n(ξ) with random a_n ~ N(0, n^(-2 decay)), n = 1 … degree.
 
-        ξ runs over [-1, 1] on each input's grid. Smoothness decides how well later layers can do:
-        on smooth problems independent random coefficients cost three digits and more.
+        These functions are smooth; ξ runs over [-1, 1] on each input's grid. Independent random
+        coefficients would cost three or more digits of accuracy on smooth problems.
         """
         low, high = self.breaks[:, 0], self.breaks[:, -1]
         n_in, _, n_out = self.coefficients.shape
@@ -224,10 +225,13 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def spread(self, x: Tensor, reach: float) -> None:
-        """Fix what the next layer undoes: one mean for the edges of a unit, each output in ±reach.
+        """Shift and scale the edges of each unit: equal means, and outputs in [-reach, reach].
 
-        Adding constants to the edges into one unit, or scaling them all, is undone by the next
-        layer. Of several ranks each brings its own x, (n, n_in).
+        The next layer can undo a shift or a scale of a unit, so this fixes a redundancy.
+
+        Args:
+            x: this rank's inputs, (n, n_in); the ranges are those over all ranks.
+            reach: the largest absolute value of the outputs.
         """
         edges = self.edges(x)[:, 0]
         low, high = extremes(edges.sum(dim=1))
@@ -239,18 +243,18 @@ class KANLayer(Layer):
         self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))
 
     def reset(self, intervals: int) -> None:
-        """Zero coefficients on `intervals` equal intervals of [-1, 1]."""
+        """Set the coefficients to zero, on `intervals` equal grid intervals of [-1, 1]."""
         one = torch.ones_like(self.breaks[:, 0])
         self.basis = self.basis.uniform(-one, one, intervals, self.degree)
         n = self.basis.size + (self.base is not None)
         self.coefficients = nn.Parameter(one.new_zeros(len(one), n, self.coefficients.shape[2]))
 
     def keep_outputs(self, units: list[int]) -> None:
-        """Only these outputs."""
+        """Remove all outputs but these."""
         self.kept = self.kept[:, units]
         self.coefficients = nn.Parameter(self.coefficients.detach()[:, :, units].clone())
 
     def keep_inputs(self, units: list[int]) -> None:
-        """Only these inputs."""
+        """Remove all inputs but these."""
         self.basis, self.kept = self.basis.of_inputs(units), self.kept[units]
         self.coefficients = nn.Parameter(self.coefficients.detach()[units].clone())

@@ -13,23 +13,23 @@ Function = Callable[[Points], Tensor]  # n points → (n, q)
 
 
 class Known:
-    """Functions of points, (n, q) in all, and their jets by nested automatic differentiation.
+    """Known functions of points, and their jets by nested automatic differentiation.
 
-    The jets at a `Batch` of points are made once: an optimizer asks for them at every step.
+    The jets at a `Batch` of points are computed once, as an optimizer uses them in every step.
 
     Args:
-        functions: each gives (n, q) for q of its own.
-        what: they are, for messages.
+        functions: each maps n points to (n, q), for its own q.
+        what: the name of the functions in error messages.
     """
 
     def __init__(self, functions: tuple[Function, ...], what: str) -> None:
         self.functions, self.what = functions, what
 
     def values(self, p: Points) -> Tensor:
-        """All of them at points, (n, q).
+        """The values of all functions at n points, (n, q) with the sum q of their numbers.
 
         Raises:
-            InputError: for a function that gives something of another shape.
+            InputError: if a function gives another shape.
         """
         found = [function(p) for function in self.functions]
         for values in found:
@@ -41,7 +41,7 @@ class Known:
         return torch.cat(found, dim=1)
 
     def jet(self, points: Points, channels: Channels) -> Jet:
-        """All of them with their derivatives."""
+        """The jet of all functions at points, with the derivatives that `channels` names."""
         return points.once(
             (self, channels),
             lambda: jet_of(lambda x: self.values(Points(x, points.names)), points.coords, channels),

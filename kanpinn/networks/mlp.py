@@ -1,4 +1,4 @@
-"""Multilayer perceptrons with the same interface as KANs, so that both get the same optimizers."""
+"""Multilayer perceptrons with the interface of KANs, so that the same optimizers train both."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +16,9 @@ UNITS = ("tanh", "sine", "silu")
 
 
 class DenseLayer(Layer):
-    """y = W σ(ω h) + b, an activation, then a linear map.
+    """The layer y = W σ(ω h) + b: an activation function followed by a linear map.
 
-    coefficients: (n_in + 1, n_out), the bias last.
+    coefficients: W and b, (n_in + 1, n_out), the bias in the last row.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class DenseLayer(Layer):
         self.coefficients = nn.Parameter(torch.zeros(n_in + 1, n_out, dtype=dtype))
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        # Channel by channel: the stacked features, which only a Jacobian needs, would be copies.
+        # Channel by channel, without the copies of stacking the features, which a Jacobian needs.
         jet = self._activated(h).map(self._linear)
         return replace(jet, value=jet.value + self.coefficients[-1])
 
@@ -40,7 +40,7 @@ class DenseLayer(Layer):
         return (channel[:1] @ weights).expand(len(channel), *channel.shape[1:-1], -1)  # all alike
 
     def features(self, h: Jet | Coordinates) -> Tensor:
-        """(n, channels, n_in + 1): the activated jet's channels, and the bias' 1 in the value's."""
+        """Channels of the activated jet, (n, channels, n_in + 1), with the bias' 1 in the value."""
         jet = self._activated(h)
         stacked = torch.cat(
             [t.flatten(1, -2) if t.ndim > 2 else t[:, None] for t in jet.parts()], dim=1
@@ -77,7 +77,7 @@ class DenseLayer(Layer):
 
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         features, weights = (t.permute(1, 2, 0).contiguous() for t in (known, delta))
-        # The points fastest, as in `out`, and one output at a time: it stays in the cache.
+        # Points vary fastest, as in `out`; one output at a time fits into the cache.
         for o, rows in enumerate(out.view(features.shape[1], -1, len(known)).unbind(1)):
             for phi, weight in zip(features, weights[:, o], strict=True):
                 rows.addcmul_(phi, weight)
@@ -86,12 +86,13 @@ class DenseLayer(Layer):
 class MLP(Network):
     """A multilayer perceptron with tanh, sine or silu units and a linear output.
 
-    Weights are uniform with variance scale² / n_in, biases uniform on the same range: one hidden
-    layer is a usable random-feature basis as it is.
+    Initial weights are uniform with variance scale² / n_in, and biases uniform on the same range;
+    an untrained hidden layer is already a usable random-feature basis.
 
-    With a `frequency` ω the units are sin(ω h), and the start is Sitzmann's: weights uniform within
-    1/n_in in the first layer and √(6/n_in)/ω after it, so that waves of frequency ω go in and a
-    unit's argument keeps its variance; biases within 1/√n_in.
+    With a `frequency` ω the units are sin(ω h), and the initial weights are those of Sitzmann et
+    al.: uniform within ±1/n_in in the first layer and ±√(6/n_in)/ω after it, so that the first
+    units are waves of frequency ω and the arguments of later units keep their variance. Biases are
+    uniform within ±1/√n_in.
 
     Args:
         width: units per layer, inputs first, [2, 50, 50, 1].
@@ -102,7 +103,7 @@ class MLP(Network):
 
     Raises:
         InputError: for fewer than two widths, a width below 1, an unknown activation, or a
-            frequency of other units than sines.
+            frequency that is not positive, of units other than sines, or together with a scale.
 
     Reference: LeCun et al., Efficient backprop (1998), for the weights; Sitzmann et al., Implicit
     neural representations with periodic activation functions (2020), for those with a frequency.
@@ -165,10 +166,10 @@ class MLP(Network):
 
 
 def check_width(width: Sequence[int]) -> tuple[int, ...]:
-    """The width list as a tuple of at least an input and an output size.
+    """The width list as a tuple, checked to have at least an input and an output size.
 
     Raises:
-        InputError: for fewer than two, or one that is no integer of at least 1.
+        InputError: for fewer than two sizes, or a size that is not an integer of at least 1.
     """
     if isinstance(width, str) or len(width) < 2:
         raise InputError(f"width must list at least an input and an output size, got {width!r}")

@@ -1,4 +1,4 @@
-"""What every network is: a chain of layers, each linear in its coefficients."""
+"""The base classes of networks, which are chains of layers, each linear in its coefficients."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,16 +12,19 @@ from kanpinn.jets import Channels, Coordinates, Jet
 
 
 class Layer(nn.Module, ABC):
-    """One layer Y = combine(S, h): a product S = Φ(h) C with the coefficients, then plain algebra.
+    """A layer Y = combine(S, h), where the product S = Φ(h) C is linear in the coefficients C.
 
-    S is linear in C, so with δ = ∂r/∂S of a residual r at one point the row of its Jacobian is Φᵀδ.
+    For a residual r at one point with δ = ∂r/∂S, the row of the Jacobian ∂r/∂C is therefore Φᵀδ.
     """
 
     coefficients: nn.Parameter
 
     @abstractmethod
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        """What `jacobian` needs to know of Φ(h), and S; the first axis runs over the points."""
+        """The product S, preceded by the tensor from which `jacobian` computes Φᵀδ.
+
+        The first axis of both runs over the points.
+        """
 
     @abstractmethod
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
@@ -29,14 +32,14 @@ class Layer(nn.Module, ABC):
 
     @abstractmethod
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        """Write Φᵀδ of each point into zeros, (coefficients.numel(), n)."""
+        """Write Φᵀδ of each point into `out`, zeros of shape (coefficients.numel(), n)."""
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        """The output jet, by whichever way is fastest without a Jacobian."""
+        """The output jet, computed in the fastest way that does not give a Jacobian."""
         return self.combine(self.product(h, self.coefficients)[1], h)
 
     def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
-        """The output jet; a tape that wants this layer records what its Jacobian needs."""
+        """The output jet; if the tape contains this layer, it records what the Jacobian needs."""
         if tape is None or not any(self is wanted for wanted in tape.layers):
             return self.evaluate(h)
         known, product = self.product(h, self.coefficients.detach())
@@ -46,7 +49,7 @@ class Layer(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Record:
-    """What a layer did: what is known of Φ and the product S = Φ C, a node of the graph."""
+    """One evaluation of a layer: data for Φᵀδ, and the product S = Φ C, a node of the graph."""
 
     layer: Layer
     known: Tensor
@@ -54,14 +57,14 @@ class Record:
 
 
 class Tape:
-    """Collects the records of the layers whose Jacobian is wanted, in order."""
+    """The records of one evaluation of the layers whose Jacobian is wanted, in order."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = list(layers)
         self.records: list[Record] = []
 
     def record(self, layer: Layer, known: Tensor, product: Tensor) -> None:
-        """Keep what a layer did; its product becomes a node of the graph."""
+        """Record an evaluation of a layer; its product becomes a node of the graph."""
         if not product.requires_grad:
             product.requires_grad_()
         self.records.append(Record(layer, known.detach(), product))
@@ -69,11 +72,19 @@ class Tape:
     def jacobian(
         self, residual: Tensor, scale: float = 1.0, retain: bool = False, sites: int = 1
     ) -> Tensor:
-        """scale · ∂r_p/∂coefficients of one equation's residuals (n,): (n, parameters), by columns.
+        """The Jacobian of one equation's residuals with respect to the layers' coefficients.
 
-        One batched reverse pass gives δ = ∂r/∂S for all points (each residual depends on its own
-        `sites` points only, which follow each other), the rest is Φᵀδ, summed over the sites. The
-        points run fastest in memory, as LAPACK wants it.
+        One batched reverse pass gives δ = ∂r/∂S for all points, because each residual depends on
+        its own `sites` consecutive points only; the Jacobian is Φᵀδ, summed over the sites.
+
+        Args:
+            residual: the residuals, (n,).
+            scale: a factor of the result.
+            retain: whether to keep the graph for another equation.
+            sites: the number of points of each residual.
+
+        Returns:
+            scale · ∂r/∂coefficients, (n, parameters), stored by columns as LAPACK needs it.
         """
         deltas = torch.autograd.grad(
             residual,
@@ -91,18 +102,18 @@ class Tape:
 
 
 class Layers(nn.ModuleList):
-    """A ModuleList that passes for what it is, a sequence of layers."""
+    """A ModuleList that is typed as a sequence of layers."""
 
 
 Sequence.register(Layers)
 
 
 class Network(nn.Module, ABC):
-    """A map from (n, d) to (n, m) that carries jets; `layers` run from input to output."""
+    """A map from (n, d) to (n, m) that also maps jets; `layers` run from input to output."""
 
-    layers: Sequence[Layer]  # made of `Layers`
-    enrichment: Layer | None  # known functions beside the output layer, see `Enrichment`
-    constants: Layer | None  # unknown numbers beside the outputs, see `Constants`
+    layers: Sequence[Layer]  # an instance of `Layers`
+    enrichment: Layer | None  # known functions added to the output, see `Enrichment`
+    constants: Layer | None  # unknown numbers appended to the outputs, see `Constants`
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +127,7 @@ class Network(nn.Module, ABC):
 
     @property
     def max_order(self) -> int | None:
-        """The highest derivative that does not vanish identically (None: any)."""
+        """The order of the highest derivative that does not vanish identically; None: no limit."""
         return None
 
     @property
@@ -126,22 +137,27 @@ class Network(nn.Module, ABC):
 
     @property
     def _extra(self) -> list[Layer]:
-        """What is beside the last layer; the numbers are last."""
+        """The enrichment and the unknown numbers, in this order, if there are any."""
         beside = (self.enrichment, self.constants)
         return [layer for layer in beside if layer is not None]
 
     @property
     def parts(self) -> "list[Network]":
-        """The chains of layers that it is made of: itself, as a rule."""
+        """The networks that this one consists of: by default itself alone."""
         return [self]
 
     @property
     def all_layers(self) -> list[Layer]:
-        """The layers from input to output, and what is beside the last one."""
+        """The layers from input to output, then the enrichment and the unknown numbers, if any."""
         return [*self.layers[:-1], *self.output_layers]
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
-        """The output with its derivatives, those that `coordinates.channels` names."""
+        """The jet of the output, with the derivatives that `coordinates.channels` names.
+
+        Args:
+            coordinates: the jet of the inputs.
+            tape: records the layers whose Jacobian is wanted.
+        """
         h: Jet | Coordinates = coordinates
         for layer in self.layers:
             h = layer(h, tape)
@@ -149,36 +165,36 @@ class Network(nn.Module, ABC):
         return h
 
     def forward(self, x: Tensor) -> Tensor:
-        """Values (n, m) at x (n, d)."""
+        """The values (n, m) of the output at inputs x (n, d)."""
         if x.ndim != 2 or x.shape[1] != self.width[0]:
             raise InputError(f"expected points of shape (n, {self.width[0]}), got {tuple(x.shape)}")
         names = tuple(f"x{i}" for i in range(x.shape[1]))
         return self.jet(Coordinates(Channels(names), x, x.new_ones(x.shape[1]))).value
 
     def prepare(self, coordinates: Coordinates) -> None:
-        """Adapt to the points a solve will use, before it starts (a KAN places its grids)."""
+        """Adapt to the points of a solve before it starts; a KAN places its grids."""
 
     def seen(self, coordinates: Coordinates) -> Coordinates:
-        """What of the inputs the first layer sees."""
+        """The inputs of the first layer: by default all."""
         return coordinates
 
     def follow(self, coordinates: Coordinates) -> None:
-        """Adapt to where the activations have gone, the function unchanged (see KAN.follow)."""
+        """Adapt to the present activations without changing the function; see `KAN.follow`."""
 
     @property
     def parameter_count(self) -> int:
-        """The number of trainable numbers."""
+        """The number of trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
 def get_coefficients(layers: Sequence[Layer]) -> Tensor:
-    """All coefficients of the layers in one vector, in the order of the Jacobian's columns."""
+    """The coefficients of the layers as one vector, in the order of the Jacobian's columns."""
     return torch.cat([layer.coefficients.detach().flatten() for layer in layers])
 
 
 @torch.no_grad()
 def set_coefficients(layers: Sequence[Layer], vector: Tensor) -> None:
-    """Write a vector of `get_coefficients` back."""
+    """Set the coefficients of the layers from a vector in the order of `get_coefficients`."""
     parts = vector.split([layer.coefficients.numel() for layer in layers])
     for layer, part in zip(layers, parts, strict=True):
         layer.coefficients.copy_(part.view_as(layer.coefficients))

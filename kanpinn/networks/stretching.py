@@ -10,9 +10,10 @@ from kanpinn.networks.kan_layer import KANLayer
 def identity(
     inputs: int, dtype: torch.dtype = torch.float64, degree: int = 5, intervals: int = 100
 ) -> KANLayer:
-    """A layer with one edge for each input, s_i(ξ_i) = ξ_i, whose splines can hold a stretch.
+    """A layer with one edge s_i(ξ_i) = ξ_i for each input, to be changed by `set_stretch`.
 
-    degree and intervals leave an error of a stretch that is small beside that of a solution.
+    With the default degree and intervals, splines represent a stretch with an error that is small
+    against that of a solution.
     """
     one = torch.ones(inputs, dtype=dtype)
     layer = KANLayer(BSplines.uniform(-one, one, intervals, degree), inputs)
@@ -25,17 +26,17 @@ def identity(
 
 @torch.no_grad()
 def set_stretch(layer: KANLayer, axis: int, xi: Tensor, s: Tensor) -> None:
-    """Stretch input `axis` of a layer by s(ξ); the layer's intervals become equal in s.
+    """Stretch input `axis` of a layer by s(ξ), on grid intervals that are equal in s.
 
     Args:
-        layer: as `identity` makes it.
-        axis: the number of the input.
-        xi, s: (n,) increasing from -1 to 1, the points of a piecewise linear s.
+        layer: a layer made by `identity`.
+        axis: the index of the input.
+        xi, s: the points of a piecewise linear s, (n,) each, increasing from -1 to 1.
     """
     at_knots = interpolate(torch.linspace(-1, 1, layer.intervals + 1, dtype=xi.dtype), s, xi)
     at_knots[0], at_knots[-1] = -1, 1
     own = BSplines.uniform(-torch.ones(1), torch.ones(1), 1, layer.degree).on(at_knots[None])
-    per_interval = 6  # samples, more than the splines that live on it
+    per_interval = 6  # more samples than splines on an interval
     even = torch.linspace(-1, 1, per_interval * layer.intervals, dtype=xi.dtype)
     samples = interpolate(even, s, xi)
     fitted = own.fit(samples[:, None], interpolate(samples, xi, s)[:, None, None])
@@ -47,7 +48,7 @@ def set_stretch(layer: KANLayer, axis: int, xi: Tensor, s: Tensor) -> None:
 
 
 def interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """The piecewise linear function through (x, y), x increasing, that goes on at its ends."""
+    """The piecewise linear function through (x, y), x increasing, extrapolated linearly."""
     right = torch.searchsorted(x, at.contiguous()).clamp(1, len(x) - 1)
     a, b = x[right - 1], x[right]
     share = (at - a) / (b - a)

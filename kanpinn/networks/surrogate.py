@@ -1,4 +1,4 @@
-"""The surrogate of a solution: the domain's affine map, a network, and what makes data exact."""
+"""The surrogate of a solution: the domain's affine map, a network and an output map."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from kanpinn.pde.unknown import Unknown
 
 @runtime_checkable
 class OutputMap(Protocol):
-    """What turns the network's jet into the surrogate's, such as exact boundary data."""
+    """A map from the network's jet to the surrogate's, such as one that makes data exact."""
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """The surrogate's jet at the points."""
@@ -26,15 +26,15 @@ class OutputMap(Protocol):
 
 @runtime_checkable
 class Space(Protocol):
-    """What a surrogate has to know of a domain: its coordinates and the box around it."""
+    """The properties of a domain that a surrogate uses: its coordinates and bounding box."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The coordinates' names."""
+        """The names of the coordinates."""
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """The box's lowest and highest corner, (d,) each."""
+        """The lowest and the highest corner of the bounding box, (d,) each."""
 
     @property
     def dim(self) -> int:
@@ -44,14 +44,18 @@ class Space(Protocol):
 class Surrogate(nn.Module):
     """u(x) = output(network(ξ(x))), ξ the affine map of the domain's bounding box to [-1, 1]^d.
 
-    Where `inputs` are given, a function of points that gives (n, q), these q numbers in [-1, 1]
-    take the place of ξ. A network's enrichment is added before `output`, at the points themselves.
+    The network's enrichment, a function of x, is added before `output` is applied. The network's
+    unknown numbers follow the fields in jets, as constant fields.
 
-    coefficients: an `Unknown` for each field that is one, None for the others. A network's unknown
-    numbers follow the fields in jets, as fields that are constant.
+    Args:
+        network: the network.
+        domain: gives the coordinates and the bounding box.
+        output: the output map; None for the identity.
+        inputs: a function of points that gives (n, q) in [-1, 1], used in place of ξ.
+        coefficients: for each field its `Unknown`, or None if the field is not a coefficient.
 
     Raises:
-        InputError: where the network's inputs do not fit the domain's coordinates.
+        InputError: if the network's inputs do not match the coordinates.
     """
 
     low: Tensor
@@ -86,11 +90,11 @@ class Surrogate(nn.Module):
 
     @property
     def has_unknowns(self) -> bool:
-        """Whether there are unknown numbers or coefficient fields."""
+        """Whether the problem has unknown numbers or coefficient fields."""
         return self.network.constants is not None or any(self.coefficients)
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
-        """The network's input, ξ(x); of a `Batch` the same object in every evaluation."""
+        """The jet of the network's inputs at points; for a `Batch` it is computed once."""
         return points.once((self, channels), lambda: self._coordinates(points, channels))
 
     def _coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
@@ -103,17 +107,23 @@ class Surrogate(nn.Module):
         return Coordinates(channels, (points.coords - self.low) / half - 1, 1 / half)
 
     def inputs_at(self, points: Points) -> Tensor:
-        """The network's inputs, (n, d)."""
+        """The values of the network's inputs at points, (n, d)."""
         return self.network_inputs(points).value
 
     def network_inputs(self, points: Points) -> Coordinates:
-        """The network's input without derivatives."""
+        """The network's inputs at points, as coordinates without derivatives."""
         found = self.coordinates(points, Channels(self.domain.names))
         assert isinstance(found, Coordinates)
         return found
 
     def jet(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
-        """u and its derivatives at n points, those that `channels` names, and the numbers."""
+        """The jet of the fields, followed by the unknown numbers, at n points.
+
+        Args:
+            points: n points with the dtype and device of the surrogate.
+            channels: the derivatives that the jet carries.
+            tape: records the layers whose Jacobian is wanted.
+        """
         jet = self.network.jet(self.coordinates(points, channels), tape)
         if isinstance(self.network.enrichment, Enrichment):
             jet = jet + self.network.enrichment.at(points, channels, tape)
@@ -127,17 +137,17 @@ class Surrogate(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:
-        """The fields' jet at points of any precision on any device, given back in theirs."""
+        """The jet of the fields at points of any dtype and device, returned in theirs."""
         jet = self.jet(points.to(self.low.dtype, self.low.device), channels)
         return jet.map(lambda t: self._fields(t).to(points.coords))
 
     @torch.no_grad()
     def forward(self, points: Points) -> Tensor:
-        """The fields' values (n, m)."""
+        """The values of the fields at points, (n, m)."""
         return self._fields(self.jet(points, Channels(self.domain.names)).value)
 
     def _fields(self, columns: Tensor) -> Tensor:
-        """The last axis without the numbers."""
+        """The columns without those of the unknown numbers."""
         constants = self.network.constants
         numbers = 0 if constants is None else constants.coefficients.numel()
         return columns[..., : columns.shape[-1] - numbers]
@@ -149,5 +159,5 @@ class Surrogate(nn.Module):
 
     @torch.no_grad()
     def follow(self, points: Points) -> None:
-        """Let the network adapt to where its activations have gone, the function unchanged."""
+        """Let the network adapt to its present activations without changing its function."""
         self.network.follow(self.network_inputs(points))

@@ -1,4 +1,4 @@
-"""Solves, fits, eigenvalue problems and `auto`: the one loop, the state of a run, the results."""
+"""Solves, fits, eigenvalue problems and `auto`: their common loop, its state and the results."""
 
 from kanpinn.solvers.auto import auto as auto
 from kanpinn.solvers.eigen import Eigensolution as Eigensolution

@@ -1,4 +1,4 @@
-"""Adaptation: points that follow the residual, and a balance of the loss's terms, between steps."""
+"""Adaptation of collocation points to the residual, and of the terms' factors, between steps."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,11 +22,16 @@ from kanpinn.solvers.losses import FreshLosses, Losses
 def losses_of(
     discretization: Discretization, balance: str | None, optimizers: tuple[Method, ...]
 ) -> Losses:
-    """The losses of a solve's steps: fixed or fresh points, or points and factors that adapt.
+    """The sequence of losses of a solve: with fixed, fresh or adapted collocation points.
+
+    Args:
+        discretization: gives the loss of an epoch, and when to draw or adapt points.
+        balance: how the terms' factors are adapted, see `balance_factors`; None for factors of 1.
+        optimizers: the optimizers of the solve.
 
     Raises:
-        InputError: for an unknown balance, one that comes with an optimizer that needs the same
-            loss throughout, or adaptation of an energy, which is an integral by quadrature.
+        InputError: for an unknown balance, a balance with an optimizer that needs the same loss in
+            every step, or adaptation of an energy, which is an integral by quadrature.
     """
     if balance is not None:
         if balance not in BALANCES:
@@ -40,14 +45,14 @@ def losses_of(
 class Adaptation(Losses):
     """Adapts points every `resample` steps, and the terms' factors every `rebalance` steps.
 
-    An optimizer that has converged has done so for the present points: while these move, it goes on
-    with the next ones up to its limit of steps. Losses are reported without the factors. Points
-    depend on the seed, the epoch and the network; of several ranks each finds them all for itself.
+    An optimizer converges for the present points only: if points adapt, the next epoch then begins
+    at once, up to the optimizer's limit of steps. Losses are reported without the factors. The
+    points depend on the seed, the epoch and the network; every rank computes all of them.
 
     Args:
         discretization: gives the loss of an epoch.
         balance: "ntk" or "gradients", see `balance_factors`; None for factors of 1.
-        rebalance: steps after which the factors are computed anew; each time costs a Jacobian.
+        rebalance: steps after which the factors are computed again, from a Jacobian or gradients.
 
     Raises:
         InputError: for an energy, which is an integral by quadrature.
@@ -63,8 +68,8 @@ class Adaptation(Losses):
         self._discretization, self._balance = discretization, balance
         self._rebalance = rebalance
         self.epoch = 0
-        self.since, self.seen = 0, -1  # the steps at which the epoch began, and last looked at
-        self.early = False  # whether the next epoch is to begin before its time
+        self.since, self.seen = 0, -1  # the first step of the epoch; the last step checked
+        self.early = False  # whether the next epoch begins before `resample` steps
         self.interior: Tensor | None = None  # the coordinates of adapted points
         self.factors: dict[str, float] = {}
         self.balanced: int | None = None  # the step at which the factors were computed
@@ -95,20 +100,20 @@ class Adaptation(Losses):
         return residuals
 
     def _adapted(self, residuals: Residuals) -> Points:
-        """The points of the next epoch."""
+        """The interior points of the next epoch, adapted to the present residual."""
         chosen, domain = self._discretization.collocation, self._discretization.problem.domain
-        stride = 7_368_787  # a prime: the seeds of the epochs of other solves' seeds are others
+        stride = 7_368_787  # a large prime: other seeds and epochs have other generator seeds
         generator = torch.Generator().manual_seed(self._discretization.seed + stride * self.epoch)
         term = cast(ResidualTerm, residuals.terms[0])
 
         @torch.no_grad()
         def sizes(points: Points) -> Tensor:
-            """|r| at points, over all equations, in float64 on the CPU."""
+            """The norm of the residual over the equations, (n,), in float64 on the CPU."""
             low = residuals.surrogate.low
             pieces = points.to(low.dtype, low.device)
             parts = [
                 term.residual(residuals.surrogate, pieces[i : i + 4096]).norm(dim=1)
-                for i in range(0, len(pieces), 4096)  # so many at a time bound the memory
+                for i in range(0, len(pieces), 4096)  # chunks bound the memory
             ]
             return torch.cat(parts).double().cpu()
 

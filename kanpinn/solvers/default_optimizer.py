@@ -1,4 +1,4 @@
-"""What a network is trained with where nothing is said."""
+"""The default optimizer of a network."""
 
 from kanpinn.evolution import Windows
 from kanpinn.evolution.march import March
@@ -8,5 +8,5 @@ from kanpinn.optimizers.least_squares import LeastSquares
 
 
 def default_optimizer(network: Network) -> Optimizer:
-    """A march for networks in windows of time, else least squares for the output layer."""
+    """The default: a march for networks in time windows, else least squares of the output layer."""
     return March() if isinstance(network, Windows) else LeastSquares()

@@ -37,12 +37,12 @@ class Discretization:
 
     Args:
         problem: the equation, its domain and conditions.
-        surrogate: the network with what makes data exact.
-        collocation: how many points, by which sampler, and when they are drawn anew.
-        weights: of the loss terms, "interior" and "boundary".
-        seed: of the points.
+        surrogate: the network, with the maps that make boundary and initial data exact.
+        collocation: how many points, by which sampler, and after how many steps they are replaced.
+        weights: the weights of the loss terms, "interior" and "boundary".
+        seed: the seed of the points.
         form: "strong" for the squared residual, "energy" for `problem.energy`.
-        met: numbers of the conditions of which nothing is left to the loss.
+        met: indices of the conditions that need no loss term, because they hold exactly.
     """
 
     problem: Problem
@@ -52,16 +52,16 @@ class Discretization:
     seed: int
     form: str = "strong"
     met: frozenset[int] = frozenset()
-    # The points of one epoch: the network adapts to them before terms are made of them.
+    # The points of one epoch, kept because the network adapts to them before the terms use them.
     _drawn: dict[int, list[Points]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def points(self, epoch: int = 0) -> list[Points]:
-        """The interior points of an epoch, then those of each condition.
+        """The interior points of an epoch, followed by the points of each condition.
 
-        A condition gets points on the boundary by its part of the measure. All points depend on the
-        seed and the epoch alone.
+        Boundary points are distributed over the conditions in proportion to their surface. All
+        points depend on the seed and the epoch alone.
         """
         if epoch in self._drawn:
             return self._drawn[epoch]
@@ -76,14 +76,15 @@ class Discretization:
         return self._drawn[epoch]
 
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
-        """The loss terms of an epoch; none for conditions that the surrogate meets exactly.
+        """The loss terms of an epoch; conditions that hold exactly have no term.
 
         Args:
-            epoch: whose points are taken, from 0.
-            interior: points in place of the epoch's own.
+            epoch: the number of the epoch, from 0.
+            interior: interior points in place of the epoch's own.
 
         Raises:
-            InputError: where a residual has the wrong shape, or a derivative that vanishes.
+            InputError: if a residual has the wrong shape, or contains a derivative that vanishes
+                identically for the surrogate's splines.
         """
         first, *pieces = self.points(epoch)
         interior = first if interior is None else interior
@@ -95,27 +96,28 @@ class Discretization:
         return [*self._energies(epoch), *penalties]
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
-        """The loss of an epoch, which can be had for other values of the problem's parameters.
+        """The loss of an epoch, with this discretization as its `family`.
 
         The arguments are those of `terms`.
         """
         return Residuals(self.surrogate, self.terms(epoch, interior), self)
 
     def parameter(self, name: str) -> float:
-        """A parameter of the problem, by its name.
+        """The value of a parameter of the problem, by its name.
 
         Raises:
-            InputError: where it has none of that name.
+            InputError: if the problem has no parameter of that name.
         """
         return parameter_of(self.problem, name)
 
     def varied(self, name: str, value: float) -> list[Term]:
-        """The first epoch's terms with another value of a parameter, at the same points.
+        """The first epoch's terms for another value of a parameter, at the same points.
 
-        What the surrogate is made of, such as exact boundary data, stays that of the own value.
+        The surrogate is not changed: data that it satisfies exactly stay those of the problem's
+        own value.
 
         Raises:
-            InputError: where the problem has no such parameter.
+            InputError: if the problem has no parameter of that name.
         """
         self.points()
         view = replace(self, problem=with_parameter(self.problem, name, value))
@@ -123,7 +125,7 @@ class Discretization:
         return view.terms()
 
     def _energies(self, epoch: int) -> list[EnergyTerm]:
-        """The energy's terms; boundary integrals, too, are divided by the domain's measure."""
+        """The energy's terms: integrals over domain and boundary, over the domain's measure."""
         generator, chosen = self._generator(epoch), self.collocation
         domain, parts = self.problem.domain, self.problem.boundary_energies()
         regions: list[tuple[Sequence[Region | Boundary], int]] = [
@@ -144,7 +146,7 @@ class Discretization:
         return torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
 
     def prepare(self) -> None:
-        """Let the network adapt to the first points."""
+        """Let the network adapt to the points of the first epoch."""
         coords = torch.cat([p.coords[share(len(p))] for p in self.points()])
         self.surrogate.prepare(Points(coords, self.problem.domain.names))
 
@@ -158,7 +160,11 @@ def discretize(
     seed: int,
     form: str = "strong",
 ) -> Discretization:
-    """Check that everything fits together, and put the surrogate together; see `solve`."""
+    """Check the arguments of `solve` against each other and build the discretization.
+
+    Raises:
+        InputError: if problem, network, form, boundary or weights do not fit together.
+    """
     problem = stated(problem)
     if form not in FORMS:
         raise InputError(f'form must be "strong" or "energy", got {form!r}')
@@ -175,7 +181,7 @@ def discretize(
     check_well_posed(problem, strong=form == "strong")
     found = jumps(problem)
     chosen = _data_form(problem, network, boundary, found, form)
-    if found:  # then no values on walls are built in
+    if found:  # then no boundary values are built into the surrogate
         warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=3)
     met, inputs = chosen.met, problem.inputs()
     if form == "energy":
@@ -191,7 +197,7 @@ def discretize(
 def _data_form(
     problem: Problem, network: Network, boundary: str, found: Sequence[Jump], form: str
 ) -> Form:
-    """How the surrogate takes boundary and initial data."""
+    """How boundary and initial data enter: built into the surrogate, or as loss terms."""
     if not isinstance(network, Windows):
         return choose_form(problem, boundary, found, rough=form == "energy")
     if form == "energy":
@@ -201,10 +207,12 @@ def _data_form(
 
 
 def default_points(network: Network) -> Collocation:
-    """About 1.4 for each coefficient of the output layer, at least 1681, and on the boundary 164.
+    """The default number of collocation points, and their sampler, for a network.
 
-    Gauss points up to three dimensions; above, where their products are too many, Sobol's, of
-    which the boundary gets a quarter as many as the inside.
+    There are 1.4 interior points per coefficient of the output layer, and at least 1681. Up to
+    three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
+    Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
+    many on the boundary as in the interior.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
     interior = max(1681, math.ceil(1.4 * coefficients))
@@ -223,10 +231,10 @@ def _check_outputs(problem: Problem, network: Network) -> None:
 
 
 def _check_natural(problem: Problem) -> None:
-    """Refuse conditions that the energy form passes over and the energy does not hold either.
+    """Check that the energy has a boundary density for every natural condition that needs one.
 
     Raises:
-        InputError: naming the condition.
+        InputError: if a condition's boundary has no density; the message names the condition.
     """
     covered = {piece for part, _ in problem.boundary_energies() for piece in part.pieces}
     for index, condition in enumerate(problem.conditions()):
@@ -238,14 +246,14 @@ def _check_natural(problem: Problem) -> None:
 
 
 def _enrich(network: Network, problem: Problem) -> None:
-    """Put the problem's known functions beside the network's output layer."""
+    """Add the problem's known functions to the network's output."""
     functions, like = problem.enrichment(), next(network.parameters())
     probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
     network.enrichment = enrichment_of(functions, probe, len(problem.fields)) if functions else None
 
 
 def _add_numbers(network: Network, problem: Problem) -> None:
-    """Put the problem's unknown numbers beside the network, or go on from those that are there."""
+    """Add the problem's unknown numbers to the network; keep the values of equal ones in it."""
     numbers, known = problem.numbers, network.constants
     if isinstance(known, Constants) and known.unknowns == numbers:
         return

@@ -14,25 +14,25 @@ from kanpinn.optimizers import LeastSquares
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
 
-ENDED = ("failed", "stopped: interrupted")  # how a solve ends that has nothing to estimate with
+ENDED = ("failed", "stopped: interrupted")  # the status of a solve whose solution gives no estimate
 
 
 def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate | None:
-    """Estimate a solution's errors by a second solve, of a wider network on other points.
+    """Estimate a solution's errors by a second solve, with a wider network and other points.
 
-    The second network has the first one's inner functions and random ones beside, so that it
-    removes the part of the residual r that it resolves: the distance of the two solutions is an
-    approximation of the error L⁻¹r. Where it leaves the part ρ of the residual, the error may be
-    larger by 1 / (1 - ρ), which is counted in. That factor is at most 10: from ρ = 0.9 on the
-    estimate is an order of magnitude, or rounding. Energies have no ρ, and their estimate may be
-    somewhat low. Only the output layer is solved for, which is a fraction of the time of training.
+    The second network has the hidden functions of the first one and additional random ones, so its
+    residual is smaller, and the distance of the two solutions approximates the error L⁻¹r for the
+    residual r of the first. If the second residual is ρ times the first, the error may be larger by
+    the factor 1 / (1 - ρ), which is included. The factor is at most 10: for ρ > 0.9 the estimate is
+    only an order of magnitude, or rounding dominates. Energies have no ρ, and their estimate may be
+    somewhat low. Only the output layer is solved for, which takes a fraction of the training time.
 
     Args:
-        solution: to judge.
-        wider: the second solve has so many times the hidden units and the points of the first one.
+        solution: the solution whose errors are estimated.
+        wider: the factor by which the second solve has more hidden units and points.
 
     Returns:
-        The estimate; None where the second solve fails or is interrupted.
+        The estimate; None if the second solve fails or is interrupted.
 
     Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
     """
@@ -65,20 +65,21 @@ def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate | None:
 
 
 def trusted_contraction(contraction: float) -> float:
-    """At most 0.9: closer to 1 the factor 1 / (1 - ρ) would be a guess."""
+    """The contraction ρ, at most 0.9: closer to 1 the factor 1 / (1 - ρ) is not reliable."""
     return min(contraction, 0.9)
 
 
 def compare(solution: Solution, finer: Solution) -> tuple[Errors, float | None]:
-    """A solution's distance from a finer one, and the part of its residual that the finer one has.
+    """The distance of a solution from a finer one, and the ratio of their residuals.
 
     Returns:
-        The distance, and the ratio of the root mean squares of both residuals at points that
-        neither has seen; None for energies, which have no residual.
+        The error norms of the solution against the finer one, and the finer one's root mean square
+        residual over the solution's at points that neither was trained on (None for energies, which
+        have no residual).
     """
     problem, rule = solution.problem, None
     if problem.domain.dim == 3:
-        # A product of Gauss rules is too expensive here; this one is good to a few per cent.
+        # A product of Gauss rules is too expensive; Sobol points are accurate to a few percent.
         generator = torch.Generator().manual_seed(7919)
         points, weights = weighted_sample(problem.cells(), 4000, "sobol", generator)
         rule = points, weights / problem.domain.measure
@@ -99,8 +100,8 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
     """The solution, with a status that says whether its estimated error is within a tolerance.
 
     Args:
-        solution: with an estimate; without one it is given back as it is.
-        tolerance: of the relative L2 error.
+        solution: a solution with an estimate; without an estimate it is returned unchanged.
+        tolerance: the largest acceptable relative L2 error.
     """
     if solution.estimate is None:
         return solution
@@ -116,10 +117,13 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
 
 @torch.no_grad()
 def _wider(network: Network, wider: float, seed: int) -> KAN:
-    """A KAN with a network's inner functions and random ones beside; without any, finer grids."""
+    """A wider KAN: with the network's hidden functions, if they fit, and additional random ones.
+
+    A KAN without hidden units gets finer grids instead.
+    """
     inputs, *hidden, outputs = network.width
     like = next(network.parameters())
-    least = 64  # random inner functions: a trained network may have very few
+    least = 64  # the least number of hidden units: a trained network may have few
     if not isinstance(network, KAN):
         made = KAN([inputs, least, outputs], 9, [4, 10], seed=seed)
     elif not hidden:
@@ -132,6 +136,6 @@ def _wider(network: Network, wider: float, seed: int) -> KAN:
         degrees, grids = [end.degree for end in ends], [end.intervals for end in ends]
         made = KAN([inputs, width, outputs], degrees, grids, basis=network.basis_name, seed=seed)
         own, random = network.layers[0].coefficients, made.layers[0].coefficients
-        if len(hidden) == 1 and own.shape[:2] == random.shape[:2]:  # unless it has a base, too
+        if len(hidden) == 1 and own.shape[:2] == random.shape[:2]:  # not with a base term
             random[:, :, : own.shape[2]] = own.to(random)
     return made.to(like.device, like.dtype)

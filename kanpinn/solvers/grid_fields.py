@@ -13,19 +13,19 @@ from kanpinn.pde.evaluate import stack_equations
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.solution import Solution
 
-NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes: a second's work, or less
-KNOWN = ("exact", "reference")  # what a solution is compared with
+NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes: they take at most about a second
+KNOWN = ("exact", "reference")  # names of the fields that a solution is compared with
 
 
 @dataclass(frozen=True, eq=False)
 class GridFields:
-    """Fields on the product of `axes`, NaN outside the domain.
+    """Fields on the product grid of `axes`, NaN outside the domain.
 
     axes: the grid points of each coordinate that varies, in order. values: arrays with one index
-    for each axis, by name: each field ("u"); "exact" (or the "reference" that stands in for it) and
-    "error", approximate - exact ("exact_u", "error_u" where there are several fields); "residual"
-    ("residual_0", … where there are several equations); of an unknown field a "low_a" and "high_a",
-    the ends of its 95% intervals. fixed: the coordinates that are held.
+    per axis, by name: each field ("u"); "exact" (or "reference" if there is no exact solution) and
+    "error" = approximate - exact ("exact_u", "error_u" for several fields); "residual"
+    ("residual_0", … for several equations); for an unknown field a also "low_a" and "high_a", the
+    ends of its 95% intervals. fixed: the values of the coordinates that do not vary.
     fields: the names of the problem's fields.
     """
 
@@ -35,7 +35,7 @@ class GridFields:
     fields: tuple[str, ...]
 
     def of(self, field: str) -> dict[str, numpy.ndarray]:
-        """One field's "solution" and, where there are such, "exact" or "reference", and "error"."""
+        """One field's "solution" and, if known, "exact" or "reference", and "error"."""
         suffix = f"_{field}" if len(self.fields) > 1 else ""
         found = {"solution": self.values[field]}
         for name in (*KNOWN, "error"):
@@ -45,7 +45,7 @@ class GridFields:
 
     @property
     def arrays(self) -> dict[str, numpy.ndarray]:
-        """The values under names for a file, where a field may not be called like a coordinate."""
+        """The values for a file, renamed where a field has the name of a coordinate."""
         taken = {*self.axes, *self.fixed}
         return {f"field_{k}" if k in taken else k: v for k, v in self.values.items()}
 
@@ -60,9 +60,10 @@ class GridFields:
 
 
 def plane_of(domain: Domain) -> tuple[str, ...]:
-    """The coordinates that a picture shows, in the domain's order.
+    """The names of the coordinates that a figure shows, in the domain's order.
 
-    Of three they are the two of space, where time is the third; of more the first one and time.
+    Up to two coordinates are all shown. Of three, one of them time, the figure shows space; of more
+    it shows the first one and time. Without time it shows the first two.
     """
     names, time = domain.names, domain.time_name
     space = tuple(name for name in names if name != time)
@@ -79,14 +80,14 @@ def on_grid(
     nodes: int | None = None,
     chunk: int = 2**13,
 ) -> GridFields:
-    """The fields on equispaced points over the domain's bounding box, its ends included.
+    """The fields on an equispaced grid over the domain's bounding box, including its ends.
 
     Args:
-        solution: of a problem in any dimension.
+        solution: a solution in any dimension.
         free: at most three coordinates that vary, by default the first ones; the others stay at the
             centre of the box.
         nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
-        chunk: points that are evaluated at a time, which bounds the memory.
+        chunk: the number of points evaluated at a time, which bounds the memory.
     """
     return sampled(
         solution.problem.domain,
@@ -103,9 +104,9 @@ def modes_on_grid(
     nodes: int | None = None,
     chunk: int = 2**13,
 ) -> GridFields:
-    """An eigenvalue problem's modes on such a grid: u_1, u_2, …, complex ones in two parts.
+    """The modes u_1, u_2, … of an eigenvalue problem on the grid of `on_grid`.
 
-    The arguments are those of `on_grid`.
+    Complex modes are given as two fields each. The arguments are those of `on_grid`.
     """
     names = [f"{name}_{j + 1}" for j in range(solution.count) for name in solution.fields]
     if is_complex := solution.values.is_complex():
@@ -131,9 +132,13 @@ def sampled(
     free: Sequence[str] | None = None,
     nodes: int | None = None,
 ) -> GridFields:
-    """Named columns (n,) at the points of such a grid that lie in the domain; see `on_grid`.
+    """Sample functions on the grid of `on_grid`, at the points that lie in the domain.
 
-    fields: which of the names are those of fields.
+    Args:
+        domain: the domain, whose bounding box the grid covers.
+        evaluate: gives columns (n,) by name at n points.
+        fields: the names that are fields.
+        free, nodes: as for `on_grid`.
     """
     low, high = domain.bounds
     free = tuple(domain.names[:3]) if free is None else tuple(free)
@@ -160,7 +165,7 @@ def sampled(
 
 
 def _evaluate(solution: Solution, points: Points, chunk: int) -> dict[str, Tensor]:
-    """All columns at points, (n,) each by name, see `GridFields`."""
+    """All values of `GridFields` at points, by name, (n,) each."""
     like = next(solution.network.parameters())
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(points), chunk):
@@ -194,7 +199,7 @@ def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
 
 
 def _known(solution: Solution, points: Points) -> Tensor | None:
-    """The exact solution, or what stands in for it where that is known everywhere; (n, m)."""
+    """The exact solution (n, m), else a reference that is known everywhere, else None."""
     if solution.problem.has_exact:
         exact = solution.problem.exact(points)  # type: ignore[attr-defined]
         return stack_equations(exact, len(points), "exact")

@@ -1,17 +1,17 @@
-"""What happened, step by step."""
+"""The history of a solve: recorded quantities, step by step."""
 
 from dataclasses import dataclass, field
 
 import numpy
 
-UNKNOWN = "unknown_"  # before the names of a problem's unknown numbers
+UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
 
 
 @dataclass
 class History:
-    """One row a recorded step: step, stage, loss, evaluations, seconds, and errors where known.
+    """One row per recorded step: step, stage, loss, evaluations, seconds, and errors if known.
 
-    Of an unknown number "viscosity" it has the value as "unknown_viscosity".
+    The value of an unknown number "viscosity" is recorded as "unknown_viscosity".
     """
 
     rows: list[dict[str, float | int]] = field(default_factory=list)
@@ -22,16 +22,16 @@ class History:
 
     @property
     def names(self) -> list[str]:
-        """The quantities that any row has, in the order of their appearance."""
+        """The names of all quantities in any row, in the order of their first appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     @property
     def steps(self) -> int:
-        """The steps that have been done."""
+        """The number of steps done."""
         return int(self.rows[-1]["step"]) if self.rows else 0
 
     def column(self, name: str) -> numpy.ndarray:
-        """One quantity over the rows; NaN where a row does not have it."""
+        """One quantity over all rows, (rows,); NaN in rows without it."""
         return numpy.array([row.get(name, numpy.nan) for row in self.rows], dtype=float)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""States of the network that a solve may go back to: the best one and that with the least loss."""
+"""Network states to which a solve may return: the best one and the one with the least loss."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from kanpinn.solvers.progress import Progress
 
 
 def copied(network: Network) -> dict[str, Tensor]:
-    """The network's state as it is now, in tensors of its own."""
+    """A copy of the network's state."""
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
@@ -23,11 +23,11 @@ class Best:
 
     Args:
         quantity: its name in the history.
-        patience: measured steps of one optimizer without a lower value that end the solve; None for
-            no such limit. Where an optimizer that could have lowered it has not, the solve ends in
-            any case: on finer grids still the quantity would be larger.
-        value, step, network: the least value, the step that it was measured after and the network's
-            state then.
+        patience: the solve ends after this many measured steps of one optimizer without a lower
+            value; None for no such limit. It also ends if an optimizer that lowers the loss, other
+            than the first, ends without a lower value: on finer grids the value would only grow.
+        value, step, network: the least value, the step after which it was measured, and the
+            network's state at that step.
         waited: measured steps of this optimizer since the value fell.
     """
 
@@ -39,7 +39,7 @@ class Best:
     network: dict[str, Tensor] | None = None
 
     def see(self, row: Mapping[str, float], step: int, network: Network) -> None:
-        """Keep the network if a row of the history has a lower value."""
+        """Keep a copy of the network's state if a row of the history has a lower value."""
         value = row.get(self.quantity, math.nan)
         self.waited += value >= self.value
         if value < self.value:
@@ -47,9 +47,9 @@ class Best:
             self.network = copied(network)
 
     def verdict(self, progress: Progress, optimizer: Method, residuals: Residuals) -> str | None:
-        """Why the solve should end after this step, None where it should not."""
+        """The status with which the solve should end after this step; None if it should go on."""
         ended = progress.finished is not None or progress.stage_step >= optimizer.steps
-        since = progress.step - progress.stage_step  # the step before this optimizer's first
+        since = progress.step - progress.stage_step  # steps of earlier optimizers
         if self.patience is not None and self.waited >= self.patience:
             return f"stopped: the validation error has not fallen since step {self.step}"
         if ended and optimizer.lowers_loss and self.step <= since and progress.stage_index:
@@ -62,12 +62,12 @@ class Best:
 
 @dataclass
 class Least:
-    """The state with the least loss of one optimizer, to which a solve that goes astray returns.
+    """The state with the least loss of one optimizer, to which a diverging solve returns.
 
     Args:
         loss: the least loss.
-        step: the number of the step after which it was the loss.
-        network: the network's state then; None while it is the present one.
+        step: the number of the step after which the network had that loss.
+        network: the network's state after that step; None while it is the present state.
     """
 
     loss: float = math.inf
@@ -78,9 +78,9 @@ class Least:
         """Keep the state after a step if its loss is the least.
 
         Args:
-            done: the step.
-            number: its number.
-            before: the network's state before it.
+            done: the result of the step.
+            number: the number of the step.
+            before: the network's state before the step.
         """
         if self.step == number - 1:
             self.network = before

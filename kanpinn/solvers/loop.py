@@ -28,16 +28,16 @@ def run_stages(
     seed: int = 0,
     checkpoint: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put the optimizers to work one after another, until `state.status` says how it ended.
+    """Run the optimizers one after another until the solve ends, and set `state.status`.
 
-    Ctrl-C lets the step under way finish and then ends the solve.
+    Ctrl-C lets the present step finish and then ends the solve.
 
     Args:
-        state: as `begin` gives it, advanced in place.
-        measure: what the history records besides the loss.
+        state: the result of `begin`, advanced in place.
+        measure: gives the quantities that the history records besides the loss.
         observers: called with the state after every step.
-        seed: of the optimizers.
-        checkpoint: what the state was begun from, where it was.
+        seed: the seed of the optimizers.
+        checkpoint: the checkpoint that `begin` was given; None if there was none.
     """
     with _interruptible(state):
         state.take_loss()
@@ -57,9 +57,9 @@ def run_stages(
 
 
 def _run_stage(state: SolverState, measure: Measure | None, observers: Sequence[Observer]) -> str:
-    """Steps of one optimizer until it has ended; returns why.
+    """Take steps of one optimizer until it ends, and return the reason.
 
-    `state.status` is set where the solve ends too.
+    `state.status` is set if the solve ends too.
     """
     progress, limit = state.progress, state.optimizer.steps
     while state.status is None and progress.finished is None and progress.stage_step < limit:
@@ -72,12 +72,12 @@ def _run_stage(state: SolverState, measure: Measure | None, observers: Sequence[
     assert state.stage is not None
     reason = progress.finished or state.stopped(f"limit of {limit} steps")
     if reason.startswith("failed") or (progress.finished is None and state.stage.short()):
-        state.status = reason  # it has failed, or not got where the next one should begin
+        state.status = reason  # failed, or short of where the next one should begin
     return reason
 
 
 def _take_step(state: SolverState, measure: Measure | None, observers: Sequence[Observer]) -> None:
-    """A step, all that belongs to it, and the loss of the next one."""
+    """Take a step, record and observe it, and take the loss of the next step."""
     progress, optimizer, network = state.progress, state.optimizer, state.surrogate.network
     before = copied(network)
     with state.clock.timed(progress.stage_index):
@@ -103,7 +103,7 @@ def _take_step(state: SolverState, measure: Measure | None, observers: Sequence[
 
 
 def _attempt(state: SolverState) -> Step:
-    """One step; where its linear algebra breaks down its loss is NaN, and `finished` says why."""
+    """The result of one step; if it breaks down, the loss is NaN and `finished` is the reason."""
     assert state.stage is not None
     progress = state.progress
     where = f"step {progress.step + 1} of {type(state.stage).__name__.removesuffix('Stage')}"
@@ -141,14 +141,14 @@ def _record(state: SolverState, done: Step, measure: Measure | None) -> None:
 
 
 def _judge(state: SolverState) -> None:
-    """End the solve where the quantity that the best state is kept by says so."""
+    """End the solve if the best state's verdict is that it should end."""
     left = state.progress.stage_index < len(state.optimizers)
     if state.best is not None and left:
         state.status = state.best.verdict(state.progress, state.optimizer, state.residuals)
 
 
 def _observed(state: SolverState, observers: Sequence[Observer]) -> bool:
-    """Show the state to the observers; returns whether any of the ranks is interrupted."""
+    """Call the observers, and return whether any rank is interrupted."""
     with together():
         for observer in observers:
             observer(state)
@@ -164,7 +164,7 @@ def _observed(state: SolverState, observers: Sequence[Observer]) -> bool:
 
 @contextmanager
 def _interruptible(state: SolverState) -> Iterator[None]:
-    """Ctrl-C lets the step under way finish, then ends the solve; a second one interrupts it."""
+    """Make Ctrl-C end the solve after the present step, and a second Ctrl-C interrupt the step."""
 
     def interrupt(*_: object) -> None:
         if state.interrupted:

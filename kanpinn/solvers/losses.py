@@ -1,4 +1,4 @@
-"""Which loss each step of a solve minimises: the same one, or one of fresh points now and then."""
+"""The loss that each step of a solve minimises, with fixed points or fresh ones in each epoch."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,40 +9,51 @@ from kanpinn.optimizers import Step
 
 
 class Losses:
-    """The loss of every step: here the same one throughout."""
+    """The sequence of losses of a solve; in this class every step has the same loss."""
 
     def __init__(self, residuals: Residuals) -> None:
         self._residuals = residuals
 
     def first(self, step: int) -> Residuals:
-        """The loss with which a solve begins, or goes on after so many steps."""
+        """The loss with which a solve begins (step 0) or continues after `step` steps."""
         return self._residuals
 
     def following(self, residuals: Residuals, step: int) -> Residuals:
-        """The loss of the next step after so many, where `residuals` was the last one's.
+        """The loss of the next step.
 
-        The same object where nothing changes.
+        Args:
+            residuals: the loss of the last step.
+            step: the number of steps done.
+
+        Returns:
+            The loss: the same object if nothing changes.
         """
         return residuals
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
-        """What a step did, in view of the losses to come; more: whether steps are left to do."""
+        """The result of a step, corrected for the losses of later steps.
+
+        Args:
+            residuals: the loss of the step.
+            done: the result as the optimizer gives it.
+            more: whether the optimizer's limit leaves further steps.
+        """
         return done
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values, for a checkpoint."""
+        """The state as tensors and plain values, for a checkpoint."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` gave, before `first`."""
+        """Restore the result of `state_dict`; called before `first`."""
 
 
 class FreshLosses(Losses):
-    """A loss of fresh points every so many steps; the same points for the same step.
+    """A loss with fresh points in every epoch; the points depend on the number of the epoch alone.
 
     Args:
-        draw: makes the loss of an epoch, whose number it takes.
-        every: steps that an epoch lasts; 0 for one epoch only.
+        draw: returns the loss of an epoch, given its number.
+        every: the steps of an epoch; 0 for one epoch only.
     """
 
     def __init__(self, draw: Callable[[int], Residuals], every: int) -> None:

@@ -1,4 +1,4 @@
-"""What the history of a solve records besides the loss: errors, and the unknown numbers."""
+"""Quantities that the history records besides the loss: errors, and the unknown numbers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ Evaluate = Callable[[Points, Channels], Jet]
 
 
 class Measure(Protocol):
-    """Measures a surrogate during a solve."""
+    """A function that measures a surrogate during a solve, such as `ErrorMeasure`."""
 
     def __call__(self, evaluate: Evaluate) -> Mapping[str, float]:
-        """Numbers by name, for the history."""
+        """The measured quantities by name, for the history."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class ErrorMeasure:
     """The errors of a solve's fields, and the present values of the problem's unknown numbers.
 
     Args:
-        norm: measures the errors; None where nothing is known to measure them against.
-        constants: the unknown numbers; None where there are none.
+        norm: the error norm; None if there is neither an exact solution nor a reference.
+        constants: the unknown numbers; None if there are none.
     """
 
     norm: ErrorNorm | None

@@ -1,4 +1,4 @@
-"""How far a solve has come: its counters, and the time that its steps take."""
+"""The progress of a solve: its step counters, and the time that its steps take."""
 
 import time
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from kanpinn._support.errors import number
 
 @dataclass
 class Progress:
-    """The counters of a solve, which its checkpoints keep.
+    """The step counters of a solve, which checkpoints contain.
 
     Args:
-        stage_index: the number of the optimizer at work, from 0.
-        stage_step: steps that it has done.
-        step: steps done by all optimizers.
-        finished: why the optimizer needs no further step, None where it does.
+        stage_index: the index of the present optimizer, from 0.
+        stage_step: the steps that it has done.
+        step: the steps done by all optimizers.
+        finished: why the optimizer takes no further step; None while it does.
     """
 
     stage_index: int = 0
@@ -28,22 +28,22 @@ class Progress:
     finished: str | None = None
 
     def next_stage(self) -> None:
-        """The next optimizer goes to work."""
+        """Advance the counters to the next optimizer."""
         self.stage_index, self.stage_step, self.finished = self.stage_index + 1, 0, None
 
 
 @dataclass
 class Clock:
-    """The seconds that the steps of each optimizer take, and how many they may take in all.
+    """The time that the steps of each optimizer take, and the budget for all of them.
 
     Args:
-        budget_seconds: that all steps may take, those of earlier processes included; None for no
-            limit.
-        seconds: of each optimizer so far.
-        earlier: seconds spent before this process took over.
+        budget_seconds: the most seconds that all steps may take, including steps before a
+            checkpoint; None for no limit.
+        seconds: the seconds of each optimizer so far.
+        earlier: the seconds spent before this process continued the solve.
 
     Raises:
-        InputError: for a budget that is no positive number.
+        InputError: if the budget is not a positive number.
     """
 
     budget_seconds: float | int | None = None
@@ -56,17 +56,17 @@ class Clock:
 
     @contextmanager
     def timed(self, stage_index: int) -> Iterator[None]:
-        """The seconds of what is done inside belong to an optimizer."""
+        """Add the time spent inside the context to the seconds of an optimizer."""
         self.seconds += [0.0] * (stage_index + 1 - len(self.seconds))
         begun = time.perf_counter()
         yield
         self.seconds[stage_index] += time.perf_counter() - begun
 
     def spent(self, progress: Progress) -> str | None:
-        """Why the budget leaves no time for another step; None where there is time.
+        """The reason why the budget leaves no time for another step; None if there is time.
 
-        The step is taken to last as long as those of its optimizer so far, an optimizer's first
-        one as long as all others. A solve takes its first step whatever the budget is.
+        The step is predicted to take the mean time of this optimizer's steps, or of all steps if it
+        is the optimizer's first. The first step of a solve is always taken.
         """
         if self.budget_seconds is None or not progress.step:
             return None
@@ -74,7 +74,7 @@ class Clock:
         if progress.stage_step:
             mean = self.seconds[progress.stage_index] / progress.stage_step
         used = torch.tensor([[sum(self.seconds), mean]], dtype=torch.float64)
-        seconds, step = extremes(used)[1].tolist()  # of several ranks the slowest counts
+        seconds, step = extremes(used)[1].tolist()  # the slowest rank decides
         if seconds + step <= self.budget_seconds:
             return None
         return (

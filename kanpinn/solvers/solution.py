@@ -30,9 +30,10 @@ from kanpinn.solvers.history import History
 class Estimate:
     """An estimate of a solution's errors, made without the exact solution.
 
-    errors: of the solution against a finer one, divided by 1 - contraction; relative ones are
-    relative to the finer one. contraction: the finer one's residual over the solution's, root mean
-    squares at points that neither has seen; None for energies, which have none. seconds: it took.
+    errors: the error norms against a finer solution, divided by 1 - contraction (taken as at most
+    0.9); relative norms are relative to the finer solution. contraction: the root mean square
+    residual of the finer solution over that of the solution, at points that neither was trained on;
+    None for energies, which have no residual. seconds: the time that the estimate took.
     """
 
     errors: Errors
@@ -49,18 +50,18 @@ class Solution:
     Args:
         discretization: the problem, the surrogate and the points that it was solved with.
         residuals: the loss at the end.
-        errors: against the exact solution or the reference; None where there is neither.
-        status: "converged", "stopped: ..." or "failed: ...", in words.
-        history: what happened, step by step.
-        seconds: of the whole solve, without those of a reference.
-        optimizer_seconds: of each optimizer.
+        errors: the errors against the exact solution or the reference; None without either.
+        status: "converged", "stopped: ..." or "failed: ...", with the reason.
+        history: the recorded quantities, step by step.
+        seconds: the time of the whole solve, without that of a reference.
+        optimizer_seconds: the time of each optimizer.
         loss_terms: the mean square of each term of the loss, by its name.
-        optimizers: that worked one after another.
-        processes: that solved the problem together.
-        reference: that errors are against where there is no exact solution.
-        reference_seconds: that it took to make it.
-        estimate: of the errors, where `estimate_error` was asked.
-        log: of `auto`: what was tried, and why no more.
+        optimizers: the optimizers, in the order in which they ran.
+        processes: the number of processes that solved the problem together.
+        reference: the reference of the errors if there is no exact solution.
+        reference_seconds: the time that computing the reference took.
+        estimate: the estimated errors, if `estimate_error` was called.
+        log: for `auto`, the trials and the reason why it ended.
     """
 
     discretization: Discretization
@@ -90,7 +91,7 @@ class Solution:
 
     @property
     def surrogate(self) -> Surrogate:
-        """The network in its frame: coordinates scaled, exact data built in."""
+        """The surrogate: the network with scaled coordinates and exact data built in."""
         return self.discretization.surrogate
 
     @property
@@ -100,12 +101,12 @@ class Solution:
 
     @property
     def parameters(self) -> int:
-        """The number of trainable numbers."""
+        """The number of trainable parameters."""
         return self.network.parameter_count
 
     @cached_property
     def covariance(self) -> Covariance:
-        """The covariance of the coefficients that the noise of the data causes."""
+        """The covariance of the coefficients due to the noise of the data."""
         output_only = all(one.output_layer_only for one in self.optimizers)
         data = [c for c in self.problem.conditions() if c.measurements]
         known = bool(data) and all(c.noise is not None for c in data)
@@ -125,11 +126,18 @@ class Solution:
         return {name: field.summary for name, field in fields.items()}
 
     def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
-        """Lower and upper ends (n,) of the 95% interval of a field at each point for itself.
+        """The ends of the pointwise 95% confidence interval of a field.
 
-        It is what the noise of the data does to the field, without the error of the solution. It
-        is infinite where the data leave the field open, and everywhere where the search has not
-        arrived. field may be left out where there is one.
+        The interval accounts for the noise of the data, not for the error of the solution. It is
+        infinite where the data do not determine the field, and everywhere if the search for the
+        unknowns has not converged.
+
+        Args:
+            points: n points.
+            field: the name of the field; may be left out if there is only one.
+
+        Returns:
+            The lower and upper ends, (n,) each.
 
         Raises:
             InputError: for a field that the problem does not have.
@@ -143,12 +151,12 @@ class Solution:
         return low.to(points.coords), high.to(points.coords)
 
     def __call__(self, points: Points | Tensor) -> Tensor:
-        """Values (n, m)."""
+        """The values of the m fields at points, (n, m)."""
         return self.surrogate(self._points(points))
 
     @torch.no_grad()
     def gradient(self, points: Points | Tensor) -> Tensor:
-        """First derivatives, (n, d) for one field, else (n, d, m)."""
+        """The first derivatives at points, (n, d) for one field, else (n, d, m)."""
         channels = Channels(self.problem.domain.names, gradient=True)
         gradient = self.surrogate.evaluate(self._points(points), channels).gradient
         assert gradient is not None
@@ -161,11 +169,16 @@ class Solution:
         density: Callable[..., Tensor] | None = None,
         nodes: int = 48,
     ) -> Tensor:
-        """∫ density, (m,): over the problem's domain, or another one, or (a part of) a boundary.
+        """The integral of a density, by quadrature.
 
-        density(p, u, …) has the arguments of a problem's residual and gives (n, m); by default it
-        is the field itself. On a boundary p carries outward unit normals. The rule has `nodes`
-        Gauss nodes per axis, above three dimensions 2^16 Sobol points.
+        Args:
+            over: a domain, a boundary or a part of one; by default the problem's domain.
+            density: density(p, u, …), with the arguments of a problem's residual, gives (n, m); by
+                default it is the fields themselves. On a boundary p has outward unit normals.
+            nodes: Gauss nodes per axis; above three dimensions the rule is 2^16 Sobol points.
+
+        Returns:
+            The integral, (m,).
         """
         region = self.problem.domain if over is None else over
         rule: Iterable[tuple[Points, Tensor]]
@@ -181,7 +194,7 @@ class Solution:
         return torch.stack(parts).sum(dim=0)
 
     def flux(self, boundary: Boundary | None = None, nodes: int = 48) -> Tensor:
-        """∫ ∂u/∂n over the whole boundary or a part of it, (m,), n the outward unit normal."""
+        """∫ ∂u/∂n over the boundary or a part of it, (m,), where n is the outward unit normal."""
 
         def normal(p: Points, *fields: Jet) -> Tensor:
             return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
@@ -200,7 +213,7 @@ class Solution:
 
     @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:
-        """The PDE's residual, (n, equations)."""
+        """The residual of the PDE at points, (n, equations)."""
         p = self._points(points)
         few = p[:PROBE_POINTS]
         channels = find_channels(

@@ -1,4 +1,4 @@
-"""The solve of a PDE: problem, network, optimizers and points become a solution."""
+"""`solve`: compute the solution of a PDE from a problem, a network, optimizers and points."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -43,34 +43,34 @@ def solve(
 
     Args:
         problem: the equation, its domain and conditions.
-        network: the surrogate, changed in place; its dtype and device are the run's.
+        network: the network, trained in place; its dtype and device are those of the solve.
         optimizers: run in order; by default one least-squares solve of the output layer, or a march
-            where the network is in windows of time.
+            for a network in time windows.
         points: collocation points; by default Gauss points, enough for the output layer.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
-            "auto" builds them in where that can be had and pays.
-        weights: of the loss terms, {"interior": 1, "boundary": 1} by default.
-        balance: brings the loss terms to one scale at the start and every 100 steps, with factors
-            that optimizers see and reported losses leave out: "ntk" gives each term the same mean
-            square of the rows of its Jacobian, "gradients" a gradient of the same length. It pays
-            with first-order methods and penalised data (scripts/sharp_features.py measures it).
+            "auto" builds them in where that is possible and useful.
+        weights: the weights of the loss terms, {"interior": 1, "boundary": 1} by default.
+        balance: brings the loss terms to one scale at the start and every 100 steps, by factors
+            that optimizers use and reported losses omit: "ntk" makes the mean squared row of the
+            Jacobian equal for all terms, "gradients" the norm of the gradient. It is useful with
+            first-order methods and penalised data (scripts/sharp_features.py measures it).
         form: "energy" minimises `problem.energy` in place of the squared residual.
-        reference: what stands in for an exact solution, by default `problem.reference()`.
-        errors: whether to measure them.
-        seed: of points and optimizers; the network has its own.
-        budget_seconds: that the steps may take: none is begun for which, going by those
-            before, there is no time; the first is always taken.
+        reference: used for errors without an exact solution, by default `problem.reference()`.
+        errors: whether to measure the errors.
+        seed: the seed of points and optimizers; the network has its own.
+        budget_seconds: the most seconds that the steps may take: no step is begun that would
+            exceed it at the mean time of earlier steps; the first step is always taken.
         observers: called with the `SolverState` after every step.
-        checkpoint: a `SolverState.state_dict()` to go on from.
+        checkpoint: a `SolverState.state_dict()` from which the solve continues.
 
-    Ctrl-C lets the step under way finish and returns the solution so far, its status "stopped:
-    interrupted"; a second one raises KeyboardInterrupt.
+    Ctrl-C lets the present step finish and returns the solution so far with the status "stopped:
+    interrupted"; a second Ctrl-C raises KeyboardInterrupt.
 
-    Where a torch.distributed process group is up, all its processes solve the problem together:
-    each must make the same call, and gets the same solution.
+    With a torch.distributed process group, all its processes solve the problem together: each must
+    make the same call, and gets the same solution.
 
     Raises:
-        InputError: where problem, network, points or weights do not fit together.
+        InputError: if problem, network, points or weights do not fit together.
     """
     load_libraries()
     started = time.perf_counter()
@@ -92,7 +92,7 @@ def solve(
     begun = time.perf_counter()
     measured = errors and (known is not None or problem.has_exact)
     norm = ErrorNorm(problem, known) if measured else None
-    waited = time.perf_counter() - begun  # for the reference, which is no part of the solve
+    waited = time.perf_counter() - begun  # for the reference, which is not part of the solve
     constants = network.constants if isinstance(network.constants, Constants) else None
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
     run_stages(state, measure, observers, seed, checkpoint)
@@ -122,7 +122,7 @@ def _check_kind(problem: Problem) -> None:
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
-    """Refuse ranks with different settings, which would wait for each other; the same start."""
+    """Check that all ranks have the same settings, else they would deadlock; share the start."""
     network = a.surrogate.network
     stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]
     what = type(a.problem).__name__, network.width, network.parameter_count

@@ -1,4 +1,4 @@
-"""The state of a solve under way: what the loop advances, observers see and checkpoints keep."""
+"""The state of a solve, which the loop advances, observers read and checkpoints contain."""
 
 import math
 from collections.abc import Mapping
@@ -18,33 +18,33 @@ from kanpinn.solvers.progress import Clock, Progress
 
 @runtime_checkable
 class Observer(Protocol):
-    """Anything that follows a solve: progress lines, checkpoints, figures. It may change nothing.
+    """A callable that follows a solve, such as progress lines, checkpoints or figures.
 
-    Except `state.interrupted`, which it may set to end the solve after this step.
+    It may change nothing but `state.interrupted`, which ends the solve after this step.
     """
 
     def __call__(self, state: "SolverState", /) -> None:
-        """Called after every step."""
+        """Observe the state; called after every step."""
 
 
 @dataclass
 class SolverState:
-    """A solve under way.
+    """The state of a solve.
 
     Args:
-        losses: give the loss of each step.
-        residuals: the present loss, of the surrogate that is solved for.
-        optimizers: at work one after another.
+        losses: the sequence of losses of the steps.
+        residuals: the present loss, which holds the surrogate.
+        optimizers: the optimizers, run one after another.
         clock: the seconds of each optimizer, and the budget.
-        best: where there is a quantity to keep the best state by.
-        history: what happened, step by step.
-        progress: the counters.
+        best: the best state by a quantity of the history; None if no quantity is given.
+        history: the recorded quantities, step by step.
+        progress: the step counters.
         least: the state with the least loss of this optimizer.
-        stage: the optimizer at work; None before the first one.
-        words: what the last step did, for the progress line.
+        stage: the run of the present optimizer; None before the first one.
+        words: a description of the last step, for the progress line.
         status: how the solve ended; None while it goes on.
-        interrupted: whether it is to end after this step.
-        last: what a checkpoint goes on from where the network went back to another state.
+        interrupted: whether the solve ends after this step.
+        last: the solve's last own state for checkpoints, if the network was reset to another one.
     """
 
     losses: Losses
@@ -68,17 +68,22 @@ class SolverState:
 
     @property
     def optimizer(self) -> Method:
-        """The optimizer at work."""
+        """The present optimizer."""
         return self.optimizers[self.progress.stage_index]
 
     def take_loss(self) -> None:
-        """Take the loss of the next step."""
+        """Set the present loss, and that of the optimizer, to the loss of the next step."""
         self.residuals = self.losses.following(self.residuals, self.progress.step)
         if self.stage is not None:
             self.stage.residuals = self.residuals
 
     def begin_stage(self, seed: int, memory: dict[str, Any] | None) -> None:
-        """Put the next optimizer to work; memory: its own state in a checkpoint, if it has one."""
+        """Start the present optimizer.
+
+        Args:
+            seed: the seed of the optimizer.
+            memory: the optimizer's state from a checkpoint; None if it starts afresh.
+        """
         self.take_loss()
         self.stage = self.optimizer.start(self.residuals, seed)
         if memory is None:
@@ -87,30 +92,30 @@ class SolverState:
             self.stage.load_state_dict(memory)
 
     def end_stage(self, reason: str) -> str | None:
-        """The optimizer has done its work: the next one follows, or the solve ends.
+        """End the present optimizer: advance to the next one, or set the status of the solve.
 
         Args:
             reason: why the optimizer has ended.
 
         Returns:
-            What was taken back of its steps, in words; None where nothing was, or the status says.
+            A description of the steps taken back; None if there are none, or the status has it.
         """
         back = self.go_back()
         if self.status is not None or self.progress.stage_index + 1 == len(self.optimizers):
             self.status = "; ".join(filter(None, (self.status or reason, back)))
-            return None  # the counters stay: a checkpoint can go on from here with a raised limit
+            return None  # the counters stay, so that a checkpoint can continue with a raised limit
         self.progress.next_stage()
         if self.best is not None:
             self.best.waited = 0
         return back
 
     def stopped(self, why: str) -> str:
-        """The status of a solve that is stopped while an optimizer is at work."""
+        """The status of a solve that is stopped before the present optimizer has converged."""
         short = "" if self.stage is None else self.stage.short()
         return f"stopped: {why}, {short}" if short else f"stopped: {why}"
 
     def count(self, done: Step, before: dict[str, Tensor]) -> None:
-        """Count a step; before: the network's state before it."""
+        """Count a step; before: the network's state before the step."""
         progress = self.progress
         progress.stage_step += 1
         progress.step += 1
@@ -118,10 +123,10 @@ class SolverState:
         self.least.see(done, progress.step, before)
 
     def go_back(self, risen: float = 10.0) -> str | None:
-        """Take back steps after which the loss is more than `risen` times the least one.
+        """Return to the state with the least loss if the loss is now more than `risen` times that.
 
         Returns:
-            What was done, in words; None where the network stays as it is.
+            A description of the steps taken back; None if the network is unchanged.
         """
         least, network = self.least, self.surrogate.network
         if (
@@ -145,13 +150,13 @@ class SolverState:
         )
 
     def _keep_last(self, own: dict[str, Tensor]) -> None:
-        """Checkpoints go on from the solve's own last state, whichever one is its result."""
+        """Store the solve's own last state, from which checkpoints continue, for `state_dict`."""
         if self.last is None:
             self.last = self.state_dict() | {"network": own}
-        self.stage = None  # its memory belongs to that state
+        self.stage = None  # the optimizer's memory belongs to that state
 
     def keep_best(self) -> None:
-        """Go back to the best state, where there is one, and say so in the status."""
+        """Load the best state into the network, if there is one, and name it in the status."""
         best, step = self.best, self.progress.step
         if best is None or best.network is None or best.step == step:
             return
@@ -161,7 +166,7 @@ class SolverState:
         self.status = f"{self.status}; {kept}"
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values only, for a checkpoint; `begin` goes on from it."""
+        """The state as tensors and plain values, for a checkpoint from which `begin` continues."""
         if self.last is not None:
             return self.last
         return {
@@ -176,7 +181,7 @@ class SolverState:
         }
 
     def _load_state_dict(self, state: Mapping[str, Any]) -> None:
-        device = self.surrogate.low.device  # a checkpoint is read to the CPU
+        device = self.surrogate.low.device  # a checkpoint is loaded to the CPU
         network = {name: tensor.to(device) for name, tensor in state["network"].items()}
         self.surrogate.network.load_state_dict(network)
         self.history = History(list(state["history"]))
@@ -196,10 +201,17 @@ def begin(
     best: Best | None = None,
     checkpoint: Mapping[str, Any] | None = None,
 ) -> SolverState:
-    """The state of a solve before its first step, or where a checkpoint goes on.
+    """The state of a solve before its first step, or as a checkpoint has it.
+
+    Args:
+        losses: the sequence of losses of the steps.
+        optimizers: the optimizers, run one after another.
+        budget_seconds: the most seconds that all steps may take; None for no limit.
+        best: keeps the best state by a quantity of the history; None to keep none.
+        checkpoint: a `SolverState.state_dict()` from which the solve continues.
 
     Raises:
-        InputError: for a budget that is no positive number.
+        InputError: if the budget is not a positive number.
     """
     if checkpoint is None:
         return SolverState(losses, losses.first(0), optimizers, Clock(budget_seconds), best)

@@ -1,4 +1,4 @@
-"""What a basis of edge functions is: values, derivatives, and the way to other grids."""
+"""The base class of bases of edge functions: values, derivatives, and changes of the grid."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ class Basis(nn.Module, ABC):
     """`size` functions B_k of one variable for each of n_in inputs, each input on its own grid.
 
     Outside its grid a function continues as its tangent (C¹). A basis is never changed in place:
-    what moves or refines a grid returns another basis, so that whatever is computed from a basis
-    stays valid for as long as the object is there.
+    moving or refining a grid returns another basis, so that results computed from a basis stay
+    valid as long as the object exists.
 
     degree: k ≥ 1. intervals: G ≥ 1. size: the number of functions per input, G + k for every kind
     of basis; with one interval they span the polynomials of degree k. breaks: (n_in, pieces + 1);
@@ -32,18 +32,23 @@ class Basis(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def uniform(cls, low: Tensor, high: Tensor, intervals: int, degree: int) -> Self:
-        """The basis with so many equal intervals on [low, high], (n_in,) each.
+        """The basis of a degree on equal intervals of [low, high].
+
+        Args:
+            low, high: the ends of the grid of each input, (n_in,) each.
+            intervals: the number of intervals G.
+            degree: k.
 
         Raises:
-            InputError: where the numbers are beyond what the tensors' precision can hold.
+            InputError: if the coefficients exceed the range of the tensors' dtype.
         """
 
     @abstractmethod
     def values(self, x: Tensor, order: int = 0) -> Tensor:
-        """All functions and their derivatives, B_k^(r)(x_i) for r = 0 … order.
+        """The values and derivatives B_k^(r)(x_i) of all functions for r = 0 … order.
 
         Args:
-            x: (..., n_in), one argument for each input.
+            x: the arguments of the inputs, (..., n_in).
             order: the highest derivative.
 
         Returns:
@@ -52,16 +57,25 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
-        """Σ_k c_ikm B_k^(r)(x_i), (..., order + 1, n_in, m); coefficients: (n_in, size, m)."""
+        """The values and derivatives Σ_k c_ikm B_k^(r)(x_i) of linear combinations.
+
+        Args:
+            x: the arguments of the inputs, (..., n_in).
+            coefficients: c, (n_in, size, m).
+            order: the highest derivative.
+
+        Returns:
+            (..., order + 1, n_in, m).
+        """
 
     @abstractmethod
     def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
-        """Write Σ_r w_rimn B_k^(r)(x_ni) of each point n: the transpose of `combine`, by points.
+        """Write Σ_r w_rimn B_k^(r)(x_ni) into `out`: the transpose of `combine` at each point n.
 
         Args:
-            x: (n, n_in).
-            weights: (order + 1, n_in, m, n).
-            out: zeros to write into, (n_in, size, m, n).
+            x: the arguments of the inputs, (n, n_in).
+            weights: w, (order + 1, n_in, m, n).
+            out: zeros, which are overwritten, (n_in, size, m, n).
         """
 
     @abstractmethod
@@ -78,11 +92,11 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def moved(self, coefficients: Tensor, breaks: Tensor) -> "Moved":
-        """The same functions on other breaks: exact where breaks are added or the range is widened.
+        """The same functions on other breaks, exactly if breaks are added or the range is widened.
 
         Args:
-            coefficients: (n_in, size, m).
-            breaks: (n_in, pieces + 1).
+            coefficients: those of the functions in this basis, (n_in, size, m).
+            breaks: the new breaks, (n_in, pieces + 1).
 
         Raises:
             InputError: for breaks that a basis of this kind cannot have.
@@ -90,44 +104,53 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def refined(self, coefficients: Tensor, intervals: int, low: Tensor, high: Tensor) -> "Moved":
-        """The same functions on `intervals` intervals, on the grid's part in [low, high], (n_in,).
+        """The same functions on `intervals` intervals of the grid's part in [low, high].
 
-        Exact where the new space contains the old one; see each basis for when it does.
+        They are exact if the new space contains the old one, which depends on the kind of basis.
+
+        Args:
+            coefficients: those of the functions in this basis, (n_in, size, m).
+            intervals: the new number of intervals G.
+            low, high: the range of each input to which the grid is cut down, (n_in,) each.
         """
 
     @abstractmethod
     def of_inputs(self, inputs: Sequence[int]) -> Self:
-        """The basis of these inputs only."""
+        """The basis of some of the inputs; inputs: their indices."""
 
     @abstractmethod
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
-        """Σ_k c_k B_k of input i as a B-spline.
+        """The function Σ_k c_k B_k of input i as a B-spline.
 
         Args:
-            coefficients: (size,).
-            i: the number of the input.
+            coefficients: c, (size,).
+            i: the index of the input.
 
         Returns:
             Knots (n + degree + 1,), degree, and B-spline coefficients (n,).
         """
 
     def fit(self, x: Tensor, values: Tensor) -> Tensor:
-        """Least-squares coefficients (n_in, size, m) of functions that are known at samples.
+        """The least-squares fit of functions that are given by samples.
 
-        A rank-deficient system, with fewer samples than functions, gives the smallest coefficients.
+        A rank-deficient system, such as one with fewer samples than basis functions, gives the
+        coefficients of least norm.
 
         Args:
-            x: (n, n_in), the arguments of each input.
-            values: (n, n_in, m), each input's own functions.
+            x: the arguments of each input, (n, n_in).
+            values: the samples of m functions for each input, (n, n_in, m).
+
+        Returns:
+            The coefficients, (n_in, size, m).
         """
         matrix = self.values(x)[:, 0].movedim(1, 0)
         driver = "gelsd" if x.device.type == "cpu" else "gels"
         return torch.linalg.lstsq(matrix, values.movedim(1, 0), driver=driver).solution
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Gauss nodes and weights (n, n_in) of the mean over each input's grid.
+        """The nodes and weights of a Gauss rule for the mean over each grid, (n, n_in) each.
 
-        Exact for products of two functions of the basis.
+        The rule is exact for products of two functions of the basis.
         """
         x, weights = _gauss_points(self.breaks, self.piece_degree)
         return x, weights / (self.breaks[:, -1] - self.breaks[:, 0])
@@ -135,10 +158,10 @@ class Basis(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Moved:
-    """Functions on another basis.
+    """Functions represented in another basis.
 
-    coefficients: (n_in, size, m). error: ‖f - Pf‖ / ‖f‖ in L2 over the new grid, 0 where the
-    functions have not changed.
+    basis: the new basis. coefficients: (n_in, size, m). error: ‖f - Pf‖ / ‖f‖ in L2 over the new
+    grid, 0 if the functions have not changed.
     """
 
     basis: Basis
@@ -147,12 +170,14 @@ class Moved:
 
 
 def project(coefficients: Tensor, old: Basis, new: Basis) -> Moved:
-    """The L2 projection of functions on another basis.
+    """The L2 projection of functions onto another basis.
+
+    The integrals are exact, by a Gauss rule in each interval of both grids' common refinement.
 
     Args:
-        coefficients: of the old basis, (n_in, size, m).
-
-    The integrals are exact: Gauss points in each interval of the common refinement of both grids.
+        coefficients: those of the functions in the old basis, (n_in, size, m).
+        old: the basis of the functions.
+        new: the basis onto which they are projected.
     """
     grid = new.breaks
     merged = torch.cat([grid, old.breaks], dim=1)
@@ -161,7 +186,7 @@ def project(coefficients: Tensor, old: Basis, new: Basis) -> Moved:
     target = torch.einsum("nik,iko->nio", old.values(x)[:, 0], coefficients)
     root = weights.sqrt()[..., None]
     matrix = new.values(x)[:, 0] * root
-    driver = "gels" if matrix.is_cuda else "gelsd"  # torch's default gives other bits each time
+    driver = "gels" if matrix.is_cuda else "gelsd"  # torch's default is not reproducible
     rows, goal = matrix.movedim(1, 0), (target * root).movedim(1, 0)
     solution = torch.linalg.lstsq(rows, goal, driver=driver).solution
     defect = torch.einsum("nik,iko->nio", matrix, solution) - target * root
@@ -171,7 +196,7 @@ def project(coefficients: Tensor, old: Basis, new: Basis) -> Moved:
 
 
 def _gauss_points(breaks: Tensor, degree: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights (n, n_in) with degree + 1 Gauss points between each two breaks."""
+    """Gauss nodes and weights, (n, n_in) each, with degree + 1 nodes in every interval."""
     rule = numpy.polynomial.legendre.leggauss(degree + 1)
     nodes, weights = (torch.as_tensor(a, dtype=breaks.dtype, device=breaks.device) for a in rule)
     half, centre = breaks.diff(dim=1) / 2, (breaks[:, 1:] + breaks[:, :-1]) / 2

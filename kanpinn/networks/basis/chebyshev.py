@@ -19,18 +19,18 @@ class Chebyshev(Basis):
     is one polynomial more, so refinement raises the degree.
 
     Args:
-        ends: the range of each input, (n_in, 2).
+        ends: the ends of the range of each input, (n_in, 2).
         degree: k.
         intervals: G.
 
     Raises:
-        InputError: for a range of no length.
+        InputError: for a range of length zero.
 
     Reference: Sidharth et al., Chebyshev polynomial-based Kolmogorov–Arnold networks (2024), arXiv
     2405.07200; Trefethen, Approximation Theory and Approximation Practice (2013), chapter 3.
     """
 
-    degrees: Tensor  # 0 … n - 1: a saved state tells their number
+    degrees: Tensor  # 0 … n - 1; a saved state gives n by their length
 
     def __init__(self, ends: Tensor, degree: int, intervals: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Chebyshev(Basis):
         self.intervals, self.piece_degree = self.size - self.degree, self.size - 1
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        self.degrees = torch.empty_like(state_dict[prefix + "degrees"])  # there may be others
+        self.degrees = torch.empty_like(state_dict[prefix + "degrees"])  # their number may differ
         self.breaks = torch.empty_like(state_dict[prefix + "breaks"])
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._count()
@@ -66,9 +66,10 @@ class Chebyshev(Basis):
             out[:, k] = torch.einsum("rimn,rin->imn", weights, polynomial)
 
     def _by_degree(self, x: Tensor, order: int, axis: int = -1) -> list[Tensor]:
-        """T_k^(r)(x) for each k, (order + 1, *x.shape); `axis` of x runs over the inputs.
+        """T_k^(r)(x) for each k, (order + 1, *x.shape) each; `axis` of x runs over the inputs.
 
-        T_(k+1)^(r) = 2 ξ T_k^(r) + 2 r T_k^(r-1) - T_(k-1)^(r); outside the range the tangent.
+        The recurrence is T_(k+1)^(r) = 2 ξ T_k^(r) + 2 r T_k^(r-1) - T_(k-1)^(r). Outside the range
+        the functions continue as tangents.
         """
         shape = [1] * x.ndim
         shape[axis] = -1
@@ -76,7 +77,7 @@ class Chebyshev(Basis):
         slope = 2 / (high - low)
         xi = (x - low) * slope - 1
         inside = xi.clamp(-1, 1)
-        needed = max(order, 1)  # a tangent takes the first derivative
+        needed = max(order, 1)  # a tangent needs the first derivative
         previous = [torch.ones_like(xi), *(torch.zeros_like(xi) for _ in range(needed))]
         current = [inside, torch.ones_like(xi), *(torch.zeros_like(xi) for _ in range(needed - 1))]
         found = [previous, current]
@@ -102,13 +103,13 @@ class Chebyshev(Basis):
         return type(self)(breaks, self.degree, self.intervals)
 
     def moved(self, coefficients: Tensor, breaks: Tensor) -> Moved:
-        """See `Basis.moved`: the same polynomials, exact on every range."""
+        """See `Basis.moved`; polynomials are represented exactly on every range."""
         return Moved(new := self.on(breaks), self._continued(coefficients, new))
 
     def refined(self, coefficients: Tensor, intervals: int, low: Tensor, high: Tensor) -> Moved:
-        """See `Basis.refined`: exact for more polynomials than before, else the L2 projection."""
+        """See `Basis.refined`; exact if the degree is not lowered, else the L2 projection."""
         low, high = torch.maximum(low, self.breaks[:, 0]), torch.minimum(high, self.breaks[:, 1])
-        narrow = high - low < 1e-6 * (self.breaks[:, 1] - self.breaks[:, 0])  # a constant
+        narrow = high - low < 1e-6 * (self.breaks[:, 1] - self.breaks[:, 0])  # a constant's range
         low, high = torch.where(narrow, self.breaks.T, torch.stack([low, high]))
         new = self.uniform(low, high, intervals, self.degree)
         if new.size < self.size:
@@ -116,7 +117,7 @@ class Chebyshev(Basis):
         return Moved(new, self._continued(coefficients, new))
 
     def _continued(self, coefficients: Tensor, new: "Chebyshev") -> Tensor:
-        """Coefficients of the same polynomials in `new`, which has no fewer, by interpolation."""
+        """The coefficients of the same polynomials in `new`, of at least the same degree."""
         n = new.size
         xi = torch.cos(torch.pi * (torch.arange(n).to(self.breaks) + 0.5) / n)
         low, high = new.breaks[:, 0], new.breaks[:, 1]
@@ -131,7 +132,7 @@ class Chebyshev(Basis):
         return type(self)(self.breaks[inputs], self.degree, self.intervals)
 
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
-        """See `Basis.as_spline`: one interval, of the polynomial's degree, by interpolation."""
+        """See `Basis.as_spline`; the spline has one interval and the polynomial's degree."""
         low, high = self.breaks[i, :1], self.breaks[i, 1:]
         knots = uniform_knots(low, high, 1, degree := self.piece_degree)
         xi = torch.cos(torch.pi * (torch.arange(self.size).to(low) + 0.5) / self.size)
@@ -141,7 +142,7 @@ class Chebyshev(Basis):
 
 
 def _polynomials(xi: Tensor, count: int) -> Tensor:
-    """T_0 … T_(count - 1) at any arguments, (..., count): no tangents outside [-1, 1]."""
+    """T_0 … T_(count - 1) at any arguments, (..., count), without tangents outside [-1, 1]."""
     found = [torch.ones_like(xi), xi]
     for _ in range(count - 2):
         found.append(2 * xi * found[-1] - found[-2])
@@ -149,9 +150,9 @@ def _polynomials(xi: Tensor, count: int) -> Tensor:
 
 
 def _extended(t: list[Tensor], beyond: Tensor, outside: Tensor, slope: Tensor) -> Tensor:
-    """Derivatives by x of one polynomial from those by ξ, its tangent outside the range.
+    """Derivatives of one polynomial in x from those in ξ, with its tangent outside the range.
 
-    t: value and derivatives at ξ, or at the nearer end of [-1, 1], which is `beyond` away.
+    t: value and derivatives at ξ, or outside [-1, 1] at the nearer end, at the distance `beyond`.
     """
     first = t[0] + t[1] * beyond
     higher = [torch.where(outside, 0.0, s) for s in t[2:]]

@@ -1,9 +1,9 @@
-"""Piecewise polynomials of one variable, many inputs at once: evaluation with derivatives.
+"""Piecewise polynomials of one variable, evaluated with derivatives for many inputs at once.
 
-Pieces are numbered from left to right, the first and the last being what lies outside the breaks. A
-table (n_in, pieces, degree + 1, m) holds for each input m functions as coefficients of powers of
-x - centre. Evaluation gathers the coefficients of the piece that x lies in and runs Horner's rule:
-work and memory do not depend on the number of pieces.
+Pieces are numbered from left to right; the first and the last lie outside the breaks. A table
+(n_in, pieces, degree + 1, m) holds m functions of each input as coefficients of powers of
+x - centre. An evaluation gathers the coefficients of the piece that contains x and runs Horner's
+rule, so that work and memory do not depend on the number of pieces.
 """
 
 import itertools
@@ -15,18 +15,18 @@ from torch import Tensor
 
 
 def centres(breaks: Tensor) -> Tensor:
-    """Where the powers of each piece start, (n_in, pieces): midpoints; outside, the end breaks."""
+    """The centre of each piece, (n_in, pieces): its midpoint; outside the grid the end break."""
     middle = (breaks[:, 1:] + breaks[:, :-1]) / 2
     return torch.cat([breaks[:, :1], middle, breaks[:, -1:]], dim=1)
 
 
 def locate(x: Tensor, breaks: Tensor) -> Tensor:
-    """The piece that each argument lies in, (..., n_in); a break belongs to the piece on its right.
+    """The index of the piece that contains each argument, (..., n_in).
 
-    The last break belongs to the last piece inside.
+    A break belongs to the piece on its right, the last break to the last piece inside.
     """
     left = breaks[:, :-1]
-    if left.shape[1] > 16:  # for fewer, by measurement, a comparison with each break is faster
+    if left.shape[1] > 16:  # for fewer, comparing with each break is faster (measured)
         by_input = x.movedim(-1, 0).flatten(1).contiguous()
         found = torch.searchsorted(left.contiguous(), by_input, right=True)
         count = found.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
@@ -38,16 +38,22 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
 
 
 def evaluate(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor:
-    """f_im^(r)(x_i) for r = 0 … order, as (order + 1, m, ..., n_in).
+    """The values and derivatives f_im^(r)(x_i) for r = 0 … order.
 
-    x: (..., n_in); table: (n_in, pieces, degree + 1, m); breaks: (n_in, pieces - 1). The result can
-    be differentiated any number of times with respect to x and the table.
+    Args:
+        x: the arguments, (..., n_in).
+        table: the coefficients, (n_in, pieces, degree + 1, m).
+        breaks: (n_in, pieces - 1).
+        order: the highest derivative.
+
+    Returns:
+        (order + 1, m, ..., n_in), differentiable any number of times in x and the table.
     """
     return _Evaluate.apply(x, table, breaks, order)[0]
 
 
 class _Evaluate(torch.autograd.Function):
-    """The derivative of the r-th derivative is the (r+1)-th: no tape runs through Horner's rule."""
+    """`evaluate` with its own backward pass: the derivative of the r-th derivative is the next."""
 
     @staticmethod
     def forward(x: Tensor, table: Tensor, breaks: Tensor, order: int) -> tuple[Tensor, ...]:
@@ -78,7 +84,7 @@ class _Evaluate(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
-        """The batch becomes more points or, where the tables are batched too, more inputs."""
+        """Turn the batch into more points or, if the tables are batched too, into more inputs."""
         x, table, breaks, order = inputs
         if in_dims[1] is None and in_dims[2] is None:
             return _Evaluate.apply(x.movedim(in_dims[0], 0), table, breaks, order), (2, 2, 0)
@@ -93,14 +99,14 @@ class _Evaluate(torch.autograd.Function):
 
 
 def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
-    """x - centre of the piece that each argument lies in, (..., n_in)."""
+    """x - centre, (..., n_in), where the centre is that of the piece that contains x."""
     start = centres(breaks)
     n_in, pieces = start.shape
     return x - start.flatten()[piece + torch.arange(n_in, device=x.device) * pieces]
 
 
 def _position(piece: Tensor, shape: torch.Size) -> Tensor:
-    """Where function m of the piece's input is found in one power's flat table, (m, ..., n_in)."""
+    """The index of function m of each argument's piece in a power's flat table, (m, ..., n_in)."""
     n_in, pieces, _, m = shape
     function = torch.arange(m, device=piece.device) * (n_in * pieces)
     input_ = torch.arange(n_in, device=piece.device) * pieces
@@ -108,14 +114,14 @@ def _position(piece: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _gather(table: Tensor, piece: Tensor) -> list[Tensor]:
-    """The coefficients of each power where the arguments lie, (m, ..., n_in)."""
+    """The coefficients of each power in the arguments' pieces, (m, ..., n_in) each."""
     position = _position(piece, table.shape)
     by_power = table.permute(2, 3, 0, 1).flatten(1)
     return [t.index_select(0, position.flatten()).view(position.shape) for t in by_power.unbind(0)]
 
 
 def _scatter(moments: list[Tensor], piece: Tensor, shape: torch.Size) -> Tensor:
-    """The transpose of `_gather`: sums into a table."""
+    """The transpose of `_gather`: sum the moments of each power into a table."""
     position = _position(piece, shape).flatten()
     zero = moments[0].new_zeros(shape[0] * shape[1] * shape[3])
     sums = [zero.scatter_add(0, position, moment.flatten()) for moment in moments]
@@ -123,7 +129,7 @@ def _scatter(moments: list[Tensor], piece: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _horner(s: Tensor, coefficients: list[Tensor], order: int) -> Tensor:
-    """Value and derivatives of Σ_p a_p s^p, by repeated synthetic division."""
+    """The value and derivatives of Σ_p a_p s^p, by repeated synthetic division."""
     degree = len(coefficients) - 1
     values = s.new_empty(order + 1, *coefficients[0].shape)
     values[0] = coefficients[degree]
@@ -142,11 +148,12 @@ def _horner(s: Tensor, coefficients: list[Tensor], order: int) -> Tensor:
 def moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
     """Σ_r grad_r (s^p)^(r) for p = 0 … powers - 1: the transpose of Horner's rule.
 
-    A weighted sum of a function's derivatives is the sum of these with its coefficients.
+    The weighted sum Σ_r grad_r f^(r) of f = Σ_p a_p s^p is the sum of the moments times a_p.
 
     Args:
         s: x - centre, of any shape.
-        grad: (order + 1, ...), each like s.
+        grad: the weights, (order + 1, ...), each of the shape of s.
+        powers: the number of powers, degree + 1.
 
     For w_r = r! grad_r the rule (s f)^(r) = s f^(r) + r f^(r-1) gives w_r ← s w_r + w_{r+1}, and
     w_0 is the sum.

@@ -11,14 +11,14 @@ from kanpinn._support.errors import InputError
 
 
 def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Tensor:
-    """Equally spaced knots with `intervals` intervals on [low, high], (n_in,) each."""
+    """Equally spaced knots with `intervals` grid intervals on [low, high], (n_in,) each."""
     step = (high - low) / intervals
     index = torch.arange(-degree, intervals + degree + 1, dtype=low.dtype, device=low.device)
     return low[:, None] + step[:, None] * index
 
 
 def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
-    """Knots with these breaks (n_in, G + 1), continued outside with the end intervals' widths."""
+    """The knots with given breaks (n_in, G + 1), continued with the widths of the end intervals."""
     steps = torch.arange(1, degree + 1, dtype=breaks.dtype, device=breaks.device)
     first, last = breaks[:, 1] - breaks[:, 0], breaks[:, -1] - breaks[:, -2]
     left = breaks[:, :1] - first[:, None] * steps.flip(0)
@@ -27,21 +27,22 @@ def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
 
 
 def breaks_of(knots: Tensor, degree: int) -> Tensor:
-    """The breaks of knots, (n_in, G + 1)."""
+    """The knots in the grid of each row, (n_in, G + 1)."""
     return knots[:, degree : knots.shape[1] - degree]
 
 
 def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) -> Tensor:
-    """One input's breaks on `intervals` intervals of the grid's part in [low, high].
+    """The breaks of one input on `intervals` intervals of the grid's part in [low, high].
 
-    The old breaks inside stay, except one that leaves less than a quarter of its interval before an
-    end. Each interval is split into as many equal parts, the widest ones into one more where the
-    number does not come out even. On fewer intervals than before all have one width. A range of no
-    width, that of a constant, keeps the whole grid.
+    Old breaks inside are kept, unless less than a quarter of an interval is left to an end. Every
+    interval is split into the same number of equal parts; a remainder gives the widest intervals
+    one part more. If there are fewer new intervals than kept ones, all have equal width. A range of
+    width zero, that of a constant, keeps the whole grid.
 
     Args:
-        breaks: (G + 1,).
-        low, high: of the range, scalars.
+        breaks: the old breaks, (G + 1,).
+        low, high: the ends of the range, scalars.
+        intervals: the new number of intervals.
 
     Returns:
         (intervals + 1,) increasing breaks.
@@ -68,7 +69,7 @@ def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) ->
 def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
     """Whether every inner break of `old` inside the new grid is a knot of `new`.
 
-    Then the old spline space is part of the new one there, and refinement is exact.
+    If so, the new spline space contains the old one there, and refinement is exact.
     """
     inner, (low, high) = old[:, degree + 1 : -degree - 1], _ends(new, degree)
     tolerance = 1e-12 * (old[:, -1:] - old[:, :1])
@@ -84,12 +85,17 @@ def _ends(knots: Tensor, degree: int) -> tuple[Tensor, Tensor]:
 def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
     """The matrix A (n_in, n_new, n_old): Σ_j c_j B_j = Σ_i (A c)_i B'_i on both grids, exactly.
 
-    The new knots must hold every interior grid point of the old ones that lies in the new grid:
-    knots inserted, the range widened (the end pieces go on as the polynomials they are) or cut.
-    A_ij is the blossom of the old piece that lies under B'_i, at the knots t'_{i+1} … t'_{i+k}.
+    The new knots must contain every inner break of the old ones that lies in the new grid. Knots
+    may be inserted, and the range may be cut or widened, where the polynomials of the end intervals
+    continue. A_ij is the blossom of the old piece in the support of B'_i at the new knots
+    t'_{i+1} … t'_{i+k}.
+
+    Args:
+        old, new: the knots, (n_in, n + degree + 1) each, with their own n.
+        degree: k.
 
     Raises:
-        InputError: if an interior grid point of `old` is missing in `new`.
+        InputError: if an inner break of `old` is missing in `new`.
 
     Reference: Ramshaw, Blossoms are polar forms (1989); Cohen, Lyche and Riesenfeld (1980) for
     nested knots.
@@ -111,7 +117,7 @@ def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
 
 
 def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
-    """Weights (..., k + 1) of a piece's coefficients in its polar form at k arguments."""
+    """The weights (..., k + 1) of a piece's coefficients in its polar form at k arguments."""
     shape = (*arguments.shape[:-1], degree + 1, degree + 1)
     triangle = torch.eye(degree + 1, dtype=near.dtype, device=near.device).expand(shape)
     for r in range(degree):

@@ -1,4 +1,4 @@
-"""B-splines on knots of one's own for each input, evaluated as piecewise polynomials."""
+"""B-splines on separate knots for each input, evaluated as piecewise polynomials."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,15 +28,15 @@ class BSplines(Basis):
         degree: k. Derivatives above it are zero.
 
     Raises:
-        InputError: for a degree above 170, or knots on which the splines are no finite numbers.
+        InputError: for a degree above 170, or knots for which coefficients are not finite.
 
     Reference: de Boor, A Practical Guide to Splines (1978), chapter X, (8) and (15).
     """
 
     knots: Tensor
-    _living: Tensor  # (n_in, G + 2, k + 1): the splines that live on each piece
+    _living: Tensor  # (n_in, G + 2, k + 1): the splines whose support contains each piece
     _local: Tensor  # (n_in, G + 2, k + 1, k + 1): their coefficients, powers first
-    _matrix: Tensor | None  # (n_in, (G + 2)(k + 1), G + k): `_local` with zeros for all others
+    _matrix: Tensor | None  # (n_in, (G + 2)(k + 1), G + k): `_local`, zero for other splines
 
     def __init__(self, knots: Tensor, degree: int) -> None:
         super().__init__()
@@ -47,27 +47,27 @@ class BSplines(Basis):
         self._tabulate()
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        self.knots = torch.empty_like(state_dict[prefix + "knots"])  # it may have another grid
+        self.knots = torch.empty_like(state_dict[prefix + "knots"])  # sizes may differ
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._tabulate()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         dtype = self.knots.dtype
         super()._apply(fn, recurse)
-        if self.knots.dtype != dtype:  # tables of single precision are no splines in double
+        if self.knots.dtype != dtype:  # converted tables would keep the lower precision
             self._tabulate()
         return self
 
     def _tabulate(self) -> None:
-        """The splines as polynomials about the middle of each interval.
+        """Compute the splines' coefficients as polynomials about the midpoint of each interval.
 
-        Outside the grid they are their tangents at its ends. An interval of no length holds zeros.
+        Outside the grid they are the tangents at its ends. Intervals of length zero get zeros.
         """
         knots, k = self.knots, self.degree
         self.breaks = breaks_of(knots, k)
         self.intervals, self.size = knots.shape[1] - 2 * k - 1, knots.shape[1] - k - 1
         too_much = f"degree {k} on {self.intervals} intervals is more than {knots.dtype} can hold"
-        if k > 170:  # a larger factorial is no double
+        if k > 170:  # larger factorials overflow float64
             raise InputError(too_much)
         near = knots[:, 1:-1].unfold(1, 2 * k, 1)
         near = torch.cat([near[:, :1], near, near[:, -1:]], dim=1)
@@ -120,7 +120,7 @@ class BSplines(Basis):
         first = self._living[:, :, 0].flatten()
         spline = first.index_select(0, position).view(n_in, 1, 1, -1)
         spline = spline.expand(-1, -1, weights.shape[2], -1)
-        # One spline after the other, so that what is under way stays in the cache.
+        # One spline after the other, so that intermediate results fit into the cache.
         for j, by_power in enumerate(self._local.permute(3, 2, 0, 1).flatten(2).unbind(0)):
             polynomial = [c.index_select(0, position).view(n_in, 1, -1) for c in by_power]
             total = polynomial[0] * moments[0]
@@ -135,7 +135,7 @@ class BSplines(Basis):
         return type(self)(knots_from_breaks(breaks, self.degree), self.degree)
 
     def moved(self, coefficients: Tensor, breaks: Tensor) -> Moved:
-        """See `Basis.moved`; where an inner break of the old grid is missing, the L2 projection."""
+        """See `Basis.moved`; the L2 projection if an inner break of the old grid is missing."""
         new = self.on(breaks)
         if not contains_breaks(self.knots, new.knots, self.degree):
             return project(coefficients, self, new)
@@ -144,8 +144,7 @@ class BSplines(Basis):
     def refined(self, coefficients: Tensor, intervals: int, low: Tensor, high: Tensor) -> Moved:
         """See `Basis.refined`; the breaks are those of `refined_breaks`.
 
-        Exact where the old breaks in [low, high] are kept, which they are if there are enough
-        intervals for all of them.
+        The functions are exact if `refined_breaks` keeps all old breaks in the range.
         """
         rows = zip(self.breaks, low, high, strict=True)
         return self.moved(
@@ -160,7 +159,7 @@ class BSplines(Basis):
 
 
 def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
-    """The k + 1 B-splines that live at x and their derivatives up to k, each (..., k + 1).
+    """The k + 1 B-splines that do not vanish at x, with derivatives up to k, (..., k + 1) each.
 
     near: the knots around x, (..., 2 k), k on either side.
     """
