@@ -196,7 +196,7 @@ def test_check_says_that_trials_choose_and_with_what_they_begin(folder: Path) ->
     result = kanpinn("check", "square.toml", "--set", "network.type=auto")
     assert result.exit_code == 0, result.output
     assert "network.width, network.degree of the file do not apply" in result.stderr
-    assert "the file's [points] does not apply" in result.stderr
+    assert "section [points] of the file does not apply" in result.stderr
     assert "chosen by trials  network, points and optimizers, until" in result.stdout
     assert "KAN [2, 24, 1]" in result.stdout and "(first trial)" in result.stdout
 
@@ -207,7 +207,7 @@ def test_the_posters_mlp_has_its_250_steps() -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.count("LBFGS(steps=50") == 5
     assert "MLP [2, 100, 100, 100, 1]" in result.stdout
-    assert "4 refine stages are skipped" in result.stderr
+    assert "4 refine stages of the file are skipped" in result.stderr
 
 
 def test_list_shows_problem_files_and_runs(folder: Path) -> None:

@@ -9,6 +9,7 @@ from torch.func import jacrev
 
 import kanpinn as kp
 from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.jets import SECOND_KINDS, Channels
 from kanpinn.loss.residuals import frozen
 from kanpinn.networks import Surrogate
@@ -498,7 +499,8 @@ def test_the_extension_sees_boundary_values_only(generator):
 def test_the_extension_is_evaluated_once_for_the_same_points(generator):
     box, calls = BOXES["rectangle"], []
     data = lambda p: calls.append(len(p)) or smooth(p)  # noqa: E731
-    surrogate, p = exact_surrogate(box, box.boundary.names, data), inside(box, 6, generator)
+    surrogate = exact_surrogate(box, box.boundary.names, data)
+    p = Batch.made_of(inside(box, 6, generator))
     first = surrogate.jet(p, Channels(box.names, second="laplacian"))
     before = len(calls)
     again = surrogate.jet(p, Channels(box.names, second="laplacian"))

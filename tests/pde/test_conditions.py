@@ -8,6 +8,7 @@ import torch
 from torch.func import jacrev
 
 import kanpinn as kp
+from kanpinn.geometry.points import Batch
 from kanpinn.loss.residuals import Residuals
 from kanpinn.pde.verify import exact_defects
 from kanpinn.solvers.discretize import discretize
@@ -113,16 +114,21 @@ def dense_by_torch_func(residuals):
     network, domain = residuals.surrogate.network, residuals.surrogate.domain
     plain, (low, high) = reference.plain(network), domain.bounds
 
+    # A derived source takes derivatives of its own: a batch has it before torch.func begins.
+    batches = [Batch.made_of(term.points) for term in residuals.terms]
+    for term, batch in zip(residuals.terms, batches, strict=True):
+        term.residual(residuals.surrogate, batch)
+
     def rows(coefficients):
         parts = []
-        for term in residuals.terms:
+        for term, batch in zip(residuals.terms, batches, strict=True):
             u = reference.jet_of_point(
                 lambda x: plain(coefficients, 2 * (x - low) / (high - low) - 1),
                 term.points.coords,
                 domain.names,
             )
             scale = math.sqrt(term.weight / term.rows)
-            parts += (scale * term.equation(term.points, u)).unbind(1)
+            parts += (scale * term.equation(batch, u)).unbind(1)
         return torch.cat(parts)
 
     coefficients = reference.coefficients_of(network)
