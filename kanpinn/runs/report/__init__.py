@@ -1,4 +1,4 @@
-"""What is shown of a study: its curves and orders, its figures, its page."""
+"""The report of a study: its error curves with observed orders, its figures, its HTML page."""
 
 from kanpinn.runs.report.curves import curves as curves
 from kanpinn.runs.report.figures import draw_study as draw_study
