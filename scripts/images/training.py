@@ -4,8 +4,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 
 from images.networks import Make
 from images.pictures import psnr
@@ -68,9 +66,14 @@ class Clock:
 
     @property
     def cost(self) -> float:
-        """Processor seconds of a step; the first one is dearer, and counts where it was alone."""
-        steps = [b - a for a, b in pairwise(self.times)]
-        return median(steps[1:] or steps)
+        """Mean processor seconds of a step, without the first one, which is slower.
+
+        The processor's clock can advance in ticks longer than some steps. Where it did not advance
+        after the first step, the mean over all steps is returned.
+        """
+        first, *later = self.times[1:]
+        after_first = (later[-1] - first) / len(later) if later else 0.0
+        return after_first or (self.times[-1] - self.times[0]) / (len(self.times) - 1)
 
 
 @dataclass(frozen=True)
