@@ -59,6 +59,19 @@ class Piece(Region):
         """The name by which `boundary[name]` selects the piece."""
 
     @property
+    def side(self) -> tuple[int, bool] | None:
+        """The index of the coordinate that is constant here, and True where it is at its upper end.
+
+        None unless the piece is a face of a box, over a time interval or not, or an end of time.
+        """
+        return None
+
+    @property
+    def at_time(self) -> float | None:
+        """The time of the piece "initial" or "final" of space × time; None for other pieces."""
+        return None
+
+    @property
     def walls(self) -> Walls | None:
         """The plane or sphere that contains the piece; None if there is none."""
         return None

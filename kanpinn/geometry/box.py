@@ -75,6 +75,10 @@ class Box(Mapped, Domain):
         return bool((first <= low).all() and (high <= last).all())
 
     @property
+    def is_box(self) -> bool:
+        return True
+
+    @property
     def smooth_level(self) -> bool:
         return True
 
@@ -120,6 +124,10 @@ class Face(Mapped, Piece):
     @property
     def dim(self) -> int:
         return len(self.box.ranges) - 1
+
+    @property
+    def side(self) -> tuple[int, bool]:
+        return self.axis, self.upper
 
     @property
     def walls(self) -> Walls:

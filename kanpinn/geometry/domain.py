@@ -77,6 +77,11 @@ class Domain(Region):
         return False
 
     @property
+    def is_box(self) -> bool:
+        """True for a box, and for a box over a time interval: the domain is all of its `bounds`."""
+        return False
+
+    @property
     def signed_level(self) -> bool:
         """True if `level` is < 0 everywhere outside, not only next to the boundary."""
         return False

@@ -82,6 +82,10 @@ class Product(Domain):
         return during & self.space.contains(coords[:, :-1], tolerance)
 
     @property
+    def is_box(self) -> bool:
+        return self.space.is_box
+
+    @property
     def smooth_level(self) -> bool:
         return self.space.smooth_level
 
@@ -126,6 +130,10 @@ class Wall(Derived):
     @property
     def measure_error(self) -> float:
         return self.piece.measure_error * self.time.measure
+
+    @property
+    def side(self) -> tuple[int, bool] | None:
+        return self.piece.side
 
     @property
     def level(self) -> Callable[[Coords], Column] | None:
@@ -180,9 +188,17 @@ class End(Piece):
         return self.product.space.measure_error
 
     @property
+    def side(self) -> tuple[int, bool]:
+        return self.product.dim - 1, self.late
+
+    @property
+    def at_time(self) -> float:
+        _, *ends = self.product.time.ranges[0]
+        return ends[self.late]
+
+    @property
     def level(self) -> Callable[[Coords], Column]:
-        value = self.product.time.bounds[self.late][0].item()
-        return partial(coordinate_beyond, -1, value)
+        return partial(coordinate_beyond, -1, self.at_time)
 
     @property
     def rim(self) -> Points:

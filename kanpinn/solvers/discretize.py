@@ -19,7 +19,7 @@ from kanpinn.loss.terms import PROBE_POINTS, Term, build_terms, condition_terms
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.constraints.boundary_data import Form, choose_form
 from kanpinn.networks.constraints.initial_data import choose_started_form, order_in_time
-from kanpinn.networks.constraints.periodic_inputs import circles, periodic_numbers
+from kanpinn.networks.constraints.periodic_inputs import circles_for, periodic_numbers
 from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
@@ -186,8 +186,10 @@ def discretize(
     met, inputs = chosen.met, problem.inputs()
     if form == "energy":
         met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
-    if (periodic := circles(problem, network)) is not None:
-        met, inputs = met | periodic_numbers(problem, chosen.output), periodic
+    if inputs is None and network.width[0] > problem.domain.dim:
+        inputs = circles_for(problem, network)
+        if inputs is not None:
+            met |= periodic_numbers(problem, chosen.output)
     coefficients = [problem.unknowns.get(name) for name in problem.fields]
     surrogate = Surrogate(network, problem.domain, chosen.output, inputs, coefficients)
     points = default_points(network) if points is None else points

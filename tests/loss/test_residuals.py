@@ -31,7 +31,7 @@ def residuals_of(problem, make, n=30, exact=False) -> Residuals:
     """Penalty residuals, or those of a surrogate with the data of `Square` built in."""
     network, box = make(problem.domain.dim, len(problem.fields)), problem.domain
     (condition,) = problem.conditions()
-    output = ExactDirichlet(box, dict.fromkeys(box.boundary.pieces, condition.target))
+    output = ExactDirichlet(box, {face.side: condition.target for face in box.boundary.pieces})
     surrogate = Surrogate(network, box, output if exact else None)
     generator = torch.Generator().manual_seed(0)
     interior = sample(box, n, "uniform", generator)

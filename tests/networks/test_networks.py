@@ -425,7 +425,7 @@ def exact_surrogate(box, names, data, seed=0):
         last.copy_(torch.randn(last.shape, generator=generator, dtype=last.dtype))
     faces = box.boundary[names].pieces
     Surrogate(network, box).prepare(everywhere(box))
-    return Surrogate(network, box, ExactDirichlet(box, dict.fromkeys(faces, data)))
+    return Surrogate(network, box, ExactDirichlet(box, {face.side: data for face in faces}))
 
 
 def smooth(p: Points) -> torch.Tensor:
@@ -513,7 +513,7 @@ def test_zero_data_on_some_faces_and_a_function_on_others():
     box = BOXES["rectangle"]
     left, right = box.boundary["x_min"].pieces[0], box.boundary["x_max"].pieces[0]
     network = kp.KAN([2, 3, 1], seed=0)
-    surrogate = Surrogate(network, box, ExactDirichlet(box, {left: None, right: smooth}))
+    surrogate = Surrogate(network, box, ExactDirichlet(box, {left.side: None, right.side: smooth}))
     y = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
     assert surrogate(left.from_unit(y)).abs().max() < 1e-14
     p = right.from_unit(y)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from kanpinn._support.errors import InputError
+from kanpinn.geometry import Domain
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet
-from kanpinn.networks.constraints.box import MAX_DIM, Fieldwise, as_box, on_box
-from kanpinn.networks.constraints.distance import end_of_time, on_any_domain
+from kanpinn.networks.constraints.box import MAX_DIM, Fieldwise, on_box
+from kanpinn.networks.constraints.distance import on_any_domain
 from kanpinn.networks.constraints.lifting import NotExact
 from kanpinn.networks.surrogate import OutputMap
 from kanpinn.pde.conditions.condition import Prescribed
@@ -71,10 +72,21 @@ def choose_form(
     try:
         if found:
             raise NotExact(str(found[0]))
-        output = _output_map(problem, rough, boundary == "exact")
+        if problem.enrichment():
+            raise NotExact(
+                "the exact form does not go with the known functions of "
+                f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
+            )
+        data = prescribed_data(problem)
+        maps = [
+            _of_field(problem.domain, name, data[name], rough, boundary == "exact")
+            for name in problem.fields
+        ]
+        if all(one is None for one in maps):
+            return Form(None)
         # This form builds in values but no rates, which only networks in time windows build in.
         met = numbers_of(problem, lambda one: one.rate is None)
-        return Form(output, met if output else frozenset())
+        return Form(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), met)
     except NotExact as reason:
         if boundary == "exact":
             raise InputError(
@@ -114,39 +126,25 @@ def describe_form(problem: Problem, boundary: str, rough: bool = False) -> str:
     return f"penalty (chosen: {form.why})" if form.output is None else "exact (chosen)"
 
 
-def _output_map(problem: Problem, rough: bool, lifting: bool) -> OutputMap | None:
-    if problem.enrichment():
-        raise NotExact(
-            "the exact form does not go with the known functions of "
-            f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
-        )
-    data = prescribed_data(problem)
-    maps = [_of_field(problem, name, data[name], rough, lifting) for name in problem.fields]
-    if all(one is None for one in maps):
-        return None
-    return maps[0] if len(maps) == 1 else Fieldwise(tuple(maps))
-
-
 def _of_field(
-    problem: Problem, name: str, data: Sequence[Prescribed], rough: bool, lifting: bool
+    domain: Domain, name: str, data: Sequence[Prescribed], rough: bool, lifting: bool
 ) -> OutputMap | None:
     """Return the output map that builds in one field's values, None for a field without any."""
     if not data:
         return None
-    if problem.domain.dim > MAX_DIM:
+    if domain.dim > MAX_DIM:
         raise NotExact(
-            f"the exact form is for up to {MAX_DIM} dimensions, the domain has {problem.domain.dim}"
+            f"the exact form is for up to {MAX_DIM} dimensions, the domain has {domain.dim}"
         )
     for one, other in itertools.combinations(data, 2):
         if one.piece == other.piece:
             raise NotExact(f"two conditions prescribe {name} on {one.piece.name}")
-    box = as_box(problem.domain)
     # Data on walls need a polynomial lifting; data at an end of time are used as they are.
-    lifted = [one for one in data if not one.is_zero and end_of_time(one.piece) is None]
-    if box is None and lifted and not lifting:
+    lifted = any(not one.is_zero and one.piece.at_time is None for one in data)
+    if lifted and not lifting and not domain.is_box:
         raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")
-    domain = problem.domain
-    made = on_any_domain(domain, data, rough) if box is None else on_box(box, data, rough)
+    make = on_box if domain.is_box else on_any_domain
+    made = make(domain, data, rough)
     check_data(made, data, name)
     return made
 

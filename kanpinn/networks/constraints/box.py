@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Box, Domain, Face, Piece, Points, Product
-from kanpinn.geometry.product import End, Wall
+from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.networks.constraints.lifting import NotExact, check_smooth
 from kanpinn.networks.known_function import Known
@@ -19,6 +18,8 @@ from kanpinn.networks.surrogate import OutputMap
 from kanpinn.pde.conditions.condition import Prescribed
 
 MAX_DIM = 4  # in more dimensions products of distances nearly vanish
+
+Side = tuple[int, bool]  # of a box, see `Piece.side`
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,9 @@ class ExactDirichlet:
     between opposite faces. It uses nothing but the boundary values.
 
     Args:
-        box: the domain.
-        data: for each face a function of n points on that face, which returns (n, m), or None for
-            zero.
+        box: the domain, a box or a box over a time interval.
+        data: for each face, by its `side`, a function of n points on that face, which returns
+            (n, m), or None for zero.
 
     Raises:
         InputError: above four dimensions, where the product of distances nearly vanishes.
@@ -41,8 +42,8 @@ class ExactDirichlet:
     u = g + D·N.
     """
 
-    box: Box
-    data: Mapping[Face, Callable[[Points], Tensor] | None]
+    box: Domain
+    data: Mapping[Side, Callable[[Points], Tensor] | None]
 
     def __post_init__(self) -> None:
         if self.box.dim > MAX_DIM:
@@ -53,18 +54,15 @@ class ExactDirichlet:
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """Return the jet of g + D·N from the jet of N."""
-        inner = self._distance(points, jet) * jet
-        if all(values is None for values in self.data.values()):
-            return inner
-        return self._extension.jet(points, jet.channels) + inner
-
-    def _distance(self, points: Points, jet: Jet) -> Jet:
-        """Return the jet of D = Π_faces (1 ± ξ), ξ in [-1, 1] the face's scaled coordinate."""
         low, high = (corner.to(points.coords) for corner in self.box.bounds)
         half = (high - low) / 2
         xi = Coordinates(jet.channels, (points.coords - low) / half - 1, 1 / half).dense()
-        factors = [1 - xi[f.axis] if f.upper else 1 + xi[f.axis] for f in self.data]
-        return math.prod(factors[1:], start=factors[0])
+        # D = Π_faces (1 ± ξ), with ξ in [-1, 1] the scaled coordinate that is constant on the face.
+        factors = [1 - xi[axis] if upper else 1 + xi[axis] for axis, upper in self.data]
+        inner = math.prod(factors[1:], start=factors[0]) * jet
+        if all(values is None for values in self.data.values()):
+            return inner
+        return self._extension.jet(points, jet.channels) + inner
 
     @cached_property
     def _extension(self) -> Known:
@@ -76,9 +74,9 @@ class ExactDirichlet:
         It is I - Π_axes (I - P_axis) applied to the boundary values, where P_axis interpolates
         between the faces of an axis: a signed sum over faces, edges, …
         """
-        by_axis: dict[int, list[Face]] = {}
-        for face in self.data:
-            by_axis.setdefault(face.axis, []).append(face)
+        by_axis: dict[int, list[Side]] = {}
+        for side in self.data:
+            by_axis.setdefault(side[0], []).append(side)
         total = torch.zeros_like(coords[:, :1])
         for size in range(1, len(by_axis) + 1):
             for axes in itertools.combinations(by_axis, size):
@@ -87,7 +85,7 @@ class ExactDirichlet:
         return total
 
     def _blend(
-        self, coords: Tensor, corner: tuple[Face, ...], by_axis: dict[int, list[Face]]
+        self, coords: Tensor, corner: tuple[Side, ...], by_axis: dict[int, list[Side]]
     ) -> Tensor:
         """Return the data where these faces meet, times their linear interpolation weights.
 
@@ -95,12 +93,12 @@ class ExactDirichlet:
         """
         low, high = (c.to(coords) for c in self.box.bounds)
         weight, columns = torch.ones_like(coords[:, :1]), list(coords.split(1, dim=1))
-        for face in corner:
-            a, b = low[face.axis], high[face.axis]
-            share = (columns[face.axis] - a) / (b - a)
-            if len(by_axis[face.axis]) == 2:
-                weight = weight * (share if face.upper else 1 - share)
-            columns[face.axis] = torch.full_like(share, float(b if face.upper else a))
+        for axis, upper in corner:
+            a, b = low[axis], high[axis]
+            share = (columns[axis] - a) / (b - a)
+            if len(by_axis[axis]) == 2:
+                weight = weight * (share if upper else 1 - share)
+            columns[axis] = torch.full_like(share, float(b if upper else a))
         values = self.data[corner[0]]
         if values is None:
             return torch.zeros_like(weight)
@@ -120,11 +118,11 @@ class Fieldwise:
         return join(fields)
 
 
-def on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
+def on_box(box: Domain, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
     """Return the output map that builds in the data of one field on faces of a box.
 
     Args:
-        box: the domain.
+        box: the domain, a box or a box over a time interval.
         data: the values prescribed on the faces.
         rough: whether the data need not be smooth, as in the energy form.
 
@@ -132,29 +130,10 @@ def on_box(box: Box, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
         NotExact: where a piece is no face of the box, or data are not smooth and not `rough`.
     """
     check_smooth(data, rough)
-    values = {_as_face(box, one.piece): None if one.is_zero else one.values for one in data}
+    values: dict[Side, Callable[[Points], Tensor] | None] = {}
+    for one in data:
+        side = one.piece.side
+        if side is None or one.piece.names != box.names:
+            raise NotExact(f"the piece {one.piece.name} is no side of {box!r}")
+        values[side] = None if one.is_zero else one.values
     return ExactDirichlet(box, values)
-
-
-def as_box(domain: Domain) -> Box | None:
-    """Return a box, or a box over a time interval, as one box; None for any other domain."""
-    match domain:
-        case Box():
-            return domain
-        case Product():
-            space = as_box(domain.space)
-            ranges = () if space is None else (*space.ranges, *domain.time.ranges)
-            return Box(**{name: ends for name, *ends in ranges}) if ranges else None
-    return None
-
-
-def _as_face(box: Box, piece: Piece) -> Face:
-    """Return a piece of a box, or of a box over a time interval, as a face of the box."""
-    match piece:
-        case Wall():
-            return _as_face(box, piece.piece)
-        case End():
-            return Face(box, piece.product.dim - 1, piece.late)
-        case Face() if piece.box.dim <= box.dim:
-            return Face(box, piece.axis, piece.upper)
-    raise NotExact(f"the piece {piece.name} is no side of {box!r}")

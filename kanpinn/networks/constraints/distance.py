@@ -1,7 +1,7 @@
 """Dirichlet data on any domain: u = g + D·N with a distance function D and a lifting g."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry import Domain, Piece, Points
-from kanpinn.geometry.product import End
 from kanpinn.jets import Jet
 from kanpinn.networks.constraints.lifting import (
     NotExact,
@@ -139,21 +138,26 @@ class InTime:
 
     Args:
         walls: G, (n, d) → (n, 1); None for zero.
-        ends: the ends of time with data, and the data u_e.
+        ends: the data u_e by the time t_e, one or two.
+        names: the names of the coordinates, the time last.
     """
 
     walls: OfCoords | None
-    ends: Sequence[tuple[End, Values]]
+    ends: Mapping[float, Values]
+    names: tuple[str, ...]
 
     def __call__(self, coords: Coords) -> Tensor:
         total = torch.zeros_like(coords[:, :1]) if self.walls is None else self.walls(coords)
-        for end, values in self.ends:
-            _, low, high = end.product.time.ranges[0]
-            share = (coords[:, -1:] - low) / (high - low)
-            weight = (share if end.late else 1 - share) if len(self.ends) == 2 else 1.0
-            at = torch.cat([coords[:, :-1], torch.full_like(share, high if end.late else low)], 1)
-            gap = values(Points(at, end.names))
-            total = total + weight * (gap if self.walls is None else gap - self.walls(at))
+        low, high = min(self.ends), max(self.ends)
+        for end, values in self.ends.items():
+            at = torch.cat([coords[:, :-1], torch.full_like(coords[:, -1:], end)], dim=1)
+            gap = values(Points(at, self.names))
+            if self.walls is not None:
+                gap = gap - self.walls(at)
+            if len(self.ends) == 2:
+                share = (coords[:, -1:] - low) / (high - low)
+                gap = (share if end == high else 1 - share) * gap
+            total = total + gap
         return total
 
 
@@ -170,27 +174,17 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Li
             time are not smooth.
     """
     found = distance_from(domain, [one.piece for one in data], rough)
-    times = [end_of_time(one.piece) for one in data]
-    ends = [(end, one.values) for end, one in zip(times, data, strict=True) if end is not None]
-    walls = [one for end, one in zip(times, data, strict=True) if end is None]
-    at_ends = [one for end, one in zip(times, data, strict=True) if end is not None]
-    check_smooth(at_ends, rough)
+    ends = {one.piece.at_time: one for one in data if one.piece.at_time is not None}
+    walls = [one for one in data if one.piece.at_time is None]
+    check_smooth(list(ends.values()), rough)
     lift: OfCoords | None = None
     if not all(wall.is_zero for wall in walls):
         lift = polynomial_lift(domain.bounds, [(one.piece, one.values) for one in walls])
         if lift is None:
             raise NotExact("no polynomial takes the prescribed values, which must be smooth")
-    if not all(one.is_zero for one in at_ends) or (ends and lift is not None):
-        lift = InTime(lift, ends)
+    if not all(one.is_zero for one in ends.values()) or (ends and lift is not None):
+        lift = InTime(lift, {end: one.values for end, one in ends.items()}, domain.names)
     return LiftedDirichlet(found, lift)
-
-
-def end_of_time(piece: Piece) -> End | None:
-    """Return the piece if it is the initial or final time of a space-time domain, else None."""
-    match piece:
-        case End():
-            return piece
-    return None
 
 
 def distance_from(domain: Domain, pieces: Sequence[Piece], rough: bool) -> OfCoords:

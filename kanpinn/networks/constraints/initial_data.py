@@ -8,10 +8,9 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords
-from kanpinn.geometry import Domain, Face, Piece, Points
-from kanpinn.geometry.product import End
+from kanpinn.geometry import Domain, Points
 from kanpinn.networks.constraints.boundary_data import FORMS, Form, check_data, numbers_of
-from kanpinn.networks.constraints.box import Fieldwise, as_box, on_box
+from kanpinn.networks.constraints.box import Fieldwise, on_box
 from kanpinn.networks.constraints.distance import LiftedDirichlet, distance_from, on_any_domain
 from kanpinn.networks.constraints.lifting import NotExact, OfCoords, Values, smooth_on
 from kanpinn.networks.surrogate import OutputMap
@@ -49,7 +48,8 @@ def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) 
                     f'boundary = "exact" is impossible here, use "penalty": {reason}'
                 ) from None
             why = str(reason)
-    met = numbers_of(problem, lambda one: _begins(problem, one.piece))
+    initial = problem.domain.dim - 1, False  # the side where the last coordinate begins
+    met = numbers_of(problem, lambda one: one.piece.side == initial)
     return Form(_started(problem, walls=False), met, why)
 
 
@@ -70,7 +70,7 @@ def order_in_time(problem: Problem) -> int:
 
 
 def _initial(problem: Problem, name: str, data: Sequence[Prescribed]) -> Prescribed:
-    found = [one for one in data if _begins(problem, one.piece)]
+    found = [one for one in data if one.piece.side == (problem.domain.dim - 1, False)]
     if len(found) != 1:
         raise InputError(
             f"a network in time windows needs one initial value of each field, such as "
@@ -78,16 +78,6 @@ def _initial(problem: Problem, name: str, data: Sequence[Prescribed]) -> Prescri
             f"{problem.domain.names[-1]}, the last coordinate, begins"
         )
     return found[0]
-
-
-def _begins(problem: Problem, piece: Piece) -> bool:
-    """True for the piece at the lower end of the last coordinate, the initial time."""
-    match piece:
-        case End():
-            return not piece.late
-        case Face():
-            return piece.axis == problem.domain.dim - 1 and not piece.upper
-    return False
 
 
 def _started(problem: Problem, walls: bool) -> OutputMap:
@@ -136,12 +126,11 @@ def _started_field(
 
 def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -> OfCoords:
     """Return a lifting that equals the initial values and the data on the walls."""
-    box = as_box(domain)
-    if box is None:
-        lift = on_any_domain(domain, [first, *data], False).lift
-        assert lift is not None
-        return lift
-    return on_box(box, [first, *data], False).extension
+    if domain.is_box:
+        return on_box(domain, [first, *data], False).extension
+    lift = on_any_domain(domain, [first, *data], False).lift
+    assert lift is not None
+    return lift
 
 
 @dataclass(frozen=True, eq=False)

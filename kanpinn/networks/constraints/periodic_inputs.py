@@ -45,24 +45,20 @@ class Circles:
         return torch.cat(columns, dim=1)
 
 
-def circles(problem: Problem, network: Network) -> Circles | None:
+def circles_for(problem: Problem, network: Network) -> Circles | None:
     """Return periodic inputs for a network that has one more input for each periodic coordinate.
 
-    The result is None for networks with another number of inputs, and for problems that define
-    their own `inputs`.
+    The result is None for networks with another number of inputs.
     """
-    further = network.width[0] - problem.domain.dim
-    if further < 1 or problem.inputs() is not None:
-        return None
     names = {c.periodic_in for c in problem.conditions() if c.periodic_in is not None}
-    if further != len(names):
+    if network.width[0] != problem.domain.dim + len(names):
         return None
     return Circles(problem.domain, frozenset(names))
 
 
 @torch.no_grad()
 def periodic_numbers(problem: Problem, output: OutputMap | None) -> frozenset[int]:
-    """Return the indices of those `conditions()` that every surrogate with `circles` satisfies.
+    """Return the indices of those `conditions()` that every surrogate with `Circles` satisfies.
 
     These are the periodic conditions. With an output map, such as that of exact Dirichlet data, the
     map has to be periodic, too. This is tested by applying it to the constant function one.
