@@ -26,6 +26,6 @@ def largest_defect(
     defects = []
     for index, condition in enumerate(problem.conditions()):
         p = condition.points(kp.Collocation(64, 64), 1.0, torch.Generator().manual_seed(0))
-        equation = problem.condition_equation(index)
-        defects.append(equation(p, exact_jet(problem, p)).abs().max())
+        what, u = f"conditions()[{index}]", exact_jet(problem, p)
+        defects.append(condition.stacked_residual(problem.fields, what, p, u).abs().max())
     return float(torch.stack(defects).max())

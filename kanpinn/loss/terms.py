@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar, Self
 
 import torch
@@ -14,9 +15,9 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
 from kanpinn.networks.network import Tape
 from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import find_channels
-from kanpinn.pde.problem import Problem, with_source
 
 PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
 
@@ -101,7 +102,7 @@ class ResidualTerm(Term):
 
 
 def build_terms(
-    problem: Problem,
+    problem: BoundaryValueProblem,
     surrogate: Surrogate,
     interior: Points,
     boundary: Sequence[Points],
@@ -120,16 +121,13 @@ def build_terms(
         InputError: if a residual has the wrong shape, or contains a derivative that vanishes
             identically for the surrogate's splines.
     """
-    if type(problem).source is Problem.source:  # derived from the exact solution, which is slow
-        source = problem.source
-        problem = with_source(problem, lambda p: p.once("source", lambda: source(p)))
     weight = weights["interior"]
     first = residual_term("interior", problem.equation, interior, 1, weight, surrogate, "residual")
     return [first, *condition_terms(problem, surrogate, boundary, weights.get("boundary", 1.0))]
 
 
 def condition_terms(
-    problem: Problem, surrogate: Surrogate, boundary: Sequence[Points], weight: float
+    problem: BoundaryValueProblem, surrogate: Surrogate, boundary: Sequence[Points], weight: float
 ) -> list[ResidualTerm]:
     """The loss terms of the conditions that have points.
 
@@ -153,10 +151,11 @@ def condition_terms(
         name = "boundary" if len(kept) == 1 else f"boundary[{i}]"
         # All conditions on the boundary share one mean over it; any other has its own mean.
         part = len(points) / surface if condition.surface else 1.0
-        if problem.unknowns and condition.measurements:
+        if surrogate.has_unknowns and condition.measurements:
             part = _data_part(conditions, i)
         share = weight * condition.weight * part
-        equation, what = problem.condition_equation(i), f"conditions()[{i}]"
+        what = f"conditions()[{i}]"
+        equation = partial(condition.stacked_residual, problem.fields, what)
         term = residual_term(name, equation, points, condition.sites, share, surrogate, what)
         terms.append(replace(term, measured=condition.measurements > 0))
     return terms

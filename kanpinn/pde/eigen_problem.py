@@ -9,14 +9,14 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
-from kanpinn.pde.evaluate import stack_equations
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.pde.evaluate import split, stack_equations
 from kanpinn.pde.validate import check_arguments
 
 Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
 
 
-class EigenProblem(Problem):
+class EigenProblem(BoundaryValueProblem):
     """An eigenvalue problem L u = λ M u: subclass it and write `domain`, `operator`, `conditions`.
 
     `operator(p, u)` returns L u, (n, equations) or a tuple of such, from points with named
@@ -27,7 +27,6 @@ class EigenProblem(Problem):
     determined numerically.
     """
 
-    solved_by: ClassVar[str] = "eigen"
     needs_conditions: ClassVar[bool] = False
     self_adjoint: bool | None = None
 
@@ -55,11 +54,25 @@ class EigenProblem(Problem):
         """Whether the class defines exact eigenvalues."""
         return type(self).exact_eigenvalues is not EigenProblem.exact_eigenvalues
 
-    def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
+    def operator_values(self, p: Points, u: Jet) -> Tensor:
+        """Return L u at n points, (n, equations), from the jet of all fields.
+
+        Raises:
+            InputError: where `operator` returns another shape.
+        """
+        return stack_equations(self.operator(p, *split(u)), len(p), "operator")
+
+    def mass_values(self, p: Points, u: Jet) -> Tensor:
+        """Return M u at n points, (n, equations), from the jet of all fields.
+
+        Raises:
+            InputError: where `mass` returns another shape.
+        """
+        return stack_equations(self.mass(p, *split(u)), len(p), "mass")
+
+    def equation(self, p: Points, u: Jet) -> Tensor:
         """Return (L + M) u, which uses the derivatives of L and M; it is not zero for modes."""
-        parts = (self.operator(p, *fields), self.mass(p, *fields))
-        left, right = (stack_equations(part, len(p), "operator or mass") for part in parts)
-        return (left + right,)
+        return self.operator_values(p, u) + self.mass_values(p, u)
 
     def check(self) -> None:
         """Refuse a class whose attributes or methods are missing or invalid.
@@ -67,9 +80,7 @@ class EigenProblem(Problem):
         Raises:
             InputError: naming the attribute or the method, and what it must be.
         """
+        super().check()
         name = type(self).__name__
         check_arguments(f"{name}.operator", self.operator, self.fields)
         check_arguments(f"{name}.mass", self.mass, self.fields)
-        if self.unknowns:
-            raise InputError(f"{name}.unknowns: an eigenvalue problem has none")
-        super().check()

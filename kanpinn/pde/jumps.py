@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kanpinn.geometry import Points
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions.condition import Prescribed
-from kanpinn.pde.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Jump:
         )
 
 
-def prescribed_data(problem: Problem) -> dict[str, list[Prescribed]]:
+def prescribed_data(problem: BoundaryValueProblem) -> dict[str, list[Prescribed]]:
     """Return the prescribed values of each field, by its name, in the order of the conditions.
 
     Fields without prescribed values have an empty list.
@@ -45,7 +45,7 @@ def prescribed_data(problem: Problem) -> dict[str, list[Prescribed]]:
     return found
 
 
-def jumps(problem: Problem) -> list[Jump]:
+def jumps(problem: BoundaryValueProblem) -> list[Jump]:
     """Return the jumps of the problem's prescribed values, the largest gap first.
 
     There is at most one jump, the largest, for each field and each pair of prescribed pieces.

@@ -12,7 +12,7 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.evaluate import find_channels
-from kanpinn.pde.problem import Problem, exact_columns
+from kanpinn.pde.problem import Problem, exact_columns, exact_jet
 
 Equation = Callable[[Points, Jet], Tensor]
 JetAt = Callable[[Points, Channels], Jet]
@@ -50,8 +50,11 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
     Raises:
         InputError: where a residual has the wrong shape.
     """
-    known = all(unknown.exact is not None for unknown in problem.numbers.values())
-    if problem.has_exact and known:
+    if problem.exact is None:
+        return
+    if not problem.unknowns:
+        yield from defects_of(problem, functools.partial(exact_jet, problem))
+    elif all(unknown.exact is not None for unknown in problem.numbers.values()):
         yield from defects_of(problem, functools.partial(exact_columns, problem))
 
 
@@ -79,7 +82,8 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
         if condition.measurements and (condition.noise is not None or problem.unknowns):
             continue  # noise keeps the residual from vanishing
         at = condition.points(few, 1.0, torch.Generator().manual_seed(0))
-        equation, name = problem.condition_equation(index), f"{kind}.conditions()[{index}]"
+        name = f"{kind}.conditions()[{index}]"
+        equation = functools.partial(condition.stacked_residual, problem.fields, name)
         yield _defect(jet, equation, at, condition.sites, size, name)
 
 

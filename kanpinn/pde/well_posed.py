@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -11,14 +12,14 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.evaluate import find_channels
-from kanpinn.pde.problem import Problem
 
 Equation = Callable[[Points, Jet], Tensor]
 
 
-def check_well_posed(problem: Problem, strong: bool = True) -> None:
+def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None:
     """Refuse a problem with misplaced conditions or with a solution that is not unique.
 
     Three properties are checked:
@@ -55,7 +56,10 @@ def check_well_posed(problem: Problem, strong: bool = True) -> None:
         equations: list[tuple[Equation, Points]] = [
             (problem.equation, sample(problem.domain, 5, "uniform"))
         ]
-        equations += [(problem.condition_equation(i), points) for i, points in enumerate(places)]
+        equations += [
+            (partial(c.stacked_residual, fields, f"conditions()[{i}]"), places[i])
+            for i, c in enumerate(conditions)
+        ]
         probes = [(*one, random_jets(*one, len(problem.columns))) for one in equations]
         seen = {name for name in names for probe in probes if _sees(*probe, fields.index(name))}
         count = sum(
@@ -81,7 +85,7 @@ def check_well_posed(problem: Problem, strong: bool = True) -> None:
     differential = any(jets[0].channels.derivative_order for _, _, jets in probes)
     if differential and problem.needs_conditions and not conditions:
         warnings.warn(
-            f"{type(problem).__name__} has no conditions: its solution is not unique", stacklevel=4
+            f"{type(problem).__name__} has no conditions: its solution is not unique", stacklevel=5
         )
 
 
@@ -120,7 +124,9 @@ def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Je
     return Jet(channels, **parts)
 
 
-def _check_place(problem: Problem, condition: Condition, points: Points, what: str) -> None:
+def _check_place(
+    problem: BoundaryValueProblem, condition: Condition, points: Points, what: str
+) -> None:
     """Refuse points outside the domain, and points of a boundary condition that are interior."""
     domain = problem.domain
     own = domain.boundary.pieces

@@ -15,7 +15,7 @@ from kanpinn.loss.balance import BALANCES, balance_factors
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.optimizers import CONVERGED, Method, Step, as_methods
-from kanpinn.solvers.discretize import Discretization
+from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.losses import FreshLosses, Losses
 
 

@@ -1,21 +1,14 @@
-"""The discretization of a problem: its surrogate, its collocation points and its loss terms."""
+"""The discretization of a problem, from the arguments of `solve`, which are checked."""
 
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from numbers import Real
 
-import torch
-
-from kanpinn._support.distributed import share
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.windows import Windows
-from kanpinn.geometry import Boundary, Points, Region
-from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
-from kanpinn.loss.energy import EnergyTerm, energy_terms
-from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import PROBE_POINTS, Term, build_terms, condition_terms
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.constraints.boundary_data import Form, choose_form
 from kanpinn.networks.constraints.initial_data import choose_started_form, order_in_time
@@ -23,132 +16,15 @@ from kanpinn.networks.constraints.periodic_inputs import circles_for, periodic_n
 from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.jumps import Jump, jumps
-from kanpinn.pde.problem import Problem, parameter_of, stated, with_parameter
+from kanpinn.pde.problem import Problem
+from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.well_posed import check_well_posed
+from kanpinn.solvers.discretization import Discretization, EnergyDiscretization
 
 FORMS = ("strong", "energy")
 LOSS_TERMS = ("interior", "boundary")
-
-
-@dataclass(frozen=True)
-class Discretization:
-    """A problem with its surrogate, and its loss for any epoch of collocation points.
-
-    Args:
-        problem: the equation, its domain and conditions.
-        surrogate: the network, with the maps that make boundary and initial data exact.
-        collocation: how many points, by which sampler, and after how many steps they are replaced.
-        weights: the weights of the loss terms, "interior" and "boundary".
-        seed: the seed of the points.
-        form: "strong" for the squared residual, "energy" for `problem.energy`.
-        met: indices of the conditions that need no loss term, because they hold exactly.
-    """
-
-    problem: Problem
-    surrogate: Surrogate
-    collocation: Collocation
-    weights: dict[str, float]
-    seed: int
-    form: str = "strong"
-    met: frozenset[int] = frozenset()
-    # The points of one epoch, kept because the network adapts to them before the terms use them.
-    _drawn: dict[int, list[Points]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-
-    def points(self, epoch: int = 0) -> list[Points]:
-        """The interior points of an epoch, followed by the points of each condition.
-
-        Boundary points are distributed over the conditions in proportion to their surface. All
-        points depend on the seed and the epoch alone.
-        """
-        if epoch in self._drawn:
-            return self._drawn[epoch]
-        generator = self._generator(epoch)
-        conditions, chosen = self.problem.conditions(), self.collocation
-        total = sum(c.surface for c in conditions)
-        parts = [sample(self.problem.domain, chosen.interior, chosen.sampler, generator)]
-        parts += [c.points(chosen, c.surface / (total or 1.0), generator) for c in conditions]
-        like = self.surrogate.low
-        self._drawn.clear()
-        self._drawn[epoch] = [p.to(like.dtype, like.device) for p in parts]
-        return self._drawn[epoch]
-
-    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
-        """The loss terms of an epoch; conditions that hold exactly have no term.
-
-        Args:
-            epoch: the number of the epoch, from 0.
-            interior: interior points in place of the epoch's own.
-
-        Raises:
-            InputError: if a residual has the wrong shape, or contains a derivative that vanishes
-                identically for the surrogate's splines.
-        """
-        first, *pieces = self.points(epoch)
-        interior = first if interior is None else interior
-        pieces = [p[:0] if number in self.met else p for number, p in enumerate(pieces)]
-        problem, surrogate, weights = self.problem, self.surrogate, self.weights
-        if self.form == "strong":
-            return [*build_terms(problem, surrogate, interior, pieces, weights)]
-        penalties = condition_terms(problem, surrogate, pieces, weights["boundary"])
-        return [*self._energies(epoch), *penalties]
-
-    def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
-        """The loss of an epoch, with this discretization as its `family`.
-
-        The arguments are those of `terms`.
-        """
-        return Residuals(self.surrogate, self.terms(epoch, interior), self)
-
-    def parameter(self, name: str) -> float:
-        """The value of a parameter of the problem, by its name.
-
-        Raises:
-            InputError: if the problem has no parameter of that name.
-        """
-        return parameter_of(self.problem, name)
-
-    def varied(self, name: str, value: float) -> list[Term]:
-        """The first epoch's terms for another value of a parameter, at the same points.
-
-        The surrogate is not changed: data that it satisfies exactly stay those of the problem's
-        own value.
-
-        Raises:
-            InputError: if the problem has no parameter of that name.
-        """
-        self.points()
-        view = replace(self, problem=with_parameter(self.problem, name, value))
-        view._drawn.update(self._drawn)
-        return view.terms()
-
-    def _energies(self, epoch: int) -> list[EnergyTerm]:
-        """The energy's terms: integrals over domain and boundary, over the domain's measure."""
-        generator, chosen = self._generator(epoch), self.collocation
-        domain, parts = self.problem.domain, self.problem.boundary_energies()
-        regions: list[tuple[Sequence[Region | Boundary], int]] = [
-            (self.problem.cells(), chosen.interior)
-        ]
-        regions += [([part], chosen.boundary) for part, _ in parts]
-        like, weighed = self.surrogate.low, []
-        for cells, count in regions:
-            p, weights = weighted_sample(cells, count, chosen.sampler, generator)
-            means = weights[:, None] * (len(p) / domain.measure)
-            known = Points(p.coords, p.names, p.normals, means)
-            weighed.append(known.to(like.dtype, like.device))
-        inside, *pieces = weighed
-        weight = self.weights["interior"]
-        return [*energy_terms(self.problem, self.surrogate, inside, pieces, weight)]
-
-    def _generator(self, epoch: int) -> torch.Generator:
-        return torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
-
-    def prepare(self) -> None:
-        """Let the network adapt to the points of the first epoch."""
-        coords = torch.cat([p.coords[share(len(p))] for p in self.points()])
-        self.surrogate.prepare(Points(coords, self.problem.domain.names))
 
 
 def discretize(
@@ -159,16 +35,15 @@ def discretize(
     weights: Mapping[str, float | int] | None,
     seed: int,
     form: str = "strong",
-) -> Discretization:
+) -> Discretization[Problem]:
     """Check the arguments of `solve` against each other and build the discretization.
 
     Raises:
         InputError: if problem, network, form, boundary or weights do not fit together.
     """
-    problem = stated(problem)
+    problem = stated(problem, Problem)
     if form not in FORMS:
         raise InputError(f'form must be "strong" or "energy", got {form!r}')
-    _check_outputs(problem, network)
     if form == "energy":
         _check_natural(problem)
         if problem.unknowns:
@@ -176,28 +51,65 @@ def discretize(
                 f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
                 "an energy says nothing of the coefficients in it"
             )
-    _enrich(network, problem)
-    _add_numbers(network, problem)
+    surrogate, met = build_surrogate(problem, network, boundary, form, problem.unknowns)
+    numbers, known = problem.numbers, network.constants
+    if not (isinstance(known, Constants) and known.unknowns == numbers):  # else they keep values
+        network.constants = Constants(numbers, surrogate.low) if numbers else None
+    points = default_points(network) if points is None else points
+    if form == "strong":
+        return Discretization(problem, surrogate, points, checked_weights(weights), seed, met)
+    met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
+    return EnergyDiscretization(problem, surrogate, points, checked_weights(weights), seed, met)
+
+
+def build_surrogate(
+    problem: BoundaryValueProblem,
+    network: Network,
+    boundary: str,
+    form: str = "strong",
+    unknowns: Mapping[str, Unknown] | None = None,
+) -> tuple[Surrogate, frozenset[int]]:
+    """Return a network with the problem's data built in, and which conditions hold exactly.
+
+    Args:
+        problem: as `stated` returned it; it is checked to be well posed.
+        network: gets the problem's known functions.
+        boundary: how boundary conditions are met, as for `solve`.
+        form: "strong" or "energy".
+        unknowns: the unknowns of the problem, by name.
+
+    Returns:
+        The surrogate, and the indices of the conditions that every such surrogate satisfies.
+
+    Raises:
+        InputError: if problem, network and boundary do not fit together.
+    """
+    if network.width[-1] != len(problem.fields):
+        raise InputError(
+            f"network.width must end with {len(problem.fields)} outputs for the fields "
+            f"{', '.join(problem.fields)} of {type(problem).__name__}, got {list(network.width)}"
+        )
+    network.enrichment = None
+    if functions := problem.enrichment():
+        like = next(network.parameters())
+        probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
+        network.enrichment = enrichment_of(functions, probe, len(problem.fields))
     check_well_posed(problem, strong=form == "strong")
     found = jumps(problem)
     chosen = _data_form(problem, network, boundary, found, form)
     if found:  # then no boundary values are built into the surrogate
-        warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=3)
+        warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=4)
     met, inputs = chosen.met, problem.inputs()
-    if form == "energy":
-        met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
     if inputs is None and network.width[0] > problem.domain.dim:
         inputs = circles_for(problem, network)
         if inputs is not None:
             met |= periodic_numbers(problem, chosen.output)
-    coefficients = [problem.unknowns.get(name) for name in problem.fields]
-    surrogate = Surrogate(network, problem.domain, chosen.output, inputs, coefficients)
-    points = default_points(network) if points is None else points
-    return Discretization(problem, surrogate, points, _weights(weights), seed, form, met)
+    coefficients = [(unknowns or {}).get(name) for name in problem.fields]
+    return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
 
 
 def _data_form(
-    problem: Problem, network: Network, boundary: str, found: Sequence[Jump], form: str
+    problem: BoundaryValueProblem, network: Network, boundary: str, found: Sequence[Jump], form: str
 ) -> Form:
     """How boundary and initial data enter: built into the surrogate, or as loss terms."""
     if not isinstance(network, Windows):
@@ -223,15 +135,6 @@ def default_points(network: Network) -> Collocation:
     return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
 
 
-def _check_outputs(problem: Problem, network: Network) -> None:
-    fields = problem.fields
-    if network.width[-1] != len(fields):
-        raise InputError(
-            f"network.width must end with {len(fields)} outputs for the fields {', '.join(fields)} "
-            f"of {type(problem).__name__}, got {list(network.width)}"
-        )
-
-
 def _check_natural(problem: Problem) -> None:
     """Check that the energy has a boundary density for every natural condition that needs one.
 
@@ -247,23 +150,12 @@ def _check_natural(problem: Problem) -> None:
             )
 
 
-def _enrich(network: Network, problem: Problem) -> None:
-    """Add the problem's known functions to the network's output."""
-    functions, like = problem.enrichment(), next(network.parameters())
-    probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
-    network.enrichment = enrichment_of(functions, probe, len(problem.fields)) if functions else None
+def checked_weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
+    """Return the weight of every loss term, 1 where none is given.
 
-
-def _add_numbers(network: Network, problem: Problem) -> None:
-    """Add the problem's unknown numbers to the network; keep the values of equal ones in it."""
-    numbers, known = problem.numbers, network.constants
-    if isinstance(known, Constants) and known.unknowns == numbers:
-        return
-    like = next(network.parameters())
-    network.constants = Constants(numbers, like) if numbers else None
-
-
-def _weights(weights: Mapping[str, float | int] | None) -> dict[str, float]:
+    Raises:
+        InputError: for a term that does not exist, or a weight that is no number of at least 0.
+    """
     chosen: dict[str, float | int] = dict.fromkeys(LOSS_TERMS, 1.0) | dict(weights or {})
     for name, value in chosen.items():
         if name not in LOSS_TERMS:

@@ -186,7 +186,7 @@ def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
     named = {}
     for i, field in enumerate(problem.fields):
         named[field] = approximate[:, i]
-    name, exact = KNOWN[not problem.has_exact], _known(solution, points)
+    name, exact = KNOWN[problem.exact is None], _known(solution, points)
     if exact is not None:
         for i, field in enumerate(problem.fields):
             suffix = f"_{field}" if several else ""
@@ -200,9 +200,8 @@ def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
 
 def _known(solution: Solution, points: Points) -> Tensor | None:
     """The exact solution (n, m), else a reference that is known everywhere, else None."""
-    if solution.problem.has_exact:
-        exact = solution.problem.exact(points)  # type: ignore[attr-defined]
-        return stack_equations(exact, len(points), "exact")
+    if solution.problem.exact is not None:
+        return stack_equations(solution.problem.exact(points), len(points), "exact")
     reference = solution.reference
     if reference is None or reference.points is not None:
         return None

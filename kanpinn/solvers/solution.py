@@ -22,7 +22,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.discretize import Discretization
+from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.history import History
 
 
@@ -64,7 +64,7 @@ class Solution:
         log: for `auto`, the trials and the reason why it ended.
     """
 
-    discretization: Discretization
+    discretization: Discretization[Problem]
     residuals: Residuals
     errors: Errors | None
     status: str

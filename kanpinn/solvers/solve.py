@@ -12,10 +12,12 @@ from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import Method, as_methods, load_libraries
+from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.adaptation import losses_of
 from kanpinn.solvers.default_optimizer import default_optimizer
-from kanpinn.solvers.discretize import Discretization, discretize
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.measure import ErrorMeasure
 from kanpinn.solvers.solution import Solution
@@ -75,7 +77,11 @@ def solve(
     load_libraries()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
-    _check_kind(problem)
+    if isinstance(problem, EigenProblem):
+        raise InputError(
+            f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
+            "kanpinn.eigen(problem, network)"
+        )
     with together():
         discretization = discretize(problem, network, points, boundary, weights, seed, form)
     problem = discretization.problem
@@ -90,7 +96,7 @@ def solve(
     with together():
         known = reference_of(problem, reference)
     begun = time.perf_counter()
-    measured = errors and (known is not None or problem.has_exact)
+    measured = errors and (known is not None or problem.exact is not None)
     norm = ErrorNorm(problem, known) if measured else None
     waited = time.perf_counter() - begun  # for the reference, which is not part of the solve
     constants = network.constants if isinstance(network.constants, Constants) else None
@@ -111,14 +117,6 @@ def solve(
         reference=known,
         reference_seconds=waited if known is not None else 0.0,
     )
-
-
-def _check_kind(problem: Problem) -> None:
-    if isinstance(problem, Problem) and problem.solved_by != "solve":
-        raise InputError(
-            f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
-            f"kanpinn.{problem.solved_by}(problem, network)"
-        )
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:

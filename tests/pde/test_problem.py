@@ -10,7 +10,9 @@ from kanpinn.cli import app
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
-from kanpinn.pde.problem import exact_residual, stated, with_parameter
+from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.parameters import with_parameter
+from kanpinn.pde.problem import exact_residual
 
 
 class Given(kp.Problem):

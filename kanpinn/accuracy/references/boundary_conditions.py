@@ -1,6 +1,7 @@
 """The boundary conditions of a planar problem, assigned to curves, as values or fluxes."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -32,9 +33,9 @@ class BoundaryConditions:
         """Return the coefficients of the condition on a curve at the parameters t, (n,)."""
         index = self.which[number]
         points = on_curve(self.domain.curves[number], t)
-        return coefficients_of(
-            self.problem.condition_equation(index), points, f"conditions()[{index}]"
-        )
+        condition, what = self.problem.conditions()[index], f"conditions()[{index}]"
+        equation = partial(condition.stacked_residual, self.problem.fields, what)
+        return coefficients_of(equation, points, what)
 
     def values(self, number: int, t: np.ndarray) -> np.ndarray:
         """Return the values (n,) that an essential condition prescribes at the parameters t."""

@@ -13,7 +13,7 @@ from kanpinn.accuracy.references.reference import Recipe
 from kanpinn.geometry import Planar
 from kanpinn.geometry.planar.combine2d import planar
 from kanpinn.jets import Channels
-from kanpinn.pde.problem import Problem, with_source
+from kanpinn.pde.problem import Problem
 
 if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
     from kanpinn.accuracy.references.boundary_conditions import BoundaryConditions
@@ -64,9 +64,6 @@ class FEM(Recipe):
         from kanpinn.accuracy.references.weak_form import finite_element_solution
 
         domain = _domain(problem)
-        if type(problem).source is Problem.source:  # deriving the source is slow: once per mesh
-            source = problem.source
-            problem = with_source(problem, lambda p: p.once("source", lambda: source(p)))
         conditions = boundary_conditions(problem, domain)
         fields: list[FiniteElements] = []
         changes: list[Change] = []

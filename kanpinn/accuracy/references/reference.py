@@ -137,7 +137,7 @@ def reference_of(problem: Problem, recipe: Recipe | None = None) -> Reference | 
         InputError: if the problem's `reference()` returns anything but a reference, a recipe or
             None, or if a recipe is given for a problem with an exact solution.
     """
-    if problem.has_exact:
+    if problem.exact is not None:
         if recipe is not None:
             raise InputError(
                 f"reference = {recipe!r} is for problems without an exact solution, which "

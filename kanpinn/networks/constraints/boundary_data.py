@@ -14,9 +14,9 @@ from kanpinn.networks.constraints.box import MAX_DIM, Fieldwise, on_box
 from kanpinn.networks.constraints.distance import on_any_domain
 from kanpinn.networks.constraints.lifting import NotExact
 from kanpinn.networks.surrogate import OutputMap
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.jumps import Jump, jumps, prescribed_data
-from kanpinn.pde.problem import Problem
 
 FORMS = ("auto", "exact", "penalty")
 
@@ -38,7 +38,7 @@ class Form:
 
 
 def choose_form(
-    problem: Problem, boundary: str, found: Sequence[Jump], rough: bool = False
+    problem: BoundaryValueProblem, boundary: str, found: Sequence[Jump], rough: bool = False
 ) -> Form:
     """Choose the form of a problem's Dirichlet and initial values.
 
@@ -95,7 +95,9 @@ def choose_form(
         return Form(None, why=str(reason))
 
 
-def numbers_of(problem: Problem, built_in: Callable[[Prescribed], bool]) -> frozenset[int]:
+def numbers_of(
+    problem: BoundaryValueProblem, built_in: Callable[[Prescribed], bool]
+) -> frozenset[int]:
     """Return the indices of those `conditions()` that prescribe values, all of them built in.
 
     Args:
@@ -106,7 +108,7 @@ def numbers_of(problem: Problem, built_in: Callable[[Prescribed], bool]) -> froz
     return frozenset(i for i, found in enumerate(data) if found and all(map(built_in, found)))
 
 
-def describe_form(problem: Problem, boundary: str, rough: bool = False) -> str:
+def describe_form(problem: BoundaryValueProblem, boundary: str, rough: bool = False) -> str:
     """Return the choice of `choose_form` as text, with the reason for a penalty.
 
     The text is "none" for a problem without prescribed values, `boundary` itself unless that is

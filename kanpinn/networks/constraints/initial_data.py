@@ -14,12 +14,14 @@ from kanpinn.networks.constraints.box import Fieldwise, on_box
 from kanpinn.networks.constraints.distance import LiftedDirichlet, distance_from, on_any_domain
 from kanpinn.networks.constraints.lifting import NotExact, OfCoords, Values, smooth_on
 from kanpinn.networks.surrogate import OutputMap
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.jumps import Jump, prescribed_data
-from kanpinn.pde.problem import Problem
 
 
-def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) -> Form:
+def choose_started_form(
+    problem: BoundaryValueProblem, boundary: str, found: Sequence[Jump]
+) -> Form:
     """Choose the form of the data for a network in time windows.
 
     Initial data are always built in. `boundary` decides about the data on walls, which are the
@@ -53,7 +55,7 @@ def choose_started_form(problem: Problem, boundary: str, found: Sequence[Jump]) 
     return Form(_started(problem, walls=False), met, why)
 
 
-def order_in_time(problem: Problem) -> int:
+def order_in_time(problem: BoundaryValueProblem) -> int:
     """Return the order in time of the initial data: 2 with initial rates, 1 without.
 
     Raises:
@@ -69,7 +71,7 @@ def order_in_time(problem: Problem) -> int:
     return 2 if rates.pop() else 1
 
 
-def _initial(problem: Problem, name: str, data: Sequence[Prescribed]) -> Prescribed:
+def _initial(problem: BoundaryValueProblem, name: str, data: Sequence[Prescribed]) -> Prescribed:
     found = [one for one in data if one.piece.side == (problem.domain.dim - 1, False)]
     if len(found) != 1:
         raise InputError(
@@ -80,7 +82,7 @@ def _initial(problem: Problem, name: str, data: Sequence[Prescribed]) -> Prescri
     return found[0]
 
 
-def _started(problem: Problem, walls: bool) -> OutputMap:
+def _started(problem: BoundaryValueProblem, walls: bool) -> OutputMap:
     if problem.enrichment():
         raise InputError(
             f"{type(problem).__name__}.enrichment() does not go with a network in time windows: "
@@ -92,7 +94,7 @@ def _started(problem: Problem, walls: bool) -> OutputMap:
 
 
 def _started_field(
-    problem: Problem, name: str, prescribed: Sequence[Prescribed], walls: bool
+    problem: BoundaryValueProblem, name: str, prescribed: Sequence[Prescribed], walls: bool
 ) -> LiftedDirichlet:
     """Return the output map u = g + D·M of one field.
 

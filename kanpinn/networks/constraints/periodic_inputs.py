@@ -11,8 +11,8 @@ from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets import Channels, Coordinates, join
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import OutputMap
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.evaluate import find_channels
-from kanpinn.pde.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Circles:
         return torch.cat(columns, dim=1)
 
 
-def circles_for(problem: Problem, network: Network) -> Circles | None:
+def circles_for(problem: BoundaryValueProblem, network: Network) -> Circles | None:
     """Return periodic inputs for a network that has one more input for each periodic coordinate.
 
     The result is None for networks with another number of inputs.
@@ -57,7 +57,7 @@ def circles_for(problem: Problem, network: Network) -> Circles | None:
 
 
 @torch.no_grad()
-def periodic_numbers(problem: Problem, output: OutputMap | None) -> frozenset[int]:
+def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) -> frozenset[int]:
     """Return the indices of those `conditions()` that every surrogate with `Circles` satisfies.
 
     These are the periodic conditions. With an output map, such as that of exact Dirichlet data, the
@@ -75,13 +75,14 @@ def periodic_numbers(problem: Problem, output: OutputMap | None) -> frozenset[in
     def holds(index: int) -> bool:
         few = Collocation(5, 16, "uniform")
         points = conditions[index].points(few, 1.0, torch.Generator().manual_seed(0))
-        equation = problem.condition_equation(index)
+        what = f"conditions()[{index}]"
         ones = torch.ones_like(points.coords[:1])[0]
 
         def residual(channels: Channels) -> torch.Tensor:
             coordinate = Coordinates(channels, points.coords, ones).dense()[0]
             one = join([0 * coordinate + 1] * len(problem.fields))
-            return equation(points, output.apply(points, one))
+            u = output.apply(points, one)
+            return conditions[index].stacked_residual(problem.fields, what, points, u)
 
         return bool(residual(find_channels(residual, points.names)).abs().max() <= 1e-8)
 

@@ -15,7 +15,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
-from kanpinn.pde.evaluate import stack_equations
+from kanpinn.pde.evaluate import split, stack_equations
 from kanpinn.pde.expressions import Expression
 
 Value = float | int | Callable[[Points], Tensor]
@@ -161,6 +161,22 @@ class Condition(ABC):
         """
         count = max(1, round(share * collocation.boundary))
         return sample(Boundary(self.pieces), count, collocation.sampler, generator)
+
+    def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
+        """Return the residual as one tensor, (rows, equations), from the jet of all fields.
+
+        Args:
+            fields: the names of the problem's fields.
+            what: the name of the condition in messages.
+            p: the condition's points.
+            u: the jet of all fields at these points.
+
+        Raises:
+            InputError: where the residual has another shape.
+        """
+        columns = split(u)
+        about = [columns[fields.index(name)] for name in self.about or fields]
+        return stack_equations(self.residual(p, *about), len(p) // self.sites, what)
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:

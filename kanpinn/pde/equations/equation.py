@@ -1,6 +1,5 @@
 """The base class of the ready-made equations: formulas, derived sources, boundary tables."""
 
-import functools
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, TypedDict
@@ -63,7 +62,7 @@ class Equation(Problem):
         InputError: naming the argument that does not fit.
     """
 
-    exact: Function
+    exact: Function | None = None
 
     def __init__(
         self,
@@ -82,17 +81,12 @@ class Equation(Problem):
         self.space = tuple(name for name in domain.names if name != self.time)
         if exact is not None:
             self.exact = function(self.value("exact", exact))
+        self._source: Value | None = None  # then it is derived from the exact solution
         if source is not None or exact is None:
-            given = self.value("source", 0.0 if source is None else source)
-            vars(self)["source"] = functools.partial(values_of, given, m=1, what="source")
+            self._source = self.value("source", 0.0 if source is None else source)
         self._conditions = [*self._periodic(periodic)]
         if walls := self._walls(periodic):
-            self._conditions += boundary_conditions(walls, boundary, self.known, self.value)
-
-    @property
-    def known(self) -> Function | None:
-        """The exact solution, or None where it is not known."""
-        return self.exact if self.has_exact else None
+            self._conditions += boundary_conditions(walls, boundary, self.exact, self.value)
 
     @abstractmethod
     def operator(self, p: Points, u: Jet) -> Tensor:
@@ -100,6 +94,12 @@ class Equation(Problem):
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         return self.operator(p, *fields) - self.source(p)
+
+    def source(self, p: Points) -> Tensor:
+        given = self._source
+        if given is None:
+            return super().source(p)
+        return p.once("source", lambda: values_of(given, p, 1, "source"))
 
     def conditions(self) -> Sequence[Condition]:
         return self._conditions
@@ -111,10 +111,10 @@ class Equation(Problem):
     def check(self) -> None:
         super().check()
         inside = sample(self.domain, 64, "sobol")
-        if self.has_exact:
+        if self.exact is not None:
             check_values("exact", self.exact, inside)
-        if self.known is None or "source" in vars(self):
-            check_values("source", self.source, inside)
+        if self._source is not None:
+            check_values("source", self._source, inside)
         self.check_coefficients(inside)
 
     def check_coefficients(self, inside: Points) -> None:
@@ -141,9 +141,9 @@ class Equation(Problem):
                 f"domain has no time, which {type(self).__name__} needs: give it a coordinate t "
                 "or, where it is no box, a time"
             )
-        if given is None and not self.has_exact:
-            raise InputError("initial is missing: there is no exact solution to take it from")
         start = self.exact if given is None else self.value("initial", given)
+        if start is None:
+            raise InputError("initial is missing: there is no exact solution to take it from")
         self._conditions.append(Initial(self.domain, start, rate))
 
     def diffusion_term(self, p: Points, u: Jet, a: Value) -> Tensor:

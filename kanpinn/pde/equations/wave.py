@@ -36,8 +36,8 @@ class Wave(Equation):
     ) -> None:
         super().__init__(domain, **shared)
         self.speed = self.value("speed", speed)
-        if rate is None and self.known is not None:
-            self.add_initial(initial, TimeDerivative(self.known))
+        if rate is None and self.exact is not None:
+            self.add_initial(initial, TimeDerivative(self.exact))
         else:
             self.add_initial(initial, self.value("rate", 0.0 if rate is None else rate))
 

@@ -7,17 +7,23 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
 
 
-def load_class(spec: str, base: type, directory: Path, path: str) -> type:
+def load_class(
+    spec: str,
+    base: type,
+    directory: Path,
+    path: str,
+    elsewhere: Mapping[type, str] = MappingProxyType({}),
+) -> type:
     """Load the class named "file.py:Class" or "package.module:Class".
 
     Args:
@@ -25,6 +31,7 @@ def load_class(spec: str, base: type, directory: Path, path: str) -> type:
         base: the class of which it must be a subclass.
         directory: the folder in which the file is looked for.
         path: the dotted path of the key that names the class, for messages.
+        elsewhere: what is said of subclasses of other classes, which belong elsewhere in a file.
 
     Raises:
         InputError: if there is no such class, it is no subclass of `base` or lacks abstract
@@ -43,6 +50,9 @@ def load_class(spec: str, base: type, directory: Path, path: str) -> type:
         raise InputError(f"{at}: {where} has no class {name}{nearest(name, names)}")
     kind = f"kanpinn.{base.__name__}"
     if not (inspect.isclass(found) and issubclass(found, base)):
+        for other, advice in elsewhere.items():
+            if inspect.isclass(found) and issubclass(found, other):
+                raise InputError(f"{at} {advice}")
         raise InputError(f"{at}: expected a subclass of {kind}")
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
         raise InputError(f"{at}: the class lacks what a {kind} must have: {', '.join(missing)}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,8 +17,15 @@ from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.models import FixedTable
 from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary
 from kanpinn.runs.config.problems import EigenClassTable
-from kanpinn.solvers.discretize import Discretization, discretize
-from kanpinn.solvers.eigen import Eigensolution, default_points, eigen, prepare, restored
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.eigen import (
+    Eigensolution,
+    default_points,
+    discretize_eigen,
+    eigen,
+    prepare,
+    restored,
+)
 from kanpinn.solvers.state import Observer
 
 
@@ -58,11 +65,12 @@ class EigenJob(Job):
             seed=self.seed,
         )
 
-    def preview(self) -> Discretization:
+    def preview(self) -> Discretization[EigenProblem]:
         """Return the discretization from which the solve starts."""
         given = self.settings
         setting = (given.points, given.boundary, given.weights, self.seed)
-        return prepare(discretize(self.problem, self.network, *setting), self.count, self.near)
+        start = discretize_eigen(self.problem, self.network, *setting)
+        return prepare(start, self.count, self.near)
 
     def blamed(self) -> AbstractContextManager[None]:
         return blaming(type(self.problem).__name__, self.problem, self.network)
@@ -123,7 +131,7 @@ class EigenFile(File):
             raise InputError("optimizer: an eigenvalue problem is linear algebra and takes none")
         reason = "eigenvalues have bounds and estimates in any case, and no steps to stop after"
         self.run.refuse(reason, "estimate", "tolerance", "budget_seconds")
-        problem = cast(EigenProblem, self.problem.build("problem", directory))
+        problem: EigenProblem = self.problem.build("problem", directory)
         network = self.placed(self.network.build("network", directory, seed=self.run.seed))
         points = default_points(network)
         if self.points is not None:

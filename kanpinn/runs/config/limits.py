@@ -12,10 +12,10 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, MLP, Network
 from kanpinn.optimizers import Method
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 
 
-def check_points(points: Collocation, problem: Problem) -> None:
+def check_points(points: Collocation, problem: BoundaryValueProblem) -> None:
     """Refuse collocation points that do not fit into memory, or Gauss rules with too many nodes.
 
     Args:

@@ -1,6 +1,7 @@
 """The tables of problems: problem classes of the user, and the common equations."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -8,9 +9,10 @@ from pydantic import Field
 
 from kanpinn._support.errors import InputError
 from kanpinn.pde import equations
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.equations import Equation
-from kanpinn.pde.problem import Problem, stated
+from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming, load_class, offered
 from kanpinn.runs.config.domains import DOMAINS, ShapeTable
 from kanpinn.runs.config.models import FixedTable, Table, Variants, table_of, tables_of
@@ -44,22 +46,22 @@ class ClassTable(ProblemTable, FixedTable):
     ]
 
     base: ClassVar[type] = Problem
+    elsewhere: ClassVar[Mapping[type, str]] = {
+        EigenProblem: "is an eigenvalue problem: expected a section [eigen], such as one with "
+        "count = 6"
+    }
 
     @property
     def title(self) -> str:
         return self.class_
 
-    def build(self, path: str, directory: Path, **defaults: Any) -> Problem:
-        found = load_class(self.class_, self.base, directory, f"{path}.class")
-        if issubclass(found, EigenProblem) and self.base is Problem:
-            raise InputError(
-                f'{path}.class = "{self.class_}" is an eigenvalue problem: expected a section '
-                "[eigen], such as one with count = 6"
-            )
+    def build(self, path: str, directory: Path, **defaults: Any) -> Any:
+        """Return an instance of the class, a subclass of `base`."""
+        found = load_class(self.class_, self.base, directory, f"{path}.class", self.elsewhere)
         at = f"{path}.parameters"
         table = read(table_of(found, found.__name__), self.parameters, at)
         with blaming(found.__name__, found):
-            problem: Problem = table.build(at, directory)
+            problem: BoundaryValueProblem = table.build(at, directory)
             return stated(problem)
 
 
@@ -67,6 +69,7 @@ class EigenClassTable(ClassTable):
     """An eigenvalue problem's class and the arguments of its constructor."""
 
     base = EigenProblem
+    elsewhere: ClassVar[Mapping[type, str]] = {}
 
     @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:

@@ -7,7 +7,8 @@ import torch
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError
 from kanpinn.accuracy.references import Recipe
-from kanpinn.pde.problem import Problem, stated
+from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.search import Announce, Search, Settings
 from kanpinn.solvers.solution import Solution
@@ -71,7 +72,7 @@ def auto(
         dtype,
         torch.device(device),
     )
-    return Search(stated(problem), settings, observers, announce or _silent).run()
+    return Search(stated(problem, Problem), settings, observers, announce or _silent).run()
 
 
 def _silent(choice: Choice, why: str) -> None:

@@ -10,7 +10,7 @@ from kanpinn.jets import Channels, Jet
 from kanpinn.loss.term_sizes import slopes
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.solvers.discretize import Discretization
+from kanpinn.solvers.discretization import Discretization
 
 
 def balanced(

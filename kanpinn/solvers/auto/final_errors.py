@@ -17,7 +17,7 @@ def measured(solution: Solution, recipe: Recipe | None) -> Solution:
     begun = time.perf_counter()
     problem, evaluate = solution.problem, solution.surrogate.evaluate
     known = reference_of(problem, recipe)
-    if known is None and not problem.has_exact:
+    if known is None and problem.exact is None:
         return solution
     norm = ErrorNorm(problem, known)
     waited = 0.0 if known is None else time.perf_counter() - begun

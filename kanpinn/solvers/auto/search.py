@@ -18,7 +18,8 @@ from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.judging import Trial, checked, judge, noise_of
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.warm_start import start_from
-from kanpinn.solvers.discretize import Discretization, discretize
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve

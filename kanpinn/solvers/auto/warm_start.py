@@ -7,7 +7,7 @@ from kanpinn.jets import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.optimizers.output_layer import solve_output
-from kanpinn.solvers.discretize import Discretization
+from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.solution import Solution
 
 

@@ -1,6 +1,7 @@
 """Eigenvalue problems: the smallest few eigenvalues of a linear operator and their modes."""
 
 from kanpinn.solvers.eigen.eigen import default_points as default_points
+from kanpinn.solvers.eigen.eigen import discretize_eigen as discretize_eigen
 from kanpinn.solvers.eigen.eigen import eigen as eigen
 from kanpinn.solvers.eigen.eigen import prepare as prepare
 from kanpinn.solvers.eigen.eigensolution import Eigensolution as Eigensolution

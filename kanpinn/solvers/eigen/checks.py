@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -11,22 +12,11 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.pde.evaluate import split, stack_equations
 from kanpinn.pde.well_posed import random_jets
 
 FEW = Collocation(5, 16, "uniform")
 
 Equation = Callable[[Points, Jet], Tensor]
-
-
-def operator_of(problem: EigenProblem) -> Equation:
-    """Return the function that evaluates L u, (n, equations), from the jet of all fields."""
-    return lambda p, u: stack_equations(problem.operator(p, *split(u)), len(p), "operator")
-
-
-def mass_of(problem: EigenProblem) -> Equation:
-    """Return the function that evaluates M u, (n, equations), from the jet of all fields."""
-    return lambda p, u: stack_equations(problem.mass(p, *split(u)), len(p), "mass")
 
 
 def check_linear(problem: EigenProblem) -> None:
@@ -39,7 +29,7 @@ def check_linear(problem: EigenProblem) -> None:
     name = type(problem).__name__
     points = sample(problem.domain, FEW.interior, FEW.sampler)
     columns, orders = [], []
-    for what, equation in (("operator", operator_of(problem)), ("mass", mass_of(problem))):
+    for what, equation in (("operator", problem.operator_values), ("mass", problem.mass_values)):
         jet = _check(equation, points, len(problem.fields), f"{name}.{what}")
         orders.append(jet.channels.derivative_order)
         columns.append(equation(points, jet).shape[1])
@@ -56,7 +46,8 @@ def check_linear(problem: EigenProblem) -> None:
     for index, condition in enumerate(problem.conditions()):
         places = condition.points(FEW, 1.0, Generator().manual_seed(0))
         what = f"{name}.conditions()[{index}], a {type(condition).__name__},"
-        _check(problem.condition_equation(index), places, len(problem.fields), what)
+        equation = partial(condition.stacked_residual, problem.fields, what)
+        _check(equation, places, len(problem.fields), what)
 
 
 def _check(equation: Equation, points: Points, m: int, what: str, rounding: float = 1e-8) -> Jet:

@@ -11,8 +11,10 @@ from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import load_libraries
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.discretize import Discretization, discretize
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.discretize import build_surrogate, checked_weights
 from kanpinn.solvers.eigen.checks import check_linear
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import find_modes
@@ -62,9 +64,8 @@ def eigen(
     load_libraries()
     started = time.perf_counter()
     points = default_points(network) if points is None else points
-    discretization = discretize(
-        problem, network, points, boundary, weights, integer("seed", seed, least=0)
-    )
+    seed = integer("seed", seed, least=0)
+    discretization = discretize_eigen(problem, network, points, boundary, weights, seed)
     prepare(discretization, count, near)
     try:
         found = find_modes(discretization, count, near)
@@ -73,7 +74,28 @@ def eigen(
     return finish(discretization, found, count, near, started)
 
 
-def prepare(discretization: Discretization, count: int, near: float | int | None) -> Discretization:
+def discretize_eigen(
+    problem: EigenProblem,
+    network: Network,
+    points: Collocation,
+    boundary: str,
+    weights: Mapping[str, float | int] | None,
+    seed: int,
+) -> Discretization[EigenProblem]:
+    """Check the arguments of `eigen` against each other and build the discretization.
+
+    Raises:
+        InputError: if problem, network, boundary or weights do not fit together.
+    """
+    problem = stated(problem, EigenProblem)
+    network.constants = None
+    surrogate, met = build_surrogate(problem, network, boundary)
+    return Discretization(problem, surrogate, points, checked_weights(weights), seed, met)
+
+
+def prepare(
+    discretization: Discretization[EigenProblem], count: int, near: float | int | None
+) -> Discretization[EigenProblem]:
     """Check the input of an eigenvalue solve, place the network's grids, return the argument.
 
     Raises:
@@ -83,8 +105,6 @@ def prepare(discretization: Discretization, count: int, near: float | int | None
     count = integer("count", count)
     if near is not None and not math.isfinite(near):
         raise InputError(f"near must be a finite number, got {near!r}")
-    if not isinstance(problem, EigenProblem):
-        raise InputError(f"problem must be an instance of a kanpinn EigenProblem, got {problem!r}")
     if world() > 1:
         raise InputError("an eigenvalue problem is solved by one process, not by a group")
     if len(network.parts) > 1:

@@ -12,10 +12,9 @@ from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.discretize import Discretization
-from kanpinn.solvers.eigen.checks import mass_of, operator_of
+from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.modes import as_modes
-from kanpinn.solvers.eigen.pencil import channels_at, problem_of
+from kanpinn.solvers.eigen.pencil import channels_at
 from kanpinn.solvers.eigen.samples import each
 from kanpinn.solvers.history import History
 
@@ -59,7 +58,7 @@ class Eigensolution:
         processes: the number of processes, always 1.
     """
 
-    discretization: Discretization
+    discretization: Discretization[EigenProblem]
     surrogate: Surrogate
     residuals: Residuals
     values: Tensor
@@ -82,7 +81,7 @@ class Eigensolution:
     @property
     def problem(self) -> EigenProblem:
         """The eigenvalue problem that was solved."""
-        return problem_of(self.discretization)
+        return self.discretization.problem
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -128,8 +127,8 @@ class Eigensolution:
     @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:
         """Return L u - λ M u of each mode at points (n, d): (n, equations, count)."""
-        p, m = self._points(points), len(self.fields)
-        both = [each(e, m) for e in (operator_of(self.problem), mass_of(self.problem))]
+        p, m, problem = self._points(points), len(self.fields), self.problem
+        both = [each(e, m) for e in (problem.operator_values, problem.mass_values)]
         jet = self.surrogate.jet(p, channels_at(self.surrogate, both, p))
         left, right = (as_modes(equation(p, jet), self.values) for equation in both)
         return left - self.values * right

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.solvers.discretize import Discretization
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.adjoint import SYMMETRIC, asymmetry, orthonormal_modes, subspace
 from kanpinn.solvers.eigen.bounds import relative_residuals
 from kanpinn.solvers.eigen.modes import Modes, widened
-from kanpinn.solvers.eigen.pencil import pencil, problem_of, rule
+from kanpinn.solvers.eigen.pencil import pencil, rule
 from kanpinn.solvers.eigen.samples import Samples, operator_size, samples
 from kanpinn.solvers.eigen.spectrum import (
     RESOLVED,
@@ -48,12 +49,12 @@ class Found:
 
 
 def find_modes(
-    discretization: Discretization, count: int, near: float | None, spare: int = 8
+    discretization: Discretization[EigenProblem], count: int, near: float | None, spare: int = 8
 ) -> Found:
     """Find the first modes of a discretized eigenvalue problem.
 
     Args:
-        discretization: of an `EigenProblem`.
+        discretization: of the eigenvalue problem.
         count: the number of requested modes.
         near: the requested modes are the nearest to this number; None for those at the end of the
             spectrum.
@@ -63,7 +64,7 @@ def find_modes(
     Raises:
         LinAlgError: if the operator is not finite at some point, or the decomposition fails.
     """
-    problem, inside = problem_of(discretization), rule(discretization)
+    problem, inside = discretization.problem, rule(discretization)
     found, which = _spectrum(discretization, inside, 3 * count + spare, near)
     which = which[: count + spare]
     pairs = Modes(found.values[which], found.basis.to(found.vectors) @ found.vectors[:, which])
@@ -81,7 +82,7 @@ def find_modes(
 
 
 def _orthonormal(
-    discretization: Discretization,
+    discretization: Discretization[EigenProblem],
     plain: Found,
     which: Tensor,
     inside: Points,
@@ -89,7 +90,7 @@ def _orthonormal(
     near: float | None,
 ) -> Found:
     """Return the modes orthonormalised if the problem is self-adjoint, `plain` if it is not."""
-    problem, found = problem_of(discretization), plain.spectrum
+    problem, found = discretization.problem, plain.spectrum
     space = subspace(found, which)
     own = _samples(discretization, found.basis @ space.columns, inside)
     # Only the requested modes decide on symmetry, since the others are less well resolved.
@@ -102,13 +103,13 @@ def _orthonormal(
     return replace(plain, modes=modes[order(modes.values, near)], self_adjoint=True)
 
 
-def fresh_points(discretization: Discretization) -> Points:
+def fresh_points(discretization: Discretization[EigenProblem]) -> Points:
     """Return a quadrature rule at points that the solve has not used, 1.3 times as many."""
     return rule(discretization, 1.3, fresh=True)
 
 
 def _spectrum(
-    discretization: Discretization,
+    discretization: Discretization[EigenProblem],
     inside: Points,
     looked_at: int,
     near: float | None,
@@ -122,7 +123,7 @@ def _spectrum(
         The spectrum, and the ordered indices of the `looked_at` resolved eigenvalues nearest to
         the shift.
     """
-    size = operator_size(problem_of(discretization), discretization.surrogate, inside)
+    size = operator_size(discretization.problem, discretization.surrogate, inside)
     shift = -size / 4 if near is None else near + 1e-3 * size
     rows = pencil(discretization, inside, size)
     for _ in range(tries):
@@ -143,6 +144,8 @@ def _unresolved(found: Spectrum, kept: Tensor, left: Tensor) -> int:
     return int((bad & (distances <= reach)).sum())
 
 
-def _samples(discretization: Discretization, columns: Tensor, points: Points) -> Samples:
-    problem = problem_of(discretization)
+def _samples(
+    discretization: Discretization[EigenProblem], columns: Tensor, points: Points
+) -> Samples:
+    problem = discretization.problem
     return samples(problem, widened(discretization.surrogate, columns, len(problem.fields)), points)

@@ -12,21 +12,26 @@ from kanpinn.jets import Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.solvers.discretize import Discretization
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.bounds import kato_temple, rayleigh_gaps, residual_norms, rounding
-from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
+from kanpinn.solvers.eigen.checks import Equation
 from kanpinn.solvers.eigen.compared import exact_values, relative_errors
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import Found, fresh_points
 from kanpinn.solvers.eigen.modes import Modes, as_modes, widened
-from kanpinn.solvers.eigen.pencil import channels_at, problem_of, rule
+from kanpinn.solvers.eigen.pencil import channels_at, rule
 from kanpinn.solvers.eigen.samples import Samples, density_of, each, samples
 from kanpinn.solvers.eigen.status import ADVICE, not_self_adjoint, status_of
 from kanpinn.solvers.history import History
 
 
 def finish(
-    discretization: Discretization, found: Found, count: int, near: float | None, started: float
+    discretization: Discretization[EigenProblem],
+    found: Found,
+    count: int,
+    near: float | None,
+    started: float,
 ) -> Eigensolution:
     """Return the first `count` modes, normalised, with residuals, bounds, errors and status."""
     first = found.modes[torch.arange(min(count, len(found.modes.values)))]
@@ -34,7 +39,7 @@ def finish(
         return failed(
             discretization, f"no eigenvalue is resolved: {ADVICE}", started, found.unresolved
         )
-    problem, m = problem_of(discretization), len(discretization.problem.fields)
+    problem, m = discretization.problem, len(discretization.problem.fields)
     points, values = fresh_points(discretization), first.values
     seen = samples(problem, widened(discretization.surrogate, first.columns, m), points)
     modes = _normalised(first, seen, found.self_adjoint)
@@ -68,7 +73,7 @@ def finish(
 
 
 def failed(
-    discretization: Discretization, reason: str, started: float, unresolved: int = 0
+    discretization: Discretization[EigenProblem], reason: str, started: float, unresolved: int = 0
 ) -> Eigensolution:
     """Return an `Eigensolution` without modes whose status says why the solve has failed."""
     none = discretization.surrogate.low.new_zeros(0)
@@ -93,7 +98,11 @@ def failed(
 
 
 def _bounds(
-    discretization: Discretization, found: Found, values: Tensor, seen: Samples, points: Points
+    discretization: Discretization[EigenProblem],
+    found: Found,
+    values: Tensor,
+    seen: Samples,
+    points: Points,
 ) -> tuple[Tensor | None, Tensor | None, str]:
     """Return error bounds and estimates, (count,) each; or None twice, and the reason in words."""
     density, unbounded = _density(discretization, found, points)
@@ -116,23 +125,25 @@ def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
 
 
 def _density(
-    discretization: Discretization, found: Found, points: Points
+    discretization: Discretization[EigenProblem], found: Found, points: Points
 ) -> tuple[Tensor | None, str]:
     """Return the density ρ (n, 1) of the bounds' norms; or None, and why there are no bounds."""
     if not found.self_adjoint:
         return None, not_self_adjoint(found.asymmetry)
     if len(discretization.terms()) > 1:
         return None, "conditions are met by the penalty, not exactly"
-    density = density_of(problem_of(discretization), discretization.surrogate, points)
+    density = density_of(discretization.problem, discretization.surrogate, points)
     if density is None:
         return None, "the mass is no multiplication by a positive function"
     return density, ""
 
 
-def terms_of(discretization: Discretization, surrogate: Surrogate, values: Tensor) -> list[Term]:
+def terms_of(
+    discretization: Discretization[EigenProblem], surrogate: Surrogate, values: Tensor
+) -> list[Term]:
     """Return the loss terms of all modes: L u - λ M u, and the conditions not met exactly."""
-    problem, m = problem_of(discretization), len(discretization.problem.fields)
-    left, right = (each(e, m) for e in (operator_of(problem), mass_of(problem)))
+    problem, m = discretization.problem, len(discretization.problem.fields)
+    left, right = (each(e, m) for e in (problem.operator_values, problem.mass_values))
 
     def equation(p: Points, u: Jet) -> Tensor:
         lhs, rhs = as_modes(left(p, u), values), as_modes(right(p, u), values)

@@ -14,8 +14,8 @@ from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.evaluate import find_channels
-from kanpinn.solvers.discretize import Discretization
-from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.eigen.checks import Equation
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,9 @@ class Pencil:
     mass: Tensor
 
 
-def problem_of(discretization: Discretization) -> EigenProblem:
-    """The eigenvalue problem of a discretization."""
-    assert isinstance(discretization.problem, EigenProblem)
-    return discretization.problem
-
-
-def rule(discretization: Discretization, factor: float = 1.0, fresh: bool = False) -> Points:
+def rule(
+    discretization: Discretization[EigenProblem], factor: float = 1.0, fresh: bool = False
+) -> Points:
     """Return a quadrature rule: points in the domain whose `data` (n, 1) are the weights.
 
     The weights sum up to the measure of the domain.
@@ -60,7 +56,7 @@ def rule(discretization: Discretization, factor: float = 1.0, fresh: bool = Fals
     return Points(p.coords, p.names, data=weights[:, None]).to(like.dtype, like.device)
 
 
-def pencil(discretization: Discretization, points: Points, size: float) -> Pencil:
+def pencil(discretization: Discretization[EigenProblem], points: Points, size: float) -> Pencil:
     """Assemble the rows of L and M at the points of a rule, and those of penalised conditions.
 
     Args:
@@ -69,8 +65,8 @@ def pencil(discretization: Discretization, points: Points, size: float) -> Penci
         size: the size of the operator, by which the rows of L and M are divided: so the ratio of
             penalty and operator does not depend on the unit of length.
     """
-    problem, surrogate = problem_of(discretization), discretization.surrogate
-    equations = (operator_of(problem), mass_of(problem))
+    problem, surrogate = discretization.problem, discretization.surrogate
+    equations = (problem.operator_values, problem.mass_values)
     weight = discretization.weights["interior"] / size**2
     inside = [_rows(surrogate, [_weighed(surrogate, e, points, weight)]) for e in equations]
     outside = discretization.terms()[1:]

@@ -8,18 +8,20 @@ from typing import Any
 from torch import Tensor
 
 from kanpinn.loss.residuals import Residuals
-from kanpinn.solvers.discretize import Discretization
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.bounds import residual_norms
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import fresh_points
 from kanpinn.solvers.eigen.finish import failed, terms_of
 from kanpinn.solvers.eigen.modes import as_modes, widened
-from kanpinn.solvers.eigen.pencil import problem_of
 from kanpinn.solvers.eigen.samples import samples
 from kanpinn.solvers.history import History
 
 
-def restored(discretization: Discretization, state: Mapping[str, Any]) -> Eigensolution:
+def restored(
+    discretization: Discretization[EigenProblem], state: Mapping[str, Any]
+) -> Eigensolution:
     """Return the modes of a saved state; each eigenvalue minimises ‖L u - λ M u‖ of its mode.
 
     There are no bounds and no errors, and the status is a failure for an unknown reason.
@@ -31,11 +33,8 @@ def restored(discretization: Discretization, state: Mapping[str, Any]) -> Eigens
     without, rows = failed(discretization, "not known", time.perf_counter()), list(state["history"])
     if not rows:
         return without
-    problem, m, count = (
-        problem_of(discretization),
-        len(discretization.problem.fields),
-        int(rows[-1]["modes"]),
-    )
+    problem, count = discretization.problem, int(rows[-1]["modes"])
+    m = len(problem.fields)
     network = discretization.surrogate.network
     last = state["network"][f"layers.{len(network.layers) - 1}.coefficients"]
     size = sum(layer.coefficients.numel() for layer in network.output_layers)

@@ -9,7 +9,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet, jet_of
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.eigen.checks import Equation, mass_of, operator_of
+from kanpinn.solvers.eigen.checks import Equation
 from kanpinn.solvers.eigen.modes import of_modes
 from kanpinn.solvers.eigen.pencil import channels_at
 
@@ -51,7 +51,7 @@ def samples(
     """
     assert points.data is not None
     m = len(problem.fields)
-    equations = [each(e, m) for e in (_values, operator_of(problem), mass_of(problem))]
+    equations = [each(e, m) for e in (_values, problem.operator_values, problem.mass_values)]
     channels = channels_at(surrogate, equations, points)
     parts: list[list[Tensor]] = [[], [], []]
     for start in range(0, len(points), chunk):
@@ -87,7 +87,7 @@ def operator_size(problem: EigenProblem, surrogate: Surrogate, points: Points) -
         value = torch.cos(1.5 * ((x - low) / half - 1) + phases).prod(dim=1, keepdim=True)
         return value.expand(-1, m)
 
-    equations = operator_of(problem), mass_of(problem)
+    equations = problem.operator_values, problem.mass_values
     channels = channels_at(surrogate, equations, points)
     jet = jet_of(wave, some.coords, channels)
     left, right = (float(e(some, jet).square().mean().sqrt()) for e in equations)
@@ -99,7 +99,7 @@ def density_of(problem: EigenProblem, surrogate: Surrogate, points: Points) -> T
     """Return ρ (n, 1) if M u = ρ u with ρ > 0 for one field, or M is the identity; else None."""
     if type(problem).mass is EigenProblem.mass:
         return torch.ones_like(points.coords[:, :1])
-    equation = mass_of(problem)
+    equation = problem.mass_values
     if len(problem.fields) > 1 or channels_at(surrogate, [equation], points).derivative_order:
         return None
     one = Jet(Channels(points.names), torch.ones_like(points.coords[:, :1]))

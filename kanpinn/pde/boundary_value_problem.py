@@ -1,0 +1,130 @@
+"""The base class of problems: a differential equation on a domain, with conditions."""
+
+import copy
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeVar
+
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.geometry import Domain, Points
+from kanpinn.jets import Jet
+from kanpinn.pde.conditions import Condition
+from kanpinn.pde.validate import check_conditions, check_subset
+
+
+class BoundaryValueProblem(ABC):
+    """A differential equation on a domain, with conditions: the base of `Problem`, `EigenProblem`.
+
+    It is what the discretization of both has in common: where the fields live, which conditions
+    they satisfy, and how the network that approximates them is made.
+
+    Attributes:
+        domain: the domain of the equation.
+        fields: the names of the functions that the equation is for.
+        free_constant: the names of the fields, such as a pressure, that are determined only up to
+            a constant; their errors are computed without their means.
+    """
+
+    domain: Domain
+    fields: tuple[str, ...] = ("u",)
+    free_constant: tuple[str, ...] = ()
+    needs_conditions: ClassVar[bool] = True  # without any the solution is not unique
+    is_stated: ClassVar[bool] = False  # whether `stated` made this copy
+
+    @abstractmethod
+    def conditions(self) -> Sequence[Condition]:
+        """Return the conditions that complete the equation; a solve calls this method once."""
+
+    @abstractmethod
+    def equation(self, p: Points, u: Jet) -> Tensor:
+        """Return what the differential operators give for a jet at n points, (n, equations).
+
+        Args:
+            p: n points.
+            u: the jet of all `columns`.
+
+        Raises:
+            InputError: where the user's function returns another shape.
+        """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns of the jet that `equation` takes, the fields first."""
+        return tuple(self.fields)
+
+    def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
+        """Return known functions that are added to the network, such as those of `Corner`.
+
+        Each returns (n, q) at n points, which are q further basis functions for every field
+        separately, or (n, q, m), which are q basis functions of the m fields jointly. Their
+        coefficients are determined together with those of the network's output layer.
+        """
+        return ()
+
+    def inputs(self) -> Callable[[Points], Tensor] | None:
+        """Return a function that computes the network's inputs, such as a `Stretch`, or None.
+
+        It maps n points to inputs (n, q) in [-1, 1], and the network's width then starts with q.
+        With None the inputs are the scaled coordinates.
+        """
+        return None
+
+    def cells(self) -> Sequence[Domain]:
+        """Return the parts that make up the domain.
+
+        Integrals of energies and norms are computed as sums over the parts.
+        """
+        return (self.domain,)
+
+    def check(self) -> None:
+        """Refuse a class whose attributes or methods are missing or invalid.
+
+        The conditions are not checked here but by `stated`.
+
+        Raises:
+            InputError: naming the attribute or the method, and what it must be.
+        """
+        name = type(self).__name__
+        if not isinstance(getattr(self, "domain", None), Domain):
+            raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
+        if not self.fields or not all(isinstance(f, str) for f in self.fields):
+            raise InputError(f"{name}.fields must be a tuple of names, got {self.fields!r}")
+        if self.free_constant:
+            check_subset(name, "free_constant", self.free_constant, self.fields)
+
+
+P = TypeVar("P", bound=BoundaryValueProblem)
+
+
+def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
+    """Check a problem and return a copy whose `conditions()` always returns the same tuple.
+
+    The class's own `conditions` is called once. The solve, the check of the exact solution, the
+    reference and the error estimate then use the same conditions, even if that method draws random
+    noise. A problem that this function returned is returned unchanged.
+
+    Args:
+        problem: the problem.
+        kind: the class that it has to be an instance of.
+
+    Raises:
+        InputError: for an object of another kind, or a class whose attributes, methods or
+            conditions are missing or invalid.
+    """
+    if not isinstance(problem, kind):
+        raise InputError(
+            f"problem must be an instance of a kanpinn {kind.__name__}, got {problem!r}"
+        )
+    if problem.is_stated:
+        return problem
+    problem.check()
+    conditions = problem.conditions()
+    check_conditions(type(problem).__name__, conditions, problem.fields)
+    view = copy.copy(problem)
+    # object's own setter works also for a problem that is a frozen dataclass.
+    object.__setattr__(view, "conditions", functools.partial(tuple, tuple(conditions)))
+    object.__setattr__(view, "is_stated", True)
+    return view

@@ -1,0 +1,151 @@
+"""A discretized problem: its surrogate, its collocation points and its loss terms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Generic
+
+import torch
+
+from kanpinn._support.distributed import share
+from kanpinn.geometry import Boundary, Points, Region
+from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
+from kanpinn.loss.energy import energy_terms
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import Term, build_terms, condition_terms
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.boundary_value_problem import P
+from kanpinn.pde.parameters import parameter_of, with_parameter
+from kanpinn.pde.problem import Problem
+
+EPOCHS_APART = 1_000_003  # between the seeds of the points of two epochs: a prime
+
+
+@dataclass(frozen=True)
+class Discretization(Generic[P]):
+    """A problem with its surrogate, and its loss for any epoch of collocation points.
+
+    This is the strong form, whose loss is the mean squared residual of equation and conditions.
+
+    Args:
+        problem: the equation, its domain and conditions.
+        surrogate: the network, with the maps that make boundary and initial data exact.
+        collocation: how many points, by which sampler, and after how many steps they are replaced.
+        weights: the weights of the loss terms, "interior" and "boundary".
+        seed: the seed of the points.
+        met: indices of the conditions that need no loss term, because they hold exactly.
+    """
+
+    form: ClassVar[str] = "strong"  # the name of the form, as in `solve`
+
+    problem: P
+    surrogate: Surrogate
+    collocation: Collocation
+    weights: dict[str, float]
+    seed: int
+    met: frozenset[int] = frozenset()
+    # The points of one epoch, kept because the network adapts to them before the terms use them.
+    _drawn: dict[int, list[Points]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def points(self, epoch: int = 0) -> list[Points]:
+        """The interior points of an epoch, followed by the points of each condition.
+
+        Boundary points are distributed over the conditions in proportion to their surface. All
+        points depend on the seed and the epoch alone.
+        """
+        if epoch in self._drawn:
+            return self._drawn[epoch]
+        generator = torch.Generator().manual_seed(self.seed + EPOCHS_APART * epoch)
+        conditions, chosen = self.problem.conditions(), self.collocation
+        total = sum(c.surface for c in conditions)
+        parts = [sample(self.problem.domain, chosen.interior, chosen.sampler, generator)]
+        parts += [c.points(chosen, c.surface / (total or 1.0), generator) for c in conditions]
+        like = self.surrogate.low
+        self._drawn.clear()
+        self._drawn[epoch] = [p.to(like.dtype, like.device) for p in parts]
+        return self._drawn[epoch]
+
+    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
+        """The loss terms of an epoch; conditions that hold exactly have no term.
+
+        Args:
+            epoch: the number of the epoch, from 0.
+            interior: interior points in place of the epoch's own.
+
+        Raises:
+            InputError: if a residual has the wrong shape, or contains a derivative that vanishes
+                identically for the surrogate's splines.
+        """
+        first, *pieces = self.points(epoch)
+        interior = first if interior is None else interior
+        pieces = [p[:0] if number in self.met else p for number, p in enumerate(pieces)]
+        return [*build_terms(self.problem, self.surrogate, interior, pieces, self.weights)]
+
+    def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
+        """The loss of an epoch, with this discretization as its `family`.
+
+        The arguments are those of `terms`.
+        """
+        return Residuals(self.surrogate, self.terms(epoch, interior), self)
+
+    def parameter(self, name: str) -> float:
+        """The value of a parameter of the problem, by its name.
+
+        Raises:
+            InputError: if the problem has no parameter of that name.
+        """
+        return parameter_of(self.problem, name)
+
+    def varied(self, name: str, value: float) -> list[Term]:
+        """The first epoch's terms for another value of a parameter, at the same points.
+
+        The surrogate is not changed: data that it satisfies exactly stay those of the problem's
+        own value.
+
+        Raises:
+            InputError: if the problem has no parameter of that name.
+        """
+        self.points()
+        view = replace(self, problem=with_parameter(self.problem, name, value))
+        view._drawn.update(self._drawn)
+        return view.terms()
+
+    def prepare(self) -> None:
+        """Let the network adapt to the points of the first epoch."""
+        coords = torch.cat([p.coords[share(len(p))] for p in self.points()])
+        self.surrogate.prepare(Points(coords, self.problem.domain.names))
+
+
+@dataclass(frozen=True)
+class EnergyDiscretization(Discretization[Problem]):
+    """The energy form: the loss is the energy of the problem and the penalised conditions."""
+
+    form: ClassVar[str] = "energy"
+
+    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
+        """The energy's terms, then those of the conditions, in the epoch's points.
+
+        The energy's terms are integrals over domain and boundary, divided by the domain's measure,
+        at quadrature points of their own; `interior` is not used.
+
+        Raises:
+            InputError: if a density or a residual has the wrong shape.
+        """
+        problem, surrogate, chosen = self.problem, self.surrogate, self.collocation
+        pieces = [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
+        penalties = condition_terms(problem, surrogate, pieces, self.weights["boundary"])
+        regions: list[tuple[Sequence[Region | Boundary], int]] = [
+            (problem.cells(), chosen.interior)
+        ]
+        regions += [([part], chosen.boundary) for part, _ in problem.boundary_energies()]
+        generator = torch.Generator().manual_seed(self.seed + EPOCHS_APART * epoch)
+        like, weighed = surrogate.low, []
+        for cells, count in regions:
+            p, weights = weighted_sample(cells, count, chosen.sampler, generator)
+            means = weights[:, None] * (len(p) / problem.domain.measure)
+            known = Points(p.coords, p.names, p.normals, means)
+            weighed.append(known.to(like.dtype, like.device))
+        inside, *walls = weighed
+        energies = energy_terms(problem, surrogate, inside, walls, self.weights["interior"])
+        return [*energies, *penalties]
