@@ -45,38 +45,30 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     inputs. `seen` is the range of the activations at the points of the first loss term. The layers
     of networks side by side follow each other. The result is [] for windows of time.
     """
-    network, fields = result.network, list(result.fields)
+    network, surrogate = result.network, result.surrogate
+    chains: list[tuple[Network, list[str], str]] = [(network, list(result.fields), "")]
     if isinstance(network, Beside):
-        layers: list[list[Edge]] = []
+        chains, rest = [], list(result.fields)
         for part in network.parts:
-            own, fields = fields[: part.width[-1]], fields[part.width[-1] :]
-            layers += _layers(result, part, own, "".join(map(symbol, own)))
-        return layers
-    if any(part is not network for part in network.parts):
+            own, rest = rest[: part.width[-1]], rest[part.width[-1] :]
+            # The fields of a part distinguish its hidden units from those of the other parts.
+            chains.append((part, own, "".join(map(symbol, own))))
+    elif any(part is not network for part in network.parts):
         return []  # the networks of windows of time do not form one chain of layers
-    return _layers(result, network, fields)
-
-
-def _layers(
-    result: Solution | Fitted, network: Network, fields: Sequence[str], title: str = ""
-) -> list[list[Edge]]:
-    """Return the edges of each layer of one network.
-
-    title: distinguishes the names of its units from those of other networks.
-    """
-    points, surrogate = result.residuals.terms[0].points, result.surrogate
-    h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
+    points = result.residuals.terms[0].points
     layers = []
-    for number, layer in enumerate(network.layers):
-        edges: list[Edge] = []
-        if isinstance(layer, KANLayer):
-            frame = None
-            if number == 0 and surrogate.inputs is None:
-                frame = surrogate.low, surrogate.high
-            ends = [_unit_names(result, network, fields, title, number + i) for i in range(2)]
-            edges = list(_edges(layer, h.value, frame, ends))
-        layers.append(edges)
-        h = layer(h)
+    for part, fields, title in chains:
+        h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
+        for number, layer in enumerate(part.layers):
+            edges: list[Edge] = []
+            if isinstance(layer, KANLayer):
+                frame = None
+                if number == 0 and surrogate.inputs is None:
+                    frame = surrogate.low, surrogate.high
+                ends = [_unit_names(result, part, fields, title, number + i) for i in range(2)]
+                edges = list(_edges(layer, h.value, frame, ends))
+            layers.append(edges)
+            h = layer(h)
     return layers
 
 
@@ -147,7 +139,14 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
         ax.plot(edge.x, edge.y, ":", color=BLUE, linewidth=1.2)
     across = ax.get_xaxis_transform()
     ax.vlines(edge.breaks, 0, 1, color=GREY, linewidth=0.4, alpha=0.5, transform=across)
-    power, digits = _power(edge.y)
+    # A power of ten is factored out of the tick labels of very large and very small values. The
+    # labels have as many digits as they need to differ.
+    power, digits, largest = 0, 4, float(numpy.abs(edge.y).max())
+    if 0 < largest < math.inf:
+        exponent = math.floor(math.log10(largest))
+        power = 0 if -2 <= exponent < 4 else exponent
+        relative = min(max(float(numpy.ptp(edge.y)) / largest, 1e-4), 1.0)
+        digits = 3 + math.ceil(-math.log10(relative))
     unit = f" \\;/\\; 10^{{{power}}}" if power else ""
     ax.set_title(f"${edge.source} \\to {edge.target}{unit}$", fontsize=tiny + 2, pad=2)
     # Matplotlib would write a common power above the axes, into the title.
@@ -163,27 +162,14 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
     return ax
 
 
-def _power(values: numpy.ndarray) -> tuple[int, int]:
-    """Return the power of ten to factor out of tick labels, and the digits that they need.
-
-    The power is 0 if the largest absolute value is from 0.01 to 10,000.
-    """
-    top = float(numpy.abs(values).max())
-    if not 0 < top < math.inf:
-        return 0, 4
-    span = max(float(numpy.ptp(values)) / top, 1e-4)
-    power = math.floor(math.log10(top))
-    return 0 if -2 <= power < 4 else power, 3 + math.ceil(-math.log10(min(span, 1)))
-
-
 def edges_figure(layers: list[list[Edge]]) -> Figure:
     """Return a figure of the edge functions; of more than 60, only the first 12 of each layer."""
-    total, title = sum(len(edges) for edges in layers), "edge functions on their grids"
-    title, most = f"{title}, activations shaded", total
+    total = most = sum(len(edges) for edges in layers)
+    title = "edge functions; lines: grid points, shaded: activations"
     if total > 60:
         most = 12
         counts = ", ".join(f"{min(most, len(edges))} of {len(edges)}" for edges in layers if edges)
-        title += f"; of each layer the first: {counts}"
+        title += f"; shown of each layer: {counts}"
     shown = [edges[:most] for edges in layers]
     columns = min(6, max(len(edges) for edges in shown))
     rows = sum(-(-len(edges) // columns) for edges in shown)

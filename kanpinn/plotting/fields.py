@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.image import AxesImage
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
@@ -35,6 +35,7 @@ def plot_values(
     *,
     diverging: bool | None = None,
     outline: Path | None = None,
+    time: str | None = None,
 ) -> Axes:
     """Plot a field over two coordinates, with a colour bar.
 
@@ -46,6 +47,8 @@ def plot_values(
         title: the title above the axes.
         diverging: whether the colours are white at zero; by default if the limits have both signs.
         outline: the domain's boundary, which clips the map and is drawn as a line.
+        time: the name of the time coordinate; a map over it does not have equal scales on both
+            axes.
 
     Returns:
         The axes `ax`.
@@ -56,27 +59,40 @@ def plot_values(
         norm, colours = Normalize(-bound, bound), "RdBu_r"
     else:
         norm, colours = Normalize(low, high), "viridis"
-    _colour_bar(ax, _map(ax, axes, values, norm, colours, outline))
-    ax.set_title(title, fontsize=10)
+    _map(ax, axes, values, norm, colours, title, outline, time)
     return ax
 
 
 def plot_magnitude(
-    ax: Axes, axes: AxisValues, values: numpy.ndarray, title: str, *, outline: Path | None = None
+    ax: Axes,
+    axes: AxisValues,
+    values: numpy.ndarray,
+    title: str,
+    *,
+    outline: Path | None = None,
+    time: str | None = None,
 ) -> Axes:
-    """Plot the absolute value of a field over two coordinates on a logarithmic colour scale.
+    """Plot the absolute value of a field on a logarithmic scale.
 
-    An arrow on the colour bar means that a few values lie above the scale. The arguments are as in
-    `plot_values`.
+    Over one coordinate it is a line. Over two it is a map with a colour bar; an arrow on the bar
+    means that a few values lie above the scale. The arguments are as in `plot_values`; the title of
+    a line is the label of the vertical axis.
     """
     size = numpy.abs(values)
     shown = magnitudes_of(size)
-    norm: Normalize = Normalize(0, 1)
-    if shown is not None:
-        norm = LogNorm(shown.low, shown.high)
+    if len(axes) == 1:
+        ((name, x),) = axes.items()
+        plot_lines(ax, name, x, {title: size}, title)
+        if shown is not None:
+            ax.set_yscale("log")
+            ax.set_ylim(shown.low / 3, shown.high * 3)
+    elif shown is None:
+        _map(ax, axes, size, Normalize(0, 1), "magma", title, outline, time)
+    else:
         size = numpy.maximum(size, shown.low)  # a value of 0 would be left blank
-    _colour_bar(ax, _map(ax, axes, size, norm, "magma", outline), shown)
-    ax.set_title(title, fontsize=10)
+        norm = LogNorm(shown.low, shown.high)
+        bar = _map(ax, axes, size, norm, "magma", title, outline, time, beyond=shown.beyond)
+        bar.ax.yaxis.set_major_locator(LogLocator(numticks=7))
     return ax
 
 
@@ -86,9 +102,15 @@ def _map(
     values: numpy.ndarray,
     norm: Normalize,
     colours: str,
+    title: str,
     outline: Path | None,
-) -> AxesImage:
-    """Draw the image, its outline, and the names of the coordinates."""
+    time: str | None,
+    beyond: bool = False,
+) -> Colorbar:
+    """Draw the image, its outline, title and axis labels, and return its colour bar.
+
+    beyond: whether the bar has an arrow for values above the scale.
+    """
     (name_x, x), (name_y, y) = axes.items()
     shape = float((y[-1] - y[0]) / (x[-1] - x[0]))
     half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2  # the points are centres of pixels
@@ -101,7 +123,7 @@ def _map(
         origin="lower",
         extent=(x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y),
         interpolation="bilinear",
-        aspect="equal" if 1 / 3 <= shape <= 3 else "auto",
+        aspect="equal" if 1 / 3 <= shape <= 3 and time not in axes else "auto",
     )
     if outline is not None:
         image.set_clip_path(outline, ax.transData)
@@ -114,18 +136,13 @@ def _map(
     ax.xaxis.set_major_locator(MaxNLocator(3 if 1.6 < shape <= 3 else 5, steps=STYLE.round))
     ax.yaxis.set_major_locator(MaxNLocator(3 if 1 / 3 <= shape < 0.6 else 5, steps=STYLE.round))
     ax.tick_params(labelsize=STYLE.small)
-    return image
-
-
-def _colour_bar(ax: Axes, image: AxesImage, shown: Magnitudes | None = None) -> None:
+    ax.set_title(title, fontsize=10)
     # As an inset of the axes, the colour bar has their height for any aspect ratio.
     place = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
-    extend = "max" if shown is not None and shown.beyond else "neither"
-    bar = ax.figure.colorbar(image, cax=place, extend=extend)
+    bar = ax.figure.colorbar(image, cax=place, extend="max" if beyond else "neither")
     bar.ax.tick_params(labelsize=STYLE.small)
     bar.outline.set_visible(False)
-    if shown is not None:
-        bar.ax.yaxis.set_major_locator(LogLocator(numticks=7))
+    return bar
 
 
 def plot_lines(
@@ -150,19 +167,6 @@ def plot_lines(
         ax.legend(fontsize=STYLE.small, frameon=False)
     ax.set(xlabel=f"${symbol(name)}$", ylabel=label, xlim=(x[0], x[-1]))
     return tidy(ax)
-
-
-def plot_magnitude_line(
-    ax: Axes, name: str, x: numpy.ndarray, values: numpy.ndarray, label: str
-) -> Axes:
-    """Plot the absolute value of a field over one coordinate on a logarithmic scale."""
-    size = numpy.abs(values)
-    plot_lines(ax, name, x, {label: size}, label)
-    shown = magnitudes_of(size)
-    if shown is not None:
-        ax.set_yscale("log")
-        ax.set_ylim(shown.low / 3, shown.high * 3)
-    return ax
 
 
 def magnitudes_of(size: numpy.ndarray) -> Magnitudes | None:

@@ -65,7 +65,8 @@ def plot_history(
         titles: the titles of the stages; a stage with the title "" is not marked.
         x: the column of the horizontal axis, "step" or "seconds".
         curves: the columns to draw; those that the history lacks are left out.
-        even: if True, the horizontal axis is linear for any number of steps or seconds.
+        even: if True, the horizontal axis is linear for any number of steps or seconds. By
+            default it is linear up to 40 steps, or up to 20 times the first positive time.
 
     Returns:
         The axes `ax`.
@@ -88,18 +89,7 @@ def plot_history(
             marker=curve.marker if shown.sum() <= 30 else None,
         )
     ax.set_yscale("log")
-    _scale(ax, at, x, even)
-    _mark_stages(ax, at, history.column("stage"), titles)
-    ax.set_xlabel("steps" if x == "step" else "seconds in the optimizers")
-    ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    return tidy(ax)
-
-
-def _scale(ax: Axes, at: numpy.ndarray, x: str, even: bool) -> None:
-    """Scale the horizontal axis: logarithmic, but linear near zero, if its range is large.
-
-    It stays linear up to 40 steps, up to 20 times the first positive time, and if `even` is True.
-    """
+    # A large range of steps or seconds is logarithmic, but linear near zero.
     positive = at[at > 0]
     top = float(positive.max()) if len(positive) else 1.0
     first = float(positive.min()) if len(positive) else 1.0
@@ -109,6 +99,12 @@ def _scale(ax: Axes, at: numpy.ndarray, x: str, even: bool) -> None:
     else:
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=x == "step"))
         ax.set_xlim(-0.04 * top, top * 1.06)
+    stage = history.column("stage")
+    if len(set(stage[1:])) > 1:  # the first row is the state before any step
+        _mark_stages(ax, at, stage, titles)
+    ax.set_xlabel("steps" if x == "step" else "seconds in the optimizers")
+    ax.grid(axis="y", linewidth=0.4, color="#dddddd")
+    return tidy(ax)
 
 
 def _mark_stages(
@@ -122,8 +118,6 @@ def _mark_stages(
     starts: dict[int, float] = {}
     for i in range(1, len(at)):  # the first row is the state before any step
         starts.setdefault(int(stage[i]), float(at[i - 1]))
-    if len(starts) < 2:
-        return
     for number, start in list(starts.items())[1:]:
         if number >= len(titles) or titles[number]:
             ax.axvline(start, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)

@@ -1,8 +1,5 @@
 """Figures with several panels: the fields of a solution, and its residuals."""
 
-from collections.abc import Mapping, Sequence
-
-import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.path import Path
@@ -11,7 +8,6 @@ from kanpinn.plotting.fields import (
     limits_of,
     plot_lines,
     plot_magnitude,
-    plot_magnitude_line,
     plot_values,
     two_signed,
 )
@@ -37,7 +33,7 @@ def solution_figure(
     of, name = fields.of(field), f"${symbol(field)}$"
     sizes = {f"|error of {name}|": of["error"]} if "error" in of else {}
     if len(fields.fields) == len(fields.residuals) == 1:
-        sizes |= residuals_by_title(fields)
+        (sizes["|residual|"],) = fields.residuals.values()
     shown = {key: of[key] for key in ("solution", *KNOWN) if key in of}
     lines = len(fields.axes) == 1
     figure, panels = _panels(fields, time, (1 if lines else len(shown)) + len(sizes))
@@ -54,11 +50,17 @@ def solution_figure(
         for ax, (key, values) in zip(panels, shown.items(), strict=False):
             title = name if key == "solution" else f"{key} {name}"
             plot_values(
-                ax, fields.axes, values, limits, title, diverging=diverging, outline=outline
+                ax,
+                fields.axes,
+                values,
+                limits,
+                title,
+                diverging=diverging,
+                outline=outline,
+                time=time,
             )
-            if time in fields.axes:
-                ax.set_aspect("auto")
-    _plot_magnitudes(panels[len(panels) - len(sizes) :], fields, sizes, outline, time)
+    for ax, (title, values) in zip(panels[len(panels) - len(sizes) :], sizes.items(), strict=True):
+        plot_magnitude(ax, fields.axes, values, title, outline=outline, time=time)
     return figure
 
 
@@ -66,18 +68,12 @@ def residual_figure(
     fields: GridFields, outline: Path | None = None, time: str | None = None
 ) -> Figure:
     """Return a figure of all equations' residuals; the arguments are as in `solution_figure`."""
-    residuals = residuals_by_title(fields)
+    residuals = fields.residuals.values()
     figure, panels = _panels(fields, time, len(residuals))
-    _plot_magnitudes(panels, fields, residuals, outline, time)
+    for number, (ax, values) in enumerate(zip(panels, residuals, strict=True), 1):
+        title = f"|residual of equation {number}|" if len(panels) > 1 else "|residual|"
+        plot_magnitude(ax, fields.axes, values, title, outline=outline, time=time)
     return figure
-
-
-def residuals_by_title(fields: GridFields) -> dict[str, numpy.ndarray]:
-    """Return the residuals on the grid, by the titles of their panels."""
-    values = list(fields.residuals.values())
-    if len(values) == 1:
-        return {"|residual|": values[0]}
-    return {f"|residual of equation {i + 1}|": size for i, size in enumerate(values)}
 
 
 def _panels(fields: GridFields, time: str | None, count: int) -> tuple[Figure, list[Axes]]:
@@ -106,21 +102,3 @@ def _panels(fields: GridFields, time: str | None, count: int) -> tuple[Figure, l
         start = 2 * column + columns - min(columns, count - row * columns)
         panels.append(figure.add_subplot(grid[row, start : start + 2]))
     return figure, panels
-
-
-def _plot_magnitudes(
-    panels: Sequence[Axes],
-    fields: GridFields,
-    sizes: Mapping[str, numpy.ndarray],
-    outline: Path | None,
-    time: str | None,
-) -> None:
-    """Draw the absolute values of errors or residuals, given by title, one in each panel."""
-    for ax, (title, values) in zip(panels, sizes.items(), strict=True):
-        if len(fields.axes) == 1:
-            ((name, x),) = fields.axes.items()
-            plot_magnitude_line(ax, name, x, values, title)
-        else:
-            plot_magnitude(ax, fields.axes, values, title, outline=outline)
-            if time in fields.axes:
-                ax.set_aspect("auto")
