@@ -1,10 +1,11 @@
 """Handlers of Ctrl-C (SIGINT) outside the solve loop, which has a handler of its own."""
 
+import functools
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 INTERRUPTED = 130  # the exit code
 
@@ -30,9 +31,6 @@ def handling(handler: Callable[..., object]) -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-def importing() -> AbstractContextManager[None]:
-    """Return a context manager for imports in which Ctrl-C ends the process at once.
-
-    A KeyboardInterrupt raised during an import could be turned into another exception there.
-    """
-    return handling(leave)
+# For imports: there Ctrl-C ends the process at once, since the imported code could turn a
+# KeyboardInterrupt into another exception.
+importing = functools.partial(handling, leave)

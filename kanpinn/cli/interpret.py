@@ -49,7 +49,7 @@ def interpret_command(
             from kanpinn.interpret.interpret import interpret as read
             from kanpinn.interpret.pruning.scores import kan_of
             from kanpinn.interpret.univariate.library import functions
-            from kanpinn.runs.results import config_of, dump, load
+            from kanpinn.runs.results import config_of, load
             from kanpinn.runs.results.record import run_folder
 
         number("--seconds", seconds, above=True)
@@ -65,9 +65,9 @@ def interpret_command(
         formula = read(result, names, seconds=seconds, seed=seed)
         folder, record = run_folder(run), formula_record(result, formula)
         with writing(folder):
-            _write(result, formula, dump(record), folder)
+            _write(result, formula, record, folder)
         if json:
-            typer.echo(dump(record), nl=False)
+            typer.echo((folder / FILES[0]).read_text(encoding="utf-8"), nl=False)
             return
         for line in _lines(result, formula):
             typer.echo(line)
@@ -97,15 +97,18 @@ def formula_record(result: "Solution | Fitted", formula: "Formula") -> dict[str,
     }
 
 
-def _write(result: "Solution | Fitted", formula: "Formula", record: str, folder: Path) -> None:
+def _write(
+    result: "Solution | Fitted", formula: "Formula", record: dict[str, Any], folder: Path
+) -> None:
     import sympy
 
     from kanpinn._support.files import write_text
     from kanpinn.interpret.picture import draw_network
     from kanpinn.plotting.style import save
+    from kanpinn.runs.results.record import write_record
 
     read, drawn, picture = FILES
-    write_text(folder / read, record)
+    write_record(folder / read, record)
     equations = (
         f"{name} = {sympy.latex(e)}\n"
         for name, e in zip(result.fields, formula.expressions, strict=True)

@@ -56,8 +56,9 @@ class SolveKind(Kind):
 
     def check(self, job: "SolveJob") -> "list[Defect]":
         from kanpinn.pde.verify import exact_defects
+        from kanpinn.runs.config import blaming
 
-        with job.blamed():
+        with blaming(type(job.problem).__name__, job.problem):
             defects = list(exact_defects(job.problem))
         for defect in defects:
             if not defect.is_rounding:
@@ -90,8 +91,7 @@ class SolveKind(Kind):
         from kanpinn.runs.config import AutoJob
 
         defects = self.check(job)
-        with job.blamed():
-            terms = job.preview().residuals.terms
+        terms = job.preview().residuals.terms
         if isinstance(job, AutoJob):
             yield _trials(job)
         yield from _stated(config, job)
@@ -117,8 +117,9 @@ class EigenKind(Kind):
 
     def preview(self, config: "Config", job: "EigenJob") -> Iterator[Line]:
         from kanpinn.networks.constraints.boundary_data import describe_form
+        from kanpinn.runs.config import blaming
 
-        with job.blamed():
+        with blaming(type(job.problem).__name__, job.problem, job.network):
             terms = tuple(job.preview().terms())
         yield from _stated(config, job)
         which = "smallest" if job.near is None else f"nearest to {job.near:g}"

@@ -17,7 +17,6 @@ from kanpinn._support.interrupts import handling, importing
 from kanpinn.cli.screen import reporting
 
 if TYPE_CHECKING:
-    from kanpinn.runs.config import Job
     from kanpinn.solvers.state import SolverState
 
 CODE, SEEN = "exit code", "seen by "
@@ -123,21 +122,20 @@ def _silence() -> Iterator[None]:
         yield
 
 
+@dataclass(eq=False)
 class NoFolder:
     """Stands in for the run folder on ranks that write no files.
 
     state: the solver's state to start from, None for a start from the beginning.
     """
 
+    state: dict[str, Any] | None = None
+    _run: "SolverState | None" = field(default=None, init=False)
+
     path = Path(os.devnull)
 
-    def __init__(self, state: dict[str, Any] | None) -> None:
-        self.state = state
-        self._run: SolverState | None = None
-
-    def attach(self, job: "Job", announce: object = None) -> "Job":
-        """Return the job unchanged: choices of trials are not written."""
-        return job
+    def adopt(self, choice: object, why: str) -> None:
+        """Do nothing: there is no folder to write a choice of trials to."""
 
     def checkpoint(self, run: "SolverState") -> None:
         """Observer of the solve: keep the run's state object, and write no checkpoint."""

@@ -19,26 +19,6 @@ def note(text: str) -> None:
     sys.stderr.write(f"{text}\n")  # not typer.echo: rich moves a live line for sys.stderr only
 
 
-@contextmanager
-def reporting(quiet: bool = False) -> Iterator[None]:
-    """Print the block's errors, warnings and log records as single lines on standard error.
-
-    An error ends the command. The exit codes are 1 after a numerical failure, 2 for bad input and
-    130 after Ctrl-C.
-
-    quiet: whether only errors are printed.
-    """
-    with handling(signal.default_int_handler), _single_lines(quiet):
-        try:
-            yield
-        except InputError as error:
-            _fail(error, 2)
-        except NumericalError as error:
-            _fail(error, 1)
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-
-
 def _fail(error: Exception, code: int) -> None:
     for line in str(error).splitlines():
         note(f"error: {line}")
@@ -57,8 +37,14 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def _single_lines(quiet: bool) -> Iterator[None]:
-    """Print warnings (each text once) and the package's log records as lines in the block."""
+def reporting(quiet: bool = False) -> Iterator[None]:
+    """Print the block's errors, warnings and log records as single lines on standard error.
+
+    Each text of a warning is printed once. An error ends the command. The exit codes are 1 after a
+    numerical failure, 2 for bad input and 130 after Ctrl-C.
+
+    quiet: whether only errors are printed.
+    """
     said: set[str] = set()
 
     def say(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -73,13 +59,19 @@ def _single_lines(quiet: bool) -> Iterator[None]:
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     log.propagate = False
     try:
-        with warnings.catch_warnings():
+        with handling(signal.default_int_handler), warnings.catch_warnings():
             # Deprecation warnings are for developers, not for users of the command line.
             warnings.simplefilter("ignore")
             for category in (UserWarning, RuntimeWarning):
                 warnings.simplefilter("always", category)
             warnings.showwarning = say
             yield
+    except InputError as error:
+        _fail(error, 2)
+    except NumericalError as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         log.removeHandler(handler)
         log.setLevel(level)

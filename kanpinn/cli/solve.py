@@ -13,7 +13,7 @@ from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
 from kanpinn.cli.kinds import KINDS
 from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed
-from kanpinn.cli.ranks import NoFolder, Ranks, ranks
+from kanpinn.cli.ranks import NoFolder, ranks
 from kanpinn.cli.screen import note
 
 if TYPE_CHECKING:
@@ -87,14 +87,25 @@ def follow(command: str, wish: Wish) -> None:
     """Run the file, print its results, and exit with the command's exit code."""
     with ranks(wish.quiet) as group:
         with importing():
-            from kanpinn._support.distributed import together
+            from kanpinn._support.distributed import from_first, together
 
         with group.joined:
             with together():
                 config = _configuration(command, wish)
                 job, kind = build(config, wish.quiet), KINDS[config.file.kind]
                 kind.check(job)
-            folder = _folder(wish, group, config)
+            with importing():  # only now: h5py is slow to import, and bad input is reported before
+                from kanpinn.runs.results import RunFolder
+            folder: RunFolder | NoFolder
+            with together():
+                if not group.first:
+                    folder = NoFolder()
+                elif wish.resume is not None:
+                    folder = RunFolder.resume(wish.resume, config)
+                else:
+                    folder = RunFolder.create(wish.output, config.name, config)
+            if not group.alone:
+                folder.state = from_first(folder.state)
             result, late = _run(job, folder, wish.quiet)
         if isinstance(folder, NoFolder):
             raise typer.Exit
@@ -151,25 +162,6 @@ def build(config: "Config", quiet: bool = False) -> "Job":
     return config.build()
 
 
-def _folder(wish: Wish, group: Ranks, config: "Config") -> "RunFolder | NoFolder":
-    """Return the run folder, created or reopened by rank 0; other ranks get its state only."""
-    with importing():  # only now: h5py is slow to import, and bad input is reported before
-        from kanpinn._support.distributed import from_first, together
-        from kanpinn.runs.results import RunFolder
-
-    folder: RunFolder | None = None
-    with together():
-        if group.first and wish.resume is not None:
-            folder = RunFolder.resume(wish.resume, config)
-        elif group.first:
-            folder = RunFolder.create(wish.output, config.name, config)
-    if group.alone:
-        assert folder is not None
-        return folder
-    state = from_first(None if folder is None else folder.state)
-    return NoFolder(state) if folder is None else folder
-
-
 def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Result, bool]":
     """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step.
 
@@ -187,12 +179,16 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
             raise KeyboardInterrupt
         late = True
 
+    def announce(choice: "Choice", why: str) -> None:
+        folder.adopt(choice, why)
+        if not quiet:
+            note(f"{why}: {choice}")
+
     shown: Any = contextlib.nullcontext() if quiet else Progress()
     try:
-        with handling(interrupt), job.blamed(), shown as progress:
+        with handling(interrupt), shown as progress:
             observers: list[Observer] = [] if progress is None else [progress]
-            attached = folder.attach(job, None if quiet else _say_choice)
-            return attached.run([*observers, folder.checkpoint], folder.state), late
+            return job.run([*observers, folder.checkpoint], folder.state, announce), late
     except (InputError, NumericalError) as error:
         if not folder.begun:
             folder.discard()
@@ -206,10 +202,6 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
         else:
             folder.discard()
         raise
-
-
-def _say_choice(choice: "Choice", why: str) -> None:
-    note(f"{why}: {choice}")
 
 
 def _finish(result: "Result", folder: "RunFolder") -> bool:

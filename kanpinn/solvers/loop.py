@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kanpinn._support.distributed import extremes, together
+from kanpinn._support.distributed import extremes, together, world
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import handling
 from kanpinn.networks.network import get_coefficients
@@ -152,6 +152,8 @@ def _observed(state: SolverState, observers: Sequence[Observer]) -> bool:
     with together():
         for observer in observers:
             observer(state)
+    if world() == 1:
+        return state.interrupted
     checksum = float(get_coefficients(state.surrogate.network.all_layers).sum())
     low, high = extremes(torch.tensor([[checksum, state.interrupted]], dtype=torch.float64))
     if low[0] < high[0]:

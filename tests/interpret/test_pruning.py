@@ -10,7 +10,7 @@ import torch
 import kanpinn as kp
 from kanpinn.interpret.pruning.strategies import prune, prune_greedily
 from kanpinn.loss.residuals import Residuals
-from kanpinn.runs.results.hdf5 import read_state, result_file
+from kanpinn.runs.results.hdf5 import new_file, read_state, write_run
 
 BOX = kp.Box(x=(-1, 1), y=(-1, 1))
 
@@ -126,8 +126,8 @@ def test_a_pruned_network_survives_its_run_folder(tmp_path):
     """It is read back from result.h5 as it was written."""
     solution = kp.solve(cases.Square(), kp.KAN([2, 4, 1], degree=4, seed=0))
     solution.network.remove_edge(0, 1, 2)
-    with result_file(solution, {}, tmp_path / "result.h5"):
-        pass
+    with new_file(tmp_path / "result.h5") as file:
+        write_run(file, solution, {})
     state = read_state(tmp_path / "result.h5")
     other = kp.KAN([2, 4, 1], degree=4, seed=1)
     other.load_state_dict(state["network"])

@@ -188,7 +188,7 @@ def test_a_file_that_names_no_network(tmp_path: Path, auto: str):
     config = Config.read(tmp_path / "file.toml")
     job = config.build()
     folder = RunFolder.create(tmp_path, "file", config)
-    solution = folder.attach(job).run([folder.checkpoint], folder.state)
+    solution = job.run([folder.checkpoint], folder.state, folder.adopt)
     path = folder.finish(solution, figures=False)
     again = kp.load(path)
     points = torch.rand(20, 2, dtype=torch.float64)
@@ -206,7 +206,7 @@ TRIALS, NETWORK = '[[optimizer]]\ntype = "auto"\n', '[network]\ntype = "auto"\n'
     [
         (2 * TRIALS, "to be the only optimizer"),
         (KAN + TRIALS, 'optimizer\\[0\\].type = "auto": expected no network beside it, got "kan"'),
-        (NETWORK + ADAM, 'optimizer\\[0\\].type = "adam": expected a network beside it'),
+        (NETWORK + ADAM, 'optimizer\\[0\\].type = "adam": expected no optimizer beside'),
         (NETWORK + "width = [2, 4, 1]\n", "network.width = .* expected to be left out"),
         (
             "[points]\ninterior = 100\nboundary = 40\n",

@@ -14,7 +14,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from kanpinn._support.errors import InputError
-from kanpinn._support.wording import nearest, show
+from kanpinn._support.wording import nearest
 
 
 def load_class(
@@ -38,11 +38,9 @@ def load_class(
             methods, or its module cannot be imported.
     """
     where, _, name = spec.rpartition(":")
+    at = f'{path} = "{spec}"'
     if not where or not name.isidentifier():
-        raise InputError(
-            f'{path} = {show(spec)}: expected "file.py:Class" or "package.module:Class"'
-        )
-    at = f"{path} = {show(spec)}"
+        raise InputError(f'{at}: expected "file.py:Class" or "package.module:Class"')
     module = _from_file(where, directory, at) if where.endswith(".py") else _named(where, at)
     found = getattr(module, name, None)
     if found is None:

@@ -84,8 +84,12 @@ class Config:
         sections = {}
         for section in sorted(kind.model_fields, key=SHARED.__contains__):
             table, given = getattr(file, section), data.get(section)
-            if isinstance(table, FixedTable):
-                given = table.filled(given or {})
+            if isinstance(table, FixedTable):  # its defaults are written to run.json as well
+                known = {
+                    one.alias or key: one.get_default(call_default_factory=True)
+                    for key, one in type(table).model_fields.items()
+                } | (given or {})
+                given = {key: one for key, one in known.items() if table.nulls or one is not None}
             if given:
                 sections[section] = given
         return Config(

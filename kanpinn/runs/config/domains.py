@@ -22,7 +22,8 @@ from kanpinn.geometry import (
     Surface,
     Triangle,
 )
-from kanpinn.runs.config.models import Table, Variants, tables_of
+from kanpinn.runs.config.models import Table, tables_of
+from kanpinn.runs.config.variants import Variants
 
 
 def interval(**ranges: list[float | int]) -> Domain:
@@ -57,17 +58,19 @@ class ShapeTable(Table):
 
     def space(self, path: str, directory: Path) -> Domain:
         """Return the domain without its time."""
-        shape: Domain = self.make(path, self.arguments())
+        shape: Domain = super().build(path, directory)
         return shape
 
 
 class SurfaceTable(ShapeTable):
     """The solid inside the triangles of a file."""
 
+    arg_file: Annotated[str, Field(alias="file")]
+
     def space(self, path: str, directory: Path) -> Domain:
-        given = self.arguments()
-        shape: Domain = self.make(path, given | {"file": str(directory / given["file"])})
-        return shape
+        made = {"file": str(directory / self.arg_file)}
+        solid: Domain = Table.build(self, path, directory, made=made)
+        return solid
 
 
 DOMAINS = Variants({}, example=' such as { type = "box", x = [0, 1], y = [0, 1] }')

@@ -1,7 +1,6 @@
 """Files of eigenvalue problems, which have a section [eigen], and the jobs that they describe."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -12,7 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Job, SolveSettings
+from kanpinn.runs.config.job import Announce, Job, SolveSettings
 from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.models import FixedTable
 from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary
@@ -46,7 +45,10 @@ class EigenJob(Job):
     near: float | None
 
     def run(
-        self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
+        self,
+        observers: Sequence[Observer] = (),
+        checkpoint: Mapping[str, Any] | None = None,
+        announce: Announce | None = None,
     ) -> Eigensolution:
         """Solve the problem, or restore the modes of a finished solve from its checkpoint.
 
@@ -54,26 +56,25 @@ class EigenJob(Job):
         """
         if checkpoint is not None:
             return restored(self.preview(), checkpoint)
-        return eigen(
-            self.problem,
-            self.network,
-            self.count,
-            self.settings.points,
-            near=self.near,
-            boundary=self.settings.boundary,
-            weights=self.settings.weights,
-            seed=self.seed,
-        )
+        with blaming(type(self.problem).__name__, self.problem, self.network):
+            return eigen(
+                self.problem,
+                self.network,
+                self.count,
+                self.settings.points,
+                near=self.near,
+                boundary=self.settings.boundary,
+                weights=self.settings.weights,
+                seed=self.seed,
+            )
 
     def preview(self) -> Discretization[EigenProblem]:
         """Return the discretization from which the solve starts."""
         given = self.settings
         setting = (given.points, given.boundary, given.weights, self.seed)
-        start = discretize_eigen(self.problem, self.network, *setting)
-        return prepare(start, self.count, self.near)
-
-    def blamed(self) -> AbstractContextManager[None]:
-        return blaming(type(self.problem).__name__, self.problem, self.network)
+        with blaming(type(self.problem).__name__, self.problem, self.network):
+            start = discretize_eigen(self.problem, self.network, *setting)
+            return prepare(start, self.count, self.near)
 
 
 class EigenTable(FixedTable):

@@ -14,6 +14,7 @@ from kanpinn.geometry.sampling import SAMPLERS, Collocation
 from kanpinn.networks import Network
 from kanpinn.optimizers import Method
 from kanpinn.runs.config.job import Job
+from kanpinn.runs.config.limits import check_memory
 from kanpinn.runs.config.models import FixedTable, Table, table_of
 from kanpinn.runs.config.named import Named
 
@@ -132,7 +133,7 @@ class File(Table):
             raise InputError(f"{given}: no such device here ({reason})") from None
 
     def make_optimizers(
-        self, network: Network, directory: Path, default: Method
+        self, network: Network, directory: Path, default: Method, rows: int
     ) -> tuple[Method, ...]:
         """Return the methods of [[optimizer]] in their order.
 
@@ -140,19 +141,27 @@ class File(Table):
             network: the network that they train.
             directory: the folder in which classes of the user's own are looked for.
             default: the only method if the file has none.
+            rows: the number of rows of a least-squares problem.
 
         Raises:
-            InputError: if a table does not fit its class, or a method does not support the network.
+            InputError: if a table does not fit its class, a method does not support the network, or
+                the triangular factor of its least-squares problem does not fit into memory.
         """
-        stages = []
+        methods: list[Method] = []
         for index, table in enumerate(self.optimizer):
             path = f"optimizer[{index}]"
-            stage: Method = table.build(path, directory)
+            method: Method = table.build(path, directory)
             try:
-                stage.check(network)
+                method.check(network)
             except InputError as error:
-                own = str(error).partition(" ")[0] in table.arguments()
-                given = f"{path}." if own else f'{path}.type = "{table.type}": '
+                key = str(error).partition(" ")[0]
+                known = key in table.by_key() or key in (table.model_extra or {})
+                given = f"{path}." if known else f'{path}.type = "{table.type}": '
                 raise InputError(f"{given}{error}") from None
-            stages.append(stage)
-        return tuple(stages) or (default,)
+            methods.append(method)
+        for index, method in enumerate(methods := methods or [default]):
+            columns = method.unknowns(network)
+            given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
+            # The triangular factor, and the rows that are folded into it.
+            check_memory(given, 2 * columns * min(rows, columns))
+        return tuple(methods)

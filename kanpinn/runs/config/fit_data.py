@@ -19,8 +19,9 @@ from kanpinn.geometry import Points
 from kanpinn.pde.expressions import Expression
 from kanpinn.runs.config.domains import DOMAINS, ShapeTable
 from kanpinn.runs.config.files import Seed
-from kanpinn.runs.config.models import Table, Variants
+from kanpinn.runs.config.models import Table
 from kanpinn.runs.config.reading import naming
+from kanpinn.runs.config.variants import Variants
 
 PARTS = ("validation", "test")
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,8 +15,7 @@ from kanpinn.optimizers import LevenbergMarquardt, Method
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File
 from kanpinn.runs.config.fit_data import DATA, DataTable
-from kanpinn.runs.config.job import Job, NoSteps
-from kanpinn.runs.config.limits import check_factors
+from kanpinn.runs.config.job import Announce, Job, NoSteps
 from kanpinn.runs.config.models import FixedTable, table_of
 from kanpinn.runs.config.named import FIT_NETWORKS, FIT_STAGES, Named
 from kanpinn.runs.config.reading import naming
@@ -37,7 +35,10 @@ class FitJob(Job):
     budget_seconds: float | None = None
 
     def run(
-        self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
+        self,
+        observers: Sequence[Observer] = (),
+        checkpoint: Mapping[str, Any] | None = None,
+        announce: Announce | None = None,
     ) -> Fitted:
         given: dict[str, Any] = {"observers": observers, "checkpoint": checkpoint}
         given["budget_seconds"] = self.budget_seconds
@@ -49,11 +50,9 @@ class FitJob(Job):
 
     def _fit(self, network: Network, optimizers: Method | Sequence[Method], **given: Any) -> Fitted:
         settings = {**vars(self.settings), "sparsity": self.sparsity}
-        with naming("fit", settings):
+        owners = (self.network, *self.optimizers)
+        with blaming(self.name, *owners), naming("fit", settings):
             return fit(network, self.data, optimizers, seed=self.seed, **settings, **given)
-
-    def blamed(self) -> AbstractContextManager[None]:
-        return blaming(self.name, self.network, *self.optimizers)
 
 
 class FitTable(FixedTable):
@@ -110,9 +109,8 @@ class FitFile(File):
         run.refuse("a solve has errors to estimate, a fit has scores", "estimate", "tolerance")
         data = self.data.build("data", directory, seed=run.seed)
         network = self.placed(self.network.build("network", directory, seed=run.seed))
-        optimizers = self.make_optimizers(network, directory, LevenbergMarquardt())
         rows = (self.fit.batch or len(data.train)) * network.width[-1]
-        check_factors(network, optimizers, rows)
+        optimizers = self.make_optimizers(network, directory, LevenbergMarquardt(), rows)
         sparsity = self.fit.sparsity
         return FitJob(
             network=network,

@@ -1,8 +1,7 @@
 """The base class of jobs: the solves and fits that files describe, ready to run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,8 +10,11 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, Method, Optimizer, Stage
+from kanpinn.solvers.auto import Choice
 from kanpinn.solvers.history import History
 from kanpinn.solvers.state import Observer
+
+Announce = Callable[[Choice, str], None]  # of a choice of trials, and the reason for it
 
 
 @runtime_checkable
@@ -65,18 +67,23 @@ class Job(ABC):
 
     @abstractmethod
     def run(
-        self, observers: Sequence[Observer] = (), checkpoint: Mapping[str, Any] | None = None
+        self,
+        observers: Sequence[Observer] = (),
+        checkpoint: Mapping[str, Any] | None = None,
+        announce: Announce | None = None,
     ) -> Result:
         """Run the job and return its result.
 
         Args:
             observers: functions that are called with the state after every step.
             checkpoint: the state from which the run continues; None to start anew.
-        """
+            announce: a function that is called with each choice of settings before its trial, and
+                at the end with the choice that is kept; only jobs whose settings are left to
+                trials make choices.
 
-    @abstractmethod
-    def blamed(self) -> AbstractContextManager[None]:
-        """Return a context in which errors in the user's files are reported with file and line."""
+        Raises:
+            InputError: also for an error in a file of the user's; the message names file and line.
+        """
 
 
 class NoSteps(Optimizer):

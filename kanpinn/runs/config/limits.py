@@ -3,7 +3,7 @@
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy
@@ -11,7 +11,6 @@ import numpy
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, MLP, Network
-from kanpinn.optimizers import Method
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 
 
@@ -33,7 +32,7 @@ def check_points(points: Collocation, problem: BoundaryValueProblem) -> None:
         ("boundary", points.boundary / faces, dim - 1),
     ):
         given = f"points.{name} = {getattr(points, name)}"
-        _check_memory(given, copies * dim * getattr(points, name))
+        check_memory(given, copies * dim * getattr(points, name))
         if points.sampler == "gauss" and axes and count ** (1 / axes) > most:
             raise InputError(
                 f"{given}: Gauss rules have at most {most} nodes on an axis; take fewer points, or "
@@ -64,29 +63,19 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     products = sum(a * b for a, b in itertools.pairwise(table["width"]))
     known = {key: table[key] for key in ("width", "degree", "grid") if key in table}
     given = ", ".join(f"{path}.{key} = {value}" for key, value in known.items())
-    _check_memory(given, copies * products * (degree + grid))
+    check_memory(given, copies * products * (degree + grid))
 
 
-def check_factors(network: Network, methods: Sequence[Method], rows: int) -> None:
-    """Refuse least-squares problems whose triangular factor does not fit into memory.
+def check_memory(given: str, numbers: int) -> None:
+    """Refuse more float64 numbers than the machine's memory holds.
 
     Args:
-        network: the network whose coefficients are the unknowns.
-        methods: the methods, in the order of their tables.
-        rows: the number of rows of the least-squares problem.
+        given: the settings that need the memory, for the message.
+        numbers: how many numbers they need.
 
     Raises:
-        InputError: if a factor is too large; the message names the method's table.
+        InputError: if there is too little memory.
     """
-    factors = 2  # the triangular factor and the rows that are folded into it
-    for index, method in enumerate(methods):
-        columns = method.unknowns(network)
-        given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
-        _check_memory(given, factors * columns * min(rows, columns))
-
-
-def _check_memory(given: str, numbers: int) -> None:
-    """Refuse more float64 numbers than the machine's memory holds."""
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # unknown on this system
@@ -94,7 +83,7 @@ def _check_memory(given: str, numbers: int) -> None:
     size = 8 * numbers  # bytes
     if size > memory:
         raise InputError(
-            f"{given}: takes at least {_written(size)} of memory, this machine has "
+            f"{given}: needs at least {_written(size)} of memory, and this machine has "
             f"{_written(memory)}"
         )
 

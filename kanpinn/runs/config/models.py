@@ -4,16 +4,14 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, create_model
-from pydantic.annotated_handlers import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
@@ -21,7 +19,6 @@ from kanpinn.runs.config.classes import blaming, sources_of
 from kanpinn.runs.config.signatures import descriptions, hints_of
 
 ARGUMENT = "arg_"  # prefix of the fields for arguments, which then never shadow pydantic's names
-OWN = "own"  # the name of the table of a class of the user's own
 
 
 class Table(BaseModel):
@@ -81,40 +78,28 @@ class Table(BaseModel):
         known = f"the keys of {path} are {', '.join(keys)}" if keys else "it takes no key"
         return f"{path}.{key} is unknown{nearest(key, keys)} ({known})"
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the values that the table gives for arguments of `about`, by their names."""
-        given = [name for name in type(self).model_fields if name in self.model_fields_set]
-        named = {n.removeprefix(ARGUMENT): getattr(self, n) for n in given if ARGUMENT in n[:4]}
-        return named | (self.model_extra or {})
-
-    def build(self, path: str, directory: Path, **defaults: Any) -> Any:
-        """Return an instance of the class that the table describes.
+    def build(
+        self, path: str, directory: Path, *, made: Mapping[str, Any] | None = None, **defaults: Any
+    ) -> Any:
+        """Call `about` with the arguments that the table gives, and return the result.
 
         Args:
             path: the dotted path of the table, for messages.
             directory: the folder in which files named by the table are looked for.
+            made: arguments that have been made from the table's values already, by name.
             defaults: values of arguments that the table does not give; values for arguments that
-                the class does not have are ignored.
-
-        Raises:
-            InputError: if a value does not fit; the message names its key.
-        """
-        takes = type(self).model_fields
-        known = {name: one for name, one in defaults.items() if f"{ARGUMENT}{name}" in takes}
-        return self.make(path, known | self.arguments())
-
-    def make(self, path: str, arguments: Mapping[str, Any]) -> Any:
-        """Call `about` with the arguments and return the result.
-
-        Args:
-            path: the dotted path of the table, for messages.
-            arguments: the arguments by name.
+                `about` does not have are ignored.
 
         Raises:
             InputError: if an argument is refused; the message names the path of its key. Also if
                 code of the user's own fails; the message names its file and line.
         """
-        about, check = type(self).about, type(self).check
+        about, check, takes = type(self).about, type(self).check, type(self).model_fields
+        arguments = {name: one for name, one in defaults.items() if f"{ARGUMENT}{name}" in takes}
+        for name in takes:  # in the order of the signature
+            if name in self.model_fields_set and name.startswith(ARGUMENT):
+                arguments[name.removeprefix(ARGUMENT)] = getattr(self, name)
+        arguments |= {**(self.model_extra or {}), **(made or {})}
         if check is not None:
             check(about, arguments, path)
         try:
@@ -156,80 +141,6 @@ class FixedTable(Table):
     """
 
     nulls: ClassVar[bool] = False
-
-    def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the table of a file with the defaults of the keys that it leaves out."""
-        values = {
-            field_.alias or name: field_.get_default(call_default_factory=True)
-            for name, field_ in type(self).model_fields.items()
-        } | dict(given)
-        return {key: one for key, one in values.items() if self.nulls or one is not None}
-
-
-@dataclass(frozen=True, eq=False)
-class Variants:
-    """A discriminated union of tables: the annotation of a field that takes one of several tables.
-
-    Args:
-        tables: the tables, by the value of the key that tells them apart, or by the key itself if
-            only one table has it.
-        keys: the keys that tell the tables apart, with a word for what each one names. A file gives
-            exactly one of them.
-        sample: a value of the last key, for messages.
-        example: the beginning of such a table, for messages.
-    """
-
-    tables: dict[str, type[Table]]
-    keys: Mapping[str, str] = field(default_factory=lambda: {"type": ""})
-    sample: str = ""
-    example: str = ""
-
-    def enter(self, location: list[int | str]) -> type[Table]:
-        """Remove the first entry of a pydantic location and return the table that it names."""
-        return self.tables[str(location.pop(0))]
-
-    @property
-    def key(self) -> str:
-        """The key whose value is the name of a table, such as "type"."""
-        return [*self.keys][-1]
-
-    def tag(self, table: Any) -> str | None:
-        """Return the name of a table in `tables`; None if its keys do not determine one."""
-        given = [key for key in self.keys if key in table] if isinstance(table, dict) else []
-        if len(given) != 1:
-            return None
-        name = given[0] if given[0] in self.tables else table[given[0]]
-        if not isinstance(name, str):
-            return None
-        return OWN if ":" in name and OWN in self.tables else name
-
-    def unusable(self, path: str, table: Any) -> str:
-        """Return the error message for a value that matches none of the tables.
-
-        Args:
-            path: the dotted path of the value.
-            table: the value.
-        """
-        if not isinstance(table, dict):
-            return f"{path} = {show(table)}: expected a table{self.example}"
-        given = [key for key in self.keys if key in table]
-        if len(given) > 1:
-            expected = " or ".join(self.keys[key] for key in reversed(given))
-            return f"{path}.{given[-1]}: expected {expected}, not both"
-        names = [name for name in self.tables if name not in (OWN, *self.keys)]
-        if given:
-            known = ' or "module:Class"' if OWN in self.tables else ""
-            known = f"one of {', '.join(names)}{known}{nearest(table[self.key], names)}"
-            return f"{path}.{self.key} = {show(table[self.key])}: expected {known}"
-        expected = ", or ".join(self.keys.values()) or f"one of {', '.join(names)}"
-        hint = "".join(nearest(key, self.keys) for key in [*table][:1])
-        return f"{path}.{next(iter(self.keys))} is missing: expected {expected}{self.sample}{hint}"
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        choices = {tag: handler.generate_schema(table) for tag, table in self.tables.items()}
-        return core_schema.tagged_union_schema(choices, self.tag)
 
 
 def table_of(

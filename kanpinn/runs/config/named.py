@@ -1,5 +1,7 @@
 """The tables of networks, optimizers and references, for all classes that the packages offer."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,8 +15,10 @@ from kanpinn.networks.beside import SEEDS
 from kanpinn.optimizers import Method
 from kanpinn.runs.config.classes import load_class, offered
 from kanpinn.runs.config.limits import check_network
-from kanpinn.runs.config.models import OWN, Table, Variants, table_of, tables_of
+from kanpinn.runs.config.models import Table, table_of, tables_of
 from kanpinn.runs.config.reading import read
+from kanpinn.runs.config.variants import OWN, Variants
+from kanpinn.solvers.auto import Choice
 
 NETWORKS = offered(Network, networks, evolution)
 OPTIMIZERS = offered(Method, optimizers, evolution)
@@ -59,7 +63,7 @@ class OwnTable(Named):
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
         table = self.described(self.type, directory, path)
-        return read(table, self.arguments(), path).build(path, directory, **defaults)
+        return read(table, self.model_extra, path).build(path, directory, **defaults)
 
 
 # Networks
@@ -94,7 +98,7 @@ class BesideTable(Named):
             one.build(f"{path}.of[{i}]", directory, seed=seed + SEEDS * i, **defaults)
             for i, one in enumerate(self.of)
         ]
-        return self.make(path, {"of": parts})
+        return super().build(path, directory, made={"of": parts})
 
 
 class WithBoundary(Named):
@@ -148,12 +152,13 @@ SOLVE_STAGES = Variants(FIT_STAGES.tables | {"auto": AutoTable})
 # References
 
 
-class FileTable(Table):
+class ReferenceFile(Table):
     """The arguments of a reference from a file, whose path is relative to the settings' folder."""
 
+    arg_path: Annotated[str, Field(alias="path")]
+
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
-        given = self.arguments()
-        return self.make(path, given | {"path": str(directory / given["path"])})
+        return super().build(path, directory, made={"path": str(directory / self.arg_path)})
 
 
 class OwnReference(OwnTable):
@@ -164,6 +169,37 @@ class OwnReference(OwnTable):
 
 REFERENCES = Variants(
     tables_of({"fem": FEM}, "reference", Table)
-    | tables_of({"file": DataFile}, "reference", FileTable)
+    | tables_of({"file": DataFile}, "reference", ReferenceFile)
     | {OWN: OwnReference}
 )
+
+# Tables of a choice
+
+
+def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
+    """Return the sections of a file that describe a choice of trials.
+
+    Args:
+        choice: the network, points, loss and optimizers that trials chose.
+        boundary: the value of the key `boundary` of [network].
+    """
+    return {
+        "network": {
+            "type": _name(choice.kind, NETWORKS),
+            **choice.arguments,
+            "boundary": boundary,
+        },
+        "points": _given(choice.points),
+        "loss": {**choice.weights, "form": choice.form},
+        "optimizer": [{"type": _name(type(o), OPTIMIZERS), **_given(o)} for o in choice.optimizers],
+    }
+
+
+def _name(target: type, known: Mapping[str, type]) -> str:
+    return next(name for name, found in known.items() if found is target)
+
+
+def _given(settings: Any) -> dict[str, Any]:
+    """Return the arguments of a dataclass whose values are not the defaults."""
+    values = {f.name: (getattr(settings, f.name), f.default) for f in fields(settings) if f.init}
+    return {name: value for name, (value, default) in values.items() if value != default}

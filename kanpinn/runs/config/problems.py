@@ -15,8 +15,9 @@ from kanpinn.pde.equations import Equation
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming, load_class, offered
 from kanpinn.runs.config.domains import DOMAINS, ShapeTable
-from kanpinn.runs.config.models import FixedTable, Table, Variants, table_of, tables_of
+from kanpinn.runs.config.models import FixedTable, Table, table_of, tables_of
 from kanpinn.runs.config.reading import read
+from kanpinn.runs.config.variants import Variants
 
 EQUATIONS = offered(Equation, equations)
 
@@ -93,7 +94,7 @@ class EquationTable(ProblemTable):
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Problem:
         domain = self.domain.build(f"{path}.domain", directory)
-        problem: Problem = self.make(path, {"domain": domain, **self.arguments()})
+        problem: Problem = super().build(path, directory, made={"domain": domain})
         try:
             return stated(problem)
         except InputError as error:

@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
-from kanpinn.runs.config.models import Table, Variants
+from kanpinn.runs.config.models import Table
+from kanpinn.runs.config.variants import Variants
 
 T = TypeVar("T", bound=Table)
 NAMES = {

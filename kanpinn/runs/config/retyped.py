@@ -6,10 +6,11 @@ from typing import Any
 
 from kanpinn._support.wording import show
 from kanpinn.networks import KAN
-from kanpinn.runs.config.models import Table, Variants
+from kanpinn.runs.config.models import Table
 from kanpinn.runs.config.named import SOLVE_NETWORKS, SOLVE_STAGES
 from kanpinn.runs.config.overrides import KeyPath, spell
 from kanpinn.runs.config.problems import PROBLEMS
+from kanpinn.runs.config.variants import Variants
 
 CHOSEN = ("loss", "optimizer", "points")  # the sections that trials choose
 

@@ -1,9 +1,8 @@
 """Problem files, and the solves that they describe."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,17 +11,13 @@ import torch
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
 from kanpinn.accuracy.references import Recipe
-from kanpinn.networks import Network
-from kanpinn.optimizers import Method
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Job, NoSteps, SolveSettings
-from kanpinn.runs.config.limits import check_factors, check_points
+from kanpinn.runs.config.job import Announce, Job, NoSteps, SolveSettings
+from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.models import FixedTable, Table
 from kanpinn.runs.config.named import (
-    NETWORKS,
-    OPTIMIZERS,
     REFERENCES,
     SIGN,
     SOLVE_NETWORKS,
@@ -32,14 +27,12 @@ from kanpinn.runs.config.named import (
     WithBoundary,
 )
 from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
-from kanpinn.solvers.auto import Choice, auto, first_choice
+from kanpinn.solvers.auto import auto, first_choice
 from kanpinn.solvers.default_optimizer import default_optimizer
 from kanpinn.solvers.discretize import default_points
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import Observer
-
-Announce = Callable[[Choice, str], None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,6 +59,7 @@ class SolveJob(Job):
         self,
         observers: Sequence[Observer] = (),
         checkpoint: Mapping[str, Any] | None = None,
+        announce: Announce | None = None,
         errors: bool = True,
     ) -> Solution:
         """Solve the problem and return the solution; see `kanpinn.solve`.
@@ -73,65 +67,61 @@ class SolveJob(Job):
         Args:
             observers: as for `Job.run`.
             checkpoint: as for `Job.run`.
+            announce: not called, as all settings are given.
             errors: whether errors against the exact solution or the reference are computed.
         """
-        return solve(
-            self.problem,
-            self.network,
-            self.optimizers,
-            **vars(self.settings),
-            reference=self.reference,
-            errors=errors,
-            seed=self.seed,
-            budget_seconds=self.budget_seconds,
-            observers=observers,
-            checkpoint=checkpoint,
-        )
+        owners = (self.problem, self.network, *self.optimizers, self.reference)
+        with blaming(type(self.problem).__name__, *owners):
+            return solve(
+                self.problem,
+                self.network,
+                self.optimizers,
+                **vars(self.settings),
+                reference=self.reference,
+                errors=errors,
+                seed=self.seed,
+                budget_seconds=self.budget_seconds,
+                observers=observers,
+                checkpoint=checkpoint,
+            )
 
     def preview(self) -> Solution:
         """Return the solution before the first step, with its loss terms and their points."""
         network = copy.deepcopy(self.network)
-        settings = vars(self.settings)
-        return solve(self.problem, network, NoSteps(), **settings, errors=False, seed=self.seed)
-
-    def blamed(self) -> AbstractContextManager[None]:
-        owners = (self.problem, self.network, *self.optimizers, self.reference)
-        return blaming(type(self.problem).__name__, *owners)
+        start = replace(
+            self, network=network, optimizers=(NoSteps(),), reference=None, budget_seconds=None
+        )
+        return SolveJob.run(start, errors=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AutoJob(SolveJob):
-    """A solve by `kanpinn.auto`; its network, points and optimizers are those of the first trial.
-
-    Args:
-        announce: a function called with each choice before its trial, and at the end with the
-            choice that is kept.
-    """
-
-    announce: Announce | None = None
+    """A solve by `kanpinn.auto`: network, points and optimizers are those of the first trial."""
 
     def run(
         self,
         observers: Sequence[Observer] = (),
         checkpoint: Mapping[str, Any] | None = None,
+        announce: Announce | None = None,
         errors: bool = True,
     ) -> Solution:
         """Solve the problem with settings that trials choose; see `kanpinn.auto`."""
         assert checkpoint is None, "a checkpoint belongs to one of the trials"
         like = next(self.network.parameters())
-        return auto(
-            self.problem,
-            tolerance=self.tolerance,
-            budget_seconds=self.budget_seconds,
-            boundary=self.settings.boundary,
-            reference=self.reference,
-            errors=errors,
-            seed=self.seed,
-            dtype=like.dtype,
-            device=like.device,
-            observers=observers,
-            announce=self.announce,
-        )
+        with blaming(type(self.problem).__name__, self.problem, self.reference):
+            return auto(
+                self.problem,
+                tolerance=self.tolerance,
+                budget_seconds=self.budget_seconds,
+                boundary=self.settings.boundary,
+                reference=self.reference,
+                errors=errors,
+                seed=self.seed,
+                dtype=like.dtype,
+                device=like.device,
+                observers=observers,
+                announce=announce,
+            )
 
 
 class LossTable(FixedTable):
@@ -181,118 +171,75 @@ class SolveFile(File):
 
     def job(self, directory: Path, name: str) -> SolveJob:
         problem = self.problem.build("problem", directory)
-        boundary = "auto" if self.network is None else self.network.boundary
-        if self._leaves_choice():
-            kind: type[SolveJob] = AutoJob
-            settings, network, optimizers = self._first_trial(problem, boundary)
-        else:
-            kind = SolveJob
-            settings, network, optimizers = self._stated(problem, boundary, directory)
         run, reference = self.run, self.reference
-        return kind(
-            network=network,
-            optimizers=optimizers,
-            seed=run.seed,
-            name=name,
-            problem=problem,
-            settings=settings,
-            reference=None if reference is None else reference.build("reference", directory),
-            estimate=run.estimate or run.tolerance is not None,
-            tolerance=run.tolerance,
-            budget_seconds=run.budget_seconds,
-        )
-
-    def _stated(
-        self, problem: Problem, boundary: str, directory: Path
-    ) -> tuple[SolveSettings, Network, tuple[Method, ...]]:
-        """Return the settings, the network and the optimizers that the file gives."""
-        assert self.network is not None
-        network = self.placed(self.network.build("network", directory, seed=self.run.seed))
-        optimizers = self.make_optimizers(network, directory, default_optimizer(network))
+        common: dict[str, Any] = {
+            "problem": problem,
+            "seed": run.seed,
+            "name": name,
+            "reference": None if reference is None else reference.build("reference", directory),
+            "estimate": run.estimate or run.tolerance is not None,
+            "tolerance": run.tolerance,
+            "budget_seconds": run.budget_seconds,
+        }
+        types = [table.type for table in self.optimizer]
+        if self.network is None or "auto" in (self.network.type, *types):
+            self._check_choice(types)
+            return self._first_trial(problem, common)
+        network = self.placed(self.network.build("network", directory, seed=run.seed))
         points = default_points(network)
         if self.points is not None:
             points = self.points.build("points", directory)
             check_points(points, problem)
         rows = len(problem.fields) * (points.interior + points.boundary)
-        check_factors(network, optimizers, rows)
-        loss = self.loss
         settings = SolveSettings(
             points=points,
-            boundary=boundary,
-            weights={"interior": loss.interior, "boundary": loss.boundary},
-            balance=loss.balance,
-            form=loss.form,
+            boundary=self.network.boundary,
+            weights={"interior": self.loss.interior, "boundary": self.loss.boundary},
+            balance=self.loss.balance,
+            form=self.loss.form,
         )
-        return settings, network, optimizers
+        default = default_optimizer(network)
+        methods = self.make_optimizers(network, directory, default, rows)
+        return SolveJob(network=network, optimizers=methods, settings=settings, **common)
 
-    def _first_trial(
-        self, problem: Problem, boundary: str
-    ) -> tuple[SolveSettings, Network, tuple[Method, ...]]:
-        """Return the settings, the network and the optimizers of the first trial."""
-        first = first_choice(problem)
-        network = first.network(self.run.seed, torch.float64, torch.device("cpu"))
-        settings = SolveSettings(
-            points=first.points, boundary=boundary, weights=dict(first.weights), form=first.form
-        )
-        return settings, self.placed(network), first.optimizers
+    def _check_choice(self, types: list[str]) -> None:
+        """Refuse a file that leaves only a part of the settings to trials.
 
-    def _leaves_choice(self) -> bool:
-        """Return True if trials choose the network, the points and the optimizers.
-
-        They do if the file names neither a network nor optimizers, or if the type is "auto".
+        types: the types of the optimizers.
 
         Raises:
-            InputError: if the file leaves only a part of the choice to trials.
+            InputError: unless the network, the points, the loss and the optimizers are all left out
+                or "auto".
         """
         network = self.network.type if self.network else "auto"
-        named = [stage.type for stage in self.optimizer]
-        if "auto" in named and len(named) > 1:
-            index = named.index("auto")
+        if "auto" in types and len(types) > 1:
+            index = types.index("auto")
             raise InputError(f'optimizer[{index}].type = "auto": expected to be the only optimizer')
-        if "auto" in named and network != "auto":
+        if "auto" in types and network != "auto":
             raise InputError(
                 f'optimizer[0].type = "auto": expected no network beside it, got {show(network)}'
             )
-        if network != "auto":
-            return False
-        if named and self.network is None and "auto" not in named:
+        if types and self.network is None and "auto" not in types:
             raise InputError(f"network is missing: expected a section [network]{SIGN}")
-        if named and "auto" not in named:
+        if types and "auto" not in types:
             raise InputError(
-                f"optimizer[0].type = {show(named[0])}: expected a network beside it, for trials "
-                "that choose the network choose the optimizers, too"
+                f"optimizer[0].type = {show(types[0])}: expected no optimizer beside a network "
+                'of type "auto", since trials choose both'
             )
         for section, table in (("points", self.points), ("loss", self.loss)):
             given = table.model_dump(by_alias=True, exclude_defaults=True) if table else {}
             for key, value in given.items():
                 raise InputError(AutoTable.refusal(section, key, value))
-        return True
 
-
-def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
-    """Return the sections of a file that describe a choice of trials.
-
-    Args:
-        choice: the network, points, loss and optimizers that trials chose.
-        boundary: the value of the key `boundary` of [network].
-    """
-    return {
-        "network": {
-            "type": _name(choice.kind, NETWORKS),
-            **choice.arguments,
-            "boundary": boundary,
-        },
-        "points": _given(choice.points),
-        "loss": {**choice.weights, "form": choice.form},
-        "optimizer": [{"type": _name(type(o), OPTIMIZERS), **_given(o)} for o in choice.optimizers],
-    }
-
-
-def _name(target: type, known: Mapping[str, type]) -> str:
-    return next(name for name, found in known.items() if found is target)
-
-
-def _given(settings: Any) -> dict[str, Any]:
-    """Return the arguments of a dataclass whose values are not the defaults."""
-    values = {f.name: (getattr(settings, f.name), f.default) for f in fields(settings) if f.init}
-    return {name: value for name, (value, default) in values.items() if value != default}
+    def _first_trial(self, problem: Problem, common: dict[str, Any]) -> AutoJob:
+        """Return the job whose settings trials choose, with those of the first trial."""
+        first = first_choice(problem)
+        network = first.network(self.run.seed, torch.float64, torch.device("cpu"))
+        settings = SolveSettings(
+            points=first.points,
+            boundary="auto" if self.network is None else self.network.boundary,
+            weights=dict(first.weights),
+            form=first.form,
+        )
+        network, methods = self.placed(network), first.optimizers
+        return AutoJob(network=network, optimizers=methods, settings=settings, **common)

@@ -10,4 +10,3 @@ from kanpinn.runs.results.kinds import run_record as run_record
 from kanpinn.runs.results.kinds import to_npz as to_npz
 from kanpinn.runs.results.kinds import to_vtkhdf as to_vtkhdf
 from kanpinn.runs.results.record import config_of as config_of
-from kanpinn.runs.results.record import dump as dump

@@ -3,8 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +11,7 @@ import h5py
 import numpy
 
 from kanpinn.runs.config import Job, Result
-from kanpinn.runs.results.hdf5 import result_file, write_fields, write_vtkhdf
+from kanpinn.runs.results.hdf5 import new_file, write_run, write_vtkhdf
 from kanpinn.solvers.grid_fields import GridFields
 
 R = TypeVar("R", bound=Result)
@@ -66,28 +65,33 @@ class Contents(ABC, Generic[J, R]):
         """Return the attributes of the result that run.json has for this kind only."""
 
     def write(self, result: R, settings: Mapping[str, Any], folder: Path, figures: bool) -> None:
-        """Write result.h5 and, if they can be made, fields.vtkhdf and the figures."""
-        fields = None
-        with attempted("the fields on a grid"):
+        """Write result.h5 and, if they can be made, fields.vtkhdf and the figures.
+
+        In result.h5 the axes of the fields are the HDF5 dimension scales of every array.
+        """
+        fields, what = None, "the fields on a grid"
+        try:
             fields = self.grid(result)
-        with result_file(result, settings, folder / "result.h5") as file:
+            what = "the figures"
+            if figures:
+                self.draw(result, folder / "figures", fields)
+        except Exception:  # the computed result must be saved even if a picture fails
+            log.warning("%s could not be made", what, exc_info=True)
+        with new_file(folder / "result.h5") as file:
+            write_run(file, result, settings)
             self.describe_in(file, result)
             if fields is not None:
-                write_fields(file.create_group(self.group), fields)
+                group = file.create_group(self.group)
+                for name, axis in fields.axes.items():
+                    group[name] = axis
+                    group[name].make_scale(name)
+                for name, values in fields.arrays.items():
+                    data = group.create_dataset(name, data=values, compression="gzip")
+                    for i, coordinate in enumerate(fields.axes):
+                        data.dims[i].label = coordinate
+                        data.dims[i].attach_scale(group[coordinate])
         if fields is not None and not fields.fixed:  # all coordinates vary
             write_vtkhdf(fields, folder / "fields.vtkhdf")
-        if figures:
-            with attempted("the figures"):
-                self.draw(result, folder / "figures", fields)
-
-
-@contextmanager
-def attempted(what: str) -> Iterator[None]:
-    """Log an exception of the block as a warning that `what` could not be made."""
-    try:
-        yield
-    except Exception:  # the computed result must be saved even if a picture fails
-        log.warning("%s could not be made", what, exc_info=True)
 
 
 def with_nan(saved: Mapping[str, float | None]) -> dict[str, float]:

@@ -7,24 +7,26 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError
-from kanpinn._support.files import FolderLock, remove_temporaries, write_text
-from kanpinn.runs.config import AutoJob, Config, Job, Result, chosen_sections
+from kanpinn._support.files import FolderLock, remove_temporaries
+from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
 from kanpinn.runs.results.kinds import CONTENTS, run_record
-from kanpinn.runs.results.record import PARTIAL, RECORD, config_of, dump, started_record
+from kanpinn.runs.results.record import PARTIAL, RECORD, config_of, environment, write_record
 from kanpinn.runs.results.resuming import resumable
-from kanpinn.runs.results.sources import copy_sources, fingerprints
+from kanpinn.runs.results.sources import copy_sources
 from kanpinn.solvers.auto import Choice
 from kanpinn.solvers.state import SolverState
-
-Announce = Callable[[Choice, str], None]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -44,7 +46,7 @@ class RunFolder:
     files: path and sha256 of the data files.
     interval: the shortest time between two checkpoints, in seconds.
     share: the largest fraction of the time that is spent on writing checkpoints.
-    record: the contents of run.json once the run is finished.
+    record: the contents of run.json.
     """
 
     path: Path
@@ -67,36 +69,55 @@ class RunFolder:
     def create(cls, output: Path, name: str, config: Config) -> "RunFolder":
         """Create a new folder output/name/<UTC time>-<hash of the configuration>.partial.
 
+        If there is a run of that name already, "-2", "-3", … is added.
+
         Raises:
             InputError: if it cannot be created.
         """
         parent = Path(output) / path_component(name)
+        text = json.dumps(config.sections, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        stem, number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}", 1
         try:
             made = tuple(p for p in (parent, parent.parent) if not p.exists())
             parent.mkdir(parents=True, exist_ok=True)
-            path = _make_free(parent, config)
+            while True:
+                path = parent / (stem if number == 1 else f"{stem}-{number}")
+                with suppress(FileExistsError):
+                    return cls.at(path, config, made)
+                number += 1
         except OSError as error:
             raise InputError(f"no run folder can be made in {output}: {error.strerror}") from error
-        return cls(path=path, config=config, lock=FolderLock(path), made=made)._begin()
 
     @classmethod
-    def at(cls, path: Path, config: Config) -> "RunFolder":
-        """Create a new folder that is called `path` once it is finished; `path` must not exist."""
+    def at(cls, path: Path, config: Config, made: tuple[Path, ...] = ()) -> "RunFolder":
+        """Create a new folder that is called `path` once it is finished.
+
+        Class files are copied, and the entries of run.json that are known at the start are written.
+
+        Args:
+            path: the path of the finished folder.
+            config: the configuration of the run.
+            made: parent folders that have been created for it.
+
+        Raises:
+            FileExistsError: if there is such a folder, finished or unfinished.
+        """
         partial = path.with_name(path.name + PARTIAL)
         partial.mkdir(parents=True)
-        return cls(path=partial, config=config, lock=FolderLock(partial))._begin()
-
-    def _begin(self) -> "RunFolder":
-        """Copy the class files and write the entries of run.json that are known at the start."""
+        # Checked after mkdir: before it another run could still have finished by this name.
+        if path.exists():
+            partial.rmdir()
+            raise FileExistsError(f"{path} exists already")
+        folder = cls(path=partial, config=config, lock=FolderLock(partial), made=made)
         try:
-            written = self.config.to_dict()
-            self.files = fingerprints(written, self.config.directory)
-            self.settings = copy_sources(written, self.config.directory, self.path)
-            self._write_record({})
+            sources = copy_sources(config.sections, config.directory, partial)
+            folder.settings, folder.files = sources.settings, sources.files
+            folder._write_record({})
         except BaseException:  # Ctrl-C as well: no folder is left half made
-            self.discard()
+            folder.discard()
             raise
-        return self
+        return folder
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], config: Config | None = None) -> "RunFolder":
@@ -130,23 +151,15 @@ class RunFolder:
         remove_temporaries(partial)
         return folder
 
-    def attach(self, job: Job, announce: Announce | None = None) -> Job:
-        """Return the job so that settings which its trials choose are written to the folder.
+    def adopt(self, choice: Choice, why: str) -> None:
+        """Observer of trials: write the settings that they choose, and restart the record.
 
-        announce: is called with every choice as well, and with the reason for it.
+        Args:
+            choice: the settings of the next trial, or those that are kept.
+            why: the reason for the choice, which is not written.
         """
-        if not isinstance(job, AutoJob):
-            return job
-
-        def chosen(choice: Choice, why: str) -> None:
-            self._adopt(chosen_sections(choice, job.settings.boundary))
-            if announce is not None:
-                announce(choice, why)
-
-        return dataclasses.replace(job, announce=chosen)
-
-    def _adopt(self, chosen: dict[str, Any]) -> None:
-        """Replace sections of the configuration by the chosen ones, and restart the record."""
+        boundary = self.config.sections.get("network", {}).get("boundary", "auto")
+        chosen = chosen_sections(choice, boundary)
         self.settings = self.settings | chosen
         written = self.config.to_dict() | chosen
         self.config = Config.from_dict(written, self.config.directory, self.config.name)
@@ -178,9 +191,7 @@ class RunFolder:
             state = ended_state(network, result.history, result.optimizer_seconds)
         write_checkpoint(self.path, state, self.settings, self.earlier)
         CONTENTS[self.config.file.kind].write(result, self.settings, self.path, figures)
-        known = {"config": self.settings, "files": self.files, "resumed": self.earlier}
-        self.record = {"name": self.config.name, **run_record(result, self.config), **known}
-        write_text(self.path / RECORD, dump(self.record))
+        self._write_record({**run_record(result, self.config), "resumed": self.earlier})
         self.lock.release(self.path)
         stem, number = self.path.name.removesuffix(PARTIAL), 1
         final = self.path.with_name(stem)
@@ -218,32 +229,21 @@ class RunFolder:
                 parent.rmdir()
 
     def _write_record(self, more: Mapping[str, Any]) -> None:
-        """Write run.json with the entries that are known without a result, and `more`."""
-        known = {"name": self.config.name, **started_record(self.settings), "files": self.files}
-        write_text(self.path / RECORD, dump({**known, **more}))
+        """Write run.json with the entries that are known before the first step, and `more`."""
+        known = {
+            "name": self.config.name,
+            "status": "running",
+            "errors": None,
+            "config": self.settings,
+            "seed": self.settings.get("run", {}).get("seed"),
+            **environment(os.getcwd()),
+            "threads": torch.get_num_threads(),
+            "processes": world(),
+            "files": self.files,
+        }
+        self.record = write_record(self.path / RECORD, known | dict(more))
 
 
 def path_component(name: str) -> str:
     """Return the name with all characters replaced that a path component should not have."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
-
-
-def _make_free(parent: Path, config: Config) -> Path:
-    """Create <UTC time>-<hash>.partial, with -2, -3, … if a run of that name exists already."""
-    text = json.dumps(config.to_dict(), sort_keys=True, default=str)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    stem = name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}"
-    number = 1
-    while True:
-        path = parent / (name + PARTIAL)
-        try:
-            path.mkdir()
-        except FileExistsError:
-            pass
-        else:
-            # Checked after mkdir: before it another run could still have finished by this name.
-            if not (parent / name).exists():
-                return path
-            path.rmdir()
-        number += 1
-        name = f"{stem}-{number}"

@@ -13,7 +13,6 @@ import torch
 from kanpinn._support.files import replacing
 from kanpinn.evolution import Windows
 from kanpinn.networks.network import Layer
-from kanpinn.networks.surrogate import Surrogate
 from kanpinn.runs.config import Result
 from kanpinn.runs.results.checkpoint import ended_state
 from kanpinn.solvers.grid_fields import GridFields
@@ -39,9 +38,8 @@ def new_file(path: Path) -> Iterator[h5py.File]:
         temporary.write_bytes(image)
 
 
-@contextmanager
-def result_file(result: Result, settings: Mapping[str, Any], path: Path) -> Iterator[h5py.File]:
-    """Yield a new result.h5 with /history and /network, to which the block adds datasets.
+def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> None:
+    """Write the groups of result.h5 that all kinds of runs have: /history and /network.
 
     Every column of /history has the step as its HDF5 dimension scale. /network has a group for each
     layer with the knots of its basis ("basis.knots") and its coefficients, a group "enrichment" for
@@ -50,33 +48,39 @@ def result_file(result: Result, settings: Mapping[str, Any], path: Path) -> Iter
     and so on. The attributes low and high of /network are the corners of the box that is mapped to
     [-1, 1]^d before the first layer.
     """
-    with new_file(path) as file:
-        file.attrs["status"] = result.status
-        file.attrs["config"] = json.dumps(settings)
-        group = file.create_group("history")
-        group.attrs["columns"] = names = result.history.names
-        for name in names:  # "step" is the first
-            column = result.history.column(name)
-            group[name] = column.astype(numpy.int64) if name in ("step", "stage") else column
-            if name == "step":
-                group[name].make_scale(name)
-            else:
-                group[name].dims[0].label = "step"
-                group[name].dims[0].attach_scale(group["step"])
-        _write_network(file.create_group("network"), result.surrogate)
-        yield file
-
-
-def write_fields(group: h5py.Group, fields: GridFields) -> None:
-    """Write axes and arrays to a group; the axes are the HDF5 dimension scales of every array."""
-    for name, axis in fields.axes.items():
-        group[name] = axis
-        group[name].make_scale(name)
-    for name, values in fields.arrays.items():
-        data = group.create_dataset(name, data=values, compression="gzip")
-        for i, coordinate in enumerate(fields.axes):
-            data.dims[i].label = coordinate
-            data.dims[i].attach_scale(group[coordinate])
+    file.attrs["status"] = result.status
+    file.attrs["config"] = json.dumps(settings)
+    history = file.create_group("history")
+    history.attrs["columns"] = names = result.history.names
+    for name in names:  # "step" is the first
+        column = result.history.column(name)
+        history[name] = column.astype(numpy.int64) if name in ("step", "stage") else column
+        if name == "step":
+            history[name].make_scale(name)
+        else:
+            history[name].dims[0].label = "step"
+            history[name].dims[0].attach_scale(history["step"])
+    surrogate, network = result.surrogate, result.network
+    group = file.create_group("network")
+    group.attrs["type"] = type(network).__name__
+    group.attrs["width"] = network.width
+    group.attrs["low"] = surrogate.low.cpu().numpy()
+    group.attrs["high"] = surrogate.high.cpu().numpy()
+    if isinstance(network, Windows):
+        group.create_group(WINDOWS)["ends"] = network.ends.cpu().numpy()
+    layers: dict[str, Layer] = {}
+    for p, part in enumerate(network.parts):
+        prefix = "" if part is network else f"part_{p}."
+        layers |= {f"{prefix}layer_{i}": layer for i, layer in enumerate(part.layers)}
+    layers |= {key: one for key in BESIDE if (one := getattr(network, key)) is not None}
+    for key, layer in layers.items():
+        inner = group.create_group(key)
+        for name, tensor in layer.state_dict().items():
+            inner[name] = tensor.cpu().numpy()
+        for name in LAYER_SETTINGS:
+            if hasattr(layer, name):
+                value = getattr(layer, name)
+                inner.attrs[name] = "none" if value is None else value
 
 
 def write_vtkhdf(fields: GridFields, path: Path) -> None:
@@ -105,31 +109,6 @@ def write_vtkhdf(fields: GridFields, path: Path) -> None:
         for name, values in fields.values.items():
             points.create_dataset(name, data=values.T, compression="gzip")
         points[fields.fields[0]].attrs["Attribute"] = numpy.bytes_("Scalars")
-
-
-def _write_network(group: h5py.Group, surrogate: Surrogate) -> None:
-    network = surrogate.network
-    group.attrs["type"] = type(network).__name__
-    group.attrs["width"] = network.width
-    group.attrs["low"] = surrogate.low.cpu().numpy()
-    group.attrs["high"] = surrogate.high.cpu().numpy()
-    layers: dict[str, Layer] = {}
-    for p, part in enumerate(network.parts):
-        prefix = "" if part is network else f"part_{p}."
-        layers |= {f"{prefix}layer_{i}": layer for i, layer in enumerate(part.layers)}
-    for key in BESIDE:
-        if (layer := getattr(network, key)) is not None:
-            layers[key] = layer
-    if isinstance(network, Windows):
-        group.create_group(WINDOWS)["ends"] = network.ends.cpu().numpy()
-    for key, layer in layers.items():
-        inner = group.create_group(key)
-        for name, tensor in layer.state_dict().items():
-            inner[name] = tensor.cpu().numpy()
-        for name in LAYER_SETTINGS:
-            if hasattr(layer, name):
-                value = getattr(layer, name)
-                inner.attrs[name] = "none" if value is None else value
 
 
 def _module(group: str) -> str:

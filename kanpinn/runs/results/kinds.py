@@ -21,8 +21,6 @@ from kanpinn.runs.results.record import (
     outside_grids,
     read_record,
     run_folder,
-    started_record,
-    strict,
 )
 from kanpinn.runs.results.resuming import check_files
 from kanpinn.runs.results.solves import SolveContents
@@ -39,7 +37,7 @@ KINDS = {Solution: "problem", Eigensolution: "eigen", Fitted: "fit"}
 
 
 def run_record(result: Result, config: Config) -> dict[str, Any]:
-    """Return the entries of run.json for a result: plain values, None for NaN or no value.
+    """Return the entries of run.json that a result adds to those known at the start of the run.
 
     seconds: times without imports and figures. loss: the total, and the mean of each term without
     its weight. outside_grids: for each layer, the fraction of the first term's points at which an
@@ -57,8 +55,7 @@ def run_record(result: Result, config: Config) -> dict[str, Any]:
         "width": list(result.network.width),
         "outside_grids": outside_grids(result),
     }
-    own = CONTENTS[config.file.kind].record(result)
-    return strict(started_record(config.to_dict()) | common | own)
+    return common | CONTENTS[config.file.kind].record(result)
 
 
 def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any, cast
 
 import torch
 
-from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError
+from kanpinn._support.files import replacing
 from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.runs.config import Config, Result
@@ -22,30 +23,9 @@ PARTIAL = ".partial"
 RECORD = "run.json"
 
 
-def started_record(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of run.json that are known before the first step of a run.
-
-    settings: the sections of its configuration.
-    """
-    return {
-        "status": "running",
-        "errors": None,
-        "config": dict(settings),
-        "seed": settings.get("run", {}).get("seed"),
-        **_software(os.getcwd()),
-        "threads": torch.get_num_threads(),
-        "processes": world(),
-        "platform": {
-            "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-        },
-    }
-
-
 @cache
-def _software(folder: str) -> Mapping[str, Any]:
-    """Return the "versions" of the libraries, and as "git" the commit that a folder is at.
+def environment(folder: str) -> Mapping[str, Any]:
+    """Return the "versions" of the libraries, the "platform", and as "git" a folder's commit.
 
     The commit ends with "-dirty" if files differ from it, and is None without git or a repository.
     The result is cached, because a process keeps the code that it started with.
@@ -57,13 +37,18 @@ def _software(folder: str) -> Mapping[str, Any]:
         except metadata.PackageNotFoundError:
             versions[name] = None
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    try:
+    commit = None
+    with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=5, check=True
         )
-    except (OSError, subprocess.SubprocessError):
-        return {"versions": versions, "git": None}
-    return {"versions": versions, "git": done.stdout.strip() or None}
+        commit = done.stdout.strip() or None
+    machine = {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+    }
+    return {"versions": versions, "git": commit, "platform": machine}
 
 
 @torch.no_grad()
@@ -106,9 +91,13 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def dump(record: Mapping[str, Any]) -> str:
-    """Return the text of the file that holds a record."""
-    return json.dumps(strict(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def write_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a record to a JSON file, and return it as strict JSON."""
+    written: dict[str, Any] = strict(record)
+    text = json.dumps(written, indent=2, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+    return written
 
 
 def run_folder(path: str | os.PathLike[str]) -> Path:

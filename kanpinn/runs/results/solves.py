@@ -30,11 +30,16 @@ class SolveContents(Contents[SolveJob, Solution]):
         noise: the estimated noise of the data, None without unknowns.
         seconds: the total excludes the estimate and the computation of the reference.
         """
-        errors, estimate = _errors_record(result.errors), None
+        errors: dict[str, Any] | None = None
+        estimate: dict[str, Any] | None = None
+        if result.errors is not None:
+            errors = asdict(result.errors)
         if result.estimate is not None:
-            of = result.estimate
-            estimate = {**(_errors_record(of.errors) or {}), "contraction": of.contraction}
-            estimate["seconds"] = of.seconds
+            own, contraction = asdict(result.estimate.errors), result.estimate.contraction
+            estimate = {**own, "contraction": contraction, "seconds": result.estimate.seconds}
+        for norms in filter(None, (errors, estimate)):
+            for field in norms["fields"].values():
+                del field["fields"]  # a single field has none
         known = result.reference if errors is not None else None
         return {
             "errors": errors,
@@ -75,15 +80,6 @@ class SolveContents(Contents[SolveJob, Solution]):
             "log": tuple(record.get("auto", ())),
             "reference_seconds": record["seconds"]["reference"],
         }
-
-
-def _errors_record(errors: Errors | None) -> dict[str, Any] | None:
-    if errors is None:
-        return None
-    plain = dataclasses.asdict(errors)
-    for field in plain["fields"].values():
-        del field["fields"]
-    return plain
 
 
 def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:

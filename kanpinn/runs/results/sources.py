@@ -4,9 +4,9 @@ import ast
 import copy
 import hashlib
 import math
-import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -20,10 +20,22 @@ OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that 
 
 
 @dataclass(frozen=True)
+class Sources:
+    """The sources of a run: settings that name the copied files, and the data files themselves.
+
+    files: path and sha256 of each data file.
+    """
+
+    settings: dict[str, Any]
+    files: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
 class _Named:
     """A file that settings name: the table and the key of the name, and the file's path.
 
     ending: the part after the file's name, ":Class"; "" for data.
+    module: True for the module of a class "package.module:Class", which is not copied.
     limit: the largest size in bytes at which the file is copied.
     """
 
@@ -31,10 +43,16 @@ class _Named:
     key: str
     file: Path
     ending: str = ""
+    module: bool = False
     limit: float = math.inf
 
+    def fingerprint(self) -> dict[str, str]:
+        """Return the path and the sha256 of the file; the hash of no file is ""."""
+        found = self.file.is_file()
+        return {"path": str(self.file), "sha256": _sha256(self.file) if found else ""}
 
-def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dict[str, Any]:
+
+def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sources:
     """Copy the files that the settings name into a folder, and return settings with the copies.
 
     They are class files ("file.py:Class") with the modules beside them that they import, and data
@@ -47,8 +65,13 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dic
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
+    files = []
     for named in _named_files(settings, directory):
         source = named.file
+        if named.module:
+            continue
+        if not named.ending:
+            files.append(named.fingerprint())
         if source.stat().st_size > named.limit:
             named.table[named.key] = str(source)
             continue
@@ -65,7 +88,7 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> dic
                 if own != target.resolve():
                     shutil.copyfile(own, target)
         named.table[named.key] = copied[source] + named.ending
-    return settings
+    return Sources(settings, files)
 
 
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
@@ -75,25 +98,20 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
     the file of its module is.
     """
     files: set[Path] = set()
+    hashes = []
     for named in _named_files(settings, directory):
         if named.ending:
-            files |= {named.file, *_neighbours(named.file)}
-    for table, key in _class_keys(settings):
-        module = str(table.get(key, "")).rpartition(":")[0]
-        if module and not module.endswith(".py"):
-            files |= _module_file(module)
+            files |= {named.file, *([] if named.module else _neighbours(named.file))}
+        else:
+            hashes.append(named.fingerprint()["sha256"])
     texts = [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
-    return texts + sorted(file["sha256"] for file in fingerprints(settings, directory))
+    return texts + sorted(hashes)
 
 
 def fingerprints(settings: dict[str, Any], directory: Path) -> list[dict[str, str]]:
     """Return path and sha256 of the data files that settings name; the hash of no file is ""."""
-    found = []
-    for named in _named_files(settings, directory):
-        if not named.ending:
-            path = named.file
-            found.append({"path": str(path), "sha256": _sha256(path) if path.is_file() else ""})
-    return found
+    named = _named_files(settings, directory)
+    return [one.fingerprint() for one in named if not one.ending]
 
 
 def _sha256(path: Path) -> str:
@@ -108,19 +126,20 @@ def _sha256_of(path: Path, *_: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _module_file(module: str) -> set[Path]:
-    try:
-        spec = find_spec(module)
-    except ModuleNotFoundError:
-        return set()
-    return {Path(spec.origin)} if spec is not None and spec.has_location and spec.origin else set()
-
-
 def _named_files(settings: dict[str, Any], directory: Path) -> Iterator[_Named]:
     """Yield the files of classes, of a reference, of a fit's data and of surfaces in settings."""
-    for table, key in _class_keys(settings):
-        if match := re.fullmatch(r"(.+\.py)(:\w+)", str(table.get(key, ""))):
-            yield _Named(table, key, (directory / match[1]).resolve(), match[2])
+    classes = [(settings.get("problem") or {}, "class")]
+    classes += [(settings.get(section) or {}, "type") for section in ("network", "reference")]
+    classes += [(table, "type") for table in settings.get("optimizer") or ()]
+    for table, key in classes:
+        where, colon, name = str(table.get(key, "")).rpartition(":")
+        if where.endswith(".py"):
+            yield _Named(table, key, (directory / where).resolve(), colon + name)
+        elif where:
+            with suppress(ModuleNotFoundError):
+                spec = find_spec(where)
+                if spec is not None and spec.has_location and spec.origin:
+                    yield _Named(table, key, Path(spec.origin), colon + name, module=True)
     reference, data = settings.get("reference") or {}, settings.get("data") or {}
     found = [(reference, "path", math.inf)] if reference.get("type") == "file" else []
     found += [(data, key, LARGE) for key in (data_files(data) if data else ())]
@@ -133,16 +152,6 @@ def _named_files(settings: dict[str, Any], directory: Path) -> Iterator[_Named]:
     for table, key, limit in found:
         if table.get(key):
             yield _Named(table, key, (directory / str(table[key])).resolve(), limit=limit)
-
-
-def _class_keys(settings: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the tables and keys at which settings may name a class."""
-    keys = {"problem": "class", "network": "type", "reference": "type"}
-    for section, key in keys.items():
-        if settings.get(section):
-            yield settings[section], key
-    for table in settings.get("optimizer") or ():
-        yield table, "type"
 
 
 def _neighbours(source: Path) -> list[Path]:

@@ -15,7 +15,7 @@ import numpy
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import write_text
 from kanpinn.runs.results.hdf5 import new_file
-from kanpinn.runs.results.record import dump, read_record
+from kanpinn.runs.results.record import read_record, write_record
 
 FORMAT = 1  # of study.json; files of another format are refused
 RECORD, CSV, HDF5 = "study.json", "study.csv", "study.h5"
@@ -136,7 +136,7 @@ class Study:
         """Write study.json, study.csv and study.h5, each of them atomically."""
         write_text(self.path / CSV, self.csv())
         self._write_hdf5()
-        write_text(self.path / RECORD, dump(self.to_dict()))
+        write_record(self.path / RECORD, self.to_dict())
 
     def csv(self) -> str:
         """Return the table as CSV: lists and tables as JSON, an empty cell for None."""

@@ -136,8 +136,8 @@ def _remains(path: Path) -> str:
 def _solve(task: Task, path: Path) -> None:
     folder, job = _open(task, path)
     try:
-        with _threads(folder.config.file.run.threads or 1), job.blamed():
-            result = folder.attach(job).run([folder.checkpoint], folder.state)
+        with _threads(folder.config.file.run.threads or 1):
+            result = job.run([folder.checkpoint], folder.state, folder.adopt)
         if folder.interrupted:
             raise KeyboardInterrupt
         folder.finish(result, figures=False)
