@@ -17,12 +17,12 @@ def check_command(file: ProblemFile, overrides: Overrides = None) -> None:
     """Check a file and show what would be run."""
     with reporting():
         with importing():
-            from kanpinn.runs.config import AutoJob, Config
+            from kanpinn.runs.config import Config
 
         config = Config.read(file, overrides or ())
         job = build(config)
         rows = list(KINDS[config.file.kind].preview(config, job))
-        default = " (first trial)" if isinstance(job, AutoJob) else " (by default)"
+        default = " (first trial)" if job.by_trials else " (by default)"
         for index, optimizer in enumerate(job.optimizers):
             chosen = "" if "optimizer" in config.sections else default
             rows.append((f"optimizer[{index}]", f"{optimizer}{chosen}"))

@@ -88,11 +88,10 @@ class SolveKind(Kind):
 
     def preview(self, config: "Config", job: "SolveJob") -> Iterator[Line]:
         from kanpinn.networks.constraints.boundary_data import describe_form
-        from kanpinn.runs.config import AutoJob
 
         defects = self.check(job)
         terms = job.preview().residuals.terms
-        if isinstance(job, AutoJob):
+        if job.by_trials:
             yield _trials(job)
         yield from _stated(config, job)
         if not defects:

@@ -169,7 +169,7 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
         The result, and True if Ctrl-C came after the last step, when nothing could be stopped.
     """
     with importing():
-        from kanpinn.runs.progress import Progress
+        from kanpinn.runs.progress import RunProgress
 
     late = False
 
@@ -184,7 +184,7 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
         if not quiet:
             note(f"{why}: {choice}")
 
-    shown: Any = contextlib.nullcontext() if quiet else Progress()
+    shown: Any = contextlib.nullcontext() if quiet else RunProgress()
     try:
         with handling(interrupt), shown as progress:
             observers: list[Observer] = [] if progress is None else [progress]

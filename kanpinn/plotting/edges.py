@@ -21,7 +21,7 @@ from kanpinn.solvers.solution import Solution
 
 
 @dataclass(frozen=True, eq=False)
-class Edge:
+class EdgeCurve:
     """One edge function φ of a KAN, sampled at n points.
 
     source, target: mathtext names of the units that the edge joins. x, y: inputs and values of φ,
@@ -38,7 +38,7 @@ class Edge:
 
 
 @torch.no_grad()
-def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
+def edges_of(result: Solution | Fitted) -> list[list[EdgeCurve]]:
     """Return the edges of each KAN layer, ordered by input, then output; [] for other layers.
 
     The x of the first layer are the unscaled coordinates or, if the problem defines `inputs`, these
@@ -60,7 +60,7 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     for part, fields, title in chains:
         h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
         for number, layer in enumerate(part.layers):
-            edges: list[Edge] = []
+            edges: list[EdgeCurve] = []
             if isinstance(layer, KANLayer):
                 frame = None
                 if number == 0 and surrogate.inputs is None:
@@ -77,7 +77,7 @@ def _edges(
     h: torch.Tensor,
     frame: tuple[torch.Tensor, torch.Tensor] | None,
     ends: Sequence[Sequence[str]],
-) -> Iterator[Edge]:
+) -> Iterator[EdgeCurve]:
     """Yield the edges of a layer, ordered by input, then output.
 
     Args:
@@ -99,7 +99,7 @@ def _edges(
         column, grid = x[:, i].cpu().numpy(), breaks[i].cpu().numpy()
         least, most = seen[:, i].tolist()
         for o, target in enumerate(ends[1]):
-            yield Edge(source, target, column, values[:, i, o], grid, (least, most))
+            yield EdgeCurve(source, target, column, values[:, i, o], grid, (least, most))
 
 
 def _unit_names(
@@ -126,7 +126,7 @@ def _unit_names(
     return [f"h{mark}_{{{i + 1}}}" for i in range(width[level])]
 
 
-def plot_edge(ax: Axes, edge: Edge) -> Axes:
+def plot_edge(ax: Axes, edge: EdgeCurve) -> Axes:
     """Plot one edge function with its grid points as lines and the range of activations shaded.
 
     The curve is dotted outside the grid, where the function is continued by its tangent.
@@ -162,7 +162,7 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
     return ax
 
 
-def edges_figure(layers: list[list[Edge]]) -> Figure:
+def edges_figure(layers: list[list[EdgeCurve]]) -> Figure:
     """Return a figure of the edge functions; of more than 60, only the first 12 of each layer."""
     total = most = sum(len(edges) for edges in layers)
     title = "edge functions; lines: grid points, shaded: activations"

@@ -2,8 +2,9 @@
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -17,8 +18,49 @@ SCORES = ("rmse", "accuracy", "cross_entropy")  # of fits, on "train", "validati
 log = logging.getLogger(__name__)
 
 
-class Progress:
-    """Observer of a run that shows stage, step, loss, error and time left; a context manager.
+class LiveLine(ABC):
+    """Base of observers that keep one line of a terminal up to date; a context manager.
+
+    bar: the live line inside the block if the console is a terminal, otherwise None.
+    task: the entry of the bar that is updated.
+
+    Args:
+        console: to write to; by default standard error.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = Console(stderr=True) if console is None else console
+        self.bar: Bar | None = None
+        self.task = TaskID(0)
+
+    @abstractmethod
+    def __call__(self, state: Any) -> None:
+        """Update the line, or write a line to the log if there is no terminal."""
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.bar = Bar(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[text]}"),
+                TimeElapsedColumn(),
+                console=self.console,
+                transient=True,
+                refresh_per_second=5,
+            )
+            self.task = self.bar.add_task("starting", total=None, text="")
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+class RunProgress(LiveLine):
+    """Observer of a run that shows stage, step, loss, error and time left.
 
     On a terminal it updates one line, and leaves a line for each stage that has ended. Elsewhere
     the lines go to this module's logger at level INFO: one for the end of each stage, and in
@@ -30,41 +72,21 @@ class Progress:
     """
 
     def __init__(self, console: Console | None = None, interval: float = 1.0) -> None:
-        self.console = Console(stderr=True) if console is None else console
+        super().__init__(console)
         self.interval = interval
-        self._bar: Bar | None = None
-        self._task = TaskID(0)
         self._stage, self._first = -1, 0
         self._begun = self._last = self._said = time.monotonic()
-
-    def __enter__(self) -> "Progress":
-        if self.console.is_terminal:
-            self._bar = live_line(self.console)
-            self._task = self._bar.add_task("starting", total=None, text="")
-            self._bar.start()
-        self._last = self._said = time.monotonic()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
 
     def __call__(self, run: SolverState) -> None:
         progress = run.progress
         if progress.stage_index != self._stage:
-            # The stage began at the last call, or for the first stage when the block was entered.
+            # The stage began at the last call, or for the first stage when this was made.
             self._stage, self._first = progress.stage_index, progress.stage_step - 1
             self._begun = self._last
         self._last = time.monotonic()
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
-        if self._bar is not None:
-            self._show(run, self._bar, ended)
+        if self.bar is not None:
+            self._show(run, self.bar, ended)
         elif ended or self._last - self._said >= self.interval:
             self._said = self._last
             log.info("%s", run_line(run, None if ended else self._left(run)))
@@ -72,7 +94,7 @@ class Progress:
     def _show(self, run: SolverState, bar: Bar, ended: bool) -> None:
         done, limit = run.progress.stage_step, run.optimizer.steps
         bar.update(
-            self._task,
+            self.task,
             description=_where(run),
             completed=done,
             total=limit,
@@ -119,20 +141,6 @@ def _score(row: Mapping[str, float | int]) -> str | None:
     """Return the name of the score that is shown, None if the row has no score."""
     choices = (f"{part}_{score}" for part in ("validation", "train") for score in SCORES)
     return next((name for name in choices if name in row), None)
-
-
-def live_line(console: Console) -> Bar:
-    """Return a live display of one line: description, bar, text and elapsed time."""
-    return Bar(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[text]}"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        refresh_per_second=5,
-    )
 
 
 def _where(run: SolverState) -> str:

@@ -283,8 +283,8 @@ def test_values_that_make_no_study_are_refused(over: dict[str, list], words: lis
     ("head", "table", "words"),
     [
         ('base = "lin.toml"', "over", ["lin.toml", "no such file", 'did you mean "line.toml"?']),
-        ("", "over", ["study.base is missing", "expected a text"]),
-        ("base = 3", "over", ["study.base = 3", "expected a text"]),
+        ("", "over", ["study.base is missing", "expected the path of a problem file"]),
+        ("base = 3", "over", ["study.base = 3", "expected the path of a problem file"]),
         ('base = "line.toml"', "ovre", ["study.ovre is unknown", 'did you mean "over"?']),
     ],
 )

@@ -18,7 +18,7 @@ from kanpinn.geometry import Domain
 from kanpinn.runs.config import Config, document_schema
 from kanpinn.runs.config.classes import load_class
 from kanpinn.runs.config.domains import DOMAINS, ShapeTable
-from kanpinn.runs.config.models import Table, table_of
+from kanpinn.runs.config.models import TomlTable, table_of
 from kanpinn.runs.config.named import OPTIMIZERS
 from kanpinn.runs.config.overrides import Override, override
 from kanpinn.runs.config.problems import EQUATIONS
@@ -364,7 +364,7 @@ TABLES = [
 ]
 
 
-class Place(Table):
+class Place(TomlTable):
     """A table with a domain in it."""
 
     domain: Annotated[ShapeTable, DOMAINS]

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 import kanpinn as kp
-from kanpinn.runs.progress import Progress, _left
+from kanpinn.runs.progress import RunProgress, _left
 
 
 class Line(kp.Problem):
@@ -26,7 +26,7 @@ class Line(kp.Problem):
 STAGES = (kp.Adam(steps=5), kp.Refine(4), kp.LeastSquares())
 
 
-def solve(progress: Progress) -> None:
+def solve(progress: RunProgress) -> None:
     points = kp.Collocation(20, 2)
     with progress:
         network = kp.KAN([1, 2, 1], grid=2)
@@ -39,7 +39,7 @@ def lines_of(caplog) -> list[str]:
 
 def test_without_a_terminal_each_stage_ends_with_a_line(caplog):
     caplog.set_level(logging.INFO)
-    solve(Progress(Console(file=io.StringIO()), interval=3600.0))
+    solve(RunProgress(Console(file=io.StringIO()), interval=3600.0))
     adam, refine, least_squares = lines_of(caplog)
     assert adam.startswith("Adam [1 of 3]: step 5/5, loss ")
     assert "rel. L2 " in adam and adam.endswith("(all steps done)")
@@ -50,7 +50,7 @@ def test_without_a_terminal_each_stage_ends_with_a_line(caplog):
 
 def test_lines_within_a_stage_say_how_long_it_may_take(caplog):
     caplog.set_level(logging.INFO)
-    solve(Progress(Console(file=io.StringIO()), interval=0.0))
+    solve(RunProgress(Console(file=io.StringIO()), interval=0.0))
     lines = lines_of(caplog)
     assert len(lines) == 5 + 1 + 1
     assert lines[0].startswith("Adam [1 of 3]: step 1/5") and lines[0].endswith(" s left")
@@ -59,7 +59,7 @@ def test_lines_within_a_stage_say_how_long_it_may_take(caplog):
 def test_on_a_terminal_there_is_a_live_line_and_no_log(caplog):
     caplog.set_level(logging.INFO)
     screen = io.StringIO()
-    solve(Progress(Console(file=screen, force_terminal=True, width=120)))
+    solve(RunProgress(Console(file=screen, force_terminal=True, width=120)))
     assert not caplog.records
     text = screen.getvalue()
     assert "Least Squares [3 of 3]: step 1/20" in text and "\x1b[?25l" in text
@@ -69,7 +69,7 @@ def test_on_a_terminal_there_is_a_live_line_and_no_log(caplog):
 def test_the_live_line_ends_when_the_solve_fails():
     screen = io.StringIO()
     with pytest.raises(ZeroDivisionError):
-        with Progress(Console(file=screen, force_terminal=True)):
+        with RunProgress(Console(file=screen, force_terminal=True)):
             raise ZeroDivisionError
     assert screen.getvalue().rindex("\x1b[?25h") > screen.getvalue().rindex("\x1b[?25l")
 

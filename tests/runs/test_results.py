@@ -476,8 +476,9 @@ def test_other_settings_are_another_run(settings, tmp_path):
     path = run(settings("Unknown", optimizers=(ADAM,)), tmp_path)
     other = config_of(path).to_dict()
     other["network"]["degree"] = 5
-    with pytest.raises(kp.InputError, match=r"network\.degree differs"):
+    with pytest.raises(kp.InputError, match=r"network\.degree differs") as refusal:
         RunFolder.resume(path, Config.from_dict(other, path))
+    assert "run.budget_seconds and run.threads may change" in str(refusal.value)
     other = config_of(path).to_dict()
     other["optimizer"][0]["lr"] = 5.0
     with pytest.raises(kp.InputError, match=r"optimizer\[0\]\.lr differs"):

@@ -10,5 +10,4 @@ from kanpinn.runs.config.job import Job as Job
 from kanpinn.runs.config.job import Result as Result
 from kanpinn.runs.config.named import chosen_sections as chosen_sections
 from kanpinn.runs.config.reading import load_toml as load_toml
-from kanpinn.runs.config.solves import AutoJob as AutoJob
 from kanpinn.runs.config.solves import SolveJob as SolveJob

@@ -16,7 +16,7 @@ from kanpinn.runs.config.fits import FitFile
 from kanpinn.runs.config.job import Job
 from kanpinn.runs.config.models import FixedTable
 from kanpinn.runs.config.overrides import Override, override
-from kanpinn.runs.config.reading import load_toml, read
+from kanpinn.runs.config.reading import load_toml, read_table
 from kanpinn.runs.config.retyped import drop_foreign_keys
 from kanpinn.runs.config.solves import SolveFile
 
@@ -80,7 +80,7 @@ class Config:
         kind: type[File] = EigenFile if "eigen" in data else SolveFile
         if "data" in data and "problem" not in data:
             kind = FitFile
-        file = read(kind, data)
+        file = read_table(kind, data)
         sections = {}
         for section in sorted(kind.model_fields, key=SHARED.__contains__):
             table, given = getattr(file, section), data.get(section)

@@ -22,7 +22,7 @@ from kanpinn.geometry import (
     Surface,
     Triangle,
 )
-from kanpinn.runs.config.models import Table, tables_of
+from kanpinn.runs.config.models import TomlTable, tables_of
 from kanpinn.runs.config.variants import Variants
 
 
@@ -44,7 +44,7 @@ def surface(file: str, name: str = "surface", sharp: float | int | None = None) 
     return Surface.read(file, name=name, sharp=sharp)
 
 
-class ShapeTable(Table):
+class ShapeTable(TomlTable):
     """The arguments of a shape; with the key `time`, it becomes a domain of space and time."""
 
     time: Annotated[
@@ -69,7 +69,7 @@ class SurfaceTable(ShapeTable):
 
     def space(self, path: str, directory: Path) -> Domain:
         made = {"file": str(directory / self.arg_file)}
-        solid: Domain = Table.build(self, path, directory, made=made)
+        solid: Domain = TomlTable.build(self, path, directory, made=made)
         return solid
 
 

@@ -15,7 +15,7 @@ from kanpinn.networks import Network
 from kanpinn.optimizers import Method
 from kanpinn.runs.config.job import Job
 from kanpinn.runs.config.limits import check_memory
-from kanpinn.runs.config.models import FixedTable, Table, table_of
+from kanpinn.runs.config.models import FixedTable, TomlTable, table_of
 from kanpinn.runs.config.named import Named
 
 Seed = Annotated[int, Field(ge=0, le=2**53)]
@@ -23,7 +23,7 @@ Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class SamplerTable(Table):
+class SamplerTable(TomlTable):
     """The collocation points."""
 
     arg_sampler: Annotated[Literal[SAMPLERS], Field(alias="sampler")] = "gauss"  # type: ignore[valid-type]
@@ -71,7 +71,7 @@ class RunTable(FixedTable):
 SHARED = ("optimizer", "run")  # the sections that files of every kind have
 
 
-class File(Table):
+class File(TomlTable):
     """The sections that files of every kind have.
 
     Attributes:

@@ -19,7 +19,7 @@ from kanpinn.geometry import Points
 from kanpinn.pde.expressions import Expression
 from kanpinn.runs.config.domains import DOMAINS, ShapeTable
 from kanpinn.runs.config.files import Seed
-from kanpinn.runs.config.models import Table
+from kanpinn.runs.config.models import TomlTable
 from kanpinn.runs.config.reading import naming
 from kanpinn.runs.config.variants import Variants
 
@@ -27,7 +27,7 @@ PARTS = ("validation", "test")
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class DataTable(Table):
+class DataTable(TomlTable):
     """Data, and how their rows are divided into parts.
 
     Args:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.loss.residuals import Residuals
@@ -64,6 +64,8 @@ class Job(ABC):
     optimizers: tuple[Method, ...]
     seed: int
     name: str
+
+    by_trials: ClassVar[bool] = False  # whether trials choose network, points and optimizers
 
     @abstractmethod
     def run(

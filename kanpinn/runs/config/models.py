@@ -21,7 +21,7 @@ from kanpinn.runs.config.signatures import descriptions, hints_of
 ARGUMENT = "arg_"  # prefix of the fields for arguments, which then never shadow pydantic's names
 
 
-class Table(BaseModel):
+class TomlTable(BaseModel):
     """A table of a file; its keys are the fields of the model.
 
     Nothing is converted except integers to floats, and an unknown key is refused.
@@ -53,7 +53,7 @@ class Table(BaseModel):
         return {field.alias or name: field for name, field in cls.model_fields.items()}
 
     @classmethod
-    def described(cls, name: str, directory: Path, path: str) -> "type[Table]":
+    def described(cls, name: str, directory: Path, path: str) -> "type[TomlTable]":
         """Return the table of the arguments of the class that this table names.
 
         Args:
@@ -67,7 +67,7 @@ class Table(BaseModel):
         return cls
 
     @classmethod
-    def enter(cls, location: list[int | str]) -> "type[Table]":
+    def enter(cls, location: list[int | str]) -> "type[TomlTable]":
         """Return the table that the rest of a location refers to; see `Variants.enter`."""
         return cls
 
@@ -133,7 +133,7 @@ class Table(BaseModel):
         return schema
 
 
-class FixedTable(Table):
+class FixedTable(TomlTable):
     """A table whose keys are known before any class is loaded, such as [run].
 
     Attributes:
@@ -144,8 +144,8 @@ class FixedTable(Table):
 
 
 def table_of(
-    target: Callable[..., Any], name: str, base: type[Table] = Table, **more: Any
-) -> type[Table]:
+    target: Callable[..., Any], name: str, base: type[TomlTable] = TomlTable, **more: Any
+) -> type[TomlTable]:
     """Return the table of the arguments of a class or function, with their types and defaults.
 
     Args:
@@ -175,12 +175,12 @@ def table_of(
     }
     table: Any = create_model(name, __base__=base, **(more | arguments))
     table.about = target
-    return cast(type[Table], table)
+    return cast(type[TomlTable], table)
 
 
 def tables_of(
-    known: Mapping[str, Callable[..., Any]], kind: str, base: type[Table], key: str = "type"
-) -> dict[str, type[Table]]:
+    known: Mapping[str, Callable[..., Any]], kind: str, base: type[TomlTable], key: str = "type"
+) -> dict[str, type[TomlTable]]:
     """Return the tables of several classes or functions, by their names in a file.
 
     Args:

@@ -15,8 +15,8 @@ from kanpinn.networks.beside import SEEDS
 from kanpinn.optimizers import Method
 from kanpinn.runs.config.classes import load_class, offered
 from kanpinn.runs.config.limits import check_network
-from kanpinn.runs.config.models import Table, table_of, tables_of
-from kanpinn.runs.config.reading import read
+from kanpinn.runs.config.models import TomlTable, table_of, tables_of
+from kanpinn.runs.config.reading import read_table
 from kanpinn.runs.config.variants import OWN, Variants
 from kanpinn.solvers.auto import Choice
 
@@ -24,7 +24,7 @@ NETWORKS = offered(Network, networks, evolution)
 OPTIMIZERS = offered(Method, optimizers, evolution)
 
 
-class Named(Table):
+class Named(TomlTable):
     """A table whose key `type` names a class, and whose other keys are the class's arguments."""
 
     type: str
@@ -54,7 +54,7 @@ class OwnTable(Named):
         str, Field(pattern=":", description='"file.py:Class" or "package.module:Class".')
     ]
     base: ClassVar[Any]
-    form: ClassVar[Any] = Table
+    form: ClassVar[Any] = TomlTable
 
     @classmethod
     def described(cls, name: str, directory: Path, path: str) -> Any:
@@ -63,13 +63,13 @@ class OwnTable(Named):
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
         table = self.described(self.type, directory, path)
-        return read(table, self.model_extra, path).build(path, directory, **defaults)
+        return read_table(table, self.model_extra, path).build(path, directory, **defaults)
 
 
 # Networks
 
 
-class NetworkTable(Table):
+class NetworkTable(TomlTable):
     """The arguments of a network."""
 
     check = staticmethod(check_network)
@@ -146,13 +146,13 @@ class OwnOptimizer(OwnTable):
     base = Method
 
 
-FIT_STAGES = Variants({**tables_of(OPTIMIZERS, "optimizer", Table), OWN: OwnOptimizer})
+FIT_STAGES = Variants({**tables_of(OPTIMIZERS, "optimizer", TomlTable), OWN: OwnOptimizer})
 SOLVE_STAGES = Variants(FIT_STAGES.tables | {"auto": AutoTable})
 
 # References
 
 
-class ReferenceFile(Table):
+class ReferenceFile(TomlTable):
     """The arguments of a reference from a file, whose path is relative to the settings' folder."""
 
     arg_path: Annotated[str, Field(alias="path")]
@@ -168,7 +168,7 @@ class OwnReference(OwnTable):
 
 
 REFERENCES = Variants(
-    tables_of({"fem": FEM}, "reference", Table)
+    tables_of({"fem": FEM}, "reference", TomlTable)
     | tables_of({"file": DataFile}, "reference", ReferenceFile)
     | {OWN: OwnReference}
 )

@@ -15,14 +15,14 @@ from kanpinn.pde.equations import Equation
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming, load_class, offered
 from kanpinn.runs.config.domains import DOMAINS, ShapeTable
-from kanpinn.runs.config.models import FixedTable, Table, table_of, tables_of
-from kanpinn.runs.config.reading import read
+from kanpinn.runs.config.models import FixedTable, TomlTable, table_of, tables_of
+from kanpinn.runs.config.reading import read_table
 from kanpinn.runs.config.variants import Variants
 
 EQUATIONS = offered(Equation, equations)
 
 
-class ProblemTable(Table):
+class ProblemTable(TomlTable):
     """A table that defines a problem."""
 
     @property
@@ -60,7 +60,7 @@ class ClassTable(ProblemTable, FixedTable):
         """Return an instance of the class, a subclass of `base`."""
         found = load_class(self.class_, self.base, directory, f"{path}.class", self.elsewhere)
         at = f"{path}.parameters"
-        table = read(table_of(found, found.__name__), self.parameters, at)
+        table = read_table(table_of(found, found.__name__), self.parameters, at)
         with blaming(found.__name__, found):
             problem: BoundaryValueProblem = table.build(at, directory)
             return stated(problem)

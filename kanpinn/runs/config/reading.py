@@ -14,10 +14,10 @@ from pydantic.fields import FieldInfo
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
-from kanpinn.runs.config.models import Table
+from kanpinn.runs.config.models import TomlTable
 from kanpinn.runs.config.variants import Variants
 
-T = TypeVar("T", bound=Table)
+T = TypeVar("T", bound=TomlTable)
 NAMES = {
     "integer": ("an integer", "integers"),
     "number": ("a number", "numbers"),
@@ -49,7 +49,7 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: is not valid TOML: {error}") from None
 
 
-def read(model: type[T], data: Any, path: str = "") -> T:
+def read_table(model: type[T], data: Any, path: str = "") -> T:
     """Check plain values against a model and return the table.
 
     Args:
@@ -108,7 +108,7 @@ def _not_plain(value: Any, path: str) -> Iterator[str]:
 
 
 def _told(
-    table: type[Table], kind: str, location: tuple[int | str, ...], value: Any, path: str
+    table: type[TomlTable], kind: str, location: tuple[int | str, ...], value: Any, path: str
 ) -> str:
     """Return the message for a fault that pydantic has found.
 
@@ -134,7 +134,7 @@ def _told(
             break
         inner, schema = _inner(field), _schema(field)
         if kind == "missing" and not rest:
-            return _missing(path, schema, inner)
+            return _missing(path, field, inner)
         value = value[key]
         if inner is None or not (rest or kind.startswith("union_tag")):
             break
@@ -143,22 +143,23 @@ def _told(
         if not rest:
             return cast(Variants, inner).unusable(path, value)
         table = inner.enter(rest)
-    what = describe(schema) + (f" [[{key}]]" if schema.get("type") == "array" and not above else "")
+    what = (field and field.title) or describe(schema)
+    what += f" [[{key}]]" if schema.get("type") == "array" and not above else ""
     return f"{path} = {show(value)}: expected {what}{nearest(value, schema.get('enum', ()))}"
 
 
-def _missing(path: str, schema: dict[str, Any], inner: Variants | type[Table] | None) -> str:
-    expected = describe(schema)
+def _missing(path: str, field: FieldInfo, inner: Variants | type[TomlTable] | None) -> str:
+    expected = field.title or describe(_schema(field))
     if inner is not None:
         expected = ("a table" if "." in path else f"a section [{path}]") + inner.example
     return f"{path} is missing: expected {expected}"
 
 
-def _inner(field: FieldInfo) -> Variants | type[Table] | None:
+def _inner(field: FieldInfo) -> Variants | type[TomlTable] | None:
     """Return the tables that a field takes, by itself or in a list; None for other values."""
     waiting = [*field.metadata, field.annotation]
     for hint in waiting:
-        if isinstance(hint, Variants) or (isinstance(hint, type) and issubclass(hint, Table)):
+        if isinstance(hint, Variants) or (isinstance(hint, type) and issubclass(hint, TomlTable)):
             return hint
         waiting += reversed(typing.get_args(hint))
     return None

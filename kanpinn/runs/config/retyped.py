@@ -6,7 +6,7 @@ from typing import Any
 
 from kanpinn._support.wording import show
 from kanpinn.networks import KAN
-from kanpinn.runs.config.models import Table
+from kanpinn.runs.config.models import TomlTable
 from kanpinn.runs.config.named import SOLVE_NETWORKS, SOLVE_STAGES
 from kanpinn.runs.config.overrides import KeyPath, spell
 from kanpinn.runs.config.problems import PROBLEMS
@@ -76,7 +76,7 @@ def _drop_keys(table: dict[str, Any], path: KeyPath, kept: set[Any], now: str) -
 
 
 def _drop_sections(
-    table: type[Table], data: dict[str, Any], given: set[KeyPath], now: str
+    table: type[TomlTable], data: dict[str, Any], given: set[KeyPath], now: str
 ) -> list[str]:
     """Remove sections that trials choose, and refinements if the network is no KAN.
 

@@ -16,7 +16,7 @@ from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
 from kanpinn.runs.config.job import Announce, Job, NoSteps, SolveSettings
 from kanpinn.runs.config.limits import check_points
-from kanpinn.runs.config.models import FixedTable, Table
+from kanpinn.runs.config.models import FixedTable, TomlTable
 from kanpinn.runs.config.named import (
     REFERENCES,
     SIGN,
@@ -98,6 +98,8 @@ class SolveJob(Job):
 class AutoJob(SolveJob):
     """A solve by `kanpinn.auto`: network, points and optimizers are those of the first trial."""
 
+    by_trials = True
+
     def run(
         self,
         observers: Sequence[Observer] = (),
@@ -159,7 +161,7 @@ class SolveFile(File):
     problem: Annotated[ProblemTable, PROBLEMS]
     points: PointsTable | None = None  # type: ignore[valid-type]
     loss: LossTable = LossTable()
-    reference: Annotated[Table, REFERENCES] | None = None
+    reference: Annotated[TomlTable, REFERENCES] | None = None
     network: Annotated[WithBoundary, SOLVE_NETWORKS] | None = None
     optimizer: tuple[Annotated[Named, SOLVE_STAGES], ...] = ()
 

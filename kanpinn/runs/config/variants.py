@@ -8,7 +8,7 @@ from pydantic.annotated_handlers import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from kanpinn._support.wording import nearest, show
-from kanpinn.runs.config.models import Table
+from kanpinn.runs.config.models import TomlTable
 
 OWN = "own"  # the name of the table of a class of the user's own
 
@@ -26,12 +26,12 @@ class Variants:
         example: the beginning of such a table, for messages.
     """
 
-    tables: dict[str, type[Table]]
+    tables: dict[str, type[TomlTable]]
     keys: Mapping[str, str] = field(default_factory=lambda: {"type": ""})
     sample: str = ""
     example: str = ""
 
-    def enter(self, location: list[int | str]) -> type[Table]:
+    def enter(self, location: list[int | str]) -> type[TomlTable]:
         """Remove the first entry of a pydantic location and return the table that it names."""
         return self.tables[str(location.pop(0))]
 

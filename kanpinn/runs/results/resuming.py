@@ -115,8 +115,8 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
 
 def _refusal(key: str) -> str:
     return (
-        f"{key} differs from the run that is resumed: only the steps of an optimizer and "
-        "run.budget_seconds may change, and optimizers be appended"
+        f"{key} differs from the run that is resumed: only the steps of an optimizer, "
+        "run.budget_seconds and run.threads may change, and optimizers may be appended"
     )
 
 

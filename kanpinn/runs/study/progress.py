@@ -1,24 +1,22 @@
 """Progress of a study: a live line on a terminal, plain log lines elsewhere."""
 
 import logging
-from types import TracebackType
+from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.progress import TaskID
 
-from kanpinn.runs.progress import duration, live_line
+from kanpinn.runs.progress import LiveLine, duration
 from kanpinn.runs.study.sweeping import Tally
 
 log = logging.getLogger(__name__)
 
 
-class StudyProgress:
+class StudyProgress(LiveLine):
     """Observer of a study that shows the finished runs, the lowest error and the time left.
 
-    It is a context manager. On a terminal it updates one line. Elsewhere it writes lines to this
-    module's logger at level INFO: one at the start, one at the end, and in between one after each
-    pause of 5% of the elapsed time, but not less than `interval` seconds nor more than 10 minutes.
+    On a terminal it updates one line. Elsewhere it writes lines to this module's logger at level
+    INFO: one at the start, one at the end, and in between one after each pause of 5% of the elapsed
+    time, but not less than `interval` seconds nor more than 10 minutes.
 
     Args:
         console: to write to; by default standard error.
@@ -26,44 +24,18 @@ class StudyProgress:
     """
 
     def __init__(self, console: Console | None = None, interval: float = 5.0) -> None:
-        self.console = Console(stderr=True) if console is None else console
+        super().__init__(console)
         self.interval = interval
-        self._bar: Bar | None = None
-        self._task = TaskID(0)
         self._said: Tally | None = None
 
-    def __enter__(self) -> "StudyProgress":
-        if self.console.is_terminal:
-            self._bar = live_line(self.console)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
     def __call__(self, tally: Tally) -> None:
-        if self._bar is not None:
-            self._show(tally, self._bar)
+        if self.bar is not None:
+            counts, *rest = parts(tally)
+            shown: dict[str, Any] = {"description": counts, "text": "  ".join(rest)}
+            self.bar.update(self.task, completed=tally.done, total=tally.total, **shown)
         elif self._due(tally):
             self._said = tally
             log.info("%s", study_line(tally))
-
-    def _show(self, tally: Tally, bar: Bar) -> None:
-        if self._said is None:
-            self._task = bar.add_task("", text="")
-            bar.start()
-        self._said = tally
-        counts, *rest = parts(tally)
-        text = "  ".join(rest)
-        bar.update(
-            self._task, description=counts, completed=tally.done, total=tally.total, text=text
-        )
 
     def _due(self, tally: Tally) -> bool:
         if self._said is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -14,15 +14,15 @@ from kanpinn._support.errors import InputError, integer
 from kanpinn._support.files import FolderLock, remove_temporaries
 from kanpinn._support.processes import Processes
 from kanpinn.runs.config import load_toml
-from kanpinn.runs.config.models import Table
-from kanpinn.runs.config.reading import read
+from kanpinn.runs.config.models import TomlTable
+from kanpinn.runs.config.reading import read_table
 from kanpinn.runs.results.folder import path_component
 from kanpinn.runs.study.plan import Base, Values, plan
 from kanpinn.runs.study.sweeping import StudyObserver, Sweep
 from kanpinn.runs.study.table import RECORD, RUNS, Study
 
 
-class StudyTable(Table):
+class StudyTable(TomlTable):
     """The section [study] of a study file.
 
     Args:
@@ -33,7 +33,7 @@ class StudyTable(Table):
             product, which takes their i-th values at the same time.
     """
 
-    base: str
+    base: Annotated[str, Field(title="the path of a problem file")]
     name: str | None = None
     over: dict[str, Any] = Field(default_factory=dict)
     zipped: dict[str, Any] = Field(default_factory=dict)
@@ -64,7 +64,7 @@ class StudyFile:
         if list(data) != ["study"]:
             wrong = ", ".join(key for key in data if key != "study") or "none"
             raise InputError(f"{path}: expected one section [study], got {wrong}")
-        table = read(StudyTable, data["study"], "study")
+        table = read_table(StudyTable, data["study"], "study")
         return StudyFile(
             path.parent / table.base,
             table.name or path.stem,
