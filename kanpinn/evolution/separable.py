@@ -1,14 +1,15 @@
 """Sums of KANs in space times Legendre polynomials in time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from kanpinn.evolution.timing import Inputs, time_of
-from kanpinn.jets import Channels, Coordinates, Jet, join
+from kanpinn.jets import Jet, join
 from kanpinn.networks.kan import KAN
-from kanpinn.networks.network import Tape
+from kanpinn.networks.layer import Tape
 
 
 class Separable(KAN):
@@ -52,20 +53,9 @@ class Separable(KAN):
         polynomials = found.map(lambda t: t.repeat_interleave(fields, dim=-1))
         return inputs.dense().map(lambda t: t[..., :-1]), polynomials
 
-    def seen(self, coordinates: Coordinates) -> Coordinates:
-        """Return the inputs without the time."""
-        names = coordinates.channels.names
-        return Coordinates(
-            Channels(names[: coordinates.value.shape[1] - 1]),
-            coordinates.value[:, :-1],
-            coordinates.scale[:-1],
-        )
-
-    def prepare(self, coordinates: Coordinates) -> None:
-        super().prepare(self.seen(coordinates))
-
-    def follow(self, coordinates: Coordinates) -> None:
-        super().follow(self.seen(coordinates))
+    def activations(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the inputs of one layer of φ after the other; x has the time as its last column."""
+        return super().activations(x[:, :-1])
 
 
 def legendre(tau: Jet, count: int) -> Jet:

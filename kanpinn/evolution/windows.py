@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from kanpinn._support.errors import InputError, integer
 from kanpinn.evolution.handover import Group, Memory, group
 from kanpinn.evolution.separable import Separable
-from kanpinn.evolution.timing import Inputs, in_window
-from kanpinn.jets import Coordinates, Jet
+from kanpinn.evolution.timing import Inputs
+from kanpinn.jets import Jet
 from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.layer import Tape
 from kanpinn.networks.mlp import check_width
-from kanpinn.networks.network import Network, Tape
+from kanpinn.networks.network import Network
 
 
 class Windows(Network):
@@ -174,19 +175,19 @@ class Windows(Network):
         self.layers[-1].coefficients.zero_()
         self.members[-1].placed = False
 
-    def prepare(self, coordinates: Coordinates) -> None:
-        self.members[-1].prepare(self._in_last(coordinates))
+    def prepare(self, x: Tensor) -> None:
+        self.members[-1].prepare(self._in_last(x))
 
-    def follow(self, coordinates: Coordinates) -> None:
-        self.members[-1].follow(self._in_last(coordinates))
+    def follow(self, x: Tensor) -> None:
+        self.members[-1].follow(self._in_last(x))
 
-    def _in_last(self, coordinates: Coordinates) -> Coordinates:
+    def _in_last(self, x: Tensor) -> Tensor:
         """Return the inputs of the last window's network at the points in that window only."""
         start, end = self.ends[-2:].tolist()
-        time = coordinates.value[:, -1]
-        inside = coordinates.value[(time >= start) & (time <= end)]
-        found = Coordinates(coordinates.channels, inside, coordinates.scale)
-        return cast(Coordinates, in_window(found, start, end))
+        inside = x[(x[:, -1] >= start) & (x[:, -1] <= end)].clone()
+        stretch = 2 / (end - start)
+        inside[:, -1] = inside[:, -1] * stretch + (-stretch * start - 1)
+        return inside
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         groups = self._groups(coordinates)

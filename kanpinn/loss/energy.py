@@ -11,7 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.loss.terms import PROBE_POINTS, Term
-from kanpinn.networks.network import Tape
+from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.problem import Problem

@@ -12,9 +12,10 @@ from torch import Tensor
 from kanpinn._support.distributed import share, summed, together
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.linalg.triangle import Fold, Triangle
+from kanpinn.linalg.triangle import TriangularFactor
+from kanpinn.linalg.tsqr import fold
 from kanpinn.loss.terms import Term
-from kanpinn.networks.network import Layer, Tape, get_coefficients
+from kanpinn.networks.layer import Layer, Tape, get_coefficients
 from kanpinn.networks.surrogate import Surrogate
 
 
@@ -145,20 +146,16 @@ class Residuals:
         """Whether every term of the loss is a mean of squares, which an energy is not."""
         return all(term.squares for term in self.terms)
 
-    def model(self, layers: Sequence[Layer]) -> Triangle:
+    def model(self, layers: Sequence[Layer]) -> TriangularFactor:
         """A quadratic model of the loss in a change d of the layers' coefficients.
 
         Args:
             layers: the layers whose coefficients change.
 
         Returns:
-            ‖R d + z‖² + constant as a `Triangle`: the Gauss–Newton model for squared residuals.
+            ‖R d + z‖² + constant: the Gauss–Newton model for squared residuals.
         """
-        fold = Fold()
-        with together():
-            for jacobian, residual in self.rows(layers):
-                fold.add(jacobian, residual)
-        triangle = fold.total()
+        triangle = fold(self.rows(layers))
         if self.are_squares:
             return triangle
         if all(term.has_slope for term in self.terms):

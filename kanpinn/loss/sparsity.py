@@ -15,7 +15,7 @@ from kanpinn.networks import KAN
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.basis import Basis
 from kanpinn.networks.kan_layer import KANLayer
-from kanpinn.networks.network import Layer, Tape
+from kanpinn.networks.layer import Layer, Tape
 from kanpinn.networks.surrogate import Surrogate
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
-from kanpinn.networks.network import Tape
+from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition

@@ -1,12 +1,14 @@
 """Networks evaluated in parallel, each for its own fields."""
 
 from collections.abc import Sequence
+from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError
 from kanpinn.jets import Coordinates, Jet, join
-from kanpinn.networks.network import Layer, Network, Tape
+from kanpinn.networks.layer import Layer, Tape
+from kanpinn.networks.network import Network
 
 SEEDS = 104_729  # offset of the seeds of parallel networks that have no seeds of their own
 
@@ -35,7 +37,7 @@ class Beside(Network):
 
     @property
     def parts(self) -> list[Network]:
-        return [one for one in self._of if isinstance(one, Network)]
+        return list(cast(Sequence[Network], self._of))
 
     @property
     def layers(self) -> list[Layer]:  # type: ignore[override]
@@ -55,7 +57,7 @@ class Beside(Network):
     @property
     def output_layers(self) -> list[Layer]:
         own = [layer for part in self.parts for layer in part.output_layers]
-        return [*own, *self._extra]
+        return own + [layer for layer in (self.enrichment, self.constants) if layer is not None]
 
     @property
     def all_layers(self) -> list[Layer]:
@@ -65,10 +67,10 @@ class Beside(Network):
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
         return join([part.jet(coordinates, tape) for part in self.parts])
 
-    def prepare(self, coordinates: Coordinates) -> None:
+    def prepare(self, x: Tensor) -> None:
         for part in self.parts:
-            part.prepare(coordinates)
+            part.prepare(x)
 
-    def follow(self, coordinates: Coordinates) -> None:
+    def follow(self, x: Tensor) -> None:
         for part in self.parts:
-            part.follow(coordinates)
+            part.follow(x)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn.jets import Coordinates, Jet, join
-from kanpinn.networks.network import Layer, Tape
+from kanpinn.networks.layer import Layer, Tape
 from kanpinn.pde.unknown import Unknown
 
 
@@ -47,7 +47,7 @@ class Constants(Layer):
         return ones, ones * coefficients
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        assert isinstance(h, Jet)
+        h = h.dense()
         columns = zip(self.unknowns.values(), product.split(1, dim=1), strict=True)
         value = torch.cat([unknown.value(c) for unknown, c in columns], dim=1)
         rest = [part.new_zeros(*part.shape[:-1], value.shape[1]) for part in h.parts()[1:]]

@@ -10,7 +10,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.known_function import Function, Known
-from kanpinn.networks.network import Layer, Tape
+from kanpinn.networks.layer import Layer, Tape
 
 
 class Enrichment(Layer):
@@ -47,12 +47,12 @@ class Enrichment(Layer):
         return self(self.known.jet(points, channels), tape)
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        assert isinstance(h, Jet)
-        rows = torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in h.parts()], dim=1)
+        parts = h.dense().parts()
+        rows = torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in parts], dim=1)
         return rows, rows @ coefficients
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        assert isinstance(h, Jet)
+        h = h.dense()
         shapes = [part.shape[:-1] for part in h.parts()]
         parts = product.split([shape[1:].numel() for shape in shapes], dim=1)
         both = zip(parts, shapes, strict=True)
@@ -80,8 +80,8 @@ class VectorEnrichment(Enrichment):
         self.coefficients = nn.Parameter(probe.coords.new_zeros(count, 1))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        assert isinstance(h, Jet)
-        rows = torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in h.parts()], dim=1)
+        parts = h.dense().parts()
+        rows = torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in parts], dim=1)
         rows = rows.unflatten(2, (len(coefficients), -1))
         return rows, torch.einsum("ncqm,q->ncm", rows, coefficients[:, 0])
 

@@ -1,5 +1,6 @@
 """Kolmogorov–Arnold networks."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -9,11 +10,11 @@ from torch import Tensor
 
 from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import InputError, integer
-from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.basis import BASES, Basis
 from kanpinn.networks.kan_layer import KANLayer
+from kanpinn.networks.layer import Layers
 from kanpinn.networks.mlp import check_width
-from kanpinn.networks.network import Layers, Network
+from kanpinn.networks.network import Network
 from kanpinn.networks.stretching import identity
 
 MARGIN = 0.05  # margin of a hidden grid around the activations, relative to their range
@@ -121,21 +122,21 @@ class KAN(Network):
         return super().parameter_count - absent
 
     @torch.no_grad()
-    def prepare(self, coordinates: Coordinates) -> None:
+    def prepare(self, x: Tensor) -> None:
         """Place every hidden layer's grid, per input, over its activations, with a margin.
 
         The grids of a network that has been prepared or loaded are not placed again, but widened by
         `follow`, which does not change its function on them.
 
         Args:
-            coordinates: the network's inputs at the points of the solve.
+            x: the network's inputs at the points of the solve, (n, d).
         """
         if self.placed:
-            self.follow(coordinates)
+            self.follow(x)
             return
         self.placed = True
         for depth, layer in enumerate(self.layers[1:], start=1):
-            low, high = self._ranges(coordinates, depth)[-1]
+            low, high = self._ranges(x, depth)[-1]
             pad = MARGIN * (high - low).clamp_min(1e-6)
             layer.basis = self._placed(layer.basis, low - pad, high + pad)
 
@@ -161,60 +162,55 @@ class KAN(Network):
         return low - unseen, high + unseen
 
     @torch.no_grad()
-    def follow(self, coordinates: Coordinates) -> None:
-        """Widen the hidden grids until they contain the activations at the points.
+    def follow(self, x: Tensor) -> None:
+        """Widen the hidden grids until they contain the activations.
 
         The edge functions do not change on the old grids. Outside them they were tangents, with a
         jump in the second derivative; on the new grids the polynomials of the end intervals go on.
 
         Args:
-            coordinates: the network's inputs at the points.
+            x: the network's inputs, (n, d).
         """
         held = 0  # the grids up to this layer contain their activations
         while held + 1 < len(self.layers):
-            ranges = self._ranges(coordinates, len(self.layers) - 1)
+            ranges = self._ranges(x, len(self.layers) - 1)
             for seen in ranges[held:]:
                 held += 1
                 if self.layers[held].widen(*self._beyond(*seen)):
                     break  # the activations of later layers have changed
 
-    def _ranges(self, coordinates: Coordinates, depth: int) -> list[tuple[Tensor, Tensor]]:
+    def _ranges(self, x: Tensor, depth: int) -> list[tuple[Tensor, Tensor]]:
         """The least and greatest inputs of the layers 1 … `depth`, (n_in,) each.
 
-        They are evaluated chunk by chunk. With several ranks, each gives its own points, and the
-        result is that of all ranks.
+        They are evaluated chunk by chunk. With several ranks, each gives its own inputs x of the
+        network, and the result is that of all ranks.
         """
         widths = list(self.width[1 : depth + 1])
-        seen, chunk = [coordinates.value.new_empty(0, sum(widths))], 8192
-        for i in range(0, len(coordinates.value), chunk):
-            x = coordinates.value[i : i + chunk]
-            h: Jet | Coordinates = Coordinates(coordinates.channels, x, coordinates.scale)
-            ends = []
-            for layer in self.layers[:depth]:
-                h = layer(h)
-                ends.append(torch.stack(h.value.aminmax(dim=0)))
-            seen.append(torch.cat(ends, dim=1))
+        seen, chunk = [x.new_empty(0, sum(widths))], 8192
+        for start in range(0, len(x), chunk):
+            inputs = itertools.islice(self.activations(x[start : start + chunk]), 1, depth + 1)
+            seen.append(torch.cat([torch.stack(h.aminmax(dim=0)) for h in inputs], dim=1))
         low, high = extremes(torch.cat(seen))
         return list(zip(low.split(widths), high.split(widths), strict=True))
 
     @torch.no_grad()
-    def refine(self, grid: int | Sequence[int], coordinates: Coordinates | None = None) -> float:
+    def refine(self, grid: int | Sequence[int], x: Tensor | None = None) -> float:
         """Refine every layer to `grid` intervals.
 
         Args:
             grid: the number of intervals per layer, or one number for all.
-            coordinates: the network's inputs at points. Hidden grids are first cut down to the
-                activations there, as intervals without activations are of no use; None keeps them.
+            x: inputs of the network, (n, d). Hidden grids are first cut down to the activations
+                there, as intervals without activations are of no use; None keeps them.
 
         Returns:
             The largest relative L2 change of a layer's edge functions, 0 if all are unchanged.
         """
         error = 0.0
         for depth, g in enumerate(_per_layer("grid", grid, len(self.layers))):
-            if depth == 0 or coordinates is None:
+            if depth == 0 or x is None:
                 error = max(error, self.layers[depth].refine(g))
             else:
-                low, high = self._ranges(coordinates, depth)[-1]
+                low, high = self._ranges(x, depth)[-1]
                 error = max(error, self._refine_within(self.layers[depth], g, low, high))
         return error
 

@@ -12,7 +12,7 @@ from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.basis import Basis
 from kanpinn.networks.basis.basis import Moved
-from kanpinn.networks.network import Layer
+from kanpinn.networks.layer import Layer
 
 
 class KANLayer(Layer):

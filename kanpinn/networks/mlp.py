@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
-from kanpinn.networks.network import Layer, Layers, Network
+from kanpinn.networks.layer import Layer, Layers
+from kanpinn.networks.network import Network
 
 UNITS = ("tanh", "sine", "silu")
 
@@ -50,7 +51,7 @@ class DenseLayer(Layer):
         return torch.cat([stacked, one.expand(len(stacked), -1, -1)], dim=2)
 
     def _activated(self, h: Jet | Coordinates) -> Jet:
-        jet = h.dense() if isinstance(h, Coordinates) else h
+        jet = h.dense()
         if self.activation == "identity":
             return jet
         if self.frequency != 1:

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join
-from kanpinn.networks.constants import Constants
-from kanpinn.networks.enrichment import Enrichment
 from kanpinn.networks.known_function import Function, Known
-from kanpinn.networks.network import Network, Tape
+from kanpinn.networks.layer import Tape
+from kanpinn.networks.network import Network
 from kanpinn.pde.unknown import Unknown
 
 
@@ -73,20 +72,19 @@ class Surrogate(nn.Module):
         self.coefficients = tuple(coefficients)
         self.network, self.domain, self.output = network, domain, output
         self.inputs = None if inputs is None else Known((inputs,), "inputs(p)")
-        if network.width[0] != (count := self._count_inputs()):
+        low, high = domain.bounds
+        count = domain.dim
+        if self.inputs is not None:
+            middle = Points((low + high)[None] / 2, domain.names)
+            count = self.inputs.values(middle).shape[1]
+        if network.width[0] != count:
             raise InputError(
                 f"network.width must start with {count} inputs for the coordinates "
                 f"{', '.join(domain.names)}, got {list(network.width)}"
             )
         like = next(network.parameters())
-        for name, corner in zip(("low", "high"), domain.bounds, strict=True):
-            self.register_buffer(name, corner.to(like))
-
-    def _count_inputs(self) -> int:
-        if self.inputs is None:
-            return self.domain.dim
-        middle = (self.domain.bounds[0] + self.domain.bounds[1]) / 2
-        return self.inputs.values(Points(middle[None], self.domain.names)).shape[1]
+        self.register_buffer("low", low.to(like))
+        self.register_buffer("high", high.to(like))
 
     @property
     def has_unknowns(self) -> bool:
@@ -95,26 +93,21 @@ class Surrogate(nn.Module):
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
         """The jet of the network's inputs at points; for a `Batch` it is computed once."""
-        return points.once((self, channels), lambda: self._coordinates(points, channels))
 
-    def _coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
-        if self.inputs is not None:
-            if channels.derivative_order:
-                return self.inputs.jet(points, channels)
-            values = self.inputs.values(points)
-            return Coordinates(channels, values, torch.ones_like(values[0]))
-        half = (self.high - self.low) / 2
-        return Coordinates(channels, (points.coords - self.low) / half - 1, 1 / half)
+        def computed() -> Jet | Coordinates:
+            if self.inputs is not None:
+                if channels.derivative_order:
+                    return self.inputs.jet(points, channels)
+                values = self.inputs.values(points)
+                return Coordinates(channels, values, torch.ones_like(values[0]))
+            half = (self.high - self.low) / 2
+            return Coordinates(channels, (points.coords - self.low) / half - 1, 1 / half)
+
+        return points.once((self, channels), computed)
 
     def inputs_at(self, points: Points) -> Tensor:
         """The values of the network's inputs at points, (n, d)."""
-        return self.network_inputs(points).value
-
-    def network_inputs(self, points: Points) -> Coordinates:
-        """The network's inputs at points, as coordinates without derivatives."""
-        found = self.coordinates(points, Channels(self.domain.names))
-        assert isinstance(found, Coordinates)
-        return found
+        return self.coordinates(points, Channels(self.domain.names)).value
 
     def jet(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
         """The jet of the fields, followed by the unknown numbers, at n points.
@@ -124,16 +117,16 @@ class Surrogate(nn.Module):
             channels: the derivatives that the jet carries.
             tape: records the layers whose Jacobian is wanted.
         """
+        enrichment, constants = self.network.enrichment, self.network.constants
         jet = self.network.jet(self.coordinates(points, channels), tape)
-        if isinstance(self.network.enrichment, Enrichment):
-            jet = jet + self.network.enrichment.at(points, channels, tape)
+        if enrichment is not None:
+            jet = jet + enrichment.at(points, channels, tape)
         if self.output is not None:
             jet = self.output.apply(points, jet)
         if any(self.coefficients):
             found = enumerate(self.coefficients)
             jet = join([jet[i] if one is None else one.of(jet[i]) for i, one in found])
-        constants = self.network.constants
-        return constants.beside(jet, tape) if isinstance(constants, Constants) else jet
+        return jet if constants is None else constants.beside(jet, tape)
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:
@@ -155,9 +148,9 @@ class Surrogate(nn.Module):
     @torch.no_grad()
     def prepare(self, points: Points) -> None:
         """Let the network adapt to the points of a solve before it starts."""
-        self.network.prepare(self.network_inputs(points))
+        self.network.prepare(self.inputs_at(points))
 
     @torch.no_grad()
     def follow(self, points: Points) -> None:
         """Let the network adapt to its present activations without changing its function."""
-        self.network.follow(self.network_inputs(points))
+        self.network.follow(self.inputs_at(points))

@@ -8,7 +8,7 @@ import torch
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn.loss.residuals import Family, Residuals
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.least_squares import LeastSquares
 from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
 

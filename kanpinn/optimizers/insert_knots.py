@@ -9,12 +9,12 @@ from torch import Tensor
 from kanpinn._support.distributed import summed, together
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
-from kanpinn.jets import Coordinates, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.kan_layer import KANLayer
-from kanpinn.networks.network import Layer, Network
+from kanpinn.networks.layer import Layer
+from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.method import CONVERGED, Change, Transform, require_kan
 
@@ -130,14 +130,15 @@ def _add(
     """
     squares = term.residual(surrogate, points).square().sum(dim=1)
     squares = squares * (term.weight / term.rows)
-    h: Jet | Coordinates = surrogate.network_inputs(points)
-    for layer in surrogate.network.layers:
+    network = surrogate.network
+    for layer, h in zip(
+        network.layers, network.activations(surrogate.inputs_at(points)), strict=True
+    ):
         if layer in edges:
             ends, *sums = edges[layer]
-            at = torch.searchsorted(ends[:, 1:-1].contiguous(), h.value.T.contiguous())
+            at = torch.searchsorted(ends[:, 1:-1].contiguous(), h.T.contiguous())
             for total, each in zip(sums, (squares, torch.ones_like(squares)), strict=True):
                 total.scatter_add_(1, at, each.to(total).expand(len(at), -1))
-        h = layer(h)
 
 
 def _halved(breaks: Tensor) -> Tensor:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from kanpinn._support.errors import integer, number
-from kanpinn.linalg.triangle import DampedSteps, Triangle
+from kanpinn.linalg.triangle import DampedSteps, TriangularFactor
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import Network, get_coefficients, set_coefficients
+from kanpinn.networks.layer import get_coefficients, set_coefficients
+from kanpinn.networks.network import Network
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import is_stationary, rounding_of
@@ -100,7 +101,7 @@ class LevenbergMarquardtStage(Stage):
             words=f"damping {damping:.0e}",
         )
 
-    def _stuck(self, triangle: Triangle, steps: DampedSteps, probes: Probes) -> str:
+    def _stuck(self, triangle: TriangularFactor, steps: DampedSteps, probes: Probes) -> str:
         """Return the status if no damping lowered the loss: converged if no decrease is predicted.
 
         Otherwise it says that the predicted decrease was not reached.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.linalg.triangle import Triangle, column_scale
+from kanpinn.linalg.triangle import TriangularFactor, column_scale
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import Layer, get_coefficients, set_coefficients
+from kanpinn.networks.layer import Layer, get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
 
 
@@ -131,7 +131,7 @@ class _Trials:
 
     residuals: Residuals
     layers: Sequence[Layer]
-    triangle: Triangle
+    triangle: TriangularFactor
     old: Tensor
     before: float  # the loss at the old coefficients
     evaluations: int = 0
@@ -180,7 +180,7 @@ class _Trials:
         return best
 
 
-def rounding_of(residuals: Residuals, triangle: Triangle, coefficients: Tensor) -> float:
+def rounding_of(residuals: Residuals, triangle: TriangularFactor, coefficients: Tensor) -> float:
     """Return an upper estimate of the rounding error in the loss at these coefficients.
 
     Each term J_pj c_j of a residual is rounded, and the squares of these errors add up; measured,

@@ -1,15 +1,16 @@
 """The projected loss, a function of the inner coefficients only, and Gauss–Newton steps on it."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kanpinn.jets import Coordinates, Jet
-from kanpinn.linalg.triangle import Triangle, fold, outside_range
+from kanpinn.linalg.triangle import TriangularFactor, outside_range
+from kanpinn.linalg.tsqr import fold
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.method import require_kan
 from kanpinn.optimizers.output_layer import solve_output
@@ -41,7 +42,7 @@ class Projection:
         self.residuals, self.linear, self.reach = residuals, linear, reach
         self.network = require_kan(residuals.surrogate.network, "variable_projection")
         self.evaluations, self.rank = 0, -1
-        self._inputs = residuals.surrogate.network_inputs(residuals.points)
+        self._inputs = residuals.surrogate.inputs_at(residuals.points)
 
     @property
     def inner(self) -> Tensor:
@@ -84,10 +85,10 @@ class Projection:
 
     @torch.no_grad()
     def _fix_gauge(self) -> None:
-        h: Jet | Coordinates = self._inputs
-        for layer in self.network.layers[:-2]:
-            h = layer(h)
-        self.network.layers[-2].spread(h.value, self.reach)
+        last_hidden = len(self.network.layers) - 2
+        activations = self.network.activations(self._inputs)
+        inputs = next(itertools.islice(activations, last_hidden, None))
+        self.network.layers[-2].spread(inputs, self.reach)
 
     def _solved(self, outer: Tensor) -> float:
         """Solve for the output layer from the given coefficients; return the loss.
@@ -147,7 +148,7 @@ class Projection:
         set_coefficients(self.network.output_layers, outer)
         return min(lowest, loss), damping
 
-    def _projected_triangle(self) -> Triangle:
+    def _projected_triangle(self) -> TriangularFactor:
         """Return the factor of (I - QQᵀ)[J_inner, r], Q a basis of the range of J_output.
 
         It comes from the factor [R₁₁, R₁₂; 0, R₂₂] of [J_output, J_inner, r]: its rows are R₂₂ and
@@ -159,7 +160,7 @@ class Projection:
         outputs = get_coefficients(self.network.output_layers).numel()
         left, upper = factor[:outputs, :outputs], factor[:outputs, outputs:]
         remains = torch.cat([outside_range(left, upper), factor[outputs:, outputs:]])
-        return Triangle(torch.linalg.qr(remains, mode="r").R)
+        return TriangularFactor(torch.linalg.qr(remains, mode="r").R)
 
 
 @dataclass

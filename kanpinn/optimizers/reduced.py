@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kanpinn.linalg.triangle import Triangle, outside_range
+from kanpinn.linalg.triangle import TriangularFactor, outside_range
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import Layer, get_coefficients, set_coefficients
+from kanpinn.networks.layer import Layer, get_coefficients, set_coefficients
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.output_layer import OutputStep
@@ -86,11 +86,11 @@ class _Reduced:
         self.layers = self.residuals.surrogate.network.output_layers
         self.unknown = _unknown_columns(self.residuals.surrogate)
 
-    def fields_solution(self, triangle: Triangle, old: Tensor) -> tuple[Tensor, int]:
+    def fields_solution(self, triangle: TriangularFactor, old: Tensor) -> tuple[Tensor, int]:
         """Solve for the fields at fixed unknowns; return all coefficients (p,) and the rank."""
         free = ~self.unknown
         columns = torch.cat([free, free.new_ones(1)])
-        part = Triangle(torch.linalg.qr(triangle.factor[:, columns], mode="r").R)
+        part = TriangularFactor(torch.linalg.qr(triangle.factor[:, columns], mode="r").R)
         new = old.clone()
         new[free], rank = part.solve(old[free], self.rcond)
         return new, rank
@@ -124,7 +124,7 @@ class _Reduced:
         return loss
 
     def damped(
-        self, triangle: Triangle, old: Tensor, full: tuple[float, Tensor], before: float
+        self, triangle: TriangularFactor, old: Tensor, full: tuple[float, Tensor], before: float
     ) -> tuple[float, float]:
         """Take the best step among the full one and damped ones, or none if all raise the loss.
 
@@ -152,12 +152,12 @@ class _Reduced:
         set_coefficients(self.layers, old)
         return before, damping
 
-    def _projected(self, triangle: Triangle) -> Triangle:
+    def _projected(self, triangle: TriangularFactor) -> TriangularFactor:
         """Return the factor of (I - QQᵀ)[J_unknown, r], Q a basis of the range of J_fields."""
         last = self.unknown.new_zeros(1)
         fields = triangle.factor[:, torch.cat([~self.unknown, last])]
         rest = triangle.factor[:, torch.cat([self.unknown, ~last])]
-        return Triangle(torch.linalg.qr(outside_range(fields, rest), mode="r").R)
+        return TriangularFactor(torch.linalg.qr(outside_range(fields, rest), mode="r").R)
 
 
 def _unknown_columns(surrogate: Surrogate) -> Tensor:

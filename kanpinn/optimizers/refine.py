@@ -48,6 +48,6 @@ class Refine(Transform):
     def apply(self, residuals: Residuals) -> Change:
         surrogate = residuals.surrogate
         network = require_kan(surrogate.network, "refine")
-        error = network.refine(self.grid, surrogate.network_inputs(residuals.points))
+        error = network.refine(self.grid, surrogate.inputs_at(residuals.points))
         words = f"the function has changed by {error:.1e} of its norm" if error else ""
         return Change({"projection_error": error}, words)

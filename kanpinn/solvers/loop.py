@@ -12,7 +12,7 @@ import torch
 from kanpinn._support.distributed import extremes, together, world
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import handling
-from kanpinn.networks.network import get_coefficients
+from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import CONVERGED, Step
 from kanpinn.solvers.kept_states import copied
 from kanpinn.solvers.measure import Measure

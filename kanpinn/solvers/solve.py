@@ -9,7 +9,6 @@ from kanpinn._support.errors import InputError, integer
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, reference_of
 from kanpinn.geometry.sampling import Collocation
-from kanpinn.networks.constants import Constants
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import Method, as_methods, load_libraries
 from kanpinn.pde.eigen_problem import EigenProblem
@@ -99,7 +98,7 @@ def solve(
     measured = errors and (known is not None or problem.exact is not None)
     norm = ErrorNorm(problem, known) if measured else None
     waited = time.perf_counter() - begun  # for the reference, which is not part of the solve
-    constants = network.constants if isinstance(network.constants, Constants) else None
+    constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
     run_stages(state, measure, observers, seed, checkpoint)
     assert state.status is not None

@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 import kanpinn as kp
 from kanpinn._support.distributed import extremes, from_first, same, share, summed, together, tree
 from kanpinn.cli import app
-from kanpinn.linalg.triangle import fold
-from kanpinn.networks.network import set_coefficients
+from kanpinn.linalg.tsqr import fold
+from kanpinn.networks.layer import set_coefficients
 from kanpinn.runs.config import Config
 
 POISSON = Path(__file__).parents[2] / "problems" / "poisson2d.toml"

@@ -12,7 +12,8 @@ from kanpinn.evolution.separable import legendre
 from kanpinn.jets import Channels, Coordinates, Jet, jet_of
 from kanpinn.networks.constraints.periodic_inputs import Circles
 from kanpinn.networks.known_function import Known
-from kanpinn.networks.network import Network, Tape, get_coefficients, set_coefficients
+from kanpinn.networks.layer import Tape, get_coefficients, set_coefficients
+from kanpinn.networks.network import Network
 from kanpinn.networks.stretching import set_stretch
 
 F = torch.float64

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kanpinn.linalg import multifrontal_qr as fronts
-from kanpinn.linalg.triangle import fold
+from kanpinn.linalg.tsqr import fold
 
 SIZE, BAND, COUNT = 300, 40, 900
 

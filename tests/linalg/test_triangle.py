@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from kanpinn.linalg import triangle as linalg
-from kanpinn.linalg.triangle import column_scale, fold
+from kanpinn.linalg.triangle import column_scale
+from kanpinn.linalg.tsqr import fold
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from kanpinn.loss.balance import balance_factors
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
-from kanpinn.networks.network import get_coefficients
+from kanpinn.networks.layer import get_coefficients
 
 
 def residuals_of(problem, network, nodes=8) -> Residuals:

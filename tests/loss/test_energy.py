@@ -7,7 +7,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.solvers.discretize import discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))

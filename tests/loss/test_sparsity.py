@@ -9,7 +9,7 @@ from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.sparsity import factor, sizes
 from kanpinn.networks import Surrogate
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.layer import get_coefficients, set_coefficients
 
 BOX = kp.Box(x=(-1, 1), y=(-1, 1))
 SETTINGS = [kp.Sparsity(1.0), kp.Sparsity(0.3, entropy=0.0), kp.Sparsity(2.0, l1=0.1, entropy=2.0)]

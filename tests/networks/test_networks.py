@@ -14,7 +14,7 @@ from kanpinn.jets import SECOND_KINDS, Channels
 from kanpinn.loss.residuals import frozen
 from kanpinn.networks import Surrogate
 from kanpinn.networks.constraints.box import ExactDirichlet
-from kanpinn.networks.network import Tape, get_coefficients, set_coefficients
+from kanpinn.networks.layer import Tape, get_coefficients, set_coefficients
 
 NAMES = ("x", "y")
 BOX = kp.Box(x=(0, 2), y=(-1, 0.5))
@@ -235,7 +235,7 @@ def test_hidden_grids_are_cut_down_to_their_activations_exactly(width, own, gene
         layer.randomise(generator)
         h = layer(h)
     before = surrogate.jet(p, Channels(box.names, second="laplacian"))
-    assert network.refine(grid, surrogate.coordinates(p, channels)) == 0.0
+    assert network.refine(grid, surrogate.inputs_at(p)) == 0.0
     after = surrogate.jet(p, Channels(box.names, second="laplacian"))
     for a, b in zip(after.parts(), before.parts(), strict=True):
         assert reference.distance(a, b) < 1e-10
@@ -257,7 +257,7 @@ def test_a_grid_with_one_activation_is_not_cut(generator):
         surrogate = Surrogate(network, kp.Box(**{name: (-1, 1) for name in "xyzt"}))
         points = kp.Points(p, tuple("xyzt"))
         before = surrogate(points)
-        network.refine(grid, surrogate.coordinates(points, Channels(tuple("xyzt"))))
+        network.refine(grid, surrogate.inputs_at(points))
         assert (network.layers[1].breaks.diff(dim=1) > 0).all()
         assert reference.distance(surrogate(points), before) < TOLERANCE
 

@@ -9,7 +9,7 @@ from cases import Coupled, Cubic, Line, Square
 
 import kanpinn as kp
 from kanpinn.geometry.adaptive import _systematic, r3, rad
-from kanpinn.networks.network import get_coefficients
+from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers.insert_knots import inserted
 
 SQUARE = kp.Box(x=(0, 1), y=(-1, 1))

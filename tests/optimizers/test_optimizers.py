@@ -14,7 +14,7 @@ from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.layer import get_coefficients, set_coefficients
 
 WEIGHTS = {"interior": 1.0, "boundary": 1.0}
 OPTIMIZERS = {

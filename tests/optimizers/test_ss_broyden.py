@@ -13,7 +13,7 @@ from test_optimizers import residuals_of
 
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import get_coefficients
+from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers.broyden_update import updated
 from kanpinn.optimizers.wolfe import Trial, strong_wolfe
 

@@ -13,7 +13,7 @@ import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.solvers.fit.frame import frame
 from kanpinn.solvers.fit.scores import score
 from kanpinn.solvers.fit.terms import CrossEntropy, loss_term, points_of

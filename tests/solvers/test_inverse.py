@@ -8,7 +8,7 @@ from toy_inverse import Field, Line, Toy, measured, solved
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
-from kanpinn.networks.network import get_coefficients, set_coefficients
+from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers import LevenbergMarquardt
 
 

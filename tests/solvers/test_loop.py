@@ -14,7 +14,7 @@ from scipy.integrate import solve_bvp
 from skfem.helpers import dot, grad
 
 import kanpinn as kp
-from kanpinn.networks.network import get_coefficients
+from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import Stage, Step
 from kanpinn.solvers.state import SolverState
 

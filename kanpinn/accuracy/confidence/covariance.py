@@ -13,11 +13,12 @@ from kanpinn.accuracy.confidence.estimates import Estimated, EstimatedField, Noi
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
-from kanpinn.linalg.triangle import column_scale, fold, rank_tolerance
+from kanpinn.linalg.triangle import column_scale, rank_tolerance
+from kanpinn.linalg.tsqr import fold
 from kanpinn.loss.residuals import Residuals, frozen
 from kanpinn.loss.terms import ResidualTerm, Term
-from kanpinn.networks.constants import Constants
-from kanpinn.networks.network import Layer, Network, Tape, get_coefficients
+from kanpinn.networks.layer import Layer, Tape, get_coefficients
+from kanpinn.networks.network import Network
 
 
 class Covariance:
@@ -130,7 +131,7 @@ class Covariance:
     def numbers(self) -> dict[str, Estimated]:
         """Return the problem's unknown numbers with their confidence bounds, by name."""
         constants = self.residuals.surrogate.network.constants
-        if not isinstance(constants, Constants):
+        if constants is None:
             return {}
         c = constants.coefficients.detach()
         total = get_coefficients(self.layers).numel()

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.graph import Graph
-from kanpinn.linalg.triangle import DampedSteps, fold
+from kanpinn.linalg.triangle import DampedSteps
+from kanpinn.linalg.tsqr import fold
 from kanpinn.optimizers.damping import Probes, best_damping
 
 STALLED = 0.03  # a step that reduces the sum of squares by a smaller share counts as idle

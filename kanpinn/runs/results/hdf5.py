@@ -12,7 +12,7 @@ import torch
 
 from kanpinn._support.files import replacing
 from kanpinn.evolution import Windows
-from kanpinn.networks.network import Layer
+from kanpinn.networks.layer import Layer
 from kanpinn.runs.config import Result
 from kanpinn.runs.results.checkpoint import ended_state
 from kanpinn.solvers.grid_fields import GridFields

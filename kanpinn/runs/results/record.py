@@ -9,13 +9,12 @@ from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import replacing
-from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.runs.config import Config, Result
 
@@ -60,17 +59,15 @@ def outside_grids(result: Result) -> list[float | None]:
     points = result.residuals.terms[0].points
     shares: list[float | None] = []
     for part in result.network.parts:
-        inputs = result.surrogate.coordinates(points, Channels(points.names))
-        h: Jet | Coordinates = part.seen(cast(Coordinates, inputs))  # no derivatives are asked for
-        for layer in part.layers:
+        inputs = part.activations(result.surrogate.inputs_at(points))
+        for layer, h in zip(part.layers, inputs, strict=True):
             share = None
             if isinstance(layer, KANLayer):
                 low, high = layer.breaks[:, 0], layer.breaks[:, -1]
                 slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # tolerance for rounding
-                out = (h.value < low - slack) | (h.value > high + slack)
+                out = (h < low - slack) | (h > high + slack)
                 share = float(out.any(dim=1).double().mean())
             shares.append(share)
-            h = layer(h)
     return shares
 
 

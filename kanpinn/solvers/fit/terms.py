@@ -9,7 +9,7 @@ from kanpinn.data import Table
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss.terms import ResidualTerm, Term
-from kanpinn.networks.network import Tape
+from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
 
 

@@ -1,0 +1,63 @@
+"""The triangular factor of rows that come in chunks, and from several ranks."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.distributed import together, tree, world
+from kanpinn.linalg.multifrontal_qr import Rows, triangular_factor
+from kanpinn.linalg.triangle import TriangularFactor
+
+
+def fold(chunks: Iterable[Rows]) -> TriangularFactor:
+    """Return the triangular factor of [J, r] from all chunks of rows, and from all ranks.
+
+    Each update replaces R by the triangular factor of [R; J_chunk, r_chunk], so that only R and a
+    few chunks are in memory. With several ranks, each folds its own rows; their factors are then
+    combined in a binary tree.
+
+    Args:
+        chunks: one or more pairs of rows J (n, p) and r (n,).
+
+    Raises:
+        LinAlgError: if an entry of J or r is not finite.
+
+    Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
+    """
+    factor: Tensor | None = None
+    waiting: list[Rows] = []
+    with together():
+        for jacobian, residual in chunks:
+            waiting.append((jacobian, residual))
+            # The p rows of R are factorised along with the chunks: fold only when these have more.
+            if sum(len(r) for _, r in waiting) > 2 * jacobian.shape[1]:
+                factor, waiting = triangular_factor(waiting, factor), []
+    if waiting:
+        factor = triangular_factor(waiting, factor)
+    assert factor is not None, "no rows to fold"
+    if world() > 1:
+        factor = _over_ranks(factor)
+    if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang
+        raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+            "a residual or one of its derivatives is not a finite number"
+        )
+    return TriangularFactor(factor)
+
+
+def _over_ranks(factor: Tensor) -> Tensor:
+    """Return the factor of all ranks' factors; only their upper triangles are communicated."""
+    size = factor.shape[1]
+    upper = torch.ones(size, size, dtype=torch.bool, device=factor.device).triu()
+
+    def whole(packed: Tensor) -> Tensor:
+        square = factor.new_zeros(size, size)
+        square[upper] = packed
+        return square
+
+    def combined(one: Tensor, other: Tensor) -> Tensor:
+        below = whole(other)
+        return triangular_factor([(below[:, :-1], below[:, -1])], whole(one))[upper]
+
+    padded = torch.cat([factor, factor.new_zeros(size - len(factor), size)])
+    return whole(tree(padded[upper], combined))

@@ -1,0 +1,120 @@
+"""Layers, which are linear in their coefficients, and the tape that gives their Jacobian."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn.jets import Coordinates, Jet
+
+
+class Layer(nn.Module, ABC):
+    """A layer Y = combine(S, h), where the product S = Φ(h) C is linear in the coefficients C.
+
+    For a residual r at one point with δ = ∂r/∂S, the row of the Jacobian ∂r/∂C is therefore Φᵀδ.
+    """
+
+    coefficients: nn.Parameter
+
+    @abstractmethod
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        """The product S, preceded by the tensor from which `jacobian` computes Φᵀδ.
+
+        The first axis of both runs over the points.
+        """
+
+    @abstractmethod
+    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
+        """The output jet from the product and the input jet."""
+
+    @abstractmethod
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        """Write Φᵀδ of each point into `out`, zeros of shape (coefficients.numel(), n)."""
+
+    def evaluate(self, h: Jet | Coordinates) -> Jet:
+        """The output jet, computed in the fastest way that does not give a Jacobian."""
+        return self.combine(self.product(h, self.coefficients)[1], h)
+
+    def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
+        """The output jet; if the tape contains this layer, it records what the Jacobian needs."""
+        if tape is None or not any(self is wanted for wanted in tape.layers):
+            return self.evaluate(h)
+        known, product = self.product(h, self.coefficients.detach())
+        tape.record(self, known, product)
+        return self.combine(product, h)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One evaluation of a layer: data for Φᵀδ, and the product S = Φ C, a node of the graph."""
+
+    layer: Layer
+    known: Tensor
+    product: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """The records of one evaluation of the layers whose Jacobian is wanted, in order."""
+
+    layers: Sequence[Layer]
+    records: list[Record] = field(default_factory=list)
+
+    def record(self, layer: Layer, known: Tensor, product: Tensor) -> None:
+        """Record an evaluation of a layer; its product becomes a node of the graph."""
+        if not product.requires_grad:
+            product.requires_grad_()
+        self.records.append(Record(layer, known.detach(), product))
+
+    def jacobian(
+        self, residual: Tensor, scale: float = 1.0, retain: bool = False, sites: int = 1
+    ) -> Tensor:
+        """The Jacobian of one equation's residuals with respect to the layers' coefficients.
+
+        One batched reverse pass gives δ = ∂r/∂S for all points, because each residual depends on
+        its own `sites` consecutive points only; the Jacobian is Φᵀδ, summed over the sites.
+
+        Args:
+            residual: the residuals, (n,).
+            scale: a factor of the result.
+            retain: whether to keep the graph for another equation.
+            sites: the number of points of each residual.
+
+        Returns:
+            scale · ∂r/∂coefficients, (n, parameters), stored by columns as LAPACK needs it.
+        """
+        deltas = torch.autograd.grad(
+            residual,
+            [r.product for r in self.records],
+            torch.full_like(residual, scale),
+            retain_graph=retain,
+            allow_unused=True,
+        )
+        sizes = [r.layer.coefficients.numel() for r in self.records]
+        columns = self.records[0].product.new_zeros(sum(sizes), len(residual) * sites)
+        for record, delta, out in zip(self.records, deltas, columns.split(sizes), strict=True):
+            if delta is not None:
+                record.layer.jacobian(record.known, delta, out)
+        return (columns if sites == 1 else columns.unflatten(1, (-1, sites)).sum(dim=2)).T
+
+
+class Layers(nn.ModuleList):
+    """A ModuleList that is typed as a sequence of layers."""
+
+
+Sequence.register(Layers)
+
+
+def get_coefficients(layers: Sequence[Layer]) -> Tensor:
+    """The coefficients of the layers as one vector, in the order of the Jacobian's columns."""
+    return torch.cat([layer.coefficients.detach().flatten() for layer in layers])
+
+
+@torch.no_grad()
+def set_coefficients(layers: Sequence[Layer], vector: Tensor) -> None:
+    """Set the coefficients of the layers from a vector in the order of `get_coefficients`."""
+    parts = vector.split([layer.coefficients.numel() for layer in layers])
+    for layer, part in zip(layers, parts, strict=True):
+        layer.coefficients.copy_(part.view_as(layer.coefficients))
