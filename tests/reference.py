@@ -42,7 +42,7 @@ def plain(network: Network):
 def _plain_kan(network: KAN):
     def function(coefficients, x: Tensor) -> Tensor:
         for layer, c in zip(network.layers, coefficients, strict=True):
-            features = spline_basis(x, layer.basis.knots, layer.degree)
+            features = spline_basis(x, layer.basis.knots, layer.basis.degree)
             if layer.base == "silu":
                 features = torch.cat([features, torch.nn.functional.silu(x)[:, None]], dim=1)
             x = (features[..., None] * c).sum(dim=(0, 1))

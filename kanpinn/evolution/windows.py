@@ -13,8 +13,7 @@ from kanpinn.evolution.timing import Inputs
 from kanpinn.jets import Jet
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Tape
-from kanpinn.networks.mlp import check_width
-from kanpinn.networks.network import Network
+from kanpinn.networks.network import Network, check_width
 
 
 class Windows(Network):
@@ -226,7 +225,7 @@ class Windows(Network):
 
 def _count(layer: KANLayer) -> int:
     c = layer.coefficients
-    return c.numel() - layer.removed * c.shape[1]
+    return c.numel() - int((~layer.kept).sum()) * c.shape[1]
 
 
 def _whole(groups: Sequence[Group], last: int, count: int) -> Jet:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.jets.channels import Channels, second_of_diagonal
-from kanpinn.jets.jet import Jet, join
+from kanpinn.jets.jet import Jet
 
 
 def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Channels) -> Jet:
@@ -21,12 +21,33 @@ def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Chann
         channels: the derivatives that the jet carries.
     """
     x = coords.detach().clone().requires_grad_()
+    gradients: list[Tensor] = []
+    seconds: list[Tensor] = []
+    lines: list[Tensor] = []
     with torch.enable_grad():
         value = function(x)
         if value.ndim == 2 and value.shape[1] > 2 * channels.dim:
             return _forward_jet(function, x.detach(), channels)
-        columns = [_column_jet(value[:, [j]], x, channels) for j in range(value.shape[1])]
-    return join(columns).map(torch.Tensor.detach)
+        for j in range(value.shape[1]):
+            u = value[:, [j]]
+            if channels.gradient:
+                first = _derivative(u, x)
+                gradients.append(first[..., None])
+            if channels.second != "none":
+                rows = [_derivative(first[:, [a]], x) for a in range(channels.dim)]
+                if channels.second == "hessian":
+                    seconds.append(torch.cat(rows, dim=1)[..., None])
+                else:
+                    diagonal = torch.stack([row[:, a] for a, row in enumerate(rows)], dim=1)
+                    seconds.append(second_of_diagonal(diagonal[..., None], channels.second))
+            if channels.directions:
+                steps = x.new_tensor(channels.directions)
+                along = [_line(u, x, step, channels.order) for step in steps]
+                lines.append(torch.stack(along, dim=1))
+    parts = (
+        torch.cat(part, dim=-1).detach() if part else None for part in (gradients, seconds, lines)
+    )
+    return Jet(channels, value.detach(), *parts)
 
 
 def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Channels) -> Jet:
@@ -59,24 +80,6 @@ def _powers(
         function = along(function, v)
         terms.append(function(x))
     return torch.stack(terms, dim=1)
-
-
-def _column_jet(u: Tensor, x: Tensor, channels: Channels) -> Jet:
-    gradient = second = lines = None
-    if channels.gradient:
-        first = _derivative(u, x)
-        gradient = first[..., None]
-    if channels.second != "none":
-        rows = [_derivative(first[:, [a]], x) for a in range(channels.dim)]
-        if channels.second == "hessian":
-            second = torch.cat(rows, dim=1)[..., None]
-        else:
-            diagonal = torch.stack([row[:, a] for a, row in enumerate(rows)], dim=1)
-            second = second_of_diagonal(diagonal[..., None], channels.second)
-    if channels.directions:
-        steps = x.new_tensor(channels.directions)
-        lines = torch.stack([_line(u, x, step, channels.order) for step in steps], dim=1)
-    return Jet(channels, u, gradient, second, lines)
 
 
 def _line(u: Tensor, x: Tensor, step: Tensor, order: int) -> Tensor:

@@ -89,7 +89,15 @@ class Jet:
     def __mul__(self, other: Any) -> Any:
         match other:
             case Jet():
-                return _product(self, other)
+                f, g = self.value[:, None], other.value[:, None]
+                gradient = second = lines = None
+                if self.gradient is not None and other.gradient is not None:
+                    gradient = f * other.gradient + g * self.gradient
+                if self.second is not None and other.second is not None:
+                    second = f * other.second + g * self.second + 2 * _quadratic(self, other)
+                if self.lines is not None and other.lines is not None:
+                    lines = _leibniz(self.value, self.lines, other.value, other.lines)
+                return Jet(self.channels, self.value * other.value, gradient, second, lines)
             case Tensor():
                 return self.value * other
             case _:
@@ -163,17 +171,6 @@ def join(fields: Sequence[Jet]) -> Jet:
     """The jet of the components of several jets, which have the same channels."""
     parts = zip(*(field.parts() for field in fields), strict=True)
     return fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
-
-
-def _product(f: Jet, g: Jet) -> Jet:
-    gradient = second = lines = None
-    if f.gradient is not None and g.gradient is not None:
-        gradient = f.value[:, None] * g.gradient + g.value[:, None] * f.gradient
-    if f.second is not None and g.second is not None:
-        second = f.value[:, None] * g.second + g.value[:, None] * f.second + 2 * _quadratic(f, g)
-    if f.lines is not None and g.lines is not None:
-        lines = _leibniz(f.value, f.lines, g.value, g.lines)
-    return Jet(f.channels, f.value * g.value, gradient, second, lines)
 
 
 def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:

@@ -28,7 +28,9 @@ def grad(u: Jet) -> Tensor:
 def laplacian(u: Jet) -> Tensor:
     """Δu = Σ_a ∂_aa u, (n, m)."""
     _require_jet(u, "laplacian")
-    second = _second(u, "laplacian")
+    second = u.second
+    if second is None:
+        raise MissingChannel(Channels(u.channels.names, second="laplacian"))
     if u.channels.second == "hessian":
         second = second.unflatten(1, (u.channels.dim, -1)).diagonal(dim1=1, dim2=2).transpose(1, 2)
     return second.sum(dim=1)

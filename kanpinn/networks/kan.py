@@ -13,8 +13,7 @@ from kanpinn._support.errors import InputError, integer
 from kanpinn.networks.basis import BASES, Basis
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layers
-from kanpinn.networks.mlp import check_width
-from kanpinn.networks.network import Network
+from kanpinn.networks.network import Network, check_width
 from kanpinn.networks.stretching import identity
 
 MARGIN = 0.05  # margin of a hidden grid around the activations, relative to their range
@@ -33,6 +32,9 @@ class KAN(Network):
         stretch: adds a layer before the first one with a monotone spline for each input, the
             identity until an optimizer changes it (see `Equidistribute`).
         seed: of the initial coefficients.
+
+    basis_name, stretched: the arguments `basis` and `stretch`. placed: whether the hidden grids
+    have been placed over their activations.
 
     The grids start on [-1, 1]; `prepare` places the hidden ones over the activations. Hidden edges
     start as random smooth polynomials on their grids, so that the activations fill the grids of a
@@ -70,6 +72,7 @@ class KAN(Network):
             raise InputError(f"basis must be {known}, got {basis!r}")
         degrees = _per_layer("degree", degree, len(width) - 1)
         grids = _per_layer("grid", grid, len(width) - 1)
+        self.basis_name = basis
         layers = []
         for n_in, n_out, k, g in zip(width, width[1:], degrees, grids, strict=False):
             one = torch.ones(n_in, dtype=dtype)
@@ -78,25 +81,22 @@ class KAN(Network):
         if stretch:
             layers.insert(0, identity(width[0], dtype))
         self.layers = cast(Sequence[KANLayer], Layers(layers))
-        self.placed = False  # whether the hidden grids have been placed over their activations
+        self.placed = False
         # Above three dimensions the extremes of an activation lie at corners of the domain that a
         # sample does not reach. The end intervals are then widened by this part of the sampled
         # range: no resolution is lost, and an edge continues as its end polynomial, not a tangent.
         self._unseen = 0.3 if width[0] > 3 else 0.0
-        self._initialise(torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        for layer in layers[int(stretch) : -1]:
+            layer.randomise(generator)
+        last = layers[-1].coefficients
+        noise = torch.randn(last.shape, generator=generator, dtype=last.dtype)
+        with torch.no_grad():
+            last.copy_(0.1 * noise / last.shape[0] ** 0.5)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state, prefix, *args)
         self.placed = True
-
-    @torch.no_grad()
-    def _initialise(self, generator: torch.Generator) -> None:
-        """Set hidden edges to random smooth polynomials and output edges to small noise."""
-        for layer in self.layers[int(self.stretched) : -1]:
-            layer.randomise(generator)
-        last = self.layers[-1].coefficients
-        noise = torch.randn(last.shape, generator=generator, dtype=last.dtype)
-        last.copy_(0.1 * noise / last.shape[0] ** 0.5)
 
     @property
     def width(self) -> tuple[int, ...]:
@@ -104,22 +104,19 @@ class KAN(Network):
         return (*inputs, self.layers[-1].coefficients.shape[2])
 
     @property
-    def basis_name(self) -> str:
-        """The name of the output layer's basis, one of `BASES`."""
-        return next(name for name, kind in BASES.items() if type(self.layers[-1].basis) is kind)
-
-    @property
     def max_order(self) -> int:
         # Functions without knots are polynomials: they are smooth, and only the product of their
         # degrees says which derivatives of the network vanish.
-        with_knots = [x.degree for x in self.layers if x.breaks.shape[1] > 2 or x.base]
-        return min([math.prod(layer.basis.piece_degree for layer in self.layers), *with_knots])
+        with_knots = [x for x in self.layers if x.basis.breaks.shape[1] > 2 or x.base]
+        degrees = [layer.basis.degree for layer in with_knots]
+        return min([math.prod(layer.basis.piece_degree for layer in self.layers), *degrees])
 
     @property
     def parameter_count(self) -> int:
+        """The number of trainable parameters, without those of removed edges."""
+        count = sum(p.numel() for p in self.parameters() if p.requires_grad)
         trained = [layer for layer in self.layers if layer.coefficients.requires_grad]
-        absent = sum(layer.removed * layer.coefficients.shape[1] for layer in trained)
-        return super().parameter_count - absent
+        return count - sum(int((~x.kept).sum()) * x.coefficients.shape[1] for x in trained)
 
     @torch.no_grad()
     def prepare(self, x: Tensor) -> None:
@@ -144,7 +141,7 @@ class KAN(Network):
         """Set the output layer to zero, on `intervals` grid intervals for inputs in [-1, 1]."""
         layer = self.layers[-1]
         layer.reset(intervals)
-        one = torch.ones_like(layer.breaks[:, 0])
+        one = torch.ones_like(layer.basis.breaks[:, 0])
         layer.basis = self._placed(layer.basis, -one, one)
 
     def _placed(self, basis: Basis, low: Tensor, high: Tensor) -> Basis:
@@ -223,22 +220,19 @@ class KAN(Network):
         """
         pad = MARGIN * (high - low)
         ends = self._beyond(low - pad, high + pad)
-        if not self._unseen or intervals <= layer.intervals + 2:
+        if not self._unseen or intervals <= layer.basis.intervals + 2:
             error = layer.refine(intervals, (low, high))
             layer.widen(*ends)
             return error
         error = layer.refine(intervals - 2, (low, high))
-        breaks, least = layer.breaks, MARGIN * (layer.breaks[:, -1:] - layer.breaks[:, :1])
+        breaks = layer.basis.breaks
+        least = MARGIN * (breaks[:, -1:] - breaks[:, :1])
         first = torch.minimum(ends[0][:, None], breaks[:, :1] - least)
         last = torch.maximum(ends[1][:, None], breaks[:, -1:] + least)
         return max(error, layer.set_breaks(torch.cat([first, breaks, last], dim=1)))
 
     def remove_edge(self, layer: int, i: int, o: int) -> None:
-        """Remove the edge from input i to output o of layer number `layer`, all counted from 0.
-
-        Raises:
-            InputError: if there is no such edge, or it is the layer's last one.
-        """
+        """Remove an edge of layer number `layer`, counted from 0; see `KANLayer.remove_edge`."""
         self.layers[layer].remove_edge(i, o)
 
     def remove_unit(self, layer: int, unit: int) -> None:

@@ -55,26 +55,6 @@ class KANLayer(Layer):
         self.kept = torch.empty_like(state_dict[prefix + "kept"])
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    @property
-    def degree(self) -> int:
-        """The degree k of the basis."""
-        return self.basis.degree
-
-    @property
-    def intervals(self) -> int:
-        """The number of grid intervals G."""
-        return self.basis.intervals
-
-    @property
-    def breaks(self) -> Tensor:
-        """The breaks of the basis, (n_in, pieces + 1); the grid spans the first to the last."""
-        return self.basis.breaks
-
-    @property
-    def removed(self) -> int:
-        """The number of edges that have been removed."""
-        return self.kept.numel() - int(self.kept.sum())
-
     @torch.no_grad()
     def remove_edge(self, i: int, o: int) -> None:
         """Remove the edge from input i to output o.
@@ -85,7 +65,7 @@ class KANLayer(Layer):
         n_in, n_out = self.kept.shape
         if not (0 <= i < n_in and 0 <= o < n_out and self.kept[i, o]):
             raise InputError(f"there is no edge ({i}, {o}) in a layer of {n_in} × {n_out} units")
-        if self.removed == self.kept.numel() - 1:
+        if int(self.kept.sum()) == 1:
             raise InputError(f"edge ({i}, {o}) is the last one of its layer, which needs one")
         self.kept[i, o] = False
         self.coefficients[i, :, o] = 0
@@ -93,13 +73,16 @@ class KANLayer(Layer):
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         n_out, size = self.coefficients.shape[2], self.basis.size
         # Measured: a product with the values of all functions is faster than edge by edge.
-        wide = n_out > 2 * (self.degree + 1) and size <= 4 * n_out
+        wide = n_out > 2 * (self.basis.degree + 1) and size <= 4 * n_out
         if h.channels.derivative_order or not wide:
             return h.sum_of_edges(self.product(h, self.coefficients)[1])
         values = self.basis.values(h.value)[:, 0]
         if self.base is not None:
             values = torch.cat([values, derivatives(self.base, h.value, 0)[0][..., None]], dim=-1)
-        return Jet(h.channels, values.flatten(1) @ self._present(self.coefficients).flatten(0, 1))
+        coefficients: Tensor = self.coefficients
+        if not self.kept.all():
+            coefficients = coefficients.masked_fill(~self.kept[:, None], 0)
+        return Jet(h.channels, values.flatten(1) @ coefficients.flatten(0, 1))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         return h.value, self.edges(h.value, h.channels.derivative_order, coefficients)
@@ -109,7 +92,7 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        delta = delta if bool(self.kept.all()) else delta * self.kept
+        delta = delta if self.kept.all() else delta * self.kept
         weights = delta.permute(1, 2, 3, 0).contiguous()  # points vary fastest, as in `out`
         out = out.view(*self.coefficients.shape, -1)
         self.basis.transposed(known, weights, out[:, : self.basis.size])
@@ -128,18 +111,14 @@ class KANLayer(Layer):
         Returns:
             φ_io^(r)(x_i) for r = 0 … order, (n, order + 1, n_in, n_out).
         """
-        coefficients = self._present(self.coefficients if coefficients is None else coefficients)
+        coefficients = self.coefficients if coefficients is None else coefficients
+        if not self.kept.all():
+            coefficients = coefficients.masked_fill(~self.kept[:, None], 0)
         values = self.basis.combine(x, coefficients[:, : self.basis.size], order)
         if self.base is None:
             return values
         base = torch.stack(derivatives(self.base, x, order), dim=1)
         return values + base[..., None] * coefficients[:, -1]
-
-    def _present(self, coefficients: Tensor) -> Tensor:
-        """The coefficients, with zeros for removed edges."""
-        if bool(self.kept.all()):
-            return coefficients
-        return coefficients.masked_fill(~self.kept[:, None], 0)
 
     def set_breaks(self, breaks: Tensor) -> float:
         """Represent the edge functions on other breaks (n_in, pieces + 1); see `Basis.moved`.
@@ -159,7 +138,8 @@ class KANLayer(Layer):
         Returns:
             The relative L2 change of the functions, 0 if they have not changed.
         """
-        low, high = (self.breaks[:, 0], self.breaks[:, -1]) if reach is None else reach
+        breaks = self.basis.breaks
+        low, high = (breaks[:, 0], breaks[:, -1]) if reach is None else reach
         return self._take(self.basis.refined(self._of_basis(), intervals, low, high))
 
     def widen(self, low: Tensor, high: Tensor, pad: float = 0.02) -> bool:
@@ -172,7 +152,7 @@ class KANLayer(Layer):
         Returns:
             True if any grid was widened.
         """
-        breaks = self.breaks.clone()
+        breaks = self.basis.breaks.clone()
         left, right = low < breaks[:, 0], high > breaks[:, -1]
         if not bool((left | right).any()):
             return False
@@ -209,7 +189,7 @@ class KANLayer(Layer):
         These functions are smooth; ξ runs over [-1, 1] on each input's grid. Independent random
         coefficients would cost three or more digits of accuracy on smooth problems.
         """
-        low, high = self.breaks[:, 0], self.breaks[:, -1]
+        low, high = self.basis.breaks[:, 0], self.basis.breaks[:, -1]
         n_in, _, n_out = self.coefficients.shape
         xi = torch.cos(torch.pi * (torch.arange(64).to(low) + 0.5) / 64)
         n = torch.arange(1, degree + 1).to(low)
@@ -244,8 +224,8 @@ class KANLayer(Layer):
 
     def reset(self, intervals: int) -> None:
         """Set the coefficients to zero, on `intervals` equal grid intervals of [-1, 1]."""
-        one = torch.ones_like(self.breaks[:, 0])
-        self.basis = self.basis.uniform(-one, one, intervals, self.degree)
+        one = torch.ones_like(self.basis.breaks[:, 0])
+        self.basis = self.basis.uniform(-one, one, intervals, self.basis.degree)
         n = self.basis.size + (self.base is not None)
         self.coefficients = nn.Parameter(one.new_zeros(len(one), n, self.coefficients.shape[2]))
 

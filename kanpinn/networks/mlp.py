@@ -7,11 +7,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.errors import InputError, number
 from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.activations import derivatives
 from kanpinn.networks.layer import Layer, Layers
-from kanpinn.networks.network import Network
+from kanpinn.networks.network import Network, check_width
 
 UNITS = ("tanh", "sine", "silu")
 
@@ -164,14 +164,3 @@ class MLP(Network):
     def width(self) -> tuple[int, ...]:
         inputs = [layer.coefficients.shape[0] - 1 for layer in self.layers]
         return (*inputs, self.layers[-1].coefficients.shape[1])
-
-
-def check_width(width: Sequence[int]) -> tuple[int, ...]:
-    """The width list as a tuple, checked to have at least an input and an output size.
-
-    Raises:
-        InputError: for fewer than two sizes, or a size that is not an integer of at least 1.
-    """
-    if isinstance(width, str) or len(width) < 2:
-        raise InputError(f"width must list at least an input and an output size, got {width!r}")
-    return tuple(integer("width", w) for w in width)

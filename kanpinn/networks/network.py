@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, integer
 from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.enrichment import Enrichment
@@ -70,12 +70,14 @@ class Network(nn.Module, ABC):
         """The values (n, m) of the output at inputs x (n, d)."""
         if x.ndim != 2 or x.shape[1] != self.width[0]:
             raise InputError(f"expected points of shape (n, {self.width[0]}), got {tuple(x.shape)}")
-        return self.jet(_without_derivatives(x)).value
+        names = tuple(f"x{i}" for i in range(x.shape[1]))
+        return self.jet(Coordinates(Channels(names), x, x.new_ones(x.shape[1]))).value
 
     def activations(self, x: Tensor) -> Iterator[Tensor]:
         """Yield the inputs of one layer after the other, (n, n_in) each, at inputs x (n, d)."""
-        h: Jet | Coordinates = _without_derivatives(x)
-        yield h.value
+        yield x
+        names = tuple(f"x{i}" for i in range(x.shape[1]))
+        h: Jet | Coordinates = Coordinates(Channels(names), x, x.new_ones(x.shape[1]))
         for layer in self.layers[:-1]:
             h = layer(h)
             yield h.value
@@ -92,7 +94,12 @@ class Network(nn.Module, ABC):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
-def _without_derivatives(x: Tensor) -> Coordinates:
-    """Inputs x (n, d) as coordinates that carry no derivatives."""
-    names = tuple(f"x{i}" for i in range(x.shape[1]))
-    return Coordinates(Channels(names), x, x.new_ones(x.shape[1]))
+def check_width(width: Sequence[int]) -> tuple[int, ...]:
+    """The width list as a tuple, checked to have at least an input and an output size.
+
+    Raises:
+        InputError: for fewer than two sizes, or a size that is not an integer of at least 1.
+    """
+    if isinstance(width, str) or len(width) < 2:
+        raise InputError(f"width must list at least an input and an output size, got {width!r}")
+    return tuple(integer("width", w) for w in width)

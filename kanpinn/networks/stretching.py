@@ -33,14 +33,14 @@ def set_stretch(layer: KANLayer, axis: int, xi: Tensor, s: Tensor) -> None:
         axis: the index of the input.
         xi, s: the points of a piecewise linear s, (n,) each, increasing from -1 to 1.
     """
-    at_knots = interpolate(torch.linspace(-1, 1, layer.intervals + 1, dtype=xi.dtype), s, xi)
+    at_knots = interpolate(torch.linspace(-1, 1, layer.basis.intervals + 1, dtype=xi.dtype), s, xi)
     at_knots[0], at_knots[-1] = -1, 1
-    own = BSplines.uniform(-torch.ones(1), torch.ones(1), 1, layer.degree).on(at_knots[None])
+    own = BSplines.uniform(-torch.ones(1), torch.ones(1), 1, layer.basis.degree).on(at_knots[None])
     per_interval = 6  # more samples than splines on an interval
-    even = torch.linspace(-1, 1, per_interval * layer.intervals, dtype=xi.dtype)
+    even = torch.linspace(-1, 1, per_interval * layer.basis.intervals, dtype=xi.dtype)
     samples = interpolate(even, s, xi)
     fitted = own.fit(samples[:, None], interpolate(samples, xi, s)[:, None, None])
-    breaks = layer.breaks.clone()
+    breaks = layer.basis.breaks.clone()
     breaks[axis] = at_knots
     layer.basis = layer.basis.on(breaks)
     layer.coefficients[axis] = 0

@@ -93,29 +93,31 @@ class Surrogate(nn.Module):
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
         """The jet of the network's inputs at points; for a `Batch` it is computed once."""
+        return points.once((self, channels), lambda: self._coordinates(points, channels))
 
-        def computed() -> Jet | Coordinates:
-            if self.inputs is not None:
-                if channels.derivative_order:
-                    return self.inputs.jet(points, channels)
-                values = self.inputs.values(points)
-                return Coordinates(channels, values, torch.ones_like(values[0]))
-            half = (self.high - self.low) / 2
-            return Coordinates(channels, (points.coords - self.low) / half - 1, 1 / half)
-
-        return points.once((self, channels), computed)
+    def _coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
+        if self.inputs is not None:
+            if channels.derivative_order:
+                return self.inputs.jet(points, channels)
+            values = self.inputs.values(points)
+            return Coordinates(channels, values, torch.ones_like(values[0]))
+        half = (self.high - self.low) / 2
+        return Coordinates(channels, (points.coords - self.low) / half - 1, 1 / half)
 
     def inputs_at(self, points: Points) -> Tensor:
         """The values of the network's inputs at points, (n, d)."""
         return self.coordinates(points, Channels(self.domain.names)).value
 
-    def jet(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
+    def jet(
+        self, points: Points, channels: Channels, tape: Tape | None = None, numbers: bool = True
+    ) -> Jet:
         """The jet of the fields, followed by the unknown numbers, at n points.
 
         Args:
             points: n points with the dtype and device of the surrogate.
             channels: the derivatives that the jet carries.
             tape: records the layers whose Jacobian is wanted.
+            numbers: whether the unknown numbers follow the fields.
         """
         enrichment, constants = self.network.enrichment, self.network.constants
         jet = self.network.jet(self.coordinates(points, channels), tape)
@@ -126,24 +128,18 @@ class Surrogate(nn.Module):
         if any(self.coefficients):
             found = enumerate(self.coefficients)
             jet = join([jet[i] if one is None else one.of(jet[i]) for i, one in found])
-        return jet if constants is None else constants.beside(jet, tape)
+        return constants.beside(jet, tape) if numbers and constants is not None else jet
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:
         """The jet of the fields at points of any dtype and device, returned in theirs."""
-        jet = self.jet(points.to(self.low.dtype, self.low.device), channels)
-        return jet.map(lambda t: self._fields(t).to(points.coords))
+        own = points.to(self.low.dtype, self.low.device)
+        return self.jet(own, channels, numbers=False).map(lambda t: t.to(points.coords))
 
     @torch.no_grad()
     def forward(self, points: Points) -> Tensor:
         """The values of the fields at points, (n, m)."""
-        return self._fields(self.jet(points, Channels(self.domain.names)).value)
-
-    def _fields(self, columns: Tensor) -> Tensor:
-        """The columns without those of the unknown numbers."""
-        constants = self.network.constants
-        numbers = 0 if constants is None else constants.coefficients.numel()
-        return columns[..., : columns.shape[-1] - numbers]
+        return self.jet(points, Channels(self.domain.names), numbers=False).value
 
     @torch.no_grad()
     def prepare(self, points: Points) -> None:

@@ -68,7 +68,7 @@ class InsertKnots(Transform):
         layers = self._chosen(require_kan(residuals.surrogate.network, "insert_knots"))
         error, added = 0.0, 0
         for layer, (squares, points) in zip(layers, _measured(residuals, layers), strict=True):
-            before = layer.breaks
+            before = layer.basis.breaks
             # Without points in its support a basis function is undetermined: ask for two per half.
             breaks = inserted(before, squares, self.count, allowed=points >= 2)
             error = max(error, layer.set_breaks(breaks))
@@ -101,7 +101,7 @@ def _measured(residuals: Residuals, layers: Sequence[KANLayer]) -> list[tuple[Te
     The first has the weighted sums of r², the second the number of points in the half of each
     interval that has fewer. Both are over the points of all ranks.
     """
-    halves = [_halved(layer.breaks) for layer in layers]
+    halves = [_halved(layer.basis.breaks) for layer in layers]
     sums = [[torch.zeros_like(breaks[:, 1:]) for breaks in halves] for _ in range(2)]
     edges: dict[Layer, tuple[Tensor, Tensor, Tensor]] = {
         layer: (halves[i], sums[0][i], sums[1][i]) for i, layer in enumerate(layers)

@@ -103,7 +103,7 @@ class VariableProjectionStage(Stage):
     def __init__(
         self, settings: VariableProjection, residuals: Residuals, network: KAN, seed: int
     ) -> None:
-        s, target = settings, network.layers[-1].intervals
+        s, target = settings, network.layers[-1].basis.intervals
         self.settings, self.residuals, self.network, self.seed = s, residuals, network, seed
         self.phase = Phase.SCREEN if s.rounds else Phase.ENTER
         self.levels = _levels(s.coarse, target) if s.rounds else [target]
@@ -227,7 +227,7 @@ class VariableProjectionStage(Stage):
     def _report(self, descent: Descent, evaluations: int, finished: str | None = None) -> Step:
         self.linear = self.projection.linear
         drawn, units = self.search.drawn, self.network.width[-2]
-        intervals = self.network.layers[-1].intervals
+        intervals = self.network.layers[-1].basis.intervals
         words = f"{drawn} random starts, " if drawn else ""
         return Step(
             descent.loss,

@@ -86,7 +86,7 @@ def _edges(
         frame: the coordinates that scaling maps to -1 and 1, if the inputs are scaled coordinates.
         ends: the names of its inputs and of its outputs.
     """
-    breaks = layer.breaks
+    breaks = layer.basis.breaks
     share = torch.linspace(0, 1, 200, dtype=breaks.dtype, device=breaks.device)[:, None]
     seen = torch.stack([h.amin(0), h.amax(0)])
     x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)

@@ -53,7 +53,7 @@ def discretize(
             )
     surrogate, met = build_surrogate(problem, network, boundary, form, problem.unknowns)
     numbers, known = problem.numbers, network.constants
-    if not (isinstance(known, Constants) and known.unknowns == numbers):  # else they keep values
+    if known is None or known.unknowns != numbers:  # otherwise they keep their values
         network.constants = Constants(numbers, surrogate.low) if numbers else None
     points = default_points(network) if points is None else points
     if form == "strong":

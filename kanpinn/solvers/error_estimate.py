@@ -128,12 +128,14 @@ def _wider(network: Network, wider: float, seed: int) -> KAN:
         made = KAN([inputs, least, outputs], 9, [4, 10], seed=seed)
     elif not hidden:
         (layer,) = network.layers
-        finer = math.ceil(wider * layer.intervals)
-        made = KAN([inputs, outputs], layer.degree, finer, basis=network.basis_name, seed=seed)
+        finer = math.ceil(wider * layer.basis.intervals)
+        made = KAN(
+            [inputs, outputs], layer.basis.degree, finer, basis=network.basis_name, seed=seed
+        )
     else:
         width = max(math.ceil(wider * hidden[-1]), least)
         ends = network.layers[0], network.layers[-1]
-        degrees, grids = [end.degree for end in ends], [end.intervals for end in ends]
+        degrees, grids = [end.basis.degree for end in ends], [end.basis.intervals for end in ends]
         made = KAN([inputs, width, outputs], degrees, grids, basis=network.basis_name, seed=seed)
         own, random = network.layers[0].coefficients, made.layers[0].coefficients
         if len(hidden) == 1 and own.shape[:2] == random.shape[:2]:  # not with a base term

@@ -147,7 +147,7 @@ def warm_start(
     """A KAN of degree 3 after some Adam on few rows at a time; L-BFGS needs its float64."""
     network = kp.KAN(width, degree=3, grid=intervals, seed=seed)
     first = network.layers[0]
-    first.basis = first.basis.on(reach * first.breaks)
+    first.basis = first.basis.on(reach * first.basis.breaks)
     adam = SparselyJudged(WARM * steps, RATE)
     train = kp.Data(data.train)
     kp.fit(network, train, adam, scaling="standard", batch=BATCH, sparsity=sparsity, seed=seed)

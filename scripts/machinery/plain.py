@@ -22,7 +22,7 @@ class PlainKAN(nn.Module):
 
     def __init__(self, network: KAN) -> None:
         super().__init__()
-        self.degree = network.layers[0].degree
+        self.degree = network.layers[0].basis.degree
         self.knots: list[Any] = [layer.basis.knots for layer in network.layers]
         self.coefficients = nn.ParameterList(
             layer.coefficients.detach().clone() for layer in network.layers

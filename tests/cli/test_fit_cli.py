@@ -130,7 +130,7 @@ def test_bounds_hold_the_first_grid_and_stay_with_the_run() -> None:
     loaded, record = kp.load(run), json.loads((run / "run.json").read_text())
     assert record["config"]["fit"]["bounds"] == {"x": [-2, 2], "y": [0, 5]}
     assert (loaded.surrogate.low.tolist(), loaded.surrogate.high.tolist()) == ([-2, 0], [2, 5])
-    assert loaded.network.layers[0].breaks[:, [0, -1]].tolist() == [[-1, 1], [-1, 1]]
+    assert loaded.network.layers[0].basis.breaks[:, [0, -1]].tolist() == [[-1, 1], [-1, 1]]
     further = kanpinn("fit", "--resume", str(run), "--set", "optimizer[0].steps=5", "--quiet")
     assert further.exit_code == 0, further.output
 

@@ -35,7 +35,7 @@ def rough(generator, base=None) -> kp.KAN:
 @pytest.mark.parametrize("base", [None, "silu"])
 def test_sizes_are_standard_deviations_over_the_grids(base, generator):
     layer = rough(generator, base).layers[1]
-    low, high = layer.breaks[:, 0], layer.breaks[:, -1]
+    low, high = layer.basis.breaks[:, 0], layer.basis.breaks[:, -1]
     n = 20000
     share = (torch.arange(n, dtype=torch.float64)[:, None] + 0.5) / n
     values = layer.edges(low + (high - low) * share)[:, 0]

@@ -158,7 +158,7 @@ def test_a_problem_is_solved_and_refined(name, generator):
     network = kp.KAN([2, 40, 1], degree=7, grid=[2, 2], basis=name, seed=0)
     coarse = kp.solve(Known(), copy.deepcopy(network))
     fine = kp.solve(Known(), network, [kp.LeastSquares(), kp.Refine([2, 8]), kp.LeastSquares()])
-    assert network.basis_name == name and network.layers[1].intervals == 8
+    assert network.basis_name == name and network.layers[1].basis.intervals == 8
     assert fine.errors.l2_relative < 0.1 * coarse.errors.l2_relative < 1e-2
     again = kp.KAN([2, 40, 1], degree=7, grid=2, basis=name, seed=1)
     again.load_state_dict(network.state_dict())

@@ -43,7 +43,7 @@ def activations(surrogate: Surrogate, points: Points) -> list[torch.Tensor]:
 def inside(surrogate: Surrogate, points: Points) -> torch.Tensor:
     """Which points (n,) have all their activations in the grids."""
     ins = [
-        ((layer.breaks[:, 0] <= h) & (h <= layer.breaks[:, -1])).all(dim=1)
+        ((layer.basis.breaks[:, 0] <= h) & (h <= layer.basis.breaks[:, -1])).all(dim=1)
         for layer, h in zip(
             surrogate.network.layers[1:], activations(surrogate, points)[1:], strict=True
         )
@@ -66,7 +66,7 @@ def signals(network: kp.KAN, points: Points) -> torch.Tensor:
     u = network.layers[-1].edges(h)[:, 0].sum()
     logs = []
     for layer, h, g in zip(network.layers[1:], hidden, torch.autograd.grad(u, hidden), strict=True):
-        half = (layer.breaks[:, -1] - layer.breaks[:, 0]) / 2
+        half = (layer.basis.breaks[:, -1] - layer.basis.breaks[:, 0]) / 2
         sizes = (h / half).var(dim=0).mean(), (g * half).square().mean()
         logs.append(torch.stack(sizes).detach().log())
     return torch.stack(logs, dim=1)
@@ -93,12 +93,14 @@ def test_all_activations_are_in_the_grids_before_and_after_training(optimizer):
         Square(), surrogate, interior, [boundary], {"interior": 1.0, "boundary": 1.0}
     )
     residuals = Residuals(surrogate, terms)
-    before, grids = residuals.loss(), [layer.breaks.clone() for layer in network.layers[1:]]
+    before, grids = residuals.loss(), [layer.basis.breaks.clone() for layer in network.layers[1:]]
     stage = optimizer.start(residuals, 0)
     for _ in range(optimizer.steps):
         stage.step()
     assert residuals.loss() < 0.9 * before
-    assert any(not torch.equal(a, b.breaks) for a, b in zip(grids, network.layers[1:], strict=True))
+    assert any(
+        not torch.equal(a, b.basis.breaks) for a, b in zip(grids, network.layers[1:], strict=True)
+    )
     assert bool(inside(surrogate, points).all())
 
 

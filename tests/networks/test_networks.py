@@ -13,7 +13,7 @@ from kanpinn.geometry.points import Batch
 from kanpinn.jets import SECOND_KINDS, Channels
 from kanpinn.loss.residuals import frozen
 from kanpinn.networks import Surrogate
-from kanpinn.networks.constraints.box import ExactDirichlet
+from kanpinn.networks.constraints.box import ExactDirichlet, on_box
 from kanpinn.networks.layer import Tape, get_coefficients, set_coefficients
 
 NAMES = ("x", "y")
@@ -159,8 +159,8 @@ def test_preparing_covers_all_hidden_activations(generator):
     surrogate.prepare(p)
     h = surrogate.coordinates(p, Channels(NAMES))
     for layer in network.layers:
-        assert (layer.breaks[:, 0] <= h.value.amin(0)).all()
-        assert (layer.breaks[:, -1] >= h.value.amax(0)).all()
+        assert (layer.basis.breaks[:, 0] <= h.value.amin(0)).all()
+        assert (layer.basis.breaks[:, -1] >= h.value.amax(0)).all()
         h = layer(h)
 
 
@@ -169,15 +169,17 @@ def test_following_activations_widens_grids_and_is_exact_where_they_were(generat
     surrogate = Surrogate(network, BOX)
     surrogate.prepare(p)
     outer = network.layers[1]
-    x, before = outer.breaks[:, 1:3].T.clone(), outer.breaks.clone()
+    x, before = outer.basis.breaks[:, 1:3].T.clone(), outer.basis.breaks.clone()
     values = outer.edges(x, 2)
     with torch.no_grad():
         network.layers[0].coefficients.mul_(1.3)
     surrogate.follow(p)
     h = network.layers[0](surrogate.coordinates(p, Channels(NAMES))).value
-    assert (outer.breaks[:, 0] <= h.amin(0)).all() and (outer.breaks[:, -1] >= h.amax(0)).all()
-    assert torch.equal(outer.breaks[:, 1:-1], before[:, 1:-1])
-    assert not torch.equal(outer.breaks, before)
+    assert (outer.basis.breaks[:, 0] <= h.amin(0)).all() and (
+        outer.basis.breaks[:, -1] >= h.amax(0)
+    ).all()
+    assert torch.equal(outer.basis.breaks[:, 1:-1], before[:, 1:-1])
+    assert not torch.equal(outer.basis.breaks, before)
     assert reference.distance(outer.edges(x, 2), values) < TOLERANCE
 
 
@@ -189,7 +191,7 @@ def test_nested_refinement_of_a_kan_leaves_it_unchanged(base, generator):
     before = surrogate.jet(p, Channels(NAMES, second="hessian"))
     for grid in ([4, 6], [8, 12]):
         assert network.refine(grid) == 0.0
-    assert [layer.intervals for layer in network.layers] == [8, 12]
+    assert [layer.basis.intervals for layer in network.layers] == [8, 12]
     after = surrogate.jet(p, Channels(NAMES, second="hessian"))
     for a, b in zip(after.parts(), before.parts(), strict=True):
         assert reference.distance(a, b) < 1e-11  # second derivatives lose a factor of the width²
@@ -201,10 +203,10 @@ def test_refinement_that_does_not_come_out_even_splits_the_widest_intervals(grid
     network = kp.KAN([2, 4, 1], degree=3, grid=4, seed=0)
     surrogate, p = Surrogate(network, BOX), inside(BOX, 200, generator)
     surrogate.prepare(p)
-    before, widths = surrogate(p), network.layers[1].breaks.diff(dim=1)
+    before, widths = surrogate(p), network.layers[1].basis.breaks.diff(dim=1)
     assert network.refine(grid) == 0.0
     assert reference.distance(surrogate(p), before) < TOLERANCE
-    finer = network.layers[1].breaks.diff(dim=1)
+    finer = network.layers[1].basis.breaks.diff(dim=1)
     assert finer.shape == (4, grid)
     parts = widths[:, :1] / torch.tensor([grid // 4, grid // 4 + 1])
     assert ((finer[..., None] / parts[:, None] - 1).abs().amin(-1) < 1e-12).all()
@@ -241,12 +243,12 @@ def test_hidden_grids_are_cut_down_to_their_activations_exactly(width, own, gene
         assert reference.distance(a, b) < 1e-10
     h = network.layers[0](surrogate.coordinates(p, channels))
     for layer in network.layers[1:]:
-        assert layer.intervals == grid
+        assert layer.basis.intervals == grid
         low, high = h.value.detach().aminmax(dim=0)
-        inner = layer.breaks[:, 1:-1]
+        inner = layer.basis.breaks[:, 1:-1]
         seen = ((inner > low[:, None] - 1e-9) & (inner < high[:, None] + 1e-9)).sum(dim=1)
         assert (seen == grid - 1).all()
-        assert (layer.breaks[:, 0] < low).all() and (layer.breaks[:, -1] > high).all()
+        assert (layer.basis.breaks[:, 0] < low).all() and (layer.basis.breaks[:, -1] > high).all()
         assert inner.diff(dim=1).max() < 2 * (high - low).max() / (grid - own)
         h = layer(h)
 
@@ -258,7 +260,7 @@ def test_a_grid_with_one_activation_is_not_cut(generator):
         points = kp.Points(p, tuple("xyzt"))
         before = surrogate(points)
         network.refine(grid, surrogate.inputs_at(points))
-        assert (network.layers[1].breaks.diff(dim=1) > 0).all()
+        assert (network.layers[1].basis.breaks.diff(dim=1) > 0).all()
         assert reference.distance(surrogate(points), before) < TOLERANCE
 
 
@@ -281,8 +283,10 @@ def test_splitting_one_interval_of_one_input_is_exact(generator):
     x = 2 * torch.rand(50, 2, generator=generator, dtype=torch.float64) - 1
     before = layer.edges(x, 2)
     share = torch.tensor([[0.2], [0.9]], dtype=torch.float64)
-    split = layer.breaks[:, :1] + share * (layer.breaks[:, 1:2] - layer.breaks[:, :1])
-    assert layer.set_breaks(torch.cat([layer.breaks, split], 1).sort(1).values) == 0.0
+    split = layer.basis.breaks[:, :1] + share * (
+        layer.basis.breaks[:, 1:2] - layer.basis.breaks[:, :1]
+    )
+    assert layer.set_breaks(torch.cat([layer.basis.breaks, split], 1).sort(1).values) == 0.0
     assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
 
 
@@ -292,11 +296,13 @@ def test_following_changes_no_value_where_activations_were(generator):
     near = p[(p.x - 1)[:, 0].abs() < 0.9]
     surrogate.prepare(near)
     layers, channels = network.layers, Channels(NAMES, second="hessian")
-    before, breaks = surrogate.jet(near, channels), [layer.breaks for layer in layers]
+    before, breaks = surrogate.jet(near, channels), [layer.basis.breaks for layer in layers]
     surrogate.follow(near)
     assert torch.equal(surrogate(near), before.value)  # nothing to follow
     surrogate.follow(p)
-    assert any(not torch.equal(layer.breaks, b) for layer, b in zip(layers, breaks, strict=True))
+    assert any(
+        not torch.equal(layer.basis.breaks, b) for layer, b in zip(layers, breaks, strict=True)
+    )
     for a, b in zip(surrogate.jet(near, channels).parts(), before.parts(), strict=True):
         assert reference.distance(a, b) < 1e-11
 
@@ -307,8 +313,8 @@ def test_widening_keeps_the_edges_and_holds_the_new_range(base, generator):
     x = 2 * torch.rand(50, 2, generator=generator, dtype=torch.float64) - 1
     before, parameter = layer.edges(x, 2), layer.coefficients
     layer.widen(-x.new_tensor([0.5, 1.5]), x.new_tensor([0.5, 3.0]))
-    assert layer.breaks[0, 0] == -1 and layer.breaks[0, -1] == 1
-    assert layer.breaks[1, 0] < -1.5 and layer.breaks[1, -1] > 3
+    assert layer.basis.breaks[0, 0] == -1 and layer.basis.breaks[0, -1] == 1
+    assert layer.basis.breaks[1, 0] < -1.5 and layer.basis.breaks[1, -1] > 3
     assert reference.distance(layer.edges(x, 2), before) < TOLERANCE
     assert layer.coefficients is parameter  # which an optimizer may hold
 
@@ -347,7 +353,7 @@ def test_removing_a_unit_takes_its_edges_out_of_the_sum(unit, generator):
 
 def test_kept_inputs_and_outputs_are_the_edges_they_were(generator):
     layer = kp.KAN([3, 4], degree=4, grid=2, seed=0).layers[0]
-    layer.basis = layer.basis.on(layer.breaks * torch.tensor([1.0, 2.0, 3.0])[:, None])
+    layer.basis = layer.basis.on(layer.basis.breaks * torch.tensor([1.0, 2.0, 3.0])[:, None])
     x = 2 * torch.rand(9, 3, generator=generator, dtype=torch.float64) - 1
     edges = layer.edges(x, 1)
     layer.keep_outputs([3, 1])
@@ -365,9 +371,9 @@ def test_a_reset_layer_is_zero_on_an_even_grid(base, generator):
     p, layer = inside(BOX, 20, generator), network.layers[1]
     Surrogate(network, BOX).prepare(p)
     layer.reset(7)
-    assert layer.intervals == 7 and layer.basis.size == 12
+    assert layer.basis.intervals == 7 and layer.basis.size == 12
     even = torch.linspace(-1, 1, 8, dtype=torch.float64).expand(3, -1)
-    assert reference.distance(layer.breaks, even) < TOLERANCE
+    assert reference.distance(layer.basis.breaks, even) < TOLERANCE
     assert not network(p.coords).any()
     assert network.parameter_count == 2 * (4 + (base is not None)) * 3 + 3 * (
         12 + (base is not None)
@@ -408,7 +414,7 @@ def test_a_saved_network_loads_into_one_with_another_grid(generator):
         (lambda: kp.MLP([2, 4, 1], "tanh", frequency=30), "goes with activation .sine.*tanh"),
         (lambda: kp.KAN([2, 4, 1])(torch.zeros(3, 1).double()), r"\(n, 2\)"),
         (lambda: Surrogate(kp.KAN([3, 4, 1]), BOX), "2 inputs.*x, y"),
-        (lambda: ExactDirichlet(kp.Box(**{c: (0, 1) for c in "abcde"}), {}), "4 dimensions"),
+        (lambda: on_box(kp.Box(**{c: (0, 1) for c in "abcde"}), [], False), "4 dimensions"),
     ],
 )
 def test_bad_networks_are_refused_in_words(make, words):

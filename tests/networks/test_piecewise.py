@@ -38,12 +38,12 @@ def test_values_are_the_polynomials_about_the_centres(table, x):
     offset = x - piecewise.centres(BREAKS)[i, piece]
     powers = torch.stack([offset**p for p in range(4)], dim=-1)
     expected = torch.einsum("nip,nipm->mni", powers, table[i, piece])
-    assert torch.allclose(piecewise.evaluate(x, table, BREAKS)[0], expected, rtol=1e-13, atol=1e-13)
+    assert torch.allclose(piecewise.values(x, table, BREAKS)[0], expected, rtol=1e-13, atol=1e-13)
 
 
 def test_each_order_is_the_derivative_of_the_one_before(table, x):
     x = x.requires_grad_()
-    values = piecewise.evaluate(x, table, BREAKS, 5)
+    values = piecewise.values(x, table, BREAKS, 5)
     for lower, higher in zip(values[:-1, 1], values[1:, 1], strict=True):
         (slope,) = torch.autograd.grad(lower.sum(), x, retain_graph=True)
         assert torch.allclose(slope, higher, rtol=1e-13, atol=1e-13)
@@ -53,7 +53,7 @@ def test_each_order_is_the_derivative_of_the_one_before(table, x):
 @pytest.mark.parametrize("order", [0, 2, 4])
 def test_gradients_of_gradients_with_respect_to_arguments_and_table(table, x, order):
     def function(x, table):
-        return piecewise.evaluate(x, table, BREAKS, order)
+        return piecewise.values(x, table, BREAKS, order)
 
     inputs = (x[:4].requires_grad_(), table[..., :1].clone().requires_grad_())
     assert torch.autograd.gradcheck(function, inputs)
@@ -66,7 +66,7 @@ def test_vmap_is_a_loop(table, x, batched):
     tables = torch.stack([table * k for k in range(1, 5)]) if batched[1] == 0 else table
 
     def total(x, table):
-        return piecewise.evaluate(x, table, BREAKS, 1).square().sum()
+        return piecewise.values(x, table, BREAKS, 1).square().sum()
 
     gradients = torch.func.vmap(torch.func.grad(total, argnums=(0, 1)), batched)(xs, tables)
     for k in range(4):

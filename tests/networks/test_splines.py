@@ -14,7 +14,6 @@ from kanpinn._support.errors import InputError
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.basis.basis import project
 from kanpinn.networks.basis.spline_spaces import (
-    breaks_of,
     knots_from_breaks,
     refinement_matrix,
     uniform_knots,
@@ -97,7 +96,7 @@ def test_combinations_are_sums_of_values(intervals, order, generator):
 @pytest.mark.parametrize("degree", DEGREES)
 def test_the_basis_at_the_ends_of_the_grid_is_the_limit_from_inside(degree, generator):
     knots = random_knots(1, 4, degree, generator)
-    ends = breaks_of(knots, degree)[:, [0, -1]].T
+    ends = knots[:, degree:-degree][:, [0, -1]].T
     step = torch.tensor([[1.0], [-1.0]], dtype=torch.float64) * 1e-9
     at, near = (BSplines(knots, degree).values(x, 1) for x in (ends, ends + step))
     assert (at - near).abs().max() < 1e-5
@@ -106,7 +105,7 @@ def test_the_basis_at_the_ends_of_the_grid_is_the_limit_from_inside(degree, gene
 @pytest.mark.parametrize("degree", [1, 2, 3, 7])
 def test_outside_the_grid_a_spline_is_its_tangent(degree, generator):
     knots = random_knots(2, 4, degree, generator)
-    breaks = breaks_of(knots, degree)
+    breaks = knots[:, degree:-degree]
     for end, side in ((breaks[:, 0], -1.0), (breaks[:, -1], 1.0)):
         at = BSplines(knots, degree).values(end[None], 1)
         for far in (0.1, 3.0):
@@ -159,7 +158,7 @@ def widened(breaks, generator):
 @pytest.mark.parametrize("change", [nested, one_split, inserted, widened])
 def test_knot_insertion_and_widening_leave_functions_unchanged(degree, change, generator):
     old = random_knots(2, 4, degree, generator)
-    breaks = breaks_of(old, degree)
+    breaks = old[:, degree:-degree]
     new = knots_from_breaks(change(breaks, generator), degree)
     c = torch.randn(2, old.shape[1] - degree - 1, 3, generator=generator, dtype=torch.float64)
     fine = refinement_matrix(old, new, degree) @ c
@@ -193,7 +192,7 @@ def test_refinement_that_drops_a_knot_is_refused(generator):
 @pytest.mark.parametrize("degree", [1, 3, 5])
 def test_projection_is_orthogonal_and_reports_its_error(degree, generator):
     old, new = random_knots(2, 6, degree, generator), None
-    breaks = breaks_of(old, degree)
+    breaks = old[:, degree:-degree]
     share = torch.linspace(0, 1, 5, dtype=torch.float64)
     new = knots_from_breaks(breaks[:, :1] + (breaks[:, -1:] - breaks[:, :1]) * share, degree)
     c = torch.randn(2, old.shape[1] - degree - 1, 2, generator=generator, dtype=torch.float64)
@@ -201,7 +200,7 @@ def test_projection_is_orthogonal_and_reports_its_error(degree, generator):
     projected, error = moved.coefficients, moved.error
     squares = defects = 0.0
     for i in range(2):  # Gauss rules of our own on the intervals of both grids
-        merged = torch.cat([breaks[i], breaks_of(new, degree)[i]]).sort().values
+        merged = torch.cat([breaks[i], new[:, degree:-degree][i]]).sort().values
         nodes, weights = (torch.as_tensor(a) for a in numpy.polynomial.legendre.leggauss(12))
         half = merged.diff()[:, None] / 2
         x = (half * nodes + (merged[1:] + merged[:-1])[:, None] / 2).reshape(-1, 1).expand(-1, 2)

@@ -188,7 +188,7 @@ def test_inserting_knots_changes_nothing_and_pays_in_a_layer():
         if "projection_error" in after:
             assert after["projection_error"] == 0
             assert after["loss"] == pytest.approx(before["loss"], rel=1e-6)
-    breaks = fitted.network.layers[0].breaks[0]
+    breaks = fitted.network.layers[0].basis.breaks[0]
     assert float(breaks.diff()[0]) > 4 * float(breaks.diff()[-1])
 
 
@@ -199,10 +199,10 @@ def test_knots_of_hidden_layers_follow_their_own_activations():
     stage = kp.InsertKnots(2, [-1]).start(solution.residuals, 0)
     step = stage.step()
     assert step.notes == {"projection_error": 0.0, "inserted": 2.0 * 3}
-    assert [layer.intervals for layer in network.layers] == [2, 6]
+    assert [layer.basis.intervals for layer in network.layers] == [2, 6]
     after = solution(solution.residuals.terms[0].points)
     assert float((after - before).abs().max()) < 1e-12 * float(before.abs().max())
-    rows = network.layers[-1].breaks.diff(dim=1)
+    rows = network.layers[-1].basis.breaks.diff(dim=1)
     assert not torch.allclose(rows[0] / rows[0].sum(), rows[1] / rows[1].sum())
 
 

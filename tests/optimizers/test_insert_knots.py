@@ -17,7 +17,7 @@ def test_intervals_that_no_points_see_are_not_halved(points, error):
     assert solution.errors.l2_relative < error
     rows = solution.history.rows
     added = [int(row["inserted"]) for row in rows if "inserted" in row]
-    assert solution.network.layers[0].intervals == 12 + sum(added)
+    assert solution.network.layers[0].basis.intervals == 12 + sum(added)
     assert (sum(added) == 6 * 6) == (points == 400)
 
 
@@ -25,7 +25,7 @@ def test_every_new_interval_holds_points():
     solution = kp.solve(Layer(), kp.KAN([1, 1], 7, 6), kp.LeastSquares(), kp.Collocation(50, 2))
     stage = kp.InsertKnots(50).start(solution.residuals, 0)
     steps = [stage.step() for _ in range(6)]
-    breaks = solution.network.layers[0].breaks[0]
+    breaks = solution.network.layers[0].basis.breaks[0]
     inputs = 2 * solution.residuals.terms[0].points.coords[:, 0] - 1
     counts = torch.histogram(inputs, breaks).hist
     assert float(counts.min()) >= 2 and len(breaks) > 12

@@ -174,7 +174,7 @@ def test_the_search_finds_the_solution_and_prunes_what_it_does_not_need():
         set(phases) == {"screen", "follow", "prune", "polish"}
     )
     assert steps[-1].finished == "converged"
-    assert network.width == (2, 2, 1) and network.layers[-1].intervals == 12
+    assert network.width == (2, 2, 1) and network.layers[-1].basis.intervals == 12
     p = Waves.domain.quadrature(30)[0]
     assert reference.distance(residuals.surrogate(p), Known().exact(p)) < 1e-4
     assert steps[-1].loss == pytest.approx(residuals.loss(), rel=1e-6)
@@ -275,7 +275,7 @@ def test_a_stage_goes_on_bit_for_bit_from_every_phase(problem, units, nodes):
     stage, states, losses, phases = optimizer.start(residuals, 0), [], [], []
     while len(losses) < 60:
         states.append(saved(network.state_dict(), stage.state_dict()))
-        phases.append((stage.phase, network.width, network.layers[-1].intervals))
+        phases.append((stage.phase, network.width, network.layers[-1].basis.intervals))
         step = stage.step()
         losses.append(step.loss)
         if step.finished:
@@ -459,5 +459,5 @@ def test_a_search_that_is_broken_off_leaves_its_best_start():
     few, more = broken_off(3), broken_off(14)
     for solution in (few, more):
         assert solution.status.startswith("stopped: limit")
-        assert solution.network.layers[-1].intervals == 12
+        assert solution.network.layers[-1].basis.intervals == 12
     assert more.residuals.loss() <= few.residuals.loss()

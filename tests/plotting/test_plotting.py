@@ -350,8 +350,8 @@ def test_powers_of_large_functions_stand_in_their_titles(ax, scale, power):
 def test_activations_outside_the_grid_are_drawn_dotted():
     solution = solve(Laplace(x=(0, 1)), kp.KAN([1, 2, 1], grid=2))
     layer = solution.network.layers[1]
-    middle = layer.breaks.mean()
-    layer.basis = layer.basis.on(middle + 0.1 * (layer.breaks - middle))
+    middle = layer.basis.breaks.mean()
+    layer.basis = layer.basis.on(middle + 0.1 * (layer.basis.breaks - middle))
     ax = plot_edge(Figure().subplots(), edges_of(solution)[1][0])
     assert [line.get_linestyle() for line in ax.lines] == ["-", ":"]
 

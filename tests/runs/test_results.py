@@ -264,8 +264,8 @@ def test_json_has_no_nan():
 def test_points_outside_the_grids_are_counted(settings):
     solution = settings().build().run()
     layer = solution.network.layers[1]
-    middle = layer.breaks.mean(dim=1, keepdim=True)
-    layer.basis = layer.basis.on(middle + 1e-3 * (layer.breaks - middle))
+    middle = layer.basis.breaks.mean(dim=1, keepdim=True)
+    layer.basis = layer.basis.on(middle + 1e-3 * (layer.basis.breaks - middle))
     assert outside_grids(solution)[0] == 0.0 and outside_grids(solution)[1] > 0.9
 
 

@@ -197,8 +197,11 @@ def test_no_row_to_train_with_lies_outside_the_first_grid(scaling: str) -> None:
     fitted = kp.fit(kan(1, 1, grid=4), table, LM(steps=2), scaling=scaling)
     layer = fitted.network.layers[0]
     seen = fitted.surrogate.inputs_at(fitted.residuals.terms[0].points)
-    assert layer.breaks[0, 0] <= seen.min() + 1e-12 and seen.max() - 1e-12 <= layer.breaks[0, -1]
-    counts = numpy.histogram(seen[:, 0].numpy(), layer.breaks[0].numpy())[0]
+    assert (
+        layer.basis.breaks[0, 0] <= seen.min() + 1e-12
+        and seen.max() - 1e-12 <= layer.basis.breaks[0, -1]
+    )
+    counts = numpy.histogram(seen[:, 0].numpy(), layer.basis.breaks[0].numpy())[0]
     assert (counts.max() < 3 * counts.min()) == (scaling == "quantile")
 
 
@@ -226,7 +229,7 @@ def test_refinement_stops_where_the_validation_error_no_longer_falls() -> None:
     assert "parameters for 45 rows" in fitted.status
     assert fitted.history.steps < 10
     assert fitted.scores["validation"].rmse == fitted.history.column("validation_rmse").min()
-    assert fitted.network.layers[0].intervals == 3  # of the state that is kept
+    assert fitted.network.layers[0].basis.intervals == 3  # of the state that is kept
 
 
 def test_patience_ends_a_fit() -> None:

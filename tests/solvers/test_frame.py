@@ -26,13 +26,13 @@ def test_bounds_are_mapped_to_the_unit_box_and_hold_the_first_grid():
     corners = torch.tensor([[float(low), -1], [float(high), 3]], dtype=torch.float64)
     inputs = surrogate.inputs_at(Points(corners, NAMES))
     assert torch.equal(inputs, torch.tensor([[-1, -1], [1, 1]]).double())
-    assert torch.equal(network.layers[0].breaks[:, [0, -1]], inputs.T)
+    assert torch.equal(network.layers[0].basis.breaks[:, [0, -1]], inputs.T)
 
 
 def test_a_quantile_grid_reaches_the_bounds():
     network = kp.KAN([2, 2, 1], grid=4)
     frame(network, rows(), "quantile", {"x": (-2, 2), "y": (-0.1, 0.1)})
-    breaks = network.layers[0].breaks
+    breaks = network.layers[0].basis.breaks
     ends = torch.tensor([[-1.0, 1.0]] * 2).double()
     torch.testing.assert_close(breaks[:, [0, -1]], ends, rtol=0, atol=1e-15)
     assert (breaks.diff(dim=1) > 0).all()
@@ -53,7 +53,7 @@ def test_the_first_grid_of_standardised_inputs_reaches_a_deviation():
     network, table = kp.KAN([2, 2, 1], grid=4), rows()
     surrogate = frame(network, table, "standard")
     layer = network.layers[0]
-    assert torch.equal(layer.breaks[:, [0, -1]], torch.tensor([[-1.0, 1.0]] * 2).double())
+    assert torch.equal(layer.basis.breaks[:, [0, -1]], torch.tensor([[-1.0, 1.0]] * 2).double())
     outside = surrogate.inputs_at(Points(table.inputs, NAMES)).abs() > 1
     assert outside.any()
     beyond = torch.linspace(1.1, 3, 5, dtype=torch.float64)[:, None].expand(-1, 2)

@@ -37,7 +37,7 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
     return count.long() + (x > breaks[:, -1])
 
 
-def evaluate(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor:
+def values(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor:
     """The values and derivatives f_im^(r)(x_i) for r = 0 … order.
 
     Args:
@@ -49,18 +49,21 @@ def evaluate(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor
     Returns:
         (order + 1, m, ..., n_in), differentiable any number of times in x and the table.
     """
-    return _Evaluate.apply(x, table, breaks, order)[0]
+    return _Values.apply(x, table, breaks, order)[0]
 
 
-class _Evaluate(torch.autograd.Function):
-    """`evaluate` with its own backward pass: the derivative of the r-th derivative is the next."""
+class _Values(torch.autograd.Function):
+    """`values` with its own backward pass: the derivative of the r-th derivative is the next."""
 
     @staticmethod
     def forward(x: Tensor, table: Tensor, breaks: Tensor, order: int) -> tuple[Tensor, ...]:
         piece = locate(x, breaks)
         extra = int(x.requires_grad)  # the backward pass needs one derivative more
-        values = _horner(offset(x, breaks, piece), _gather(table, piece), order + extra)
-        return values[: order + 1], values[1:], piece
+        position = _position(piece, table.shape)
+        by_power = table.permute(2, 3, 0, 1).flatten(1).unbind(0)
+        near = [t.index_select(0, position.flatten()).view(position.shape) for t in by_power]
+        found = _horner(offset(x, breaks, piece), near, order + extra)
+        return found[: order + 1], found[1:], piece
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -75,7 +78,7 @@ class _Evaluate(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             # With gradients enabled, a derivative of this derivative may follow.
             if torch.is_grad_enabled() or len(slopes) <= ctx.order:
-                slopes = evaluate(x, table, breaks, ctx.order + 1)[1:]
+                slopes = values(x, table, breaks, ctx.order + 1)[1:]
             to_x = (grad * slopes).sum(dim=(0, 1))
         if ctx.needs_input_grad[1]:
             weighted = moments(offset(x, breaks, piece), grad, table.shape[2])
@@ -87,13 +90,13 @@ class _Evaluate(torch.autograd.Function):
         """Turn the batch into more points or, if the tables are batched too, into more inputs."""
         x, table, breaks, order = inputs
         if in_dims[1] is None and in_dims[2] is None:
-            return _Evaluate.apply(x.movedim(in_dims[0], 0), table, breaks, order), (2, 2, 0)
+            return _Values.apply(x.movedim(in_dims[0], 0), table, breaks, order), (2, 2, 0)
         x, table, breaks = (
             t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0)
             for t, dim in zip((x, table, breaks), in_dims[:3], strict=True)
         )
         wide = x.movedim(0, -2).flatten(-2)
-        outputs = _Evaluate.apply(wide, table.flatten(0, 1), breaks.flatten(0, 1), order)
+        outputs = _Values.apply(wide, table.flatten(0, 1), breaks.flatten(0, 1), order)
         split = (info.batch_size, x.shape[-1])
         return tuple(t.unflatten(-1, split) for t in outputs), (-2, -2, -2)
 
@@ -113,15 +116,8 @@ def _position(piece: Tensor, shape: torch.Size) -> Tensor:
     return function.view(-1, *(1,) * piece.ndim) + piece + input_
 
 
-def _gather(table: Tensor, piece: Tensor) -> list[Tensor]:
-    """The coefficients of each power in the arguments' pieces, (m, ..., n_in) each."""
-    position = _position(piece, table.shape)
-    by_power = table.permute(2, 3, 0, 1).flatten(1)
-    return [t.index_select(0, position.flatten()).view(position.shape) for t in by_power.unbind(0)]
-
-
 def _scatter(moments: list[Tensor], piece: Tensor, shape: torch.Size) -> Tensor:
-    """The transpose of `_gather`: sum the moments of each power into a table."""
+    """A table of the moments of each power, summed over the arguments in the same piece."""
     position = _position(piece, shape).flatten()
     zero = moments[0].new_zeros(shape[0] * shape[1] * shape[3])
     sums = [zero.scatter_add(0, position, moment.flatten()) for moment in moments]

@@ -1,7 +1,7 @@
 """Knots, and the maps between spline spaces on different knots.
 
-A knot array has shape (n_in, n + degree + 1), one non-decreasing row for each input, for n splines;
-the grid of a row is [t_k, t_n], and the knots in it are the breaks.
+A knot array has shape (n_in, n + k + 1), one non-decreasing row for each input, for n splines of
+degree k. The grid of a row is [t_k, t_n], and the breaks are the knots in it, `knots[:, k:-k]`.
 """
 
 import torch
@@ -24,11 +24,6 @@ def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
     left = breaks[:, :1] - first[:, None] * steps.flip(0)
     right = breaks[:, -1:] + last[:, None] * steps
     return torch.cat([left, breaks, right], dim=1)
-
-
-def breaks_of(knots: Tensor, degree: int) -> Tensor:
-    """The knots in the grid of each row, (n_in, G + 1)."""
-    return knots[:, degree : knots.shape[1] - degree]
 
 
 def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) -> Tensor:

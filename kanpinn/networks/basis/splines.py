@@ -11,7 +11,6 @@ from kanpinn._support.errors import InputError
 from kanpinn.networks.basis import piecewise
 from kanpinn.networks.basis.basis import Basis, Moved, project
 from kanpinn.networks.basis.spline_spaces import (
-    breaks_of,
     contains_breaks,
     knots_from_breaks,
     refined_breaks,
@@ -64,7 +63,7 @@ class BSplines(Basis):
         Outside the grid they are the tangents at its ends. Intervals of length zero get zeros.
         """
         knots, k = self.knots, self.degree
-        self.breaks = breaks_of(knots, k)
+        self.breaks = knots[:, k:-k]
         self.intervals, self.size = knots.shape[1] - 2 * k - 1, knots.shape[1] - k - 1
         too_much = f"degree {k} on {self.intervals} intervals is more than {knots.dtype} can hold"
         if k > 170:  # larger factorials overflow float64
@@ -92,7 +91,7 @@ class BSplines(Basis):
         return cls(uniform_knots(low, high, intervals, degree), degree)
 
     def values(self, x: Tensor, order: int = 0) -> Tensor:
-        local = piecewise.evaluate(x, self._local, self.breaks, order).flatten(2)
+        local = piecewise.values(x, self._local, self.breaks, order).flatten(2)
         piece = piecewise.locate(x, self.breaks)
         input_ = torch.arange(len(self._living), device=x.device)
         first = self._living[input_, piece, 0].flatten()
@@ -108,7 +107,7 @@ class BSplines(Basis):
             index = self._living.flatten(1)[..., None].expand(-1, -1, coefficients.shape[2])
             near = coefficients.gather(1, index).unflatten(1, self._living.shape[1:])
             table = self._local @ near
-        values = piecewise.evaluate(x, table, self.breaks, order)
+        values = piecewise.values(x, table, self.breaks, order)
         return values.movedim(1, -1).movedim(0, -3)
 
     def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
@@ -163,25 +162,18 @@ def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
 
     near: the knots around x, (..., 2 k), k on either side.
     """
+    pad = torch.nn.functional.pad  # (falling, 0) + (0, rising) along the last axis
     by_degree = [torch.ones_like(x)[..., None]]
     for r in range(1, degree + 1):
         left, right = near[..., degree - r : degree], near[..., degree : degree + r]
         share = by_degree[-1] / (right - left)
         rising, falling = (x[..., None] - left) * share, (right - x[..., None]) * share
-        by_degree.append(_shifted_sum(falling, rising))
-    return [_derivative(by_degree, near, degree, m) for m in range(degree + 1)]
-
-
-def _derivative(by_degree: list[Tensor], near: Tensor, degree: int, m: int) -> Tensor:
-    """The m-th derivatives from the B-splines of degree k - m: B' = r (B/Δ - B/Δ), m times."""
-    values = by_degree[degree - m]
-    for r in range(degree - m + 1, degree + 1):
-        share = r * values / (near[..., degree : degree + r] - near[..., degree - r : degree])
-        values = _shifted_sum(-share, share)
-    return values
-
-
-def _shifted_sum(first: Tensor, second: Tensor) -> Tensor:
-    """(first, 0) + (0, second) along the last axis."""
-    pad = torch.nn.functional.pad
-    return pad(first, (0, 1)) + pad(second, (1, 0))
+        by_degree.append(pad(falling, (0, 1)) + pad(rising, (1, 0)))
+    derivatives = []
+    for m in range(degree + 1):  # m times B' = r (B/Δ - B/Δ), from the B-splines of degree k - m
+        values = by_degree[degree - m]
+        for r in range(degree - m + 1, degree + 1):
+            share = r * values / (near[..., degree : degree + r] - near[..., degree - r : degree])
+            values = pad(-share, (0, 1)) + pad(share, (1, 0))
+        derivatives.append(values)
+    return derivatives

@@ -35,9 +35,6 @@ class ExactDirichlet:
         data: for each face, by its `side`, a function of n points on that face, which returns
             (n, m), or None for zero.
 
-    Raises:
-        InputError: above four dimensions, where the product of distances nearly vanishes.
-
     Reference: Gordon and Hall, Transfinite element methods (1973); Lagaris et al. (1998) for
     u = g + D·N.
     """
@@ -45,20 +42,13 @@ class ExactDirichlet:
     box: Domain
     data: Mapping[Side, Callable[[Points], Tensor] | None]
 
-    def __post_init__(self) -> None:
-        if self.box.dim > MAX_DIM:
-            raise InputError(
-                f'boundary = "exact" is for up to {MAX_DIM} dimensions, the domain has '
-                f'{self.box.dim}: use boundary = "penalty"'
-            )
-
     def apply(self, points: Points, jet: Jet) -> Jet:
         """Return the jet of g + D·N from the jet of N."""
         low, high = (corner.to(points.coords) for corner in self.box.bounds)
         half = (high - low) / 2
         xi = Coordinates(jet.channels, (points.coords - low) / half - 1, 1 / half).dense()
         # D = Π_faces (1 ± ξ), with ξ in [-1, 1] the scaled coordinate that is constant on the face.
-        factors = [1 - xi[axis] if upper else 1 + xi[axis] for axis, upper in self.data]
+        factors = [(-1 * xi[axis] if upper else xi[axis]) + 1 for axis, upper in self.data]
         inner = math.prod(factors[1:], start=factors[0]) * jet
         if all(values is None for values in self.data.values()):
             return inner
@@ -128,7 +118,13 @@ def on_box(box: Domain, data: Sequence[Prescribed], rough: bool) -> ExactDirichl
 
     Raises:
         NotExact: where a piece is no face of the box, or data are not smooth and not `rough`.
+        InputError: above four dimensions, where the product of distances nearly vanishes.
     """
+    if box.dim > MAX_DIM:
+        raise InputError(
+            f'boundary = "exact" is for up to {MAX_DIM} dimensions, the domain has {box.dim}: '
+            'use boundary = "penalty"'
+        )
     check_smooth(data, rough)
     values: dict[Side, Callable[[Points], Tensor] | None] = {}
     for one in data:

@@ -12,7 +12,9 @@ import torch
 
 from kanpinn._support.files import replacing
 from kanpinn.evolution import Windows
+from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layer
+from kanpinn.networks.mlp import DenseLayer
 from kanpinn.runs.config import Result
 from kanpinn.runs.results.checkpoint import ended_state
 from kanpinn.solvers.grid_fields import GridFields
@@ -20,7 +22,6 @@ from kanpinn.solvers.history import History
 
 WINDOWS = "windows"  # the group that holds the ends of the time windows
 BESIDE = ("enrichment", "constants")
-LAYER_SETTINGS = ("degree", "base", "activation")
 
 
 @contextmanager
@@ -77,10 +78,11 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
         inner = group.create_group(key)
         for name, tensor in layer.state_dict().items():
             inner[name] = tensor.cpu().numpy()
-        for name in LAYER_SETTINGS:
-            if hasattr(layer, name):
-                value = getattr(layer, name)
-                inner.attrs[name] = "none" if value is None else value
+        if isinstance(layer, KANLayer):
+            inner.attrs["degree"] = layer.basis.degree
+            inner.attrs["base"] = layer.base or "none"
+        if isinstance(layer, DenseLayer):
+            inner.attrs["activation"] = layer.activation
 
 
 def write_vtkhdf(fields: GridFields, path: Path) -> None:

@@ -63,7 +63,7 @@ def outside_grids(result: Result) -> list[float | None]:
         for layer, h in zip(part.layers, inputs, strict=True):
             share = None
             if isinstance(layer, KANLayer):
-                low, high = layer.breaks[:, 0], layer.breaks[:, -1]
+                low, high = layer.basis.breaks[:, 0], layer.basis.breaks[:, -1]
                 slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # tolerance for rounding
                 out = (h < low - slack) | (h > high + slack)
                 share = float(out.any(dim=1).double().mean())

@@ -135,9 +135,9 @@ def _place_first_grid(network: KAN, ends: Tensor, rows: Tensor | None) -> None:
     """
     layer = network.layers[0]
     low, high = ends
-    basis = layer.basis.uniform(low, high, layer.intervals, layer.degree)
+    basis = layer.basis.uniform(low, high, layer.basis.intervals, layer.basis.degree)
     if rows is not None:
-        share = torch.linspace(0, 1, layer.intervals + 1).to(rows)
+        share = torch.linspace(0, 1, layer.basis.intervals + 1).to(rows)
         breaks = torch.quantile(rows, share, dim=0).clamp(low, high).T.clone()
         breaks[:, [0, -1]] = ends.T
         # A part of the uniform grid keeps the intervals from zero length where rows are equal.
