@@ -164,7 +164,7 @@ def _answering() -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise NumericalError(
-            f"a process of this solve has ended or is silent ({reason})"
+            f"a process of this solve has ended or does not answer ({reason})"
         ) from error
 
 

@@ -27,13 +27,18 @@ def interpret_command(
     library: Annotated[
         str | None,
         typer.Option(
-            "--library", metavar="NAMES", help="Functions that edges may be: sin,exp,square."
+            "--library",
+            metavar="NAMES",
+            help="The functions that edges may become: sin,exp,square.",
         ),
     ] = None,
     seconds: Annotated[
         float, typer.Option("--seconds", help="The limit on the search's processor time.")
     ] = 120.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of rows and fits.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", metavar="N", help="The seed of the sampled rows and of the fits."),
+    ] = 0,
     json: Annotated[
         bool, typer.Option("--json", help="Print formula.json on standard output, nothing else.")
     ] = False,
@@ -58,7 +63,7 @@ def interpret_command(
         functions(names)  # refuses unknown names before the run is loaded
         if config_of(run).file.kind == "eigen":
             raise InputError(
-                f"{run} has the modes of an eigenvalue problem: no formula is read off"
+                f"{run} has the modes of an eigenvalue problem: formulas are for solutions and fits"
             )
         result = cast("Solution | Fitted", load(run))
         kan_of(result.surrogate)  # refuses networks other than KANs
@@ -121,17 +126,17 @@ def _write(
 def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
     if not formula.own_edges:
         width = list(formula.graph.width)
-        yield f"read off a KAN {width} that was fitted to the values of this one"
+        yield f"read off a KAN {width} that was fitted to the values of this network"
     yield plain_table([HEADS, *map(_cells, formula.edges)])
     for layer, unit in sorted(formula.graph.products):
         yield f"layer {layer}: the edges to {unit} are multiplied"
     for name, expression in zip(result.fields, formula.expressions, strict=True):
         yield f"{name} = {expression}"
-    yield f"relative error {formula.error:.1e} on rows that no constant was fitted to"
+    yield f"relative error {formula.error:.1e} on rows that were not used to fit constants"
     for defect in formula.defects:
-        yield f"{defect.name}: {defect.relative:.1e} of the terms is left"
+        yield f"{defect.name}: its residual is {defect.relative:.1e} of the terms"
     if formula.is_identity:
-        yield "the formula solves the problem: what is left is rounding"
+        yield "the formula solves the problem: the residual is rounding"
 
 
 def _cells(edge: "EdgeRow") -> list[str]:

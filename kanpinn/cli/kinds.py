@@ -161,7 +161,7 @@ def _trials(job: "SolveJob") -> Line:
 
     tolerance = Settings.tolerance if job.tolerance is None else job.tolerance
     seconds = Settings.budget_seconds if job.budget_seconds is None else job.budget_seconds
-    goal = f"until the relative L2 error is estimated at {tolerance:g} or {seconds:g} s are up"
+    goal = f"until the estimated relative L2 error is {tolerance:g} or {seconds:g} s have passed"
     return "chosen by trials", f"network, points and optimizers, {goal}; below is the first trial"
 
 
@@ -177,8 +177,8 @@ def _instead(job: "SolveJob") -> str:
 
     reference = reference_of(job.problem, job.reference)
     if reference is None:
-        return "none: errors will not be known"
-    return f"none: errors will be against {reference!r}"
+        return "none: errors cannot be measured"
+    return f"none: errors are measured against {reference!r}"
 
 
 def _network(config: "Config", job: "Job") -> Line:

@@ -23,11 +23,11 @@ Json = Annotated[
 Seed = Annotated[
     int | None, typer.Option("--seed", metavar="N", help="The same as --set run.seed=N.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the run folder's line.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the run folder.")]
 Resume = Annotated[
-    Path | None, typer.Option("--resume", metavar="RUN", help="Go on in a run folder.")
+    Path | None, typer.Option("--resume", metavar="RUN", help="Resume the run of a run folder.")
 ]
 Output = Annotated[
-    Path, typer.Option("--output", metavar="DIR", help="The folder in place of results/.")
+    Path, typer.Option("--output", metavar="DIR", help="The folder for run folders.")
 ]
 RESULTS = Path("results")

@@ -142,9 +142,7 @@ def _configuration(command: str, wish: Wish) -> "Config":
         config = dataclasses.replace(config_of(wish.resume).override(wish.pairs), name=name)
         given = f"--resume {wish.resume}"
     if (other := KINDS[config.file.kind].command) != command:
-        raise InputError(
-            f"{given} is of a {config.file.kind}: the command is kanpinn {other} {given}"
-        )
+        raise InputError(f"{given} is not for kanpinn {command}: expected kanpinn {other} {given}")
     return config
 
 
@@ -214,7 +212,7 @@ def _finish(result: "Result", folder: "RunFolder") -> bool:
             _say_interrupted(folder)
             leave()
         came = True
-        note("the run folder is being written; Ctrl-C once more ends at once")
+        note("the run folder is being written; a second Ctrl-C ends at once")
 
     with handling(interrupt):
         folder.finish(result)
@@ -222,11 +220,11 @@ def _finish(result: "Result", folder: "RunFolder") -> bool:
         if share:
             warnings.warn(
                 f"{share:.1%} of the points lie outside the grids of layer {layer}, where its "
-                "splines are straight lines",
+                "splines continue as straight lines",
                 stacklevel=2,
             )
     return came
 
 
 def _say_interrupted(folder: "RunFolder | NoFolder") -> None:
-    note(f"interrupted at once; the last checkpoint, if there is one, is in {folder.path}")
+    note(f"interrupted; the last checkpoint, if there is one, is in {folder.path}")

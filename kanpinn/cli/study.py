@@ -47,22 +47,26 @@ def study_command(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", metavar="N", help="Runs at a time; by default one for each core."
+            "--workers",
+            metavar="N",
+            help="The number of runs at a time; by default one for each core.",
         ),
     ] = None,
     executor: Annotated[
-        Where, typer.Option("--executor", help="Where the runs go.")
+        Where, typer.Option("--executor", help="What executes the runs.")
     ] = Where.PROCESSES,
     address: Annotated[
         str | None,
-        typer.Option("--address", metavar="TCP://HOST:PORT", help="Of a dask scheduler."),
+        typer.Option(
+            "--address", metavar="TCP://HOST:PORT", help="The address of a dask scheduler."
+        ),
     ] = None,
     cluster: Annotated[
         list[str] | None,
         typer.Option(
             "--cluster",
             metavar="KEY=VALUE",
-            help="Of a Slurm or PBS job: memory=2GB, walltime=01:00:00, queue=short; repeatable.",
+            help="An option of Slurm or PBS jobs, such as memory=2GB or queue=short; repeatable.",
         ),
     ] = None,
 ) -> None:
@@ -70,7 +74,7 @@ def study_command(
 
     The study's folder has a table of all runs and a folder for each run.
 
-    Finished runs are not done again: after Ctrl-C or a crash the same command goes on.
+    Finished runs are not done again: after Ctrl-C or a crash the same command continues.
     Exit codes: 0 all runs are done, 1 some of them failed, 2 bad input, 130 interrupted.
     """
     with reporting(quiet):
@@ -93,11 +97,15 @@ def _check(where: Where, workers: int | None, address: str | None, cluster: list
     if address is not None and where is not Where.DASK:
         raise InputError(f"--address {address}: only --executor dask has a scheduler's address")
     if address is not None and workers is not None:
-        raise InputError(f"--workers {workers}: with --address it is the scheduler that has them")
+        raise InputError(f"--workers {workers}: the scheduler at --address has workers of its own")
     if cluster and where not in BATCH:
-        raise InputError(f"--cluster {cluster[0]}: only --executor slurm and pbs hand in jobs")
+        raise InputError(
+            f"--cluster {cluster[0]}: only --executor slurm and --executor pbs submit jobs"
+        )
     if where in BATCH and workers is None:
-        raise InputError(f"--executor {where.value} needs --workers N, the runs at a time")
+        raise InputError(
+            f"--executor {where.value} needs --workers N, the number of runs at a time"
+        )
 
 
 def _read(file: Path) -> "StudyFile":
@@ -143,7 +151,7 @@ class _Kept:
     text = ""
 
     def __call__(self, tally: "Tally") -> None:
-        self.text = f"{tally.done} of {tally.total} runs are finished and kept, "
+        self.text = f"{tally.done} of {tally.total} runs are finished and kept; "
 
     @contextmanager
     def saying(self, quiet: bool) -> Iterator[None]:
@@ -151,7 +159,7 @@ class _Kept:
             yield
         except KeyboardInterrupt:
             if not quiet:
-                note(f"interrupted: {self.text}the same command goes on from there")
+                note(f"interrupted: {self.text}the same command continues from there")
             raise
 
 

@@ -45,7 +45,7 @@ def errors_table(errors: "Errors | None", estimated: "Errors | None" = None) -> 
                 rows += _rows(one, f" of {name}{how}")
     shown = plain_table(rows)
     if errors is not None and errors.rule_error > 0.05:  # smaller errors are not reported
-        shown += f"\nthe norms themselves are known to about {errors.rule_error:.0%} only"
+        shown += f"\nthe quadrature error of these norms is about {errors.rule_error:.0%}"
     return shown
 
 
@@ -62,8 +62,8 @@ def doubt(estimate: "Estimate | None") -> str | None:
     if estimate is None or estimate.contraction is None or estimate.contraction < rough:
         return None
     return (
-        "the finer network leaves as large a residual: the estimate is an order of magnitude, or "
-        "rounding"
+        "the finer network leaves as large a residual: the estimate is only an order of magnitude, "
+        "or the error is rounding"
     )
 
 
@@ -73,10 +73,10 @@ def against(solution: "Solution") -> str | None:
     if reference is None or solution.errors is None:
         return None
     own = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
-    line = f"errors are against {reference.source}, whose own relative L2 error {own}"
+    line = f"errors are measured against {reference.source}, whose own relative L2 error {own}"
     least = solution.errors.l2_relative / 10  # its own error must be ten times smaller
     if reference.error is not None and reference.error > least:
-        line += ": too large to tell this solution's"
+        line += ": too large to measure that of this solution"
     return line
 
 
@@ -118,7 +118,7 @@ def _eigenvalue(solution: "Eigensolution", index: int) -> str:
 def remarks(solution: "Eigensolution") -> Iterator[str]:
     """Yield lines on modes that the table leaves out, and on why there are no bounds."""
     if left := solution.unresolved:
-        yield f"left out for their residual: {left}, spurious or in need of more units"
+        yield f"modes left out for their residual: {left}, spurious or in need of more units"
     if solution.count and solution.unbounded:
         yield f"no bounds: {solution.unbounded}"
 

@@ -94,14 +94,14 @@ def _curves(score: str) -> list[HistoryCurve]:
 
 
 def _titles(optimizers: tuple[Method, ...]) -> Iterator[str]:
-    """Yield the titles of the stages: "" for a refinement, "G = …" for a stage right after one."""
+    """Yield the titles of the stages: "" for a refinement, "grid 8" for a stage right after one."""
     grid = None
     for optimizer in optimizers:
         if isinstance(optimizer, Refine):
             grid = optimizer.grid
             yield ""
         else:
-            yield optimizer.title if grid is None else f"G = {grid}"
+            yield optimizer.title if grid is None else f"grid {grid}"
             grid = None
 
 

@@ -141,7 +141,7 @@ def plot_relative_error(ax: Axes, fields: GridFields, sizes: numpy.ndarray) -> A
     known = sizes[numpy.isfinite(sizes)]
     share = float((known <= 1).mean()) if len(known) else 1.0
     top = min(3.0, max(1.0, float(known.max(initial=0.0))))
-    title = f"|error| in half-widths: at most 1 on {share:.0%}"
+    title = f"|error| / half-width: at most 1 on {share:.0%}"
     return plot_values(ax, fields.axes, sizes, (0.0, top), title, diverging=False)
 
 

@@ -278,7 +278,7 @@ def test_a_rank_that_dies_does_not_leave_the_others_waiting(tmp_path):
         (kind, text), gone = members.run(2, an_odd_solve, "die", kp.LeastSquares())
     finally:
         members.end()
-    assert gone is None and kind == "NumericalError" and "has ended or is silent" in text
+    assert gone is None and kind == "NumericalError" and "has ended or does not answer" in text
 
 
 # The command line.

@@ -508,10 +508,12 @@ def test_the_command_line_says_what_errors_are_against(tmp_path, monkeypatch):
     (tmp_path / "torsion.toml").write_text(TOML, encoding="utf-8")
     runner = CliRunner()
     checked = runner.invoke(app, ["check", "torsion.toml"])
-    assert "none: errors will be against the solution by FEM(degree=2" in checked.stdout
+    assert "none: errors are measured against the solution by FEM(degree=2" in checked.stdout
     solved = runner.invoke(app, ["solve", "torsion.toml"])
     assert solved.exit_code == 0
-    said = "errors are against finite elements of degree 2 with .* whose own relative L2 error is"
+    said = (
+        "errors are measured against finite elements of degree 2 .* whose own relative L2 error is"
+    )
     assert re.search(said, solved.stdout)
     (folder,) = tmp_path.glob("results/torsion/*")
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))

@@ -402,7 +402,7 @@ def test_a_study_is_of_one_kind() -> None:
         problem = {"equation": "poisson", "domain": domain, "exact": "x*y"}
         return {"problem": problem, "network": network | {"degree": 4}}
 
-    with pytest.raises(kp.InputError, match="a study is of files of one kind"):
+    with pytest.raises(kp.InputError, match="the runs of a study must be of one kind"):
         kp.sweep(base, {"kind": ["fit", "problem"]})
 
 
@@ -436,7 +436,7 @@ def test_interpret_says_whose_edges_it_shows() -> None:
     run = fit_formula("x**2 + 3*y", "width = [2, 1]", 'base = "silu"')
     result = kanpinn("interpret", str(run), "--library", "x,x^2", "--seconds", "20")
     assert result.exit_code == 0, result.output
-    assert "read off a KAN [2, 1] that was fitted to the values of this one" in result.stdout
+    assert "read off a KAN [2, 1] that was fitted to the values of this network" in result.stdout
     record = json.loads((run / "formula.json").read_text())
     assert not record["own_edges"] and record["width"] == [2, 1]
 
@@ -470,7 +470,7 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
     assert result.exit_code == 2 and f"did you mean {run}?" in result.stderr
     Path(run, "run.json").write_text("{}")
     result = kanpinn("interpret", run)
-    assert result.exit_code == 2 and "run.json is no record of a run" in result.stderr
+    assert result.exit_code == 2 and "run.json is not the record of a run" in result.stderr
 
 
 # Bad input
@@ -590,9 +590,11 @@ def test_a_broken_archive_is_refused(rest: int) -> None:
 
 
 def test_the_other_command_is_named() -> None:
-    refused(kanpinn("solve", "wave.toml"), "wave.toml is of a fit", "kanpinn fit wave.toml")
+    refused(
+        kanpinn("solve", "wave.toml"), "wave.toml is not for kanpinn solve", "kanpinn fit wave.toml"
+    )
     poisson = str(PROBLEMS / "poisson2d.toml")
-    refused(kanpinn("fit", poisson), "is of a problem", f"kanpinn solve {poisson}")
+    refused(kanpinn("fit", poisson), "is not for kanpinn fit", f"kanpinn solve {poisson}")
     run = fit("wave.toml")
     result = kanpinn("solve", "--resume", str(run))
     assert result.exit_code == 2 and f"kanpinn fit --resume {run}" in result.stderr
@@ -622,7 +624,7 @@ def test_the_staircase_marks_refinements_and_the_state_that_is_kept() -> None:
     stages = [kp.Adam(steps=4), kp.Refine(grid=6), kp.Adam(steps=4)]
     fitted = kp.fit(kp.KAN([2, 1], grid=3), data, stages)
     ax = scores_figure(fitted).axes[0]
-    assert [text.get_text() for text in ax.texts] == ["Adam", "G = 6"]
+    assert [text.get_text() for text in ax.texts] == ["Adam", "grid 6"]
     assert [line.get_label() for line in ax.lines if line.get_label()[0] != "_"] == [
         "train", "validation", "test", "kept",
     ]  # fmt: skip

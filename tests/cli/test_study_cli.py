@@ -211,7 +211,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
     assert done.stdout == ""
     assert done.stderr == (
         f"interrupted: {len(kept)} of 4 runs are finished and kept, "
-        "the same command goes on from there\n"
+        "the same command continues from there\n"
     )
     assert study().exit_code == 0
 

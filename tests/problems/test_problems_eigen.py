@@ -236,7 +236,7 @@ def test_a_study_of_seeds_has_columns_of_its_own(tmp_path):
         ("run.estimate=true", "run.estimate = true: eigenvalues have bounds"),
         ("run.tolerance=1e-6", "run.tolerance = 1e-06: eigenvalues have bounds"),
         ("run.budget_seconds=3", "run.budget_seconds = 3.0: eigenvalues have bounds"),
-        ("optimizer[0].type=adam", "optimizer: an eigenvalue problem is linear algebra"),
+        ("optimizer[0].type=adam", "optimizer: expected to be left out"),
         ("problem.class=poisson2d.py:Poisson2D", "expected a subclass of kanpinn.EigenProblem"),
         ("network.width=[2,8,3]", "network.width must end with 1"),
         ("eigen=", "expected a section [eigen]"),

@@ -369,7 +369,7 @@ def test_a_loaded_solution_is_the_one_that_was_saved(settings, tmp_path, missing
 
 
 def test_loading_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(kp.InputError, match="no run folder"):
+    with pytest.raises(kp.InputError, match="not a run folder"):
         kp.load(tmp_path)
 
 

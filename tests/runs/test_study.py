@@ -175,7 +175,7 @@ def test_base_is_a_file_a_dict_or_a_function(room: Path) -> None:
         ({"network.grid": "48"}, {}, "over.network.grid = '48': expected a list"),
         ({"network.gird": [4, 8]}, {}, 'network.gird is unknown; did you mean "grid"'),
         ({"netwrok.grid": [4]}, {}, "netwrok is unknown"),
-        ({"network grid": [4]}, {}, "is not a key of a file"),
+        ({"network grid": [4]}, {}, "is not the path of a key"),
         ({"status": [4]}, {}, "has a column of this name"),
         ({"run.seed": [0]}, {"run.seed": [0]}, "is in over and in zipped"),
         ({}, {"run.seed": [0, 1], "network.grid": [2]}, "must have one length"),
@@ -202,7 +202,7 @@ def test_class_files_are_looked_for_in_the_directory(
 ) -> None:
     (room / "below").mkdir()
     monkeypatch.chdir(room / "below")
-    with pytest.raises(kp.InputError, match=r"no file line\.py"):
+    with pytest.raises(kp.InputError, match=r"there is no file line\.py"):
         sweep({"run.seed": [0]})
     study = sweep({"run.seed": [0]}, directory="..", output="out")
     assert study.path.parent == room / "below" / "out"
@@ -311,9 +311,9 @@ def test_what_is_not_known_is_empty_in_csv_and_nan_in_hdf5() -> None:
 def test_a_study_is_found_by_its_folder_or_a_file_in_it(room: Path) -> None:
     study = sweep({"run.seed": [0]})
     assert kp.Study.read(study.path).rows == study.rows
-    with pytest.raises(kp.InputError, match="is no study"):
+    with pytest.raises(kp.InputError, match="is not a study"):
         kp.Study.read(room)
-    with pytest.raises(kp.InputError, match="'error' is no column of the study"):
+    with pytest.raises(kp.InputError, match="'error' is not a column of the study"):
         study.column("error")
     with pytest.raises(kp.InputError, match="a run that is waiting has no folder"):
         study.run({"run": "", "status": "waiting"})
@@ -623,7 +623,7 @@ def test_a_lost_workers_run_is_repeated_three_times_at_most() -> None:
 def test_an_executor_that_takes_no_more_is_told() -> None:
     with ProcessPoolExecutor(1) as executor:
         pass
-    with pytest.raises(kp.InputError, match=r"the executor takes no runs .*0 of 1 runs are fin"):
+    with pytest.raises(kp.InputError, match=r"the executor accepts no runs .*0 of 1 runs are fin"):
         sweep({"run.seed": [0]}, executor)
 
 
@@ -718,7 +718,7 @@ def test_a_study_file_names_its_base_and_what_varies(room: Path) -> None:
         ('[study]\nbase = "a"\nover = 3', "study.over = 3: expected a table"),
         (
             '[study]\nbase = "a"\n[study.over]\n"a.b" = [1]\na.b = [2]',
-            "study.over.a.b is there twice",
+            "study.over.a.b is given twice",
         ),
         ("[study", "is not valid TOML"),
     ],

@@ -167,7 +167,7 @@ def test_a_study_ends_with_its_scheduler() -> None:
         n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://",
         dashboard_address="127.0.0.1:0", silence_logs=50,
     ) as cluster:  # fmt: skip
-        with pytest.raises(InputError, match="scheduler is gone"):
+        with pytest.raises(InputError, match="scheduler has ended"):
             with dask_workers(cluster.scheduler_address) as executor:
                 future = executor.submit(time.sleep, 1.0)
                 cluster.close()
@@ -291,7 +291,7 @@ def test_a_study_in_slurm_jobs_which_end_with_it(
     caplog.set_level("INFO", "kanpinn")
     with batch_workers("slurm", 1, {}, tmp_path / "jobs") as executor:
         assert study(base, tmp_path, executor).column("status") == ["converged"] * 3
-    assert f"jobs: 1 handed in, their logs: {tmp_path / 'jobs'}" in caplog.text
+    assert f"jobs: 1 submitted, their logs: {tmp_path / 'jobs'}" in caplog.text
     (job,) = (slurm / "cancelled").read_text().split()
     end = time.monotonic() + 30
     while alive(job) and time.monotonic() < end:
@@ -314,6 +314,6 @@ def test_what_slurm_says_to_a_job_that_it_does_not_take(
     base: dict[str, Any], tmp_path: Path, slurm: Path
 ) -> None:
     command(slurm, "sbatch", "#!/bin/sh\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
-    with pytest.raises(InputError, match="slurm takes no job: sbatch: error: invalid partition"):
+    with pytest.raises(InputError, match="slurm refuses the job: sbatch: error: invalid partition"):
         with batch_workers("slurm", 2, {}, tmp_path / "jobs") as executor:
             study(base, tmp_path, executor)

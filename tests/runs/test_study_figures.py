@@ -270,7 +270,7 @@ def test_keys_in_step_are_one_axis(tmp_path):
     assert [d.name for d in dimensions(tied)] == ["grid", "interior"]
     picture = next(pictures(tied))
     assert [p.name for p in pictures(tied)].count("error_interior") == 0
-    assert figure_of(picture).axes[0].get_xlabel() == "grid (intervals); interior in step"
+    assert figure_of(picture).axes[0].get_xlabel() == "grid (intervals), varied with interior"
 
 
 @pytest.mark.parametrize(

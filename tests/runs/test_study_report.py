@@ -210,7 +210,7 @@ def test_the_command_writes_the_report_and_refuses_what_is_no_study(study, tmp_p
     done = CliRunner().invoke(app, ["report", str(study.path)])
     assert done.exit_code == 0 and Path(done.stdout.strip()) == study.path / "report.html"
     refused = CliRunner().invoke(app, ["report", str(tmp_path)])
-    assert refused.exit_code == 2 and "is no study" in refused.output
+    assert refused.exit_code == 2 and "is not a study" in refused.output
 
 
 @pytest.mark.parametrize("command", ["report", "plot"])

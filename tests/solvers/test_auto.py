@@ -212,7 +212,7 @@ TRIALS, NETWORK = '[[optimizer]]\ntype = "auto"\n', '[network]\ntype = "auto"\n'
             "[points]\ninterior = 100\nboundary = 40\n",
             "points.interior = 100: expected to be left out",
         ),
-        ("[loss]\nboundary = 2.0\n", "loss.* expected to be left out, for trials choose it"),
+        ("[loss]\nboundary = 2.0\n", "loss.* expected to be left out, since trials choose it"),
     ],
 )
 def test_what_trials_choose_is_left_out(tmp_path: Path, sections: str, message: str):

@@ -53,7 +53,9 @@ def load_class(
                 raise InputError(f"{at} {advice}")
         raise InputError(f"{at}: expected a subclass of {kind}")
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        raise InputError(f"{at}: the class lacks what a {kind} must have: {', '.join(missing)}")
+        raise InputError(
+            f"{at}: the class does not define what every {kind} has: {', '.join(missing)}"
+        )
     return found
 
 
@@ -62,7 +64,9 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
     file = (directory / where).resolve()
     if not file.is_file():
         beside = file.parent.glob("*.py") if file.parent.is_dir() else ()
-        raise InputError(f"{at}: no file {where}{nearest(file.name, [f.name for f in beside])}")
+        raise InputError(
+            f"{at}: there is no file {where}{nearest(file.name, [f.name for f in beside])}"
+        )
     name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None

@@ -129,8 +129,10 @@ class EigenFile(File):
 
     def job(self, directory: Path, name: str) -> EigenJob:
         if self.optimizer:
-            raise InputError("optimizer: an eigenvalue problem is linear algebra and takes none")
-        reason = "eigenvalues have bounds and estimates in any case, and no steps to stop after"
+            raise InputError(
+                "optimizer: expected to be left out, since eigenvalues are found by linear algebra"
+            )
+        reason = "eigenvalues always have bounds and estimates, and take no steps"
         self.run.refuse(reason, "estimate", "tolerance", "budget_seconds")
         problem: EigenProblem = self.problem.build("problem", directory)
         network = self.placed(self.network.build("network", directory, seed=self.run.seed))

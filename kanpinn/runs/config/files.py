@@ -65,7 +65,7 @@ class RunTable(FixedTable):
         """
         for key in keys:
             if value := getattr(self, key):
-                raise InputError(f"run.{key} = {show(value)}: {reason}")
+                raise InputError(f"run.{key} = {show(value)}: expected to be left out: {reason}")
 
 
 SHARED = ("optimizer", "run")  # the sections that files of every kind have
@@ -130,7 +130,7 @@ class File(TomlTable):
         except (AssertionError, NotImplementedError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             given = f'run.device = "{run.device}"'
-            raise InputError(f"{given}: no such device here ({reason})") from None
+            raise InputError(f"{given}: this machine has no such device ({reason})") from None
 
     def make_optimizers(
         self, network: Network, directory: Path, default: Method, rows: int

@@ -75,7 +75,7 @@ class TomlTable(BaseModel):
     def refusal(cls, path: str, key: str, value: Any) -> str:
         """Return the message for a key that the table does not have."""
         keys = cls.by_key()
-        known = f"the keys of {path} are {', '.join(keys)}" if keys else "it takes no key"
+        known = f"the keys of {path} are {', '.join(keys)}" if keys else f"{path} takes no keys"
         return f"{path}.{key} is unknown{nearest(key, keys)} ({known})"
 
     def build(

@@ -37,7 +37,7 @@ class AutoTable(Named):
 
     @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:
-        return f"{path}.{key} = {show(value)}: expected to be left out, for trials choose it"
+        return f"{path}.{key} = {show(value)}: expected to be left out, since trials choose it"
 
 
 class OwnTable(Named):

@@ -54,7 +54,9 @@ class Override:
             InputError: if this is not the path of a key.
         """
         if not KEY.fullmatch(key):
-            raise InputError(f"{show(key)} is not a key of a file, such as network.grid")
+            raise InputError(
+                f"{show(key)} is not the path of a key: expected one such as network.grid"
+            )
         return Override(_path(key), value, f"{key} = {show(value)}")
 
 
@@ -125,7 +127,7 @@ def _check(place: Any, change: Override, depth: int) -> None:
     if type(place) is not kind:
         raise InputError(f"{change.said}: {where} is not a {name}")
     if type(part) is int and part > len(place):
-        raise InputError(f"{change.said}: {where} has {len(place)} entries, from 0 on")
+        raise InputError(f"{change.said}: expected an index of {where} from 0 to {len(place)}")
 
 
 def spell(path: KeyPath) -> str:

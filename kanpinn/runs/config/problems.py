@@ -86,7 +86,9 @@ class EquationTable(ProblemTable):
     """One of the common equations with its data."""
 
     equation: str
-    domain: Annotated[ShapeTable, DOMAINS, Field(description="Of space, or of space and time.")]
+    domain: Annotated[
+        ShapeTable, DOMAINS, Field(description="The domain in space, or in space and time.")
+    ]
 
     @property
     def title(self) -> str:

@@ -117,7 +117,9 @@ def _settings(
     study: Study, found: Sequence[Dimension], path: Dimension | None, against: str, error: str
 ) -> dict[str, list[int]]:
     if error not in study.columns:
-        raise InputError(f"{error!r} is no column of the study: {', '.join(study.columns)}")
+        raise InputError(
+            f"{error!r} is not a column of the study: expected one of {', '.join(study.columns)}"
+        )
     wanted = (error, against) if against in MEASURED else (error,)
     groups: dict[str, list[int]] = {}
     for i, label in enumerate(setting_labels(found, path, len(study.rows))):

@@ -72,7 +72,7 @@ def page(study: Study) -> str:
 
 def _sections(study: Study, found: Sequence[tuple[dict, dict]]) -> Iterator[Section]:
     drawn = list(pictures(study))
-    yield Section("varied", "What was varied", [summary.varied(study)])
+    yield Section("varied", "Varied keys", [summary.varied(study)])
     yield Section("settings", "Results", [summary.settings(study)])
     if (orders := summary.orders(drawn)) is not None:
         explained = max((p.caption for p in drawn if _fitted(p)), key=len)
@@ -85,9 +85,11 @@ def _sections(study: Study, found: Sequence[tuple[dict, dict]]) -> Iterator[Sect
     if found:
         facts = origin.environment([record for _, record in found])
         yield Section(
-            "environment", "Environment", [ReportTable(["what", "which"], facts, "Of the runs")]
+            "environment",
+            "Environment",
+            [ReportTable(["name", "value"], facts, "Software and hardware of the runs")],
         )
-        yield Section("repeat", "How to repeat it", listings=list(_repeat(study, found[0])))
+        yield Section("repeat", "How to repeat the study", listings=list(_repeat(study, found[0])))
 
 
 def _state(study: Study, found: Sequence[tuple[dict, dict]]) -> str:
@@ -128,8 +130,8 @@ def _repeat(study: Study, found: tuple[dict, dict]) -> Iterator[tuple[str, str]]
         return
     lists = ", ".join(f"{name}={values!r}" for name, values in origin.study_lists(study).items())
     yield (
-        "The settings were made by a Python function of the varied values, which leads to the same "
-        f"runs again; those of a run stand in its run.json, such as {where}/run.json:",
+        "The settings were made by a Python function of the varied values, which gives the same "
+        f"runs again. Those of a run are in its run.json, such as {where}/run.json:",
         f"kanpinn.sweep(function, {lists}, name={study.name!r})",
     )
 

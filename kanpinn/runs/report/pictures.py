@@ -20,10 +20,10 @@ TITLES = {
     "eigenvalue_relative": "relative error of eigenvalues",
     "residual": "residual of modes",
     "h1_relative": "relative $H^1$ error",
-    "test_rmse": "RMSE, test",
-    "validation_rmse": "RMSE, validation",
-    "test_cross_entropy": "cross entropy, test",
-    "validation_cross_entropy": "cross entropy, validation",
+    "test_rmse": "test RMSE",
+    "validation_rmse": "validation RMSE",
+    "test_cross_entropy": "test cross entropy",
+    "validation_cross_entropy": "validation cross entropy",
 }
 AXES = {  # labels of keys and columns on the x axis; {}: which component of a list varies
     "network.grid": "grid {} (intervals)",
@@ -108,7 +108,7 @@ def _curves(
     over = against if measured else _plain(path)
     x = AXES[against] if measured else _axis(path, found)
     if study.kind == "fit" and against == "points":
-        x = "rows to train with"
+        x = "training rows"
     return Picture(
         f"error_{_file(against, found)}",
         f"Errors against {over}",
@@ -152,7 +152,7 @@ def _spreads(study: Study, found: Sequence[Dimension], errors: tuple[str, ...]) 
         return plot_spreads(ax, samples[error], TITLES[error])
 
     rows = len(set(labels)) * max(wrapped(label).count("\n") + 1 for label in labels)
-    note = "Each run a tick; dot: median, line: range."
+    note = "Ticks: runs, dot: median, line: range."
     title = "Errors of the settings" if found else "Errors of the runs"
     return Picture(
         "error_settings" if found else "error_runs",
@@ -165,7 +165,7 @@ def _axis(path: Dimension | None, found: Sequence[Dimension]) -> str:
     others = [d.name for d in found if d is not path and d.follows(path) and d.key != path.key]
     text = AXES.get(path.key, f"{_plain(path)} {{}}")
     form = path.form if path.form.strip("[]·, ") else ""
-    step = f"; {', '.join(others)} in step" if others else ""
+    step = f", varied with {', '.join(others)}" if others else ""
     return " ".join(text.format(form).split()) + step
 
 
@@ -193,7 +193,7 @@ def _replicates(study: Study, some: Sequence[ErrorCurve]) -> Iterator[str]:
 def _hollow(made: Mapping[str, Sequence[ErrorCurve]]) -> Iterator[str]:
     """Yield the note on hollow markers if there are some."""
     if any(curve.levelled for some in made.values() for curve in some):
-        yield "Hollow: errors that no longer fall, not fitted."
+        yield "Hollow markers: errors that no longer decrease, not fitted."
 
 
 def _surplus(some: Sequence[ErrorCurve], most: int) -> Iterator[str]:
@@ -219,13 +219,13 @@ def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
     """Return the caption that explains the orders in the legends, "" if none is fitted."""
     every = [curve for some in made.values() for curve in some]
     if not any(curve.fit for curve in every):
-        return "Seconds are measured: no order is fitted." if against == "seconds" else ""
+        return "No order is fitted against seconds." if against == "seconds" else ""
     text = (
         "Orders: least squares on the logarithms of the mean errors"
-        " (without the hollow ones), with their 95% confidence interval."
+        " (without the hollow markers), with their 95% confidence interval."
     )
     if not any(curve.levelled for curve in every):
-        text = text.replace(" (without the hollow ones)", "")
+        text = text.replace(" (without the hollow markers)", "")
     if any(curve.theory for curve in every):
         text += (
             " In brackets: k + 1 in L² and k in H¹, the orders of the best splines of degree k"

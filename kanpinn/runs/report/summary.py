@@ -48,7 +48,7 @@ def varied(study: Study) -> ReportTable:
     for key in study.varied:
         values = list(dict.fromkeys(full(value) for value in study.column(key)))
         rows.append([key, str(len(values)), ", ".join(values)])
-    return ReportTable(["key", "values", "which"], rows, "Keys and their values")
+    return ReportTable(["key", "number of values", "values"], rows, "Varied keys and their values")
 
 
 def settings(study: Study) -> ReportTable:
@@ -84,7 +84,7 @@ def orders(drawn: Sequence[Picture]) -> ReportTable | None:
     head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
             "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
     rows = [row for picture in drawn for row in _orders(picture)]
-    return ReportTable(head, rows, "Fitted orders beside those of theory") if rows else None
+    return ReportTable(head, rows, "Fitted and theoretical orders of convergence") if rows else None
 
 
 def _orders(picture: Picture) -> Iterator[list[str]]:
@@ -122,7 +122,11 @@ def failed_runs(study: Study) -> ReportTable | None:
         more = f"; and {len(which) - len(few)} more" if len(which) > len(few) else ""
         text = message.removeprefix(FAILED).lstrip(": ")
         rows.append([text, str(len(which)), "; ".join(few) + more])
-    return ReportTable(["message", "runs", "which"], rows, "What they ended with") if rows else None
+    return (
+        ReportTable(["message", "number of runs", "runs"], rows, "Messages of the failed runs")
+        if rows
+        else None
+    )
 
 
 def varied_values(study: Study, row: Row) -> str:

@@ -55,7 +55,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
     except Exception as error:  # for a damaged file the unpickler can raise any exception
         raise InputError(f"{path} cannot be read as a checkpoint: {error}") from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
-        raise InputError(f"{path} is no checkpoint of format {FORMAT}")
+        raise InputError(f"{path} is not a checkpoint of format {FORMAT}")
     return payload
 
 

@@ -109,7 +109,7 @@ def run_folder(path: str | os.PathLike[str]) -> Path:
             return folder
     below = [p.parent for place in ("*", "runs/*") for p in Path(path).glob(f"{place}/{RECORD}")]
     hint = f"; did you mean {max(below)}?" if below else ""
-    raise InputError(f"{path} is no run folder: there is no {RECORD} in it{hint}")
+    raise InputError(f"{path} is not a run folder: it has no {RECORD}{hint}")
 
 
 def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
@@ -122,9 +122,9 @@ def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
     try:
         record = json.loads((folder / name).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{folder / name} is no JSON: {error}") from error
+        raise InputError(f"{folder / name} is not valid JSON: {error}") from error
     if not isinstance(record, dict):
-        raise InputError(f"{folder / name} holds no JSON object")
+        raise InputError(f"{folder / name} does not hold a JSON object")
     return record
 
 
@@ -137,5 +137,7 @@ def config_of(path: str | os.PathLike[str]) -> Config:
     folder = run_folder(path)
     record = read_record(folder)
     if not {"config", "name"} <= record.keys():
-        raise InputError(f"{folder / RECORD} is no record of a run: it lacks config or name")
+        raise InputError(
+            f"{folder / RECORD} is not the record of a run: it lacks the key config or name"
+        )
     return Config.from_dict(record["config"], folder, record["name"])

@@ -44,7 +44,7 @@ def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
     files = list(record.get("files", ()))
     finished = not found.name.endswith(PARTIAL)
     if payload is None and finished:
-        raise InputError(f"{found} has no checkpoint to go on from")
+        raise InputError(f"{found} has no checkpoint to resume from")
     if payload is None:
         return Resumable(found, config, None, [], files)
     state, earlier = payload["run"], list(payload["resumed"])
@@ -96,7 +96,7 @@ def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config
     advice = "raise the steps of its last optimizer, or append one"
     if status.startswith("converged"):
         raise InputError(f"{folder} has converged: there is nothing to resume ({advice})")
-    raise InputError(f"{folder} has ended ({status}): to go on, {advice}")
+    raise InputError(f"{folder} has ended ({status}): to resume it, {advice}")
 
 
 def check_files(record: Mapping[str, Any], config: Config) -> None:
@@ -108,9 +108,9 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
     found = fingerprints(config.to_dict(), config.directory)
     for before, now in zip(record.get("files", ()), found, strict=False):
         if not now["sha256"]:
-            raise InputError(f"{now['path']} is gone, which the run had its data from")
+            raise InputError(f"{now['path']} is missing: the run has read its data from it")
         if before["sha256"] != now["sha256"]:
-            raise InputError(f"{now['path']} has changed since the run, which had other data")
+            raise InputError(f"{now['path']} has changed since the run has read its data from it")
 
 
 def _refusal(key: str) -> str:

@@ -70,7 +70,7 @@ def needed(module: str) -> ModuleType:
         with handling(signal.default_int_handler):  # dask_jobqueue installs a handler of its own
             return importlib.import_module(module)
     except ImportError as error:
-        raise InputError(f"{error}: dask comes with pip install 'kanpinn[cluster]'") from error
+        raise InputError(f"{error}: dask is installed by pip install 'kanpinn[cluster]'") from error
 
 
 @contextmanager

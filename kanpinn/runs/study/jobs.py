@@ -134,9 +134,9 @@ def _start(system: str, workers: int, options: Mapping[str, Any]) -> "Client":
             if job.job_id is None:
                 job.status = distributed.core.Status.failed  # close() waits until every job ended
         cluster.close()
-        raise InputError(f"{system} takes no job: {_last_line(error)}") from error
+        raise InputError(f"{system} refuses the job: {_last_line(error)}") from error
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
-    log.info("jobs: %d handed in, their logs: %s", jobs, options["log_directory"])
+    log.info("jobs: %d submitted, their logs: %s", jobs, options["log_directory"])
     return distributed.Client(cluster, set_as_default=False)
 
 

@@ -70,7 +70,7 @@ def plan(
     _check_distinct(entries)
     if len({entry.config.file.kind for entry in entries}) > 1:
         raise InputError(
-            "a study is of files of one kind: of solves, of eigenvalue problems or of fits"
+            "the runs of a study must be of one kind: solves, eigenvalue problems or fits"
         )
     return entries, _digest([shared, list(entries[0].values), version()])
 

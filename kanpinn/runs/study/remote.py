@@ -135,14 +135,14 @@ def _outcome(promise: "Promise") -> tuple[Any, BaseException | None]:
             return None, failure
     if promise.status != "error":  # cancelled, but not by this executor
         return None, InputError(
-            "dask's scheduler is gone: once there is one, the same study goes on"
+            "the dask scheduler has ended: start it again, and repeat the study to continue it"
         )
     error = promise.exception()
     if type(error).__name__ == "KilledWorker":
-        return None, BrokenExecutor(f"dask's worker at {error.last_worker.address} died")
+        return None, BrokenExecutor(f"the dask worker at {error.last_worker.address} died")
     if isinstance(error.__cause__, ImportError):
         return None, InputError(
-            f"dask's workers lack something that this process has: {error.__cause__}"
+            f"the dask workers cannot import what this process can: {error.__cause__}"
         )
     return None, error
 

@@ -80,7 +80,7 @@ def _flat(table: dict[str, Any], at: str, above: str = "") -> dict[str, Any]:
         path = above + key
         inner = _flat(value, at, f"{path}.") if isinstance(value, dict) else {path: value}
         if twice := found.keys() & inner.keys():
-            raise InputError(f"{at}{min(twice)} is there twice, in quotes and without")
+            raise InputError(f"{at}{min(twice)} is given twice, with quotes and without")
         found |= inner
     return found
 

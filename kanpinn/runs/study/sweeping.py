@@ -158,7 +158,7 @@ class Sweep:
         try:
             self._pending[executor.submit(execute, self.tasks[index])] = index
         except RuntimeError as error:  # it has been shut down, or broke with its worker
-            raise InputError(f"the executor takes no runs ({error}): {self._kept()}") from error
+            raise InputError(f"the executor accepts no runs ({error}): {self._kept()}") from error
 
     def _collect(self, future: Future, executor: Executor | None) -> None:
         """Store the outcome of a run, or submit the run again if its worker has died."""
@@ -205,8 +205,8 @@ class Sweep:
 
     def _kept(self) -> str:
         return (
-            f"{len(self.done)} of {len(self.rows)} runs are finished and kept, and the same study "
-            "goes on from there"
+            f"{len(self.done)} of {len(self.rows)} runs are finished and kept; the study continues "
+            "from there if it is repeated"
         )
 
     def _row(self, entry: Entry) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Study:
             kind = record.get("kind", "problem")
             return Study(folder, record["name"], varied, rows, record["version"], kind)
         except (KeyError, TypeError) as error:
-            raise InputError(f"{folder / RECORD} is no record of a study: {error}") from error
+            raise InputError(f"{folder / RECORD} is not the record of a study: {error}") from error
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -104,7 +104,9 @@ class Study:
             InputError: if there is no such column.
         """
         if name not in self.columns:
-            raise InputError(f"{name!r} is no column of the study: {', '.join(self.columns)}")
+            raise InputError(
+                f"{name!r} is not a column of the study: expected one of {', '.join(self.columns)}"
+            )
         return [row.get(name) for row in self.rows]
 
     def run(self, row: Row) -> Path:
@@ -168,7 +170,7 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
     for folder in (given, given.parent):
         if (folder / RECORD).is_file():
             return folder
-    raise InputError(f"{path} is no study: there is no {RECORD} in it")
+    raise InputError(f"{path} is not a study: it has no {RECORD}")
 
 
 def _cell(value: Any) -> str:

@@ -72,7 +72,9 @@ def execute(task: Task) -> Outcome:
         )
     path = Path(task.study) / RUNS / task.run
     if not path.parent.is_dir():
-        raise InputError(f"a worker does not see {path.parent}: expected folders that all share")
+        raise InputError(
+            f"a worker has no access to {path.parent}: expected a folder that all workers share"
+        )
     try:
         locks = Path(task.study) / LOCKS
         locks.mkdir(exist_ok=True)
@@ -102,7 +104,9 @@ def finished(path: Path) -> dict[str, Any] | None:
     except (OSError, InputError) as error:
         raise InputError(f"{error}: {advice}") from error
     except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f"{path / RECORD} is no record of a finished run: {advice}") from error
+        raise InputError(
+            f"{path / RECORD} is not the record of a finished run: {advice}"
+        ) from error
 
 
 def message(error: BaseException) -> str:
