@@ -33,7 +33,7 @@ def list_command(
     """
     with reporting():
         if folder != PROBLEMS and not folder.is_dir():
-            raise InputError(f"{folder} is no folder")
+            raise InputError(f"{folder} is not a folder")
         _show(f"problem files in {folder}", list(_problems(folder)))
         width = shutil.get_terminal_size((120, 0)).columns  # 120 without a terminal
         _show(f"runs in {output}", _cut(list(_runs(output)), width))

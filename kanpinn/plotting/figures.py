@@ -31,7 +31,7 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
     domain, names = solution.problem.domain, plane_of(solution.problem.domain)
     if fields is None or tuple(fields.axes) != names:
         fields = on_grid(solution, names)
-    outline = outline_of(domain, fields) if len(names) == 2 else None
+    outline = None if domain.is_box or len(names) == 1 else outline_of(domain, fields)
     time, paths = domain.time_name, []
     for field in fields.fields:
         name = f"solution_{field}" if len(fields.fields) > 1 else "solution"

@@ -90,7 +90,8 @@ def _panel(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, tit
         ax.set_title(title, fontsize=10)
         return
     bound = float(numpy.nanmax(numpy.abs(values))) or 1.0
-    outline = outline_of(solution.problem.domain, fields)
+    domain = solution.problem.domain
+    outline = None if domain.is_box else outline_of(domain, fields)
     plot_values(ax, fields.axes, values, (-bound, bound), title, diverging=True, outline=outline)
     x, y = fields.axes.values()
     inside = values[numpy.isfinite(values)]

@@ -7,14 +7,14 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
-from kanpinn.geometry import Box, Curve, Domain, Planar, Product, Segment
+from kanpinn.geometry import Curve, Domain, Planar, Product, Segment
 from kanpinn.solvers.grid_fields import GridFields
 
 
 def outline_of(domain: Domain, fields: GridFields) -> Path | None:
     """Return the boundary in the plane of the fields' two axes; None if figures need no clipping.
 
-    The result is None for a box, and if the section's boundary does not cross the grid. The path is
+    The result is None if the section's boundary does not cross the grid, as for a box. The path is
     exact for planar domains, and for planar domains over time. Other sections are traced on the
     grid: the vertices of the path lie where the boundary crosses grid lines.
 
@@ -22,8 +22,6 @@ def outline_of(domain: Domain, fields: GridFields) -> Path | None:
         domain: the domain of the problem.
         fields: the fields on a grid of two axes; other coordinates are fixed.
     """
-    if isinstance(domain, Box):
-        return None
     space = domain.space if isinstance(domain, Product) else domain
     if isinstance(space, Planar) and space.names == tuple(fields.axes):
         return _closed_path([c for c in space.boundary.pieces if isinstance(c, Curve)])

@@ -280,7 +280,7 @@ def test_large_data_stay_where_they_are_and_must_not_change(monkeypatch) -> None
     with pytest.raises(kp.InputError, match=r"wave\.csv has changed since the run"):
         kp.load(run)
     Path("wave.csv").unlink()
-    with pytest.raises(kp.InputError, match=r"wave\.csv is gone"):
+    with pytest.raises(kp.InputError, match=r"wave\.csv is missing"):
         kp.load(run)
 
 

@@ -210,7 +210,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
     kept = [row for row in the_study().rows if row["status"] == "converged"]
     assert done.stdout == ""
     assert done.stderr == (
-        f"interrupted: {len(kept)} of 4 runs are finished and kept, "
+        f"interrupted: {len(kept)} of 4 runs are finished and kept; "
         "the same command continues from there\n"
     )
     assert study().exit_code == 0
@@ -302,13 +302,13 @@ def test_a_problem_file_is_no_study() -> None:
     [
         (["--workers", "0"], ["workers", "at least 1, got 0"]),
         (["--address", "tcp://host:1"], ["--address tcp://host:1", "only --executor dask"]),
-        (["--cluster", "cores=2"], ["--cluster cores=2", "only --executor slurm and pbs"]),
+        (["--cluster", "cores=2"], ["--cluster cores=2", "only --executor slurm"]),
         (["--executor", "slurm"], ["--executor slurm needs --workers N"]),
         (["--executor", "slurm", "--workers", "2"], ["there is no sbatch on this machine"]),
         (["--executor", "pbs", "--workers", "2", "--cluster", "coers=2"],
          ["--cluster coers=2", 'did you mean "cores"?']),
         (["--executor", "dask", "--address", "tcp://host:1", "--workers", "2"],
-         ["--workers 2", "with --address it is the scheduler that has them"]),
+         ["--workers 2", "the scheduler at --address has workers of its own"]),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_are_refused(

@@ -713,7 +713,7 @@ def test_a_study_file_names_its_base_and_what_varies(room: Path) -> None:
         ("", "expected one section .study., got none"),
         ("[study]\n[studdy]", "expected one section .study., got studdy"),
         ("[study]", "study.base is missing"),
-        ("[study]\nbase = 3", "study.base = 3: expected a text"),
+        ("[study]\nbase = 3", "study.base = 3: expected the path of a problem file"),
         ('[study]\nbse = "line.toml"', 'study.bse is unknown; did you mean "base"'),
         ('[study]\nbase = "a"\nover = 3', "study.over = 3: expected a table"),
         (

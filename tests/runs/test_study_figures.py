@@ -17,7 +17,7 @@ from kanpinn.plotting import ErrorCurve, plot_curves, plot_spreads
 from kanpinn.plotting.convergence import style_of
 from kanpinn.plotting.notation import number_text
 from kanpinn.runs.report.curves import curves
-from kanpinn.runs.report.dimensions import dimensions, names_of, sizes
+from kanpinn.runs.report.dimensions import dimensions, names_of, sizes_of
 from kanpinn.runs.report.figures import draw_study, figure_of
 from kanpinn.runs.report.pictures import pictures
 
@@ -250,10 +250,10 @@ def test_ticks_are_short(value, text):
 
 
 def test_lists_are_sizes_in_the_component_that_varies():
-    taken = sizes([[4, 4], [4, 8], [6, 8]])
+    taken = sizes_of([[4, 4], [4, 8], [6, 8]])
     assert [(s.number, s.rest) for s in taken] == [(4, "[4, ·]"), (8, "[4, ·]"), (8, "[6, ·]")]
-    assert [s.rest for s in sizes([[4, 4], [8, 8]])] == ["[·, ·]"] * 2
-    assert sizes([4, "many"]) is None and sizes([True, False]) is None
+    assert [s.rest for s in sizes_of([[4, 4], [8, 8]])] == ["[·, ·]"] * 2
+    assert sizes_of([4, "many"]) is None and sizes_of([True, False]) is None
 
 
 def test_the_degree_of_theory_is_that_of_the_layers_whose_grid_varies(tmp_path):

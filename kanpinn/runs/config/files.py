@@ -65,7 +65,9 @@ class RunTable(FixedTable):
         """
         for key in keys:
             if value := getattr(self, key):
-                raise InputError(f"run.{key} = {show(value)}: expected to be left out: {reason}")
+                raise InputError(
+                    f"run.{key} = {show(value)}: expected to be left out, since {reason}"
+                )
 
 
 SHARED = ("optimizer", "run")  # the sections that files of every kind have

@@ -90,7 +90,18 @@ class FileTable(DataTable):
         return Path(self.path).stem
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
-        return _read(self, defaults["seed"], directory)
+        whole = _rows(self, self.path, directory, self.classes)
+        groups = None
+        if self.groups is not None:
+            groups = _groups(directory / self.path, _listed(self.groups))
+        # A part with a file of its own takes no rows of the whole file.
+        files = {part: getattr(self, part) for part in data_files(vars(self)) if part in PARTS}
+        shares = {part: 0.0 if part in files else getattr(self, part) for part in PARTS}
+        chosen = defaults["seed"] if self.seed is None else self.seed
+        with naming(path, {}, f"{path}: "):
+            data = Data.split(whole, **shares, seed=chosen, groups=groups)
+        own = {part: _rows(self, file, directory, whole.classes) for part, file in files.items()}
+        return Data(**{**data.parts, **own})
 
 
 class FormulaTable(DataTable):
@@ -112,7 +123,24 @@ class FormulaTable(DataTable):
         return str(self.formula)
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
-        return _made(self, defaults["seed"], directory)
+        domain = self.domain.build(f"{path}.domain", directory)
+        try:
+            formulas = [Expression(text) for text in _listed(self.formula)]
+            for formula in formulas:
+                formula.check(domain.names)
+        except InputError as error:
+            raise InputError(f"{path}.formula: {error}") from None
+
+        def values(p: Points) -> Tensor:
+            columns = [formula(p) for formula in formulas]
+            return torch.cat([column.expand(len(p), 1) for column in columns], dim=1)
+
+        chosen = defaults["seed"] if self.seed is None else self.seed
+        drawn = Rows.sample(domain, values, self.rows, seed=chosen)
+        outputs = ["f"] if len(formulas) == 1 else [f"f{i}" for i in range(len(formulas))]
+        rows = Rows(drawn.inputs, drawn.targets, drawn.names, tuple(outputs))
+        with naming(path, {}, f"{path}: "):
+            return Data.split(rows, self.validation, self.test, seed=chosen)
 
 
 DATA = Variants(
@@ -127,42 +155,6 @@ def data_files(table: dict[str, Any]) -> list[str]:
     """Return the keys of a table [data] whose values are names of files."""
     keys = ("path", *PARTS)
     return [] if "formula" in table else [k for k in keys if isinstance(table.get(k), str)]
-
-
-def _made(section: FormulaTable, seed: int, directory: Path) -> Data:
-    domain = section.domain.build("data.domain", directory)
-    try:
-        formulas = [Expression(text) for text in _listed(section.formula)]
-        for formula in formulas:
-            formula.check(domain.names)
-    except InputError as error:
-        raise InputError(f"data.formula: {error}") from None
-
-    def values(p: Points) -> Tensor:
-        columns = [formula(p) for formula in formulas]
-        return torch.cat([column.expand(len(p), 1) for column in columns], dim=1)
-
-    chosen = seed if section.seed is None else section.seed
-    drawn = Rows.sample(domain, values, section.rows, seed=chosen)
-    outputs = ["f"] if len(formulas) == 1 else [f"f{i}" for i in range(len(formulas))]
-    rows = Rows(drawn.inputs, drawn.targets, drawn.names, tuple(outputs))
-    with naming("data", {}, "data: "):
-        return Data.split(rows, section.validation, section.test, seed=chosen)
-
-
-def _read(section: FileTable, seed: int, directory: Path) -> Data:
-    """Divide the rows of the file into parts, and read the parts that have files of their own."""
-    whole = _rows(section, section.path, directory, section.classes)
-    groups = None
-    if section.groups is not None:
-        groups = _groups(directory / section.path, _listed(section.groups))
-    files = {part: getattr(section, part) for part in data_files(vars(section)) if part in PARTS}
-    shares = {part: 0.0 if part in files else getattr(section, part) for part in PARTS}
-    chosen = seed if section.seed is None else section.seed
-    with naming("data", {}, "data: "):
-        data = Data.split(whole, **shares, seed=chosen, groups=groups)
-    own = {part: _rows(section, file, directory, whole.classes) for part, file in files.items()}
-    return Data(**{**data.parts, **own})
 
 
 def _rows(section: FileTable, file: str, directory: Path, classes: Sequence[str] | None) -> Rows:

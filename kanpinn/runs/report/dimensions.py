@@ -86,7 +86,7 @@ class Size:
     places: frozenset[int]
 
 
-def sizes(values: Sequence[Any]) -> list[Size] | None:
+def sizes_of(values: Sequence[Any]) -> list[Size] | None:
     """Return each number or list of numbers as a size; None if some value is neither.
 
     [4, 8] has the number 8 and the rest "[4, ·]", or "[·, ·]" if the last component determines the
@@ -135,7 +135,7 @@ def _numeric(value: Any) -> bool:
 def _of(key: str, title: str, values: Sequence[Any]) -> list[Dimension]:
     tables = any(True for _ in _tables(list(values)))
     whole = tuple(text if tables else f"{title} {text}" for text in names_of(values))
-    taken = sizes(values)
+    taken = sizes_of(values)
     if taken is None:
         return [Dimension(key, whole, whole)]
     numbers, rest = tuple(s.number for s in taken), [s.rest for s in taken]
