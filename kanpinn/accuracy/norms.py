@@ -3,16 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.distributed import share, summed, together
-from kanpinn.accuracy.references.reference import Approximation, Exact, Reference
+from kanpinn.accuracy.references.reference import Approximation, FunctionReference, Reference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.jets import Channels, Jet
-from kanpinn.pde.problem import Problem
+from kanpinn.pde.problem import Problem, exact_jet
 
 Rule = list[tuple[Points, Tensor, Jet]]
 
@@ -93,45 +94,57 @@ class ErrorNorm:
         settings: NormRules | None = None,
     ) -> None:
         self.problem, self.settings = problem, settings or NormRules()
-        self.reference = Exact(problem) if reference is None else reference
+        if reference is None:
+            exact = partial(exact_jet, problem)
+            reference = FunctionReference("the exact solution", exact, error=0.0)
+        self.reference = reference
         self.channels = Channels(problem.domain.names, gradient=True)
         self._scrambled = self.reference.points is None and problem.domain.dim > 3
         self._size = 0  # the number of points of the first rule
         self._first = self._rules(0) or []
 
-    def __call__(self, jet: Approximation) -> Errors:
-        """Return the errors of an approximation by the first rule.
+    def __call__(self, jet: Approximation, rules: Sequence[Rule] | None = None) -> Errors:
+        """Return the errors of an approximation.
 
-        jet: returns the approximation's jet at points, in float64 as the points are.
+        Args:
+            jet: returns the approximation's jet at points, in float64 as the points are.
+            rules: the quadrature rules; None for the first one.
         """
-        return self._measured(jet, self._first)
+        problem, means, rules = self.problem, None, self._first if rules is None else rules
+        if problem.free_constant:
+            # The means need a pass of their own, as mean e² - ē² would suffer from cancellation.
+            free = torch.tensor([name in problem.free_constant for name in problem.fields])
+            first = self._means(jet, rules)[:, :, 0].mean(dim=0)
+            means = torch.where(free, first, torch.zeros_like(first))
+        sums = self._means(jet, rules, means)[:, :, 1:].flatten(1, 2)
+        given = None if self.reference.points is None else 0.0
+        names, counted = problem.fields, problem.error_fields or problem.fields
+        fields = {}
+        if len(names) > 1:
+            columns = sums.unbind(dim=2)
+            fields = {n: _errors_of(c, given) for n, c in zip(names, columns, strict=True)}
+        chosen = [names.index(name) for name in counted]
+        return replace(_errors_of(sums[..., chosen].sum(dim=2), given), fields=fields)
 
     def converged(self, jet: Approximation) -> Errors:
         """Return the errors of an approximation, with the rule refined to the tolerance.
 
-        `rule_error` exceeds the tolerance if the limits of `NormRules` ended the refinement.
+        Relative errors below that of the reference, or below 1e-12, are noise that no rule
+        resolves. `rule_error` exceeds the tolerance if the limits of `NormRules` ended the
+        refinement.
         """
-        errors, level = self(jet), 0
-        while not self._is_settled(errors):
+        errors, level, noise = self(jet), 0, self.reference.error or 0.0
+        while not errors.l2_relative < noise:
+            finest = errors.l2_relative if math.isnan(errors.h1_relative) else errors.h1_relative
+            resolved = errors.rule_error <= self.settings.tolerance or finest < 1e-12
+            if resolved and not math.isnan(errors.rule_error):
+                break
             level += 1
             if (rules := self._rules(level)) is None:
                 break
-            finer = self._measured(jet, rules)
+            finer = self(jet, rules)
             errors = finer if self._scrambled else _compared(errors, finer)
         return errors
-
-    def _is_settled(self, errors: Errors) -> bool:
-        """Return True if no finer rule is needed.
-
-        Relative errors below that of the reference, or below 1e-12, are noise that no rule
-        resolves.
-        """
-        if errors.l2_relative < (self.reference.error or 0.0):
-            return True
-        if math.isnan(errors.rule_error):
-            return False
-        finest = errors.l2_relative if math.isnan(errors.h1_relative) else errors.h1_relative
-        return errors.rule_error <= self.settings.tolerance or finest < 1e-12
 
     def _rules(self, level: int) -> list[Rule] | None:
         """Return the rules of a refinement level; None if they would be too large.
@@ -171,24 +184,6 @@ class ErrorNorm:
                     [(p, w, self.reference.jet(p, self.channels)) for p, w in own if len(p)]
                 )
         return rules
-
-    def _measured(self, jet: Approximation, rules: Sequence[Rule]) -> Errors:
-        """Return the errors of an approximation by the given rules."""
-        problem, means = self.problem, None
-        if problem.free_constant:
-            # The means need a pass of their own, as mean e² - ē² would suffer from cancellation.
-            free = torch.tensor([name in problem.free_constant for name in problem.fields])
-            first = self._means(jet, rules)[:, :, 0].mean(dim=0)
-            means = torch.where(free, first, torch.zeros_like(first))
-        sums = self._means(jet, rules, means)[:, :, 1:].flatten(1, 2)
-        given = None if self.reference.points is None else 0.0
-        names, counted = problem.fields, problem.error_fields or problem.fields
-        fields = {}
-        if len(names) > 1:
-            columns = sums.unbind(dim=2)
-            fields = {n: _errors_of(c, given) for n, c in zip(names, columns, strict=True)}
-        chosen = [names.index(name) for name in counted]
-        return replace(_errors_of(sums[..., chosen].sum(dim=2), given), fields=fields)
 
     @torch.no_grad()
     def _means(

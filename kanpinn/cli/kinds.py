@@ -157,10 +157,10 @@ KINDS: dict[str, Kind] = {"problem": SolveKind(), "eigen": EigenKind(), "fit": F
 
 
 def _trials(job: "SolveJob") -> Line:
-    from kanpinn.solvers.auto import Settings
+    from kanpinn.solvers.auto import TrialSearch
 
-    tolerance = Settings.tolerance if job.tolerance is None else job.tolerance
-    seconds = Settings.budget_seconds if job.budget_seconds is None else job.budget_seconds
+    tolerance = TrialSearch.tolerance if job.tolerance is None else job.tolerance
+    seconds = job.budget_seconds or TrialSearch.budget_seconds
     goal = f"until the estimated relative L2 error is {tolerance:g} or {seconds:g} s have passed"
     return "chosen by trials", f"network, points and optimizers, {goal}; below is the first trial"
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -28,7 +27,8 @@ class Equidistribute(Optimizer):
     solution a stretch x → s(x) of each coordinate with ds/dx ∝ max |∂²u/∂x²|^½ + a floor. The
     network's first layer maps x to s, so that its knots are evenly spaced in s; the collocation
     points are moved to be evenly spaced in s, too. Newton's method then starts from a zero output
-    layer. A step that does not lower the loss is undone and ends the method.
+    layer. A step that does not lower the loss is undone and ends the method. So it is an optimizer
+    and no `Transform`, which would change the coordinates once and leave the function as it is.
 
     Args:
         steps: the largest number of solves.
@@ -53,6 +53,8 @@ class Equidistribute(Optimizer):
 
 class EquidistributeStage(Stage):
     """The state of an equidistribution: the stretches and the loss of the last accepted step."""
+
+    kept = ("stretches", "loss")
 
     def __init__(self, residuals: Residuals) -> None:
         self.surrogate, self.residuals = residuals.surrogate, residuals
@@ -90,12 +92,3 @@ class EquidistributeStage(Stage):
         residuals = Residuals(self.surrogate, terms)
         self.surrogate.prepare(residuals.points)
         return solve_newton(residuals)
-
-    def state_dict(self) -> dict[str, Any]:
-        pairs = None if self.stretches is None else [list(pair) for pair in self.stretches]
-        return {"stretches": pairs, "loss": self.loss}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pairs = state["stretches"]
-        self.stretches = None if pairs is None else [(xi, s) for xi, s in pairs]
-        self.loss = state["loss"]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.evolution.timing import Inputs, frozen, in_window, places, time_of
+from kanpinn.evolution.timing import Inputs, at_time, in_window, places, time_of
 from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.network import Network
 
@@ -51,7 +51,7 @@ class Handover:
             inputs: its inputs at the places, with any time.
             length: the length of the window in ξ.
         """
-        at_end = frozen(inputs, 1.0)
+        at_end = at_time(inputs, 1.0)
         if self.order == 1:
             return Handover(1, _sum(self.value, network.jet(at_end) * length))
         n, slope = value_and_rate(network, at_end)
@@ -222,7 +222,7 @@ def group(
             rows = ((numbers == number) & ((which == len(members)) == late)).nonzero()[:, 0]
             if len(rows):
                 own = inputs.rows(rows)
-                own = frozen(own, end) if late else own
+                own = at_time(own, end) if late else own
                 since = time_of(own) - start
                 past = handed.after(since, place[rows])
                 factor = since if order == 1 else since * since

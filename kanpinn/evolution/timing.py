@@ -14,7 +14,7 @@ def in_window(inputs: Inputs, start: float, end: float) -> Inputs:
     return _timed(inputs, stretch, -stretch * start - 1)
 
 
-def frozen(inputs: Inputs, at: float) -> Inputs:
+def at_time(inputs: Inputs, at: float) -> Inputs:
     """Return the inputs with the time of all points set to a constant."""
     return _timed(inputs, 0.0, at)
 

@@ -13,11 +13,10 @@ from kanpinn.interpret.graphs.own import own_graph
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.search import Search
-from kanpinn.interpret.sources import Result, rows_of, source_of
+from kanpinn.interpret.sources import Result, source_of
 from kanpinn.interpret.univariate.candidates import Snapping
 from kanpinn.interpret.univariate.library import Univariate, functions
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.solution import Solution
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,5 +141,4 @@ def read(
             f"by edge, this is a {kind}: `interpret` reads its values"
         )
     source = source_of(result)
-    problem = source.problem if isinstance(source, Solution) else None
-    return Reading(graph, rows_of(source, seed), functions(library), problem, graph)
+    return Reading(graph, source.rows(seed), functions(library), source.problem, graph)

@@ -13,17 +13,10 @@ from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.hypotheses import hypotheses
 from kanpinn.interpret.search import EXACT, Found, Search
 from kanpinn.interpret.shapes import Shape
-from kanpinn.interpret.sources import (
-    Result,
-    accuracy_of,
-    misfit_of,
-    rows_of,
-    source_of,
-)
+from kanpinn.interpret.sources import Result, Source, source_of
 from kanpinn.interpret.univariate.library import Univariate, functions
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.solution import Solution
 
 SHARE = 0.15  # share of the remaining time that the search on one graph may take
 NOISY = 0.05  # largest relative error at which a formula of noisy data ends the search
@@ -68,15 +61,15 @@ def interpret(
             that is not a KAN of splines alone.
     """
     source = source_of(result)
-    rows = rows_of(source, integer("seed", seed, least=0))
+    rows = source.rows(integer("seed", seed, least=0))
     number("seconds", seconds, above=True)
     if edges:
         check_edges(_readable(result.surrogate), edges)
-    noise = misfit_of(source, rows)
+    noise = source.misfit(rows)
     best: Formula | None = None
     deadline = NEVER.within(seconds)
     read = functions(library), edges or {}, shapes, deadline, seed
-    for formula in _formulas(result, rows, noise, *read):
+    for formula in _formulas(result.surrogate, source, rows, noise, *read):
         if best is None or _rank(formula) < _rank(best):
             best = formula
         if _is_it(best, noise):
@@ -103,7 +96,8 @@ def _readable(surrogate: Surrogate) -> Graph:
 
 
 def _formulas(
-    result: Result,
+    surrogate: Surrogate,
+    source: Source,
     rows: Rows,
     noise: float,
     library: Sequence[Univariate],
@@ -113,11 +107,9 @@ def _formulas(
     seed: int,
 ) -> Iterator[Formula]:
     """Yield the best formula of each graph of splines, until the time is over."""
-    source = source_of(result)
-    problem = source.problem if isinstance(source, Solution) else None
-    accuracy = accuracy_of(source)
+    problem, accuracy = source.problem, source.accuracy()
     hopeful = math.inf if problem is not None else max(noise, EXACT)
-    for graph, own in hypotheses(result.surrogate, rows, noise, shapes, seed, deadline):
+    for graph, own in hypotheses(surrogate, rows, noise, shapes, seed, deadline):
         # Cached because it takes seconds and is needed twice: by `done` and for the result.
         formula = cache(partial(_formula, rows=rows, problem=problem, origin=graph, own=own))
         search = Search(

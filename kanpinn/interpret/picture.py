@@ -7,20 +7,19 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.interpret.pruning.pruned import Trained
+from kanpinn.interpret.pruning.pruned import Pruned
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of, score_edges
+from kanpinn.interpret.sources import Result
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.network import Link, network_figure
-from kanpinn.solvers.fit import Fitted
-from kanpinn.solvers.solution import Solution
 
 SAMPLES = 120
 
 
 def draw_network(
-    result: Trained,
+    result: Result,
     symbolic: Collection[tuple[int, int, int]] = (),
     *,
     inputs: Sequence[str] | None = None,
@@ -45,7 +44,11 @@ def draw_network(
         named = surrogate.inputs is None
         names = surrogate.domain.names
         inputs = names if named else [f"\\xi_{{{i + 1}}}" for i in range(width[0])]
-    return network_figure(width, links, inputs, _outputs(result) if outputs is None else outputs)
+    if outputs is None:
+        count = width[-1]
+        plain = [f"y{i}" for i in range(count)] if count > 1 else ["y"]
+        outputs = plain if isinstance(result, Pruned) else result.fields
+    return network_figure(width, links, inputs, outputs)
 
 
 def links_of(
@@ -81,14 +84,3 @@ def _ranges(surrogate: Surrogate, residuals: Residuals) -> list[tuple[Tensor, Te
         found.append(ends)
     together = [torch.stack(parts) for parts in zip(*found, strict=True)]
     return [(ends[:, 0].amin(dim=0), ends[:, 1].amax(dim=0)) for ends in together]
-
-
-def _outputs(result: Trained) -> Sequence[str]:
-    if isinstance(result, Solution):
-        return result.problem.fields
-    count = result.surrogate.network.width[-1]
-    if isinstance(result, Fitted):
-        train = result.data.train
-        names = train.classes or train.outputs
-        return names if len(names) == count else names[-1:]  # one log odds for two classes
-    return [f"y{i}" for i in range(count)] if count > 1 else ["y"]

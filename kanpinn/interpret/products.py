@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
+from kanpinn.interpret.graphs.curves import EdgeCurve, Spline, Symbolic
 from kanpinn.interpret.graphs.graph import Graph, Key, relative_error
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.univariate.library import LIBRARY
@@ -63,7 +63,7 @@ def _sum_of_products(x: Tensor, outputs: int, groups: Groups) -> Graph:
     """
     d, count = x.shape[1], len(groups)
     units = outputs * count
-    edges: dict[Key, Curve] = {
+    edges: dict[Key, EdgeCurve] = {
         (0, i, o * count + k): _zero(x[:, i])
         for o in range(outputs)
         for k, group in enumerate(groups)

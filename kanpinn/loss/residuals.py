@@ -20,7 +20,7 @@ from kanpinn.networks.surrogate import Surrogate
 
 
 @runtime_checkable
-class Family(Protocol):
+class ProblemFamily(Protocol):
     """A problem with parameters, which can give its loss terms for other parameter values."""
 
     def parameter(self, name: str) -> float:
@@ -44,6 +44,7 @@ class Residuals:
         family: gives the terms for other values of the problem's parameters; None if the loss
             does not belong to a problem.
 
+    are_squares: whether every term of the loss is a mean of squares, which an energy is not.
     most_entries: the largest number of entries in the Jacobian of one batch, which bounds the
     memory (2²³ float64 entries are 64 MiB).
     """
@@ -51,9 +52,10 @@ class Residuals:
     most_entries: ClassVar[int] = 2**23
 
     def __init__(
-        self, surrogate: Surrogate, terms: Sequence[Term], family: Family | None = None
+        self, surrogate: Surrogate, terms: Sequence[Term], family: ProblemFamily | None = None
     ) -> None:
         self.surrogate, self.terms, self.family = surrogate, tuple(terms), family
+        self.are_squares = all(term.squares for term in self.terms)
         self._batches: dict[str, tuple[slice, int, list[Batch]]] = {}
 
     def batches(self, term: Term) -> list[Batch]:
@@ -112,15 +114,18 @@ class Residuals:
         both = zip(self.terms, totals.tolist(), strict=True)
         return {term.name: total / term.rows for term, total in both}
 
-    def loss(self) -> float:
-        """The loss that optimizers minimise, Σ weight · factor · mean, at the coefficients."""
-        values = self.term_values()
-        return sum(term.weight * term.factor * values[term.name] for term in self.terms)
+    def loss(self, *, reported: bool = False) -> float:
+        """The loss at the present coefficients.
 
-    def plain_loss(self) -> float:
-        """The loss that is reported, Σ weight · mean, without the factors of a balance."""
+        Args:
+            reported: False for the loss that optimizers minimise, Σ weight · factor · mean; True
+                for the one that is reported, without the factors of a balance.
+        """
         values = self.term_values()
-        return sum(term.weight * values[term.name] for term in self.terms)
+        return sum(
+            term.weight * (1.0 if reported else term.factor) * values[term.name]
+            for term in self.terms
+        )
 
     def backward(self) -> float:
         """Return the loss, and write its gradient into the `grad` of the parameters."""
@@ -140,11 +145,6 @@ class Residuals:
         for p, gradient in zip(parameters, gradients, strict=True):
             p.grad = gradient
         return float(value)
-
-    @property
-    def are_squares(self) -> bool:
-        """Whether every term of the loss is a mean of squares, which an energy is not."""
-        return all(term.squares for term in self.terms)
 
     def model(self, layers: Sequence[Layer]) -> TriangularFactor:
         """A quadratic model of the loss in a change d of the layers' coefficients.

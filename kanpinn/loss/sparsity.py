@@ -85,7 +85,7 @@ class SparsityTerm(Term):
 
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
         layers = cast(Sequence[KANLayer], surrogate.network.layers)
-        return total(self._term(sizes(layer, _root(layer, points))) for layer in layers)
+        return total(self._term(edge_sizes(layer, _root(layer, points))) for layer in layers)
 
     def _term(self, s: Tensor) -> Tensor:
         p = s / s.sum()
@@ -116,7 +116,7 @@ class SparsityTerm(Term):
             return none, none[:, 0]
         layer = cast(KANLayer, layer)
         root = _root(layer, points)
-        s = sizes(layer, root)
+        s = edge_sizes(layer, root)
         p = s / s.sum()
         surprise = p.log() - (p * p.log()).sum()
         w = self.settings.l1 - self.settings.entropy * surprise / s.sum()
@@ -167,7 +167,7 @@ class FixedRows(Layer):
         out.copy_(known.T * delta)
 
 
-def sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
+def edge_sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
     """The smoothed standard deviations √(variance + smooth²) of the edges that are kept, (edges,).
 
     The smoothing gives them a derivative at zero, which the penalty drives edges towards.

@@ -33,6 +33,7 @@ class Term(ABC):
         channels: the derivatives that the term uses.
         sites: the number of consecutive points in one row: a residual may couple several points.
         factor: the factor of a balance, which multiplies the weight in the loss of optimizers.
+        measured: whether the rows compare the fields with measured data.
 
     squares: whether `total` is the sum of the squares of `linearised`. has_slope: whether 2 Jᵀr is
     the gradient of `total`, where r is the value of `linearised` and J its Jacobian.
@@ -47,6 +48,7 @@ class Term(ABC):
     channels: Channels
     sites: int = field(default=1, kw_only=True)
     factor: float = field(default=1.0, kw_only=True)
+    measured: bool = field(default=False, kw_only=True)
 
     @property
     def rows(self) -> int:
@@ -83,13 +85,11 @@ class ResidualTerm(Term):
 
     Args:
         equation: a function of points and the fields' jet that gives residuals (rows, equations).
-        measured: whether the rows compare the fields with measured data.
     """
 
     squares: ClassVar[bool] = True
 
     equation: Callable[[Points, Jet], Tensor]
-    measured: bool = field(default=False, kw_only=True)
 
     def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
         """The residuals of the equations at points, (rows, equations), without the weight."""
@@ -208,21 +208,16 @@ def residual_term(
             f"{what} must have shape (n, 1), one column for each equation, got {shapes[0]} with "
             f"n = {PROBE_POINTS} points: operands of shape (n, 1) and (n,) broadcast to (n, n)"
         )
-    _check_smoothness(surrogate, channels, what)
-    return ResidualTerm(name, points, weight, channels, equation, sites=sites)
-
-
-def _check_smoothness(surrogate: Surrogate, channels: Channels, what: str) -> None:
     degree, order = surrogate.network.max_order, channels.derivative_order
-    if degree is None or degree > order:
-        return
-    if degree < order:
+    if degree is not None and degree < order:
         raise InputError(
             f"network.degree = {degree} is below the order {order} of {what}: "
             "its derivative vanishes"
         )
-    warnings.warn(
-        f"network.degree = {degree} equals the order of {what}: the residual is only piecewise "
-        f"constant in the splines; a degree of {order + 1} or more is advised",
-        stacklevel=2,
-    )
+    if degree == order:
+        warnings.warn(
+            f"network.degree = {degree} equals the order of {what}: the residual is only "
+            f"piecewise constant in the splines; a degree of {order + 1} or more is advised",
+            stacklevel=2,
+        )
+    return ResidualTerm(name, points, weight, channels, equation, sites=sites)

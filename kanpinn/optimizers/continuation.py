@@ -7,7 +7,7 @@ from numbers import Real
 import torch
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn.loss.residuals import Family, Residuals
+from kanpinn.loss.residuals import ProblemFamily, Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.least_squares import LeastSquares
 from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
@@ -78,7 +78,7 @@ class ContinuationStage(Stage):
 
     settings: Continuation
     residuals: Residuals
-    family: Family
+    family: ProblemFamily
     goal: float
     reached: float = -1.0
     stride: float = 0.25

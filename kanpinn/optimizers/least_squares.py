@@ -1,7 +1,7 @@
 """Gauss–Newton on the output layer; for a linear PDE this is one least-squares solve."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -74,7 +74,27 @@ class LeastSquaresStage(Stage):
     kept = ("begun",)
 
     def step(self) -> Step:
-        done = self.solve(self.residuals, self.rcond) if self.begun else self._begin()
+        """Take a step; the first one starts from the present output layer and from zero.
+
+        Raises:
+            LinAlgError: if the residual is not finite at any start.
+        """
+        layers = self.residuals.surrogate.network.output_layers
+        present = get_coefficients(layers)
+        starts = [present] if self.begun else [present, torch.zeros_like(present)]
+        tried: list[tuple[OutputStep, Tensor]] = []
+        for start in starts:
+            set_coefficients(layers, start)
+            try:
+                tried.append((self.solve(self.residuals, self.rcond), get_coefficients(layers)))
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                if start is starts[-1] and not tried:
+                    raise
+                continue  # for example log u at u = 0
+            if tried[0][0].linear or not bool(present.any()):
+                break
+        done, best = min(tried, key=lambda each: each[0].loss)
+        set_coefficients(layers, best)
         self.begun = True
         words = [f"rank {done.rank} of {done.columns}"]
         finished = CONVERGED if done.linear or done.stationary else None
@@ -93,35 +113,8 @@ class LeastSquaresStage(Stage):
             words.append(f"damping {done.damping:.0e}")
         return Step(
             done.loss,
-            done.evaluations,
+            sum(each.evaluations for each, _ in tried),
             finished,
             notes={"rank": float(done.rank), "share": done.share, "damping": done.damping},
             words=", ".join(words),
         )
-
-    def _begin(self) -> OutputStep:
-        """Take a step from the present output layer and one from zero, and keep the better one.
-
-        Raises:
-            LinAlgError: if the residual is not finite at either start.
-        """
-        layers = self.residuals.surrogate.network.output_layers
-        present = get_coefficients(layers)
-        tried: list[tuple[OutputStep, Tensor]] = []
-        failure: Exception | None = None
-        for start in (present, torch.zeros_like(present)):
-            set_coefficients(layers, start)
-            try:
-                done = self.solve(self.residuals, self.rcond)
-            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-                failure = error  # for example log u at u = 0
-                continue
-            tried.append((done, get_coefficients(layers)))
-            if done.linear or not bool(present.any()):
-                break
-        if not tried:
-            assert failure is not None
-            raise failure
-        done, best = min(tried, key=lambda each: each[0].loss)
-        set_coefficients(layers, best)
-        return replace(done, evaluations=sum(each.evaluations for each, _ in tried))

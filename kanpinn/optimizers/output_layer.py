@@ -91,10 +91,17 @@ def solve_output(
         taken = _Trial(new, predicted)
     else:
         taken = _Trial(new, trials.loss_at(new))
+        # A residual is affine if its loss agrees with that of the linearised residual to 1e-8 after
+        # the full step and for zero coefficients. The first alone also holds for nonlinear
+        # residuals near convergence; zero is far from both ends of the step.
+        miss = abs(taken.loss - predicted)
+        close = miss <= 1e-8 * abs(before - predicted) and miss <= 0.1 * abs(predicted) + rounding
         # A product of an unknown coefficient field and a field is zero to first order at zero: the
         # comparison of losses could take it for linear.
-        linear = rank > 0 and not residuals.surrogate.has_unknowns
-        linear = linear and trials.are_linear(taken, predicted, rounding)
+        linear = close and rank > 0 and not residuals.surrogate.has_unknowns
+        if linear:
+            at_zero = triangle.loss(-old)
+            linear = abs(trials.loss_at(torch.zeros_like(old)) - at_zero) <= 1e-8 * abs(at_zero)
         if not linear and not before - taken.loss >= 0.5 * (before - predicted):
             if not before - predicted <= floor:
                 taken = trials.best(new)
@@ -141,21 +148,6 @@ class _Trials:
         set_coefficients(self.layers, coefficients)
         self.evaluations += 1
         return self.residuals.loss()
-
-    def are_linear(self, full: _Trial, predicted: float, rounding: float) -> bool:
-        """Return True if the residual is affine in the coefficients, judged by its losses.
-
-        The true loss must agree with that of the linearised residual to 1e-8 after the full step
-        and for zero coefficients. The first alone is not enough: near convergence it also holds for
-        a nonlinear residual, but not at zero, which is far from both ends of the step.
-        """
-        error = abs(full.loss - predicted)
-        near = error <= 1e-8 * abs(self.before - predicted)
-        if not (near and error <= 0.1 * abs(predicted) + rounding):
-            return False
-        at_zero = self.triangle.loss(-self.old)
-        loss = self.loss_at(torch.zeros_like(self.old))
-        return abs(loss - at_zero) <= 1e-8 * abs(at_zero)
 
     def best(self, new: Tensor) -> _Trial:
         """Return the trial with the lowest loss among shortened and damped steps, or no step."""

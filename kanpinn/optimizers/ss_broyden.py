@@ -13,7 +13,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.broyden_update import updated
 from kanpinn.optimizers.first_order import trainable
 from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
-from kanpinn.optimizers.wolfe import Trial, strong_wolfe
+from kanpinn.optimizers.wolfe import LinePoint, strong_wolfe
 
 
 @dataclass(frozen=True)
@@ -159,14 +159,14 @@ class SSBroydenStage(Stage):
         start = self._vector()
         gradients: dict[float, Tensor] = {}
 
-        def at(length: float) -> Trial:
+        def at(length: float) -> LinePoint:
             self._set(start + length * direction)
             loss, gradient = self._evaluate()
             gradients[length] = gradient
-            return Trial(length, loss, float(gradient @ direction))
+            return LinePoint(length, loss, float(gradient @ direction))
 
         first = 1.0 if self.inverse is not None else min(1.0, 1 / float(self.gradient.abs().sum()))
-        found = strong_wolfe(at, Trial(0.0, self.loss, slope), first)
+        found = strong_wolfe(at, LinePoint(0.0, self.loss, slope), first)
         if found is None:
             self._set(start)
             return len(gradients), False

@@ -1,6 +1,5 @@
 """Variable projection: a search for structured solutions with about a hundred parameters."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -36,8 +35,7 @@ class VariableProjection(Optimizer):
         prune: whether hidden units that are not needed are removed.
 
     Raises:
-        InputError: for values out of range; at the start, for a network without inner functions or
-            a loss with an energy.
+        InputError: for values out of range; at the start, without a hidden layer or for an energy.
 
     Reference: Golub and Pereyra (1973), Kaufman (1975); multi-start with early stopping.
     """
@@ -56,9 +54,7 @@ class VariableProjection(Optimizer):
             integer(name, getattr(self, name))
         integer("rounds", self.rounds, least=0)
         if self.follow > self.starts:
-            raise InputError(
-                f"follow must be no more than starts = {self.starts}, got {self.follow!r}"
-            )
+            raise InputError(f"follow must be at most starts = {self.starts}, got {self.follow!r}")
         if not 0 < self.tolerance < 1:
             raise InputError(f"tolerance must lie between 0 and 1, got {self.tolerance!r}")
 
@@ -114,7 +110,7 @@ class VariableProjectionStage(Stage):
         self._projection: Projection | None = None
 
     def step(self) -> Step:
-        phases: dict[Phase, Callable[[], Step]] = {
+        phases = {
             Phase.SCREEN: self._screen,
             Phase.FOLLOW: self._follow,
             Phase.PRUNE: self._prune,
@@ -123,11 +119,9 @@ class VariableProjectionStage(Stage):
         }
         done = phases[self.phase]()
         self.taken += 1
-        searching = self.phase in (Phase.SCREEN, Phase.FOLLOW)
-        return self._break_off() if searching and self.taken >= self.settings.steps else done
-
-    def _break_off(self) -> Step:
-        """End the search at the limit of steps: go to the final grid with the best start so far."""
+        if self.taken < self.settings.steps or self.phase not in (Phase.SCREEN, Phase.FOLLOW):
+            return done
+        # The limit ends the search: the final grid begins with the best start so far.
         if self.search.best is not None and self.search.best_loss < self.search.descent.loss:
             self.search.go_to_best(self.projection)
         self.levels = self.levels[-1:]
@@ -137,9 +131,8 @@ class VariableProjectionStage(Stage):
     def projection(self) -> Projection:
         """The projected loss, on a subset of the points until the phase is POLISH, then on all."""
         if self._projection is None:
-            residuals = self.residuals
-            if self.phase is not Phase.POLISH:
-                residuals = residuals.subset(self.points, self.seed)
+            whole = self.phase is Phase.POLISH
+            residuals = self.residuals if whole else self.residuals.subset(self.points, self.seed)
             self._projection = Projection(residuals, self.linear)
         return self._projection
 
@@ -163,15 +156,14 @@ class VariableProjectionStage(Stage):
         search = self.search
         evaluations = search.step(self.projection)
         done = self._report(search.descent, evaluations)
-        if not (search.descent.stalled or search.arrived):
-            return done
-        search.end_descent(self.projection)
-        if search.arrived or search.exhausted:
-            self._end_search()
-        elif search.waiting:
-            search.next_start(self.projection)
-        else:
-            self.phase = Phase.SCREEN
+        if search.descent.stalled or search.arrived:
+            search.end_descent(self.projection)
+            if search.arrived or search.exhausted:
+                self._end_search()
+            elif search.waiting:
+                search.next_start(self.projection)
+            else:
+                self.phase = Phase.SCREEN
         return done
 
     def _end_search(self) -> None:
@@ -198,8 +190,7 @@ class VariableProjectionStage(Stage):
 
     def _enter(self) -> Step:
         """Go to the next finer output grid, and to all points; solve for the output layer there."""
-        self.phase = Phase.POLISH
-        self._projection = None
+        self.phase, self._projection = Phase.POLISH, None
         intervals, *self.levels = self.levels
         self.network.reset_output(intervals)
         self.descent = Descent(self.projection(self.projection.inner))
@@ -209,26 +200,23 @@ class VariableProjectionStage(Stage):
         """Take one step on the present output grid; the next grid follows when it stalls."""
         most = 12 if self.levels else self.settings.steps
         evaluations = self.descent.step(self.projection, least_fall=1e-2, most=most)
+        finished, tolerance = None, self.settings.tolerance
         if self.descent.stalled and self.levels:
             self.phase = Phase.ENTER
-            return self._report(self.descent, evaluations)
-        finished = self._verdict() if self.descent.stalled else None
+        elif self.descent.stalled:
+            finished = CONVERGED
+            if self.settings.rounds and not self.descent.loss <= tolerance * self.search.zero:
+                finished = (
+                    f"stopped: none of {self.search.drawn} random starts came below {tolerance:g} "
+                    "of the zero solution's loss; the best one was refined"
+                )
         return self._report(self.descent, evaluations, finished)
-
-    def _verdict(self) -> str:
-        tolerance = self.settings.tolerance
-        if not self.settings.rounds or self.descent.loss <= tolerance * self.search.zero:
-            return CONVERGED
-        return (
-            f"stopped: none of {self.search.drawn} random starts came below {tolerance:g} of the "
-            "zero solution's loss; the best one was refined"
-        )
 
     def _report(self, descent: Descent, evaluations: int, finished: str | None = None) -> Step:
         self.linear = self.projection.linear
         drawn, units = self.search.drawn, self.network.width[-2]
         intervals = self.network.layers[-1].basis.intervals
-        words = f"{drawn} random starts, " if drawn else ""
+        words = f"{units} units, {intervals} intervals in the output layer"
         return Step(
             descent.loss,
             evaluations,
@@ -240,7 +228,7 @@ class VariableProjectionStage(Stage):
                 "width": float(units),
                 "grid": float(intervals),
             },
-            words=f"{words}{units} units, {intervals} intervals in the output layer",
+            words=f"{drawn} random starts, {words}" if drawn else words,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -256,8 +244,7 @@ class VariableProjectionStage(Stage):
 
 def _levels(coarse: int, target: int) -> list[int]:
     """Return numbers of intervals that double from coarse to target: (6, 32) → [12, 24, 32]."""
-    levels = []
-    while coarse < target:
-        coarse = min(2 * coarse, target)
-        levels.append(coarse)
-    return levels or [target]
+    levels = [min(2 * coarse, target)]
+    while levels[-1] < target:
+        levels.append(min(2 * levels[-1], target))
+    return levels

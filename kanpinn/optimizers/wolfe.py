@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Trial:
+class LinePoint:
     """The loss, and its derivative along the search line, at one step length."""
 
     length: float
@@ -15,13 +15,13 @@ class Trial:
 
 
 def strong_wolfe(
-    at: Callable[[float], Trial],
-    start: Trial,
+    at: Callable[[float], LinePoint],
+    start: LinePoint,
     length: float,
     decrease: float = 1e-4,
     curvature: float = 0.9,
     most: int = 25,
-) -> Trial | None:
+) -> LinePoint | None:
     """Return a step length t with φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|.
 
     If the search ends by rounding errors or the limit of evaluations, the trial with the lowest
@@ -67,14 +67,14 @@ def strong_wolfe(
     return best if best.loss < start.loss else None
 
 
-def _beyond(before: Trial, last: Trial) -> float:
+def _beyond(before: LinePoint, last: LinePoint) -> float:
     """Return the minimum of the cubic through both trials, limited to 2 to 10 times the last."""
     found = _cubic_minimum(before, last)
     most, least = 10 * last.length, 2 * last.length
     return most if found is None or found < before.length else min(max(found, least), most)
 
 
-def _between(low: Trial, high: Trial) -> float:
+def _between(low: LinePoint, high: LinePoint) -> float:
     """Return the minimum of the cubic through both trials, at least 10 % away from the ends."""
     left, right = sorted((low.length, high.length))
     found = _cubic_minimum(low, high)
@@ -84,7 +84,7 @@ def _between(low: Trial, high: Trial) -> float:
     return min(max(found, left + margin), right - margin)
 
 
-def _cubic_minimum(a: Trial, b: Trial) -> float | None:
+def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
     """Return the minimum of the cubic through both trials, equation 3.59; None if it has none."""
     if not all(abs(x) < 1e100 for x in (a.loss, b.loss, a.slope, b.slope)):
         return None  # their squares would overflow

@@ -42,7 +42,7 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
     if solution.problem.unknowns:
         for name, figure in unknown_figures(solution, fields):
             paths.append(save(figure, folder / f"{name}.png"))
-    if len(solution.history):
+    if solution.history.rows:
         paths.append(save(history_figure(solution), folder / "history.png"))
     edges = edges_of(solution)
     if any(edges):

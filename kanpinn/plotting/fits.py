@@ -51,7 +51,7 @@ def draw_fit(fitted: Fitted, folder: Path) -> list[Path]:
 
 
 def _figures(fitted: Fitted) -> Iterator[tuple[str, Figure]]:
-    if len(fitted.history):
+    if fitted.history.rows:
         yield "history", scores_figure(fitted)
     if fitted.data.train.classes:
         yield "confusion", confusion_figure(fitted)

@@ -1,8 +1,7 @@
 """Adaptation of collocation points to the residual, and of the terms' factors, between steps."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -57,6 +56,8 @@ class Adaptation(Losses):
     Raises:
         InputError: for an energy, which is an integral by quadrature.
     """
+
+    kept = ("epoch", "since", "seen", "early", "interior", "factors", "balanced")
 
     def __init__(
         self, discretization: Discretization, balance: str | None, rebalance: int = 100
@@ -124,15 +125,8 @@ class Adaptation(Losses):
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
         if self._balance is not None:
-            done = replace(done, loss=residuals.plain_loss(), loss_lags=False)
+            done = replace(done, loss=residuals.loss(reported=True), loss_lags=False)
         if done.finished == CONVERGED and self._discretization.collocation.adapt and more:
             self.early = True
             return replace(done, finished=None)
         return done
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)

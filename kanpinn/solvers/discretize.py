@@ -22,6 +22,7 @@ from kanpinn.pde.problem import Problem
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.well_posed import check_well_posed
 from kanpinn.solvers.discretization import Discretization, EnergyDiscretization
+from kanpinn.solvers.settings import SolveSettings
 
 FORMS = ("strong", "energy")
 LOSS_TERMS = ("interior", "boundary")
@@ -30,18 +31,21 @@ LOSS_TERMS = ("interior", "boundary")
 def discretize(
     problem: Problem,
     network: Network,
-    points: Collocation | None,
-    boundary: str,
-    weights: Mapping[str, float | int] | None,
-    seed: int,
-    form: str = "strong",
+    settings: SolveSettings,
+    seed: int = 0,
 ) -> Discretization[Problem]:
     """Check the arguments of `solve` against each other and build the discretization.
 
+    Args:
+        problem: the equation, its domain and conditions.
+        network: gets the problem's known functions and unknown numbers as further layers.
+        settings: the points, the form of boundary data, and the loss.
+        seed: the seed of the points.
+
     Raises:
-        InputError: if problem, network, form, boundary or weights do not fit together.
+        InputError: if problem, network and settings do not fit together.
     """
-    problem = stated(problem, Problem)
+    problem, form = stated(problem, Problem), settings.form
     if form not in FORMS:
         raise InputError(f'form must be "strong" or "energy", got {form!r}')
     if form == "energy":
@@ -51,15 +55,15 @@ def discretize(
                 f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
                 "an energy says nothing of the coefficients in it"
             )
-    surrogate, met = build_surrogate(problem, network, boundary, form, problem.unknowns)
+    surrogate, met = build_surrogate(problem, network, settings.boundary, form, problem.unknowns)
     numbers, known = problem.numbers, network.constants
     if known is None or known.unknowns != numbers:  # otherwise they keep their values
         network.constants = Constants(numbers, surrogate.low) if numbers else None
-    points = default_points(network) if points is None else points
+    points, weights = settings.points, checked_weights(settings.weights)
     if form == "strong":
-        return Discretization(problem, surrogate, points, checked_weights(weights), seed, met)
+        return Discretization(problem, surrogate, points, weights, seed, met)
     met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
-    return EnergyDiscretization(problem, surrogate, points, checked_weights(weights), seed, met)
+    return EnergyDiscretization(problem, surrogate, points, weights, seed, met)
 
 
 def build_surrogate(

@@ -7,13 +7,14 @@ import time
 import torch
 
 from kanpinn.accuracy.norms import ErrorNorm, Errors
-from kanpinn.accuracy.references import Computed
+from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
 
+LARGEST_CONTRACTION = 0.9  # closer to 1, the factor 1 / (1 - contraction) is not reliable
 ENDED = ("failed", "stopped: interrupted")  # the status of a solve whose solution gives no estimate
 
 
@@ -60,13 +61,8 @@ def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate | None:
     if finer.status.startswith(ENDED):
         return None
     errors, contraction = compare(solution, finer)
-    factor = 1 / (1 - trusted_contraction(contraction or 0.0))
+    factor = 1 / (1 - min(contraction or 0.0, LARGEST_CONTRACTION))
     return Estimate(errors.scaled(factor), contraction, time.perf_counter() - begun)
-
-
-def trusted_contraction(contraction: float) -> float:
-    """The contraction ρ, at most 0.9: closer to 1 the factor 1 / (1 - ρ) is not reliable."""
-    return min(contraction, 0.9)
 
 
 def compare(solution: Solution, finer: Solution) -> tuple[Errors, float | None]:
@@ -83,7 +79,7 @@ def compare(solution: Solution, finer: Solution) -> tuple[Errors, float | None]:
         generator = torch.Generator().manual_seed(7919)
         points, weights = weighted_sample(problem.cells(), 4000, "sobol", generator)
         rule = points, weights / problem.domain.measure
-    norm = ErrorNorm(problem, Computed("a finer solution", finer.surrogate.evaluate, rule))
+    norm = ErrorNorm(problem, FunctionReference("a finer solution", finer.surrogate.evaluate, rule))
     errors = norm(solution.surrogate.evaluate)
     if solution.discretization.form != "strong":
         return errors, None

@@ -181,12 +181,16 @@ def _evaluate(solution: Solution, points: Points, chunk: int) -> dict[str, Tenso
 
 
 def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
-    problem, approximate = solution.problem, solution(points)
+    """The fields, what they are compared with, their errors and the residuals, (n,) each."""
+    problem, approximate, reference = solution.problem, solution(points), solution.reference
     several = len(problem.fields) > 1
-    named = {}
-    for i, field in enumerate(problem.fields):
-        named[field] = approximate[:, i]
-    name, exact = KNOWN[problem.exact is None], _known(solution, points)
+    named = {field: approximate[:, i] for i, field in enumerate(problem.fields)}
+    name, exact = KNOWN[problem.exact is None], None
+    if problem.exact is not None:
+        exact = stack_equations(problem.exact(points), len(points), "exact")
+    elif reference is not None and reference.points is None:  # it has values everywhere
+        value = reference.jet(points.to(torch.float64), Channels(points.names)).value
+        exact = value.to(points.coords)
     if exact is not None:
         for i, field in enumerate(problem.fields):
             suffix = f"_{field}" if several else ""
@@ -196,14 +200,3 @@ def _named(solution: Solution, points: Points) -> dict[str, Tensor]:
     for i in range(residual.shape[1]):
         named["residual" if residual.shape[1] == 1 else f"residual_{i}"] = residual[:, i]
     return named
-
-
-def _known(solution: Solution, points: Points) -> Tensor | None:
-    """The exact solution (n, m), else a reference that is known everywhere, else None."""
-    if solution.problem.exact is not None:
-        return stack_equations(solution.problem.exact(points), len(points), "exact")
-    reference = solution.reference
-    if reference is None or reference.points is not None:
-        return None
-    value = reference.jet(points.to(torch.float64), Channels(points.names)).value
-    return value.to(points.coords)

@@ -16,10 +16,6 @@ class History:
 
     rows: list[dict[str, float | int]] = field(default_factory=list)
 
-    def add(self, **values: float | int) -> None:
-        """Append a row of named quantities."""
-        self.rows.append(values)
-
     @property
     def names(self) -> list[str]:
         """The names of all quantities in any row, in the order of their first appearance."""

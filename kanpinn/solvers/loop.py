@@ -3,8 +3,7 @@
 import copy
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from kanpinn._support.distributed import extremes, together, world
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import handling
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers import CONVERGED, Step
+from kanpinn.optimizers import CONVERGED, Stage, Step
 from kanpinn.solvers.kept_states import copied
 from kanpinn.solvers.measure import Measure
 from kanpinn.solvers.state import Observer, SolverState
@@ -27,8 +26,8 @@ def run_stages(
     observers: Sequence[Observer] = (),
     seed: int = 0,
     checkpoint: Mapping[str, Any] | None = None,
-) -> None:
-    """Run the optimizers one after another until the solve ends, and set `state.status`.
+) -> str:
+    """Run the optimizers one after another until the solve ends, and return its status.
 
     Ctrl-C lets the present step finish and then ends the solve.
 
@@ -38,85 +37,87 @@ def run_stages(
         observers: called with the state after every step.
         seed: the seed of the optimizers.
         checkpoint: the checkpoint that `begin` was given; None if there was none.
+
+    Returns:
+        The status: "converged", "stopped: ..." or "failed: ...", with the reason.
     """
-    with _interruptible(state):
-        state.take_loss()
+    progress, count = state.progress, len(state.optimizers)
+    memory = None if checkpoint is None else copy.deepcopy(checkpoint["stage"])
+    with handling(state.interrupt):
         if checkpoint is None:
-            _record(state, Step(state.residuals.plain_loss(), 0), measure)
-        else:
-            _judge(state)  # a checkpoint is written before its step is judged
-        memory = None if checkpoint is None else copy.deepcopy(checkpoint["stage"])
-        while state.status is None and state.progress.stage_index < len(state.optimizers):
-            optimizer = state.optimizer
-            state.begin_stage(seed, memory)
-            reason, memory = _run_stage(state, measure, observers), None
+            _record(state, Step(state.residuals.loss(reported=True), 0), measure)
+        elif state.best is not None and progress.stage_index < count:
+            # A checkpoint is written before its step is judged.
+            optimizer = state.optimizers[progress.stage_index]
+            state.status = state.best.verdict(progress, optimizer, state.residuals)
+        while state.status is None and progress.stage_index < count:
+            stage, memory = state.begin_stage(seed, memory), None
+            limit, reason = state.optimizer.steps, ""
+            while state.status is None and not reason:
+                if progress.finished is not None:
+                    reason = progress.finished
+                elif progress.stage_step >= limit:
+                    reason = state.stopped(f"limit of {limit} steps")
+                elif (late := state.clock.spent(progress)) is not None:
+                    state.status = state.stopped(late)
+                else:
+                    _take_step(state, stage, measure, observers)
+            incomplete = progress.finished is None and stage.short()
+            if state.status is None and (reason.startswith("failed") or incomplete):
+                state.status = reason  # no later optimizer could go on from here
             if (taken_back := state.end_stage(reason)) is not None:
-                LOG.warning("%s: %s", optimizer.title, taken_back)
-        state.status = state.status or state.progress.finished or CONVERGED  # no optimizer was left
-    state.keep_best()
+                LOG.warning("%s: %s", state.optimizer.title, taken_back)
+    status = state.status or progress.finished or CONVERGED  # no optimizer was left
+    if state.best is not None and (kept := state.keep(state.best)) is not None:
+        status = f"{status}; {kept}"
+    state.status = status
+    return status
 
 
-def _run_stage(state: SolverState, measure: Measure | None, observers: Sequence[Observer]) -> str:
-    """Take steps of one optimizer until it ends, and return the reason.
+def _take_step(
+    state: SolverState, stage: Stage, measure: Measure | None, observers: Sequence[Observer]
+) -> None:
+    """Take a step, record it, call the observers, and take the loss of the next step.
 
-    `state.status` is set if the solve ends too.
+    If the step breaks down, or its loss is not finite, the solve fails with the network as before.
     """
-    progress, limit = state.progress, state.optimizer.steps
-    while state.status is None and progress.finished is None and progress.stage_step < limit:
-        if (spent := state.clock.spent(progress)) is not None:
-            state.status = state.stopped(spent)
-        else:
-            _take_step(state, measure, observers)
-    if state.status is not None:
-        return state.status
-    assert state.stage is not None
-    reason = progress.finished or state.stopped(f"limit of {limit} steps")
-    if reason.startswith("failed") or (progress.finished is None and state.stage.short()):
-        state.status = reason  # failed, or short of where the next one should begin
-    return reason
-
-
-def _take_step(state: SolverState, measure: Measure | None, observers: Sequence[Observer]) -> None:
-    """Take a step, record and observe it, and take the loss of the next step."""
     progress, optimizer, network = state.progress, state.optimizer, state.surrogate.network
-    before = copied(network)
+    where = f"step {progress.step + 1} of {type(stage).__name__.removesuffix('Stage')}"
+    before, broken = copied(network), ""
     with state.clock.timed(progress.stage_index):
-        done = _attempt(state)
+        try:
+            done = stage.step()
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            done = Step(math.nan)
+            broken = f"{where} broke down ({str(error).splitlines()[0]})"
+        if math.isfinite(done.loss):
+            more = progress.stage_step + 1 < optimizer.steps
+            done = state.losses.judged(state.residuals, done, more)
     if not math.isfinite(done.loss):
         network.load_state_dict(before)
-        _fail(state, str(done.finished))
+        _fail(state, broken or f"the loss became {done.loss} in {where}")
         return
-    state.count(done, before)
+    progress.step, progress.stage_step = progress.step + 1, progress.stage_step + 1
+    progress.finished, state.words = done.finished, done.words
+    state.least.see(done, progress.step, before)
     last = done.finished is not None or progress.stage_step == optimizer.steps
     measured = last or progress.stage_step % optimizer.measure_every == 0
     _record(state, done, measure if measured else None)
-    if _observed(state, observers):
+    with together():
+        for observer in observers:
+            observer(state)
+    interrupted = state.interrupted if world() == 1 else _interrupted_anywhere(state)
+    if interrupted:
         state.status = "stopped: interrupted"
-    else:
-        _judge(state)
+    elif state.best is not None:
+        state.status = state.best.verdict(progress, optimizer, state.residuals)
     if progress.finished is None and state.status is None:
         try:
             with state.clock.timed(progress.stage_index):
-                state.take_loss()
+                stage.residuals = state.losses.following(state.residuals, progress.step)
+                state.residuals = stage.residuals
         except NumericalError as error:
             _fail(state, str(error))
-
-
-def _attempt(state: SolverState) -> Step:
-    """The result of one step; if it breaks down, the loss is NaN and `finished` is the reason."""
-    assert state.stage is not None
-    progress = state.progress
-    where = f"step {progress.step + 1} of {type(state.stage).__name__.removesuffix('Stage')}"
-    try:
-        done = state.stage.step()
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        return Step(math.nan, finished=f"{where} broke down ({str(error).splitlines()[0]})")
-    if math.isfinite(done.loss):
-        more = progress.stage_step + 1 < state.optimizer.steps
-        done = state.losses.judged(state.residuals, done, more)
-    if math.isfinite(done.loss):
-        return done
-    return Step(math.nan, finished=f"the loss became {done.loss} in {where}")
 
 
 def _fail(state: SolverState, why: str) -> None:
@@ -125,35 +126,27 @@ def _fail(state: SolverState, why: str) -> None:
 
 
 def _record(state: SolverState, done: Step, measure: Measure | None) -> None:
-    """Write a step into the history."""
-    errors = {} if measure is None else measure(state.surrogate.evaluate)
-    state.history.add(
-        step=state.progress.step,
-        stage=state.progress.stage_index,
-        loss=done.loss,
-        evaluations=done.evaluations,
-        seconds=sum(state.clock.seconds),
+    """Write a step into the history, and compare it with the best state."""
+    row = {
+        "step": state.progress.step,
+        "stage": state.progress.stage_index,
+        "loss": done.loss,
+        "evaluations": done.evaluations,
+        "seconds": sum(state.clock.seconds),
         **done.notes,
-        **errors,
-    )
+        **({} if measure is None else measure(state.surrogate.evaluate)),
+    }
+    state.history.rows.append(row)
     if state.best is not None:
-        state.best.see(state.history.rows[-1], state.progress.step, state.surrogate.network)
+        state.best.see(row, state.progress.step, state.surrogate.network)
 
 
-def _judge(state: SolverState) -> None:
-    """End the solve if the best state's verdict is that it should end."""
-    left = state.progress.stage_index < len(state.optimizers)
-    if state.best is not None and left:
-        state.status = state.best.verdict(state.progress, state.optimizer, state.residuals)
+def _interrupted_anywhere(state: SolverState) -> bool:
+    """Whether any rank is interrupted.
 
-
-def _observed(state: SolverState, observers: Sequence[Observer]) -> bool:
-    """Call the observers, and return whether any rank is interrupted."""
-    with together():
-        for observer in observers:
-            observer(state)
-    if world() == 1:
-        return state.interrupted
+    Raises:
+        NumericalError: if the ranks do not have the same coefficients.
+    """
     checksum = float(get_coefficients(state.surrogate.network.all_layers).sum())
     low, high = extremes(torch.tensor([[checksum, state.interrupted]], dtype=torch.float64))
     if low[0] < high[0]:
@@ -162,16 +155,3 @@ def _observed(state: SolverState, observers: Sequence[Observer]) -> bool:
             "with as many threads each"
         )
     return bool(high[1])
-
-
-@contextmanager
-def _interruptible(state: SolverState) -> Iterator[None]:
-    """Make Ctrl-C end the solve after the present step, and a second Ctrl-C interrupt the step."""
-
-    def interrupt(*_: object) -> None:
-        if state.interrupted:
-            raise KeyboardInterrupt
-        state.interrupted = True
-
-    with handling(interrupt):
-        yield

@@ -1,23 +1,29 @@
 """The loss that each step of a solve minimises, with fixed points or fresh ones in each epoch."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from kanpinn._support.distributed import together
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import Step
 
 
-class Losses:
-    """The sequence of losses of a solve; in this class every step has the same loss."""
+class Losses(ABC):
+    """The sequence of losses of a solve.
 
-    def __init__(self, residuals: Residuals) -> None:
-        self._residuals = residuals
+    kept: the names of the attributes that a checkpoint stores, tensors and plain values. They are
+    restored before `first` is called.
+    """
 
+    kept: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
     def first(self, step: int) -> Residuals:
         """The loss with which a solve begins (step 0) or continues after `step` steps."""
-        return self._residuals
 
+    @abstractmethod
     def following(self, residuals: Residuals, step: int) -> Residuals:
         """The loss of the next step.
 
@@ -28,7 +34,6 @@ class Losses:
         Returns:
             The loss: the same object if nothing changes.
         """
-        return residuals
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
         """The result of a step, corrected for the losses of later steps.
@@ -40,14 +45,21 @@ class Losses:
         """
         return done
 
-    def state_dict(self) -> dict[str, Any]:
-        """The state as tensors and plain values, for a checkpoint."""
-        return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the result of `state_dict`; called before `first`."""
+@dataclass(frozen=True)
+class FixedLoss(Losses):
+    """The same loss in every step."""
+
+    residuals: Residuals
+
+    def first(self, step: int) -> Residuals:
+        return self.residuals
+
+    def following(self, residuals: Residuals, step: int) -> Residuals:
+        return residuals
 
 
+@dataclass
 class FreshLosses(Losses):
     """A loss with fresh points in every epoch; the points depend on the number of the epoch alone.
 
@@ -56,15 +68,16 @@ class FreshLosses(Losses):
         every: the steps of an epoch; 0 for one epoch only.
     """
 
-    def __init__(self, draw: Callable[[int], Residuals], every: int) -> None:
-        self._draw, self._every, self._epoch = draw, every, 0
+    draw: Callable[[int], Residuals]
+    every: int = 0
+    _epoch: int = field(default=0, init=False)
 
     def first(self, step: int) -> Residuals:
-        self._epoch = step // self._every if self._every else 0
+        self._epoch = step // self.every if self.every else 0
         with together():
-            return self._draw(self._epoch)
+            return self.draw(self._epoch)
 
     def following(self, residuals: Residuals, step: int) -> Residuals:
-        if not self._every or step // self._every == self._epoch:
+        if not self.every or step // self.every == self._epoch:
             return residuals
         return self.first(step)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 
 from kanpinn._support.distributed import extremes
-from kanpinn._support.errors import number
 
 
 @dataclass
@@ -41,18 +40,11 @@ class Clock:
             checkpoint; None for no limit.
         seconds: the seconds of each optimizer so far.
         earlier: the seconds spent before this process continued the solve.
-
-    Raises:
-        InputError: if the budget is not a positive number.
     """
 
     budget_seconds: float | int | None = None
     seconds: list[float] = field(default_factory=list)
     earlier: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.budget_seconds is not None:
-            number("budget_seconds", self.budget_seconds, above=True)
 
     @contextmanager
     def timed(self, stage_index: int) -> Iterator[None]:

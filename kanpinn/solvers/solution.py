@@ -1,7 +1,7 @@
 """The result of a solve."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -62,6 +62,13 @@ class Solution:
         reference_seconds: the time that computing the reference took.
         estimate: the estimated errors, if `estimate_error` was called.
         log: for `auto`, the trials and the reason why it ended.
+
+    Attributes:
+        problem: the problem that was solved.
+        surrogate: the network with scaled coordinates and exact data built in.
+        network: the network inside the surrogate.
+        fields: the names of the fields.
+        parameters: the number of trainable parameters.
     """
 
     discretization: Discretization[Problem]
@@ -78,31 +85,22 @@ class Solution:
     reference_seconds: float = 0.0
     estimate: Estimate | None = None
     log: tuple[str, ...] = ()
+    problem: Problem = field(init=False, repr=False)
+    surrogate: Surrogate = field(init=False, repr=False)
+    network: Network = field(init=False, repr=False)
+    fields: tuple[str, ...] = field(init=False, repr=False)
+    parameters: int = field(init=False, repr=False)
 
-    @property
-    def problem(self) -> Problem:
-        """The problem that was solved."""
-        return self.discretization.problem
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The names of the fields."""
-        return tuple(self.problem.fields)
-
-    @property
-    def surrogate(self) -> Surrogate:
-        """The surrogate: the network with scaled coordinates and exact data built in."""
-        return self.discretization.surrogate
-
-    @property
-    def network(self) -> Network:
-        """The network inside the surrogate."""
-        return self.surrogate.network
-
-    @property
-    def parameters(self) -> int:
-        """The number of trainable parameters."""
-        return self.network.parameter_count
+    def __post_init__(self) -> None:
+        problem, surrogate = self.discretization.problem, self.discretization.surrogate
+        network = surrogate.network
+        vars(self).update(
+            problem=problem,
+            surrogate=surrogate,
+            network=network,
+            fields=tuple(problem.fields),
+            parameters=network.parameter_count,
+        )
 
     @cached_property
     def covariance(self) -> Covariance:

@@ -16,9 +16,10 @@ from kanpinn.pde.problem import Problem
 from kanpinn.solvers.adaptation import losses_of
 from kanpinn.solvers.default_optimizer import default_optimizer
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.discretize import default_points, discretize
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.measure import ErrorMeasure
+from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer, begin
 
@@ -81,8 +82,10 @@ def solve(
             f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
             "kanpinn.eigen(problem, network)"
         )
+    points = default_points(network) if points is None else points
+    settings = SolveSettings(points=points, boundary=boundary, weights=weights, form=form)
     with together():
-        discretization = discretize(problem, network, points, boundary, weights, seed, form)
+        discretization = discretize(problem, network, settings, seed)
     problem = discretization.problem
     chosen = default_optimizer(network) if optimizers is None else optimizers
     stages = as_methods(chosen, discretization.collocation.resample)
@@ -100,13 +103,12 @@ def solve(
     waited = time.perf_counter() - begun  # for the reference, which is not part of the solve
     constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
-    run_stages(state, measure, observers, seed, checkpoint)
-    assert state.status is not None
+    status = run_stages(state, measure, observers, seed, checkpoint)
     return Solution(
         discretization=discretization,
         residuals=state.residuals,
         errors=None if norm is None else norm.converged(state.surrogate.evaluate),
-        status=state.status,
+        status=status,
         history=state.history,
         seconds=state.clock.earlier + time.perf_counter() - started - waited,
         optimizer_seconds=state.clock.seconds,

@@ -7,9 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from kanpinn._support.errors import number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Method, Stage, Step
+from kanpinn.optimizers import Method, Stage
 from kanpinn.solvers.history import History
 from kanpinn.solvers.kept_states import Best, Least, copied
 from kanpinn.solvers.losses import Losses
@@ -27,19 +28,21 @@ class Observer(Protocol):
         """Observe the state; called after every step."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SolverState:
     """The state of a solve.
 
     Args:
         losses: the sequence of losses of the steps.
-        residuals: the present loss, which holds the surrogate.
+        residuals: the present loss.
+        surrogate: the surrogate that is solved for.
         optimizers: the optimizers, run one after another.
         clock: the seconds of each optimizer, and the budget.
         best: the best state by a quantity of the history; None if no quantity is given.
         history: the recorded quantities, step by step.
         progress: the step counters.
         least: the state with the least loss of this optimizer.
+        optimizer: the present optimizer; unset before the first one begins.
         stage: the run of the present optimizer; None before the first one.
         words: a description of the last step, for the progress line.
         status: how the solve ended; None while it goes on.
@@ -49,47 +52,35 @@ class SolverState:
 
     losses: Losses
     residuals: Residuals
+    surrogate: Surrogate
     optimizers: tuple[Method, ...]
     clock: Clock = field(default_factory=Clock)
     best: Best | None = None
     history: History = field(default_factory=History)
     progress: Progress = field(default_factory=Progress)
     least: Least = field(default_factory=Least)
+    optimizer: Method = field(init=False)
     stage: Stage | None = None
     words: str = ""
     status: str | None = None
     interrupted: bool = False
     last: dict[str, Any] | None = None
 
-    @property
-    def surrogate(self) -> Surrogate:
-        """The surrogate that is solved for."""
-        return self.residuals.surrogate
-
-    @property
-    def optimizer(self) -> Method:
-        """The present optimizer."""
-        return self.optimizers[self.progress.stage_index]
-
-    def take_loss(self) -> None:
-        """Set the present loss, and that of the optimizer, to the loss of the next step."""
-        self.residuals = self.losses.following(self.residuals, self.progress.step)
-        if self.stage is not None:
-            self.stage.residuals = self.residuals
-
-    def begin_stage(self, seed: int, memory: dict[str, Any] | None) -> None:
-        """Start the present optimizer.
+    def begin_stage(self, seed: int, memory: dict[str, Any] | None) -> Stage:
+        """Start the present optimizer with the loss of the next step, and return its run.
 
         Args:
             seed: the seed of the optimizer.
             memory: the optimizer's state from a checkpoint; None if it starts afresh.
         """
-        self.take_loss()
+        self.residuals = self.losses.following(self.residuals, self.progress.step)
+        self.optimizer = self.optimizers[self.progress.stage_index]
         self.stage = self.optimizer.start(self.residuals, seed)
         if memory is None:
             self.least = Least(self.history.rows[-1]["loss"], self.progress.step)
         else:
             self.stage.load_state_dict(memory)
+        return self.stage
 
     def end_stage(self, reason: str) -> str | None:
         """End the present optimizer: advance to the next one, or set the status of the solve.
@@ -114,14 +105,6 @@ class SolverState:
         short = "" if self.stage is None else self.stage.short()
         return f"stopped: {why}, {short}" if short else f"stopped: {why}"
 
-    def count(self, done: Step, before: dict[str, Tensor]) -> None:
-        """Count a step; before: the network's state before the step."""
-        progress = self.progress
-        progress.stage_step += 1
-        progress.step += 1
-        progress.finished, self.words = done.finished, done.words
-        self.least.see(done, progress.step, before)
-
     def go_back(self, risen: float = 10.0) -> str | None:
         """Return to the state with the least loss if the loss is now more than `risen` times that.
 
@@ -135,9 +118,9 @@ class SolverState:
             or not self.optimizer.lowers_loss
         ):
             return None
-        present, own = self.residuals.plain_loss(), copied(network)
+        present, own = self.residuals.loss(reported=True), copied(network)
         network.load_state_dict(least.network)
-        loss = self.residuals.plain_loss()
+        loss = self.residuals.loss(reported=True)
         if not math.isfinite(loss) or present <= loss + (risen - 1) * abs(loss):
             network.load_state_dict(own)
             return None
@@ -155,15 +138,23 @@ class SolverState:
             self.last = self.state_dict() | {"network": own}
         self.stage = None  # the optimizer's memory belongs to that state
 
-    def keep_best(self) -> None:
-        """Load the best state into the network, if there is one, and name it in the status."""
-        best, step = self.best, self.progress.step
-        if best is None or best.network is None or best.step == step:
-            return
+    def keep(self, best: Best) -> str | None:
+        """Load the best state into the network, and return its description; None for the last."""
+        step = self.progress.step
+        if best.network is None or best.step == step:
+            return None
         self._keep_last(copied(self.surrogate.network))
         self.surrogate.network.load_state_dict(best.network)
-        kept = f"step {best.step} of {step} is kept, where the validation error was least"
-        self.status = f"{self.status}; {kept}"
+        return f"step {best.step} of {step} is kept, where the validation error was least"
+
+    def interrupt(self, *_: object) -> None:
+        """End the solve after the present step; called a second time, interrupt the step itself.
+
+        It is the handler of Ctrl-C during a solve.
+        """
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
 
     def state_dict(self) -> dict[str, Any]:
         """The state as tensors and plain values, for a checkpoint from which `begin` continues."""
@@ -176,7 +167,7 @@ class SolverState:
             "seconds": self.clock.seconds,
             "best": None if self.best is None else vars(self.best),
             "least": vars(self.least) if self.least.step < self.progress.step else None,
-            "losses": self.losses.state_dict(),
+            "losses": {name: getattr(self.losses, name) for name in self.losses.kept},
             **vars(self.progress),
         }
 
@@ -213,10 +204,13 @@ def begin(
     Raises:
         InputError: if the budget is not a positive number.
     """
-    if checkpoint is None:
-        return SolverState(losses, losses.first(0), optimizers, Clock(budget_seconds), best)
-    losses.load_state_dict(checkpoint.get("losses") or {})
-    first = losses.first(checkpoint["step"])
-    state = SolverState(losses, first, optimizers, Clock(budget_seconds), best)
-    state._load_state_dict(checkpoint)
+    if budget_seconds is not None:
+        number("budget_seconds", budget_seconds, above=True)
+    if checkpoint is not None:
+        for name, value in (checkpoint.get("losses") or {}).items():
+            setattr(losses, name, value)
+    first = losses.first(0 if checkpoint is None else checkpoint["step"])
+    state = SolverState(losses, first, first.surrogate, optimizers, Clock(budget_seconds), best)
+    if checkpoint is not None:
+        state._load_state_dict(checkpoint)
     return state

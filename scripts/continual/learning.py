@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import Network, Surrogate
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import Losses
+from kanpinn.solvers.losses import FixedLoss
 from kanpinn.solvers.state import begin
 
 NAMES = ("x",)
@@ -80,7 +80,7 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: kp.Optimizer, seed: int) -
         kp.Channels(NAMES),
         lambda p, u: u.value - target(p.coords),
     )
-    run_stages(begin(Losses(Residuals(surrogate, [term])), (optimizer,)), seed=seed)
+    run_stages(begin(FixedLoss(Residuals(surrogate, [term])), (optimizer,)), seed=seed)
 
 
 def values(surrogate: Surrogate, x: Tensor) -> Tensor:

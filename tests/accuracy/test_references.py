@@ -153,12 +153,12 @@ def test_boundary_vertices_stay_on_the_curves_when_a_mesh_is_refined(name):
 @pytest.mark.parametrize("degree", [1, 2, 3, 4])
 def test_the_error_falls_by_the_promised_order(degree):
     """L2 like h^(k+1), H1 like h^k, on a domain with a curved boundary."""
-    from kanpinn.accuracy.references.boundary_conditions import boundary_conditions
+    from kanpinn.accuracy.references.boundary_conditions import fem_conditions
     from kanpinn.accuracy.references.weak_form import finite_element_solution
 
     problem = Known()
     problem.domain = RING
-    conditions = boundary_conditions(problem, RING)
+    conditions = fem_conditions(problem, RING)
     mesh = mesh_of(RING, 0.4)
     errors = []
     for _ in range(3):

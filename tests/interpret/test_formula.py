@@ -7,7 +7,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.data import Data, Table
-from kanpinn.interpret.formulas.composition import compose, evaluate
+from kanpinn.interpret.formulas.composition import compose, evaluate_expression
 from kanpinn.interpret.formulas.rounding import Rounded
 from kanpinn.interpret.formulas.simplify import simplest
 from kanpinn.interpret.graphs.curves import Symbolic
@@ -16,7 +16,7 @@ from kanpinn.interpret.graphs.own import own_graph
 from kanpinn.interpret.guided import read
 from kanpinn.interpret.interpret import interpret
 from kanpinn.interpret.shapes import Shape, shapes_of
-from kanpinn.interpret.sources import rows_of
+from kanpinn.interpret.sources import source_of
 from kanpinn.interpret.univariate.library import LIBRARY
 from kanpinn.solvers.fit import fit
 
@@ -60,20 +60,20 @@ def test_an_expression_has_the_values_of_its_graph(generator):
     }
     graph = Graph((2, 2, 1), edges)
     (expression,) = compose(Rounded(graph), (X, Y))
-    assert reference.distance(evaluate(expression, (X, Y), x), graph(x)[:, 0]) < 1e-14
+    assert reference.distance(evaluate_expression(expression, (X, Y), x), graph(x)[:, 0]) < 1e-14
 
 
 @pytest.mark.parametrize("name", [n for n in LIBRARY if n != "0"])
 def test_every_function_of_the_library_can_be_evaluated(name, generator):
     function = LIBRARY[name]
     x = rows(20, generator, 0.1, 0.9, inputs=1)
-    found = evaluate(function.symbol(X), (X,), x)
+    found = evaluate_expression(function.symbol(X), (X,), x)
     assert reference.distance(found, function(x[:, 0])) < 1e-14
 
 
 def test_an_unknown_function_is_refused(generator):
     with pytest.raises(kp.InputError, match="zeta"):
-        evaluate(sympy.zeta(X), (X,), rows(3, generator, inputs=1))
+        evaluate_expression(sympy.zeta(X), (X,), rows(3, generator, inputs=1))
 
 
 def exponential(generator, count=500):
@@ -173,7 +173,7 @@ def test_classes_have_no_formula(generator):
 
 def test_a_held_out_part_judges(generator):
     table = exponential(generator, 400)
-    found = rows_of(fit(kp.KAN([2, 1]), table, kp.LeastSquares()), 0)
+    found = source_of(fit(kp.KAN([2, 1]), table, kp.LeastSquares())).rows(0)
     assert len(found.x) == 300 and len(found.xv) == 100
     assert Data(table).train is table
 

@@ -8,7 +8,7 @@ import kanpinn as kp
 from kanpinn.interpret.formulas.normal import normal_form, redundant
 from kanpinn.interpret.formulas.rounding import Rounded, rounded
 from kanpinn.interpret.graphs.curves import Spline, Symbolic
-from kanpinn.interpret.graphs.graph import Graph, check_edges, graph_of, relative_error, split
+from kanpinn.interpret.graphs.graph import Graph, check_edges, graph_of, relative_error, split_layer
 from kanpinn.interpret.graphs.growth import connected, grown, straightened, trimmed
 from kanpinn.interpret.graphs.refit import covering, refit
 from kanpinn.interpret.graphs.rows import Rows
@@ -84,7 +84,7 @@ def test_finer_grids_and_wider_ones_leave_the_function(generator):
     graph = graph_of(kan(), -torch.ones(2).double(), torch.ones(2).double())
     x = square(40, generator)
     for layer in (0, 1):
-        assert reference.distance(split(graph, layer)(x), graph(x)) < 1e-13
+        assert reference.distance(split_layer(graph, layer)(x), graph(x)) < 1e-13
     inside = x[graph.units(x)[1].abs().amax(dim=1) <= 1]
     assert reference.distance(covering(graph, 2 * x)(inside), graph(inside)) < 1e-12
     wide = covering(graph, 2 * x).edges[0, 0, 0]

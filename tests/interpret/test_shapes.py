@@ -9,7 +9,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.data import Table
-from kanpinn.interpret.formulas.composition import compose, evaluate
+from kanpinn.interpret.formulas.composition import compose, evaluate_expression
 from kanpinn.interpret.formulas.normal import normal_form, redundant
 from kanpinn.interpret.formulas.rounding import Rounded, rounded
 from kanpinn.interpret.graphs.curves import Symbolic
@@ -78,8 +78,8 @@ def test_products_are_composed(generator):
     assert done.complete
     (expression,) = compose(done, symbols)
     assert not expression.atoms(sympy.Float)
-    assert reference.distance(evaluate(expression, symbols, x), wave()(x)[:, 0]) < 1e-14
-    values = evaluate(compose(Rounded(wave()), symbols)[0], symbols, x)
+    assert reference.distance(evaluate_expression(expression, symbols, x), wave()(x)[:, 0]) < 1e-14
+    values = evaluate_expression(compose(Rounded(wave()), symbols)[0], symbols, x)
     assert reference.distance(values, wave()(x)[:, 0]) < 1e-14
 
 

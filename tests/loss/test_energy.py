@@ -9,6 +9,7 @@ import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.settings import SolveSettings
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
@@ -113,7 +114,9 @@ def test_the_model_of_a_quadratic_energy_is_the_energy():
     network = kp.KAN([2, 3, 1], degree=3, grid=2, seed=3)
     problem = Diffusion()
     chosen = kp.Collocation(400, 40)
-    discretization = discretize(problem, network, chosen, "exact", None, 0, form="energy")
+    discretization = discretize(
+        problem, network, SolveSettings(points=chosen, boundary="exact", form="energy")
+    )
     discretization.prepare()
     residuals = Residuals(discretization.surrogate, discretization.terms())
     layers = network.output_layers
@@ -129,7 +132,9 @@ def test_energy_weights_are_those_of_integrals():
     for sampler in ("gauss", "sobol"):
         points = kp.Collocation(400, 40, sampler)
         network = kp.KAN([2, 3, 1], degree=3, grid=2)
-        discretization = discretize(Diffusion(), network, points, "exact", None, 0, form="energy")
+        discretization = discretize(
+            Diffusion(), network, SolveSettings(points=points, boundary="exact", form="energy")
+        )
         inside, side = discretization.terms()
         assert float(inside.points.data.mean()) == pytest.approx(1, rel=1e-12)
         # Two sides of length 2 each, over the area 4.

@@ -7,7 +7,7 @@ import torch
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.sparsity import factor, sizes
+from kanpinn.loss.sparsity import edge_sizes, factor
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 
@@ -41,7 +41,7 @@ def test_sizes_are_standard_deviations_over_the_grids(base, generator):
     values = layer.edges(low + (high - low) * share)[:, 0]
     true = (values.var(dim=0, correction=0)[layer.kept] + 1e-8).sqrt()
     assert len(true) == 5
-    assert reference.distance(sizes(layer, factor(layer)), true) < (1e-3 if base else 1e-7)
+    assert reference.distance(edge_sizes(layer, factor(layer)), true) < (1e-3 if base else 1e-7)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -111,7 +111,7 @@ def test_a_sum_of_two_functions_gets_along_with_one_unit():
     sparsity = kp.Sparsity(1e-2)
     network = kp.KAN([2, 3, 1], seed=0)
     kp.fit(network, data, kp.LevenbergMarquardt(steps=20), sparsity=sparsity)
-    s = sizes(network.layers[1], factor(network.layers[1])).detach().sort().values
+    s = edge_sizes(network.layers[1], factor(network.layers[1])).detach().sort().values
     assert s[-1] > 0.1 and s[-2] < 1e-2 * s[-1]
 
 

@@ -14,6 +14,7 @@ from kanpinn.networks.constraints.distance import distance
 from kanpinn.networks.constraints.lifting import NotExact, polynomial_lift
 from kanpinn.pde.jumps import jumps
 from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.settings import SolveSettings
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 DISK = kp.Disk((0, 0), 1.0)
@@ -179,7 +180,12 @@ def random_surrogate(problem, boundary="exact", seed=0):
     """What a solve starts from, with random coefficients."""
     m = len(problem.fields)
     network = kp.KAN([problem.domain.dim, 4, m], degree=5, grid=3, seed=seed)
-    discretization = discretize(problem, network, kp.Collocation(60, 60), boundary, None, seed)
+    discretization = discretize(
+        problem,
+        network,
+        SolveSettings(points=kp.Collocation(60, 60), boundary=boundary),
+        seed,
+    )
     discretization.prepare()
     return discretization.surrogate
 
@@ -488,7 +494,7 @@ def test_data_that_are_not_periodic_leave_the_condition_to_the_loss():
         SQUARE, kp.Periodic(SQUARE, "x"), kp.Dirichlet(SQUARE.boundary["y_min"], lambda p: p.x)
     )
     network = kp.KAN([3, 4, 1], degree=5, grid=3)
-    terms = discretize(problem, network, kp.Collocation(20, 20), "auto", None, 0).terms()
+    terms = discretize(problem, network, SolveSettings(points=kp.Collocation(20, 20))).terms()
     assert len(terms) == 2 and terms[1].sites == 2
 
 

@@ -11,6 +11,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Channels, jet_of
 from kanpinn.loss.residuals import Residuals
 from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.settings import SolveSettings
 
 L_SHAPE = kp.LShape()
 WEDGE = kp.Sector((0.2, -0.1), 1.0, 0.3, 0.3 + 1.25 * math.pi)
@@ -94,7 +95,9 @@ def test_a_singular_function_takes_the_rough_part():
 
 def test_rows_with_known_functions_agree_with_finite_differences():
     network = kp.KAN([2, 3, 1], degree=5, grid=2, seed=1)
-    discretization = discretize(Rough(), network, kp.Collocation(30, 20), "penalty", None, 0)
+    discretization = discretize(
+        Rough(), network, SolveSettings(points=kp.Collocation(30, 20), boundary="penalty")
+    )
     discretization.prepare()
     residuals = Residuals(discretization.surrogate, discretization.terms())
     layers = network.output_layers

@@ -15,7 +15,7 @@ import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers.broyden_update import updated
-from kanpinn.optimizers.wolfe import Trial, strong_wolfe
+from kanpinn.optimizers.wolfe import LinePoint, strong_wolfe
 
 
 def positive(n, generator, condition=1e2):
@@ -94,7 +94,7 @@ def test_a_step_without_positive_curvature_changes_nothing(generator):
 @pytest.mark.parametrize("curvature", [0.9, 0.1])
 def test_line_searches_end_where_the_strong_wolfe_conditions_hold(length, loss, slope, curvature):
     def at(t):
-        return Trial(t, loss(t), slope(t) if math.isfinite(loss(t)) else math.nan)
+        return LinePoint(t, loss(t), slope(t) if math.isfinite(loss(t)) else math.nan)
 
     start = at(0.0)
     found = strong_wolfe(at, start, length, curvature=curvature)
@@ -104,8 +104,12 @@ def test_line_searches_end_where_the_strong_wolfe_conditions_hold(length, loss, 
 
 
 def test_a_line_without_a_lower_loss_is_left_alone():
-    assert strong_wolfe(lambda t: Trial(t, 1.0 + t, 1.0), Trial(0.0, 1.0, -1.0), 1.0) is None
-    assert strong_wolfe(lambda t: Trial(t, math.nan, 0.0), Trial(0.0, 1.0, -1.0), 1.0) is None
+    assert (
+        strong_wolfe(lambda t: LinePoint(t, 1.0 + t, 1.0), LinePoint(0.0, 1.0, -1.0), 1.0) is None
+    )
+    assert (
+        strong_wolfe(lambda t: LinePoint(t, math.nan, 0.0), LinePoint(0.0, 1.0, -1.0), 1.0) is None
+    )
 
 
 class Valley(Residuals):

@@ -12,6 +12,7 @@ from kanpinn.geometry.points import Batch
 from kanpinn.loss.residuals import Residuals
 from kanpinn.pde.verify import exact_defects
 from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.settings import SolveSettings
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 FILM = kp.Box(x=(0, 2), t=(0, 1))
@@ -99,7 +100,9 @@ def test_a_smooth_solution_is_found_from_its_conditions(conditions):
 def test_rows_of_conditions_agree_with_torch_func(conditions):
     problem = Smooth(*conditions)
     network = kp.KAN([2, 3, 1], degree=5, grid=2, seed=1)
-    discretization = discretize(problem, network, kp.Collocation(9, 12), "penalty", None, 0)
+    discretization = discretize(
+        problem, network, SolveSettings(points=kp.Collocation(9, 12), boundary="penalty")
+    )
     discretization.prepare()
     residuals = Residuals(discretization.surrogate, discretization.terms())
     rows = list(residuals.rows(network.layers))

@@ -260,7 +260,7 @@ def test_data_at_points_have_no_panel(tmp_path):
 def test_no_line_suggests_what_lies_between_a_few_steps(ax):
     history = History()
     for step in range(3):
-        history.add(step=step, stage=0, loss=0.1**step, seconds=0.1 * step)
+        history.rows.append(dict(step=step, stage=0, loss=0.1**step, seconds=0.1 * step))
     plot_history(ax, history)
     assert ax.lines[0].get_linestyle() == "None" and ax.lines[0].get_marker() == "o"
 
@@ -268,7 +268,7 @@ def test_no_line_suggests_what_lies_between_a_few_steps(ax):
 def test_the_history_shows_losses_at_their_steps(ax):
     history = History()
     for step in range(100):
-        history.add(step=step, stage=step // 50, loss=10.0**-step, seconds=0.1 * step)
+        history.rows.append(dict(step=step, stage=step // 50, loss=10.0**-step, seconds=0.1 * step))
     plot_history(ax, history, ("Adam", "LBFGS"))
     curve = ax.lines[0]
     assert numpy.array_equal(curve.get_xdata(), numpy.arange(100))
@@ -287,7 +287,7 @@ def test_a_single_point_is_a_history(ax, x):
 def test_titles_of_stages_lie_above_the_curves(ax):
     history = History()
     for step in range(9):
-        history.add(step=step, stage=step // 6, loss=0.1**step, seconds=0.1 * step)
+        history.rows.append(dict(step=step, stage=step // 6, loss=0.1**step, seconds=0.1 * step))
     titles = tuple(optimizer.title for optimizer in (kp.LBFGS(), kp.LeastSquares()))
     plot_history(ax, history, titles)
     ax.figure.draw_without_rendering()
@@ -299,7 +299,7 @@ def test_titles_of_stages_lie_above_the_curves(ax):
 def test_titles_of_stages_do_not_overlap(ax):
     history = History()
     for step in range(41):
-        history.add(step=step, stage=max(0, step - 1), loss=1.0, seconds=step)
+        history.rows.append(dict(step=step, stage=max(0, step - 1), loss=1.0, seconds=step))
     plot_history(ax, history, tuple("A" * 40))
     at = sorted(t.xy[0] for t in ax.texts)
     assert 2 <= len(at) < 40 and min(numpy.diff(at)) >= 0.035 * 40

@@ -15,6 +15,7 @@ from kanpinn.jets import Channels
 from kanpinn.networks.basis.spline_spaces import uniform_knots
 from kanpinn.networks.kan import MARGIN
 from kanpinn.solvers.discretize import default_points, discretize
+from kanpinn.solvers.settings import SolveSettings
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 KNOWN = {
@@ -98,7 +99,7 @@ def test_hidden_grids_hold_activations_that_no_collocation_point_has(load, name,
     d = problem.domain.dim
     network = kp.KAN([d, 12, 6, 1], degree=3, grid=6, seed=0)
     points = kp.Collocation(1000, 500, "sobol")
-    discretization = discretize(problem, network, points, "penalty", None, 0)
+    discretization = discretize(problem, network, SolveSettings(points=points, boundary="penalty"))
     discretization.prepare()
     h = unseen(discretization.surrogate, generator)
     for layer, following in zip(network.layers, network.layers[1:], strict=False):
@@ -111,7 +112,8 @@ def test_only_the_end_intervals_reach_out_and_not_in_few_dimensions(generator):
         names = tuple("abcd"[:d])
         network = kp.KAN([d, 3, 1], degree=3, grid=5, seed=0)
         box = kp.Box(**dict.fromkeys(names, (-1, 1)))
-        surrogate = discretize(_Laplace(box), network, None, "penalty", None, 0).surrogate
+        settings = SolveSettings(points=default_points(network), boundary="penalty")
+        surrogate = discretize(_Laplace(box), network, settings).surrogate
         x = sample(box, 500, "uniform", generator)
         surrogate.prepare(x)
         h = network.layers[0](surrogate.coordinates(x, Channels(names))).value

@@ -7,6 +7,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.solvers.discretize import default_points, discretize
+from kanpinn.solvers.settings import SolveSettings
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 
@@ -28,7 +29,9 @@ class Laplace(kp.Problem):
 
 def put_together(problem, boundary="exact", weights=None, network=None, points=None):
     network = kp.KAN([2, 4, 1], degree=4, grid=2) if network is None else network
-    return discretize(problem, network, points, boundary, weights, 0)
+    points = default_points(network) if points is None else points
+    settings = SolveSettings(points=points, boundary=boundary, weights=weights)
+    return discretize(problem, network, settings)
 
 
 @pytest.mark.parametrize("boundary", ["exact", "penalty"])

@@ -124,9 +124,8 @@ class Covariance:
         return found
 
     @property
-    def _measured(self) -> list[ResidualTerm]:
-        terms: Sequence[Term] = self.residuals.terms
-        return [term for term in terms if isinstance(term, ResidualTerm) and term.measured]
+    def _measured(self) -> list[Term]:
+        return [term for term in self.residuals.terms if term.measured]
 
     def numbers(self) -> dict[str, Estimated]:
         """Return the problem's unknown numbers with their confidence bounds, by name."""

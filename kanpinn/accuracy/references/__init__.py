@@ -2,8 +2,7 @@
 
 from kanpinn.accuracy.references.data_file import DataFile as DataFile
 from kanpinn.accuracy.references.fem import FEM as FEM
-from kanpinn.accuracy.references.reference import Computed as Computed
-from kanpinn.accuracy.references.reference import Exact as Exact
+from kanpinn.accuracy.references.reference import FunctionReference as FunctionReference
 from kanpinn.accuracy.references.reference import Recipe as Recipe
 from kanpinn.accuracy.references.reference import Reference as Reference
 from kanpinn.accuracy.references.reference import reference_of as reference_of

@@ -67,7 +67,7 @@ class BoundaryConditions:
         return (found.zeroth / factor).numpy(), (found.right / factor).numpy()
 
 
-def boundary_conditions(problem: Problem, domain: Planar) -> BoundaryConditions:
+def fem_conditions(problem: Problem, domain: Planar) -> BoundaryConditions:
     """Return the conditions of a problem, assigned to the curves that bound its domain.
 
     Raises:

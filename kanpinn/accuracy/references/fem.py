@@ -60,11 +60,11 @@ class FEM(Recipe):
             InputError: if the problem is not one linear equation of second order in the plane, or
                 has a condition that the finite element method does not support.
         """
-        from kanpinn.accuracy.references.boundary_conditions import boundary_conditions
+        from kanpinn.accuracy.references.boundary_conditions import fem_conditions
         from kanpinn.accuracy.references.weak_form import finite_element_solution
 
         domain = _domain(problem)
-        conditions = boundary_conditions(problem, domain)
+        conditions = fem_conditions(problem, domain)
         fields: list[FiniteElements] = []
         changes: list[Change] = []
         for mesh in self._meshes(domain, conditions):

@@ -10,7 +10,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
-from kanpinn.pde.problem import Problem, exact_jet
+from kanpinn.pde.problem import Problem
 
 Approximation = Callable[[Points, Channels], Jet]
 
@@ -52,34 +52,24 @@ class Recipe(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Exact(Reference):
-    """The exact solution of a problem as a reference."""
-
-    problem: Problem
-    source = "the exact solution"
-    error = 0.0
-
-    def jet(self, points: Points, channels: Channels) -> Jet:
-        return exact_jet(self.problem, points, channels)
-
-
-@dataclass(frozen=True, eq=False)
-class Computed(Reference):
-    """Another approximation of the solution, such as one with a finer network, as a reference.
+class FunctionReference(Reference):
+    """A reference given by a function, such as the exact solution or one of a finer network.
 
     Args:
-        source: a description of the approximation, for messages.
-        approximation: returns its jet for points and channels.
+        source: a description of the solution, for messages.
+        function: returns its jet for points and channels.
         points: the points at which errors are evaluated, with weights (n,) whose sum is 1; None
             for a quadrature rule over the domain.
+        error: an estimate of the relative L2 error of the function; None if it is unknown.
     """
 
     source: str
-    approximation: Approximation
+    function: Approximation
     points: tuple[Points, Tensor] | None = None
+    error: float | None = None
 
     def jet(self, points: Points, channels: Channels) -> Jet:
-        return self.approximation(points, channels)
+        return self.function(points, channels)
 
 
 class Pending(Reference):

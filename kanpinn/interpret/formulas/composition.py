@@ -65,7 +65,7 @@ _FUNCTIONS: Mapping[str, Function] = {
 }
 
 
-def evaluate(expression: Any, symbols: Sequence[Any], x: Tensor) -> Tensor:
+def evaluate_expression(expression: Any, symbols: Sequence[Any], x: Tensor) -> Tensor:
     """Return the values (n,) of a sympy expression at x (n, d), differentiable by torch.
 
     The expression tree is walked; no code is compiled from text.
@@ -82,7 +82,7 @@ def evaluate(expression: Any, symbols: Sequence[Any], x: Tensor) -> Tensor:
         return x[:, list(symbols).index(expression)]
     if expression.is_number:
         return x.new_full((len(x),), float(expression))
-    arguments = [evaluate(part, symbols, x) for part in expression.args]
+    arguments = [evaluate_expression(part, symbols, x) for part in expression.args]
     if expression.is_Add:
         return reduce(torch.add, arguments)
     if expression.is_Mul:

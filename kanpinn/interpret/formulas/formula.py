@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.interpret.formulas.composition import compose, evaluate
+from kanpinn.interpret.formulas.composition import compose, evaluate_expression
 from kanpinn.interpret.formulas.normal import normal_form
 from kanpinn.interpret.formulas.rounding import rounded
 from kanpinn.interpret.formulas.simplify import simplest
@@ -132,7 +132,7 @@ def _symbols(rows: Rows) -> tuple[Any, ...]:
 
 
 def _values(expressions: Sequence[Any], symbols: Sequence[Any], x: Tensor) -> Tensor:
-    return torch.stack([evaluate(e, symbols, x) for e in expressions], dim=1)
+    return torch.stack([evaluate_expression(e, symbols, x) for e in expressions], dim=1)
 
 
 def _edge_rows(graph: Graph, origin: Graph, x: Tensor) -> tuple[EdgeRow, ...]:

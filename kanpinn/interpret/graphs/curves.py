@@ -12,14 +12,14 @@ from kanpinn.networks.basis import BSplines
 
 
 @runtime_checkable
-class Curve(Protocol):
+class EdgeCurve(Protocol):
     """A function of one variable with parameters."""
 
     @property
     def parameters(self) -> Tensor:
         """The parameters that a refit may change, (parameters,)."""
 
-    def moved(self, parameters: Tensor) -> "Curve":
+    def moved(self, parameters: Tensor) -> "EdgeCurve":
         """Return the same kind of curve with other parameters."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -71,8 +71,7 @@ class Spline:
         It is the same function if they include the inner grid points of this spline.
         """
         moved = self._splines.moved(self.parameters[None, :, None], breaks[None])
-        assert isinstance(moved.basis, BSplines)
-        return Spline(moved.basis.knots[0], self.degree, moved.coefficients[0, :, 0])
+        return Spline(*moved.basis.as_spline(moved.coefficients[0, :, 0], 0))
 
     def split(self) -> "Spline":
         """Return the same function on twice as many grid intervals."""

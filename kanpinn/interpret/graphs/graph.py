@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
+from kanpinn.interpret.graphs.curves import EdgeCurve, Spline, Symbolic
 from kanpinn.networks.kan import KAN
 
 Key = tuple[int, int, int]  # layer, input unit, output unit
@@ -27,7 +27,7 @@ class Graph:
     """
 
     width: tuple[int, ...]
-    edges: Mapping[Key, Curve]
+    edges: Mapping[Key, EdgeCurve]
     products: frozenset[tuple[int, int]] = frozenset()
 
     @property
@@ -47,7 +47,7 @@ class Graph:
         edges = {k: self.edges[k].moved(part) for k, part in zip(keys, parts, strict=True)}
         return replace(self, edges=edges)
 
-    def with_edge(self, key: Key, curve: Curve) -> "Graph":
+    def with_edge(self, key: Key, curve: EdgeCurve) -> "Graph":
         """Return the same graph with another curve on one edge."""
         return replace(self, edges={**self.edges, key: curve})
 
@@ -125,7 +125,7 @@ def graph_of(
         low, high: the ends of the inputs' ranges, (d,).
         mean, scale: the affine map of the outputs, (m,) each; none by default.
     """
-    edges: dict[Key, Curve] = {}
+    edges: dict[Key, EdgeCurve] = {}
     last = len(network.layers) - 1
     for number, layer in enumerate(network.layers):
         inputs = layer.coefficients.shape[0]
@@ -147,7 +147,7 @@ def relative_error(graph: Graph, x: Tensor, y: Tensor) -> float:
     return error if math.isfinite(error) else math.inf
 
 
-def split(graph: Graph, layer: int) -> Graph:
+def split_layer(graph: Graph, layer: int) -> Graph:
     """Return the same graph with twice as many grid intervals on the splines of one layer."""
     finer = {key: curve.split() for key, curve in graph.splines().items() if key[0] == layer}
     return replace(graph, edges={**graph.edges, **finer})

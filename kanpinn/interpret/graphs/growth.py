@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from kanpinn.interpret.deadline import NEVER, Deadline
-from kanpinn.interpret.graphs.curves import Curve, Spline, Symbolic
-from kanpinn.interpret.graphs.graph import Graph, Key, split
+from kanpinn.interpret.graphs.curves import EdgeCurve, Spline, Symbolic
+from kanpinn.interpret.graphs.graph import Graph, Key, split_layer
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.library import LIBRARY
@@ -32,7 +32,7 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
         worthwhile = False
         for chosen in [*([layer] for layer in layers), list(layers)]:
             before = rows.error(graph)
-            finer = reduce(split, chosen, graph)
+            finer = reduce(split_layer, chosen, graph)
             if before < FLOOR or ROWS * len(finer.parameters) > len(rows.x) or deadline.over:
                 continue
             finer = _refit(finer, rows, deadline)
@@ -106,7 +106,7 @@ def straightened(graph: Graph, x: Tensor) -> Graph:
     return graph
 
 
-def _chain(outer: Curve, inner: Curve, x: Tensor) -> Tensor:
+def _chain(outer: EdgeCurve, inner: EdgeCurve, x: Tensor) -> Tensor:
     return outer(inner(x))
 
 

@@ -8,10 +8,13 @@ from kanpinn.solvers.fit.frame import Affine
 
 def own_graph(surrogate: Surrogate) -> Graph | None:
     """Return a surrogate's graph, or None if it is not a KAN of splines and affine maps alone."""
-    network = surrogate.network
-    affine = surrogate.output is None or isinstance(surrogate.output, Affine)
-    plain = surrogate.inputs is None and network.enrichment is None and affine
-    if not (isinstance(network, KAN) and plain and all(not la.base for la in network.layers)):
+    network, output = surrogate.network, surrogate.output
+    if surrogate.inputs is not None or network.enrichment is not None:
         return None
-    mean, scale = (getattr(surrogate.output, n, None) for n in ("mean", "deviation"))
-    return graph_of(network, surrogate.low, surrogate.high, mean, scale)
+    if not isinstance(network, KAN) or any(layer.base for layer in network.layers):
+        return None
+    if output is None:
+        return graph_of(network, surrogate.low, surrogate.high)
+    if not isinstance(output, Affine):
+        return None
+    return graph_of(network, surrogate.low, surrogate.high, output.mean, output.deviation)

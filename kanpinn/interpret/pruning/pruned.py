@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from kanpinn.interpret.pruning.removal import Cutter, copy_of
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of
@@ -11,22 +10,11 @@ from kanpinn.loss.sparsity import SparsityTerm
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods
+from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.losses import Losses
+from kanpinn.solvers.losses import FixedLoss
+from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import begin
-
-
-@runtime_checkable
-class Trained(Protocol):
-    """A `Solution` or a `Fitted`: a surrogate and the residuals that it was found with."""
-
-    @property
-    def surrogate(self) -> Surrogate:
-        """The network with its maps of inputs and outputs."""
-
-    @property
-    def residuals(self) -> Residuals:
-        """The loss."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +33,7 @@ class Pruned:
         losses: the losses before and after pruning.
     """
 
-    original: Trained
+    original: "Solution | Fitted | Pruned"
     surrogate: Surrogate
     residuals: Residuals
     edges: tuple[tuple[int, int, int], ...]
@@ -73,7 +61,7 @@ class Pruned:
         surrogate = copy_of(self.surrogate)
         residuals = Residuals(surrogate, self.residuals.terms)
         stages = as_methods(LevenbergMarquardt() if optimizers is None else optimizers, 0)
-        run_stages(begin(Losses(residuals), stages), seed=seed)
+        run_stages(begin(FixedLoss(residuals), stages), seed=seed)
         known = self.original, self.edges, self.units, self.parameters[0], self.losses[0]
         return described(*known, residuals)
 
@@ -88,7 +76,7 @@ class Pruned:
         )
 
 
-def report(result: Trained, cutter: Cutter) -> Pruned:
+def report(result: Solution | Fitted | Pruned, cutter: Cutter) -> Pruned:
     """Return the `Pruned` of a result and a cutter, the grids adapted to the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
@@ -99,7 +87,7 @@ def report(result: Trained, cutter: Cutter) -> Pruned:
 
 
 def described(
-    original: Trained,
+    original: Solution | Fitted | Pruned,
     edges: tuple[tuple[int, int, int], ...],
     units: tuple[tuple[int, int], ...],
     parameters: int,

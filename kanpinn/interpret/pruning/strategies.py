@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.interpret.pruning.pruned import Pruned, Trained, loss_of, report
+from kanpinn.interpret.pruning.pruned import Pruned, loss_of, report
 from kanpinn.interpret.pruning.removal import Cutter, kept_edges
 from kanpinn.interpret.pruning.scores import EdgeScores, score_edges
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import LevenbergMarquardt
+from kanpinn.solvers.fit import Fitted
+from kanpinn.solvers.solution import Solution
 
 
-def prune(result: Trained, threshold: float | int = 1e-2) -> Pruned:
+def prune(result: Solution | Fitted | Pruned, threshold: float | int = 1e-2) -> Pruned:
     """Return a copy without the edges whose score is below the threshold, and without idle units.
 
     The mean value of a removed edge is added to the strongest edge into the same unit. This edge
@@ -24,9 +26,12 @@ def prune(result: Trained, threshold: float | int = 1e-2) -> Pruned:
             most 1.
 
     Raises:
-        InputError: if the network is not a KAN or is constant, or every edge would be removed.
+        InputError: if the threshold is out of range, if the network is not a KAN or is constant, or
+            if every edge would be removed.
     """
     number("threshold", threshold, above=True)
+    if threshold > 1:
+        raise InputError(f"threshold must be at most 1, got {threshold!r}")
     cutter = Cutter(result.surrogate)
     scores = score_edges(result.surrogate, loss_of(result.residuals).points)
     _check(scores, threshold)
@@ -36,7 +41,11 @@ def prune(result: Trained, threshold: float | int = 1e-2) -> Pruned:
 
 
 def prune_greedily(
-    result: Trained, factor: float | int = 2.0, *, steps: int = 10, enough: float = 0.0
+    result: Solution | Fitted | Pruned,
+    factor: float | int = 2.0,
+    *,
+    steps: int = 10,
+    enough: float = 0.0,
 ) -> Pruned:
     """Return a copy from which edges and units are removed one by one, the weakest first.
 

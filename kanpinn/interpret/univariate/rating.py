@@ -9,7 +9,7 @@ from kanpinn.interpret.univariate.candidates import Candidate
 from kanpinn.interpret.univariate.gauges import Parameters
 from kanpinn.interpret.univariate.library import Univariate
 from kanpinn.interpret.univariate.polish import Fits, value_and_slope
-from kanpinn.interpret.univariate.samples import Edge
+from kanpinn.interpret.univariate.samples import EdgeSamples
 
 Array = numpy.ndarray
 
@@ -23,7 +23,7 @@ AT_END = "the data reach the end of its domain"
 class Rating:
     """An edge and the settings of the score, as in `snap`, from which candidates are made."""
 
-    edge: Edge
+    edge: EdgeSamples
     scale: float
     accuracy: float
     price: float

@@ -35,7 +35,7 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
-class Edge:
+class EdgeSamples:
     """Samples y at x, sorted by x, and the standardised `samples`.
 
     The two are related by x = middle + half · t and y = mean + deviation · z.
@@ -60,8 +60,8 @@ class Edge:
         return math.pi * (len(numpy.unique(self.x)) - 1) / 4
 
 
-def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> Edge:
-    """Return the `Edge` of the samples with positive weight.
+def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> EdgeSamples:
+    """Return the `EdgeSamples` of the samples with positive weight.
 
     Args:
         x: the arguments, (n,).
@@ -87,7 +87,7 @@ def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> Edge:
     samples = standard(numpy.clip((at - middle) / half, -1, 1), values, w)
     mean = float(samples.w @ values)
     deviation = float(numpy.sqrt(samples.w @ (values - mean) ** 2))
-    return Edge(at, values, samples, middle, half, mean, deviation)
+    return EdgeSamples(at, values, samples, middle, half, mean, deviation)
 
 
 def _finite(name: str, values: Tensor) -> Array:

@@ -11,7 +11,7 @@ from kanpinn.interpret.univariate.candidates import Candidate, Snapping
 from kanpinn.interpret.univariate.library import LIBRARY, Univariate, functions
 from kanpinn.interpret.univariate.polish import Fits, polish
 from kanpinn.interpret.univariate.rating import Rating
-from kanpinn.interpret.univariate.samples import Edge, Samples, edge
+from kanpinn.interpret.univariate.samples import EdgeSamples, Samples, edge
 from kanpinn.interpret.univariate.starts import NODES, starts
 
 Array = numpy.ndarray
@@ -72,7 +72,7 @@ def snap(
     return _ranked(chosen, samples, rating)
 
 
-def _ranked(chosen: Sequence[Univariate], samples: Edge, rating: Rating) -> Snapping:
+def _ranked(chosen: Sequence[Univariate], samples: EdgeSamples, rating: Rating) -> Snapping:
     fits: dict[Univariate, Fits] = {}
     found: list[Candidate] = []
     refused = {}
@@ -90,7 +90,7 @@ def _ranked(chosen: Sequence[Univariate], samples: Edge, rating: Rating) -> Snap
     return Snapping(tuple(sorted(found, key=lambda c: (round(c.score, 6), abs(c.b)))), refused)
 
 
-def _fit(function: Univariate, samples: Edge) -> Fits:
+def _fit(function: Univariate, samples: EdgeSamples) -> Fits:
     """Return the best fit of one function, found in stages with fewer fits and more samples each.
 
     The first stage starts from the best windows of a lattice.

@@ -11,7 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Announce, Job, SolveSettings
+from kanpinn.runs.config.job import Announce, Job
 from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.models import FixedTable
 from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary
@@ -25,6 +25,7 @@ from kanpinn.solvers.eigen import (
     prepare,
     restored,
 )
+from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.state import Observer
 
 
@@ -70,10 +71,8 @@ class EigenJob(Job):
 
     def preview(self) -> Discretization[EigenProblem]:
         """Return the discretization from which the solve starts."""
-        given = self.settings
-        setting = (given.points, given.boundary, given.weights, self.seed)
         with blaming(type(self.problem).__name__, self.problem, self.network):
-            start = discretize_eigen(self.problem, self.network, *setting)
+            start = discretize_eigen(self.problem, self.network, self.settings, self.seed)
             return prepare(start, self.count, self.near)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from kanpinn.geometry.sampling import Collocation
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Network
 from kanpinn.networks.surrogate import Surrogate
@@ -43,17 +42,6 @@ class Result(Protocol):
     def network(self) -> Network: ...
     @property
     def parameters(self) -> int: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class SolveSettings:
-    """The arguments of `kanpinn.solve` that say how a problem is discretized."""
-
-    points: Collocation
-    boundary: str = "auto"
-    weights: Mapping[str, float]
-    balance: str | None = None
-    form: str = "strong"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,7 +14,7 @@ from kanpinn.accuracy.references import Recipe
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Announce, Job, NoSteps, SolveSettings
+from kanpinn.runs.config.job import Announce, Job, NoSteps
 from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.models import FixedTable, TomlTable
 from kanpinn.runs.config.named import (
@@ -30,6 +30,7 @@ from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
 from kanpinn.solvers.auto import auto, first_choice
 from kanpinn.solvers.default_optimizer import default_optimizer
 from kanpinn.solvers.discretize import default_points
+from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import Observer
@@ -236,12 +237,7 @@ class SolveFile(File):
     def _first_trial(self, problem: Problem, common: dict[str, Any]) -> AutoJob:
         """Return the job whose settings trials choose, with those of the first trial."""
         first = first_choice(problem)
-        network = first.network(self.run.seed, torch.float64, torch.device("cpu"))
-        settings = SolveSettings(
-            points=first.points,
-            boundary="auto" if self.network is None else self.network.boundary,
-            weights=dict(first.weights),
-            form=first.form,
-        )
+        network = first.network(self.run.seed, torch.float64, "cpu")
+        settings = first.settings("auto" if self.network is None else self.network.boundary)
         network, methods = self.placed(network), first.optimizers
         return AutoJob(network=network, optimizers=methods, settings=settings, **common)

@@ -10,7 +10,8 @@ from kanpinn.accuracy.references import Recipe
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.auto.search import Announce, Search, Settings
+from kanpinn.solvers.auto.final_errors import measured
+from kanpinn.solvers.auto.search import Announce, TrialSearch
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer
 
@@ -62,17 +63,19 @@ def auto(
     """
     if world() > 1:
         raise InputError("auto is for one process: name a network and optimizers for several")
-    settings = Settings(
-        Settings.tolerance if tolerance is None else tolerance,
-        Settings.budget_seconds if budget_seconds is None else budget_seconds,
-        boundary,
-        reference,
-        errors,
-        seed,
-        dtype,
-        torch.device(device),
+    search = TrialSearch(
+        problem=stated(problem, Problem),
+        boundary=boundary,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        tolerance=TrialSearch.tolerance if tolerance is None else tolerance,
+        budget_seconds=TrialSearch.budget_seconds if budget_seconds is None else budget_seconds,
+        observers=observers,
+        announce=announce or _silent,
     )
-    return Search(stated(problem, Problem), settings, observers, announce or _silent).run()
+    solution = search.run()
+    return measured(solution, reference) if errors else solution
 
 
 def _silent(choice: Choice, why: str) -> None:

@@ -12,6 +12,7 @@ from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.networks.beside import SEEDS
 from kanpinn.optimizers import Method
+from kanpinn.solvers.settings import SolveSettings
 
 
 def even() -> dict[str, float]:
@@ -43,9 +44,15 @@ class Choice:
     weights: Mapping[str, float] = field(default_factory=even)
     balanced: bool = True
 
-    def network(self, seed: int, dtype: torch.dtype, device: torch.device) -> Network:
+    def network(self, seed: int, dtype: torch.dtype, device: torch.device | str) -> Network:
         """Return a new network of this choice."""
         return self._made(seed).to(device=device, dtype=dtype)
+
+    def settings(self, boundary: str) -> SolveSettings:
+        """Return the settings of a solve with this choice; boundary: as for `solve`."""
+        return SolveSettings(
+            points=self.points, boundary=boundary, weights=self.weights, form=self.form
+        )
 
     def _made(self, seed: int) -> Network:
         if not issubclass(self.kind, Beside):

@@ -8,7 +8,7 @@ import torch
 from kanpinn.accuracy.norms import Errors
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.error_estimate import compare, trusted_contraction
+from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, compare
 from kanpinn.solvers.solution import Estimate, Solution
 
 
@@ -57,16 +57,16 @@ class Verdict:
     """Two trials with their estimated errors.
 
     Args:
-        first: the trial before.
+        first: the trial before; None if there was none to compare with.
         second: the later trial.
         part: ρ, the second one's residual over the first one's; for energies the ratio of
             successive distances, 0 if it is not known.
         settled: whether the second one fits the data no better than the first one.
     """
 
-    first: Trial
+    first: Trial | None
     second: Trial
-    part: float
+    part: float = 0.0
     settled: bool = False
 
 
@@ -89,7 +89,7 @@ def _by_residuals(one: Trial, other: Trial, distance: Errors, ratio: float) -> t
     taken to be d.
     """
     small = min(ratio, 1 / ratio if ratio else 0.0)
-    larger = 1 / (1 - trusted_contraction(small))
+    larger = 1 / (1 - min(small, LARGEST_CONTRACTION))
     factors = (larger, small * larger) if ratio <= 1 else (1.0, larger)
     rounding = torch.finfo(next(one.solution.network.parameters()).dtype).eps
     least = rounding / max(distance.l2_relative, rounding)
@@ -109,7 +109,7 @@ def _by_distances(one: Trial, other: Trial, distance: Errors, usual: float = 0.5
     """
     found, before = distance.l2_relative, one.distance
     part = found / before if before else 0.0
-    q = trusted_contraction(max(part, usual))
+    q = min(max(part, usual), LARGEST_CONTRACTION)
     first = _with_errors(one, distance.scaled(1 / (1 - q)), None)
     second = _with_errors(other, distance.scaled(q / (1 - q)), None)
     return Verdict(first, replace(second, distance=found), part)

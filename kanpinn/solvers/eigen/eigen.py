@@ -20,6 +20,7 @@ from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import find_modes
 from kanpinn.solvers.eigen.finish import failed, finish
 from kanpinn.solvers.eigen.pencil import rule
+from kanpinn.solvers.settings import SolveSettings
 
 
 def eigen(
@@ -64,8 +65,8 @@ def eigen(
     load_libraries()
     started = time.perf_counter()
     points = default_points(network) if points is None else points
-    seed = integer("seed", seed, least=0)
-    discretization = discretize_eigen(problem, network, points, boundary, weights, seed)
+    settings = SolveSettings(points=points, boundary=boundary, weights=weights)
+    discretization = discretize_eigen(problem, network, settings, integer("seed", seed, least=0))
     prepare(discretization, count, near)
     try:
         found = find_modes(discretization, count, near)
@@ -77,20 +78,19 @@ def eigen(
 def discretize_eigen(
     problem: EigenProblem,
     network: Network,
-    points: Collocation,
-    boundary: str,
-    weights: Mapping[str, float | int] | None,
+    settings: SolveSettings,
     seed: int,
 ) -> Discretization[EigenProblem]:
     """Check the arguments of `eigen` against each other and build the discretization.
 
     Raises:
-        InputError: if problem, network, boundary or weights do not fit together.
+        InputError: if problem, network and settings do not fit together.
     """
     problem = stated(problem, EigenProblem)
     network.constants = None
-    surrogate, met = build_surrogate(problem, network, boundary)
-    return Discretization(problem, surrogate, points, checked_weights(weights), seed, met)
+    surrogate, met = build_surrogate(problem, network, settings.boundary)
+    weights = checked_weights(settings.weights)
+    return Discretization(problem, surrogate, settings.points, weights, seed, met)
 
 
 def prepare(

@@ -50,7 +50,16 @@ def finish(
     by_term, history = residuals.term_values(), History()
     loss = sum(term.weight * by_term[term.name] for term in residuals.terms)
     seconds = time.perf_counter() - started
-    history.add(step=1, stage=0, loss=loss, evaluations=1, seconds=seconds, modes=len(values))
+    history.rows.append(
+        {
+            "step": 1,
+            "stage": 0,
+            "loss": loss,
+            "evaluations": 1,
+            "seconds": seconds,
+            "modes": len(values),
+        }
+    )
     return Eigensolution(
         discretization=discretization,
         surrogate=surrogate,

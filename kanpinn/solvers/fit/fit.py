@@ -84,15 +84,14 @@ def fit(
     losses = FreshLosses(loss.residuals, int(batch > 0))
     state = begin(losses, stages, budget_seconds, _best(data, patience), checkpoint)
     scoring = Scoring(data)
-    run_stages(state, scoring, observers, seed, checkpoint)
-    assert state.status is not None
+    status = run_stages(state, scoring, observers, seed, checkpoint)
     residuals = loss.whole()  # on all rows, also if the last step used a batch
     return Fitted(
         data=data,
         surrogate=surrogate,
         residuals=residuals,
         scores=scoring.scores(surrogate.evaluate),
-        status=state.status,
+        status=status,
         history=state.history,
         seconds=state.clock.earlier + time.perf_counter() - started,
         optimizer_seconds=state.clock.seconds,
