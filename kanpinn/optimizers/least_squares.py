@@ -102,11 +102,7 @@ class LeastSquaresStage(Stage):
             finished = INDEPENDENT
         elif not done.share:
             words.append("no step taken")
-            part = 1 - done.predicted / done.before if done.before else 0.0
-            finished = finished or (
-                f"stopped: no step lowers the loss {done.before:.3g}, though the linearised "
-                f"residual would lose {part:.2g} of it"
-            )
+            finished = finished or self._verdict(done)
         elif done.share < 1:
             words.append(f"step shortened to {done.share:.2g}")
         if done.damping:
@@ -117,4 +113,25 @@ class LeastSquaresStage(Stage):
             finished,
             notes={"rank": float(done.rank), "share": done.share, "damping": done.damping},
             words=", ".join(words),
+        )
+
+    def _verdict(self, done: OutputStep) -> str:
+        """Return the status where no step lowers the loss: at rounding error it has converged.
+
+        The loss is at rounding error if it is at most (100 eps)² of the loss that the output layer
+        has after a change of all its coefficients by one, which has the units of the loss.
+        """
+        layers = self.residuals.surrogate.network.output_layers
+        present = get_coefficients(layers)
+        set_coefficients(layers, present + 1)
+        scale = self.residuals.loss()
+        set_coefficients(layers, present)
+        if done.before <= (100 * torch.finfo(present.dtype).eps) ** 2 * scale:
+            return (
+                f"{CONVERGED}: no step lowers the loss {done.before:.3g}, which is rounding error"
+            )
+        part = 1 - done.predicted / done.before if done.before else 0.0
+        return (
+            f"stopped: no step lowers the loss {done.before:.3g}, though the linearised residual "
+            f"would lose {part:.2g} of it"
         )

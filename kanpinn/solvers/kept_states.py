@@ -9,7 +9,7 @@ from torch import Tensor
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import Method, Step
-from kanpinn.solvers.progress import Progress
+from kanpinn.solvers.progress import StepCounts
 
 
 def copied(network: Network) -> dict[str, Tensor]:
@@ -46,7 +46,7 @@ class Best:
             self.value, self.step, self.waited = value, step, 0
             self.network = copied(network)
 
-    def verdict(self, progress: Progress, optimizer: Method, residuals: Residuals) -> str | None:
+    def verdict(self, progress: StepCounts, optimizer: Method, residuals: Residuals) -> str | None:
         """The status with which the solve should end after this step; None if it should go on."""
         ended = progress.finished is not None or progress.stage_step >= optimizer.steps
         since = progress.step - progress.stage_step  # steps of earlier optimizers

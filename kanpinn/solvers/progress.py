@@ -11,7 +11,7 @@ from kanpinn._support.distributed import extremes
 
 
 @dataclass
-class Progress:
+class StepCounts:
     """The step counters of a solve, which checkpoints contain.
 
     Args:
@@ -54,7 +54,7 @@ class Clock:
         yield
         self.seconds[stage_index] += time.perf_counter() - begun
 
-    def spent(self, progress: Progress) -> str | None:
+    def spent(self, progress: StepCounts) -> str | None:
         """The reason why the budget leaves no time for another step; None if there is time.
 
         The step is predicted to take the mean time of this optimizer's steps, or of all steps if it

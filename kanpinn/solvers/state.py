@@ -14,7 +14,7 @@ from kanpinn.optimizers import Method, Stage
 from kanpinn.solvers.history import History
 from kanpinn.solvers.kept_states import Best, Least, copied
 from kanpinn.solvers.losses import Losses
-from kanpinn.solvers.progress import Clock, Progress
+from kanpinn.solvers.progress import Clock, StepCounts
 
 
 @runtime_checkable
@@ -57,7 +57,7 @@ class SolverState:
     clock: Clock = field(default_factory=Clock)
     best: Best | None = None
     history: History = field(default_factory=History)
-    progress: Progress = field(default_factory=Progress)
+    progress: StepCounts = field(default_factory=StepCounts)
     least: Least = field(default_factory=Least)
     optimizer: Method = field(init=False)
     stage: Stage | None = None
@@ -180,7 +180,7 @@ class SolverState:
         self.clock.earlier = sum(self.clock.seconds)
         if self.best is not None and state.get("best"):
             self.best = Best(**state["best"])
-        self.progress = Progress(**{name: state[name] for name in vars(self.progress)})
+        self.progress = StepCounts(**{name: state[name] for name in vars(self.progress)})
         present = {"loss": self.history.rows[-1]["loss"], "step": self.progress.step}
         self.least = Least(**(state.get("least") or present))
 

@@ -193,6 +193,24 @@ def test_where_no_step_lowers_the_loss_it_is_said():
     assert step.finished.startswith("stopped: no step lowers the loss 1,")
 
 
+def test_a_loss_of_rounding_errors_has_converged():
+    """u = x + 2 y is met exactly by the boundary data; the residual is its rounding error."""
+
+    class Held(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+
+        def residual(self, p, u):
+            return kp.laplacian(u) + torch.exp(u.value) - torch.exp(p.x + 2 * p.y)
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, lambda p: p.x + 2 * p.y)]
+
+    network, points = kp.KAN([2, 8, 1], degree=7, grid=4, seed=0), kp.Collocation(200, 40)
+    solution = kp.solve(Held(), network, kp.LeastSquares(), points, boundary="exact")
+    assert solution.history.rows[-1]["loss"] < 1e-28
+    assert solution.status.startswith("converged") and solution.history.steps < 20
+
+
 class Copy(kp.Problem):
     """u = the values of a teacher network on [-1, 1]: a student of its shape leaves no residual."""
 

@@ -19,7 +19,7 @@ from kanpinn.runs.config.problems import EigenClassTable
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen import (
     Eigensolution,
-    default_points,
+    default_eigen_points,
     discretize_eigen,
     eigen,
     prepare,
@@ -135,7 +135,7 @@ class EigenFile(File):
         self.run.refuse(reason, "estimate", "tolerance", "budget_seconds")
         problem: EigenProblem = self.problem.build("problem", directory)
         network = self.placed(self.network.build("network", directory, seed=self.run.seed))
-        points = default_points(network)
+        points = default_eigen_points(network)
         if self.points is not None:
             points = self.points.build("points", directory)
             check_points(points, problem)

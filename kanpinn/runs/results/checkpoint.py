@@ -10,7 +10,7 @@ import torch
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import replacing
 from kanpinn.solvers.history import History
-from kanpinn.solvers.progress import Progress
+from kanpinn.solvers.progress import StepCounts
 
 FORMAT = 1  # of checkpoint.pt; files of another format are refused
 NAME = "checkpoint.pt"
@@ -70,7 +70,7 @@ def ended_state(
         seconds: the time of each optimizer.
     """
     known = {"network": network, "history": history.rows, "seconds": list(seconds), "stage": None}
-    return vars(Progress(step=history.steps)) | known
+    return vars(StepCounts(step=history.steps)) | known
 
 
 def storable(value: Any) -> Any:

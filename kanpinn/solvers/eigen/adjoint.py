@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn.solvers.eigen.eigensolution import SAME
 from kanpinn.solvers.eigen.modes import Modes
-from kanpinn.solvers.eigen.samples import Samples
+from kanpinn.solvers.eigen.samples import ModeSamples
 from kanpinn.solvers.eigen.spectrum import Spectrum
 
 # Relative to the largest entry; a smaller asymmetry comes from the quadrature or the penalty.
@@ -44,7 +44,7 @@ def subspace(found: Spectrum, which: Tensor, dependent: float = 1e-8) -> Subspac
     return Subspace(columns[:, kept], values.real[kept])
 
 
-def asymmetry(samples: Samples) -> float:
+def asymmetry(samples: ModeSamples) -> float:
     """Return the relative asymmetry of the bilinear forms ∫ u·Lv and ∫ u·Mv on the samples.
 
     It is the larger of the two forms' largest |a_ij - a_ji| over their largest |a_ij|. For a
@@ -63,7 +63,7 @@ def asymmetry(samples: Samples) -> float:
     return max(float(gap / size) for gap, size in zip(gaps, sizes, strict=True))
 
 
-def orthonormal_modes(found: Spectrum, space: Subspace, samples: Samples) -> Modes:
+def orthonormal_modes(found: Spectrum, space: Subspace, samples: ModeSamples) -> Modes:
     """Return the eigenpairs of K on an invariant subspace, orthonormal for ∫ u·Mv.
 
     K is brought to Schur form, which makes each mode orthogonal to the modes before it. So later

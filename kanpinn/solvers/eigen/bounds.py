@@ -7,11 +7,11 @@ from torch import Tensor
 
 from kanpinn.solvers.eigen.eigensolution import SAME
 from kanpinn.solvers.eigen.modes import as_modes
-from kanpinn.solvers.eigen.samples import Samples
+from kanpinn.solvers.eigen.samples import ModeSamples
 from kanpinn.solvers.eigen.spectrum import Spectrum
 
 
-def residual_norms(values: Tensor, samples: Samples, density: Tensor | None = None) -> Tensor:
+def residual_norms(values: Tensor, samples: ModeSamples, density: Tensor | None = None) -> Tensor:
     """Return ‖L u - λ M u‖ / ‖u‖ of each mode, (count,).
 
     With a density ρ, where M u = ρ u, the squared norms are ∫ r²/ρ and ∫ ρ u²: those in which
@@ -32,14 +32,14 @@ def residual_norms(values: Tensor, samples: Samples, density: Tensor | None = No
     return torch.linalg.vector_norm(rest, dim=0) / torch.linalg.vector_norm(u, dim=0)
 
 
-def relative_residuals(values: Tensor, samples: Samples, shift: float) -> Tensor:
+def relative_residuals(values: Tensor, samples: ModeSamples, shift: float) -> Tensor:
     """Return ‖L u - λ M u‖ / ‖L u - σ M u‖ of each mode, (count,); near 1 for spurious modes."""
     left, right = (as_modes(part, values) for part in (samples.operator, samples.mass))
     norms = [torch.linalg.vector_norm(left - x * right, dim=0) for x in (values, shift)]
     return norms[0] / norms[1].clamp_min(torch.finfo(norms[1].dtype).tiny)
 
 
-def rayleigh_gaps(values: Tensor, samples: Samples) -> Tensor:
+def rayleigh_gaps(values: Tensor, samples: ModeSamples) -> Tensor:
     """Return |λ - ∫ u·Lu / ∫ u·Mu| of each mode, (count,).
 
     The samples are at points of another quadrature rule than that of the solve.

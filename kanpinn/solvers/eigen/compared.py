@@ -11,7 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.pde.eigen_problem import EigenProblem
 
 
-def exact_values(
+def paired_exact_values(
     problem: EigenProblem, values: Tensor, near: float | None, doublings: int = 8
 ) -> Tensor | None:
     """Return the exact eigenvalue that is paired with each computed one, (count,).

@@ -48,7 +48,7 @@ def eigen(
         network: its output layer's features span the space of trial functions. Its grids are
             placed; the solution holds a copy with one output for each field of each mode.
         count: the number of eigenvalues, multiple ones counted as often as they occur.
-        points: the collocation points; None for `default_points` of the network.
+        points: the collocation points; None for `default_eigen_points` of the network.
         near: compute the eigenvalues nearest to this number; None for the smallest ones.
         boundary: how boundary conditions are met, as for `solve`.
         weights: of the loss terms, by name; the operator's is in units of the operator's size.
@@ -64,7 +64,7 @@ def eigen(
     """
     load_libraries()
     started = time.perf_counter()
-    points = default_points(network) if points is None else points
+    points = default_eigen_points(network) if points is None else points
     settings = SolveSettings(points=points, boundary=boundary, weights=weights)
     discretization = discretize_eigen(problem, network, settings, integer("seed", seed, least=0))
     prepare(discretization, count, near)
@@ -119,7 +119,7 @@ def prepare(
     return discretization
 
 
-def default_points(network: Network) -> Collocation:
+def default_eigen_points(network: Network) -> Collocation:
     """Return collocation points for a network: inputs · coefficients of the output layer.
 
     There are at least 1681 in the interior; they are Gauss points for up to three inputs, Sobol

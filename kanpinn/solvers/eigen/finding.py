@@ -13,7 +13,7 @@ from kanpinn.solvers.eigen.adjoint import SYMMETRIC, asymmetry, orthonormal_mode
 from kanpinn.solvers.eigen.bounds import relative_residuals
 from kanpinn.solvers.eigen.modes import Modes, widened
 from kanpinn.solvers.eigen.pencil import pencil, rule
-from kanpinn.solvers.eigen.samples import Samples, operator_size, samples
+from kanpinn.solvers.eigen.samples import ModeSamples, operator_size, samples
 from kanpinn.solvers.eigen.spectrum import (
     RESOLVED,
     Spectrum,
@@ -26,7 +26,7 @@ from kanpinn.solvers.eigen.spectrum import (
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundModes:
     """The resolved modes, the requested ones first, and the spectrum that they come from.
 
     Args:
@@ -50,7 +50,7 @@ class Found:
 
 def find_modes(
     discretization: Discretization[EigenProblem], count: int, near: float | None, spare: int = 8
-) -> Found:
+) -> FoundModes:
     """Find the first modes of a discretized eigenvalue problem.
 
     Args:
@@ -70,12 +70,12 @@ def find_modes(
     pairs = Modes(found.values[which], found.basis.to(found.vectors) @ found.vectors[:, which])
     modes = real_parts(pairs, found.shift)
     if not len(which):
-        return Found(modes, found, False, len(found.values))
+        return FoundModes(modes, found, False, len(found.values))
     seen = _samples(discretization, modes.columns, fresh_points(discretization))
     good = relative_residuals(modes.values, seen, found.shift) < RESOLVED
     left, modes, which = which[~good], modes[good], which[good]
     unresolved, nearer = (_unresolved(found, which[:first], left) for first in (count, 1))
-    plain = Found(modes, found, False, unresolved, nearer)
+    plain = FoundModes(modes, found, False, unresolved, nearer)
     if problem.self_adjoint is False or not len(which):
         return plain
     return _orthonormal(discretization, plain, which, inside, count, near)
@@ -83,12 +83,12 @@ def find_modes(
 
 def _orthonormal(
     discretization: Discretization[EigenProblem],
-    plain: Found,
+    plain: FoundModes,
     which: Tensor,
     inside: Points,
     count: int,
     near: float | None,
-) -> Found:
+) -> FoundModes:
     """Return the modes orthonormalised if the problem is self-adjoint, `plain` if it is not."""
     problem, found = discretization.problem, plain.spectrum
     space = subspace(found, which)
@@ -146,6 +146,6 @@ def _unresolved(found: Spectrum, kept: Tensor, left: Tensor) -> int:
 
 def _samples(
     discretization: Discretization[EigenProblem], columns: Tensor, points: Points
-) -> Samples:
+) -> ModeSamples:
     problem = discretization.problem
     return samples(problem, widened(discretization.surrogate, columns, len(problem.fields)), points)

@@ -16,19 +16,19 @@ from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.bounds import kato_temple, rayleigh_gaps, residual_norms, rounding
 from kanpinn.solvers.eigen.checks import Equation
-from kanpinn.solvers.eigen.compared import exact_values, relative_errors
+from kanpinn.solvers.eigen.compared import paired_exact_values, relative_errors
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
-from kanpinn.solvers.eigen.finding import Found, fresh_points
+from kanpinn.solvers.eigen.finding import FoundModes, fresh_points
 from kanpinn.solvers.eigen.modes import Modes, as_modes, widened
 from kanpinn.solvers.eigen.pencil import channels_at, rule
-from kanpinn.solvers.eigen.samples import Samples, density_of, each, samples
+from kanpinn.solvers.eigen.samples import ModeSamples, density_of, each, samples
 from kanpinn.solvers.eigen.status import ADVICE, not_self_adjoint, status_of
 from kanpinn.solvers.history import History
 
 
 def finish(
     discretization: Discretization[EigenProblem],
-    found: Found,
+    found: FoundModes,
     count: int,
     near: float | None,
     started: float,
@@ -45,7 +45,7 @@ def finish(
     modes = _normalised(first, seen, found.self_adjoint)
     surrogate = widened(discretization.surrogate, modes.columns, m)
     bounds, estimates, unbounded = _bounds(discretization, found, values, seen, points)
-    norms, exact = residual_norms(values, seen), exact_values(problem, values, near)
+    norms, exact = residual_norms(values, seen), paired_exact_values(problem, values, near)
     residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
     by_term, history = residuals.term_values(), History()
     loss = sum(term.weight * by_term[term.name] for term in residuals.terms)
@@ -108,9 +108,9 @@ def failed(
 
 def _bounds(
     discretization: Discretization[EigenProblem],
-    found: Found,
+    found: FoundModes,
     values: Tensor,
-    seen: Samples,
+    seen: ModeSamples,
     points: Points,
 ) -> tuple[Tensor | None, Tensor | None, str]:
     """Return error bounds and estimates, (count,) each; or None twice, and the reason in words."""
@@ -123,7 +123,7 @@ def _bounds(
     return norms + noise, torch.minimum(norms + noise, expected), unbounded
 
 
-def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
+def _normalised(modes: Modes, seen: ModeSamples, self_adjoint: bool) -> Modes:
     """Return modes with a positive largest value, and ∫ |u|² = 1 unless they are orthonormal."""
     u = as_modes(seen.fields, modes.values)
     largest = u.gather(0, u.abs().argmax(dim=0, keepdim=True))[0]
@@ -134,7 +134,7 @@ def _normalised(modes: Modes, seen: Samples, self_adjoint: bool) -> Modes:
 
 
 def _density(
-    discretization: Discretization[EigenProblem], found: Found, points: Points
+    discretization: Discretization[EigenProblem], found: FoundModes, points: Points
 ) -> tuple[Tensor | None, str]:
     """Return the density ρ (n, 1) of the bounds' norms; or None, and why there are no bounds."""
     if not found.self_adjoint:

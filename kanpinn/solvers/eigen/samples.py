@@ -15,7 +15,7 @@ from kanpinn.solvers.eigen.pencil import channels_at
 
 
 @dataclass(frozen=True)
-class Samples:
+class ModeSamples:
     """u, L u and M u of real functions at quadrature points, multiplied by √w.
 
     So products of two matrices, such as fields.T @ operator, are the integrals of the products of
@@ -31,16 +31,16 @@ class Samples:
     operator: Tensor
     mass: Tensor
 
-    def __matmul__(self, combinations: Tensor) -> "Samples":
+    def __matmul__(self, combinations: Tensor) -> "ModeSamples":
         """Return the samples of linear combinations of the columns."""
         parts = (self.fields, self.operator, self.mass)
-        return Samples(*(part @ combinations for part in parts))
+        return ModeSamples(*(part @ combinations for part in parts))
 
 
 @torch.no_grad()
 def samples(
     problem: EigenProblem, surrogate: Surrogate, points: Points, chunk: int = 512
-) -> Samples:
+) -> ModeSamples:
     """Evaluate u, L u and M u of all modes of a widened surrogate.
 
     Args:
@@ -60,7 +60,7 @@ def samples(
         jet = surrogate.jet(p, channels)
         for part, equation in zip(parts, equations, strict=True):
             part.append((p.data.sqrt()[:, :, None] * equation(p, jet)).flatten(0, 1))
-    return Samples(*(torch.cat(part) for part in parts))
+    return ModeSamples(*(torch.cat(part) for part in parts))
 
 
 def _values(p: Points, u: Jet) -> Tensor:

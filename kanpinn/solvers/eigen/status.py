@@ -5,12 +5,14 @@ import math
 import torch
 from torch import Tensor
 
-from kanpinn.solvers.eigen.finding import Found
+from kanpinn.solvers.eigen.finding import FoundModes
 
 ADVICE = "more units, or points, would show more"
 
 
-def status_of(found: Found, values: Tensor, unknown: Tensor, count: int, near: float | None) -> str:
+def status_of(
+    found: FoundModes, values: Tensor, unknown: Tensor, count: int, near: float | None
+) -> str:
     """Return the status of a solve for `count` eigenvalues, in words.
 
     Args:
