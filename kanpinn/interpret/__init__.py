@@ -15,5 +15,5 @@ from kanpinn.interpret.pruning.scores import score_edges as score_edges
 from kanpinn.interpret.pruning.strategies import prune as prune
 from kanpinn.interpret.pruning.strategies import prune_greedily as prune_greedily
 from kanpinn.interpret.univariate.library import LIBRARY as LIBRARY
-from kanpinn.interpret.univariate.library import Univariate as Univariate
 from kanpinn.interpret.univariate.snapping import snap as snap
+from kanpinn.interpret.univariate.univariate import Univariate as Univariate

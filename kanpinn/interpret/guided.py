@@ -15,7 +15,8 @@ from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.search import Search
 from kanpinn.interpret.sources import Result, source_of
 from kanpinn.interpret.univariate.candidates import Snapping
-from kanpinn.interpret.univariate.library import Univariate, functions
+from kanpinn.interpret.univariate.library import functions
+from kanpinn.interpret.univariate.univariate import Univariate
 from kanpinn.pde.problem import Problem
 
 

@@ -14,7 +14,8 @@ from kanpinn.interpret.hypotheses import hypotheses
 from kanpinn.interpret.search import EXACT, Found, Search
 from kanpinn.interpret.shapes import Shape
 from kanpinn.interpret.sources import Result, Source, source_of
-from kanpinn.interpret.univariate.library import Univariate, functions
+from kanpinn.interpret.univariate.library import functions
+from kanpinn.interpret.univariate.univariate import Univariate
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
 

@@ -15,8 +15,8 @@ from kanpinn.interpret.graphs.graph import Graph, Key
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.candidates import Candidate, Snapping
-from kanpinn.interpret.univariate.library import Univariate
 from kanpinn.interpret.univariate.snapping import snap
+from kanpinn.interpret.univariate.univariate import Univariate
 
 EXACT = 1e-10  # relative error below which a formula is taken for the function itself
 PERFECT = 10.0  # a function whose error is below this multiple of the graph's fits perfectly

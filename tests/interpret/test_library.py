@@ -10,7 +10,8 @@ import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn.interpret.univariate.bessel import bessel_j0
-from kanpinn.interpret.univariate.library import LIBRARY, Univariate, functions
+from kanpinn.interpret.univariate.library import LIBRARY, functions
+from kanpinn.interpret.univariate.univariate import Univariate
 
 ALL = list(LIBRARY.values())
 TWINS = [f for f in ALL if f.twin]

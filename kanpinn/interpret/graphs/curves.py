@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from kanpinn.interpret.univariate.library import Univariate
+from kanpinn.interpret.univariate.univariate import Univariate
 from kanpinn.networks.basis import BSplines
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest
 from kanpinn.interpret.univariate.gauges import Parameters
-from kanpinn.interpret.univariate.library import Univariate
+from kanpinn.interpret.univariate.univariate import Univariate
 
 COLUMNS = ("function", "1 - R²", "R²", "complexity", "score", "a", "b", "c", "d", "note")
 

@@ -11,8 +11,8 @@ import numpy
 import torch
 from jaxtyping import Bool, Float
 
-from kanpinn.interpret.univariate.library import Univariate
 from kanpinn.interpret.univariate.samples import Samples
+from kanpinn.interpret.univariate.univariate import Univariate
 
 Array = numpy.ndarray
 

@@ -7,9 +7,9 @@ import numpy
 
 from kanpinn.interpret.univariate.candidates import Candidate
 from kanpinn.interpret.univariate.gauges import Parameters
-from kanpinn.interpret.univariate.library import Univariate
 from kanpinn.interpret.univariate.polish import Fits, value_and_slope
 from kanpinn.interpret.univariate.samples import EdgeSamples
+from kanpinn.interpret.univariate.univariate import Univariate
 
 Array = numpy.ndarray
 

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from kanpinn._support.errors import number
 from kanpinn.interpret.univariate.candidates import Candidate, Snapping
-from kanpinn.interpret.univariate.library import LIBRARY, Univariate, functions
+from kanpinn.interpret.univariate.library import LIBRARY, functions
 from kanpinn.interpret.univariate.polish import Fits, polish
 from kanpinn.interpret.univariate.rating import Rating
 from kanpinn.interpret.univariate.samples import EdgeSamples, Samples, edge
 from kanpinn.interpret.univariate.starts import NODES, starts
+from kanpinn.interpret.univariate.univariate import Univariate
 
 Array = numpy.ndarray
 

@@ -10,7 +10,7 @@ import numpy
 import torch
 from jaxtyping import Float
 
-from kanpinn.interpret.univariate.library import Univariate
+from kanpinn.interpret.univariate.univariate import Univariate
 
 Array = numpy.ndarray
 
