@@ -7,7 +7,7 @@ from numbers import Real
 
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.windows import Windows
-from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.geometry.sampling import sample
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.constraints.boundary_data import Form, choose_form
@@ -122,21 +122,6 @@ def _data_form(
         raise InputError('form must be "strong" for a network in time windows')
     network.order = order_in_time(problem)
     return choose_started_form(problem, boundary, found)
-
-
-def default_points(network: Network) -> Collocation:
-    """The default number of collocation points, and their sampler, for a network.
-
-    There are 1.4 interior points per coefficient of the output layer, and at least 1681. Up to
-    three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
-    Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
-    many on the boundary as in the interior.
-    """
-    coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
-    interior = max(1681, math.ceil(1.4 * coefficients))
-    if network.width[0] > 3:
-        return Collocation(interior, math.ceil(interior / 4), "sobol")
-    return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
 
 
 def _check_natural(problem: Problem) -> None:

@@ -14,9 +14,9 @@ from kanpinn.optimizers import Method, as_methods, load_libraries
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.adaptation import losses_of
-from kanpinn.solvers.default_optimizer import default_optimizer
+from kanpinn.solvers.defaults import default_optimizer, default_points
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import default_points, discretize
+from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.measure import ErrorMeasure
 from kanpinn.solvers.settings import SolveSettings

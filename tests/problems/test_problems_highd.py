@@ -14,7 +14,8 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.networks.basis.spline_spaces import uniform_knots
 from kanpinn.networks.kan import MARGIN
-from kanpinn.solvers.discretize import default_points, discretize
+from kanpinn.solvers.defaults import default_points
+from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.settings import SolveSettings
 
 PROBLEMS = Path(__file__).parents[2] / "problems"

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.discretize import default_points, discretize
+from kanpinn.solvers.defaults import default_points
+from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.settings import SolveSettings
 
 SQUARE = kp.Box(x=(0, 1), y=(0, 1))

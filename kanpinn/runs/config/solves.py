@@ -28,8 +28,7 @@ from kanpinn.runs.config.named import (
 )
 from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
 from kanpinn.solvers.auto import auto, first_choice
-from kanpinn.solvers.default_optimizer import default_optimizer
-from kanpinn.solvers.discretize import default_points
+from kanpinn.solvers.defaults import default_optimizer, default_points
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve

@@ -1,0 +1,30 @@
+"""The optimizer and the collocation points of a solve that names none, by its network."""
+
+import math
+
+from kanpinn.evolution import Windows
+from kanpinn.evolution.march import March
+from kanpinn.geometry.sampling import Collocation
+from kanpinn.networks import Network
+from kanpinn.optimizers import Optimizer
+from kanpinn.optimizers.least_squares import LeastSquares
+
+
+def default_optimizer(network: Network) -> Optimizer:
+    """The default: a march for networks in time windows, else least squares of the output layer."""
+    return March() if isinstance(network, Windows) else LeastSquares()
+
+
+def default_points(network: Network) -> Collocation:
+    """The default number of collocation points, and their sampler, for a network.
+
+    There are 1.4 interior points per coefficient of the output layer, and at least 1681. Up to
+    three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
+    Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
+    many on the boundary as in the interior.
+    """
+    coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
+    interior = max(1681, math.ceil(1.4 * coefficients))
+    if network.width[0] > 3:
+        return Collocation(interior, math.ceil(interior / 4), "sobol")
+    return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")
