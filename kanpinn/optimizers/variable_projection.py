@@ -53,8 +53,9 @@ class VariableProjection(Optimizer):
         for name in ("steps", "starts", "follow", "coarse"):
             integer(name, getattr(self, name))
         integer("rounds", self.rounds, least=0)
-        if self.follow > self.starts:
-            raise InputError(f"follow must be at most starts = {self.starts}, got {self.follow!r}")
+        starts, follow = self.starts, self.follow
+        if follow > starts:
+            raise InputError(f"follow must be no more than starts = {starts}, got {follow!r}")
         if not 0 < self.tolerance < 1:
             raise InputError(f"tolerance must lie between 0 and 1, got {self.tolerance!r}")
 
@@ -154,8 +155,7 @@ class VariableProjectionStage(Stage):
     def _follow(self) -> Step:
         """Take one step from the present start; go to the next start if it stalls."""
         search = self.search
-        evaluations = search.step(self.projection)
-        done = self._report(search.descent, evaluations)
+        done = self._report(search.descent, search.step(self.projection))
         if search.descent.stalled or search.arrived:
             search.end_descent(self.projection)
             if search.arrived or search.exhausted:

@@ -146,7 +146,8 @@ def constant(fit):
     ("call", "words"),
     [
         (lambda: prune(fitted(), 0.0), "threshold must be .* above 0, got 0.0"),
-        (lambda: prune(fitted(), 1.5), "threshold = 1.5 would remove every edge: .* is [01]"),
+        (lambda: prune(fitted(), 1.5), "threshold must be at most 1, got 1.5"),
+        (lambda: prune(fitted(), 1.0), "threshold = 1 would remove every edge: .* is 0"),
         (lambda: prune(constant(fitted())), "constant on the points: there is nothing to keep"),
         (lambda: prune_greedily(fitted(), 0.5), "factor must be .* at least 1, got 0.5"),
     ],
