@@ -12,7 +12,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.validate import check_conditions, check_subset
+from kanpinn.pde.validate import check_conditions
 
 
 class BoundaryValueProblem(ABC):
@@ -79,6 +79,7 @@ class BoundaryValueProblem(ABC):
         """
         return (self.domain,)
 
+    @abstractmethod
     def check(self) -> None:
         """Refuse a class whose attributes or methods are missing or invalid.
 
@@ -87,13 +88,6 @@ class BoundaryValueProblem(ABC):
         Raises:
             InputError: naming the attribute or the method, and what it must be.
         """
-        name = type(self).__name__
-        if not isinstance(getattr(self, "domain", None), Domain):
-            raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
-        if not self.fields or not all(isinstance(f, str) for f in self.fields):
-            raise InputError(f"{name}.fields must be a tuple of names, got {self.fields!r}")
-        if self.free_constant:
-            check_subset(name, "free_constant", self.free_constant, self.fields)
 
 
 P = TypeVar("P", bound=BoundaryValueProblem)

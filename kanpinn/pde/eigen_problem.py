@@ -11,7 +11,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.evaluate import split, stack_equations
-from kanpinn.pde.validate import check_arguments
+from kanpinn.pde.validate import check_arguments, check_fields
 
 Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
 
@@ -80,7 +80,7 @@ class EigenProblem(BoundaryValueProblem):
         Raises:
             InputError: naming the attribute or the method, and what it must be.
         """
-        super().check()
-        name = type(self).__name__
+        name, domain = type(self).__name__, getattr(self, "domain", None)
+        check_fields(name, domain, self.fields, self.free_constant)
         check_arguments(f"{name}.operator", self.operator, self.fields)
         check_arguments(f"{name}.mass", self.mass, self.fields)

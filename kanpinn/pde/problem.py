@@ -16,7 +16,7 @@ from kanpinn.jets import Channels, Jet, jet_of, join
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.evaluate import find_channels, split, stack_equations
 from kanpinn.pde.unknown import Unknown
-from kanpinn.pde.validate import check_arguments, check_subset, check_unknowns
+from kanpinn.pde.validate import check_arguments, check_fields, check_subset, check_unknowns
 
 
 class Problem(BoundaryValueProblem):
@@ -106,8 +106,8 @@ class Problem(BoundaryValueProblem):
         Raises:
             InputError: naming the attribute or the method, and what it must be.
         """
-        super().check()
-        name = type(self).__name__
+        name, domain = type(self).__name__, getattr(self, "domain", None)
+        check_fields(name, domain, self.fields, self.free_constant)
         if self.error_fields is not None:
             check_subset(name, "error_fields", self.error_fields, self.fields)
         if self.unknowns != {}:

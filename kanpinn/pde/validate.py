@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kanpinn._support.errors import InputError
+from kanpinn.geometry import Domain
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.unknown import Unknown
 
@@ -31,6 +32,26 @@ def check_arguments(what: str, function: Callable, columns: Sequence[str] | None
             f"{what} must take points and a jet for each field and unknown, "
             f"{what.partition('.')[2]}(p, {', '.join(columns)}): {error}"
         ) from None
+
+
+def check_fields(
+    name: str, domain: object, fields: Sequence[str], free_constant: Sequence[str]
+) -> None:
+    """Refuse a domain or names of fields that are missing or invalid.
+
+    Args:
+        name: the name of the problem's class, for the message.
+        domain, fields, free_constant: the class's attributes; None for a domain that is missing.
+
+    Raises:
+        InputError: naming the class and the attribute.
+    """
+    if not isinstance(domain, Domain):
+        raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
+    if not fields or not all(isinstance(one, str) for one in fields):
+        raise InputError(f"{name}.fields must be a tuple of names, got {fields!r}")
+    if free_constant:
+        check_subset(name, "free_constant", free_constant, fields)
 
 
 def check_conditions(name: str, conditions: object, fields: Sequence[str]) -> None:
@@ -97,19 +118,17 @@ def check_unknowns(
 
 
 def check_subset(name: str, key: str, names: Any, fields: Sequence[str]) -> None:
-    """Refuse an attribute that is not a tuple or list of distinct fields, at least one.
+    """Refuse names that are not a tuple or list of distinct fields, at least one.
 
     Args:
         name: the name of the problem's class, for the message.
         key: the name of the attribute.
-        names: the attribute's value; None is accepted.
+        names: the attribute's value.
         fields: the names of the problem's fields.
 
     Raises:
         InputError: naming the class and the attribute.
     """
-    if names is None:
-        return
     listed = isinstance(names, tuple | list)
     if not listed or not names or len(names) != len({*names}) or not {*names} <= {*fields}:
         raise InputError(

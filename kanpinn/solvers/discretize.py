@@ -56,7 +56,7 @@ def discretize(
                 "an energy says nothing of the coefficients in it"
             )
     surrogate, met = build_surrogate(problem, network, settings.boundary, form, problem.unknowns)
-    numbers, known = problem.numbers, network.constants
+    numbers, known = problem.numbers if problem.unknowns else {}, network.constants
     if known is None or known.unknowns != numbers:  # otherwise they keep their values
         network.constants = Constants(numbers, surrogate.low) if numbers else None
     points, weights = settings.points, checked_weights(settings.weights)

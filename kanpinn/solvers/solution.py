@@ -113,7 +113,7 @@ class Solution:
     @cached_property
     def estimated(self) -> dict[str, Estimated]:
         """The problem's unknown numbers with their 95% intervals, by name."""
-        return self.covariance.numbers() if self.problem.numbers else {}
+        return self.covariance.numbers() if self.problem.unknowns and self.problem.numbers else {}
 
     @cached_property
     def spreads(self) -> dict[str, HalfWidths]:

@@ -12,14 +12,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, normal_derivative
-from kanpinn.pde.conditions.condition import (
-    Condition,
-    Data,
-    OnBoundary,
-    Prescribed,
-    prescribed_values,
-    values_of,
-)
+from kanpinn.pde.conditions.condition import Condition, OnBoundary, Prescribed, column_of
+from kanpinn.pde.conditions.values import Data, values_of
 
 
 @dataclass(frozen=True)
@@ -44,8 +38,13 @@ class Dirichlet(OnBoundary):
         return values_of(self.value, p, m, "a Dirichlet value")
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        values = partial(values_of, self.value, what="a Dirichlet value")
-        return prescribed_values(self, fields, values, is_zero=self.value == 0)
+        names = self.about or fields
+        values = [partial(column_of, self.target, len(names), i) for i in range(len(names))]
+        return [
+            Prescribed(self, name, piece, value, is_zero=self.value == 0)
+            for name, value in zip(names, values, strict=True)
+            for piece in self.boundary.pieces
+        ]
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return u - value, (n, m)."""

@@ -12,7 +12,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
-from kanpinn.pde.conditions.condition import Data, OnBoundary, Prescribed, values_of
+from kanpinn.pde.conditions.condition import OnBoundary, Prescribed
+from kanpinn.pde.conditions.values import Data, values_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ComponentDirichlet(OnBoundary):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        vars(self)["about"] = self.fields
         kind, names = type(self).__name__, self.boundary.pieces[0].names
         if self.field is not None:
             raise InputError(f"{kind} takes fields = {(self.field, '…')}, not field")
@@ -52,10 +54,6 @@ class ComponentDirichlet(OnBoundary):
                 f"{kind}.fields must name a field for each of the coordinates of space among "
                 f"{', '.join(names)}, got {self.fields!r}"
             )
-
-    @property
-    def about(self) -> tuple[str, ...]:
-        return self.fields
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
         found = []

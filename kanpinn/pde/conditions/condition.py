@@ -1,14 +1,13 @@
 """The base class of conditions, which hold besides the equation at points of their own."""
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from numbers import Real
 from typing import ClassVar
 
-import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
@@ -18,8 +17,6 @@ from kanpinn.jets import Jet
 from kanpinn.pde.evaluate import split, stack_equations
 from kanpinn.pde.expressions import Expression
 
-Value = float | int | Callable[[Points], Tensor]
-Data = Value | str  # a text is a formula
 Columns = Callable[[Points, int], Tensor]  # (points, fields m) → (n, 1) or (n, m)
 
 
@@ -57,6 +54,13 @@ class Condition(ABC):
         field: the name of the field that the condition is about; None stands for all fields.
         weight: a factor of the weight of the loss term "boundary".
 
+    Attributes:
+        about: the names of the fields that the residual takes; () stands for all fields.
+        sites: the number of consecutive points that one row of the residual combines.
+        surface: the measure of its part of the boundary, by which it gets its share of the
+            boundary points; 0 for conditions that do not hold on a boundary.
+        measurements: the number of measured points; 0 for conditions that are no measurements.
+
     Raises:
         InputError: for a weight that is not positive and finite, for a place (boundary, piece,
             domain) of the wrong type, and for data that are no numbers, formulas or functions.
@@ -64,7 +68,7 @@ class Condition(ABC):
 
     # The arguments that say where the condition holds, with their permitted types.
     places: ClassVar[Mapping[str, tuple[type, ...]]] = {}
-    data: ClassVar[tuple[str, ...]] = ()  # names of the arguments that `read_data` takes
+    data: ClassVar[tuple[str, ...]] = ()  # arguments that are numbers, formulas or functions
     is_at_boundary: ClassVar[bool] = False  # whether its points must be on a boundary
     is_natural: ClassVar[bool] = False  # whether a minimiser of the energy satisfies it
     is_initial: ClassVar[bool] = False  # whether it prescribes initial values
@@ -73,6 +77,11 @@ class Condition(ABC):
     _: KW_ONLY
     field: str | None = None
     weight: float | int = 1.0
+    # Subclasses with other values set them in __post_init__.
+    about: tuple[str, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    sites: int = dataclasses.field(default=1, init=False, repr=False, compare=False)
+    surface: float = dataclasses.field(default=0.0, init=False, repr=False, compare=False)
+    measurements: int = dataclasses.field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (isinstance(self.weight, Real) and 0 < self.weight < math.inf):
@@ -86,30 +95,21 @@ class Condition(ABC):
                 known = " or ".join(f"a {one.__name__.lower()}" for one in types)
                 raise InputError(f"{kind} takes {known}, got {type(given).__name__}")
         for name in self.data:
-            if getattr(self, name) is None and self.__dataclass_fields__[name].default is None:
+            given = getattr(self, name)
+            if isinstance(given, str):
+                vars(self)[name] = Expression(given)
+            elif given is None and self.__dataclass_fields__[name].default is None:
                 continue  # an optional argument
-            what = kind if name == "value" else f"{kind}'s {name}"
-            object.__setattr__(self, name, read_data(getattr(self, name), what))
-
-    @property
-    def about(self) -> tuple[str, ...]:
-        """The names of the fields that the residual takes; () stands for all fields."""
-        return () if self.field is None else (self.field,)
-
-    @property
-    def sites(self) -> int:
-        """The number of consecutive points that one row of the residual combines."""
-        return 1
+            elif not callable(given) and not (isinstance(given, Real) and math.isfinite(given)):
+                what = kind if name == "value" else f"{kind}'s {name}"
+                raise InputError(f"{what} takes a number or a function of points, got {given!r}")
+        about = () if self.field is None else (self.field,)
+        vars(self).update(about=about, surface=sum(piece.measure for piece in self.pieces))
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """The boundary pieces on which it holds pointwise; empty for other conditions."""
         return ()
-
-    @property
-    def surface(self) -> float:
-        """The measure of its part of the boundary, which decides its share of boundary points."""
-        return sum(piece.measure for piece in self.pieces)
 
     @property
     def inside(self) -> Domain | None:
@@ -120,11 +120,6 @@ class Condition(ABC):
     def periodic_in(self) -> str | None:
         """The coordinate in which the condition makes all fields periodic, or None."""
         return None
-
-    @property
-    def measurements(self) -> int:
-        """The number of measured points; 0 for conditions that are no measurements."""
-        return 0
 
     @property
     def noise(self) -> float | int | None:
@@ -202,76 +197,14 @@ class OnBoundary(Condition):
         return self.boundary.pieces
 
 
-def prescribed_values(
-    condition: Condition,
-    fields: Sequence[str],
-    values: Columns,
-    rates: Columns | None = None,
-    is_zero: bool = False,
-) -> list[Prescribed]:
-    """Return one record for each field and piece of a condition that prescribes values.
+def column_of(values: Columns, m: int, column: int, p: Points) -> Tensor:
+    """Return the values (n, 1) of one of m fields; a single column serves all fields.
 
     Args:
-        condition: the condition.
-        fields: the names of the problem's fields, used where the condition is about all of them.
-        values: a function of points and the number of fields m, which returns (n, 1) or (n, m).
-        rates: the same for time derivatives; None where they are not prescribed.
-        is_zero: whether the values were given as the number 0.
+        values: a function of points and m, which returns (n, 1) or (n, m).
+        m: the number of fields.
+        column: the index of the field.
+        p: n points.
     """
-    names = condition.about or tuple(fields)
-    found = []
-    for i, name in enumerate(names):
-        value, rate = (f and partial(_column, f, len(names), i) for f in (values, rates))
-        assert value is not None
-        found += [Prescribed(condition, name, p, value, rate, is_zero) for p in condition.pieces]
-    return found
-
-
-def _column(values: Columns, m: int, column: int, p: Points) -> Tensor:
-    """Return the column (n, 1) of one field; a single column serves all m fields."""
     found = values(p, m).to(p.coords)
     return found if found.shape[1] == 1 else found[:, column, None]
-
-
-def read_data(data: Data, what: str) -> Value:
-    """Turn a formula into a function of points; return numbers and functions unchanged.
-
-    Args:
-        data: a finite number, a function of points, or a formula.
-        what: the name of the data in messages.
-
-    Raises:
-        InputError: for anything else, naming `what`, and for an invalid formula.
-    """
-    if isinstance(data, str):
-        return Expression(data)
-    if not callable(data) and not (isinstance(data, Real) and math.isfinite(data)):
-        raise InputError(f"{what} takes a number or a function of points, got {data!r}")
-    return data
-
-
-def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
-    """Evaluate a number or a function of points at n points.
-
-    Args:
-        data: the number or function; conditions turn their formulas into functions.
-        p: the points.
-        m: how many fields the values are for.
-        what: the name of the data in messages.
-
-    Returns:
-        (n, 1), or (n, m) where a function gives a column, or a tuple of columns, for each field.
-
-    Raises:
-        InputError: where the function returns another shape.
-    """
-    if not callable(data):
-        return torch.full_like(p.coords[:, :1], float(data))
-    found = stack_equations(data(p), len(p), what)
-    if found.shape[1] not in (1, m):
-        fields = "" if m == 1 else f" or (n, {m}), a column for each field,"
-        raise InputError(
-            f"{what} must have shape (n, 1){fields} with n = {len(p)} points here, got "
-            f"{tuple(found.shape)}"
-        )
-    return found

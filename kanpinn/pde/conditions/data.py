@@ -13,13 +13,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets import Jet, normal_derivative
-from kanpinn.pde.conditions.condition import (
-    Condition,
-    Data,
-    Prescribed,
-    prescribed_values,
-    values_of,
-)
+from kanpinn.pde.conditions.condition import Condition, Prescribed, column_of
+from kanpinn.pde.conditions.values import Data, values_of
 
 
 @dataclass(frozen=True)
@@ -44,10 +39,6 @@ class Initial(Condition):
     is_initial: ClassVar[bool] = True
     fixes_constant: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _ = self.boundary  # raises for a domain without time
-
     @property
     def boundary(self) -> Boundary:
         """The part of the boundary at the initial time."""
@@ -65,9 +56,13 @@ class Initial(Condition):
         return self.boundary.pieces
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        values = partial(values_of, self.value, what="an initial value")
-        rates = None if self.rate is None else partial(values_of, self.rate, what="an initial rate")
-        return prescribed_values(self, fields, values, rates, is_zero=self.value == 0)
+        names, found = self.about or fields, []
+        for i, name in enumerate(names):
+            value, rate = (partial(column_of, f, len(names), i) for f in (self.target, self.rates))
+            given = rate if self.rate is not None else None
+            for piece in self.pieces:
+                found.append(Prescribed(self, name, piece, value, given, self.value == 0))
+        return found
 
     def target(self, p: Points, m: int = 1) -> Tensor:
         """Return the prescribed values at n points, (n, 1) or, for m fields, (n, m)."""
@@ -135,12 +130,7 @@ class Observed(Condition):
             if rows.any():
                 first = at[rows][0].tolist()
                 raise InputError(f"Observed has {int(rows.sum())} {what}, the first is {first}")
-        object.__setattr__(self, "at", at)
-        object.__setattr__(self, "values", values)
-
-    @property
-    def measurements(self) -> int:
-        return len(self.values)
+        vars(self).update(at=at, values=values, measurements=len(values))
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
         assert isinstance(self.at, Tensor) and isinstance(self.values, Tensor)

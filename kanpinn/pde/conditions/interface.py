@@ -10,7 +10,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, normal_derivative
-from kanpinn.pde.conditions.condition import Condition, Data, values_of
+from kanpinn.pde.conditions.condition import Condition
+from kanpinn.pde.conditions.values import Data, values_of
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,9 @@ class Interface(Condition):
     places: ClassVar = {"on": (Boundary,)}
     data: ClassVar = ("coefficient", "flux")
 
-    @property
-    def sites(self) -> int:
-        return 2
-
-    @property
-    def surface(self) -> float:
-        return self.on.measure
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        vars(self).update(sites=2, surface=self.on.measure)  # a point on each side
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
         count = max(1, round(share * collocation.boundary))

@@ -1,8 +1,7 @@
 """Conditions whose residual combines several points: periodicity and integrals."""
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -40,6 +39,8 @@ class Periodic(Condition):
     coordinate: str
     order: int = 1
 
+    _low: Boundary = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         integer("order", self.order, least=0)
@@ -48,23 +49,12 @@ class Periodic(Condition):
                 f"Periodic has no coordinate {self.coordinate!r}: expected one of "
                 f"{', '.join(self.domain.names)}"
             )
-        _ = self._low  # raises for a domain without these pieces
+        low = self.domain.boundary[f"{self.coordinate}_min"]
+        vars(self).update(_low=low, sites=2, surface=low.measure)  # a point at each end
 
     @property
     def periodic_in(self) -> str | None:
         return self.coordinate if self.field is None else None
-
-    @property
-    def _low(self) -> Boundary:
-        return self.domain.boundary[f"{self.coordinate}_min"]
-
-    @property
-    def sites(self) -> int:
-        return 2
-
-    @property
-    def surface(self) -> float:
-        return self._low.measure
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
         count = max(1, round(share * collocation.boundary))
@@ -103,8 +93,16 @@ class Integral(Condition):
     places: ClassVar = {"over": (Domain, Boundary)}
     data: ClassVar = ("value",)
 
-    @functools.cached_property
+    _points: Points = field(init=False, repr=False, compare=False)
+    _weights: Tensor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        points, weights = self._rule()
+        vars(self).update(_points=points, _weights=weights, sites=len(points))
+
     def _rule(self) -> tuple[Points, Tensor]:
+        """Return the quadrature rule, with at most 2¹² points up to three dimensions."""
         if isinstance(self.over, Boundary):
             return self.over.quadrature(32)
         nodes, most = 32, 2**12  # one row of the residual uses all points at once
@@ -115,17 +113,13 @@ class Integral(Condition):
                 return points, torch.cat([w for _, w in chunks])
             nodes = nodes * 3 // 4
 
-    @property
-    def sites(self) -> int:
-        return len(self._rule[0])
-
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        return self._rule[0]
+        return self._points
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return (∫ u - value) / |over|, with |over| the measure of the set, (rows, m)."""
         density = self.density
         found = density(p, *fields) if density else torch.cat([f.value for f in fields], dim=1)
-        weights = self._rule[1].to(found)
+        weights = self._weights.to(found)
         integrals = torch.einsum("rsm,s->rm", found.unflatten(0, (-1, self.sites)), weights)
         return (integrals - float(self.value)) / self.over.measure

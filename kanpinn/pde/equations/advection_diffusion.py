@@ -8,7 +8,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Jet, partial
-from kanpinn.pde.conditions.condition import Data, values_of
+from kanpinn.pde.conditions.values import Data, values_of
 from kanpinn.pde.equations.data import check_values
 from kanpinn.pde.equations.equation import Equation, Shared
 

@@ -12,7 +12,7 @@ from kanpinn._support.wording import nearest, show
 from kanpinn.geometry import Boundary, Points
 from kanpinn.jets import Channels, Jet, jet_of, normal_derivative
 from kanpinn.pde.conditions import Condition, Dirichlet, Neumann, Robin
-from kanpinn.pde.conditions.condition import Data, values_of
+from kanpinn.pde.conditions.values import Data, values_of
 from kanpinn.pde.expressions import Expression
 
 Function = Callable[[Points], Tensor]

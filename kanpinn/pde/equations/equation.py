@@ -12,7 +12,7 @@ from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, laplacian, partial, total
 from kanpinn.pde.conditions import Condition, Initial, Periodic
-from kanpinn.pde.conditions.condition import Data, values_of
+from kanpinn.pde.conditions.values import Data, values_of
 from kanpinn.pde.equations.data import (
     BoundaryData,
     Function,

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Jet, partial
-from kanpinn.pde.conditions.condition import Data
+from kanpinn.pde.conditions.values import Data
 from kanpinn.pde.equations.data import check_values
 from kanpinn.pde.equations.equation import Equation, Shared
 

@@ -8,7 +8,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Integral
-from kanpinn.pde.conditions.condition import Data
+from kanpinn.pde.conditions.values import Data
 from kanpinn.pde.equations.data import check_values
 from kanpinn.pde.equations.equation import Equation, Shared
 

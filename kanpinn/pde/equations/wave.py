@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Channels, Jet, partial
-from kanpinn.pde.conditions.condition import Data, values_of
+from kanpinn.pde.conditions.values import Data, values_of
 from kanpinn.pde.equations.data import Function, check_values, jet
 from kanpinn.pde.equations.equation import Equation, Shared
 
