@@ -10,8 +10,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.stretches import Stretches, unstretched, widths
 from kanpinn.geometry import Box, Points, Product
-from kanpinn.geometry.product import at_all_times
 from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.geometry.times import at_all_times
 from kanpinn.loss.term_sizes import inside_factors, outside_factors, reach, slopes
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Space, Surrogate

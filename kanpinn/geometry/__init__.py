@@ -7,7 +7,7 @@ planar domains (`planar`) with their boundary curves (`curves`), and solids (`so
 collocation points and quadrature points.
 """
 
-from kanpinn.geometry import combining
+from kanpinn.geometry import combining as combining  # enters the operators of domains
 from kanpinn.geometry.boundary import Boundary as Boundary
 from kanpinn.geometry.boundary import Piece as Piece
 from kanpinn.geometry.box import Box as Box
@@ -36,8 +36,3 @@ from kanpinn.geometry.region import Region as Region
 from kanpinn.geometry.solid.ball import Ball as Ball
 from kanpinn.geometry.solid.ball import Sphere as Sphere
 from kanpinn.geometry.solid.surface import Surface as Surface
-
-# The operators of `Domain` build domains of other classes, whose modules import `Domain`. To avoid
-# an import cycle, `Domain` only declares these two functions, and they are set here.
-Domain._combined = combining.combined
-Domain._over = combining.over

@@ -144,9 +144,9 @@ class Turned(Mapped, Derived):
         piece: the original piece, the image of a unit cube.
     """
 
-    def from_unit(self, unit: Coords) -> Points:
+    def image(self, unit: Coords) -> Points:
         assert isinstance(self.piece, Mapped)
-        return self.piece.from_unit(unit).turned()
+        return self.piece.image(unit).turned()
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         points, weights = self.piece.quadrature(nodes)

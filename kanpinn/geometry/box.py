@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
 
@@ -14,7 +14,7 @@ from kanpinn.geometry.boundary import Boundary, Piece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped
-from kanpinn.geometry.rules import check_unit, cube_rim
+from kanpinn.geometry.rules import cube_rim
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -30,6 +30,13 @@ class Box(Mapped, Domain):
     """
 
     ranges: tuple[tuple[str, float, float], ...]
+    names: tuple[str, ...] = field(default=(), compare=False)
+    dim: int = field(default=0, compare=False)
+    measure: float = field(default=0.0, compare=False)
+    time_name: str | None = field(default=None, compare=False)
+
+    is_box = True
+    smooth_level = True
 
     def __init__(self, /, **ranges: Sequence[float | int]) -> None:
         check_names(tuple(ranges))
@@ -43,18 +50,12 @@ class Box(Mapped, Domain):
             if not 0 < high - low < math.inf:
                 raise InputError(f"{name} must be finite numbers low < high, got {ends!r}")
             checked.append((name, low, high))
-        object.__setattr__(self, "ranges", tuple(checked))
+        vars(self).update(ranges=tuple(checked), names=tuple(ranges), dim=len(ranges))
+        vars(self)["measure"] = math.prod(high - low for _, low, high in checked)
+        vars(self)["time_name"] = "t" if "t" in ranges else None
 
     def __repr__(self) -> str:
         return f"Box({', '.join(f'{name}=({low}, {high})' for name, low, high in self.ranges)})"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name, _, _ in self.ranges)
-
-    @property
-    def measure(self) -> float:
-        return math.prod(high - low for _, low, high in self.ranges)
 
     @property
     def bounds(self) -> tuple[Vector, Vector]:
@@ -63,8 +64,8 @@ class Box(Mapped, Domain):
 
     @property
     def boundary(self) -> Boundary:
-        axes = range(len(self.ranges))
-        return Boundary(tuple(Face(self, axis, upper) for axis in axes for upper in (False, True)))
+        faces = [Face(self, axis, upper) for axis in range(self.dim) for upper in (False, True)]
+        return Boundary(tuple(faces))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         low, high = self.bounds
@@ -73,14 +74,6 @@ class Box(Mapped, Domain):
     def contains_box(self, low: Vector, high: Vector) -> bool:
         first, last = self.bounds
         return bool((first <= low).all() and (high <= last).all())
-
-    @property
-    def is_box(self) -> bool:
-        return True
-
-    @property
-    def smooth_level(self) -> bool:
-        return True
 
     def level(self, coords: Coords) -> Column:
         """Return the scaled product of 4 s (1 - s) over all axes, with s from 0 to 1 on each axis.
@@ -92,8 +85,7 @@ class Box(Mapped, Domain):
         scaled = 4 * (coords - low) * (high - coords) / (high - low).square()
         return (high - low).min() / 4 * scaled.prod(dim=1, keepdim=True)
 
-    def from_unit(self, unit: Coords) -> Points:
-        check_unit(unit, len(self.ranges))
+    def image(self, unit: Coords) -> Points:
         low, high = (corner.to(unit) for corner in self.bounds)
         # lerp is exact at 0 and 1; low + (high - low) * unit is not.
         return Points(torch.lerp(low, high, unit), self.names)
@@ -112,22 +104,20 @@ class Face(Mapped, Piece):
     box: Box
     axis: int
     upper: bool
+    names: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
+    dim: int = field(default=0, init=False, repr=False, compare=False)
+    measure: float = field(default=0.0, init=False, repr=False, compare=False)
+    side: tuple[int, bool] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        others = self.box.ranges[: self.axis] + self.box.ranges[self.axis + 1 :]
+        measure = math.prod((high - low for _, low, high in others), start=1.0)
+        vars(self).update(names=self.box.names, dim=self.box.dim - 1, measure=measure)
+        vars(self)["side"] = self.axis, self.upper
 
     @property
     def name(self) -> str:
         return f"{self.names[self.axis]}_{'max' if self.upper else 'min'}"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.box.names
-
-    @property
-    def dim(self) -> int:
-        return len(self.box.ranges) - 1
-
-    @property
-    def side(self) -> tuple[int, bool]:
-        return self.axis, self.upper
 
     @property
     def walls(self) -> Walls:
@@ -139,25 +129,19 @@ class Face(Mapped, Piece):
 
     @property
     def rim(self) -> Points:
-        return self.from_unit(cube_rim(self.dim))
+        return self.image(cube_rim(self.dim))
 
     @property
     def _end(self) -> float:
         _, *ends = self.box.ranges[self.axis]
         return ends[self.upper]
 
-    @property
-    def measure(self) -> float:
-        others = self.box.ranges[: self.axis] + self.box.ranges[self.axis + 1 :]
-        return math.prod((high - low for _, low, high in others), start=1.0)
-
-    def from_unit(self, unit: Coords) -> Points:
-        check_unit(unit, self.dim)
+    def image(self, unit: Coords) -> Points:
         end = unit.new_full((len(unit), 1), float(self.upper))
         cube = torch.cat([unit[:, : self.axis], end, unit[:, self.axis :]], dim=1)
         normals = torch.zeros_like(cube)
         normals[:, self.axis] = 1 if self.upper else -1
-        return replace(self.box.from_unit(cube), normals=normals)
+        return Points(self.box.image(cube).coords, self.names, normals)
 
 
 def coordinate_beyond(axis: int, value: float, coords: Coords) -> Column:

@@ -2,8 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,13 +13,13 @@ from kanpinn.geometry.boundary import Boundary, Walls
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Draw, Region, longer
 
+# The functions behind the operators of domains, by name. They build domains of other classes, whose
+# modules import this one; therefore `kanpinn.geometry.combining` enters them here.
+BUILDERS: dict[str, Callable[..., "Domain"]] = {}
+
 
 class Domain(Region):
     """A closed region of full dimension, with a boundary."""
-
-    # Modules that build domains import this one, so the package's __init__.py sets both functions.
-    _combined: ClassVar[Callable[["Domain", str, "Domain"], "Domain"]]
-    _over: ClassVar[Callable[["Domain", Mapping[str, Sequence[float | int]]], "Domain"]]
 
     @property
     def dim(self) -> int:
@@ -120,19 +119,19 @@ class Domain(Region):
         Raises:
             InputError: unless there is exactly one interval and its name is new.
         """
-        return self._over(time)
+        return BUILDERS["over"](self, time)
 
     def __or__(self, other: "Domain") -> "Domain":
         """Return the union: the points in at least one of the domains."""
-        return self._combined("union", other)
+        return BUILDERS["combine"]("union", self, other)
 
     def __sub__(self, other: "Domain") -> "Domain":
         """Return the difference: the points of the first domain that are not inside the second."""
-        return self._combined("difference", other)
+        return BUILDERS["combine"]("difference", self, other)
 
     def __and__(self, other: "Domain") -> "Domain":
         """Return the intersection: the points in both domains."""
-        return self._combined("intersection", other)
+        return BUILDERS["combine"]("intersection", self, other)
 
     def place(self, n: int, draw: Draw) -> Points:
         """Draw points in the bounding box and return at least n that lie inside the domain."""

@@ -33,6 +33,8 @@ class Points:
     names: tuple[str, ...]
     normals: Tensor | None = None
     data: Tensor | None = None
+    # The cache of a `Batch`, None for other points.
+    known: dict[Hashable, Any] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         shape = tuple(self.coords.shape)
@@ -66,13 +68,16 @@ class Points:
     def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> "Points":
         """Return the points at an index, slice, mask or list of indices; an int gives one point."""
         rows = [index] if isinstance(index, int) else index
-        return self._map(lambda tensor: tensor[rows])
+        extras = (None if part is None else part[rows] for part in (self.normals, self.data))
+        return Points(self.coords[rows], self.names, *extras)
 
     def to(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Points":
         """Return the points in another precision or on another device."""
-        return self._map(lambda tensor: tensor.to(dtype=dtype, device=device))
+        like: dict[str, Any] = {"dtype": dtype, "device": device}
+        extras = (None if part is None else part.to(**like) for part in (self.normals, self.data))
+        return Points(self.coords.to(**like), self.names, *extras)
 
     def show(self, row: int) -> str:
         """Return the point in row `row` as text, such as "x = 0.5, y = 1"."""
@@ -96,7 +101,11 @@ class Points:
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `make()`; a `Batch` calls it once per key and caches the value."""
-        return make()
+        if self.known is None:
+            return make()
+        if key not in self.known:
+            self.known[key] = make()
+        return self.known[key]
 
     @staticmethod
     def cat(parts: Iterable["Points"]) -> "Points":
@@ -118,10 +127,6 @@ class Points:
         coords = torch.cat([part.coords for part in parts])
         return Points(coords, parts[0].names, torch.cat(normals) if normals else None)
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> "Points":
-        extras = (None if t is None else change(t) for t in (self.normals, self.data))
-        return Points(change(self.coords), self.names, *extras)
-
 
 @dataclass(frozen=True, eq=False)
 class Batch(Points):
@@ -134,17 +139,7 @@ class Batch(Points):
     known: the cached values. A key is a function, or a function with its arguments.
     """
 
-    known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
-
-    @staticmethod
-    def of(points: "Points | Tensor", names: tuple[str, ...]) -> "Points":
-        """Points as they are, or those of a tensor (n, d) in the order of the names."""
-        return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
-
-    def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        if key not in self.known:
-            self.known[key] = make()
-        return self.known[key]
+    known: dict[Hashable, Any] | None = field(default_factory=dict, init=False, repr=False)
 
     @staticmethod
     def made_of(points: Points) -> "Batch":

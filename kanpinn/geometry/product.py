@@ -1,12 +1,10 @@
 """Space × time: a domain over an interval of a further, named coordinate."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
@@ -14,8 +12,9 @@ from kanpinn.geometry.boundary import Boundary, Derived, Piece
 from kanpinn.geometry.box import Box, coordinate_beyond
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
-from kanpinn.geometry.region import Draw, Region
-from kanpinn.geometry.rules import axis_counts, axis_rim, gauss_legendre
+from kanpinn.geometry.region import Draw
+from kanpinn.geometry.rules import axis_rim
+from kanpinn.geometry.times import at_all_times, at_times, timed_gauss, timed_rule
 
 
 @dataclass(frozen=True)
@@ -100,13 +99,13 @@ class Product(Domain):
         return at_times(points, self.time, shares)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        return _timed_rule(self.space.quadrature(nodes), self.time, nodes)
+        return timed_rule(self.space.quadrature(nodes), self.time, nodes)
 
     def rule_error(self, nodes: int) -> float:
         return self.space.rule_error(nodes) * self.time.measure
 
     def gauss(self, n: int) -> Points:
-        return _timed_gauss(self.space, self.time, n)
+        return timed_gauss(self.space, self.time, n)
 
 
 @dataclass(frozen=True)
@@ -151,13 +150,13 @@ class Wall(Derived):
         return at_times(points, self.time, shares)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        return _timed_rule(self.piece.quadrature(nodes), self.time, nodes)
+        return timed_rule(self.piece.quadrature(nodes), self.time, nodes)
 
     def rule_error(self, nodes: int) -> float:
         return self.piece.rule_error(nodes) * self.time.measure
 
     def gauss(self, n: int) -> Points:
-        return _timed_gauss(self.piece, self.time, n)
+        return timed_gauss(self.piece, self.time, n)
 
 
 @dataclass(frozen=True)
@@ -227,46 +226,5 @@ class End(Piece):
         return Points(placed.coords, placed.names, normals)
 
 
-def at_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Append one time to each point in space.
-
-    Args:
-        points: points (n, d) in space.
-        time: the time interval.
-        shares: the times (n,), scaled so that the interval is [0, 1].
-
-    Returns:
-        Points (n, d + 1); their normals, if any, have the time component 0.
-    """
-    coords = torch.cat([points.coords, time.from_unit(shares[:, None]).coords], dim=1)
-    normals = points.normals
-    if normals is not None:
-        normals = torch.cat([normals, torch.zeros_like(shares[:, None])], dim=1)
-    return Points(coords, points.names + time.names, normals)
-
-
-def at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Combine each of the points (n, d) with each of the times (k,) to points (n·k, d + 1).
-
-    The times are scaled so that the interval is [0, 1], and vary fastest.
-    """
-    rows = torch.arange(len(points)).repeat_interleave(len(shares))
-    return at_times(points[rows], time, shares.repeat(len(points)))
-
-
 def _in_space(function: Callable[[Coords], Column], coords: Coords) -> Column:
     return function(coords[:, :-1])
-
-
-def _timed_rule(rule: tuple[Points, Tensor], time: Box, nodes: int) -> tuple[Points, Weights]:
-    """Return the product of a rule in space and a Gauss rule in time."""
-    shares, along = gauss_legendre(nodes)
-    points, weights = rule
-    products = time.measure * torch.outer(weights, along).reshape(-1)
-    return at_all_times(points, time, shares), products
-
-
-def _timed_gauss(space: Region, time: Box, n: int) -> Points:
-    """Return Gauss points in space × time, with as many times as a cube's rule has per axis."""
-    count = axis_counts(n, space.dim + 1)[-1]
-    return at_all_times(space.gauss(math.ceil(n / count)), time, gauss_legendre(count)[0])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import axis_counts, gauss_product
@@ -102,8 +103,8 @@ class Mapped(Region):
     """A region that is the image of the unit cube [0, 1]^dim."""
 
     @abstractmethod
-    def from_unit(self, unit: Coords) -> Points:
-        """Map points of the cube [0, 1]^dim to the region.
+    def image(self, unit: Coords) -> Points:
+        """Map points of the cube [0, 1]^dim to the region; their shape is not checked.
 
         The map scales all volumes by `measure`, so uniformly distributed points stay uniform.
 
@@ -112,27 +113,33 @@ class Mapped(Region):
 
         Returns:
             The n images, in the precision and on the device of `unit`.
+        """
+
+    def from_unit(self, unit: Coords) -> Points:
+        """Return `image` of points whose shape is checked.
 
         Raises:
             InputError: unless unit has the shape (n, dim).
         """
+        if unit.ndim != 2 or unit.shape[1] != self.dim:
+            raise InputError(f"unit must have shape (n, {self.dim}), got {tuple(unit.shape)}")
+        return self.image(unit)
 
     def place(self, n: int, draw: Draw) -> Points:
         if self.dim == 0:
-            return self.from_unit(torch.zeros(1, 0, dtype=torch.float64))
-        return self.from_unit(draw(n, self.dim))
+            return self.image(torch.zeros(1, 0, dtype=torch.float64))
+        return self.image(draw(n, self.dim))
 
     def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
         unit = draw(n, self.dim + 1)
-        return self.from_unit(unit[:, :-1]), unit[:, -1]
+        return self.image(unit[:, :-1]), unit[:, -1]
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         unit, weights = gauss_product(nodes, self.dim)
-        return self.from_unit(unit), self.measure * weights
+        return self.image(unit), self.measure * weights
 
     def gauss(self, n: int) -> Points:
-        counts = axis_counts(n, self.dim)
-        return self.from_unit(gauss_product(counts, self.dim)[0])
+        return self.image(gauss_product(axis_counts(n, self.dim), self.dim)[0])
 
 
 def longer(count: int) -> int:

@@ -65,16 +65,6 @@ def tensor_grid(axes: Sequence[Tensor]) -> Coords:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(axes))
 
 
-def check_unit(unit: Tensor, dim: int) -> None:
-    """Check the shape of points of the cube [0, 1]^dim; their values are not checked.
-
-    Raises:
-        InputError: unless unit has the shape (n, dim).
-    """
-    if unit.ndim != 2 or unit.shape[1] != dim:
-        raise InputError(f"unit must have shape (n, {dim}), got {tuple(unit.shape)}")
-
-
 def axis_rim() -> Weights:
     """Return the rim points of an edge [0, 1]: its ends and five Gauss points, (7,)."""
     inner = gauss_legendre(5)[0]

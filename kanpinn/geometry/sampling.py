@@ -50,7 +50,8 @@ class Collocation:
         integer("interior", self.interior)
         integer("boundary", self.boundary)
         integer("resample", self.resample, least=0)
-        _check_sampler(self.sampler)
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {self.sampler!r}")
         if self.adapt is not None and (self.adapt not in ADAPTATIONS or not self.resample):
             wrong = "" if self.adapt in ADAPTATIONS else f", not {self.adapt!r}"
             raise InputError(
@@ -96,7 +97,9 @@ def sample(
         InputError: unless n is a positive integer and the sampler is known.
     """
     n = integer("n", n)
-    draw = _check_sampler(sampler)
+    if sampler not in SAMPLERS:
+        raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    draw = _DRAWS[sampler]
     generator = Generator().manual_seed(0) if generator is None else generator
     if isinstance(region, Boundary):
         counts = _shares([piece.measure for piece in region.pieces], n)
@@ -193,12 +196,6 @@ _DRAWS: dict[str, _Draw | None] = {
 SAMPLERS = tuple(_DRAWS)
 FIXED = ("grid", "gauss")
 ADAPTATIONS = ("rad", "r3")
-
-
-def _check_sampler(name: str) -> _Draw | None:
-    if name not in SAMPLERS:
-        raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
-    return _DRAWS[name]
 
 
 def _shares(measures: list[float], n: int) -> list[int]:

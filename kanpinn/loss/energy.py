@@ -13,7 +13,7 @@ from kanpinn.jets import Jet
 from kanpinn.loss.terms import PROBE_POINTS, Term
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.pde.evaluate import find_channels, split, stack_equations
+from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 
 
@@ -109,7 +109,7 @@ def _term(
     what: str,
 ) -> EnergyTerm:
     def equation(p: Points, u: Jet) -> Tensor:
-        found = stack_equations(density(p, *split(u)), len(p), what)
+        found = stack_equations(density(p, *jets_of_fields(u)), len(p), what)
         if found.shape[1] != 1:
             raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
         return found

@@ -4,7 +4,7 @@ Other rooms may use the names below, and from the modules: `problem.exact_jet`,
 `boundary_value_problem.BoundaryValueProblem` and `stated`, `parameters.with_parameter`,
 `conditions.condition.Prescribed`, `jumps.jumps` and `prescribed_data`,
 `well_posed.check_well_posed`, `verify.exact_defects` and `defects_of`, `evaluate.find_channels`,
-`split` and `stack_equations`.
+`jets_of_fields` and `stack_equations`.
 """
 
 from kanpinn.pde.conditions import Condition as Condition

@@ -10,7 +10,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.evaluate import split, stack_equations
+from kanpinn.pde.evaluate import jets_of_fields, stack_equations
 from kanpinn.pde.validate import check_arguments, check_fields
 
 Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
@@ -60,7 +60,7 @@ class EigenProblem(BoundaryValueProblem):
         Raises:
             InputError: where `operator` returns another shape.
         """
-        return stack_equations(self.operator(p, *split(u)), len(p), "operator")
+        return stack_equations(self.operator(p, *jets_of_fields(u)), len(p), "operator")
 
     def mass_values(self, p: Points, u: Jet) -> Tensor:
         """Return M u at n points, (n, equations), from the jet of all fields.
@@ -68,7 +68,7 @@ class EigenProblem(BoundaryValueProblem):
         Raises:
             InputError: where `mass` returns another shape.
         """
-        return stack_equations(self.mass(p, *split(u)), len(p), "mass")
+        return stack_equations(self.mass(p, *jets_of_fields(u)), len(p), "mass")
 
     def equation(self, p: Points, u: Jet) -> Tensor:
         """Return (L + M) u, which uses the derivatives of L and M; it is not zero for modes."""

@@ -10,7 +10,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.jets import Channels, Jet, MissingChannel
 
 
-def split(u: Jet) -> list[Jet]:
+def jets_of_fields(u: Jet) -> list[Jet]:
     """Split the jet of m fields into the jets of the single fields, in the same order."""
     count = u.value.shape[1]
     return [u] if count == 1 else [u[i] for i in range(count)]

@@ -14,7 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Points
 from kanpinn.jets import Channels, Jet, jet_of, join
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.evaluate import find_channels, split, stack_equations
+from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.validate import check_arguments, check_fields, check_subset, check_unknowns
 
@@ -121,7 +121,7 @@ class Problem(BoundaryValueProblem):
         Raises:
             InputError: where the residual has another shape.
         """
-        return stack_equations(self.residual(p, *split(u)), len(p), "residual")
+        return stack_equations(self.residual(p, *jets_of_fields(u)), len(p), "residual")
 
 
 P = TypeVar("P", bound=Problem)

@@ -153,7 +153,9 @@ def sampled(
             column = torch.tensor([fixed[name]], dtype=torch.float64)
         columns.append(column)
     coords = torch.cartesian_prod(*columns).reshape(-1, len(columns))
-    inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
+    inside = torch.ones(len(coords), dtype=torch.bool)
+    if not domain.is_box:
+        inside = domain.contains(coords, tolerance=1e-12 * float((high - low).max()))
     values = evaluate(Points(coords[inside], domain.names))
     shape = tuple(len(axis) for axis in axes.values())
     grids = {}

@@ -20,7 +20,7 @@ from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method
-from kanpinn.pde.evaluate import find_channels, split, stack_equations
+from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.history import History
@@ -204,7 +204,7 @@ class Solution:
             return self.surrogate(p)
 
         def evaluate(channels: Channels) -> Tensor:
-            found = density(p, *split(self.surrogate.evaluate(p, channels)))
+            found = density(p, *jets_of_fields(self.surrogate.evaluate(p, channels)))
             return stack_equations(found, len(p), "density")
 
         return evaluate(find_channels(evaluate, p.names))

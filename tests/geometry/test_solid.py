@@ -16,7 +16,7 @@ from scipy.special import betainc
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Ball, Box, Domain, Surface
-from kanpinn.geometry.combined.combination import combine
+from kanpinn.geometry.combining import combine
 from kanpinn.geometry.quadrature import sobol
 from kanpinn.geometry.sampling import SAMPLERS, sample
 

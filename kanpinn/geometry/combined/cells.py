@@ -25,7 +25,7 @@ Inside = Callable[[Coords], Mask]
 
 
 @dataclass(frozen=True)
-class End:
+class Limit:
     """An end of an interval on an axis, as a function of the coordinates before that axis.
 
     Args:
@@ -59,12 +59,12 @@ class Cell:
     """
 
     axis: int
-    low: End
-    high: End
+    low: Limit
+    high: Limit
     within: tuple["Cell", ...]
 
     @property
-    def ends(self) -> tuple[tuple[End, int], ...]:
+    def ends(self) -> tuple[tuple[Limit, int], ...]:
         """The two ends, each with the outward direction along the axis: -1 or 1."""
         return (self.low, -1), (self.high, 1)
 
@@ -94,7 +94,7 @@ class Cells:
     @cached_property
     def tree(self) -> tuple[Cell, ...]:
         """The cells of the first axis, which contain those of the other axes."""
-        levels: list[tuple[int, list[int], list[tuple[End, End]]]] = []
+        levels: list[tuple[int, list[int], list[tuple[Limit, Limit]]]] = []
         before = np.zeros((1, 0))
         for axis in range(self.dim):
             ends = self._ends(axis)
@@ -145,27 +145,27 @@ class Cells:
         for gaps, end, sign in ((below, low, 1), (above, high, -1)):
             reach = 30 * max(min(gaps, default=np.inf), near)
             if reach < (high - low) / 2:
-                middle = End(end + sign * reach)
+                middle = Limit(end + sign * reach)
                 parts = (replace(cell, high=middle), replace(cell, low=middle))
                 return [small for part in parts for small in self._graded(part)]
         return [cell]
 
-    def _ends(self, axis: int) -> list[End]:
+    def _ends(self, axis: int) -> list[Limit]:
         """Return all possible ends of intervals on an axis."""
-        planes = [End(at) for across, at in self.walls.planes if across == axis]
+        planes = [Limit(at) for across, at in self.walls.planes if across == axis]
         if self.dim - axis == 3:
-            return planes + [End(at) for at in self.cuts]
+            return planes + [Limit(at) for at in self.cuts]
         loci = [Locus(axis, *sphere) for sphere in self.walls.spheres]
         if self.dim - axis == 2:
             loci += circles(axis, self.walls)
-        return planes + [End(locus=locus, sign=sign) for locus in loci for sign in (-1, 1)]
+        return planes + [Limit(locus=locus, sign=sign) for locus in loci for sign in (-1, 1)]
 
 
 def _joined(
     axis: int,
     count: int,
     rows: Sequence[int],
-    pairs: Sequence[tuple[End, End]],
+    pairs: Sequence[tuple[Limit, Limit]],
     found: Sequence[tuple[Cell, ...] | None],
 ) -> list[tuple[Cell, ...] | None]:
     """Collect the cells on an axis for each of `count` slices; None for a slice without cells.

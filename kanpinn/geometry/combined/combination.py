@@ -1,14 +1,11 @@
 """Unions, differences and intersections of domains that are not planar."""
 
-import operator
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
 
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import integer
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary, Walls
 from kanpinn.geometry.box import Box
@@ -19,53 +16,6 @@ from kanpinn.geometry.combined.pieces import pieces_of
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.quadrature import accepted_share, equal_weights, sampling_error, sobol
-
-KEEP: dict[str, Callable[[bool, bool], bool]] = {
-    "union": operator.or_,
-    "difference": operator.gt,  # in a and not in b
-    "intersection": operator.and_,
-}
-
-
-def combine(kind: str, a: Domain, b: Domain) -> Domain:
-    """Return the union, difference (a without b) or intersection of two domains.
-
-    Combinations of boxes in any dimension, and of boxes and balls in three dimensions, have a
-    measure that is exact to rounding and Gauss rules that converge geometrically. The measure of
-    other combinations is estimated by scrambled Sobol points, with the standard error
-    `measure_error`.
-
-    Args:
-        kind: "union", "difference" or "intersection".
-        a: a domain with a finite bounding box.
-        b: a domain with the same coordinates in the same order.
-
-    Returns:
-        The combination, or an equal simpler domain: one of the two domains or a box.
-
-    Raises:
-        InputError: if the kind is unknown, the coordinates differ, or the result has no volume.
-
-    Warns:
-        UserWarning: if the standard error of the measure is above a thousandth of the measure.
-    """
-    if kind not in KEEP:
-        raise InputError(f"kind must be one of {', '.join(KEEP)}, got {kind!r}")
-    if a.names != b.names:
-        raise InputError(
-            f"a {kind} needs two domains with the same coordinates, got "
-            f"({', '.join(a.names)}) and ({', '.join(b.names)})"
-        )
-    result = Combination(kind, a, b).simplified
-    if result is None:
-        raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
-    if result.measure_error > 1e-3 * result.measure:
-        warnings.warn(
-            f"the measure of a {kind} is {result.measure:.4g} with a standard error of "
-            f"{result.measure_error:.1e}: its integrals will not be accurate",
-            stacklevel=4,  # the caller's line with a | b
-        )
-    return result
 
 
 @dataclass(frozen=True)

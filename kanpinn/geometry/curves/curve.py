@@ -15,7 +15,7 @@ from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.curves.sides import Side
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped
-from kanpinn.geometry.rules import check_unit, cube_rim, gauss_legendre
+from kanpinn.geometry.rules import cube_rim, gauss_legendre
 
 Pair = tuple[float | int, float | int]
 XY = ("x", "y")
@@ -123,10 +123,9 @@ class Curve(Mapped, Piece):
     @property
     def rim(self) -> Points:
         closed = self.start == self.stop
-        return super().rim if closed else self.from_unit(cube_rim(1))
+        return super().rim if closed else self.image(cube_rim(1))
 
-    def from_unit(self, unit: Coords) -> Points:
-        check_unit(unit, self.dim)
+    def image(self, unit: Coords) -> Points:
         return self._points(self.even(unit[:, 0]))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:

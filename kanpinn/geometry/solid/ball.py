@@ -13,7 +13,6 @@ from kanpinn.geometry.boundary import Boundary, Piece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped, Region
-from kanpinn.geometry.rules import check_unit
 from kanpinn.geometry.solid.spherical import (
     check_size,
     jacobi,
@@ -108,8 +107,7 @@ class Ball(Mapped, Domain):
         offsets = coords - coords.new_tensor(self.center)
         return (self.radius**2 - offsets.square().sum(dim=1, keepdim=True)) / (2 * self.radius)
 
-    def from_unit(self, unit: Coords) -> Points:
-        check_unit(unit, self.dim)
+    def image(self, unit: Coords) -> Points:
         share = unit[:, :1] ** (1 / self.dim)
         offsets = self.radius * share * sphere_from_unit(unit[:, 1:])
         return Points(unit.new_tensor(self.center) + offsets, self.names)
@@ -167,8 +165,7 @@ class Sphere(Mapped, Piece):
     def measure(self) -> float:
         return sphere_area(self.ball.dim) * self.ball.radius**self.dim
 
-    def from_unit(self, unit: Coords) -> Points:
-        check_unit(unit, self.dim)
+    def image(self, unit: Coords) -> Points:
         return self._at(sphere_from_unit(unit))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:

@@ -12,7 +12,6 @@ from kanpinn._support.shapes import Coords, Weights
 from kanpinn.geometry.boundary import Piece
 from kanpinn.geometry.points import Points, morton_order
 from kanpinn.geometry.region import Mapped, Region
-from kanpinn.geometry.rules import check_unit
 from kanpinn.geometry.solid.triangles import area_vectors, surface_rule
 
 
@@ -46,14 +45,13 @@ class Patch(Mapped, Piece):
     def measure(self) -> float:
         return self._areas.sum().item()
 
-    def from_unit(self, unit: Coords) -> Points:
+    def image(self, unit: Coords) -> Points:
         """Map points of the unit square to the surface; the first coordinate selects the triangle.
 
         The triangles are in Morton order, so that neighbours mostly follow each other. The map is
         not continuous, but it scales all areas by `measure`, and evenly distributed points stay
         evenly distributed.
         """
-        check_unit(unit, self.dim)
         ends = self._areas.cumsum(dim=0).to(unit)
         target = unit[:, 0].contiguous() * ends[-1]
         chosen = torch.searchsorted(ends, target).clamp(max=len(ends) - 1)

@@ -14,7 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
-from kanpinn.pde.evaluate import split, stack_equations
+from kanpinn.pde.evaluate import jets_of_fields, stack_equations
 from kanpinn.pde.expressions import Expression
 
 Columns = Callable[[Points, int], Tensor]  # (points, fields m) → (n, 1) or (n, m)
@@ -169,7 +169,7 @@ class Condition(ABC):
         Raises:
             InputError: where the residual has another shape.
         """
-        columns = split(u)
+        columns = jets_of_fields(u)
         about = [columns[fields.index(name)] for name in self.about or fields]
         return stack_equations(self.residual(p, *about), len(p) // self.sites, what)
 

@@ -101,7 +101,7 @@ class NormalDerivative:
         return alpha * u.value + beta * normal_derivative(u, p)
 
 
-def boundary_conditions(
+def conditions_on(
     walls: Boundary, given: BoundaryData | None, known: Function | None, read: Read
 ) -> list[Condition]:
     """Return the conditions on the pieces of a boundary, made from the argument `boundary`.

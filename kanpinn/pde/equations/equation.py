@@ -18,8 +18,8 @@ from kanpinn.pde.equations.data import (
     Function,
     Parameters,
     Value,
-    boundary_conditions,
     check_values,
+    conditions_on,
     function,
     jet,
     value,
@@ -86,7 +86,7 @@ class Equation(Problem):
             self._source = self.value("source", 0.0 if source is None else source)
         self._conditions = [*self._periodic(periodic)]
         if walls := self._walls(periodic):
-            self._conditions += boundary_conditions(walls, boundary, self.exact, self.value)
+            self._conditions += conditions_on(walls, boundary, self.exact, self.value)
 
     @abstractmethod
     def operator(self, p: Points, u: Jet) -> Tensor:
