@@ -89,15 +89,16 @@ class Jet:
     def __mul__(self, other: Any) -> Any:
         match other:
             case Jet():
-                f, g = self.value[:, None], other.value[:, None]
+                f, g = self.value, other.value
                 gradient = second = lines = None
                 if self.gradient is not None and other.gradient is not None:
-                    gradient = f * other.gradient + g * self.gradient
+                    gradient = f[:, None] * other.gradient + g[:, None] * self.gradient
                 if self.second is not None and other.second is not None:
-                    second = f * other.second + g * self.second + 2 * _quadratic(self, other)
+                    second = f[:, None] * other.second + g[:, None] * self.second
+                    second = second + 2 * _quadratic(self, other)
                 if self.lines is not None and other.lines is not None:
-                    lines = _leibniz(self.value, self.lines, other.value, other.lines)
-                return Jet(self.channels, self.value * other.value, gradient, second, lines)
+                    lines = _leibniz(f, self.lines, g, other.lines)
+                return Jet(self.channels, f * g, gradient, second, lines)
             case Tensor():
                 return self.value * other
             case _:
