@@ -172,11 +172,12 @@ def test_a_face_that_a_ball_touches_at_a_corner():
 
 @each(SAMPLED)
 def test_divergence_theorem_within_the_error_that_is_reported(domain):
-    defect = flux_defect(domain, 32)[1]
-    assert 0 < domain.rule_error(32) <= 1e-3 * domain.measure
-    x = domain.quadrature(32)[0].coords
+    nodes = 32 if domain.dim == 3 else 20  # along an axis: a rule has their power of points
+    defect, rule_error = flux_defect(domain, nodes)[1], domain.rule_error(nodes)
+    assert 0 < rule_error <= 1e-3 * domain.measure
+    x = sample(domain, 1000).coords
     divergence = 2 * x.sum(dim=1) ** 2 + x.square().sum(dim=1)
-    assert abs(defect) <= 5 * domain.rule_error(32) * divergence.max().item()
+    assert abs(defect) <= 5 * rule_error * divergence.max().item()
 
 
 @each(ALL)
