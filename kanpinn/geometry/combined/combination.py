@@ -82,13 +82,16 @@ class Combination(Domain):
         return Boundary(tuple(pieces_of(self, self._cells)))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        in_a = self.a.contains(coords, tolerance)
-        if self.kind == "union":
-            return in_a | self.b.contains(coords, tolerance)
-        if self.kind == "intersection":
-            return in_a & self.b.contains(coords, tolerance)
-        # The result is closed: points on the boundary of b belong to it, also if they are rounded.
-        return in_a & ~self.b.contains(coords, -tolerance - 1e-14 * self._diameter)
+        inside = self.a.contains(coords, tolerance)
+        # The second operand can be expensive: it decides only where the first one does not.
+        undecided = ~inside if self.kind == "union" else inside.clone()
+        if self.kind == "difference":
+            # The result is closed: points on the boundary of b belong to it, also if rounded.
+            margin = -tolerance - 1e-14 * self._diameter
+            inside[undecided] = ~self.b.contains(coords[undecided], margin)
+        else:
+            inside[undecided] = self.b.contains(coords[undecided], tolerance)
+        return inside
 
     def level(self, coords: Coords) -> Column:
         """Return f + g - sqrt(f² + g²), the R-conjunction of the levels (Rvachev and Sheiko).
