@@ -199,7 +199,7 @@ def test_without_dask_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_worker_that_does_not_see_the_study_stops_it(tmp_path: Path) -> None:
     task = Task({}, "", "", str(tmp_path / "elsewhere"), "run", version())
-    with pytest.raises(InputError, match=r"a worker does not see .*elsewhere"):
+    with pytest.raises(InputError, match=r"a worker has no access to .*elsewhere"):
         execute(task)
 
 
