@@ -10,7 +10,6 @@ from kanpinn._support.errors import InputError
 from kanpinn.interpret.pruning.pruned import Pruned
 from kanpinn.interpret.pruning.scores import CHUNK, kan_of, score_edges
 from kanpinn.interpret.sources import Result
-from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.network import Link, network_figure
@@ -76,11 +75,8 @@ def _ranges(surrogate: Surrogate, residuals: Residuals) -> list[tuple[Tensor, Te
     """Return the least and the greatest value of each layer's inputs, (n_in,) each."""
     points, found = residuals.points, []
     for i in range(0, len(points), CHUNK):
-        h = surrogate.coordinates(points[i : i + CHUNK], Channels(points.names))
-        ends = []
-        for layer in kan_of(surrogate).layers:
-            ends.append(torch.stack(h.value.aminmax(dim=0)))
-            h = layer(h)
-        found.append(ends)
+        inputs = surrogate.inputs_at(points[i : i + CHUNK])
+        activations = kan_of(surrogate).activations(inputs)
+        found.append([torch.stack(h.aminmax(dim=0)) for h in activations])
     together = [torch.stack(parts) for parts in zip(*found, strict=True)]
     return [(ends[:, 0].amin(dim=0), ends[:, 1].amax(dim=0)) for ends in together]

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.beside import Beside
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.network import Network
@@ -58,17 +57,16 @@ def edges_of(result: Solution | Fitted) -> list[list[EdgeCurve]]:
     points = result.residuals.terms[0].points
     layers = []
     for part, fields, title in chains:
-        h: Jet | Coordinates = surrogate.coordinates(points, Channels(points.names))
-        for number, layer in enumerate(part.layers):
+        activations = part.activations(surrogate.inputs_at(points))
+        for number, (layer, h) in enumerate(zip(part.layers, activations, strict=True)):
             edges: list[EdgeCurve] = []
             if isinstance(layer, KANLayer):
                 frame = None
                 if number == 0 and surrogate.inputs is None:
                     frame = surrogate.low, surrogate.high
                 ends = [_unit_names(result, part, fields, title, number + i) for i in range(2)]
-                edges = list(_edges(layer, h.value, frame, ends))
+                edges = list(_edges(layer, h, frame, ends))
             layers.append(edges)
-            h = layer(h)
     return layers
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 
@@ -89,12 +88,11 @@ def edge_values(surrogate: Surrogate, points: Points) -> Iterator[list[Tensor]]:
     """Yield the values of each layer's edges, (n, n_in, n_out) each, for chunks of the points."""
     for i in range(0, len(points), CHUNK):
         part = points[i : i + CHUNK].to(surrogate.low.dtype, surrogate.low.device)
-        values = []
+        network = kan_of(surrogate)
         with torch.no_grad():
-            h = surrogate.coordinates(part, Channels(points.names))
-            for layer in kan_of(surrogate).layers:
-                values.append(layer.edges(h.value)[:, 0])
-                h = layer(h)
+            activations = network.activations(surrogate.inputs_at(part))
+            both = zip(network.layers, activations, strict=True)
+            values = [layer.edges(h)[:, 0] for layer, h in both]
         yield values
 
 
