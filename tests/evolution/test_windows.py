@@ -220,6 +220,30 @@ def test_initial_data_are_built_in(boundary):
         assert solution(walls).abs().max() < 1e-14
 
 
+class Heated(kp.Problem):
+    """u_t = Δu + 1 on a disk, zero at first and on the circle."""
+
+    domain = kp.Disk((0, 0), 1).over(t=(0, 1))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y") - 1
+
+    def conditions(self):
+        circle = kp.Dirichlet(self.domain.boundary["circle"], 0.0)
+        return [kp.Initial(self.domain, 0.0), circle]
+
+
+def test_zero_data_on_a_disk_are_built_in():
+    network = kp.Windows([3, 4, 1], degree=5, grid=[2, 4])
+    solution = kp.solve(
+        Heated(), network, kp.LeastSquares(1), kp.Collocation(200, 50), boundary="exact"
+    )
+    size = solution(Heated.domain.gauss(50)).abs().max()
+    for piece in Heated.domain.boundary["circle", "initial"].pieces:
+        assert solution(piece.gauss(20)).abs().max() < 1e-14 * size
+    assert [term.name for term in solution.residuals.terms] == ["interior"]
+
+
 def test_exact_solution_is_not_looked_at():
     problems = Moving(), Moving()
     problems[1].wrong = 5.0

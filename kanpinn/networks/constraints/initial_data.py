@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Points
 from kanpinn.networks.constraints.boundary_data import FORMS, Form, check_data, numbers_of
 from kanpinn.networks.constraints.box import Fieldwise, on_box
 from kanpinn.networks.constraints.distance import LiftedDirichlet, distance_from, on_any_domain
@@ -114,25 +114,17 @@ def _started_field(
     distant: OfCoords = _no_walls
     data = [p for p in prescribed if p is not first and p.piece != first.piece]
     if walls and data:
-        lift, distant = (
-            _with_walls(domain, first, data),
-            distance_from(domain, [p.piece for p in data], False),
-        )
+        if domain.is_box:
+            lift = on_box(domain, [first, *data], False).extension
+        else:  # without a lifting, where all data are zero, the initial values serve
+            lift = on_any_domain(domain, [first, *data], False).lift or lift
+        distant = distance_from(domain, [p.piece for p in data], False)
     if first.rate is not None:
         lift = WithRate(lift, AtStart(first.rate, domain.names, at_start))
     made = LiftedDirichlet(distant, lift)
     if walls:
         check_data(made, [first, *data], name)
     return made
-
-
-def _with_walls(domain: Domain, first: Prescribed, data: Sequence[Prescribed]) -> OfCoords:
-    """Return a lifting that equals the initial values and the data on the walls."""
-    if domain.is_box:
-        return on_box(domain, [first, *data], False).extension
-    lift = on_any_domain(domain, [first, *data], False).lift
-    assert lift is not None
-    return lift
 
 
 @dataclass(frozen=True, eq=False)
