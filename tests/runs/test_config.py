@@ -22,7 +22,7 @@ from kanpinn.runs.config.models import TomlTable, table_of
 from kanpinn.runs.config.named import OPTIMIZERS
 from kanpinn.runs.config.overrides import Override, override
 from kanpinn.runs.config.problems import EQUATIONS
-from kanpinn.runs.config.reading import read
+from kanpinn.runs.config.reading import read_table
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.sources import copy_sources, source_texts
 
@@ -229,7 +229,7 @@ class Shape:
 
 def construct(table: object) -> Shape:
     """The shape of a table."""
-    return read(table_of(Shape, "shape"), table, "shape").build("shape", Path())
+    return read_table(table_of(Shape, "shape"), table, "shape").build("shape", Path())
 
 
 def test_a_table_has_the_keys_of_a_signature() -> None:
@@ -372,7 +372,7 @@ class Place(TomlTable):
 
 def build_domain(table: object, directory: Path = PROBLEMS) -> Domain:
     """The domain of a table."""
-    return read(Place, {"domain": table}).domain.build("domain", directory)
+    return read_table(Place, {"domain": table}).domain.build("domain", directory)
 
 
 @pytest.mark.parametrize(("table", "expected"), TABLES, ids=lambda value: str(value)[:30])
