@@ -14,7 +14,8 @@ their own. All parts are in scripts/anderson_localization.
 How long: some five minutes of one core; --smoke: ten seconds, its numbers mean nothing.
 
 Writes to --output (results/anderson): anderson.md; anderson_edges and anderson_accuracies as .png
-and .pdf; anderson.json.
+and .pdf; anderson.json; and pieces/, the results of each model and seed: a run that was stopped
+continues from them.
 """
 
 import sys
@@ -25,23 +26,24 @@ from anderson_localization import figures, report
 from anderson_localization.chains import MODELS
 from anderson_localization.study import SMOKE, Size, run
 from common import options, verdicts
+from common.figures import save_figure
+from common.pieces import Pieces
 
 from kanpinn._support.files import write_text
-from kanpinn.plotting.style import save
 
 
 def main(given: Sequence[str] | None = None) -> None:
     name = Path(__file__).stem
     chosen = options.finish(name, options.parser(name, __doc__).parse_args(given))
-    results = run(MODELS, SMOKE if chosen.smoke else Size())
+    pieces = Pieces.under(chosen.output, again=chosen.smoke)
+    results = run(MODELS, SMOKE if chosen.smoke else Size(), pieces)
     chosen.output.mkdir(parents=True, exist_ok=True)
     drawn = {
         "anderson_edges": figures.draw_edges(results),
         "anderson_accuracies": figures.draw_accuracies(results),
     }
     for stem, figure in drawn.items():
-        for suffix in ("png", "pdf"):
-            save(figure, chosen.output / f"{stem}.{suffix}")
+        save_figure(figure, chosen.output / stem, chosen.smoke)
     text = report.page(results)
     write_text(chosen.output / "anderson.md", text)
     judged = report.judge(results)

@@ -102,7 +102,7 @@ def main(given: Sequence[str] | None = None) -> None:
     counted = max(max(given, taken) / triangle for given, taken in bytes_counted)
     folds = paper.folds(scales[0].rate)
     chosen.output.mkdir(parents=True, exist_ok=True)
-    report.write(chosen.output, agree, scales, folds)
+    report.write(chosen.output, agree, scales, folds, chosen.smoke)
     found = figures(agree, scales, counted)
     verdicts.write(chosen.output / "benchmark_distributed.json", found)
 

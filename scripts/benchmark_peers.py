@@ -38,15 +38,16 @@ NAME = Path(__file__).stem
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = options.parser(NAME, __doc__)
     names = [peer.name for peer in catalogue.PEERS]
+    every = ",".join(names)
     parser.add_argument("--budget", type=float, default=240.0, help="seconds per peer (240)")
     parser.add_argument("--threads", type=int, default=2, help="cores per peer (2)")
-    parser.add_argument("--peers", type=_listed(str, names), default=names, help=",".join(names))
-    parser.add_argument("--seeds", type=_listed(int), default=[0], help="such as 0,1,2 (0)")
+    parser.add_argument("--peers", type=_listed(str, names), default=every, help=every)
+    parser.add_argument("--seeds", type=_listed(int), default="0", help="such as 0,1,2 (0)")
     parser.add_argument("--environments", type=Path, default=default_folder())
     parser.add_argument("--redraw", action="store_true", help="only the table and the figure")
     chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.smoke:
-        chosen.budget, chosen.threads, chosen.seeds = min(chosen.budget, 0.1), 1, chosen.seeds[:1]
+        chosen.budget, chosen.threads, chosen.seeds = min(chosen.budget, 0.001), 1, chosen.seeds[:1]
         chosen.peers = [name for name in names if name in catalogue.SMOKE]
     if chosen.budget <= 0 or chosen.threads < 1:
         parser.error(f"--budget {chosen.budget}, --threads {chosen.threads}: expected more than 0")
@@ -54,7 +55,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _listed(kind: type, allowed: Sequence[str] = ()) -> Callable[[str], list]:
-    """A parser of comma-separated values."""
+    """Return a parser of comma-separated values."""
 
     def parse(text: str) -> list:
         try:
@@ -70,7 +71,7 @@ def _listed(kind: type, allowed: Sequence[str] = ()) -> Callable[[str], list]:
 
 
 def measure_all(chosen: argparse.Namespace) -> tuple[list[report.Measurement], list[str]]:
-    """Run the chosen peers one after the other: their measurements, and what failed in words."""
+    """Run the chosen peers in turn; return their measurements and a message for each failure."""
     logs = chosen.output.absolute() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     settings = launch.Settings(
@@ -98,7 +99,7 @@ def measure_all(chosen: argparse.Namespace) -> tuple[list[report.Measurement], l
 
 
 def runs(names: Sequence[str], seeds: Sequence[int]) -> list[tuple[catalogue.Peer, str, int]]:
-    """Peer, row and seed of every process; a peer without randomness runs once."""
+    """Return peer, row and seed of every process; a peer without randomness runs once."""
     return [
         (peer, row, seed)
         for peer in catalogue.PEERS
@@ -108,8 +109,9 @@ def runs(names: Sequence[str], seeds: Sequence[int]) -> list[tuple[catalogue.Pee
     ]
 
 
-def publish(measurements: list[report.Measurement], output: Path) -> None:
-    """Write and print the table, draw the figure, and judge."""
+def publish(timelines: Path, output: Path) -> None:
+    """Write and print the table, draw the figure and write the verdicts, all from timelines.csv."""
+    measurements = report.read_timelines(timelines)
     cells = report.table(report.summarize(measurements))
     report.write_table(output / "table.csv", cells)
     figure.draw(measurements, output / "figure.png")
@@ -124,12 +126,12 @@ def main(given: Sequence[str] | None = None) -> int:
         if not timelines.is_file():
             print(f"{timelines}: no such file; run the benchmark first", file=sys.stderr)
             return 2
-        publish(report.read_timelines(timelines), chosen.output)
+        publish(timelines, chosen.output)
         return 0
     launch.limit_threads(chosen.threads)
     measurements, failures = measure_all(chosen)
     if measurements:
-        publish(measurements, chosen.output)
+        publish(timelines, chosen.output)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -23,6 +23,7 @@ import sys
 from pathlib import Path
 
 from common import options, verdicts
+from common.figures import save_figure
 from common.pieces import Pieces
 from function_fitting.rows import write_csv
 from function_fitting.toy_figure import draw
@@ -30,7 +31,6 @@ from function_fitting.toy_page import judge, page
 from function_fitting.toy_runs import SMOKE, Size, measure
 
 from kanpinn._support.files import write_text
-from kanpinn.plotting.style import save
 
 DEGREES = (3, 5)
 
@@ -46,8 +46,7 @@ def main() -> None:
     text = page(rows)
     write_text(chosen.output / "toy.md", text)
     write_csv(chosen.output / "toy.csv", rows)
-    for suffix in ("png", "pdf"):
-        save(draw(rows), chosen.output / f"toy.{suffix}")
+    save_figure(draw(rows), chosen.output / "toy", chosen.smoke)
     verdicts.write(chosen.output / "fit_toy_functions.json", judge(rows))
     sys.stdout.write(text)
 

@@ -11,7 +11,8 @@ whole of it. Three seeds.
 How long: twelve minutes on one idle core; --smoke: seconds, the small phantom, one seed.
 
 Writes to --output (results/imaging): imaging.md; curves (PSNR against seconds) and, for each image
-and size, pictures (reconstructions and errors) as .png and .pdf; imaging.json.
+and size, pictures (reconstructions and errors) as .png and .pdf; imaging.json; and pieces/, each
+trial and each result: a run that was stopped continues from them.
 """
 
 import sys
@@ -23,6 +24,8 @@ from statistics import median
 
 import torch
 from common import options, verdicts
+from common.figures import save_figure
+from common.pieces import Pieces
 from images.choosing import Result, Trial, learn
 from images.figures import draw_curves, draw_pictures
 from images.networks import NAMES
@@ -31,15 +34,17 @@ from images.pictures import images
 from images.yardsticks import yardsticks
 
 from kanpinn._support.files import write_text
-from kanpinn.plotting.style import save
 
 BUDGETS = {32: 3.0, 64: 6.0}  # processor seconds for a network, by pixels along an edge
 
 
 def study(
-    chosen: Sequence[str], budgets: Mapping[int, float], seeds: Sequence[int]
+    chosen: Sequence[str], budgets: Mapping[int, float], seeds: Sequence[int], pieces: Pieces
 ) -> tuple[list[Result], list[Trial]]:
-    """Every network on every image in every size; progress goes to the error stream."""
+    """Return the results and trials of every network on every image in every size.
+
+    Progress is written to standard error.
+    """
     results: list[Result] = []
     trials: list[Trial] = []
     for size, budget in budgets.items():
@@ -47,7 +52,7 @@ def study(
         for name in chosen:
             image = images()[name](size)
             for network in NAMES:
-                learned, tried = learn(name, image, network, seeds, budget, costs)
+                learned, tried = learn(name, image, network, seeds, budget, costs, pieces)
                 results, trials = results + learned, trials + tried
                 r, level = learned[0], median(r.levels[-1] for r in learned)
                 told = f"{name} {size}, {network} {r.variant}, {r.way}: {level:.1f} dB"
@@ -65,17 +70,17 @@ def main(given: Sequence[str] | None = None) -> None:
     output.mkdir(parents=True, exist_ok=True)
     made, budgets, seeds = list(images()), BUDGETS, chosen.seeds
     if chosen.smoke:
-        made, budgets, seeds = ["phantom"], {32: 0.1}, seeds[:1]
-    results, trials = study(made, budgets, seeds)
+        made, budgets, seeds = ["phantom"], {32: 0.01}, seeds[:1]
+    pieces = Pieces.under(output, again=chosen.smoke)
+    results, trials = study(made, budgets, seeds, pieces)
     others = {}
     for image, size in dict.fromkeys((r.image, r.size) for r in results):
         own = [r for r in results if (r.image, r.size) == (image, size)]
         pixels = images()[image](size)
         others[image, size] = yardsticks(pixels, own[0].parameters)
-        for suffix in ("png", "pdf"):
-            save(draw_pictures(pixels, own), output / f"pictures_{image}_{size}.{suffix}")
-    for suffix in ("png", "pdf"):
-        save(draw_curves(results), output / f"curves.{suffix}")
+        figure = draw_pictures(pixels, own)
+        save_figure(figure, output / f"pictures_{image}_{size}", chosen.smoke)
+    save_figure(draw_curves(results), output / "curves", chosen.smoke)
     figures = judge(results)
     if chosen.smoke:
         figures = {key: {**figure, "met": None} for key, figure in figures.items()}

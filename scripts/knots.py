@@ -27,6 +27,7 @@ them.
 import argparse
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,19 +36,19 @@ from pathlib import Path
 
 import torch
 from common import options, verdicts
+from common.figures import save_figure
 from common.pieces import Pieces
 from knot_theory import formulas, pictures, signature
 from knot_theory.formulas import Formula
 from knot_theory.judging import ALL, judge, median_of
 from knot_theory.knots import IMAGINARY, REAL, Knots, read_knots, synthetic_knots
 from knot_theory.page import HEAD, REASONS, page
-from knot_theory.rebuild import rebuild
+from knot_theory.rebuild import draw_names, invariants, rebuild
 from knot_theory.relations import Relation, find_relations
 from knot_theory.signature import GROUPED, RANDOM, SMOKE, STRENGTHS, VALIDATION, Result, Size
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
-from kanpinn.plotting.style import save
 
 VARIABLE = "KANPINN_KNOTS"
 SYNTHETIC_ROWS = 400
@@ -74,10 +75,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> None:
     chosen = arguments(given)
     if chosen.rebuild:
-        rebuild(chosen.rebuild, chosen.count, chosen.workers)
+        rebuild(chosen.rebuild, draw_names(chosen.count), invariants, chosen.workers)
         return
     try:
-        knots = synthetic_knots(SYNTHETIC_ROWS) if chosen.smoke else read_knots(chosen.data)
+        knots = made_up(chosen.output / "data") if chosen.smoke else read_knots(chosen.data)
     except kp.InputError as error:
         sys.exit(f"knots.py: {error}")
     size = SMOKE if chosen.smoke else Size()
@@ -90,6 +91,14 @@ def main(given: Sequence[str] | None = None) -> None:
     figures = judge(results, found, relations, knots.synthetic)
     verdicts.write(chosen.output / "knots.json", figures)
     sys.stdout.write(text)
+
+
+def made_up(folder: Path) -> Knots:
+    """Write the data files of made-up knots as --rebuild does, and read them."""
+    knots = synthetic_knots(SYNTHETIC_ROWS)
+    shutil.rmtree(folder, ignore_errors=True)
+    rebuild(folder, list(map(str, range(SYNTHETIC_ROWS))), knots.row, workers=1)
+    return replace(read_knots(folder), synthetic=True)
 
 
 def key_of(knots: Knots, size: Size, **own: object) -> dict[str, object]:
@@ -159,8 +168,7 @@ def draw(results: Sequence[Result], knots: Knots, size: Size, folder: Path) -> N
         "knots_network": pictures.draw_edges(one),
     }
     for name, figure in drawn.items():
-        for suffix in ("png", "pdf"):
-            save(figure, folder / f"{name}.{suffix}")
+        save_figure(figure, folder / name, knots.synthetic)
 
 
 if __name__ == "__main__":

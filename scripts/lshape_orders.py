@@ -21,12 +21,12 @@ pieces/, the errors of each solve: a run that was stopped goes on from them.
 import csv
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from common import options, verdicts
 from common.pieces import Pieces
 from lshape_forms import solves as cases
+from lshape_forms.solves import SMOKE, Size
 from lshape_forms.theory import THEORY, draw
 
 import kanpinn as kp
@@ -37,23 +37,6 @@ from kanpinn.plotting.style import STYLE, new_figure, save
 NAME = Path(__file__).stem
 NORMS = {"l2": "L2", "h1": "H1"}
 CLEAR = 10.0  # times the reference's own error
-
-
-@dataclass(frozen=True)
-class Size:
-    """Widths and grids of the networks and the reference; nodes and levels of what judges them.
-
-    energy_points: in the domain, at least, for an energy.
-    """
-
-    networks: tuple[tuple[int, int], ...] = ((8, 2), (12, 3), (16, 4), (24, 6), (32, 8), (48, 12))
-    reference: tuple[int, int] = (64, 10)
-    nodes: int = 24
-    levels: int = 7
-    energy_points: int = 12000
-
-
-SMOKE = Size(((4, 1), (6, 2)), (12, 3), 4, 1, 600)
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -80,7 +63,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 def reference(size: Size, figures: dict[str, verdicts.Figure]) -> tuple[ErrorNorm, Errors]:
     """What measures errors, and the reference's own: its distance from one more."""
-    one, other = (cases.Known(*size.reference, seed, size.nodes) for seed in cases.REFERENCE_SEEDS)
+    one, other = (cases.Known(seed, size) for seed in cases.REFERENCE_SEEDS)
     norm = ErrorNorm(cases.LShape(levels=size.levels), one)
     own = norm(other.jet)
     for name, value in (
@@ -106,7 +89,7 @@ def sweep(size: Size, seeds: Sequence[int], norm: ErrorNorm, pieces: Pieces) -> 
                 for row in pieces.records(
                     cases.Result,
                     {"case": case, "width": width, "grid": grid, "seed": seed, "size": repr(size)},
-                    lambda: [cases.measure(case, width, grid, seed, norm, size.energy_points)],  # noqa: B023
+                    lambda: [cases.measure(case, width, grid, seed, norm, size)],  # noqa: B023
                 )
             ]
             results += found

@@ -1,22 +1,25 @@
-"""Reference solutions of the evolution problems that no formula solves, for the library.
+"""Reference solutions of the library's evolution problems that have no closed form.
 
-What: the Allen–Cahn, Kuramoto–Sivashinsky and Schrödinger problems of problems/, periodic in x, by
-Fourier modes and ETDRK4 time steps in float64, each on two resolutions, whose difference is a
-generous estimate of the finer one's error. Where the solution allows it a file is a grid, between
-whose points splines interpolate: their error at other points is measured too.
+What: the Allen–Cahn, Kuramoto–Sivashinsky and Schrödinger problems of problems/, periodic in x, are
+solved with Fourier modes and ETDRK4 time steps in float64, each with two resolutions, whose
+difference is a generous estimate of the finer one's error. Where the solution is smooth enough, the
+file holds its values on a grid, between whose points splines interpolate, and the error of these
+splines at other points is measured too.
 
-How long: five minutes on one idle core; --smoke: ten seconds, its files are of no use.
+How long: five minutes on one idle core; --smoke: some seconds, its files are of no use.
 
-Writes to --output: allen_cahn.h5, kuramoto_sivashinsky.h5, schroedinger.h5, which belong into
-problems/, and make_references.json.
+Writes to --output: allen_cahn.h5, kuramoto_sivashinsky.h5 and schroedinger.h5, to be copied to
+problems/; make_references.json; and pieces/, each solution: a run that was stopped continues from
+them.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from common import options, verdicts
+from common.pieces import Pieces
 from references import cases, keeping
-from references.spectral import solve
 
 NAME = Path(__file__).stem
 
@@ -26,34 +29,43 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=cases.CASES, default=[*cases.CASES])
     chosen = options.finish(NAME, parser.parse_args(given))
     chosen.output.mkdir(parents=True, exist_ok=True)
+    pieces = Pieces.under(chosen.output, again=chosen.smoke)
     figures: dict[str, verdicts.Figure] = {}
     for name in chosen.only:
         case = cases.CASES[name]()
-        make(name, cases.smoke(case) if chosen.smoke else case, chosen.output, figures)
+        case = cases.smoke(case) if chosen.smoke else case
+        figures |= make(name, case, chosen.output / f"{name}.h5", pieces)
     if chosen.smoke:
         figures = {name: {**figure, "met": None} for name, figure in figures.items()}
     verdicts.write(chosen.output / f"{NAME}.json", figures)
 
 
-def make(name: str, case: cases.Case, output: Path, figures: dict[str, verdicts.Figure]) -> None:
-    """One file, and its figures."""
+def make(name: str, case: cases.Case, path: Path, pieces: Pieces) -> dict[str, verdicts.Figure]:
+    """Write the file of one reference solution and return its figures."""
     coarse, fine = (
-        keeping.fields_of(solve(c.equation, c.t, c.modes, c.step), c)
+        pieces.pickled(key_of(name, c, "fields"), partial(keeping.fields_of, c))
         for c in (case.coarser(), case)
     )
     difference = keeping.relative(coarse, fine, keeping.weights_of(case))
-    path = output / f"{name}.h5"
     keeping.write(path, case, fine)
     found = {
         "relative L2 difference of two resolutions": (difference, case.target),
         "bytes": (path.stat().st_size, keeping.SIZE),
     }
     if case.weights is None:
-        found["relative L2 error between the points"] = (keeping.between(case, path), case.target)
+        error = pieces.pickled(key_of(name, case, "between"), partial(keeping.between, case, path))
+        found["relative L2 error between the points"] = (error, case.target)
+    figures: dict[str, verdicts.Figure] = {}
     for what, (value, target) in found.items():
         met = value <= target
         figures[f"{name}: {what}"] = {"value": value, "target": f"<= {target:g}", "met": met}
         print(f"{name}: {what}: {value:.2g}", flush=True)
+    return figures
+
+
+def key_of(name: str, case: cases.Case, what: str) -> dict[str, object]:
+    """Return the key of a piece: what is kept of a case, and its resolution."""
+    return {"reference": name, "what": what, "modes": case.modes, "step": case.step}
 
 
 if __name__ == "__main__":

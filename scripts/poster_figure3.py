@@ -23,7 +23,7 @@ with their targets). --smoke: all parts at a size that only shows that they work
 import argparse
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ from common import options, verdicts
 from poster import figure3_data, figure3_page, figure3_plots, figure3_store, figure3_verdicts
 from poster import figure3_studies as studies
 
-from kanpinn._support.processes import Processes
 from kanpinn.runs.study import Tally
 
 NAME = Path(__file__).stem
@@ -43,16 +42,16 @@ FAIR_SHAPES = ((2, 10), (2, 20), (3, 5), (3, 10), (4, 5), (2, 50), (4, 10), (2, 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = options.parser(NAME, __doc__)
     parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
-    parser.add_argument("--widths", type=_numbers, default=[10, 7, 5], help="of KANs (10,7,5)")
-    parser.add_argument("--seeds", type=_numbers, default=[0, 1, 2], help="of KANs (0,1,2)")
-    parser.add_argument("--depths", type=_numbers, default=[2, 3, 4, 5], help="of MLPs (2,3,4,5)")
-    parser.add_argument("--mlp-widths", type=_numbers, default=[5, 10, 20, 50], help="(5,10,20,50)")
-    parser.add_argument("--mlp-seeds", type=_numbers, default=[0], help="(0)")
+    parser.add_argument("--widths", type=_numbers, default="10,7,5", help="of KANs (10,7,5)")
+    parser.add_argument("--seeds", type=_numbers, default="0,1,2", help="of KANs (0,1,2)")
+    parser.add_argument("--depths", type=_numbers, default="2,3,4,5", help="of MLPs (2,3,4,5)")
+    parser.add_argument("--mlp-widths", type=_numbers, default="5,10,20,50", help="(5,10,20,50)")
+    parser.add_argument("--mlp-seeds", type=_numbers, default="0", help="(0)")
     parser.add_argument("--workers", type=int, help="processes of one core (as many as cores)")
     chosen = options.finish(NAME, parser.parse_args(given))
     if chosen.smoke:
         chosen.widths, chosen.seeds = [5], [0]
-        chosen.depths, chosen.mlp_widths, chosen.mlp_seeds = [2], [5], [0]
+        chosen.depths, chosen.mlp_widths, chosen.mlp_seeds = [2], [10], [0]
     return chosen
 
 
@@ -105,11 +104,11 @@ class Progress:
             print(f"{self.part}: {tally.done} of {tally.total} runs{left}", flush=True)
 
 
-def publish(output: Path) -> None:
-    """Figures, page, numbers and verdicts of the runs that there are."""
+def publish(output: Path, smoke: bool) -> None:
+    """Write figures, page, numbers and verdicts of all runs in the output folder."""
     runs = figure3_data.read(output)
     figure3_store.write(runs, output / "poster_figure3.h5")
-    figure3_plots.draw(runs, output)
+    figure3_plots.draw(runs, output, smoke)
     (output / "figure3.md").write_text(figure3_page.page(runs), encoding="utf-8")
     verdicts.write(output / "poster_figure3.json", figure3_verdicts.verdicts(runs))
     print(f"{output / 'figure3.md'}, {output / 'poster_figure3.json'}")
@@ -119,12 +118,12 @@ def main(given: Sequence[str] | None = None) -> int:
     chosen = arguments(given)
     chosen.output.mkdir(parents=True, exist_ok=True)
     parts = PARTS[:-1] if chosen.part == "all" else (chosen.part,)
-    # At a glance the start of a process a study would take longest.
-    with Processes(1) if chosen.smoke else nullcontext() as executor:
+    # In a smoke run the start of a process for each study would take most of the time.
+    with ThreadPoolExecutor(1) if chosen.smoke else nullcontext() as executor:
         for part in parts:
             if part != "figures":
                 run(part, chosen, executor)
-    publish(chosen.output)
+    publish(chosen.output, chosen.smoke)
     return 0
 
 

@@ -22,9 +22,11 @@ in table1.h5; table1_cm_exponential, table1_cm_product, table1_orders and table1
 import argparse
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import options, verdicts
+from common.figures import save_figure
 from poster import table1_figures as figures
 from poster.table1_approximation import EXPONENTIAL, PRODUCT, measure
 from poster.table1_orders import Series, approximation, find, poisson
@@ -34,7 +36,7 @@ from poster.table1_tables import write_tables
 from poster.table1_verdicts import judge
 
 from kanpinn._support.files import write_text
-from kanpinn.plotting.style import save
+from kanpinn._support.processes import Processes
 
 NAME = Path(__file__).stem
 DEGREES = (1, 2, 3, 4, 5)
@@ -57,7 +59,7 @@ def main() -> None:
     chosen.output.mkdir(parents=True, exist_ok=True)
     series = measured(size, chosen)
     write_tables(series, chosen.output)
-    draw(series, len(size.seeds), chosen.output)
+    draw(series, len(size.seeds), chosen.output, chosen.smoke)
     text = page(series, len(size.seeds))
     write_text(chosen.output / "table1.md", text)
     verdicts.write(chosen.output / "poster_table1.json", judge(series))
@@ -65,18 +67,20 @@ def main() -> None:
 
 
 def measured(size: Size, chosen: argparse.Namespace) -> list[Series]:
-    """All errors, of approximants and of studies."""
+    """Return all errors, of approximants and of studies."""
     degrees, grids, nodes = (DEGREES, GRIDS, NODES) if not chosen.smoke else ((1, 3), (12, 16), 41)
     series = approximation(measure(degrees, grids, nodes))
     studies = {}
-    for name, study in size.run(chosen.output / "studies", chosen.workers):
+    # In a smoke run the start of a process would take most of the time.
+    executor = ThreadPoolExecutor(1) if chosen.smoke else Processes(chosen.workers)
+    for name, study in size.run(chosen.output / "studies", executor):
         sys.stderr.write(f"{name}: {len(study.rows)} runs\n")
         studies[name] = study
     return series + poisson(studies)
 
 
-def draw(series: Sequence[Series], seeds: int, folder: Path) -> None:
-    """Every figure, as PNG and PDF."""
+def draw(series: Sequence[Series], seeds: int, folder: Path, smoke: bool) -> None:
+    """Draw and write every figure."""
     drawn = {
         "table1_cm_exponential": figures.draw_approximation(find(series, setting=EXPONENTIAL.name)),
         "table1_cm_product": figures.draw_approximation(find(series, setting=PRODUCT.name)),
@@ -84,8 +88,7 @@ def draw(series: Sequence[Series], seeds: int, folder: Path) -> None:
         "table1_reasons": figures.draw_reasons(series),
     }
     for name, figure in drawn.items():
-        for suffix in ("png", "pdf"):
-            save(figure, folder / f"{name}.{suffix}")
+        save_figure(figure, folder / name, smoke)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from scoreboards.targets import DIRICHLET, TARGETS
 from kanpinn.plotting.style import save
 
 NAME = Path(__file__).stem
-SMOKE, SMOKE_AUTO = ("poisson5d", "heat"), ("poisson5d",)
+SMOKE, SMOKE_AUTO = ("poisson5d", "inverse_navier_stokes"), ("poisson5d",)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -102,7 +102,8 @@ def failures(rows: Sequence[Row]) -> list[Row]:
 def main(given: Sequence[str] | None = None) -> int:
     chosen = arguments(given)
     study = Study(chosen.output, chosen.seeds, chosen.workers, chosen.automatic, chosen.again)
-    rows = study.measure(chosen.problems)
+    for _ in range(2 if chosen.smoke else 1):  # the second time all runs are done already
+        rows = study.measure(chosen.problems)
     summaries = summarize(rows, files.library()[0])
     text = write(chosen.output, summaries, study)
     figures = judging.figures(summaries)

@@ -33,6 +33,15 @@ class Model:
     sites: tuple[int, int, int] = (55, 144, 377)
     phased: bool = True  # whether the phase is an input
 
+    def __reduce__(self) -> tuple[Callable[[str], "Model"], tuple[str]]:
+        """Pickle the name alone: the functions cannot be pickled."""
+        return model_of, (self.name,)
+
+
+def model_of(name: str) -> Model:
+    """Return the model of this name."""
+    return next(model for model in MODELS if model.name == name)
+
 
 def golden(sites: int) -> float:
     """The ratio of neighbouring Fibonacci numbers whose denominator is `sites`.

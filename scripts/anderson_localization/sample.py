@@ -28,12 +28,6 @@ class Sample:
         """Whether D is below the threshold, (n,)."""
         return self.dimension < self.threshold
 
-    @property
-    def margin(self) -> Array:
-        """What theory says: positive for localized states."""
-        parameters = self.inputs[:, : 1 + len(self.model.ranges)]
-        return self.model.margin(*parameters.T)
-
 
 def draw(model: Model, chains: int, sites: tuple[int, int], seed: int, kept: int = 40) -> Sample:
     """`kept` states of each of so many chains, parameters and phases drawn evenly.
@@ -94,8 +88,12 @@ def _table(sample: Sample, rows: Array) -> kp.Table:
     )
 
 
+def margin(inputs: Array, model: Model) -> Array:
+    """Return the margin of each state (n, d) by the theory, positive for localized ones, (n,)."""
+    return model.margin(*inputs[:, : 1 + len(model.ranges)].T)
+
+
 def theory_accuracy(table: kp.Table, model: Model) -> float:
     """The share of states on which the exact edge agrees with D."""
-    parameters = table.inputs[:, : 1 + len(model.ranges)].numpy()
-    says = model.margin(*parameters.T) > 0
+    says = margin(table.inputs.numpy(), model) > 0
     return float((says == table.targets.numpy().astype(bool)).mean())

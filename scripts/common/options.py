@@ -1,21 +1,21 @@
-"""The options that every script takes: where it writes, and the quick check of itself."""
+"""The options of every script, --output and --smoke."""
 
 import argparse
 from pathlib import Path
 
 
 def parser(name: str, doc: str | None) -> argparse.ArgumentParser:
-    """A parser with --output and --smoke; `finish` gives --output its default."""
+    """Return a parser with --output and --smoke; `finish` sets the default of --output."""
     made = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--output", type=Path, help=f"results/{name}")
-    made.add_argument("--smoke", action="store_true", help="a quick check of the script itself")
+    made.add_argument("--smoke", action="store_true", help="run all of the code at tiny sizes")
     return made
 
 
 def finish(name: str, chosen: argparse.Namespace) -> argparse.Namespace:
-    """The options with a folder to write to, for a smoke run one of its own."""
+    """Return the options with the folder to write to, which a smoke run has for itself."""
     folder = f"{name}_smoke" if chosen.smoke else name
     chosen.output = chosen.output or Path("results") / folder
     return chosen

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from common.pieces import Pieces
 from continual.peaks import PEAKS, points, seen, target
 from torch import Tensor
 
@@ -88,10 +90,14 @@ def values(surrogate: Surrogate, x: Tensor) -> Tensor:
     return surrogate(kp.Points(x, NAMES))
 
 
-def study(seeds: Sequence[int], count: int, steps: int) -> list[Result]:
-    """Every network with every optimizer and seed."""
+def study(seeds: Sequence[int], count: int, steps: int, pieces: Pieces) -> list[Result]:
+    """Return the result of every network, optimizer and seed; those in `pieces` are read."""
     return [
-        learn(network, optimizer, seed, count, steps)
+        pieces.pickled(
+            {"network": network, "optimizer": optimizer, "seed": seed}
+            | {"points": count, "steps": steps},
+            partial(learn, network, optimizer, seed, count, steps),
+        )
         for network in NETWORKS
         for optimizer in OPTIMIZERS
         for seed in seeds

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from common.pieces import Pieces, Row
@@ -66,43 +66,49 @@ def _solved(hidden: int, rcond: float | None, degree: int = 0, grid: Sequence[in
     return Setting((hidden,), (kp.LeastSquares(rcond=rcond),), degrees, tuple(grid))
 
 
-def _refined() -> tuple[kp.Method, ...]:
+def _refined(share: float) -> tuple[kp.Method, ...]:
     """Variable projection on the coarsest grid, then Levenberg–Marquardt on nested finer ones."""
-    search = kp.VariableProjection(steps=20, rounds=1, starts=10, coarse=3, prune=False)
-    polish = kp.LevenbergMarquardt(steps=8)
+    search = kp.VariableProjection(
+        steps=max(1, int(20 * share)),
+        rounds=1,
+        starts=max(2, int(10 * share)),  # the two best are followed
+        coarse=3,
+        prune=False,
+    )
+    polish = kp.LevenbergMarquardt(steps=max(1, int(8 * share)))
     return (search, kp.Refine(6), polish, kp.Refine(12), polish)
 
 
-def _trained(name: str) -> Method:
-    """MLPs of two hidden layers by one optimizer."""
-    settings = tuple(Setting((w, w), mlps.optimizers(w)[name]) for w in (10, 20))
+def _trained(name: str, share: float) -> Method:
+    """MLPs of two hidden layers trained by one optimizer."""
+    settings = tuple(Setting((w, w), mlps.optimizers(w, share)[name]) for w in (10, 20))
     return Method(f"MLP, {name}", settings, False, (FIRST,))
 
 
 WIDE, SMALL, FEATURES = "wide KAN", "KAN [2,5,1]", "wide MLP"
-METHODS = (
-    Method(
-        WIDE,
-        (
-            _solved(64, None, 9, (2, 4)),
-            _solved(80, 1e-10, 9, (2, 2)),
-            _solved(80, 1e-8, 7, (2, 2)),
-            _solved(40, 1e-8, 7, (2, 4)),
-            _solved(40, 1e-10, 5, (2, 2)),
-        ),
-        True,
-        tuple(SAMPLES),
-    ),
-    Method(SMALL, (Setting((5,), _refined(), (3, 3), (3, 3)),), False, (FIRST,)),
-    Method(
-        FEATURES,
-        tuple(_solved(w, rcond) for w in (280, 560) for rcond in (None, 1e-10)),
-        True,
-        tuple(SAMPLES),
-    ),
-    *(_trained(name) for name in (mlps.LM, mlps.LBFGS, mlps.ADAM)),
+SOLVED = (  # the settings of the wide KANs
+    _solved(64, None, 9, (2, 4)),
+    _solved(80, 1e-10, 9, (2, 2)),
+    _solved(80, 1e-8, 7, (2, 2)),
+    _solved(40, 1e-8, 7, (2, 4)),
+    _solved(40, 1e-10, 5, (2, 2)),
 )
-FAST = tuple(method for method in METHODS if method.again)  # a second or less, for a glance
+
+
+def methods(share: float = 1.0) -> tuple[Method, ...]:
+    """Return all methods; share: how many steps are made, relative to those of a full run."""
+    features = tuple(_solved(w, rcond) for w in (280, 560) for rcond in (None, 1e-10))
+    return (
+        Method(WIDE, SOLVED, True, tuple(SAMPLES)),
+        Method(SMALL, (Setting((5,), _refined(share), (3, 3), (3, 3)),), False, (FIRST,)),
+        Method(FEATURES, features, True, tuple(SAMPLES)),
+        *(_trained(name, share) for name in (mlps.LM, mlps.LBFGS, mlps.ADAM)),
+    )
+
+
+METHODS = methods()
+# For a smoke run: one setting of each, the cheapest, with few steps.
+SMOKE = tuple(replace(one, settings=one.settings[-1:]) for one in methods(0.01))
 
 
 def measure(

@@ -38,7 +38,16 @@ class Size:
     search: int = 900  # steps of variable projection from random starts
 
 
-SMOKE = Size((0,), ("bessel", "exponential"), (3, 6, 12), ((6, 12),), 600, (3,), (5,), 0.1, 5, 60)
+SMOKE = Size(
+    seeds=(0,),
+    bessel=(3, 6, 12),
+    flights=((6, 48),),
+    hundred=(3,),
+    widths=(5,),
+    share=0.01,
+    steps=1,
+    search=2,
+)
 
 
 def measure(size: Size, degrees: Sequence[int], pieces: Pieces) -> Iterator[Row]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
+from common.pieces import Pieces
 from images.networks import VARIANTS
 from images.pictures import centres, psnr, table
-from images.training import Learned, Learner, ways
+from images.training import Learner, ways
 from torch import Tensor
 
 PART = 0.4  # of a network's time is what a trial gets
@@ -52,31 +54,44 @@ def learn(
     seeds: Sequence[int],
     budget: float,
     costs: Mapping[str, dict[type, float]],
+    pieces: Pieces,
 ) -> tuple[list[Result], list[Trial]]:
-    """The results for all seeds in the best variant and way, and the trials that found them.
+    """Return the results for all seeds in the best variant and way, and the trials of all.
 
-    costs: for each variant what an optimizer's step takes, filled as the steps are timed.
+    costs: for each variant the seconds of an optimizer's step, filled as the steps are timed.
+    pieces: finished trials and results, which are read.
     """
     pixels, size = table(image), len(image)
+    key = {"image": name, "size": size, "network": network, "budget": budget}
     learners = {
-        variant: Learner(make, pixels, costs[variant])
+        variant: Learner(make, pixels, budget, costs[variant])
         for variant, make in VARIANTS[size][network].items()
     }
-    trials = [
-        Trial(name, size, network, variant, way, _middle(learner, way, seeds, PART * budget))
-        for variant, learner in learners.items()
-        for way in ways(size)
-    ]
+    trials = []
+    for variant, learner in learners.items():
+        for way in ways(size):
+            level = partial(_middle, learner, way, seeds, PART * budget)
+            found = pieces.pickled(
+                key | {"variant": variant, "way": way, "seeds": list(seeds)}, level
+            )
+            trials.append(Trial(name, size, network, variant, way, found))
     best = max(trials, key=lambda trial: trial.level)
-    learner = learners[best.variant]
-    return [_result(best, s, learner.fit(best.way, s, budget)) for s in seeds], trials
+    chosen = key | {"variant": best.variant, "way": best.way}
+    results = [
+        pieces.pickled(
+            chosen | {"seed": seed}, partial(_result, best, seed, learners[best.variant], budget)
+        )
+        for seed in seeds
+    ]
+    return results, trials
 
 
 def _middle(learner: Learner, way: str, seeds: Sequence[int], seconds: float) -> float:
     return median(learner.fit(way, seed, seconds).level for seed in seeds)
 
 
-def _result(chosen: Trial, seed: int, learned: Learned) -> Result:
+def _result(chosen: Trial, seed: int, learner: Learner, seconds_allowed: float) -> Result:
+    learned = learner.fit(chosen.way, seed, seconds_allowed)
     rows = zip(learned.seconds, learned.errors, strict=True)
     measured = [(seconds, psnr(error)) for seconds, error in rows if error is not None]
     seconds, levels = zip(*measured, strict=True)

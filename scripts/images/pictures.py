@@ -26,10 +26,9 @@ FINE = 4  # samples of a pixel along each axis
 
 
 def phantom(size: int) -> Tensor:
-    """The Shepp–Logan phantom, each pixel the mean of FINE² samples."""
+    """Return the Shepp–Logan phantom, each pixel the mean of FINE² samples."""
     x, y = centres(size * FINE).T
-    fine = ellipses(x, y).reshape(size, FINE, size, FINE)
-    return fine.mean(dim=(1, 3))
+    return means(ellipses(x, y).reshape(size * FINE, size * FINE), size)
 
 
 def ellipses(x: Tensor, y: Tensor) -> Tensor:
@@ -44,16 +43,20 @@ def ellipses(x: Tensor, y: Tensor) -> Tensor:
 
 
 def camera(size: int) -> Tensor:
-    """scikit-image's photograph of a man with a camera, 512 × 512, in means over blocks."""
+    """Return scikit-image's photograph of a man with a camera, which has 512 × 512 pixels."""
     from skimage import data
 
-    image = torch.as_tensor(data.camera(), dtype=torch.float64) / 255
+    return means(torch.as_tensor(data.camera(), dtype=torch.float64) / 255, size)
+
+
+def means(image: Tensor, size: int) -> Tensor:
+    """Return a square image in size × size pixels, the means over square blocks of its own."""
     block = len(image) // size
     return image.reshape(size, block, size, block).mean(dim=(1, 3))
 
 
 def images() -> dict[str, Callable[[int], Tensor]]:
-    """Those that there are: the photograph needs scikit-image."""
+    """Return the available images by name: the photograph needs scikit-image."""
     made: dict[str, Callable[[int], Tensor]] = {}
     if importlib.util.find_spec("skimage"):
         made["camera"] = camera

@@ -19,7 +19,7 @@ Stages = Sequence[
 RATES = (3e-3, 1e-2)
 FIRST, SLOWER = 0.7, 0.1  # the part of the time at a rate, and the rest's rate against it
 START, START_RATE = 0.15, 1e-2  # Adam's part of the time before another method, and its rate
-STEPS, SECONDS = 2, 0.1  # at least so much is timed
+STEPS, TIMED = 2, 1 / 30  # steps that are timed at least, for this part of a network's time
 MARGIN = 3  # steps may turn out that much cheaper than those that were timed
 
 
@@ -95,10 +95,14 @@ class Learned:
 
 @dataclass(frozen=True)
 class Learner:
-    """A network before an image, and what the optimizers' steps cost it in seconds."""
+    """A network that is to learn an image in `budget` seconds.
+
+    costs: the seconds of a step of each optimizer, filled as they are timed.
+    """
 
     make: Make
     pixels: kp.Table
+    budget: float
     costs: dict[type, float]
 
     def fit(self, way: str, seed: int, seconds: float) -> Learned:
@@ -120,7 +124,7 @@ class Learner:
         """Seconds of a step, timed when they are first asked for."""
         many = optimizer(100_000)  # so many that Adam does not measure errors meanwhile
         if type(many) not in self.costs:
-            clock = Clock(SECONDS, STEPS + 1)
+            clock = Clock(TIMED * self.budget, STEPS + 1)
             self._fit(self.make(0), many, 0, 0, clock)
             self.costs[type(many)] = clock.cost
         return self.costs[type(many)]

@@ -75,7 +75,7 @@ def search(knots: Knots, seed: int, grouped: bool) -> list[Formula]:
 def regression(knots: Knots, seed: int, grouped: bool, size: Size) -> Formula:
     """KAN [3,2,1] for the signature as a number, rounded to the nearest even one."""
     data = _as_numbers(knots.split(seed, grouped, VALIDATION))
-    _, fitted = fit_starts(data, NUMBERS, seed, size.steps, intervals=5)
+    _, fitted = fit_starts(data, NUMBERS, seed, size, intervals=5)
     train, test = (
         accuracy(2 * (fitted(table.inputs) / 2).round(), table.targets)
         for table in (data.parts["train"], data.parts["test"])

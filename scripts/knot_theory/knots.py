@@ -48,6 +48,12 @@ class Knots:
         rows = self.table.inputs.numpy().tobytes() + self.table.targets.numpy().tobytes()
         return hashlib.sha256(rows).hexdigest()[:12]
 
+    def row(self, number: str) -> dict[str, float]:
+        """Return the columns of one row by their names, the signature last."""
+        i = int(number)
+        inputs = dict(zip(FEATURES, self.table.inputs[i].tolist(), strict=True))
+        return inputs | {TARGET: float(self.signatures[i])}
+
     @property
     def signatures(self) -> Tensor:
         """(n,), even numbers."""

@@ -1,8 +1,8 @@
-"""The data set again, with SnapPy: geometry and signature of the Hoste-Thistlethwaite knots.
+"""The data set made anew with SnapPy: geometry and signature of the Hoste-Thistlethwaite knots.
 
-Both come from one diagram, so that their chirality agrees. Torsion degrees need Sage and are 0,
-"not computed", as in part of DeepMind's table. Chunks are written at once, and those that are there
-are not done again.
+Both are computed from one diagram, so that their chirality agrees. Torsion degrees need Sage and
+are 0, "not computed", as in part of DeepMind's table. A chunk of knots is written as one file, and
+chunks whose files exist are not computed again.
 """
 
 import csv
@@ -10,8 +10,9 @@ import io
 import math
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,20 +33,20 @@ POSITIVE = "all tetrahedra positively oriented"
 Row = dict[str, float]
 
 
-def rebuild(folder: Path, count: int, workers: int) -> None:
-    """Write train.csv and test.csv with the rows of `count` knots; ends the program without SnapPy.
+def rebuild(
+    folder: Path, names: Sequence[str], row_of: Callable[[str], Row | None], workers: int
+) -> None:
+    """Write train.csv and test.csv with the rows of the named knots.
 
-    Knots that are not hyperbolic, or whose geometry is not found, are left out.
+    row_of: returns the columns of one knot, or None to leave it out. workers: processes.
     """
-    if find_spec("snappy") is None:
-        sys.exit("knots.py: --rebuild needs SnapPy: pip install 'kanpinn[knots]'")
-    names = draw_names(count)
     pieces = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
-    paths = [folder / "chunks" / f"{count}_{i:05d}.csv" for i in range(len(pieces))]
+    paths = [folder / "chunks" / f"{len(names)}_{i:05d}.csv" for i in range(len(pieces))]
     open_ones = [(p, piece) for p, piece in zip(paths, pieces, strict=True) if not p.exists()]
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers) as executor:
-        for path in executor.map(write_chunk, *zip(*open_ones, strict=True)) if open_ones else ():
+        written = executor.map(partial(write_chunk, row_of), *zip(*open_ones, strict=True))
+        for path in written if open_ones else ():
             sys.stderr.write(f"{path.name}\n")
     rows = [row for path in paths for row in read_rows(path)]
     cut = round(SHARE * len(rows))
@@ -55,7 +56,12 @@ def rebuild(folder: Path, count: int, workers: int) -> None:
 
 
 def draw_names(count: int) -> list[str]:
-    """Knots up to 14 crossings, at random but the same each time."""
+    """Draw names of knots of up to 14 crossings, the same ones in each call.
+
+    Ends the program if SnapPy is missing.
+    """
+    if find_spec("snappy") is None:
+        sys.exit("knots.py: --rebuild needs SnapPy: pip install 'kanpinn[knots]'")
     import snappy
 
     table = snappy.HTLinkExteriors(knots_vs_links="knots")
@@ -63,15 +69,15 @@ def draw_names(count: int) -> list[str]:
     return [table[i].name() for i in places]
 
 
-def write_chunk(path: Path, names: Sequence[str]) -> Path:
-    """The rows of some knots, those without geometry left out."""
-    rows = [row for name in names if (row := invariants(name)) is not None]
+def write_chunk(row_of: Callable[[str], Row | None], path: Path, names: Sequence[str]) -> Path:
+    """Write the rows of some knots to a file."""
+    rows = [row for name in names if (row := row_of(name)) is not None]
     write_rows(path, rows)
     return path
 
 
 def invariants(name: str) -> Row | None:
-    """The columns for one knot; None where its geometry is not found."""
+    """Return the columns of one knot, None if it is not hyperbolic or no geometry is found."""
     import snappy
 
     link = snappy.Link(name)

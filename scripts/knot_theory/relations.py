@@ -20,7 +20,7 @@ from kanpinn.networks.basis import BSplines
 
 INTERVALS, DEGREE = 5, 3
 SPARSITY = (1e-2, 1e-3)
-ITERATIONS = 150  # of L-BFGS
+PRUNED = 40  # iterations of L-BFGS after an input has been removed, at most
 NEEDED = 0.10  # of the gap to knowing nothing: what an input's removal must cost to be kept
 CHANCE = 0.25  # the loss of the constant 1/2
 CLEAR = 0.15  # a loss above it is no relation
@@ -79,7 +79,8 @@ def find_relations(knots: Knots, size: Size, rounds: int = 3) -> list[Relation]:
         own = []
         for seed in range(size.starts):
             contrast = contrast_of(names, rows, size.rows, seed).without(absent)
-            own.append(find(contrast, number, seed, SPARSITY[seed % len(SPARSITY)]))
+            strength = SPARSITY[seed % len(SPARSITY)]
+            own.append(find(contrast, number, seed, strength, size.iterations))
         found += own
         clear = count_groups(own)
         if not clear:
@@ -126,19 +127,18 @@ def _values(basis: BSplines, x: Tensor) -> Tensor:
     return basis.values(x)[:, 0].transpose(0, 1).contiguous()
 
 
-def find(contrast: Contrast, number: int, seed: int, strength: float) -> Relation:
+def find(contrast: Contrast, number: int, seed: int, strength: float, iterations: int) -> Relation:
+    """Return the relation that one random start finds by so many iterations of L-BFGS."""
     generator = torch.Generator().manual_seed(seed)
     shape = (len(contrast.names), contrast.real.shape[2] + 1)
     start = torch.randn(shape, generator=generator, dtype=torch.float64)
-    coefficients = _train(contrast, start, strength)
-    contrast, coefficients, loss = _prune(contrast, coefficients)
+    coefficients = _train(contrast, start, strength, iterations)
+    contrast, coefficients, loss = _prune(contrast, coefficients, min(PRUNED, iterations))
     return Relation(number + 1, seed, strength, frozenset(contrast.names), loss)
 
 
-def _train(
-    contrast: Contrast, start: Tensor, strength: float, iterations: int = ITERATIONS
-) -> Tensor:
-    """The coefficients at a minimum of loss and sparsity, by L-BFGS."""
+def _train(contrast: Contrast, start: Tensor, strength: float, iterations: int) -> Tensor:
+    """Return coefficients that minimise the loss and the sparsity penalty, by L-BFGS."""
     c = start.clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
         [c], max_iter=iterations, history_size=20, line_search_fn="strong_wolfe"
@@ -156,8 +156,10 @@ def _train(
     return c.detach()
 
 
-def _prune(contrast: Contrast, coefficients: Tensor) -> tuple[Contrast, Tensor, float]:
-    """Take inputs out, the smallest edge first, as long as the loss stays near."""
+def _prune(
+    contrast: Contrast, coefficients: Tensor, iterations: int
+) -> tuple[Contrast, Tensor, float]:
+    """Remove inputs, that of the smallest edge first, as long as the loss hardly rises."""
     loss = float(contrast.loss(coefficients))
     while len(contrast.names) > 2:
         order = contrast.sizes(coefficients).argsort()
@@ -167,7 +169,7 @@ def _prune(contrast: Contrast, coefficients: Tensor) -> tuple[Contrast, Tensor, 
         offset = coefficients[0, -1]
         start = coefficients[kept]
         start[0, -1] = offset
-        again = _train(smaller, start, min(SPARSITY) / 10, 40)
+        again = _train(smaller, start, min(SPARSITY) / 10, iterations)
         new = float(smaller.loss(again))
         if new - loss > NEEDED * max(CHANCE - loss, 0):
             break

@@ -19,23 +19,31 @@ VALIDATION = 0.1  # of the rows, to choose by
 # intervals over the whole range cannot tell signs of the meridional translation near zero.
 REACHES = (0.4, 0.7, 1.0)
 BATCH = 256
-# Steps of Adam for one of L-BFGS, which from a random start often ends in a poor minimum.
-WARM, RATE = 40, 2e-2
+RATE = 2e-2  # of Adam, which goes first: from a random start L-BFGS often ends in a poor minimum
 
 
 @dataclass(frozen=True)
 class Size:
-    """Seeds, steps of L-BFGS and of Adam, units of the MLP's layers, starts for relations."""
+    """How much is done.
+
+    KANs are trained by `warm` steps of Adam and `steps` of L-BFGS, the MLP with `units` in its
+    hidden layers by `descent` steps of Adam. Relations are looked for from so many `starts` on so
+    many `rows`, by so many `iterations` of L-BFGS each.
+    """
 
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    warm: int = 960
     steps: int = 24
     descent: int = 1500
     units: Sequence[int] = (300, 300, 300, 300)
     starts: int = 40
     rows: int = 2000
+    iterations: int = 150
 
 
-SMOKE = Size((0,), 1, 20, (20, 20), 1, 150)
+SMOKE = Size(
+    seeds=(0,), warm=2, steps=1, descent=2, units=(20, 20), starts=1, rows=150, iterations=30
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def all_invariants(knots: Knots, seed: int, grouped: bool, size: Size) -> list[R
     nothing to learn.
     """
     data = knots.split(seed, grouped, VALIDATION)
-    reach, fitted = fit_starts(data, kan_width(data), seed, size.steps)
+    reach, fitted = fit_starts(data, kan_width(data), seed, size)
     results = [result("KAN, all invariants", fitted, seed, grouped, reach)]
     for strength, sparse in () if grouped else sparse_fits(data, reach, seed, size, STRENGTHS):
         results.append(result(f"KAN, sparsity {strength:g}", sparse, seed, grouped, reach))
@@ -70,7 +78,7 @@ def all_invariants(knots: Knots, seed: int, grouped: bool, size: Size) -> list[R
 def three_invariants(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Result]:
     """KAN [3,1,14] on the translations alone."""
     data = only(knots.split(seed, grouped, VALIDATION), TRANSLATIONS)
-    reach, fitted = fit_starts(data, kan_width(data), seed, size.steps)
+    reach, fitted = fit_starts(data, kan_width(data), seed, size)
     return [result("KAN, three invariants", fitted, seed, grouped, reach)]
 
 
@@ -96,7 +104,7 @@ def sparse_fits(
     Without rows for validation, by which the state before it grew sparse would be kept.
     """
     width, sparsity = kan_width(data), [kp.Sparsity(strength) for strength in strengths]
-    network = warm_start(data, width, reach, seed, size.steps, sparsity=sparsity[0])
+    network = warm_start(data, width, reach, seed, size.warm, sparsity=sparsity[0])
     data = kp.Data(data.train, test=data.test)
     for i, (strength, own) in enumerate(zip(strengths, sparsity, strict=True)):
         optimizer = kp.LBFGS(max(1, size.steps * (2 if i else 5) // 5))
@@ -123,14 +131,14 @@ class SparselyJudged(kp.Adam):
 
 
 def fit_starts(
-    data: kp.Data, width: Sequence[int], seed: int, steps: int, intervals: int = 3
+    data: kp.Data, width: Sequence[int], seed: int, size: Size, intervals: int = 3
 ) -> tuple[float, kp.Fitted]:
-    """The fit that does best on the rows for validation, and the reach of its first grid."""
+    """Return the reach of the first grid whose fit is best on the validation rows, and the fit."""
     began = time.perf_counter()
     fits = {}
     for reach in REACHES:
-        network = warm_start(data, width, reach, seed, steps, intervals)
-        fits[reach] = kp.fit(network, data, kp.LBFGS(steps), scaling="standard", seed=seed)
+        network = warm_start(data, width, reach, seed, size.warm, intervals)
+        fits[reach] = kp.fit(network, data, kp.LBFGS(size.steps), scaling="standard", seed=seed)
     reach = min(fits, key=lambda one: _error(fits[one]))
     return reach, replace(fits[reach], seconds=time.perf_counter() - began)
 
@@ -144,11 +152,14 @@ def warm_start(
     intervals: int = 3,
     sparsity: kp.Sparsity | None = None,
 ) -> kp.KAN:
-    """A KAN of degree 3 after some Adam on few rows at a time; L-BFGS needs its float64."""
+    """Return a KAN of degree 3 after some steps of Adam on batches of rows.
+
+    It is in float64, which L-BFGS needs later.
+    """
     network = kp.KAN(width, degree=3, grid=intervals, seed=seed)
     first = network.layers[0]
     first.basis = first.basis.on(reach * first.basis.breaks)
-    adam = SparselyJudged(WARM * steps, RATE)
+    adam = SparselyJudged(steps, RATE)
     train = kp.Data(data.train)
     kp.fit(network, train, adam, scaling="standard", batch=BATCH, sparsity=sparsity, seed=seed)
     return network

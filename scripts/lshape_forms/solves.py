@@ -36,13 +36,44 @@ class Result:
     seconds: float
 
 
-def strong(width: int, grid: int, seed: int, inward: int = 10, outward: int = 3) -> kp.Solution:
-    """The form of problems/lshape_singular.toml, points in proportion to the coefficients."""
+@dataclass(frozen=True)
+class Size:
+    """How much is done.
+
+    networks: width and grid of each network. reference: those of the reference solution, which is
+    judged at nodes² points of each of the problem's cells. levels: of the quadrature for errors.
+    points: the least numbers in the domain and on its boundary, energy_points: in the domain for an
+    energy. inward, outward: singular functions of the inward and of each other corner.
+    """
+
+    networks: tuple[tuple[int, int], ...] = ((8, 2), (12, 3), (16, 4), (24, 6), (32, 8), (48, 12))
+    reference: tuple[int, int] = (64, 10)
+    nodes: int = 24
+    levels: int = 7
+    points: tuple[int, int] = (600, 400)
+    energy_points: int = 12000
+    inward: int = 10
+    outward: int = 3
+
+
+SMOKE = Size(((4, 1), (6, 2)), (12, 3), 4, 1, (100, 40), 600, 2, 1)
+
+
+def strong(
+    width: int, grid: int, seed: int, size: Size, inward: bool = True, outward: bool = True
+) -> kp.Solution:
+    """Solve the form of problems/lshape_singular.toml with points in proportion to coefficients.
+
+    inward, outward: whether these corners' singular functions stand beside the network.
+    """
     network = kp.KAN([2, width, 1], degree=9, grid=[INNER, grid], seed=seed)
     count = network.layers[-1].coefficients.numel()
-    points = kp.Collocation(max(600, 2 * count), max(400, math.ceil(8 * count**0.5)), "gauss")
+    interior, boundary = size.points
+    points = kp.Collocation(
+        max(interior, 2 * count), max(boundary, math.ceil(8 * count**0.5)), "gauss"
+    )
     return kp.solve(
-        LShapeSingular(inward, outward),
+        LShapeSingular(size.inward * inward, size.outward * outward),
         network,
         points=points,
         boundary="penalty",
@@ -52,18 +83,20 @@ def strong(width: int, grid: int, seed: int, inward: int = 10, outward: int = 3)
     )
 
 
-def energy(width: int, grid: int, seed: int, least: int, size: float | None = None) -> kp.Solution:
-    """The form of problems/lshape.toml, with at least so many points in the domain.
+def energy(
+    width: int, grid: int, seed: int, size: Size, finest: float | None = None
+) -> kp.Solution:
+    """Solve the form of problems/lshape.toml; finest: the size of the stretch at the corner.
 
-    An energy that is integrated too coarsely is less than the true one, and its minimum anything:
-    with 26 points for a coefficient L2 errors are 17 times as large as with 53.
+    An energy that is integrated too coarsely lies below the true one, and its minimiser can be
+    anything: with 26 points for each coefficient L2 errors are 17 times as large as with 53.
     """
     network = kp.KAN([2, width, 1], degree=7, grid=[INNER, grid], seed=seed)
     count = network.layers[-1].coefficients.numel()
     return kp.solve(
-        LShape(size),
+        LShape(finest),
         network,
-        points=kp.Collocation(max(least, 60 * count), 400, "gauss"),
+        points=kp.Collocation(max(size.energy_points, 60 * count), size.points[1], "gauss"),
         boundary="exact",
         form="energy",
         errors=False,
@@ -72,10 +105,10 @@ def energy(width: int, grid: int, seed: int, least: int, size: float | None = No
 
 
 CASES: dict[str, Callable[..., kp.Solution]] = {
-    "plain strong form": partial(strong, inward=0, outward=0),
+    "plain strong form": partial(strong, inward=False, outward=False),
     "energy": energy,
-    "energy, stretched": partial(energy, size=0.005),
-    "r^(2j/3)": partial(strong, outward=0),
+    "energy, stretched": partial(energy, finest=0.005),
+    "r^(2j/3)": partial(strong, outward=False),
     "r^(2j/3) and r² ln r": strong,
 }
 
@@ -90,11 +123,11 @@ class Known(kp.Reference):
 
     source = "a solution with all singular functions"
 
-    def __init__(self, width: int, grid: int, seed: int, nodes: int) -> None:
-        self.solution = strong(width, grid, seed)
+    def __init__(self, seed: int, size: Size) -> None:
+        self.solution = strong(*size.reference, seed, size)
         problem = self.solution.problem
         edge, _ = problem.domain.boundary.quadrature(400)
-        inside = torch.cat([cell.quadrature(nodes)[0].coords for cell in problem.cells()])
+        inside = torch.cat([cell.quadrature(size.nodes)[0].coords for cell in problem.cells()])
         self.boundary_error = float(self.solution(edge).abs().max())
         residuals = [self.solution.residual(x).abs().max() for x in inside.split(CHUNK)]
         self.largest_residual = float(torch.stack(residuals).max())
@@ -104,12 +137,9 @@ class Known(kp.Reference):
         return self.solution.surrogate.evaluate(points, channels)
 
 
-def measure(
-    case: str, width: int, grid: int, seed: int, norm: ErrorNorm, energy_points: int
-) -> Result:
-    """The errors of one form; energy_points: the least number of points for an energy."""
-    least = {"least": energy_points} if case.startswith("energy") else {}
-    solution = CASES[case](width, grid, seed, **least)
+def measure(case: str, width: int, grid: int, seed: int, norm: ErrorNorm, size: Size) -> Result:
+    """Solve one form and return its errors."""
+    solution = CASES[case](width, grid, seed, size)
     count = solution.network.layers[-1].coefficients.numel()
     errors = norm(solution.surrogate.evaluate)
     known = errors.l2_relative, errors.h1_relative

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from common.figures import save_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from poster import paper
@@ -30,7 +31,7 @@ from poster.figure3_marks import (
     seeds,
 )
 
-from kanpinn.plotting.style import MARKERS, PALETTE, STYLE, new_figure, save
+from kanpinn.plotting.style import MARKERS, PALETTE, STYLE, new_figure
 
 LABELS = {"l2_squared": "$L^2$ error, squared", "h1_squared": "$H^1$ error, squared"}
 DYNAMICS = (  # ours, and the paper's name where it is the same network
@@ -45,20 +46,17 @@ ORDERS = (  # of what, found how
 )
 
 
-def draw(runs: Runs, output: Path) -> list[Path]:
-    """Every figure that there are runs for, as PNG and PDF."""
+def draw(runs: Runs, output: Path, smoke: bool) -> None:
+    """Draw and write every figure that there are runs for."""
     figures = {
         "dynamics": dynamics(runs),
         "scaling": scaling(runs),
         "fair": fair(runs),
         "orders": orders(runs),
     }
-    return [
-        save(figure, output / f"poster_figure3_{name}.{suffix}")
-        for name, figure in figures.items()
-        if figure is not None
-        for suffix in ("png", "pdf")
-    ]
+    for name, figure in figures.items():
+        if figure is not None:
+            save_figure(figure, output / f"poster_figure3_{name}", smoke)
 
 
 def dynamics(runs: Runs) -> Figure | None:

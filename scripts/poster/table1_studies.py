@@ -1,12 +1,12 @@
 """The studies behind Table 1: spline orders of the poster's Poisson problem, and what they lack."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import kanpinn as kp
-from kanpinn._support.processes import Processes
 
 HERE = Path(__file__).parent
 POISSON = "../../problems/poisson2d.py:Poisson2D"
@@ -89,9 +89,9 @@ class Size:
         yield REFINED, self.generic, seeds | {"start": [REFINED]}
         yield RANDOM, self.generic, seeds | {"start": [RANDOM]}
 
-    def run(self, output: Path, workers: int) -> Iterator[tuple[str, kp.Study]]:
-        """Every study as it is done; runs that are finished in `output` are not done again."""
-        with Processes(workers) as processes:
+    def run(self, output: Path, executor: Executor) -> Iterator[tuple[str, kp.Study]]:
+        """Yield every study when it is done; runs finished in `output` are not done again."""
+        with executor:
             for name, base, over in self.plans():
                 study = kp.sweep(
                     base,
@@ -99,7 +99,7 @@ class Size:
                     name=name,
                     output=output,
                     directory=HERE,
-                    executor=processes,
+                    executor=executor,
                 )
                 yield name, study
 

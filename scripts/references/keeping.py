@@ -8,7 +8,7 @@ import numpy
 import torch
 from numpy import ndarray
 from references.cases import Case
-from references.spectral import Solution, solve
+from references.spectral import solve
 
 from kanpinn.accuracy.references.tabulated import GridData
 from kanpinn.geometry import Points
@@ -18,9 +18,12 @@ DIGITS = 9  # after the point are kept, which halves a file
 SIZE = 300_000  # bytes at most
 
 
-def fields_of(solution: Solution, case: Case) -> dict[str, ndarray]:
-    """The real fields on the case's grid, (x, t); the initial values as they are given."""
-    values = solution(case.x)
+def fields_of(case: Case) -> dict[str, ndarray]:
+    """Solve a case and return its real fields on its grid, (x, t).
+
+    The values at t = 0 are the given initial values.
+    """
+    values = solve(case.equation, case.t, case.modes, case.step)(case.x)
     values[:, 0] = case.equation.initial(case.x)
     complex_ = numpy.iscomplexobj(values) and abs(values.imag).max() > 1e-6
     return {"u": values.real, "v": values.imag} if complex_ else {"u": values.real}

@@ -60,15 +60,6 @@ class Solution:
         waves = numpy.exp(1j * numpy.outer(x - self.equation.low, k))
         return waves @ (self.spectra * (1j * k) ** order).T
 
-    def rate(self) -> "Solution":
-        """u_t, by the equation."""
-        k, modes = self.equation.waves(self.spectra.shape[1]), self.spectra.shape[1]
-        rates = [
-            self.equation.linear(k) * u + self.equation.nonlinear(u * modes, k) / modes
-            for u in self.spectra
-        ]
-        return Solution(self.equation, self.times, numpy.stack(rates))
-
 
 def solve(equation: Equation, times: ndarray, modes: int, step: float) -> Solution:
     """The solution at times, the first of which is 0, by steps that are no longer than `step`."""

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from common.figures import save_figure
 from matplotlib.axes import Axes
 from scaling import paper
 from scaling.paper import Fold
@@ -18,14 +19,16 @@ from kanpinn.plotting.style import (
     STYLE,
     VERMILLION,
     new_figure,
-    save,
     tidy,
 )
 
 SCALES = {"bytes": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
-def write(folder: Path, agree: dict[str, float], scales: list[Scaling], folds: list[Fold]) -> None:
+def write(
+    folder: Path, agree: dict[str, float], scales: list[Scaling], folds: list[Fold], smoke: bool
+) -> None:
+    """Write the page, both tables and the figure."""
     _csv(folder / "timings.csv", TIMINGS, _timings(scales))
     _csv(folder / "communication.csv", COMMUNICATION, _communication(folds))
     figure = new_figure(7.2, 3.0)
@@ -33,8 +36,7 @@ def write(folder: Path, agree: dict[str, float], scales: list[Scaling], folds: l
     _draw_scaling(left, scales, "strong")
     _draw_scaling(middle, scales, "weak")
     _draw_paper(right, folds)
-    for suffix in ("png", "pdf"):
-        save(figure, folder / f"figure.{suffix}")
+    save_figure(figure, folder / "figure", smoke)
     (folder / "benchmark_distributed.md").write_text(_page(agree, scales, folds), encoding="utf-8")
 
 

@@ -69,10 +69,24 @@ def test_records_come_back_as_they_were(common, tmp_path: Path) -> None:
         assert found.picture == [[1, 0], [0, 1]]
 
 
+def test_objects_come_back_as_they_were(common, tmp_path: Path) -> None:
+    pieces, calls = common("pieces").Pieces.under(tmp_path), []
+
+    def make() -> dict[str, torch.Tensor]:
+        calls.append(1)
+        return {"picture": torch.eye(2)}
+
+    for _ in range(2):
+        assert torch.equal(pieces.pickled({"seed": 0}, make)["picture"], torch.eye(2))
+    assert len(calls) == 1
+
+
 def test_a_piece_that_fails_leaves_nothing(common, tmp_path: Path) -> None:
     pieces = common("pieces").Pieces.under(tmp_path)
     with pytest.raises(ZeroDivisionError):
         pieces.rows({"seed": 0}, lambda: [{"error": 1 / 0}])
+    with pytest.raises(ZeroDivisionError):
+        pieces.pickled({"seed": 0}, lambda: 1 / 0)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

@@ -74,7 +74,8 @@ def test_the_reach_is_chosen_without_rows_to_test_with(part, made_up) -> None:
     data = part("knots").only(made_up.split(0, False, 0.2), part("knots").TRANSLATIONS)
     blind = kp.Data(data.train, data.validation)
     width = [3, 1, len(data.train.classes)]
-    (one, fitted), (other, _) = (starts.fit_starts(d, width, 0, 8) for d in (data, blind))
+    size = starts.Size(warm=320, steps=8)
+    (one, fitted), (other, _) = (starts.fit_starts(d, width, 0, size) for d in (data, blind))
     assert one == other and one in starts.REACHES
     assert fitted.scores["test"].accuracy > 0.4
 
@@ -121,7 +122,7 @@ def test_relations_find_a_product(part) -> None:
     x = torch.rand(600, 3, generator=generator, dtype=torch.float64) + 0.5
     rows = torch.cat([x, x[:, :1] * x[:, 1:2]], dim=1)
     contrast = relations.contrast_of(["a", "b", "free", "ab"], rows, 600, 0)
-    found = relations.find(contrast, 0, 0, 1e-3)
+    found = relations.find(contrast, 0, 0, 1e-3, 150)
     assert found.members == {"a", "b", "ab"}
     assert found.loss < relations.CLEAR
 
