@@ -62,7 +62,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _width(name: str, rows: list[dict], smoke: bool) -> verdicts.Figure:
-    """Half-widths over those of the bound: median, least and largest over draws and points."""
+    """Return the half-widths over those of the bound, over draws and points."""
     ratios: list[float] = []
     error = 0.0
     for seed, row in enumerate(rows):

@@ -62,7 +62,10 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def reference(size: Size, figures: dict[str, verdicts.Figure]) -> tuple[ErrorNorm, Errors]:
-    """What measures errors, and the reference's own: its distance from one more."""
+    """Return the norm that measures errors, and the reference's own error.
+
+    The latter is its distance from one more reference solution.
+    """
     one, other = (cases.Known(seed, size) for seed in cases.REFERENCE_SEEDS)
     norm = ErrorNorm(cases.LShape(levels=size.levels), one)
     own = norm(other.jet)
@@ -79,7 +82,7 @@ def reference(size: Size, figures: dict[str, verdicts.Figure]) -> tuple[ErrorNor
 
 
 def sweep(size: Size, seeds: Sequence[int], norm: ErrorNorm, pieces: Pieces) -> list[cases.Result]:
-    """The errors of every form, size and seed, in the order of the forms."""
+    """Return the errors of every form, size and seed, in the order of the forms."""
     results: list[cases.Result] = []
     for case in cases.CASES:
         for width, grid in size.networks:
@@ -99,7 +102,7 @@ def sweep(size: Size, seeds: Sequence[int], norm: ErrorNorm, pieces: Pieces) -> 
 
 
 def fitted(results: Sequence[cases.Result], norm: str, floor: float) -> Fit | None:
-    """The order in h = N^(-1/2), where at least two sizes have errors above the floor."""
+    """Return the order in h = N^(-1/2), None unless two sizes have errors above the floor."""
     low = {r.coefficients for r in results if getattr(r, norm) < floor}
     kept = [r for r in results if r.coefficients not in low]
     if len({r.coefficients for r in kept}) < 2:
@@ -152,7 +155,7 @@ def publish(
 
 
 def at_end(results: Sequence[cases.Result], norm: str) -> str:
-    """The order between the largest two sizes, to see where a slope is going."""
+    """Return the order between the two largest sizes, as text."""
     last = sorted({r.coefficients for r in results})[-2:]
     pairs = [(r.coefficients**0.5, getattr(r, norm)) for r in results if r.coefficients in last]
     return f"{kp.observed_order(*zip(*pairs, strict=True)):.1f}"
@@ -163,7 +166,7 @@ def page(
     fits: dict[tuple[str, str], Fit | None],
     figures: dict[str, verdicts.Figure],
 ) -> str:
-    """The orders beside theory's, as Markdown."""
+    """Return the orders beside those of the theory, as Markdown."""
     head = ["form", "norm", "observed order in N^(-1/2)", "at the largest two sizes"]
     lines = [f"| {' | '.join([*head, 'guaranteed', 'best approximation'])} |", "|" + "---|" * 6]
     for (case, norm), fit in fits.items():

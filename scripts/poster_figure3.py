@@ -63,7 +63,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def run(part: str, chosen: argparse.Namespace, executor: Executor | None) -> None:
-    """One part's study, or two of them."""
+    """Run the studies of one part."""
     size = studies.SMOKE if chosen.smoke else studies.Size()
     options: dict[str, Any] = {
         "output": chosen.output,
@@ -92,7 +92,7 @@ def run(part: str, chosen: argparse.Namespace, executor: Executor | None) -> Non
 
 
 class Progress:
-    """A line whenever another run is done."""
+    """An observer that prints a line when another run is done."""
 
     def __init__(self, part: str) -> None:
         self.part, self.done = part, -1

@@ -1,7 +1,7 @@
-"""Quasiperiodic chains with mobility edges: Hamiltonians, eigenstates, and the exact edges.
+"""Quasiperiodic chains with mobility edges: Hamiltonians, eigenstates and the exact edges.
 
-The chains are rings of N sites, N a Fibonacci number, with b = F_{n-1}/F_n = (√5 - 1)/2 + O(N⁻²):
-the potential closes on the ring, so that no states sit at ends.
+The chains are rings of N sites, N a Fibonacci number, with b = F_{n-1}/F_n = (√5 - 1)/2 + O(N⁻²).
+The potential is then periodic on the ring, and there are no ends at which states could sit.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ Array = numpy.ndarray
 class Model:
     """A family of chains.
 
-    inputs: E, its parameters, and a phase that does not matter. ranges: from which the parameters
-    are drawn evenly. hamiltonian(parameters, phase, sites). margin(E, *parameters) is positive
-    where theory has localized states; edge: the same in words. sites: three Fibonacci numbers, the
-    potential closing on rings of each; the first two are for a quick check.
+    inputs: the energy E, the parameters, and a phase that has no influence. ranges: the interval
+    from which each parameter is drawn uniformly. hamiltonian(parameters, phase, sites): the matrix.
+    margin(E, *parameters): positive where the theory has localized states. edge: the same as text.
+    sites: three Fibonacci numbers of sites; a smoke run uses the first two.
     """
 
     name: str
@@ -44,10 +44,10 @@ def model_of(name: str) -> Model:
 
 
 def golden(sites: int) -> float:
-    """The ratio of neighbouring Fibonacci numbers whose denominator is `sites`.
+    """Return the ratio of neighbouring Fibonacci numbers whose denominator is `sites`.
 
     Raises:
-        ValueError: where `sites` is none of them.
+        ValueError: if `sites` is not a Fibonacci number.
     """
     a, b = 1, 2
     while b < sites:
@@ -58,18 +58,18 @@ def golden(sites: int) -> float:
 
 
 def cosine(phase: float, sites: int) -> Array:
-    """cos(2πnb + φ) for n = 1 … N."""
+    """Return cos(2πnb + φ) for n = 1 … N."""
     return numpy.cos(2 * numpy.pi * golden(sites) * numpy.arange(1, sites + 1) + phase)
 
 
 def ring(potential: Array) -> Array:
-    """Hopping t = 1 to both neighbours, and a potential."""
+    """Return the Hamiltonian of a ring with hopping t = 1 to both neighbours and a potential."""
     one = numpy.eye(len(potential))
     return numpy.roll(one, 1, axis=0) + numpy.roll(one, -1, axis=0) + numpy.diag(potential)
 
 
 def mosaic(period: int) -> Callable[..., Array]:
-    """V_n = λ cos(2πnb + φ) on every κ-th site.
+    """Return the Hamiltonian with V_n = λ cos(2πnb + φ) on every κ-th site.
 
     Reference: Wang et al., PRL 125, 196604 (2020), whose λ is half of ours.
     """
@@ -82,7 +82,7 @@ def mosaic(period: int) -> Callable[..., Array]:
 
 
 def gaam(lam: float, alpha: float, phase: float, sites: int) -> Array:
-    """V_n = 2λ cos(2πnb + φ) / (1 - α cos(2πnb + φ)).
+    """Return the Hamiltonian with V_n = 2λ cos(2πnb + φ) / (1 - α cos(2πnb + φ)).
 
     Reference: Ganeshan, Pixley and Das Sarma, PRL 114, 146601 (2015).
     """
@@ -91,7 +91,9 @@ def gaam(lam: float, alpha: float, phase: float, sites: int) -> Array:
 
 
 def maam(lam: float, p: float, phase: float, sites: int) -> Array:
-    """Hopping t e^(-p|n - n'|) with t = e^p, so 1 to the neighbours; V_n = λ cos(2πnb + φ).
+    """Return the Hamiltonian with V_n = λ cos(2πnb + φ) and hopping beyond neighbours.
+
+    The hopping is t e^(-p|n - n'|) with t = e^p, so that it is 1 between neighbours.
 
     Reference: Biddle and Das Sarma, PRL 104, 070601 (2010).
     """
@@ -103,14 +105,14 @@ def maam(lam: float, p: float, phase: float, sites: int) -> Array:
 
 
 def states(hamiltonian: Array) -> tuple[Array, Array]:
-    """Energies and fractal dimensions D = -log IPR / log N of all eigenstates."""
+    """Return energies and fractal dimensions D = -log IPR / log N of all eigenstates."""
     # Without "evd" nearly degenerate states cost several times as much.
     energies, psi = eigh(hamiltonian, driver="evd")
     return energies, -numpy.log(participation(psi)) / numpy.log(len(hamiltonian))
 
 
 def participation(psi: Array) -> Array:
-    """The inverse participation ratio Σ|ψ|⁴ / (Σ|ψ|²)² of each column."""
+    """Return the inverse participation ratio Σ|ψ|⁴ / (Σ|ψ|²)² of each column."""
     density = numpy.abs(psi) ** 2
     return (density**2).sum(axis=0) / density.sum(axis=0) ** 2
 

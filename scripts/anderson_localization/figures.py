@@ -1,4 +1,4 @@
-"""The edges over the states, and the accuracies, drawn."""
+"""Figures of the mobility edges over the states, and of the accuracies."""
 
 import statistics
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ LETTERS = {"alpha": "α", "p": "p"}
 
 
 def draw_edges(results: Sequence[Result]) -> Figure:
-    """D over (E, λ), with the exact edge and the learned one where there are states."""
+    """Draw D over (E, λ) with the exact edge and, where there are states, the learned one."""
     figure = new_figure(8.0, 6.6)
     for ax, model in zip(figure.subplots(2, 2).flat, MODELS, strict=True):
         result = next(r for r in results if r.model.name == model.name)
@@ -74,7 +74,7 @@ def _edges(ax: Axes, result: Result, states: Array, other: Sequence[float]) -> N
 
 
 def draw_accuracies(results: Sequence[Result]) -> Figure:
-    """Accuracies, medians and ranges over the seeds."""
+    """Draw the accuracies, medians and ranges over the seeds."""
     figure = new_figure(6.0, 3.2)
     ax = figure.subplots()
     kinds = {"theory": "exact edge", "network": "KAN", "automatic": "the KAN's formula"}

@@ -1,4 +1,4 @@
-"""The edge as a formula: a polynomial of few terms, or edges snapped to the library."""
+"""The mobility edge as a formula: a polynomial of few terms, or edges snapped to the library."""
 
 import math
 from dataclasses import dataclass

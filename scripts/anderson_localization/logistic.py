@@ -1,4 +1,4 @@
-"""Formulas fitted to two classes: their value is the log odds of the second one."""
+"""Fits of formulas to two classes: the formula's value is the log odds of the second class."""
 
 import math
 
@@ -18,23 +18,23 @@ Rows = tuple[Tensor, Tensor]  # inputs (n, d) and classes (n,)
 
 
 def row_losses(odds: Tensor, y: Tensor) -> Tensor:
-    """log(1 + exp(∓ odds)) of each row, y (n,) being 0 or 1."""
+    """Return log(1 + exp(∓ odds)) of each row; y (n,) is 0 or 1."""
     return torch.nn.functional.softplus(torch.where(y > 0.5, -odds, odds))
 
 
 def cross_entropy(odds: Tensor, y: Tensor) -> float:
-    """The mean of `row_losses`; infinite where it is not finite."""
+    """Return the mean of `row_losses`, infinity if it is not finite."""
     loss = float(row_losses(odds, y).mean())
     return loss if math.isfinite(loss) else math.inf
 
 
 def accuracy(odds: Tensor, y: Tensor) -> float:
-    """The share of rows on the right side."""
+    """Return the share of rows that are classified rightly."""
     return float(((odds > 0) == (y > 0.5)).double().mean())
 
 
 def _rows(odds: Tensor, y: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor]:
-    """Gauss–Newton rows of the cross entropy and their right-hand sides."""
+    """Return the Gauss–Newton rows of the cross entropy and their right-hand sides."""
     p = odds.sigmoid()
     q = (p + MIXED * y) / (1 + MIXED)
     root = (q * (1 - q)).clamp_min(1e-12).sqrt()
@@ -42,7 +42,7 @@ def _rows(odds: Tensor, y: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def refit(graph: Graph, x: Tensor, y: Tensor, steps: int = 30) -> Graph:
-    """The graph of one output with the parameters of least cross entropy nearby."""
+    """Minimise the cross entropy over the parameters of a graph with one output, locally."""
     graph = covering(graph, x)
     damping, idle = 1e-3, 0
     loss = cross_entropy(graph(x)[:, 0], y)
@@ -65,7 +65,10 @@ def refit(graph: Graph, x: Tensor, y: Tensor, steps: int = 30) -> Graph:
 
 
 def regress(columns: Tensor, y: Tensor, steps: int = 60) -> tuple[Tensor, float]:
-    """The coefficients of least cross entropy of columns (n, k), by Newton; and that value."""
+    """Return the coefficients of columns (n, k) with the least cross entropy, and its value.
+
+    They are found by Newton's method from zero.
+    """
     scale = columns.abs().amax(dim=0)
     a, w = columns / scale, columns.new_zeros(columns.shape[1])
     loss = cross_entropy(a @ w, y)

@@ -1,4 +1,4 @@
-"""Formulas with sympy: polynomials reduced to the terms that count, and compared with theory."""
+"""Formulas in sympy: polynomials reduced to the terms that count, and compared with the theory."""
 
 import itertools
 import math
@@ -27,7 +27,7 @@ EXACT = {
 
 
 def expression(graph: Graph, names: tuple[str, ...]) -> sympy.Expr:
-    """A graph of formulas as one expression."""
+    """Return a graph of formulas as one expression."""
     values = [SYMBOLS[name] for name in names]
     for layer, size in enumerate(graph.width[1:]):
         sums = [sympy.Integer(0)] * size
@@ -41,19 +41,19 @@ def expression(graph: Graph, names: tuple[str, ...]) -> sympy.Expr:
 
 @dataclass(frozen=True, eq=False)
 class Polynomial:
-    """Σ_m c_m Π_i x_i^m_i, the log odds up to a factor; terms: {powers: c}."""
+    """Σ_m c_m Π_i x_i^m_i, which is the log odds up to a factor; terms: {powers: c}."""
 
     names: tuple[str, ...]
     terms: dict[tuple[int, ...], float | Fraction]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Values (n,) at x (n, d)."""
+        """Return the values (n,) at x (n, d)."""
         c = torch.tensor([float(c) for c in self.terms.values()], dtype=x.dtype)
         return columns(x, list(self.terms)) @ c
 
     @property
     def expression(self) -> sympy.Expr:
-        """As sympy has it."""
+        """The polynomial as a sympy expression."""
         symbols = [SYMBOLS[name] for name in self.names]
         return sympy.Add(
             *(
@@ -64,15 +64,15 @@ class Polynomial:
 
 
 def columns(x: Tensor, powers: list[tuple[int, ...]]) -> Tensor:
-    """The monomials at x, (n, k)."""
+    """Return the values of the monomials at x, (n, k)."""
     return torch.stack([(x ** torch.tensor(m)).prod(dim=1) for m in powers], dim=1)
 
 
 def monomials(graph: Graph) -> list[tuple[int, ...]]:
-    """The powers of all monomials of the inputs that pruning left, up to the graph's degree.
+    """Return the powers of all monomials of the inputs left by pruning, up to the graph's degree.
 
-    The degree is that of quadratics of quadratics, as deep as the graph. Which products there are
-    is left open: a sum of curves can stand for a product as well, as log xy = log x + log y.
+    The degree is that of quadratics of quadratics, as deep as the graph. The graph does not say
+    which products occur: a sum of curves can stand for a product too, as log xy = log x + log y.
     """
     degree, count = 2 ** (len(graph.width) - 1), graph.width[0]
     kept = {i for layer, i, _ in graph.edges if layer == 0}
@@ -81,17 +81,18 @@ def monomials(graph: Graph) -> list[tuple[int, ...]]:
 
 
 def reduced(powers: list[tuple[int, ...]], names: tuple[str, ...], train: Rows) -> Polynomial:
-    """The polynomial of few terms that explains the classes best."""
+    """Return the polynomial of few terms that explains the classes best."""
     x, y = train
     chosen, c = search(columns(x, powers), y)
     return Polynomial(names, {powers[i]: float(v) for i, v in zip(chosen, c, strict=True)})
 
 
 def rounded(polynomial: Polynomial, train: Rows) -> Polynomial | None:
-    """The polynomial over one of its coefficients, all ratios made simple rationals.
+    """Return the polynomial divided by one of its coefficients, all ratios replaced by rationals.
 
-    Of all that lie within a few per cent of the fitted ratios the simplest is taken, if with a
-    scale alone left free the classes are as likely as BIC asks for; None where none is.
+    Among the rationals within a few per cent of the fitted ratios the simplest are taken with
+    which, a common factor alone being fitted, the cross entropy is as small as BIC demands. None if
+    there are no such rationals.
     """
     x, y = train
     least = regress(columns(x, list(polynomial.terms)), y)[1]
@@ -116,7 +117,7 @@ def _scaled(trial: Polynomial, x: Tensor, y: Tensor) -> float:
 
 
 def _simple(ratio: float) -> list[Fraction]:
-    """Rationals of small denominators near a ratio."""
+    """Return the rationals of small denominators near a ratio."""
     near = {Fraction(round(ratio * q), q) for q in range(1, DENOMINATOR + 1)}
     return [f for f in near if f and abs(float(f) - ratio) <= ROUNDED * abs(ratio)]
 
@@ -128,7 +129,7 @@ def _size(trial: Polynomial) -> int:
 
 
 def equivalent(formula: sympy.Expr, model: str) -> bool:
-    """Whether formula = 0 is the exact edge: for E of either sign it has that one λ > 0."""
+    """Return whether formula = 0 is the exact edge, with that λ > 0 alone for E of either sign."""
     for sign in ({"positive": True}, {"negative": True}):
         e = sympy.Symbol("E", **sign)
         left, exact = formula.subs(E, e), EXACT[model].subs(E, e)

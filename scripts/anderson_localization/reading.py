@@ -1,4 +1,4 @@
-"""A classifying KAN read as a formula: edges snapped one by one, judged by the cross entropy."""
+"""Reading a classifying KAN as a formula: edges are snapped one by one, by the cross entropy."""
 
 import math
 
@@ -16,11 +16,12 @@ ACCURACY, PRICE = 0.03, 0.3  # of an edge that classes determine; of a unit of c
 
 
 def read(graph: Graph, train: Rows, choose: Rows) -> Graph:
-    """All splines replaced by functions of the library, layer by layer.
+    """Replace all splines by functions of the library, layer by layer.
 
-    For each edge the functions that fit its curve best are tried, all other parameters refit to
-    the classes of `train`; the one with the least 2n·(cross entropy) + complexity·ln n on `choose`
-    stays: far from the edge of mobility a curve may be anything, so that its shape alone says less.
+    For each edge the functions that fit its curve best are tried, and all other parameters are
+    fitted again to the classes of `train`. The function with the least 2n·(cross entropy) +
+    complexity·ln n on `choose` stays: far from the mobility edge the classes do not determine a
+    curve, so that its shape alone is no sufficient criterion.
     """
     for key in sorted(graph.edges):
         candidates = _candidates(graph, key, train[0])[:BEAM]
@@ -44,7 +45,7 @@ def _cost(graph: Graph, rows: Rows, complexity: float) -> float:
 
 
 def _candidates(graph: Graph, key: Key, x: Tensor) -> tuple[Candidate, ...]:
-    """What fits the curve of an edge where the classes are in doubt, the best first."""
+    """Return the functions that fit an edge's curve near the mobility edge, the best first."""
     p = graph(x)[:, 0].sigmoid()
     u = graph.units(x)[key[0]][:, key[1]]
     at = torch.linspace(0, len(x) - 1, min(SAMPLES, len(x))).round().long()

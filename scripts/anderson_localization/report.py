@@ -12,12 +12,12 @@ GOALS = {"gaam": 0.985, "maam": 0.97}
 
 
 def of(results: Sequence[Result], name: str) -> list[Result]:
-    """The results of one model."""
+    """Return the results of one model."""
     return [result for result in results if result.model.name == name]
 
 
 def page(results: Sequence[Result]) -> str:
-    """The table, in Markdown, and every formula."""
+    """Return the page in Markdown: the table, and every formula."""
     lines = [
         "# Anderson localization: edges of mobility learned from eigenstates",
         "",
@@ -76,7 +76,7 @@ def _formula(result: Result) -> str:
 
 
 def judge(results: Sequence[Result]) -> dict[str, verdicts.Figure]:
-    """The figures beside what they should be; the worst seed counts."""
+    """Return the measured values beside their targets; the worst seed decides."""
     judged: dict[str, verdicts.Figure] = {}
     for name, goal in GOALS.items():
         found = [r.automatic for r in of(results, name) if r.automatic is not None]

@@ -1,4 +1,4 @@
-"""Eigenstates of many random chains, called localized or extended, as tables to learn from."""
+"""Eigenstates of many random chains, classified as localized or extended, as tables."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ PARTS = (0.6, 0.8)  # of the chains: training up to here, validation up to there
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """States of chains: inputs (n, d) with E first, D (n,), chain numbers, and the threshold."""
+    """States of chains: inputs (n, d) with E first, D (n,), chain numbers (n,), D's threshold."""
 
     model: Model
     inputs: Array
@@ -30,9 +30,9 @@ class Sample:
 
 
 def draw(model: Model, chains: int, sites: tuple[int, int], seed: int, kept: int = 40) -> Sample:
-    """`kept` states of each of so many chains, parameters and phases drawn evenly.
+    """Draw `kept` states of each of so many chains, with uniform parameters and phases.
 
-    Of each chain there is a short ring too, which the threshold needs; states are of the long one.
+    The states are those of long rings. Of each chain a short ring is solved too, for the threshold.
     """
     generator = numpy.random.default_rng(seed)
     rows, dimensions, short, long = [], [], [], []
@@ -53,10 +53,10 @@ def draw(model: Model, chains: int, sites: tuple[int, int], seed: int, kept: int
 
 
 def crossing(short: Array, long: Array) -> float:
-    """The D below which there are as many of the states of short rings as of long ones.
+    """Return the D below which as large a share of the states of short rings lies as of long ones.
 
-    With longer rings D goes to 0 where states are localized and to 1 where they are extended: the
-    distributions of D cross where it does neither, at the edge, found without the theory.
+    As rings grow, D goes to 0 for localized and to 1 for extended states. The distributions of D
+    for two lengths therefore cross at the D of states at the mobility edge. The theory is not used.
     """
     at = numpy.linspace(LEAST, MOST, 501)
     below = [numpy.searchsorted(numpy.sort(d), at) / len(d) for d in (short, long)]
@@ -65,7 +65,7 @@ def crossing(short: Array, long: Array) -> float:
 
 
 def data(sample: Sample, rows: int, seed: int) -> kp.Data:
-    """Parts of different chains: `rows` states to train with, half as many to choose by."""
+    """Return parts of different chains: `rows` training states, half as many for validation."""
     generator = numpy.random.default_rng(seed)
     rank = generator.permutation(sample.chain.max() + 1)[sample.chain] / (sample.chain.max() + 1)
     first, second = PARTS
@@ -94,6 +94,6 @@ def margin(inputs: Array, model: Model) -> Array:
 
 
 def theory_accuracy(table: kp.Table, model: Model) -> float:
-    """The share of states on which the exact edge agrees with D."""
+    """Return the share of states that the exact edge classifies as D does."""
     says = margin(table.inputs.numpy(), model) > 0
     return float((says == table.targets.numpy().astype(bool)).mean())

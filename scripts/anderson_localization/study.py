@@ -1,4 +1,4 @@
-"""One model, one seed: chains drawn, a KAN trained and pruned, and its formula read."""
+"""One model and one seed: chains are drawn, a KAN is trained and pruned, its formula is read."""
 
 import sys
 from collections.abc import Sequence

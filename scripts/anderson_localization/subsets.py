@@ -1,4 +1,4 @@
-"""Which of many columns explain two classes: a search among sets of them."""
+"""Search for the columns, among many, that explain two classes."""
 
 import math
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ Set = tuple[int, ...]
 
 @dataclass
 class _Search:
-    """Sets of columns (n, p) that were tried, with their coefficients and cross entropies."""
+    """Sets of columns of (n, p) that have been tried, with coefficients and cross entropies."""
 
     columns: Tensor
     y: Tensor
     tried: dict[Set, tuple[Tensor, float]] = field(default_factory=dict)
 
     def best(self, sets: Iterable[Set]) -> list[Set]:
-        """A few sets, those of the least cross entropy, the best first."""
+        """Return a few of the sets, those with the least cross entropy, the best first."""
         sets = sorted(set(sets))
         for chosen in sets:
             if chosen not in self.tried:
@@ -30,17 +30,20 @@ class _Search:
         return sorted(sets, key=lambda chosen: self.tried[chosen][1])[:BEAM]
 
     def cost(self, chosen: Set) -> float:
-        """The extended BIC with γ = 1: sets of a size that allows many must explain more."""
+        """Return the extended BIC with γ = 1.
+
+        Sizes of which there are many sets must explain more.
+        """
         (n, p), k = self.columns.shape, len(chosen)
         return 2 * n * self.tried[chosen][1] + k * math.log(n) + 2 * math.log(math.comb(p, k))
 
 
 def search(columns: Tensor, y: Tensor) -> tuple[Set, Tensor]:
-    """The fewest columns with no strong evidence for any other set, and their coefficients.
+    """Return the fewest columns against which no other set has strong evidence, and coefficients.
 
-    A floating search: the best sets of one size, each with one column more, and from the larger
-    ones back with one column less; the columns may be far from orthogonal, where a search in one
-    direction goes astray.
+    A floating search: the best sets of one size, each extended by one column, and from the larger
+    sets back with one column fewer. The columns may be far from orthogonal, and a search in one
+    direction would go astray.
 
     Reference: Pudil, Novovičová and Kittler, Pattern Recognition Letters 15, 1119 (1994); Chen and
     Chen, Biometrika 95, 759 (2008); Kass and Raftery, JASA 90, 773 (1995) for what is strong.

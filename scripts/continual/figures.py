@@ -1,4 +1,4 @@
-"""What the networks remember, drawn: functions after each phase, and errors."""
+"""Figures of what the networks remember: functions after each phase, and errors."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -15,7 +15,7 @@ REACH = (-0.4, 1.4)  # of the functions that are shown; an MLP's leave it
 
 
 def draw_phases(results: Sequence[Result], optimizer: str, count: int) -> Figure:
-    """Rows: the data, then each network's function with this optimizer; columns: phases."""
+    """Draw a row for the data and one for each network's function; columns are phases."""
     chosen = [r for r in results if r.optimizer == optimizer]
     shown = [next(r for r in chosen if r.network == network) for network in NETWORKS]
     figure = new_figure(9.0, 1.35 * (1 + len(shown)))
@@ -36,7 +36,7 @@ def draw_phases(results: Sequence[Result], optimizer: str, count: int) -> Figure
 
 
 def draw_errors(results: Sequence[Result]) -> Figure:
-    """RMSE over all peaks seen so far after each phase: medians and ranges over seeds."""
+    """Draw the RMSE over all peaks seen so far after each phase: medians and ranges over seeds."""
     figure = new_figure(9.0, 3.0)
     panels = figure.subplots(1, len(NETWORKS), sharey=True)
     for ax, network in zip(panels, NETWORKS, strict=True):

@@ -1,4 +1,4 @@
-"""Networks that learn phase after phase, each time from that phase's points alone."""
+"""Networks that learn phase after phase, each time from the points of that phase alone."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,11 +35,12 @@ OPTIMIZERS: dict[str, Callable[[int], kp.Optimizer]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """What one network did.
+    """The result of one network.
 
     rmse: over the points of all peaks seen so far, after each phase. change: the largest |change|
-    of the function on the earlier peaks between when each was learned and the end; inner: the same
-    away from the borders to later phases. curves: the function on all of [-1, 1] after each phase.
+    of the function on an earlier peak between the end of that peak's phase and the end of all.
+    inner: the same away from the borders to later phases. curves: the function on all of [-1, 1]
+    after each phase.
     """
 
     network: str
@@ -53,7 +54,7 @@ class Result:
 
 
 def learn(network: str, optimizer: str, seed: int, count: int, steps: int) -> Result:
-    """All phases, of `count` points each; an optimizer starts anew in each of them."""
+    """Train a network in all phases, with `count` points each and a new optimizer in each."""
     made = NETWORKS[network](seed)
     surrogate = Surrogate(made, kp.Box(x=(-1, 1)))
     surrogate.prepare(kp.Points(seen(PEAKS, TESTED), NAMES))
@@ -86,7 +87,7 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: kp.Optimizer, seed: int) -
 
 
 def values(surrogate: Surrogate, x: Tensor) -> Tensor:
-    """The function at x (n, 1)."""
+    """Return the function at x (n, 1)."""
     return surrogate(kp.Points(x, NAMES))
 
 

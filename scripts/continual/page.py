@@ -32,7 +32,7 @@ edges acts wherever the inner functions lead there, and every phase may change w
 
 
 def page(results: Sequence[Result], border: float) -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     seeds = len({r.seed for r in results})
     head = ["network", "parameters", "optimizer", *(f"phase {i + 1}" for i in range(PEAKS))]
     head += ["largest change", "away from borders"]
@@ -48,12 +48,12 @@ def page(results: Sequence[Result], border: float) -> str:
 
 
 def of(results: Sequence[Result], network: str, optimizer: str) -> list[Result]:
-    """The results of all seeds."""
+    """Return the results of all seeds."""
     return [r for r in results if (r.network, r.optimizer) == (network, optimizer)]
 
 
 def judge(results: Sequence[Result]) -> dict[str, Figure]:
-    """The worst seed of each decides."""
+    """Return the measured values beside their targets; the worst seed decides."""
     figures: dict[str, Figure] = {}
     for optimizer in LOCAL:
         own = of(results, SPLINES, optimizer)

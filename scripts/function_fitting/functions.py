@@ -1,4 +1,4 @@
-"""What is fitted: a function on a box, and samples of it."""
+"""The functions that are fitted, on boxes, and samples of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DENSITIES = (UNIFORM, CHEBYSHEV)
 
 @dataclass(frozen=True)
 class Function:
-    """A function of d variables on the box [low, high], d numbers each."""
+    """A function of d variables on the box [low, high], given by d numbers each."""
 
     name: str
     formula: str
@@ -30,15 +30,15 @@ class Function:
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """The box by the names of a table's inputs: that of the function, not of its points."""
+        """The function's box, not the range of its points, by the names of a table's inputs."""
         names = self.sample(1, 0).names
         return dict(zip(names, zip(self.low, self.high, strict=True), strict=True))
 
     def sample(self, rows: int, seed: int, density: str = UNIFORM) -> kp.Table:
-        """The function at random points.
+        """Return the function at random points.
 
-        density "chebyshev": each coordinate is the cosine of an angle that is drawn uniformly,
-        1/(π √(1 - ξ²)) on [-1, 1], as Chebyshev's nodes lie.
+        density "chebyshev": each coordinate is the cosine of a uniformly distributed angle, so that
+        its density is 1/(π √(1 - ξ²)) on [-1, 1], that of Chebyshev's nodes.
         """
         if density not in DENSITIES:
             raise ValueError(f"density must be one of {', '.join(DENSITIES)}, got {density!r}")
@@ -51,10 +51,10 @@ class Function:
         return kp.Table(x, self.values(x))
 
     def test(self) -> kp.Table:
-        """The rows that judge every fit, uniformly distributed."""
+        """Return the uniformly distributed rows that every fit is tested with."""
         return self.sample(TEST_ROWS, TEST_SEED)
 
 
 def rmse(fitted: kp.Fitted, table: kp.Table) -> float:
-    """The root mean square error of a fit on a table."""
+    """Return the root mean square error of a fit on a table."""
     return float((fitted(table.inputs) - table.targets).square().mean().sqrt())

@@ -1,6 +1,7 @@
-"""The KAN paper's values for fitted functions (arXiv 2404.19756, Figure 3.1 and Table 1), as data.
+"""The KAN paper's errors of fitted functions (arXiv 2404.19756, Figure 3.1 and Table 1).
 
-Test RMSE, absolute. Those of the figure are read off its vector paths; cubic splines, LBFGS.
+All are absolute test RMSE of cubic splines trained by L-BFGS. Those of the figure are read off its
+vector paths.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ class Curve:
 
     @property
     def best(self) -> float:
-        """The least of them: the figure to reach."""
+        """The least of these errors: the value to reach."""
         return min(self.rmse)
 
 

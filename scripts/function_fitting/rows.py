@@ -1,4 +1,4 @@
-"""The rows of a study: as a table, as CSV, and summed up over seeds."""
+"""The rows of a study: as a table, as CSV, and summarised over seeds."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from kanpinn._support.files import write_text
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """A table of the rows, a column for each key that any of them has."""
+    """Write the rows as CSV, with a column for each key that any of them has."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -23,23 +23,23 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def values(rows: Sequence[Row], name: str, **wanted: Any) -> list[float]:
-    """One quantity of the rows that have the wanted values."""
+    """Return one quantity of the rows that have the wanted values."""
     return [row[name] for row in rows if all(row.get(k) == v for k, v in wanted.items())]
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
+    """Return the lines of a table in Markdown."""
     return ["| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines]]
 
 
 def spread(errors: Sequence[float]) -> str:
-    """The median (least - greatest), of one number itself."""
+    """Return the median (least - greatest) as text, a single number by itself."""
     middle = f"{numpy.median(errors):.1e}"
     return middle if len(errors) == 1 else f"{middle} ({min(errors):.0e} - {max(errors):.0e})"
 
 
 def reach(each: Sequence[Sequence[float]]) -> tuple[list[float], list[list[float]]]:
-    """Medians, and how far below and above them the numbers go."""
+    """Return medians, and how far the numbers reach below and above them."""
     middle = [float(numpy.median(numbers)) for numbers in each]
     below = [m - min(numbers) for m, numbers in zip(middle, each, strict=True)]
     above = [max(numbers) - m for m, numbers in zip(middle, each, strict=True)]

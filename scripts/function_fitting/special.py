@@ -14,7 +14,10 @@ AMPLITUDE, PARAMETER = pi / 2, 0.9  # m = 1 is a singularity of the elliptic fun
 
 
 def sph_harm(m: int, n: int) -> Callable[[Array, Array], Array]:
-    """Re Y_n^m of azimuth and polar angle; SciPy has changed the function's name and order."""
+    """Return the function Re Y_n^m of azimuth and polar angle.
+
+    SciPy has changed the function's name and the order of its arguments.
+    """
 
     def values(azimuth: Array, polar: Array) -> Array:
         if hasattr(special, "sph_harm_y"):  # SciPy 1.15 and later
@@ -25,12 +28,12 @@ def sph_harm(m: int, n: int) -> Callable[[Array, Array], Array]:
 
 
 def lpmv(m: int) -> Callable[[Array, Array], Array]:
-    """P_ν^m(x), with the phase (-1)^m."""
+    """Return the function P_ν^m(x), with the phase (-1)^m."""
     return lambda order, x: special.lpmv(m, order, x)
 
 
 def sn(u: Array, m: Array) -> Array:
-    """Jacobi's sn(u | m)."""
+    """Return Jacobi's sn(u | m)."""
     return special.ellipj(u, m)[0]
 
 

@@ -1,4 +1,4 @@
-"""The figure of the special functions: a column for each, the paper's best beside."""
+"""The figure of the special functions: a column for each, with the paper's best errors."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ PAPER = {"kan": ("paper, KAN", "_", 12), "mlp": ("paper, MLP", "x", 5)}  # label
 
 
 def draw(rows: Sequence[Row]) -> Figure:
-    """Medians and ranges over the seeds, a panel for each sample of points."""
+    """Draw medians and ranges over the seeds, a panel for each sample of points."""
     samples = samples_in(rows)
     figure = new_figure(11, 0.4 + 2.8 * len(samples))
     panels = figure.subplots(len(samples), 1, squeeze=False, sharex=True)[:, 0]

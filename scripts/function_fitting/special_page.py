@@ -25,7 +25,7 @@ nodes, close these. Seconds: of one processor, all trials of a fit together.
 
 
 def page(rows: Sequence[Row]) -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     parts = [HEAD]
     for sample in samples_in(rows):
         parts += [f"## Points: {sample}", "", *_table(rows, sample), ""]
@@ -49,7 +49,7 @@ def _table(rows: Sequence[Row], sample: str) -> list[str]:
 
 
 def _settings(rows: Sequence[Row]) -> list[str]:
-    """How often validation has chosen each, and the parameters."""
+    """Return how often validation has chosen each setting, and its number of parameters."""
     lines = []
     for method in METHODS:
         own = [row for row in rows if row["method"] == method.name]
@@ -76,7 +76,10 @@ def _ranges(rows: Sequence[Row]) -> list[str]:
 
 
 def judge(rows: Sequence[Row]) -> dict[str, Verdict]:
-    """The wide KAN's median beside the paper's KAN, for each sample of points, and the seconds."""
+    """Return the wide KAN's median beside the paper's KAN, and the seconds, with their targets.
+
+    There is one value for each sample of points.
+    """
     figures: dict[str, Verdict] = {}
     names, samples = functions_in(rows), samples_in(rows)
     for name in names:
@@ -111,15 +114,15 @@ def _median(rows: Sequence[Row], name: str, method: str, sample: str) -> float:
 
 
 def functions_in(rows: Sequence[Row]) -> list[str]:
-    """Their names, in order."""
+    """Return the names of the functions, in order."""
     return list(dict.fromkeys(row["function"] for row in rows))
 
 
 def methods_in(rows: Sequence[Row]) -> list[str]:
-    """Their names, in order."""
+    """Return the names of the methods, in order."""
     return list(dict.fromkeys(row["method"] for row in rows))
 
 
 def samples_in(rows: Sequence[Row]) -> list[str]:
-    """The samples of points, in order."""
+    """Return the names of the samples of points, in order."""
     return list(dict.fromkeys(row["points"] for row in rows))

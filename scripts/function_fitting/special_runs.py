@@ -23,7 +23,7 @@ FIRST = next(iter(SAMPLES))
 
 @dataclass(frozen=True)
 class Setting:
-    """A network of two inputs and how it is trained; degree and grid of KANs, a number a layer."""
+    """A network of two inputs and its training; KANs have a degree and a grid for each layer."""
 
     hidden: tuple[int, ...]
     optimizers: tuple[kp.Method, ...]
@@ -31,7 +31,7 @@ class Setting:
     grid: tuple[int, ...] = ()
 
     def network(self, seed: int) -> kp.KAN | kp.MLP:
-        """The network as it starts."""
+        """Return the network before training."""
         width = [2, *self.hidden, 1]
         if self.degree:
             return kp.KAN(width, degree=self.degree, grid=self.grid, seed=seed)
@@ -48,10 +48,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Method:
-    """A kind of network and the settings of it, the same ones for all functions.
+    """A kind of network with its settings, which are the same for all functions.
 
-    again: whether the setting that validation chooses is fitted once more, to all points; that is
-    for solves. What is trained stays as it was where the validation error was least.
+    again: whether the setting chosen by validation is fitted once more, to all points. This is done
+    for least-squares solves; a trained network stays as it was at its least validation error.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Method:
 
 
 def _solved(hidden: int, rcond: float | None, degree: int = 0, grid: Sequence[int] = ()) -> Setting:
-    """Random inner functions, one least-squares solve of the output layer."""
+    """Return a setting with random inner functions and one least-squares solve."""
     degrees = (degree, degree) if degree else ()
     return Setting((hidden,), (kp.LeastSquares(rcond=rcond),), degrees, tuple(grid))
 
 
 def _refined(share: float) -> tuple[kp.Method, ...]:
-    """Variable projection on the coarsest grid, then Levenberg–Marquardt on nested finer ones."""
+    """Return variable projection on the coarsest grid, and Levenberg–Marquardt on finer ones."""
     search = kp.VariableProjection(
         steps=max(1, int(20 * share)),
         rounds=1,
@@ -80,7 +80,7 @@ def _refined(share: float) -> tuple[kp.Method, ...]:
 
 
 def _trained(name: str, share: float) -> Method:
-    """MLPs of two hidden layers trained by one optimizer."""
+    """Return MLPs of two hidden layers that one optimizer trains."""
     settings = tuple(Setting((w, w), mlps.optimizers(w, share)[name]) for w in (10, 20))
     return Method(f"MLP, {name}", settings, False, (FIRST,))
 
@@ -117,7 +117,7 @@ def measure(
     seeds: Sequence[int],
     pieces: Pieces,
 ) -> Iterator[Row]:
-    """A row for each function, method, sample of points and seed."""
+    """Yield a row for each function, method, sample of points and seed."""
     for method, function, seed in itertools.product(methods, functions, seeds):
         for sample in method.samples:
             key: Row = {"function": function.name, "method": method.name}
@@ -126,7 +126,10 @@ def measure(
 
 
 def fit(function: Function, method: Method, sample: str, seed: int) -> list[Row]:
-    """The fit that validation chooses: its errors, size and processor seconds, all trials'."""
+    """Return the row of the fit that validation chooses.
+
+    Its seconds are the processor time of all settings that were tried.
+    """
     density, count = SAMPLES[sample]
     table = function.sample(count, seed, density)
     begun = time.process_time()

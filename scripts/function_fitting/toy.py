@@ -7,7 +7,7 @@ from torch import Tensor, pi
 
 
 def bessel(x: Tensor) -> Tensor:
-    """J0(20 x); torch's own is right to 1e-9 only."""
+    """Return J0(20 x); torch's own J0 is accurate to 1e-9 only."""
     return torch.from_numpy(j0(20 * x[:, 0].numpy()))
 
 

@@ -1,4 +1,4 @@
-"""The figure of the toy functions: errors against parameters, the paper's beside."""
+"""The figure of the toy functions: errors against parameters, with the paper's errors."""
 
 import itertools
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, ti
 
 
 def draw(rows: Sequence[Row]) -> Figure:
-    """A panel for each function: errors against parameters, with the paper's."""
+    """Draw a panel for each function: errors against parameters, with the paper's."""
     series = series_of(rows)
     names = list(dict.fromkeys(s.name for s in series))
     figure = new_figure(3.0 * len(names), 4.2)
@@ -57,7 +57,7 @@ def _panel(ax: Axes, name: str, series: Sequence[Series], rows: Sequence[Row]) -
 def _line(
     ax: Axes, sizes: Sequence[float], each: Sequence[list[float]], number: int, label: str
 ) -> list[float]:
-    """Medians and ranges; gives all errors."""
+    """Draw medians and ranges; return all errors."""
     middle, limits = reach(each)
     colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
     ax.errorbar(

@@ -33,7 +33,7 @@ of the paper's curve. The last row of its table shows it.
 
 
 def page(rows: Sequence[Row]) -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     series, parts = series_of(rows), [HEAD]
     for name in dict.fromkeys(s.name for s in series):
         shape = list(SHAPES[name])
@@ -76,7 +76,7 @@ def _table(name: str, series: Sequence[Series], rows: Sequence[Row]) -> list[str
 
 
 def _mlps(rows: Sequence[Row]) -> list[list[str]]:
-    """A line for each width and optimizer."""
+    """Return a line for each width and optimizer."""
     lines = []
     for width, optimizer in dict.fromkeys((r["width"], r["optimizer"]) for r in rows):
         own = [r for r in rows if (r["width"], r["optimizer"]) == (width, optimizer)]
@@ -101,7 +101,7 @@ def _orders(name: str, series: Sequence[Series]) -> list[str]:
 
 
 def judge(rows: Sequence[Row]) -> dict[str, Verdict]:
-    """Errors beside the paper's, orders beside theory's, seconds."""
+    """Return errors beside the paper's, orders beside the theory's, and seconds."""
     series = series_of(rows)
     figures: dict[str, Verdict] = {}
     for name in dict.fromkeys(s.name for s in series):
@@ -124,7 +124,10 @@ def judge(rows: Sequence[Row]) -> dict[str, Verdict]:
 
 
 def _below(mlps: Sequence[Row], error: float) -> Verdict:
-    """The best width and optimizer of the MLPs, by the median, is a KAN's yardstick."""
+    """Return the verdict on a KAN's error against the best MLP's.
+
+    The best MLP is the width and optimizer with the least median error.
+    """
     ways = dict.fromkeys((r["width"], r["optimizer"]) for r in mlps)
     each = [values(mlps, "test_rmse", width=w, optimizer=o) for w, o in ways]
     least = min(float(numpy.median(errors)) for errors in each)

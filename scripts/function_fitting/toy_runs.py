@@ -24,7 +24,12 @@ FLIGHTS = ((6, 12, 24, 48, 96), (8, 16, 32, 64))  # knots are inserted: nothing 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: everything, or a glance at whether it works."""
+    """How much is done: the full study, or a smoke run.
+
+    bessel, hundred: grids of these functions' KANs. flights: grids of the other KANs, which have at
+    most `most` parameters. widths: of the MLPs' two hidden layers. share: of the MLPs' steps.
+    steps: of each optimizer on each grid. search: steps of variable projection from random starts.
+    """
 
     seeds: Sequence[int] = (0, 1, 2)
     names: Sequence[str] = tuple(SHAPES)
@@ -51,7 +56,7 @@ SMOKE = Size(
 
 
 def measure(size: Size, degrees: Sequence[int], pieces: Pieces) -> Iterator[Row]:
-    """The rows of every function: KANs of each degree, then MLPs."""
+    """Yield the rows of every function: KANs of each degree, then MLPs."""
     for name, seed, degree in itertools.product(size.names, size.seeds, degrees):
         key = {"function": name, "network": "KAN", "degree": degree, "seed": seed}
         for number, made in enumerate(_kans(name, degree, seed, size)):
@@ -68,7 +73,7 @@ def measure(size: Size, degrees: Sequence[int], pieces: Pieces) -> Iterator[Row]
 
 
 def _kans(name: str, degree: int, seed: int, size: Size) -> list[Callable[[], list[Row]]]:
-    """What gives the rows of each flight of grids."""
+    """Return the calls that make the rows of each flight of grids."""
     if name == "bessel":
         return [partial(_bessel, degree, seed, size.bessel)]
     if name == "hundred":
@@ -78,7 +83,7 @@ def _kans(name: str, degree: int, seed: int, size: Size) -> list[Callable[[], li
 
 
 def _bessel(degree: int, seed: int, grids: Sequence[int]) -> list[Row]:
-    """One least-squares solve on each grid."""
+    """Solve least squares on each grid."""
     function, rows = FUNCTIONS["bessel"], []
     table = function.sample(ROWS, seed, CHEBYSHEV)
     for grid in grids:
@@ -101,7 +106,7 @@ def _row(fitted: kp.Fitted, function: Function, grid: int, begun: float) -> Row:
 
 
 def _staircase(name: str, degree: int, seed: int, flight: Sequence[int], size: Size) -> list[Row]:
-    """Variable projection from random starts on a coarse grid, then finer ones in one fit."""
+    """Fit by variable projection from random starts on a coarse grid, then on finer grids."""
     function, shape = FUNCTIONS[name], SHAPES[name]
     edges = sum(a * b for a, b in itertools.pairwise(shape))
     grids = [g for g in flight if edges * (g + degree) <= size.most]
@@ -148,7 +153,7 @@ def _polish(grid: int, steps: int) -> list[kp.Method]:
 
 
 def _hundred(degree: int, seed: int, grids: Sequence[int], rows: int | None = None) -> list[Row]:
-    """The separable fit Σ φ_i(x_i) as a start, which is linear; then all of [100, 1, 1]."""
+    """Start from the separable fit Σ φ_i(x_i), which is linear; then train all of [100, 1, 1]."""
     function, measured = FUNCTIONS["hundred"], []
     for grid in grids:
         parameters = 101 * (grid + degree)
@@ -165,7 +170,7 @@ def _hundred(degree: int, seed: int, grids: Sequence[int], rows: int | None = No
 
 
 def _mlp(name: str, width: int, optimizer: str, seed: int, size: Size) -> list[Row]:
-    """Two hidden layers, on points by the same rule as the KANs have."""
+    """Train an MLP with two hidden layers; the number of points follows the KANs' rule."""
     function, shape = FUNCTIONS[name], SHAPES[name]
     many = name == "hundred"
     network = kp.MLP([shape[0], width, width, 1], seed=seed)

@@ -17,7 +17,7 @@ HELD = ("product",)  # sums and squares are splines: every grid holds the functi
 
 @dataclass(frozen=True)
 class Series:
-    """The test errors of one function's KANs of one degree, all seeds."""
+    """The test errors of one function's KANs of one degree, for all seeds."""
 
     name: str
     degree: int
@@ -25,21 +25,21 @@ class Series:
 
     @property
     def grids(self) -> list[int]:
-        """Ascending; those that half of the seeds or more have reached."""
+        """The grids that at least half of the seeds have reached, ascending."""
         counts = [row["grid"] for row in self.rows]
         return [g for g in sorted(set(counts)) if 2 * counts.count(g) >= len(self.seeds)]
 
     @property
     def seeds(self) -> set[int]:
-        """Of points and networks."""
+        """The seeds of points and networks."""
         return {row["seed"] for row in self.rows}
 
     def at(self, grid: int, quantity: str = "test_rmse") -> list[float]:
-        """One number for each seed."""
+        """Return a quantity on one grid, one number for each seed."""
         return values(self.rows, quantity, grid=grid)
 
     def middle(self, grid: int, quantity: str = "test_rmse") -> float:
-        """The median over the seeds."""
+        """Return the median of a quantity over the seeds."""
         return float(numpy.median(self.at(grid, quantity)))
 
     @property
@@ -54,7 +54,7 @@ class Series:
 
     @property
     def order(self) -> Fit | None:
-        """The order fitted to all seeds' errors, None where there is none."""
+        """The order fitted to all seeds' errors, None if there is none."""
         if self.is_exact or len(self.grids) < 2:
             return None
         before = before_level(self.grids, [self.middle(g) for g in self.grids])
@@ -64,7 +64,7 @@ class Series:
 
 
 def series_of(rows: Sequence[Row]) -> list[Series]:
-    """The KANs, by function and degree; those with the paper's number of points apart."""
+    """Return the series by function and degree, without those of the paper's number of points."""
     kans = [r for r in rows if r["network"] == "KAN" and not is_short(r)]
     keys = dict.fromkeys((r["function"], r["degree"]) for r in kans)
     return [
@@ -76,5 +76,5 @@ def series_of(rows: Sequence[Row]) -> list[Series]:
 
 
 def is_short(row: Row) -> bool:
-    """Whether it is the 100-D function with 1000 points."""
+    """Return whether the row is of the 100-D function with 1000 points."""
     return row["function"] == "hundred" and row["network"] == "KAN" and row["rows"] == ROWS

@@ -1,4 +1,4 @@
-"""Each network in the variant and way of learning that are its best in short trials."""
+"""Each network in the variant and way of learning that are best in short trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PART = 0.4  # of a network's time is what a trial gets
 
 @dataclass(frozen=True)
 class Trial:
-    """The median PSNR over the seeds of a variant of a network that learned in one way."""
+    """The median PSNR over the seeds of a network's variant that has learned in one way."""
 
     image: str
     size: int
@@ -28,7 +28,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What a network made of an image: PSNR against seconds as it went, and the picture."""
+    """What a network has learned of an image: PSNR against seconds, and the picture."""
 
     image: str
     network: str

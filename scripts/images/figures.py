@@ -1,4 +1,4 @@
-"""PSNR as it rises, and the pictures."""
+"""Figures of the PSNR against time, and of the pictures."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -14,7 +14,7 @@ LARGEST = 0.2  # error that the colours reach
 
 
 def draw_curves(results: Sequence[Result]) -> Figure:
-    """PSNR against processor seconds, a panel for each image and size, all seeds."""
+    """Draw PSNR against processor seconds, a panel for each image and size, all seeds."""
     names = list(dict.fromkeys(r.image for r in results))
     sizes = list(dict.fromkeys(r.size for r in results))
     figure = new_figure(9.0, 3.0 * len(names) + 0.4)
@@ -43,7 +43,7 @@ def draw_curves(results: Sequence[Result]) -> Figure:
 
 
 def draw_pictures(image: Tensor, results: Sequence[Result]) -> Figure:
-    """The image and what the first seed's networks made of it, with their errors below."""
+    """Draw the image and the first seed's pictures of it, with their errors below."""
     shown = [next(r for r in results if r.network == network) for network in NAMES]
     figure = new_figure(2.0 * (1 + len(shown)), 4.5)
     above, below = figure.subplots(2, 1 + len(shown))

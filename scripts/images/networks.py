@@ -1,4 +1,4 @@
-"""The networks: for each size of image all have as many parameters, some 0.3 for a pixel."""
+"""The networks: for each image size all have as many parameters, about 0.3 for each pixel."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Networks for images as tables and as verdicts."""
+"""The networks for images as tables and as verdicts."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -46,7 +46,10 @@ def page(
     others: Mapping[Place, Mapping[str, float]],
     budgets: Mapping[int, float],
 ) -> str:
-    """The page in Markdown; others: what else was measured of each image; budgets: by size."""
+    """Return the page in Markdown.
+
+    others: what else was measured of each image. budgets: the seconds for each size.
+    """
     times = ", ".join(f"{budget:g} s for {size} x {size}" for size, budget in budgets.items())
     head = HEAD.format(
         budgets=times,
@@ -66,7 +69,7 @@ def page(
 def result_rows(
     results: Sequence[Result], others: Mapping[Place, Mapping[str, float]]
 ) -> list[list[str]]:
-    """A row for each network and for each yardstick."""
+    """Return a row for each network and for each yardstick."""
     rows = [["image", "pixels", "network", "variant", "parameters", "learns by", "steps", "PSNR"]]
     for (image, size), yardsticks in others.items():
         place = [image, f"{size} x {size}"]
@@ -81,7 +84,7 @@ def result_rows(
 
 
 def trial_rows(trials: Sequence[Trial]) -> list[list[str]]:
-    """A row for each variant, a column for each way to learn."""
+    """Return a row for each variant, with a column for each way to learn."""
     rows = [["image", "pixels", "network", "variant", *WAYS]]
     level = {(t.image, t.size, t.network, t.variant, t.way): t.level for t in trials}
     for image, size, network, variant in dict.fromkeys(key[:-1] for key in level):
@@ -98,17 +101,17 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def of(results: Sequence[Result], image: str, size: int, network: str) -> list[Result]:
-    """The results of all seeds."""
+    """Return the results of all seeds."""
     return [r for r in results if (r.image, r.size, r.network) == (image, size, network)]
 
 
 def ends(results: Sequence[Result], image: str, size: int) -> dict[str, list[float]]:
-    """Each network's PSNR at the end, for all seeds."""
+    """Return each network's PSNR at the end, for all seeds."""
     return {n: [r.levels[-1] for r in of(results, image, size, n)] for n in NAMES}
 
 
 def verdict(results: Sequence[Result], places: Sequence[Place]) -> str:
-    """In how many of the images the KAN is ahead, in a sentence."""
+    """Return a sentence that says for how many images the KAN is ahead."""
     reached = [ends(results, *place) for place in places]
     count = sum(median(e[KAN]) > median(e[SINE]) for e in reached)
     return (
@@ -118,7 +121,7 @@ def verdict(results: Sequence[Result], places: Sequence[Place]) -> str:
 
 
 def ahead(results: Sequence[Result], image: str, size: int) -> str:
-    """Who is ahead on an image, in a sentence."""
+    """Return a sentence that says which network is ahead on an image."""
     reached = ends(results, image, size)
     middle = {network: median(levels) for network, levels in reached.items()}
     kan, sine, best = middle[KAN], middle[SINE], max(middle, key=lambda n: middle[n])
@@ -137,7 +140,7 @@ def ahead(results: Sequence[Result], image: str, size: int) -> str:
 
 
 def judge(results: Sequence[Result]) -> dict[str, Figure]:
-    """Whether the KAN is above the sine network."""
+    """Return whether the KAN is above the sine network, for each image and size."""
     figures: dict[str, Figure] = {}
     for image, size in dict.fromkeys((r.image, r.size) for r in results):
         reached = ends(results, image, size)

@@ -1,4 +1,4 @@
-"""The images, n × n grey values in [0, 1] on [-1, 1]²: rows run downwards."""
+"""The images: n × n grey values in [0, 1] on [-1, 1]²; rows run downwards."""
 
 import importlib.util
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def phantom(size: int) -> Tensor:
 
 
 def ellipses(x: Tensor, y: Tensor) -> Tensor:
-    """The phantom's value at points: the sum over the ellipses that they lie in."""
+    """Return the phantom's values at points: the sum over the ellipses that contain them."""
     total = torch.zeros_like(x)
     for value, a, b, x0, y0, degrees in ELLIPSES:
         turn = numpy.deg2rad(degrees)
@@ -50,7 +50,7 @@ def camera(size: int) -> Tensor:
 
 
 def means(image: Tensor, size: int) -> Tensor:
-    """Return a square image in size × size pixels, the means over square blocks of its own."""
+    """Return a square image with size × size pixels, each the mean of a block of pixels."""
     block = len(image) // size
     return image.reshape(size, block, size, block).mean(dim=(1, 3))
 
@@ -64,17 +64,17 @@ def images() -> dict[str, Callable[[int], Tensor]]:
 
 
 def centres(size: int) -> Tensor:
-    """The pixels' centres (size², 2), x and y, row by row from the top."""
+    """Return the pixels' centres (size², 2), x and y, row by row from the top."""
     ticks = (torch.arange(size, dtype=torch.float64) + 0.5) * 2 / size - 1
     y, x = torch.cartesian_prod(-ticks, ticks).T
     return torch.stack([x, y], dim=1)
 
 
 def table(image: Tensor) -> kp.Table:
-    """The pixels as rows of data."""
+    """Return the pixels as rows of data."""
     return kp.Table(centres(len(image)), image.reshape(-1, 1), ("x", "y"), ("grey",))
 
 
 def psnr(rmse: float) -> float:
-    """The peak signal-to-noise ratio in dB, of values in [0, 1]."""
+    """Return the peak signal-to-noise ratio in dB, for values in [0, 1]."""
     return float(-20 * numpy.log10(rmse))

@@ -1,4 +1,4 @@
-"""Networks of one size that learn an image's pixels, each for the same time on the processor."""
+"""Networks of one size that learn an image's pixels, each in the same processor time."""
 
 import math
 import time
@@ -43,13 +43,13 @@ WAYS: dict[str, Stages] = {
 
 
 def ways(size: int) -> list[str]:
-    """Those for images of so many pixels along an edge, the same ones for all networks."""
+    """Return the ways for images with so many pixels along an edge, the same for all networks."""
     # With 1290 parameters and 4096 pixels a step of Levenberg–Marquardt takes a second.
     return [way for way in WAYS if size < 64 or way != MARQUARDT]
 
 
 class Clock:
-    """An observer that notes the processor's time, and ends a run that has had enough of it."""
+    """An observer that records the processor time, and ends a run at a limit of it."""
 
     def __init__(self, limit: float = 0.0, least: int = 1) -> None:
         self.limit, self.least, self.times = limit, least, [time.process_time()]
@@ -61,7 +61,7 @@ class Clock:
 
     @property
     def spent(self) -> list[float]:
-        """Processor seconds after each step."""
+        """The processor seconds after each step."""
         return [t - self.times[0] for t in self.times[1:]]
 
     @property
@@ -78,7 +78,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Learned:
-    """What came of it, the errors after each step where they were measured, and the seconds."""
+    """A trained network, its errors after each step where they were measured, and the seconds."""
 
     fitted: kp.Fitted
     errors: list[float | None]
@@ -86,7 +86,7 @@ class Learned:
 
     @property
     def level(self) -> float:
-        """PSNR, the lowest for a failure."""
+        """The PSNR, minus infinity for a failed run."""
         rmse = self.fitted.scores["train"].rmse
         if rmse is None or self.fitted.status.startswith("failed"):
             return -math.inf
@@ -106,7 +106,7 @@ class Learner:
     costs: dict[type, float]
 
     def fit(self, way: str, seed: int, seconds: float) -> Learned:
-        """All stages of a way, each for its share of these seconds."""
+        """Train a network in all stages of a way, each for its share of these seconds."""
         # On random draws sine networks do better at the highest rate than on all pixels each time;
         # the other methods need the same ones throughout.
         batch = len(self.pixels.inputs) if way.startswith("Adam") else 0
@@ -121,7 +121,7 @@ class Learner:
         return Learned(fitted, errors, clock.spent)
 
     def cost(self, optimizer: Callable[[int], kp.Optimizer]) -> float:
-        """Seconds of a step, timed when they are first asked for."""
+        """Return the seconds of a step, which are timed at the first call."""
         many = optimizer(100_000)  # so many that Adam does not measure errors meanwhile
         if type(many) not in self.costs:
             clock = Clock(TIMED * self.budget, STEPS + 1)

@@ -1,4 +1,4 @@
-"""What other sums with as many numbers make of an image."""
+"""What other sums with as many coefficients achieve for an image."""
 
 import numpy
 from images.pictures import psnr
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def yardsticks(image: Tensor, count: int) -> dict[str, float]:
-    """PSNR of sums with `count` coefficients, the best of their kind."""
+    """Return the PSNR of the best sums with `count` coefficients, by their kind."""
     values = image.numpy()
     singular = numpy.linalg.svd(values, compute_uv=False)
     cosines = dctn(values, norm="ortho")

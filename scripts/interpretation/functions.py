@@ -1,6 +1,6 @@
-"""The functions whose formulas are to be found: ten fixed before any was tried, and drawn ones.
+"""The functions whose formulas are to be found: ten fixed in advance, and random ones.
 
-The drawn ones are solutions of Poisson problems, f(g(x) + h(y)) or g(x) h(y).
+The random ones are solutions of Poisson problems, f(g(x) + h(y)) or g(x) h(y).
 """
 
 import math
@@ -20,7 +20,7 @@ Part = tuple[str, Function]
 
 @dataclass(frozen=True)
 class Target:
-    """A function of the columns of x (n, d), the formula it is, and the box of its inputs."""
+    """A function of the columns of x (n, d), its formula, and the box of its inputs."""
 
     name: str
     formula: str
@@ -28,7 +28,7 @@ class Target:
     function: Callable[..., Tensor]
 
     def draw(self, rows: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Inputs (rows, d), uniform in the box, and values (rows, 1), without noise."""
+        """Return inputs (rows, d), uniform in the box, and values (rows, 1), without noise."""
         generator = torch.Generator().manual_seed(seed)
         low, high = (
             torch.tensor(ends, dtype=torch.float64) for ends in zip(*self.box, strict=True)
@@ -89,7 +89,7 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """A function of x and y, and the formula it is."""
+    """A random function of x and y, and its formula."""
 
     formula: str
     function: Callable[[Tensor, Tensor], Tensor]
@@ -98,7 +98,7 @@ class Drawn:
 class DrawnPoisson(kp.Problem):
     """u_xx + u_yy = f on [-1, 1]² with u given on the boundary; it has no `exact`.
 
-    The source and the boundary data are all that is known of the solution.
+    Only the source and the boundary data are known of the solution.
     """
 
     domain = kp.Box(x=(-1, 1), y=(-1, 1))
@@ -110,7 +110,7 @@ class DrawnPoisson(kp.Problem):
         return kp.laplacian(u) - self.source(p)
 
     def source(self, p):
-        """Δu by automatic differentiation."""
+        """Return Δu by automatic differentiation."""
         channels = kp.Channels(p.names, second="laplacian")
         return kp.laplacian(jet_of(self._values, p.coords, channels))
 
@@ -122,7 +122,7 @@ class DrawnPoisson(kp.Problem):
 
 
 def draw(seed: int) -> Drawn:
-    """One of some thousand functions; the same for the same seed."""
+    """Draw one of some thousand functions; the same seed draws the same function."""
     chance = random.Random(seed)
     g, h = _inner(chance, "x"), _inner(chance, "y")
     if chance.random() < 0.5:

@@ -12,7 +12,7 @@ HEADS = ("run", "seed", "is", "found", "error", "residual", "recovered", "second
 
 
 def page(rows: Sequence[Row]) -> str:
-    """All rows in Markdown."""
+    """Return all rows in Markdown."""
     lines = ["# Formulas read off networks", ""]
     lines += [_line(HEADS), _line(["---"] * len(HEADS))]
     lines += [_line(_cells(row)) for row in rows]
@@ -20,7 +20,7 @@ def page(rows: Sequence[Row]) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """All rows as CSV."""
+    """Return all rows as CSV."""
     file = io.StringIO()
     writer = csv.DictWriter(file, list(rows[0].as_dict()), lineterminator="\n")
     writer.writeheader()
@@ -29,7 +29,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def judge(rows: Sequence[Row], complete: bool) -> dict[str, Figure]:
-    """The figures beside what they should be; of a part of the runs without a verdict."""
+    """Return the measured values beside their targets; without verdicts if runs are missing."""
     functions = [row for row in rows if row.kind == "function"]
     poster = [row for row in rows if row.kind == "poster"]
     drawn = [row for row in rows if row.kind == "drawn"]

@@ -1,4 +1,4 @@
-"""The runs from which formulas are read, and one row for each."""
+"""The runs from which formulas are read, and a row for each."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -16,9 +16,9 @@ EQUAL = 1e-10  # relative error on fresh rows of formulas that are the same
 
 @dataclass(frozen=True)
 class Row:
-    """What was read off one run, in how much processor time.
+    """The formula read from one run, and the processor time.
 
-    recovered: whether it is the formula itself, all its constants exact.
+    recovered: whether it is the expected formula with all constants exact.
     """
 
     kind: str
@@ -37,10 +37,10 @@ class Row:
 
 
 def read_target(target: Target, seed: int, seconds: float) -> Row:
-    """The formula of a function from a table of its values.
+    """Read the formula of a function from a table of its values.
 
-    The network that is handed over is a wide one, linear in what is fitted; `interpret` finds the
-    shape by itself.
+    The network given to `interpret` is wide, with only its output layer fitted; `interpret` finds
+    the shape by itself.
     """
     x, y = target.draw(ROWS, seed)
     began = time.process_time()
@@ -64,7 +64,7 @@ def read_poster(
     seconds: float,
     search: kp.VariableProjection,
 ) -> Row:
-    """The formula of the poster's solution, from a run that searches inner functions."""
+    """Read the formula of the poster's solution from a run that searches for inner functions."""
     began = time.process_time()
     network = kp.KAN([2, width, 1], degree=[3, 9], grid=[1, 32], seed=seed)
     weights = {"interior": 0.01, "boundary": 1.0}
@@ -78,7 +78,7 @@ def read_poster(
 
 
 def read_drawn(number: int, seconds: float, width: int = 64) -> Row:
-    """The formula of a solution drawn at random, from a wide network solved by least squares."""
+    """Read the formula of a random solution from a wide network solved by least squares."""
     drawn = draw(number)
     began = time.process_time()
     network = kp.KAN([2, width, 1], degree=9, grid=[4, 10], seed=number)
@@ -130,12 +130,12 @@ def _none(
 
 
 def recovered_by_most(rows: list[Row]) -> list[str]:
-    """The names that most of their seeds recover."""
+    """Return the names that most of their seeds recover."""
     names = dict.fromkeys(row.name for row in rows)
     votes = {n: [row.recovered for row in rows if row.name == n] for n in names}
     return [name for name, seeds in votes.items() if 2 * sum(seeds) > len(seeds)]
 
 
 def set_threads() -> None:
-    """One thread: the matrices are small."""
+    """Use one thread: the matrices are small."""
     torch.set_num_threads(1)

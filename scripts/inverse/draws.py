@@ -1,4 +1,4 @@
-"""Solves of the inverse problems for many draws of the noise, and what their intervals hold."""
+"""Solves of the inverse problems for many draws of the noise, and whether intervals hold."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -27,13 +27,13 @@ Draw = Callable[[int], Row]
 
 
 def job(name: str, seed: int) -> SolveJob:
-    """The solve of problems/`name`.toml with another draw of the noise, and inner functions."""
+    """Return the solve of problems/`name`.toml with other noise and other inner functions."""
     pairs = [f"problem.parameters.seed={seed}", f"run.seed={seed}"]
     return solve_job(name, pairs)
 
 
 def viscosity(seed: int) -> Row:
-    """One draw for the viscosity of the Navier–Stokes equations."""
+    """Solve one draw for the viscosity of the Navier–Stokes equations."""
     begun = time.process_time()
     solution = job("inverse_navier_stokes", seed).run(errors=False)
     found = solution.estimated["viscosity"]
@@ -47,7 +47,7 @@ def viscosity(seed: int) -> Row:
 
 
 def coefficient(seed: int) -> Row:
-    """One draw for the coefficient field of a diffusion problem, at a grid of points."""
+    """Solve one draw for the coefficient field of a diffusion problem, judged on a grid."""
     begun = time.process_time()
     solution = job("inverse_diffusion", seed).run(errors=False)
     low, high = solution.interval(judged_points(), field="a")
@@ -62,13 +62,13 @@ def coefficient(seed: int) -> Row:
 
 
 def judged_points() -> Tensor:
-    """(n, 2), a grid in the unit square."""
+    """Return a grid of points (n, 2) in the unit square."""
     axis = torch.linspace(EDGE, 1 - EDGE, NODES, dtype=torch.float64)
     return torch.cartesian_prod(axis, axis)
 
 
 def bound_of_viscosity(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
-    """The Cramér–Rao bound (1,) on the standard deviation, and the sensitivity's own error."""
+    """Return the Cramér–Rao bound (1,) on the deviation, and the sensitivity's own error."""
     problem: Any = job("inverse_navier_stokes", seed).problem
     widths = SMOKE if smoke else WIDTHS
     found, error = solved(FlowSensitivity(problem), problem.at, widths)
@@ -77,9 +77,9 @@ def bound_of_viscosity(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
 
 
 def bound_of_coefficient(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
-    """The bound (n,) at the judged points, for the coefficient's own parametrisation.
+    """Return the bound (n,) at the judged points, for the coefficient's own parametrisation.
 
-    A smoke run takes small networks and three of the parameters.
+    A smoke run uses small networks and three of the parameters.
     """
     made = job("inverse_diffusion", seed)
     problem: Any = made.problem
@@ -94,7 +94,10 @@ def bound_of_coefficient(seed: int, smoke: bool = False) -> tuple[Tensor, float]
 
 
 def directions(network: kp.KAN) -> list[Callable[[Tensor], Tensor]]:
-    """What each coefficient of a KAN without hidden layers adds to its function, on [0, 1]²."""
+    """Return the function that each coefficient of a KAN without hidden layers multiplies.
+
+    The functions are defined on [0, 1]².
+    """
     (layer,) = network.layers
 
     def change(index: int) -> Callable[[Tensor], Tensor]:

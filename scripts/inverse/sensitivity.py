@@ -1,8 +1,8 @@
-"""How exact solutions of the inverse problems change with what is looked for, and the bound.
+"""Sensitivities of the inverse problems' exact solutions, and the Cramér–Rao bound.
 
-The sensitivity ∂u/∂θ solves the equation linearised about the exact solution, with the boundary's
-values held: a linear problem of its own, solved to many digits by a network of its own. Nothing of
-the inverse problem's network or Jacobian goes into it.
+The sensitivity ∂u/∂θ solves the equation linearised about the exact solution, with fixed boundary
+values. This linear problem is solved to many digits by a network of its own; nothing of the inverse
+problem's network or Jacobian enters.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def jet_at(function: Function, p: kp.Points) -> kp.Jet:
-    """A function's jet at points."""
+    """Return a function's jet at points."""
     return jet_of(function, p.coords, kp.Channels(p.names, second="laplacian"))
 
 
@@ -46,7 +46,7 @@ class DiffusionSensitivity(kp.Problem):
 
 
 def _diffused(a: kp.Jet, u: kp.Jet) -> Tensor:
-    """div(a ∇u), (n, 1)."""
+    """Return div(a ∇u), (n, 1)."""
     return a.value * kp.laplacian(u) + (kp.grad(a) * kp.grad(u)).sum(dim=1, keepdim=True)
 
 
@@ -87,7 +87,7 @@ def _advected(w, u, v):
 def solved(
     problem: kp.Problem, at: Tensor, widths: tuple[int, int] = WIDTHS
 ) -> tuple[Tensor, float]:
-    """A sensitivity at points, (n, fields), and its relative difference to a smaller network's."""
+    """Return a sensitivity at points, (n, fields), and its distance to a smaller network's."""
     found = []
     for width in widths:
         network = kp.KAN([2, width, len(problem.fields)], DEGREE, GRID)

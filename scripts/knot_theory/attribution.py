@@ -1,4 +1,4 @@
-"""What the signature owes to each input of a network: three measures."""
+"""Three measures of how much the signature depends on each input of a network."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from kanpinn.jets import Channels
 
 
 def attribution(fitted: kp.Fitted) -> dict[str, dict[str, float]]:
-    """Shares that add up to one, on the rows to test with, {measure: {input: share}}.
+    """Return shares that add up to one, on the test rows, {measure: {input: share}}.
 
-    gradient: the mean of |∂ cross entropy/∂x| times the standard deviation of x.
-    shuffling: the accuracy that is lost when the column is shuffled.
-    edge: the standard deviation of its edge into a KAN's hidden unit.
+    gradient: the mean of |∂ cross entropy/∂x| times the standard deviation of x. shuffling: the
+    accuracy lost when the column is shuffled. edge: the standard deviation of the input's edge into
+    a KAN's hidden unit.
 
     Reference: Davies et al., Nature 600 (2021), methods, for the gradient; Breiman, Random forests
     (2001), for the shuffling; Liu et al., KAN (2024), section 4.3, for the edges.
@@ -31,7 +31,7 @@ def attribution(fitted: kp.Fitted) -> dict[str, dict[str, float]]:
 
 
 def accuracies(fitted: kp.Fitted) -> tuple[float, float]:
-    """The shares of rows that are named rightly, of the rows to train and to test with."""
+    """Return the shares of training and of test rows that are classified rightly."""
     train, test = (fitted.scores[part].accuracy for part in ("train", "test"))
     assert train is not None and test is not None  # the scores of classes have them
     return train, test
@@ -39,7 +39,7 @@ def accuracies(fitted: kp.Fitted) -> tuple[float, float]:
 
 @torch.no_grad()
 def hidden_edges(fitted: kp.Fitted, inputs: Tensor) -> Tensor:
-    """The edges into the hidden unit, (n, inputs)."""
+    """Return the values of the edges into the hidden unit, (n, inputs)."""
     low, high = fitted.surrogate.low, fitted.surrogate.high
     scaled = 2 * (inputs.to(low) - low) / (high - low) - 1
     assert isinstance(fitted.network, kp.KAN)

@@ -21,7 +21,7 @@ NUMBERS = (3, 2, 1)  # width of the network for the signature as a number
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula in words, with its accuracy on rows to find it with and on others."""
+    """A formula as text, with its accuracy on the rows it was found with and on others."""
 
     kind: str
     words: str
@@ -30,20 +30,23 @@ class Formula:
 
 
 def of_split(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Formula]:
-    """All but the baseline; the search's best under a name of its own."""
+    """Return all formulas but the baseline; the best of the search has a name of its own."""
     best, *others = search(knots, seed, grouped)
     fits = [fit(knots, seed, grouped, size) for fit in (thresholds, regression)]
     return [*fits, replace(best, kind="search: best"), *others]
 
 
 def baseline(knots: Knots) -> Formula:
-    """2 round(slope/4), nothing in it fitted."""
+    """Return 2 round(slope/4), in which nothing is fitted."""
     right = accuracy(2 * (knots.slope / 4).round(), knots.signatures)
     return Formula("baseline", "2 round(slope / 4)", right, right)
 
 
 def thresholds(knots: Knots, seed: int, grouped: bool, size: Size) -> Formula:
-    """A function of the slope alone, KAN [1, classes]: the class whose spline is the greatest."""
+    """Fit a function of the slope alone, KAN [1, classes].
+
+    The class is the one whose spline is the greatest.
+    """
     table, classes = knots.table, knots.table.classes
     of_slope = kp.Table(knots.slope[:, None], table.targets, ("slope",), table.outputs, classes)
     groups = knots.groups if grouped else None
@@ -55,7 +58,10 @@ def thresholds(knots: Knots, seed: int, grouped: bool, size: Size) -> Formula:
 
 
 def search(knots: Knots, seed: int, grouped: bool) -> list[Formula]:
-    """2 round(c z / 2), z = λ^p μ_r^q / |μ|^r or / μ_i^r: the best on the rows to train with."""
+    """Return the best formulas 2 round(c z / 2) on the training rows.
+
+    z is λ^p μ_r^q / |μ|^r or λ^p μ_r^q / μ_i^r.
+    """
     data = knots.split(seed, grouped)
     values = torch.tensor([float(c) for c in data.train.classes], dtype=torch.float64)
     train, test = (data.parts[part] for part in ("train", "test"))
@@ -73,7 +79,7 @@ def search(knots: Knots, seed: int, grouped: bool) -> list[Formula]:
 
 
 def regression(knots: Knots, seed: int, grouped: bool, size: Size) -> Formula:
-    """KAN [3,2,1] for the signature as a number, rounded to the nearest even one."""
+    """Fit a KAN [3,2,1] to the signature as a number, rounded to the nearest even one."""
     data = _as_numbers(knots.split(seed, grouped, VALIDATION))
     _, fitted = fit_starts(data, NUMBERS, seed, size, intervals=5)
     train, test = (
@@ -84,7 +90,7 @@ def regression(knots: Knots, seed: int, grouped: bool, size: Size) -> Formula:
 
 
 def _as_numbers(data: kp.Data) -> kp.Data:
-    """The signatures as numbers, from the translations alone."""
+    """Return the data with signatures as numbers and the translations as the only inputs."""
     values = torch.tensor([float(c) for c in data.train.classes], dtype=torch.float64)
     return kp.Data(
         **{
@@ -95,7 +101,7 @@ def _as_numbers(data: kp.Data) -> kp.Data:
 
 
 def accuracy(predicted: Tensor, wanted: Tensor) -> float:
-    """The share of rows that agree."""
+    """Return the share of rows that agree."""
     return float((predicted == wanted).double().mean())
 
 

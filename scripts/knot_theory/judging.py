@@ -1,4 +1,4 @@
-"""The figures beside their targets; of made-up data none is judged."""
+"""The measured values beside their targets; those of made-up data are not judged."""
 
 from collections.abc import Iterable, Sequence
 
@@ -29,7 +29,7 @@ def judge(
     relations: Sequence[Relation],
     synthetic: bool,
 ) -> dict[str, Figure]:
-    """Every figure with its target."""
+    """Return every measured value with its target."""
     figures: dict[str, Figure] = {}
     for network, split in ((n, s) for n in PAPER for s in (RANDOM, GROUPED)):
         found = tests_of(results, network, split)
@@ -55,7 +55,7 @@ def judge(
 
 
 def tests_of(results: Sequence[Result], network: str, split: str) -> list[float]:
-    """The accuracies of a network on one kind of split."""
+    """Return the accuracies of a network on one kind of split."""
     return [r.test for r in results if (r.network, r.split) == (network, split)]
 
 
@@ -64,7 +64,7 @@ def median_of(values: Iterable[float]) -> float:
 
 
 def attributed(results: Sequence[Result], network: str, measure: str) -> dict[str, float]:
-    """The median share of each invariant, the greatest first; 0 where it was constant."""
+    """Return the median share of each invariant, the greatest first; 0 if it was constant."""
     shares = shares_of(results, network, measure)
     names = dict.fromkeys(name for share in shares for name in share)
     found = {name: median_of(s.get(name, 0.0) for s in shares) for name in names}
@@ -72,13 +72,13 @@ def attributed(results: Sequence[Result], network: str, measure: str) -> dict[st
 
 
 def shares_of(results: Sequence[Result], network: str, measure: str) -> list[dict[str, float]]:
-    """The shares on the random splits, seed by seed; none where there is no such measure."""
+    """Return the shares on the random splits, seed by seed; empty if there is no such measure."""
     own = [r for r in results if (r.network, r.split) == (network, RANDOM)]
     return [r.shares[measure] for r in own if measure in r.shares]
 
 
 def translations_first(shares: dict[str, float]) -> bool:
-    """Whether the three translations have the greatest shares."""
+    """Return whether the three translations have the greatest shares."""
     return set(sorted(shares, key=lambda name: -shares[name])[:3]) == set(TRANSLATIONS)
 
 

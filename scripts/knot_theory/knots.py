@@ -1,4 +1,4 @@
-"""The knots: 17 geometric invariants each, and the signature; read from files or made up."""
+"""The knots, with 17 geometric invariants and the signature each; read from files or made up."""
 
 import hashlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ DIGITS = 4  # after the point: what tells one knot's geometry from another's
 
 @dataclass(frozen=True)
 class Knots:
-    """Rows of invariants with the signatures as classes; `synthetic` when they are made up."""
+    """Rows of invariants with the signatures as classes; synthetic: whether they are made up."""
 
     table: kp.Table
     synthetic: bool = False
@@ -56,25 +56,26 @@ class Knots:
 
     @property
     def signatures(self) -> Tensor:
-        """(n,), even numbers."""
+        """The signatures (n,), even numbers."""
         return torch.tensor([float(c) for c in self.table.classes])[self.table.targets]
 
     @property
     def groups(self) -> Tensor:
-        """Numbers that knots and their mirror images share, (n, 4)."""
+        """Numbers (n, 4) that are equal for a knot and its mirror image."""
         x = self.table.column
         rows = torch.stack([x("volume"), x(LONGITUDE), x(REAL).abs(), x(IMAGINARY)], dim=1)
         return (rows * 10**DIGITS).round()
 
     @property
     def slope(self) -> Tensor:
-        """Re(λ/μ), (n,)."""
+        """The slope Re(λ/μ), (n,)."""
         return slope_of(*(self.table.column(name) for name in TRANSLATIONS))
 
     def rows(self, seed: int, grouped: bool, validation: float = 0.0) -> dict[str, Tensor]:
-        """The numbers of each part's rows: a fifth of the rows, or of the groups, to test with.
+        """Return the numbers of each part's rows, of which a fifth is the test part.
 
-        More for validation leave the same ones to test with.
+        grouped: the parts consist of whole groups. The test part does not depend on how many rows
+        are for validation.
         """
         groups = self.groups if grouped else None
         rows = torch.arange(len(self.table), dtype=torch.float64)[:, None]
@@ -82,37 +83,37 @@ class Knots:
         return {name: part.targets[:, 0].long() for name, part in numbered.parts.items()}
 
     def split(self, seed: int, grouped: bool, validation: float = 0.0) -> kp.Data:
-        """Those rows; inputs that are constant where a network trains are left out."""
+        """Return the parts with these rows, without inputs that the training part has constant."""
         chosen = self.rows(seed, grouped, validation)
         names = varying(self.table[chosen["train"]])
         return kp.Data(**{part: self.table[i].only(names) for part, i in chosen.items()})
 
     def leak(self, seed: int) -> float:
-        """The share of a random split's rows to test with whose group is among those trained with.
+        """Return the share of a random split's test rows whose group occurs in the training part.
 
-        With their mirror images, which have the opposite signature.
+        The groups include mirror images, which have the opposite signature.
         """
         rows, place = self.rows(seed, grouped=False), self.groups.unique(dim=0, return_inverse=True)
         return float(torch.isin(place[1][rows["test"]], place[1][rows["train"]]).double().mean())
 
 
 def slope_of(longitude: Tensor, imaginary: Tensor, real: Tensor) -> Tensor:
-    """Re(λ/μ) = λ μ_r / (μ_r² + μ_i²), as λ is real."""
+    """Return Re(λ/μ) = λ μ_r / (μ_r² + μ_i²), as λ is real."""
     return longitude * real / (real.square() + imaginary.square())
 
 
 def knots_of(inputs: Tensor, signatures: Tensor, synthetic: bool = False) -> Knots:
-    """Rows (n, 17) in the order of `FEATURES` and signatures (n,)."""
+    """Return the knots with rows (n, 17) in the order of `FEATURES` and signatures (n,)."""
     values, targets = torch.unique(signatures, return_inverse=True)
     classes = tuple(str(int(value)) for value in values)
     return Knots(kp.Table(inputs, targets, FEATURES, (TARGET,), classes), synthetic)
 
 
 def read_knots(folder: Path) -> Knots:
-    """The rows of train.csv and test.csv in a folder, together.
+    """Read train.csv and test.csv in a folder, and return all their rows together.
 
     Raises:
-        InputError: where a file or one of its columns is missing.
+        InputError: if a file or one of its columns is missing.
     """
     tables = [kp.Table.read(folder / name, FEATURES, TARGET) for name in FILES]
     inputs = torch.cat([table.inputs for table in tables])
@@ -120,7 +121,7 @@ def read_knots(folder: Path) -> Knots:
 
 
 def synthetic_knots(count: int, seed: int = 0) -> Knots:
-    """Numbers with the ranges of knots and one law: signature ≈ 2 round(slope / 4)."""
+    """Return numbers with the ranges of knots and one law: signature ≈ 2 round(slope / 4)."""
     generator = torch.Generator().manual_seed(seed)
     columns = {name: torch.rand(count, generator=generator) for name in FEATURES}
     columns[REAL] = 4 * columns[REAL] - 2
@@ -139,11 +140,11 @@ def synthetic_knots(count: int, seed: int = 0) -> Knots:
 
 
 def varying(table: kp.Table) -> list[str]:
-    """The inputs that are not the same in all rows."""
+    """Return the inputs that are not the same in all rows."""
     varies = (table.inputs != table.inputs[0]).any(dim=0)
     return [name for name, kept in zip(table.names, varies, strict=True) if kept]
 
 
 def only(data: kp.Data, names: Sequence[str]) -> kp.Data:
-    """The data with these inputs alone."""
+    """Return the data with these inputs alone."""
     return kp.Data(**{part: table.only(names) for part, table in data.parts.items()})

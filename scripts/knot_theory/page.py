@@ -1,4 +1,4 @@
-"""What was measured, as Markdown."""
+"""The page of the knots in Markdown."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -83,13 +83,13 @@ def _accuracies(results: Sequence[Result]) -> list[str]:
 
 
 def _reaches(own: Sequence[Result]) -> str:
-    """How often each was chosen."""
+    """Return how often each reach was chosen."""
     counts = Counter(r.reach for r in own if r.reach is not None)
     return ", ".join(f"{reach:g} ({count})" for reach, count in sorted(counts.items()))
 
 
 def _plainly(results: Sequence[Result]) -> list[str]:
-    """The MLP beside the KAN, and what the random split gives away."""
+    """Compare the MLP with the KAN, and the random split with the grouped one."""
     kan, mlp = (
         [100 * median_of(tests_of(results, network, split)) for split in (RANDOM, GROUPED)]
         for network in (ALL, PERCEPTRON)
@@ -122,7 +122,7 @@ def _shares(shares: Sequence[dict[str, float]], name: str) -> str:
 
 
 def _formulas(formulas: Sequence[Formula]) -> list[str]:
-    """One line for each kind, of the search's next best ones for each formula."""
+    """Return one line for each kind of formula, and for each of the search's next best formulas."""
     lines: dict[tuple[str, str], list[Formula]] = {}
     for f in formulas:
         lines.setdefault((f.kind, f.words if f.kind == "search" else ""), []).append(f)
@@ -147,7 +147,7 @@ def _relations(relations: Sequence[Relation]) -> list[str]:
 
 
 def _spread(values: Iterable[float]) -> str:
-    """The median and the range in percent; nothing of no values."""
+    """Return the median and the range in per cent, an empty text if there are no values."""
     percent = [100 * value for value in values]
     if not percent:
         return ""

@@ -1,4 +1,4 @@
-"""Figures: what the signature depends on, its network, and the hidden unit against the slope."""
+"""Figures: what the signature depends on, the network, and its hidden unit."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ BARS = {
 
 
 def draw_attribution(results: Sequence[Result]) -> Figure:
-    """Bars of three measures' shares for each invariant."""
+    """Draw three measures' shares for each invariant as bars."""
     figure = new_figure(5.5, 5.0)
     ax = tidy(figure.add_subplot())
     names = list(attributed(results, PERCEPTRON, "gradient"))[::-1]
@@ -36,13 +36,13 @@ def draw_attribution(results: Sequence[Result]) -> Figure:
 
 
 def draw_edges(one: kp.Fitted) -> Figure:
-    """The network, every edge's curve on it."""
+    """Draw the network with the curve of every edge."""
     inputs = [name.replace("_", " ") for name in one.data.train.names]
     return draw_network(one, inputs=inputs)
 
 
 def draw_hidden(one: kp.Fitted) -> Figure:
-    """The hidden unit of a network against the slope, coloured by the signature."""
+    """Draw the hidden unit of a network against the slope, coloured by the signature."""
     assert one.data.test is not None
     test = one.data.test
     hidden = hidden_edges(one, test.inputs).sum(dim=1)

@@ -96,7 +96,7 @@ def invariants(name: str) -> Row | None:
 
 
 def geometry(exterior: Any) -> Row:
-    """Invariants of the hyperbolic structure."""
+    """Return the invariants of the hyperbolic structure."""
     meridian, longitude = cusp_translations(exterior)
     geodesic = shortest_geodesic(exterior)
     group = str(exterior.symmetry_group())
@@ -117,7 +117,7 @@ def geometry(exterior: Any) -> Row:
 
 
 def cusp_translations(exterior: Any) -> tuple[complex, complex]:
-    """Meridian and longitude on the largest cusp that does not overlap itself."""
+    """Return meridian and longitude on the largest cusp that does not overlap itself."""
     cusp = exterior.cusp_neighborhood()
     cusp.set_displacement(cusp.stopping_displacement())
     meridian, longitude = (complex(z) for z in cusp.translations(0))
@@ -125,13 +125,13 @@ def cusp_translations(exterior: Any) -> tuple[complex, complex]:
 
 
 def shortest_geodesic(exterior: Any) -> complex:
-    """Its complex length, from a Dirichlet domain.
+    """Return the complex length of the shortest geodesic, from a Dirichlet domain.
 
-    In doubles most base points fail, of some knots all but a few in a hundred; an attempt takes a
-    hundredth of a second, more digits would take minutes.
+    In double precision most base points fail, for some knots all but a few in a hundred. An attempt
+    takes a hundredth of a second; more digits would take minutes.
 
     Raises:
-        ArithmeticError: where none is found.
+        ArithmeticError: if no Dirichlet domain is found.
     """
     again = exterior.copy()
     for _ in range(DOMAINS):
@@ -147,14 +147,17 @@ def shortest_geodesic(exterior: Any) -> complex:
 
 
 def shortest_translation(meridian: complex, longitude: complex) -> float:
-    """The length of the shortest vector of the cusp's lattice."""
+    """Return the length of the shortest vector of the cusp's lattice."""
     steps = range(-3, 4)
     lengths = [abs(m * meridian + n * longitude) for m in steps for n in steps if m or n]
     return min(lengths)
 
 
 def signature(seifert: Sequence[Sequence[int]]) -> int:
-    """That of V + Vᵀ, with the sign of DeepMind's table: negative to positive eigenvalues."""
+    """Return the signature of V + Vᵀ with the sign of DeepMind's table.
+
+    It is the number of negative minus that of positive eigenvalues.
+    """
     v = numpy.array([[int(entry) for entry in row] for row in seifert], dtype=float)
     eigenvalues = numpy.linalg.eigvalsh(v + v.T) if v.size else numpy.zeros(0)
     return int((eigenvalues < 0).sum() - (eigenvalues > 0).sum())
@@ -168,7 +171,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """A first column without a name numbers the rows."""
+    """Write rows to a CSV file, whose first column has no name and numbers the rows."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["", *FEATURES, TARGET])

@@ -1,8 +1,9 @@
-"""Relations among the invariants without a target: real rows against shuffled ones.
+"""Relations among the invariants without a target, from real and shuffled rows.
 
-A network Σ φ_i(x_i) with a fixed Gaussian behind it is to give 1 for real rows and 0 for rows whose
-columns were shuffled, each by itself: then Σ φ_i(x_i) ≈ 0 is a relation. L1 and entropy of the
-edges' sizes leave few inputs, and greedy removal takes out those that the loss does not need.
+A network Σ φ_i(x_i) followed by a fixed Gaussian is trained to give 1 for real rows and 0 for rows
+whose columns were shuffled independently: then Σ φ_i(x_i) ≈ 0 is a relation. Penalties on L1 and
+entropy of the edges' sizes leave few inputs, and greedy removal takes out those that the loss does
+not need.
 
 Reference: Liu et al., KAN (2024), section 4.3, unsupervised learning.
 """
@@ -29,7 +30,7 @@ SMALL = 1e-8
 
 @dataclass(frozen=True)
 class Relation:
-    """The inputs of a relation that one start found, and its loss (0.25: none)."""
+    """The inputs of a relation found from one start, and its loss (0.25: none)."""
 
     round: int
     seed: int
@@ -40,14 +41,14 @@ class Relation:
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """Spline values of real and shuffled rows, (inputs, rows, splines), their means taken off."""
+    """Spline values of real and shuffled rows, (inputs, rows, splines), means subtracted."""
 
     names: Sequence[str]
     real: Tensor
     shuffled: Tensor
 
     def loss(self, coefficients: Tensor) -> Tensor:
-        """The mean square of 1 - p on real rows and p on shuffled ones, p = exp(-h²/2)."""
+        """Return the mean square of 1 - p on real rows and p on shuffled ones, p = exp(-h²/2)."""
         one, other = (self._gaussian(part, coefficients) for part in (self.real, self.shuffled))
         return ((1 - one).square().mean() + other.square().mean()) / 2
 
@@ -56,21 +57,22 @@ class Contrast:
         return torch.exp(-h.square() / 2)
 
     def sizes(self, coefficients: Tensor) -> Tensor:
-        """The edges' standard deviations on real rows."""
+        """Return the edges' standard deviations on real rows."""
         edges = torch.einsum("inb,ib->in", self.real, coefficients[:, :-1])
         return (edges.square().mean(dim=1) + SMALL).sqrt()
 
     def without(self, names: Sequence[str]) -> "Contrast":
-        """The same with fewer inputs."""
+        """Return the same without some inputs."""
         kept = [i for i, name in enumerate(self.names) if name not in names]
         left = [self.names[i] for i in kept]
         return replace(self, names=left, real=self.real[kept], shuffled=self.shuffled[kept])
 
 
 def find_relations(knots: Knots, size: Size, rounds: int = 3) -> list[Relation]:
-    """Relations from many starts; what the commonest one determines is left out for the next round.
+    """Find relations from many starts, in several rounds.
 
-    A later round lacks one member of the commonest group of the round before.
+    Each round lacks one member of the commonest group of the round before, so that other relations
+    are found.
     """
     names, rows = _columns(knots)
     found: list[Relation] = []
@@ -93,12 +95,12 @@ def find_relations(knots: Knots, size: Size, rounds: int = 3) -> list[Relation]:
 
 
 def count_groups(relations: Sequence[Relation]) -> Counter[frozenset[str]]:
-    """How many starts found each group."""
+    """Return how many starts found each group."""
     return Counter(r.members for r in relations if r.loss < CLEAR and len(r.members) > 1)
 
 
 def _columns(knots: Knots) -> tuple[list[str], Tensor]:
-    """All inputs with more than a few values, and the signature."""
+    """Return all inputs with more than two values, and the signature."""
     table = knots.table
     taken = [n for n in table.names if len(table.column(n).unique()) > 2]
     columns = [table.column(name) for name in taken] + [knots.signatures]
@@ -106,7 +108,7 @@ def _columns(knots: Knots) -> tuple[list[str], Tensor]:
 
 
 def contrast_of(names: Sequence[str], rows: Tensor, count: int, seed: int) -> Contrast:
-    """Some of the rows, and as many with shuffled columns."""
+    """Return some of the rows, and as many with shuffled columns."""
     generator = torch.Generator().manual_seed(seed)
     real = rows[torch.randperm(len(rows), generator=generator)[:count]]
     mixed = [c[torch.randperm(len(c), generator=generator)] for c in real.T]
@@ -117,13 +119,13 @@ def contrast_of(names: Sequence[str], rows: Tensor, count: int, seed: int) -> Co
 
 
 def _central(x: Tensor) -> BSplines:
-    """Splines on even grids over the mean ± two standard deviations of each column."""
+    """Return splines on even grids over the mean ± two standard deviations of each column."""
     mean, deviation = x.mean(dim=0), x.std(dim=0)
     return BSplines.uniform(mean - 2 * deviation, mean + 2 * deviation, INTERVALS, DEGREE)
 
 
 def _values(basis: BSplines, x: Tensor) -> Tensor:
-    """All splines of each column, (columns, n, splines)."""
+    """Return the values of all splines of each column, (columns, n, splines)."""
     return basis.values(x)[:, 0].transpose(0, 1).contiguous()
 
 

@@ -1,4 +1,4 @@
-"""The signature from the invariants: KANs and MLPs, fitted and judged on several splits."""
+"""The signature from the invariants: KANs and MLPs, fitted and tested on several splits."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -48,7 +48,10 @@ SMOKE = Size(
 
 @dataclass(frozen=True)
 class Result:
-    """How well a network does on one split; reach: of its first grid; shares: of each input."""
+    """The accuracies of a network on one split.
+
+    reach: of its first grid. shares: of each input, by measure.
+    """
 
     network: str
     split: str
@@ -62,10 +65,10 @@ class Result:
 
 
 def all_invariants(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Result]:
-    """KAN [17,1,14], G = 3, k = 3, its width that of the data; on the random split sparse as well.
+    """Fit a KAN [17,1,14], G = 3, k = 3, of the data's width, on the random split sparse too.
 
-    The least strength acts from the random start, the others from there: at once they would leave
-    nothing to learn.
+    The least sparsity acts from the random start, the others continue from it: at once they would
+    leave nothing to learn.
     """
     data = knots.split(seed, grouped, VALIDATION)
     reach, fitted = fit_starts(data, kan_width(data), seed, size)
@@ -76,14 +79,14 @@ def all_invariants(knots: Knots, seed: int, grouped: bool, size: Size) -> list[R
 
 
 def three_invariants(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Result]:
-    """KAN [3,1,14] on the translations alone."""
+    """Fit a KAN [3,1,14] to the translations alone."""
     data = only(knots.split(seed, grouped, VALIDATION), TRANSLATIONS)
     reach, fitted = fit_starts(data, kan_width(data), seed, size)
     return [result("KAN, three invariants", fitted, seed, grouped, reach)]
 
 
 def perceptron(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Result]:
-    """The MLP on all of them by Adam, the state kept that does best on a tenth of the rows."""
+    """Fit an MLP to all invariants by Adam; the state with the least validation error is kept."""
     data = knots.split(seed, grouped, VALIDATION)
     width = [len(data.train.names), *size.units, len(data.train.classes)]
     network = kp.MLP(width, "tanh", seed=seed, dtype=torch.float32)
@@ -92,16 +95,16 @@ def perceptron(knots: Knots, seed: int, grouped: bool, size: Size) -> list[Resul
 
 
 def kan_width(data: kp.Data) -> list[int]:
-    """That of a KAN with one hidden unit."""
+    """Return the width of a KAN with one hidden unit."""
     return [len(data.train.names), 1, len(data.train.classes)]
 
 
 def sparse_fits(
     data: kp.Data, reach: float, seed: int, size: Size, strengths: Sequence[float]
 ) -> Iterator[tuple[float, kp.Fitted]]:
-    """Fits with L1 and entropy of the edges' sizes, each from the one before.
+    """Yield fits with penalties on L1 and entropy of the edges' sizes, each from the one before.
 
-    Without rows for validation, by which the state before it grew sparse would be kept.
+    There are no validation rows: by these the state before it grew sparse would be kept.
     """
     width, sparsity = kan_width(data), [kp.Sparsity(strength) for strength in strengths]
     network = warm_start(data, width, reach, seed, size.warm, sparsity=sparsity[0])
@@ -115,6 +118,7 @@ def sparse_fits(
 def result(
     network: str, fitted: kp.Fitted, seed: int, grouped: bool, reach: float | None = None
 ) -> Result:
+    """Return the result of one fit."""
     train, test = accuracies(fitted)
     split = GROUPED if grouped else RANDOM
     count, shares = fitted.parameters, attribution(fitted)
@@ -123,7 +127,7 @@ def result(
 
 @dataclass(frozen=True)
 class SparselyJudged(kp.Adam):
-    """Adam, judged every 25 steps: a look at all rows costs more than the steps between."""
+    """Adam, whose errors are measured every 25 steps: measuring costs more than a step."""
 
     @property
     def measure_every(self) -> int:

@@ -1,4 +1,4 @@
-"""Solves of the L-shape's forms, their errors, and the solution that these are measured against."""
+"""Solves of the L-shape's forms, their errors, and the reference solution for these errors."""
 
 import math
 import sys
@@ -24,7 +24,7 @@ REFERENCE_SEEDS = (1000, 1001)  # none of the runs'
 
 @dataclass(frozen=True)
 class Result:
-    """One solve; coefficients are those of the output layer, which are solved for."""
+    """The errors of one solve; coefficients: those of the output layer, which are solved for."""
 
     case: str
     width: int
@@ -116,9 +116,10 @@ CASES: dict[str, Callable[..., kp.Solution]] = {
 class Known(kp.Reference):
     """A solution with all singular functions, against which the others are measured.
 
-    bound: of |e| at any point. By the maximum principle |e| ≤ max |e on the boundary| + max |r| / 2
-    as (1 - x²) / 2 has Laplacian -1, is at most 1/2 and not negative in [-1, 1]²; the two maxima
-    are over dense points, nodes² of them in each part of each of the problem's cells.
+    bound: an upper bound of |e| at any point. By the maximum principle |e| ≤ max |e on the
+    boundary| + max |r| / 2, because (1 - x²) / 2 has Laplacian -1, is at most 1/2 and not negative
+    in [-1, 1]². The two maxima are taken over dense points, nodes² of them in each part of each of
+    the problem's cells.
     """
 
     source = "a solution with all singular functions"

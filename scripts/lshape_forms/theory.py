@@ -1,4 +1,4 @@
-"""What theory says of the orders of the L-shape's forms, and their errors drawn beside it."""
+"""The theory of the orders of the L-shape's forms, and the errors drawn beside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ LIMIT = 22 / 3  # r^(22/3), the first function of the inward corner beyond ten o
 
 @dataclass(frozen=True)
 class Theory:
-    """Orders in h = N^(-1/2), as of a quasi-uniform space of N functions with high degree.
+    """Orders in h = N^(-1/2), as for a quasi-uniform space of N functions of high degree.
 
-    guaranteed: what the form's error estimate gives, None where it gives no order. best: those of
-    the best approximation in that norm, which are beaten where the degree rather than the grid
-    resolves (twice the order for polynomials at a corner). why: where the orders come from.
+    guaranteed: the orders by the form's error estimate, None if it gives none. best: the orders of
+    the best approximation in that norm; errors may fall faster where the degree rather than the
+    grid resolves (with twice the order for polynomials at a corner). why: where the orders come
+    from.
 
     References: Grisvard, Elliptic problems in nonsmooth domains (1985); Babuška and Suri, The
     optimal convergence rate of the p-version of the finite element method (1987).
@@ -31,11 +32,12 @@ class Theory:
 
 
 def _strong(power: float, why: str) -> Theory:
-    """Where the roughest part left is r^power: it lies in H^(power + 1 - ε).
+    """Return the theory of a strong form whose roughest remaining part is r^power.
 
-    The residual's L2 norm converges like the best approximation in H², so with order power - 1, and
-    |e| ≤ C (|r| + |e on the boundary|) in L2 norms, for the domain and H^(1/2) alike; an inverse
-    estimate then gives H1 half an order less.
+    That part lies in H^(power + 1 - ε). The residual's L2 norm converges like the best
+    approximation in H², so with order power - 1, and |e| ≤ C (|r| + |e on the boundary|) in L2
+    norms, for the domain and H^(1/2) alike. By an inverse estimate the order in H1 is then half an
+    order less.
     """
     least = power - 1
     guaranteed: dict[str, float | None] = {"l2": None, "h1": None}
@@ -82,7 +84,7 @@ LABELS = {
 
 
 def draw(axes: Axes, results: Sequence[Result], norm: str, floor: float) -> None:
-    """Medians and ranges over seeds; thin lines have the orders of the best approximation."""
+    """Draw medians and ranges over seeds; thin lines have the orders of the best approximation."""
     for number, (case, theory) in enumerate(THEORY.items()):
         groups = by_size([r for r in results if r.case == case], norm)
         if not groups:
@@ -114,7 +116,7 @@ def draw(axes: Axes, results: Sequence[Result], norm: str, floor: float) -> None
 def slope(
     axes: Axes, sizes: Sequence[int], start: float, order: float, colour: str, side: str
 ) -> None:
-    """A thin line through the first median that falls like N^-order."""
+    """Draw a thin line through the first median that falls like N^-order."""
     ends = [start * (size / sizes[0]) ** -order for size in (sizes[0], sizes[-1])]
     axes.plot([sizes[0], sizes[-1]], ends, color=colour, linewidth=0.7, linestyle=(0, (4, 2)))
     text = f"$N^{{-{order:.2g}}}$"
@@ -130,13 +132,13 @@ def slope(
 
 
 def by_size(results: Sequence[Result], norm: str) -> Mapping[int, list[float]]:
-    """The seeds' errors for each number of coefficients, ascending."""
+    """Return the seeds' errors for each number of coefficients, ascending."""
     sizes = sorted({r.coefficients for r in results})
     return {n: [getattr(r, norm) for r in results if r.coefficients == n] for n in sizes}
 
 
 def _note(axes: Axes) -> dict[str, Any]:
-    """Text just above a line's left end, at data's y."""
+    """Return the options of a text just above a line's left end, at the data's y."""
     return {
         "xycoords": axes.get_yaxis_transform(),
         "xytext": (3, 2),

@@ -1,4 +1,4 @@
-"""What is timed: kanpinn's jets and Jacobians, and the same by nested or vectorised autograd."""
+"""The timed cases: kanpinn's jets and Jacobians, and the same by nested or vectorised autograd."""
 
 from collections.abc import Callable
 
@@ -31,12 +31,12 @@ class Poisson(kp.Problem):
 
 
 def source(x: Tensor) -> Tensor:
-    """-2 sin x sin y at (..., 2), as (..., 1)."""
+    """Return -2 sin x sin y at (..., 2), as (..., 1)."""
     return -2 * torch.sin(x[..., :1]) * torch.sin(x[..., 1:])
 
 
 def residuals(network: Network, points: int) -> Residuals:
-    """The interior term of `Poisson` at about as many Gauss points."""
+    """Return the interior term of `Poisson` at about so many Gauss points."""
     problem = Poisson()
     surrogate = Surrogate(network, problem.domain)
     like = next(network.parameters())
@@ -46,12 +46,12 @@ def residuals(network: Network, points: int) -> Residuals:
 
 
 def kan(width: int, dtype: torch.dtype = torch.float64) -> kp.KAN:
-    """The reference network [2, width, 1], k = 3, G = 5: 24 parameters a unit."""
+    """Return the reference network [2, width, 1], k = 3, G = 5: 24 parameters a unit."""
     return kp.KAN([2, width, 1], degree=3, grid=5, seed=0, dtype=dtype)
 
 
 def jets(network: Network, points: int, threads: int = 1) -> Case:
-    """Loss and gradient by kanpinn."""
+    """Return the case of loss and gradient by kanpinn."""
     system = residuals(network, points)
 
     def run() -> float:
@@ -62,7 +62,7 @@ def jets(network: Network, points: int, threads: int = 1) -> Case:
 
 
 def nested(network: nn.Module, points: int) -> Case:
-    """The same loss and gradient by autograd through autograd."""
+    """Return the case of the same loss and gradient by autograd through autograd."""
     coords = sample(Poisson.domain, points, "gauss").coords
     target = source(coords)
 
@@ -95,7 +95,7 @@ def closed_form_jacobian(network: Network, points: int) -> Case:
 
 
 def vmap_of_jets(network: Network, points: int) -> Case:
-    """vmap(grad) over parameters of the residual of one point, itself from forward jets."""
+    """Return the case of vmap(grad) over parameters of one point's residual by forward jets."""
     system = residuals(network, points)
     term, surrogate = system.terms[0], system.surrogate
     assert isinstance(term, ResidualTerm)
@@ -111,7 +111,7 @@ def vmap_of_jets(network: Network, points: int) -> Case:
 
 
 class _Jet(nn.Module):
-    """functional_call wants a forward method; the jet is what is to be called."""
+    """A module whose forward method is the surrogate's jet, as functional_call needs it."""
 
     def __init__(self, surrogate: Surrogate, channels: Channels) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class _Jet(nn.Module):
 
 
 def by_grad(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The Laplacian at one point by grad of each component of grad."""
+    """Return the Laplacian at one point by grad of each component of grad."""
     grad = torch.func.grad
     second = [grad(lambda z, a=a: grad(u)(z)[a])(x)[a] for a in range(len(x))]
     return sum(second[1:], start=second[0])
@@ -133,7 +133,7 @@ def by_jacrev(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def by_hessian(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Forward over reverse; kanpinn's own splines have no forward mode."""
+    """Return the Laplacian by forward over reverse mode; kanpinn's splines have no forward mode."""
     return torch.func.hessian(u)(x).diagonal().sum()
 
 
@@ -142,7 +142,10 @@ def vmap_of_nested(
     points: int,
     laplacian: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor] = by_grad,
 ) -> Case:
-    """vmap(grad) over parameters of one point's residual, its Laplacian by torch.func too."""
+    """Return the case of vmap(grad) over parameters of one point's residual.
+
+    Its Laplacian is computed by torch.func too.
+    """
     coords = sample(Poisson.domain, points, "gauss").coords
 
     def residual(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -157,7 +160,10 @@ def vmap_of_nested(
 
 
 def newton_step(network: Network, points: int) -> Case:
-    """One Levenberg-Marquardt step: Jacobian, fold, SVD, and the loss at one probe."""
+    """Return the case of one Levenberg-Marquardt step.
+
+    It consists of Jacobian, fold, SVD, and the loss at one trial step.
+    """
     system = residuals(network, points)
     layers = list(network.layers)
 

@@ -1,4 +1,4 @@
-"""Peak memory of a task in a process of its own: `python memory.py TASK POINTS ...` prints MiB."""
+"""Peak memory of a task in its own process: `python memory.py TASK POINTS ...` prints MiB."""
 
 import resource
 import subprocess
@@ -9,7 +9,7 @@ TASKS = ("gradient", "fold")
 
 
 def peaks(task: str, sizes: list[int]) -> list[float]:
-    """The peak resident memory, MiB, of a task at each of ascending numbers of points.
+    """Return the peak resident memory, MiB, of a task for each of ascending numbers of points.
 
     One process does all of them: a peak is that of the largest number so far.
     """

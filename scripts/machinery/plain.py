@@ -1,4 +1,4 @@
-"""The opponents as one writes them in plain torch, without kanpinn's machinery."""
+"""The competitors as one writes them in plain torch, without kanpinn's machinery."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from kanpinn.networks import KAN
 
 
 def plain_mlp(width: int) -> nn.Sequential:
-    """The MLP [2, width, 1] with tanh units."""
+    """Return the MLP [2, width, 1] with tanh units."""
     first, last = nn.Linear(2, width, dtype=torch.float64), nn.Linear(width, 1, dtype=torch.float64)
     return nn.Sequential(first, nn.Tanh(), last)
 
@@ -36,7 +36,7 @@ class PlainKAN(nn.Module):
 
 
 def cox_de_boor(x: Tensor, knots: Tensor, degree: int) -> Tensor:
-    """All B-splines at x (..., n_in), (..., n_in, n_splines); zero outside the knots."""
+    """Return all B-splines at x (..., n_in), (..., n_in, n_splines); zero outside the knots."""
     x = x[..., None]
     splines = ((x >= knots[:, :-1]) & (x < knots[:, 1:])).to(x.dtype)
     for k in range(1, degree + 1):

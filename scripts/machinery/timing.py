@@ -1,4 +1,4 @@
-"""Interleaved timings: each contender once a round, so that other work slows all of them alike."""
+"""Interleaved timings: each contender once a round, so that other work slows all alike."""
 
 import statistics
 import time

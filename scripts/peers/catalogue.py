@@ -1,4 +1,4 @@
-"""The peers: what each one's environment holds, which file runs it, and its rows."""
+"""The peers: the packages in the environment of each, the file that runs it, and its rows."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec

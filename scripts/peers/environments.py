@@ -1,4 +1,4 @@
-"""A virtual environment per peer, made once and reused."""
+"""A virtual environment for each peer, created once and reused."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ MARKER = "requirements-installed.txt"
 
 
 class PeerError(Exception):
-    """A peer that could not be installed or run: why, and what it had measured until then."""
+    """A peer that could not be installed or run; it has the reason and all measurements so far."""
 
     def __init__(self, reason: str, measurements: list | None = None):
         super().__init__(reason)
@@ -18,13 +18,13 @@ class PeerError(Exception):
 
 
 def default_folder() -> Path:
-    """Where environments are kept unless --environments says otherwise."""
+    """Return the folder of the environments if --environments is not given."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "kanpinn" / "peers"
 
 
 def interpreter(name: str, requirements: tuple[str, ...], folder: Path, log: Path) -> Path:
-    """The Python of a peer's environment, which is made if need be."""
+    """Return the Python of a peer's environment, which is created if needed."""
     home = (folder / name).absolute()
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     marker = home / MARKER

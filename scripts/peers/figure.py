@@ -43,7 +43,7 @@ def draw(measurements: Sequence[Measurement], path: Path) -> None:
 
 
 def _draw_row(axes: Axes, points: list[Measurement], colour: str, marker: str) -> None:
-    """A line per seed; only the first is in the legend."""
+    """Draw a line for each seed; only the first is in the legend."""
     for number, seed in enumerate(sorted({m.seed for m in points})):
         run = [m for m in points if m.seed == seed]
         axes.plot(

@@ -1,4 +1,4 @@
-"""Runs one row of one peer in a process of its own and reads what it measured."""
+"""Run one row of one peer in a process of its own, and read its measurements."""
 
 import json
 import os
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Settings:
-    """What all runs of a benchmark share."""
+    """The settings that all runs of a benchmark share."""
 
     budget: float
     threads: int
@@ -37,7 +37,11 @@ def limit_threads(threads: int) -> None:
 
 
 def measure(peer: Peer, row: str, seed: int, settings: Settings) -> list[Measurement]:
-    """All measurements of one run. Raises PeerError with the reason when there are none."""
+    """Return all measurements of one run.
+
+    Raises:
+        PeerError: with the reason, if there are none.
+    """
     name = "-".join(filter(None, [peer.name, row, str(seed)]))
     log, lines = settings.logs / f"{name}.log", settings.logs / f"{name}.jsonl"
     log.write_text("")
@@ -62,7 +66,7 @@ def _python(peer: Peer, environments: Path, log: Path) -> Path:
 def _run(
     command: list[str], environment: dict[str, str], log: Path, lines: Path, deadline: float
 ) -> str:
-    """Run a command in an empty folder; why it failed, or nothing."""
+    """Run a command in an empty folder; return why it failed, or an empty text."""
     with (
         log.open("a") as errors,
         lines.open("w") as results,
@@ -84,9 +88,9 @@ def _run(
 
 
 def _environment(peer: Peer, threads: int) -> dict[str, str]:
-    """The variables of a peer's process: processors only, and `threads` threads.
+    """Return the environment variables of a peer's process: CPUs only, and `threads` threads.
 
-    The modules of peers/ can be imported everywhere, kanpinn only by the peers that run here.
+    The modules of peers/ can be imported in all of them, kanpinn only by the peers that run here.
     """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     for library in ("OMP", "MKL", "OPENBLAS"):

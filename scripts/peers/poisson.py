@@ -1,4 +1,4 @@
-"""The Poisson problem that every peer solves, and the one quadrature that measures them all.
+"""The Poisson problem that every peer solves, and the quadrature that measures all errors.
 
     u_xx + u_yy = f on [-1, 1]^2,  u = 0 on the boundary,  u = sin(pi x) sin(pi y^2).
 
@@ -20,32 +20,32 @@ Field = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 
 def exact(x, y, xp=np):
-    """sin(pi x) sin(pi y^2), for arrays of the library `xp` (numpy, torch or jax.numpy)."""
+    """Return sin(pi x) sin(pi y^2), for arrays of the library `xp` (numpy, torch or jax.numpy)."""
     return xp.sin(PI * x) * xp.sin(PI * y**2)
 
 
 def exact_gradient(x, y) -> np.ndarray:
-    """The gradient (n, 2) of the exact solution."""
+    """Return the gradient (n, 2) of the exact solution."""
     u_x = PI * np.cos(PI * x) * np.sin(PI * y**2)
     u_y = 2 * PI * y * np.sin(PI * x) * np.cos(PI * y**2)
     return np.stack([u_x, u_y], axis=1)
 
 
 def source(x, y, xp=np):
-    """f = -pi^2 (1 + 4 y^2) sin(pi x) sin(pi y^2) + 2 pi sin(pi x) cos(pi y^2)."""
+    """Return -pi^2 (1 + 4 y^2) sin(pi x) sin(pi y^2) + 2 pi sin(pi x) cos(pi y^2)."""
     sine = xp.sin(PI * x)
     return sine * (-(PI**2) * (1 + 4 * y**2) * xp.sin(PI * y**2) + 2 * PI * xp.cos(PI * y**2))
 
 
 def gauss_grid(nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tensor Gauss-Legendre points (nodes^2, 2) of the square and weights that sum to 1."""
+    """Return tensor Gauss-Legendre points (nodes^2, 2) of the square and weights of sum 1."""
     line, weights = np.polynomial.legendre.leggauss(nodes)
     x, y = np.meshgrid(line, line, indexing="ij")
     return np.stack([x.ravel(), y.ravel()], axis=1), np.outer(weights, weights).ravel() / 4
 
 
 def boundary_grid(nodes: int) -> np.ndarray:
-    """Gauss-Legendre points (4 nodes, 2) on the sides of the square."""
+    """Return Gauss-Legendre points (4 nodes, 2) on the sides of the square."""
     line = np.polynomial.legendre.leggauss(nodes)[0]
     sides = [(np.full(nodes, side), line) for side in (-1.0, 1.0)]
     sides += [(along, across) for across, along in sides]
@@ -59,7 +59,7 @@ def _reference() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def relative_errors(field: Field) -> dict[str, float | None]:
-    """The relative L2 and H1 errors of a field, by 200 x 200 Gauss-Legendre points."""
+    """Return the relative L2 and H1 errors of a field, by 200 x 200 Gauss-Legendre points."""
     points, weights, u, du = _reference()
     values, gradient = field(points)
     square, norm = weights @ (values - u) ** 2, weights @ u**2

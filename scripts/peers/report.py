@@ -1,4 +1,4 @@
-"""Timelines to a file and back, and the table of seconds to each accuracy."""
+"""Timelines in a file, and the table of seconds to each accuracy."""
 
 import csv
 import math
@@ -18,7 +18,7 @@ CLASSICAL = ("splines", "scikit-fem")
 
 @dataclass(frozen=True)
 class Measurement:
-    """A row's errors at one time; None: not finite (L2), or not measured (H1)."""
+    """The errors of a row at one time; None: not finite (L2), or not measured (H1)."""
 
     peer: str
     row: str
@@ -45,18 +45,18 @@ class Summary:
 
 
 def seconds_to(target: float, run: Iterable[Measurement]) -> float:
-    """The least time at which a run's L2 error was at or below the target, or infinity."""
+    """Return the least time at which a run's L2 error was at most the target, or infinity."""
     times = (m.seconds for m in run if m.l2_relative is not None and m.l2_relative <= target)
     return min(times, default=math.inf)
 
 
 def best(run: Iterable[Measurement]) -> Measurement:
-    """The measurement with the least L2 error."""
+    """Return the measurement with the least L2 error."""
     return min(run, key=lambda m: math.inf if m.l2_relative is None else m.l2_relative)
 
 
 def summarize(measurements: Sequence[Measurement]) -> list[Summary]:
-    """One summary per row, in the order of their first appearance."""
+    """Return one summary for each row, in the order of first appearance."""
     rows = dict.fromkeys(m.row for m in measurements)
     return [_summary([m for m in measurements if m.row == row]) for row in rows]
 
@@ -103,7 +103,7 @@ def _measurement(record: dict[str, str]) -> Measurement:
 
 
 def table(summaries: Sequence[Summary]) -> list[list[str]]:
-    """The table's cells, its head first; what was not reached is left empty."""
+    """Return the cells of the table, the head first; targets that were not reached are empty."""
     head = ["row", "version", "seeds", "parameters", "L2", "H1"]
     head += [f"s to 1e{round(math.log10(target))}" for target in TARGETS]
     return [head] + [_cells(summary) for summary in summaries]
@@ -126,7 +126,7 @@ def write_table(path: Path, cells: list[list[str]]) -> None:
 
 
 def as_text(cells: list[list[str]]) -> str:
-    """The table for a terminal, in aligned columns, without versions and seeds."""
+    """Return the table for a terminal, in aligned columns, without versions and seeds."""
     shown = [[row[0], *row[3:]] for row in cells]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     return "\n".join(_aligned(row, widths) for row in shown)
@@ -138,7 +138,7 @@ def _aligned(row: list[str], widths: list[int]) -> str:
 
 
 def figures(measurements: Sequence[Measurement]) -> dict[str, Figure]:
-    """The least relative L2 error of each row; kanpinn's best beside the other networks' best."""
+    """Return the least L2 error of each row, and kanpinn's best beside the other networks' best."""
     found: dict[str, Figure] = {}
     errors: dict[str, float] = {}
     for summary in summarize(measurements):

@@ -11,7 +11,7 @@ from peers.timeline import Timeline, options
 
 
 def network(seed: int) -> KAN:
-    """The network with all its numbers in double precision (jaxKAN makes them single)."""
+    """Return the network with all its numbers in double precision (jaxKAN makes them single)."""
     model = KAN([2, 10, 1], layer_type="spline", required_parameters={"k": 3, "G": 5}, seed=seed)
     nnx.update(model, jax.tree.map(to_double, nnx.state(model)))
     for layer in model.layers:
@@ -25,7 +25,7 @@ def to_double(leaf):
 
 
 def function_of(static, rest):
-    """u(parameters, points (n, 2)) -> (n,), as jax's transformations want it."""
+    """Return u(parameters, points (n, 2)) -> (n,), the form that jax's transformations need."""
 
     def u(parameters, points):
         return nnx.merge(static, parameters, rest)(points)[:, 0]
@@ -34,7 +34,10 @@ def function_of(static, rest):
 
 
 def along(u, axis: int):
-    """The derivative of u along a coordinate, by forward mode (twice as fast as reverse here)."""
+    """Return the derivative of u along a coordinate, by forward mode.
+
+    Here it is twice as fast as reverse mode.
+    """
 
     def derivative(parameters, points):
         direction = jnp.zeros_like(points).at[:, axis].set(1.0)
@@ -57,7 +60,7 @@ def penalty_loss(u):
 
 
 def lbfgs_step(loss):
-    """optax's L-BFGS with its zoom line search: how it starts, and one step of it."""
+    """Return the start and one step of optax's L-BFGS with its zoom line search."""
     optimizer = optax.lbfgs(memory_size=100)
     value_and_gradient = optax.value_and_grad_from_state(loss)
 
@@ -72,7 +75,10 @@ def lbfgs_step(loss):
 
 
 def jax_field(u):
-    """From parameters to a field of values and gradients; compiled once, while the clock stands."""
+    """Return a function from parameters to a field of values and gradients.
+
+    It is compiled once, while the clock is stopped.
+    """
 
     @jax.jit
     def evaluate(parameters, points):

@@ -49,7 +49,7 @@ class Measure(AbstractValidationModule):
 
 
 def mlp_field(layers: list[np.ndarray]):
-    """A tanh MLP as a numpy field: no call into jax from within its own callback.
+    """Return a tanh MLP as a numpy field: jax may not be called from within its own callback.
 
     `layers` alternates weights (out, in) and biases (out,). The gradient is carried forward.
     """
@@ -68,7 +68,7 @@ def mlp_field(layers: list[np.ndarray]):
 
 
 def exact_boundary_field(layers: list[np.ndarray]):
-    """The same MLP times (1 - x^2)(1 - y^2)."""
+    """Return the same MLP times (1 - x^2)(1 - y^2)."""
     network = mlp_field(layers)
 
     def field(coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +84,7 @@ FIELDS = {"penalty": mlp_field, "exact": exact_boundary_field}
 
 
 class Points(jinns.data.CubicMeshPDEStatio):
-    """jinns' generator, giving the same Gauss-Legendre points as the other peers' instead."""
+    """jinns' generator, which returns the same Gauss-Legendre points as the other peers use."""
 
     def generate_omega_data(self, key, *_, **__):
         return key, jnp.asarray(gauss_grid(41)[0])

@@ -23,7 +23,7 @@ CHUNK = 4_000
 
 
 class Poisson(kp.Problem):
-    """The problem without its exact solution, lest kanpinn spend its time on errors of its own."""
+    """The problem without its exact solution, so that kanpinn measures no errors of its own."""
 
     domain = kp.Box(x=(-1, 1), y=(-1, 1))
 
@@ -35,11 +35,11 @@ class Poisson(kp.Problem):
 
 
 class BudgetSpent(Exception):
-    """Raised by the observer to leave a solve."""
+    """Raised by the observer to end a solve."""
 
 
 def solution_field(evaluate: Callable, gradient: Callable) -> Callable:
-    """Values (n, 1) and gradients (n, 2) of tensors of points as a numpy field."""
+    """Return values (n, 1) and gradients (n, 2) of tensors of points as a numpy field."""
 
     def field(coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         chunks = torch.tensor(coords).split(CHUNK)
@@ -50,7 +50,7 @@ def solution_field(evaluate: Callable, gradient: Callable) -> Callable:
 
 
 def surrogate_field(surrogate) -> Callable:
-    """A surrogate amid a solve as a numpy field."""
+    """Return the surrogate of an unfinished solve as a numpy field."""
     names = Poisson.domain.names
     channels = kp.Channels(names, gradient=True)
 
@@ -62,7 +62,7 @@ def surrogate_field(surrogate) -> Callable:
 
 
 def follow(timeline: Timeline) -> Callable:
-    """An observer that measures errors when due and leaves the solve when the budget is spent."""
+    """Return an observer that measures errors when due, and ends a solve whose budget is spent."""
 
     def observer(run) -> None:
         timeline.parameters = run.surrogate.network.parameter_count  # grids may be refined
@@ -75,13 +75,13 @@ def follow(timeline: Timeline) -> Callable:
 
 
 def random_features(width: int, seed: int) -> kp.Solution:
-    """tanh units with weights and biases in [-2, 2]."""
+    """Solve with tanh units whose weights and biases are random in [-2, 2]."""
     glorot = (6 / (2 + width)) ** 0.5
     return kp.solve(Poisson(), kp.MLP([2, width, 1], scale=2 / glorot, seed=seed), seed=seed)
 
 
 def default_kan(width: int, seed: int) -> kp.Solution:
-    """problems/poisson2d.toml with another width; more points where it has more coefficients."""
+    """Solve problems/poisson2d.toml with another width, with more points for many coefficients."""
     overrides = [f"network.width=[2, {width}, 1]", f"run.seed={seed}"]
     if width > 64:
         overrides += ["points.interior=3721", "points.boundary=244"]

@@ -39,7 +39,7 @@ def load(v, w):
 
 
 def solve_poisson(element, squares: int) -> tuple[Basis, np.ndarray]:
-    """The finite element solution on squares^2 squares, each cut into two triangles."""
+    """Return the finite element solution on squares^2 squares, each cut into two triangles."""
     line = np.linspace(-1, 1, squares + 1)
     basis = Basis(MeshTri.init_tensor(line, line), element)
     matrix, right = stiffness.assemble(basis), load.assemble(basis)
@@ -47,7 +47,10 @@ def solve_poisson(element, squares: int) -> tuple[Basis, np.ndarray]:
 
 
 def cells_at(basis: Basis, squares: int, coords: np.ndarray) -> np.ndarray:
-    """The triangle that each point lies in, by its square (the package's search needs 30 GiB)."""
+    """Return the triangle that contains each point, found by its square.
+
+    The package's own search needs 30 GiB.
+    """
 
     def square_at(points: np.ndarray) -> np.ndarray:
         column, row = np.clip(((points + 1) / 2 * squares).astype(int), 0, squares - 1)
@@ -62,7 +65,7 @@ def cells_at(basis: Basis, squares: int, coords: np.ndarray) -> np.ndarray:
 
 
 def fem_field(basis: Basis, solution: np.ndarray, squares: int):
-    """The solution and its gradient at any points: the shape functions of the cells they lie in."""
+    """Return the solution and its gradient at any points, by the shape functions of their cells."""
 
     def field(coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         cells = cells_at(basis, squares, coords)

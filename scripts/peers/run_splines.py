@@ -24,7 +24,7 @@ Basis = Callable[[np.ndarray, int], np.ndarray]
 
 
 def spline_basis(intervals: int) -> Basis:
-    """B-splines on a clamped grid, without the first and the last: those are not 0 at the ends."""
+    """Return B-splines on a clamped grid, without the two that are not 0 at the ends."""
     line = np.linspace(-1, 1, intervals + 1)
     knots = np.concatenate([np.full(DEGREE, -1.0), line, np.full(DEGREE, 1.0)])
     splines = BSpline(knots, np.eye(intervals + DEGREE), DEGREE)
@@ -32,14 +32,14 @@ def spline_basis(intervals: int) -> Basis:
 
 
 def greville(intervals: int) -> np.ndarray:
-    """The averages of DEGREE successive knots, without the two ends."""
+    """Return the averages of DEGREE successive knots, without the two ends."""
     line = np.linspace(-1, 1, intervals + 1)
     knots = np.concatenate([np.full(DEGREE - 1, -1.0), line, np.full(DEGREE - 1, 1.0)])
     return np.convolve(knots, np.full(DEGREE, 1 / DEGREE), "valid")[1:-1]
 
 
 def chebyshev_basis(functions: int) -> Basis:
-    """T_(k+2) - T_(k mod 2), k = 0, 1, ...: 0 at both ends."""
+    """Return T_(k+2) - T_(k mod 2), k = 0, 1, ..., which are 0 at both ends."""
     coefficients = np.eye(functions + 2)[2:]
     coefficients[np.arange(functions), np.arange(functions) % 2] -= 1
 
@@ -65,7 +65,7 @@ class TensorSolution:
 
 
 def solve_collocation(basis: Basis, line: np.ndarray) -> np.ndarray:
-    """B'' C B^T + B C B''^T = F at the points line x line, as many as functions."""
+    """Solve B'' C B^T + B C B''^T = F at the points line x line, as many as functions."""
     values, second = basis(line, 0), basis(line, 2)
     operator = np.linalg.solve(values, second)
     right = np.linalg.solve(values, np.linalg.solve(values, source(line[:, None], line)).T).T
@@ -73,7 +73,7 @@ def solve_collocation(basis: Basis, line: np.ndarray) -> np.ndarray:
 
 
 def solve_least_squares(basis: Basis, nodes: int) -> np.ndarray:
-    """The equation's least-squares solution at nodes x nodes Gauss points, weighted by the rule."""
+    """Return the least-squares solution at nodes x nodes Gauss points with their weights."""
     line, weights = np.polynomial.legendre.leggauss(nodes)
     values, second = (np.sqrt(weights)[:, None] * basis(line, order) for order in (0, 2))
     matrix = np.kron(second, values) + np.kron(values, second)

@@ -1,8 +1,8 @@
-"""The stopwatch of a peer's run: it stands still while errors are measured.
+"""The clock of a peer's run, which is stopped while errors are measured.
 
 Each measurement is one line of JSON on standard output: row, seconds, l2_relative, h1_relative,
-parameters, version. A run is timed from the moment its `Timeline` is made, after the imports;
-whatever follows counts, the compilation of a traced step included.
+parameters, version. The clock starts when the run's `Timeline` is made, after the imports;
+everything that follows counts, including the compilation of a traced step.
 """
 
 import argparse
@@ -23,7 +23,7 @@ MEASUREMENT_GROWTH = 1.12
 
 
 def options() -> argparse.Namespace:
-    """The command line that every runner shares."""
+    """Return the options that all runners share."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--budget", type=float, default=20.0, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
@@ -34,7 +34,7 @@ def options() -> argparse.Namespace:
 
 @cache
 def _results() -> TextIO:
-    """Standard output for the results alone; what a peer prints goes to standard error."""
+    """Return standard output, for the results alone; a peer's output goes to standard error."""
     sys.stdout.flush()
     results = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -59,7 +59,7 @@ class Timeline:
         self.restart()
 
     def restart(self, parameters: int | None = None) -> None:
-        """Start the clock of another solve from nothing; the budget goes on."""
+        """Start the clock of another solve at zero; what was spent of the budget remains spent."""
         self._spent += self.seconds if hasattr(self, "_start") else 0.0
         self.parameters = parameters or self.parameters
         self._measured, self._next = -1.0, FIRST_MEASUREMENT
@@ -75,9 +75,9 @@ class Timeline:
         return self._spent + self.seconds >= self.budget
 
     def allows_another(self, growth: float) -> bool:
-        """Whether the budget has room for a solve that takes `growth` times the last one's time.
+        """Whether the budget suffices for a solve that takes `growth` times the last one's time.
 
-        A first one always has: a peer without any measurement has failed.
+        The first solve is always allowed: a peer without any measurement has failed.
         """
         if self._measured < 0:
             return True
@@ -107,6 +107,6 @@ class Timeline:
             self.record(field)
 
     def finish(self, field: Field) -> None:
-        """Measure the end of a run, unless that was done a moment ago."""
+        """Measure the end of a run, unless it has just been measured."""
         if self.seconds > self._measured + 0.01:
             self.record(field)

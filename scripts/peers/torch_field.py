@@ -1,4 +1,4 @@
-"""What the torch peers share: points as tensors, the penalty loss's parts, fields to measure."""
+"""Code of all torch peers: points as tensors, the parts of the penalty loss, fields to measure."""
 
 from collections.abc import Callable
 
@@ -14,12 +14,12 @@ torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 
 
 def collocation(interior: int = 41, boundary: int = 41) -> tuple[torch.Tensor, torch.Tensor]:
-    """Interior points (interior^2, 2) and boundary points (4 boundary, 2), Gauss-Legendre."""
+    """Return Gauss-Legendre points inside (interior^2, 2) and on the boundary (4 boundary, 2)."""
     return torch.tensor(gauss_grid(interior)[0]), torch.tensor(boundary_grid(boundary))
 
 
 def laplacian(model: Callable, points: torch.Tensor) -> torch.Tensor:
-    """u_xx + u_yy (n,) by nested automatic differentiation."""
+    """Return u_xx + u_yy (n,) by nested automatic differentiation."""
     points = points.requires_grad_(True)
     gradient = torch.autograd.grad(model(points).sum(), points, create_graph=True)[0]
     second = [
@@ -30,13 +30,13 @@ def laplacian(model: Callable, points: torch.Tensor) -> torch.Tensor:
 
 
 def penalty_loss(model: Callable, interior: torch.Tensor, boundary: torch.Tensor) -> torch.Tensor:
-    """0.01 mean (Laplacian - f)^2 over the interior + mean u^2 over the boundary."""
+    """Return 0.01 mean (Laplacian - f)^2 over the interior + mean u^2 over the boundary."""
     residual = laplacian(model, interior) - source(interior[:, 0], interior[:, 1], xp=torch)
     return INTERIOR_WEIGHT * residual.pow(2).mean() + model(boundary).pow(2).mean()
 
 
 def torch_field(model: Callable) -> Callable:
-    """A model (n, 2) -> (n, 1) as a field of numpy values and gradients."""
+    """Return a model (n, 2) -> (n, 1) as a field of numpy values and gradients."""
 
     def field(coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parts = [_evaluate(model, chunk) for chunk in torch.tensor(coords).split(CHUNK)]

@@ -16,7 +16,7 @@ DEPTHS = {depth: number + 3 for number, depth in enumerate((2, 3, 4, 5))}
 
 
 def kans(ax: Axes, runs: Runs, series: Series, error: str, size: str) -> None:
-    """A curve for each width; size is "n" (the paper's N) or "parameters"."""
+    """Draw a curve for each width; size is "n" (the paper's N) or "parameters"."""
     for width, number in WIDTHS.items():
         rows = summarise(runs.of(series, (2, width, 1)))
         if rows:
@@ -26,7 +26,7 @@ def kans(ax: Axes, runs: Runs, series: Series, error: str, size: str) -> None:
 
 
 def smooth_kans(ax: Axes, runs: Runs, boundary: str, error: str) -> None:
-    """The KANs of degree 7: [2,10,1] where there is no penalty, else those that were found."""
+    """Draw the KANs of degree 7: [2,10,1] with exact boundary values, else the found ones."""
     for series, width, how in (
         (Series("fair", "KAN", boundary, 7), (2, 10, 1), ""),
         (Series("structure", "KAN", boundary, 7), (2, 2, 1), ", variable projection"),
@@ -40,7 +40,7 @@ def smooth_kans(ax: Axes, runs: Runs, boundary: str, error: str) -> None:
 
 
 def mlps(ax: Axes, runs: Runs, series: Series, error: str, size: str) -> None:
-    """A curve for each depth."""
+    """Draw a curve for each depth."""
     for depth, number in DEPTHS.items():
         rows = [r for r in summarise(runs.of(series)) if len(r.width) == depth + 1]
         if rows:
@@ -50,7 +50,10 @@ def mlps(ax: Axes, runs: Runs, series: Series, error: str, size: str) -> None:
 
 
 def paper_kans(ax: Axes, error: str, size: str) -> None:
-    """Its edges have a spline of degree 3 and a silu term: G + 4 coefficients."""
+    """Draw the paper's KANs, whose edges have G + 4 coefficients.
+
+    They consist of a spline of degree 3 and a silu term.
+    """
     more = 4 if size == "parameters" else 0
     for width, values in paper.KANS.items():
         x = [paper.edges([2, width, 1]) * (grid + more) for grid in paper.GRIDS]
@@ -58,7 +61,10 @@ def paper_kans(ax: Axes, error: str, size: str) -> None:
 
 
 def paper_mlps(ax: Axes, error: str) -> None:
-    """Against N; of H1 the least values over the widths are known, and for which but once."""
+    """Draw the paper's MLPs against N.
+
+    Of H1 only the least error over the widths is known, without the width.
+    """
     if error == "l2_squared":
         for depth, values in paper.MLP_L2.items():
             n = [paper.edges([2, *[w] * (depth - 1), 1]) for w in paper.MLP_WIDTHS]

@@ -1,4 +1,4 @@
-"""What the runs behind Figure 3 gave: their errors at the end of each grid, read and summarised."""
+"""The results of the runs behind Figure 3: their errors at the end of each grid, summarised."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ ERRORS = ("l2_squared", "h1_squared")
 
 
 class Series(NamedTuple):
-    """What the runs of one curve share; protocol is a value of STUDIES."""
+    """What all runs of one curve have in common; protocol is a value of STUDIES."""
 
     protocol: str
     network: str  # "KAN" or "MLP"
@@ -36,10 +36,10 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True)
 class Point:
-    """The state of a run at the end of a grid (grid 0: of an MLP's whole run).
+    """The state of a run at the end of a grid; grid 0 is the end of an MLP's run.
 
-    loss: the one that was minimised. edges: of the network, which the paper's N counts (times the
-    grid). steps and seconds: from the run's start.
+    loss: the loss that was minimised. edges: their number, which the paper's N counts (times the
+    grid). steps and seconds: from the start of the run.
     """
 
     series: Series
@@ -74,7 +74,7 @@ class History:
 
 @dataclass(frozen=True)
 class Runs:
-    """Everything that was found under an output folder."""
+    """All runs that were found in an output folder."""
 
     points: list[Point]
     histories: list[History]
@@ -82,17 +82,17 @@ class Runs:
     unfinished: int
 
     def of(self, series: Series, width: Sequence[int] | None = None) -> list[Point]:
-        """The points of one curve, or of one of its networks."""
+        """Return the points of one curve, or of one of its networks."""
         width = None if width is None else tuple(width)
         return [p for p in self.points if p.series == series and width in (None, p.width)]
 
     def history(self, series: Series, width: Sequence[int]) -> list[History]:
-        """The histories of a network's seeds."""
+        """Return the histories of a network's seeds."""
         return [h for h in self.histories if h.series == series and h.width == tuple(width)]
 
 
 def read(output: Path) -> Runs:
-    """All finished runs of the studies, whichever call of the script made them."""
+    """Read all finished runs of the studies, whichever call of the script made them."""
     runs = Runs([], [], [], 0)
     unfinished = 0
     for folder in _folders(output):
@@ -145,7 +145,10 @@ def _series(network: dict[str, Any], protocol: str) -> Series:
 
 
 def _parameters(network: dict[str, Any], width: tuple[int, ...], grid: int, final: int) -> int:
-    """How many are trained on a grid; those of a network of several degrees do not change."""
+    """Return the number of parameters trained on a grid.
+
+    A network with several degrees keeps its grids, and its number does not change.
+    """
     if network["type"] == "mlp" or isinstance(network["degree"], list):
         return final
     return edges(width) * (grid + network["degree"] + ("base" in network))
@@ -156,7 +159,7 @@ def _last(value: int | list[int]) -> int:
 
 
 def _history(config: dict[str, Any], columns: dict[str, numpy.ndarray], point: Point) -> History:
-    """The rows with errors; refinements are no steps, as in the paper."""
+    """Return the rows with errors; refinements do not count as steps, as in the paper."""
     refines = numpy.array([o["type"] == "refine" for o in config["optimizer"]])
     stage = columns["stage"]
     kept = numpy.isfinite(columns["l2_squared"]) & ~refines[stage]
@@ -166,7 +169,7 @@ def _history(config: dict[str, Any], columns: dict[str, numpy.ndarray], point: P
 
 
 def _ends(config: dict[str, Any], stage: numpy.ndarray, errors: numpy.ndarray) -> dict[int, int]:
-    """Each grid of a run, 0 for an MLP, and the history's last row on it."""
+    """Return the history's last row on each grid of a run; an MLP has grid 0."""
     grid = _last(config["network"].get("grid", 0))
     ends: dict[int, int] = {}
     for number, optimizer in enumerate(config["optimizer"]):
@@ -204,7 +207,7 @@ class Summary:
 
 
 def summarise(points: Iterable[Point]) -> list[Summary]:
-    """One summary for each network and grid, small first."""
+    """Return one summary for each network and grid, small ones first."""
 
     def key(p: Point) -> tuple:
         return len(p.width), p.width, p.grid
@@ -221,7 +224,7 @@ def _summary(points: list[Point]) -> Summary:
 
 
 def slope(points: Sequence[Point], error: str) -> Fit | None:
-    """The order of an error in the grid over all seeds; None with fewer than three grids."""
+    """Return the order of an error in the grid over all seeds, None for fewer than three grids."""
     if len({p.grid for p in points}) < 3:
         return None
     return fit_order([p.grid for p in points], [getattr(p, error) for p in points])

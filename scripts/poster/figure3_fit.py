@@ -1,4 +1,4 @@
-"""The poster's solution fitted instead of solved for: what its networks could reach at best."""
+"""A fit of the poster's solution instead of a solve: the best its networks could reach."""
 
 import torch
 

@@ -23,7 +23,7 @@ def ranges(
     label: str,
     **style: Any,
 ) -> None:
-    """Medians with bars from the least to the greatest of the seeds; style as in `errorbar`."""
+    """Draw medians with bars from the least to the greatest seed; style as in `errorbar`."""
     found = [getattr(row, error) for row in rows]
     y = [r.median for r in found]
     reach = [[r.median - r.low for r in found], [r.high - r.median for r in found]]
@@ -39,7 +39,7 @@ def hollow(
     marker: str,
     label: str | None = None,
 ) -> None:
-    """The paper's values: hollow, joined by dots, behind ours."""
+    """Draw the paper's values as hollow marks on a dotted line, behind ours."""
     face: dict[str, Any] = {
         "markerfacecolor": "white",
         "markersize": 5,
@@ -50,7 +50,7 @@ def hollow(
 
 
 def guides(ax: Axes, error: str, orders: Sequence[int]) -> None:
-    """Lines of these orders from one point: the best splines', and the paper's own guide."""
+    """Draw lines of these orders from one point: the best splines', and the paper's guide."""
     start = 2e-6 if error == "l2_squared" else 2e-3
     n = numpy.array([32.0, 64.0])
     for order in orders:
@@ -67,7 +67,7 @@ def guides(ax: Axes, error: str, orders: Sequence[int]) -> None:
 
 
 def finish(ax: Axes) -> None:
-    """Plain numbers on a logarithmic axis of sizes, a faint grid of errors, small letters."""
+    """Set plain numbers on a logarithmic axis of sizes, a faint grid of errors, small letters."""
     low, high = ax.get_xlim()
     if ax.get_xscale() == "log":
         near = high < 30 * low
@@ -81,7 +81,7 @@ def finish(ax: Axes) -> None:
 
 
 def grid_ticks(ax: Axes, grids: Sequence[int]) -> None:
-    """The grids themselves, those that would run into the one before left out."""
+    """Set ticks at the grids, without those that would overlap the tick before."""
     shown: list[int] = []
     for grid in sorted(set(grids)):
         if not shown or grid > 1.15 * shown[-1]:
@@ -91,12 +91,12 @@ def grid_ticks(ax: Axes, grids: Sequence[int]) -> None:
 
 
 def seeds(count: int) -> str:
-    """Of a legend's entry: how many, where several."""
+    """Return the number of seeds for a legend's entry, an empty text for one seed."""
     return f", {count} seeds" if count > 1 else ""
 
 
 def paper_entry(name: str = "the paper's") -> tuple[Any, str]:
-    """A legend's entry for the hollow marks."""
+    """Return a legend's entry for the hollow marks."""
     face: dict[str, Any] = {
         "color": GREY,
         "marker": "o",
@@ -108,12 +108,12 @@ def paper_entry(name: str = "the paper's") -> tuple[Any, str]:
 
 
 def entries(ax: Axes) -> list[tuple[Any, str]]:
-    """What a legend of these axes would hold."""
+    """Return the entries of a legend of these axes."""
     return list(zip(*ax.get_legend_handles_labels(), strict=True))
 
 
 def legend_below(figure: Figure, shown: Sequence[tuple[Any, str]]) -> None:
-    """One legend for all axes; what several have stands there once."""
+    """Draw one legend for all axes, in which equal entries occur once."""
     labels = list(dict.fromkeys(label for _, label in shown))
     handles = [next(mark for mark, other in shown if other == label) for label in labels]
     columns = 4 if max(map(len, labels)) < LONG else 2

@@ -21,7 +21,7 @@ Rows = Iterable[Sequence[str]]
 
 
 def page(runs: Runs) -> str:
-    """The page as Markdown; what was not run is left out and named."""
+    """Return the page as Markdown; it names what was not run."""
     parts = [HEAD, _missing(runs), PROTOCOL]
     parts += [_table(_kan_head(), _kan_rows(runs, POSTER_KAN)), _mlp(runs), DIFFERENCES, FAIR]
     for boundary, name in NAMES.items():
@@ -33,7 +33,7 @@ def page(runs: Runs) -> str:
 
 
 def _missing(runs: Runs) -> str:
-    """Which networks the figures lack, runs that failed, and those under way."""
+    """Return the networks that were not run, runs that failed, and unfinished ones."""
     kans = [w for w in paper.WIDTHS if not runs.of(POSTER_KAN, (2, w, 1))]
     lines = [f"Not run: KAN [2,{w},1] with the poster's protocol." for w in kans]
     for depth in DEPTHS:
@@ -102,7 +102,7 @@ def _fair_mlp(runs: Runs) -> str:
 
 
 def _verdict(runs: Runs) -> str:
-    """What the fair comparison says, as far as it has been run."""
+    """Return the conclusions of the fair comparison, as far as it has been run."""
     parts = ["### What it says\n"]
     for boundary, name in NAMES.items():
         factors = _factors(runs, Series("fair", "KAN", boundary, 3))
@@ -117,7 +117,7 @@ def _verdict(runs: Runs) -> str:
 
 
 def _factors(runs: Runs, series: Series) -> list[float]:
-    """By how much the paper's values are above our medians."""
+    """Return the factors by which the paper's values exceed our medians."""
     return [
         theirs / getattr(row, error).median
         for width, values in paper.KANS.items()

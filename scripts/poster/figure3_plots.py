@@ -60,7 +60,7 @@ def draw(runs: Runs, output: Path, smoke: bool) -> None:
 
 
 def dynamics(runs: Runs) -> Figure | None:
-    """Errors against steps: medians and ranges over seeds, the paper's hollow."""
+    """Draw errors against steps: medians and ranges over seeds, the paper's with hollow marks."""
     if not any(runs.history(series, width) for series, width, _ in DYNAMICS):
         return None
     figure = new_figure(9.0, 3.9)
@@ -104,7 +104,7 @@ def _paper_dynamics(ax: Axes, name: str, error: str, number: int) -> None:
 
 
 def scaling(runs: Runs) -> Figure | None:
-    """The poster's protocol: errors against the paper's N, KANs above and MLPs below."""
+    """Draw the poster's protocol: errors against the paper's N, KANs above and MLPs below."""
     if not runs.of(POSTER_KAN) and not runs.of(POSTER_MLP):
         return None
     figure = new_figure(9.0, 7.4)
@@ -127,7 +127,7 @@ def scaling(runs: Runs) -> Figure | None:
 
 
 def fair(runs: Runs) -> Figure | None:
-    """The same optimizer for KANs and MLPs, against the coefficients that it trains."""
+    """Draw errors by the same optimizer for KANs and MLPs, against the trained coefficients."""
     if not any(p.series.protocol == "fair" for p in runs.points):
         return None
     figure = new_figure(9.0, 7.4)
@@ -149,7 +149,10 @@ def fair(runs: Runs) -> Figure | None:
 
 
 def orders(runs: Runs) -> Figure | None:
-    """Errors against G for degrees 3, 5 and 7, slopes fitted; dotted: the best splines' order."""
+    """Draw errors against G for degrees 3, 5 and 7 with fitted orders.
+
+    Dotted lines have the best splines' order.
+    """
     rows = [
         (found, *row)
         for row in ORDERS
@@ -176,7 +179,7 @@ def orders(runs: Runs) -> Figure | None:
 
 
 def _order(ax: Axes, points: list[Point], degree: int, error: str, number: int) -> None:
-    """One degree's errors, its fitted line, and dotted what the best splines' order would give."""
+    """Draw one degree's errors, the fitted line, and dotted a line of the best splines' order."""
     style: dict[str, Any] = {"color": PALETTE[number], "marker": MARKERS[number]}
     rows, fit = summarise(points), slope(points, error)
     best = 2 * (degree + 1) if error == "l2_squared" else 2 * degree

@@ -1,4 +1,4 @@
-"""The words of the page on Figure 3; tables and factors come from the runs."""
+"""The text of the page on Figure 3; tables and factors come from the runs."""
 
 HEAD = """
 # Figure 3.3 of the KAN paper, the poster's Poisson problem, run again

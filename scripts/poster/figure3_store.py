@@ -16,7 +16,10 @@ NUMBERS = ("seed", "grid", "edges", "n", "parameters", *ERRORS, "loss", "steps",
 
 
 def write(runs: Runs, path: Path) -> Path:
-    """/points: a dataset a column, a row for each run and grid; /dynamics; /paper."""
+    """Write the groups /points, /dynamics and /paper.
+
+    /points has a dataset for each column, with a row for each run and grid.
+    """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         _write_points(file.create_group("points"), runs.points)
         _write_dynamics(file.create_group("dynamics"), runs)
@@ -25,7 +28,7 @@ def write(runs: Runs, path: Path) -> Path:
 
 
 def _write_points(group: h5py.Group, points: Sequence[Point]) -> None:
-    """grid 0: an MLP. Series and width are text, [2,10,1]."""
+    """Write the points; grid 0 is an MLP, series and width are text such as [2,10,1]."""
     for name in ("protocol", "network", "boundary"):
         _text(group, name, [getattr(p.series, name) for p in points])
     _text(group, "width", [str(list(p.width)) for p in points])
@@ -35,7 +38,7 @@ def _write_points(group: h5py.Group, points: Sequence[Point]) -> None:
 
 
 def _write_dynamics(group: h5py.Group, runs: Runs) -> None:
-    """The histories that the figure shows: step and squared errors of each seed."""
+    """Write the histories that the figure shows: step and squared errors of each seed."""
     for series, width, _ in DYNAMICS:
         for history in runs.history(series, width):
             name = f"{series.network} {list(width)} seed {history.seed}"
@@ -45,7 +48,7 @@ def _write_dynamics(group: h5py.Group, runs: Runs) -> None:
 
 
 def _write_paper(group: h5py.Group) -> None:
-    """Values of arXiv 2404.19756, Figure 3.3."""
+    """Write the values of arXiv 2404.19756, Figure 3.3."""
     group.attrs["source"] = "arXiv 2404.19756, Figure 3.3, read off its vector paths"
     _column(group, "grid", paper.GRIDS)
     for width, errors in paper.KANS.items():

@@ -1,4 +1,4 @@
-"""The studies behind Figure 3: which runs there are, and with what settings."""
+"""The studies behind Figure 3: their runs and settings."""
 
 import tomllib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ VARIANTS = ("exact", "penalty")  # how the boundary data are met
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: the paper's own, or a glance at whether everything works."""
+    """How much is done: the paper's own sizes, or those of a smoke run."""
 
     interior: int = 10000
     boundary: int = 800
@@ -37,9 +37,9 @@ SMOKE = Size(200, 40, 2, 2, (144, 24), (144, 24), 3, 2, 1)
 
 
 def poster_kan(widths: Sequence[int], seeds: Sequence[int], size: Size, **options: Any) -> kp.Study:
-    """The poster's protocol as problems/poisson2d_poster.toml has it, KANs [2, width, 1].
+    """Run the poster's protocol as in problems/poisson2d_poster.toml for KANs [2, width, 1].
 
-    One run gives the errors of all grids: at the end of each stage of L-BFGS.
+    One run gives the errors of all grids, at the end of each stage of L-BFGS.
     """
     over: Lists = {
         "network.width": [[2, width, 1] for width in widths],
@@ -51,7 +51,7 @@ def poster_kan(widths: Sequence[int], seeds: Sequence[int], size: Size, **option
 def poster_mlp(
     shapes: Sequence[tuple[int, int]], seeds: Sequence[int], size: Size, **options: Any
 ) -> kp.Study:
-    """The same for MLPs of (depth, width) in as many steps; depth counts layers of weights."""
+    """Run the same for MLPs of (depth, width) in as many steps; depth counts layers of weights."""
     sections = _poster(size)
     sections["network"] = {"type": "mlp", "width": [2, 5, 1], "boundary": "penalty"}
     steps = size.steps * size.stages
@@ -64,12 +64,12 @@ def poster_mlp(
 
 
 def mlp_width(depth: int, width: int) -> list[int]:
-    """[2, width, …, 1] with so many layers of weights."""
+    """Return [2, width, …, 1] with so many layers of weights."""
     return [2, *[width] * (depth - 1), 1]
 
 
 def _poster(size: Size) -> dict[str, Any]:
-    """The poster's problem file, for a glance with fewer points, stages and steps."""
+    """Return the poster's problem file, for a smoke run with fewer points, stages and steps."""
     sections = tomllib.loads(POSTER.read_text(encoding="utf-8"))
     sections["points"] |= {"interior": size.interior, "boundary": size.boundary}
     stages = sections["optimizer"][: 2 * size.stages - 1]
@@ -85,7 +85,7 @@ def fair_kan(
     size: Size,
     **options: Any,
 ) -> kp.Study:
-    """Levenberg–Marquardt on all layers of KANs [2, width, 1], from coarse to fine grids."""
+    """Run Levenberg–Marquardt on all layers of KANs [2, width, 1], from coarse to fine grids."""
 
     def fair_kan(variant: str, degree: int, seed: int, width: int) -> dict[str, Any]:
         return _staircase(width, degree, variant, seed, size)
@@ -106,7 +106,7 @@ def fit(
     size: Size,
     **options: Any,
 ) -> kp.Study:
-    """The same KANs, grids and steps, fitted to the solution in L2: no equation in between."""
+    """Fit the same KANs, with the same grids and steps, to the solution in L2."""
 
     def fit(degree: int, seed: int, width: int) -> dict[str, Any]:
         return _staircase(width, degree, "exact", seed, size) | {"problem": {"class": FIT}}
@@ -122,7 +122,7 @@ def fair_mlp(
     size: Size,
     **options: Any,
 ) -> kp.Study:
-    """The same for MLPs of (depth, width), with as many steps in all."""
+    """Run the same for MLPs of (depth, width), with as many steps in all."""
 
     def fair_mlp(depth: int, width: int, variant: str, seed: int) -> dict[str, Any]:
         network = {"type": "mlp", "width": mlp_width(depth, width)}
@@ -142,9 +142,9 @@ STRUCTURE = {  # by degree: output grids, and the search's coarse grid and toler
 
 
 def structure(seeds: Sequence[int], size: Size, **options: Any) -> kp.Study:
-    """Variable projection from random starts: inner functions are cubics on one interval.
+    """Run variable projection from random starts; inner functions are cubics on one interval.
 
-    It finds x and ±y², which these hold exactly: the error is that of two output splines.
+    It finds x and ±y², which the cubics hold exactly: the error is that of two output splines.
     """
 
     def structure(degree: int, grid: int, seed: int) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _marquardt(steps: int) -> dict[str, Any]:
 
 
 def _fair(network: dict[str, Any], variant: str, seed: int, size: Size) -> dict[str, Any]:
-    """The poster's problem on Gauss points; its loss with the penalty, the residual's without."""
+    """Return the problem on Gauss points, with the poster's loss or exact boundary values."""
     weights = {"interior": 0.01 if variant == "penalty" else 1.0, "boundary": 1.0}
     return {
         "problem": {"class": "poisson2d.py:Poisson2D"},

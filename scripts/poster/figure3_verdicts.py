@@ -1,4 +1,4 @@
-"""Figure 3's measured figures beside their targets."""
+"""Figure 3's measured values beside their targets."""
 
 from common.verdicts import Figure
 from poster import paper
@@ -17,7 +17,7 @@ FAIR = {
 
 
 def verdicts(runs: Runs) -> dict[str, Figure]:
-    """By name; what was not run is None and not judged."""
+    """Return the measured values by name; what was not run is None and not judged."""
     return _reproduced(runs) | _below(runs) | _slopes(runs)
 
 
@@ -57,7 +57,7 @@ def _medians(runs: Runs, series: Series, width: int, error: str) -> dict[int, Ra
 
 
 def _slopes(runs: Runs) -> dict[str, Figure]:
-    """Levenberg–Marquardt by the paper's slopes, the structured KANs by the best splines'."""
+    """Judge Levenberg–Marquardt by the paper's slopes, structured KANs by the best splines'."""
     figures: dict[str, Figure] = {}
     for k in (3, 5, 7):
         for error, theirs in zip(ERRORS, paper.SLOPES[10], strict=True):

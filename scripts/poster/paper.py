@@ -1,8 +1,9 @@
 """The KAN paper's values for its Poisson problem (arXiv 2404.19756, Figure 3.3), as data.
 
-Read off the vector paths of the paper's own figure. Errors are squared: means over the domain of
-e² (L2²) and of e² + |∇e|² (H1²). N counts edges times grid intervals, for MLPs the weights without
-biases. The paper's curve of depth 2 repeats that of depth 3, a fault of its figure: left out here.
+They are read off the vector paths of the paper's figure. Errors are squared: means over the domain
+of e² (L2²) and of e² + |∇e|² (H1²). N counts edges times grid intervals, for MLPs the weights
+without biases. The paper's curve of depth 2 repeats that of depth 3, a mistake in its figure, and
+is left out here.
 """
 
 import itertools
@@ -63,5 +64,5 @@ MLP_BEST_H1 = {3: 3.28e-3, 4: 4.15e-4, 5: 8.66e-4}  # over the widths
 
 
 def edges(width: tuple[int, ...] | list[int]) -> int:
-    """The paper's count of a network's edges, or of an MLP's weights without biases."""
+    """Return the paper's count of a network's edges, or of an MLP's weights without biases."""
     return sum(a * b for a, b in itertools.pairwise(width))

@@ -1,4 +1,4 @@
-"""How well spline KANs approximate smooth ones: the C^m error against the grid."""
+"""Approximation of smooth KANs by spline KANs: the C^m error against the grid."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -28,11 +28,11 @@ class SmoothKAN:
 
     @property
     def width(self) -> list[int]:
-        """Units per layer, inputs first."""
+        """The number of units in each layer, inputs first."""
         return [len(layer) for layer in self.edges] + [len(self.edges[-1][0])]
 
     def ranges(self) -> list[tuple[Tensor, Tensor]]:
-        """The least and greatest inputs of each layer on the square."""
+        """Return the least and greatest inputs of each layer on the square."""
         axis = torch.linspace(-1, 1, 129, dtype=torch.float64)
         units = [torch.cartesian_prod(axis, axis)]
         for layer in self.edges[:-1]:
@@ -72,7 +72,7 @@ class Measured:
 
 
 def measure(degrees: Sequence[int], grids: Sequence[int], nodes: int) -> Iterator[Measured]:
-    """Every function, degree, grid and m ≤ k, 2; the norm is taken on nodes × nodes points."""
+    """Yield the errors of every function, degree, grid and m ≤ k, 2, on nodes × nodes points."""
     axis = torch.linspace(-1, 1, nodes, dtype=torch.float64)
     points = torch.cartesian_prod(axis, axis)
     channels = kp.Channels(NAMES, second="hessian")
@@ -86,9 +86,9 @@ def measure(degrees: Sequence[int], grids: Sequence[int], nodes: int) -> Iterato
 
 
 def approximant(function: SmoothKAN, degree: int, grid: int) -> kp.KAN:
-    """The KAN whose edges are spline approximants of the smooth ones, by least squares.
+    """Return the KAN whose edges approximate the smooth ones by least squares.
 
-    The grid of a hidden unit covers its range, so no edge extrapolates.
+    The grid of a hidden unit covers its range, so that no edge extrapolates.
     """
     network = kp.KAN(function.width, degree=degree, grid=grid)
     ranges = function.ranges()
@@ -106,7 +106,7 @@ def approximant(function: SmoothKAN, degree: int, grid: int) -> kp.KAN:
 
 
 def _samples(grid: int) -> Tensor:
-    """Chebyshev points of each interval of [0, 1], SAMPLES of them."""
+    """Return SAMPLES Chebyshev points of each interval of [0, 1]."""
     angle = math.pi * (torch.arange(SAMPLES, dtype=torch.float64) + 0.5) / SAMPLES
     within = (1 - torch.cos(angle)) / 2
     return ((torch.arange(grid)[:, None] + within) / grid).flatten()
@@ -121,7 +121,7 @@ def _jet(network: kp.KAN, points: Tensor, channels: kp.Channels) -> Jet:
 
 
 def _norms(jet: Jet) -> list[float]:
-    """The C^0, C^1 and C^2 norms of a jet with its Hessian."""
+    """Return the C^0, C^1 and C^2 norms of a jet with its Hessian."""
     assert jet.gradient is not None and jet.second is not None
     largest = [float(t.abs().max()) for t in (jet.value, jet.gradient, jet.second)]
     return [max(largest[: m + 1]) for m in range(HIGHEST + 1)]

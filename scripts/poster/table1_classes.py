@@ -1,4 +1,4 @@
-"""Classes for the studies behind Table 1: a network that has the structure, and plain fits."""
+"""Classes for the studies behind Table 1: a network with the structure, and plain fits."""
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ LOW, HIGH = (-1.0, -2.0), (2.0, 1.0)  # the ranges of x + y² and of x - y²
 class Structured(kp.KAN):
     """[2, 2 copies, 1] with the exact inner functions of sin πx sin πy²: x + y² and x - y².
 
-    Only the outer functions are left, on `grid` intervals each. With several copies of a unit the
-    grids lie apart by 1/copies of an interval, so that together they resolve so much finer.
+    Only the outer functions are unknown, on `grid` intervals each. The grids of several copies of a
+    unit are shifted by 1/copies of an interval, so that together they are finer by that factor.
     """
 
     def __init__(self, degree: int, grid: int, copies: int = 1) -> None:
@@ -30,11 +30,11 @@ class Structured(kp.KAN):
         outer.basis = outer.basis.uniform(start, start + grid * step, grid, degree)
 
     def prepare(self, coordinates: Coordinates) -> None:
-        """The grids cover the hidden ranges as they are."""
+        """Keep the grids, which cover the hidden ranges as they are."""
 
 
 class BestL2(kp.Problem):
-    """The best approximation of sin πx sin πy² in L2 as a problem: its residual is the error."""
+    """The best approximation of sin πx sin πy² in L2 as a problem, whose residual is the error."""
 
     domain = kp.Box(x=(-1, 1), y=(-1, 1))
 
@@ -49,7 +49,7 @@ class BestL2(kp.Problem):
 
 
 class BestH1(BestL2):
-    """The same in H1: residuals are the error and its two derivatives."""
+    """The best approximation in H1, whose residuals are the error and its two derivatives."""
 
     def residual(self, p: kp.Points, u: kp.Jet) -> tuple[Tensor, ...]:
         pi, y2 = torch.pi, p.y**2

@@ -1,4 +1,4 @@
-"""The figures of Table 1: C^m errors, the Poisson problem's orders, and what is missing where."""
+"""The figures of Table 1: C^m errors, orders of the Poisson problem, and what limits them."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ ASIDE = 0.5  # of the errors, where theory's lines are drawn
 
 
 def draw_approximation(series: Sequence[Series]) -> Figure:
-    """The errors of one function: a panel for each m, a line for each degree."""
+    """Draw the errors of one function: a panel for each m, a line for each degree."""
     figure = new_figure(10, 4.3)
     figure.suptitle(series[0].setting, fontsize=STYLE.small)
     for ax, (norm, name) in zip(figure.subplots(1, len(NAMES)), NAMES.items(), strict=True):
@@ -30,7 +30,7 @@ def draw_approximation(series: Sequence[Series]) -> Figure:
 
 
 def draw_orders(series: Sequence[Series], seeds: int) -> Figure:
-    """Errors of networks found from random starts, in L2 and in H1, with the paper's for k = 3."""
+    """Draw errors of networks found from random starts, with the paper's for k = 3."""
     figure = new_figure(9.5, 4.8)
     for ax, (norm, name) in zip(figure.subplots(1, 2), NORMS.items(), strict=True):
         shown = find(series, study="found", norm=norm)
@@ -46,7 +46,7 @@ def draw_orders(series: Sequence[Series], seeds: int) -> Figure:
 
 
 def draw_reasons(series: Sequence[Series], degree: int = 3) -> Figure:
-    """Degree 3: what the loss, the points and the boundary cost; and what the optimizer does."""
+    """Draw, for degree 3, the effects of loss, points and boundary, and of the optimizer."""
     figure = new_figure(11.5, 5.2)
     left, middle, right = figure.subplots(1, 3)
     of = [s for s in series if s.degree == degree]
@@ -106,7 +106,7 @@ def _panel(
 
 
 def _line(ax: Axes, label: str, series: Series, number: int, guide: bool) -> None:
-    """Medians with their ranges, and theory's order below the fitted ones."""
+    """Draw medians with their ranges, and the theory's order below the fitted ones."""
     colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
     grids = sorted(set(series.grids))
     errors = [series.at(grid) for grid in grids]

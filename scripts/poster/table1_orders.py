@@ -1,4 +1,4 @@
-"""From errors to orders: what is fitted, over which grids, beside what theory says."""
+"""From errors to orders: the fits, the grids that they use, and the orders by theory."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NORMS = {"L2": "l2_squared", "H1": "h1_squared"}
 
 @dataclass(frozen=True)
 class Series:
-    """The errors of one setting: a grid stands there once for each seed.
+    """The errors of one setting; each grid occurs once for each seed.
 
     theory: the order of the best splines. start: the first grid of the fit.
     """
@@ -36,7 +36,7 @@ class Series:
 
     @property
     def fitted(self) -> tuple[int, int] | None:
-        """The first and last grid of the fit: before the errors level off, at rounding or else."""
+        """The first and last grid of the fit, which ends before the errors level off."""
         kept = [(g, e) for g, e in zip(self.grids, self.errors, strict=True) if g >= self.start]
         if len({g for g, _ in kept}) < 2:
             return None
@@ -45,7 +45,7 @@ class Series:
 
     @property
     def fit(self) -> Fit | None:
-        """error ≈ constant · G^-order on these grids; None for fewer than two."""
+        """The fit error ≈ constant · G^-order on these grids, None for fewer than two."""
         if self.fitted is None:
             return None
         low, high = self.fitted
@@ -54,18 +54,18 @@ class Series:
 
     @property
     def order(self) -> str:
-        """The order in words, with its confidence."""
+        """The order as text, with its confidence interval."""
         if self.fit is None:
             return ""
         return str(self.fit) if abs(self.fit.order) >= FLAT else "0"
 
     def at(self, grid: int) -> list[float]:
-        """The errors on a grid."""
+        """Return the errors on a grid."""
         return [e for g, e in zip(self.grids, self.errors, strict=True) if g == grid]
 
 
 def approximation(rows: Iterable[Measured], start: int = FROM) -> list[Series]:
-    """A series for each function, degree and m."""
+    """Return a series for each function, degree and m."""
     groups: dict[tuple[str, int, int], list[Measured]] = {}
     for row in rows:
         groups.setdefault((row.function, row.degree, row.m), []).append(row)
@@ -89,7 +89,7 @@ class _Run:
 
 
 def poisson(studies: Mapping[str, kp.Study]) -> list[Series]:
-    """A series for each study, setting, degree and norm, of runs that did not fail."""
+    """Return a series for each study, setting, degree and norm, of runs that did not fail."""
     groups: dict[tuple[str, str, int], list[_Run]] = {}
     for name, study in studies.items():
         for row in study.rows:
@@ -109,9 +109,9 @@ def poisson(studies: Mapping[str, kp.Study]) -> list[Series]:
 
 
 def _runs(study: kp.Study, row: dict[str, Any]) -> Iterator[_Run]:
-    """One for each grid that a run was on; the last one's errors are those of its end.
+    """Return a row for each grid of a run; on the last one the errors are those of its end.
 
-    The history's errors are by a rule of 24 x 24 points: right to some 10% in H1.
+    The history's errors are by a rule of 24 x 24 points, which has errors up to some 10% in H1.
     """
     if "grid" in row:
         yield _Run.of(row["grid"], row)
@@ -126,19 +126,19 @@ def _runs(study: kp.Study, row: dict[str, Any]) -> Iterator[_Run]:
 
 
 def find(series: Sequence[Series], **wanted: object) -> list[Series]:
-    """The series whose attributes are these."""
+    """Return the series with these attributes."""
     return [s for s in series if all(getattr(s, key) == value for key, value in wanted.items())]
 
 
 def one(series: Sequence[Series], **wanted: object) -> Series:
-    """The one series that is wanted."""
+    """Return the one series with these attributes."""
     found = find(series, **wanted)
     assert len(found) == 1, (wanted, len(found))
     return found[0]
 
 
 def excess(series: Sequence[Series], own: Series) -> float:
-    """Its error over the best approximation's on the finest grid, in the median."""
+    """Return a series' error over the best approximation's on the finest grid, in the median."""
     best = BEST_L2 if own.norm == "L2" else BEST_H1
     reference = one(series, study="structured", setting=best, degree=own.degree, norm=own.norm)
     grid = max(own.grids)

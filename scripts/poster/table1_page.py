@@ -1,4 +1,4 @@
-"""Table 1 as a page: orders measured beside those of the theories, and what is missing."""
+"""Table 1 as a page: measured orders beside those of the theory, and what limits them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -78,7 +78,7 @@ some 10% in H1.
 
 
 def page(series: Sequence[Series], seeds: int) -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     parts = [HEAD, THEORIES, HOW, *_table_approximation(series), ""]
     parts += [f"## The Poisson problem, {seeds} seeds", "", *_table_poisson(series), ""]
     parts += [WHY, *_table_reasons(series), READ, *_conclusions(series), ""]
@@ -152,7 +152,7 @@ def _paper(degree: int, grid: int) -> list[str]:
 
 
 def _conclusions(series: Sequence[Series]) -> list[str]:
-    """What the numbers say, in sentences."""
+    """Return the conclusions from the numbers, in sentences."""
     lines = []
     for degree in _degrees(series):
         residual, random, found = (
@@ -170,7 +170,7 @@ def _conclusions(series: Sequence[Series]) -> list[str]:
 
 
 def _closing(series: Sequence[Series]) -> list[str]:
-    """Optimisation against approximation on the finest common grid."""
+    """Compare optimisation with approximation on the finest common grid."""
     lines = []
     for degree in _degrees(series):
         refined, high = _pair(series, study=REFINED, degree=degree)
@@ -189,7 +189,7 @@ def _closing(series: Sequence[Series]) -> list[str]:
 
 
 def _pair(series: Sequence[Series], **wanted: object) -> tuple[Series, Series]:
-    """The errors of a setting in L2 and in H1."""
+    """Return the errors of a setting in L2 and in H1."""
     return one(series, norm="L2", **wanted), one(series, norm="H1", **wanted)
 
 
@@ -198,7 +198,7 @@ def _degrees(series: Sequence[Series]) -> list[int]:
 
 
 def _squares(errors: Sequence[float]) -> str:
-    """The median (least - greatest) of squared errors."""
+    """Return the median (least - greatest) of squared errors."""
     if not errors:
         return ""
     low, middle, high = (v**2 for v in (min(errors), float(numpy.median(errors)), max(errors)))

@@ -1,4 +1,4 @@
-"""The studies behind Table 1: spline orders of the poster's Poisson problem, and what they lack."""
+"""The studies behind Table 1: spline orders of the Poisson problem, and what limits them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -29,7 +29,7 @@ Base = Callable[..., Sections]
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: everything, or a glance at whether it works."""
+    """How much is done: the full studies, or those of a smoke run."""
 
     degrees: Sequence[int] = (3, 5, 7)
     grids: Sequence[int] = (12, 16, 24, 32, 48)
@@ -43,7 +43,7 @@ class Size:
     search: Sections = field(default_factory=dict)  # other settings of the search
 
     def found(self, degree: int, grid: int, seed: int) -> Sections:
-        """[2, 3, 1] with everything free, from random starts."""
+        """Return the settings of [2, 3, 1] with everything free, from random starts."""
         network = {"type": "kan", "width": [2, 3, 1], "degree": [3, degree], "grid": [1, grid]}
         coarse, tolerance, finer = SEARCH[degree]
         search = {"type": "variable_projection", "coarse": coarse, "tolerance": tolerance}
@@ -51,7 +51,7 @@ class Size:
         return _sections(network, [search], _lattice(round(finer * self.lattice)), seed)
 
     def structured(self, degree: int, grid: int, method: str) -> Sections:
-        """The exact inner functions, outer ones by least squares on a lattice."""
+        """Return the settings with exact inner functions, and least squares on a lattice."""
         sections = _sections(_exact_inner(degree, grid), [], _lattice(self.lattice))
         sections["problem"]["class"] = CLASSES.get(method, POISSON)
         if method in WEIGHTS:
@@ -61,12 +61,15 @@ class Size:
         return sections
 
     def sampled(self, degree: int, grid: int, seed: int) -> Sections:
-        """The same with the poster's random points."""
+        """Return the same with the poster's random points."""
         points = {"interior": self.random, "boundary": self.random // 12, "sampler": "uniform"}
         return _sections(_exact_inner(degree, grid), [], points, seed)
 
     def generic(self, degree: int, seed: int, start: str) -> Sections:
-        """The paper's [2, 10, 1], everything free from random coefficients, at once or by grids."""
+        """Return the settings of the paper's [2, 10, 1] from random coefficients.
+
+        start: whether it is trained on the finest grid at once, or from coarse to fine grids.
+        """
         levels = self.coarse if start == REFINED else self.coarse[-1:]
         network = {"type": "kan", "width": [2, WIDTH, 1], "degree": degree, "grid": levels[0]}
         descent = {"type": "levenberg_marquardt", "steps": self.steps}
@@ -76,11 +79,14 @@ class Size:
         return _sections(network, stages, _lattice(self.descent), seed)
 
     def constructed(self, degree: int, grid: int) -> Sections:
-        """It with the exact inner functions, five copies, grids apart; outer by least squares."""
+        """Return the settings of [2, 10, 1] with the exact inner functions in five copies.
+
+        The grids of the copies are shifted; the outer functions are found by least squares.
+        """
         return _sections(_exact_inner(degree, grid, WIDTH // 2), [], _lattice(self.lattice))
 
     def plans(self) -> Iterator[tuple[str, Base, dict[str, Sequence[Any]]]]:
-        """The studies: name, what makes the settings, and over what."""
+        """Yield the studies: the name, the function that makes the settings, and its values."""
         seeds = {"seed": self.seeds}
         yield "structured", self.structured, {"grid": self.grids, "method": METHODS}
         yield "sampled", self.sampled, {"grid": self.grids} | seeds

@@ -18,7 +18,7 @@ ORDERS = (*KEYS, "theory", "order", "margin", "first_grid", "last_grid", "errors
 
 
 def write_tables(series: Sequence[Series], folder: Path) -> None:
-    """table1_errors.csv, table1_orders.csv, and both in table1.h5, a group each."""
+    """Write table1_errors.csv, table1_orders.csv, and both as groups of table1.h5."""
     tables = {"errors": (ERRORS, _errors(series)), "orders": (ORDERS, _orders(series))}
     for name, (head, rows) in tables.items():
         text = io.StringIO()
@@ -53,7 +53,7 @@ def _keys(s: Series) -> tuple[Any, ...]:
 
 
 def _array(values: Sequence[Any]) -> numpy.ndarray:
-    """Numbers as float64 (NaN: none), the rest as text."""
+    """Return numbers as float64 (NaN: none), everything else as text."""
     if any(isinstance(value, str) for value in values):
         return numpy.array(values, dtype=h5py.string_dtype())
     return numpy.array([numpy.nan if v is None else v for v in values], dtype=numpy.float64)

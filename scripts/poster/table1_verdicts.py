@@ -12,7 +12,7 @@ SLACK = 0.15  # of an order: what small grids and few of them cost
 
 
 def judge(series: Sequence[Series]) -> dict[str, Figure]:
-    """The figures beside their targets."""
+    """Return the measured orders beside their targets."""
     figures: dict[str, Figure] = {}
     for s in find(series, study="approximation"):
         name = f"{s.norm} order, k = {s.degree}, {s.setting}"

@@ -1,4 +1,4 @@
-"""The references that are made: equations, points, resolutions."""
+"""The references that are made: their equations, points and resolutions."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from references.spectral import Equation
 
 @dataclass(frozen=True)
 class Case:
-    """What is solved, how finely, and where it is kept.
+    """An equation, its resolution, and the points of its file.
 
     Args:
-        equation: which.
+        equation: the equation.
         x, t: the grid of the file.
-        weights: of the points, (x, t), where errors are means over them; None: splines of a degree
-            go between them.
+        weights: of the points, (x, t), if errors are weighted means over them; None if splines of
+            `degree` interpolate between them.
         modes, step: of the spectral solution.
         degree: of the splines.
         target: the largest relative L2 error.
@@ -34,12 +34,12 @@ class Case:
     degree: int = 0
 
     def coarser(self) -> "Case":
-        """Half the modes, steps twice as long."""
+        """Return the case with half the modes and steps twice as long."""
         return replace(self, modes=self.modes // 2, step=2 * self.step)
 
 
 def spaced(low: float, high: float, count: int, density: Callable[[ndarray], ndarray]) -> ndarray:
-    """Points from one end to the other whose distances go with 1 / density."""
+    """Return points from one end to the other, with distances proportional to 1 / density."""
     fine = numpy.linspace(low, high, 40001)
     rho = density(fine)
     total = numpy.concatenate([[0], numpy.cumsum(rho[1:] + rho[:-1])])
@@ -49,7 +49,10 @@ def spaced(low: float, high: float, count: int, density: Callable[[ndarray], nda
 
 
 def _interfaces(x: ndarray) -> ndarray:
-    """Fine at ±1/2 and 0, where phases part, and at the kink of the initial values at ±1."""
+    """Return a density that is large where the solution changes fast.
+
+    That is at ±1/2 and 0, between the phases, and at ±1, where the initial values have a kink.
+    """
     layers = 8 * numpy.exp(-(((abs(x) - 0.5) / 0.07) ** 2))
     return 1 + layers + 2 * numpy.exp(-((x / 0.15) ** 2)) + 0.1 / (1 - abs(x) + 1e-3)
 
@@ -66,7 +69,10 @@ def kuramoto_sivashinsky() -> Case:
 
 
 def schroedinger() -> Case:
-    """Waves from the kink at ±5 fill the domain, too fast in time for any splines: points."""
+    """Return the case of the Schrödinger equation, with points in place of splines.
+
+    Waves from the kink at ±5 fill the domain and are too fast in time for splines.
+    """
     nodes, weights = numpy.polynomial.legendre.leggauss(80)
     x, t = -5 + 10 * (numpy.arange(200) + 0.5) / 200, (1 + nodes) * math.pi / 4
     return Case(
@@ -88,5 +94,5 @@ CASES: Mapping[str, Callable[[], Case]] = {
 
 
 def smoke(case: Case) -> Case:
-    """The same on few modes and steps."""
+    """Return the case with few modes and steps."""
     return replace(case, modes=min(case.modes, 512), step=2e-3)

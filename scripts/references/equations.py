@@ -1,4 +1,4 @@
-"""Problems of the library as equations on a period, written anew from their documentation."""
+"""Equations of the library's problems on a period, written independently of the library."""
 
 import math
 
@@ -7,7 +7,7 @@ from references.spectral import Equation
 
 
 def allen_cahn(diffusion: float = 1e-4) -> Equation:
-    """u_t = D u_xx + 5 (u - u³)."""
+    """Return u_t = D u_xx + 5 (u - u³)."""
     return Equation(
         -1.0,
         1.0,
@@ -20,7 +20,7 @@ def allen_cahn(diffusion: float = 1e-4) -> Equation:
 def kuramoto_sivashinsky(
     advection: float = 100 / 16, production: float = 100 / 16**2, damping: float = 100 / 16**4
 ) -> Equation:
-    """u_t + α u u_x + β u_xx + γ u_xxxx = 0."""
+    """Return u_t + α u u_x + β u_xx + γ u_xxxx = 0."""
     return Equation(
         0.0,
         2 * math.pi,
@@ -31,7 +31,7 @@ def kuramoto_sivashinsky(
 
 
 def schroedinger(low: float = -5.0, high: float = 5.0) -> Equation:
-    """i h_t + h_xx / 2 + |h|² h = 0."""
+    """Return i h_t + h_xx / 2 + |h|² h = 0."""
 
     def cubic(u: numpy.ndarray, k: numpy.ndarray) -> numpy.ndarray:
         h = numpy.fft.ifft(u)

@@ -1,4 +1,4 @@
-"""References in files, and how far they are from what they were made of."""
+"""Reference solutions in files, and how far the files are from the solutions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ def fields_of(case: Case) -> dict[str, ndarray]:
 
 
 def write(path: Path, case: Case, fields: Mapping[str, ndarray]) -> None:
-    """A grid, or where the case has weights, points."""
+    """Write a grid of values, or, if the case has weights, points with weights."""
     columns = {"x": case.x, "t": case.t}
     if case.weights is not None:
         kept = case.weights > 0
@@ -47,7 +47,7 @@ def write(path: Path, case: Case, fields: Mapping[str, ndarray]) -> None:
 
 
 def between(case: Case, path: Path, count: int = 60) -> float:
-    """The relative L2 error of the splines at times and places of their own."""
+    """Return the relative L2 error of the splines at random times and places."""
     generator = numpy.random.default_rng(0)
     x = generator.uniform(case.x[0], case.x[-1], 10 * count)
     t = numpy.sort(generator.uniform(case.t[0], case.t[-1], count))
@@ -63,7 +63,7 @@ def between(case: Case, path: Path, count: int = 60) -> float:
 def relative(
     found: Mapping[str, ndarray], exact: Mapping[str, ndarray], weights: ndarray | None = None
 ) -> float:
-    """‖found - exact‖ / ‖exact‖ over all fields; weights: of the points, one by default."""
+    """Return ‖found - exact‖ / ‖exact‖ over all fields; weights: of the points, by default one."""
     rho = 1.0 if weights is None else weights
     error, size = (
         sum((rho * u**2).sum() for u in fields)
@@ -73,6 +73,6 @@ def relative(
 
 
 def weights_of(case: Case) -> ndarray:
-    """Of the case's points, (x, t): for a grid the trapezoidal rule's."""
+    """Return the weights of the case's points, (x, t), for a grid the trapezoidal rule's."""
     t = numpy.gradient(case.t) if case.weights is None else case.weights
     return numpy.outer(numpy.gradient(case.x), t)

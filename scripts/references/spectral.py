@@ -38,11 +38,11 @@ class Equation:
     initial: Callable[[ndarray], ndarray]
 
     def waves(self, modes: int) -> ndarray:
-        """Wave numbers k in the order of the fast Fourier transform, (modes,)."""
+        """Return wave numbers k in the order of the fast Fourier transform, (modes,)."""
         return 2 * math.pi * numpy.fft.fftfreq(modes, (self.high - self.low) / modes)
 
     def grid(self, modes: int) -> ndarray:
-        """Equispaced points of one period, (modes,)."""
+        """Return equispaced points of one period, (modes,)."""
         return self.low + (self.high - self.low) * numpy.arange(modes) / modes
 
 
@@ -55,14 +55,14 @@ class Solution:
     spectra: ndarray
 
     def __call__(self, x: ndarray, order: int = 0) -> ndarray:
-        """u or a derivative by x at points x (n,) and all times, complex (n, times)."""
+        """Return u or a derivative by x at points x (n,) and all times, complex (n, times)."""
         k = self.equation.waves(self.spectra.shape[1])
         waves = numpy.exp(1j * numpy.outer(x - self.equation.low, k))
         return waves @ (self.spectra * (1j * k) ** order).T
 
 
 def solve(equation: Equation, times: ndarray, modes: int, step: float) -> Solution:
-    """The solution at times, the first of which is 0, by steps that are no longer than `step`."""
+    """Solve up to each of some times, the first of which is 0, with steps no longer than `step`."""
     k = equation.waves(modes)
     u = projection(equation, modes)
     found = [u]
@@ -76,7 +76,7 @@ def solve(equation: Equation, times: ndarray, modes: int, step: float) -> Soluti
 
 
 def projection(equation: Equation, modes: int, finer: int = 16) -> ndarray:
-    """The spectrum of the initial values, (modes,), from a grid on which it hardly aliases."""
+    """Return the spectrum of the initial values, (modes,), from a grid with hardly any aliasing."""
     spectrum = numpy.fft.fft(equation.initial(equation.grid(finer * modes))) / finer
     half = modes // 2
     return numpy.concatenate([spectrum[:half], spectrum[-half:]])
@@ -94,7 +94,7 @@ class _Factors(NamedTuple):
 
 
 def _factors(linear: ndarray, h: float) -> _Factors:
-    """Kassam and Trefethen's coefficients, section 3."""
+    """Return Kassam and Trefethen's coefficients, section 3."""
     z = (h * linear)[:, None] + CIRCLE
     e = numpy.exp(z)
     return _Factors(
@@ -112,7 +112,7 @@ def _mean(values: ndarray) -> ndarray:
 
 
 def _step(nonlinear: Callable[[ndarray], ndarray], u: ndarray, f: _Factors) -> ndarray:
-    """One step of ETDRK4, Cox and Matthews' equations 26 to 29."""
+    """Return the state after one step of ETDRK4, Cox and Matthews' equations 26 to 29."""
     at_u = nonlinear(u)
     a = f.half * u + f.middle * at_u
     at_a = nonlinear(a)

@@ -1,10 +1,10 @@
-"""Communication on paper: bytes and seconds of one fold over any number of ranks.
+"""Communication by calculation: bytes and seconds of one fold over any number of ranks.
 
 A triangle of P columns and the residual has (P + 1)(P + 2)/2 numbers. Going up the tree each rank
-but the first sends one, going down each receives one; the first, which is on every level, takes and
-gives ⌈log₂ R⌉. So the longest way has 2⌈log₂ R⌉ messages and ⌈log₂ R⌉ QR factorizations of two
-triangles stacked, 10/3 P³ operations each as they are done now (2/3 P³ if the zeros were used).
-A gradient of P numbers goes round a ring: 2 (R - 1)/R of it by each rank.
+but the first sends one triangle, going down each receives one. The first rank is on every level and
+receives and sends ⌈log₂ R⌉ of them. So the longest path has 2⌈log₂ R⌉ messages and ⌈log₂ R⌉ QR
+factorizations of two stacked triangles, of 10/3 P³ operations each as they are done now (2/3 P³ if
+the zeros were used). A gradient of P numbers is sent round a ring: 2 (R - 1)/R of it by each rank.
 """
 
 import math
@@ -29,7 +29,7 @@ class Fold:
 
     @property
     def triangle(self) -> int:
-        """Bytes of one triangle: what a rank that is on one level sends, and what it receives."""
+        """Bytes of one triangle, which a rank on one level sends and receives."""
         return 8 * (self.parameters + 1) * (self.parameters + 2) // 2
 
     @property
@@ -44,27 +44,27 @@ class Fold:
 
     @property
     def gradient(self) -> float:
-        """Bytes that a rank sends where gradients are reduced instead: loss, gradient, a flag."""
+        """Bytes that a rank sends if gradients are reduced instead: loss, gradient, a flag."""
         return 2 * (self.ranks - 1) / self.ranks * 8 * (self.parameters + 2)
 
     @property
     def own(self) -> float:
-        """Seconds of a rank's own rows."""
+        """Seconds for a rank's own rows."""
         return 2 * POINTS * self.parameters**2 / self.rate
 
     @property
     def waiting(self) -> float:
-        """Seconds of the messages on the longest way."""
+        """Seconds for the messages on the longest path."""
         return 2 * self.levels * (LATENCY + self.triangle / NETWORK)
 
     @property
     def combining(self) -> float:
-        """Seconds of the factorizations on the longest way."""
+        """Seconds for the factorizations on the longest path."""
         return self.levels * 10 / 3 * self.parameters**3 / self.rate
 
     @property
     def efficiency(self) -> float:
-        """Own work over all the time: weak scaling of the fold."""
+        """The time for own rows over the whole time: weak scaling of the fold."""
         return self.own / (self.own + self.waiting + self.combining)
 
 

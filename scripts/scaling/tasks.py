@@ -1,4 +1,4 @@
-"""What the workers do: timed steps, solves to compare, and a fold whose bytes are counted."""
+"""The workers' tasks: timed steps, solves to compare, and a fold whose bytes are counted."""
 
 import time
 from collections.abc import Callable
@@ -24,20 +24,20 @@ PROBES = 3  # losses of a Levenberg-Marquardt step
 
 @cache
 def system(task: str, points: int, width: int, ranks: int) -> Residuals:
-    """Residuals of Poisson's equation; a set of its own for each number of ranks."""
+    """Return residuals of Poisson's equation, cached for each number of ranks."""
     grid = [4, 16] if task == LEAST_SQUARES else [5, 5]
     degree = 7 if task == LEAST_SQUARES else 3
     return cases.residuals(kp.KAN([2, width, 1], degree=degree, grid=grid, seed=0), points)
 
 
 def parameters(task: str, width: int) -> int:
-    """The columns that are folded, or the length of the gradient."""
+    """Return the number of columns that are folded, or the length of the gradient."""
     layers = system(task, 100, width, 1).surrogate.network.layers
     return sum(x.coefficients.numel() for x in (layers[-1:] if task == LEAST_SQUARES else layers))
 
 
 def timed(task: str, points: int, width: int, threads: int) -> float:
-    """Seconds of one step, all ranks starting together."""
+    """Return the seconds of one step, which all ranks start together."""
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     residuals = system(task, points, width, world())
@@ -89,7 +89,7 @@ SOLVES = {
 
 
 def solved(name: str, small: bool) -> Tensor:
-    """Values of the solution of problems/poisson2d.toml at 1000 points."""
+    """Return values of the solution of problems/poisson2d.toml at 1000 points."""
     torch.set_num_threads(1)
     reduced = ["points.interior=400", "points.boundary=40"] if small else []
     if small and name == "least squares":
@@ -100,7 +100,7 @@ def solved(name: str, small: bool) -> Tensor:
 
 
 def counted(columns: int) -> tuple[int, int]:
-    """Bytes of triangles that this rank gives to the group, and that it takes, in one fold."""
+    """Return the bytes of triangles that this rank sends and receives in one fold."""
     given = taken = 0
 
     def watch(name: str, giving: Callable[[], bool]) -> Any:

@@ -20,7 +20,7 @@ class Scaling:
     seconds: dict[str, list[float]]
 
     def over(self, contender: str) -> float:
-        """How many times faster than one process on all the points, median of the rounds."""
+        """Return how many times as fast as one process on all points, the median of the rounds."""
         pairs = zip(self.seconds[ONE], self.seconds[contender], strict=True)
         return statistics.median(one / other for one, other in pairs)
 
@@ -31,7 +31,7 @@ class Scaling:
 
     @property
     def strong_limit(self) -> float:
-        """Of two that have half the points each and do not wait for each other."""
+        """Speed-up of two processes with half the points each that do not wait for each other."""
         return self.over(HALVES)
 
     @property
@@ -41,12 +41,12 @@ class Scaling:
 
     @property
     def weak_limit(self) -> float:
-        """Of two that do the same work and do not wait for each other."""
+        """Efficiency of two processes that do the same work and do not wait for each other."""
         return self.over(WHOLES)
 
     @property
     def rate(self) -> float:
-        """Operations a second where 2NP² is counted, of one process."""
+        """Operations a second of one process, 2NP² being counted."""
         work = 2 * self.points * self.parameters**2
         return work / statistics.median(self.seconds[ONE])
 

@@ -1,4 +1,4 @@
-"""Processes of one thread each that wait for work, alone, side by side or as a process group."""
+"""Processes of one thread each that wait for work: one, several, or a process group."""
 
 import multiprocessing
 import tempfile
@@ -16,7 +16,7 @@ PATIENCE = timedelta(minutes=5)
 
 
 class Workers:
-    """So many spawned processes; they end with this one."""
+    """Spawned worker processes, which end with the process that started them."""
 
     def __init__(self, count: int) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -31,12 +31,12 @@ class Workers:
             self._members.append((process, ours))
 
     def together(self, size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
-        """function(*args) by the first `size` workers as the ranks of one process group."""
+        """Call function(*args) by the first `size` workers as the ranks of one process group."""
         self._calls += 1
         return self._call(size, str(Path(self._folder.name) / str(self._calls)), function, args)
 
     def apart(self, count: int, function: Callable[..., Any], *args: Any) -> list[Any]:
-        """The same by each for itself, all at once."""
+        """Call function(*args) by each of `count` workers independently, all at once."""
         return self._call(count, None, function, args)
 
     def _call(

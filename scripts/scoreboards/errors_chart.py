@@ -1,4 +1,4 @@
-"""The errors of all problems beside what others reached, on one axis."""
+"""The errors of all problems beside published ones, on one axis."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ BELOW = 0.25  # of a row: automatic errors, so that ranges do not hide each othe
 
 
 def draw(summaries: Sequence[Summary]) -> Figure:
-    """A row for each problem: median and range, targets, published errors; seconds on the right."""
+    """Draw a row for each problem: median and range, targets, published errors, and seconds."""
     figure = new_figure(7.5, 1.2 + 0.21 * len(summaries))
     ax = tidy(figure.subplots())
     for row, s in enumerate(summaries):
@@ -76,7 +76,7 @@ def _middle(value: Any) -> float | None:
 
 
 def _seconds(s: Summary) -> str:
-    """Hand-set seconds, and automatic ones in brackets."""
+    """Return the hand-set seconds, and in brackets the automatic ones."""
     own, auto = s.hand.spread("seconds"), s.auto.spread("seconds")
     text = seconds_text(own.median) if own else "failed"
     return f"{text} ({seconds_text(auto.median)})" if auto else text

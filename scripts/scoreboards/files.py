@@ -1,4 +1,4 @@
-"""The files of problems/: which there are, and what the numbers of a run depend on."""
+"""The files of problems/, and a digest of all that the results of a run depend on."""
 
 import ast
 import hashlib
@@ -15,8 +15,10 @@ PROBLEMS = REPOSITORY / "problems"
 
 
 def library() -> tuple[list[str], list[str]]:
-    """The files of solves and eigenvalue problems, those with targets first; and the targets that
-    have no file."""
+    """Return the files of solves and eigenvalue problems, and the targets without a file.
+
+    Files with targets come first.
+    """
     there = [path.stem for path in sorted(PROBLEMS.glob("*.toml")) if "problem" in _read(path.stem)]
     known = [name for name in TARGETS if name in there]
     missing = [name for name in TARGETS if name not in there]
@@ -24,12 +26,12 @@ def library() -> tuple[list[str], list[str]]:
 
 
 def is_eigen(problem: str) -> bool:
-    """Whether it is an eigenvalue problem, for which nothing is chosen by trials."""
+    """Return whether it is an eigenvalue problem, for which trials choose nothing."""
     return "eigen" in _read(problem)
 
 
 def equation(problem: str) -> str:
-    """The docstring's first line of the class that a file names, or the file's own first line."""
+    """Return the first line of the docstring of a file's class, or the file's own first line."""
     named = _read(problem)["problem"].get("class")
     if named is None:
         first = (PROBLEMS / f"{problem}.toml").read_text(encoding="utf-8").splitlines()[0]
@@ -42,7 +44,7 @@ def equation(problem: str) -> str:
 
 @cache
 def settings(problem: str) -> str:
-    """A digest of the file, of the class that it names, and of the data beside that class."""
+    """Return a digest of the file, of its class, and of the data beside that class."""
     file = _read(problem)["problem"].get("class", "").partition(":")[0]
     data = PROBLEMS.glob(f"{Path(file).stem}.*") if file else ()
     beside = {path for path in data if path.suffix != ".toml"}

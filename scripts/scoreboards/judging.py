@@ -1,4 +1,4 @@
-"""The verdicts: medians, and the worst seeds, against targets and against what others reached."""
+"""The verdicts: medians and worst seeds against targets and against published errors."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from scoreboards.targets import AUTO_ERROR, AUTO_SECONDS, DIRICHLET, VARIANT
 
 
 def figures(summaries: Sequence[Summary]) -> dict[str, Figure]:
-    """All figures of all problems by name."""
+    """Return all measured values of all problems by name."""
     found: dict[str, Figure] = {}
     for s in summaries:
         own = {**_errors(s), **_published(s), **_effectivity(s), **_unknowns(s), **_automatic(s)}
@@ -54,7 +54,7 @@ def _against(s: Summary, bound: float, why: str) -> Figure:
 
 
 def _published(s: Summary) -> dict[str, Figure]:
-    """Judged against KAN codes; what other neural codes reach is told."""
+    """Compare with published errors; those of KAN codes are targets, others are only reported."""
     found: dict[str, Figure] = {}
     if (kan := s.published.kan) is not None:
         found["median below the best published KAN"] = _against(s, kan.error, f", {kan.source}")
@@ -76,7 +76,7 @@ def _effectivity(s: Summary) -> dict[str, Figure]:
 
 
 def _unknowns(s: Summary) -> dict[str, Figure]:
-    """Value, ends of the 95% interval, and whether it holds the truth, for each seed."""
+    """Return value, ends of the 95% interval, and whether it holds the truth, for each seed."""
     found: dict[str, Figure] = {}
     for name in s.hand.unknown_names:
         value = [[*row.found[name], holds(row, name)] for row in s.hand.rows if name in row.found]
@@ -86,7 +86,7 @@ def _unknowns(s: Summary) -> dict[str, Figure]:
 
 
 def holds(row: Row, name: str) -> bool | None:
-    """Whether the interval of an unknown number holds the truth; None where that is not known.
+    """Return whether the interval of an unknown number holds the truth, None if it is not known.
 
     An interval without ends, of a number that the data do not determine, holds everything.
     """
@@ -97,7 +97,7 @@ def holds(row: Row, name: str) -> bool | None:
 
 
 def _automatic(s: Summary) -> dict[str, Figure]:
-    """How far solves fall behind that are told nothing."""
+    """Compare automatic solves with hand-set ones: ratios of errors and of seconds."""
     if not s.auto.rows:
         return {}
     pairs = {
@@ -115,7 +115,7 @@ def _automatic(s: Summary) -> dict[str, Figure]:
 
 
 def verdict(pairs: Sequence[tuple[Spread | None, float | None]], failed: bool) -> str:
-    """ "yes", "no", or "median" where the worst seed alone misses; "" where nothing is judged."""
+    """Return "yes", "no", or "median" if only the worst seed misses; "" if nothing is judged."""
     judged = [(spread, bound) for spread, bound in pairs if bound is not None]
     if not judged:
         return ""

@@ -1,4 +1,4 @@
-"""The study: which runs there are to be, which of them are done, and doing the others."""
+"""The study: which runs there are, which of them are done, and the solves of the others."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,10 +17,10 @@ LEAST = 5.0  # seconds that an automatic solve may always take
 
 @dataclass(frozen=True)
 class Study:
-    """The rows of runs.csv, of which those of other code or settings are measured anew.
+    """The rows of runs.csv; rows of other code or settings are measured anew.
 
-    automatic: the problems that are also solved without their file's choices. again: nothing that
-    is asked for counts as done.
+    automatic: the problems that are also solved without their file's choices. again: measure all
+    runs anew, also those that are done.
     """
 
     output: Path
@@ -30,7 +30,7 @@ class Study:
     again: bool
 
     def measure(self, problems: Sequence[str]) -> list[Row]:
-        """The rows of this call and of earlier ones; runs.csv is written after each solve.
+        """Return the rows of this call and of earlier ones; runs.csv is written after each solve.
 
         A problem is solved automatically when all its hand-set runs are done.
         """
@@ -65,18 +65,18 @@ class Study:
         return self.output / "runs.csv"
 
     def picture(self, problem: str) -> Path:
-        """Where a problem's picture is kept."""
+        """Return the file of a problem's picture."""
         return self.output / "pictures" / f"{problem}.npz"
 
     def _hand(self, problem: str) -> list[Task]:
-        """As its file says, once for each seed, with a picture of the first one."""
+        """Return one task for each seed with the file's choices, the first with a picture."""
         first, *others = (Task(problem, seed) for seed in self.seeds)
         return [replace(first, picture=self.picture(problem)), *others]
 
     def _automatic(self, problem: str, known: Iterable[Row]) -> list[Task]:
-        """The same problem without its file's choices, for the hand-set error, in twice the time.
+        """Return tasks without the file's choices, for the hand-set error, in twice the time.
 
-        None of an eigenvalue problem, and none where there is no error to reach.
+        There are none for an eigenvalue problem, and none if the hand-set error is not known.
         """
         if problem not in self.automatic or files.is_eigen(problem):
             return []
@@ -90,7 +90,7 @@ class Study:
         return [Task(problem, seed, AUTO, tolerance, budget) for seed in self.seeds]
 
     def _left(self, tasks: Sequence[Task], known: dict[Key, Row]) -> list[Task]:
-        """Those that are not done; what is known of them is dropped."""
+        """Return the tasks that are not done, and drop their known rows."""
         left = [t for t in tasks if self.again or not _is_done(t, known.get(t.key))]
         for task in left:
             known.pop(task.key, None)
@@ -112,7 +112,7 @@ def _is_done(task: Task, row: Row | None) -> bool:
 
 
 def _drop_old(problems: Sequence[str], known: dict[Key, Row]) -> None:
-    """Rows of these problems that are of other code or settings: no median mixes them."""
+    """Drop rows of these problems with other code or settings, so that no median mixes them."""
     for key, row in list(known.items()):
         if row.problem in problems:
             current = (package_digest(), files.settings(row.problem))

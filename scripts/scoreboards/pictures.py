@@ -1,4 +1,4 @@
-"""What is kept of a run for its picture, and the page of all pictures."""
+"""The part of a run that is kept for its picture, and the page of all pictures."""
 
 import math
 import sys
@@ -34,7 +34,7 @@ def keep(folder: Path, path: Path) -> None:
 
 
 def _from_file(path: Path) -> dict[str, numpy.ndarray] | None:
-    """The fields on a grid of two or three coordinates; None where the file has none."""
+    """Return the fields on a grid of two or three coordinates, None if the file has none."""
     with h5py.File(path) as file:
         group = file.get("fields", file.get("modes"))
         if group is None:
@@ -50,7 +50,7 @@ def _from_file(path: Path) -> dict[str, numpy.ndarray] | None:
 
 
 def _from_network(folder: Path) -> dict[str, numpy.ndarray]:
-    """A plane through a domain of more coordinates than files have a grid of."""
+    """Evaluate the network on a plane, for domains of more coordinates than files have grids of."""
     solution = load(folder)
     assert isinstance(solution, Solution)
     found = on_grid(solution, plane_of(solution.problem.domain))
@@ -63,7 +63,7 @@ def _plane(
     values: Mapping[str, numpy.ndarray],
     fixed: Mapping[str, float],
 ) -> dict[str, numpy.ndarray]:
-    """Two axes: of three the last one is held, a time at its end, anything else in its middle."""
+    """Reduce a grid to two axes: of three, time is held at its end, another in its middle."""
     coords, values, held = dict(coords), dict(values), dict(fixed)
     while len(coords) > 2:
         axis, along = coords.popitem()
@@ -83,7 +83,7 @@ def _plane(
 
 
 def page(pictures: Sequence[tuple[Path, str]]) -> Figure:
-    """A grid of pictures, each a kept file and its title."""
+    """Draw a grid of pictures, each a kept file with its title."""
     count = math.ceil(len(pictures) / COLUMNS)
     figure = new_figure(1.75 * min(COLUMNS, len(pictures)), 2.25 * count)
     grid = figure.subplots(count, min(COLUMNS, len(pictures)), squeeze=False)
@@ -125,7 +125,7 @@ def _draw(ax: Axes, kept: Mapping[str, numpy.ndarray]) -> None:
 
 
 def _shown(names: Sequence[str], values: numpy.ndarray) -> tuple[str, numpy.ndarray]:
-    """The field that is drawn: a vector's length, or all modes, each to its own scale."""
+    """Return the field that is drawn: a vector's length, or all modes, each to its own scale."""
     if {"u", "v"} <= set(names):
         return "|(u, v)|", numpy.hypot(values[names.index("u")], values[names.index("v")])
     if names[0].endswith("_1"):

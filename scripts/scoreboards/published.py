@@ -1,13 +1,13 @@
-"""The best figures that others have published for the problems of the library."""
+"""The best errors that others have published for the problems of the library."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A relative L2 error with who reached it, when, and on what as far as that is known.
+    """A published relative L2 error: who reached it, when, and on which problem, if known.
 
-    same: whether it is of the very same problem; where it is not, source says what differs.
+    same: whether it is the very same problem; if not, source says what differs.
     """
 
     error: float
@@ -20,7 +20,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Published:
-    """The best figure of a KAN code, and of any other neural code; None: none is known."""
+    """The best error of a KAN code, and of any other neural code; None if none is known."""
 
     kan: Figure | None = None
     neural: Figure | None = None
@@ -75,5 +75,5 @@ NOTHING = Published()
 
 
 def best(problem: str) -> Published:
-    """What is known of a problem."""
+    """Return the best published errors of a problem."""
     return PUBLISHED.get(problem, NOTHING)

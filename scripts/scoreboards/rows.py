@@ -1,4 +1,4 @@
-"""The rows of runs.csv: what each run says of itself."""
+"""The rows of runs.csv, one for each run."""
 
 import csv
 import json
@@ -46,12 +46,12 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Which run it is."""
+        """What identifies the run."""
         return self.problem, self.mode, self.seed
 
     @property
     def failed(self) -> bool:
-        """Whether it came to nothing."""
+        """Whether the run has no result."""
         return self.status.startswith("failed")
 
     @property
@@ -61,12 +61,12 @@ class Row:
 
     @property
     def found(self) -> dict[str, list[float | None]]:
-        """The unknowns: value, low, high, truth."""
+        """The unknowns, each with value, low, high and truth."""
         return json.loads(self.unknowns)
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
-    """All rows, at once: a call that is killed leaves the file as it was."""
+    """Write all rows at once: a call that is killed leaves the file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
     with temporary.open("w", newline="", encoding="utf-8") as stream:
@@ -77,7 +77,7 @@ def write(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of earlier calls; none where there is no file."""
+    """Return the rows of earlier calls, none if there is no file."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as stream:

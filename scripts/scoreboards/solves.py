@@ -22,7 +22,7 @@ UNSAID = ("optimizer", "network", "points", "loss")  # the sections that automat
 class Task:
     """A run to be made; tolerance and budget_seconds are those of an automatic one.
 
-    picture: the file that its picture is kept in.
+    picture: the file for its picture.
     """
 
     problem: str
@@ -34,17 +34,17 @@ class Task:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Which run it is."""
+        """What identifies the run."""
         return self.problem, self.mode, self.seed
 
     def is_done_by(self, row: Row) -> bool:
-        """Whether a row is of this very run: the same code and settings, and not failed."""
+        """Return whether a row is of this run, with the same code and settings, and not failed."""
         same = row.code == package_digest() and row.settings == files.settings(self.problem)
         return row.key == self.key and same and not row.failed
 
     @property
     def options(self) -> list[str]:
-        """Those of `kanpinn solve`."""
+        """The options of `kanpinn solve`."""
         if self.mode == HAND:
             return [f"--seed={self.seed}"]
         wanted = [f"run.tolerance={self.tolerance}", f"run.budget_seconds={self.budget_seconds}"]
@@ -53,7 +53,7 @@ class Task:
 
 
 def solve(task: Task, threads: int | None) -> Row:
-    """Run `kanpinn solve`; a failure is a row without errors."""
+    """Run `kanpinn solve` and return its row; a failure is a row without errors."""
     row = _solved(task, threads)
     return replace(
         row,
@@ -90,7 +90,10 @@ def _solved(task: Task, threads: int | None) -> Row:
 
 
 def _environment(threads: int | None) -> dict[str, str]:
-    """This repository's kanpinn, on processors, with so many threads; None: as it is called."""
+    """Return the environment variables for this repository's kanpinn on CPUs.
+
+    threads: None leaves the number of threads as it is.
+    """
     environment = {**os.environ, "MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": ""}
     inherited = [p for p in (os.environ.get("PYTHONPATH"),) if p]
     environment["PYTHONPATH"] = os.pathsep.join([str(files.REPOSITORY), *inherited])
@@ -124,7 +127,7 @@ def _row(task: Task, run: dict[str, Any]) -> Row:
 
 
 def _errors(run: dict[str, Any], target: Target) -> tuple[float | None, dict[str, float]]:
-    """The error that counts, and those of the parts."""
+    """Return the error that counts, and those of fields or eigenvalues."""
     if (modes := run.get("eigenvalues")) is not None:
         parts = {f"eigenvalue {i + 1}": mode["error"] for i, mode in enumerate(modes)}
         parts = {name: error for name, error in parts.items() if error is not None}

@@ -1,4 +1,4 @@
-"""What the rows of a problem say together: medians and ranges over seeds."""
+"""Summaries of a problem's rows: medians and ranges over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Spread:
 
 
 def seconds_text(seconds: float) -> str:
-    """Two digits, or all before the point: "2.5 s", "240 s"."""
+    """Return two digits, or all before the point: "2.5 s", "240 s"."""
     return f"{seconds:.2g} s" if seconds < 99.5 else f"{seconds:.0f} s"
 
 
@@ -51,7 +51,7 @@ class Runs:
 
     @property
     def part_names(self) -> list[str]:
-        """Of fields or eigenvalues."""
+        """The names of fields or eigenvalues."""
         return list(dict.fromkeys(name for row in self.rows for name in row.part_errors))
 
     @property
@@ -59,7 +59,7 @@ class Runs:
         return list(dict.fromkeys(name for row in self.rows for name in row.found))
 
     def effectivity(self, norm: str) -> Spread | None:
-        """Estimated over true errors ("l2" or "h1"), where the true ones are known well enough."""
+        """Return estimated over true errors ("l2" or "h1"), where the latter are well known."""
         return Spread.of([_ratio(row, norm) for row in self.rows])
 
     @property
@@ -102,7 +102,7 @@ class Summary:
 
 
 def summarize(rows: Sequence[Row], order: Sequence[str]) -> list[Summary]:
-    """A summary for each problem that has hand-set rows."""
+    """Return a summary for each problem that has hand-set rows."""
     base = _runs(rows, DIRICHLET, HAND).spread("error")
     found = []
     for problem in order:

@@ -1,4 +1,4 @@
-"""The table of problems: medians over seeds beside their targets and what others reached."""
+"""The table of problems: medians over seeds beside their targets and published errors."""
 
 import csv
 from collections.abc import Sequence
@@ -16,7 +16,10 @@ HEAD += ["unknowns", "errors against", "estimated / true L2", "estimated / true 
 
 
 def cells(summaries: Sequence[Summary]) -> list[list[str]]:
-    """The table's lines, its head first; fields and the eigenvalues that count have their own."""
+    """Return the lines of the table, its head first.
+
+    Fields, and the eigenvalues that count, have lines of their own.
+    """
     lines = [HEAD]
     for s in summaries:
         lines.append(_line(s))
@@ -64,7 +67,7 @@ def _automatic(s: Summary) -> list[str]:
 
 
 def _unknown(runs: Runs, name: str) -> str:
-    """The first seed's value and interval, and how many of all hold the truth."""
+    """Return the first seed's value and interval, and how many of all intervals hold the truth."""
     rows = [row for row in runs.rows if name in row.found]
     value, low, high, truth = rows[0].found[name]
     ends = [f"{end:.4g}" if end is not None else "∞" for end in (low, high)]

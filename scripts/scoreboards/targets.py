@@ -13,10 +13,10 @@ AUTO_ERROR, AUTO_SECONDS = 10.0, 2.0
 
 @dataclass(frozen=True)
 class Target:
-    """The largest error and seconds; None: told, not judged.
+    """The largest error and seconds; None: reported, not judged.
 
     The error is the relative L2 error; of an eigenvalue problem it is the largest relative error of
-    the first `eigenvalues`. aim: a smaller error that is wished for. fields: the same error of
+    the first `eigenvalues`. aim: a smaller error that is desired. fields: the largest errors of
     single fields of a system. variant: the error is judged against that of the Dirichlet problem.
     """
 

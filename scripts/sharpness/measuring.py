@@ -1,4 +1,4 @@
-"""What each feature is measured on: the solve without it and those with it."""
+"""The problems for each feature: the solve without it and those with it."""
 
 import statistics
 import sys
@@ -16,7 +16,7 @@ LS = kp.LeastSquares
 
 @dataclass(frozen=True)
 class Way:
-    """One way to solve: a network [*width] of a degree and grids, optimizers, points, a balance."""
+    """One way to solve: a network [*width] with degree and grids, optimizers, points, a balance."""
 
     name: str
     network: tuple[list[int], int, int | list[int]]
@@ -30,7 +30,7 @@ class Way:
 class Case:
     """A feature's problem, the ways to solve it, the plain one first, and the gain to reach.
 
-    gain: of the second way over the first in the median error; None: what there is is told.
+    gain: of the second way over the first in the median error; None: it is only reported.
     """
 
     feature: str
@@ -67,7 +67,7 @@ class Wide(Peak):
 
 
 def cases() -> list[Case]:
-    """All of them; each takes seconds."""
+    """Return all cases; each takes seconds."""
     return [_knots(), _thin(), _points(), _balance()]
 
 
@@ -128,7 +128,7 @@ def _balance() -> Case:
 
 
 def measure(case: Case, way: Way, seeds: Sequence[int]) -> Row:
-    """The errors of a solve from every seed, and the median of the processor seconds."""
+    """Return the errors of a solve from every seed, and the median of the processor seconds."""
     errors, seconds = [], []
     for seed in seeds:
         width, degree, grid = way.network
@@ -149,7 +149,7 @@ def measure(case: Case, way: Way, seeds: Sequence[int]) -> Row:
 
 
 def all_ways(chosen: Sequence[Case], seeds: Sequence[int], pieces: Pieces) -> list[Measured]:
-    """Every way of every case; progress goes to the error stream."""
+    """Measure every way of every case; progress is written to standard error."""
     found = []
     for case in chosen:
         for way in case.ways:

@@ -1,4 +1,4 @@
-"""Errors without a feature and with it."""
+"""Errors without a feature and with it, drawn."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from kanpinn.plotting.style import new_figure
 
 
 def draw(found: Sequence[Measured]) -> Figure:
-    """A row for each way, its error's median and range; the plain way of each case is hollow."""
+    """Draw a row for each way, its error's median and range; the plain way of a case is hollow."""
     figure = new_figure(7.0, 0.6 + 0.24 * len(found))
     axes = figure.subplots()
     for row, one in enumerate(found):

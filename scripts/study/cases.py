@@ -9,11 +9,11 @@ FEW = {"points.interior": [256], "points.boundary": [32]}
 
 
 def quick(runs: int) -> dict[str, Any]:
-    """Runs of some hundredths of a second: what is left is the study's own time."""
+    """Return runs of some hundredths of a second, so that the study's own time dominates."""
     return SMALL | FEW | {"run.seed": list(range(runs))}
 
 
 def steady(runs: int, steps: int) -> dict[str, Any]:
-    """Runs of so many steps of Levenberg-Marquardt, some 10 ms each."""
+    """Return runs of so many steps of Levenberg-Marquardt, some 10 ms each."""
     stage = {"type": "levenberg_marquardt", "steps": steps}
     return quick(runs) | {"optimizer": [[stage]]}

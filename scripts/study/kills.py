@@ -1,4 +1,4 @@
-"""A study whose process is killed again and again: `python kills.py OUTPUT RUNS STEPS WORKERS`."""
+"""A study whose process is killed repeatedly: `python kills.py OUTPUT RUNS STEPS WORKERS`."""
 
 import hashlib
 import random
@@ -23,7 +23,7 @@ Files = dict[Path, tuple[int, str]]  # when each was last written, and its conte
 
 @dataclass(frozen=True)
 class Survived:
-    """What is left after the kills, and after the study has then gone on to its end."""
+    """The state after the kills, and after the study has then been finished."""
 
     kills: int
     finished: list[int]  # runs that were finished at each kill
@@ -36,7 +36,10 @@ class Survived:
 def survive(
     kills: int, runs: int, steps: int, workers: int, seed: int, whole: kp.Study, output: Path
 ) -> Survived:
-    """Kill the study so often, at random moments, let it end, and compare with one left alone."""
+    """Kill a study so often, at random moments, let it finish, and compare with `whole`.
+
+    whole: the same study without kills.
+    """
     shutil.rmtree(output, ignore_errors=True)
     command = [sys.executable, __file__, str(output), str(runs), str(steps), str(workers)]
     moments = random.Random(seed)
@@ -68,9 +71,9 @@ def _pairs(study: kp.Study, whole: kp.Study) -> list[tuple[dict, dict]]:
 
 
 def _kill(command: list[str], output: Path, moments: random.Random, share: float) -> bool:
-    """Start the study and kill it: one time in four before it does anything, else amid its runs.
+    """Start the study and kill it: one time in four before it does anything, else during its runs.
 
-    share: of the runs that it may finish until then, on average.
+    share: the mean number of runs that it may finish until then.
     """
     process = subprocess.Popen(command)
     before = _folders(output)
@@ -90,7 +93,7 @@ def _folders(output: Path) -> set[Path]:
 
 
 def _finished(output: Path) -> Files:
-    """The files of the finished runs, once no worker is left."""
+    """Return the files of the finished runs, once no worker is left."""
     for lock in output.glob(f"*/{LOCKS}/*"):
         with only_one(lock):
             pass

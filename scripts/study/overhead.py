@@ -1,4 +1,4 @@
-"""What a study adds to its solves, run by run, and where it goes."""
+"""The time that a study adds to its solves, run by run, and its parts."""
 
 import shutil
 import statistics
@@ -35,9 +35,9 @@ PARTS: dict[str, tuple[Any, Callable[..., Any]]] = {
 
 
 def overhead(runs: int, output: Path) -> tuple[float, float]:
-    """Seconds per run beyond the solve: between runs of one worker, and of planning and table.
+    """Return the seconds for each run beyond the solve: between runs, and for planning and table.
 
-    The first run, which waits for the worker's imports, does not count.
+    There is one worker. The first run, which waits for the worker's imports, does not count.
     """
     shutil.rmtree(output, ignore_errors=True)
     ends: dict[int, float] = {}
@@ -55,7 +55,7 @@ def overhead(runs: int, output: Path) -> tuple[float, float]:
 
 
 def breakdown(runs: int, output: Path) -> dict[str, float]:
-    """Milliseconds of each part of a run, medians over runs in this process."""
+    """Return the milliseconds of each part of a run, medians over runs in this process."""
     shutil.rmtree(output, ignore_errors=True)
     (output / RUNS).mkdir(parents=True)
     entries, _ = plan(PROBLEM, quick(runs + 1), {}, Path())

@@ -109,11 +109,12 @@ def _copy(folder: Path) -> None:
             (folder / path.name).symlink_to(path)
     scripts = folder / "scripts"
     shutil.copytree(ROOT / "scripts", scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    files = sorted(scripts.rglob("*.py"))
-    for path in files:
-        path.write_text(_recorded(path, path.relative_to(scripts).as_posix()), encoding="utf-8")
-    for place in {path.parent for path in files}:  # where a file that is run as a script finds it
-        (place / f"{RECORDER}.py").write_text(RECORDER_TEXT, encoding="utf-8")
+    for path in sorted(scripts.rglob("*.py")):
+        recorded = _recorded(path, path.relative_to(scripts).as_posix())
+        if recorded != path.read_text(encoding="utf-8"):
+            path.write_text(recorded, encoding="utf-8")
+            # Beside every file: each may be run as a script.
+            path.with_name(f"{RECORDER}.py").write_text(RECORDER_TEXT, encoding="utf-8")
 
 
 def _recorded(path: Path, name: str) -> str:
