@@ -63,7 +63,7 @@ class Drift:
 
 
 class Failed(Exception):
-    """Why a script has no figures."""
+    """Raised with the reason why a script has no figures."""
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -111,10 +111,10 @@ def main(given: Sequence[str] | None = None) -> int:
 
 
 def measured(script: Path, output: Path, pieces: Pieces) -> tuple[dict[str, Any], float]:
-    """The figures of one script and its seconds; of an earlier call where it had succeeded.
+    """Return the figures of one script and its seconds, of an earlier call if that succeeded.
 
     Raises:
-        Failed: with the last line of what the script has printed.
+        Failed: with the last line that the script has printed.
     """
     (row,) = pieces.rows({"script": script.stem}, lambda: [_run(script, output / script.stem)])
     return row["figures"], row["seconds"]
@@ -144,7 +144,7 @@ def _run(script: Path, folder: Path) -> Row:
 
 
 def reference_of(name: str, folder: Path) -> dict[str, Any] | None:
-    """The committed figures of a script; None where there are none."""
+    """Return the committed figures of a script, None if there are none."""
     found = sorted(folder.rglob(f"{name}.json"))
     return json.loads(found[0].read_text(encoding="utf-8")) if found else None
 
@@ -152,7 +152,7 @@ def reference_of(name: str, folder: Path) -> dict[str, Any] | None:
 def compared(
     name: str, before: Mapping[str, Any] | None, now: Mapping[str, Any], tolerance: float
 ) -> list[Drift]:
-    """Each figure of a script beside the committed one; without those, all are new."""
+    """Compare each figure of a script with the committed one; without those, all are new."""
     before = before or {}
     found = []
     for figure in dict.fromkeys([*before, *now]):
@@ -170,12 +170,12 @@ def compared(
 
 
 def is_time(figure: str) -> bool:
-    """Whether a figure tells how long something takes: another machine has others."""
+    """Return whether a figure is a time: other machines have others."""
     return any(word in figure.lower() for word in TIMES)
 
 
 def largest_change(before: Any, now: Any) -> float | None:
-    """The largest relative difference of two values' numbers; None where they have none."""
+    """Return the largest relative difference of two values' numbers, None if they have none."""
     pairs = [(dict(leaves(before)).get(key), value) for key, value in leaves(now)]
     if [key for key, _ in leaves(before)] != [key for key, _ in leaves(now)]:
         return math.inf
@@ -193,7 +193,7 @@ def _change(old: Any, new: Any) -> float | None:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The numbers, texts and truth values within lists and mappings, each with its place."""
+    """Yield numbers, texts and truth values within lists and mappings, each with its place."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from leaves(item, f"{path}/{key}")
@@ -205,7 +205,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def counted(found: Sequence[Drift]) -> str:
-    """How many figures there are of each kind."""
+    """Return how many figures there are of each kind, as text."""
     kinds = ("verdict", "drifted", "same", "new", "gone")
     counts = {kind: sum(drift.kind == kind for drift in found) for kind in kinds}
     counts["verdict changed"] = counts.pop("verdict")
@@ -213,7 +213,7 @@ def counted(found: Sequence[Drift]) -> str:
 
 
 def publish(drifts: Sequence[Drift], failures: Mapping[str, str], output: Path) -> None:
-    """The page, all rows, and a verdict for each script."""
+    """Write the page, all rows, and a verdict for each script."""
     write_text(output / "drift.md", page(drifts, failures))
     text = json.dumps([asdict(drift) for drift in drifts], indent=1, ensure_ascii=False)
     write_text(output / "drift.json", text + "\n")
@@ -230,7 +230,7 @@ def publish(drifts: Sequence[Drift], failures: Mapping[str, str], output: Path) 
 
 
 def page(drifts: Sequence[Drift], failures: Mapping[str, str]) -> str:
-    """What has changed, the gravest first, as Markdown."""
+    """Return the changes, the gravest first, as Markdown."""
     lines = ["# Figures beside the committed ones", ""]
     lines += [f"- {name} failed: {why}" for name, why in failures.items()]
     for name in dict.fromkeys(drift.script for drift in drifts):
@@ -259,7 +259,7 @@ def _line(drift: Drift) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value in 60 characters, numbers with three digits."""
+    """Return a value in 60 characters, numbers with three digits."""
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, list):

@@ -56,13 +56,13 @@ def main() -> None:
 
 
 def imports() -> Imports:
-    """The rooms, each with the other rooms that its modules import."""
+    """Return the rooms, each with the other rooms that its modules import."""
     rooms = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
     return {room: frozenset(imported_by(room) & {*rooms} - {room}) for room in rooms}
 
 
 def imported_by(room: str) -> set[str]:
-    """The names that stand after `kanpinn.` in the import statements of a room."""
+    """Return the names after `kanpinn.` in the import statements of a room."""
     found = set()
     for path in (PACKAGE / room).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -77,10 +77,10 @@ def imported_by(room: str) -> set[str]:
 
 
 def levels_of(found: Imports) -> dict[str, int]:
-    """The layer of each room, 0 for the ground: right below the lowest room that imports it.
+    """Return the layer of each room, right below the lowest room that imports it; the ground is 0.
 
     Raises:
-        ValueError: for rooms that import each other.
+        ValueError: if rooms import each other.
     """
     above = {room: {high for high, lows in found.items() if room in lows} for room in found}
     depths: dict[str, int] = {}
@@ -93,7 +93,7 @@ def levels_of(found: Imports) -> dict[str, int]:
 
 
 def arrows(found: Imports) -> list[tuple[str, str]]:
-    """The imports that no chain of other imports stands for, without those of the ground."""
+    """Return the imports that no chain of other imports replaces, without those of the ground."""
     below: dict[str, set[str]] = {}
 
     def reach(room: str) -> set[str]:
@@ -113,7 +113,7 @@ WIDTH, HEIGHT, SPACE = 3.1, 0.66, 0.5  # of a box, and between two; units of an 
 
 
 def draw(found: Imports, levels: Mapping[str, int]) -> Figure:
-    """Rows of boxes, the highest layer at the top, each room with its own sentence."""
+    """Draw rows of boxes, the highest layer at the top, each room with its own sentence."""
     top = max(levels.values())
     figure = new_figure(10.4, 0.82 * (top + 1), layout=None)
     ax = figure.add_axes((0, 0, 1, 1))
@@ -129,7 +129,7 @@ def draw(found: Imports, levels: Mapping[str, int]) -> Figure:
 
 
 def places_of(found: Imports, levels: Mapping[str, int]) -> dict[str, tuple[float, float]]:
-    """The middle of each box; of a layer, a room stands as near as it can to those above it."""
+    """Return the middle of each box; a room stands as near as possible to those that import it."""
     places: dict[str, tuple[float, float]] = {}
     for level in range(max(levels.values()), -1, -1):
         rooms = [room for room, own in levels.items() if own == level]
@@ -161,7 +161,7 @@ def _arrow(
     low: tuple[float, float],
     places: Mapping[str, tuple[float, float]],
 ) -> None:
-    """From the lower side of a box to the upper side of another, between the boxes on the way."""
+    """Draw an arrow from the lower side of a box to the upper side of another, around others."""
     aside = 0.15 * (low[0] - high[0])
     points = [(high[0] + aside, high[1] - HEIGHT / 2)]
     for level in range(int(high[1]) - 1, int(low[1]), -1):
@@ -178,7 +178,7 @@ def _arrow(
 
 
 def _gap(x: float, level: int, places: Mapping[str, tuple[float, float]]) -> float:
-    """The nearest place to x in a layer that no box covers; of two, the one farther outside."""
+    """Return the place nearest to x in a layer that no box covers; of two, the outer one."""
     middles = [place[0] for place in places.values() if place[1] == level]
     reach = WIDTH / 2 + SPACE / 2
     sides = [side for middle in middles for side in (middle - reach, middle + reach)]
@@ -187,7 +187,7 @@ def _gap(x: float, level: int, places: Mapping[str, tuple[float, float]]) -> flo
 
 
 def sentence(room: str) -> str:
-    """The first sentence of a room's docstring."""
+    """Return the first sentence of a room's docstring."""
     tree = ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))
     words = " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
     return words.split(". ")[0].rstrip(".").replace("`", "")

@@ -41,7 +41,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def agreement(workers: Workers, small: bool) -> dict[str, float]:
-    """The relative L2 difference between the solutions of one and of two processes."""
+    """Return the relative L2 distance between the solutions of one and of two processes."""
     found = {}
     for name in tasks.SOLVES:
         (one,) = workers.together(1, tasks.solved, name, small)

@@ -5,13 +5,13 @@ autograd nested in autograd, for the KAN [2, 10, 1] (k = 3, G = 5, 240 parameter
 an MLP of as many parameters; the per-sample Jacobian of 2000 residuals with 408 parameters in
 closed form and by torch.func's vmap(grad), the Laplacian by grad or as named; one
 Levenberg-Marquardt step against points N and parameters P, which should follow 2NP² + O(P³);
-float32, threads; peak memory as the points grow
-tenfold. "Same KAN" is kanpinn's own, whose splines are fast and differentiate in closed form there
-too; "plain" is what one writes in plain torch: an MLP, and the KAN by the Cox-de Boor recursion.
+float32, threads; peak memory as the points grow tenfold. "Same KAN" is kanpinn's own, whose splines
+are fast and have closed-form derivatives there too; "plain" is what one writes in plain torch: an
+MLP, and the KAN by the Cox-de Boor recursion.
 
-How: contenders of one table take turns, round by round, so that other work on the machine slows
-all of them alike. Times are medians (smallest - largest) over the rounds; a ratio is the median
-over rounds of the time over the reference's in the same round. One thread unless a row says more.
+How: contenders of one table take turns, round by round, so that other work on the machine slows all
+of them alike. Times are medians (smallest - largest) over the rounds; a ratio is the median over
+rounds of the time over the reference's in the same round. One thread unless a row says more.
 
 How long: two minutes on an idle machine; --smoke: some ten seconds, its numbers mean nothing.
 
@@ -141,7 +141,7 @@ def write(timings: list[Timing], peaks: list[tuple[str, int, float]], folder: Pa
 def figures(
     timings: list[Timing], peaks: list[tuple[str, int, float]], judge: bool
 ) -> dict[str, verdicts.Figure]:
-    """Ratios beside their targets; judge: whether the sizes are those that the targets mean."""
+    """Return ratios beside their targets; judge: whether the sizes are those of the targets."""
     ratios = {(t.group, t.case): t.ratio for t in timings}
     found: dict[str, verdicts.Figure] = {}
     for name, key, least in (
@@ -180,7 +180,7 @@ def draw_bars(ax: Axes, timings: list[Timing]) -> None:
 
 
 def draw_steps(ax: Axes, timings: list[Timing]) -> None:
-    """Seconds against 2NP²: steps that are nothing but that lie on a line of slope one."""
+    """Draw seconds against 2NP²; steps that cost nothing else lie on a line of slope one."""
     for group, marker in ((BY_POINTS, "o"), (BY_PARAMETERS, "s")):
         steps = [t for t in timings if t.group == group]
         work = [2 * t.points * t.parameters**2 for t in steps]

@@ -3,22 +3,22 @@
 What: u_xx + u_yy = f on [-1, 1]^2, u = 0 on the boundary, u = sin(pi x) sin(pi y^2), solved by
 kanpinn, by tensor-product splines and Chebyshev polynomials, by scikit-fem (P2, P4), and by pykan,
 DeepXDE, PINA's KAN, jaxKAN and jinns, each with its best documented optimizer, in float64 on the
-processor. The network peers share the collocation points (41 x 41 Gauss points, 41 on each side)
-and the loss (0.01 interior + boundary). Each peer runs in a process and, if it is not a requirement
-of kanpinn, in a virtual environment of its own, made with pip at first need and kept.
+CPU. The network peers share the collocation points (41 x 41 Gauss points, 41 on each side) and the
+loss (0.01 interior + boundary). Each peer runs in a process and, if it is not a requirement of
+kanpinn, in a virtual environment of its own, which pip creates when it is first needed.
 
-Clock: errors are relative, by 200 x 200 Gauss points. Imports and the time spent on measuring are
-not counted; the compilation of jax's peers is, as it occurs. Points of the splines, scikit-fem and
-random-feature rows are independent solves, each timed from nothing; the others are timelines.
+Clock: errors are relative, by 200 x 200 Gauss points. Imports and the time for measuring errors are
+not counted; compilation by jax's peers is. Points of the splines, scikit-fem and random-feature
+rows are independent solves, each timed from its start; the others are timelines of one solve.
 
 How long: with the defaults some 40 minutes a seed on two cores, and once 5 to 10 minutes and 5 GB
 for the environments. --smoke: under a minute, no network.
 
 Writes to --output, in place of what an earlier run wrote there: timelines.csv (every measurement),
-table.csv (medians over seeds), figure.png, logs/ (what each peer printed), benchmark_peers.json;
-and pieces/, the measurements of each peer's run: a benchmark that was stopped goes on from them.
+table.csv (medians over seeds), figure.png, logs/ (the output of each peer), benchmark_peers.json;
+and pieces/, the measurements of each peer's run: a benchmark that was stopped continues from them.
 --redraw makes table, figure and JSON from timelines.csv again. A peer that is missing or fails is
-an error: it is said at the end, after the others have run, and the exit code is 1.
+reported at the end, after the others have run, and the exit code is then 1.
 """
 
 import argparse

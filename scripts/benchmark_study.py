@@ -18,6 +18,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,11 @@ NAME = Path(__file__).stem
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured; steps decide how long a run takes."""
+    """How much is measured; steps decide how long a run takes.
+
+    here: whether this process does the runs of all studies but the killed one, which saves the
+    starts of worker processes in a smoke run.
+    """
 
     quick: int = 30
     rounds: int = 3
@@ -44,9 +49,14 @@ class Size:
     killed_runs: int = 40
     killed_steps: int = 40
     workers: int = 2
+    here: bool = False
+
+    def executor(self) -> Executor | None:
+        """Return an executor in this process, or None for worker processes."""
+        return ThreadPoolExecutor(1) if self.here else None
 
 
-SMOKE = Size(3, 1, 2, 2, 1, 3, 2, 1)
+SMOKE = Size(3, 1, 2, 2, 1, 3, 2, 1, here=True)
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -68,7 +78,7 @@ def main(given: Sequence[str] | None = None) -> None:
 def measure_overhead(
     size: Size, studies: Path, figures: dict[str, verdicts.Figure]
 ) -> dict[str, float]:
-    rounds = [overhead(size.quick, studies / "quick") for _ in range(size.rounds)]
+    rounds = [overhead(size.quick, studies / "quick", size.executor()) for _ in range(size.rounds)]
     totals = [sum(both) for both in rounds]
     seconds = statistics.median(totals)
     figures["overhead per run, seconds"] = {
@@ -86,12 +96,13 @@ def measure_overhead(
 
 
 def measure_workers(size: Size, studies: Path, figures: dict[str, verdicts.Figure]) -> kp.Study:
-    """One worker against two, in turns; returns a study of the runs that will be killed."""
+    """Time one worker against two, in turns; return a study of the runs that will be killed."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for number in range(size.rounds):
         for workers, times in seconds.items():
             place = studies / f"workers-{workers}-{number}"
-            times.append(timed(steady(size.runs, size.steps), workers, place)[0])
+            over = steady(size.runs, size.steps)
+            times.append(timed(over, workers, place, size.executor())[0])
     ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
     figures["one worker's time over two workers'"] = {
         "value": statistics.median(ratios),
@@ -105,12 +116,15 @@ def measure_workers(size: Size, studies: Path, figures: dict[str, verdicts.Figur
         "met": None,
     }
     over = steady(size.killed_runs, size.killed_steps)
-    return timed(over, size.workers, studies / "left-alone")[1]
+    return timed(over, size.workers, studies / "left-alone", size.executor())[1]
 
 
-def timed(over: dict[str, Any], workers: int, output: Path) -> tuple[float, kp.Study]:
+def timed(
+    over: dict[str, Any], workers: int, output: Path, executor: Executor | None
+) -> tuple[float, kp.Study]:
+    """Return the seconds of a study, and the study."""
     begun = time.perf_counter()
-    study = kp.sweep(PROBLEM, over, output=output, workers=workers)
+    study = kp.sweep(PROBLEM, over, output=output, workers=workers, executor=executor)
     return time.perf_counter() - begun, study
 
 

@@ -102,12 +102,12 @@ def made_up(folder: Path) -> Knots:
 
 
 def key_of(knots: Knots, size: Size, **own: object) -> dict[str, object]:
-    """The key of a piece: what it is of, and the rows and sizes of its study."""
+    """Return the key of a piece: its own entries, and the rows and sizes of its study."""
     return {**own, "rows": knots.digest, "size": repr(size)}
 
 
 def fitted(knots: Knots, size: Size, pieces: Pieces) -> list[Result]:
-    """Every network on both splits from every seed."""
+    """Return every network on both splits from every seed."""
     results = []
     for network, grouped, seed in itertools.product(NETWORKS, (False, True), size.seeds):
         split = GROUPED if grouped else RANDOM
@@ -120,7 +120,7 @@ def fitted(knots: Knots, size: Size, pieces: Pieces) -> list[Result]:
 
 
 def formulated(knots: Knots, size: Size, pieces: Pieces) -> list[Formula]:
-    """Formulas from the random split's rows, seed by seed."""
+    """Return the formulas from the random split's rows, seed by seed."""
     found = [formulas.baseline(knots)]
     for seed in size.seeds:
         make = partial(formulas.of_split, knots, seed, False, size)
@@ -129,7 +129,7 @@ def formulated(knots: Knots, size: Size, pieces: Pieces) -> list[Formula]:
 
 
 def related(knots: Knots, size: Size, pieces: Pieces) -> list[Relation]:
-    """Relations among all the rows' columns."""
+    """Return the relations among the columns of all rows."""
     key = key_of(knots, size, relations="all")
     found = pieces.records(Relation, key, partial(find_relations, knots, size))
     return [replace(one, members=frozenset(one.members)) for one in found]
@@ -148,7 +148,7 @@ def head(knots: Knots, size: Size) -> str:
 
 
 def reasons(knots: Knots) -> str:
-    """Why a sum of functions of one input each takes the volume for part of the translations."""
+    """Say why a sum of functions of one input each uses the volume for part of the translations."""
     x = knots.table.column
     volume, imaginary = x("volume"), x(IMAGINARY)
     pairs = (volume, x("cusp_volume")), (imaginary, x(REAL).abs()), (volume, knots.signatures.abs())
@@ -157,7 +157,7 @@ def reasons(knots: Knots) -> str:
 
 
 def draw(results: Sequence[Result], knots: Knots, size: Size, folder: Path) -> None:
-    """The figures, as PNG and PDF; two are of the sparsest network, fitted once more."""
+    """Draw and write the figures; two show the sparsest network, which is fitted once more."""
     first = next(r for r in results if (r.network, r.split) == (ALL, RANDOM))
     assert first.reach is not None  # a KAN has a grid
     data = knots.split(first.seed, False, VALIDATION)

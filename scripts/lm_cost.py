@@ -1,13 +1,14 @@
-"""What a Levenberg-Marquardt step costs against points and parameters, and where the time goes.
+"""The cost of a Levenberg-Marquardt step against points and parameters, and of its parts.
 
 What: one step on u_xx + u_yy = f, float64, for KANs [2, W, 1] (k = 3, G = 5) of P parameters at N
 points: the rows of the Jacobian folded into a triangle (N P for the rows, 2NP² for the QR), its SVD
 (c P³), and the losses at the dampings that are tried. The law t = a N P + b 2NP² + c P³ with a, b,
-c >= 0 is fitted to all sizes at once, by relative errors; exponents in N and in P with their 95%
-intervals are those of the largest sizes in the other quantity, beside the law's own.
+c >= 0 is fitted to all sizes at once, by relative errors. The exponents of N and of P with their
+95% intervals are those at the largest sizes of the other quantity; the law's own exponents are
+given beside them.
 
-How: seconds of the processor with one thread, not of the clock, so that other work on the machine
-hardly counts; the least of several rounds.
+How: processor seconds with one thread, on which other work on the machine has little influence; the
+least of several rounds.
 
 How long: a minute; --smoke: some seconds, its numbers mean nothing.
 
@@ -75,7 +76,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def measure(width: int, points: int, rounds: int) -> Cost:
-    """The least of several rounds for each part."""
+    """Return the least of several rounds for each part."""
     system = cases.residuals(kp.KAN([2, width, 1], degree=3, grid=5), points)
     layers = list(system.surrogate.network.layers)
     parts = []
@@ -93,7 +94,7 @@ def measure(width: int, points: int, rounds: int) -> Cost:
 
 
 def fitted(costs: Sequence[Cost]) -> numpy.ndarray:
-    """a, b, c >= 0 of the law, seconds each, by least squares on relative errors."""
+    """Return a, b, c >= 0 of the law in seconds, by least squares on relative errors."""
     terms = numpy.array([cost.terms for cost in costs], dtype=float)
     seconds = numpy.array([cost.step for cost in costs])
     scale = terms.max(axis=0)
@@ -102,7 +103,7 @@ def fitted(costs: Sequence[Cost]) -> numpy.ndarray:
 
 
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> tuple[float, float | None]:
-    """p of seconds ~ sizes^p, and the half width of its 95% interval."""
+    """Return p of seconds ~ sizes^p, and the half width of its 95% interval."""
     fit: Fit = kp.fit_order(sizes, seconds)
     return -fit.order, fit.margin
 
@@ -154,7 +155,7 @@ def write(costs: Sequence[Cost], path: Path) -> None:
 
 
 def draw(costs: Sequence[Cost], law: numpy.ndarray, path: Path) -> None:
-    """Seconds of a step against N, a line of the law for each P; and the parts of the largest N."""
+    """Draw the seconds of a step against N for each P, and its parts at the largest N."""
     figure = new_figure(7.0, 3.0)
     left, right = figure.subplots(1, 2)
     counts = sorted({cost.parameters for cost in costs})

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def figures(solution: Solution, judge: bool) -> dict[str, verdicts.Figure]:
-    """What the picture claims; judge: whether this is the problem file's own network."""
+    """Return the picture's errors and sizes; judge: whether it is the problem file's network."""
     errors = solution.errors
     assert errors is not None
     small, exact = solution.parameters <= 98, errors.l2_relative <= 1e-11
@@ -53,7 +53,7 @@ def figures(solution: Solution, judge: bool) -> dict[str, verdicts.Figure]:
 
 
 def picture(solution: Solution) -> Figure:
-    """Solution and error on the left, the edges beside them: inner ones above, outer ones below."""
+    """Draw solution and error on the left, and the edges beside them, inner above outer."""
     figure = new_figure(11.5, 3.9)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.35, 1])[0]
     fields = on_grid(solution)

@@ -1,28 +1,29 @@
-"""The scoreboard: every problem of problems/, beside its target and the best that others published.
+"""The scoreboard: every problem of problems/, beside its target and the best published errors.
 
 What: runs each file of a solve or an eigenvalue problem as `kanpinn solve problems/NAME.toml --seed
-N --json --quiet` in a process of its own and tells relative L2 and H1 errors, of a system also each
-field's, of an eigenvalue problem the eigenvalues', the unknowns of inverse problems with their 95%
-intervals, coefficients and seconds (run.json's total, without imports and figures): medians and
-ranges over the seeds. A verdict is the median's: "median" stands where the worst seed misses it.
-Variants of the poster's problem may lose a factor of 100 against poisson2d, which is measured with
-them. Where kanpinn estimates its error, the table has the ratio of that to the true one.
+N --json --quiet` in a process of its own. It reports relative L2 and H1 errors, for a system also
+those of each field, for an eigenvalue problem those of the eigenvalues, the unknowns of inverse
+problems with their 95% intervals, coefficients and seconds (run.json's total, without imports and
+figures): medians and ranges over the seeds. The verdict is that of the median, and "median" if the
+worst seed misses the target. Variants of the poster's problem may have 100 times the error of
+poisson2d, which is measured with them. If kanpinn estimates its error, the table has the ratio of
+the estimated to the true one.
 
---auto: each problem once more without its network, points, weights and optimizers, which trials
-then choose, for run.tolerance = the hand-set error (at least 1e-13) and run.budget_seconds = twice
-the hand-set seconds (at least 5). The table has the ratios to both.
+--auto: each problem is also solved without its network, points, weights and optimizers, which are
+then found by trials, for run.tolerance = the hand-set error (at least 1e-13) and run.budget_seconds
+= twice the hand-set seconds (at least 5). The table has the ratios to both.
 
-It can be stopped at any time: runs that are done, by the same code from the same files, are not
-made again (--again: they are), failed ones are. Their rows stay:
---only NAME ... completes a table.
+It can be stopped at any time. Runs that are done, by the same code from the same files, are not
+made again, unless --again is given; failed runs are. Rows of earlier calls stay: --only NAME ...
+completes a table.
 
-How long: an hour and a half on two idle cores with --workers 2, thrice that with --auto; --smoke:
-half a minute.
+How long: an hour and a half on two idle cores with --workers 2, three times as long with --auto;
+--smoke: half a minute.
 
-Writes to --output: runs.csv (a row for each problem, mode and seed), pictures/NAME.npz (what is
-drawn of the first seed), and from all of it scoreboard.md, scoreboard.csv, scoreboard.json,
-scoreboard.png (the solutions) and scoreboard_errors.png (the errors beside published ones). A solve
-that fails is told at the end, and the exit code is 1.
+Writes to --output: runs.csv (a row for each problem, mode and seed), pictures/NAME.npz (the field
+of the first seed), and from all of it scoreboard.md, scoreboard.csv, scoreboard.json,
+scoreboard.png (the solutions) and scoreboard_errors.png (the errors beside published ones). Failed
+solves are listed at the end, and the exit code is then 1.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def problems(there: Sequence[str], only: Sequence[str] | None) -> list[str]:
-    """The chosen ones in their order, with the Dirichlet problem where a variant needs it."""
+    """Return the chosen problems in order, with the Dirichlet problem if a variant needs it."""
     wanted = set(only or there)
     if any(name in TARGETS and TARGETS[name].variant for name in wanted):
         wanted.add(DIRICHLET)
@@ -73,7 +74,7 @@ def problems(there: Sequence[str], only: Sequence[str] | None) -> list[str]:
 
 
 def write(output: Path, summaries: Sequence[Summary], study: Study) -> str:
-    """The table's files and both figures; returns the table."""
+    """Write the table's files and both figures; return the table."""
     lines = table.cells(summaries)
     text = table.markdown(lines)
     (output / f"{NAME}.md").write_text(text, encoding="utf-8")
@@ -87,7 +88,7 @@ def write(output: Path, summaries: Sequence[Summary], study: Study) -> str:
 
 
 def title(s: Summary) -> str:
-    """The problem and its error."""
+    """Return the problem and its error."""
     error = s.hand.spread("error")
     return f"{s.problem}\n" + (f"{error.median:.1e}" if error else "error not known")
 

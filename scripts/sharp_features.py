@@ -1,14 +1,14 @@
-"""Adapted points, balanced terms, and inserted knots, each where it should pay.
+"""Adapted points, balanced terms, and inserted knots, each on a problem where it should help.
 
 What: relative L2 errors without a feature and with it, median and range of three seeds: (1) knots
 inserted where the residual is large, against as many even ones, in a boundary layer; (2) points
 that follow the residual (RAD, R3) in a layer ten times as thin, and for a peak; (3) terms balanced
-by the neural tangent kernel or by gradients, with data that are penalised.
+by the neural tangent kernel or by gradients, with penalised data.
 
 How long: two minutes of one core; --smoke: seconds, its numbers mean nothing.
 
 Writes to --output: sharp_features.md, sharp_features.png, sharp_features.json, and pieces/, the
-errors of each way: a run that was stopped goes on from them.
+errors of each way: a run that was stopped continues from them.
 """
 
 import sys
@@ -50,7 +50,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _small(case: Case) -> Case:
-    """The same with few steps on few points."""
+    """Return the same case with few steps on few points."""
     ways = []
     for way in case.ways:
         points = replace(way.points, interior=60, boundary=min(way.points.boundary, 16))
@@ -62,7 +62,7 @@ def _small(case: Case) -> Case:
 
 
 def _shortened(optimizer: Any) -> kp.Method:
-    """The optimizer with two steps at most, where it makes any."""
+    """Return the optimizer with two steps at most; a transform takes its one step."""
     if "steps" not in vars(optimizer):  # a transform has its one step
         return optimizer
     return replace(optimizer, steps=min(optimizer.steps, 2))
@@ -77,7 +77,7 @@ def _line(one: Measured) -> str:
 
 
 def judged(wanted: Sequence[Case], found: Sequence[Measured]) -> dict[str, verdicts.Figure]:
-    """The gain of each case's second way over its first, by the median error."""
+    """Return the gain of each case's second way over its first, by the median error."""
     figures: dict[str, verdicts.Figure] = {}
     for case in wanted:
         plain, better = (m.median for m in found if m.case is case and m.way in case.ways[:2])

@@ -1,4 +1,4 @@
-"""A tiny script whose committed figures are others: a verdict, a number, a text and a time."""
+"""A tiny script whose committed figures differ: a verdict, a number, a text and a time."""
 
 import argparse
 import json

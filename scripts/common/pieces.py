@@ -1,4 +1,4 @@
-"""Finished pieces of a script's work, kept in files: a run that was stopped continues from them."""
+"""Finished pieces of a script's work in files, from which a stopped run continues."""
 
 import hashlib
 import json

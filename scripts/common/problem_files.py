@@ -9,7 +9,7 @@ PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 
 
 def solve_job(name: str, overrides: Sequence[str] = ()) -> SolveJob:
-    """The solve that problems/`name`.toml describes, with "section.key=value" overrides.
+    """Return the solve of problems/`name`.toml, with "section.key=value" overrides.
 
     Raises:
         TypeError: for a file of a fit, of an eigenvalue problem or without a network.

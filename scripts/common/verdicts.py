@@ -1,4 +1,4 @@
-"""The figures of a script beside what they should be, as JSON."""
+"""The measured figures of a script beside their targets, as JSON."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 
 class Figure(TypedDict):
-    """What was measured, what it should be in words, and whether it is; None: not judged."""
+    """A measured value, its target as text, and whether it meets it; None: not judged."""
 
     value: Any
     target: str
@@ -19,7 +19,7 @@ def write(path: Path, figures: Mapping[str, Figure]) -> None:
     """Write {name: {value, target, met}}; numbers that JSON lacks become null.
 
     Raises:
-        ValueError: for a figure without these three, or without a verdict in words.
+        ValueError: for a figure without these three keys, or whose target is no text.
     """
     for name, figure in figures.items():
         if set(figure) != {"value", "target", "met"} or not isinstance(figure["target"], str):
@@ -30,7 +30,7 @@ def write(path: Path, figures: Mapping[str, Figure]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Python's own values: numbers of NumPy and torch have item()."""
+    """Convert numbers of NumPy and torch, which have item(), to Python's own."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

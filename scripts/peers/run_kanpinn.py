@@ -34,10 +34,6 @@ class Poisson(kp.Problem):
         return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
 
-class BudgetSpent(Exception):
-    """Raised by the observer to end a solve."""
-
-
 def solution_field(evaluate: Callable, gradient: Callable) -> Callable:
     """Return values (n, 1) and gradients (n, 2) of tensors of points as a numpy field."""
 
@@ -69,7 +65,7 @@ def follow(timeline: Timeline) -> Callable:
         timeline.record_if_due(surrogate_field(run.surrogate))
         if timeline.exhausted:
             timeline.finish(surrogate_field(run.surrogate))
-            raise BudgetSpent
+            run.interrupted = True
 
     return observer
 
@@ -130,11 +126,9 @@ def run_mlp(budget: float, seed: int) -> None:
 
 
 def run_timeline(timeline: Timeline, solve: Callable[..., kp.Solution]) -> None:
-    try:
-        solution = solve(observers=[follow(timeline)])
-    except BudgetSpent:
-        return
-    timeline.finish(solution_field(solution, solution.gradient))
+    solution = solve(observers=[follow(timeline)])
+    if not solution.status.startswith("stopped: interrupted"):  # else its end has been measured
+        timeline.finish(solution_field(solution, solution.gradient))
 
 
 if __name__ == "__main__":

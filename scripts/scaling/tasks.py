@@ -91,7 +91,7 @@ SOLVES = {
 def solved(name: str, small: bool) -> Tensor:
     """Return values of the solution of problems/poisson2d.toml at 1000 points."""
     torch.set_num_threads(1)
-    reduced = ["points.interior=400", "points.boundary=40"] if small else []
+    reduced = ["points.interior=100", "points.boundary=40"] if small else []
     if small and name == "least squares":
         reduced.append("network.width=[2,16,1]")
     solution = solve_job("poisson2d", [*SOLVES[name], *reduced]).run()

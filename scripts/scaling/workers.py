@@ -16,12 +16,13 @@ PATIENCE = timedelta(minutes=5)
 
 
 class Workers:
-    """Spawned worker processes, which end with the process that started them."""
+    """Worker processes, which end with the process that started them."""
 
     def __init__(self, count: int) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._calls = 0
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["kanpinn.runs.config"])  # imported once for all of them
         self._members = []
         for _ in range(count):
             ours, theirs = context.Pipe()

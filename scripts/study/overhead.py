@@ -5,6 +5,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ PARTS: dict[str, tuple[Any, Callable[..., Any]]] = {
 """Calls that are timed, by what they do: where each is looked up, and the call."""
 
 
-def overhead(runs: int, output: Path) -> tuple[float, float]:
+def overhead(runs: int, output: Path, executor: Executor | None) -> tuple[float, float]:
     """Return the seconds for each run beyond the solve: between runs, and for planning and table.
 
     There is one worker. The first run, which waits for the worker's imports, does not count.
@@ -45,7 +46,9 @@ def overhead(runs: int, output: Path) -> tuple[float, float]:
     def observe(tally: Any) -> None:
         ends.setdefault(tally.done, time.perf_counter())
 
-    study = kp.sweep(PROBLEM, quick(runs), output=output, workers=1, observers=[observe])
+    study = kp.sweep(
+        PROBLEM, quick(runs), output=output, workers=1, executor=executor, observers=[observe]
+    )
     solves = study.column("seconds")[1:]
     between = (ends[runs] - ends[1] - sum(solves)) / (runs - 1)
     begun = time.perf_counter()
