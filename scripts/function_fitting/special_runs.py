@@ -107,8 +107,10 @@ def methods(share: float = 1.0) -> tuple[Method, ...]:
 
 
 METHODS = methods()
-# For a smoke run: one setting of each, the cheapest, with few steps.
-SMOKE = tuple(replace(one, settings=one.settings[-1:]) for one in methods(0.01))
+# For a smoke run: one setting of each, few steps, one sample of points.
+SMOKE = tuple(
+    replace(one, settings=one.settings[:1], samples=one.samples[:1]) for one in methods(0.01)
+)
 
 
 def measure(

@@ -26,13 +26,15 @@ FLIGHTS = ((6, 12, 24, 48, 96), (8, 16, 32, 64))  # knots are inserted: nothing 
 class Size:
     """How much is done: the full study, or a smoke run.
 
-    bessel, hundred: grids of these functions' KANs. flights: grids of the other KANs, which have at
+    names, mlps: the functions that KANs and that MLPs fit. bessel, hundred: grids of these functions'
+    KANs. flights: grids of the other KANs, which have at
     most `most` parameters. widths: of the MLPs' two hidden layers. share: of the MLPs' steps.
     steps: of each optimizer on each grid. search: steps of variable projection from random starts.
     """
 
     seeds: Sequence[int] = (0, 1, 2)
     names: Sequence[str] = tuple(SHAPES)
+    mlps: Sequence[str] = tuple(SHAPES)
     bessel: Sequence[int] = (3, 6, 12, 24, 32, 48, 64, 96, 128, 192)
     flights: Sequence[Sequence[int]] = FLIGHTS
     most: int = 600  # parameters of their KANs
@@ -45,6 +47,7 @@ class Size:
 
 SMOKE = Size(
     seeds=(0,),
+    mlps=("product", "hundred"),
     bessel=(3, 6, 12),
     flights=((6, 48),),
     hundred=(3,),
@@ -64,7 +67,7 @@ def measure(size: Size, degrees: Sequence[int], pieces: Pieces) -> Iterator[Row]
     if "hundred" in size.names:
         key = {"function": "hundred", "network": "KAN", "degree": 3, "rows": ROWS, "seed": 0}
         yield from pieces.rows(key, partial(_hundred, 3, 0, size.hundred, ROWS))
-    for name, seed in itertools.product(size.names, size.seeds):
+    for name, seed in itertools.product(size.mlps, size.seeds):
         widths = size.widths if name != "hundred" else size.widths[:2]
         for width, optimizer in itertools.product(widths, (mlps.LM, mlps.LBFGS, mlps.ADAM)):
             key = {"function": name, "network": "MLP", "width": width}

@@ -20,17 +20,16 @@ import filelock
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 SECONDS = 60  # of the processor, for each script
-VARIABLE, RECORDER = "KANPINN_ENTERED", "entered_functions"
-RECORDER_TEXT = f"""
-import os
-
+ENTERED = "entered.txt"
+RECORDER = "entered_functions"
+RECORDER_TEXT = """
 _known = set()
 
 
 def note(name):
     if name not in _known:
         _known.add(name)
-        with open(os.environ["{VARIABLE}"], "a", encoding="utf-8") as stream:
+        with open({path!r}, "a", encoding="utf-8") as stream:
             stream.write(name + "\\n")
 """
 # The runs are forks of a server process that has the heavy imports already.
@@ -54,7 +53,7 @@ CONTEXT.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Run:
-    """A finished smoke run: its exit code, what it printed and wrote, and what it entered.
+    """A finished smoke run: its exit code, what it printed, and the folder that it wrote to.
 
     The exit code is negative where the process was killed, which took more than `SECONDS` of the
     processor, or twenty times as long by the clock.
@@ -63,7 +62,6 @@ class Run:
     code: int
     log: str
     output: Path
-    entered: frozenset[str]
 
 
 def run(script: str, shared: Path) -> Run:
@@ -73,15 +71,21 @@ def run(script: str, shared: Path) -> Run:
     """
     folder = shared / script
     with filelock.FileLock(shared / "copy.lock"):
-        if not (shared / "copy").exists():
-            _copy(shared / "copy")
+        if not (shared / ENTERED).exists():
+            _copy(shared / "copy", shared / ENTERED)
+            (shared / ENTERED).touch()
     with filelock.FileLock(shared / f"{script}.lock"):
         if not (folder / "code").exists():
             folder.mkdir()
             code = _code_of_run(shared / "copy" / "scripts" / f"{script}.py", folder)
             (folder / "code").write_text(str(code))
-    texts = [(folder / name).read_text(encoding="utf-8") for name in ("code", "log", "entered")]
-    return Run(int(texts[0]), texts[1], folder / "output", frozenset(texts[2].splitlines()))
+    code, log = ((folder / name).read_text(encoding="utf-8") for name in ("code", "log"))
+    return Run(int(code), log, folder / "output")
+
+
+def entered(shared: Path) -> set[str]:
+    """The functions that all runs so far have entered, "FILE QUALIFIED_NAME"."""
+    return set((shared / ENTERED).read_text(encoding="utf-8").splitlines())
 
 
 def functions(path: Path) -> list[str]:
@@ -101,7 +105,7 @@ def _defined(node: ast.AST, above: str = "") -> Iterator[tuple[str, ast.Function
         yield from _defined(child, inner)
 
 
-def _copy(folder: Path) -> None:
+def _copy(folder: Path, entered: Path) -> None:
     """The repository with links to its other folders, and scripts that note what they enter."""
     folder.mkdir()
     for path in ROOT.iterdir():
@@ -114,7 +118,9 @@ def _copy(folder: Path) -> None:
         if recorded != path.read_text(encoding="utf-8"):
             path.write_text(recorded, encoding="utf-8")
             # Beside every file: each may be run as a script.
-            path.with_name(f"{RECORDER}.py").write_text(RECORDER_TEXT, encoding="utf-8")
+            path.with_name(f"{RECORDER}.py").write_text(
+                RECORDER_TEXT.format(path=str(entered)), encoding="utf-8"
+            )
 
 
 def _recorded(path: Path, name: str) -> str:
@@ -141,7 +147,6 @@ def _recorded(path: Path, name: str) -> str:
 
 
 def _code_of_run(script: Path, folder: Path) -> int:
-    (folder / "entered").touch()
     process = CONTEXT.Process(target=_main, args=(str(script), str(folder)))
     process.start()
     process.join(20 * SECONDS)
@@ -155,7 +160,6 @@ def _main(script: str, folder: str) -> None:
     """What `python script --smoke --output FOLDER/output` does in that folder."""
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     os.chdir(folder)
-    os.environ[VARIABLE] = str(Path(folder, "entered"))
     descriptor = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
