@@ -26,10 +26,10 @@ FLIGHTS = ((6, 12, 24, 48, 96), (8, 16, 32, 64))  # knots are inserted: nothing 
 class Size:
     """How much is done: the full study, or a smoke run.
 
-    names, mlps: the functions that KANs and that MLPs fit. bessel, hundred: grids of these functions'
-    KANs. flights: grids of the other KANs, which have at
-    most `most` parameters. widths: of the MLPs' two hidden layers. share: of the MLPs' steps.
-    steps: of each optimizer on each grid. search: steps of variable projection from random starts.
+    names, mlps: the functions that KANs and that MLPs fit. bessel, hundred: grids of the KANs for
+    these two. flights: grids of the other KANs, which have at most `most` parameters. widths: of
+    the MLPs' two hidden layers. share: of the MLPs' steps. steps: of each optimizer on each grid.
+    search: steps of variable projection from random starts.
     """
 
     seeds: Sequence[int] = (0, 1, 2)
