@@ -12,7 +12,6 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.validate import check_conditions
 
 
 class BoundaryValueProblem(ABC):
@@ -98,7 +97,8 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
 
     The class's own `conditions` is called once. The solve, the check of the exact solution, the
     reference and the error estimate then use the same conditions, even if that method draws random
-    noise. A problem that this function returned is returned unchanged.
+    noise. A problem that this function returned is returned unchanged. Conditions may only be about
+    fields of the problem, and measurements have either all a known noise or none.
 
     Args:
         problem: the problem.
@@ -115,8 +115,23 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
     if problem.is_stated:
         return problem
     problem.check()
-    conditions = problem.conditions()
-    check_conditions(type(problem).__name__, conditions, problem.fields)
+    name, fields, conditions = type(problem).__name__, problem.fields, problem.conditions()
+    if not isinstance(conditions, Sequence):
+        raise InputError(f"{name}.conditions() must be a list of conditions, got {conditions!r}")
+    for condition in conditions:
+        if not isinstance(condition, Condition):
+            raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
+        if unknown := [field for field in condition.about if field not in fields]:
+            raise InputError(
+                f"{name} has no field {unknown[0]!r}, which a {type(condition).__name__} names: "
+                f"its fields are {', '.join(fields)}"
+            )
+    noises = [c.noise for c in conditions if c.measurements]
+    if None in noises and any(noises):
+        raise InputError(
+            f"{name}.conditions() has data with noise = None beside some with a known one, "
+            f"{noises}: give that of all, or of none"
+        )
     view = copy.copy(problem)
     # object's own setter works also for a problem that is a frozen dataclass.
     object.__setattr__(view, "conditions", functools.partial(tuple, tuple(conditions)))

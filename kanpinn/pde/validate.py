@@ -6,7 +6,6 @@ from typing import Any
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Domain
-from kanpinn.pde.conditions import Condition
 from kanpinn.pde.unknown import Unknown
 
 
@@ -52,39 +51,6 @@ def check_fields(
         raise InputError(f"{name}.fields must be a tuple of names, got {fields!r}")
     if free_constant:
         check_subset(name, "free_constant", free_constant, fields)
-
-
-def check_conditions(name: str, conditions: object, fields: Sequence[str]) -> None:
-    """Refuse a value of `conditions()` that is not a sequence of valid conditions.
-
-    Refused are other objects than conditions, conditions on fields that the problem does not have,
-    and measurements of which only some have a known noise.
-
-    Args:
-        name: the name of the problem's class, for the message.
-        conditions: what `conditions()` returned.
-        fields: the names of the problem's fields.
-
-    Raises:
-        InputError: naming the class and the condition.
-    """
-    if not isinstance(conditions, Sequence):
-        raise InputError(f"{name}.conditions() must be a list of conditions, got {conditions!r}")
-    for condition in conditions:
-        if not isinstance(condition, Condition):
-            raise InputError(f"{name}.conditions() must list conditions, got {conditions!r}")
-        for field in condition.about:
-            if field not in fields:
-                raise InputError(
-                    f"{name} has no field {field!r}, which a {type(condition).__name__} names: "
-                    f"its fields are {', '.join(fields)}"
-                )
-    noises = [c.noise for c in conditions if c.measurements]
-    if None in noises and any(noises):
-        raise InputError(
-            f"{name}.conditions() has data with noise = None beside some with a "
-            f"known one, {noises}: give that of all, or of none"
-        )
 
 
 def check_unknowns(

@@ -99,7 +99,7 @@ def build_surrogate(
         probe = sample(problem.domain, PROBE_POINTS, "uniform").to(like.dtype, like.device)
         network.enrichment = enrichment_of(functions, probe, len(problem.fields))
     check_well_posed(problem, strong=form == "strong")
-    found = jumps(problem)
+    found = jumps(problem) if len(problem.conditions()) > 1 else []
     chosen = _data_form(problem, network, boundary, found, form)
     if found:  # then no boundary values are built into the surrogate
         warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=4)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
@@ -104,6 +104,8 @@ class Observed(Condition):
     values: Tensor | Sequence
     noise: float | int | None = None
 
+    _points: Points = field(init=False, repr=False, compare=False)
+
     fixes_constant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -130,11 +132,11 @@ class Observed(Condition):
             if rows.any():
                 first = at[rows][0].tolist()
                 raise InputError(f"Observed has {int(rows.sum())} {what}, the first is {first}")
-        vars(self).update(at=at, values=values, measurements=len(values))
+        points = Points(at, self.domain.names, data=values)
+        vars(self).update(at=at, values=values, measurements=len(values), _points=points)
 
     def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
-        assert isinstance(self.at, Tensor) and isinstance(self.values, Tensor)
-        return Points(self.at, self.domain.names, data=self.values)
+        return self._points
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return (u - values) / noise, (n, m), or u - values where the noise is not known."""
