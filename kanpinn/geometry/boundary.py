@@ -97,6 +97,10 @@ class Piece(Region):
         return Points(none, self.names, none)
 
 
+class MappedPiece(Mapped, Piece):
+    """A piece that is the image of the unit cube."""
+
+
 @dataclass(frozen=True)
 class Derived(Piece):
     """A piece that is derived from another piece and takes over its name, coordinates and measure.
@@ -137,15 +141,16 @@ class Derived(Piece):
 
 
 @dataclass(frozen=True)
-class Turned(Mapped, Derived):
+class Turned(MappedPiece, Derived):
     """A piece with reversed normals, for the boundary of a domain that is subtracted.
 
     Args:
         piece: the original piece, the image of a unit cube.
     """
 
+    piece: MappedPiece
+
     def image(self, unit: Coords) -> Points:
-        assert isinstance(self.piece, Mapped)
         return self.piece.image(unit).turned()
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:

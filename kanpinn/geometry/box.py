@@ -10,7 +10,7 @@ import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Mask, Vector
-from kanpinn.geometry.boundary import Boundary, Piece, Walls
+from kanpinn.geometry.boundary import Boundary, MappedPiece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped
@@ -92,7 +92,7 @@ class Box(Mapped, Domain):
 
 
 @dataclass(frozen=True)
-class Face(Mapped, Piece):
+class Face(MappedPiece):
     """A face of a box.
 
     Args:

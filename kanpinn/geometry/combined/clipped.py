@@ -9,11 +9,11 @@ import torch
 
 from kanpinn._support.errors import integer
 from kanpinn._support.shapes import Coords, Mask, Weights
-from kanpinn.geometry.boundary import Derived, Piece, Turned
+from kanpinn.geometry.boundary import Derived, MappedPiece, Piece, Turned
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.quadrature import accepted_share, clipped_error, equal_weights, sobol
-from kanpinn.geometry.region import Draw, Mapped, longer
+from kanpinn.geometry.region import Draw, longer
 
 Rule = Callable[[int], tuple[Points, Weights]]
 
@@ -150,7 +150,7 @@ def clip(
     turned = (_normals(clipped.keep(probe)[1]) != _normals(probe)).any(dim=1)
     if not turned.any():
         return piece
-    return Turned(piece) if turned.all() and isinstance(piece, Mapped) else clipped
+    return Turned(piece) if turned.all() and isinstance(piece, MappedPiece) else clipped
 
 
 def _normals(points: Points) -> Coords:

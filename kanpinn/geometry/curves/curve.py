@@ -11,17 +11,16 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Weights
-from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.boundary import MappedPiece
 from kanpinn.geometry.curves.sides import Side
 from kanpinn.geometry.points import Points, check_names
-from kanpinn.geometry.region import Mapped
 from kanpinn.geometry.rules import cube_rim, gauss_legendre
 
 Pair = tuple[float | int, float | int]
 XY = ("x", "y")
 
 
-class Curve(Mapped, Piece):
+class Curve(MappedPiece):
     """A smooth curve γ(t), 0 ≤ t ≤ 1, with the domain on its left and normals to the right."""
 
     @property

@@ -9,7 +9,7 @@ import torch
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
-from kanpinn.geometry.boundary import Boundary, Piece, Walls
+from kanpinn.geometry.boundary import Boundary, MappedPiece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped, Region
@@ -132,7 +132,7 @@ class Ball(Mapped, Domain):
 
 
 @dataclass(frozen=True)
-class Sphere(Mapped, Piece):
+class Sphere(MappedPiece):
     """The sphere that bounds a ball.
 
     Args:

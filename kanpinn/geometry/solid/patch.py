@@ -9,14 +9,14 @@ from torch import Tensor
 
 from kanpinn._support.errors import integer
 from kanpinn._support.shapes import Coords, Weights
-from kanpinn.geometry.boundary import Piece
+from kanpinn.geometry.boundary import MappedPiece
 from kanpinn.geometry.points import Points, morton_order
-from kanpinn.geometry.region import Mapped, Region
+from kanpinn.geometry.region import Region
 from kanpinn.geometry.solid.triangles import area_vectors, surface_rule
 
 
 @dataclass(frozen=True, eq=False)
-class Patch(Mapped, Piece):
+class Patch(MappedPiece):
     """A boundary piece that consists of triangles of a surface.
 
     Args:
