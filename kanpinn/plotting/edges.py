@@ -20,7 +20,7 @@ from kanpinn.solvers.solution import Solution
 
 
 @dataclass(frozen=True, eq=False)
-class EdgeCurve:
+class Edge:
     """One edge function φ of a KAN, sampled at n points.
 
     source, target: mathtext names of the units that the edge joins. x, y: inputs and values of φ,
@@ -37,7 +37,7 @@ class EdgeCurve:
 
 
 @torch.no_grad()
-def edges_of(result: Solution | Fitted) -> list[list[EdgeCurve]]:
+def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     """Return the edges of each KAN layer, ordered by input, then output; [] for other layers.
 
     The x of the first layer are the unscaled coordinates or, if the problem defines `inputs`, these
@@ -59,7 +59,7 @@ def edges_of(result: Solution | Fitted) -> list[list[EdgeCurve]]:
     for part, fields, title in chains:
         activations = part.activations(surrogate.inputs_at(points))
         for number, (layer, h) in enumerate(zip(part.layers, activations, strict=True)):
-            edges: list[EdgeCurve] = []
+            edges: list[Edge] = []
             if isinstance(layer, KANLayer):
                 frame = None
                 if number == 0 and surrogate.inputs is None:
@@ -75,7 +75,7 @@ def _edges(
     h: torch.Tensor,
     frame: tuple[torch.Tensor, torch.Tensor] | None,
     ends: Sequence[Sequence[str]],
-) -> Iterator[EdgeCurve]:
+) -> Iterator[Edge]:
     """Yield the edges of a layer, ordered by input, then output.
 
     Args:
@@ -97,7 +97,7 @@ def _edges(
         column, grid = x[:, i].cpu().numpy(), breaks[i].cpu().numpy()
         least, most = seen[:, i].tolist()
         for o, target in enumerate(ends[1]):
-            yield EdgeCurve(source, target, column, values[:, i, o], grid, (least, most))
+            yield Edge(source, target, column, values[:, i, o], grid, (least, most))
 
 
 def _unit_names(
@@ -124,7 +124,7 @@ def _unit_names(
     return [f"h{mark}_{{{i + 1}}}" for i in range(width[level])]
 
 
-def plot_edge(ax: Axes, edge: EdgeCurve) -> Axes:
+def plot_edge(ax: Axes, edge: Edge) -> Axes:
     """Plot one edge function with its grid points as lines and the range of activations shaded.
 
     The curve is dotted outside the grid, where the function is continued by its tangent.
@@ -160,7 +160,7 @@ def plot_edge(ax: Axes, edge: EdgeCurve) -> Axes:
     return ax
 
 
-def edges_figure(layers: list[list[EdgeCurve]]) -> Figure:
+def edges_figure(layers: list[list[Edge]]) -> Figure:
     """Return a figure of the edge functions; of more than 60, only the first 12 of each layer."""
     total = most = sum(len(edges) for edges in layers)
     title = "edge functions; lines: grid points, shaded: activations"

@@ -12,7 +12,7 @@ import kanpinn as kp
 from kanpinn.accuracy.references import DataFile
 from kanpinn.geometry import Domain
 from kanpinn.plotting import draw_figures, plot_edge, plot_history, plot_magnitude, plot_values
-from kanpinn.plotting.edges import EdgeCurve, edges_figure, edges_of
+from kanpinn.plotting.edges import Edge, edges_figure, edges_of
 from kanpinn.plotting.fields import continued
 from kanpinn.plotting.notation import cut_title, symbol
 from kanpinn.plotting.outlines import outline_of
@@ -337,7 +337,7 @@ def test_edges_of_other_inputs_do_not_show_coordinates():
 @pytest.mark.parametrize(("scale", "power"), [(1.0, None), (3e7, 7), (2e-5, -5), (0.0, None)])
 def test_powers_of_large_functions_stand_in_their_titles(ax, scale, power):
     x = numpy.linspace(0, 1, 11)
-    edge = EdgeCurve("x", "u", x, scale * x, numpy.array([0.0, 1.0]), (0.0, 1.0))
+    edge = Edge("x", "u", x, scale * x, numpy.array([0.0, 1.0]), (0.0, 1.0))
     plot_edge(ax, edge).figure.draw_without_rendering()
     assert ax.yaxis.get_offset_text().get_text() == ""
     assert ("10^" in ax.get_title()) == (power is not None)

@@ -68,7 +68,7 @@ def override(data: dict[str, Any], changes: Sequence[Override]) -> dict[str, Any
     """
     data = copy.deepcopy(data)
     for change in changes:
-        _put(data, change)
+        _put(data, change, 0)
     return data
 
 
@@ -95,39 +95,38 @@ def _value(text: str, said: str, formula: bool) -> Any:
     return parsed["value"]
 
 
-def _put(data: dict[str, Any], change: Override) -> None:
-    """Set or remove one key; missing tables and lists along its path are created."""
-    place: Any = data
-    *above, last = change.path
-    for depth, part in enumerate(above):
-        _check(place, change, depth)
-        made: Any = [] if type(change.path[depth + 1]) is int else {}
-        if type(part) is str:
-            place.setdefault(part, made)
-        elif part == len(place):
-            place.append(made)
-        place = place[part]
-    _check(place, change, len(above))
-    if type(last) is int:
-        place[last : last + 1] = [] if change.value is None else [change.value]
-    elif change.value is None:
-        place.pop(last, None)
-    else:
-        place[last] = change.value
+def _put(place: Any, change: Override, depth: int) -> None:
+    """Set or remove one key; missing tables and lists along its path are created.
 
-
-def _check(place: Any, change: Override, depth: int) -> None:
-    """Refuse a key in a value that is no table, and an index that a list does not have.
+    Args:
+        place: the value at the first `depth` parts of the path.
+        change: the override.
+        depth: how many parts of the path lead to `place`.
 
     Raises:
-        InputError: with the override as the user gave it.
+        InputError: if the value is neither a table for a name nor a list for an index, or if the
+            list has no such index; with the override as the user gave it.
     """
-    part, where = change.path[depth], spell(change.path[:depth])
-    kind, name = (list, "list") if type(part) is int else (dict, "table")
-    if type(place) is not kind:
-        raise InputError(f"{change.said}: {where} is not a {name}")
-    if type(part) is int and part > len(place):
-        raise InputError(f"{change.said}: expected an index of {where} from 0 to {len(place)}")
+    part, *rest = change.path[depth:]
+    where = spell(change.path[:depth])
+    empty: Any = [] if rest and type(rest[0]) is int else {}
+    match place, part:
+        case dict(), str() if rest:
+            _put(place.setdefault(part, empty), change, depth + 1)
+        case dict(), str() if change.value is None:
+            place.pop(part, None)
+        case dict(), str():
+            place[part] = change.value
+        case list(), int() if part > len(place):
+            raise InputError(f"{change.said}: expected an index of {where} from 0 to {len(place)}")
+        case list(), int() if rest:
+            place += [empty] if part == len(place) else []
+            _put(place[part], change, depth + 1)
+        case list(), int():
+            place[part : part + 1] = [] if change.value is None else [change.value]
+        case _:
+            expected = "list" if type(part) is int else "table"
+            raise InputError(f"{change.said}: {where} is not a {expected}")
 
 
 def spell(path: KeyPath) -> str:

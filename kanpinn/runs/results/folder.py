@@ -22,7 +22,7 @@ from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
 from kanpinn.runs.results.kinds import CONTENTS, run_record
-from kanpinn.runs.results.record import PARTIAL, RECORD, config_of, environment, write_record
+from kanpinn.runs.results.record import PARTIAL, RECORD, config_of, software, write_record
 from kanpinn.runs.results.resuming import resumable
 from kanpinn.runs.results.sources import copy_sources
 from kanpinn.solvers.auto import Choice
@@ -236,7 +236,7 @@ class RunFolder:
             "errors": None,
             "config": self.settings,
             "seed": self.settings.get("run", {}).get("seed"),
-            **environment(os.getcwd()),
+            **software(os.getcwd()),
             "threads": torch.get_num_threads(),
             "processes": world(),
             "files": self.files,

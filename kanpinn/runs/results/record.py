@@ -23,7 +23,7 @@ RECORD = "run.json"
 
 
 @cache
-def environment(folder: str) -> Mapping[str, Any]:
+def software(folder: str) -> Mapping[str, Any]:
     """Return the "versions" of the libraries, the "platform", and as "git" a folder's commit.
 
     The commit ends with "-dirty" if files differ from it, and is None without git or a repository.
