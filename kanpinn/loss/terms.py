@@ -64,6 +64,10 @@ class Term(ABC):
         sites = torch.arange(self.sites, device=rows.device)
         return replace(self, points=self.points[(rows[:, None] * self.sites + sites).flatten()])
 
+    def equations(self, surrogate: Surrogate) -> int:
+        """The number of equations in each row; 1 unless the term has residuals."""
+        return 1
+
     @abstractmethod
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
         """The sum over the rows that belong to `points`, a scalar."""
@@ -94,6 +98,10 @@ class ResidualTerm(Term):
     def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
         """The residuals of the equations at points, (rows, equations), without the weight."""
         return self.equation(points, surrogate.jet(points, self.channels, tape))
+
+    @torch.no_grad()
+    def equations(self, surrogate: Surrogate) -> int:
+        return self.residual(surrogate, self.at(slice(0, 1))).shape[1]
 
     linearised = residual  # the Gauss–Newton method linearises the residual itself
 

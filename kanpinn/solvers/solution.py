@@ -94,7 +94,7 @@ class Solution:
     def __post_init__(self) -> None:
         problem, surrogate = self.discretization.problem, self.discretization.surrogate
         network = surrogate.network
-        vars(self).update(
+        vars(self).update(  # a frozen instance takes no assignment
             problem=problem,
             surrogate=surrogate,
             network=network,

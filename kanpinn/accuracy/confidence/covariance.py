@@ -67,7 +67,7 @@ class Covariance:
             return Noise(math.nan, self.known, 0.0, failure=self.failure)
         values, terms = self.residuals.term_values(), self._measured
         squares = sum(values[term.name] * term.rows for term in terms)
-        count = sum(term.rows * _equations(self.residuals, term) for term in terms)
+        count = sum(term.rows * term.equations(self.residuals.surrogate) for term in terms)
         freedom = count - sum(float(part.square().sum()) for _, part in self._data)
         rest = math.sqrt(squares / freedom) if freedom >= 1 else math.inf
         if self.known:
@@ -207,16 +207,8 @@ def _sufficient(residuals: Residuals, output_only: bool) -> Residuals:
 def _few(residuals: Residuals, layers: Sequence[Layer]) -> int:
     """Return the number of points that the equation needs if there are too few rows; else 0."""
     enough = 2 * sum(layer.coefficients.numel() for layer in layers)
-    rows = sum(term.rows * _equations(residuals, term) for term in residuals.terms)
+    rows = sum(term.rows * term.equations(residuals.surrogate) for term in residuals.terms)
     return 0 if rows >= enough else enough
-
-
-@torch.no_grad()
-def _equations(residuals: Residuals, term: Term) -> int:
-    """Return the number of equations in a term."""
-    if not isinstance(term, ResidualTerm):
-        return 1
-    return term.residual(residuals.surrogate, term.at(slice(0, 1))).shape[1]
 
 
 def _fresh(domain: Domain, count: int) -> Points:
