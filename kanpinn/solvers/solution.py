@@ -119,6 +119,8 @@ class Solution:
     def spreads(self) -> dict[str, HalfWidths]:
         """The half-widths of the unknown fields' 95% intervals over the domain, by name."""
         unknown = [name for name in self.fields if name in self.problem.unknowns]
+        if not unknown:
+            return {}
         points = self._points(sample(self.problem.domain, 256, "sobol"))
         fields = {name: self.covariance.field(points, self.fields.index(name)) for name in unknown}
         return {name: field.summary for name, field in fields.items()}
