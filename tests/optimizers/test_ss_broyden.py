@@ -115,7 +115,7 @@ def test_a_line_without_a_lower_loss_is_left_alone():
 class Valley(Residuals):
     """Rosenbrock's function in the place of residuals."""
 
-    points, terms = None, ()
+    points, terms, are_squares = None, (), True
 
     def __init__(self, n):
         self.x = torch.nn.Parameter(torch.tensor([-1.2, 1.0] * (n // 2), dtype=torch.float64))
