@@ -115,5 +115,7 @@ def test_a_file_with_a_budget_and_a_tolerance(tmp_path: Path):
         with pytest.raises(kp.InputError, match=f"run.{key}"):
             Config.read(poisson, [f"run.{key}=0"]).build()
     fit = poisson.with_name("fit_exp.toml")
-    with pytest.raises(kp.InputError, match=r"run\.tolerance = 1e-06: expected to be left out, since a fit"):
+    with pytest.raises(
+        kp.InputError, match=r"run\.tolerance = 1e-06: expected to be left out, since a fit"
+    ):
         Config.read(fit, ["run.tolerance=1e-6"]).build()
