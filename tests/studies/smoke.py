@@ -37,6 +37,7 @@ CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "torch",
+        "torch._dynamo",  # imported by the first optimizer of torch
         "scipy.optimize",
         "scipy.special",
         "skfem",

@@ -74,7 +74,7 @@ def test_the_reach_is_chosen_without_rows_to_test_with(part, made_up) -> None:
     data = part("knots").only(made_up.split(0, False, 0.2), part("knots").TRANSLATIONS)
     blind = kp.Data(data.train, data.validation)
     width = [3, 1, len(data.train.classes)]
-    size = starts.Size(warm=320, steps=8)
+    size = starts.Size(warm=80, steps=4)
     (one, fitted), (other, _) = (starts.fit_starts(d, width, 0, size) for d in (data, blind))
     assert one == other and one in starts.REACHES
     assert fitted.scores["test"].accuracy > 0.4
