@@ -49,7 +49,7 @@ SMOKE = Size(
     seeds=(0,),
     mlps=("product", "hundred"),
     bessel=(3, 6, 12),
-    flights=((6, 48),),
+    flights=((5, 25),),
     hundred=(3,),
     widths=(5,),
     share=0.01,
@@ -66,7 +66,7 @@ def measure(size: Size, degrees: Sequence[int], pieces: Pieces) -> Iterator[Row]
             yield from pieces.rows(key | {"flight": number}, made)
     if "hundred" in size.names:
         key = {"function": "hundred", "network": "KAN", "degree": 3, "rows": ROWS, "seed": 0}
-        yield from pieces.rows(key, partial(_hundred, 3, 0, size.hundred, ROWS))
+        yield from pieces.rows(key, partial(_hundred, 3, 0, size.hundred, size, ROWS))
     for name, seed in itertools.product(size.mlps, size.seeds):
         widths = size.widths if name != "hundred" else size.widths[:2]
         for width, optimizer in itertools.product(widths, (mlps.LM, mlps.LBFGS, mlps.ADAM)):
@@ -81,7 +81,7 @@ def _kans(name: str, degree: int, seed: int, size: Size) -> list[Callable[[], li
         return [partial(_bessel, degree, seed, size.bessel)]
     if name == "hundred":
         grids = size.hundred if degree == 3 else size.hundred[:2]
-        return [partial(_hundred, degree, seed, grids)]
+        return [partial(_hundred, degree, seed, grids, size)]
     return [partial(_staircase, name, degree, seed, grids, size) for grids in size.flights]
 
 
@@ -155,7 +155,9 @@ def _polish(grid: int, steps: int) -> list[kp.Method]:
     return [kp.VariableProjection(steps=steps, rounds=0, prune=False), damped]
 
 
-def _hundred(degree: int, seed: int, grids: Sequence[int], rows: int | None = None) -> list[Row]:
+def _hundred(
+    degree: int, seed: int, grids: Sequence[int], size: Size, rows: int | None = None
+) -> list[Row]:
     """Start from the separable fit Σ φ_i(x_i), which is linear; then train all of [100, 1, 1]."""
     function, measured = FUNCTIONS["hundred"], []
     for grid in grids:
@@ -166,7 +168,7 @@ def _hundred(degree: int, seed: int, grids: Sequence[int], rows: int | None = No
         network = kp.KAN([100, 1, 1], degree=degree, grid=grid, seed=seed)
         with torch.no_grad():
             network.layers[0].coefficients.copy_(sums.network.layers[0].coefficients)
-        stages = [kp.LeastSquares(), kp.LevenbergMarquardt(steps=4, damping=1e-8)]
+        stages = [kp.LeastSquares(), kp.LevenbergMarquardt(steps=min(4, size.steps), damping=1e-8)]
         fitted = kp.fit(network, table, stages, seed=seed)
         measured.append(_row(fitted, function, grid, begun))
     return measured
