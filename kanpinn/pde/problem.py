@@ -60,7 +60,8 @@ class Problem(BoundaryValueProblem):
             InputError: where there is no exact solution, or the residual is not affine in the
                 source.
         """
-        return p.once("source", functools.partial(_derived_source, self, p))
+        # The method is the key, since a residual may use the sources of several problems at p.
+        return p.once(self.source, functools.partial(_derived_source, self, p))
 
     def energy(self, p: Points, *fields: Jet) -> Tensor:
         """Return the density (n, 1) of the energy that the solution minimises.

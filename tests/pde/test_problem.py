@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
+from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
@@ -62,6 +63,34 @@ def test_solving_with_either_source_gives_the_same_solution(p):
         for problem in (Given(), Derived())
     ]
     assert (values[0] - values[1]).abs().max() < 1e-6
+
+
+class Apart(kp.Problem):
+    """Two problems, each with a source of its own that is derived, as one system."""
+
+    domain, fields = Given.domain, ("u", "v")
+
+    def __init__(self):
+        self.one, self.other = Derived(), Derived()
+        self.other.exact = lambda p: p.x**2 * p.y
+
+    def residual(self, p, u, v):
+        return self.one.residual(p, u), self.other.residual(p, v)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return self.one.exact(p), self.other.exact(p)
+
+
+def test_sources_of_several_problems_are_kept_apart(p):
+    """Also at the points of a batch, which keeps what it was asked for."""
+    batch, problem = Batch.made_of(p), Apart()
+    for each in (problem.one, problem.other):
+        assert torch.equal(each.source(batch), each.source(p))
+    assert batch.known is not None and len(batch.known) == 2
+    assert exact_residual(problem, batch).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("power", [lambda s: s**2, lambda s: torch.sin(torch.pi * s)])

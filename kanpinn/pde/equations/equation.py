@@ -99,7 +99,7 @@ class Equation(Problem):
         given = self._source
         if given is None:
             return super().source(p)
-        return p.once("source", lambda: values_of(given, p, 1, "source"))
+        return p.once(self.source, lambda: values_of(given, p, 1, "source"))
 
     def conditions(self) -> Sequence[Condition]:
         return self._conditions
