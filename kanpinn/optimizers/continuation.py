@@ -132,7 +132,7 @@ class ContinuationStage(Stage):
                 return self._failed("it breaks down")
             full = step.notes["share"] == 1 and step.notes["damping"] == 0
             settled = full and step.loss >= 0.99 * before  # Newton's last step hardly lowers it
-            if settled or step.finished == CONVERGED:
+            if settled or step.converged:
                 return count if self._arrived(step.loss / zero) else 0
             if step.finished is not None:
                 return self._failed(step.finished)

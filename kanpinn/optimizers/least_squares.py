@@ -1,5 +1,6 @@
 """Gauss–Newton on the output layer; for a linear PDE this is one least-squares solve."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -118,15 +119,16 @@ class LeastSquaresStage(Stage):
     def _verdict(self, done: OutputStep) -> str:
         """Return the status where no step lowers the loss: at rounding error it has converged.
 
-        The loss is at rounding error if it is at most (100 eps)² of the loss that the output layer
-        has after a change of all its coefficients by one, which has the units of the loss.
+        The loss is at rounding error if it is at most (100 eps)² of the loss by which a change of
+        all coefficients of the output layer by one would raise it. The change is smaller than one,
+        and its loss is scaled up, because nonlinear residuals such as exp u can grow without limit.
         """
         layers = self.residuals.surrogate.network.output_layers
-        present = get_coefficients(layers)
-        set_coefficients(layers, present + 1)
-        scale = self.residuals.loss()
+        present, change = get_coefficients(layers), 1e-3
+        set_coefficients(layers, present + change)
+        scale = (self.residuals.loss() - done.before) / change**2
         set_coefficients(layers, present)
-        if done.before <= (100 * torch.finfo(present.dtype).eps) ** 2 * scale:
+        if done.before <= (100 * torch.finfo(present.dtype).eps) ** 2 * scale < math.inf:
             return (
                 f"{CONVERGED}: no step lowers the loss {done.before:.3g}, which is rounding error"
             )

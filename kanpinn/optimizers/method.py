@@ -41,6 +41,11 @@ class Step:
     words: str = ""
     loss_lags: bool = False
 
+    @property
+    def converged(self) -> bool:
+        """True if the stage ends because it has converged."""
+        return self.finished is not None and self.finished.startswith(CONVERGED)
+
 
 class Stage(ABC):
     """The state of a method that is working on residuals; the solve loop calls `step`.

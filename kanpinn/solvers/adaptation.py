@@ -13,7 +13,7 @@ from kanpinn.geometry.adaptive import r3, rad
 from kanpinn.loss.balance import BALANCES, balance_factors
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.optimizers import CONVERGED, Method, Step, as_methods
+from kanpinn.optimizers import Method, Step, as_methods
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.losses import FreshLosses, Losses
 
@@ -126,7 +126,7 @@ class Adaptation(Losses):
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
         if self._balance is not None:
             done = replace(done, loss=residuals.loss(reported=True), loss_lags=False)
-        if done.finished == CONVERGED and self._discretization.collocation.adapt and more:
+        if done.converged and self._discretization.collocation.adapt and more:
             self.early = True
             return replace(done, finished=None)
         return done

@@ -193,6 +193,13 @@ def test_where_no_step_lowers_the_loss_it_is_said():
     assert step.finished.startswith("stopped: no step lowers the loss 1,")
 
 
+def test_a_loss_that_grows_without_limit_is_not_taken_for_rounding():
+    """The residual is 1 at least, at u = 1, and 1e217 not far from there."""
+    step, losses = solved(lambda u: (u - 1).abs() + 1 + torch.exp(500 * (u - 1.5)), 1.0 + 1e-13)
+    assert losses[-1] == pytest.approx(1.0)
+    assert step.finished.startswith("stopped: no step lowers the loss 1,") and not step.converged
+
+
 def test_a_loss_of_rounding_errors_has_converged():
     """u = x + 2 y is met exactly by the boundary data; the residual is its rounding error."""
 
