@@ -82,5 +82,7 @@ class EigenProblem(BoundaryValueProblem):
         """
         name, domain = type(self).__name__, getattr(self, "domain", None)
         check_fields(name, domain, self.fields, self.free_constant)
+        if getattr(self, "unknowns", None):
+            raise InputError(f"{name}.unknowns: an eigenvalue problem has none")
         check_arguments(f"{name}.operator", self.operator, self.fields)
         check_arguments(f"{name}.mass", self.mass, self.fields)

@@ -420,6 +420,10 @@ def changed(**methods):
             changed(mass=lambda self, p, u: (u.value, u.value)),
             "mass",
         ),
+        (
+            changed(unknowns={"a": kp.Unknown(1.0)}),
+            "Changed.unknowns: an eigenvalue problem has none",
+        ),
         (changed(operator=lambda self, p: p.x), r"operator must take points and a jet"),
         (changed(operator=lambda self, p, u: u.value[:, 0]), r"shape \(n, 1\)"),
         (
