@@ -256,6 +256,26 @@ def test_what_is_absent_is_null(settings, tmp_path, monkeypatch, figures):
     assert load(path).errors is None
 
 
+def test_the_result_is_saved_before_the_figures_are_drawn(settings, tmp_path, monkeypatch):
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kanpinn.plotting.draw_figures", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings(), tmp_path)
+    (path,) = (tmp_path / "square").iterdir()
+    with h5py.File(path / "result.h5") as file:
+        assert "fields" in file and "network" in file
+
+
+def test_a_missing_data_file_is_named(settings, tmp_path):
+    config = settings("Unknown")
+    config.sections["reference"] = {"type": "file", "path": "absent.csv"}
+    with pytest.raises(kp.InputError, match=r'path = "absent.csv": there is no file .*absent.csv'):
+        RunFolder.create(tmp_path / "output", "unknown", config)
+    assert not (tmp_path / "output").exists()
+
+
 def test_json_has_no_nan():
     value = {"a": [math.nan, math.inf, 1.5], "b": numpy.float64("nan"), "c": numpy.int64(2)}
     assert strict(value) == {"a": [None, None, 1.5], "b": None, "c": 2}

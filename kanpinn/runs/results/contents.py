@@ -69,14 +69,11 @@ class Contents(ABC, Generic[J, R]):
 
         In result.h5 the axes of the fields are the HDF5 dimension scales of every array.
         """
-        fields, what = None, "the fields on a grid"
+        fields = None
         try:
             fields = self.grid(result)
-            what = "the figures"
-            if figures:
-                self.draw(result, folder / "figures", fields)
-        except Exception:  # the computed result must be saved even if a picture fails
-            log.warning("%s could not be made", what, exc_info=True)
+        except Exception:  # the computed result must be saved even if it fails elsewhere
+            log.warning("the fields on a grid could not be made", exc_info=True)
         with new_file(folder / "result.h5") as file:
             write_run(file, result, settings)
             self.describe_in(file, result)
@@ -92,6 +89,11 @@ class Contents(ABC, Generic[J, R]):
                         data.dims[i].attach_scale(group[coordinate])
         if fields is not None and not fields.fixed:  # all coordinates vary
             write_vtkhdf(fields, folder / "fields.vtkhdf")
+        if figures:  # last, so that a process that ends while it draws has saved its result
+            try:
+                self.draw(result, folder / "figures", fields)
+            except Exception:  # the run must be finished even if a picture fails
+                log.warning("the figures could not be made", exc_info=True)
 
 
 def with_nan(saved: Mapping[str, float | None]) -> dict[str, float]:

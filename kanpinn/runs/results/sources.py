@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from kanpinn._support.errors import InputError
 from kanpinn.runs.config import data_files
 
 LARGE = 2**20  # bytes; larger data are not copied, since a study would copy them for each run
@@ -62,6 +63,9 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
         settings: the sections of a configuration; they are not changed.
         directory: the folder that names of files are relative to.
         folder: where the copies go.
+
+    Raises:
+        InputError: if there is no such file.
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
@@ -70,6 +74,9 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
         source = named.file
         if named.module:
             continue
+        if not source.is_file():
+            given = f'{named.key} = "{named.table[named.key]}"'
+            raise InputError(f"{given}: there is no file {source}")
         if not named.ending:
             files.append(named.fingerprint())
         if source.stat().st_size > named.limit:
