@@ -42,10 +42,10 @@ class Pieces:
     def under(cls, output: Path, again: bool = False) -> "Pieces":
         """Return the pieces of a script that writes to `output`.
 
-        again: delete the existing pieces first, as a smoke run does: it checks that all pieces can
-        be made.
+        again: make all pieces anew, in a folder of their own, as a smoke run does: it checks that
+        they can be made, and a full run must not read them.
         """
-        folder = output / "pieces" / package_digest()
+        folder = output / ("pieces_again" if again else "pieces") / package_digest()
         if again:
             shutil.rmtree(folder, ignore_errors=True)
         return cls(folder)
