@@ -113,6 +113,8 @@ class Problem(BoundaryValueProblem):
             check_subset(name, "error_fields", self.error_fields, self.fields)
         if self.unknowns != {}:
             check_unknowns(name, self.unknowns, self.fields, self.domain.names)
+        if not (self.exact is None or callable(self.exact)):
+            raise InputError(f"{name}.exact must be a method, or None, got {self.exact!r}")
         check_arguments(f"{name}.residual", self.residual, self.columns)
         check_arguments(f"{name}.reference", self.reference, None)
 

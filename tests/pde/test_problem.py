@@ -231,6 +231,12 @@ def test_a_class_without_domain_or_with_odd_conditions_is_refused():
         type("Empty", (kp.Problem,), {})()
 
 
+def test_an_exact_solution_that_is_no_method_is_refused():
+    problem = type("Odd", (Given,), {"exact": 3})()
+    with pytest.raises(kp.InputError, match=r"Odd.exact must be a method, or None, got 3"):
+        stated(problem)
+
+
 def test_dirichlet_data_are_a_number_or_a_function():
     boundary = Cubic.domain.boundary
     points, _ = boundary.quadrature(1)
