@@ -15,9 +15,6 @@ from kanpinn.interpret.shapes import Shape, fits_of, fitted
 from kanpinn.interpret.sparse import Skeleton, skeletons
 from kanpinn.networks.surrogate import Surrogate
 
-# A fit to noisy data is read if its error is at most SIMILAR times the noise, and at most NOISY.
-SIMILAR, NOISY = 1.5, 0.3
-
 
 def hypotheses(
     surrogate: Surrogate,
@@ -54,7 +51,8 @@ def hypotheses(
             (g, False) for g in (_prepared(fit, rows, deadline) for fit in fits) if g is not None
         )
         return
-    enough = max(rough, min(SIMILAR * noise, NOISY))
+    # A fit to noisy data is read if its error is at most 1.5 times the noise, and at most 0.3.
+    enough = max(rough, min(1.5 * noise, 0.3))
     for graph in _fits(table, rows, seed, deadline):
         if deadline.over:
             return

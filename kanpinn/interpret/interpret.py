@@ -19,9 +19,6 @@ from kanpinn.interpret.univariate.univariate import Univariate
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.problem import Problem
 
-SHARE = 0.15  # share of the remaining time that the search on one graph may take
-NOISY = 0.05  # largest relative error at which a formula of noisy data ends the search
-
 
 def interpret(
     result: Result,
@@ -108,6 +105,7 @@ def _formulas(
     seed: int,
 ) -> Iterator[Formula]:
     """Yield the best formula of each graph of splines, until the time is over."""
+    share = 0.15  # share of the remaining time that the search on one graph may take
     problem, accuracy = source.problem, source.accuracy()
     hopeful = math.inf if problem is not None else max(noise, EXACT)
     for graph, own in hypotheses(surrogate, rows, noise, shapes, seed, deadline):
@@ -117,7 +115,7 @@ def _formulas(
             *(rows, library),
             accuracy=accuracy if own else EXACT,
             allowed=dict(edges) if own else {},
-            deadline=deadline.within(SHARE * deadline.left),
+            deadline=deadline.within(share * deadline.left),
             done=lambda f: f.error <= hopeful and _is_it(formula(f), noise),  # noqa: B023
         )
         yield from map(formula, search(graph)[:1])
@@ -133,7 +131,8 @@ def _is_it(formula: Formula, noise: float) -> bool:
     """True if a formula cannot be improved: it is exact, or its error is that of the noise."""
     if formula.is_identity or formula.error <= EXACT:
         return True
-    return formula.exact_constants and formula.error <= min(noise, NOISY)
+    noisy = 0.05  # the largest relative error at which a formula of noisy data ends the search
+    return formula.exact_constants and formula.error <= min(noise, noisy)
 
 
 def _rank(formula: Formula) -> tuple[bool, float, int]:

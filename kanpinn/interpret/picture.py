@@ -14,8 +14,6 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.plotting.network import Link, network_figure
 
-SAMPLES = 120
-
 
 def draw_network(
     result: Result,
@@ -57,9 +55,10 @@ def links_of(
 
     The range and the scores are those at the points of the loss.
     """
+    samples = 120  # of each edge function
     points, network = residuals.points, kan_of(surrogate)
     scores = score_edges(surrogate, points).edges
-    share = torch.linspace(0, 1, SAMPLES).to(surrogate.low)[:, None]
+    share = torch.linspace(0, 1, samples).to(surrogate.low)[:, None]
     for number, (low, high) in enumerate(_ranges(surrogate, residuals)):
         layer = network.layers[number]
         x = torch.lerp(low, high, share)

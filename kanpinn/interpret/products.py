@@ -13,8 +13,6 @@ from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.univariate.library import LIBRARY
 from kanpinn.networks.basis.spline_spaces import knots_from_breaks
 
-DEGREE, INTERVALS = 5, 6
-STARTS, START_ROWS, START_STEPS, STEPS = 6, 500, 8, 30
 
 Groups = tuple[tuple[int, ...], ...]
 
@@ -79,9 +77,10 @@ def _sum_of_products(x: Tensor, outputs: int, groups: Groups) -> Graph:
 
 def _zero(x: Tensor) -> Spline:
     """Return the zero spline on the range of x."""
-    breaks = torch.linspace(float(x.min()), float(x.max()), INTERVALS + 1, dtype=x.dtype)
-    knots = knots_from_breaks(breaks[None], DEGREE)[0]
-    return Spline(knots, DEGREE, x.new_zeros(INTERVALS + DEGREE))
+    degree, intervals = 5, 6
+    breaks = torch.linspace(float(x.min()), float(x.max()), intervals + 1, dtype=x.dtype)
+    knots = knots_from_breaks(breaks[None], degree)[0]
+    return Spline(knots, degree, x.new_zeros(intervals + degree))
 
 
 def _fitted(
@@ -89,15 +88,13 @@ def _fitted(
 ) -> Graph:
     """Refit the best of several random starts; the starts use the first rows only, to save time."""
     found = 1e-3  # relative error below which no further start is tried
-    few = slice(0, START_ROWS)
+    few = slice(0, 500)
     starts: list[Graph] = []
-    for _ in range(STARTS):
-        starts.append(
-            refit(_random(graph, y, generator), x[few], y[few], START_STEPS, deadline=deadline)
-        )
+    for _ in range(6):
+        starts.append(refit(_random(graph, y, generator), x[few], y[few], 8, deadline=deadline))
         if relative_error(starts[-1], x, y) < found or deadline.over:
             break
-    return refit(min(starts, key=lambda g: relative_error(g, x, y)), x, y, STEPS, deadline=deadline)
+    return refit(min(starts, key=lambda g: relative_error(g, x, y)), x, y, 30, deadline=deadline)
 
 
 def _random(graph: Graph, y: Tensor, generator: torch.Generator) -> Graph:

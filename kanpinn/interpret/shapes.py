@@ -14,9 +14,6 @@ from kanpinn.networks import KAN
 from kanpinn.optimizers import LeastSquares, Optimizer, VariableProjection
 from kanpinn.solvers.fit import fit
 
-# Share of the zero solution's loss, so small that only a practically exact start ends the search.
-TOLERANCE = 1e-12
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -80,11 +77,13 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Sequence[Tensor] | None 
 
 def _optimizer(shape: Shape, prune: bool) -> Optimizer:
     starts = 20
+    # Share of the zero solution's loss: only a practically exact start ends the search.
+    exact = 1e-12
     if len(shape.width) == 2:
         return LeastSquares()
     coarse = max(1, shape.grid[-1] // 2)
     return VariableProjection(
-        rounds=shape.rounds, starts=starts, coarse=coarse, tolerance=TOLERANCE, prune=prune
+        rounds=shape.rounds, starts=starts, coarse=coarse, tolerance=exact, prune=prune
     )
 
 

@@ -14,8 +14,6 @@ from kanpinn.networks import KAN
 from kanpinn.optimizers import LevenbergMarquardt
 from kanpinn.solvers.fit import fit
 
-DEGREE, GRID = 3, 5
-
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
@@ -53,12 +51,13 @@ def sparse_skeleton(
     Returns:
         The skeleton, or None if the network became constant or no longer fits the data.
     """
+    degree, grid = 3, 5
     structureless = 0.1  # share of the targets' variance: a larger loss means wrong edges were cut
     factor, enough = 4.0, 1e-6  # removals may raise the loss by this factor, or to this value
     threshold = 1e-2  # edges with lower scores are removed
     sparse_steps, polish_steps, cut_steps = 50, 20, 10
     width = (table.inputs.shape[1], *hidden, table.targets.shape[1])
-    network = KAN(width, degree=DEGREE, grid=GRID, seed=seed)
+    network = KAN(width, degree=degree, grid=grid, seed=seed)
     optimizer = LevenbergMarquardt(steps=sparse_steps)
     found = fit(network, table, optimizer, sparsity=Sparsity(strength), seed=seed)
     try:

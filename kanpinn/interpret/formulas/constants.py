@@ -14,8 +14,6 @@ from kanpinn._support.errors import InputError, number
 Array = numpy.ndarray
 
 CHANCE = 0.02  # largest probability of an accidental agreement
-_BITS = 12.0  # length of the longest constant in the table
-_DIGITS = 6  # digits of the longest decimal
 # Factors and their description lengths in bits; those of square roots grow with the radicand.
 _FACTORS = {
     "1": 0.0,
@@ -96,9 +94,10 @@ def _tabulated(size: float, reach: float, chance: float) -> tuple[int, int, str]
 
 def _decimal(size: float, reach: float, chance: float) -> tuple[int, int, str] | None:
     """Return the decimal with the fewest digits, at most 6, or an integer of any length."""
+    most_digits = 6  # digits of the longest decimal
     leading = math.floor(math.log10(size))
-    exponents = [leading - digits for digits in range(_DIGITS)]
-    if leading >= _DIGITS:
+    exponents = [leading - digits for digits in range(most_digits)]
+    if leading >= most_digits:
         exponents.append(0)
     low, high = numpy.searchsorted(_table().values, [size / 2, 1.5 * size])
     density = float(high - low) / size  # all constants of the table are simpler
@@ -114,12 +113,13 @@ def _decimal(size: float, reach: float, chance: float) -> tuple[int, int, str] |
 
 @functools.cache
 def _table() -> _Table:
+    longest = 12.0  # length of the longest constant in the table
     import sympy
 
     found: dict[str, tuple[float, float, tuple[int, int, str]]] = {}
     for factor, extra in _FACTORS.items():
         unit = float(sympy.sympify(factor))
-        numbers = _rationals(_BITS - extra) + (_decimals() if factor == "1" else [])
+        numbers = _rationals(longest - extra) + (_decimals() if factor == "1" else [])
         for top, bottom, bits in numbers:
             value = top / bottom * unit
             entry = (bits + extra, value, (top, bottom, factor))

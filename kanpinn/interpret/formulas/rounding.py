@@ -15,7 +15,6 @@ from kanpinn.interpret.graphs.refit import refit
 Name = tuple[Key, str]
 PLAIN = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # values for constants that are not determined
 NULL = 1e-9  # singular values below this share of the largest count as zero
-LEAST = 1e-13  # relative error that counts as rounding
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,14 @@ def rounded(graph: Graph, x: Tensor, y: Tensor) -> Rounded:
 
 class _Rounding:
     def __init__(self, x: Tensor, y: Tensor, state: Rounded) -> None:
+        least = 1e-13  # relative error that counts as rounding
         growth = 3.0  # the factor by which a rounded constant may raise the error
         # A relative error above `noise` is taken for noise, independent from row to row; then the
         # error may grow by `noisy_growth` only.
         noise, noisy_growth, sigmas = 1e-6, 1.02, 4.0
         self.x, self.y, self.state = x, y, state
         self.scale = float(torch.linalg.norm(y - y.mean(dim=0)))
-        self.start = max(self._error(state), LEAST)
+        self.start = max(self._error(state), least)
         # A smooth error, such as that of a solution, can shift constants by more than noise does.
         noisy = self.start > noise
         self.growth = noisy_growth if noisy else growth

@@ -25,9 +25,6 @@ _DIRECTIONS = {
     "ab": numpy.eye(2),
 }
 _EPSILON = numpy.finfo(float).eps
-_SETTLED = 1e-5  # a fit has converged if an undamped step would remove a smaller share of the loss
-_STUCK = 1e6  # damping above which a fit ends, stopped by rounding or a kink
-_LIMIT = 1e5  # size of c f, over the deviation of y, above which c f and d cancel: a limit case
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +76,7 @@ class _State:
     @property
     def limit(self) -> Array:
         """True for each fit in which c f and d nearly cancel."""
-        return self.largest > _LIMIT
+        return self.largest > 1e5  # the size of c f, over the deviation of y
 
     def rows(self, at: Array) -> "_State":
         """Return the state of these fits alone."""
@@ -98,6 +95,9 @@ def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -
 
     Reference: Golub & Pereyra 1973; Kaufman 1975 for the Jacobian; Marquardt 1963.
     """
+    stuck = 1e6  # damping above which a fit ends, stopped by rounding or a kink
+    # A fit has converged if an undamped step would remove a smaller share of the loss.
+    least_share = 1e-5
     state = _state(function, windows.copy(), samples)
     damping = numpy.full(len(windows), 1e-3)
     settled = ~numpy.isfinite(state.loss) | (not function.free) | function.jumps
@@ -112,7 +112,7 @@ def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -
         state.put(at[better], trial.rows(better))
         damping[at] *= numpy.where(better, 0.04, 10.0)
         damping = numpy.maximum(damping, 1e-18)
-        settled[at] = (share < _SETTLED) | (damping[at] > _STUCK) | state.limit[at]
+        settled[at] = (share < least_share) | (damping[at] > stuck) | state.limit[at]
     return Fits(state.windows, state.c, state.d, state.loss, state.limit, settled | state.exact)
 
 

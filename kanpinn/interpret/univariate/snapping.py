@@ -17,8 +17,6 @@ from kanpinn.interpret.univariate.univariate import Univariate
 
 Array = numpy.ndarray
 
-_FEW, _SOME = 128, 1000  # samples in the first and in the second stage of a fit
-
 
 def snap(
     x: Float[Tensor, " n"],
@@ -96,13 +94,14 @@ def _fit(function: Univariate, samples: EdgeSamples) -> Fits:
 
     The first stage starts from the best windows of a lattice.
     """
+    first, second = 128, 1000  # samples in the first two stages
     every = samples.samples
     if function.jumps:
         return polish(function, _split(every), every, 0)
-    few = every.thinned(_FEW)
+    few = every.thinned(first)
     windows = starts(function, numpy.interp(NODES, few.t, few.z), samples.steepest, 12)
     windows = polish(function, windows, few, 12).best(2)
-    windows = polish(function, windows, every.thinned(_SOME), 40).best(1)
+    windows = polish(function, windows, every.thinned(second), 40).best(1)
     return polish(function, windows, every, 20)
 
 
