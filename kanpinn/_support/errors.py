@@ -18,6 +18,16 @@ class NumericalError(KanpinnError, ArithmeticError):
     """A computation that broke down on usable input (exit code 1)."""
 
 
+def instance(name: str, value: Any, kind: type) -> None:
+    """Refuse an argument that is not an instance of a class of kanpinn.
+
+    Raises:
+        InputError: if the value is refused; names the argument, its value and the class.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{name} must be an instance of kanpinn's {kind.__name__}, got {value!r}")
+
+
 def integer(name: str, value: Any, least: int = 1) -> int:
     """Return the value as an int; NumPy integers are accepted, booleans and floats are refused.
 

@@ -13,7 +13,6 @@ from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.univariate.library import LIBRARY
 from kanpinn.networks.basis.spline_spaces import knots_from_breaks
 
-
 Groups = tuple[tuple[int, ...], ...]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kanpinn._support.distributed import from_first, same, together, world
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import InputError, instance, integer
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, reference_of
 from kanpinn.geometry.sampling import Collocation
@@ -82,7 +82,9 @@ def solve(
             f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
             "kanpinn.eigen(problem, network)"
         )
+    instance("network", network, Network)
     points = default_points(network) if points is None else points
+    instance("points", points, Collocation)
     settings = SolveSettings(points=points, boundary=boundary, weights=weights, form=form)
     with together():
         discretization = discretize(problem, network, settings, seed)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from kanpinn._support.distributed import world
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import InputError, instance, integer
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import load_libraries
@@ -64,7 +64,9 @@ def eigen(
     """
     load_libraries()
     started = time.perf_counter()
+    instance("network", network, Network)
     points = default_eigen_points(network) if points is None else points
+    instance("points", points, Collocation)
     settings = SolveSettings(points=points, boundary=boundary, weights=weights)
     discretization = discretize_eigen(problem, network, settings, integer("seed", seed, least=0))
     prepare(discretization, count, near)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kanpinn._support.distributed import together, world
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import InputError, instance, integer
 from kanpinn.data import Data, Table
 from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks.network import Network
@@ -73,6 +73,8 @@ def fit(
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
     data = Data(data) if isinstance(data, Table) else data
+    instance("network", network, Network)
+    instance("data", data, Data)
     _check(network, data, batch, patience)
     chosen = LevenbergMarquardt() if optimizers is None else optimizers
     stages = as_methods(chosen, batch, "batch must be 0")
