@@ -58,5 +58,6 @@ def test_what_has_failed_is_said_and_what_has_succeeded_is_not_run_again(
     assert verdicts["bad"]["met"] is False and "no data" in verdicts["bad"]["value"]
     assert "bad failed: exit code 1: no data" in (output / "drift.md").read_text()
     pieces = script.Pieces.under(output)
-    (folder / "good.py").write_text("raise SystemExit(1)")
-    assert script.measured(folder / "good.py", output, pieces)[0] == {}
+    for text in (good, "raise SystemExit(1)"):
+        (folder / "good.py").write_text(text)
+        assert script.measured(folder / "good.py", output, pieces)[0] == {}
