@@ -17,11 +17,6 @@ hypothesis.settings.register_profile("kanpinn", deadline=None, derandomize=True,
 hypothesis.settings.load_profile("kanpinn")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores: some tests wait for processes that they have started."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture
 def generator() -> torch.Generator:
     """A generator with a fixed seed: tests draw from it, never from torch's global one."""
