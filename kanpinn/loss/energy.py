@@ -116,5 +116,7 @@ def _term(
 
     probe = points[torch.arange(PROBE_POINTS) % len(points)]
     with torch.no_grad():
-        channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
+        channels, _ = find_channels(
+            lambda c: equation(probe, surrogate.jet(probe, c)), points.names
+        )
     return EnergyTerm(name, points, weight, channels, equation)

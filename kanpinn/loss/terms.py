@@ -206,14 +206,16 @@ def residual_term(
     rows = torch.arange(PROBE_POINTS) % (len(points) // sites)
     probe = points[(rows[:, None] * sites + torch.arange(sites)).flatten()]
     with torch.no_grad():
-        channels = find_channels(lambda c: equation(probe, surrogate.jet(probe, c)), points.names)
-        # One row fewer must give one row fewer: (n, 1) with (n,) would broadcast to (n, n).
-        shapes = [
-            tuple(equation(p, surrogate.jet(p, channels)).shape) for p in (probe, probe[:-sites])
-        ]
-    if shapes[0][1] != shapes[1][1]:
+        channels, tried = find_channels(
+            lambda c: equation(probe, surrogate.jet(probe, c)), points.names
+        )
+        # (n, 1) with (n,) would broadcast to (n, n), whose number of columns changes with n.
+        fewer = probe[:-sites]
+        columns = equation(fewer, surrogate.jet(fewer, channels)).shape[1]
+    if tried.shape[1] != columns:
+        got = tuple(tried.shape)
         raise InputError(
-            f"{what} must have shape (n, 1), one column for each equation, got {shapes[0]} with "
+            f"{what} must have shape (n, 1), one column for each equation, got {got} with "
             f"n = {PROBE_POINTS} points: operands of shape (n, 1) and (n,) broadcast to (n, n)"
         )
     degree, order = surrogate.network.max_order, channels.derivative_order

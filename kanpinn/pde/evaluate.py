@@ -1,13 +1,15 @@
 """Helpers that evaluate a problem's functions: shapes of results, and derivatives in use."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.jets import Channels, Jet, MissingChannel
+
+T = TypeVar("T")
 
 
 def jets_of_fields(u: Jet) -> list[Jet]:
@@ -37,14 +39,17 @@ def stack_equations(residual: object, n: int, what: str) -> Tensor:
     return torch.cat(columns, dim=1)
 
 
-def find_channels(evaluate: Callable[[Channels], object], names: tuple[str, ...]) -> Channels:
-    """Return the channels (derivatives) that a residual uses.
+def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> tuple[Channels, T]:
+    """Find the channels (derivatives) that a residual uses.
 
     The residual is evaluated with more and more channels until none is missing.
 
     Args:
         evaluate: evaluates the residual with jets of the given channels.
         names: the names of the coordinates.
+
+    Returns:
+        The channels, and what `evaluate` has returned with them.
 
     Raises:
         InputError: where a channel is still missing after it has been added, because the derivative
@@ -53,8 +58,7 @@ def find_channels(evaluate: Callable[[Channels], object], names: tuple[str, ...]
     channels = Channels(names)
     while True:
         try:
-            evaluate(channels)
-            return channels
+            return channels, evaluate(channels)
         except MissingChannel as missing:
             wider = channels | missing.needed
             if wider == channels:

@@ -91,7 +91,12 @@ def _defect(
     jet: JetAt, equation: Equation, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
     """Return the defect at points; `scale` is the root mean square of the function's values."""
-    channels = find_channels(lambda c: equation(p, jet(p, c)), p.names)
+
+    def evaluate(channels: Channels) -> tuple[Jet, Tensor]:
+        u = jet(p, channels)
+        return u, equation(p, u)
+
+    channels, (u, values) = find_channels(evaluate, p.names)
     # A result (n, n) by accidental broadcasting differs from n equations in that its number of
     # columns changes with n, so it is evaluated at two n. A face may have only one point, so points
     # are repeated.
@@ -101,8 +106,7 @@ def _defect(
             f"{name} must have shape (n, 1), one column for each equation, got (n, n): "
             "operands of shape (n, 1) and (n,) broadcast to (n, n)"
         )
-    u = jet(p, channels)
-    size = _rms(equation(p, u))
+    size = _rms(values)
     # The terms of the equation cancel for u, but not for 0 and 2u, which therefore show their size.
     terms = [scale, _rms(equation(p, u * 0)), _rms(equation(p, u * 2)), *map(_rms, u.parts())]
     return Defect(name, size, size / max(terms) if max(terms) else size)

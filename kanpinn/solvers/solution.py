@@ -209,14 +209,14 @@ class Solution:
             found = density(p, *jets_of_fields(self.surrogate.evaluate(p, channels)))
             return stack_equations(found, len(p), "density")
 
-        return evaluate(find_channels(evaluate, p.names))
+        return find_channels(evaluate, p.names)[1]
 
     @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:
         """The residual of the PDE at points, (n, equations)."""
         p = self._points(points)
         few = p[:PROBE_POINTS]
-        channels = find_channels(
+        channels, _ = find_channels(
             lambda c: self.problem.equation(few, self.surrogate.jet(few, c)), p.names
         )
         return self.problem.equation(p, self.surrogate.jet(p, channels))

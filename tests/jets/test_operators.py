@@ -31,8 +31,8 @@ def x(generator) -> torch.Tensor:
 def apply(operator, function, x):
     """The operator on a jet that carries what the operator asks for, and nothing else."""
     field = lambda rows: torch.stack([function(row) for row in rows])  # noqa: E731
-    channels = find_channels(lambda c: operator(jet_of(field, x, c)), NAMES)
-    return operator(jet_of(field, x, channels)), channels
+    channels, values = find_channels(lambda c: operator(jet_of(field, x, c)), NAMES)
+    return values, channels
 
 
 def derivative(function, axis: int):

@@ -78,7 +78,7 @@ def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
 def _channels(equation: Equation, p: Points, what: str) -> Channels:
     """Return the derivatives that the equation uses, found by evaluating it at a few points."""
     few, zero = p[:5], (0.0, (0, 0), (0, 0, 0))
-    channels = find_channels(lambda c: equation(few, _jet(c, len(few), *zero)), p.names)
+    channels, _ = find_channels(lambda c: equation(few, _jet(c, len(few), *zero)), p.names)
     if channels.derivative_order > 2:
         raise InputError(
             f"{what}: finite elements are for equations of second order, got one of order "

@@ -101,7 +101,7 @@ def channels_at(surrogate: Surrogate, equations: Sequence[Equation], points: Poi
         return [equation(probe, jet) for equation in equations]
 
     with torch.no_grad():
-        return find_channels(run, points.names)
+        return find_channels(run, points.names)[0]
 
 
 def _rows(surrogate: Surrogate, terms: Sequence[Term]) -> Tensor:
