@@ -91,17 +91,7 @@ def solve_output(
         taken = _Trial(new, predicted)
     else:
         taken = _Trial(new, trials.loss_at(new))
-        # A residual is affine if its loss agrees with that of the linearised residual to 1e-8 after
-        # the full step and for zero coefficients. The first alone also holds for nonlinear
-        # residuals near convergence; zero is far from both ends of the step.
-        miss = abs(taken.loss - predicted)
-        close = miss <= 1e-8 * abs(before - predicted) and miss <= 0.1 * abs(predicted) + rounding
-        # A product of an unknown coefficient field and a field is zero to first order at zero: the
-        # comparison of losses could take it for linear.
-        linear = close and rank > 0 and not residuals.surrogate.has_unknowns
-        if linear:
-            at_zero = triangle.loss(-old)
-            linear = abs(trials.loss_at(torch.zeros_like(old)) - at_zero) <= 1e-8 * abs(at_zero)
+        linear = rank > 0 and trials.are_affine(taken.loss, predicted, rounding)
         if not linear and not before - taken.loss >= 0.5 * (before - predicted):
             if not before - predicted <= floor:
                 taken = trials.best(new)
@@ -148,6 +138,28 @@ class _Trials:
         set_coefficients(self.layers, coefficients)
         self.evaluations += 1
         return self.residuals.loss()
+
+    def are_affine(self, loss: float, predicted: float, rounding: float) -> bool:
+        """Return whether the losses at the full step and at zero are those of an affine residual.
+
+        They agree with those of the linearised residual to 1e-8. At the full step alone they also
+        do for a nonlinear residual near convergence; zero is far from both ends of the step.
+
+        Args:
+            loss: the true loss after the full step.
+            predicted: the loss of the linearised residual there.
+            rounding: the rounding error of a loss.
+        """
+        # A product of an unknown coefficient field and a field is zero to first order at zero: the
+        # comparison of losses could take it for affine.
+        if self.residuals.surrogate.has_unknowns:
+            return False
+        miss, fall = abs(loss - predicted), abs(self.before - predicted)
+        close = miss <= 1e-8 * fall and miss <= 0.1 * abs(predicted) + rounding
+        if not close:
+            return False
+        at_zero = self.triangle.loss(-self.old)
+        return abs(self.loss_at(torch.zeros_like(self.old)) - at_zero) <= 1e-8 * abs(at_zero)
 
     def best(self, new: Tensor) -> _Trial:
         """Return the trial with the lowest loss among shortened and damped steps, or no step."""

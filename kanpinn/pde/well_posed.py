@@ -55,14 +55,7 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     fields = problem.fields
     names = [name for name in fields if name not in problem.free_constant]
     try:
-        equations: list[tuple[Equation, Points]] = [
-            (problem.equation, sample(problem.domain, 5, "uniform"))
-        ]
-        equations += [
-            (partial(c.stacked_residual, fields, f"conditions()[{i}]"), places[i])
-            for i, c in enumerate(conditions)
-        ]
-        probes = [(*one, random_jets(*one, len(problem.columns))) for one in equations]
+        probes = _probes(problem, places)
         seen = {name for name in names for probe in probes if _sees(*probe, fields.index(name))}
         count = sum(
             equation(points, jets[0]).shape[1]
@@ -91,6 +84,25 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
         )
 
 
+def _probes(
+    problem: BoundaryValueProblem, places: Sequence[Points]
+) -> list[tuple[Equation, Points, tuple[Jet, Jet]]]:
+    """Return the equation, then each condition's residual, with points and two random jets there.
+
+    Args:
+        problem: the problem.
+        places: points of each condition.
+    """
+    equations: list[tuple[Equation, Points]] = [
+        (problem.equation, sample(problem.domain, 5, "uniform"))
+    ]
+    for index, condition in enumerate(problem.conditions()):
+        what = f"conditions()[{index}]"
+        residual = partial(condition.stacked_residual, problem.fields, what)
+        equations.append((residual, places[index]))
+    return [(*one, random_jets(*one, len(problem.columns))) for one in equations]
+
+
 def _sees(equation: Equation, points: Points, jets: Sequence[Jet], field: int) -> bool:
     """True if adding a constant to the field changes the residual by more than rounding."""
     for jet in jets:
@@ -106,7 +118,7 @@ def _sees(equation: Equation, points: Points, jets: Sequence[Jet], field: int) -
 
 def random_jets(equation: Equation, points: Points, m: int) -> tuple[Jet, Jet]:
     """Return two random jets of m fields at the points, with the derivatives the equation uses."""
-    channels = find_channels(lambda c: equation(points, _random_jet(points, c, m)), points.names)
+    channels, _ = find_channels(lambda c: equation(points, _random_jet(points, c, m)), points.names)
     return _random_jet(points, channels, m), _random_jet(points, channels, m, seed=1)
 
 
