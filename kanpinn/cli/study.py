@@ -84,7 +84,7 @@ def study_command(
                 _read(file), output, workers, quiet,
                 lambda: _executor(executor, workers, address, cluster or [], output),
             )  # fmt: skip
-        from kanpinn.cli.settings import failure_lines
+        from kanpinn.cli.study_tables import failure_lines
         from kanpinn.runs.study.table import has_failed
 
         _report(result, as_json, quiet)
@@ -170,7 +170,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _report(study: "Study", as_json: bool, quiet: bool) -> None:
-    from kanpinn.cli.settings import json_text, settings_table
+    from kanpinn.cli.study_tables import json_text, settings_table
 
     if as_json:
         typer.echo(json_text(study))

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.cli.settings import failure_lines, settings_table
+from kanpinn.cli.study_tables import failure_lines, settings_table
 from kanpinn.runs.study import Tally
 from kanpinn.runs.study.table import empty
 
