@@ -1,8 +1,10 @@
 """`import kanpinn` offers the public names, explicitly and when they are first asked for."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,11 @@ def test_other_names_are_no_attributes():
 def test_the_order_of_imports_does_not_matter(code):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_shapes_are_checked_in_packages_that_exist():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    options = settings["tool"]["pytest"]["ini_options"]["addopts"]
+    (hook,) = (option for option in options if option.startswith("--jaxtyping-packages="))
+    names = hook.partition("=")[2].split(",")[:-1]  # the last one is the checker
+    assert names and all(importlib.util.find_spec(name) for name in names)
