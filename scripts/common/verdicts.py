@@ -1,10 +1,10 @@
 """The measured figures of a script beside their targets, as JSON."""
 
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
+
+from kanpinn.runs.results.record import write_record
 
 
 class Figure(TypedDict):
@@ -24,17 +24,5 @@ def write(path: Path, figures: Mapping[str, Figure]) -> None:
     for name, figure in figures.items():
         if set(figure) != {"value", "target", "met"} or not isinstance(figure["target"], str):
             raise ValueError(f"{name}: expected value, target (a text) and met, got {figure}")
-    text = json.dumps(_plain(figures), indent=2, ensure_ascii=False, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    """Convert numbers of NumPy and torch, which have item(), to Python's own."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_record(path, figures)

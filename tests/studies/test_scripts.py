@@ -97,7 +97,6 @@ INSIDES = {
     "images": {"solvers.state"},
     "knot_theory": {"networks.basis", "solvers.fit.scores"},
     "machinery": {"geometry.sampling", "loss.terms"},
-    "poster": {"runs.results.record"},
     "references": {"accuracy.references.tabulated"},
     "scaling": {"_support.distributed", "optimizers.output_layer"},
     "study": {
