@@ -11,7 +11,7 @@ from kanpinn.geometry import Boundary, Points, Region
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
 from kanpinn.loss.energy import energy_terms
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import Term, build_terms, condition_terms
+from kanpinn.loss.terms import ResidualTerm, Term, build_terms, condition_terms
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import P
 from kanpinn.pde.parameters import parameter_of, with_parameter
@@ -77,10 +77,22 @@ class Discretization(Generic[P]):
             InputError: if a residual has the wrong shape, or contains a derivative that vanishes
                 identically for the surrogate's splines.
         """
-        first, *pieces = self.points(epoch)
-        interior = first if interior is None else interior
-        pieces = [p[:0] if number in self.met else p for number, p in enumerate(pieces)]
-        return [*build_terms(self.problem, self.surrogate, interior, pieces, self.weights)]
+        inside = self.points(epoch)[0] if interior is None else interior
+        pieces = self._pieces(epoch)
+        return [*build_terms(self.problem, self.surrogate, inside, pieces, self.weights)]
+
+    def penalties(self, epoch: int = 0) -> list[ResidualTerm]:
+        """The loss terms of the conditions that do not hold exactly.
+
+        Raises:
+            InputError: as for `terms`.
+        """
+        pieces, weight = self._pieces(epoch), self.weights["boundary"]
+        return condition_terms(self.problem, self.surrogate, pieces, weight)
+
+    def _pieces(self, epoch: int) -> list[Points]:
+        """The points of each condition, none for a condition that holds exactly."""
+        return [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
         """The loss of an epoch, with this discretization as its `family`.
@@ -133,8 +145,6 @@ class EnergyDiscretization(Discretization[Problem]):
             InputError: if a density or a residual has the wrong shape.
         """
         problem, surrogate, chosen = self.problem, self.surrogate, self.collocation
-        pieces = [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
-        penalties = condition_terms(problem, surrogate, pieces, self.weights["boundary"])
         regions: list[tuple[Sequence[Region | Boundary], int]] = [
             (problem.cells(), chosen.interior)
         ]
@@ -148,4 +158,4 @@ class EnergyDiscretization(Discretization[Problem]):
             weighed.append(known.to(like.dtype, like.device))
         inside, *walls = weighed
         energies = energy_terms(problem, surrogate, inside, walls, self.weights["interior"])
-        return [*energies, *penalties]
+        return [*energies, *self.penalties(epoch)]

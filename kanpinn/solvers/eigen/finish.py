@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,9 +12,9 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.evaluate import ResidualFunction
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.bounds import kato_temple, rayleigh_gaps, residual_norms, rounding
-from kanpinn.solvers.eigen.checks import Equation
 from kanpinn.solvers.eigen.compared import paired_exact_values, relative_errors
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
 from kanpinn.solvers.eigen.finding import FoundModes, fresh_points
@@ -139,7 +138,7 @@ def _density(
     """Return the density ρ (n, 1) of the bounds' norms; or None, and why there are no bounds."""
     if not found.self_adjoint:
         return None, not_self_adjoint(found.asymmetry)
-    if len(discretization.terms()) > 1:
+    if discretization.penalties():
         return None, "conditions are met by the penalty, not exactly"
     density = density_of(discretization.problem, discretization.surrogate, points)
     if density is None:
@@ -165,11 +164,10 @@ def terms_of(
         "interior", points, discretization.weights["interior"], channels, equation
     )
     outside = [
-        replace(term, equation=_flat(each(term.equation, m)))
-        for term in cast(list[ResidualTerm], discretization.terms()[1:])
+        replace(term, equation=_flat(each(term.equation, m))) for term in discretization.penalties()
     ]
     return [inside, *outside]
 
 
-def _flat(equation: Equation) -> Equation:
+def _flat(equation: ResidualFunction) -> ResidualFunction:
     return lambda p, u: equation(p, u).flatten(1)

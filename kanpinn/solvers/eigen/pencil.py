@@ -13,9 +13,8 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.pde.evaluate import ResidualFunction, find_channels
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.eigen.checks import Equation
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def pencil(discretization: Discretization[EigenProblem], points: Points, size: f
     equations = (problem.operator_values, problem.mass_values)
     weight = discretization.weights["interior"] / size**2
     inside = [_rows(surrogate, [_weighed(surrogate, e, points, weight)]) for e in equations]
-    outside = discretization.terms()[1:]
+    outside = discretization.penalties()
     if not outside:
         return Pencil(*inside)
     below = _rows(surrogate, outside)
@@ -78,7 +77,7 @@ def pencil(discretization: Discretization[EigenProblem], points: Points, size: f
 
 
 def _weighed(
-    surrogate: Surrogate, equation: Equation, points: Points, weight: float
+    surrogate: Surrogate, equation: ResidualFunction, points: Points, weight: float
 ) -> ResidualTerm:
     """Return the loss term weight · mean of (equation)², the mean by the quadrature rule."""
     assert points.data is not None
@@ -92,7 +91,9 @@ def _weighed(
     return ResidualTerm("interior", points, weight, channels, scaled)
 
 
-def channels_at(surrogate: Surrogate, equations: Sequence[Equation], points: Points) -> Channels:
+def channels_at(
+    surrogate: Surrogate, equations: Sequence[ResidualFunction], points: Points
+) -> Channels:
     """Return the channels of all derivatives that one of the equations uses."""
     probe = points[:PROBE_POINTS]
 
