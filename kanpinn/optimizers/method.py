@@ -187,23 +187,28 @@ class _TransformStage(Stage):
 
 
 def as_methods(
-    methods: Method | Sequence[Method], resample: int, what: str = "resample must be 0"
+    methods: Method | Sequence[Method],
+    network: Network,
+    resample: int,
+    what: str = "resample must be 0",
 ) -> tuple[Method, ...]:
     """Return one or more methods as a tuple.
 
     Args:
         methods: a method, or a sequence of methods.
+        network: the network that they train.
         resample: above 0 if points or weights change during the solve.
         what: for the error message, how the settings would have to differ.
 
     Raises:
-        InputError: if `methods` is anything else, or has a method that needs fixed points while
-            `resample` is not zero.
+        InputError: if `methods` is anything else, or has a method that cannot work on the network,
+            or one that needs fixed points while `resample` is not zero.
     """
     chosen = (methods,) if isinstance(methods, Method) else tuple(methods)
     if not chosen or not all(isinstance(method, Method) for method in chosen):
         raise InputError(f"optimizers must be one or more kanpinn optimizers, got {methods!r}")
     for method in chosen:
+        method.check(network)
         if resample and method.needs_fixed_points:
             raise InputError(
                 f"{what} for {method.title}, which needs the same points and weights throughout"

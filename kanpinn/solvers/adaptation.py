@@ -35,7 +35,7 @@ def losses_of(
     if balance is not None:
         if balance not in BALANCES:
             raise InputError(f"balance must be one of {', '.join(BALANCES)}, got {balance!r}")
-        as_methods(optimizers, 1, "balance must be None")
+        as_methods(optimizers, discretization.surrogate.network, 1, "balance must be None")
     if balance is not None or discretization.collocation.adapt:
         return Adaptation(discretization, balance)
     return FreshLosses(discretization.residuals, discretization.collocation.resample)

@@ -85,15 +85,17 @@ def solve(
     instance("network", network, Network)
     points = default_points(network) if points is None else points
     instance("points", points, Collocation)
-    settings = SolveSettings(points=points, boundary=boundary, weights=weights, form=form)
+    settings = SolveSettings(
+        points=points, boundary=boundary, weights=weights, balance=balance, form=form
+    )
     with together():
         discretization = discretize(problem, network, settings, seed)
     problem = discretization.problem
     chosen = default_optimizer(network) if optimizers is None else optimizers
-    stages = as_methods(chosen, discretization.collocation.resample)
+    stages = as_methods(chosen, network, discretization.collocation.resample)
     if world() > 1:
         _check_ranks(discretization, stages)
-    losses = losses_of(discretization, balance, stages)
+    losses = losses_of(discretization, settings.balance, stages)
     if checkpoint is None:
         discretization.prepare()
     state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)

@@ -396,6 +396,7 @@ def test_torsion_of_a_square_bar_agrees_with_finite_elements():
         ({"optimizers": []}, "optimizers must be"),
         ({"network": kan(width=(1, 3, 2))}, "end with 1 outputs"),
         ({"network": kan(width=(2, 3, 1))}, "1 inputs"),
+        ({"network": kp.MLP([1, 4, 1]), "optimizers": [kp.Adam(5), kp.Refine(4)]}, "refine"),
         ({"network": 3}, "network must be an instance of kanpinn's Network, got 3"),
         ({"points": 300}, "points must be an instance of kanpinn's Collocation, got 300"),
     ],

@@ -60,7 +60,8 @@ class Pruned:
         """
         surrogate = copy_of(self.surrogate)
         residuals = Residuals(surrogate, self.residuals.terms)
-        stages = as_methods(LevenbergMarquardt() if optimizers is None else optimizers, 0)
+        chosen = LevenbergMarquardt() if optimizers is None else optimizers
+        stages = as_methods(chosen, surrogate.network, 0)
         run_stages(begin(FixedLoss(residuals), stages), seed=seed)
         known = self.original, self.edges, self.units, self.parameters[0], self.losses[0]
         return described(*known, residuals)

@@ -77,7 +77,7 @@ def fit(
     instance("data", data, Data)
     _check(network, data, batch, patience)
     chosen = LevenbergMarquardt() if optimizers is None else optimizers
-    stages = as_methods(chosen, batch, "batch must be 0")
+    stages = as_methods(chosen, network, batch, "batch must be 0")
     with together():
         surrogate = frame(network, data.train, scaling, bounds)
     loss = FitLoss(data.train, surrogate, batch, seed, sparsity)
