@@ -1,11 +1,4 @@
-"""Problems with their conditions and unknowns, as users write them, and checks of problems.
-
-Other rooms may use the names below, and from the modules: `problem.exact_jet`,
-`boundary_value_problem.BoundaryValueProblem` and `stated`, `parameters.with_parameter`,
-`conditions.condition.Prescribed`, `jumps.jumps` and `prescribed_data`,
-`well_posed.check_well_posed`, `verify.exact_defects` and `defects_of`, `evaluate.find_channels`,
-`jets_of_fields` and `stack_equations`.
-"""
+"""Problems with their conditions and unknowns, as users write them, and checks of problems."""
 
 from kanpinn.pde.conditions import Condition as Condition
 from kanpinn.pde.conditions import Constraint as Constraint
