@@ -96,6 +96,7 @@ def follow(command: str, wish: Wish) -> None:
                 kind.check(job)
             with importing():  # only now: h5py is slow to import, and bad input is reported before
                 from kanpinn.runs.results import RunFolder
+                from kanpinn.solvers.state import STOPPED_BY_USER
             folder: RunFolder | NoFolder
             with together():
                 if not group.first:
@@ -120,7 +121,7 @@ def follow(command: str, wish: Wish) -> None:
             typer.echo(folder.path)
         elif not wish.quiet:
             typer.echo(f"run folder: {folder.path}", err=wish.json)
-        if late or result.status == "stopped: interrupted":
+        if late or result.status == STOPPED_BY_USER:
             raise typer.Exit(INTERRUPTED)
         raise typer.Exit(1 if result.status.startswith("failed") else 0)
 

@@ -58,8 +58,10 @@ def _rows(e: "Errors", what: str) -> list[list[str]]:
 
 def doubt(estimate: "Estimate | None") -> str | None:
     """Return a warning if an estimate gives only the order of magnitude, otherwise None."""
-    rough = 0.9  # contraction: the part of the residual that the finer network leaves
-    if estimate is None or estimate.contraction is None or estimate.contraction < rough:
+    from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION
+
+    known = estimate is not None and estimate.contraction is not None
+    if not known or estimate.contraction < LARGEST_CONTRACTION:
         return None
     return (
         "the finer network leaves as large a residual: the estimate is only an order of magnitude, "

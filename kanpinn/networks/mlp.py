@@ -65,14 +65,13 @@ class DenseLayer(Layer):
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
         c = h.channels
         value, rest = product[:, 0], product[:, 1:]
-        seconds = {"none": 0, "laplacian": 1, "diagonal": c.dim, "hessian": c.dim**2}[c.second]
-        sizes = [c.dim * c.gradient, seconds, len(c.directions) * c.order]
+        sizes = [c.dim * c.gradient, c.second_count, len(c.directions) * c.order]
         gradient, second, lines = rest.split(sizes, dim=1)
         return Jet(
             c,
             value,
             gradient if c.gradient else None,
-            second if seconds else None,
+            second if c.second_count else None,
             lines.unflatten(1, (len(c.directions), c.order)) if c.directions else None,
         )
 

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet, MissingChannel
 
 T = TypeVar("T")
+ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
 
 
 def jets_of_fields(u: Jet) -> list[Jet]:

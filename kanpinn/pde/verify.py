@@ -11,10 +11,9 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.pde.evaluate import ResidualFunction, find_channels
 from kanpinn.pde.problem import Problem, exact_columns, exact_jet
 
-Equation = Callable[[Points, Jet], Tensor]
 JetAt = Callable[[Points, Channels], Jet]
 
 
@@ -88,7 +87,7 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
 
 
 def _defect(
-    jet: JetAt, equation: Equation, p: Points, sites: int, scale: float, name: str
+    jet: JetAt, equation: ResidualFunction, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
     """Return the defect at points; `scale` is the root mean square of the function's values."""
 

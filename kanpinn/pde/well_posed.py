@@ -1,12 +1,12 @@
 """Checks that a problem is well posed, made by evaluating its equations at a few points."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
@@ -14,9 +14,7 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.evaluate import find_channels
-
-Equation = Callable[[Points, Jet], Tensor]
+from kanpinn.pde.evaluate import ResidualFunction, find_channels
 
 
 def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None:
@@ -86,14 +84,14 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
 
 def _probes(
     problem: BoundaryValueProblem, places: Sequence[Points]
-) -> list[tuple[Equation, Points, tuple[Jet, Jet]]]:
+) -> list[tuple[ResidualFunction, Points, tuple[Jet, Jet]]]:
     """Return the equation, then each condition's residual, with points and two random jets there.
 
     Args:
         problem: the problem.
         places: points of each condition.
     """
-    equations: list[tuple[Equation, Points]] = [
+    equations: list[tuple[ResidualFunction, Points]] = [
         (problem.equation, sample(problem.domain, 5, "uniform"))
     ]
     for index, condition in enumerate(problem.conditions()):
@@ -103,7 +101,7 @@ def _probes(
     return [(*one, random_jets(*one, len(problem.columns))) for one in equations]
 
 
-def _sees(equation: Equation, points: Points, jets: Sequence[Jet], field: int) -> bool:
+def _sees(equation: ResidualFunction, points: Points, jets: Sequence[Jet], field: int) -> bool:
     """True if adding a constant to the field changes the residual by more than rounding."""
     for jet in jets:
         shift = torch.zeros_like(jet.value)
@@ -116,7 +114,7 @@ def _sees(equation: Equation, points: Points, jets: Sequence[Jet], field: int) -
     return False
 
 
-def random_jets(equation: Equation, points: Points, m: int) -> tuple[Jet, Jet]:
+def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:
     """Return two random jets of m fields at the points, with the derivatives the equation uses."""
     channels, _ = find_channels(lambda c: equation(points, _random_jet(points, c, m)), points.names)
     return _random_jet(points, channels, m), _random_jet(points, channels, m, seed=1)

@@ -13,9 +13,10 @@ from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
+from kanpinn.solvers.state import STOPPED_BY_USER
 
 LARGEST_CONTRACTION = 0.9  # closer to 1, the factor 1 / (1 - contraction) is not reliable
-ENDED = ("failed", "stopped: interrupted")  # the status of a solve whose solution gives no estimate
+ENDED = ("failed", STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
 
 def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate | None:

@@ -15,7 +15,7 @@ from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import CONVERGED, Stage, Step
 from kanpinn.solvers.kept_states import copied
 from kanpinn.solvers.measure import Measure
-from kanpinn.solvers.state import Observer, SolverState
+from kanpinn.solvers.state import STOPPED_BY_USER, Observer, SolverState
 
 LOG = logging.getLogger("kanpinn")
 
@@ -108,7 +108,7 @@ def _take_step(
             observer(state)
     interrupted = state.interrupted if world() == 1 else _interrupted_anywhere(state)
     if interrupted:
-        state.status = "stopped: interrupted"
+        state.status = STOPPED_BY_USER
     elif state.best is not None:
         state.status = state.best.verdict(progress, optimizer, state.residuals)
     if progress.finished is None and state.status is None:

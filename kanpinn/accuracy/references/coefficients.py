@@ -1,6 +1,5 @@
 """The coefficients of a linear equation, found by evaluating its residual for polynomials."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +8,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
-from kanpinn.pde.evaluate import find_channels
+from kanpinn.pde.evaluate import ResidualFunction, find_channels
 
-Equation = Callable[[Points, Jet], Tensor]
 Numbers = tuple[float | int, ...]
 
 
@@ -30,7 +28,7 @@ class Coefficients:
     right: Tensor
 
 
-def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
+def coefficients_of(equation: ResidualFunction, p: Points, what: str) -> Coefficients:
     """Return the coefficients of an equation, found from its residuals for quadratic polynomials.
 
     Args:
@@ -75,7 +73,7 @@ def coefficients_of(equation: Equation, p: Points, what: str) -> Coefficients:
     return found
 
 
-def _channels(equation: Equation, p: Points, what: str) -> Channels:
+def _channels(equation: ResidualFunction, p: Points, what: str) -> Channels:
     """Return the derivatives that the equation uses, found by evaluating it at a few points."""
     few, zero = p[:5], (0.0, (0, 0), (0, 0, 0))
     channels, _ = find_channels(lambda c: equation(few, _jet(c, len(few), *zero)), p.names)

@@ -123,8 +123,8 @@ class Chebyshev(Basis):
         low, high = new.breaks[:, 0], new.breaks[:, 1]
         x = low + (high - low) * (xi[:, None] + 1) / 2
         own = 2 * (x - self.breaks[:, 0]) / (self.breaks[:, 1] - self.breaks[:, 0]) - 1
-        values = torch.einsum("nik,iko->nio", _polynomials(own, self.size), coefficients)
-        transform = _polynomials(xi, n) * (2 / n)
+        values = torch.einsum("nik,iko->nio", chebyshev_polynomials(own, self.size), coefficients)
+        transform = chebyshev_polynomials(xi, n) * (2 / n)
         transform[:, 0] /= 2
         return torch.einsum("nk,nio->iko", transform, values)
 
@@ -137,11 +137,11 @@ class Chebyshev(Basis):
         knots = uniform_knots(low, high, 1, degree := self.piece_degree)
         xi = torch.cos(torch.pi * (torch.arange(self.size).to(low) + 0.5) / self.size)
         x = (low + (high - low) * (xi + 1) / 2)[:, None]
-        values = (_polynomials(xi, self.size) @ coefficients)[:, None, None]
+        values = (chebyshev_polynomials(xi, self.size) @ coefficients)[:, None, None]
         return knots[0], degree, BSplines(knots, degree).fit(x, values)[0, :, 0]
 
 
-def _polynomials(xi: Tensor, count: int) -> Tensor:
+def chebyshev_polynomials(xi: Tensor, count: int) -> Tensor:
     """T_0 … T_(count - 1) at any arguments, (..., count), without tangents outside [-1, 1]."""
     found = [torch.ones_like(xi), xi]
     for _ in range(count - 2):

@@ -12,6 +12,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords
 from kanpinn.geometry import Piece, Points
 from kanpinn.geometry.sampling import sample
+from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
 from kanpinn.networks.known_function import Function
 from kanpinn.pde.conditions.condition import Prescribed
 
@@ -45,10 +46,7 @@ class Polynomial:
         """Return the values of the Chebyshev products, the basis functions, (n, terms)."""
         low, high = self.low.to(coords), self.high.to(coords)
         xi = 2 * (coords - low) / (high - low) - 1
-        found = [torch.ones_like(xi), xi]
-        for _ in range(int(self.exponents.max()) - 1):
-            found.append(2 * xi * found[-1] - found[-2])
-        powers = torch.stack(found, dim=2)  # (n, d, degree + 1)
+        powers = chebyshev_polynomials(xi, int(self.exponents.max()) + 1)  # (n, d, degree + 1)
         chosen = self.exponents.to(coords.device)
         columns = (powers[:, axis, which] for axis, which in enumerate(chosen.unbind(dim=1)))
         return math.prod(columns, start=torch.ones_like(xi[:, :1]))

@@ -15,10 +15,11 @@ from kanpinn.optimizers import LevenbergMarquardt, Method
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File
 from kanpinn.runs.config.fit_data import DATA, DataTable
-from kanpinn.runs.config.job import Announce, Job, NoSteps
+from kanpinn.runs.config.job import Job, NoSteps
 from kanpinn.runs.config.models import FixedTable, table_of
 from kanpinn.runs.config.named import FIT_NETWORKS, FIT_STAGES, Named
 from kanpinn.runs.config.reading import naming
+from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.fit import Fitted, fit
 from kanpinn.solvers.state import Observer
 

@@ -1,7 +1,7 @@
 """The base class of jobs: the solves and fits that files describe, ready to run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -9,11 +9,9 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, Method, Optimizer, Stage
-from kanpinn.solvers.auto import Choice
+from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.history import History
 from kanpinn.solvers.state import Observer
-
-Announce = Callable[[Choice, str], None]  # of a choice of trials, and the reason for it
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from kanpinn.accuracy.references import Recipe
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Announce, Job, NoSteps
+from kanpinn.runs.config.job import Job, NoSteps
 from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.models import FixedTable, TomlTable
 from kanpinn.runs.config.named import (
@@ -28,6 +28,7 @@ from kanpinn.runs.config.named import (
 )
 from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
 from kanpinn.solvers.auto import auto, first_choice
+from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.defaults import default_optimizer, default_points
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution

@@ -9,7 +9,6 @@ import torch
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.networks import KAN, Network
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.auto.balance import balanced
 from kanpinn.solvers.auto.candidates import Family, families
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.climb import Climb
@@ -17,16 +16,15 @@ from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.warm_start import start_from
+from kanpinn.solvers.auto.weights import balanced
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
-from kanpinn.solvers.state import Observer
+from kanpinn.solvers.state import STOPPED_BY_USER, Observer
 
-INTERRUPTED = "stopped: interrupted"
-
-Announce = Callable[[Choice, str], None]
+Announce = Callable[[Choice, str], None]  # of a choice of trials, and the reason for it
 
 
 @dataclass(kw_only=True)
@@ -131,7 +129,7 @@ class TrialSearch:
             budget_seconds=max(self._left, 1e-3),
             observers=self.observers,
         )
-        self.interrupted = solution.status == INTERRUPTED
+        self.interrupted = solution.status == STOPPED_BY_USER
         trial = Trial(choice, solution, time.perf_counter() - begun)
         return replace(trial, noise=noise_of(solution)) if trial.observed else trial
 
@@ -190,7 +188,7 @@ class TrialSearch:
         seconds = time.perf_counter() - self.begun
         solution = replace(best.solution, seconds=seconds, log=tuple(self.log))
         if self.interrupted:
-            solution = replace(solution, status=INTERRUPTED)
+            solution = replace(solution, status=STOPPED_BY_USER)
         elif not best.failed:
             solution = judged_by_tolerance(solution, self.tolerance)
         return solution

@@ -1,22 +1,20 @@
 """Checks that an operator, a mass and conditions define a linear eigenvalue problem."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
 from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.pde.evaluate import ResidualFunction
 from kanpinn.pde.well_posed import random_jets
 
 FEW = Collocation(5, 16, "uniform")
-
-Equation = Callable[[Points, Jet], Tensor]
 
 
 def check_linear(problem: EigenProblem) -> None:
@@ -50,7 +48,9 @@ def check_linear(problem: EigenProblem) -> None:
         _check(equation, places, len(problem.fields), what)
 
 
-def _check(equation: Equation, points: Points, m: int, what: str, rounding: float = 1e-8) -> Jet:
+def _check(
+    equation: ResidualFunction, points: Points, m: int, what: str, rounding: float = 1e-8
+) -> Jet:
     """Raise if an equation is not linear and homogeneous in the jet, up to `rounding` · its size.
 
     Returns:

@@ -9,7 +9,7 @@ from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet, jet_of
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.eigen.checks import Equation
+from kanpinn.pde.evaluate import ResidualFunction
 from kanpinn.solvers.eigen.modes import of_modes
 from kanpinn.solvers.eigen.pencil import channels_at
 
@@ -67,7 +67,7 @@ def _values(p: Points, u: Jet) -> Tensor:
     return u.value
 
 
-def each(equation: Equation, fields: int) -> Equation:
+def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
     """Return the function that evaluates an equation for all modes, (n, equations, modes)."""
     return lambda p, u: of_modes(equation, p, u, fields)
 
