@@ -136,7 +136,7 @@ class EnergyDiscretization(Discretization[Problem]):
     form: ClassVar[str] = "energy"
 
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
-        """The energy's terms, then those of the conditions, in the epoch's points.
+        """The energy's terms, then those of the penalised conditions at the epoch's points.
 
         The energy's terms are integrals over domain and boundary, divided by the domain's measure,
         at quadrature points of their own; `interior` is not used.

@@ -62,8 +62,8 @@ class GridFields:
 def plane_of(domain: Domain) -> tuple[str, ...]:
     """The names of the coordinates that a figure shows, in the domain's order.
 
-    Up to two coordinates are all shown. Of three, one of them time, the figure shows space; of more
-    it shows the first one and time. Without time it shows the first two.
+    Up to two coordinates are all shown. Of three with time among them, the figure shows the two of
+    space; of more with time, the first one of space and time. Without time it shows the first two.
     """
     names, time = domain.names, domain.time_name
     space = tuple(name for name in names if name != time)

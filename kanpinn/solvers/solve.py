@@ -48,7 +48,8 @@ def solve(
         network: the network, trained in place; its dtype and device are those of the solve.
         optimizers: run in order; by default one least-squares solve of the output layer, or a march
             for a network in time windows.
-        points: collocation points; by default Gauss points, enough for the output layer.
+        points: collocation points; by default enough for the output layer: Gauss points or, with
+            more than three inputs, Sobol points.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         weights: the weights of the loss terms, {"interior": 1, "boundary": 1} by default.

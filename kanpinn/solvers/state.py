@@ -141,7 +141,7 @@ class SolverState:
         self.stage = None  # the optimizer's memory belongs to that state
 
     def keep(self, best: Best) -> str | None:
-        """Load the best state into the network, and return its description; None for the last."""
+        """Load the best state into the network, and describe it; None if it is the last state."""
         step = self.progress.step
         if best.network is None or best.step == step:
             return None

@@ -34,8 +34,9 @@ def auto(
 
     Trials run in families, each from small to large networks. Up to three dimensions: the minimum
     of an energy if the problem's class gives one, random inner functions, and then finer grids or,
-    for evolutions, windows in time. Above three dimensions: sums of functions of one coordinate,
-    linear inner functions, and inner functions found by variable projection.
+    for evolutions in one space dimension, windows in time. Above three dimensions: sums of
+    functions of one coordinate, linear inner functions, and inner functions found by variable
+    projection.
 
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is

@@ -77,7 +77,7 @@ def orthonormal_modes(found: Spectrum, space: Subspace, samples: ModeSamples) ->
         samples: the functions of the subspace's columns at the points of a quadrature rule.
     """
     gram = torch.linalg.cholesky(_symmetric(samples.fields.T @ samples.mass)).T  # G = RᵀR
-    inner = space.columns.T @ found.inverse @ space.columns  # triangular, as R is, but for pairs
+    inner = space.columns.T @ found.inverse @ space.columns  # triangular but for complex pairs
     schur = gram @ torch.linalg.solve_triangular(gram, inner, upper=True, left=False)
     gaps = (space.values[:, None] - space.values).abs()
     schur = schur * (gaps <= SAME * (space.values - found.shift).abs())

@@ -24,8 +24,8 @@ def paired_exact_values(
         values: the computed eigenvalues, (count,).
         near: the number that the values are nearest to; None if they are the first ones. With it,
             more and more exact eigenvalues are requested until they enclose those around `near`.
-        doublings: of these requests at most; the first is for 4 · count, each one for twice as
-            many as the one before.
+        doublings: the largest number of these requests; the first is for 4 · count eigenvalues,
+            each later one for twice as many as the one before.
 
     Returns:
         The exact eigenvalues; None if the problem gives none, or too few of them around `near`.

@@ -37,8 +37,8 @@ def eigen(
     """Compute the smallest few eigenvalues of L u = λ M u and their modes.
 
     The operator is inverted, in the least-squares sense, on the span of the output layer's
-    features; the largest eigenvalues of this compact inverse are the reciprocals of the eigenvalues
-    wanted, relative to a shift. There is no iteration: for each shift that is tried, one singular
+    features. The eigenvalues λ nearest to a shift σ belong to the largest eigenvalues μ of this
+    compact inverse: λ = σ + 1/μ. There is no iteration: for each shift that is tried, one singular
     value decomposition and one dense eigenvalue problem, O(P³) in the P coefficients of the output
     layer. A mode is spurious, and left out, if its residual is large at points that the solve has
     not used.

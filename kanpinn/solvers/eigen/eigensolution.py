@@ -18,7 +18,8 @@ from kanpinn.solvers.eigen.pencil import channels_at
 from kanpinn.solvers.eigen.samples import each
 from kanpinn.solvers.history import History
 
-# Eigenvalues closer than this, relative to their size, or than their errors are one multiple value.
+# Eigenvalues that differ by less than this, relative to their size, or by less than their errors
+# count as one multiple eigenvalue.
 SAME = 1e-6
 
 

@@ -50,7 +50,7 @@ class Fitted:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the outputs: the targets or the classes; of one logit the second class."""
+        """The names of the outputs: targets or classes; for a single logit, the second class."""
         train = self.data.train
         return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
 
