@@ -183,7 +183,7 @@ def edge_sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
 
 @torch.no_grad()
 def factor(layer: KANLayer) -> Tensor:
-    """L (n_in, r, n_basis): |L c| is the standard deviation of Σ_k c_k B_k over the input's grid.
+    """L (n_in, r, n_basis): |L c| is the standard deviation of Σ_j c_j B_j over the input's grid.
 
     L is the R factor of the QR decomposition of the basis at Gauss nodes, minus its mean.
     """

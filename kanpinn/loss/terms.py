@@ -172,12 +172,13 @@ def condition_terms(
 def _data_part(conditions: Sequence[Condition], index: int) -> float:
     """The weight of one data condition, such that all data together enter as one mean square.
 
-    It is Σ ((u - d)/σ)² / Σ 1/σ², however the data are split into conditions. Added to the mean
-    squared residual of the equation, it lets the solution follow the equation rather than the
-    noise; confidence intervals account for the remaining effect of the noise. A larger weight of
-    the equation would treat the network's remaining residual as information on the unknowns, and
-    the intervals would be too narrow. (Measured with an elliptic equation and Navier–Stokes: with
-    100 to 10000 times the weight they had 0.9 to 0.3 of the Cramér–Rao bound's width.)
+    That mean square is Σ ((u - d)/σ)² / Σ 1/σ², however the data are split into conditions. Added
+    to the mean squared residual of the equation, it lets the solution follow the equation rather
+    than the noise; confidence intervals account for the remaining effect of the noise. A larger
+    weight of the equation would treat the network's remaining residual as information on the
+    unknowns, and the intervals would be too narrow. (Measured with an elliptic equation and
+    Navier–Stokes: with 100 to 10000 times the weight they had 0.9 to 0.3 of the Cramér–Rao bound's
+    width.)
     """
     precision = sum(c.measurements / (c.noise or 1.0) ** 2 for c in conditions)
     return conditions[index].measurements / precision

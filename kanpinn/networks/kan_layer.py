@@ -16,7 +16,7 @@ from kanpinn.networks.layer import Layer
 
 
 class KANLayer(Layer):
-    """y_o = Σ_i φ_io(h_i) with φ_io = Σ_k c_iko B_k, the basis functions of each input on its grid.
+    """y_o = Σ_i φ_io(h_i) with φ_io = Σ_j c_ijo B_j, the basis functions of each input on its grid.
 
     Args:
         basis: the basis of n_in inputs; a grid that moves replaces it by another one.

@@ -38,7 +38,7 @@ class DenseLayer(Layer):
         weights = self.coefficients[:-1]
         if channel.stride(0):
             return channel @ weights
-        return (channel[:1] @ weights).expand(len(channel), *channel.shape[1:-1], -1)  # all alike
+        return (channel[:1] @ weights).expand(len(channel), *channel.shape[1:-1], -1)  # equal rows
 
     def features(self, h: Jet | Coordinates) -> Tensor:
         """Channels of the activated jet, (n, channels, n_in + 1), with the bias' 1 in the value."""

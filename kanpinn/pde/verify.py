@@ -38,7 +38,7 @@ class Defect:
 
 
 def exact_defects(problem: Problem) -> Iterator[Defect]:
-    """Return the exact solution's residuals in the equation and in each condition.
+    """Yield the exact solution's residuals in the equation and in each condition.
 
     Measurements with noise, and all measurements of problems with unknowns, are left out.
 
@@ -58,7 +58,7 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
 
 
 def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
-    """Return a function's residuals in the equation and in each condition of a problem.
+    """Yield a function's residuals in the equation and in each condition of a problem.
 
     Measurements with noise, and all measurements of problems with unknowns, are left out.
 

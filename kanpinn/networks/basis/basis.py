@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Basis(nn.Module, ABC):
-    """`size` functions B_k of one variable for each of n_in inputs, each input on its own grid.
+    """`size` functions B_j of one variable for each of n_in inputs, each input on its own grid.
 
     Outside its grid a function continues as its tangent (C¹). A basis is never changed in place:
     moving or refining a grid returns another basis, so that results computed from a basis stay
@@ -45,7 +45,7 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def values(self, x: Tensor, order: int = 0) -> Tensor:
-        """The values and derivatives B_k^(r)(x_i) of all functions for r = 0 … order.
+        """The values and derivatives B_j^(r)(x_i) of all functions for r = 0 … order.
 
         Args:
             x: the arguments of the inputs, (..., n_in).
@@ -57,7 +57,7 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
-        """The values and derivatives Σ_k c_ikm B_k^(r)(x_i) of linear combinations.
+        """The values and derivatives Σ_j c_ijm B_j^(r)(x_i) of linear combinations.
 
         Args:
             x: the arguments of the inputs, (..., n_in).
@@ -70,7 +70,7 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
-        """Write Σ_r w_rimn B_k^(r)(x_ni) into `out`: the transpose of `combine` at each point n.
+        """Write Σ_r w_rimn B_j^(r)(x_ni) into `out`: the transpose of `combine` at each point n.
 
         Args:
             x: the arguments of the inputs, (n, n_in).
@@ -120,7 +120,7 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
-        """The function Σ_k c_k B_k of input i as a B-spline.
+        """The function Σ_j c_j B_j of input i as a B-spline.
 
         Args:
             coefficients: c, (size,).

@@ -66,9 +66,9 @@ class Chebyshev(Basis):
             out[:, k] = torch.einsum("rimn,rin->imn", weights, polynomial)
 
     def _by_degree(self, x: Tensor, order: int, axis: int = -1) -> list[Tensor]:
-        """T_k^(r)(x) for each k, (order + 1, *x.shape) each; `axis` of x runs over the inputs.
+        """T_j^(r)(x) for each j, (order + 1, *x.shape) each; `axis` of x runs over the inputs.
 
-        The recurrence is T_(k+1)^(r) = 2 ξ T_k^(r) + 2 r T_k^(r-1) - T_(k-1)^(r). Outside the range
+        The recurrence is T_(j+1)^(r) = 2 ξ T_j^(r) + 2 r T_j^(r-1) - T_(j-1)^(r). Outside the range
         the functions continue as tangents.
         """
         shape = [1] * x.ndim

@@ -51,9 +51,9 @@ def choose_form(
     a bite taken out. With zero data, "exact" is 10 to 400 times more accurate than "penalty", for
     small and large networks. With non-zero data that holds for small networks only; with large
     ones, at errors of 1e-8 and below, either may be better, and "penalty" by a factor of up to 1e7.
-    At a reentrant corner there is no such smooth function. With a joined distance function, whose
-    second derivatives are unbounded there, the error on an L-shape is 2e-3, and 1e-11 with
-    "penalty".
+    At a reentrant corner there is no such smooth function. There, a distance function can be joined
+    from those of the two sides, but its second derivatives are unbounded at the corner: on an
+    L-shape the error is 2e-3 with it, and 1e-11 with "penalty".
 
     Args:
         problem: the problem; its `conditions()` should return the same conditions at each call.

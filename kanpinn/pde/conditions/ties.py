@@ -102,7 +102,7 @@ class Integral(Condition):
         vars(self).update(_points=points, _weights=weights, sites=len(points))
 
     def _rule(self) -> tuple[Points, Tensor]:
-        """Return the quadrature rule, with at most 2¹² points up to three dimensions."""
+        """Return the quadrature rule; on a domain it has at most 2¹² points."""
         if isinstance(self.over, Boundary):
             return self.over.quadrature(32)
         nodes, most = 32, 2**12  # one row of the residual uses all points at once
