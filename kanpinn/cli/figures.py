@@ -88,7 +88,7 @@ def export_command(
 ) -> None:
     """Write the fields of a run for other programs.
 
-    They are sampled on a grid. Of a fit the data are written, with the fitted values (NPZ).
+    They are sampled on a grid. For a fit, its data and the fitted values are written (NPZ only).
     """
     with reporting():
         with importing():

@@ -29,7 +29,7 @@ def list_command(
 ) -> None:
     """List problem files, runs and studies.
 
-    Runs and studies are those in results/, with their errors.
+    Runs and studies are those in results/, or in the folder of --output, with their errors.
     """
     with reporting():
         if folder != PROBLEMS and not folder.is_dir():

@@ -27,8 +27,8 @@ class Equidistribute(Optimizer):
     solution a stretch x → s(x) of each coordinate with ds/dx ∝ max |∂²u/∂x²|^½ + a floor. The
     network's first layer maps x to s, so that its knots are evenly spaced in s; the collocation
     points are moved to be evenly spaced in s, too. Newton's method then starts from a zero output
-    layer. A step that does not lower the loss is undone and ends the method. So it is an optimizer
-    and no `Transform`, which would change the coordinates once and leave the function as it is.
+    layer. A step that does not lower the loss is undone and ends the method. It is not a
+    `Transform`, since that changes the network once and leaves its function unchanged.
 
     Args:
         steps: the largest number of solves.

@@ -78,7 +78,7 @@ class Piece(Region):
 
     @property
     def level(self) -> Callable[[Coords], Column] | None:
-        """A smooth level function of the piece, from points (n, d) to values (n, 1), or None.
+        """A smooth level function of the piece, from points (n, d) to values (n, 1).
 
         It is 0 on the whole line, ellipse, plane or sphere that contains the piece, and its
         gradient does not vanish there. It may change sign inside the domain. None if the piece has

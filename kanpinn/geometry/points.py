@@ -96,7 +96,7 @@ class Points:
 
     @staticmethod
     def of(points: "Points | Tensor", names: tuple[str, ...]) -> "Points":
-        """Points as they are, or those of a tensor (n, d) in the order of the names."""
+        """Return points unchanged, or a tensor (n, d) as points with these coordinate names."""
         return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:

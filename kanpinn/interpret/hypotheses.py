@@ -34,7 +34,7 @@ def hypotheses(
         seed: the seed for the random starts of the fits.
         deadline: the time after which no further fit of the built-in sequence is read.
 
-    Returns:
+    Yields:
         Pairs of a graph and whether its edges are those of the surrogate's own network.
     """
     rough = 1e-3  # relative error that is accepted in any case: inner splines may be too stiff

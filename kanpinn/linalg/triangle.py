@@ -37,8 +37,8 @@ class TriangularFactor:
         """Return a quadratic with the same R, but another gradient and value at x = 0.
 
         The target z solves 2 Rᵀz = gradient in the directions whose singular values exceed 1e-4 of
-        the largest. The eigenvalues of the Hessian RᵀR are their squares, and quadrature does not
-        resolve smaller ones.
+        the largest. The eigenvalues of RᵀR, half the Hessian, are their squares, and quadrature
+        does not resolve smaller ones.
 
         Args:
             gradient: of the quadratic at x = 0, (p,).
@@ -54,7 +54,7 @@ class TriangularFactor:
     def solve(self, around: Tensor | None = None, rcond: float | None = None) -> tuple[Tensor, int]:
         """Return the minimum-norm x that minimises ‖R (x - around) + z‖, and the numerical rank.
 
-        The norm is that of the coefficients of R's columns scaled to unit length.
+        The norm is ‖D x‖, where the diagonal matrix D holds the lengths of R's columns.
 
         Args:
             around: the point about which the residual is linearised, (p,); 0 by default.

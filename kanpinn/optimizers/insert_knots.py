@@ -38,7 +38,8 @@ class InsertKnots(Transform):
         count: the number of new knots for each input of a layer. All inputs of a layer get the same
             number, limited by the input with the fewest intervals that may be halved. The history
             has the total over all layers as `inserted`.
-        layers: the indices of the layers, negative ones counted from the last; None for all.
+        layers: the indices of the layers, negative ones counted from the last; None for all but a
+            layer that stretches the coordinates.
 
     Raises:
         InputError: for values out of range; during the solve, for a network that is not a KAN, and

@@ -92,7 +92,7 @@ class Method(ABC):
         lowers_loss: whether every step is meant to lower the problem's loss; only then does the
             loop restore an earlier state if the loss rises.
         needs_fixed_points: whether the points must not be resampled between its steps.
-        output_layer_only: whether it changes coefficients of the output layer only.
+        output_layer_only: whether it fits no coefficients but those of the output layer.
     """
 
     steps: int

@@ -20,9 +20,9 @@ class VariableProjection(Optimizer):
     The search uses a coarse output grid and a subset of the points. Each round computes the
     projected loss of random smooth inner functions and follows the best few of them by Gauss–Newton
     steps until they stall; a start whose loss gets below `tolerance` ends the search. Starts at
-    which the residual is not finite are dropped. Then hidden units whose removal hardly raises the
-    loss are removed, and the output grid is refined in steps to the network's own, with all points.
-    Near a structured solution the convergence is quadratic.
+    which the residual is not finite are dropped. Then hidden units whose removal raises the loss
+    at most fourfold are removed; the output grid is refined in steps to the network's own, with all
+    points. Near a structured solution the convergence is quadratic.
 
     Args:
         steps: the largest number of steps in all; a screening round is one step.

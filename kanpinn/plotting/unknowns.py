@@ -19,7 +19,7 @@ from kanpinn.solvers.solution import Solution
 def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
     """Yield file names without suffix, and figures: unknowns, and interval_a of a coefficient a.
 
-    A coefficient without any finite bound has no figure.
+    Over two coordinates, a coefficient without any finite bound has no figure.
     """
     if solution.problem.numbers:
         yield "unknowns", _numbers_figure(solution)

@@ -24,11 +24,11 @@ from kanpinn.networks.network import Network
 class Covariance:
     """The covariance of the coefficients that minimise the loss, due to the noise of the data.
 
-    Let B be the rows of the Jacobian that belong to the data, with covariance Σ, and R the
-    triangular factor of all rows. Then the minimiser's covariance is H⁺ BᵀΣB H⁺ with H = RᵀR. It is
-    valid for any weight of the equation; for a large weight it is the inverse of the data's Fisher
-    information. It is applied by an SVD of R with columns scaled to unit length, as H would have
-    the square of R's condition number.
+    Let B be the rows of the Jacobian that belong to the data, Σ the covariance of their noise, and
+    R the triangular factor of all rows. Then the minimiser's covariance is H⁺ BᵀΣB H⁺ with H = RᵀR.
+    It is valid for any weight of the equation; for a large weight it is the inverse of the data's
+    Fisher information. It is applied by an SVD of R with columns scaled to unit length, as H would
+    have the square of R's condition number.
 
     The covariance is valid at the minimum of the loss. The Gauss–Newton step -H⁺ Jᵀr, computed from
     the same R, estimates the distance of the solution from the minimum.

@@ -43,11 +43,12 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     """Write the groups of result.h5 that all kinds of runs have: /history and /network.
 
     Every column of /history has the step as its HDF5 dimension scale. /network has a group for each
-    layer with the knots of its basis ("basis.knots") and its coefficients, a group "enrichment" for
-    known functions that are added to the last layer, and a group "constants" for unknown numbers,
-    whose values are in /history. The layers of networks side by side are called "part_0.layer_0"
-    and so on. The attributes low and high of /network are the corners of the box that is mapped to
-    [-1, 1]^d before the first layer.
+    layer with its coefficients and, for splines, the knots of its basis ("basis.knots"), a group
+    "enrichment" for known functions that are added to the last layer, and a group "constants" for
+    unknown numbers, whose values are in /history. The layers of networks side by side, or of time
+    windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time windows.
+    The attributes low and high of /network are the corners of the box that is mapped to [-1, 1]^d
+    before the first layer.
     """
     file.attrs["status"] = result.status
     file.attrs["config"] = json.dumps(settings)

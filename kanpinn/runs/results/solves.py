@@ -28,6 +28,7 @@ class SolveContents(Contents[SolveJob, Solution]):
         that one more step would make to it (`step`), and whether this is small (`arrived`).
         spreads: the half-widths of the confidence bounds of each unknown field over the domain.
         noise: the estimated noise of the data, None without unknowns.
+        auto: the log of trials, empty if none were made.
         seconds: the total excludes the estimate and the computation of the reference.
         """
         errors: dict[str, Any] | None = None
