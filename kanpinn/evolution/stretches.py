@@ -121,7 +121,9 @@ def _second(surrogate: Surrogate, rows: Tensor, axis: int) -> Tensor:
     """Return ∂²u/∂ξ² by the scaled coordinate `axis`, (n, m), at n points.
 
     Args:
+        surrogate: the solution u.
         rows: scaled coordinates (n, d), with that of `axis` in the first column.
+        axis: the index of the coordinate.
     """
     xi = torch.cat([rows[:, 1 : axis + 1], rows[:, :1], rows[:, axis + 1 :]], dim=1)
     low, high = (corner.to(xi) for corner in surrogate.domain.bounds)

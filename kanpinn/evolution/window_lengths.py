@@ -26,7 +26,8 @@ class WindowLengths:
         shorter: the factor by which a window is shortened for the next attempt, below 1.
         stuck: the grid limits a window if shortening leaves more than this fraction of its error
             per time; between `shorter` and 1.
-        slack: windows are then accepted up to this multiple of `floor`; above 1.
+        slack: once the grid limits a window, later ones are accepted up to this multiple of
+            `floor`; above 1.
         accepted: the number of accepted windows so far.
         length: the length of the next attempt.
         spent: the sum of the accepted windows' errors.

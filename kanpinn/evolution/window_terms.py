@@ -21,7 +21,8 @@ def as_residual_term(term: Term, method: str) -> ResidualTerm:
     """Return the term if it is a sum of squared residuals.
 
     Args:
-        method: the name of the method that needs one, for the error message.
+        term: a term of the loss.
+        method: the name of the method that needs such a term, for the error message.
 
     Raises:
         InputError: for an energy.
@@ -38,6 +39,7 @@ def terms_at_all_times(
 
     Args:
         terms: terms with points at times over the whole duration.
+        surrogate: gives the range of time.
         times: the number of Gauss points in time of a window.
 
     Raises:
@@ -68,7 +70,7 @@ def _time_range(surrogate: Surrogate) -> tuple[float, float]:
 
 
 def _held(term: ResidualTerm, surrogate: Surrogate, times: int) -> ResidualTerm:
-    """Return a term that has fewer than 2 · times rows with each place at 2 · times Gauss points.
+    """Extend a term of fewer than 2 · times rows to 2 · times Gauss points in time at each place.
 
     If boundary values are not imposed densely in time, the errors of a window grow without bound.
     """
@@ -114,6 +116,7 @@ def points_in_window(
 
     Args:
         points: points with times over the whole duration.
+        surrogate: gives the bounds of the coordinates.
         start, end: the window, in scaled time from -1 to 1.
         stretches: of all coordinates; None for none.
     """
@@ -143,6 +146,7 @@ def in_solution_units(
 
     Args:
         terms: the term of the interior first.
+        surrogate: the solution u.
         duration: the length of the window in time.
         order: the order of the equation in time.
     """

@@ -126,6 +126,9 @@ def _add(
     """Add the weighted r² of each point, and 1, to the half intervals that contain its activations.
 
     Args:
+        surrogate: the present solution.
+        term: the term whose residual is evaluated.
+        points: some of the term's points.
         edges: for each layer, the ends of its half intervals (n_in, 2G + 1), and the sums of r² and
             of 1 over the points in each, (n_in, 2G), changed in place.
     """

@@ -220,7 +220,8 @@ def require_kan(network: Network, name: str) -> KAN:
     """Return the network if it is a KAN.
 
     Args:
-        name: of the method that needs a KAN, for the error message.
+        network: any network.
+        name: the name of the method that needs a KAN, for the error message.
 
     Raises:
         InputError: for another kind of network.

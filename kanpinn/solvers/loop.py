@@ -77,7 +77,7 @@ def run_stages(
 def _take_step(
     state: SolverState, stage: Stage, measure: Measure | None, observers: Sequence[Observer]
 ) -> None:
-    """Take a step, record it, call the observers, and take the loss of the next step.
+    """Take a step, record it, call the observers, and set the loss of the next step.
 
     If the step breaks down, or its loss is not finite, the solve fails with the network as before.
     """

@@ -36,7 +36,7 @@ class Losses(ABC):
         """
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
-        """The result of a step, corrected for the losses of later steps.
+        """The result of a step, adjusted if later steps minimise another loss.
 
         Args:
             residuals: the loss of the step.

@@ -131,7 +131,7 @@ class Cells:
         return arrangement_cuts(self.walls, self.size) if curved else []
 
     def _graded(self, cell: Cell) -> list[Cell]:
-        """Divide a cell of the first axis so that cuts are at a distance ≥ 1/30 of a part's length.
+        """Divide a cell of the first axis into parts at most 30 times as long as a cut is distant.
 
         The nearest cut on either side is exempt, because `cell_rules` removes its square root by a
         substitution.

@@ -98,7 +98,7 @@ def discretize_eigen(
 def prepare(
     discretization: Discretization[EigenProblem], count: int, near: float | int | None
 ) -> Discretization[EigenProblem]:
-    """Check the input of an eigenvalue solve, place the network's grids, return the argument.
+    """Check the input of an eigenvalue solve, place the grids, and return the discretization.
 
     Raises:
         InputError: as for `eigen`.
