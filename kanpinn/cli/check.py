@@ -30,7 +30,7 @@ def check_command(file: ProblemFile, overrides: Overrides = None) -> None:
 
 
 def schema_command(
-    fit: Annotated[bool, typer.Option("--fit", help="Of fit files.")] = False,
+    fit: Annotated[bool, typer.Option("--fit", help="The schema of fit files.")] = False,
 ) -> None:
     """Print the JSON schema of problem or fit files."""
     with reporting():

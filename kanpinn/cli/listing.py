@@ -23,7 +23,7 @@ PROBLEMS = Path("problems")
 
 def list_command(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where the problem files are.")
+        Path, typer.Argument(metavar="FOLDER", help="The folder of the problem files.")
     ] = PROBLEMS,
     output: Output = RESULTS,
 ) -> None:

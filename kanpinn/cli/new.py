@@ -23,7 +23,7 @@ class {kind}(kp.Problem):
     domain = kp.Box(x=(0, 1), y=(0, 1))
 
     def residual(self, p, u):
-        # What vanishes inside. p.x and p.y are (n, 1); u carries its derivatives, see kp.partial.
+        # Zero for the solution. p.x and p.y are (n, 1); for derivatives of u see kp.partial.
         return kp.laplacian(u) - self.source(p)
 
     def source(self, p):
@@ -33,7 +33,7 @@ class {kind}(kp.Problem):
         return [kp.Dirichlet(self.domain.boundary, 0.0)]
 
     def exact(self, p):
-        # Gives the errors. Without a known solution leave it out, and write `source` without it.
+        # For errors only. If no solution is known, leave it out, and write `source` without it.
         return torch.sin(torch.pi * p.x) * torch.sin(torch.pi * p.y)
 '''
 
@@ -85,7 +85,7 @@ device = "cpu"
 
 def new_command(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of the files, such as heat or problems/heat.")
+        str, typer.Argument(metavar="NAME", help="The files' name, such as heat or problems/heat.")
     ],
     equation: Annotated[
         str | None,

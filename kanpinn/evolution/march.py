@@ -162,7 +162,7 @@ class MarchStage(Stage):
         return (
             f"stopped: the window from t = {a:.6g} to {b:.6g} does not reach the tolerance "
             f"{self.settings.tolerance:g}, its error is {error:.1e}; the solution up to "
-            f"t = {a:.6g} is kept, and stays what it is from there on"
+            f"t = {a:.6g} is kept, and the network is constant in time after it"
         )
 
     def _time(self, scaled_time: float) -> float:

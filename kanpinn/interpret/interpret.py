@@ -79,10 +79,10 @@ def interpret(
 
 def _no_formula(deadline: Deadline, seconds: float | int) -> str:
     if deadline.over:
-        return f"no formula was found in {seconds:g} s of processor time: more may do"
+        return f"no formula was found in {seconds:g} s of processor time: more time may help"
     return (
         "no formula was found: no function of the library fits the edges; a longer library, more "
-        "rows, more accurate values or other shapes may do"
+        "rows, more accurate values or other shapes may help"
     )
 
 

@@ -18,7 +18,7 @@ from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.method import CONVERGED, Change, Transform, require_kan
 
-NOTHING_TO_SPLIT = "stopped: no interval of each input has points enough in both halves to split it"
+NOTHING_TO_SPLIT = "stopped: no interval of some input has enough points in both halves to be split"
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
         raise InputError(
             f"the equation and conditions of {type(problem).__name__} leave a constant of "
             f"{', '.join(free)} undetermined: add kp.Integral(self.domain, 0.0{field}) to "
-            "conditions(), or list it in free_constant where any constant will do"
+            "conditions(), or list it in free_constant if its value does not matter"
         )
     differential = any(jets[0].channels.derivative_order for _, _, jets in probes)
     if differential and problem.needs_conditions and not conditions:

@@ -53,7 +53,7 @@ def discretize(
         if problem.unknowns:
             raise InputError(
                 f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
-                "an energy says nothing of the coefficients in it"
+                "an energy does not determine its own coefficients"
             )
     surrogate, met = build_surrogate(problem, network, settings.boundary, form, problem.unknowns)
     numbers, known = problem.numbers if problem.unknowns else {}, network.constants

@@ -130,22 +130,22 @@ class Noise:
     failure: str = ""
 
     def __str__(self) -> str:
-        """Return a sentence such as "intervals go by a noise of 0.0101, estimated with …"."""
+        """Return a sentence such as "intervals are based on a noise of 0.0101, estimated …"."""
         if self.failure:
             return f"no intervals: {self.failure}"
         if self.known:
-            return f"intervals go by the noise that the data are given with{self._doubt()}"
+            return f"intervals are based on the given noise of the data{self._doubt()}"
         if not self.freedom:
-            return "there are no data, so there is no noise that intervals could go by"
+            return "there are no data, and so no noise on which intervals could be based"
         if not math.isfinite(self.deviation):
-            return "there are too few data to tell their noise: intervals are infinite"
+            return "there are too few data to estimate their noise: intervals are infinite"
         how = f"estimated with {self.freedom:.0f} degrees of freedom"
-        return f"intervals go by a noise of {self.deviation:.3g}, {how} (Student's t)"
+        return f"intervals are based on a noise of {self.deviation:.3g}, {how} (Student's t)"
 
     def _doubt(self) -> str:
         if self.fits:
             return ""
-        return f", but about the fit the data scatter {self.scatter:.3g} times as much"
+        return f", but the data scatter {self.scatter:.3g} times as much about the solution"
 
     @property
     def fits(self) -> bool:

@@ -41,7 +41,7 @@ class Climb:
         """Return why a comparison could not show a larger network to be better, else None."""
         energy = verdict.second.choice.form == "energy"
         if energy and verdict.second.error <= self.energy_rounding:
-            return "an energy tells no more"
+            return "rounding of the energy limits the accuracy"
         return "the last one fits the data no better" if verdict.settled else None
 
     def stagnant(self, verdict: Verdict) -> str | None:

@@ -39,7 +39,7 @@ def check_linear(problem: EigenProblem) -> None:
     if orders[0] <= orders[1]:
         raise InputError(
             f"{name}.operator has derivatives up to order {orders[0]}, its mass up to {orders[1]}: "
-            "only an operator of higher order has single eigenvalues"
+            "the eigenvalues are isolated only if the operator has the higher order"
         )
     for index, condition in enumerate(problem.conditions()):
         places = condition.points(FEW, 1.0, Generator().manual_seed(0))
