@@ -179,4 +179,5 @@ def test_data_that_are_not_finite():
     for data in (NAN, math.inf):
         refused(lambda data=data: kp.Dirichlet(SQUARE.boundary, data), "Dirichlet", f"got {data}")
     refused(lambda: kp.Integral(SQUARE, NAN), "Integral", "got nan")
+    refused(lambda: kp.Integral(SQUARE, "sin(x)"), "Integral", "got 'sin")
     assert torch.isfinite(solve(Given())(SQUARE.quadrature(3)[0])).all()

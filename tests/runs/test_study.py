@@ -35,7 +35,7 @@ from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.study import StudyFile, Tally
 from kanpinn.runs.study.plan import Entry, fingerprint, plan, version
-from kanpinn.runs.study.table import RUNS
+from kanpinn.runs.study.table import RUNS, empty
 from kanpinn.runs.study.work import LOCKS, Outcome, Task, execute
 from kanpinn.solvers.state import SolverState
 
@@ -402,6 +402,13 @@ def content(run: Path) -> dict[str, Any]:
     del columns["seconds"]
     record = json.loads((run / "run.json").read_text())
     return {**columns, "network": knots, **{k: record[k] for k in ("errors", "status", "loss")}}
+
+
+def test_a_failed_run_of_an_eigenvalue_problem_has_its_columns(room: Path) -> None:
+    task = task_of(room / "study")
+    found = execute(Task(**(vars(task) | {"settings": task.settings | {"eigen": {}}}))).columns
+    assert found["status"].startswith("failed: ")
+    assert found.keys() == empty(kind="eigen").keys()
 
 
 class Killed(BaseException):

@@ -1,7 +1,9 @@
 """Conditions whose residual combines several points: periodicity and integrals."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import ClassVar
 
 import torch
@@ -91,13 +93,14 @@ class Integral(Condition):
     density: Callable[..., Tensor] | None = None
 
     places: ClassVar = {"over": (Domain, Boundary)}
-    data: ClassVar = ("value",)
 
     _points: Points = field(init=False, repr=False, compare=False)
     _weights: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not (isinstance(self.value, Real) and math.isfinite(self.value)):
+            raise InputError(f"Integral takes a number, got {self.value!r}")
         points, weights = self._rule()
         vars(self).update(_points=points, _weights=weights, sites=len(points))
 

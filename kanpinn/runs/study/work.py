@@ -85,7 +85,8 @@ def execute(task: Task) -> Outcome:
         assert done is not None
         return Outcome(done, tuple(said))
     except (Exception, SystemExit) as error:  # a class file may call sys.exit
-        kind = "fit" if "data" in task.settings else "problem"
+        kinds = {"eigen": "eigen", "data": "fit"}  # by a section that only such files have
+        kind = next((kinds[name] for name in kinds if name in task.settings), "problem")
         columns = empty(f"failed: {message(error)}", _remains(path), kind)
         return Outcome(columns, disk_full=_disk_full(error, Path(task.study)))
 
