@@ -60,8 +60,8 @@ def doubt(estimate: "Estimate | None") -> str | None:
     """Return a warning if an estimate gives only the order of magnitude, otherwise None."""
     from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION
 
-    known = estimate is not None and estimate.contraction is not None
-    if not known or estimate.contraction < LARGEST_CONTRACTION:
+    contraction = None if estimate is None else estimate.contraction
+    if contraction is None or contraction < LARGEST_CONTRACTION:
         return None
     return (
         "the finer network leaves as large a residual: the estimate is only an order of magnitude, "

@@ -11,11 +11,12 @@ from kanpinn._support.errors import InputError
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Announce, Job
+from kanpinn.runs.config.job import Job
 from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.models import FixedTable
 from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBoundary
 from kanpinn.runs.config.problems import EigenClassTable
+from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen import (
     Eigensolution,
