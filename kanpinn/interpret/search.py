@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from kanpinn.interpret.deadline import NEVER, Deadline
 from kanpinn.interpret.graphs.curves import Symbolic
@@ -15,6 +16,7 @@ from kanpinn.interpret.graphs.graph import Graph, Key
 from kanpinn.interpret.graphs.refit import refit
 from kanpinn.interpret.graphs.rows import Rows
 from kanpinn.interpret.univariate.candidates import Candidate, Snapping
+from kanpinn.interpret.univariate.samples import LEAST
 from kanpinn.interpret.univariate.snapping import snap
 from kanpinn.interpret.univariate.univariate import Univariate
 
@@ -128,7 +130,13 @@ class Search:
         return key, ranked[key]
 
     def _candidates(self, graph: Graph, key: Key, error: float) -> tuple[Candidate, ...]:
-        """Return the candidates for an edge: from the library at first, then from its best few."""
+        """Return the candidates for an edge: from the library at first, then from its best few.
+
+        There are none where the unit before the edge has become constant: nothing can be told of
+        the edge's function then.
+        """
+        if len(self._arguments(graph, key).unique()) < LEAST:
+            return ()
         found = self.snapping(graph, key, error, self._likely.get(key)).candidates
         if key not in self._likely:
             self._likely[key] = [candidate.function for candidate in found[: self.likely]]
@@ -146,9 +154,13 @@ class Search:
             names: the functions; by default those allowed on the edge.
         """
         price = 0.7  # powers of ten that one unit of complexity must take off 1 - R²
-        u = graph.units(self.rows.x)[key[0]][:, key[1]]
-        at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
-        u = u.sort().values[at]
+        u = self._arguments(graph, key)
         chosen = names or self.allowed.get(key, self.names)
         accuracy = min(max(error, 1e-12), 0.1)
         return snap(u, graph.edges[key](u), chosen, accuracy=accuracy, price=price)
+
+    def _arguments(self, graph: Graph, key: Key) -> Tensor:
+        """Return at most `SAMPLES` of the arguments that an edge gets from the rows, sorted."""
+        u = graph.units(self.rows.x)[key[0]][:, key[1]]
+        at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
+        return u.sort().values[at]

@@ -12,6 +12,7 @@ from kanpinn.interpret.graphs.graph import Graph, check_edges, graph_of, relativ
 from kanpinn.interpret.graphs.growth import connected, grown, straightened, trimmed
 from kanpinn.interpret.graphs.refit import covering, refit
 from kanpinn.interpret.graphs.rows import Rows
+from kanpinn.interpret.search import Search
 from kanpinn.interpret.univariate.library import LIBRARY
 
 
@@ -183,3 +184,15 @@ def test_edges_that_there_are_not_are_refused():
 def test_a_rounded_graph_knows_what_its_parameters_are():
     graph = waves()
     assert len(Rounded(graph).names) == len(graph.parameters)
+
+
+def test_the_search_passes_by_a_unit_that_has_become_constant() -> None:
+    x = torch.linspace(-1, 1, 200, dtype=torch.float64)[:, None]
+    table = Rows(x, x**3, x, x**3, ("x",))
+    knots = torch.linspace(-4, 4, 9, dtype=torch.float64)
+    constant = Spline(knots, 3, torch.full((5,), 0.5, dtype=torch.float64))
+    line = Spline(knots, 3, torch.arange(5.0, dtype=torch.float64) - 2)  # x
+    edges = {(0, 0, 0): constant, (0, 0, 1): line, (1, 0, 0): line, (1, 1, 0): line}
+    graph = Graph((1, 2, 1), edges)
+    search = Search(table, names=["x", "x^3"])
+    assert search(graph) == []

@@ -13,6 +13,7 @@ from kanpinn._support.errors import InputError
 Array = numpy.ndarray
 
 ROUNDING = 4 * float(numpy.finfo(float).eps)
+LEAST = 8  # different x: twice the number of parameters a, b, c, d
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,6 @@ def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> EdgeSamples:
         InputError: if a number is not finite, there are fewer than 8 different x, or the weights
             are negative or all zero.
     """
-    least = 8  # different x: twice the number of parameters a, b, c, d
     weights = torch.ones_like(x) if weights is None else weights
     at, values, w = (
         _finite(name, part) for name, part in (("x", x), ("y", y), ("weights", weights))
@@ -81,8 +81,8 @@ def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> EdgeSamples:
         raise InputError(f"weights must be at least 0 and not all 0, got {w.tolist()[:3]} …")
     order = numpy.argsort(at, kind="stable")
     at, values, w = (part[order][w[order] > 0] for part in (at, values, w))
-    if (different := len(numpy.unique(at))) < least:
-        raise InputError(f"x must have at least {least} different values, got {different}")
+    if (different := len(numpy.unique(at))) < LEAST:
+        raise InputError(f"x must have at least {LEAST} different values, got {different}")
     middle, half = float(at[0] + at[-1]) / 2, float(at[-1] - at[0]) / 2
     samples = standard(numpy.clip((at - middle) / half, -1, 1), values, w)
     mean = float(samples.w @ values)
