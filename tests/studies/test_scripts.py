@@ -82,6 +82,7 @@ TOOLS = {
     "plotting.convergence",
     "plotting.style",
     "runs.config",
+    "runs.results.record",
     "runs.study",
     "solvers.grid_fields",
 }
