@@ -1,19 +1,15 @@
 """scripts/all_figures.py tells what has drifted from the committed figures, and what has failed."""
 
-import importlib
 import json
 import math
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module("all_figures")
+def script(module):
+    return module("all_figures")
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,18 @@
 """The chains of the Anderson localization script against what is known of them."""
 
-import importlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy
 import pytest
 import torch
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-ROOM = "anderson_localization"
+FOLDER = "anderson_localization"
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+def room(part) -> SimpleNamespace:
     names = ("chains", "sample", "logistic", "polynomial", "subsets")
-    return SimpleNamespace(**{n: importlib.import_module(f"{ROOM}.{n}") for n in names})
+    return SimpleNamespace(**{name: part(name) for name in names})
 
 
 def test_participation_of_a_plane_wave_and_of_one_site(room) -> None:

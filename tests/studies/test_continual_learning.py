@@ -1,20 +1,12 @@
 """The parts of scripts/continual_learning.py that are exact: the peaks, and what cannot change."""
 
-import importlib
-from pathlib import Path
-
 import pytest
 import torch
 
 import kanpinn as kp
 from kanpinn.networks import Surrogate
 
-
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch):
-    """The modules of the script by name."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
-    return lambda name: importlib.import_module(f"continual.{name}")
+FOLDER = "continual"
 
 
 def test_the_phases_cover_the_interval_and_hold_a_peak_each(part):

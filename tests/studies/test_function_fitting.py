@@ -1,8 +1,6 @@
 """The functions that the scripts fit are what they are called, and their points lie as is said."""
 
-import importlib
 import math
-from pathlib import Path
 
 import mpmath
 import numpy
@@ -11,7 +9,7 @@ import torch
 
 import kanpinn as kp
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+FOLDER = "function_fitting"
 ROWS = 40
 REFERENCES = {
     "ellipj": lambda u, m: mpmath.ellipfun("sn", u, m=m),
@@ -42,37 +40,31 @@ TOY = {
 }
 
 
-@pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return lambda name: importlib.import_module(f"function_fitting.{name}")
-
-
 @pytest.mark.parametrize("name", REFERENCES)
-def test_special_functions_are_those_of_mpmath(module, name: str) -> None:
-    table = module("special").FUNCTIONS[name].sample(ROWS, 0)
+def test_special_functions_are_those_of_mpmath(part, name: str) -> None:
+    table = part("special").FUNCTIONS[name].sample(ROWS, 0)
     for x, value in zip(table.inputs.tolist(), table.targets[:, 0].tolist(), strict=True):
         exact = float(mpmath.re(REFERENCES[name](*x)))
         assert value == pytest.approx(exact, rel=1e-11, abs=1e-11)
 
 
 @pytest.mark.parametrize("name", TOY)
-def test_toy_functions_are_what_they_say(module, name: str) -> None:
-    table = module("toy").FUNCTIONS[name].sample(ROWS, 0)
+def test_toy_functions_are_what_they_say(part, name: str) -> None:
+    table = part("toy").FUNCTIONS[name].sample(ROWS, 0)
     for x, value in zip(table.inputs.tolist(), table.targets[:, 0].tolist(), strict=True):
         assert value == pytest.approx(float(TOY[name](x)), rel=1e-12, abs=1e-13)
 
 
-def test_every_function_has_the_paper_beside_it(module) -> None:
-    paper = module("paper")
-    assert list(paper.SPECIAL) == list(module("special").FUNCTIONS) == list(REFERENCES)
-    assert list(paper.TOY) == list(module("toy").FUNCTIONS) == list(TOY)
+def test_every_function_has_the_paper_beside_it(part) -> None:
+    paper = part("paper")
+    assert list(paper.SPECIAL) == list(part("special").FUNCTIONS) == list(REFERENCES)
+    assert list(paper.TOY) == list(part("toy").FUNCTIONS) == list(TOY)
     for curve in paper.TOY.values():
         assert len(curve.grids) == len(curve.rmse)
 
 
-def test_points_have_the_density_that_is_asked_for(module) -> None:
-    functions, special = module("functions"), module("special").FUNCTIONS["jv"]
+def test_points_have_the_density_that_is_asked_for(part) -> None:
+    functions, special = part("functions"), part("special").FUNCTIONS["jv"]
     low, high = (torch.tensor(v, dtype=torch.float64) for v in (special.low, special.high))
     for density, below_a_quarter in (
         (functions.UNIFORM, 0.25),
@@ -86,15 +78,15 @@ def test_points_have_the_density_that_is_asked_for(module) -> None:
         special.sample(10, 0, "normal")
 
 
-def test_the_staircase_finds_the_product_exactly(module) -> None:
+def test_the_staircase_finds_the_product_exactly(part) -> None:
     """xy lies in the space of [2, 2, 1]: variable projection finds it to rounding."""
-    runs = module("toy_runs")
+    runs = part("toy_runs")
     size = runs.Size((0,), search=300)
     (row,) = runs._staircase("product", 3, 0, (6,), size)
     assert row["test_rmse"] < 1e-10 and row["grid"] == 6
 
 
-def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orders_are_those_of_the_finest_grids(part, monkeypatch: pytest.MonkeyPatch) -> None:
     grids = (3, 6, 12, 24, 48)
     rows = tuple(
         {"function": "four", "network": "KAN", "degree": 3, "seed": seed, "grid": g, "rows": 1000}
@@ -103,9 +95,9 @@ def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.Monkey
         for seed in range(3)
         for g in grids
     )
-    (series,) = module("toy_series").series_of(rows)
+    (series,) = part("toy_series").series_of(rows)
     assert series.order is not None and series.order.order == pytest.approx(4, abs=1e-9)
-    figures = module("toy_page").judge(rows)
+    figures = part("toy_page").judge(rows)
     assert figures["four: order, k = 3"]["met"] is True
     best = 1.1 * 1e4 * 48**-4.0
     assert figures["four: test RMSE"]["value"] == pytest.approx(best)
@@ -113,10 +105,10 @@ def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.Monkey
     assert numpy.isclose(series.best, best)
 
 
-def test_validation_chooses_and_the_same_seed_fits_the_same(module) -> None:
-    special, runs = module("special"), module("special_runs")
+def test_validation_chooses_and_the_same_seed_fits_the_same(part) -> None:
+    special, runs = part("special"), part("special_runs")
     method = next(m for m in runs.METHODS if m.name == runs.WIDE)
     fits = [runs.fit(special.FUNCTIONS["kv"], method, "uniform, 1000", 1)[0] for _ in range(2)]
-    assert fits[0]["test_rmse"] == fits[1]["test_rmse"] < module("paper").SPECIAL["kv"].kan
+    assert fits[0]["test_rmse"] == fits[1]["test_rmse"] < part("paper").SPECIAL["kv"].kan
     assert fits[0]["setting"] in map(str, method.settings)
     assert all(isinstance(setting.network(0), kp.KAN) for setting in method.settings)

@@ -1,18 +1,11 @@
 """The parts of scripts/imaging.py that are exact: the phantom, levels, yardsticks, sizes."""
 
-import importlib
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
-
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch):
-    """The modules of the script by name."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
-    return lambda name: importlib.import_module(f"images.{name}")
+FOLDER = "images"
 
 
 def test_the_phantom_has_the_mean_of_its_ellipses(part):

@@ -1,6 +1,5 @@
 """Parts of the knot script: files, splits, formulas, relations, signatures."""
 
-import importlib
 from pathlib import Path
 
 import pytest
@@ -8,14 +7,7 @@ import torch
 
 import kanpinn as kp
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch):
-    """Imports a module of scripts/knot_theory."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return lambda name: importlib.import_module(f"knot_theory.{name}")
+FOLDER = "knot_theory"
 
 
 @pytest.fixture

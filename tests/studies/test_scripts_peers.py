@@ -1,6 +1,5 @@
 """The peers' benchmark: its problem, its errors and its table state what they claim."""
 
-import importlib
 import math
 import sys
 from pathlib import Path
@@ -8,22 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-@pytest.fixture(autouse=True)
-def _scripts_importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+FOLDER = "peers"
 
 
 @pytest.fixture
-def report():
-    return importlib.import_module("peers.report")
+def report(part):
+    return part("report")
 
 
 @pytest.fixture
-def poisson():
-    return importlib.import_module("peers.poisson")
+def poisson(part):
+    return part("poisson")
 
 
 def timeline(report, *pairs, row="a", seed=0):
@@ -97,21 +91,16 @@ def test_table_leaves_empty_what_was_not_reached(report) -> None:
 
 
 @pytest.mark.parametrize("row", ["least-squares", "collocation", "chebyshev"])
-def test_tensor_solutions_converge(row: str) -> None:
-    label, solve, sizes = importlib.import_module("peers.run_splines").ROWS[row]
-    errors = [
-        importlib.import_module("peers.poisson").relative_errors(solve(size))["l2_relative"]
-        for size in sizes[1:4]
-    ]
+def test_tensor_solutions_converge(part, poisson, row: str) -> None:
+    label, solve, sizes = part("run_splines").ROWS[row]
+    errors = [poisson.relative_errors(solve(size))["l2_relative"] for size in sizes[1:4]]
     assert errors[0] > 3 * errors[1] > 9 * errors[2], label
 
 
-def test_peer_that_cannot_run_is_an_error_in_words(tmp_path: Path) -> None:
+def test_peer_that_cannot_run_is_an_error_in_words(part, tmp_path: Path) -> None:
     """Here: an environment that claims to be ready, whose interpreter lacks the peer."""
-    launch, environments = (
-        importlib.import_module(f"peers.{n}") for n in ("launch", "environments")
-    )
-    jinns = next(p for p in importlib.import_module("peers.catalogue").PEERS if p.name == "jinns")
+    launch, environments = part("launch"), part("environments")
+    jinns = next(p for p in part("catalogue").PEERS if p.name == "jinns")
     python = tmp_path / "jinns" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
@@ -122,9 +111,9 @@ def test_peer_that_cannot_run_is_an_error_in_words(tmp_path: Path) -> None:
 
 
 def test_failed_peer_fails_the_benchmark_after_the_others_ran(
-    report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    module, report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    benchmark = importlib.import_module("benchmark_peers")
+    benchmark = module("benchmark_peers")
 
     def measure(peer, row, seed, settings):
         if peer.name == "pykan":
@@ -144,15 +133,15 @@ def test_failed_peer_fails_the_benchmark_after_the_others_ran(
     assert (tmp_path / "table.csv").is_file()
 
 
-def test_a_peer_without_randomness_runs_once() -> None:
-    benchmark = importlib.import_module("benchmark_peers")
+def test_a_peer_without_randomness_runs_once(module) -> None:
+    benchmark = module("benchmark_peers")
     runs = [(peer.name, row, seed) for peer, row, seed in benchmark.runs(["scikit-fem"], [5, 6])]
     assert runs == [("scikit-fem", "P2", 5), ("scikit-fem", "P4", 5)]
 
 
 @pytest.mark.parametrize("given", ["--peers=pykam", "--seeds=a", "--budget=0", "--threads=0"])
-def test_bad_options_are_refused(given: str, capsys: pytest.CaptureFixture) -> None:
-    benchmark = importlib.import_module("benchmark_peers")
+def test_bad_options_are_refused(module, given: str, capsys: pytest.CaptureFixture) -> None:
+    benchmark = module("benchmark_peers")
     with pytest.raises(SystemExit) as refused:
         benchmark.main([given])
     assert refused.value.code == 2
