@@ -135,18 +135,17 @@ class KAN(Network):
         for depth, layer in enumerate(self.layers[1:], start=1):
             low, high = self._ranges(x, depth)[-1]
             pad = MARGIN * (high - low).clamp_min(1e-6)
-            layer.basis = self._placed(layer.basis, low - pad, high + pad)
+            layer.basis = self._placed(layer.basis, low - pad, high + pad, layer.basis.intervals)
 
     def reset_output(self, intervals: int) -> None:
         """Set the output layer to zero, on `intervals` grid intervals for inputs in [-1, 1]."""
         layer = self.layers[-1]
-        layer.reset(intervals)
         one = torch.ones_like(layer.basis.breaks[:, 0])
-        layer.basis = self._placed(layer.basis, -one, one)
+        layer.reset(self._placed(layer.basis, -one, one, intervals))
 
-    def _placed(self, basis: Basis, low: Tensor, high: Tensor) -> Basis:
+    def _placed(self, basis: Basis, low: Tensor, high: Tensor, intervals: int) -> Basis:
         """The basis on equal intervals of [low, high], (n_in,) each, with the ends widened."""
-        even = basis.uniform(low, high, basis.intervals, basis.degree)
+        even = basis.uniform(low, high, intervals, basis.degree)
         if not self._unseen:
             return even
         breaks = even.breaks.clone()

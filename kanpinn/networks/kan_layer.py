@@ -222,12 +222,12 @@ class KANLayer(Layer):
         self.add_constants(-(mean + centre) * self.kept)
         self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))
 
-    def reset(self, intervals: int) -> None:
-        """Set the coefficients to zero, on `intervals` equal grid intervals of [-1, 1]."""
-        one = torch.ones_like(self.basis.breaks[:, 0])
-        self.basis = self.basis.uniform(-one, one, intervals, self.basis.degree)
-        n = self.basis.size + (self.base is not None)
-        self.coefficients = nn.Parameter(one.new_zeros(len(one), n, self.coefficients.shape[2]))
+    def reset(self, basis: Basis) -> None:
+        """Set the edge functions to zero, in another basis for the same inputs."""
+        n = basis.size + (self.base is not None)
+        n_in, _, n_out = self.coefficients.shape
+        self.basis = basis
+        self.coefficients = nn.Parameter(self.coefficients.new_zeros(n_in, n, n_out))
 
     def keep_outputs(self, units: list[int]) -> None:
         """Remove all outputs but these."""

@@ -366,11 +366,11 @@ def test_kept_inputs_and_outputs_are_the_edges_they_were(generator):
 
 
 @pytest.mark.parametrize("base", [None, "silu"])
-def test_a_reset_layer_is_zero_on_an_even_grid(base, generator):
+def test_a_reset_output_layer_is_zero_on_an_even_grid(base, generator):
     network = kp.KAN([2, 3, 1], degree=[3, 5], grid=[1, 4], base=base, seed=0)
     p, layer = inside(BOX, 20, generator), network.layers[1]
     Surrogate(network, BOX).prepare(p)
-    layer.reset(7)
+    network.reset_output(7)
     assert layer.basis.intervals == 7 and layer.basis.size == 12
     even = torch.linspace(-1, 1, 8, dtype=torch.float64).expand(3, -1)
     assert reference.distance(layer.basis.breaks, even) < TOLERANCE
