@@ -15,6 +15,7 @@ from kanpinn.evolution.stretches import (
 )
 from kanpinn.evolution.window_terms import as_residual_term, mean_over_space, stretched_points
 from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step, require_kan
 from kanpinn.optimizers.output_layer import solve_newton
 
@@ -34,7 +35,7 @@ class Equidistribute(Optimizer):
         steps: the largest number of solves.
 
     Raises:
-        InputError: at the start, for a network without a stretching layer or a domain that is not a
+        InputError: in a solve, for a network without a stretching layer or a domain that is not a
             box.
 
     Reference: de Boor, Good approximation by splines with variable knots (1974); Huang and Russell,
@@ -46,6 +47,10 @@ class Equidistribute(Optimizer):
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
+
+    def check(self, network: Network) -> None:
+        if not require_kan(network, "equidistribute").stretched:
+            raise InputError("equidistribute needs a layer that stretches: stretch = true")
 
     def start(self, residuals: Residuals, seed: int) -> "EquidistributeStage":
         return EquidistributeStage(residuals)
@@ -59,8 +64,6 @@ class EquidistributeStage(Stage):
     def __init__(self, residuals: Residuals) -> None:
         self.surrogate, self.residuals = residuals.surrogate, residuals
         self.network = require_kan(self.surrogate.network, "equidistribute")
-        if not self.network.stretched:
-            raise InputError("equidistribute needs a layer that stretches: stretch = true")
         check_stretchable(self.surrogate)
         self.stretches: Stretches | None = None
         self.loss = math.inf

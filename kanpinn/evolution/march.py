@@ -24,6 +24,7 @@ from kanpinn.evolution.window_terms import (
 from kanpinn.evolution.windows import Windows
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import solve_newton
 
@@ -57,7 +58,7 @@ class March(Optimizer):
         steps: the largest number of attempts.
 
     Raises:
-        InputError: for values out of range; at the start, for another kind of network, a domain
+        InputError: for values out of range; in a solve, for another kind of network, a domain
             that is not a product of space and time, or a term that is not imposed at all times.
 
     Reference: Wight and Zhao, Solving Allen–Cahn and Cahn–Hilliard equations using the adaptive
@@ -83,6 +84,9 @@ class March(Optimizer):
         if not 0 < self.least <= 0.1:
             raise InputError(f"least must be above 0 and at most 0.1, got {self.least!r}")
 
+    def check(self, network: Network) -> None:
+        _require_windows(network)
+
     def start(self, residuals: Residuals, seed: int) -> "MarchStage":
         return MarchStage(self, residuals)
 
@@ -92,12 +96,8 @@ class MarchStage(Stage):
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
         surrogate = residuals.surrogate
-        if not isinstance(surrogate.network, Windows):
-            raise InputError(
-                'march is for networks in time windows, network.type = "windows": this one is a '
-                f"{type(surrogate.network).__name__}"
-            )
-        self.settings, self.surrogate, self.network = settings, surrogate, surrogate.network
+        self.network = _require_windows(surrogate.network)
+        self.settings, self.surrogate = settings, surrogate
         self.terms = terms_at_all_times(residuals.terms, surrogate, settings.times)
         if self.network.stretch and settings.restretch:
             check_stretchable(surrogate)
@@ -219,3 +219,17 @@ class MarchStage(Stage):
         duration = self._time(end) - self._time(start)
         first, *rest = in_solution_units(here, self.surrogate, duration, self.network.order)
         return [mean_over_space(first, self.surrogate, stretches), *rest]
+
+
+def _require_windows(network: Network) -> Windows:
+    """Return the network if it is one in time windows.
+
+    Raises:
+        InputError: for another kind of network.
+    """
+    if not isinstance(network, Windows):
+        raise InputError(
+            'march is for networks in time windows, network.type = "windows": this one is a '
+            f"{type(network).__name__}"
+        )
+    return network

@@ -56,6 +56,7 @@ class SSBroyden(Optimizer):
         integer("largest", self.largest)
 
     def start(self, residuals: Residuals, seed: int) -> "SSBroydenStage":
+        # Not in `check`: methods before this one may refine or prune the network.
         count = sum(p.numel() for p in trainable(residuals))
         if count > self.largest:
             raise InputError(

@@ -6,9 +6,8 @@ from typing import Any
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
+from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step, require_kan
 from kanpinn.optimizers.multi_start import MultiStart
 from kanpinn.optimizers.projection import Descent, Projection
 
@@ -35,7 +34,7 @@ class VariableProjection(Optimizer):
         prune: whether hidden units that are not needed are removed.
 
     Raises:
-        InputError: for values out of range; at the start, without a hidden layer or for an energy.
+        InputError: for values out of range; in a solve, without a hidden layer or for an energy.
 
     Reference: Golub and Pereyra (1973), Kaufman (1975); multi-start with early stopping.
     """
@@ -62,13 +61,14 @@ class VariableProjection(Optimizer):
     def unknowns(self, network: Network) -> int:
         return network.parameter_count
 
-    def start(self, residuals: Residuals, seed: int) -> "VariableProjectionStage":
-        network = residuals.surrogate.network
-        if not isinstance(network, KAN) or len(network.layers) < 2:
+    def check(self, network: Network) -> None:
+        if len(require_kan(network, "variable_projection").layers) < 2:
             raise InputError("variable_projection is for KANs with a hidden layer")
+
+    def start(self, residuals: Residuals, seed: int) -> "VariableProjectionStage":
         if not residuals.are_squares:
             raise InputError("variable_projection needs squared residuals, the loss is an energy")
-        return VariableProjectionStage(self, residuals, network, seed)
+        return VariableProjectionStage(self, residuals, seed)
 
 
 class Phase(StrEnum):
@@ -97,9 +97,8 @@ class VariableProjectionStage(Stage):
 
     kept = ("levels", "points", "unit", "linear", "taken")
 
-    def __init__(
-        self, settings: VariableProjection, residuals: Residuals, network: KAN, seed: int
-    ) -> None:
+    def __init__(self, settings: VariableProjection, residuals: Residuals, seed: int) -> None:
+        network = require_kan(residuals.surrogate.network, "variable_projection")
         s, target = settings, network.layers[-1].basis.intervals
         self.settings, self.residuals, self.network, self.seed = s, residuals, network, seed
         self.phase = Phase.SCREEN if s.rounds else Phase.ENTER

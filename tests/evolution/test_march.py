@@ -228,3 +228,10 @@ def test_a_steady_layer_is_found():
         solution = kp.solve(Layer(), made, kp.Equidistribute(steps), kp.Collocation(120, 2))
         errors.append(solution.errors.l2_relative)
     assert errors[1] < errors[0] / 5
+
+
+def test_a_network_without_a_stretching_layer_is_refused():
+    with pytest.raises(kp.InputError, match="needs a layer that stretches"):
+        kp.Equidistribute().check(kp.KAN([1, 1], degree=6))
+    with pytest.raises(kp.InputError, match="a MLP has no grid"):
+        kp.Equidistribute().check(kp.MLP([1, 3, 1]))

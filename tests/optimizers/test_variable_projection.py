@@ -427,9 +427,10 @@ def test_levels_double_from_the_coarse_grid_to_the_network_s_own():
 
 
 def test_only_kans_with_a_hidden_layer_have_inner_functions():
-    for network in (kp.MLP([1, 3, 1]), kp.KAN([1, 1], degree=4)):
-        with pytest.raises(kp.InputError, match="hidden layer"):
-            kp.VariableProjection().start(residuals_of(Line(), network), 0)
+    others = [(kp.MLP([1, 3, 1]), "for KANs"), (kp.KAN([1, 1], degree=4), "hidden layer")]
+    for network, words in others:
+        with pytest.raises(kp.InputError, match=words):
+            kp.VariableProjection().check(network)
 
 
 @pytest.mark.parametrize(
