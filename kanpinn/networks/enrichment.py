@@ -14,27 +14,20 @@ from kanpinn.networks.layer import Layer, Tape
 
 
 class Enrichment(Layer):
-    """Σ_j c_j s_j(x) with known functions s_j, added to the network's output, field by field.
+    """Σ_j c_j s_j(x) with known functions s_j, added to the network's output.
 
-    It is linear in its coefficients (q, m), which start at zero and are solved for together with
-    those of the output layer.
+    It is linear in its coefficients, which start at zero and are solved for together with those of
+    the output layer.
 
     Args:
-        functions: each a function of points that gives (n, q), for its own q.
-        probe: some points, with the dtype and device of the network.
-        fields: the number m of outputs.
-
-    Raises:
-        InputError: if a function gives another shape.
+        functions: the functions s_j, each of points that gives (n, q), for its own q.
 
     Reference: Strang and Fix, An analysis of the finite element method (1973), chapter 8.
     """
 
-    def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
+    def __init__(self, functions: Sequence[Function]) -> None:
         super().__init__()
         self.known = Known(tuple(functions), "a function of enrichment()")
-        count = self.known.values(probe).shape[1]
-        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, fields))
 
     def at(self, points: Points, channels: Channels, tape: Tape | None = None) -> Jet:
         """The jet of the sum at points.
@@ -46,11 +39,6 @@ class Enrichment(Layer):
         """
         return self(self.known.jet(points, channels), tape)
 
-    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        parts = h.dense().parts()
-        rows = torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in parts], dim=1)
-        return rows, rows @ coefficients
-
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
         h = h.dense()
         shapes = [part.shape[:-1] for part in h.parts()]
@@ -58,31 +46,51 @@ class Enrichment(Layer):
         both = zip(parts, shapes, strict=True)
         return h.with_parts([part.reshape(*shape, part.shape[-1]) for part, shape in both])
 
-    @torch.no_grad()
-    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        out.view(*self.coefficients.shape, -1).copy_(torch.einsum("ncq,ncm->qmn", known, delta))
 
-
-class VectorEnrichment(Enrichment):
-    """Σ_j c_j s_j(x) with known vector functions s_j of all fields and coefficients (q,).
+class ScalarEnrichment(Enrichment):
+    """An enrichment by scalar functions: each field has coefficients of its own, (q, m) in all.
 
     Args:
-        functions: each a function of points that gives (n, q, m), for q functions of m fields.
-        probe, fields: as for `Enrichment`.
+        functions: each a function of points that gives (n, q), for its own q.
+        probe: some points, with the dtype and device of the network.
+        fields: the number m of outputs.
 
     Raises:
         InputError: if a function gives another shape.
     """
 
     def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
-        super().__init__([partial(_flat, f, fields) for f in functions], probe, fields)
-        count = len(self.coefficients) // fields
+        super().__init__(functions)
+        count = self.known.values(probe).shape[1]
+        self.coefficients = nn.Parameter(probe.coords.new_zeros(count, fields))
+
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        rows = _rows(h)
+        return rows, rows @ coefficients
+
+    @torch.no_grad()
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        out.view(*self.coefficients.shape, -1).copy_(torch.einsum("ncq,ncm->qmn", known, delta))
+
+
+class VectorEnrichment(Enrichment):
+    """An enrichment by vector functions of all fields: one coefficient for each, (q, 1).
+
+    Args:
+        functions: each a function of points that gives (n, q, m), for q functions of m fields.
+        probe, fields: as for `ScalarEnrichment`.
+
+    Raises:
+        InputError: if a function gives another shape.
+    """
+
+    def __init__(self, functions: Sequence[Function], probe: Points, fields: int) -> None:
+        super().__init__([partial(_flat, f, fields) for f in functions])
+        count = self.known.values(probe).shape[1] // fields
         self.coefficients = nn.Parameter(probe.coords.new_zeros(count, 1))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        parts = h.dense().parts()
-        rows = torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in parts], dim=1)
-        rows = rows.unflatten(2, (len(coefficients), -1))
+        rows = _rows(h).unflatten(2, (len(coefficients), -1))
         return rows, torch.einsum("ncqm,q->ncm", rows, coefficients[:, 0])
 
     @torch.no_grad()
@@ -94,7 +102,8 @@ def enrichment_of(functions: Sequence[Function], probe: Points, fields: int) -> 
     """The enrichment by a problem's known functions, scalar or vector ones.
 
     Args:
-        functions: all give (n, q), for `Enrichment`, or all (n, q, m), for `VectorEnrichment`.
+        functions: all give (n, q), for a `ScalarEnrichment`, or all (n, q, m), for a
+            `VectorEnrichment`.
         probe: some points, with the dtype and device of the network.
         fields: the number m of outputs.
 
@@ -104,7 +113,7 @@ def enrichment_of(functions: Sequence[Function], probe: Points, fields: int) -> 
     vectors = {getattr(function(probe), "ndim", 2) == 3 for function in functions}
     if len(vectors) > 1:
         raise InputError("enrichment() must give functions (n, q) or (n, q, m), not both kinds")
-    kind = VectorEnrichment if True in vectors else Enrichment
+    kind = VectorEnrichment if True in vectors else ScalarEnrichment
     return kind(functions, probe, fields)
 
 
@@ -116,3 +125,9 @@ def _flat(function: Function, fields: int, p: Points) -> Tensor:
             f"{tuple(values.shape)}"
         )
     return values.flatten(1)
+
+
+def _rows(h: Jet | Coordinates) -> Tensor:
+    """Return the known functions and their derivatives as rows, (n, parts, functions)."""
+    parts = h.dense().parts()
+    return torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in parts], dim=1)
