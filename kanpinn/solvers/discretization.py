@@ -1,5 +1,6 @@
 """A discretized problem: its surrogate, its collocation points and its loss terms."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Generic
@@ -21,10 +22,8 @@ EPOCHS_APART = 1_000_003  # between the seeds of the points of two epochs: a pri
 
 
 @dataclass(frozen=True)
-class Discretization(Generic[P]):
+class Discretization(ABC, Generic[P]):
     """A problem with its surrogate, and its loss for any epoch of collocation points.
-
-    This is the strong form, whose loss is the mean squared residual of equation and conditions.
 
     Args:
         problem: the equation, its domain and conditions.
@@ -35,7 +34,7 @@ class Discretization(Generic[P]):
         met: indices of the conditions that need no loss term, because they hold exactly.
     """
 
-    form: ClassVar[str] = "strong"  # the name of the form, as in `solve`
+    form: ClassVar[str]  # the form of the loss by its name in `solve`
 
     problem: P
     surrogate: Surrogate
@@ -66,6 +65,7 @@ class Discretization(Generic[P]):
         self._drawn[epoch] = [p.to(like.dtype, like.device) for p in parts]
         return self._drawn[epoch]
 
+    @abstractmethod
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
         """The loss terms of an epoch; conditions that hold exactly have no term.
 
@@ -77,9 +77,6 @@ class Discretization(Generic[P]):
             InputError: if a residual has the wrong shape, or contains a derivative that vanishes
                 identically for the surrogate's splines.
         """
-        inside = self.points(epoch)[0] if interior is None else interior
-        pieces = self._pieces(epoch)
-        return [*build_terms(self.problem, self.surrogate, inside, pieces, self.weights)]
 
     def penalties(self, epoch: int = 0) -> list[ResidualTerm]:
         """The loss terms of the conditions that do not hold exactly.
@@ -127,6 +124,18 @@ class Discretization(Generic[P]):
         """Let the network adapt to the points of the first epoch."""
         coords = torch.cat([p.coords[share(len(p))] for p in self.points()])
         self.surrogate.prepare(Points(coords, self.problem.domain.names))
+
+
+@dataclass(frozen=True)
+class StrongDiscretization(Discretization[P]):
+    """The strong form: the loss is the mean squared residual of the equation and the conditions."""
+
+    form: ClassVar[str] = "strong"
+
+    def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
+        inside = self.points(epoch)[0] if interior is None else interior
+        pieces = self._pieces(epoch)
+        return [*build_terms(self.problem, self.surrogate, inside, pieces, self.weights)]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,11 @@ from kanpinn.pde.jumps import Jump, jumps
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.well_posed import check_well_posed
-from kanpinn.solvers.discretization import Discretization, EnergyDiscretization
+from kanpinn.solvers.discretization import (
+    Discretization,
+    EnergyDiscretization,
+    StrongDiscretization,
+)
 from kanpinn.solvers.settings import SolveSettings
 
 FORMS = ("strong", "energy")
@@ -61,7 +65,7 @@ def discretize(
         network.constants = Constants(numbers, surrogate.low) if numbers else None
     points, weights = settings.points, checked_weights(settings.weights)
     if form == "strong":
-        return Discretization(problem, surrogate, points, weights, seed, met)
+        return StrongDiscretization(problem, surrogate, points, weights, seed, met)
     met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
     return EnergyDiscretization(problem, surrogate, points, weights, seed, met)
 

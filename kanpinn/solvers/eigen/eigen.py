@@ -13,7 +13,7 @@ from kanpinn.networks.network import Network
 from kanpinn.optimizers import load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.discretization import Discretization, StrongDiscretization
 from kanpinn.solvers.discretize import build_surrogate, checked_weights
 from kanpinn.solvers.eigen.checks import check_linear
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
@@ -92,7 +92,7 @@ def discretize_eigen(
     network.constants = None
     surrogate, met = build_surrogate(problem, network, settings.boundary)
     weights = checked_weights(settings.weights)
-    return Discretization(problem, surrogate, settings.points, weights, seed, met)
+    return StrongDiscretization(problem, surrogate, settings.points, weights, seed, met)
 
 
 def prepare(
