@@ -54,7 +54,7 @@ def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) ->
     Args:
         name: the name of the argument, for the message.
         value: the value to check.
-        least: the smallest accepted value.
+        least: the smallest accepted value; -inf for any finite number.
         above: whether `least` itself is refused as well.
 
     Raises:
@@ -62,5 +62,5 @@ def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) ->
     """
     real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not real or value < least or (above and value == least):
-        bound = "above" if above else "of at least"
-        raise InputError(f"{name} must be a finite number {bound} {least:g}, got {value!r}")
+        bound = f" {'above' if above else 'of at least'} {least:g}" if least > -math.inf else ""
+        raise InputError(f"{name} must be a finite number{bound}, got {value!r}")

@@ -2,11 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 
 import torch
 
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer, number
 from kanpinn.loss.residuals import ProblemFamily, Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.least_squares import LeastSquares
@@ -50,9 +49,7 @@ class Continuation(Optimizer):
     def __post_init__(self) -> None:
         if not (isinstance(self.parameter, str) and self.parameter.isidentifier()):
             raise InputError(f"parameter must be the name of one, got {self.parameter!r}")
-        real = isinstance(self.initial, Real) and not isinstance(self.initial, bool)
-        if not (real and math.isfinite(self.initial)):
-            raise InputError(f"initial must be a finite number, got {self.initial!r}")
+        number("initial", self.initial, -math.inf)
         integer("steps", self.steps)
         integer("solves", self.solves, least=2)
 

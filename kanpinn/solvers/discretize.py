@@ -1,11 +1,9 @@
 """The discretization of a problem, from the arguments of `solve`, which are checked."""
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Real
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, number
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry.sampling import sample
 from kanpinn.loss.terms import PROBE_POINTS
@@ -153,6 +151,5 @@ def checked_weights(weights: Mapping[str, float | int] | None) -> dict[str, floa
     for name, value in chosen.items():
         if name not in LOSS_TERMS:
             raise InputError(f"weights has no term {name!r}: the terms are {', '.join(LOSS_TERMS)}")
-        if not (isinstance(value, Real) and math.isfinite(value) and value >= 0):
-            raise InputError(f"the weight of {name} must be a number >= 0, got {value!r}")
+        number(f"the weight of {name}", value)
     return {name: float(value) for name, value in chosen.items()}

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Generator, Tensor
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, number
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
@@ -84,12 +84,8 @@ class Condition(ABC):
     measurements: int = dataclasses.field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.weight, Real) and 0 < self.weight < math.inf):
-            raise InputError(
-                f"the weight of a {type(self).__name__} must be a positive number, "
-                f"got {self.weight!r}"
-            )
         kind = type(self).__name__
+        number(f"the weight of a {kind}", self.weight, above=True)
         for name, types in self.places.items():
             if not isinstance(given := getattr(self, name), types):
                 known = " or ".join(f"a {one.__name__.lower()}" for one in types)

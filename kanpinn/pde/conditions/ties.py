@@ -3,13 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
-from kanpinn._support.errors import InputError, integer
+from kanpinn._support.errors import InputError, integer, number
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import Collocation, sample
@@ -99,8 +98,7 @@ class Integral(Condition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (isinstance(self.value, Real) and math.isfinite(self.value)):
-            raise InputError(f"Integral takes a number, got {self.value!r}")
+        number("the value of an Integral", self.value, -math.inf)
         points, weights = self._rule()
         vars(self).update(_points=points, _weights=weights, sites=len(points))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from kanpinn._support.distributed import world
-from kanpinn._support.errors import InputError, instance, integer
+from kanpinn._support.errors import InputError, instance, integer, number
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import load_libraries
@@ -105,8 +105,8 @@ def prepare(
     """
     problem, network = discretization.problem, discretization.surrogate.network
     count = integer("count", count)
-    if near is not None and not math.isfinite(near):
-        raise InputError(f"near must be a finite number, got {near!r}")
+    if near is not None:
+        number("near", near, -math.inf)
     if world() > 1:
         raise InputError("an eigenvalue problem is solved by one process, not by a group")
     if len(network.parts) > 1:
