@@ -1,8 +1,11 @@
 """Run folders: what is in them, that nothing is lost, and that runs go on bit for bit."""
 
+import errno
 import json
 import math
+import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -214,6 +217,25 @@ def test_the_output_cannot_be_a_file(settings, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(kp.InputError, match=r"no run folder can be made in .*file"):
         RunFolder.create(tmp_path / "file", "square", settings())
+
+
+@pytest.mark.parametrize(
+    ("at", "code", "words"),
+    [
+        ("copyfile", errno.ENOSPC, r"shapes\.py cannot be copied to .*shapes\.py: No space left"),
+        ("mkdir", errno.EACCES, r"no run folder can be made in .*out: .*out.square: Permission"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_tells_path_and_reason(
+    settings, tmp_path, monkeypatch, at, code, words
+):
+    def fail(path, *args, **options):
+        raise OSError(code, os.strerror(code), str(path))
+
+    config = settings()
+    monkeypatch.setattr({"copyfile": shutil, "mkdir": Path}[at], at, fail)
+    with pytest.raises(kp.InputError, match=words):
+        RunFolder.create(tmp_path / "out", "square", config)
 
 
 def test_a_name_is_one_component_of_the_path(settings, tmp_path):

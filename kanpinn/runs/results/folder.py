@@ -72,7 +72,7 @@ class RunFolder:
         If there is a run of that name already, "-2", "-3", … is added.
 
         Raises:
-            InputError: if it cannot be created.
+            InputError: if it cannot be created, or sources cannot be copied to it.
         """
         parent = Path(output) / path_component(name)
         text = json.dumps(config.sections, sort_keys=True, default=str)
@@ -87,13 +87,14 @@ class RunFolder:
                     return cls.at(path, config, made)
                 number += 1
         except OSError as error:
-            raise InputError(f"no run folder can be made in {output}: {error.strerror}") from error
+            reason = f"{error.filename or output}: {error.strerror or error}"
+            raise InputError(f"no run folder can be made in {output}: {reason}") from error
 
     @classmethod
     def at(cls, path: Path, config: Config, made: tuple[Path, ...] = ()) -> "RunFolder":
         """Create a new folder that is called `path` once it is finished.
 
-        Class files are copied, and the entries of run.json that are known at the start are written.
+        Sources are copied, and the entries of run.json that are known at the start are written.
 
         Args:
             path: the path of the finished folder.
@@ -101,7 +102,7 @@ class RunFolder:
             made: parent folders that have been created for it.
 
         Raises:
-            FileExistsError: if there is such a folder, finished or unfinished.
+            FileExistsError: if there is such a folder. InputError: if sources cannot be copied.
         """
         partial = path.with_name(path.name + PARTIAL)
         partial.mkdir(parents=True)

@@ -65,7 +65,7 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
         folder: where the copies go.
 
     Raises:
-        InputError: if there is no such file.
+        InputError: if there is no such file, or it cannot be copied.
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
@@ -93,9 +93,22 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
                 targets |= {module: folder / module.name for module in _neighbours(source)}
             for own, target in targets.items():
                 if own != target.resolve():
-                    shutil.copyfile(own, target)
+                    _copy(own, target)
         named.table[named.key] = copied[source] + named.ending
     return Sources(settings, files)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file.
+
+    Raises:
+        InputError: if that fails; it has the OSError as its cause.
+    """
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{source} cannot be copied to {target}: {reason}") from error
 
 
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
