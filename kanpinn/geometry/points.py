@@ -100,12 +100,19 @@ class Points:
         return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `make()`; a `Batch` calls it once per key and caches the value."""
+        """Return the value of `make()`; a `Batch` calls it once per key and caches the value.
+
+        A tensor that requires a gradient is not cached: it depends on more than the points, and a
+        backward pass frees its graph.
+        """
         if self.known is None:
             return make()
-        if key not in self.known:
-            self.known[key] = make()
-        return self.known[key]
+        if key in self.known:
+            return self.known[key]
+        value = make()
+        if not (isinstance(value, Tensor) and value.requires_grad):
+            self.known[key] = value
+        return value
 
     @staticmethod
     def cat(parts: Iterable["Points"]) -> "Points":

@@ -8,6 +8,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
+from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.pde.conditions import Initial, Integral, Periodic
 from kanpinn.pde.verify import exact_defects
@@ -234,3 +235,16 @@ def test_time_and_its_data_belong_together():
     disk = kp.Disk((0, 0), 1)
     with pytest.raises(InputError, match="the boundary has no pieces x_min and x_max"):
         kp.Poisson(disk, exact="x", periodic=["x"])
+
+
+def test_the_gradient_of_a_trainable_source_is_that_of_its_present_values():
+    factor = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+    problem = kp.Poisson(SQUARE, source=lambda p: factor * p.x, boundary=0.0)
+    batch = Batch.made_of(sample(SQUARE, 8, "sobol"))
+    mean = float(batch.x.square().mean())
+    for value in (2.0, 3.0):
+        factor.data.fill_(value)
+        (found,) = torch.autograd.grad(problem.source(batch).square().mean(), factor)
+        assert float(found) == pytest.approx(2 * value * mean)
+    given = kp.Poisson(SQUARE, source="x", boundary=0.0)
+    assert given.source(batch) is given.source(batch)
