@@ -33,8 +33,12 @@ def interpret_command(
         ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option("--seconds", help="The limit on the search's processor time.")
-    ] = 120.0,
+        float | None,
+        typer.Option(
+            "--seconds",
+            help="The limit on the search's processor time; by default that of kanpinn.interpret.",
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option("--seed", metavar="N", help="The seed of the sampled rows and of the fits."),
@@ -57,7 +61,10 @@ def interpret_command(
             from kanpinn.runs.results import config_of, load
             from kanpinn.runs.results.record import run_folder
 
-        number("--seconds", seconds, above=True)
+        limit: dict[str, Any] = {}
+        if seconds is not None:
+            number("--seconds", seconds, above=True)
+            limit["seconds"] = seconds
         integer("--seed", seed, least=0)
         names = None if library is None else [n.strip() for n in library.split(",")]
         functions(names)  # refuses unknown names before the run is loaded
@@ -67,7 +74,7 @@ def interpret_command(
             )
         result = cast("Solution | Fitted", load(run))
         kan_of(result.surrogate)  # refuses networks other than KANs
-        formula = read(result, names, seconds=seconds, seed=seed)
+        formula = read(result, names, seed=seed, **limit)
         folder, record = run_folder(run), formula_record(result, formula)
         with writing(folder):
             _write(result, formula, record, folder)
