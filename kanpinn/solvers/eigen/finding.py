@@ -32,6 +32,7 @@ class FoundModes:
     Args:
         modes: the resolved modes, in order.
         spectrum: all eigenpairs of the discretisation.
+        fresh: a quadrature rule at points that the spectrum does not depend on.
         self_adjoint: whether the modes are real and orthonormal for ∫ u·Mv.
         unresolved: the number of eigenvalues of the spectrum that are left out although they are
             no further from the shift than the requested ones.
@@ -42,6 +43,7 @@ class FoundModes:
 
     modes: Modes
     spectrum: Spectrum
+    fresh: Points
     self_adjoint: bool
     unresolved: int
     nearer: int = 0
@@ -68,14 +70,14 @@ def find_modes(
     found, which = _spectrum(discretization, inside, 3 * count + spare, near)
     which = which[: count + spare]
     pairs = Modes(found.values[which], found.basis.to(found.vectors) @ found.vectors[:, which])
-    modes = real_parts(pairs, found.shift)
+    modes, fresh = real_parts(pairs, found.shift), fresh_points(discretization)
     if not len(which):
-        return FoundModes(modes, found, False, len(found.values))
-    seen = _samples(discretization, modes.columns, fresh_points(discretization))
+        return FoundModes(modes, found, fresh, False, len(found.values))
+    seen = _samples(discretization, modes.columns, fresh)
     good = relative_residuals(modes.values, seen, found.shift) < RESOLVED
     left, modes, which = which[~good], modes[good], which[good]
     unresolved, nearer = (_unresolved(found, which[:first], left) for first in (count, 1))
-    plain = FoundModes(modes, found, False, unresolved, nearer)
+    plain = FoundModes(modes, found, fresh, False, unresolved, nearer)
     if problem.self_adjoint is False or not len(which):
         return plain
     return _orthonormal(discretization, plain, which, inside, count, near)

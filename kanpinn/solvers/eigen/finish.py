@@ -17,7 +17,7 @@ from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.bounds import kato_temple, rayleigh_gaps, residual_norms, rounding
 from kanpinn.solvers.eigen.compared import paired_exact_values, relative_errors
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
-from kanpinn.solvers.eigen.finding import FoundModes, fresh_points
+from kanpinn.solvers.eigen.finding import FoundModes
 from kanpinn.solvers.eigen.modes import Modes, as_modes, widened
 from kanpinn.solvers.eigen.pencil import channels_at, rule
 from kanpinn.solvers.eigen.samples import ModeSamples, density_of, each, samples
@@ -39,11 +39,11 @@ def finish(
             discretization, f"no eigenvalue is resolved: {ADVICE}", started, found.unresolved
         )
     problem, m = discretization.problem, len(discretization.problem.fields)
-    points, values = fresh_points(discretization), first.values
-    seen = samples(problem, widened(discretization.surrogate, first.columns, m), points)
+    values = first.values
+    seen = samples(problem, widened(discretization.surrogate, first.columns, m), found.fresh)
     modes = _normalised(first, seen, found.self_adjoint)
     surrogate = widened(discretization.surrogate, modes.columns, m)
-    bounds, estimates, unbounded = _bounds(discretization, found, values, seen, points)
+    bounds, estimates, unbounded = _bounds(discretization, found, values, seen)
     norms, exact = residual_norms(values, seen), paired_exact_values(problem, values, near)
     residuals = Residuals(surrogate, terms_of(discretization, surrogate, values))
     by_term, history = residuals.term_values(), History()
@@ -110,10 +110,9 @@ def _bounds(
     found: FoundModes,
     values: Tensor,
     seen: ModeSamples,
-    points: Points,
 ) -> tuple[Tensor | None, Tensor | None, str]:
     """Return error bounds and estimates, (count,) each; or None twice, and the reason in words."""
-    density, unbounded = _density(discretization, found, points)
+    density, unbounded = _density(discretization, found)
     if density is None:
         return None, None, unbounded
     noise, norms = rounding(values, found.spectrum), residual_norms(values, seen, density)
@@ -133,14 +132,14 @@ def _normalised(modes: Modes, seen: ModeSamples, self_adjoint: bool) -> Modes:
 
 
 def _density(
-    discretization: Discretization[EigenProblem], found: FoundModes, points: Points
+    discretization: Discretization[EigenProblem], found: FoundModes
 ) -> tuple[Tensor | None, str]:
     """Return the density ρ (n, 1) of the bounds' norms; or None, and why there are no bounds."""
     if not found.self_adjoint:
         return None, not_self_adjoint(found.asymmetry)
     if discretization.penalties():
         return None, "conditions are met by the penalty, not exactly"
-    density = density_of(discretization.problem, discretization.surrogate, points)
+    density = density_of(discretization.problem, discretization.surrogate, found.fresh)
     if density is None:
         return None, "the mass is no multiplication by a positive function"
     return density, ""
