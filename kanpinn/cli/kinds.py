@@ -87,7 +87,7 @@ class SolveKind(Kind):
         yield from filter(None, (doubt(result.estimate), against(result), summary(result)))
 
     def preview(self, config: "Config", job: "SolveJob") -> Iterator[Line]:
-        from kanpinn.networks.constraints.boundary_data import describe_form
+        from kanpinn.networks.constraints.boundary_data import describe_imposition
 
         defects = self.check(job)
         terms = job.preview().residuals.terms
@@ -100,7 +100,7 @@ class SolveKind(Kind):
             yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
         yield _network(config, job)
         boundary, energy = job.settings.boundary, job.settings.form == "energy"
-        yield "boundary data", describe_form(job.problem, boundary, energy)
+        yield "boundary data", describe_imposition(job.problem, boundary, energy)
         yield _run(config)
         yield from _points(job, terms)
 
@@ -115,7 +115,7 @@ class EigenKind(Kind):
         yield summary(result)
 
     def preview(self, config: "Config", job: "EigenJob") -> Iterator[Line]:
-        from kanpinn.networks.constraints.boundary_data import describe_form
+        from kanpinn.networks.constraints.boundary_data import describe_imposition
         from kanpinn.runs.config import blaming
 
         with blaming(type(job.problem).__name__, job.problem, job.network):
@@ -125,7 +125,7 @@ class EigenKind(Kind):
         yield "eigenvalues", f"{job.count}, the {which}"
         yield "exact eigenvalues", "known" if job.problem.has_exact_eigenvalues else "none"
         yield _network(config, job)
-        yield "boundary data", describe_form(job.problem, job.settings.boundary)
+        yield "boundary data", describe_imposition(job.problem, job.settings.boundary)
         yield _run(config)
         yield from _points(job, terms)
 

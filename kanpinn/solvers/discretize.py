@@ -8,8 +8,8 @@ from kanpinn.evolution.windows import Windows
 from kanpinn.geometry.sampling import sample
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
-from kanpinn.networks.constraints.boundary_data import Form, choose_form
-from kanpinn.networks.constraints.initial_data import choose_started_form, order_in_time
+from kanpinn.networks.constraints.boundary_data import Imposition, choose_imposition
+from kanpinn.networks.constraints.initial_data import choose_imposition_in_windows, order_in_time
 from kanpinn.networks.constraints.periodic_inputs import circles_for, periodic_numbers
 from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.network import Network
@@ -41,7 +41,7 @@ def discretize(
     Args:
         problem: the equation, its domain and conditions.
         network: gets the problem's known functions and unknown numbers as further layers.
-        settings: the points, the form of boundary data, and the loss.
+        settings: the points, how boundary data are imposed, and the loss.
         seed: the seed of the points.
 
     Raises:
@@ -102,7 +102,7 @@ def build_surrogate(
         network.enrichment = enrichment_of(functions, probe, len(problem.fields))
     check_well_posed(problem, strong=form == "strong")
     found = jumps(problem) if len(problem.conditions()) > 1 else []
-    chosen = _data_form(problem, network, boundary, found, form)
+    chosen = _imposition(problem, network, boundary, found, form)
     if found:  # then no boundary values are built into the surrogate
         warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=4)
     met, inputs = chosen.met, problem.inputs()
@@ -114,16 +114,16 @@ def build_surrogate(
     return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
 
 
-def _data_form(
+def _imposition(
     problem: BoundaryValueProblem, network: Network, boundary: str, found: Sequence[Jump], form: str
-) -> Form:
-    """How boundary and initial data enter: built into the surrogate, or as loss terms."""
+) -> Imposition:
+    """Choose how boundary and initial data are imposed."""
     if not isinstance(network, Windows):
-        return choose_form(problem, boundary, found, rough=form == "energy")
+        return choose_imposition(problem, boundary, found, rough=form == "energy")
     if form == "energy":
         raise InputError('form must be "strong" for a network in time windows')
     network.order = order_in_time(problem)
-    return choose_started_form(problem, boundary, found)
+    return choose_imposition_in_windows(problem, boundary, found)
 
 
 def _check_natural(problem: Problem) -> None:

@@ -9,7 +9,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.geometry.sampling import sample
-from kanpinn.networks.constraints.boundary_data import choose_form, describe_form
+from kanpinn.networks.constraints.boundary_data import choose_imposition, describe_imposition
 from kanpinn.networks.constraints.distance import distance
 from kanpinn.networks.constraints.lifting import NotExact, polynomial_lift
 from kanpinn.pde.jumps import jumps
@@ -327,12 +327,12 @@ FORMS = [
 
 @pytest.mark.parametrize(("problem", "words"), FORMS)
 def test_the_form_is_chosen_by_what_can_be_had(problem, words):
-    assert describe_form(problem, "auto").startswith(words)
-    assert (choose_form(problem, "auto", ()).output is None) == (words != "exact (chosen)")
-    assert choose_form(problem, "penalty", ()).output is None
+    assert describe_imposition(problem, "auto").startswith(words)
+    assert (choose_imposition(problem, "auto", ()).output is None) == (words != "exact (chosen)")
+    assert choose_imposition(problem, "penalty", ()).output is None
     if words.startswith("penalty"):
         with pytest.raises(kp.InputError, match='"exact" is impossible here, use "penalty"'):
-            choose_form(problem, "exact", ())
+            choose_imposition(problem, "exact", ())
 
 
 def test_another_form_is_refused():
@@ -342,7 +342,9 @@ def test_another_form_is_refused():
 
 def test_five_dimensions_get_a_penalty():
     box = kp.Box(**{axis: (0, 1) for axis in "abcde"})
-    assert "up to 4 dimensions" in describe_form(Poisson(box, kp.Dirichlet(box.boundary)), "auto")
+    assert "up to 4 dimensions" in describe_imposition(
+        Poisson(box, kp.Dirichlet(box.boundary)), "auto"
+    )
 
 
 def jumping(domain, first, second, values=(0.0, 1.0)):
@@ -563,11 +565,11 @@ class Film(kp.Problem):
 @pytest.mark.parametrize("start", KINKED.values(), ids=KINKED)
 def test_data_whose_derivatives_are_not_what_autograd_says_are_a_penalty(start):
     problem = Film(start)
-    assert choose_form(problem, "auto", []).output is None
+    assert choose_imposition(problem, "auto", []).output is None
     with pytest.raises(kp.InputError, match="values prescribed on t_min are not smooth"):
-        choose_form(problem, "exact", [])
+        choose_imposition(problem, "exact", [])
 
 
 @pytest.mark.parametrize("start", SMOOTH.values(), ids=SMOOTH)
 def test_smooth_data_are_built_in(start):
-    assert choose_form(Film(start), "auto", []).output is not None
+    assert choose_imposition(Film(start), "auto", []).output is not None

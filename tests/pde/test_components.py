@@ -7,7 +7,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.jets import Channels, Jet
-from kanpinn.networks.constraints.boundary_data import choose_form
+from kanpinn.networks.constraints.boundary_data import choose_imposition
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.verify import exact_defects
 from kanpinn.pde.well_posed import check_well_posed
@@ -102,8 +102,8 @@ def test_a_harmonic_vector_field_is_recovered_on_a_disk():
 
 def test_on_a_box_components_are_built_in_as_values_of_fields():
     problem = Harmonic(BOX)
-    form = choose_form(problem, "exact", ())
-    assert form.met == {0, 1}
+    chosen = choose_imposition(problem, "exact", ())
+    assert chosen.met == {0, 1}
     points = kp.Points.cat(piece.gauss(9) for piece in BOX.boundary.pieces)
     network = kp.KAN([2, 12, 2], degree=9, grid=4, seed=0)
     solution = kp.solve(problem, network, kp.LeastSquares(), kp.Collocation(400, 80))

@@ -18,12 +18,12 @@ from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.jumps import Jump, jumps, prescribed_data
 
-FORMS = ("auto", "exact", "penalty")
+IMPOSITIONS = ("auto", "exact", "penalty")
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
-    """The form in which a surrogate satisfies boundary and initial data.
+class Imposition:
+    """How boundary and initial data are imposed: built into the surrogate, or as terms of the loss.
 
     Args:
         output: the output map that builds data in; None where all data are terms of the loss.
@@ -37,15 +37,15 @@ class Form:
     why: str = ""
 
 
-def choose_form(
+def choose_imposition(
     problem: BoundaryValueProblem, boundary: str, found: Sequence[Jump], rough: bool = False
-) -> Form:
-    """Choose the form of a problem's Dirichlet and initial values.
+) -> Imposition:
+    """Choose how the Dirichlet and initial values of a problem are imposed.
 
-    The form "exact" is possible in up to four dimensions: on boxes for data that are smooth on each
-    side, and on other domains if there is a smooth function that vanishes only on the pieces with
-    data, and a polynomial that equals the data there. The choice "auto" is "exact" wherever it is
-    possible, except for non-zero data on domains that are no boxes.
+    They can be built in ("exact") in up to four dimensions: on boxes for data that are smooth on
+    each side, and on other domains if there is a smooth function that vanishes only on the pieces
+    with data, and a polynomial that equals the data there. The choice "auto" is "exact" wherever it
+    is possible, except for non-zero data on domains that are no boxes.
 
     The choice rests on measurements on disks, annuli, disks with a hole, pentagons and squares with
     a bite taken out. With zero data, "exact" is 10 to 400 times more accurate than "penalty", for
@@ -65,16 +65,16 @@ def choose_form(
     Raises:
         InputError: for another value of `boundary`, or where "exact" is requested but impossible.
     """
-    if boundary not in FORMS:
+    if boundary not in IMPOSITIONS:
         raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
     if boundary == "penalty":
-        return Form(None)
+        return Imposition(None)
     try:
         if found:
             raise NotExact(str(found[0]))
         if problem.enrichment():
             raise NotExact(
-                "the exact form does not go with the known functions of "
+                "exact imposition does not go with the known functions of "
                 f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
             )
         data = prescribed_data(problem)
@@ -83,16 +83,16 @@ def choose_form(
             for name in problem.fields
         ]
         if all(one is None for one in maps):
-            return Form(None)
-        # This form builds in values but no rates, which only networks in time windows build in.
+            return Imposition(None)
+        # The maps build in values but no rates, which only networks in time windows build in.
         met = numbers_of(problem, lambda one: one.rate is None)
-        return Form(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), met)
+        return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), met)
     except NotExact as reason:
         if boundary == "exact":
             raise InputError(
                 f'boundary = "exact" is impossible here, use "penalty": {reason}'
             ) from None
-        return Form(None, why=str(reason))
+        return Imposition(None, why=str(reason))
 
 
 def numbers_of(
@@ -108,24 +108,24 @@ def numbers_of(
     return frozenset(i for i, found in enumerate(data) if found and all(map(built_in, found)))
 
 
-def describe_form(problem: BoundaryValueProblem, boundary: str, rough: bool = False) -> str:
-    """Return the choice of `choose_form` as text, with the reason for a penalty.
+def describe_imposition(problem: BoundaryValueProblem, boundary: str, rough: bool = False) -> str:
+    """Return the choice of `choose_imposition` as text, with the reason for a penalty.
 
     The text is "none" for a problem without prescribed values, `boundary` itself unless that is
     "auto", and otherwise "exact (chosen)" or "penalty (chosen: …)".
 
     Args:
-        problem, boundary, rough: as for `choose_form`.
+        problem, boundary, rough: as for `choose_imposition`.
 
     Raises:
-        InputError: as `choose_form` does, for problems with prescribed values.
+        InputError: as `choose_imposition` does, for problems with prescribed values.
     """
     if not any(prescribed_data(problem).values()):
         return "none"
-    form = choose_form(problem, boundary, jumps(problem), rough)
+    chosen = choose_imposition(problem, boundary, jumps(problem), rough)
     if boundary != "auto":
         return boundary
-    return f"penalty (chosen: {form.why})" if form.output is None else "exact (chosen)"
+    return f"penalty (chosen: {chosen.why})" if chosen.output is None else "exact (chosen)"
 
 
 def _of_field(
@@ -136,7 +136,7 @@ def _of_field(
         return None
     if domain.dim > MAX_DIM:
         raise NotExact(
-            f"the exact form is for up to {MAX_DIM} dimensions, the domain has {domain.dim}"
+            f"exact imposition is for up to {MAX_DIM} dimensions, the domain has {domain.dim}"
         )
     for one, other in itertools.combinations(data, 2):
         if one.piece == other.piece:

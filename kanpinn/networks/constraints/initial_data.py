@@ -9,7 +9,12 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords
 from kanpinn.geometry import Points
-from kanpinn.networks.constraints.boundary_data import FORMS, Form, check_data, numbers_of
+from kanpinn.networks.constraints.boundary_data import (
+    IMPOSITIONS,
+    Imposition,
+    check_data,
+    numbers_of,
+)
 from kanpinn.networks.constraints.box import Fieldwise, on_box
 from kanpinn.networks.constraints.distance import LiftedDirichlet, distance_from, on_any_domain
 from kanpinn.networks.constraints.lifting import NotExact, OfCoords, Values, smooth_on
@@ -19,10 +24,10 @@ from kanpinn.pde.conditions.condition import Prescribed
 from kanpinn.pde.jumps import Jump, prescribed_data
 
 
-def choose_started_form(
+def choose_imposition_in_windows(
     problem: BoundaryValueProblem, boundary: str, found: Sequence[Jump]
-) -> Form:
-    """Choose the form of the data for a network in time windows.
+) -> Imposition:
+    """Choose how data are imposed on a network in time windows.
 
     Initial data are always built in. `boundary` decides about the data on walls, which are the
     boundary pieces other than the initial and final time.
@@ -36,14 +41,14 @@ def choose_started_form(
         InputError: for another value of `boundary`, where "exact" is requested but impossible, and
             where a field has no initial values or they are not smooth.
     """
-    if boundary not in FORMS:
+    if boundary not in IMPOSITIONS:
         raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
     why = ""
     if boundary != "penalty":
         try:
             if found:
                 raise NotExact(str(found[0]))
-            return Form(_started(problem, walls=True), numbers_of(problem, lambda one: True))
+            return Imposition(_started(problem, walls=True), numbers_of(problem, lambda one: True))
         except NotExact as reason:
             if boundary == "exact":
                 raise InputError(
@@ -52,7 +57,7 @@ def choose_started_form(
             why = str(reason)
     initial = problem.domain.dim - 1, False  # the side where the last coordinate begins
     met = numbers_of(problem, lambda one: one.piece.side == initial)
-    return Form(_started(problem, walls=False), met, why)
+    return Imposition(_started(problem, walls=False), met, why)
 
 
 def order_in_time(problem: BoundaryValueProblem) -> int:

@@ -45,7 +45,7 @@ class OwnTable(Named):
 
     Attributes:
         base: the class of which it must be a subclass.
-        form: the base class of the table of its arguments.
+        arguments: the base class of the table of its arguments.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -54,12 +54,12 @@ class OwnTable(Named):
         str, Field(pattern=":", description='"file.py:Class" or "package.module:Class".')
     ]
     base: ClassVar[Any]
-    form: ClassVar[Any] = TomlTable
+    arguments: ClassVar[Any] = TomlTable
 
     @classmethod
     def described(cls, name: str, directory: Path, path: str) -> Any:
         found = load_class(name, cls.base, directory, f"{path}.type")
-        return table_of(found, found.__name__, cls.form)
+        return table_of(found, found.__name__, cls.arguments)
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
         table = self.described(self.type, directory, path)
@@ -78,7 +78,7 @@ class NetworkTable(TomlTable):
 class OwnNetwork(OwnTable):
     """The arguments of a network of the user's own."""
 
-    base, form = Network, NetworkTable
+    base, arguments = Network, NetworkTable
 
 
 ALONE = {name: found for name, found in NETWORKS.items() if found is not Beside}
