@@ -188,3 +188,10 @@ def test_a_base_term_is_no_spline(generator):
     network = kp.KAN([2, 1], base="silu")
     done = fit(network, exponential(generator, 100), kp.LeastSquares())
     assert own_graph(done.surrogate) is None
+
+
+def test_a_form_that_expansion_lengthens_beyond_reason_is_left_alone() -> None:
+    x, y = sympy.symbols("x y")
+    inner = 1.1225244504812649e-5 * y**2 + sympy.cos(6.735e-5 * x - 1.57077) / 2 - 1.57072
+    expression = 8e-10 - 1.12e-5 * sympy.tan(inner)  # a common factor of its expansion takes hours
+    assert simplest(expression).count_ops() <= expression.count_ops()

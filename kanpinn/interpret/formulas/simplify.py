@@ -9,14 +9,19 @@ def simplest(expression: Any) -> Any:
     """Return the equivalent form with the fewest operations that sympy's transformations give.
 
     They undo the detours that products take through the edges of a network: sums of cosines and
-    differences of squares become products, exponentials of logarithms become powers.
+    differences of squares become products, exponentials of logarithms become powers. A sequence of
+    transformations ends at a form of more than 200 operations: it would not become the shortest,
+    and sympy may take hours to factor it.
     """
+    longest = 200
     found = {expression}
     for steps in _sequences():
         form = expression
         for step in steps:
             form = _tried(step, form)
             found.add(form)
+            if form.count_ops() > longest:
+                break
     return min(found, key=_length)
 
 
