@@ -145,16 +145,16 @@ def test_what_is_no_number_leaves_the_good_windows():
 
 
 def test_it_goes_on_bit_for_bit():
-    states, marching = [], march(tolerance=1e-2)
+    states, marching = [], march(tolerance=3e-2)
 
     def keep(run: SolverState) -> None:
         import copy
 
         states.append(copy.deepcopy(run.state_dict()))
 
-    whole = kp.solve(Travelling(), network(grid=24), marching, POINTS, observers=[keep])
+    whole = kp.solve(Travelling(), network(), marching, POINTS, observers=[keep])
     for state in (states[0], states[len(states) // 2]):
-        again = kp.solve(Travelling(), network(grid=24, seed=7), marching, POINTS, checkpoint=state)
+        again = kp.solve(Travelling(), network(seed=7), marching, POINTS, checkpoint=state)
         one, other = (s.surrogate.network.state_dict() for s in (whole, again))
         assert all(torch.equal(one[name], other[name]) for name in one)
 
