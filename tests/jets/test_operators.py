@@ -5,7 +5,7 @@ import itertools
 import pytest
 import reference
 import torch
-from torch.func import jacfwd, vmap
+from torch.func import jacrev, vmap
 
 import kanpinn as kp
 from kanpinn.jets import Channels, MissingChannel, directional, jet_of, partial
@@ -36,11 +36,11 @@ def apply(operator, function, x):
 
 
 def derivative(function, axis: int):
-    return lambda x: jacfwd(function)(x)[..., axis]
+    return lambda x: jacrev(function)(x)[..., axis]
 
 
 def mixed(function, x, axes):
-    """∂_{a_1} … ∂_{a_n} by nested forward derivatives."""
+    """∂_{a_1} … ∂_{a_n} by nested derivatives."""
     for axis in axes:
         function = derivative(function, axis)
     return vmap(function)(x)
