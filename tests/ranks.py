@@ -1,6 +1,5 @@
 """Processes that act as the ranks of a process group, for the tests of distributed solves."""
 
-import multiprocessing
 import os
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from forks import CONTEXT
 
 PATIENCE = 120  # seconds after which a rank counts as hanging
 
@@ -21,11 +21,10 @@ class Ranks:
 
     def __init__(self, count: int, folder: Path) -> None:
         self.folder, self.calls = folder, 0
-        context = multiprocessing.get_context("spawn")
         self.members = []
         for _ in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            ours, theirs = CONTEXT.Pipe()
+            process = CONTEXT.Process(target=_serve, args=(theirs,), daemon=True)
             process.start()
             theirs.close()
             self.members.append((process, ours))

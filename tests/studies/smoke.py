@@ -12,10 +12,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import filelock
+from forks import CONTEXT
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
@@ -32,24 +32,6 @@ def note(name):
         with open({path!r}, "a", encoding="utf-8") as stream:
             stream.write(name + "\\n")
 """
-# The runs are forks of a server process that has the heavy imports already.
-CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        "torch",
-        "torch._dynamo",  # imported by the first optimizer of torch
-        "scipy.optimize",
-        "scipy.special",
-        "skfem",
-        "sympy",
-        "matplotlib.figure",
-        "matplotlib.backends.backend_agg",
-        "kanpinn.interpret",
-        "kanpinn.plotting",
-        "kanpinn.runs.config",
-        "kanpinn.runs.study",
-    ]
-)
 
 
 @dataclass(frozen=True)
