@@ -312,7 +312,7 @@ def test_batches_are_the_seeds() -> None:
         ((2, 1), numbers(20), {"patience": 3}, "patience needs rows for validation"),
         ((2, 1), numbers(20), {"seed": -1}, "seed must be an integer of at least 0"),
         (
-            (2, 1),
+            (2, 3, 1),
             numbers(20),
             {"batch": 5, "optimizers": kp.VariableProjection()},
             "batch must be 0",
