@@ -1,0 +1,150 @@
+"""Random points in a tree of boxes over a domain, more of them where a function varies."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.shapes import Coords
+from kanpinn.geometry.domain import Domain
+from kanpinn.geometry.points import Points
+
+LONGEST = 8.0  # the largest ratio of a box's sides, each relative to that of the bounding box
+
+
+class SampleTree:
+    """The mean of a function over a domain by stratified sampling, with boxes that are refined.
+
+    The bounding box is divided into equal boxes with the same number of points each. The caller
+    evaluates the function at the `pending` points and gives the values to `add`; `refine` halves
+    boxes and makes the points of the halves pending:
+
+        tree = SampleTree(domain)
+        tree.add(function(tree.pending))
+        while tree.refine(tolerance, most):
+            tree.add(function(tree.pending))
+
+    Points outside the domain count as zero.
+
+    Args:
+        domain: the domain.
+        seed: the seed of the points.
+        first: about the number of points in the first boxes.
+        each: the number of points in every box.
+
+    Attributes:
+        pending: the points inside the domain at which the function is to be evaluated.
+        coords: all points of all boxes, (boxes, each, d).
+        inside: which of them lie in the domain, (boxes, each).
+        mean: the mean of the function over the domain.
+        error: the standard error of the mean.
+        largest: the centre (d,) of the box with the largest share of the mean.
+        evaluations: the number of points at which the function has been evaluated.
+
+    Reference: Press and Farrar, Recursive stratified sampling for multidimensional Monte Carlo
+    integration (1990).
+    """
+
+    def __init__(self, domain: Domain, seed: int = 0, first: int = 1024, each: int = 8) -> None:
+        self.domain, self.evaluations, d = domain, 0, domain.dim
+        self._low, self._high = domain.bounds
+        self._generator = torch.Generator().manual_seed(seed)
+        per_axis = max(1, round((first / each) ** (1 / d)))
+        self._each = max(each, first // per_axis**d)
+        axis = torch.arange(per_axis, dtype=torch.float64) / per_axis
+        corners = torch.cartesian_prod(*[axis] * d).reshape(-1, d)
+        size = self._high - self._low
+        self._lows = self._low + corners * size
+        self._highs = self._lows + size / per_axis
+        self._values = size.new_zeros(0, self._each)
+        self.coords, self.inside = self._drawn(self._lows, self._highs)
+
+    def add(self, values: Tensor) -> None:
+        """Enter the values (n,) of the function, which are at least 0, at the pending points."""
+        inside = self.inside[len(self._values) :]
+        drawn = torch.zeros(inside.shape, dtype=torch.float64)
+        drawn[inside] = values.to(drawn)
+        self._values = torch.cat([self._values, drawn])
+        self.evaluations += len(values)
+        volumes = (self._highs - self._lows).prod(dim=1)
+        measure = float(volumes @ self.inside.double().mean(dim=1)) or 1.0
+        shares = volumes * self._values.mean(dim=1)
+        self._errors = volumes * self._values.std(dim=1) / math.sqrt(self._each)
+        self.mean = float(shares.sum()) / measure
+        self.error = float(self._errors.square().sum().sqrt()) / measure
+        at = int(shares.argmax())
+        self.largest = (self._lows[at] + self._highs[at]) / 2
+
+    def refine(
+        self, tolerance: float, most: int, places: Coords | None = None, smallest: float = 1.0
+    ) -> bool:
+        """Halve some boxes; their new points are pending.
+
+        Boxes around given places come first, until their sides are small. Then it is those that
+        make most of the standard error, until this is small.
+
+        Args:
+            tolerance: the largest standard error, relative to the mean.
+            most: the largest number of evaluations in all; points outside the domain are at most
+                three times as many.
+            places: points (k, d).
+            smallest: the largest side of the boxes around them, relative to the bounding box.
+
+        Returns:
+            Whether there are pending points; False where nothing is left to do, or `most` is met.
+        """
+        left = min(most - self.evaluations, 4 * most - self._values.numel())
+        count = max(left // (2 * self._each), 0)  # of boxes that may be halved
+        chosen = torch.zeros(len(self._lows), dtype=torch.bool)
+        if places is not None and len(places):
+            sides = ((self._highs - self._lows) / (self._high - self._low)).amax(dim=1)
+            around = (places[:, None] >= self._lows) & (places[:, None] < self._highs)
+            chosen = around.all(dim=2).any(dim=0) & (sides > smallest)
+        if not chosen.any() and self.error > tolerance * self.mean:
+            order = self._errors.argsort(descending=True)
+            squares = self._errors[order].square().cumsum(0)
+            chosen[order[: min(count, 1 + int((squares < 0.7 * squares[-1]).sum()))]] = True
+        chosen[chosen.nonzero()[count:, 0]] = False
+        if not chosen.any():
+            return False
+        self._halve(chosen)
+        return True
+
+    def _halve(self, chosen: Tensor) -> None:
+        """Halve the chosen boxes, each along the axis whose halves have the most different means.
+
+        A side that is LONGEST times shorter than the longest one is not halved; where means are
+        equal, the longest side is.
+        """
+        low, high, values = self._lows[chosen], self._highs[chosen], self._values[chosen][..., None]
+        middle, rows = (low + high) / 2, torch.arange(len(low))
+        upper = self.coords[chosen] > middle[:, None]
+        above = (values * upper).sum(dim=1) / upper.sum(dim=1).clamp_min(1)
+        below = (values * ~upper).sum(dim=1) / (~upper).sum(dim=1).clamp_min(1)
+        sides = (high - low) / (self._high - self._low)
+        sides = sides / sides.amax(dim=1, keepdim=True)
+        score = (above - below).abs() + (1e-3 * values.mean(dim=1) + 1e-300) * sides
+        axis = torch.where(sides > 1 / LONGEST, score, -1.0).argmax(dim=1)
+        left, right = high.clone(), low.clone()
+        left[rows, axis] = right[rows, axis] = middle[rows, axis]
+        lows, highs = torch.cat([low, right]), torch.cat([left, high])
+        coords, inside = self._drawn(lows, highs)
+        self._lows = torch.cat([self._lows[~chosen], lows])
+        self._highs = torch.cat([self._highs[~chosen], highs])
+        self.coords = torch.cat([self.coords[~chosen], coords])
+        self.inside = torch.cat([self.inside[~chosen], inside])
+        self._values = self._values[~chosen]
+
+    def _drawn(self, lows: Tensor, highs: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw a Latin hypercube of points in each box; those inside the domain are pending.
+
+        Returns:
+            The points, (boxes, each, d), and which of them lie inside, (boxes, each).
+        """
+        shape = len(lows), self._each, self.domain.dim
+        strata = torch.rand(shape, generator=self._generator).argsort(dim=1)
+        within = torch.rand(shape, generator=self._generator, dtype=torch.float64)
+        coords = lows[:, None] + (strata + within) / self._each * (highs - lows)[:, None]
+        inside = self.domain.contains(coords.flatten(0, 1)).view(shape[:2])
+        self.pending = Points(coords[inside], self.domain.names)
+        return coords, inside
