@@ -97,9 +97,11 @@ if TYPE_CHECKING:
     from kanpinn.runs.study import Study as Study
     from kanpinn.runs.study.sweep import sweep as sweep
     from kanpinn.solvers import Eigensolution as Eigensolution
+    from kanpinn.solvers import Estimate as Estimate
     from kanpinn.solvers import Fitted as Fitted
     from kanpinn.solvers import Scores as Scores
     from kanpinn.solvers import Solution as Solution
+    from kanpinn.solvers import Verification as Verification
     from kanpinn.solvers import auto as auto
     from kanpinn.solvers import eigen as eigen
     from kanpinn.solvers import estimate_error as estimate_error
@@ -200,9 +202,11 @@ _NAMES = {
     "runs.study.sweep": ("sweep",),
     "solvers": (
         "Eigensolution",
+        "Estimate",
         "Fitted",
         "Scores",
         "Solution",
+        "Verification",
         "auto",
         "eigen",
         "estimate_error",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from kanpinn.cli.tables import (
     against,
-    doubt,
     eigenvalues_table,
     errors_table,
     remarks,
@@ -84,7 +83,9 @@ class SolveKind(Kind):
         if result.errors is not None or estimated is not None:
             yield errors_table(result.errors, estimated)
         yield from unknowns(result)
-        yield from filter(None, (doubt(result.estimate), against(result), summary(result)))
+        if result.estimate is not None:
+            yield str(result.estimate)
+        yield from filter(None, (against(result), summary(result)))
 
     def preview(self, config: "Config", job: "SolveJob") -> Iterator[Line]:
         from kanpinn.networks.constraints.boundary_data import describe_imposition

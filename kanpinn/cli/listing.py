@@ -11,6 +11,7 @@ import typer
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
+from kanpinn._support.status import UNUSABLE
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import reporting
 from kanpinn.cli.tables import plain_table
@@ -114,8 +115,9 @@ def _study(record: dict[str, Any]) -> tuple[str, ...]:
     rows = record["rows"]
     states = [row["status"].partition(":")[0] for row in rows]
     told = f"{len(rows) - states.count('waiting')} of {len(rows)} runs done"
-    if lost := states.count("failed"):
-        told += f", {lost} failed"
+    for state in UNUSABLE:
+        if lost := states.count(state):
+            told += f", {lost} {state}"
     columns = {"L2": "l2_relative", "H1": "h1_relative"}
     if record.get("kind") == "eigen":
         columns = {"eigenvalues": "eigenvalue_relative", "residual": "residual"}
@@ -127,7 +129,7 @@ def _study(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _lowest(rows: list[dict[str, Any]], column: str) -> float | None:
-    usable = (row[column] for row in rows if not row["status"].startswith("failed"))
+    usable = (row[column] for row in rows if not row["status"].startswith(UNUSABLE))
     return min((error for error in usable if error is not None), default=None)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
+from kanpinn._support.status import UNUSABLE
 from kanpinn.cli.kinds import KINDS
 from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed
 from kanpinn.cli.ranks import NoFolder, ranks
@@ -123,7 +124,7 @@ def follow(command: str, wish: Wish) -> None:
             typer.echo(f"run folder: {folder.path}", err=wish.json)
         if late or result.status == STOPPED_BY_USER:
             raise typer.Exit(INTERRUPTED)
-        raise typer.Exit(1 if result.status.startswith("failed") else 0)
+        raise typer.Exit(1 if result.status.startswith(UNUSABLE) else 0)
 
 
 def _configuration(command: str, wish: Wish) -> "Config":

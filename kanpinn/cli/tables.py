@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from kanpinn.runs.config import Result
     from kanpinn.solvers.eigen import Eigensolution
     from kanpinn.solvers.fit import Fitted
-    from kanpinn.solvers.solution import Estimate, Solution
+    from kanpinn.solvers.solution import Solution
 
 
 ABSENT = "-"
@@ -54,19 +54,6 @@ def _rows(e: "Errors", what: str) -> list[list[str]]:
     if not math.isnan(e.h1):  # unknown if the reference data have no derivatives
         norms["H1"] = (e.h1, e.h1_relative, e.h1_squared)
     return [[name + what, *(f"{v:.2e}" for v in values)] for name, values in norms.items()]
-
-
-def doubt(estimate: "Estimate | None") -> str | None:
-    """Return a warning if an estimate gives only the order of magnitude, otherwise None."""
-    from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION
-
-    contraction = None if estimate is None else estimate.contraction
-    if contraction is None or contraction < LARGEST_CONTRACTION:
-        return None
-    return (
-        "the finer network leaves as large a residual: the estimate is only an order of magnitude, "
-        "or the error is rounding"
-    )
 
 
 def against(solution: "Solution") -> str | None:

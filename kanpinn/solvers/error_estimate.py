@@ -3,38 +3,45 @@
 import dataclasses
 import math
 import time
+from dataclasses import dataclass
 
 import torch
 
+from kanpinn._support.status import OVERFITTED
 from kanpinn.accuracy.norms import ErrorNorm, Errors
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.networks import KAN, Network
-from kanpinn.optimizers import LeastSquares
+from kanpinn.optimizers import CONVERGED, LeastSquares
+from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import STOPPED_BY_USER
+from kanpinn.solvers.verification import Verification
 
-LARGEST_CONTRACTION = 0.9  # closer to 1, the factor 1 / (1 - contraction) is not reliable
+LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
+LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is no reference
 ENDED = ("failed", STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
 
-def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate | None:
+def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate:
     """Estimate a solution's errors by a second solve, with a wider network and other points.
 
     The second network has the hidden functions of the first one and additional random ones, so its
     residual is smaller, and the distance of the two solutions approximates the error L⁻¹r for the
     residual r of the first. If the second residual is ρ times the first, the error may be larger by
-    the factor 1 / (1 - ρ), which is included. The factor is at most 10: for ρ > 0.9 the estimate is
-    only an order of magnitude, or rounding dominates. Energies have no ρ, and their estimate may be
-    somewhat low. Only the output layer is solved for, which takes a fraction of the training time.
+    the factor 1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None,
+    where one of the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is
+    not rounding error, and where the second error, about ρ times the first, is above 0.3. Energies
+    have no ρ, and their estimate may be somewhat low. Only the output layer is solved for, which
+    takes a fraction of the training time.
 
     Args:
         solution: the solution whose errors are estimated.
         wider: the factor by which the second solve has more hidden units and points.
 
     Returns:
-        The estimate; None if the second solve fails or is interrupted.
+        The estimate, or the reason why there is none.
 
     Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
     """
@@ -60,20 +67,38 @@ def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate | None:
         seed=seed,
     )
     if finer.status.startswith(ENDED):
-        return None
-    errors, contraction = compare(solution, finer)
-    factor = 1 / (1 - min(contraction or 0.0, LARGEST_CONTRACTION))
-    return Estimate(errors.scaled(factor), contraction, time.perf_counter() - begun)
+        reason = f"the solve of the finer network has ended: {finer.status}"
+        return Estimate(None, None, time.perf_counter() - begun, reason)
+    distance, errors = compare(solution, finer), None
+    if not distance.doubt:
+        part = 0.0 if distance.is_rounding else distance.contraction or 0.0
+        errors = distance.norms.scaled(1 / (1 - part))
+    seconds = time.perf_counter() - begun
+    return Estimate(errors, distance.contraction, seconds, distance.doubt)
 
 
-def compare(solution: Solution, finer: Solution) -> tuple[Errors, float | None]:
-    """The distance of a solution from a finer one, and the ratio of their residuals.
+@dataclass(frozen=True)
+class Distance:
+    """The distance of a solution from a finer one.
 
-    Returns:
-        The error norms of the solution against the finer one, and the finer one's root mean square
-        residual over the solution's at points that neither was trained on (None for energies, which
-        have no residual).
+    Args:
+        norms: the error norms of the solution against the finer one.
+        contraction: the finer one's root mean square residual over the solution's, at points that
+            neither was trained on; None for energies, which have no residual.
+        is_rounding: whether the solution's residual is rounding error.
+        doubt: why the distance is no measure of the error; empty if it is.
+        overfitted: whether the doubt is that one of the solutions is overfitted.
     """
+
+    norms: Errors
+    contraction: float | None
+    is_rounding: bool = False
+    doubt: str = ""
+    overfitted: bool = False
+
+
+def compare(solution: Solution, finer: Solution) -> Distance:
+    """Return the distance of a solution from a finer one."""
     problem, rule = solution.problem, None
     if problem.domain.dim == 3:
         # A product of Gauss rules is too expensive; Sobol points are accurate to a few percent.
@@ -81,34 +106,57 @@ def compare(solution: Solution, finer: Solution) -> tuple[Errors, float | None]:
         points, weights = weighted_sample(problem.cells(), 4000, "sobol", generator)
         rule = points, weights / problem.domain.measure
     norm = ErrorNorm(problem, FunctionReference("a finer solution", finer.surrogate.evaluate, rule))
-    errors = norm(solution.surrogate.evaluate)
-    if solution.discretization.form != "strong":
-        return errors, None
-    fresh = dataclasses.replace(finer.discretization.collocation, sampler="sobol")
-    seed, weighing = finer.discretization.seed + 1, finer.discretization.weights
+    norms = norm(solution.surrogate.evaluate)
     mine, its = (
-        dataclasses.replace(d, collocation=fresh, weights=weighing, seed=seed).residuals().loss()
-        for d in (solution.discretization, finer.discretization)
+        one.verification or verify(one.discretization, one.residuals) for one in (solution, finer)
     )
-    return errors, math.sqrt(its / mine) if mine > 0 else 0.0
+    if mine is None or its is None:  # energies
+        return Distance(norms, None)
+    weighing = finer.discretization.weights
+    before, after = mine.loss(weighing), its.loss(weighing)
+    ratio = math.sqrt(after / before) if before > 0 else 0.0
+    overfitted = mine.overfitted or its.overfitted
+    return Distance(norms, ratio, mine.is_rounding, _doubt(mine, its, norms, ratio), overfitted)
+
+
+def _doubt(mine: Verification, its: Verification, norms: Errors, ratio: float) -> str:
+    """Return why the distance of two solutions is no measure of the error of the first."""
+    if mine.overfitted:
+        return mine.words
+    if its.overfitted:
+        return f"the finer network is overfitted, {its.words}"
+    if mine.is_rounding:
+        return ""
+    if not mine.error <= mine.fresh / 2:
+        return f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
+    if not ratio <= LARGEST_CONTRACTION:
+        return f"a finer network leaves {ratio:.0%} of the residual"
+    if not ratio / (1 - ratio) * norms.l2_relative <= LARGEST_ERROR:
+        return f"a finer network, which leaves {ratio:.0%} of the residual, is inaccurate itself"
+    return ""
 
 
 def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
     """The solution, with a status that says whether its estimated error is within a tolerance.
 
     Args:
-        solution: a solution with an estimate; without an estimate it is returned unchanged.
+        solution: a solution with an estimate; without one, or if it is overfitted, it is returned
+            unchanged.
         tolerance: the largest acceptable relative L2 error.
     """
-    if solution.estimate is None:
+    if solution.estimate is None or solution.status.startswith(OVERFITTED):
         return solution
-    error = solution.estimate.errors.l2_relative
-    what = f"the estimated relative L2 error {error:.1e} is"
-    if error <= tolerance:
-        status = f"converged: {what} within the tolerance {tolerance:.1e}"
+    errors = solution.estimate.errors
+    ended = solution.status.removeprefix("stopped: ")
+    after = "" if ended.startswith(CONVERGED) else f" ({ended})"
+    if errors is None:
+        status = f"failed: the error is not known: {solution.estimate.reason}{after}"
     else:
-        ended = solution.status.removeprefix("stopped: ")
-        status = f"stopped: {what} above the tolerance {tolerance:.1e}; {ended}"
+        what = f"the estimated relative L2 error {errors.l2_relative:.1e} is"
+        if errors.l2_relative <= tolerance:
+            status = f"converged: {what} within the tolerance {tolerance:.1e}"
+        else:
+            status = f"stopped: {what} above the tolerance {tolerance:.1e}{after}"
     return dataclasses.replace(solution, status=status)
 
 

@@ -19,26 +19,38 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Method
+from kanpinn.optimizers import CONVERGED, Method
 from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.history import History
+from kanpinn.solvers.verification import Verification
 
 
 @dataclass(frozen=True)
 class Estimate:
     """An estimate of a solution's errors, made without the exact solution.
 
-    errors: the error norms against a finer solution, divided by 1 - contraction (taken as at most
-    0.9); relative norms are relative to the finer solution. contraction: the root mean square
-    residual of the finer solution over that of the solution, at points that neither was trained on;
-    None for energies, which have no residual. seconds: the time that the estimate took.
+    errors: the error norms, relative to the finer solution; None where they are not known.
+    contraction: the root mean square residual of the finer solution over that of the solution, at
+    points that neither was trained on; None for energies, which have no residual. seconds: the time
+    that the estimate took. reason: why the errors are not known; empty where they are.
     """
 
-    errors: Errors
+    errors: Errors | None
     contraction: float | None
     seconds: float
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.errors is None:
+            first = f"the error is not known: {self.reason}"
+        else:
+            first = f"estimated relative errors: L2 {self.errors.l2_relative:.1e}"
+            first += f", H1 {self.errors.h1_relative:.1e}"
+        part = self.contraction
+        left = "" if part is None else f"a finer network leaves {part:.1%} of the residual, "
+        return f"{first}\n{left}the estimate took {self.seconds:.2f} s"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +63,9 @@ class Solution:
         discretization: the problem, the surrogate and the points that it was solved with.
         residuals: the loss at the end.
         errors: the errors against the exact solution or the reference; None without either.
-        status: "converged", "stopped: ..." or "failed: ...", with the reason.
+        status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
         history: the recorded quantities, step by step.
-        seconds: the time of the whole solve, without that of a reference.
+        seconds: the time of the whole solve, without that of a reference or of the verification.
         optimizer_seconds: the time of each optimizer.
         loss_terms: the mean square of each term of the loss, by its name.
         optimizers: the optimizers, in the order in which they ran.
@@ -61,6 +73,8 @@ class Solution:
         reference: the reference of the errors if there is no exact solution.
         reference_seconds: the time that computing the reference took.
         estimate: the estimated errors, if `estimate_error` was called.
+        verification: the residual at points that no step has seen, beside that at the solve's own;
+            None for an energy, and for a solve that was interrupted.
         log: for `auto`, the trials and the reason why it ended.
 
     Attributes:
@@ -84,6 +98,7 @@ class Solution:
     reference: Reference | None = None
     reference_seconds: float = 0.0
     estimate: Estimate | None = None
+    verification: Verification | None = None
     log: tuple[str, ...] = ()
     problem: Problem = field(init=False, repr=False)
     surrogate: Surrogate = field(init=False, repr=False)
@@ -101,6 +116,11 @@ class Solution:
             fields=tuple(problem.fields),
             parameters=network.parameter_count,
         )
+
+    @property
+    def success(self) -> bool:
+        """Whether the solve has converged, to a residual that is as small at fresh points."""
+        return self.status.startswith(CONVERGED)
 
     @cached_property
     def covariance(self) -> Covariance:

@@ -1,5 +1,6 @@
 """`solve`: compute the solution of a PDE from a problem, a network, optimizers and points."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,18 +11,20 @@ from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, reference_of
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
-from kanpinn.optimizers import Method, as_methods, load_libraries
+from kanpinn.optimizers import CONVERGED, Method, as_methods, load_libraries
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.adaptation import losses_of
 from kanpinn.solvers.defaults import default_optimizer, default_points
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.measure import ErrorMeasure
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import Observer, begin
+from kanpinn.solvers.state import STOPPED_BY_USER, Observer, begin
+from kanpinn.solvers.verification import overfitted_status
 
 
 def solve(
@@ -36,6 +39,7 @@ def solve(
     form: str = "strong",
     reference: Recipe | None = None,
     errors: bool = True,
+    verified: bool = True,
     seed: int = 0,
     budget_seconds: float | int | None = None,
     observers: Sequence[Observer] = (),
@@ -60,6 +64,8 @@ def solve(
         form: "energy" minimises `problem.energy` in place of the squared residual.
         reference: used for errors without an exact solution, by default `problem.reference()`.
         errors: whether to measure the errors.
+        verified: whether to compare the residual at fresh points with that at the solve's own: a
+            solution whose residual is small at these alone has the status "overfitted: ...".
         seed: the seed of points and optimizers; the network has its own.
         budget_seconds: the most seconds that the steps may take: no step is begun that would
             exceed it at the mean time of earlier steps; the first step is always taken.
@@ -109,17 +115,26 @@ def solve(
     constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
     status = run_stages(state, measure, observers, seed, checkpoint)
+    seconds = state.clock.earlier + time.perf_counter() - started - waited
+    verification = None
+    if verified and status != STOPPED_BY_USER:
+        verification = verify(discretization, state.residuals)
+    # A solve that something else has stopped may be incomplete, such as a march amid its windows.
+    whole = status.startswith(CONVERGED) or re.fullmatch(r"stopped: limit of \d+ steps", status)
+    if verification is not None and verification.overfitted and whole:
+        status = overfitted_status(verification, discretization, status)
     return Solution(
         discretization=discretization,
         residuals=state.residuals,
         errors=None if norm is None else norm.converged(state.surrogate.evaluate),
         status=status,
         history=state.history,
-        seconds=state.clock.earlier + time.perf_counter() - started - waited,
+        seconds=seconds,
         optimizer_seconds=state.clock.seconds,
         loss_terms=state.residuals.term_values(),
         optimizers=stages,
         processes=world(),
+        verification=verification,
         reference=known,
         reference_seconds=waited if known is not None else 0.0,
     )

@@ -35,7 +35,7 @@ def job(name: str, seed: int) -> SolveJob:
 def viscosity(seed: int) -> Row:
     """Solve one draw for the viscosity of the Navier–Stokes equations."""
     begun = time.process_time()
-    solution = job("inverse_navier_stokes", seed).run(errors=False)
+    solution = job("inverse_navier_stokes", seed).run(assessed=False)
     found = solution.estimated["viscosity"]
     return {
         "held": [found.exact is not None and found.low <= found.exact <= found.high],
@@ -49,7 +49,7 @@ def viscosity(seed: int) -> Row:
 def coefficient(seed: int) -> Row:
     """Solve one draw for the coefficient field of a diffusion problem, judged on a grid."""
     begun = time.process_time()
-    solution = job("inverse_diffusion", seed).run(errors=False)
+    solution = job("inverse_diffusion", seed).run(assessed=False)
     low, high = solution.interval(judged_points(), field="a")
     problem: Any = solution.problem
     exact = problem.exact(kp.Points(judged_points(), ("x", "y")))[1][:, 0]

@@ -186,14 +186,15 @@ def with_few_points(optimizer):
     ids=lambda optimizer: type(optimizer).__name__,
 )
 def test_there_may_be_more_ranks_than_points(ranks, optimizer):
-    solution = with_few_points(optimizer)
+    status, terms = few_points_result(optimizer)
     for answer in ranks.run(3, few_points_result, optimizer):
-        assert answer == (solution.status, pytest.approx(solution.loss_terms, rel=1e-6, abs=1e-16))
+        assert answer == (status, pytest.approx(terms, rel=1e-6, abs=1e-16))
 
 
 def few_points_result(optimizer):
     solution = with_few_points(optimizer)
-    return solution.status, solution.loss_terms
+    # Where two points are overfitted, the numbers in the status are those of rounding errors.
+    return solution.status.partition(":")[0], solution.loss_terms
 
 
 # Ranks that fail, differ or are asked to stop.

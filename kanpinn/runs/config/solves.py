@@ -61,7 +61,7 @@ class SolveJob(Job):
         observers: Sequence[Observer] = (),
         checkpoint: Mapping[str, Any] | None = None,
         announce: Announce | None = None,
-        errors: bool = True,
+        assessed: bool = True,
     ) -> Solution:
         """Solve the problem and return the solution; see `kanpinn.solve`.
 
@@ -69,7 +69,8 @@ class SolveJob(Job):
             observers: as for `Job.run`.
             checkpoint: as for `Job.run`.
             announce: not called, as all settings are given.
-            errors: whether errors against the exact solution or the reference are computed.
+            assessed: whether errors against the exact solution or the reference are computed, and
+                the residual is verified at fresh points.
         """
         owners = (self.problem, self.network, *self.optimizers, self.reference)
         with blaming(type(self.problem).__name__, *owners):
@@ -79,7 +80,8 @@ class SolveJob(Job):
                 self.optimizers,
                 **vars(self.settings),
                 reference=self.reference,
-                errors=errors,
+                errors=assessed,
+                verified=assessed,
                 seed=self.seed,
                 budget_seconds=self.budget_seconds,
                 observers=observers,
@@ -92,7 +94,7 @@ class SolveJob(Job):
         start = replace(
             self, network=network, optimizers=(NoSteps(),), reference=None, budget_seconds=None
         )
-        return SolveJob.run(start, errors=False)
+        return SolveJob.run(start, assessed=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,7 +108,7 @@ class AutoJob(SolveJob):
         observers: Sequence[Observer] = (),
         checkpoint: Mapping[str, Any] | None = None,
         announce: Announce | None = None,
-        errors: bool = True,
+        assessed: bool = True,
     ) -> Solution:
         """Solve the problem with settings that trials choose; see `kanpinn.auto`."""
         assert checkpoint is None, "a checkpoint belongs to one of the trials"
@@ -118,7 +120,7 @@ class AutoJob(SolveJob):
                 budget_seconds=self.budget_seconds,
                 boundary=self.settings.boundary,
                 reference=self.reference,
-                errors=errors,
+                errors=assessed,
                 seed=self.seed,
                 dtype=like.dtype,
                 device=like.device,

@@ -39,14 +39,16 @@ KINDS = {Solution: "problem", Eigensolution: "eigen", Fitted: "fit"}
 def run_record(result: Result, config: Config) -> dict[str, Any]:
     """Return the entries of run.json that a result adds to those known at the start of the run.
 
-    seconds: times without imports and figures. loss: the total, and the mean of each term without
-    its weight. outside_grids: for each layer, the fraction of the first term's points at which an
-    input of the layer lies outside its grid; None for layers without a grid.
+    success: whether the run has converged. seconds: times without imports and figures. loss: the
+    total, and the mean of each term without its weight. outside_grids: for each layer, the fraction
+    of the first term's points at which an input of the layer lies outside its grid; None for layers
+    without a grid.
     """
     rows = result.history.rows
     common = {
         "processes": result.processes,
         "status": result.status,
+        "success": result.success,
         "parameters": result.parameters,
         "seconds": {"total": result.seconds, "optimizers": list(result.optimizer_seconds)},
         "steps": result.history.steps,

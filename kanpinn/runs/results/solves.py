@@ -13,6 +13,9 @@ from kanpinn.runs.config import SolveJob
 from kanpinn.runs.results.contents import Contents, as_arrays, with_nan
 from kanpinn.solvers.grid_fields import GridFields, on_grid
 from kanpinn.solvers.solution import Estimate, Solution
+from kanpinn.solvers.verification import Verification
+
+ESTIMATE = ("contraction", "seconds", "reason")  # entries of an estimate besides its errors
 
 
 class SolveContents(Contents[SolveJob, Solution]):
@@ -23,7 +26,9 @@ class SolveContents(Contents[SolveJob, Solution]):
 
         errors: against the exact solution or the reference; None without either.
         reference: the source of the reference solution and its own relative L2 error.
-        estimate: the errors estimated without an exact solution or a reference.
+        estimate: the errors estimated without an exact solution or a reference; null with the
+        reason where they are not known.
+        verification: the loss at fresh points beside that at the solve's own.
         estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
         that one more step would make to it (`step`), and whether this is small (`arrived`).
         spreads: the half-widths of the confidence bounds of each unknown field over the domain.
@@ -36,16 +41,20 @@ class SolveContents(Contents[SolveJob, Solution]):
         if result.errors is not None:
             errors = asdict(result.errors)
         if result.estimate is not None:
-            own, contraction = asdict(result.estimate.errors), result.estimate.contraction
-            estimate = {**own, "contraction": contraction, "seconds": result.estimate.seconds}
+            names = [one.name for one in dataclasses.fields(Errors)]
+            unknown: dict[str, Any] = {**dict.fromkeys(names), "fields": {}}
+            known = result.estimate.errors
+            rest = {key: getattr(result.estimate, key) for key in ESTIMATE}
+            estimate = {**(unknown if known is None else asdict(known)), **rest}
         for norms in filter(None, (errors, estimate)):
             for field in norms["fields"].values():
                 del field["fields"]  # a single field has none
-        known = result.reference if errors is not None else None
+        against = result.reference if errors is not None else None
         return {
             "errors": errors,
-            "reference": known and {"source": known.source, "error": known.error},
+            "reference": against and {"source": against.source, "error": against.error},
             "estimate": estimate,
+            "verification": result.verification and asdict(result.verification),
             "estimated": {name: asdict(one) for name, one in result.estimated.items()},
             "spreads": {name: asdict(one) for name, one in result.spreads.items()},
             "noise": asdict(result.covariance.noise) if result.problem.unknowns else None,
@@ -72,12 +81,13 @@ class SolveContents(Contents[SolveJob, Solution]):
         return draw_figures(result, folder, fields)
 
     def restore(self, job: SolveJob, state: Mapping[str, Any], measured: bool) -> Solution:
-        return job.run(checkpoint=state, errors=measured)
+        return job.run(checkpoint=state, assessed=measured)
 
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "errors": _errors(record["errors"]),
             "estimate": _estimate(record["estimate"]),
+            "verification": _verification(record.get("verification")),
             "log": tuple(record.get("auto", ())),
             "reference_seconds": record["seconds"]["reference"],
         }
@@ -86,10 +96,16 @@ class SolveContents(Contents[SolveJob, Solution]):
 def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:
     if saved is None:
         return None
-    rest = {k: v for k, v in saved.items() if k not in ("contraction", "seconds")}
-    errors = _errors(rest)
-    assert errors is not None
-    return Estimate(errors, saved["contraction"], saved["seconds"])
+    rest = {key: saved.get(key, "") for key in ESTIMATE}
+    norms = {key: value for key, value in saved.items() if key not in rest}
+    return Estimate(None if rest["reason"] else _errors(norms), **rest)
+
+
+def _verification(saved: Mapping[str, Any] | None) -> Verification | None:
+    if saved is None:
+        return None
+    numbers: dict[str, Any] = with_nan({key: saved[key] for key in saved if key != "where"})
+    return Verification(**numbers, where=with_nan(saved["where"]))
 
 
 def _errors(saved: Mapping[str, Any] | None) -> Errors | None:

@@ -40,11 +40,13 @@ def auto(
 
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
-    ρ times that. For energies, ρ is the ratio of successive distances. A family ends when ρ stays
-    above one half. With noisy data, the smallest network that fits them as well as the next larger
-    one is kept, and its error estimate includes the noise. The interior's weight puts its residual
-    in the units of the conditions' residuals. Neither the problem's name nor its exact solution
-    influences a choice. `Solution.log` lists the trials and the reasons.
+    ρ times that. Where ρ > 0.7 or a solution is overfitted, their distance is no measure of the
+    errors, which are then not known. An overfitted trial is made again with more points. For
+    energies, ρ is the ratio of successive distances. A family ends when ρ stays above one half.
+    With noisy data, the smallest network that fits them as well as the next larger one is kept, and
+    its error estimate includes the noise. The interior's weight puts its residual in the units of
+    the conditions' residuals. Neither the problem's name nor its exact solution influences a
+    choice. `Solution.log` lists the trials and the reasons.
 
     Args:
         problem: the equation, its domain and conditions.
@@ -57,7 +59,8 @@ def auto(
             end with the choice that is kept; None to announce nothing.
 
     Returns:
-        The solution with the least estimated error.
+        The solution with the least estimated error or, where no error is known, with the least
+        residual at fresh points; then the status is "failed: ...".
 
     Raises:
         InputError: if the parts of the problem do not fit together, or in a group of processes.

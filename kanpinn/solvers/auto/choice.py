@@ -73,6 +73,13 @@ class Choice:
             work=self.work * part**3,
         )
 
+    def with_more_points(self, factor: float) -> "Choice":
+        """Return the choice with `factor` times as many points."""
+        p = self.points
+        interior, boundary = math.ceil(factor * p.interior), math.ceil(factor * p.boundary)
+        more = replace(p, interior=interior, boundary=boundary)
+        return replace(self, points=more, work=self.work * factor)
+
     @property
     def units(self) -> int:
         """The number of hidden units; 0 if the network is not a KAN with one hidden layer."""

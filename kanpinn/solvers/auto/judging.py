@@ -1,5 +1,6 @@
 """Error estimates of trials, from comparisons of two of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ import torch
 from kanpinn.accuracy.norms import Errors
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, compare
+from kanpinn.solvers.error_estimate import Distance, compare
 from kanpinn.solvers.solution import Estimate, Solution
 
 
@@ -32,9 +33,19 @@ class Trial:
 
     @property
     def error(self) -> float:
-        """The estimated relative L2 error; infinite if there is no estimate."""
+        """The estimated relative L2 error; infinite if it is not known."""
         known = self.solution.estimate
-        return float("inf") if known is None else known.errors.l2_relative
+        return math.inf if known is None or known.errors is None else known.errors.l2_relative
+
+    def better_than(self, other: "Trial") -> bool:
+        """Whether the error is lower or, where neither is known, the residual at fresh points."""
+        if math.isfinite(min(self.error, other.error)):
+            return self.error <= other.error
+        mine, its = self.solution.verification, other.solution.verification
+        if mine is None or its is None:
+            return True
+        weights = self.choice.weights
+        return mine.loss(weights) <= its.loss(weights)
 
     @property
     def repeats(self) -> bool:
@@ -72,30 +83,40 @@ class Verdict:
 
 def judge(one: Trial, other: Trial) -> Verdict:
     """Estimate the errors of two successive trials of the same form from their comparison."""
-    distance, ratio = compare(one.solution, other.solution)
-    if ratio is None:
-        return _by_distances(one, other, distance)
+    distance = compare(one.solution, other.solution)
+    if distance.contraction is None:
+        return _by_distances(one, other, distance.norms)
     if one.observed:
-        return _by_fit(one, other, distance, ratio)
-    return Verdict(*_by_residuals(one, other, distance, ratio), ratio)
+        return _by_fit(one, other, distance, distance.contraction)
+    first, second = _by_residuals(one, other, distance, distance.contraction)
+    return Verdict(first, second, distance.contraction)
 
 
-def _by_residuals(one: Trial, other: Trial, distance: Errors, ratio: float) -> tuple[Trial, Trial]:
+def _by_residuals(one: Trial, other: Trial, found: Distance, ratio: float) -> tuple[Trial, Trial]:
     """Return both trials with errors from their distance d and the ratio ρ of their residuals.
 
-    For ρ ≤ 1 the first error is d / (1 - ρ), and the second one is ρ times that, but no less than
-    rounding. For ρ > 1 the larger network does not resolve the solution: its error is
-    d / (1 - 1/ρ). Then the residual of the first one is no reliable measure of its error, which is
-    taken to be d.
+    The first error is d / (1 - ρ), and the second one is ρ times that, but no less than rounding;
+    where the first residual is rounding error, both errors are d. Where the distance is no measure
+    of the error, as for ρ > 0.7, the second error is not known, and the first one is what an
+    earlier comparison has found, unless a solution with a smaller residual is three times as far.
     """
-    small = min(ratio, 1 / ratio if ratio else 0.0)
-    larger = 1 / (1 - min(small, LARGEST_CONTRACTION))
-    factors = (larger, small * larger) if ratio <= 1 else (1.0, larger)
+    if found.doubt:
+        unknown = Estimate(None, ratio, 0.0, found.doubt)
+        second = replace(other, solution=replace(other.solution, estimate=unknown))
+        refuted = ratio < 1 and not found.overfitted and found.norms.l2_relative > 3 * one.error
+        first = one
+        if one.solution.estimate is None or refuted:
+            first = replace(one, solution=replace(one.solution, estimate=unknown))
+        return first, second
+    larger, smaller = 1.0, 1.0
+    if not found.is_rounding:
+        larger = 1 / (1 - ratio)
+        smaller = ratio * larger
     rounding = torch.finfo(next(one.solution.network.parameters()).dtype).eps
-    least = rounding / max(distance.l2_relative, rounding)
+    least = rounding / max(found.norms.l2_relative, rounding)
     first, second = (
-        _with_errors(trial, distance.scaled(max(factor, least)), ratio)
-        for trial, factor in zip((one, other), factors, strict=True)
+        _with_errors(trial, found.norms.scaled(max(factor, least)), ratio)
+        for trial, factor in ((one, larger), (other, smaller))
     )
     return first, second
 
@@ -109,15 +130,13 @@ def _by_distances(one: Trial, other: Trial, distance: Errors, usual: float = 0.5
     """
     found, before = distance.l2_relative, one.distance
     part = found / before if before else 0.0
-    q = min(max(part, usual), LARGEST_CONTRACTION)
+    q = min(max(part, usual), 0.9)
     first = _with_errors(one, distance.scaled(1 / (1 - q)), None)
     second = _with_errors(other, distance.scaled(q / (1 - q)), None)
     return Verdict(first, replace(second, distance=found), part)
 
 
-def _by_fit(
-    one: Trial, other: Trial, distance: Errors, ratio: float, same: float = 0.95
-) -> Verdict:
+def _by_fit(one: Trial, other: Trial, found: Distance, ratio: float, same: float = 0.95) -> Verdict:
     """Return the verdict on two trials that fit noisy data.
 
     The noise leaves a residual that a network can only lower by overfitting. If the residual of the
@@ -125,11 +144,13 @@ def _by_fit(
     the comparison is settled: the smaller network is preferred, and the error of both, apart from
     the noise, is their distance.
     """
+    if found.overfitted:
+        return Verdict(*_by_residuals(one, other, found, ratio), ratio)
     settled = ratio > same
     if settled:
-        trials: Sequence[Trial] = [_with_errors(t, distance, ratio) for t in (one, other)]
+        trials: Sequence[Trial] = [_with_errors(t, found.norms, ratio) for t in (one, other)]
     else:
-        trials = _by_residuals(one, other, distance, ratio)
+        trials = _by_residuals(one, other, replace(found, doubt=""), min(ratio, 0.9))
     first, second = (_with_noise(trial) for trial in trials)
     return Verdict(first, second, ratio, settled)
 
@@ -145,9 +166,9 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
         trial: of the strong form.
         minimum: the last trial of the energy.
     """
-    if trial.solution.estimate is None:
+    if not math.isfinite(trial.error):
         return trial
-    distance, _ = compare(minimum.solution, trial.solution)
+    distance = compare(minimum.solution, trial.solution).norms
     least = distance.l2_relative - minimum.error
     if trial.error >= least:
         return trial
@@ -156,7 +177,7 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
 
 def _with_noise(trial: Trial) -> Trial:
     known = trial.solution.estimate
-    assert known is not None
+    assert known is not None and known.errors is not None
     error = max(known.errors.l2_relative, torch.finfo(torch.float64).tiny)
     factor = (error**2 + trial.noise**2) ** 0.5 / error
     return _with_errors(trial, known.errors.scaled(factor), known.contraction)

@@ -102,12 +102,15 @@ class TrialSearch:
             choice = smaller
         try:
             trial = self._try(choice, climb.family.name, known)
+            trial = self._with_enough_points(trial, climb.family.name, known)
         except InputError as error:
             if self.best is None:
                 raise
             return f"not for this problem ({error})"  # windows, if conditions couple times
         if trial.failed and self.best is not None:
             return trial.solution.status
+        if self.interrupted and self.best is not None:
+            return "interrupted"
         verdict = self._judge(known, trial)
         if self._is_over():
             return "the search ends here"
@@ -132,6 +135,23 @@ class TrialSearch:
         self.interrupted = solution.status == STOPPED_BY_USER
         trial = Trial(choice, solution, time.perf_counter() - begun)
         return replace(trial, noise=noise_of(solution)) if trial.observed else trial
+
+    def _with_enough_points(self, trial: Trial, why: str, known: Trial | None) -> Trial:
+        """Return a trial, solved again with more points while it is overfitted and time allows."""
+        factor = 2.0
+        for _ in range(2):
+            found = trial.solution.verification
+            if found is None or not found.overfitted or trial.failed:
+                break
+            choice = trial.choice.with_more_points(factor)
+            if unaffordable(choice, trial, self._left):
+                break
+            denser = self._try(choice, why, known)
+            if denser.failed or self.interrupted:
+                break
+            self.log.append(f"{trial.choice}: {trial.seconds:.2g} s, overfitted")
+            trial = denser
+        return trial
 
     def _prepared(self, choice: Choice, network: Network, known: Trial | None) -> Choice:
         """Return the choice with balanced weights; start the network from a known solution."""
@@ -164,15 +184,14 @@ class TrialSearch:
             trial = checked(trial, self.minimum)
         if not verdict.settled:
             self._consider(trial)
-        error = "" if trial.solution.estimate is None else f", estimated error {trial.error:.1e}"
+        estimate = trial.solution.estimate
+        error = "" if estimate is None else f", {str(estimate).splitlines()[0]}"
         self.log.append(f"{trial.choice}: {trial.seconds:.2g} s{error}")
         return replace(verdict, second=trial)
 
     def _consider(self, trial: Trial) -> None:
-        if self.best is None or self.best.error >= trial.error:
-            self.best = trial
-        elif self.best.choice is trial.choice:  # the same trial with a larger estimate
-            self.best = trial
+        if self.best is None or self.best.choice is trial.choice or trial.better_than(self.best):
+            self.best = trial  # the same trial may have another estimate now
 
     @property
     def _left(self) -> float:
@@ -189,6 +208,9 @@ class TrialSearch:
         solution = replace(best.solution, seconds=seconds, log=tuple(self.log))
         if self.interrupted:
             solution = replace(solution, status=STOPPED_BY_USER)
+        elif best.solution.estimate is None and not best.failed:
+            why = "its error is not known, since no other trial followed"
+            solution = replace(solution, status=f"stopped: {why} ({solution.status})")
         elif not best.failed:
             solution = judged_by_tolerance(solution, self.tolerance)
         return solution

@@ -10,7 +10,7 @@ from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Method
+from kanpinn.optimizers import CONVERGED, Method
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.modes import as_modes
@@ -78,6 +78,11 @@ class Eigensolution:
     optimizer_seconds: list[float] = field(default_factory=list)
     optimizers: tuple[Method, ...] = ()
     processes: int = 1
+
+    @property
+    def success(self) -> bool:
+        """Whether the status is "converged", with or without further words."""
+        return self.status.startswith(CONVERGED)
 
     @property
     def problem(self) -> EigenProblem:

@@ -12,7 +12,7 @@ from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import Method
+from kanpinn.optimizers import CONVERGED, Method
 from kanpinn.solvers.fit.scores import Scores
 from kanpinn.solvers.fit.terms import full_logits
 from kanpinn.solvers.history import History
@@ -47,6 +47,11 @@ class Fitted:
     loss_terms: dict[str, float]
     optimizers: tuple[Method, ...]
     processes: int = 1
+
+    @property
+    def success(self) -> bool:
+        """Whether the status is "converged", with or without further words."""
+        return self.status.startswith(CONVERGED)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -1,0 +1,169 @@
+"""The verification of a solution: its residual is evaluated at fresh points."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.distributed import together
+from kanpinn.geometry import Points
+from kanpinn.geometry.sample_tree import SampleTree
+from kanpinn.geometry.sampling import weighted_sample
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.kept_states import copied
+from kanpinn.solvers.steep_data import CHUNK, steep_places
+from kanpinn.solvers.verification import Verification
+
+
+@torch.no_grad()
+def verify(discretization: Discretization, residuals: Residuals) -> Verification | None:
+    """Compare the loss of a solution at fresh points with that at the points of its solve.
+
+    Fresh points of a condition are random, and four times as many as its own. With several ranks
+    each computes the same.
+
+    Args:
+        discretization: the discretization that was solved.
+        residuals: the loss at the end of the solve.
+
+    Returns:
+        The comparison; None for an energy, which has no residual.
+    """
+    if discretization.form != "strong":
+        return None
+    begun, own, weights = time.perf_counter(), residuals.term_values(), discretization.weights
+    seen = [one for one in residuals.terms if not one.measured]
+    data = sum(one.weight * own[one.name] for one in residuals.terms if one.measured)
+    surrogate, term, few = residuals.surrogate, residuals.terms[0], 2048
+    assert isinstance(term, ResidualTerm)
+    with together():
+        mean = _mean_in_domain(discretization, term, surrogate)
+        others = [one for one in _fresh_conditions(discretization) if not one.measured]
+        squares = [_rows(one, surrogate, one.points).square().sum(dim=1) for one in others]
+        boundary = sum(one.weight * float(r.mean()) for one, r in zip(others, squares, strict=True))
+        some = torch.randperm(len(mean.points), generator=torch.Generator().manual_seed(37))[:few]
+        inside = replace(term, points=mean.points[some])
+        weighed = [replace(one, weight=weights["boundary"] * one.weight) for one in others]
+        rounding = _rounding([inside, *weighed], surrogate)
+        largest = _largest_term(inside, surrogate)
+    inner, outer = term.weight * mean.value, weights["boundary"] * boundary
+    return Verification(
+        own=sum(one.weight * own[one.name] for one in seen),
+        fresh=inner + outer,
+        error=term.weight * mean.error,
+        interior=mean.value,
+        boundary=boundary,
+        measured=data / weights["boundary"] if data else 0.0,
+        negligible=1e-16 * term.weight * largest,
+        rounding=rounding,
+        where=dict(zip(term.points.names, mean.where.tolist(), strict=True)),
+        on_boundary=outer > inner,
+        points=mean.evaluations,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _fresh_conditions(discretization: Discretization) -> list[ResidualTerm]:
+    """Return the terms of the conditions at fresh points, with the weight of the boundary as 1."""
+    chosen = discretization.collocation
+    points = replace(
+        chosen, boundary=4 * chosen.boundary, sampler="uniform", resample=0, adapt=None
+    )
+    even, seed = dict.fromkeys(discretization.weights, 1.0), discretization.seed + 23
+    return replace(discretization, collocation=points, seed=seed, weights=even).penalties()
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A mean over the domain, its standard error, where the function is largest, the points."""
+
+    value: float
+    error: float
+    where: Tensor
+    points: Points
+    evaluations: int
+
+
+def _mean_in_domain(
+    discretization: Discretization, term: ResidualTerm, surrogate: Surrogate
+) -> _Mean:
+    """Return the mean squared residual of the equation at fresh points.
+
+    They are random in the boxes of a tree, which is refined first where source and coefficients
+    vary fastest, then where the residual does, until the standard error of the mean is a fifth of
+    it. Above three dimensions they are uniformly random, and in a domain that fills little of its
+    bounding box they are Gauss points.
+    """
+    most, tolerance = 8192, 0.2  # fresh points; relative standard error of the mean square
+    smallest = 2.0**-12  # side of the boxes around steep places, relative to the bounding box
+    seed, domain = discretization.seed + 17, discretization.problem.domain
+    low, high = domain.bounds
+    thin = domain.measure < 0.05 * float((high - low).prod())
+    if thin or domain.dim > 3:
+        sampler = "gauss" if domain.dim <= 3 else "uniform"
+        generator = torch.Generator().manual_seed(seed)
+        points, weights = weighted_sample([domain], most // 4, sampler, generator)
+        values = _rows(term, surrogate, points).square().sum(dim=1)
+        mean_square = float(weights @ values / weights.sum())
+        error = float(values.std()) / math.sqrt(len(values))
+        where = points.coords[(weights * values).argmax()]
+        return _Mean(mean_square, error, where, points, len(points))
+    tree, places = SampleTree(domain, seed), steep_places(discretization, term)
+    tree.add(_rows(term, surrogate, tree.pending).square().sum(dim=1))
+    while tree.refine(tolerance, most, places, smallest):
+        tree.add(_rows(term, surrogate, tree.pending).square().sum(dim=1))
+    points = Points(tree.coords[tree.inside], domain.names)
+    return _Mean(tree.mean, tree.error, tree.largest, points, tree.evaluations)
+
+
+def _rows(term: ResidualTerm, surrogate: Surrogate, points: Points) -> Tensor:
+    """Return the residuals of a term, (rows, equations), in float64 on the CPU."""
+    own = points.to(surrogate.low.dtype, surrogate.low.device)
+    size = max(CHUNK // term.sites, 1) * term.sites
+    starts = range(0, len(own), size)
+    parts = [term.residual(surrogate, own[i : i + size]) for i in starts]
+    return torch.cat(parts).double().cpu()
+
+
+def _largest_term(term: ResidualTerm, surrogate: Surrogate) -> float:
+    """Return the mean square of the largest part that one entry of the jet has in an equation.
+
+    It is the change of the residual where the entry, such as u_xx, is replaced by 0; where the
+    equation is not finite then, the entry is left out.
+    """
+    points = term.points[:256].to(surrogate.low.dtype, surrogate.low.device)
+    u = surrogate.jet(points, term.channels)
+    whole, sizes = term.equation(points, u), [0.0]
+    for k, part in enumerate(u.parts()):
+        for i in range(part.shape[1]):
+            parts = u.parts()
+            parts[k] = part.clone()
+            parts[k][:, i] = 0
+            change = whole - term.equation(points, u.with_parts(parts))
+            sizes.append(float(change.square().sum(dim=1).mean()))
+    return max(size for size in sizes if math.isfinite(size))
+
+
+def _rounding(terms: list[ResidualTerm], surrogate: Surrogate) -> float:
+    """Return the loss of the change of residuals by rounding errors of the coefficients.
+
+    Each coefficient is changed by a relative rounding error of random sign, for a while.
+    """
+    network, generator = surrogate.network, torch.Generator().manual_seed(31)
+    kept = copied(network)
+    before = [_rows(term, surrogate, term.points) for term in terms]
+    try:
+        for one in network.parameters():
+            signs = 2 * torch.randint(2, one.shape, generator=generator) - 1
+            one.mul_(1 + torch.finfo(one.dtype).eps * signs.to(one))
+        after = [_rows(term, surrogate, term.points) for term in terms]
+    finally:
+        for name, one in network.named_parameters():
+            one.copy_(kept[name])
+    both = zip(terms, before, after, strict=True)
+    return sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)

@@ -1,0 +1,98 @@
+"""The residual of a solution at points that no step has seen, beside that at its own."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kanpinn._support.status import OVERFITTED
+from kanpinn.optimizers import CONVERGED
+from kanpinn.solvers.discretization import Discretization
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The loss at fresh points, which no step has seen, beside the loss at a solve's own points.
+
+    The loss is Σ weight · mean ‖r‖² over the equation and all conditions except measurements. In
+    up to three dimensions there are more fresh points where the source, a coefficient or the
+    residual varies fast. A feature between all points is not seen: one that is narrower than some
+    1/30000 of an interval, or 1/100 of a square's side in both directions.
+
+    Args:
+        own: the loss at the points of the solve.
+        fresh: the loss at fresh points.
+        error: the standard error of `fresh`.
+        interior, boundary: the parts of `fresh`, those of the equation and of the conditions, with
+            the weights of the loss set to 1.
+        measured: the part of the measurements in the loss, with the weight set to 1.
+        negligible: the loss whose residuals are 1e-8 of the terms of the equation.
+        rounding: the change of the residuals, as a loss, by rounding errors of the coefficients.
+        where: the coordinates of the place with the largest share of `interior`, by name.
+        on_boundary: whether the conditions have most of `fresh`.
+        points: the number of fresh points in the domain.
+        seconds: the time that the verification took.
+    """
+
+    own: float
+    fresh: float
+    error: float
+    interior: float
+    boundary: float
+    measured: float
+    negligible: float
+    rounding: float
+    where: dict[str, float]
+    on_boundary: bool
+    points: int
+    seconds: float
+
+    @property
+    def growth(self) -> float:
+        """The loss at fresh points relative to that at the solve's own points."""
+        return self.fresh / self.own if self.own else math.inf if self.fresh else 1.0
+
+    @property
+    def overfitted(self) -> bool:
+        """Whether the residual at fresh points is much larger than at the solve's own points.
+
+        It is not where it is rounding error, or 1e-8 of the terms of the equation.
+        """
+        most = 10.0  # the growth that a rule of few points may have
+        return not (self.is_rounding or self.fresh <= max(most * self.own, self.negligible))
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether the residual is rounding error, which no better network could lower."""
+        usual = 1e3  # the squared ratio of rounding errors in sums to those of the coefficients
+        return math.isfinite(self.fresh) and self.fresh <= usual * self.rounding < math.inf
+
+    @property
+    def words(self) -> str:
+        """A sentence that compares the two losses."""
+        place = ", ".join(f"{name} = {value:.4g}" for name, value in self.where.items())
+        place = "on the boundary" if self.on_boundary else f"near {place}"
+        if not math.isfinite(self.fresh):
+            return f"the residual is not finite {place}"
+        larger = f"the mean squared residual is {self.growth:.1e} times as large"
+        most = f", most of all {place}" if self.on_boundary or len(self.where) <= 3 else ""
+        return f"{larger} at points that no step has seen{most}"
+
+    def loss(self, weights: Mapping[str, float]) -> float:
+        """The loss for other weights of "interior" and "boundary", measurements included."""
+        return weights["interior"] * self.interior + weights.get("boundary", 1.0) * (
+            self.boundary + self.measured
+        )
+
+
+def overfitted_status(found: Verification, discretization: Discretization, status: str) -> str:
+    """Return the status of an overfitted solution, with what helps.
+
+    Args:
+        found: its verification.
+        discretization: gives the numbers of points and of unknowns.
+        status: the status at the end of the optimizers.
+    """
+    network, points = discretization.surrogate.network, discretization.collocation
+    sizes = f"{points.interior} + {points.boundary} points for {network.parameter_count} parameters"
+    ended = "" if status.startswith(CONVERGED) else f" ({status})"
+    return f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"
