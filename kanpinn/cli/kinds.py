@@ -83,8 +83,10 @@ class SolveKind(Kind):
         if result.errors is not None or estimated is not None:
             yield errors_table(result.errors, estimated)
         yield from unknowns(result)
-        if result.estimate is not None:
+        if result.estimate is not None and result.estimate.reason not in result.status:
             yield str(result.estimate)
+        elif estimated is not None:  # the table has the errors
+            yield str(result.estimate).splitlines()[-1]
         yield from filter(None, (against(result), summary(result)))
 
     def preview(self, config: "Config", job: "SolveJob") -> Iterator[Line]:
