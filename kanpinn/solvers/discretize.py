@@ -15,6 +15,7 @@ from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
+from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.pde.jumps import Jump, jumps
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.unknown import Unknown
@@ -47,6 +48,11 @@ def discretize(
     Raises:
         InputError: if problem, network and settings do not fit together.
     """
+    if isinstance(problem, EigenProblem):
+        raise InputError(
+            f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
+            "kanpinn.eigen(problem, network)"
+        )
     problem, form = stated(problem, Problem), settings.form
     if form not in FORMS:
         raise InputError(f'form must be "strong" or "energy", got {form!r}')

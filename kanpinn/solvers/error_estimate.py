@@ -17,7 +17,6 @@ from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import STOPPED_BY_USER
-from kanpinn.solvers.verification import Verification
 
 LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
 LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is no reference
@@ -69,17 +68,16 @@ def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate:
     if finer.status.startswith(ENDED):
         reason = f"the solve of the finer network has ended: {finer.status}"
         return Estimate(None, None, time.perf_counter() - begun, reason)
-    distance, errors = compare(solution, finer), None
-    if not distance.doubt:
-        part = 0.0 if distance.is_rounding else distance.contraction or 0.0
-        errors = distance.norms.scaled(1 / (1 - part))
-    seconds = time.perf_counter() - begun
-    return Estimate(errors, distance.contraction, seconds, distance.doubt)
+    found, errors = compare(solution, finer), None
+    if not found.doubt:
+        part = 0.0 if found.is_rounding else found.contraction or 0.0
+        errors = found.norms.scaled(1 / (1 - part))
+    return Estimate(errors, found.contraction, time.perf_counter() - begun, found.doubt)
 
 
 @dataclass(frozen=True)
-class Distance:
-    """The distance of a solution from a finer one.
+class Comparison:
+    """The comparison of a solution with a finer one.
 
     Args:
         norms: the error norms of the solution against the finer one.
@@ -97,8 +95,8 @@ class Distance:
     overfitted: bool = False
 
 
-def compare(solution: Solution, finer: Solution) -> Distance:
-    """Return the distance of a solution from a finer one."""
+def compare(solution: Solution, finer: Solution) -> Comparison:
+    """Compare a solution with a finer one."""
     problem, rule = solution.problem, None
     if problem.domain.dim == 3:
         # A product of Gauss rules is too expensive; Sobol points are accurate to a few percent.
@@ -111,29 +109,22 @@ def compare(solution: Solution, finer: Solution) -> Distance:
         one.verification or verify(one.discretization, one.residuals) for one in (solution, finer)
     )
     if mine is None or its is None:  # energies
-        return Distance(norms, None)
+        return Comparison(norms, None)
     weighing = finer.discretization.weights
     before, after = mine.loss(weighing), its.loss(weighing)
-    ratio = math.sqrt(after / before) if before > 0 else 0.0
-    overfitted = mine.overfitted or its.overfitted
-    return Distance(norms, ratio, mine.is_rounding, _doubt(mine, its, norms, ratio), overfitted)
-
-
-def _doubt(mine: Verification, its: Verification, norms: Errors, ratio: float) -> str:
-    """Return why the distance of two solutions is no measure of the error of the first."""
+    ratio, doubt = math.sqrt(after / before) if before > 0 else 0.0, ""
     if mine.overfitted:
-        return mine.words
-    if its.overfitted:
-        return f"the finer network is overfitted, {its.words}"
-    if mine.is_rounding:
-        return ""
-    if not mine.error <= mine.fresh / 2:
-        return f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
-    if not ratio <= LARGEST_CONTRACTION:
-        return f"a finer network leaves {ratio:.0%} of the residual"
-    if not ratio / (1 - ratio) * norms.l2_relative <= LARGEST_ERROR:
-        return f"a finer network, which leaves {ratio:.0%} of the residual, is inaccurate itself"
-    return ""
+        doubt = mine.words
+    elif its.overfitted:
+        doubt = f"the finer network is overfitted, {its.words}"
+    elif not (mine.is_rounding or mine.error <= mine.fresh / 2):
+        doubt = f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
+    elif not (mine.is_rounding or ratio <= LARGEST_CONTRACTION):
+        doubt = f"a finer network leaves {ratio:.0%} of the residual"
+    elif not (mine.is_rounding or ratio / (1 - ratio) * norms.l2_relative <= LARGEST_ERROR):
+        doubt = f"a finer network, which leaves {ratio:.0%} of the residual, is inaccurate itself"
+    overfitted = mine.overfitted or its.overfitted
+    return Comparison(norms, ratio, mine.is_rounding, doubt, overfitted)
 
 
 def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:

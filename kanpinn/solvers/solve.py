@@ -1,6 +1,5 @@
 """`solve`: compute the solution of a PDE from a problem, a network, optimizers and points."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,11 +7,10 @@ from typing import Any
 from kanpinn._support.distributed import from_first, same, together, world
 from kanpinn._support.errors import InputError, instance, integer
 from kanpinn.accuracy.norms import ErrorNorm
-from kanpinn.accuracy.references import Recipe, reference_of
+from kanpinn.accuracy.references import Recipe, Reference, reference_of
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
-from kanpinn.optimizers import CONVERGED, Method, as_methods, load_libraries
-from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.optimizers import Method, as_methods, load_libraries
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.adaptation import losses_of
 from kanpinn.solvers.defaults import default_optimizer, default_points
@@ -24,7 +22,7 @@ from kanpinn.solvers.measure import ErrorMeasure
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import STOPPED_BY_USER, Observer, begin
-from kanpinn.solvers.verification import overfitted_status
+from kanpinn.solvers.verification import judged_status
 
 
 def solve(
@@ -84,11 +82,6 @@ def solve(
     load_libraries()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
-    if isinstance(problem, EigenProblem):
-        raise InputError(
-            f"{type(problem).__name__} is no problem for kanpinn.solve: expected "
-            "kanpinn.eigen(problem, network)"
-        )
     instance("network", network, Network)
     points = default_points(network) if points is None else points
     instance("points", points, Collocation)
@@ -97,32 +90,22 @@ def solve(
     )
     with together():
         discretization = discretize(problem, network, settings, seed)
-    problem = discretization.problem
     chosen = default_optimizer(network) if optimizers is None else optimizers
-    stages = as_methods(chosen, network, discretization.collocation.resample)
+    stages = as_methods(chosen, network, points.resample)
     if world() > 1:
         _check_ranks(discretization, stages)
     losses = losses_of(discretization, settings.balance, stages)
     if checkpoint is None:
         discretization.prepare()
     state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)
-    with together():
-        known = reference_of(problem, reference)
-    begun = time.perf_counter()
-    measured = errors and (known is not None or problem.exact is not None)
-    norm = ErrorNorm(problem, known) if measured else None
-    waited = time.perf_counter() - begun  # for the reference, which is not part of the solve
+    known, norm, waited = _norm_of(discretization.problem, reference, errors)
     constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
     status = run_stages(state, measure, observers, seed, checkpoint)
     seconds = state.clock.earlier + time.perf_counter() - started - waited
-    verification = None
-    if verified and status != STOPPED_BY_USER:
-        verification = verify(discretization, state.residuals)
-    # A solve that something else has stopped may be incomplete, such as a march amid its windows.
-    whole = status.startswith(CONVERGED) or re.fullmatch(r"stopped: limit of \d+ steps", status)
-    if verification is not None and verification.overfitted and whole:
-        status = overfitted_status(verification, discretization, status)
+    whole = verified and status != STOPPED_BY_USER
+    verification = verify(discretization, state.residuals) if whole else None
+    status = judged_status(status, verification, discretization)
     return Solution(
         discretization=discretization,
         residuals=state.residuals,
@@ -138,6 +121,22 @@ def solve(
         reference=known,
         reference_seconds=waited if known is not None else 0.0,
     )
+
+
+def _norm_of(
+    problem: Problem, recipe: Recipe | None, measured: bool
+) -> tuple[Reference | None, ErrorNorm | None, float]:
+    """Return the reference, the norm of errors, and the seconds to compute the reference.
+
+    There is no norm where errors are not measured, or there is nothing to measure them against.
+    """
+    with together():
+        known = reference_of(problem, recipe)
+    if not measured or (known is None and problem.exact is None):
+        return known, None, 0.0
+    begun = time.perf_counter()
+    norm = ErrorNorm(problem, known)
+    return known, norm, time.perf_counter() - begun
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:

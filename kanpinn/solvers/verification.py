@@ -1,6 +1,7 @@
 """The residual of a solution at points that no step has seen, beside that at its own."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -84,15 +85,23 @@ class Verification:
         )
 
 
-def overfitted_status(found: Verification, discretization: Discretization, status: str) -> str:
-    """Return the status of an overfitted solution, with what helps.
+def judged_status(status: str, found: Verification | None, discretization: Discretization) -> str:
+    """Return the status of a solve whose solution has been verified.
+
+    A solution that is overfitted gets a status that says so, with what helps. A solve that anything
+    but its limit of steps has stopped keeps its status: it may be incomplete, such as a march amid
+    its windows.
 
     Args:
-        found: its verification.
-        discretization: gives the numbers of points and of unknowns.
         status: the status at the end of the optimizers.
+        found: the verification; None where there is none.
+        discretization: gives the numbers of points and of unknowns.
     """
+    converged = status.startswith(CONVERGED)
+    whole = converged or re.fullmatch(r"stopped: limit of \d+ steps", status)
+    if found is None or not (found.overfitted and whole):
+        return status
     network, points = discretization.surrogate.network, discretization.collocation
     sizes = f"{points.interior} + {points.boundary} points for {network.parameter_count} parameters"
-    ended = "" if status.startswith(CONVERGED) else f" ({status})"
+    ended = "" if converged else f" ({status})"
     return f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"

@@ -9,7 +9,7 @@ import torch
 from kanpinn.accuracy.norms import Errors
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.error_estimate import Distance, compare
+from kanpinn.solvers.error_estimate import Comparison, compare
 from kanpinn.solvers.solution import Estimate, Solution
 
 
@@ -92,7 +92,7 @@ def judge(one: Trial, other: Trial) -> Verdict:
     return Verdict(first, second, distance.contraction)
 
 
-def _by_residuals(one: Trial, other: Trial, found: Distance, ratio: float) -> tuple[Trial, Trial]:
+def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> tuple[Trial, Trial]:
     """Return both trials with errors from their distance d and the ratio ρ of their residuals.
 
     The first error is d / (1 - ρ), and the second one is ρ times that, but no less than rounding;
@@ -136,7 +136,9 @@ def _by_distances(one: Trial, other: Trial, distance: Errors, usual: float = 0.5
     return Verdict(first, replace(second, distance=found), part)
 
 
-def _by_fit(one: Trial, other: Trial, found: Distance, ratio: float, same: float = 0.95) -> Verdict:
+def _by_fit(
+    one: Trial, other: Trial, found: Comparison, ratio: float, same: float = 0.95
+) -> Verdict:
     """Return the verdict on two trials that fit noisy data.
 
     The noise leaves a residual that a network can only lower by overfitting. If the residual of the
