@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kanpinn._support.distributed import together
 from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sample_tree import SampleTree
 from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.loss.residuals import Residuals
@@ -136,7 +137,7 @@ def _largest_term(term: ResidualTerm, surrogate: Surrogate) -> float:
     It is the change of the residual where the entry, such as u_xx, is replaced by 0; where the
     equation is not finite then, the entry is left out.
     """
-    points = term.points[:256].to(surrogate.low.dtype, surrogate.low.device)
+    points = Batch.made_of(term.points[:256].to(surrogate.low.dtype, surrogate.low.device))
     u = surrogate.jet(points, term.channels)
     whole, sizes = term.equation(points, u), [0.0]
     for k, part in enumerate(u.parts()):

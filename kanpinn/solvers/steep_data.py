@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.solvers.discretization import Discretization
@@ -41,7 +42,7 @@ def steep_places(discretization: Discretization, term: ResidualTerm) -> Tensor:
     points = sample(domain, count, "sobol", generator)
     values = []
     for start in range(0, len(points), CHUNK):
-        p = points[start : start + CHUNK].to(like.dtype, like.device)
+        p = Batch.made_of(points[start : start + CHUNK].to(like.dtype, like.device))
         everywhere = [jet.map(lambda t: t.expand(len(p), *t.shape[1:])) for jet in jets]  # noqa: B023
         columns = [term.equation(p, jet) for jet in everywhere]
         values.append(torch.cat(columns, dim=1).double().cpu())
