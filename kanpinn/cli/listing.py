@@ -11,7 +11,7 @@ import typer
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
-from kanpinn._support.status import UNUSABLE
+from kanpinn._support.status import FAILED, UNUSABLE
 from kanpinn.cli.options import RESULTS, Output
 from kanpinn.cli.screen import reporting
 from kanpinn.cli.tables import plain_table
@@ -95,7 +95,7 @@ def _runs(output: Path) -> Iterator[tuple[str, ...]]:
         run = f"  {path.parent.relative_to(output)}"
         try:
             status, *figures = _record(json.loads(path.read_text(encoding="utf-8")))
-            if run.endswith(".partial") and not status.startswith("failed"):
+            if run.endswith(".partial") and not status.startswith(FAILED):
                 status = "not finished"
             yield run, status, *figures
         except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -11,7 +11,7 @@ import typer
 
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
-from kanpinn._support.status import UNUSABLE
+from kanpinn._support.status import STOPPED_BY_USER, UNUSABLE
 from kanpinn.cli.kinds import KINDS
 from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed
 from kanpinn.cli.ranks import NoFolder, ranks
@@ -97,7 +97,6 @@ def follow(command: str, wish: Wish) -> None:
                 kind.check(job)
             with importing():  # only now: h5py is slow to import, and bad input is reported before
                 from kanpinn.runs.results import RunFolder
-                from kanpinn.solvers.state import STOPPED_BY_USER
             folder: RunFolder | NoFolder
             with together():
                 if not group.first:

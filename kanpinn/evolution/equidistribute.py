@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from kanpinn._support.errors import InputError, integer
+from kanpinn._support.status import CONVERGED
 from kanpinn.evolution.stretches import (
     Stretches,
     apply,
@@ -16,7 +17,7 @@ from kanpinn.evolution.stretches import (
 from kanpinn.evolution.window_terms import as_residual_term, mean_over_space, stretched_points
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step, require_kan
+from kanpinn.optimizers.method import Optimizer, Stage, Step, require_kan
 from kanpinn.optimizers.output_layer import solve_newton
 
 

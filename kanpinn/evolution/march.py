@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.status import CONVERGED
 from kanpinn.evolution.stretches import (
     Stretches,
     apply,
@@ -25,7 +26,7 @@ from kanpinn.evolution.windows import Windows
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import solve_newton
 
 

@@ -10,7 +10,6 @@ from kanpinn.optimizers.first_order import Adam as Adam
 from kanpinn.optimizers.insert_knots import InsertKnots as InsertKnots
 from kanpinn.optimizers.least_squares import LeastSquares as LeastSquares
 from kanpinn.optimizers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
-from kanpinn.optimizers.method import CONVERGED as CONVERGED
 from kanpinn.optimizers.method import Method as Method
 from kanpinn.optimizers.method import Optimizer as Optimizer
 from kanpinn.optimizers.method import Stage as Stage

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 
 from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import ProblemFamily, Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.least_squares import LeastSquares
-from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.method import Optimizer, Stage, Step
 
 
 @dataclass(frozen=True)

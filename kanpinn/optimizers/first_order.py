@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from kanpinn._support.errors import integer, number
+from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import Residuals
-from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
+from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step
 
 
 @dataclass(frozen=True)

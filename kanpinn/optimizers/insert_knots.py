@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kanpinn._support.distributed import summed, together
 from kanpinn._support.errors import InputError, integer
+from kanpinn._support.status import CONVERGED
 from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
@@ -16,7 +17,7 @@ from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layer
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers.method import CONVERGED, Change, Transform, require_kan
+from kanpinn.optimizers.method import Change, Transform, require_kan
 
 NOTHING_TO_SPLIT = "stopped: no interval of some input has enough points in both halves to be split"
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import CONVERGED, Optimizer, Stage, Step
+from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import OutputStep, solve_output
 from kanpinn.optimizers.reduced import solve_reduced
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import Network
 
-CONVERGED = "converged"
 INDEPENDENT = "stopped: to first order the residual does not depend on the network here"
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.broyden_update import updated
 from kanpinn.optimizers.first_order import trainable
-from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step
+from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.wolfe import LinePoint, strong_wolfe
 
 

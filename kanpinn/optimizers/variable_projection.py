@@ -5,9 +5,10 @@ from enum import StrEnum
 from typing import Any
 
 from kanpinn._support.errors import InputError, integer
+from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import CONVERGED, INDEPENDENT, Optimizer, Stage, Step, require_kan
+from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step, require_kan
 from kanpinn.optimizers.multi_start import MultiStart
 from kanpinn.optimizers.projection import Descent, Projection
 

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 
 import torch
 
-from kanpinn._support.status import OVERFITTED
+from kanpinn._support.status import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
 from kanpinn.accuracy.norms import ErrorNorm, Errors
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.networks import KAN, Network
-from kanpinn.optimizers import CONVERGED, LeastSquares
+from kanpinn.optimizers import LeastSquares
 from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
-from kanpinn.solvers.state import STOPPED_BY_USER
 
 LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
 LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is no reference
-ENDED = ("failed", STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
+ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
 
 def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate:

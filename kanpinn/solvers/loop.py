@@ -11,11 +11,12 @@ import torch
 from kanpinn._support.distributed import extremes, together, world
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.interrupts import handling
+from kanpinn._support.status import CONVERGED, FAILED, STOPPED_BY_USER
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers import CONVERGED, Stage, Step
+from kanpinn.optimizers import Stage, Step
 from kanpinn.solvers.kept_states import copied
 from kanpinn.solvers.measure import Measure
-from kanpinn.solvers.state import STOPPED_BY_USER, Observer, SolverState
+from kanpinn.solvers.state import Observer, SolverState
 
 LOG = logging.getLogger("kanpinn")
 
@@ -63,7 +64,7 @@ def run_stages(
                 else:
                     _take_step(state, stage, measure, observers)
             incomplete = progress.finished is None and stage.short()
-            if state.status is None and (reason.startswith("failed") or incomplete):
+            if state.status is None and (reason.startswith(FAILED) or incomplete):
                 state.status = reason  # no later optimizer could go on from here
             if (taken_back := state.end_stage(reason)) is not None:
                 LOG.warning("%s: %s", state.optimizer.title, taken_back)

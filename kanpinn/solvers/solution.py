@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.status import CONVERGED
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.norms import Errors
 from kanpinn.accuracy.references import Reference
@@ -19,7 +20,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import CONVERGED, Method
+from kanpinn.optimizers import Method
 from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization

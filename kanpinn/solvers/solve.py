@@ -6,6 +6,7 @@ from typing import Any
 
 from kanpinn._support.distributed import from_first, same, together, world
 from kanpinn._support.errors import InputError, instance, integer
+from kanpinn._support.status import STOPPED_BY_USER
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, Reference, reference_of
 from kanpinn.geometry.sampling import Collocation
@@ -21,7 +22,7 @@ from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.measure import ErrorMeasure
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import STOPPED_BY_USER, Observer, begin
+from kanpinn.solvers.state import Observer, begin
 from kanpinn.solvers.verification import judged_status
 
 

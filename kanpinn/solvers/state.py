@@ -16,8 +16,6 @@ from kanpinn.solvers.kept_states import Best, Least, copied
 from kanpinn.solvers.losses import Losses
 from kanpinn.solvers.progress import Clock, StepCounts
 
-STOPPED_BY_USER = "stopped: interrupted"  # the status of a solve that Ctrl-C or an observer ended
-
 
 @runtime_checkable
 class Observer(Protocol):

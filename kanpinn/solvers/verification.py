@@ -5,8 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kanpinn._support.status import OVERFITTED
-from kanpinn.optimizers import CONVERGED
+from kanpinn._support.status import CONVERGED, OVERFITTED
 from kanpinn.solvers.discretization import Discretization
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
+from kanpinn._support.status import FAILED
 from kanpinn.accuracy.orders import Fit
 from kanpinn.plotting.curves import ErrorCurve, ErrorRange
 from kanpinn.runs.report.curves import setting_labels, usable
 from kanpinn.runs.report.dimensions import dimensions, full
 from kanpinn.runs.report.pictures import Picture
-from kanpinn.runs.study.table import FAILED, RUNS, Row, Study, has_failed
+from kanpinn.runs.study.table import RUNS, Row, Study, has_failed
 
 NAMES = {
     "l2_relative": "relative L² error",

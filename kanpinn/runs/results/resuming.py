@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.status import FAILED
 from kanpinn.runs.config import Config
 from kanpinn.runs.results.checkpoint import read_checkpoint
 from kanpinn.runs.results.record import PARTIAL, read_record, run_folder
@@ -84,7 +85,7 @@ def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config
     Raises:
         InputError: if no step is left; the message says how the run ended and what can be changed.
     """
-    if status.startswith("failed"):
+    if status.startswith(FAILED):
         raise InputError(f"{folder} cannot be resumed: it {status}")
     optimizers = config.build().optimizers
     stage = state["stage_index"]

@@ -14,6 +14,7 @@ import numpy
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import write_text
+from kanpinn._support.status import FAILED
 from kanpinn.runs.results.hdf5 import new_file
 from kanpinn.runs.results.record import read_record, write_record
 
@@ -38,7 +39,6 @@ RESULTS = {
     for kind, errors in ERRORS.items()
 }
 WAITING = "waiting"
-FAILED = "failed"  # the first word of the status of a run without a result
 
 
 @dataclass(frozen=True, eq=False)

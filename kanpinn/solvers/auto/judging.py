@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from kanpinn._support.status import FAILED
 from kanpinn.accuracy.norms import Errors
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
@@ -55,7 +56,7 @@ class Trial:
     @property
     def failed(self) -> bool:
         """Whether the solve has failed."""
-        return self.solution.status.startswith("failed")
+        return self.solution.status.startswith(FAILED)
 
     @property
     def observed(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.status import STOPPED_BY_USER
 from kanpinn.networks import KAN, Network
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.candidates import Family, families
@@ -22,7 +23,7 @@ from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
-from kanpinn.solvers.state import STOPPED_BY_USER, Observer
+from kanpinn.solvers.state import Observer
 
 Announce = Callable[[Choice, str], None]  # of a choice of trials, and the reason for it
 

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.status import CONVERGED
 from kanpinn.data import Data
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import CONVERGED, Method
+from kanpinn.optimizers import Method
 from kanpinn.solvers.fit.scores import Scores
 from kanpinn.solvers.fit.terms import full_logits
 from kanpinn.solvers.history import History
