@@ -59,7 +59,8 @@ def solve_command(
     [eigen] the problem is an eigenvalue problem, and the table is of eigenvalues.
 
     Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
-    Exit codes: 0 a usable solution, 1 numerical failure, 2 bad input, 130 interrupted.
+    Exit codes: 0 a usable solution, 1 numerical failure or overfitting, 2 bad input,
+    130 interrupted.
     """
     pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
     follow("solve", Wish(file, resume, pairs, output, json, quiet))

@@ -105,7 +105,8 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
     norm = ErrorNorm(problem, FunctionReference("a finer solution", finer.surrogate.evaluate, rule))
     norms = norm(solution.surrogate.evaluate)
     mine, its = (
-        one.verification or verify(one.discretization, one.residuals) for one in (solution, finer)
+        one.verification or verify(one.discretization, one.residuals, one.loss_terms)
+        for one in (solution, finer)
     )
     if mine is None or its is None:  # energies
         return Comparison(norms, None)

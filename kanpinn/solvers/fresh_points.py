@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,7 +23,9 @@ from kanpinn.solvers.verification import Verification
 
 
 @torch.no_grad()
-def verify(discretization: Discretization, residuals: Residuals) -> Verification | None:
+def verify(
+    discretization: Discretization, residuals: Residuals, own: Mapping[str, float]
+) -> Verification | None:
     """Compare the loss of a solution at fresh points with that at the points of its solve.
 
     Fresh points of a condition are random, and four times as many as its own. With several ranks
@@ -31,13 +34,14 @@ def verify(discretization: Discretization, residuals: Residuals) -> Verification
     Args:
         discretization: the discretization that was solved.
         residuals: the loss at the end of the solve.
+        own: its value for each term, as `Solution.loss_terms`.
 
     Returns:
         The comparison; None for an energy, which has no residual.
     """
     if discretization.form != "strong":
         return None
-    begun, own, weights = time.perf_counter(), residuals.term_values(), discretization.weights
+    begun, weights = time.perf_counter(), discretization.weights
     seen = [one for one in residuals.terms if not one.measured]
     data = sum(one.weight * own[one.name] for one in residuals.terms if one.measured)
     surrogate, term, few = residuals.surrogate, residuals.terms[0], 2048

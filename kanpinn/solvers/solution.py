@@ -120,7 +120,7 @@ class Solution:
 
     @property
     def success(self) -> bool:
-        """Whether the solve has converged, to a residual that is as small at fresh points."""
+        """Whether the status is "converged", with or without further words."""
         return self.status.startswith(CONVERGED)
 
     @cached_property

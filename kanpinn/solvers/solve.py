@@ -104,8 +104,8 @@ def solve(
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
     status = run_stages(state, measure, observers, seed, checkpoint)
     seconds = state.clock.earlier + time.perf_counter() - started - waited
-    whole = verified and status != STOPPED_BY_USER
-    verification = verify(discretization, state.residuals) if whole else None
+    values, whole = state.residuals.term_values(), verified and status != STOPPED_BY_USER
+    verification = verify(discretization, state.residuals, values) if whole else None
     status = judged_status(status, verification, discretization)
     return Solution(
         discretization=discretization,
@@ -115,7 +115,7 @@ def solve(
         history=state.history,
         seconds=seconds,
         optimizer_seconds=state.clock.seconds,
-        loss_terms=state.residuals.term_values(),
+        loss_terms=values,
         optimizers=stages,
         processes=world(),
         verification=verification,

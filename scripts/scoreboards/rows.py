@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from kanpinn._support.status import UNUSABLE
+
 HAND, AUTO = "hand", "auto"
 
 
@@ -51,8 +53,8 @@ class Row:
 
     @property
     def failed(self) -> bool:
-        """Whether the run has no result."""
-        return self.status.startswith("failed")
+        """Whether the run has no result that may be used."""
+        return self.status.startswith(UNUSABLE)
 
     @property
     def part_errors(self) -> dict[str, float]:

@@ -80,7 +80,7 @@ def _solved(task: Task, threads: int | None) -> Row:
             )
         except subprocess.TimeoutExpired:
             return Row(*task.key, f"failed: not done within {DEADLINE} s")
-        if done.returncode:
+        if not done.stdout.strip():  # else the status says what has failed
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             return Row(*task.key, f"failed: exit code {done.returncode}: {last}")
         if task.picture is not None:

@@ -120,7 +120,7 @@ def test_verification_changes_nothing():
     solution = solve(Known(), kp.Collocation(400, 80))
     before = {name: value.clone() for name, value in solution.network.state_dict().items()}
     state = torch.get_rng_state()
-    again = verify(solution.discretization, solution.residuals)
+    again = verify(solution.discretization, solution.residuals, solution.loss_terms)
     assert torch.equal(state, torch.get_rng_state())
     after = solution.network.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -76,6 +76,7 @@ ROOMS = {"accuracy", "geometry", "interpret", "jets", "linalg", "loss", "network
 TOOLS = {
     "_support.files",
     "_support.processes",
+    "_support.status",
     "accuracy.orders",
     "plotting.edges",
     "plotting.fields",

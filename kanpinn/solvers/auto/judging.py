@@ -122,16 +122,18 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
     return first, second
 
 
-def _by_distances(one: Trial, other: Trial, distance: Errors, usual: float = 0.5) -> Verdict:
+def _by_distances(
+    one: Trial, other: Trial, distance: Errors, usual: float = 0.5, largest: float = 0.9
+) -> Verdict:
     """Return the verdict on two trials of an energy, which has no residual, from distances.
 
     The distances d between successive trials decrease like the errors. If each one is q times the
     one before, the errors are d / (1 - q) and d q / (1 - q). A single large decrease is chance as a
-    rule, so q is at least `usual`.
+    rule, so q is at least `usual`; it is at most `largest`, since nothing is known close to 1.
     """
     found, before = distance.l2_relative, one.distance
     part = found / before if before else 0.0
-    q = min(max(part, usual), 0.9)
+    q = min(max(part, usual), largest)
     first = _with_errors(one, distance.scaled(1 / (1 - q)), None)
     second = _with_errors(other, distance.scaled(q / (1 - q)), None)
     return Verdict(first, replace(second, distance=found), part)
