@@ -17,12 +17,15 @@ class SampleTree:
 
     The bounding box is divided into equal boxes with the same number of points each. The caller
     evaluates the function at the `pending` points and gives the values to `add`; `refine` halves
-    boxes and makes the points of the halves pending:
+    boxes and makes the points of the halves pending. The mean of x² over the unit disk is 1/4:
 
-        tree = SampleTree(domain)
-        tree.add(function(tree.pending))
-        while tree.refine(tolerance, most):
-            tree.add(function(tree.pending))
+    >>> from kanpinn.geometry import Disk
+    >>> tree = SampleTree(Disk((0, 0), 1))
+    >>> tree.add(tree.pending.x[:, 0] ** 2)
+    >>> while tree.refine(tolerance=0.005, most=20_000):
+    ...     tree.add(tree.pending.x[:, 0] ** 2)
+    >>> abs(tree.mean - 0.25) < 3 * tree.error < 0.004
+    True
 
     Points outside the domain count as zero.
 

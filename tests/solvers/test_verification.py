@@ -34,7 +34,7 @@ class Spike(kp.Problem):
 
 
 class Jump(kp.Problem):
-    """(a u')' = 1 with a coefficient that jumps from 1 to 50 at 0.3."""
+    """a u'' = 1 with a coefficient that jumps from 1 to 50 at 0.3."""
 
     domain = kp.Box(x=(0, 1))
 
