@@ -161,6 +161,6 @@ class Search:
 
     def _arguments(self, graph: Graph, key: Key) -> Tensor:
         """Return at most `SAMPLES` of the arguments that an edge gets from the rows, sorted."""
-        u = graph.units(self.rows.x)[key[0]][:, key[1]]
+        u = graph.arguments(key, self.rows.x)
         at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
         return u.sort().values[at]

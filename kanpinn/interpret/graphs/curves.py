@@ -44,7 +44,9 @@ class Spline:
     parameters: Tensor
 
     def moved(self, parameters: Tensor) -> "Spline":
-        return replace(self, parameters=parameters)
+        moved = replace(self, parameters=parameters)
+        vars(moved)["_splines"] = self._splines  # the same knots: no second table of them
+        return moved
 
     def __call__(self, x: Tensor) -> Tensor:
         return self._basis(x, 0)[:, 0] @ self.parameters

@@ -59,16 +59,23 @@ class Graph:
         """Return the values (n, m) at x (n, d)."""
         return self.units(x)[-1]
 
-    def units(self, x: Tensor) -> list[Tensor]:
-        """Return the values of all units at x (n, d), (n, width[l]) for each layer l."""
+    def units(self, x: Tensor, last: int | None = None) -> list[Tensor]:
+        """Return the values of the units at x (n, d), (n, width[l]) for each layer l up to `last`.
+
+        By default `last` is the layer of the outputs.
+        """
         values = [x]
-        for layer, size in enumerate(self.width[1:]):
+        for layer, size in enumerate(self.width[1:][:last]):
             units = [x.new_full((len(x),), float((layer, o) in self.products)) for o in range(size)]
             for key in self._entering(layer):
                 _, i, o = key
                 units[o] = self._joined(key, units[o], self.edges[key](values[layer][:, i]))
             values.append(torch.stack(units, dim=1))
         return values
+
+    def arguments(self, key: Key, x: Tensor) -> Tensor:
+        """Return the arguments (n,) of an edge's curve at x (n, d)."""
+        return self.units(x, key[0])[-1][:, key[1]]
 
     def _entering(self, layer: int) -> list[Key]:
         return [key for key in self.edges if key[0] == layer]

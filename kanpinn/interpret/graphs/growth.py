@@ -69,7 +69,7 @@ def _removable(graph: Graph) -> list[Key]:
 
 def _without(graph: Graph, key: Key, rows: Rows) -> Graph:
     """Remove an edge, add its mean to another edge into the same unit, and refit the graph."""
-    mean = float(graph.edges[key](graph.units(rows.x)[key[0]][:, key[1]]).mean())
+    mean = float(graph.edges[key](graph.arguments(key, rows.x)).mean())
     graph = connected(graph.without(key))
     other = next(k for k in sorted(graph.edges) if k[0::2] == key[0::2])
     curve = graph.splines()[other]
@@ -97,7 +97,7 @@ def straightened(graph: Graph, x: Tensor) -> Graph:
             into = [k for k in graph.edges if k[0] == layer and k[2] == unit]
             out = [k for k in graph.edges if k[0] == layer + 1 and k[1] == unit]
             if len(into) == 1:
-                values = graph.units(x)[layer][:, into[0][1]]
+                values = graph.arguments(into[0], x)
                 inner = graph.edges[into[0]]
                 for key in out:
                     outer = partial(_chain, graph.edges[key], inner)

@@ -74,7 +74,7 @@ def _moved(graph: Graph, moves: DampedSteps, free: Tensor | None, damping: float
 def covering(graph: Graph, x: Tensor) -> Graph:
     """Extend the splines of a graph to cover the arguments that they get at x (n, d)."""
     for layer in range(graph.depth):
-        units = graph.units(x)[layer]
+        units = graph.units(x, layer)[-1]
         for key, curve in graph.splines().items():
             if key[0] == layer:
                 graph = graph.with_edge(key, curve.covering(units[:, key[1]]))
