@@ -78,10 +78,22 @@ def save(figure: Figure, path: Path) -> Path:
 
     The file is written under a temporary name first, so it is never incomplete.
     """
+    _lay_out(figure)
     with matplotlib.rc_context(VECTOR), replacing(path) as temporary:
         kind = path.suffix.removeprefix(".")
         figure.savefig(temporary, format=kind, metadata=UNDATED.get(kind))
     return path
+
+
+def _lay_out(figure: Figure) -> None:
+    """Give the axes their final places, once for all files of the figure.
+
+    `Figure.savefig` would draw the whole figure an additional time for it, in each call.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def inline_svg(figure: Figure, name: str, title: str, description: str) -> str:
@@ -93,6 +105,7 @@ def inline_svg(figure: Figure, name: str, title: str, description: str) -> str:
         title: a short title, for screen readers.
         description: a description in whole sentences, for screen readers.
     """
+    _lay_out(figure)
     stream = io.BytesIO()
     with matplotlib.rc_context(VECTOR):
         figure.savefig(stream, format="svg", metadata=UNDATED["svg"])
