@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Jet
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
@@ -205,7 +206,7 @@ def residual_term(
             identically for the surrogate's splines.
     """
     rows = torch.arange(PROBE_POINTS) % (len(points) // sites)
-    probe = points[(rows[:, None] * sites + torch.arange(sites)).flatten()]
+    probe = Batch.made_of(points[(rows[:, None] * sites + torch.arange(sites)).flatten()])
     with torch.no_grad():
         channels, tried = find_channels(
             lambda c: equation(probe, surrogate.jet(probe, c)), points.names

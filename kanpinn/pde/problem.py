@@ -169,16 +169,20 @@ def exact_columns(problem: Problem, p: Points, channels: Channels) -> Jet:
     return fields
 
 
-def exact_residual(problem: Problem, p: Points) -> Tensor:
+def exact_residual(
+    problem: Problem, p: Points, jet: Callable[[Channels], Jet] | None = None
+) -> Tensor:
     """Return the residual of the exact solution at n points, (n, equations).
 
     It is zero where the exact solution satisfies the equation.
+
+    Args:
+        problem: the problem.
+        p: the points.
+        jet: returns `exact_columns` at the points, by default computed here.
     """
-
-    def evaluate(channels: Channels) -> Tensor:
-        return problem.equation(p, exact_columns(problem, p, channels))
-
-    return find_channels(evaluate, p.names)[1]
+    exact = jet or functools.partial(exact_columns, problem, p)
+    return find_channels(lambda channels: problem.equation(p, exact(channels)), p.names)[1]
 
 
 def _derived_source(problem: Problem, p: Points) -> Tensor:
@@ -194,7 +198,8 @@ def _derived_source(problem: Problem, p: Points) -> Tensor:
     if problem.exact is None:
         raise InputError(f"{name} uses source(p) but has neither `source` nor `exact`")
     third = -0.618  # a non-round s, where a residual that is not affine leaves the line
-    at = [exact_residual(_with_constant_source(problem, s), p) for s in (0.0, 1.0, third)]
+    jet = functools.cache(functools.partial(exact_columns, problem, p))  # the same for each s
+    at = [exact_residual(_with_constant_source(problem, s), p, jet) for s in (0.0, 1.0, third)]
     slope = at[1] - at[0]
     curvature = (at[2] - at[0] - third * slope).abs().max()
     rounding = 1e3 * torch.finfo(slope.dtype).eps * (1 + max(r.abs().max() for r in at))

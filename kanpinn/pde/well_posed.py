@@ -10,6 +10,7 @@ from torch import Generator
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -98,7 +99,9 @@ def _probes(
         what = f"conditions()[{index}]"
         residual = partial(condition.stacked_residual, problem.fields, what)
         equations.append((residual, places[index]))
-    return [(*one, random_jets(*one, len(problem.columns))) for one in equations]
+    # The equations are evaluated many times at the same points: a batch keeps their sources.
+    batches = [(equation, Batch.made_of(points)) for equation, points in equations]
+    return [(*one, random_jets(*one, len(problem.columns))) for one in batches]
 
 
 def _sees(equation: ResidualFunction, points: Points, jets: Sequence[Jet], field: int) -> bool:
