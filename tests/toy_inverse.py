@@ -81,7 +81,8 @@ class Line(kp.Problem):
 def solved(problem, seed=0, steps=30):
     network = kp.KAN([1, 8, 1], 5, 4, seed=seed)
     points = kp.Collocation(64, 2)
-    return kp.solve(problem, network, kp.LeastSquares(steps), points, seed=seed, errors=False)
+    options = {"errors": False, "verified": False}
+    return kp.solve(problem, network, kp.LeastSquares(steps), points, seed=seed, **options)
 
 
 def measured(count=30, noise=0.1, seed=3):

@@ -68,12 +68,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def found_by(optimizer, points=64, dtype=torch.float64, problem=None):
     network = kp.KAN([1, 8, 1], 5, 4).to(dtype)
     points = kp.Collocation(points, 2)
-    return kp.solve(problem or Toy(), network, optimizer, points, errors=False)
+    options = {"errors": False, "verified": False}
+    return kp.solve(problem or Toy(), network, optimizer, points, **options)
 
 
 def solved_field():
     network = kp.Beside([kp.KAN([1, 12, 1], 7, 4), kp.KAN([1, 1], 3, 1, seed=1)])
-    return kp.solve(Field(), network, kp.LeastSquares(30), kp.Collocation(80, 2))
+    options = {"errors": False, "verified": False}
+    return kp.solve(Field(), network, kp.LeastSquares(30), kp.Collocation(80, 2), **options)
 
 
 @pytest.mark.parametrize("points", [64, 400])
@@ -239,7 +241,7 @@ def ends(study):
 
 def test_a_band_that_the_search_has_not_reached_is_not_drawn():
     network = kp.Beside([kp.KAN([1, 12, 1], 7, 4), kp.KAN([1, 1], 3, 1, seed=1)])
-    solution = kp.solve(Field(), network, Adam(20), kp.Collocation(80, 2), errors=False)
+    solution = kp.solve(Field(), network, Adam(20), kp.Collocation(80, 2), errors=False, verified=False)
     spread = solution.spreads["a"]
     assert not spread.arrived and math.isinf(spread.least)
     assert "the search has not arrived" in next(unknowns(solution))

@@ -282,8 +282,8 @@ def test_a_smooth_solution_is_found_in_the_form_that_is_chosen(name):
     problem = Poisson(SOLVED[name], kp.Dirichlet(SOLVED[name].boundary, smooth))
     chosen = ("auto", "exact") if name != "L-shape" else ("auto",)
     for boundary in chosen:
-        network = kp.KAN([2, 40, 1], degree=9, grid=[2, 6], seed=0)
-        solution = kp.solve(problem, network, boundary=boundary)
+        network = kp.KAN([2, 28, 1], degree=9, grid=[2, 6], seed=0)
+        solution = kp.solve(problem, network, boundary=boundary, verified=False)
         # Non-zero data off boxes are a penalty unless they are asked to be exact.
         assert (solution.surrogate.output is None) == (boundary == "auto")
         assert solution.errors.h1_relative < 1e-7
@@ -304,7 +304,8 @@ def test_the_heat_equation_on_a_disk_with_everything_built_in():
     start = kp.Initial(domain, lambda p: series(k**2 * (p.x**2 + p.y**2) / 4))
     problem = Heat(domain, start, kp.Dirichlet(domain.boundary["circle"]))
     network = kp.KAN([3, 60, 1], degree=9, grid=[2, 4], seed=0)
-    solution = kp.solve(problem, network, points=kp.Collocation(1500, 60))
+    points = kp.Collocation(1500, 60)
+    solution = kp.solve(problem, network, points=points, errors=False, verified=False)
     assert [term.name for term in solution.residuals.terms] == ["interior"]
     x = sample(domain, 200, "uniform")
     bessel = torch.from_numpy(scipy.special.j0((k * (x.x**2 + x.y**2).sqrt()).numpy()))
@@ -480,7 +481,7 @@ def test_a_period_is_built_into_a_network_with_an_input_more(boundary):
     problem = Poisson(SQUARE, kp.Periodic(SQUARE, "x"), *ends)
     network = kp.KAN([3, 30, 1], degree=7, grid=[3, 5], seed=0)
     problem.exact = waves
-    solution = kp.solve(problem, network, boundary=boundary)
+    solution = kp.solve(problem, network, boundary=boundary, verified=False)
     names = ["interior"] if boundary == "auto" else ["interior", "boundary[1]", "boundary[2]"]
     assert [term.name for term in solution.residuals.terms] == names
     low = sample(SQUARE.boundary["x_min"], 20, "uniform")

@@ -28,7 +28,9 @@ def network_of(problem: Drawn, embedded: bool) -> kp.KAN:
     inputs, outputs = problem.domain.dim + embedded, len(problem.fields)
     if problem.domain.dim == 3:
         return kp.KAN([inputs, 100, outputs], degree=[3, 8], grid=[1, 3])
-    width = (96 if embedded else 64) if problem.periodic else 24
+    if problem.domain.dim == 1:
+        return kp.KAN([inputs, 24, outputs], degree=9, grid=[2, 6])
+    width = (96 if embedded else 56) if problem.periodic else 24
     return kp.KAN([inputs, width, outputs], degree=9, grid=[2, 6])
 
 
@@ -39,9 +41,12 @@ def test_any_conditions_on_any_domain_are_solved(kind, seed):
     if problem.domain.dim == 3:
         points = kp.Collocation(2200, 1100)
     else:
-        points = kp.Collocation(*((1400, 240) if problem.periodic else (700, 140)))
+        plane = problem.domain.dim == 2 and problem.periodic
+        points = kp.Collocation(*((1300, 240) if plane else (700, 140)))
     network, weights = network_of(problem, embeds(problem, seed)), {"interior": 0.01}
-    solution = kp.solve(problem, network, points=points, weights=weights, errors=False)
+    # The comparison with the exact solution says more than one of residuals.
+    options = {"errors": False, "verified": False}
+    solution = kp.solve(problem, network, points=points, weights=weights, **options)
     # Sampled, for the rules behind `solution.errors` have many more points in three dimensions.
     p = sample(problem.domain, POINTS, "sobol")
     exact = problem.exact(p)
