@@ -46,7 +46,7 @@ def _checked(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _has_shapes(annotation: Any) -> bool:
-    """Return whether values of this annotation are checked for a shape; those of callables aren't."""
+    """Return whether values are checked for shapes; those that a callable takes are not."""
     if inspect.isclass(annotation):
         return issubclass(annotation, jaxtyping.AbstractArray)
     if typing.get_origin(annotation) is Callable:

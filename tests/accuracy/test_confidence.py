@@ -241,7 +241,8 @@ def ends(study):
 
 def test_a_band_that_the_search_has_not_reached_is_not_drawn():
     network = kp.Beside([kp.KAN([1, 12, 1], 7, 4), kp.KAN([1, 1], 3, 1, seed=1)])
-    solution = kp.solve(Field(), network, Adam(20), kp.Collocation(80, 2), errors=False, verified=False)
+    options = {"errors": False, "verified": False}
+    solution = kp.solve(Field(), network, Adam(20), kp.Collocation(80, 2), **options)
     spread = solution.spreads["a"]
     assert not spread.arrived and math.isinf(spread.least)
     assert "the search has not arrived" in next(unknowns(solution))

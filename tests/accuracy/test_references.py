@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from kanpinn.cli import app
 from kanpinn.geometry.planar.combine2d import planar
 
 HOLE = kp.Disk((0.3, 0.1), 0.25, name="hole")
+DISK = kp.Disk((0, 0), 1)
 RING = kp.Disk((0, 0), 1, name="outer") - HOLE
 DOMAINS = {
     "square": kp.Box(x=(-1, 1), y=(0, 3)),
@@ -159,15 +159,15 @@ def test_the_error_falls_by_the_promised_order(degree):
     problem = Known()
     problem.domain = RING
     conditions = fem_conditions(problem, RING)
-    mesh = mesh_of(RING, 0.4)
+    mesh = mesh_of(RING, 0.4).refined()
     errors = []
-    for _ in range(3):
+    for _ in range(2):
         found = finite_element_solution(problem, conditions, mesh, degree)
         errors.append(true_error(problem, found))
         mesh = mesh.refined()
-    orders = [math.log2(a.l2 / b.l2) for a, b in pairwise(errors)]
-    assert orders[-1] > degree + 0.7
-    assert math.log2(errors[-2].h1 / errors[-1].h1) > degree - 0.3
+    coarse, fine = errors
+    assert math.log2(coarse.l2 / fine.l2) > degree + 0.7
+    assert math.log2(coarse.h1 / fine.h1) > degree - 0.3
 
 
 @pytest.mark.parametrize("problem", [Known(), Fluxes(), Insulated()])
@@ -193,7 +193,8 @@ def test_the_torsion_of_the_l_shape():
 
 
 def test_errors_of_a_solve_are_against_the_reference():
-    solution = kp.solve(Torsion(), kp.KAN([2, 24, 1], degree=5, grid=4), boundary="penalty")
+    network = kp.KAN([2, 24, 1], degree=5, grid=4)
+    solution = kp.solve(Torsion(), network, boundary="penalty", verified=False)
     assert 1e-3 < solution.errors.l2_relative < 0.5
     assert solution.reference.error < 1e-3 and solution.reference_seconds > 0
     assert "finite elements of degree 2" in solution.reference.source
@@ -283,7 +284,7 @@ def test_settings_out_of_range_are_refused(arguments, message):
 
 def test_points_beyond_a_chord_are_evaluated_in_the_curved_triangle():
     """Up to the circle itself, and just outside of it."""
-    found = kp.FEM(degree=3, size=0.5, tolerance=1e-5).build(changed(Known(), domain=RING))
+    found = kp.FEM(degree=3, size=0.5, tolerance=1e-5).build(changed(Known(), domain=DISK))
     angle = torch.linspace(0, 2 * math.pi, 400, dtype=torch.float64)
     for radius in (1 - 1e-4, 1.0, 1 + 1e-9):
         coords = radius * torch.stack([angle.cos(), angle.sin()], dim=1)

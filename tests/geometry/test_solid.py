@@ -429,7 +429,7 @@ ranges = st.tuples(intervals, intervals, intervals)
 
 
 @hypothesis.given(ranges, ranges, ranges)
-@hypothesis.settings(max_examples=30)
+@hypothesis.settings(max_examples=20)
 def test_combined_boxes_on_a_lattice_count_its_cells(first, second, third):
     """The ends are integers: unit cells are counted with their centres, walls between them too."""
     a, b, c = (Box(x=x, y=y, z=z) for x, y, z in (first, second, third))
@@ -662,7 +662,8 @@ def test_an_inside_out_surface_is_turned():
 
 
 def test_surfaces_combine_with_other_domains():
-    bored = BRICK - Ball((0, 0, 0), 0.4, name="hole")
+    # Of one piece, whose part that bounds the result is measured once.
+    bored = surface(trimesh.creation.box((1, 2, 3))) - Ball((0, 0, 0), 0.4, name="hole")
     assert bored.measure == pytest.approx(6 - 4 / 3 * math.pi * 0.4**3)
     assert bored.boundary["hole"].measure == pytest.approx(4 * math.pi * 0.16)
     assert BRICK.over(t=(0, 1)).measure == pytest.approx(6)

@@ -1,5 +1,6 @@
 """Trials for energies, for data with noise, and in other units; problems not in the library."""
 
+import functools
 import math
 
 import pytest
@@ -116,9 +117,14 @@ def test_data_are_fitted_down_to_their_noise_and_no_further(seed):
     assert solution.estimated["c"].value == pytest.approx(2.0, rel=0.2)
 
 
+@functools.cache
+def plate():
+    return kp.auto(Plate(), tolerance=1e-9, budget_seconds=1000)
+
+
 @pytest.mark.parametrize("units", [(50.0, 1.0, 1.0), (1.0, 1000.0, 1.0), (0.02, 1.0, 1e5)])
 def test_units_of_length_solution_and_equation_do_not_matter(units):
-    one = kp.auto(Plate(), tolerance=1e-9, budget_seconds=1000)
+    one = plate()
     other = kp.auto(Plate(*units), tolerance=1e-9, budget_seconds=1000)
     assert len(one.log) == len(other.log)
     ratio = other.errors.l2_relative / one.errors.l2_relative
