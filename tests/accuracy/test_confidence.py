@@ -1,5 +1,6 @@
 """When there is an interval and when there is none, and what is said then."""
 
+import functools
 import json
 import math
 import tomllib
@@ -72,6 +73,12 @@ def found_by(optimizer, points=64, dtype=torch.float64, problem=None):
     return kp.solve(problem or Toy(), network, optimizer, points, **options)
 
 
+@functools.cache
+def arrived():
+    return found_by(kp.LeastSquares(30))
+
+
+@functools.cache
 def solved_field():
     network = kp.Beside([kp.KAN([1, 12, 1], 7, 4), kp.KAN([1, 1], 3, 1, seed=1)])
     options = {"errors": False, "verified": False}
@@ -92,21 +99,18 @@ def test_a_search_that_has_not_arrived_has_no_interval(optimizer, points):
 
 
 def test_a_search_that_has_arrived_would_not_move():
-    k = solved(Toy()).estimated["k"]
+    k = arrived().estimated["k"]
     assert k.arrived and abs(k.step) < 1e-4 * (k.high - k.low)
 
 
 def test_intervals_do_not_depend_on_the_optimizer():
-    first, *others = (found_by(one).estimated["k"] for one in (kp.LeastSquares(30), SSBroyden(150)))
+    first, other = (one.estimated["k"] for one in (arrived(), found_by(SSBroyden(150))))
     assert first.high - first.low == pytest.approx(0.0623, rel=0.05)  # least squares, 400 points
-    for other in others:
-        assert other.high - other.low == pytest.approx(first.high - first.low, rel=0.02)
+    assert other.high - other.low == pytest.approx(first.high - first.low, rel=0.02)
 
 
 def test_intervals_of_single_precision_are_those_of_double():
-    double, single = (
-        found_by(kp.LeastSquares(30), dtype=dtype) for dtype in (torch.float64, torch.float32)
-    )
+    double, single = arrived(), found_by(kp.LeastSquares(30), dtype=torch.float32)
     ends = [(s.estimated["k"].low, s.estimated["k"].high) for s in (double, single)]
     assert ends[0] == pytest.approx(ends[1], abs=1e-4)
     low, high = single.interval(torch.tensor([[0.5]]))
@@ -210,15 +214,15 @@ def test_a_band_and_the_edges_of_each_network_are_drawn():
 
 @pytest.mark.parametrize("steps", [2, 30])
 def test_a_number_is_drawn_with_an_interval_where_there_is_one(steps):
-    solution = found_by(kp.LeastSquares(30) if steps == 30 else LevenbergMarquardt(steps))
+    solution = arrived() if steps == 30 else found_by(LevenbergMarquardt(steps))
     ((_, figure),) = unknown_figures(solution, on_grid(solution, nodes=9))
-    arrived = solution.estimated["k"].arrived
-    assert arrived == (steps == 30)
-    assert len(figure.axes) == 1 + arrived
+    has_arrived = solution.estimated["k"].arrived
+    assert has_arrived == (steps == 30)
+    assert len(figure.axes) == 1 + has_arrived
     titles = [ax.get_title(loc="left") + ax.get_title() for ax in figure.axes]
     assert titles == [f"k = {solution.estimated['k']}", ""][: len(titles)]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert ("95% interval" in labels) == arrived and "exact 2" in labels
+    assert ("95% interval" in labels) == has_arrived and "exact 2" in labels
     assert all(tick == round(tick) for ax in figure.axes for tick in ax.get_xticks())
 
 

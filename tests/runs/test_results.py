@@ -375,7 +375,7 @@ def test_npz_holds_the_fields(settings, tmp_path):
 
 
 def test_above_three_dimensions_there_is_no_image(settings, tmp_path, figures):
-    path = run(settings("Tesseract", degree=3, grid=1), tmp_path)
+    path = run(settings("Tesseract", type="mlp"), tmp_path)
     assert not (path / "fields.vtkhdf").exists() and (path / "figures/solution.png").exists()
     with pytest.raises(kp.InputError, match="up to 3 dimensions, the domain has 4"):
         to_vtkhdf(load(path), tmp_path / "fields.vtkhdf")
@@ -452,7 +452,6 @@ def loss_history(path: Path) -> list[float]:
 
 UNIFORM = {"interior": 60, "boundary": 20, "sampler": "uniform", "resample": 2}
 STAGES = {
-    "adam": (ADAM,),
     "lbfgs": (LBFGS,),
     "levenberg_marquardt": (LM,),
     "sequence": (ADAM, SOLVE, REFINE, LBFGS, REFINE | {"grid": 6}, LM),

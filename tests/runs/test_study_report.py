@@ -165,11 +165,12 @@ class Line(kp.Problem):
 
 
 @pytest.mark.parametrize("product", [True, False])
-def test_the_files_on_the_page_lead_to_the_same_runs(study, tmp_path, product):
+def test_the_files_on_the_page_lead_to_the_same_runs(study, text, tmp_path, product):
     if not product:
         study = Study(study.path, study.name, study.varied, study.rows[:5], study.version)
+        text = page(study)
     (tmp_path / "line.py").write_text(LINE)
-    base, again = (text for text in Page(page(study)).texts["pre"] if text.startswith("["))
+    base, again = (part for part in Page(text).texts["pre"] if part.startswith("["))
     (tmp_path / "base.toml").write_text(base)
     (tmp_path / "study.toml").write_text(again)
     file = StudyFile.read(tmp_path / "study.toml")
