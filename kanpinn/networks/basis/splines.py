@@ -46,9 +46,13 @@ class BSplines(Basis):
         self._tabulate()
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        self.knots = torch.empty_like(state_dict[prefix + "knots"])  # sizes may differ
+        before, after = self.knots, state_dict[prefix + "knots"]
+        self.knots = torch.empty_like(after)  # sizes may differ
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self._tabulate()
+        if (before.dtype, before.device) == (after.dtype, after.device) and before.equal(after):
+            self.knots = before  # of which there is a table: optimizers often go back to a state
+        else:
+            self._tabulate()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         dtype = self.knots.dtype
