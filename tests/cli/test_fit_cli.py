@@ -442,7 +442,8 @@ def test_interpret_says_whose_edges_it_shows() -> None:
 
 
 def test_interpret_says_what_is_multiplied() -> None:
-    run = fit_formula("x*exp(y)", "width = [2, 8, 1]")
+    few = "[[optimizer]]", 'type = "levenberg_marquardt"', "steps = 40"
+    run = fit_formula("x*exp(y)", "width = [2, 8, 1]", *few)
     result = kanpinn("interpret", str(run), "--library", "x,exp", "--seconds", "20")
     assert result.exit_code == 0, result.output
     assert "f = x*exp(y)" in result.stdout

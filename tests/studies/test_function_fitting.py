@@ -81,7 +81,7 @@ def test_points_have_the_density_that_is_asked_for(part) -> None:
 def test_the_staircase_finds_the_product_exactly(part) -> None:
     """xy lies in the space of [2, 2, 1]: variable projection finds it to rounding."""
     runs = part("toy_runs")
-    size = runs.Size((0,), search=300)
+    size = runs.Size((0,), steps=20, search=100)
     (row,) = runs._staircase("product", 3, 0, (6,), size)
     assert row["test_rmse"] < 1e-10 and row["grid"] == 6
 
