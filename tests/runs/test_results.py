@@ -166,7 +166,7 @@ class KillAt(InterruptAt):
 
 
 def test_a_run_folder_is_partial_until_it_is_finished(settings, tmp_path, figures):
-    config = settings()
+    config = settings(width=[2, 2, 1])
     folder = RunFolder.create(tmp_path / "out", "square", config)
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}\.partial", folder.path.name)
     assert record_of(folder.path)["status"] == "running"

@@ -1,5 +1,6 @@
 """The functions that the scripts fit are what they are called, and their points lie as is said."""
 
+import dataclasses
 import math
 
 import mpmath
@@ -108,7 +109,8 @@ def test_orders_are_those_of_the_finest_grids(part, monkeypatch: pytest.MonkeyPa
 def test_validation_chooses_and_the_same_seed_fits_the_same(part) -> None:
     special, runs = part("special"), part("special_runs")
     method = next(m for m in runs.METHODS if m.name == runs.WIDE)
-    fits = [runs.fit(special.FUNCTIONS["kv"], method, "uniform, 1000", 1)[0] for _ in range(2)]
+    few = dataclasses.replace(method, settings=method.settings[:3])
+    fits = [runs.fit(special.FUNCTIONS["kv"], few, "uniform, 1000", 1)[0] for _ in range(2)]
     assert fits[0]["test_rmse"] == fits[1]["test_rmse"] < part("paper").SPECIAL["kv"].kan
-    assert fits[0]["setting"] in map(str, method.settings)
+    assert fits[0]["setting"] in map(str, few.settings)
     assert all(isinstance(setting.network(0), kp.KAN) for setting in method.settings)
