@@ -9,13 +9,14 @@ import os
 import resource
 import runpy
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
-from forks import CONTEXT
+from forks import CONTEXT, Forked
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
@@ -150,4 +151,5 @@ def _main(script: str, folder: str) -> None:
     tests = Path(__file__).parents[1]
     apart = [path for path in sys.path if not Path(path).is_relative_to(tests)]
     sys.path[:] = [str(Path(script).parent), *apart]
+    subprocess.Popen = Forked  # scripts start processes of which each would import torch
     runpy.run_path(script, run_name="__main__")
