@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from concurrent.futures import thread
 from functools import partial
 from multiprocessing import get_context, process, resource_tracker, util
 from pathlib import Path
@@ -65,6 +66,7 @@ def become(arguments: Sequence[str], environment: Mapping[str, str], closes: boo
     # What this process, not the command, has to end: other processes, files, threads.
     atexit._clear()
     process._children.clear()
+    thread._threads_queues.clear()
     util._finalizer_registry.clear()
     sys.stdin, sys.stdout, sys.stderr = (
         open(number, mode, encoding="utf-8", closefd=False)
@@ -77,7 +79,7 @@ def become(arguments: Sequence[str], environment: Mapping[str, str], closes: boo
         del os.environ[name]
     os.environ.update(environment)
     # Threads of several do not survive a fork, and a fork that waits for them hangs.
-    torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+    torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", 1)))
     code = _code(list(arguments))
     threading._shutdown()
     atexit._run_exitfuncs()

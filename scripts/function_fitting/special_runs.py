@@ -107,9 +107,14 @@ def methods(share: float = 1.0) -> tuple[Method, ...]:
 
 
 METHODS = methods()
-# For a smoke run: one setting of each, few steps, one sample of points.
+# For a smoke run: the smallest setting of each, few steps, one sample of points.
 SMOKE = tuple(
-    replace(one, settings=one.settings[:1], samples=one.samples[:1]) for one in methods(0.01)
+    replace(
+        one,
+        settings=(min(one.settings, key=lambda setting: setting.hidden),),
+        samples=one.samples[:1],
+    )
+    for one in methods(0.01)
 )
 
 

@@ -48,8 +48,8 @@ class Size:
 SMOKE = Size(
     seeds=(0,),
     mlps=("product", "hundred"),
-    bessel=(3, 6, 12),
-    flights=((5, 25),),
+    bessel=(3, 6),
+    flights=((4, 8),),
     hundred=(3,),
     widths=(5,),
     share=0.01,

@@ -79,13 +79,13 @@ def bound_of_viscosity(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
 def bound_of_coefficient(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
     """Return the bound (n,) at the judged points, for the coefficient's own parametrisation.
 
-    A smoke run uses small networks and three of the parameters.
+    A smoke run uses small networks and two of the parameters.
     """
     made = job("inverse_diffusion", seed)
     problem: Any = made.problem
     network = made.network.parts[1]
     assert isinstance(network, kp.KAN)
-    changes = directions(network)[: 3 if smoke else None]
+    changes = directions(network)[: 2 if smoke else None]
     widths = SMOKE if smoke else WIDTHS
     both = [solved(DiffusionSensitivity(problem, c), problem.at, widths) for c in changes]
     data = torch.cat([found for found, _ in both], dim=1)

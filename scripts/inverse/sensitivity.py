@@ -92,7 +92,9 @@ def solved(
     for width in widths:
         network = kp.KAN([2, width, len(problem.fields)], DEGREE, GRID)
         points = kp.Collocation(25 * width, 100)
-        found.append(kp.solve(problem, network, points=points, boundary="exact")(at))
+        # Two widths are compared, and no status is read.
+        solution = kp.solve(problem, network, points=points, boundary="exact", verified=False)
+        found.append(solution(at))
     coarse, fine = found
     return fine, float((coarse - fine).norm() / fine.norm())
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import filelock
 from forks import CONTEXT, Forked
 
+import kanpinn.plotting
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 SECONDS = 60  # of the processor, for each script
@@ -151,5 +153,6 @@ def _main(script: str, folder: str) -> None:
     tests = Path(__file__).parents[1]
     apart = [path for path in sys.path if not Path(path).is_relative_to(tests)]
     sys.path[:] = [str(Path(script).parent), *apart]
-    subprocess.Popen = Forked  # scripts start processes of which each would import torch
+    subprocess.Popen = Forked  # for the processes that scripts start
+    kanpinn.plotting.draw_figures = lambda *_: []  # of a run's folder: no script reads them
     runpy.run_path(script, run_name="__main__")
