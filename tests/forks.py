@@ -1,12 +1,13 @@
 """Processes of tests that are forks of one server process, which has the heavy imports already.
 
-`python ARGUMENTS` as a new process imports torch anew, which takes seconds. `become` makes a fork
-do what such a process does; `Forked` does so for the commands that a fork starts in its turn.
+`python ARGUMENTS` as a new process imports torch anew, which takes seconds. A `Command` is a fork
+that does what such a process does, and `Forked` starts the commands that a fork starts in its turn.
 """
 
 import atexit
 import os
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -41,6 +42,68 @@ CONTEXT.set_forkserver_preload(
 )
 
 
+class Command:
+    """`python ARGUMENTS` in a folder and in a session of its own, with pipes for what it prints."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, **environment: str) -> None:
+        (out, its_out), (errors, its_errors) = (CONTEXT.Pipe(duplex=False) for _ in range(2))
+        self._process = CONTEXT.Process(
+            target=_start,
+            args=(list(arguments), str(folder), os.environ | environment, its_out, its_errors),
+        )
+        self._process.start()
+        self.stdout, self.stderr = (open(os.dup(pipe.fileno())) for pipe in (out, errors))
+        for pipe in (out, its_out, errors, its_errors):
+            pipe.close()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative after a signal; None while the process runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float) -> int:
+        """Return the exit code of the process, which has to end within so many seconds."""
+        self._process.join(timeout)
+        assert self.returncode is not None, "the process does not end"
+        return self.returncode
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Return what it has printed, when it and all others that write to the pipes have ended.
+
+        They have to end within so many seconds, and to print no more than a pipe holds.
+        """
+        self.wait(timeout)
+        for pipe in (self.stdout, self.stderr):
+            poll = select.poll()
+            poll.register(pipe, select.POLLRDHUP)
+            assert poll.poll(1e3 * timeout), "a process that it has started does not end"
+        with self.stdout, self.stderr:
+            return self.stdout.read(), self.stderr.read()
+
+    def end(self) -> None:
+        """Kill the process if it runs."""
+        self._process.kill()
+        self._process.join()
+        self.stdout.close()
+        self.stderr.close()
+
+
+def _start(
+    arguments: list[str], folder: str, environment: dict[str, str], out: Any, errors: Any
+) -> None:
+    os.setsid()
+    os.chdir(folder)
+    os.dup2(out.fileno(), 1)
+    os.dup2(errors.fileno(), 2)
+    subprocess.Popen = Forked  # type: ignore[misc]
+    become(arguments, environment)
+
+
 class Forked(subprocess.Popen):
     """A Popen whose `python ...` is a fork of this process that becomes the command.
 
@@ -50,19 +113,14 @@ class Forked(subprocess.Popen):
     def __init__(self, args: Any, **options: Any) -> None:
         if not isinstance(args, str) and args[0] == sys.executable:
             assert not options.get("pass_fds") and not options.get("preexec_fn")
-            environment = options.get("env") or os.environ
-            options["preexec_fn"] = partial(become, args[1:], environment, closes=True)
+            options["preexec_fn"] = partial(become, args[1:], options.get("env") or os.environ)
         super().__init__(args, **options)
 
 
-def become(arguments: Sequence[str], environment: Mapping[str, str], closes: bool = False) -> None:
-    """Do what `python ARGUMENTS` does with the standard streams of this process, and end it.
-
-    closes: whether all other files that are open here are closed first.
-    """
-    if closes:
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        resource_tracker._resource_tracker.__init__()  # its pipe is closed
+def become(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Do what `python ARGUMENTS` does with the standard streams of this process, and end it."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    resource_tracker._resource_tracker.__init__()  # its pipe is closed
     # What this process, not the command, has to end: other processes, files, threads.
     atexit._clear()
     process._children.clear()
@@ -104,7 +162,7 @@ def _code(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> None:
     safe = arguments[0] == "-P"  # the folder of the command is not a place of modules
-    kind, *rest = arguments[safe:]
+    kind, *rest = arguments[arguments[0] in ("-P", "-u") :]
     at = "" if kind in ("-m", "-c") else str(Path(kind).parent)
     places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     own = [path for path in sys.path if Path(path).is_relative_to(sys.prefix)]

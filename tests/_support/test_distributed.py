@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import reference
 import torch
 import torch.distributed as dist
 from cases import Cubic, Line
+from forks import Command
 from ranks import Ranks
 from typer.testing import CliRunner
 
@@ -314,44 +313,35 @@ def problem(tmp_path: Path) -> Path:
 
 
 def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "kanpinn", "solve", *map(str, arguments)]
+    return ["-m", "kanpinn", "solve", *map(str, arguments)]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator:
     """Starts two ranks of a command as torchrun does, but in sight; none is left at the end."""
-    started: list[subprocess.Popen] = []
+    started: list[Command] = []
 
-    def launch(*arguments: str | Path, **environment: str) -> list[subprocess.Popen]:
+    def launch(*arguments: str | Path, **environment: str) -> list[Command]:
         with socket.socket() as free:
             free.bind(("localhost", 0))
             port = free.getsockname()[1]
         where = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
         for rank in "01":
-            process = subprocess.Popen(
-                command(*arguments),
-                env=os.environ | where | {"RANK": rank} | environment,
-                cwd=tmp_path,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            started.append(process)
+            own = where | {"RANK": rank} | environment
+            started.append(Command(command(*arguments), tmp_path, **own))
         return started
 
     yield launch
     for process in started:
-        process.kill()
-        process.communicate()
+        process.end()
 
 
 def test_torchrun_gives_one_run_folder_of_two_processes(problem, tmp_path):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    arguments = ["--nproc-per-node", "2", *command(problem, "--json")[1:]]
-    done = subprocess.run(
-        torchrun + arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    record = json.loads(done.stdout)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    process = Command([*torchrun, *command(problem, "--json")], tmp_path)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    record = json.loads(output)
     assert record["processes"] == 2 and record["steps"] == 20
     (folder,) = (tmp_path / "results" / "line").iterdir()
     assert json.loads((folder / "run.json").read_text()) == record

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from forks import Command
 from typer.testing import CliRunner, Result
 
 from kanpinn.cli import app
@@ -450,7 +451,7 @@ def test_a_command_that_cannot_be_carried_out_is_refused(
     refused(kanpinn(*arguments))
 
 
-# True processes
+# Processes. Those in which the start is at issue are new ones, the others forks that have torch.
 
 LONG = ["--set", "optimizer[0].type=adam", "--set", "optimizer[0].steps=1000000"]
 
@@ -474,12 +475,7 @@ def test_the_main_job_as_a_process(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(folder: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kanpinn", "solve", "square.toml", *LONG],
-        cwd=folder, env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stderr is not None
+    process = Command(["-m", "kanpinn", "solve", "square.toml", *LONG], folder)
     process.stderr.readline()  # a line of progress: the loop is at work
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
@@ -524,16 +520,14 @@ app(["solve", "square.toml"])
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_waits_for_the_run_folder_but_not_twice(folder: Path, times: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SLOW_FINISH.format(times=times)],
-        capture_output=True, cwd=folder, env=environment(), text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 130, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "the run folder is being written" in done.stderr
+    process = Command(["-c", SLOW_FINISH.format(times=times)], folder)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "the run folder is being written" in errors
     (run,) = run_folders(folder / "results")
     assert run.name.endswith(".partial") == (times == 2)
-    assert ("the last checkpoint" in done.stderr) == (times == 2)
+    assert ("the last checkpoint" in errors) == (times == 2)
     status = json.loads((run / "run.json").read_text())["status"]
     assert status == ("converged" if times == 1 else "running")
 

@@ -5,13 +5,13 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from forks import Command
 from typer.testing import CliRunner, Result
 
 import kanpinn as kp
@@ -220,15 +220,11 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
 @pytest.mark.parametrize("executor", ["processes", "dask"])
 def test_ctrl_c_amid_a_run_ends_workers_and_command(folder: Path, executor: str) -> None:
     write({"problem.parameters.pause": [0.0, 600.0]})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kanpinn", "study", "grids.toml", "--workers", "1",
-         "--executor", executor],
-        cwd=folder, env=os.environ | {"PYTHONPATH": str(Path(kp.__file__).parents[1])}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+    options = ["--workers", "1", "--executor", executor]
+    process = Command(["-m", "kanpinn", "study", "grids.toml", *options], folder)
     end = time.monotonic() + 120
     while '"converged"' not in "".join(p.read_text() for p in folder.glob("results/*/study.json")):
-        assert time.monotonic() < end and process.poll() is None
+        assert time.monotonic() < end and process.returncode is None
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all that it has started
     # Both end when the last of those that write to them has: no worker is left.
