@@ -119,7 +119,8 @@ def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, 
         v = v / torch.linalg.vector_norm(v, dim=0)
         v = torch.linalg.solve_triangular(regular.T, v, upper=False)
         v = torch.linalg.solve_triangular(regular, v, upper=True)
-    least = float(torch.linalg.vector_norm(v, dim=0).max()) ** -0.5
+    inverse = float(torch.linalg.vector_norm(v, dim=0).max())
+    least = inverse**-0.5 if inverse else 0.0  # zero if its norm has overflowed before
     if not least > 100 * rcond * float(torch.linalg.matrix_norm(regular)):
         return None
     x = torch.linalg.solve_triangular(regular, target[:, None], upper=True)[:, 0]

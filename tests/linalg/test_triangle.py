@@ -119,3 +119,11 @@ def test_columns_that_are_rounding_get_no_damped_step(damping, system):
     assert step[4] == 0 and (step[there] != 0).all()
     alone = fold(chunks(j[:, there], r, 20)).damped().step(damping)
     torch.testing.assert_close(step[there], alone, rtol=1e-6, atol=1e-12)
+
+
+def test_a_pivot_so_small_that_its_inverse_overflows_is_cut_off():
+    matrix = torch.eye(20, dtype=torch.float64)
+    matrix[0, -1], matrix[-1, -1] = 1.0, 1e-77  # the last column is the first, to rounding
+    factor = torch.cat([matrix, -matrix.new_ones(20, 1)], dim=1)
+    x, rank = linalg.TriangularFactor(factor).solve()
+    assert rank == 19 and float((x[[0, -1]] - 0.5).abs().max()) < 1e-14
