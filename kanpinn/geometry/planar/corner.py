@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ class Corner:
         """The interior angle ω in radians."""
         return self._angles[1]
 
-    @property
+    @cached_property
     def _angles(self) -> tuple[float, float]:
         """The direction angle of the side θ = 0, and the interior angle ω."""
         curves, reach = self.domain.curves, 1e-9 * self.domain.scale
