@@ -78,11 +78,10 @@ class Line(kp.Problem):
         return [kp.Observed(self.domain, self.at, self.values, self.noise)]
 
 
-def solved(problem, seed=0, steps=30):
-    network = kp.KAN([1, 8, 1], 5, 4, seed=seed)
-    points = kp.Collocation(64, 2)
-    options = {"errors": False, "verified": False}
-    return kp.solve(problem, network, kp.LeastSquares(steps), points, seed=seed, **options)
+def solved(problem, seed=0, steps=30, verified=False):
+    network, points = kp.KAN([1, 8, 1], 5, 4, seed=seed), kp.Collocation(64, 2)
+    settings = {"seed": seed, "errors": False, "verified": verified}
+    return kp.solve(problem, network, kp.LeastSquares(steps), points, **settings)
 
 
 def measured(count=30, noise=0.1, seed=3):

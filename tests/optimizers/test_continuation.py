@@ -93,11 +93,14 @@ def test_continuation_gets_where_newton_does_not():
     assert (found(x) - exact).abs().max() < 1e-3
 
 
-def test_a_fold_ends_it_where_it_is():
-    solution = solve(Bratu(5.0), kp.Continuation("rate", 1.0), grid=8)
+def test_a_fold_ends_it_and_the_run_where_it_is():
+    """The stage after the continuation is not reached."""
+    optimizers = [kp.Continuation("rate", 1.0), kp.LevenbergMarquardt(5)]
+    solution = solve(Bratu(5.0), optimizers, grid=8)
     assert "diverging continuation, no solution found beyond rate = 3." in solution.status
     assert "on the way to 5, where Newton's method fails: it" in solution.status
-    assert solution.status.startswith("failed") and solution.status.endswith("that state is kept")
+    assert solution.status.startswith("failed: diverging continuation")
+    assert solution.status.endswith("that state is kept")
     solved = [row for row in solution.history.rows[1:] if row["solved"]]
     assert FOLD - 0.05 < solved[-1]["parameter"] < FOLD + 0.002
     # At the fold the solution's largest value is 1.187.
@@ -112,12 +115,6 @@ def test_a_start_that_fails_is_said():
 def test_what_settles_too_high_is_called_that():
     solution = solve(Bratu(5.0), kp.Continuation("rate", 4.0), grid=8)
     assert "it settles at 0.05 of the zero function's loss, more than 0.01" in solution.status
-
-
-def test_a_run_fails_with_its_continuation():
-    solution = solve(Bratu(5.0), [kp.Continuation("rate", 1.0), kp.LevenbergMarquardt(5)], grid=8)
-    assert solution.status.startswith("failed: diverging continuation")
-    assert 1.0 < float(solution(torch.tensor([[0.5]], dtype=torch.float64))) < 1.2
 
 
 def test_a_limit_on_the_way_ends_the_run_and_says_how_far_it_got():

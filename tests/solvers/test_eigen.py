@@ -128,9 +128,12 @@ def membrane():
     return kp.eigen(Membrane(), network(), count=6)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_square_has_its_eigenvalues_with_their_multiplicities(seed):
-    solution = kp.eigen(Membrane(), network(seed=seed), count=6)
+def test_the_square_has_its_eigenvalues_with_their_multiplicities(membrane):
+    for solution in (membrane, kp.eigen(Membrane(), network(seed=1), count=6)):
+        check_membrane(solution)
+
+
+def check_membrane(solution):
     assert solution.status == "converged" and solution.self_adjoint
     assert solution.multiplicities == [1, 2, 2, 1, 2, 2]
     assert solution.errors.max() < 1e-10
@@ -212,18 +215,21 @@ class Corner(Membrane):
         return [9.63972384402, 15.1972519266, 2 * math.pi**2][:count]
 
 
-def test_only_what_is_declared_is_said_not_to_be_self_adjoint():
+@pytest.fixture(scope="module")
+def corner():
+    return kp.eigen(Corner(), network(16), count=2)
+
+
+def test_only_what_is_declared_is_said_not_to_be_self_adjoint(corner):
     solution = kp.eigen(Declared(), network(6), count=1)
     assert solution.unbounded == "the problem is not self-adjoint"
-    solution = kp.eigen(Corner(), network(16), count=2)
-    assert "not found to be self-adjoint (asymmetry " in solution.unbounded
-    assert "self_adjoint = True" in solution.unbounded
+    assert "not found to be self-adjoint (asymmetry " in corner.unbounded
+    assert "self_adjoint = True" in corner.unbounded
 
 
-def test_values_that_are_hardly_known_are_not_called_converged():
-    solution = kp.eigen(Corner(), network(16), count=2)
-    assert solution.status.startswith("stopped: eigenvalues 1, 2 are known to ")
-    assert solution.errors.min() > 1e-3
+def test_values_that_are_hardly_known_are_not_called_converged(corner):
+    assert corner.status.startswith("stopped: eigenvalues 1, 2 are known to ")
+    assert corner.errors.min() > 1e-3
     zero = kp.eigen(Free(), network(16), count=1)
     assert zero.status == "converged" and zero.values.abs() < 1e-6
 
@@ -254,26 +260,29 @@ def test_complex_eigenvalues_come_in_pairs():
     assert solution.residual(p).abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("problem", "width"), [(Interval(), 8), (Weighed(), 8), (Wells(), 16)])
 def test_problems_on_intervals(problem, width, seed):
     solution = kp.eigen(problem, line(width, seed), count=5)
     assert solution.status == "converged" and solution.errors.max() < 1e-10
 
 
+class Legendre(Interval):
+    """-((1 - x²) u')' = λu: bounded where the equation is singular, with no conditions."""
+
+    domain = kp.Box(x=(-1, 1))
+
+    def operator(self, p, u):
+        return 2 * p.x * kp.grad(u) - (1 - p.x**2) * kp.laplacian(u)
+
+    def conditions(self):
+        return []
+
+    def exact_eigenvalues(self, count):
+        return [n * (n + 1) for n in range(count)]
+
+
 def test_legendre_polynomials_need_no_conditions():
-    class Legendre(Interval):
-        domain = kp.Box(x=(-1, 1))
-
-        def operator(self, p, u):
-            return -((1 - p.x**2) * kp.laplacian(u) - 2 * p.x * kp.grad(u))
-
-        def conditions(self):
-            return []
-
-        def exact_eigenvalues(self, count):
-            return [n * (n + 1) for n in range(count)]
-
     solution = kp.eigen(Legendre(), line(), count=5)
     assert solution.errors.max() < 1e-10
     x = torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None]
@@ -303,7 +312,7 @@ def test_the_eigenvalues_nearest_to_a_number():
 
 
 def test_a_system_of_two_fields():
-    solution = kp.eigen(Pair(), network(32, outputs=2), count=4)
+    solution = kp.eigen(Pair(), network(20, outputs=2), count=4)
     assert solution.errors.max() < 1e-9 and solution.self_adjoint
     values = solution(torch.tensor([[0.5, 0.5]]))
     assert values.shape == (1, 2, 4)
@@ -345,9 +354,14 @@ def test_an_inward_corner_needs_its_singular_functions():
     class Enriched(Corner):
         def enrichment(self):
             corner = kp.Corner(self.domain, (0, 0), 4)
-            return [lambda p, k=k: corner(p) * (p.x**2 + p.y**2) ** k for k in range(3)]
 
-    solution = kp.eigen(Enriched(), network(), count=3)
+            def functions(p):
+                own, r2 = corner(p), p.x**2 + p.y**2
+                return torch.cat([own, own * r2, own * r2**2], dim=1)
+
+            return [functions]
+
+    solution = kp.eigen(Enriched(), network(16), count=3)
     assert solution.status == "converged"
     assert reference.distance(solution.values, solution.exact) < 1e-5
 
@@ -448,21 +462,6 @@ def test_what_is_no_linear_eigenvalue_problem_is_refused(problem, message):
 def test_solve_is_not_for_eigenvalue_problems():
     with pytest.raises(kp.InputError, match=r"Membrane is .*: expected kanpinn.eigen\(problem, n"):
         kp.solve(Membrane(), network(2))
-
-
-class Legendre(Interval):
-    """-((1 - x²) u')' = λu: bounded where the equation is singular, with no conditions."""
-
-    domain = kp.Box(x=(-1, 1))
-
-    def operator(self, p, u):
-        return 2 * p.x * kp.grad(u) - (1 - p.x**2) * kp.laplacian(u)
-
-    def conditions(self):
-        return []
-
-    def exact_eigenvalues(self, count):
-        return [n * (n + 1) for n in range(count)]
 
 
 def test_singular_ends_need_no_conditions():
