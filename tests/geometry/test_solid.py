@@ -207,9 +207,9 @@ def test_every_sampler_places_points_inside_and_on_every_piece(domain, sampler):
 @each(ALL)
 def test_points_are_spread_by_measure(domain):
     """The mean of Sobol points is the centre of mass; with n of them the error is about 1/n."""
-    nodes = 32 if domain.dim == 3 or domain is ALL["cut × time"] else 8
-    if any(domain is one for one in SAMPLED.values()):
-        nodes = max(nodes, 16)
+    nodes = 16 if domain.dim == 3 or domain is ALL["cut × time"] else 8
+    if any(domain is one for one in (*SAMPLED.values(), TORUS)):  # whose rules are random
+        nodes *= 2
     low, high = domain.bounds
     for region in (domain, *domain.boundary.pieces):
         mean = sample(region, 4096, "sobol").coords.mean(dim=0)
