@@ -389,7 +389,7 @@ def combined(kind: str, a, b):
         return None
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(a=shapes, b=shapes, c=shapes)
 def test_random_combinations(a, b, c):
     """Inclusion and exclusion, membership, and the divergence theorem."""
