@@ -247,19 +247,25 @@ STAGES = [
     kp.Refine(grid=[6, 9]),
     kp.LevenbergMarquardt(steps=3),
 ]
+RESAMPLED = kp.Collocation(40, 8, "uniform", resample=5)
 
 
-@pytest.mark.parametrize("at", [2, 4, 6, 8, 9])
-def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(at):
+@pytest.fixture(scope="module")
+def whole_run():
+    """A run of several stages, and its state after each step."""
     saved = {}
 
     def save(run: SolverState) -> None:
-        if run.progress.step == at:
-            saved.update(copy.deepcopy(run.state_dict()))
+        saved[run.progress.step] = copy.deepcopy(run.state_dict())
 
-    points = kp.Collocation(40, 8, "uniform", resample=5)
-    whole = steps_of(Cubic(), kan(), STAGES, points, boundary="penalty", observers=[save])
-    resumed = steps_of(Cubic(), kan(seed=5), STAGES, points, boundary="penalty", checkpoint=saved)
+    return steps_of(Cubic(), kan(), STAGES, RESAMPLED, boundary="penalty", observers=[save]), saved
+
+
+@pytest.mark.parametrize("at", [2, 4, 6, 8, 9])
+def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(at, whole_run):
+    whole, saved = whole_run
+    options = {"boundary": "penalty", "checkpoint": saved[at]}
+    resumed = steps_of(Cubic(), kan(seed=5), STAGES, RESAMPLED, **options)
     assert torch.equal(coefficients(whole), coefficients(resumed))
     assert whole.status == resumed.status
     assert whole.history.column("loss").tolist() == resumed.history.column("loss").tolist()
