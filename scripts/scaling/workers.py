@@ -22,7 +22,8 @@ class Workers:
         self._folder = tempfile.TemporaryDirectory()
         self._calls = 0
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["kanpinn.runs.config"])  # imported once for all of them
+        # Imported once for all of them; the last by torch's first optimizer.
+        context.set_forkserver_preload(["kanpinn.runs.config", "sympy", "torch._dynamo"])
         self._members = []
         for _ in range(count):
             ours, theirs = context.Pipe()
