@@ -79,19 +79,14 @@ def march(**options):
     return kp.March(**({"times": 8, "restretch": 1} | options))
 
 
-def test_a_front_to_the_tolerance_or_so():
-    solution = kp.solve(Travelling(), network(grid=24), march(tolerance=1e-2), POINTS)
-    assert solution.status == "converged"
-    assert solution.errors.l2_relative < 1e-3
-
-
 @pytest.mark.parametrize("problem", [Warm(), String()], ids=["by penalty", "of second order"])
 def test_more_windows_are_more_accurate(problem):
     errors = []
     for windows in (1, 2, 4):
         marching = march(windows=windows, times=6, restretch=0)
         made = network(modes=3, grid=20, stretch=False)
-        errors.append(kp.solve(problem, made, marching, POINTS).errors.l2_relative)
+        solution = kp.solve(problem, made, marching, POINTS, verified=False)
+        errors.append(solution.errors.l2_relative)
     assert errors[1] < errors[0] / 3
     assert errors[2] < errors[1] / 3
     assert errors[2] < 2e-4
@@ -102,17 +97,18 @@ def test_errors_do_not_depend_on_units():
     for scale in (1.0, 1e6):
         problem = Warm()
         problem.scale = scale
-        solution = kp.solve(problem, network(), march(windows=3), POINTS)
+        settings = {"errors": False, "verified": False}
+        solution = kp.solve(problem, network(), march(windows=3), POINTS, **settings)
         rows.append([row.get("window_error", 0.0) for row in solution.history.rows])
     assert rows[0] == pytest.approx(rows[1], rel=1e-3)
 
 
-def test_windows_are_halved_and_lengthened():
+def test_a_front_to_the_tolerance_in_windows_that_are_halved_and_lengthened():
     made = network(grid=24)
     solution = kp.solve(Travelling(), made, march(tolerance=1e-2), POINTS)
     lengths = solution.history.column("length")[1:].tolist()
     accepted = solution.history.column("window")[1:].tolist()
-    assert solution.status == "converged"
+    assert solution.status == "converged" and solution.errors.l2_relative < 1e-3
     assert accepted[-1] == made.count
     assert float(made.ends[-1]) == 1
     assert max(lengths) > 1.4 * min(lengths)
@@ -152,9 +148,13 @@ def test_it_goes_on_bit_for_bit():
 
         states.append(copy.deepcopy(run.state_dict()))
 
-    whole = kp.solve(Travelling(), network(), marching, POINTS, observers=[keep])
+    def solved(made, **more):
+        settings = {"errors": False, "verified": False}
+        return kp.solve(Travelling(), made, marching, POINTS, **settings, **more)
+
+    whole = solved(network(), observers=[keep])
     for state in (states[0], states[len(states) // 2]):
-        again = kp.solve(Travelling(), network(seed=7), marching, POINTS, checkpoint=state)
+        again = solved(network(seed=7), checkpoint=state)
         one, other = (s.surrogate.network.state_dict() for s in (whole, again))
         assert all(torch.equal(one[name], other[name]) for name in one)
 

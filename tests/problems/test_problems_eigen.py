@@ -66,10 +66,8 @@ def test_bessel_modes_are_modes(drum):
     assert mode(drum.domain.boundary.quadrature(16)[0].coords).abs().max() < 1e-13
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_drum_is_solved_to_twelve_digits(seed):
-    job = Config.read(DRUM, [f"run.seed={seed}"]).build()
-    solution = job.run()
+def test_the_drum_is_solved_to_twelve_digits():
+    solution = Config.read(DRUM, []).build().run()
     assert solution.status == "converged" and solution.self_adjoint
     assert solution.multiplicities == [1, 2, 2, 2, 2, 1, 2, 2, 2, 2]
     assert solution.errors[:3].max() < 1e-12 and solution.errors.max() < 1e-11
