@@ -103,7 +103,7 @@ def test_one_input_has_no_products(generator):
     assert list(products(x, x, 0)) == []
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_product_with_a_factor_that_changes_sign_is_read(seed, generator):
     x = points(600, 2, generator)
     table = Table(x, torch.sin(torch.pi * x[:, 0]) * x[:, 1] ** 2, ("x", "y"))

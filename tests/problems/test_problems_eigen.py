@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -217,7 +218,8 @@ def test_a_figure_of_modes_says_what_it_leaves_out():
 
 def test_a_study_of_seeds_has_columns_of_its_own(tmp_path):
     base, seeds = Config.read(DRUM, SMALL).to_dict(), {"run.seed": [0, 1]}
-    study = kp.sweep(base, seeds, output=tmp_path, directory=PROBLEMS, workers=1)
+    with ThreadPoolExecutor(1) as executor:
+        study = kp.sweep(base, seeds, output=tmp_path, directory=PROBLEMS, executor=executor)
     assert study.kind == "eigen" and max(study.column("eigenvalue_relative")) < 1e-6
     assert study.column("found") == [3, 3]
 
