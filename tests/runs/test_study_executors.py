@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from distributed import LocalCluster
+from forks import CONTEXT
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
@@ -77,9 +80,18 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
+@pytest.fixture
+def forked() -> Iterator[None]:
+    """Local dask workers are forks of a server that has torch: new processes take seconds."""
+    forkserver.ensure_running()  # now: a cluster starts its processes while SIGINT is blocked
+    with dask.config.set({"distributed.worker.multiprocessing-method": CONTEXT.get_start_method()}):
+        yield
+
+
 # dask
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_study_is_complete_though_a_worker_is_killed_amid_a_run(
     base: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,6 +112,7 @@ def test_a_study_is_complete_though_a_worker_is_killed_amid_a_run(
     assert "dashboard: http://127.0.0.1:" in caplog.text
 
 
+@pytest.mark.usefixtures("forked")
 def test_only_the_call_whose_worker_dies_fails() -> None:
     def die() -> None:
         time.sleep(0.3)
