@@ -23,6 +23,9 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["MALLOC_MMAP_THRESHOLD_"] = str(32 * 2**20)
 os.environ["MALLOC_TRIM_THRESHOLD_"] = str(2**30)
 
+# No test needs its files after a loss of power: thousands of writes need not wait for the disk.
+os.fsync = lambda descriptor: None
+
 _JAXTYPED = jaxtyping.jaxtyped
 
 

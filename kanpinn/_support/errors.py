@@ -2,6 +2,8 @@
 
 import math
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -16,6 +18,25 @@ class InputError(KanpinnError, ValueError):
 
 class NumericalError(KanpinnError, ArithmeticError):
     """A computation that broke down on usable input (exit code 1)."""
+
+
+@contextmanager
+def expecting(what: Any) -> Iterator[None]:
+    """Turn the errors of a block that reads what kanpinn has written into an InputError.
+
+    Args:
+        what: the file, for the message.
+
+    Raises:
+        InputError: if the contents lack an entry, or have one of another type or shape.
+    """
+    try:
+        yield
+    except KanpinnError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        reason = f"{type(e).__name__}: {str(e).partition(chr(10))[0][:200]}"
+        raise InputError(f"{what} does not hold what kanpinn writes to it ({reason})") from e
 
 
 def instance(name: str, value: Any, kind: type) -> None:

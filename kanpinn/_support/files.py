@@ -11,13 +11,34 @@ from kanpinn._support.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` to write to, which replaces it if the block succeeds."""
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp{path.suffix}")
+    """Yield a temporary path beside `path` to write to, which replaces it if the block succeeds.
+
+    After the block the file is on the disk, even if the machine loses its power.
+
+    Raises:
+        OSError: if it cannot be written; `path` is as before then.
+    """
+    temporary = path.with_name(f".{path.stem}-{os.urandom(6).hex()}.tmp{path.suffix}")
     try:
+        temporary.touch(exist_ok=False)
         yield temporary
+        to_disk(temporary)
         os.replace(temporary, path)
+        to_disk(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that has gone has no temporary file either
+            temporary.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until the contents of a file, or the names in a folder, are on the disk."""
+    if os.name != "posix":  # other systems cannot open a folder
+        return
+    opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def write_text(path: Path, text: str) -> None:

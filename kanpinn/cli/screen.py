@@ -20,8 +20,15 @@ def note(text: str) -> None:
 
 
 def _fail(error: Exception, code: int) -> None:
-    for line in str(error).splitlines():
-        note(f"error: {line}")
+    most, longest, written = 1400, 300, 0  # characters of the message and of a line
+    lines = str(error).splitlines()
+    for number, line in enumerate(lines):
+        if written > most:
+            note(f"error: … and {len(lines) - number} lines more")
+            break
+        text = line if len(line) <= longest else f"{line[:200]} … {line[-80:]}"
+        note(f"error: {text}")
+        written += len(text)
     raise typer.Exit(code) from None
 
 

@@ -73,6 +73,8 @@ class TriangularFactor:
         scaled = matrix / scale
         if (found := _substituted(scaled, target, rcond)) is not None:
             return found[0] / scale, found[1]
+        filled = scaled.any(dim=1)  # fewer rows than columns are stored as a square with empty ones
+        scaled, target = scaled[filled], target[filled]
         if target.device.type == "cpu":
             result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
             return result.solution[:, 0] / scale, int(result.rank)
@@ -94,10 +96,12 @@ class TriangularFactor:
         # shorter than a millionth of the longest are not scaled up to unit length.
         scale = column_scale(matrix[:, seen])
         scale = scale.clamp_min(1e-6 * float(scale.max()))
-        u, s, vh = torch.linalg.svd(matrix[:, seen] / scale, full_matrices=False)
+        filled = matrix.any(dim=1)
+        scaled, target = matrix[filled][:, seen] / scale, self.target[filled]
+        u, s, vh = torch.linalg.svd(scaled, full_matrices=False)
         directions = matrix.new_zeros(len(s), matrix.shape[1])
         directions[:, seen] = vh / scale
-        return DampedSteps(u.T @ self.target, s, directions)
+        return DampedSteps(u.T @ target, s, directions)
 
 
 def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, int] | None:

@@ -51,6 +51,8 @@ class KANLayer(Layer):
         # A saved layer may have another grid and other edges than this one was created with.
         coefficients = state_dict[prefix + "coefficients"]
         trained = self.coefficients.requires_grad
+        if coefficients.shape[::2] != state_dict[prefix + "kept"].shape:
+            raise InputError(f"{prefix}coefficients and {prefix}kept are of different layers")
         self.coefficients = nn.Parameter(torch.empty_like(coefficients), requires_grad=trained)
         self.kept = torch.empty_like(state_dict[prefix + "kept"])
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -91,7 +91,7 @@ def solve_output(
         taken = _Trial(new, predicted)
     else:
         taken = _Trial(new, trials.loss_at(new))
-        linear = rank > 0 and trials.are_affine(taken.loss, predicted, rounding)
+        linear = rank > 0 and trials.are_affine(taken, predicted, rounding)
         if not linear and not before - taken.loss >= 0.5 * (before - predicted):
             if not before - predicted <= floor:
                 taken = trials.best(new)
@@ -139,25 +139,31 @@ class _Trials:
         self.evaluations += 1
         return self.residuals.loss()
 
-    def are_affine(self, loss: float, predicted: float, rounding: float) -> bool:
+    def are_affine(self, taken: _Trial, predicted: float, rounding: float) -> bool:
         """Return whether the losses at the full step and at zero are those of an affine residual.
 
         They agree with those of the linearised residual to 1e-8. At the full step alone they also
-        do for a nonlinear residual near convergence; zero is far from both ends of the step.
+        do for a nonlinear residual near convergence; zero is far from both ends of the step. Where
+        the loss at the full step is above the rounding error that is estimated, that half way there
+        agrees to 1e-11 as well.
 
         Args:
-            loss: the true loss after the full step.
+            taken: the full step.
             predicted: the loss of the linearised residual there.
-            rounding: the rounding error of a loss.
+            rounding: an estimate of the rounding error of that loss.
         """
         # A product of an unknown coefficient field and a field is zero to first order at zero: the
         # comparison of losses could take it for affine.
         if self.residuals.surrogate.has_unknowns:
             return False
-        miss, fall = abs(loss - predicted), abs(self.before - predicted)
-        close = miss <= 1e-8 * fall and miss <= 0.1 * abs(predicted) + rounding
-        if not close:
+        miss, fall = abs(taken.loss - predicted), abs(self.before - predicted)
+        if not miss <= 1e-8 * fall:
             return False
+        if not miss <= 0.1 * abs(predicted) + rounding:
+            half = (taken.coefficients - self.old) / 2
+            expected = self.triangle.loss(half)
+            if not abs(self.loss_at(self.old + half) - expected) <= 1e-11 * abs(self.before):
+                return False
         at_zero = self.triangle.loss(-self.old)
         return abs(self.loss_at(torch.zeros_like(self.old)) - at_zero) <= 1e-8 * abs(at_zero)
 

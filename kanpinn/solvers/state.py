@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from kanpinn._support.errors import number
+from kanpinn._support.errors import expecting, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, Stage
@@ -79,7 +79,8 @@ class SolverState:
         if memory is None:
             self.least = Least(self.history.rows[-1]["loss"], self.progress.step)
         else:
-            self.stage.load_state_dict(memory)
+            with expecting("the checkpoint"):
+                self.stage.load_state_dict(memory)
         return self.stage
 
     def end_stage(self, reason: str) -> str | None:
@@ -172,9 +173,15 @@ class SolverState:
         }
 
     def _load_state_dict(self, state: Mapping[str, Any]) -> None:
+        counts = [state[name] for name in ("stage_index", "stage_step", "step")]
+        if any(type(count) is not int or count < 0 for count in counts):
+            raise ValueError(f"the numbers of stages and steps are {counts}")
+        if any(type(one) not in (int, float) for row in state["history"] for one in row.values()):
+            raise ValueError("the history has other values than numbers")
         device = self.surrogate.low.device  # a checkpoint is loaded to the CPU
         network = {name: tensor.to(device) for name, tensor in state["network"].items()}
         self.surrogate.network.load_state_dict(network)
+        self.surrogate(self.residuals.terms[0].points[:1])  # its layers fit together
         self.history = History(list(state["history"]))
         self.clock.seconds = list(state["seconds"])
         self.clock.earlier = sum(self.clock.seconds)
@@ -202,15 +209,19 @@ def begin(
         checkpoint: a `SolverState.state_dict()` from which the solve continues.
 
     Raises:
-        InputError: if the budget is not a positive number.
+        InputError: if the budget is not a positive number, or the checkpoint is not one of such a
+            solve.
     """
     if budget_seconds is not None:
         number("budget_seconds", budget_seconds, above=True)
-    if checkpoint is not None:
+    clock = Clock(budget_seconds)
+    if checkpoint is None:
+        first = losses.first(0)
+        return SolverState(losses, first, first.surrogate, optimizers, clock, best)
+    with expecting("the checkpoint"):
         for name, value in (checkpoint.get("losses") or {}).items():
             setattr(losses, name, value)
-    first = losses.first(0 if checkpoint is None else checkpoint["step"])
-    state = SolverState(losses, first, first.surrogate, optimizers, Clock(budget_seconds), best)
-    if checkpoint is not None:
+        first = losses.first(checkpoint["step"])
+        state = SolverState(losses, first, first.surrogate, optimizers, clock, best)
         state._load_state_dict(checkpoint)
     return state

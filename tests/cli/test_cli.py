@@ -172,6 +172,14 @@ def test_an_interval_with_a_condition_for_each_end_is_solved(folder: Path) -> No
     assert "warning" not in result.stderr
 
 
+def test_messages_are_short_whatever_the_file_holds(folder: Path) -> None:
+    path = folder / "square.toml"
+    path.write_text(path.read_text() + "".join(f"{'k' * n} = 1\n" for n in range(1000, 1500)))
+    result = kanpinn("check", "square.toml")
+    assert result.exit_code == 2 and len(result.stderr.encode()) < 2000
+    assert "lines more" in result.stderr and "is unknown" in result.stderr
+
+
 def test_check_says_where_there_are_no_boundary_data(folder: Path) -> None:
     mean = "[kp.Integral(self.domain, 2 / 3)]"
     text = GOOD.replace("[kp.Dirichlet(self.domain.boundary, self.exact)]", mean)

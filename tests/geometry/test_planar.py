@@ -513,6 +513,8 @@ def test_curves_of_ones_own():
         (lambda: Planar((Segment((0, 0), (1, 0)), Segment((1, 0), (0, 1)))), "loose end"),
         (lambda: Planar((Arc((0, 0), (1, 1), 0, 0, -2 * PI),)), "counter-clockwise"),
         (lambda: Planar((*Disk((0, 0), 1).curves, *Disk((1, 0), 1).curves)), "cross itself"),
+        (lambda: Disk((1e20, 0), 1), "too small beside its coordinates to be resolved"),
+        (lambda: Polygon([(0, 0), (1, 0), (0, 1e-10)]), "too small beside its coordinates"),
         (lambda: UNIT & Disk((3, 3), 1), r"the intersection of .*Disk.* is empty"),
         (lambda: UNIT & Box(x=(1, 2), y=(0, 1)), "is empty"),
         (lambda: UNIT - SQUARE, "the difference of .* is empty"),

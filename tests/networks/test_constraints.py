@@ -133,6 +133,13 @@ def test_there_is_no_smooth_distance_where_a_corner_points_inward(domain, names)
         distance(domain, domain.boundary[names].pieces)
 
 
+def test_there_is_none_from_hundreds_of_pieces():
+    turns = [2 * math.pi * k / 300 for k in range(300)]
+    ring = kp.Polygon([(math.cos(turn), math.sin(turn)) for turn in turns])
+    with pytest.raises(NotExact, match="up to 200 pieces of the boundary"):
+        distance(ring, ring.boundary.pieces)
+
+
 def test_there_is_none_from_one_half_of_a_side():
     first, second = BITTEN.boundary["x_max"].pieces
     assert distance(BITTEN, [first, second])

@@ -16,6 +16,16 @@ from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 
+class Ripples(kp.Problem):
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - 40 * torch.sin(3 * p.x) * torch.cos(5 * p.y**2)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
 WEIGHTS = {"interior": 1.0, "boundary": 1.0}
 OPTIMIZERS = {
     "adam": kp.Adam(steps=30, lr=1e-2),
@@ -66,6 +76,21 @@ def test_a_linear_problem_is_solved_in_one_step():
     values = residuals.surrogate(residuals.terms[0].points)
     set_coefficients(residuals.surrogate.network.layers[-1:], first)
     assert reference.distance(residuals.surrogate(residuals.terms[0].points), values) < 1e-7
+
+
+def test_more_unknowns_than_points_take_one_step_too():
+    """The residual vanishes but for rounding, which must not hide that it is linear."""
+    residuals = residuals_of(Ripples(), kp.KAN([2, 24, 1], degree=[3, 9], grid=[1, 32], seed=1), nodes=8)
+    step = kp.LeastSquares().start(residuals, 0).step()
+    rows = sum(len(term.points) for term in residuals.terms)
+    assert step.finished == "converged" and step.loss < 1e-20
+    assert 0.9 * rows <= step.notes["rank"] <= rows < residuals.surrogate.network.parameter_count
+
+
+def test_a_nonlinear_residual_is_not_taken_for_linear_where_unknowns_are_many():
+    residuals = residuals_of(Cubic(), kp.KAN([1, 24, 1], degree=[3, 9], grid=[1, 24]), nodes=40)
+    losses = run(kp.LeastSquares(), residuals, 20)
+    assert len(losses) >= 4 and losses[-1] < 1e-18
 
 
 def test_least_squares_reaches_the_minimum_over_the_output_layer():

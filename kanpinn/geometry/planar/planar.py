@@ -53,6 +53,12 @@ class Planar(Domain):
             raise InputError("a planar domain must have at least one curve, got none")
         if len({curve.names for curve in self.curves}) > 1:
             raise InputError("the curves of a planar domain must have the same coordinates")
+        (lx, ly), (hx, hy) = self._box
+        if not min(hx - lx, hy - ly) > 2 * join_tolerance(self.scale):
+            raise InputError(
+                f"a planar domain from ({lx:g}, {ly:g}) to ({hx:g}, {hy:g}) is too small beside its "
+                "coordinates to be resolved: move it towards the origin, or scale an axis"
+            )
         check_ends(self.curves, self._joints[0])
         # A smaller area counts as 0, because of rounding.
         if not self.measure > 1e-14 * math.dist(*self._box) ** 2:

@@ -54,6 +54,9 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
         NotExact: where a piece lies on no line, ellipse, plane or sphere, or on one that meets the
             rest of the domain, as at a reentrant corner.
     """
+    most = 200  # pieces, which are compared with each other
+    if len(pieces) > most:
+        raise NotExact(f"exact imposition is for up to {most} pieces of the boundary")
     inside = domain.quadrature(8)[0].coords
     others = [one for one in domain.boundary.pieces if not any(_same(one, p) for p in pieces)]
     apart = torch.cat([inside, *(piece.gauss(64).coords for piece in others)])

@@ -38,8 +38,8 @@ def load_class(
             methods, or its module cannot be imported.
     """
     where, _, name = spec.rpartition(":")
-    at = f'{path} = "{spec}"'
-    if not where or not name.isidentifier():
+    at = f'{path} = "{spec[:200]}"'
+    if not (where and where.isprintable() and name.isidentifier()):
         raise InputError(f'{at}: expected "file.py:Class" or "package.module:Class"')
     module = _from_file(where, directory, at) if where.endswith(".py") else _named(where, at)
     found = getattr(module, name, None)

@@ -16,9 +16,10 @@ from kanpinn.runs.config.fits import FitFile
 from kanpinn.runs.config.job import Job
 from kanpinn.runs.config.models import FixedTable
 from kanpinn.runs.config.overrides import Override, override
-from kanpinn.runs.config.reading import load_toml, read_table
+from kanpinn.runs.config.reading import read_table
 from kanpinn.runs.config.retyped import drop_foreign_keys
 from kanpinn.runs.config.solves import SolveFile
+from kanpinn.runs.config.toml import load_toml
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, expecting
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
@@ -57,7 +57,8 @@ class EigenJob(Job):
         There are no steps, so observers are never called.
         """
         if checkpoint is not None:
-            return restored(self.preview(), checkpoint)
+            with expecting("the checkpoint"):
+                return restored(self.preview(), checkpoint)
         with blaming(type(self.problem).__name__, self.problem, self.network):
             return eigen(
                 self.problem,

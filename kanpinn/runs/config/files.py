@@ -127,7 +127,8 @@ class File(TomlTable):
         """
         run = self.run
         try:
-            device = torch.device(run.device)
+            if (device := torch.device(run.device)).type == "meta":
+                raise NotImplementedError("it computes shapes without values")
             return network.to(device=device, dtype=getattr(torch, run.dtype))
         except (AssertionError, NotImplementedError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.wording import show
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, MLP, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -55,11 +56,20 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     if kind not in (KAN, MLP):
         return
     most = 100  # splines of a much lower degree already lose all digits to rounding
+    deepest, finest = 50, 10_000  # layers, whose ranges take quadratic time; intervals, whose
+    # tables take a second for each few thousand
     copies = 4  # a solve holds at least four copies of the coefficients
     degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
     if degree > most:
-        given = f"{path}.degree = {table['degree']}"
+        given = f"{path}.degree = {show(table['degree'])}"
         raise InputError(f"{given}: expected at most {most}, got {degree}")
+    layers = len(table["width"]) - 1
+    if layers > deepest:
+        given = f"{path}.width = {show(table['width'])}"
+        raise InputError(f"{given}: expected at most {deepest} layers, got {layers}")
+    if grid > finest:
+        given = f"{path}.grid = {show(table['grid'])}"
+        raise InputError(f"{given}: expected at most {finest} intervals, got {grid}")
     products = sum(a * b for a, b in itertools.pairwise(table["width"]))
     known = {key: table[key] for key in ("width", "degree", "grid") if key in table}
     given = ", ".join(f"{path}.{key} = {value}" for key, value in known.items())
@@ -91,4 +101,4 @@ def check_memory(given: str, numbers: int) -> None:
 def _written(count: int) -> str:
     units = ("bytes", "kB", "MB", "GB", "TB", "PB")
     power = min(int(math.log10(max(count, 1)) // 3), len(units) - 1)
-    return f"{count / 10 ** (3 * power):.3g} {units[power]}"
+    return f"{min(count, 10**300) / 10 ** (3 * power):.3g} {units[power]}"

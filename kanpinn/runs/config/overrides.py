@@ -2,13 +2,13 @@
 
 import copy
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
+from kanpinn.runs.config.toml import DEEPEST, NotToml, parse_toml
 
 KeyPath = tuple[str | int, ...]
 BARE = re.compile(r"[A-Za-z_][\w.:/\\-]*")  # texts that need no quotes
@@ -44,6 +44,8 @@ class Override:
         if not equals or not KEY.fullmatch(key):
             raise InputError(f"{said}: expected KEY=VALUE, such as network.width=[2,32,1]")
         path = _path(key)
+        if len(path) > DEEPEST:
+            raise InputError(f"{show(said)}: a key has at most {DEEPEST} parts")
         return Override(path, _value(text, said, formula=path[0] in ("problem", "data")), said)
 
     @staticmethod
@@ -84,8 +86,8 @@ def _value(text: str, said: str, formula: bool) -> Any:
     if BARE.fullmatch(text) and text not in ("true", "false", "nan", "inf"):
         return text
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError as error:
+        parsed = parse_toml(f"value = {text}")
+    except NotToml as error:
         if formula and text[0] not in "[{\"'":
             return text
         reason = str(error).partition(" (at")[0]

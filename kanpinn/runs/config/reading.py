@@ -1,12 +1,11 @@
-"""Reading TOML files, checking their tables against models, and the messages for faults."""
+"""Checking the tables of a file against models, and the messages for faults."""
 
+import itertools
 import json
 import math
-import tomllib
 import typing
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -29,26 +28,6 @@ NAMES = {
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
-def load_toml(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file.
-
-    Raises:
-        InputError: if there is no such file, or it is not valid TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        beside = path.parent.glob("*.toml") if path.parent.is_dir() else ()
-        hint = nearest(path.name, [file.name for file in beside])
-        raise InputError(f"{path}: there is no such file{hint}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is not valid TOML: {error}") from None
-
-
 def read_table(model: type[T], data: Any, path: str = "") -> T:
     """Check plain values against a model and return the table.
 
@@ -58,17 +37,21 @@ def read_table(model: type[T], data: Any, path: str = "") -> T:
         path: the dotted path of the table in its file, for messages.
 
     Raises:
-        InputError: one line for each fault, with the key's path, its value and what was expected.
+        InputError: one line for each of the first 20 faults, with the key's path, its value and
+            what was expected.
     """
+    most = 20
     try:
         text = json.dumps(data, allow_nan=False)
     except (TypeError, ValueError):
-        raise InputError("\n".join(_not_plain(data, path))) from None
+        lines = [*itertools.islice(_not_plain(data, path), most)]
+        raise InputError("\n".join(lines)) from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        lines = [_told(model, fault["type"], fault["loc"], data, path) for fault in faults]
+        lines = [_told(model, one["type"], one["loc"], data, path) for one in faults[:most]]
+        lines += [f"there are {len(faults) - most} faults more"] if len(faults) > most else []
         raise InputError("\n".join(dict.fromkeys(lines))) from None
 
 

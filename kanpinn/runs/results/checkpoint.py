@@ -1,5 +1,6 @@
 """checkpoint.pt: tensors and plain values from which a run resumes with bitwise equal results."""
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy
 import torch
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
 from kanpinn.solvers.history import History
 from kanpinn.solvers.progress import StepCounts
@@ -45,17 +46,28 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
         A dict with the keys "format", "run" (the solver's state), "config" and "resumed".
 
     Raises:
-        InputError: if the file is not a checkpoint of this format.
+        InputError: if the file is damaged, by the checksums of its records, or is not a checkpoint
+            of this format.
     """
     path = folder / NAME
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not compare the checksums
+            damaged = archive.testzip()
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # for a damaged file the unpickler can raise any exception
-        raise InputError(f"{path} cannot be read as a checkpoint: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} cannot be read as a checkpoint: {reason}") from error
+    if damaged is not None:
+        raise InputError(f"{path} is damaged: the checksum of {damaged} is not that of its contents")
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of format {FORMAT}")
+    with expecting(path):
+        parts = {"run": dict, "config": dict, "resumed": list}
+        for key, kind in parts.items():
+            if not isinstance(payload[key], kind):
+                raise TypeError(f"{key} is no {kind.__name__}")
     return payload
 
 

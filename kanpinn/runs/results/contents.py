@@ -98,7 +98,7 @@ class Contents(ABC, Generic[J, R]):
 
 def with_nan(saved: Mapping[str, float | None]) -> dict[str, float]:
     """Return numbers of run.json with NaN for null, since JSON has no NaN."""
-    return {name: math.nan if value is None else value for name, value in saved.items()}
+    return {name: math.nan if value is None else float(value) for name, value in saved.items()}
 
 
 def as_arrays(fields: GridFields) -> dict[str, numpy.ndarray | float]:

@@ -17,7 +17,7 @@ import torch
 
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError
-from kanpinn._support.files import FolderLock, remove_temporaries
+from kanpinn._support.files import FolderLock, remove_temporaries, to_disk
 from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
@@ -200,6 +200,7 @@ class RunFolder:
             number += 1
             final = self.path.with_name(f"{stem}-{number}")
         os.rename(self.path, final)
+        to_disk(final.parent)
         self.path = final
         return final
 

@@ -1,5 +1,6 @@
 """HDF5 files: result.h5 with history, network and fields; fields.vtkhdf for ParaView."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import h5py
 import numpy
 import torch
 
+from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
 from kanpinn.evolution import Windows
 from kanpinn.networks.kan_layer import KANLayer
@@ -48,7 +50,8 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     unknown numbers, whose values are in /history. The layers of networks side by side, or of time
     windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time windows.
     The attributes low and high of /network are the corners of the box that is mapped to [-1, 1]^d
-    before the first layer.
+    before the first layer. The attribute sha256 of the file is the digest of all values in both
+    groups, by which a damaged file is found.
     """
     file.attrs["status"] = result.status
     file.attrs["config"] = json.dumps(settings)
@@ -84,6 +87,20 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
             inner.attrs["base"] = layer.base or "none"
         if isinstance(layer, DenseLayer):
             inner.attrs["activation"] = layer.activation
+    file.attrs["sha256"] = _digest(history, group)
+
+
+def _digest(*groups: h5py.Group) -> str:
+    """Return the sha256 of the names, types, shapes and values of all datasets of some groups."""
+    found = hashlib.sha256()
+    for group in groups:
+        names: list[str] = []
+        group.visit(names.append)
+        for data in (group[name] for name in sorted(names)):
+            if isinstance(data, h5py.Dataset):
+                found.update(f"{data.name} {data.dtype.str} {data.shape}".encode())
+                found.update(data[()].tobytes())
+    return found.hexdigest()
 
 
 def write_vtkhdf(fields: GridFields, path: Path) -> None:
@@ -120,10 +137,20 @@ def _module(group: str) -> str:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """Return the solver's state with network and history from result.h5; None without the file."""
+    """Return the solver's state with network and history from result.h5; None without the file.
+
+    Raises:
+        InputError: if the file is damaged, by the sha256 of these values.
+    """
     if not path.exists():
         return None
-    with h5py.File(path) as file:
+    try:
+        file = h5py.File(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    with expecting(path), file:
+        if file.attrs["sha256"] != _digest(file["history"], file["network"]):
+            raise ValueError("the sha256 of its values is another one")
         network = {
             f"{_module(name)}.{key}".lstrip("."): torch.from_numpy(data[()])
             for name, layer in file["network"].items()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
 from kanpinn.runs.config import Config, Result
 from kanpinn.runs.results.checkpoint import read_checkpoint
@@ -17,12 +17,13 @@ from kanpinn.runs.results.fits import FitContents
 from kanpinn.runs.results.hdf5 import read_state, write_vtkhdf
 from kanpinn.runs.results.record import (
     PARTIAL,
+    RECORD,
     config_of,
     outside_grids,
     read_record,
     run_folder,
 )
-from kanpinn.runs.results.resuming import check_files
+from kanpinn.runs.results.resuming import check_files, check_payload
 from kanpinn.runs.results.solves import SolveContents
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.fit import Fitted
@@ -79,9 +80,12 @@ def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
     """
     folder = run_folder(path)
     record, config = read_record(folder), config_of(folder)
-    check_files(record, config)
+    with expecting(folder / RECORD):
+        check_files(record, config)
     job, contents = config.build(), CONTENTS[config.file.kind]
     payload = read_checkpoint(folder)
+    if payload is not None:
+        check_payload(folder, payload, record)
     state = read_state(folder / "result.h5") if payload is None else payload["run"]
     if state is None:
         raise InputError(f"{folder} holds neither a checkpoint nor a result yet")
@@ -92,14 +96,15 @@ def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
     if unfinished:
         status = f"stopped: not finished, at step {state['step']}"
         return dataclasses.replace(result, status=status)
-    common = {
-        "status": record["status"],
-        "seconds": record["seconds"]["total"],
-        "optimizer_seconds": list(record["seconds"]["optimizers"]),
-        "loss_terms": with_nan(record["loss"]["terms"]),
-        "processes": record.get("processes", 1),
-    }
-    return dataclasses.replace(result, **common, **contents.saved(record))
+    with expecting(folder / RECORD):
+        common = {
+            "status": str(record["status"]),
+            "seconds": float(record["seconds"]["total"]),
+            "optimizer_seconds": list(record["seconds"]["optimizers"]),
+            "loss_terms": with_nan(record["loss"]["terms"]),
+            "processes": int(record.get("processes", 1)),
+        }
+        return dataclasses.replace(result, **common, **contents.saved(record))
 
 
 def to_npz(result: Solution | Eigensolution | Fitted, path: str | os.PathLike[str]) -> None:

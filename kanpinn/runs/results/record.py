@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.runs.config import Config, Result
@@ -140,4 +140,5 @@ def config_of(path: str | os.PathLike[str]) -> Config:
         raise InputError(
             f"{folder / RECORD} is not the record of a run: it lacks the key config or name"
         )
-    return Config.from_dict(record["config"], folder, record["name"])
+    with expecting(folder / RECORD):
+        return Config.from_dict(record["config"], folder, str(record["name"]))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.status import FAILED
 from kanpinn.runs.config import Config
+from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import read_checkpoint
-from kanpinn.runs.results.record import PARTIAL, read_record, run_folder
+from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
 from kanpinn.runs.results.sources import fingerprints
 
 
@@ -40,18 +41,22 @@ def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
     """
     found = run_folder(path)
     record, payload = read_record(found), read_checkpoint(found)
-    check_settings(record["config"], config.to_dict())
-    check_files(record, config)
-    files = list(record.get("files", ()))
+    with expecting(found / RECORD):
+        check_settings(record["config"], config.to_dict())
+        check_files(record, config)
+        files = list(record.get("files", ()))
     finished = not found.name.endswith(PARTIAL)
     if payload is None and finished:
         raise InputError(f"{found} has no checkpoint to resume from")
     if payload is None:
         return Resumable(found, config, None, [], files)
+    check_payload(found, payload, record)
     state, earlier = payload["run"], list(payload["resumed"])
     if finished:
-        _check_remaining(found, record["status"], state, config)
-        earlier.append({key: record[key] for key in ("status", "steps", "seconds")})
+        with expecting(found / RECORD):
+            last = {key: record[key] for key in ("status", "steps", "seconds")}
+            _check_remaining(found, str(record["status"]), state, config)
+        earlier.append(last)
     return Resumable(found, config, state, earlier, files)
 
 
@@ -77,6 +82,25 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     difference = _difference(before, after)
     if difference is not None:
         raise InputError(_refusal(difference))
+
+
+def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose settings are not those of the record beside it.
+
+    Args:
+        folder: the run folder.
+        payload: the contents of its checkpoint.
+        record: those of its run.json; the checkpoint of a run that was resumed may have more steps.
+
+    Raises:
+        InputError: if the checkpoint is that of another run.
+    """
+    path = folder / CHECKPOINT
+    with expecting(path):
+        try:
+            check_settings(record["config"], payload["config"])
+        except InputError:
+            raise InputError(f"{path} has other settings than {RECORD}: it is of another run") from None
 
 
 def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config: Config) -> None:

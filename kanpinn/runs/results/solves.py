@@ -105,7 +105,8 @@ def _verification(saved: Mapping[str, Any] | None) -> Verification | None:
     if saved is None:
         return None
     numbers: dict[str, Any] = with_nan({key: saved[key] for key in saved if key != "where"})
-    return Verification(**numbers, where=with_nan(saved["where"]))
+    whole = {"points": int(saved["points"]), "on_boundary": bool(saved["on_boundary"])}
+    return Verification(**numbers | whole, where=with_nan(saved["where"]))
 
 
 def _errors(saved: Mapping[str, Any] | None) -> Errors | None:

@@ -1,0 +1,81 @@
+"""Reading TOML: whatever a file holds, it is read, or refused in a sentence."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from kanpinn._support.errors import InputError
+from kanpinn.runs.config import Config, load_toml
+from kanpinn.runs.config.overrides import Override
+
+DEEP = "nested more than 32 deep"
+HOSTILE = {
+    "nested lists": ("x = " + "[" * 5000 + "]" * 5000, DEEP),
+    "nested tables": ("x = " + "{a = " * 3000 + "1" + "}" * 3000, DEEP),
+    "a long dotted key": (".".join(["a"] * 100_000) + " = 1", DEEP),
+    "a long header": ("[" + ".".join(['"a b"'] * 40) + "]", DEEP),
+    "dotted keys in tables": ("[a.a.a.a.a.a.a.a.a.a.a]\n" + "b = {" * 30 + "}" * 30, DEEP),
+    "5000 digits": ("x = " + "9" * 5000, "4300 digits"),
+    "an open list": ("x = [1, 2", "not valid TOML"),
+    "a control character": ("x = \0", "not valid TOML"),
+    "a byte order mark": ("\ufeffx = 1", "not valid TOML"),
+    "too much": ("# " + "x" * 2**20, "more than 1048576 bytes"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_text_that_is_no_problem_file_is_refused_in_a_sentence(text, reason, tmp_path):
+    path = tmp_path / "hostile.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=reason) as refused:
+        load_toml(path)
+    assert str(refused.value).startswith(f"{path}: ") and len(str(refused.value)) < 400
+
+
+def test_what_is_nested_as_deeply_as_allowed_is_read(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text("x = " + "[" * 31 + "]" * 31 + "\r\n# " + "word " * 5000 + "\r\n")
+    found, depth = load_toml(path)["x"], 1
+    while found:
+        found, depth = found[0], depth + 1
+    assert depth == 31
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such device")
+def test_no_more_of_a_device_is_read_than_a_file_may_have():
+    with pytest.raises(InputError, match=r"/dev/zero: has more than 1048576 bytes"):
+        load_toml(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(
+    "pair", [".".join(["a"] * 100) + "=1", "network.width=" + "[" * 2000, "run.seed=" + "9" * 5000]
+)
+def test_hostile_overrides_are_refused_in_a_sentence(pair):
+    with pytest.raises(InputError):
+        Override.parse(pair)
+
+
+def test_only_the_first_faults_of_many_are_told():
+    data = {"problem": {"class": "a.py:A"}, "run": {f"key_{k}": 1 for k in range(1000)}}
+    with pytest.raises(InputError, match="there are 980 faults more") as refused:
+        Config.from_dict(data)
+    assert len(str(refused.value).splitlines()) == 21
+
+
+def test_sizes_that_take_minutes_to_prepare_are_refused():
+    def file(**network):
+        return Config.from_dict(
+            {
+                "problem": {"equation": "poisson", "domain": {"type": "box", "x": [0, 1]}}
+                | {"source": "1", "boundary": "0"},
+                "network": {"type": "kan", "width": [1, 4, 1], "degree": 3, "grid": 4} | network,
+                "points": {"interior": 50, "boundary": 2},
+            }
+        )
+
+    file().build()
+    with pytest.raises(InputError, match=r"network.width = .*: expected at most 50 layers, got 61"):
+        file(width=[1, *[2] * 60, 1]).build()
+    with pytest.raises(InputError, match=r"network.grid = 20000: expected at most 10000 intervals"):
+        file(grid=20000).build()
