@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,6 +46,11 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def path_component(name: str) -> str:
+    """Return the name with all characters replaced that a path component should not have."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
 
 
 def remove_temporaries(folder: Path) -> None:

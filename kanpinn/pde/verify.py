@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
@@ -76,7 +75,7 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
     """
     kind, few = type(problem).__name__, Collocation(64, 64, "sobol")
     inside = sample(problem.domain, few.interior, few.sampler)
-    size = _rms(jet(inside, Channels(inside.names)).value)
+    size = float(jet(inside, Channels(inside.names)).value.detach().square().mean().sqrt())
     yield _defect(jet, problem.equation, inside, 1, size, f"{kind}.residual")
     for index, condition in enumerate(problem.conditions()):
         if condition.measurements and (condition.noise is not None or problem.unknowns):
@@ -102,11 +101,8 @@ def _defect(
             f"{name} must have shape (n, 1), one column for each equation, got (n, n): "
             "operands of shape (n, 1) and (n,) broadcast to (n, n)"
         )
-    size = _rms(values)
     # The terms of the equation cancel for u, but not for 0 and 2u, which therefore show their size.
-    terms = [scale, _rms(equation(p, u * 0)), _rms(equation(p, u * 2)), *map(_rms, u.parts())]
-    return Defect(name, size, size / max(terms) if max(terms) else size)
-
-
-def _rms(values: Tensor) -> float:
-    return float(torch.sqrt(values.detach().square().mean()))
+    parts = [values, equation(p, u * 0), equation(p, u * 2), *u.parts()]
+    size, *terms = [float(part.detach().square().mean().sqrt()) for part in parts]
+    largest = max(scale, *terms)
+    return Defect(name, size, size / largest if largest else size)

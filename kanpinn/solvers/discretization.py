@@ -84,12 +84,8 @@ class Discretization(ABC, Generic[P]):
         Raises:
             InputError: as for `terms`.
         """
-        pieces, weight = self._pieces(epoch), self.weights["boundary"]
-        return condition_terms(self.problem, self.surrogate, pieces, weight)
-
-    def _pieces(self, epoch: int) -> list[Points]:
-        """The points of each condition, none for a condition that holds exactly."""
-        return [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
+        pieces = [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
+        return condition_terms(self.problem, self.surrogate, pieces, self.weights["boundary"])
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
         """The loss of an epoch, with this discretization as its `family`.
@@ -134,8 +130,8 @@ class StrongDiscretization(Discretization[P]):
 
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
         inside = self.points(epoch)[0] if interior is None else interior
-        pieces = self._pieces(epoch)
-        return [*build_terms(self.problem, self.surrogate, inside, pieces, self.weights)]
+        equation = build_terms(self.problem, self.surrogate, inside, [], self.weights)
+        return [*equation, *self.penalties(epoch)]
 
 
 @dataclass(frozen=True)

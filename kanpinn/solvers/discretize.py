@@ -1,14 +1,14 @@
 """The discretization of a problem, from the arguments of `solve`, which are checked."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry.sampling import sample
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
-from kanpinn.networks.constraints.boundary_data import Imposition, choose_imposition
+from kanpinn.networks.constraints.boundary_data import choose_imposition
 from kanpinn.networks.constraints.initial_data import choose_imposition_in_windows, order_in_time
 from kanpinn.networks.constraints.periodic_inputs import circles_for, periodic_numbers
 from kanpinn.networks.enrichment import enrichment_of
@@ -16,7 +16,7 @@ from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.pde.jumps import Jump, jumps
+from kanpinn.pde.jumps import jumps
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.unknown import Unknown
 from kanpinn.pde.well_posed import check_well_posed
@@ -108,7 +108,13 @@ def build_surrogate(
         network.enrichment = enrichment_of(functions, probe, len(problem.fields))
     check_well_posed(problem, strong=form == "strong")
     found = jumps(problem) if len(problem.conditions()) > 1 else []
-    chosen = _imposition(problem, network, boundary, found, form)
+    if isinstance(network, Windows):
+        if form == "energy":
+            raise InputError('form must be "strong" for a network in time windows')
+        network.order = order_in_time(problem)
+        chosen = choose_imposition_in_windows(problem, boundary, found)
+    else:
+        chosen = choose_imposition(problem, boundary, found, rough=form == "energy")
     if found:  # then no boundary values are built into the surrogate
         warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=4)
     met, inputs = chosen.met, problem.inputs()
@@ -118,18 +124,6 @@ def build_surrogate(
             met |= periodic_numbers(problem, chosen.output)
     coefficients = [(unknowns or {}).get(name) for name in problem.fields]
     return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
-
-
-def _imposition(
-    problem: BoundaryValueProblem, network: Network, boundary: str, found: Sequence[Jump], form: str
-) -> Imposition:
-    """Choose how boundary and initial data are imposed."""
-    if not isinstance(network, Windows):
-        return choose_imposition(problem, boundary, found, rough=form == "energy")
-    if form == "energy":
-        raise InputError('form must be "strong" for a network in time windows')
-    network.order = order_in_time(problem)
-    return choose_imposition_in_windows(problem, boundary, found)
 
 
 def _check_natural(problem: Problem) -> None:

@@ -60,8 +60,8 @@ def run(arguments: Sequence[str], seconds: int) -> Finished:
         signal.alarm(seconds)
         os._exit(_code(arguments))
     os.close(writer)
-    with open(reader, encoding="utf-8", errors="replace") as stream:
-        said = stream.read()
+    with open(reader, encoding="utf-8", errors="replace") as output:
+        said = output.read()
     _, status, usage = os.wait4(child, 0)
     memory = max(usage.ru_maxrss - before, 0) / 1024
     code = os.waitstatus_to_exitcode(status)

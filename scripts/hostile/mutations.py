@@ -15,12 +15,25 @@ import tomli_w
 Place = tuple[Any, Any]  # a table or a list, and one of its keys or indices
 
 VALUES: tuple[Any, ...] = (
-    0, 1, -1, 2, 7, 10**6, 2**31, 2**63 - 1, 0.0, -0.0, 0.5, -2.5, 1e-300, 1e300, math.nan, math.inf,
-    True, False, "", "x", "kan", "exact", "auto", "poisson2d.py:Poisson2D", "os:system", "nowhere.py:A",
-    "sin(x)", "1/0", "x**x", "\u2028\0ü", "../../../etc/passwd", "a" * 5000, [], [1], [2, 3, 1], [[]], [[1, 2], [3]],
-    ["x", 1], {}, {"type": "box"}, {"x": [0, 1]}, {"type": "kan", "width": [2, 2, 1]},
-    datetime.date(2020, 1, 1), datetime.time(1, 2, 3), datetime.datetime(2020, 1, 1, 12),
-)  # fmt: skip
+    *(0, 1, -1, 2, 7, 10**6, 2**31, 2**63 - 1, 0.0, -0.0, 0.5, -2.5, 1e-300, 1e300),
+    *(
+        math.nan,
+        math.inf,
+        True,
+        False,
+        "",
+        "x",
+        "kan",
+        "exact",
+        "auto",
+        "os:system",
+        "nowhere.py:A",
+    ),
+    *("poisson2d.py:Poisson2D", "sin(x)", "1/0", "x**x", "\u2028\0ü", "../../../etc/passwd"),
+    *("a" * 5000, [], [1], [2, 3, 1], [[]], [[1, 2], [3]], ["x", 1]),
+    *({}, {"type": "box"}, {"x": [0, 1]}, {"type": "kan", "width": [2, 2, 1]}),
+    *(datetime.date(2020, 1, 1), datetime.time(1, 2, 3), datetime.datetime(2020, 1, 1, 12)),
+)
 
 
 def mutations(files: Sequence[Path], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -91,7 +104,9 @@ def _changed(value: Any, chosen: random.Random) -> Any:
         case float():
             return chosen.choice((-value, value * 10.0 ** chosen.randint(-300, 300), 0.0))
         case str():
-            return chosen.choice((value.upper(), value[:-1], value + value, f"({value}", "-" + value))
+            return chosen.choice(
+                (value.upper(), value[:-1], value + value, f"({value}", "-" + value)
+            )
         case list():
             return chosen.choice((value[:-1], value + value[-1:], value[::-1], value * 20))
         case dict():

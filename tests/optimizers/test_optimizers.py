@@ -16,6 +16,7 @@ from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 
+
 class Ripples(kp.Problem):
     domain = kp.Box(x=(-1, 1), y=(-1, 1))
 
@@ -80,7 +81,9 @@ def test_a_linear_problem_is_solved_in_one_step():
 
 def test_more_unknowns_than_points_take_one_step_too():
     """The residual vanishes but for rounding, which must not hide that it is linear."""
-    residuals = residuals_of(Ripples(), kp.KAN([2, 24, 1], degree=[3, 9], grid=[1, 32], seed=1), nodes=8)
+    residuals = residuals_of(
+        Ripples(), kp.KAN([2, 24, 1], degree=[3, 9], grid=[1, 32], seed=1), nodes=8
+    )
     step = kp.LeastSquares().start(residuals, 0).step()
     rows = sum(len(term.points) for term in residuals.terms)
     assert step.finished == "converged" and step.loss < 1e-20

@@ -56,8 +56,8 @@ class Planar(Domain):
         (lx, ly), (hx, hy) = self._box
         if not min(hx - lx, hy - ly) > 2 * join_tolerance(self.scale):
             raise InputError(
-                f"a planar domain from ({lx:g}, {ly:g}) to ({hx:g}, {hy:g}) is too small beside its "
-                "coordinates to be resolved: move it towards the origin, or scale an axis"
+                f"a planar domain from ({lx:g}, {ly:g}) to ({hx:g}, {hy:g}) is too small beside "
+                "its coordinates to be resolved: move it towards the origin, or scale an axis"
             )
         check_ends(self.curves, self._joints[0])
         # A smaller area counts as 0, because of rounding.

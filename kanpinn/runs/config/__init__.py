@@ -9,5 +9,5 @@ from kanpinn.runs.config.fits import FitJob as FitJob
 from kanpinn.runs.config.job import Job as Job
 from kanpinn.runs.config.job import Result as Result
 from kanpinn.runs.config.named import chosen_sections as chosen_sections
-from kanpinn.runs.config.toml import load_toml as load_toml
 from kanpinn.runs.config.solves import SolveJob as SolveJob
+from kanpinn.runs.config.toml import load_toml as load_toml

@@ -136,14 +136,14 @@ class File(TomlTable):
             raise InputError(f"{given}: this machine has no such device ({reason})") from None
 
     def make_optimizers(
-        self, network: Network, directory: Path, default: Method, rows: int
+        self, network: Network, directory: Path, default: tuple[Method, ...], rows: int
     ) -> tuple[Method, ...]:
         """Return the methods of [[optimizer]] in their order.
 
         Args:
             network: the network that they train.
             directory: the folder in which classes of the user's own are looked for.
-            default: the only method if the file has none.
+            default: the methods if the file has none.
             rows: the number of rows of a least-squares problem.
 
         Raises:
@@ -162,7 +162,7 @@ class File(TomlTable):
                 given = f"{path}." if known else f'{path}.type = "{table.type}": '
                 raise InputError(f"{given}{error}") from None
             methods.append(method)
-        for index, method in enumerate(methods := methods or [default]):
+        for index, method in enumerate(methods := methods or [*default]):
             columns = method.unknowns(network)
             given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
             # The triangular factor, and the rows that are folded into it.

@@ -111,7 +111,7 @@ class FitFile(File):
         data = self.data.build("data", directory, seed=run.seed)
         network = self.placed(self.network.build("network", directory, seed=run.seed))
         rows = (self.fit.batch or len(data.train)) * network.width[-1]
-        optimizers = self.make_optimizers(network, directory, LevenbergMarquardt(), rows)
+        optimizers = self.make_optimizers(network, directory, (LevenbergMarquardt(),), rows)
         sparsity = self.fit.sparsity
         return FitJob(
             network=network,

@@ -203,7 +203,7 @@ class SolveFile(File):
             balance=self.loss.balance,
             form=self.loss.form,
         )
-        default = default_optimizer(network)
+        default = () if self.optimizer else (default_optimizer(network),)
         methods = self.make_optimizers(network, directory, default, rows)
         return SolveJob(network=network, optimizers=methods, settings=settings, **common)
 

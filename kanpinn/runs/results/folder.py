@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ import torch
 
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError
-from kanpinn._support.files import FolderLock, remove_temporaries, to_disk
+from kanpinn._support.files import FolderLock, path_component, remove_temporaries, to_disk
 from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
@@ -244,8 +243,3 @@ class RunFolder:
             "files": self.files,
         }
         self.record = write_record(self.path / RECORD, known | dict(more))
-
-
-def path_component(name: str) -> str:
-    """Return the name with all characters replaced that a path component should not have."""
-    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"

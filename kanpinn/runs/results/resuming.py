@@ -100,7 +100,9 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
         try:
             check_settings(record["config"], payload["config"])
         except InputError:
-            raise InputError(f"{path} has other settings than {RECORD}: it is of another run") from None
+            raise InputError(
+                f"{path} has other settings than {RECORD}: it is of another run"
+            ) from None
 
 
 def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config: Config) -> None:

@@ -11,12 +11,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn._support.files import FolderLock, remove_temporaries
+from kanpinn._support.files import FolderLock, path_component, remove_temporaries
 from kanpinn._support.processes import Processes
 from kanpinn.runs.config import load_toml
 from kanpinn.runs.config.models import TomlTable
 from kanpinn.runs.config.reading import read_table
-from kanpinn.runs.results.folder import path_component
 from kanpinn.runs.study.plan import Base, Values, plan
 from kanpinn.runs.study.sweeping import StudyObserver, Sweep
 from kanpinn.runs.study.table import RECORD, RUNS, Study
