@@ -1,6 +1,7 @@
 """Commands of kanpinn in copies of this process, which have everything imported already."""
 
 import contextlib
+import io
 import os
 import resource
 import signal
@@ -66,6 +67,16 @@ def run(arguments: Sequence[str], seconds: int) -> Finished:
     memory = max(usage.ru_maxrss - before, 0) / 1024
     code = os.waitstatus_to_exitcode(status)
     return Finished(code, time.perf_counter() - begun, memory, said)
+
+
+def prepare(arguments: Sequence[str]) -> None:
+    """Run a command in this process, so that later ones have its imports and its models."""
+    before = sys.argv
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = _code(arguments)
+    assert code == 0, f"kanpinn {' '.join(arguments)} has failed"
+    sys.argv = before
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _code(arguments: Sequence[str]) -> int:

@@ -96,6 +96,7 @@ INSIDES = {
         "optimizers.damping",
     },
     "continual": {"solvers.loop", "solvers.losses", "solvers.state"},
+    "hostile": {"__main__"},
     "images": {"solvers.state"},
     "knot_theory": {"networks.basis", "solvers.fit.scores"},
     "machinery": {"geometry.sampling", "loss.terms"},
