@@ -48,7 +48,7 @@ def reporting(quiet: bool = False) -> Iterator[None]:
     """Print the block's errors, warnings and log records as single lines on standard error.
 
     Each text of a warning is printed once. An error ends the command. The exit codes are 1 after a
-    numerical failure, 2 for bad input and 130 after Ctrl-C.
+    numerical failure, 2 for bad input or a file that the system refuses, and 130 after Ctrl-C.
 
     quiet: whether only errors are printed.
     """
@@ -79,6 +79,11 @@ def reporting(quiet: bool = False) -> Iterator[None]:
         _fail(error, 1)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:  # typer ends quietly where the reader of the output has gone
+        raise
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(InputError(f"{place}{error.strerror or error}"), 2)
     finally:
         log.removeHandler(handler)
         log.setLevel(level)

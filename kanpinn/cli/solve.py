@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kanpinn._support.errors import InputError, NumericalError
+from kanpinn._support.errors import InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
 from kanpinn._support.status import STOPPED_BY_USER, UNUSABLE
 from kanpinn.cli.kinds import KINDS
@@ -202,6 +202,12 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
         else:
             folder.discard()
         raise
+    except Exception:  # a checkpoint with wrong contents can raise any at the first step
+        if folder.state is None or folder.begun:
+            raise
+        folder.discard()
+        with expecting("the checkpoint"):
+            raise
 
 
 def _finish(result: "Result", folder: "RunFolder") -> bool:

@@ -179,14 +179,18 @@ class SolverState:
         if any(type(one) not in (int, float) for row in state["history"] for one in row.values()):
             raise ValueError("the history has other values than numbers")
         device = self.surrogate.low.device  # a checkpoint is loaded to the CPU
-        network = {name: tensor.to(device) for name, tensor in state["network"].items()}
-        self.surrogate.network.load_state_dict(network)
+        states = [state["network"]]
+        if self.best is not None and state.get("best"):
+            self.best = Best(**state["best"])
+            # Loaded as well, so that it is known to fit when the solve ends.
+            states = [*filter(None, [self.best.network]), *states]
+        for one in states:
+            network = {name: tensor.to(device) for name, tensor in one.items()}
+            self.surrogate.network.load_state_dict(network)
         self.surrogate(self.residuals.terms[0].points[:1])  # its layers fit together
         self.history = History(list(state["history"]))
         self.clock.seconds = list(state["seconds"])
         self.clock.earlier = sum(self.clock.seconds)
-        if self.best is not None and state.get("best"):
-            self.best = Best(**state["best"])
         self.progress = StepCounts(**{name: state[name] for name in vars(self.progress)})
         present = {"loss": self.history.rows[-1]["loss"], "step": self.progress.step}
         self.least = Least(**(state.get("least") or present))

@@ -40,7 +40,7 @@ class Finished:
             "traceback": self.code in (CRASHED, 1) and "Traceback" in self.said,
             "killed": self.code < 0,
             "slow": self.seconds > seconds,
-            "long": len(self.said.encode()) > size,
+            "long": self.code != 0 and len(self.said.encode()) > size,
             "memory": self.megabytes > megabytes,
             "silent": self.code != 0 and not self.said.strip(),
         }

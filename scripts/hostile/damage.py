@@ -101,7 +101,8 @@ def outcomes(kind: str, source: Path, folder: Path, count: int, seed: int) -> It
 def _outcome(
     command: str, source: Path, path: Path, name: str, what: str, contents: bytes
 ) -> Outcome:
-    shutil.rmtree(path, ignore_errors=True)
+    for left in (path, path.with_name(f"{path.name}.partial")):
+        shutil.rmtree(left, ignore_errors=True)
     shutil.copytree(source, path)
     (path / name).write_bytes(contents)
     export = ["export", str(path), "--format", "npz", "--output", str(path.with_suffix(".npz"))]

@@ -180,6 +180,13 @@ def test_messages_are_short_whatever_the_file_holds(folder: Path) -> None:
     assert "lines more" in result.stderr and "is unknown" in result.stderr
 
 
+def test_a_name_that_is_too_long_for_the_system_is_refused(folder: Path) -> None:
+    changes = ["--set", f"problem.class={'a' * 5000}.py:Square"]
+    result = kanpinn("check", "square.toml", *changes)
+    assert result.exit_code == 2 and "Traceback" not in result.output
+    assert len(result.stderr.encode()) < 2000 and "error: " in result.stderr
+
+
 def test_check_says_where_there_are_no_boundary_data(folder: Path) -> None:
     mean = "[kp.Integral(self.domain, 2 / 3)]"
     text = GOOD.replace("[kp.Dirichlet(self.domain.boundary, self.exact)]", mean)

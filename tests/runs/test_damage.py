@@ -58,7 +58,7 @@ def is_refused(path: Path, *reads: Callable[[Path], Any]) -> None:
         with pytest.raises(InputError) as refused:
             read(path)
         assert len(str(refused.value)) < 600
-        assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+        assert {file.name: file.read_bytes() for file in path.iterdir()} == before, read
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -80,6 +80,12 @@ def test_a_file_that_was_cut_off_is_found(copied, name, part):
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
     is_refused(copied, load, resumed)
+
+
+def test_a_run_is_not_resumed_over_another_unfinished_one(copied):
+    (copied.parent / "run.partial").mkdir()
+    (copied.parent / "run.partial" / "notes.txt").touch()
+    is_refused(copied, resumed)
 
 
 @pytest.mark.parametrize("name", ["/network/layer_0/coefficients", "/history/loss"])

@@ -136,7 +136,12 @@ class RunFolder:
         """
         found = resumable(path, config_of(path) if config is None else config)
         partial = found.path.with_name(found.path.name.removesuffix(PARTIAL) + PARTIAL)
-        os.rename(found.path, partial)
+        try:
+            os.rename(found.path, partial)
+        except OSError as error:
+            raise InputError(
+                f"{found.path} cannot be renamed to {partial}: {error.strerror}"
+            ) from None
         config = dataclasses.replace(found.config, directory=partial)
         folder = cls(
             path=partial,
