@@ -30,7 +30,7 @@ _JAXTYPED = jaxtyping.jaxtyped
 
 
 def _checked(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Check shapes in signatures that have some, and types alone in others: a tenth of the cost.
+    """Check shapes in signatures that have some, and types alone in others: half of the cost.
 
     The option --jaxtyping-packages decorates every function and class of its packages with this.
     """

@@ -225,7 +225,9 @@ def begin(
     with expecting("the checkpoint"):
         for name, value in (checkpoint.get("losses") or {}).items():
             setattr(losses, name, value)
-        first = losses.first(checkpoint["step"])
-        state = SolverState(losses, first, first.surrogate, optimizers, clock, best)
+        step = int(checkpoint["step"])
+    first = losses.first(step)  # outside: it calls functions of the user's, whose errors are theirs
+    state = SolverState(losses, first, first.surrogate, optimizers, clock, best)
+    with expecting("the checkpoint"):
         state._load_state_dict(checkpoint)
     return state

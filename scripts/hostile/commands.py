@@ -34,8 +34,14 @@ class Finished:
     megabytes: float
     said: str
 
-    def faults(self, seconds: float, size: int, megabytes: float) -> list[str]:
-        """Return what is wrong with it: a traceback, or more than the given limits."""
+    def faults(self, seconds: float = 20, size: int = 2000, megabytes: float = 1024) -> list[str]:
+        """Return what is wrong with it: a traceback, no word, or more than the given limits.
+
+        Args:
+            seconds: the most that it may take by the clock.
+            size: the most bytes of messages, of a command that fails.
+            megabytes: the most memory beyond that of this process.
+        """
         found = {
             "traceback": self.code in (CRASHED, 1) and "Traceback" in self.said,
             "killed": self.code < 0,

@@ -108,7 +108,7 @@ def _outcome(
     export = ["export", str(path), "--format", "npz", "--output", str(path.with_suffix(".npz"))]
     more = ["--set", "optimizer[0].steps=5", "--quiet"]
     done = run(export if command == "export" else [command, "--resume", str(path), *more], 60)
-    faults = done.faults(seconds=40, size=2000, megabytes=1024)
+    faults = done.faults()
     kept = path.is_dir() and (path / name).read_bytes() == contents
     if done.code == 2 and not kept:
         faults.append("the folder has changed")

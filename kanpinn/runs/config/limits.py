@@ -56,8 +56,8 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     if kind not in (KAN, MLP):
         return
     most = 100  # splines of a much lower degree already lose all digits to rounding
-    deepest, finest = 50, 10_000  # layers, whose ranges take quadratic time; intervals, whose
-    # tables take a second for each few thousand
+    deepest = 50  # layers: placing the grids takes quadratic time in their number
+    finest = 10_000  # intervals: their table takes seconds and half a gigabyte
     copies = 4  # a solve holds at least four copies of the coefficients
     degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
     if degree > most:

@@ -91,7 +91,7 @@ def _value(text: str, said: str, formula: bool) -> Any:
         if formula and text[0] not in "[{\"'":
             return text
         reason = str(error).partition(" (at")[0]
-        raise InputError(f"{said}: the value is not valid TOML: {reason}") from None
+        raise InputError(f"{said}: the value {reason}") from None
     if parsed.keys() != {"value"}:
         raise InputError(f"{said}: expected one value")
     return parsed["value"]

@@ -15,7 +15,7 @@ _DEEP_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{DEEPEST}}
 
 
 class NotToml(ValueError):
-    """Raised for a text that is not TOML, or is nested too deeply; gives the reason."""
+    """Raised for a text that is not TOML, or is nested too deeply; says which, and why."""
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def load_toml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 text (byte {error.start})") from None
     except NotToml as error:
-        raise InputError(f"{path}: is not valid TOML: {error}") from None
+        raise InputError(f"{path}: {error}") from None
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -48,19 +48,21 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises:
         NotToml: if it is not TOML, or its tables and lists are nested more than 32 deep.
     """
-    deep = f"tables and lists are nested more than {DEEPEST} deep"
+    deep = f"has tables or lists that are nested more than {DEEPEST} deep"
     if _DEEP_KEY.search(text):  # refused first, for tomllib takes quadratic time for such keys
         raise NotToml(deep)
     try:
-        tables = tomllib.loads(text.replace("\r\n", "\n"))
+        tables = tomllib.loads(text)
     except RecursionError:
         raise NotToml(deep) from None
-    except ValueError as error:  # among them integers of more digits than Python converts
-        raise NotToml(str(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise NotToml(f"is not valid TOML: {error}") from None
+    except ValueError:  # Python converts no longer integers
+        raise NotToml("has an integer of more than 4300 digits") from None
     level: list[Any] = [tables]
-    for _ in range(DEEPEST):
-        inner = [one.values() if isinstance(one, dict) else one for one in level]
-        level = [two for one in inner for two in one if isinstance(two, (dict, list))]
+    for _ in range(DEEPEST):  # what is in the values of the level above
+        values = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for inner in values for one in inner if isinstance(one, (dict, list))]
     if level:
         raise NotToml(deep)
     return tables
