@@ -1,107 +1,97 @@
-"""What kanpinn says of files that are wrong: mutated problem files, damaged run folders.
+"""Whether kanpinn can be trusted: each section tries to make it say something wrong.
 
-What: random mutations of the files of problems/, of their tables, values and characters, are given
-to `kanpinn check`; run folders of a solve and of a fit, with a file that is cut off, has a flipped
-bit or other contents, to `kanpinn export` and `--resume`. A command fails if it prints a traceback
-or more than 2 kB, takes more than 20 s or 1 GB of memory beyond that of the imports, ends by a
-signal or without a word, or changes a folder that it refuses.
+What: `mutations`: random mutations of the files of problems/, of their tables, values and
+characters, are given to `kanpinn check`. `damage`: run folders of a solve and of a fit, with a file
+that is cut off, has a flipped bit or other contents, are given to `kanpinn export` and `--resume`.
+A command fails if it prints a traceback or more than 2 kB, takes more than 20 s or 1 GB of memory
+beyond that of the imports, ends by a signal or without a word, or changes a folder that it refuses.
 
-How: each command runs in a fork of this process. The commands that have failed are listed with the
-file that reproduces it, which stays in --output.
+How: each command runs in a fork of this process. What has failed is listed with the file that
+reproduces it, which stays in --output. A section that has been measured by the same sources of
+kanpinn, with the same options, is not measured again.
 
-How long: some twenty minutes on one core; --smoke: half a minute.
+How long: some twenty minutes on one core; --only SECTION ... measures some of the sections;
+--smoke: half a minute.
 
 Writes to --output: trust.json, failures.md, and the files that made a command fail.
 """
 
-import shutil
-from collections import Counter
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from common import options, verdicts
+from common.pieces import Pieces, Row
 from common.problem_files import PROBLEMS
 from hostile import commands, damage, mutations
 
 NAME = Path(__file__).stem
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Section:
+    """A part of what is measured.
+
+    figures: measures it with the options of this script, and adds a line for each failure to a
+    list. counts: its own options, with their values in full and in a smoke run, and their meaning.
+    """
+
+    figures: Callable[[argparse.Namespace, list[str]], dict[str, verdicts.Figure]]
+    counts: Mapping[str, tuple[int, int, str]]
+
+    def measured(self, name: str, chosen: argparse.Namespace, pieces: Pieces) -> Row:
+        """Return its figures and failures, of an earlier call where that had the same options."""
+        counts = {count: getattr(chosen, count) for count in self.counts}
+
+        def make() -> list[Row]:
+            print(f"{name} ...", flush=True)
+            failures: list[str] = []
+            return [{"figures": self.figures(chosen, failures), "failures": failures}]
+
+        return pieces.rows({"section": name, "seed": chosen.seed} | counts, make)[0]
+
+
+SECTIONS = {
+    "mutations": Section(mutations.figures, {"mutations": (2000, 24, "of problem files")}),
+    "damage": Section(damage.figures, {"damages": (300, 2, "of each run folder")}),
+}
+
+
+def arguments() -> argparse.Namespace:
     parser = options.parser(NAME, __doc__)
-    parser.add_argument("--mutations", type=int, default=2000, help="of problem files (2000)")
-    parser.add_argument("--damages", type=int, default=300, help="of each run folder (300)")
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, default=[*SECTIONS], metavar="SECTION"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of all draws (0)")
+    counts = {name: count for one in SECTIONS.values() for name, count in one.counts.items()}
+    for name, (full, _, meaning) in counts.items():
+        parser.add_argument(f"--{name}", type=int, help=f"{meaning} ({full})")
     chosen = options.finish(NAME, parser.parse_args())
-    if chosen.smoke:
-        chosen.mutations, chosen.damages = 24, 2
+    for name, (full, smoke, _) in counts.items():
+        if getattr(chosen, name) is None:
+            setattr(chosen, name, smoke if chosen.smoke else full)
+    return chosen
+
+
+def main() -> None:
+    chosen = arguments()
     torch.set_num_threads(1)
     chosen.output.mkdir(parents=True, exist_ok=True)
     commands.prepare(["check", str(PROBLEMS / "poisson2d.toml")])
+    pieces = Pieces.under(chosen.output, chosen.smoke)
+    figures: dict[str, verdicts.Figure] = {}
     failures: list[str] = []
-    figures = checked(chosen.output, chosen.mutations, chosen.seed, failures)
-    for kind in damage.FILES:
-        figures |= damaged(kind, chosen.output, chosen.damages, chosen.seed, failures)
+    for name in chosen.only:
+        row = SECTIONS[name].measured(name, chosen, pieces)
+        figures |= row["figures"]
+        failures += row["failures"]
     listed = "".join(f"- {failure}\n" for failure in failures) or "None.\n"
-    (chosen.output / "failures.md").write_text(f"# Commands that failed\n\n{listed}", "utf-8")
+    (chosen.output / "failures.md").write_text(f"# Failures\n\n{listed}", "utf-8")
     verdicts.write(chosen.output / f"{NAME}.json", figures)
     for name, figure in figures.items():
         print(f"{name}: {figure['value']} ({figure['target']})")
-
-
-def checked(output: Path, count: int, seed: int, failures: list[str]) -> dict[str, verdicts.Figure]:
-    """Give mutated files to `kanpinn check`, beside copies of the files that they name."""
-    folder = output / "mutated"
-    shutil.copytree(PROBLEMS, folder, dirs_exist_ok=True, ignore=_unused)
-    codes: Counter[int] = Counter()
-    before = len(failures)
-    for name, contents in mutations.mutations(sorted(PROBLEMS.glob("*.toml")), count, seed):
-        path = folder / f"mutated_{name}.toml"
-        path.write_bytes(contents)
-        done = commands.run(["check", str(path)], 40)
-        codes[done.code] += 1
-        if faults := done.faults():
-            failures.append(f"kanpinn check {path}: {', '.join(faults)}")
-        else:
-            path.unlink()
-    found = len(failures) - before
-    return {
-        "mutated files: commands that fail": {
-            "value": found,
-            "target": f"0 of {count}",
-            "met": found == 0,
-        },
-        "mutated files: exit codes": {
-            "value": {str(code): number for code, number in sorted(codes.items())},
-            "target": "0 where the file is still one, or 2",
-            "met": set(codes) <= {0, 2},
-        },
-    }
-
-
-def _unused(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name.startswith("__")]
-
-
-def damaged(
-    kind: str, output: Path, count: int, seed: int, failures: list[str]
-) -> dict[str, verdicts.Figure]:
-    """Give damaged copies of a run folder to two commands."""
-    source = damage.finished(kind, output / "runs")
-    found = [*damage.outcomes(kind, source, output / "runs", count, seed)]
-    wrong = [f"{one.name}: {', '.join(one.faults)}" for one in found if one.faults]
-    failures += wrong
-    return {
-        f"damaged {kind}: commands that fail": {
-            "value": len(wrong),
-            "target": f"0 of {len(found)}",
-            "met": not wrong,
-        },
-        f"damaged {kind}: commands that refuse it": {
-            "value": sum(one.refused for one in found),
-            "target": "all but those that do not read what is damaged",
-            "met": None,
-        },
-    }
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Damaged run folders: files that are cut off, with flipped bits, or with other contents."""
 
+import argparse
 import copy
 import io
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from common.verdicts import Figure
 
 from hostile.commands import run
 
@@ -63,6 +65,28 @@ class Outcome:
     name: str
     faults: list[str]
     refused: bool
+
+
+def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure]:
+    """Give damaged copies of two run folders to two commands."""
+    folder = chosen.output / "runs"
+    found: dict[str, Figure] = {}
+    for kind in FILES:
+        source = finished(kind, folder)
+        ended = [*outcomes(kind, source, folder, chosen.damages, chosen.seed)]
+        wrong = [f"{one.name}: {', '.join(one.faults)}" for one in ended if one.faults]
+        failures += wrong
+        found[f"damaged {kind}: commands that fail"] = {
+            "value": len(wrong),
+            "target": f"0 of {len(ended)}",
+            "met": not wrong,
+        }
+        found[f"damaged {kind}: commands that refuse it"] = {
+            "value": sum(one.refused for one in ended),
+            "target": "all but those that do not read what is damaged",
+            "met": None,
+        }
+    return found
 
 
 def finished(kind: str, folder: Path) -> Path:

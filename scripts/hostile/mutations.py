@@ -1,16 +1,23 @@
 """Random mutations of problem files: of their tables, values and characters."""
 
+import argparse
 import copy
 import datetime
 import math
 import random
+import shutil
 import string
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+from common.problem_files import PROBLEMS
+from common.verdicts import Figure
+
+from hostile import commands
 
 Place = tuple[Any, Any]  # a table or a list, and one of its keys or indices
 
@@ -34,6 +41,41 @@ VALUES: tuple[Any, ...] = (
     *({}, {"type": "box"}, {"x": [0, 1]}, {"type": "kan", "width": [2, 2, 1]}),
     *(datetime.date(2020, 1, 1), datetime.time(1, 2, 3), datetime.datetime(2020, 1, 1, 12)),
 )
+
+
+def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure]:
+    """Give mutated files to `kanpinn check`, beside copies of the files that they name."""
+    folder = chosen.output / "mutated"
+    shutil.copytree(PROBLEMS, folder, dirs_exist_ok=True, ignore=_unused)
+    codes: Counter[int] = Counter()
+    files = sorted(PROBLEMS.glob("*.toml"))
+    wrong = []
+    for name, contents in mutations(files, chosen.mutations, chosen.seed):
+        path = folder / f"mutated_{name}.toml"
+        path.write_bytes(contents)
+        done = commands.run(["check", str(path)], 40)
+        codes[done.code] += 1
+        if faults := done.faults():
+            wrong.append(f"kanpinn check {path}: {', '.join(faults)}")
+        else:
+            path.unlink()
+    failures += wrong
+    return {
+        "mutated files: commands that fail": {
+            "value": len(wrong),
+            "target": f"0 of {chosen.mutations}",
+            "met": not wrong,
+        },
+        "mutated files: exit codes": {
+            "value": {str(code): number for code, number in sorted(codes.items())},
+            "target": "0 where the file is still one, or 2",
+            "met": set(codes) <= {0, 2},
+        },
+    }
+
+
+def _unused(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name.startswith("__")]
 
 
 def mutations(files: Sequence[Path], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
