@@ -10,7 +10,7 @@ import typer
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.interrupts import importing
-from kanpinn.cli.options import RunPath
+from kanpinn.cli.options import RunPath, Trust
 from kanpinn.cli.screen import reporting
 
 
@@ -25,6 +25,7 @@ def plot_command(
     folder: Annotated[
         Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
     ],
+    trust: Trust = False,
 ) -> None:
     """Draw the figures of a run, or of a study.
 
@@ -33,11 +34,11 @@ def plot_command(
     with reporting():
         place = folder.parent if folder.is_file() else folder
         is_study = (place / "study.json").is_file()  # false for a run folder inside a study
-        for path in _study_figures(folder) if is_study else _run_figures(folder):
+        for path in _study_figures(folder) if is_study else _run_figures(folder, trust):
             typer.echo(path)
 
 
-def _run_figures(run: Path) -> list[Path]:
+def _run_figures(run: Path, trust: bool) -> list[Path]:
     with importing():
         from kanpinn.runs.results import config_of, load
         from kanpinn.runs.results.kinds import CONTENTS
@@ -49,7 +50,8 @@ def _run_figures(run: Path) -> list[Path]:
         raise InputError(
             f"{run} is neither a run nor a study: no run.json, no study.json"
         ) from None
-    return CONTENTS[config_of(found).file.kind].draw(load(found), found / "figures")
+    contents = CONTENTS[config_of(found, trust).file.kind]
+    return contents.draw(load(found, trust=trust), found / "figures")
 
 
 def _study_figures(folder: Path) -> list[Path]:
@@ -85,6 +87,7 @@ def export_command(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="By default in the run folder.")
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Write the fields of a run for other programs.
 
@@ -99,7 +102,7 @@ def export_command(
         if not target.parent.is_dir():
             raise InputError(f"--output {target}: there is no folder {target.parent}")
         write = to_vtkhdf if format is Format.VTKHDF else to_npz
-        write(load(run), target)
+        write(load(run, trust=trust), target)
         typer.echo(target)
 
 

@@ -9,7 +9,7 @@ import typer
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.interrupts import importing
 from kanpinn.cli.figures import writing
-from kanpinn.cli.options import RunPath
+from kanpinn.cli.options import RunPath, Trust
 from kanpinn.cli.screen import note, reporting
 from kanpinn.cli.tables import plain_table
 
@@ -46,6 +46,7 @@ def interpret_command(
     json: Annotated[
         bool, typer.Option("--json", help="Print formula.json on standard output, nothing else.")
     ] = False,
+    trust: Trust = False,
 ) -> None:
     """Read a formula off a run's network.
 
@@ -68,11 +69,11 @@ def interpret_command(
         integer("--seed", seed, least=0)
         names = None if library is None else [n.strip() for n in library.split(",")]
         functions(names)  # refuses unknown names before the run is loaded
-        if config_of(run).file.kind == "eigen":
+        if config_of(run, trust).file.kind == "eigen":
             raise InputError(
                 f"{run} has the modes of an eigenvalue problem: formulas are for solutions and fits"
             )
-        result = cast("Solution | Fitted", load(run))
+        result = cast("Solution | Fitted", load(run, trust=trust))
         kan_of(result.surrogate)  # refuses networks other than KANs
         formula = read(result, names, seed=seed, **limit)
         folder, record = run_folder(run), formula_record(result, formula)

@@ -27,6 +27,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the run folder.
 Resume = Annotated[
     Path | None, typer.Option("--resume", metavar="RUN", help="Resume the run of a run folder.")
 ]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Run class files that the run has not used, or outside RUN."),
+]
 Output = Annotated[
     Path, typer.Option("--output", metavar="DIR", help="The folder for run folders.")
 ]

@@ -13,7 +13,7 @@ from kanpinn._support.errors import InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
 from kanpinn._support.status import STOPPED_BY_USER, UNUSABLE
 from kanpinn.cli.kinds import KINDS
-from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed
+from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed, Trust
 from kanpinn.cli.ranks import NoFolder, ranks
 from kanpinn.cli.screen import note
 
@@ -29,6 +29,7 @@ class Wish:
     """The arguments of `kanpinn solve` and `kanpinn fit`.
 
     file: the problem file, or None if `resume` names a run folder.
+    trust: whether a run folder may run class files that the run has not used.
     pairs: "KEY=VALUE" texts that override settings.
     output: the folder for run folders.
     json, quiet: what is printed.
@@ -36,6 +37,7 @@ class Wish:
 
     file: Path | None
     resume: Path | None
+    trust: bool
     pairs: list[str]
     output: Path
     json: bool
@@ -52,6 +54,7 @@ def solve_command(
     seed: Seed = None,
     quiet: Quiet = False,
     resume: Resume = None,
+    trust: Trust = False,
 ) -> None:
     """Solve a problem file and print a table of errors.
 
@@ -63,7 +66,7 @@ def solve_command(
     130 interrupted.
     """
     pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
-    follow("solve", Wish(file, resume, pairs, output, json, quiet))
+    follow("solve", Wish(file, resume, trust, pairs, output, json, quiet))
 
 
 def fit_command(
@@ -74,6 +77,7 @@ def fit_command(
     seed: Seed = None,
     quiet: Quiet = False,
     resume: Resume = None,
+    trust: Trust = False,
 ) -> None:
     """Fit a network to data and print a table of scores.
 
@@ -82,7 +86,7 @@ def fit_command(
     Exit codes: 0 a usable fit, 1 numerical failure, 2 bad input, 130 interrupted.
     """
     pairs = [*(overrides or ()), *([] if seed is None else [f"run.seed={seed}"])]
-    follow("fit", Wish(file, resume, pairs, output, json, quiet))
+    follow("fit", Wish(file, resume, trust, pairs, output, json, quiet))
 
 
 def follow(command: str, wish: Wish) -> None:
@@ -131,6 +135,8 @@ def _configuration(command: str, wish: Wish) -> "Config":
     """Return the configuration of the file, or of the run to resume, with the overrides."""
     if (wish.file is None) == (wish.resume is None):
         raise InputError(f"{command} takes either a file, or --resume with a run folder")
+    if wish.trust and wish.resume is None:
+        raise InputError("--trust goes with --resume: class files of a problem file are run anyway")
     with importing():
         from kanpinn.runs.config import Config
     if wish.resume is None:
@@ -141,7 +147,8 @@ def _configuration(command: str, wish: Wish) -> "Config":
             from kanpinn.runs.results.record import config_of, run_folder
 
         name = run_folder(wish.resume).parent.name
-        config = dataclasses.replace(config_of(wish.resume).override(wish.pairs), name=name)
+        config = config_of(wish.resume, wish.trust).override(wish.pairs)
+        config = dataclasses.replace(config, name=name)
         given = f"--resume {wish.resume}"
     if (other := KINDS[config.file.kind].command) != command:
         raise InputError(f"{given} is not for kanpinn {command}: expected kanpinn {other} {given}")

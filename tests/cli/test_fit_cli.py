@@ -271,7 +271,7 @@ def test_a_loaded_fit_is_the_one_that_was_saved(file: str, missing: str) -> None
 
 
 def test_large_data_stay_where_they_are_and_must_not_change(monkeypatch) -> None:
-    monkeypatch.setattr("kanpinn.runs.results.sources.LARGE", 1000)
+    monkeypatch.setattr("kanpinn.runs.results.named_files.LARGE", 1000)
     run = fit("wave.toml")
     assert not (run / "wave.csv").exists()
     assert isinstance(kp.load(run), kp.Fitted)

@@ -24,7 +24,8 @@ from kanpinn.runs.config.overrides import Override, override
 from kanpinn.runs.config.problems import EQUATIONS
 from kanpinn.runs.config.reading import read_table
 from kanpinn.runs.results import RunFolder
-from kanpinn.runs.results.sources import copy_sources, source_texts
+from kanpinn.runs.results.named_files import source_texts
+from kanpinn.runs.results.sources import copy_sources
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(PROBLEMS.glob("*.toml"))

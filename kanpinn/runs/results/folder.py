@@ -23,7 +23,7 @@ from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
 from kanpinn.runs.results.kinds import CONTENTS, run_record
 from kanpinn.runs.results.record import PARTIAL, RECORD, config_of, software, write_record
 from kanpinn.runs.results.resuming import resumable
-from kanpinn.runs.results.sources import copy_sources
+from kanpinn.runs.results.sources import code_of, copy_sources
 from kanpinn.solvers.auto import Choice
 from kanpinn.solvers.state import SolverState
 
@@ -43,6 +43,7 @@ class RunFolder:
     resumed_from: the path before the run was resumed, None for a new run.
     made: parent folders that `create` has created.
     files: path and sha256 of the data files.
+    code: path and sha256 of the class files in the folder, and of the modules that they import.
     interval: the shortest time between two checkpoints, in seconds.
     share: the largest fraction of the time that is spent on writing checkpoints.
     record: the contents of run.json.
@@ -57,6 +58,7 @@ class RunFolder:
     resumed_from: Path | None = None
     made: tuple[Path, ...] = ()
     files: list[dict[str, str]] = field(default_factory=list)
+    code: list[dict[str, str]] = field(default_factory=list)
     interval: float = 10.0
     share: float = 0.05
     record: dict[str, Any] = field(default_factory=dict)
@@ -113,6 +115,7 @@ class RunFolder:
         try:
             sources = copy_sources(config.sections, config.directory, partial)
             folder.settings, folder.files = sources.settings, sources.files
+            folder.code = code_of(folder.settings, partial)
             folder._write_record({})
         except BaseException:  # Ctrl-C as well: no folder is left half made
             folder.discard()
@@ -152,6 +155,7 @@ class RunFolder:
             earlier=found.earlier,
             resumed_from=found.path,
             files=found.files,
+            code=code_of(config.sections, partial),
         )
         remove_temporaries(partial)
         return folder
@@ -246,5 +250,6 @@ class RunFolder:
             "threads": torch.get_num_threads(),
             "processes": world(),
             "files": self.files,
+            "code": self.code,
         }
         self.record = write_record(self.path / RECORD, known | dict(more))

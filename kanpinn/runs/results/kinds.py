@@ -61,8 +61,10 @@ def run_record(result: Result, config: Config) -> dict[str, Any]:
     return common | CONTENTS[config.file.kind].record(result)
 
 
-def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
+def load(path: str | os.PathLike[str], *, trust: bool = False) -> Solution | Eigensolution | Fitted:
     """Read the solution, the modes or the fit that a run folder holds.
+
+    It runs the class files in the folder, as a script would.
 
     The result has its errors or scores, status and history as they were saved. For an unfinished
     run ("….partial") it is the state of the last checkpoint, with errors computed from it. Without
@@ -70,16 +72,18 @@ def load(path: str | os.PathLike[str]) -> Solution | Eigensolution | Fitted:
 
     Args:
         path: the run folder, with or without ".partial", or a file in it.
+        trust: whether class files may be run that are outside the folder, or are not those that
+            the run has used, as the hashes in run.json say.
 
     Returns:
         A callable result of the kind of the run.
 
     Raises:
-        InputError: if there is no run folder, it holds neither a checkpoint nor a result, or data
-            files of the run are missing or have changed.
+        InputError: if there is no run folder, it holds neither a checkpoint nor a result, data
+            files of the run are missing or have changed, or class files are refused.
     """
     folder = run_folder(path)
-    record, config = read_record(folder), config_of(folder)
+    record, config = read_record(folder), config_of(folder, trust)
     with expecting(folder / RECORD):
         check_files(record, config)
     job, contents = config.build(), CONTENTS[config.file.kind]

@@ -17,6 +17,7 @@ from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.runs.config import Config, Result
+from kanpinn.runs.results.sources import refuse_foreign_code
 
 PARTIAL = ".partial"
 RECORD = "run.json"
@@ -128,11 +129,16 @@ def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
     return record
 
 
-def config_of(path: str | os.PathLike[str]) -> Config:
+def config_of(path: str | os.PathLike[str], trust: bool = False) -> Config:
     """Return the configuration of a run, which uses the copies of class files in its folder.
 
+    Args:
+        path: the run folder, with or without ".partial", or a file in it.
+        trust: whether class files may be others than those that the run has used.
+
     Raises:
-        InputError: if there is no run, or its record lacks the configuration.
+        InputError: if there is no run, its record lacks the configuration, or without `trust` for
+            class files outside the folder or with other contents.
     """
     folder = run_folder(path)
     record = read_record(folder)
@@ -141,4 +147,6 @@ def config_of(path: str | os.PathLike[str]) -> Config:
             f"{folder / RECORD} is not the record of a run: it lacks the key config or name"
         )
     with expecting(folder / RECORD):
+        if not trust:
+            refuse_foreign_code(folder, record["config"], record)
         return Config.from_dict(record["config"], folder, str(record["name"]))

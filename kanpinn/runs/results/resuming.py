@@ -12,8 +12,8 @@ from kanpinn._support.status import FAILED
 from kanpinn.runs.config import Config
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import read_checkpoint
+from kanpinn.runs.results.named_files import fingerprints
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
-from kanpinn.runs.results.sources import fingerprints
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
         InputError: if a file is missing or has changed; the message names it.
     """
     found = fingerprints(config.to_dict(), config.directory)
-    for before, now in zip(record.get("files", ()), found, strict=False):
+    for before, now in zip(record.get("files", ()), found, strict=True):
         if not now["sha256"]:
             raise InputError(f"{now['path']} is missing: the run has read its data from it")
         if before["sha256"] != now["sha256"]:

@@ -1,22 +1,17 @@
 """The class and data files of a run, copied so that its folder stands on its own."""
 
-import ast
 import copy
 import hashlib
-import math
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from kanpinn._support.errors import InputError
-from kanpinn.runs.config import data_files
+from kanpinn.runs.results.named_files import named_files, neighbours
 
-LARGE = 2**20  # bytes; larger data are not copied, since a study would copy them for each run
 OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that runs write to
 
 
@@ -31,28 +26,6 @@ class Sources:
     files: list[dict[str, str]]
 
 
-@dataclass(frozen=True)
-class _Named:
-    """A file that settings name: the table and the key of the name, and the file's path.
-
-    ending: the part after the file's name, ":Class"; "" for data.
-    module: True for the module of a class "package.module:Class", which is not copied.
-    limit: the largest size in bytes at which the file is copied.
-    """
-
-    table: dict[str, Any]
-    key: str
-    file: Path
-    ending: str = ""
-    module: bool = False
-    limit: float = math.inf
-
-    def fingerprint(self) -> dict[str, str]:
-        """Return the path and the sha256 of the file; the hash of no file is ""."""
-        found = self.file.is_file()
-        return {"path": str(self.file), "sha256": _sha256(self.file) if found else ""}
-
-
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sources:
     """Copy the files that the settings name into a folder, and return settings with the copies.
 
@@ -65,12 +38,13 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
         folder: where the copies go.
 
     Raises:
-        InputError: if there is no such file, or it cannot be copied.
+        InputError: if there is no such file, or it cannot be copied; that has the OSError as its
+            cause.
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
     files = []
-    for named in _named_files(settings, directory):
+    for named in named_files(settings, directory):
         source = named.file
         if named.module:
             continue
@@ -90,109 +64,58 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
             copied[source] = name
             targets = {source: folder / name}
             if named.ending:
-                targets |= {module: folder / module.name for module in _neighbours(source)}
+                targets |= {module: folder / module.name for module in neighbours(source)}
             for own, target in targets.items():
-                if own != target.resolve():
-                    _copy(own, target)
+                try:
+                    if own != target.resolve():
+                        shutil.copyfile(own, target)
+                except OSError as error:
+                    reason = error.strerror or error
+                    raise InputError(f"{own} cannot be copied to {target}: {reason}") from error
         named.table[named.key] = copied[source] + named.ending
     return Sources(settings, files)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file.
+def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
+    """Return path and sha256 of the Python files that are run with a run folder.
+
+    They are class files and the modules beside them that they import. Paths are relative to the
+    folder, and absolute for files outside it. A file that does not exist is left out.
+    """
+    named = (one for one in named_files(settings, folder) if one.ending and not one.module)
+    files = dict.fromkeys(file for one in named for file in (one.file, *neighbours(one.file)))
+    inside = folder.resolve()
+    return [
+        {
+            "path": str(file.relative_to(inside) if file.is_relative_to(inside) else file),
+            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        }
+        for file in files
+        if file.is_file()
+    ]
+
+
+def refuse_foreign_code(folder: Path, settings: dict[str, Any], record: Mapping[str, Any]) -> None:
+    """Refuse a run folder that would run other Python files than those that the run has used.
+
+    Args:
+        folder: the run folder.
+        settings: the sections of its configuration.
+        record: the contents of its run.json, whose "code" has the hashes that `code_of` returns.
 
     Raises:
-        InputError: if that fails; it has the OSError as its cause.
+        InputError: for a file outside the folder, and for one that has another hash or none.
     """
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{source} cannot be copied to {target}: {reason}") from error
-
-
-def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
-    """Return the texts of class files and the sha256 of data files that a run depends on.
-
-    Modules beside a class file that it imports are included; of a class "package.module:Class" only
-    the file of its module is.
-    """
-    files: set[Path] = set()
-    hashes = []
-    for named in _named_files(settings, directory):
-        if named.ending:
-            files |= {named.file, *([] if named.module else _neighbours(named.file))}
-        else:
-            hashes.append(named.fingerprint()["sha256"])
-    texts = [file.read_text("utf-8", "replace") for file in sorted(files) if file.is_file()]
-    return texts + sorted(hashes)
-
-
-def fingerprints(settings: dict[str, Any], directory: Path) -> list[dict[str, str]]:
-    """Return path and sha256 of the data files that settings name; the hash of no file is ""."""
-    named = _named_files(settings, directory)
-    return [one.fingerprint() for one in named if not one.ending]
-
-
-def _sha256(path: Path) -> str:
-    state = path.stat()
-    return _sha256_of(path, state.st_mtime_ns, state.st_size)
-
-
-@cache
-def _sha256_of(path: Path, *_: int) -> str:
-    """Return the sha256 of a file, cached by its time and size for the runs of a study."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _named_files(settings: dict[str, Any], directory: Path) -> Iterator[_Named]:
-    """Yield the files of classes, of a reference, of a fit's data and of surfaces in settings."""
-    classes = [(settings.get("problem") or {}, "class")]
-    classes += [(settings.get(section) or {}, "type") for section in ("network", "reference")]
-    classes += [(table, "type") for table in settings.get("optimizer") or ()]
-    for table, key in classes:
-        where, colon, name = str(table.get(key, "")).rpartition(":")
-        if where.endswith(".py"):
-            yield _Named(table, key, (directory / where).resolve(), colon + name)
-        elif where:
-            with suppress(ModuleNotFoundError):
-                spec = find_spec(where)
-                if spec is not None and spec.has_location and spec.origin:
-                    yield _Named(table, key, Path(spec.origin), colon + name, module=True)
-    reference, data = settings.get("reference") or {}, settings.get("data") or {}
-    found = [(reference, "path", math.inf)] if reference.get("type") == "file" else []
-    found += [(data, key, LARGE) for key in (data_files(data) if data else ())]
-    waiting = [settings.get("problem", {}).get("domain"), data.get("domain")]
-    while waiting:
-        domain = waiting.pop()
-        if isinstance(domain, dict):  # a domain can also be given by its name alone
-            found += [(domain, "file", math.inf)] if domain.get("type") == "surface" else []
-            waiting += domain.get("of") or []
-    for table, key, limit in found:
-        if table.get(key):
-            yield _Named(table, key, (directory / str(table[key])).resolve(), limit=limit)
-
-
-def _neighbours(source: Path) -> list[Path]:
-    """Return the modules in a file's folder that it imports, directly or indirectly."""
-    found: list[Path] = []
-    waiting = [source]
-    while waiting:
-        try:
-            tree = ast.parse(waiting.pop().read_bytes())
-        except (OSError, SyntaxError, ValueError):  # the file is missing or not Python
-            continue
-        names: list[str] = []
-        for node in ast.walk(tree):
-            match node:
-                case ast.Import(names=modules):
-                    names += [module.name for module in modules]
-                case ast.ImportFrom(module=str(name), level=0):
-                    names.append(name)
-        for name in names:
-            module = source.parent / f"{name.partition('.')[0]}.py"
-            if module.is_file() and module != source and module not in found:
-                found.append(module)
-                waiting.append(module)
-    return found
+    remedy = "if you trust it, give --trust, or trust=True in Python"
+    kept = {one["path"]: one["sha256"] for one in record.get("code", ())}
+    for one in code_of(settings, folder):
+        path = folder / one["path"]
+        if Path(one["path"]).is_absolute():
+            raise InputError(f"{folder} would run {path}, which is not in that folder: {remedy}")
+        if kept.get(one["path"]) != one["sha256"]:
+            raise InputError(f"{path} is not the code that the run has used: {remedy}")
+    for module in filter(None, (one.module for one in named_files(settings, folder))):
+        spec = PathFinder.find_spec(module.partition(".")[0])  # imports nothing
+        places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
+        if any(Path(place).resolve().is_relative_to(folder.resolve()) for place in places if place):
+            raise InputError(f"{folder} would run its module {module}: {remedy}")

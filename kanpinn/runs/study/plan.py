@@ -17,8 +17,8 @@ import numpy
 
 from kanpinn._support.errors import InputError
 from kanpinn.runs.config import Config
+from kanpinn.runs.results.named_files import source_texts
 from kanpinn.runs.results.record import strict
-from kanpinn.runs.results.sources import source_texts
 from kanpinn.runs.study.table import RESULTS
 
 Base = str | Path | Mapping[str, Any] | Callable[..., Mapping[str, Any]]
