@@ -3,14 +3,22 @@
 What: `mutations`: random mutations of the files of problems/, of their tables, values and
 characters, are given to `kanpinn check`. `damage`: run folders of a solve and of a fit, with a file
 that is cut off, has a flipped bit or other contents, are given to `kanpinn export` and `--resume`.
-A command fails if it prints a traceback or more than 2 kB, takes more than 20 s or 1 GB of memory
-beyond that of the imports, ends by a signal or without a word, or changes a folder that it refuses.
+A command fails if it prints a traceback or more than 2 kB, takes more than 20 s of the processor or
+1 GB of memory beyond that of the imports, ends by a signal or without a word, or changes a folder
+that it refuses.
+
+`writes`: at every operation on the disk of a short solve, fit and study (a file that is opened,
+renamed or removed, a folder that is made, an fsync) the process is killed, also amid a write, or
+the disk is full, refuses once, is read-only, or the folder vanishes: what fails must be told with
+the path; every run folder must stay readable, with its last checkpoint, and the run must end, when
+it is started again, with the coefficients of one that nothing has disturbed. `kills`: the same
+after SIGKILL at random moments of a solve, a fit, a march and a study.
 
 How: each command runs in a fork of this process. What has failed is listed with the file that
 reproduces it, which stays in --output. A section that has been measured by the same sources of
 kanpinn, with the same options, is not measured again.
 
-How long: some twenty minutes on one core; --only SECTION ... measures some of the sections;
+How long: some forty minutes on one core; --only SECTION ... measures some of the sections;
 --smoke: half a minute.
 
 Writes to --output: trust.json, failures.md, and the files that made a command fail.
@@ -25,7 +33,7 @@ import torch
 from common import options, verdicts
 from common.pieces import Pieces, Row
 from common.problem_files import PROBLEMS
-from hostile import commands, damage, mutations
+from hostile import commands, damage, kills, mutations, writes
 
 NAME = Path(__file__).stem
 
@@ -56,6 +64,8 @@ class Section:
 SECTIONS = {
     "mutations": Section(mutations.figures, {"mutations": (2000, 24, "of problem files")}),
     "damage": Section(damage.figures, {"damages": (300, 2, "of each run folder")}),
+    "writes": Section(writes.figures, {"writes": (10**6, 2, "faults of each kind of run; all")}),
+    "kills": Section(kills.figures, {"kills": (100, 4, "of runs, the kinds together")}),
 }
 
 

@@ -17,7 +17,7 @@ def replacing(path: Path) -> Iterator[Path]:
     After the block the file is on the disk, even if the machine loses its power.
 
     Raises:
-        OSError: if it cannot be written; `path` is as before then.
+        OSError: if it cannot be written; it names `path`, which is as before then.
     """
     temporary = path.with_name(f".{path.stem}-{os.urandom(6).hex()}.tmp{path.suffix}")
     try:
@@ -26,18 +26,28 @@ def replacing(path: Path) -> Iterator[Path]:
         to_disk(temporary)
         os.replace(temporary, path)
         to_disk(path.parent)
+    except OSError as error:
+        error.filename = str(path)  # the system names no file, or the temporary one
+        raise
     finally:
         with suppress(OSError):  # a folder that has gone has no temporary file either
             temporary.unlink(missing_ok=True)
 
 
 def to_disk(path: Path) -> None:
-    """Wait until the contents of a file, or the names in a folder, are on the disk."""
+    """Wait until the contents of a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: if the disk fails; it names the path.
+    """
     if os.name != "posix":  # other systems cannot open a folder
         return
     opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(opened)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         os.close(opened)
 

@@ -146,10 +146,8 @@ class NoFolder:
         """True if a step has been taken."""
         return self._run is not None
 
-    @property
-    def interrupted(self) -> bool:
-        """True if the run has been asked to stop."""
-        return self._run is not None and self._run.interrupted
+    def keep(self) -> None:
+        """Do nothing: there is no folder to write a checkpoint to."""
 
     def fail(self, message: str) -> None:
         """Do nothing: there is no folder to write the message to."""

@@ -12,7 +12,7 @@ import typer
 from kanpinn._support.errors import InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, importing, leave
 from kanpinn._support.status import STOPPED_BY_USER, UNUSABLE
-from kanpinn.cli.kinds import KINDS
+from kanpinn.cli.kinds import KINDS, Kind
 from kanpinn.cli.options import RESULTS, Json, Output, Overrides, Quiet, Resume, Seed, Trust
 from kanpinn.cli.ranks import NoFolder, ranks
 from kanpinn.cli.screen import note
@@ -112,11 +112,10 @@ def follow(command: str, wish: Wish) -> None:
                     folder = RunFolder.create(wish.output, config.name, config)
             if not group.alone:
                 folder.state = from_first(folder.state)
-            result, late = _run(job, folder, wish.quiet)
+            result = _run(job, folder, wish.quiet)
         if isinstance(folder, NoFolder):
             raise typer.Exit
-        result = kind.complete(job, result)
-        late = _finish(result, folder) or late
+        result = _finish(kind, job, result, folder)
         if wish.json:
             typer.echo((folder.path / "run.json").read_text(encoding="utf-8"), nl=False)
         elif not wish.quiet:
@@ -126,7 +125,7 @@ def follow(command: str, wish: Wish) -> None:
             typer.echo(folder.path)
         elif not wish.quiet:
             typer.echo(f"run folder: {folder.path}", err=wish.json)
-        if late or result.status == STOPPED_BY_USER:
+        if result.status == STOPPED_BY_USER:
             raise typer.Exit(INTERRUPTED)
         raise typer.Exit(1 if result.status.startswith(UNUSABLE) else 0)
 
@@ -169,22 +168,14 @@ def build(config: "Config", quiet: bool = False) -> "Job":
     return config.build()
 
 
-def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Result, bool]":
-    """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step.
-
-    Returns:
-        The result, and True if Ctrl-C came after the last step, when nothing could be stopped.
-    """
+def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "Result":
+    """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step."""
     with importing():
         from kanpinn.runs.progress import RunProgress
 
-    late = False
-
-    def interrupt(*_: object) -> None:  # during the solve loop only the second Ctrl-C comes here
-        nonlocal late
-        if late or folder.interrupted or not folder.begun:
-            raise KeyboardInterrupt
-        late = True
+    def interrupt(*_: object) -> None:  # before and after the solve loop, which has its own handler
+        folder.keep()
+        raise KeyboardInterrupt
 
     def announce(choice: "Choice", why: str) -> None:
         folder.adopt(choice, why)
@@ -195,7 +186,7 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
     try:
         with handling(interrupt), shown as progress:
             observers: list[Observer] = [] if progress is None else [progress]
-            return job.run([*observers, folder.checkpoint], folder.state, announce), late
+            return job.run([*observers, folder.checkpoint], folder.state, announce)
     except (InputError, NumericalError) as error:
         if not folder.begun:
             folder.discard()
@@ -217,19 +208,16 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "tuple[Resu
             raise
 
 
-def _finish(result: "Result", folder: "RunFolder") -> bool:
-    """Write the folder, and return True if Ctrl-C came meanwhile; a second one ends at once."""
-    came = False
+def _finish(kind: Kind, job: "Job", result: "Result", folder: "RunFolder") -> "Result":
+    """Complete the result and write the folder, which Ctrl-C leaves unfinished at once."""
 
     def interrupt(*_: object) -> None:
-        nonlocal came
-        if came:
-            _say_interrupted(folder)
-            leave()
-        came = True
-        note("the run folder is being written; a second Ctrl-C ends at once")
+        folder.keep()
+        _say_interrupted(folder)
+        leave()
 
     with handling(interrupt):
+        result = kind.complete(job, result)
         folder.finish(result)
     for layer, share in enumerate(folder.record["outside_grids"]):
         if share:
@@ -238,7 +226,7 @@ def _finish(result: "Result", folder: "RunFolder") -> bool:
                 "splines continue as straight lines",
                 stacklevel=2,
             )
-    return came
+    return result
 
 
 def _say_interrupted(folder: "RunFolder | NoFolder") -> None:

@@ -4,11 +4,12 @@ import contextlib
 import io
 import os
 import resource
+import select
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,7 @@ class Finished:
     """A command that has ended.
 
     code: its exit code; negative for a signal, such as that of the limit of seconds.
-    seconds: the time that it took by the clock.
+    seconds: the processor time that it took, which does not depend on what else is running.
     megabytes: the memory that it took at most, beyond that of this process.
     said: what it wrote to standard output and standard error.
     """
@@ -38,7 +39,7 @@ class Finished:
         """Return what is wrong with it: a traceback, no word, or more than the given limits.
 
         Args:
-            seconds: the most that it may take by the clock.
+            seconds: the most processor time that it may take.
             size: the most bytes of messages, of a command that fails.
             megabytes: the most memory beyond that of this process.
         """
@@ -53,39 +54,65 @@ class Finished:
         return [fault for fault, is_so in found.items() if is_so]
 
 
-def run(arguments: Sequence[str], seconds: int) -> Finished:
-    """Run a command of kanpinn in a fork; it is killed after a number of seconds."""
+def run(
+    arguments: Sequence[str], seconds: float, before: Callable[[], None] = lambda: None
+) -> Finished:
+    """Run a command of kanpinn in a fork; it is killed after a number of seconds.
+
+    before: is called in the fork first.
+    """
+
+    def command() -> int:
+        before()
+        return code_of(arguments)
+
+    return forked(command, seconds)
+
+
+def forked(action: Callable[[], int], seconds: float) -> Finished:
+    """Run a function, which returns an exit code, in a fork of this process.
+
+    It gets SIGKILL after a number of seconds by the clock.
+    """
     assert kanpinn.cli and torch.get_num_threads() == 1, "a fork has one thread"
     sys.stdout.flush()
     reader, writer = os.pipe()
-    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    end = time.monotonic() + seconds
     child = os.fork()
     if child == 0:
         os.close(reader)
         for stream in (1, 2):
             os.dup2(writer, stream)
-        signal.alarm(seconds)
-        os._exit(_code(arguments))
+        os._exit(action())
     os.close(writer)
-    with open(reader, encoding="utf-8", errors="replace") as output:
-        said = output.read()
-    _, status, usage = os.wait4(child, 0)
+    said = b""
+    with open(reader, "rb", buffering=0) as output:
+        while select.select([output], [], [], max(end - time.monotonic(), 0))[0]:
+            if not (part := output.read(2**16)):
+                break
+            said += part
+        else:
+            os.kill(child, signal.SIGKILL)
+        _, status, usage = os.wait4(child, 0)
     memory = max(usage.ru_maxrss - before, 0) / 1024
     code = os.waitstatus_to_exitcode(status)
-    return Finished(code, time.perf_counter() - begun, memory, said)
+    text = said.decode("utf-8", "replace")
+    return Finished(code, usage.ru_utime + usage.ru_stime, memory, text)
 
 
 def prepare(arguments: Sequence[str]) -> None:
     """Run a command in this process, so that later ones have its imports and its models."""
     before = sys.argv
     with contextlib.redirect_stdout(io.StringIO()):
-        code = _code(arguments)
+        code = code_of(arguments)
     assert code == 0, f"kanpinn {' '.join(arguments)} has failed"
     sys.argv = before
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _code(arguments: Sequence[str]) -> int:
+def code_of(arguments: Sequence[str]) -> int:
+    """Run a command in this process, and return its exit code."""
     sys.argv = ["kanpinn", *arguments]
     code = CRASHED
     try:

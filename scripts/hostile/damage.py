@@ -15,41 +15,8 @@ import torch
 from common.verdicts import Figure
 
 from hostile.commands import run
+from hostile.jobs import JOBS
 
-FILES = {
-    "solve": """
-[problem]
-equation = "poisson"
-domain = { type = "box", x = [0, 1] }
-exact = "sin(pi*x)"
-[network]
-type = "kan"
-width = [1, 3, 1]
-degree = 3
-grid = 3
-[points]
-interior = 20
-boundary = 2
-[[optimizer]]
-type = "levenberg_marquardt"
-steps = 3
-""",
-    "fit": """
-[data]
-formula = "sin(pi*x) + y**2"
-domain = { type = "box", x = [-1, 1], y = [-1, 1] }
-rows = 60
-validation = 0.2
-[network]
-type = "kan"
-width = [2, 2, 1]
-degree = 3
-grid = 3
-[[optimizer]]
-type = "levenberg_marquardt"
-steps = 3
-""",
-}
 VALUES: tuple[Any, ...] = (None, 5, -1e300, "x", [], [1], {}, {"a": 1})
 Damage = tuple[str, bytes]  # its name, and the contents of the damaged file
 
@@ -71,7 +38,7 @@ def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure
     """Give damaged copies of two run folders to two commands."""
     folder = chosen.output / "runs"
     found: dict[str, Figure] = {}
-    for kind in FILES:
+    for kind in ("solve", "fit"):
         source = finished(kind, folder)
         ended = [*outcomes(kind, source, folder, chosen.damages, chosen.seed)]
         wrong = [f"{one.name}: {', '.join(one.faults)}" for one in ended if one.faults]
@@ -93,7 +60,7 @@ def finished(kind: str, folder: Path) -> Path:
     """Make a run of a kind of file, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{kind}.toml"
-    path.write_text(FILES[kind], encoding="utf-8")
+    path.write_text(JOBS[kind].text, encoding="utf-8")
     done = run([kind, str(path), "--quiet", "--output", str(folder)], 120)
     if done.code:
         raise RuntimeError(f"{path} cannot be run: {done.said}")

@@ -53,7 +53,7 @@ def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure
     for name, contents in mutations(files, chosen.mutations, chosen.seed):
         path = folder / f"mutated_{name}.toml"
         path.write_bytes(contents)
-        done = commands.run(["check", str(path)], 40)
+        done = commands.run(["check", str(path)], 200)
         codes[done.code] += 1
         if faults := done.faults():
             wrong.append(f"kanpinn check {path}: {', '.join(faults)}")

@@ -1,6 +1,7 @@
 """Files are replaced as a whole or not at all, and are on the disk before they have their name."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ def test_a_folder_that_vanishes_is_told_by_its_path(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone"), replacing(path) as temporary:
         temporary.unlink()
         path.parent.rmdir()
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_told_by_its_path(tmp_path):
+    path = tmp_path / "text.txt"
+    write_text(path, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large") as failed:
+            write_text(path, "new" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert failed.value.filename == str(path)
+    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
 
 
 def test_temporaries_of_killed_processes_are_removed(tmp_path):

@@ -518,33 +518,41 @@ def test_ctrl_c_while_it_starts_is_quiet(folder: Path, delay: float) -> None:
     assert not list(folder.glob("results/*/*.tmp*"))
 
 
-SLOW_FINISH = """
-import signal, sys
-import kanpinn.plotting as plotting
+INTERRUPTED = """
+import signal
+from unittest.mock import patch
 from kanpinn.cli import app
 
-def interrupted(*_):
-    for _ in range({times}):
-        signal.raise_signal(signal.SIGINT)
-    return []
+def interrupted(*_, **__):
+    signal.raise_signal(signal.SIGINT)
+    raise AssertionError("it goes on")
 
-plotting.draw_figures = interrupted
-app(["solve", "square.toml"])
+with patch("kanpinn.{place}", interrupted):
+    app(["solve", "square.toml"])
 """
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_waits_for_the_run_folder_but_not_twice(folder: Path, times: int) -> None:
-    process = Command(["-c", SLOW_FINISH.format(times=times)], folder)
+@pytest.mark.parametrize(
+    "place",
+    [
+        "accuracy.norms.ErrorNorm.converged",
+        "runs.results.folder.run_record",
+        "plotting.draw_figures",
+    ],
+)
+def test_ctrl_c_after_the_last_step_ends_at_once_and_loses_nothing(
+    folder: Path, place: str
+) -> None:
+    process = Command(["-c", INTERRUPTED.format(place=place)], folder)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert "Traceback" not in errors
-    assert "the run folder is being written" in errors
+    assert "Traceback" not in errors and "the last checkpoint" in errors
     (run,) = run_folders(folder / "results")
-    assert run.name.endswith(".partial") == (times == 2)
-    assert ("the last checkpoint" in errors) == (times == 2)
-    status = json.loads((run / "run.json").read_text())["status"]
-    assert status == ("converged" if times == 1 else "running")
+    assert run.name.endswith(".partial")
+    assert kanpinn("solve", "--resume", str(run), "--quiet").exit_code == 0
+    (whole,) = run_folders(folder / "results")
+    record = json.loads((whole / "run.json").read_text())
+    assert record["status"] == "converged" and record["steps"] == 1
 
 
 def test_help_and_version_do_not_wait_for_torch() -> None:

@@ -305,6 +305,7 @@ def test_the_schema_gives_every_key_a_type_a_default_and_a_description(kind: str
     [
         "points.interior=100000000000000",
         "points.boundary=100000000000000",
+        f"points.boundary={10**400}",
         "points.interior=200000000",  # a Gauss rule of 14143 nodes on each axis
         "network.width=[2,1000000000,1]",
         "network.grid=1000000000000",

@@ -96,7 +96,7 @@ INSIDES = {
         "optimizers.damping",
     },
     "continual": {"solvers.loop", "solvers.losses", "solvers.state"},
-    "hostile": {"__main__"},
+    "hostile": {"__main__", "cli.screen", "runs.results"},
     "images": {"solvers.state"},
     "knot_theory": {"networks.basis", "solvers.fit.scores"},
     "machinery": {"geometry.sampling", "loss.terms"},

@@ -30,11 +30,11 @@ def check_points(points: Collocation, problem: BoundaryValueProblem) -> None:
     dim, faces = problem.domain.dim, len(problem.domain.boundary.pieces)
     for name, count, axes in (
         ("interior", points.interior, dim),
-        ("boundary", points.boundary / faces, dim - 1),
+        ("boundary", points.boundary // faces, dim - 1),
     ):
         given = f"points.{name} = {getattr(points, name)}"
         check_memory(given, copies * dim * getattr(points, name))
-        if points.sampler == "gauss" and axes and count ** (1 / axes) > most:
+        if points.sampler == "gauss" and axes and count > most**axes:
             raise InputError(
                 f"{given}: Gauss rules have at most {most} nodes on an axis; take fewer points, or "
                 "another sampler"

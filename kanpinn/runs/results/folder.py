@@ -186,6 +186,11 @@ class RunFolder:
             self._written = time.monotonic()
             self._cost = self._written - begun
 
+    def keep(self) -> None:
+        """Write checkpoint.pt if the last step has been taken since the last one."""
+        if self._run is not None and self._run.status is not None:
+            write_checkpoint(self.path, self._run.state_dict(), self.settings, self.earlier)
+
     def finish(self, result: Result, figures: bool = True) -> Path:
         """Write all files of the result, rename the folder to its final name and return that path.
 
@@ -199,6 +204,7 @@ class RunFolder:
             network = result.network.state_dict()
             state = ended_state(network, result.history, result.optimizer_seconds)
         write_checkpoint(self.path, state, self.settings, self.earlier)
+        self._run = None  # it is kept: Ctrl-C has nothing to write
         CONTENTS[self.config.file.kind].write(result, self.settings, self.path, figures)
         self._write_record({**run_record(result, self.config), "resumed": self.earlier})
         self.lock.release(self.path)
