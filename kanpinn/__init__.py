@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kanpinn._support.errors import KanpinnError as KanpinnError
     from kanpinn._support.errors import NumericalError as NumericalError
     from kanpinn.accuracy import FEM as FEM
+    from kanpinn.accuracy import Bound as Bound
     from kanpinn.accuracy import DataFile as DataFile
     from kanpinn.accuracy import Errors as Errors
     from kanpinn.accuracy import Estimated as Estimated
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from kanpinn.solvers import Verification as Verification
     from kanpinn.solvers import auto as auto
     from kanpinn.solvers import eigen as eigen
+    from kanpinn.solvers import error_bound as error_bound
     from kanpinn.solvers import estimate_error as estimate_error
     from kanpinn.solvers import fit as fit
     from kanpinn.solvers import solve as solve
@@ -113,6 +115,7 @@ _NAMES = {
     "_support.errors": ("InputError", "KanpinnError", "NumericalError"),
     "accuracy": (
         "FEM",
+        "Bound",
         "DataFile",
         "Errors",
         "Estimated",
@@ -209,6 +212,7 @@ _NAMES = {
         "Verification",
         "auto",
         "eigen",
+        "error_bound",
         "estimate_error",
         "fit",
         "solve",

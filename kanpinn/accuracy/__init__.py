@@ -1,5 +1,6 @@
-"""How accurate a solution is: error norms, orders, references, confidence bounds of unknowns."""
+"""How accurate a solution is: error norms and bounds, orders, references, confidence bounds."""
 
+from kanpinn.accuracy.bounds import Bound as Bound
 from kanpinn.accuracy.confidence import Estimated as Estimated
 from kanpinn.accuracy.norms import ErrorNorm as ErrorNorm
 from kanpinn.accuracy.norms import Errors as Errors

@@ -75,13 +75,15 @@ class SolveKind(Kind):
         alone = result.processes == 1
         if not (job.estimate and alone) or result.status.startswith(ENDED):
             return result
-        known = dataclasses.replace(result, estimate=estimate_error(result))
+        known = dataclasses.replace(result, estimate=estimate_error(result, bound=job.bound))
         return known if job.tolerance is None else judged_by_tolerance(known, job.tolerance)
 
     def lines(self, result: "Solution") -> Iterator[str]:
         estimated = None if result.estimate is None else result.estimate.errors
-        if result.errors is not None or estimated is not None:
-            yield errors_table(result.errors, estimated)
+        bound = None if result.estimate is None else result.estimate.bound
+        bound = None if bound is None or bound.reason else bound
+        if any(one is not None for one in (result.errors, estimated, bound)):
+            yield errors_table(result.errors, estimated, bound)
         yield from unknowns(result)
         if result.estimate is not None and result.estimate.reason not in result.status:
             yield str(result.estimate)

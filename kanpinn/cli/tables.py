@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kanpinn.accuracy.bounds import Bound
     from kanpinn.accuracy.norms import Errors
     from kanpinn.runs.config import Result
     from kanpinn.solvers.eigen import Eigensolution
@@ -31,8 +32,10 @@ def plain_table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
     return "\n".join(lines)
 
 
-def errors_table(errors: "Errors | None", estimated: "Errors | None" = None) -> str:
-    """Return a table of absolute, relative and squared L2 and H1 errors, and of their estimates.
+def errors_table(
+    errors: "Errors | None", estimated: "Errors | None" = None, bound: "Bound | None" = None
+) -> str:
+    """Return a table of absolute, relative and squared L2 and H1 errors, estimates and bounds.
 
     The errors of each field follow those of the whole solution. A line below gives the error of the
     quadrature rule if it exceeds 5% of the norms.
@@ -43,6 +46,12 @@ def errors_table(errors: "Errors | None", estimated: "Errors | None" = None) -> 
             rows += _rows(whole, how)
             for name, one in whole.fields.items():
                 rows += _rows(one, f" of {name}{how}")
+    if bound is not None:
+        pairs = {"L2": (bound.l2, bound.l2_relative), "H1": (bound.h1, bound.h1_relative)}
+        pairs |= {"energy": (bound.energy, bound.energy_relative)}
+        for name, values in pairs.items():
+            if not math.isnan(values[0]):
+                rows.append([f"{name}, bound", *(f"{v:.2e}" for v in (*values, values[0] ** 2))])
     shown = plain_table(rows)
     if errors is not None and errors.rule_error > 0.05:  # smaller errors are not reported
         shown += f"\nthe quadrature error of these norms is about {errors.rule_error:.0%}"

@@ -3,6 +3,7 @@
 from kanpinn.solvers.auto import auto as auto
 from kanpinn.solvers.eigen import Eigensolution as Eigensolution
 from kanpinn.solvers.eigen import eigen as eigen
+from kanpinn.solvers.error_bound import error_bound as error_bound
 from kanpinn.solvers.error_estimate import estimate_error as estimate_error
 from kanpinn.solvers.fit import Fitted as Fitted
 from kanpinn.solvers.fit import Scores as Scores

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from kanpinn._support.status import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
+from kanpinn.accuracy.bounds import Bound
 from kanpinn.accuracy.norms import ErrorNorm, Errors
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.networks import KAN, Network
 from kanpinn.optimizers import LeastSquares
+from kanpinn.solvers.error_bound import error_bound
 from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
@@ -22,7 +24,7 @@ LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is 
 ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
 
-def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate:
+def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) -> Estimate:
     """Estimate a solution's errors by a second solve, with a wider network and other points.
 
     The second network has the hidden functions of the first one and additional random ones, so its
@@ -37,6 +39,8 @@ def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate:
     Args:
         solution: the solution whose errors are estimated.
         wider: the factor by which the second solve has more hidden units and points.
+        bound: whether the estimate has guaranteed bounds too, see `error_bound`. It always has
+            them where the error is not known.
 
     Returns:
         The estimate, or the reason why there is none.
@@ -66,12 +70,15 @@ def estimate_error(solution: Solution, wider: float = 1.5) -> Estimate:
     )
     if finer.status.startswith(ENDED):
         reason = f"the solve of the finer network has ended: {finer.status}"
-        return Estimate(None, None, time.perf_counter() - begun, reason)
+        limits: Bound | None = error_bound(solution)
+        return Estimate(None, None, time.perf_counter() - begun, reason, limits)
     found, errors = compare(solution, finer), None
     if not found.doubt:
         part = 0.0 if found.is_rounding else found.contraction or 0.0
         errors = found.norms.scaled(1 / (1 - part))
-    return Estimate(errors, found.contraction, time.perf_counter() - begun, found.doubt)
+    is_better = found.contraction is not None and found.contraction < 0.5
+    limits = error_bound(solution, finer if is_better else None) if bound or found.doubt else None
+    return Estimate(errors, found.contraction, time.perf_counter() - begun, found.doubt, limits)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.status import CONVERGED
+from kanpinn.accuracy.bounds.bound import Bound
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.norms import Errors
 from kanpinn.accuracy.references import Reference
@@ -35,22 +36,24 @@ class Estimate:
     errors: the error norms, relative to the finer solution; None where they are not known.
     contraction: the root mean square residual of the finer solution over that of the solution, at
     points that neither was trained on; None for energies, which have no residual. seconds: the time
-    that the estimate took. reason: why the errors are not known; empty where they are.
+    that the estimate took. reason: why the errors are not known, or empty. bound: guaranteed bounds
+    of the errors; None where none were asked for.
     """
 
     errors: Errors | None
     contraction: float | None
     seconds: float
     reason: str = ""
+    bound: Bound | None = None
 
     def __str__(self) -> str:
-        if self.errors is None:
-            first = f"the error is not known: {self.reason}"
-        else:
-            first = f"estimated relative errors: L2 {self.errors.l2_relative:.1e}"
-            first += f", H1 {self.errors.h1_relative:.1e}"
+        first = f"the error is not known: {self.reason}"
+        if self.errors is not None:
+            l2, h1 = self.errors.l2_relative, self.errors.h1_relative
+            first = f"estimated relative errors: L2 {l2:.1e}, H1 {h1:.1e}"
         part = self.contraction
         left = "" if part is None else f"a finer network leaves {part:.1%} of the residual, "
+        left = left if self.bound is None else f"{self.bound}; {left}"
         return f"{first}\n{left}the estimate took {self.seconds:.2f} s"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 from cases import Known, Waves
@@ -62,8 +63,30 @@ def test_an_error_that_refinement_does_not_cure_is_not_known(width):
     estimate = estimate_error(solution)
     assert estimate.errors is None and estimate.contraction > 0.7
     assert str(estimate).startswith("the error is not known: ")
+    assert len(str(estimate).splitlines()) == 2
+    assert estimate.bound.l2 >= solution.errors.l2 and estimate.bound.h1 >= solution.errors.h1
     judged = judged_by_tolerance(dataclasses.replace(solution, estimate=estimate), 1e9)
     assert judged.status.startswith("failed: the error is not known: ") and not judged.success
+
+
+def test_bounds_of_a_network_s_errors_hold_and_the_estimate_says_them():
+    solution = kp.solve(Known(), kp.KAN([2, 12, 1], degree=7, grid=[4, 8]), boundary="penalty")
+    estimate = estimate_error(solution, bound=True)
+    for bound in (estimate.bound, kp.error_bound(solution)):
+        assert 1 <= bound.l2 / solution.errors.l2 < 30
+        assert 1 <= bound.h1 / solution.errors.h1 < 10
+    assert estimate.bound.h1 < 1.1 * solution.errors.h1
+    first, second = str(estimate).splitlines()
+    assert first.startswith("estimated relative errors: L2 ")
+    assert second.startswith("guaranteed relative bounds: L2 ")
+
+
+def test_a_nonlinear_problem_has_no_bounds_but_the_reason():
+    solution = kp.solve(Cubic(), kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
+    bound = kp.error_bound(solution)
+    assert math.isnan(bound.l2) and str(bound).endswith(
+        "the residual is not linear in the solution"
+    )
 
 
 def test_an_estimate_does_not_read_the_exact_solution():
@@ -90,7 +113,7 @@ degree = 4
 grid = [1, 2]
 
 [run]
-estimate = true
+bound = true
 """
 
 
@@ -100,9 +123,14 @@ def test_the_command_line_prints_both_and_saves_both(tmp_path):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0
     assert "L2, estimated" in done.output and "H1, estimated" in done.output
+    assert "L2, bound" in done.output and "energy, bound" in done.output
     (folder,) = (tmp_path / "out" / "rod").iterdir()
     record = json.loads((folder / "run.json").read_text())
     ratio = record["estimate"]["l2_relative"] / record["errors"]["l2_relative"]
     assert ratio == pytest.approx(1, abs=0.3)
     loaded = kp.load(folder)
     assert loaded.estimate.errors.l2 == record["estimate"]["l2"]
+    bound = record["estimate"]["bound"]
+    assert record["errors"]["h1"] <= bound["h1"] < 2 * record["errors"]["h1"]
+    assert loaded.estimate.bound.energy == bound["energy"]
+    assert loaded.estimate.bound.constants == bound["constants"]

@@ -134,7 +134,7 @@ class EigenFile(File):
                 "optimizer: expected to be left out, since eigenvalues are found by linear algebra"
             )
         reason = "eigenvalues always have bounds and estimates, and take no steps"
-        self.run.refuse(reason, "estimate", "tolerance", "budget_seconds")
+        self.run.refuse(reason, "estimate", "bound", "tolerance", "budget_seconds")
         problem: EigenProblem = self.problem.build("problem", directory)
         network = self.placed(self.network.build("network", directory, seed=self.run.seed))
         points = default_eigen_points(network)

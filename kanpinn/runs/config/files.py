@@ -40,6 +40,7 @@ class RunTable(FixedTable):
         dtype: the floating-point format of the network.
         device: the device that computes, such as "cpu", "cuda" or "cuda:1".
         estimate: whether the errors of a solve are also estimated without an exact solution.
+        bound: whether the estimate has guaranteed bounds too, where theory gives them.
         tolerance: a relative L2 error with which the estimated one is compared; null for none.
         budget_seconds: the seconds that the steps may take; null for no limit.
         threads: the threads that the command line uses; null for all cores.
@@ -49,6 +50,7 @@ class RunTable(FixedTable):
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
     estimate: bool = False
+    bound: bool = False
     tolerance: Positive | None = None
     budget_seconds: Positive | None = None
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None

@@ -107,7 +107,7 @@ class FitFile(File):
 
     def job(self, directory: Path, name: str) -> FitJob:
         run = self.run
-        run.refuse("a fit has scores, and no error to estimate", "estimate", "tolerance")
+        run.refuse("a fit has scores, and no error to estimate", "estimate", "bound", "tolerance")
         data = self.data.build("data", directory, seed=run.seed)
         network = self.placed(self.network.build("network", directory, seed=run.seed))
         rows = (self.fit.batch or len(data.train)) * network.width[-1]

@@ -45,6 +45,7 @@ class SolveJob(Job):
         settings: the discretization.
         reference: the reference that errors are measured against, if it is not the problem's own.
         estimate: whether errors are also estimated after the solve.
+        bound: whether the estimate has guaranteed bounds too.
         tolerance: a relative L2 error with which the estimated one is compared.
         budget_seconds: the seconds that the steps may take; None for no limit.
     """
@@ -53,6 +54,7 @@ class SolveJob(Job):
     settings: SolveSettings
     reference: Recipe | None = None
     estimate: bool = False
+    bound: bool = False
     tolerance: float | None = None
     budget_seconds: float | None = None
 
@@ -182,7 +184,8 @@ class SolveFile(File):
             "seed": run.seed,
             "name": name,
             "reference": None if reference is None else reference.build("reference", directory),
-            "estimate": run.estimate or run.tolerance is not None,
+            "estimate": run.estimate or run.bound or run.tolerance is not None,
+            "bound": run.bound,
             "tolerance": run.tolerance,
             "budget_seconds": run.budget_seconds,
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 
+from kanpinn.accuracy.bounds import Bound
 from kanpinn.accuracy.norms import Errors
 from kanpinn.runs.config import SolveJob
 from kanpinn.runs.results.contents import Contents, as_arrays, with_nan
@@ -27,7 +28,8 @@ class SolveContents(Contents[SolveJob, Solution]):
         errors: against the exact solution or the reference; None without either.
         reference: the source of the reference solution and its own relative L2 error.
         estimate: the errors estimated without an exact solution or a reference; null with the
-        reason where they are not known.
+        reason where they are not known. Its "bound" has guaranteed bounds, null where they are
+        not known or infinite, or the reason why there are none.
         verification: the loss at fresh points beside that at the solve's own.
         estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
         that one more step would make to it (`step`), and whether this is small (`arrived`).
@@ -46,6 +48,7 @@ class SolveContents(Contents[SolveJob, Solution]):
             known = result.estimate.errors
             rest = {key: getattr(result.estimate, key) for key in ESTIMATE}
             estimate = {**(unknown if known is None else asdict(known)), **rest}
+            estimate["bound"] = result.estimate.bound and asdict(result.estimate.bound)
         for norms in filter(None, (errors, estimate)):
             for field in norms["fields"].values():
                 del field["fields"]  # a single field has none
@@ -97,8 +100,18 @@ def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:
     if saved is None:
         return None
     rest = {key: saved.get(key, "") for key in ESTIMATE}
-    norms = {key: value for key, value in saved.items() if key not in rest}
-    return Estimate(None if rest["reason"] else _errors(norms), **rest)
+    norms = {key: value for key, value in saved.items() if key not in (*rest, "bound")}
+    errors = None if rest["reason"] else _errors(norms)
+    return Estimate(errors, **rest, bound=_bound(saved.get("bound")))
+
+
+def _bound(saved: Mapping[str, Any] | None) -> Bound | None:
+    if saved is None:
+        return None
+    kept = ("theorem", "constants", "reason")
+    norms: dict[str, Any] = with_nan({key: saved[key] for key in saved if key not in kept})
+    words = {"theorem": saved["theorem"], "reason": saved["reason"]}
+    return Bound(**norms, **words, constants=with_nan(saved["constants"]))
 
 
 def _verification(saved: Mapping[str, Any] | None) -> Verification | None:

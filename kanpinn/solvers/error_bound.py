@@ -1,0 +1,50 @@
+"""Guaranteed bounds of a solution's errors, where theory gives them."""
+
+import torch
+
+from kanpinn.accuracy.bounds import Approximate, Bound, Majorant, Unbounded
+from kanpinn.evolution.windows import Windows
+from kanpinn.geometry.sampling import sample
+from kanpinn.solvers.fresh_points import verify
+from kanpinn.solvers.solution import Solution
+
+
+@torch.no_grad()
+def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
+    """Bound the errors of a solution by its residual.
+
+    There are bounds for linear equations of second order for one field, elliptic or parabolic, that
+    are coercive: c - div(b)/2 is not below minus the least eigenvalue of the rest. They hold for
+    any network, however it was trained. `Bound` says what in them is proved and what is computed.
+
+    Args:
+        solution: the solution whose errors are bounded.
+        finer: a better solution of the same problem, through which bounds may be less.
+
+    Returns:
+        The bounds, or the reason why there are none.
+
+    Reference: Repin, A posteriori error estimation for variational problems with uniformly convex
+    functionals (2000).
+    """
+    if isinstance(solution.network, Windows):
+        return Bound(reason="the network is not one function but one for each window of time")
+    try:
+        known = None if finer is None else _approximate(finer)
+        return Majorant(solution.problem)(_approximate(solution), known)
+    except Unbounded as found:
+        return Bound(reason=str(found))
+
+
+def _approximate(solution: Solution) -> Approximate:
+    """Return a solution with its conditions that hold exactly and its residual at fresh points."""
+    discretization = solution.discretization
+    found = solution.verification or verify(discretization, solution.residuals, solution.loss_terms)
+    if found is None:  # an energy
+        generator = torch.Generator().manual_seed(61)
+        points = sample(solution.problem.domain, 4096, "sobol", generator)
+        squares = solution.residual(points).double().square().sum(dim=1)
+        mean, error = float(squares.mean()), float(squares.std()) / 64
+    else:
+        mean, error = found.interior, found.error / discretization.weights["interior"]
+    return Approximate(solution.surrogate.evaluate, discretization.met, mean, error)

@@ -1,0 +1,315 @@
+"""Guaranteed bounds hold, are near the truth, and are refused where no theory gives them."""
+
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.accuracy.bounds import Approximate, Majorant, Unbounded
+from kanpinn.accuracy.bounds.constants import barrier, constants_of
+from kanpinn.accuracy.bounds.flux import flux_bound
+from kanpinn.accuracy.bounds.grid import grid_over
+from kanpinn.accuracy.bounds.misfit import extension
+from kanpinn.accuracy.bounds.norms import residual_of
+from kanpinn.accuracy.bounds.operator import operator_of
+from kanpinn.accuracy.bounds.sides import sides_of
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels, jet_of
+from kanpinn.pde.boundary_value_problem import stated
+
+SQUARE = kp.Box(x=(0, 2), y=(0, 1))
+HOLED = kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.3, 0.2), 0.3)
+
+
+class Known(kp.Problem):
+    """L u = f with the values of u = sin(2x + 1) cos(y) on the whole boundary."""
+
+    def __init__(self, operator, domain=SQUARE):
+        self.operator, self.domain = operator, domain
+
+    def residual(self, p, u):
+        return self.operator(p, u) - self.source(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.sin(2 * p.x + 1) * torch.cos(p.coords[:, 1:].sum(dim=1, keepdim=True))
+
+
+class Plain(Known):
+    """L u = 0, with no source to compute."""
+
+    def source(self, p):
+        return torch.zeros_like(p.x)
+
+
+class Mixed(Known):
+    """Values on one side, fluxes on the others."""
+
+    def conditions(self):
+        walls, name = self.domain.boundary, "x_min"
+        others = [one for one in walls.names if one != name]
+        flux = kp.Robin(walls[others[0]], 3.0, 1.0, lambda p: 3 * self.exact(p) + self.slope(p))
+        fluxes = [kp.Neumann(walls[one], self.slope) for one in others[1:]]
+        return [kp.Dirichlet(walls[name], self.exact), flux, *fluxes]
+
+    def slope(self, p):
+        channels = Channels(p.names, gradient=True)
+        jet = jet_of(lambda x: self.exact(kp.Points(x, p.names)), p.coords, channels)
+        return kp.normal_derivative(jet, p)
+
+
+class Warm(Known):
+    """u_t - u_xx / 10 = f."""
+
+    def conditions(self):
+        walls = self.domain.boundary["x_min", "x_max"]
+        return [kp.Dirichlet(walls, self.exact), kp.Initial(self.domain, self.exact)]
+
+
+def poisson(p, u):
+    return kp.laplacian(u)
+
+
+def reaction(p, u):
+    return -2 * kp.laplacian(u) + (5 + p.x) * u.value
+
+
+def variable(p, u):
+    a, slope = 2 + torch.sin(3 * p.x), 3 * torch.cos(3 * p.x)
+    return -a * kp.laplacian(u) - slope * kp.partial(u, "x")
+
+
+def convection(p, u):
+    return kp.directional(u, (2.0, 1.0)) - 0.3 * kp.laplacian(u)
+
+
+def skew(p, u):
+    mixed = kp.partial(u, "x", "y")
+    return -2 * kp.partial(u, "x", "x") - mixed - kp.partial(u, "y", "y")
+
+
+def little_helmholtz(p, u):
+    return kp.laplacian(u) + 8 * u.value
+
+
+def warming(p, u):
+    return kp.partial(u, "t") - 0.1 * kp.partial(u, "x", "x")
+
+
+def approximate(problem, error, met=()):
+    """The exact solution minus a known error, as an approximation."""
+
+    def jet(p, channels):
+        def function(x):
+            q = kp.Points(x, p.names)
+            return problem.exact(q) - error(q)
+
+        return jet_of(function, p.coords, channels)
+
+    points = sample(problem.domain, 1024, "sobol")
+    squares = residual_of(problem, jet, points).square()
+    return Approximate(jet, met, float(squares.mean()), float(squares.std()) / 32)
+
+
+def norms(problem, error):
+    """The L2 norm of the error and that of its gradient, as means; and its largest value."""
+    points, weights = problem.domain.quadrature(48)
+    channels, names = Channels(points.names, gradient=True), points.names
+    jet = jet_of(lambda x: error(kp.Points(x, names)), points.coords, channels)
+    mean = weights / weights.sum()
+    squares = mean @ jet.value.square(), mean @ jet.gradient[..., 0].square()
+    return float(squares[0]) ** 0.5, float(squares[1].sum()) ** 0.5, float(jet.value.abs().max())
+
+
+def bubble(p):
+    """An error that vanishes on the boundary of the box SQUARE."""
+    return 1e-3 * torch.sin(4 * torch.pi * p.x) * torch.sin(3 * torch.pi * p.y)
+
+
+def misfit(p):
+    return 1e-3 * torch.sin(5 * p.x + 3 * p.y) * torch.exp(p.y)
+
+
+@pytest.mark.parametrize(
+    ("operator", "least", "reaction_range"),
+    [
+        (poisson, [1.0, 1.0], (0, 0)),
+        (reaction, [2.0, 2.0], (5, 7)),
+        (variable, [1.0, 1.0], (0, 0)),
+        (convection, [0.3, 0.3], (0, 0)),
+        (skew, [1.5 - 0.5**0.5, 1.5 - 0.5**0.5], (0, 0)),
+        (little_helmholtz, [1.0, 1.0], (-8, -8)),
+        (lambda p, u: p.x * kp.partial(u, "x") - kp.laplacian(u), [1.0, 1.0], (-0.5, -0.5)),
+    ],
+)
+def test_the_coefficients_of_an_equation_are_read_from_its_residual(
+    operator, least, reaction_range
+):
+    found = operator_of(stated(Plain(operator)))
+    assert found.diffusion.tolist() == pytest.approx(least, rel=1e-3)
+    assert found.reaction == pytest.approx(reaction_range, abs=0.02)
+
+
+@pytest.mark.parametrize("operator", [poisson, reaction, variable, skew, little_helmholtz])
+def test_bounds_of_an_error_that_vanishes_on_the_boundary_are_near_it(operator):
+    problem = stated(Known(operator))
+    bound = Majorant(problem)(approximate(problem, bubble, met={0}))
+    l2, slope, largest = norms(problem, bubble)
+    assert 1 <= bound.h1 / math.hypot(l2, slope) < 4
+    assert 1 <= bound.l2 / l2 < 20
+    if not math.isnan(bound.maximum):  # with a positive zeroth term there is no maximum principle
+        assert largest <= bound.maximum
+
+
+def test_the_energy_bound_of_poisson_s_equation_is_sharp():
+    problem = stated(Known(poisson))
+    bound = Majorant(problem)(approximate(problem, bubble, met={0}))
+    assert 1 <= bound.energy / norms(problem, bubble)[1] < 1.02
+    assert "flux" in bound.theorem and bound.constants["friedrichs"] == pytest.approx(
+        1 / math.sqrt(math.pi**2 * (1 / 4 + 1))
+    )
+
+
+@pytest.mark.parametrize(
+    ("operator", "domain"),
+    [
+        (poisson, kp.Disk((0, 0), 1)),
+        (poisson, kp.LShape()),
+        (reaction, HOLED),
+        (convection, SQUARE),
+        (convection, HOLED),
+    ],
+)
+def test_bounds_hold_for_values_that_are_missed_on_the_boundary(operator, domain):
+    problem = stated(Known(operator, domain))
+    bound = Majorant(problem)(approximate(problem, misfit))
+    l2, slope, largest = norms(problem, misfit)
+    assert 1 <= bound.h1 / math.hypot(l2, slope) < 20
+    assert 1 <= bound.l2 / l2 < 20
+    assert 1 <= bound.maximum / largest < 200
+
+
+def test_bounds_hold_for_missed_fluxes():
+    problem = stated(Mixed(reaction))
+    bound = Majorant(problem)(approximate(problem, misfit))
+    l2, slope, _ = norms(problem, misfit)
+    assert 1 <= bound.h1 / math.hypot(l2, slope) < 20 and 1 <= bound.l2 / l2 < 20
+
+
+def test_bounds_hold_for_a_parabolic_equation():
+    problem = stated(Warm(warming, kp.Box(x=(0, 2), t=(0, 1))))
+
+    def error(p):
+        return 1e-3 * torch.sin(2 * torch.pi * p.x) * torch.sin(4 * p.t)
+
+    bound = Majorant(problem)(approximate(problem, error, met={0, 1}))
+    assert 1 <= bound.l2 / norms(problem, error)[0] < 40 and math.isnan(bound.h1)
+
+
+def test_a_finer_solution_makes_the_bounds_sharp():
+    problem = stated(Known(reaction))
+    majorant, coarse = Majorant(problem), approximate(problem, bubble, met={0})
+    finer = approximate(problem, lambda p: 1e-3 * bubble(p), met={0})
+    bound = majorant(coarse, finer)
+    assert 1 <= bound.l2 / norms(problem, bubble)[0] < 1.02 and majorant(coarse).l2 > 2 * bound.l2
+
+
+def test_a_residual_that_the_cells_do_not_see_is_bounded_by_its_norm():
+    problem = stated(Known(poisson))
+    majorant, known = Majorant(problem), approximate(problem, bubble, met={0})
+    seen = majorant(known)
+    unseen = majorant(Approximate(known.jet, known.met, 100 * known.mean_square, known.error))
+    assert unseen.energy > 5 * seen.energy and "flux" not in unseen.theorem
+
+
+def test_the_flux_bounds_the_dual_norm_of_a_residual_on_any_domain():
+    """r = -Δw for w that vanishes on a circle: the dual norm is ‖∇w‖."""
+    problem = stated(Known(poisson, kp.Disk((0, 0), 1)))
+    operator = operator_of(problem)
+    grid = grid_over(operator)
+    # w = (1 - r²) x: -Δw = 8x and ‖∇w‖² = 8 ∫ x² (1 - r²) = 8 π / 12.
+    found = flux_bound(grid, operator, sides_of(problem, operator), 8 * grid.points.x[:, 0])
+    assert 1 <= found / math.sqrt(8 * math.pi / 12) < 1.2
+
+
+@pytest.mark.parametrize("order", [1, 4])
+def test_the_extension_has_nearly_the_least_energy(order):
+    """That of Re z^k on the unit disk is π k, and no extension has less."""
+    problem = stated(Known(poisson, kp.Disk((0, 0), 1)))
+    operator = operator_of(problem)
+
+    def missing(p, channels):
+        return jet_of(lambda x: problem.exact(kp.Points(x, p.names)), p.coords, channels).map(
+            lambda t: t - torch.cos(order * torch.atan2(p.y, p.x))
+        )
+
+    found = extension(operator, grid_over(operator), sides_of(problem, operator), missing, ())
+    assert found.largest == pytest.approx(1, abs=1e-4)
+    assert 1 <= found.flux / math.sqrt(math.pi * order) < 1.4
+
+
+def test_the_constants_are_those_of_the_least_eigenvalues():
+    """-w'' = k² w: tan(k) = 2k / (k² - 1) for ∂w/∂n = -w at both ends, k tan(k) = 1 for one."""
+    line = kp.Box(x=(0, 1))
+
+    class Rod(kp.Problem):
+        domain = line
+
+        def __init__(self, *conditions):
+            self.given = conditions
+
+        def residual(self, p, u):
+            return -kp.laplacian(u) - 1
+
+        def conditions(self):
+            return list(self.given)
+
+    low, high = line.boundary["x_min"], line.boundary["x_max"]
+    cases = {
+        math.pi: [kp.Dirichlet(low), kp.Dirichlet(high)],
+        math.pi / 2: [kp.Dirichlet(low), kp.Neumann(high)],
+        1.306542374188806: [kp.Robin(low, 1.0, 1.0), kp.Robin(high, 2.0, 2.0)],
+        0.8603335890193797: [kp.Neumann(low), kp.Robin(high, 1.0, 1.0)],
+    }
+    for wave, conditions in cases.items():
+        problem = stated(Rod(*conditions))
+        operator = operator_of(problem)
+        found = constants_of(problem, operator, sides_of(problem, operator))
+        assert math.sqrt(found.least) == pytest.approx(wave)
+    assert barrier(line, operator) == pytest.approx(1 / 8)  # the largest value of x (1 - x) / 2
+
+
+REFUSED = {
+    "not linear": lambda p, u: u.value**3 - kp.laplacian(u),
+    "order 4": lambda p, u: kp.partial(u, "x", "x", "x", "x"),
+    "not coercive": lambda p, u: kp.laplacian(u) + 20 * u.value,
+    "neither elliptic": lambda p, u: kp.partial(u, "x", "x") - kp.partial(u, "y", "y"),
+    "no second derivatives": lambda p, u: kp.partial(u, "x") + u.value,
+    "not smooth": lambda p, u: -(1 + (p.x > 1).double()) * kp.laplacian(u),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_problems_without_theory_have_no_bounds(reason):
+    with pytest.raises(Unbounded, match=reason):
+        Majorant(stated(Plain(REFUSED[reason])))
+
+
+def test_a_missing_condition_and_a_flux_off_boxes_leave_no_bounds():
+    class Open(Known):
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary["x_min"], self.exact)]
+
+    class Insulated(Known):
+        def conditions(self):
+            hole, *outer = self.domain.boundary.names[::-1]
+            walls = self.domain.boundary
+            return [kp.Neumann(walls[hole]), kp.Dirichlet(walls[tuple(outer)], self.exact)]
+
+    with pytest.raises(Unbounded, match="no condition on"):
+        Majorant(stated(Open(poisson)))
+    with pytest.raises(Unbounded, match="no Friedrichs constant"):
+        Majorant(stated(Insulated(poisson, HOLED)))
