@@ -159,13 +159,8 @@ def in_solution_units(
         if number == 0:
             inside = inside_factors(jets, duration, order)
             factors = [b if a is None else a for a, b in zip(inside, factors, strict=True)]
-        made.append(_times(term, surrogate.low.new_tensor(factors)))
+        made.append(term.times(surrogate.low.new_tensor(factors)))
     return made
-
-
-def _times(term: ResidualTerm, factors: Tensor) -> ResidualTerm:
-    equation = term.equation
-    return replace(term, equation=lambda p, u: equation(p, u) * factors)
 
 
 def mean_over_space(

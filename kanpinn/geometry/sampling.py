@@ -8,7 +8,7 @@ import torch
 from torch import Generator
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn._support.shapes import Coords, Weights
+from kanpinn._support.shapes import Coords, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.region import Region
@@ -75,6 +75,7 @@ def sample(
     n: int,
     sampler: str = "uniform",
     generator: Generator | None = None,
+    sides: Vector | None = None,
 ) -> Points:
     """Return n points of a domain, a boundary or a piece of one, in float64 on the CPU.
 
@@ -88,6 +89,8 @@ def sample(
         n: the number of points.
         sampler: the sampling method, one of SAMPLERS.
         generator: the CPU random generator; None stands for a new one with seed 0.
+        sides: the units of the coordinates, (d,), in which the pieces of a boundary are measured;
+            None for their `measure`.
 
     Returns:
         n points; a few more if the sampler is a product rule or a boundary has more than n pieces,
@@ -102,13 +105,30 @@ def sample(
     draw = _DRAWS[sampler]
     generator = Generator().manual_seed(0) if generator is None else generator
     if isinstance(region, Boundary):
-        counts = _shares([piece.measure for piece in region.pieces], n)
-        parts = zip(region.pieces, counts, strict=True)
+        pieces = region.pieces
+        measures = [p.measure if sides is None else measure_in(p, sides) for p in pieces]
+        parts = zip(pieces, _shares(measures, n), strict=True)
         return Points.cat(sample(piece, count, sampler, generator) for piece, count in parts)
     if draw is None:
         return region.gauss(n)
     points = region.place(n, lambda count, dim: draw(count, dim, generator))
     return points if draw is _grid else points[:n]
+
+
+def measure_in(piece: Region, sides: Vector) -> float:
+    """Return the measure of a piece of a boundary in other units of the coordinates.
+
+    Area grows by the factor |N n| Π (1 / N_i) for units N and normals n; the product, which is the
+    same for all pieces, is left out.
+
+    Args:
+        piece: the piece.
+        sides: the unit of each coordinate, (d,).
+    """
+    points, weights = piece.quadrature(8 if piece.dim < 3 else 1)
+    if points.normals is None:
+        return piece.measure
+    return float(weights @ (points.normals * sides).norm(dim=1))
 
 
 def weighted_sample(

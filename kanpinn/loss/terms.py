@@ -14,6 +14,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Jet
+from kanpinn.loss.scales import Scales
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -104,6 +105,11 @@ class ResidualTerm(Term):
     def equations(self, surrogate: Surrogate) -> int:
         return self.residual(surrogate, self.at(slice(0, 1))).shape[1]
 
+    def times(self, factors: Tensor) -> "ResidualTerm":
+        """The same term with the residual of each equation multiplied by its factor."""
+        equation = self.equation
+        return replace(self, equation=lambda p, u: equation(p, u) * factors.to(u.value))
+
     linearised = residual  # the Gauss–Newton method linearises the residual itself
 
     def total(self, surrogate: Surrogate, points: Points) -> Tensor:
@@ -116,6 +122,7 @@ def build_terms(
     interior: Points,
     boundary: Sequence[Points],
     weights: Mapping[str, float],
+    scales: Scales | None = None,
 ) -> list[ResidualTerm]:
     """The loss term of the equation, followed by those of the conditions.
 
@@ -125,6 +132,7 @@ def build_terms(
         interior: the collocation points of the equation.
         boundary: the points of each condition, see `condition_terms`.
         weights: the weights of "interior" and "boundary".
+        scales: give the factors of the equations; None for 1.
 
     Raises:
         InputError: if a residual has the wrong shape, or contains a derivative that vanishes
@@ -132,20 +140,26 @@ def build_terms(
     """
     weight = weights["interior"]
     first = residual_term("interior", problem.equation, interior, 1, weight, surrogate, "residual")
-    return [first, *condition_terms(problem, surrogate, boundary, weights.get("boundary", 1.0))]
+    first = first if scales is None else first.times(scales.equations)
+    penalty = weights.get("boundary", 1.0)
+    return [first, *condition_terms(problem, surrogate, boundary, penalty, scales)]
 
 
 def condition_terms(
-    problem: BoundaryValueProblem, surrogate: Surrogate, boundary: Sequence[Points], weight: float
+    problem: BoundaryValueProblem,
+    surrogate: Surrogate,
+    boundary: Sequence[Points],
+    weight: float,
+    scales: Scales | None = None,
 ) -> list[ResidualTerm]:
     """The loss terms of the conditions that have points.
 
     Args:
-        problem: gives the conditions.
-        surrogate: the solution.
+        problem, surrogate: as for `build_terms`.
         boundary: the points of each of `problem.conditions()`, empty for a condition that the
             surrogate satisfies exactly.
         weight: the weight of the boundary in the loss.
+        scales: give the factors of the conditions' equations; None for 1.
 
     Raises:
         InputError: if a residual has the wrong shape, or contains a derivative that vanishes
@@ -166,6 +180,8 @@ def condition_terms(
         what = f"conditions()[{i}]"
         equation = partial(condition.stacked_residual, problem.fields, what)
         term = residual_term(name, equation, points, condition.sites, share, surrogate, what)
+        if scales is not None and not condition.measurements:
+            term = term.times(scales.conditions[i])
         terms.append(replace(term, measured=condition.measurements > 0))
     return terms
 

@@ -32,9 +32,12 @@ def losses_of(
         InputError: for an unknown balance, a balance with an optimizer that needs the same loss in
             every step, or adaptation of an energy, which is an integral by quadrature.
     """
+    if balance == "sizes":  # the discretization has scaled the residuals already
+        balance = None
     if balance is not None:
         if balance not in BALANCES:
-            raise InputError(f"balance must be one of {', '.join(BALANCES)}, got {balance!r}")
+            known = ", ".join((*BALANCES, "sizes"))
+            raise InputError(f"balance must be one of {known}, got {balance!r}")
         as_methods(optimizers, discretization.surrogate.network, 1, "balance must be None")
     if balance is not None or discretization.collocation.adapt:
         return Adaptation(discretization, balance)

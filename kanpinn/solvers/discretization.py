@@ -9,9 +9,10 @@ import torch
 
 from kanpinn._support.distributed import share
 from kanpinn.geometry import Boundary, Points, Region
-from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
+from kanpinn.geometry.sampling import Collocation, measure_in, sample, weighted_sample
 from kanpinn.loss.energy import energy_terms
 from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.scales import Scales
 from kanpinn.loss.terms import ResidualTerm, Term, build_terms, condition_terms
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import P
@@ -32,6 +33,7 @@ class Discretization(ABC, Generic[P]):
         weights: the weights of the loss terms, "interior" and "boundary".
         seed: the seed of the points.
         met: indices of the conditions that need no loss term, because they hold exactly.
+        scales: of fields and equations, by which residuals are multiplied; None for 1.
     """
 
     form: ClassVar[str]  # the form of the loss by its name in `solve`
@@ -42,6 +44,7 @@ class Discretization(ABC, Generic[P]):
     weights: dict[str, float]
     seed: int
     met: frozenset[int] = frozenset()
+    scales: Scales | None = None
     # The points of one epoch, kept because the network adapts to them before the terms use them.
     _drawn: dict[int, list[Points]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -50,16 +53,23 @@ class Discretization(ABC, Generic[P]):
     def points(self, epoch: int = 0) -> list[Points]:
         """The interior points of an epoch, followed by the points of each condition.
 
-        Boundary points are distributed over the conditions in proportion to their surface. All
-        points depend on the seed and the epoch alone.
+        Boundary points are distributed over the conditions in proportion to their surface, in
+        coordinates in which the bounding box is a cube. All points depend on the seed and the epoch
+        alone.
         """
         if epoch in self._drawn:
             return self._drawn[epoch]
         generator = torch.Generator().manual_seed(self.seed + EPOCHS_APART * epoch)
         conditions, chosen = self.problem.conditions(), self.collocation
-        total = sum(c.surface for c in conditions)
+        low, high = self.problem.domain.bounds
+        sides, surfaces = None, [c.surface for c in conditions]
+        if float((high - low).max()) > (1 + 1e-9) * float((high - low).min()):
+            sides = high - low  # lengths may have different units, such as metres and seconds
+            surfaces = [sum(measure_in(piece, sides) for piece in c.seats) for c in conditions]
+        total = sum(surfaces) or 1.0
         parts = [sample(self.problem.domain, chosen.interior, chosen.sampler, generator)]
-        parts += [c.points(chosen, c.surface / (total or 1.0), generator) for c in conditions]
+        for c, surface in zip(conditions, surfaces, strict=True):
+            parts.append(c.points(chosen, surface / total, generator, sides))
         like = self.surrogate.low
         self._drawn.clear()
         self._drawn[epoch] = [p.to(like.dtype, like.device) for p in parts]
@@ -85,7 +95,8 @@ class Discretization(ABC, Generic[P]):
             InputError: as for `terms`.
         """
         pieces = [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
-        return condition_terms(self.problem, self.surrogate, pieces, self.weights["boundary"])
+        weight = self.weights["boundary"]
+        return condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
         """The loss of an epoch, with this discretization as its `family`.
@@ -130,7 +141,7 @@ class StrongDiscretization(Discretization[P]):
 
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
         inside = self.points(epoch)[0] if interior is None else interior
-        equation = build_terms(self.problem, self.surrogate, inside, [], self.weights)
+        equation = build_terms(self.problem, self.surrogate, inside, [], self.weights, self.scales)
         return [*equation, *self.penalties(epoch)]
 
 

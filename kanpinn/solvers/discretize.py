@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from kanpinn._support.errors import InputError, number
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry.sampling import sample
+from kanpinn.loss.scales import scales_of
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.constraints.boundary_data import choose_imposition
@@ -63,13 +64,17 @@ def discretize(
                 f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
                 "an energy does not determine its own coefficients"
             )
+    if settings.balance == "sizes" and (form == "energy" or problem.unknowns):
+        what = "an energy" if form == "energy" else "a problem with unknowns"
+        raise InputError(f'balance must not be "sizes" for {what}, whose loss has one scale only')
     surrogate, met = build_surrogate(problem, network, settings.boundary, form, problem.unknowns)
     numbers, known = problem.numbers if problem.unknowns else {}, network.constants
     if known is None or known.unknowns != numbers:  # otherwise they keep their values
         network.constants = Constants(numbers, surrogate.low) if numbers else None
     points, weights = settings.points, checked_weights(settings.weights)
     if form == "strong":
-        return StrongDiscretization(problem, surrogate, points, weights, seed, met)
+        scales = scales_of(problem) if settings.balance == "sizes" else None
+        return StrongDiscretization(problem, surrogate, points, weights, seed, met, scales)
     met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
     return EnergyDiscretization(problem, surrogate, points, weights, seed, met)
 

@@ -64,6 +64,7 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
         points,
         boundary="penalty" if solution.surrogate.output is None else "exact",
         weights=first.weights,
+        balance=None if first.scales is None else "sizes",
         form=first.form,
         errors=False,
         seed=seed,

@@ -56,10 +56,13 @@ def solve(
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         weights: the weights of the loss terms, {"interior": 1, "boundary": 1} by default.
-        balance: brings the loss terms to one scale at the start and every 100 steps, by factors
-            that optimizers use and reported losses omit: "ntk" makes the mean squared row of the
-            Jacobian equal for all terms, "gradients" the norm of the gradient. It is useful with
-            first-order methods and penalised data (scripts/sharp_features.py measures it).
+        balance: brings the loss to one scale. "sizes" divides the residual of every equation and
+            condition by the size of its terms, so that the result does not depend on the units of
+            coordinates, fields and equations (`kanpinn.loss.scales`). The others do it for the loss
+            terms at the start and every 100 steps, by factors that optimizers use and reported
+            losses omit: "ntk" makes the mean squared row of the Jacobian equal for all terms,
+            "gradients" the norm of the gradient. They are useful with first-order methods and
+            penalised data (scripts/sharp_features.py measures it).
         form: "energy" minimises `problem.energy` in place of the squared residual.
         reference: used for errors without an exact solution, by default `problem.reference()`.
         errors: whether to measure the errors.

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, normal_derivative
@@ -152,9 +153,15 @@ class Constraint(Condition):
                 return (self.on,)
         return ()
 
-    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+    def points(
+        self,
+        collocation: Collocation,
+        share: float,
+        generator: Generator,
+        sides: Vector | None = None,
+    ) -> Points:
         if self.inside is None:
-            return super().points(collocation, share, generator)
+            return super().points(collocation, share, generator, sides)
         return sample(self.inside, collocation.interior, collocation.sampler, generator)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:

@@ -11,6 +11,7 @@ from typing import ClassVar
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError, number
+from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
@@ -57,8 +58,8 @@ class Condition(ABC):
     Attributes:
         about: the names of the fields that the residual takes; () stands for all fields.
         sites: the number of consecutive points that one row of the residual combines.
-        surface: the measure of its part of the boundary, by which it gets its share of the
-            boundary points; 0 for conditions that do not hold on a boundary.
+        surface: the measure of its `seats`, by which it gets its share of the boundary points; 0
+            for conditions that do not hold on a boundary.
         measurements: the number of measured points; 0 for conditions that are no measurements.
 
     Raises:
@@ -108,6 +109,11 @@ class Condition(ABC):
         return ()
 
     @property
+    def seats(self) -> tuple[Piece, ...]:
+        """The boundary pieces on which its collocation points are drawn."""
+        return self.pieces
+
+    @property
     def inside(self) -> Domain | None:
         """The domain in which the condition is a further equation, or None."""
         return None
@@ -139,19 +145,26 @@ class Condition(ABC):
         """
         return []
 
-    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+    def points(
+        self,
+        collocation: Collocation,
+        share: float,
+        generator: Generator,
+        sides: Vector | None = None,
+    ) -> Points:
         """Return the condition's collocation points.
 
         Args:
             collocation: the numbers of points of the whole problem, and the sampler.
             share: this condition's fraction of the boundary points; it gets at least one.
             generator: the random number generator, the only source of randomness.
+            sides: the units of the coordinates in which the pieces are measured, see `sample`.
 
         Returns:
             rows · sites points, where the `sites` points of each row follow one another.
         """
         count = max(1, round(share * collocation.boundary))
-        return sample(Boundary(self.pieces), count, collocation.sampler, generator)
+        return sample(Boundary(self.pieces), count, collocation.sampler, generator, sides)
 
     def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
         """Return the residual as one tensor, (rows, equations), from the jet of all fields.

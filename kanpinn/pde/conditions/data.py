@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.jets import Jet, normal_derivative
@@ -135,7 +136,13 @@ class Observed(Condition):
         points = Points(at, self.domain.names, data=values)
         vars(self).update(at=at, values=values, measurements=len(values), _points=points)
 
-    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+    def points(
+        self,
+        collocation: Collocation,
+        share: float,
+        generator: Generator,
+        sides: Vector | None = None,
+    ) -> Points:
         return self._points
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn._support.shapes import Vector
+from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, normal_derivative
 from kanpinn.pde.conditions.condition import Condition
@@ -46,9 +47,19 @@ class Interface(Condition):
         super().__post_init__()
         vars(self).update(sites=2, surface=self.on.measure)  # a point on each side
 
-    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+    @property
+    def seats(self) -> tuple[Piece, ...]:
+        return self.on.pieces
+
+    def points(
+        self,
+        collocation: Collocation,
+        share: float,
+        generator: Generator,
+        sides: Vector | None = None,
+    ) -> Points:
         count = max(1, round(share * collocation.boundary))
-        p = sample(self.on, count, collocation.sampler, generator)
+        p = sample(self.on, count, collocation.sampler, generator, sides)
         assert p.normals is not None
         low, high = self.domain.bounds
         # The two points of a row lie on both sides, at a distance above the rounding of float64.

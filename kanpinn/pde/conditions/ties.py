@@ -9,7 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn._support.shapes import Vector
+from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, directional
@@ -54,12 +55,22 @@ class Periodic(Condition):
         vars(self).update(_low=low, sites=2, surface=low.measure)  # a point at each end
 
     @property
+    def seats(self) -> tuple[Piece, ...]:
+        return self._low.pieces
+
+    @property
     def periodic_in(self) -> str | None:
         return self.coordinate if self.field is None else None
 
-    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+    def points(
+        self,
+        collocation: Collocation,
+        share: float,
+        generator: Generator,
+        sides: Vector | None = None,
+    ) -> Points:
         count = max(1, round(share * collocation.boundary))
-        low = sample(self._low, count, collocation.sampler, generator)
+        low = sample(self._low, count, collocation.sampler, generator, sides)
         axis = self.domain.names.index(self.coordinate)
         high = low.coords.clone()
         high[:, axis] = self.domain.bounds[1][axis]
@@ -114,7 +125,13 @@ class Integral(Condition):
                 return points, torch.cat([w for _, w in chunks])
             nodes = nodes * 3 // 4
 
-    def points(self, collocation: Collocation, share: float, generator: Generator) -> Points:
+    def points(
+        self,
+        collocation: Collocation,
+        share: float,
+        generator: Generator,
+        sides: Vector | None = None,
+    ) -> Points:
         return self._points
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:

@@ -190,7 +190,7 @@ def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
             "boundary": boundary,
         },
         "points": _given(choice.points),
-        "loss": {**choice.weights, "form": choice.form},
+        "loss": {**choice.weights, "form": choice.form, "balance": choice.balance},
         "optimizer": [{"type": _name(type(o), OPTIMIZERS), **_given(o)} for o in choice.optimizers],
     }
 

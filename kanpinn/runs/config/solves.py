@@ -144,7 +144,7 @@ class LossTable(FixedTable):
     interior: Weight = 1.0
     boundary: Weight = 1.0
     form: Literal["strong", "energy"] = "strong"
-    balance: Literal["ntk", "gradients"] | None = None
+    balance: Literal["sizes", "ntk", "gradients"] | None = None
 
     nulls: ClassVar[bool] = True
 

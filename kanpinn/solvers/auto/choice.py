@@ -32,7 +32,7 @@ class Choice:
         work: the number of operations up to a factor, from which the times of trials are forecast.
         form: of the loss, "strong" or "energy".
         weights: of the loss terms, by name.
-        balanced: whether the weights are replaced by those of `balanced`.
+        balanced: whether residuals are divided by their sizes, see `kanpinn.solve`.
     """
 
     kind: type[KAN] | type[Windows] | type[Beside]
@@ -51,8 +51,17 @@ class Choice:
     def settings(self, boundary: str) -> SolveSettings:
         """Return the settings of a solve with this choice; boundary: as for `solve`."""
         return SolveSettings(
-            points=self.points, boundary=boundary, weights=self.weights, form=self.form
+            points=self.points,
+            boundary=boundary,
+            weights=self.weights,
+            balance=self.balance,
+            form=self.form,
         )
+
+    @property
+    def balance(self) -> str | None:
+        """The argument `balance` of a solve."""
+        return "sizes" if self.balanced else None
 
     def _made(self, seed: int) -> Network:
         if not issubclass(self.kind, Beside):

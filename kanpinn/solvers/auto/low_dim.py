@@ -87,7 +87,7 @@ class LowDim:
                 "degree": degree,
                 "grid": grid,
             },
-            Collocation(count, self._around(count), "gauss"),
+            Collocation(count, self._around(count), self.traits.sampler),
             (LeastSquares(steps=self.newton_steps),),
             work=float(self.traits.fields * count * (splines * self.traits.fields) ** 2),
         )
@@ -131,7 +131,9 @@ class LowDim:
                 kind,
                 arguments,
                 Collocation(
-                    count, self._around(count), "gauss" if self.traits.dim < 4 else "sobol"
+                    count,
+                    self._around(count),
+                    "sobol" if self.traits.dim > 3 else self.traits.sampler,
                 ),
                 (LeastSquares(steps=30),),
                 work=float(self.traits.fields * count * (splines * self.traits.fields) ** 2),

@@ -17,7 +17,6 @@ from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.warm_start import start_from
-from kanpinn.solvers.auto.weights import balanced
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
@@ -155,11 +154,7 @@ class TrialSearch:
         return trial
 
     def _prepared(self, choice: Choice, network: Network, known: Trial | None) -> Choice:
-        """Return the choice with balanced weights; start the network from a known solution."""
-        surrogate = None if known is None else known.solution.surrogate
-        if choice.balanced:
-            weights = balanced(self._discretized(choice, network), surrogate)
-            choice = replace(choice, weights=weights)
+        """Return the choice; start the network from a known solution."""
         warm = isinstance(network, KAN) and not self.problem.unknowns
         if warm and known is not None and known.repeats and known.choice.form == "strong":
             start_from(known.solution, self._discretized(choice, network))
