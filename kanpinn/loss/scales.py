@@ -1,0 +1,207 @@
+"""Scales of the fields and of the equations, with which a loss does not depend on units."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Generator, Tensor
+
+from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
+from kanpinn.geometry.sampling import Collocation, sample
+from kanpinn.jets import Channels, Jet
+from kanpinn.pde.evaluate import find_channels
+from kanpinn.pde.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """The sizes of a problem's fields, and factors that bring its residuals to one scale.
+
+    Args:
+        fields: the expected size of each field, (m,).
+        equations: the factor of each equation of the problem's residual.
+        conditions: for each condition the factors of its equations; empty for measurements, whose
+            residual is not scaled.
+    """
+
+    fields: Tensor
+    equations: Tensor
+    conditions: tuple[Tensor, ...]
+
+
+def scales_of(problem: Problem) -> Scales:
+    """Return scales with which all fields and residuals of a problem have sizes of about one.
+
+    A_ef is the size of the terms of equation e that contain field f, for a field of size 1 that
+    varies on the scale L of the domain: Σ_k |∂r_e/∂(∂^k u_f)| (ω / L)^k. Factors r_e of equations
+    and sizes c_f of fields make the matrix r_e A_ef c_f as near to one as possible, by least
+    squares in the logarithms. They are determined up to r / s, c s; then s is the largest r_e b_e,
+    where b_e is the residual of u = 0: the size of the data. Nonlinear equations are linearised at
+    0 first, and then at random fields of the sizes found.
+
+    Other units of the coordinates, the fields and the equations change the scales by just the
+    factors that make up for them. Neither an exact solution nor the network plays a part.
+
+    Args:
+        problem: a problem without unknowns, as `stated` returns it.
+
+    Reference: Curtis and Reid, On the automatic scaling of matrices for Gaussian elimination
+    (1972).
+    """
+    low, high = problem.domain.bounds
+    # A derivative along an axis of length L is ω / L times the solution. With this ω = 2√5, the
+    # Laplacian on [-1, 1]² has the size 10 and Δ² the size 100. Their inverse squares, 0.01 and
+    # 1e-4, are weights of the interior that have proved good in experiments.
+    rates = 2 * math.sqrt(5) / (high - low)
+    rows = [_Rows(problem.equation, sample(problem.domain, 64, "sobol"), rates)]
+    few, made = Collocation(64, 64, "sobol"), {}
+    for index, one in enumerate(problem.conditions()):
+        if not one.measurements:
+            places = one.points(few, 1.0, Generator().manual_seed(index), high - low)
+            residual = partial(one.stacked_residual, problem.fields, f"conditions()[{index}]")
+            made[index] = len(rows)
+            rows.append(_Rows(residual, places, rates, one.sites))
+    fields = low.new_zeros(len(problem.fields))
+    given = [one.at_zero(fields) for one in rows]
+    for _ in range(2):
+        matrix = torch.cat([one.slopes(fields) for one in rows])
+        factors, fields = _equilibrated(matrix, torch.cat(given))
+    parts = factors.split([len(one) for one in given])
+    conditions = (
+        parts[made[i]] if i in made else low[:0] for i in range(len(problem.conditions()))
+    )
+    return Scales(fields, parts[0], tuple(conditions))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A residual at some points: the equation's, or that of a condition.
+
+    Args:
+        residual: a function of points and the jet of all fields.
+        points: the points.
+        rates: the size of a derivative along each axis of a function of size 1, (d,).
+        sites: the number of points that one row of the residual combines.
+    """
+
+    residual: Callable[[Points, Jet], Tensor]
+    points: Points
+    rates: Tensor
+    sites: int = 1
+
+    def at_zero(self, fields: Tensor) -> Tensor:
+        """The root mean square of each equation's residual for u = 0; 0 where it is not finite."""
+        zero = torch.zeros_like(fields)
+        with torch.no_grad():
+            _, found = find_channels(
+                lambda channels: self.residual(self.points, self._jet(zero, channels)),
+                self.points.names,
+            )
+        size = found.double().square().mean(dim=0).sqrt()
+        return size.where(size.isfinite(), torch.zeros_like(size))
+
+    def slopes(self, fields: Tensor) -> Tensor:
+        """The size of the terms with each field in each equation, (equations, m).
+
+        Args:
+            fields: the sizes of the random fields at which the residual is linearised.
+        """
+        with torch.no_grad():
+            channels, _ = find_channels(
+                lambda channels: self.residual(self.points, self._jet(fields, channels)),
+                self.points.names,
+            )
+        jet = self._jet(fields, channels)
+        parts = [t.requires_grad_() for t in jet.parts()]
+        with torch.enable_grad():
+            residual = self.residual(Batch.made_of(self.points), jet.with_parts(parts))
+        sizes = [t.detach()[:1] for t in self._jet(torch.ones_like(fields), channels, 0).parts()]
+        rows = []
+        for column in residual.unbind(dim=1):
+            found = torch.autograd.grad(
+                column.sum(), parts, retain_graph=True, materialize_grads=True
+            )
+            each = [
+                (slope.square().mean(dim=0, keepdim=True).sqrt() * size).flatten(0, -2).sum(dim=0)
+                for slope, size in zip(found, sizes, strict=True)
+            ]
+            rows.append(self.sites * torch.stack(each).sum(dim=0))
+        slopes = torch.stack(rows)
+        return slopes.where(slopes.isfinite(), torch.zeros_like(slopes))
+
+    def _jet(self, fields: Tensor, channels: Channels, seed: int | None = 7) -> Jet:
+        """Return random fields of given sizes, and their derivatives of the usual sizes.
+
+        With seed 0 every entry is its size.
+        """
+        n, rates = len(self.points), self.rates
+        second = {
+            "none": None,
+            "laplacian": rates.square().sum()[None],
+            "diagonal": rates.square(),
+            "hessian": (rates[:, None] * rates).flatten(),
+        }[channels.second]
+        lines = None
+        if channels.order:
+            along = rates.new_tensor(channels.directions).abs() @ rates
+            lines = along[:, None] ** torch.arange(1, channels.order + 1)
+        generator = Generator().manual_seed(seed or 1)
+
+        def drawn(size: Tensor) -> Tensor:
+            whole = (size[..., None] * fields).expand(n, *size.shape, len(fields))
+            if not seed:
+                return whole.clone()
+            return whole * torch.randn(whole.shape, generator=generator, dtype=whole.dtype)
+
+        return Jet(
+            channels,
+            drawn(rates.new_ones(())),
+            drawn(rates) if channels.gradient else None,
+            None if second is None else drawn(second),
+            None if lines is None else drawn(lines),
+        )
+
+
+def _equilibrated(matrix: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factors of the equations and the sizes of the fields, see `scales_of`.
+
+    Args:
+        matrix: A, (equations, fields), at least 0.
+        given: the sizes b of the residuals of u = 0, (equations,).
+    """
+    count, width = matrix.shape
+    at = matrix.nonzero()
+    system = matrix.new_zeros(len(at), count + width)
+    rows = torch.arange(len(at))
+    system[rows, at[:, 0]] = system[rows, count + at[:, 1]] = 1
+    logarithms = -matrix[at[:, 0], at[:, 1]].log()
+    logs = torch.linalg.pinv(system) @ logarithms
+    factors, fields = logs[:count].exp(), logs[count:].exp()
+    for together in _blocks(matrix > 0):
+        mine, its = together[:count], together[count:]
+        size = float((factors * given)[mine].max()) if mine.any() else 0.0
+        size = size if size > 0 else 1.0
+        factors[mine] /= size
+        fields[its] *= size
+    return factors, fields
+
+
+def _blocks(coupled: Tensor) -> list[Tensor]:
+    """Return masks of the equations and fields that are coupled with each other, block by block.
+
+    Args:
+        coupled: whether an equation contains a field, (equations, fields).
+    """
+    count, width = coupled.shape
+    links = torch.eye(count + width, dtype=torch.float64)
+    links[:count, count:] = coupled.double()
+    links[count:, :count] = coupled.double().T
+    for _ in range(count + width):
+        links = (links @ links).clamp_max(1)
+    blocks: dict[tuple[bool, ...], Tensor] = {}
+    for row in links > 0:
+        blocks[tuple(row.tolist())] = row
+    return list(blocks.values())
