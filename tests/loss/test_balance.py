@@ -165,7 +165,9 @@ def test_balance_holds_the_boundary_where_the_residual_would_swamp_it():
 
 def test_a_balance_that_does_not_fit_the_solve_is_refused():
     points, network = kp.Collocation(40, 8), kp.KAN([2, 2, 1], 5, 3)
-    with pytest.raises(kp.InputError, match="balance must be one of ntk, gradients, got 'ntks'"):
+    with pytest.raises(
+        kp.InputError, match="balance must be one of ntk, gradients, sizes, got 'ntks'"
+    ):
         kp.solve(Square(), network, None, points, balance="ntks")
     with pytest.raises(kp.InputError, match="balance must be None for Variable Projection"):
         kp.solve(Square(), network, kp.VariableProjection(), points, balance="ntk")

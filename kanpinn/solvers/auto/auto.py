@@ -33,20 +33,23 @@ def auto(
     """Solve a PDE with a network, points and optimizers that are chosen by trials.
 
     Trials run in families, each from small to large networks. Up to three dimensions: the minimum
-    of an energy if the problem's class gives one, random inner functions, and then finer grids or,
-    for evolutions in one space dimension, windows in time. Above three dimensions: sums of
-    functions of one coordinate, linear inner functions, and inner functions found by variable
-    projection.
+    of an energy if the problem's class gives one, in one dimension splines, also in coordinates
+    that the solution stretches, random inner functions, then finer grids or, for evolutions in one
+    space dimension, windows in time, and sums of functions of one coordinate. Above three
+    dimensions: such sums, linear inner functions, and inner functions found by variable projection.
+    A family is left after trials that lower the residual little. When all have been tried, that
+    with the least residual goes on, at first with other points, until the time is used up.
 
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
     ρ times that. Where ρ > 0.7 or a solution is overfitted, their distance is no measure of the
     errors, which are then not known. An overfitted trial is made again with more points. For
-    energies, ρ is the ratio of successive distances. A family ends when ρ stays above one half.
-    With noisy data, the smallest network that fits them as well as the next larger one is kept, and
-    its error estimate includes the noise. The interior's weight puts its residual in the units of
-    the conditions' residuals. Neither the problem's name nor its exact solution influences a
-    choice. `Solution.log` lists the trials and the reasons.
+    energies, ρ is the ratio of successive distances. With noisy data, the smallest network that
+    fits them as well as the next larger one is kept, and its error estimate includes the noise.
+    Residuals are divided by their sizes (`balance="sizes"`
+    of `solve`), so that the units of coordinates, fields and equations do not matter. Neither the
+    problem's name nor its exact solution influences a choice. `Solution.log` lists the trials, the
+    reasons, and what would be tried with more time.
 
     Args:
         problem: the equation, its domain and conditions.

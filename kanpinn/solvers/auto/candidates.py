@@ -51,13 +51,18 @@ def families(traits: Traits) -> Iterator[Family]:
         yield Family("random directions", tuple(high_dim.directions(traits)))
         yield Family("inner functions by variable projection", tuple(high_dim.projected(traits)))
         return
-    if traits.energetic and traits.dim <= 3:
+    if traits.energetic:
         yield Family("random inner functions, by the energy", tuple(low_dim.energies()))
+    if traits.dim == 1 and traits.boxed:
+        yield Family("splines", tuple(low_dim.splines()))
+        yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
     yield Family("random inner functions", tuple(low_dim.smooth()), brief=traits.marches)
     if traits.marches:
         yield Family("windows in time", tuple(_windows(traits)))
     else:
         yield Family("random inner functions, finer grids", tuple(low_dim.fine()))
+    if traits.dim > 1 and traits.boxed:
+        yield Family("sums of functions of one coordinate", tuple(low_dim.splines()))
 
 
 def _windows(traits: Traits) -> Iterator[Choice]:

@@ -82,12 +82,27 @@ class Choice:
             work=self.work * part**3,
         )
 
-    def with_more_points(self, factor: float) -> "Choice":
-        """Return the choice with `factor` times as many points."""
-        p = self.points
-        interior, boundary = math.ceil(factor * p.interior), math.ceil(factor * p.boundary)
+    def with_more_points(self, factor: float, only_boundary: bool = False) -> "Choice":
+        """Return the choice with `factor` times as many points, or as many on the boundary."""
+        p, inside = self.points, 1.0 if only_boundary else factor
+        interior, boundary = math.ceil(inside * p.interior), math.ceil(factor * p.boundary)
         more = replace(p, interior=interior, boundary=boundary)
-        return replace(self, points=more, work=self.work * factor)
+        work = self.work * (interior + boundary) / (p.interior + p.boundary)
+        return replace(self, points=more, work=work)
+
+    def with_other_points(self) -> "Choice | None":
+        """Return the choice with twice as many points by another sampler, or None.
+
+        There is none for energies, whose points are a rule, for marches, which place them, and for
+        stretched networks, which move them.
+        """
+        if self.kind is not KAN or self.form == "energy" or self.arguments.get("stretch"):
+            return None
+        sampler = "sobol" if self.points.sampler == "gauss" else "gauss"
+        if self.arguments["width"][0] > 3:
+            sampler = "halton"  # product rules would be too large
+        more = self.with_more_points(2.0)
+        return replace(more, points=replace(more.points, sampler=sampler))
 
     @property
     def units(self) -> int:

@@ -1,20 +1,29 @@
 """The climb from small networks to larger ones in one family of choices, and why it ends."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 
 from kanpinn.solvers.auto.candidates import Family
+from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.judging import Trial, Verdict
 
 
-@dataclass
+@dataclass(eq=False)
 class Climb:
     """The trials of one family, from small networks to larger ones.
 
+    A climb is idle after trials that lowered the residual little. Others are tried then; if time is
+    left, an idle climb goes on: once with other points, then with larger networks.
+
     Args:
         family: whose choices are tried.
-        last: the last trial; None before the first one.
-        idle: the number of idle trials in a row, those that lowered the residual little.
-        patience: the number of idle trials that end the climb.
+        ended: why no further choice is tried; empty while some may be.
+        trials: all trials so far.
+        idle: the number of idle trials in a row.
+        taken: the number of the family's choices that have been tried.
+        other_points: whether other points have been tried with the same network.
+        sampler: of the points; None for that of the family's choices.
+        patience: the number of idle trials that make the climb idle.
         stalled: a trial is idle if its residual is more than this part of the one before.
         grown: an idle trial counts half if its residual at fresh points is more than this times
             the one before: the solution is not resolved yet, but a larger network may resolve it.
@@ -23,30 +32,74 @@ class Climb:
     """
 
     family: Family
-    last: Trial | None = None
+    ended: str = ""
+    trials: list[Trial] = field(default_factory=list)
     idle: float = 0.0
+    taken: int = 0
+    other_points: bool = False
+    sampler: str | None = None
     patience: float = 2.0
     stalled: float = 0.5
     grown: float = 2.0
     energy_rounding: float = 1e-6
 
-    def see(self, verdict: Verdict) -> None:
-        """Update the climb with a trial."""
+    @property
+    def last(self) -> Trial | None:
+        """The last trial; None before the first one."""
+        return self.trials[-1] if self.trials else None
+
+    @property
+    def loss(self) -> float:
+        """The least loss at fresh points of all trials; infinite where it is not known."""
+        return min((trial.loss for trial in self.trials), default=math.inf)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the last trials lowered the residual little."""
+        brief = self.family.brief and self.last is not None and self.last.repeats
+        return self.idle >= (1 if brief else self.patience)
+
+    def following(self) -> Choice | None:
+        """Return the next choice to try; None if there is no larger one."""
+        if self.is_idle and not self.other_points and self.last is not None:
+            other = self.last.choice.with_other_points()
+            if other is not None:
+                return other
+        if self.taken == len(self.family.choices):
+            return None
+        choice = self.family.choices[self.taken]
+        if self.sampler is None:
+            return choice
+        return replace(choice, points=replace(choice.points, sampler=self.sampler))
+
+    def see(self, verdict: Verdict, tried: Choice) -> None:
+        """Update the climb with a trial.
+
+        Args:
+            verdict: on the trial.
+            tried: the choice of the trial as `following` returned it.
+        """
+        trial, before = verdict.second, self.loss
         idle = self.last is not None and verdict.part > self.stalled
         step = 0.5 if verdict.part > self.grown else 1.0
+        if self.is_idle and not self.other_points and self.taken:
+            self.other_points = True
+            if trial.loss < self.stalled**2 * before:
+                self.sampler = tried.points.sampler
+        else:
+            self.taken += 1
         self.idle = self.idle + step if idle else 0.0
-        self.last = verdict.second
+        self.trials.append(trial)
+        self.ended = self._saturated(verdict)
 
-    def saturated(self, verdict: Verdict) -> str | None:
-        """Return why a comparison could not show a larger network to be better, else None."""
+    def _saturated(self, verdict: Verdict) -> str:
+        """Return why a comparison could not show a larger network to be better, else ""."""
         energy = verdict.second.choice.form == "energy"
         if energy and verdict.second.error <= self.energy_rounding:
             return "rounding of the energy limits the accuracy"
-        return "the last one fits the data no better" if verdict.settled else None
-
-    def stagnant(self, verdict: Verdict) -> str | None:
-        """Return why larger networks are unlikely to lower the residual, else None."""
-        patience = 1 if self.family.brief and verdict.second.repeats else self.patience
-        if self.idle < patience:
-            return None
-        return f"the last one leaves {min(verdict.part, 99):.2g} of the residual"
+        if verdict.settled:
+            return "the last one fits the data no better"
+        found = verdict.second.solution.verification
+        if self.idle and found is not None and found.is_rounding:
+            return "the residual is rounding error"
+        return ""

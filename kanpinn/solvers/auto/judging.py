@@ -38,15 +38,19 @@ class Trial:
         known = self.solution.estimate
         return math.inf if known is None or known.errors is None else known.errors.l2_relative
 
+    @property
+    def loss(self) -> float:
+        """The loss at fresh points; infinite for an energy, whose loss is no residual."""
+        found = self.solution.verification
+        return math.inf if found is None else found.loss(self.choice.weights)
+
     def better_than(self, other: "Trial") -> bool:
         """Whether the error is lower or, where neither is known, the residual at fresh points."""
         if math.isfinite(min(self.error, other.error)):
             return self.error <= other.error
-        mine, its = self.solution.verification, other.solution.verification
-        if mine is None or its is None:
-            return True
-        weights = self.choice.weights
-        return mine.loss(weights) <= its.loss(weights)
+        if math.isinf(max(self.loss, other.loss)):
+            return not self.failed
+        return self.loss <= other.loss
 
     @property
     def repeats(self) -> bool:
@@ -81,6 +85,12 @@ class Verdict:
     part: float = 0.0
     settled: bool = False
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether the comparison of two residuals has left the second error unknown."""
+        known = self.second.solution.estimate
+        return known is not None and known.errors is None
+
 
 def judge(one: Trial, other: Trial) -> Verdict:
     """Estimate the errors of two successive trials of the same form from their comparison."""
@@ -96,7 +106,8 @@ def judge(one: Trial, other: Trial) -> Verdict:
 def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> tuple[Trial, Trial]:
     """Return both trials with errors from their distance d and the ratio ρ of their residuals.
 
-    The first error is d / (1 - ρ), and the second one is ρ times that, but no less than rounding;
+    The first error is d / (1 - ρ), and the second one is ρ times that, but no less than rounding,
+    and √ρ times that where its residual is rounding error, which says little of the solution's;
     where the first residual is rounding error, both errors are d. Where the distance is no measure
     of the error, as for ρ > 0.7, the second error is not known, and the first one is what an
     earlier comparison has found, unless a solution with a smaller residual is three times as far.
@@ -112,7 +123,8 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
     larger, smaller = 1.0, 1.0
     if not found.is_rounding:
         larger = 1 / (1 - ratio)
-        smaller = ratio * larger
+        its = other.solution.verification
+        smaller = larger * (math.sqrt(ratio) if its is not None and its.is_rounding else ratio)
     rounding = torch.finfo(next(one.solution.network.parameters()).dtype).eps
     least = rounding / max(found.norms.l2_relative, rounding)
     first, second = (

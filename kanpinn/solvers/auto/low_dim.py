@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from kanpinn.evolution import Equidistribute
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Beside
-from kanpinn.optimizers import LeastSquares
+from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.traits import Traits
 
@@ -29,6 +30,8 @@ class LowDim:
         first_before_windows: the same, if windows in time are the next family.
         first_by_energy: the same, for energies.
         last: the largest number of hidden units.
+        spline_degree: the degree of networks without a hidden layer.
+        stretched_rows: the number of collocation points per coefficient in stretched coordinates.
         larger: the number of units relative to that of the network before.
         newton_steps: the most Newton steps; a solution that takes more is not resolved.
         rows: the number of collocation points per coefficient of a field.
@@ -48,7 +51,9 @@ class LowDim:
     first: int = 24
     first_before_windows: int = 16
     first_by_energy: int = 16
-    last: int = 480
+    last: int = 2000
+    spline_degree: int = 9
+    stretched_rows: float = 3.0
     larger: float = 1.6
     newton_steps: int = 8
     rows: float = 1.5
@@ -66,9 +71,46 @@ class LowDim:
             splines = units * (self.degree + self.outer)
             yield self._solved(units, self.degree, [self.inner, self.outer], splines)
 
+    def splines(self) -> Iterator[Choice]:
+        """Yield networks without a hidden layer, with finer and finer grids.
+
+        In one dimension they are splines, in more they suit sums of functions of one coordinate.
+        """
+        grids = [16 * 2**i for i in range(11)] if self.traits.dim == 1 else [8, 32]
+        for grid in grids:
+            count = max(self.least_points // 4, math.ceil(self.rows * (self.spline_degree + grid)))
+            steps = LeastSquares(steps=self.newton_steps)
+            yield self._without_hidden(grid, count, steps, 1)
+
+    def stretched(self) -> Iterator[Choice]:
+        """Yield splines in coordinates that the solution stretches, for layers and peaks."""
+        for grid in (64, 256, 1024, 4096, 16384):
+            count = math.ceil(self.stretched_rows * (self.spline_degree + grid))
+            yield self._without_hidden(grid, count, Equidistribute(steps=6), 6, stretch=True)
+
+    def _without_hidden(
+        self, grid: int, count: int, method: Method, effort: float, **arguments: Any
+    ) -> Choice:
+        """Return a choice whose Jacobian is sparse, but whose triangular factor is not.
+
+        effort: the time of the method relative to that of a linear solve.
+        """
+        degree, fields = self.spline_degree, self.traits.fields
+        unknowns = self.traits.inputs * fields * (degree + grid)
+        width = [self.traits.inputs, fields]
+        return Choice(
+            KAN,
+            {"width": width, "degree": degree, "grid": grid, **arguments},
+            Collocation(count, self._around(count), self.traits.sampler),
+            (method,),
+            # Measured: n³ for the dense factor, n² for the rows, and as much as n = 1000 anyway.
+            work=effort * (1e9 + 2e3 * unknowns**2 + unknowns**3),
+        )
+
     def fine(self) -> Iterator[Choice]:
         """Yield networks with finer and finer grids of the outer functions."""
-        for units, grid in ((32, 16), (48, 24), (64, 32), (96, 40)):
+        sizes = ((32, 16), (48, 24), (64, 32), (96, 40), (128, 56), (192, 72), (256, 96))
+        for units, grid in sizes:
             yield self._solved(units, [9, 7], [self.inner, grid], units * (7 + grid))
 
     def _units(self, first: int) -> Iterator[int]:

@@ -1,7 +1,6 @@
 """The search for a solution by trials, family after family."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -9,17 +8,19 @@ import torch
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import STOPPED_BY_USER
 from kanpinn.networks import KAN, Network
+from kanpinn.networks.layer import get_coefficients
 from kanpinn.pde.problem import Problem
-from kanpinn.solvers.auto.candidates import Family, families
+from kanpinn.solvers.auto.candidates import families
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.climb import Climb
 from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
 from kanpinn.solvers.auto.traits import Traits
+from kanpinn.solvers.auto.trial_clock import TrialClock
 from kanpinn.solvers.auto.warm_start import start_from
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.error_estimate import judged_by_tolerance
+from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, judged_by_tolerance
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import Observer
@@ -42,12 +43,12 @@ class TrialSearch:
             end with the choice that is kept.
 
     Attributes:
-        begun: when the search began, by `time.perf_counter`.
+        clock: the seconds that the search has taken.
         best: the trial with the least estimated error.
         minimum: the last trial of an energy.
         log: the trials and the reasons why families ended.
         interrupted: whether the user has interrupted a trial.
-        exhausted: whether time ended a family that still lowered the residual.
+        late: the first choice that did not fit into the time left, in words; empty before.
     """
 
     problem: Problem
@@ -59,12 +60,12 @@ class TrialSearch:
     budget_seconds: float | int = 300.0
     observers: Sequence[Observer] = ()
     announce: Announce
-    begun: float = field(default_factory=time.perf_counter, init=False)
+    clock: TrialClock = field(default_factory=TrialClock, init=False)
     best: Trial | None = field(default=None, init=False)
     minimum: Trial | None = field(default=None, init=False)
     log: list[str] = field(default_factory=list, init=False)
     interrupted: bool = field(default=False, init=False)
-    exhausted: bool = field(default=False, init=False)
+    late: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         number("tolerance", self.tolerance, above=True)
@@ -72,55 +73,71 @@ class TrialSearch:
         integer("seed", self.seed, least=0)
 
     def run(self) -> Solution:
-        """Try family after family until the tolerance is met or the time is used up."""
-        for family in families(Traits.of(self.problem)):
-            self.log.append(f"{family.name}: {self._climb(family)}")
-            if self._is_over() or self.exhausted:
-                break
+        """Try family after family until the tolerance is met or the time is used up.
+
+        Each family is tried until its trials lower the residual little. While time is left, the
+        family with the least residual then goes on.
+        """
+        climbs = [Climb(family) for family in families(Traits.of(self.problem))]
+        for climb in self._turns(climbs):
+            self._step(climb)
+            if self._is_over():
+                climb.ended = climb.ended or "the search ends here"
+            if climb.ended:
+                self.log.append(f"{climb.family.name}: {climb.ended}")
+        if self.late:
+            self.log.append(f"with more time: {self.late}")
         assert self.best is not None
         return self._finished(self.best)
 
-    def _climb(self, family: Family) -> str:
-        """Try larger and larger networks of a family; return why no larger one is tried."""
-        climb = Climb(family)
-        for choice in family.choices:
-            if (reason := self._step(climb, choice)) is not None:
-                return reason
-        return "there is no larger one"
+    def _turns(self, climbs: Sequence[Climb]) -> Iterator[Climb]:
+        """Yield the climb that makes the next step until none is left, or the search is over."""
+        for climb in climbs:
+            while not (self._is_over() or climb.ended or climb.is_idle):
+                yield climb
+        while not self._is_over() and (left := [one for one in climbs if not one.ended]):
+            yield min(left, key=lambda one: one.loss)
 
-    def _step(self, climb: Climb, choice: Choice) -> str | None:
-        """Make one trial of a family; return why it is the last one, None if it is not."""
+    def _step(self, climb: Climb) -> None:
+        """Make one trial of a family, or note why there is none."""
+        planned = climb.following()
+        if planned is None:
+            climb.ended = "there is no larger one"
+            return
         known = climb.last or self.best
-        late = None if known is None else unaffordable(choice, known, self._left)
-        if known is not None and late is not None:
-            self.exhausted = climb.last is not None and not climb.idle
-            if climb.last is None:
-                return late
-            smaller = affordable(choice, known, self._left)
-            if smaller is None:
-                return late
-            choice = smaller
+        choice = self._fitting(planned, known, climb)
+        if choice is None:
+            return
         try:
             trial = self._try(choice, climb.family.name, known)
             trial = self._with_enough_points(trial, climb.family.name, known)
         except InputError as error:
             if self.best is None:
                 raise
-            return f"not for this problem ({error})"  # windows, if conditions couple times
+            climb.ended = f"not for this problem ({error})"  # windows, if conditions couple times
+            return
         if trial.failed and self.best is not None:
-            return trial.solution.status
-        if self.interrupted and self.best is not None:
-            return "interrupted"
-        verdict = self._judge(known, trial)
-        if self._is_over():
-            return "the search ends here"
-        climb.see(verdict)
-        return climb.saturated(verdict) or late or climb.stagnant(verdict)
+            climb.ended = trial.solution.status
+        elif not self.interrupted or self.best is None:
+            climb.see(self._judge(climb, known, trial), planned)
+        if choice is not planned and not climb.ended:
+            climb.ended = self.late
+
+    def _fitting(self, choice: Choice, known: Trial | None, climb: Climb) -> Choice | None:
+        """Return a choice that fits into the time left; None, and the climb ends, without one."""
+        late = None if known is None else unaffordable(choice, known, self._left)
+        if known is None or late is None:
+            return choice
+        self.late = self.late or f"{choice}, {late}"
+        smaller = None if climb.last is None else affordable(choice, known, self._left)
+        if smaller is None:
+            climb.ended = late
+        return smaller
 
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
-        begun = time.perf_counter()
+        begun = self.clock.seconds
         network = choice.network(self.seed, self.dtype, self.device)
-        choice = self._prepared(choice, network, known)
+        self._prepare(choice, network, known)
         self.announce(choice, why)
         solution = solve(
             self.problem,
@@ -133,18 +150,18 @@ class TrialSearch:
             observers=self.observers,
         )
         self.interrupted = solution.status == STOPPED_BY_USER
-        trial = Trial(choice, solution, time.perf_counter() - begun)
+        trial = Trial(choice, solution, self.clock.seconds - begun)
         return replace(trial, noise=noise_of(solution)) if trial.observed else trial
 
     def _with_enough_points(self, trial: Trial, why: str, known: Trial | None) -> Trial:
         """Return a trial, solved again with more points while it is overfitted and time allows."""
-        factor = 2.0
-        for _ in range(2):
+        factor, most = 2.0, 4
+        for _ in range(most):
             found = trial.solution.verification
             if found is None or not found.overfitted or trial.failed:
                 break
-            choice = trial.choice.with_more_points(factor)
-            if unaffordable(choice, trial, self._left):
+            choice = trial.choice.with_more_points(factor, only_boundary=found.on_boundary)
+            if unaffordable(choice, trial, self._left / 2):
                 break
             denser = self._try(choice, why, known)
             if denser.failed or self.interrupted:
@@ -153,26 +170,37 @@ class TrialSearch:
             trial = denser
         return trial
 
-    def _prepared(self, choice: Choice, network: Network, known: Trial | None) -> Choice:
-        """Return the choice; start the network from a known solution."""
-        warm = isinstance(network, KAN) and not self.problem.unknowns
+    def _prepare(self, choice: Choice, network: Network, known: Trial | None) -> None:
+        """Start the network from a known solution, or from an output of the solution's size."""
+        discretization = self._discretized(choice, network)
+        warm = isinstance(network, KAN) and not (self.problem.unknowns or network.stretched)
         if warm and known is not None and known.repeats and known.choice.form == "strong":
-            start_from(known.solution, self._discretized(choice, network))
-        return choice
+            start_from(known.solution, discretization)
+        elif discretization.scales is not None and isinstance(network, KAN):
+            layers = network.output_layers
+            sizes = discretization.scales.fields.to(get_coefficients(layers))
+            with torch.no_grad():
+                layers[0].coefficients.mul_(sizes)
 
     def _discretized(self, choice: Choice, network: Network) -> Discretization:
         return discretize(self.problem, network, choice.settings(self.boundary), self.seed)
 
-    def _judge(self, known: Trial | None, trial: Trial) -> Verdict:
-        """Estimate the error of a trial by comparison with another one, and keep the best.
+    def _judge(self, climb: Climb, known: Trial | None, trial: Trial) -> Verdict:
+        """Estimate the error of a trial by comparison with others, and keep the best.
 
-        The seconds of a trial include those of the comparison, so that forecasts do too.
+        Where the trial before leaves the error unknown, it is compared with an earlier one whose
+        residual is large enough beside its own. The seconds of a trial include those of the
+        comparisons, so that forecasts do too.
         """
-        verdict, begun = Verdict(None, trial), time.perf_counter()
+        verdict, begun = Verdict(None, trial), self.clock.seconds
         if known is not None and known.choice.form == trial.choice.form:
             verdict = judge(known, trial)
             self._consider(verdict.first or known)
-        seconds = trial.seconds + time.perf_counter() - begun
+            if verdict.doubtful and (earlier := _far_behind(climb, trial)) is not None:
+                again = judge(earlier, trial)
+                self._consider(again.first or earlier)
+                verdict = replace(verdict, second=again.second)
+        seconds = trial.seconds + self.clock.seconds - begun
         trial = replace(verdict.second, seconds=seconds)
         if trial.choice.form == "energy":
             self.minimum = trial
@@ -191,7 +219,7 @@ class TrialSearch:
 
     @property
     def _left(self) -> float:
-        return self.budget_seconds - (time.perf_counter() - self.begun)
+        return self.budget_seconds - self.clock.seconds
 
     def _is_over(self) -> bool:
         met = self.best is not None and self.best.error <= self.tolerance
@@ -200,8 +228,7 @@ class TrialSearch:
     def _finished(self, best: Trial) -> Solution:
         """Return the solution of the best trial, with status and log."""
         self.announce(best.choice, "kept")
-        seconds = time.perf_counter() - self.begun
-        solution = replace(best.solution, seconds=seconds, log=tuple(self.log))
+        solution = replace(best.solution, seconds=self.clock.seconds, log=tuple(self.log))
         if self.interrupted:
             solution = replace(solution, status=STOPPED_BY_USER)
         elif best.solution.estimate is None and not best.failed:
@@ -210,3 +237,10 @@ class TrialSearch:
         elif not best.failed:
             solution = judged_by_tolerance(solution, self.tolerance)
         return solution
+
+
+def _far_behind(climb: Climb, trial: Trial) -> Trial | None:
+    """Return the latest trial of a climb whose residual is large beside that of another trial."""
+    most = LARGEST_CONTRACTION**2
+    far = [one for one in climb.trials[:-1] if trial.loss <= most * one.loss]
+    return far[-1] if far else None
