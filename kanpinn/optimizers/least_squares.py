@@ -15,6 +15,7 @@ from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import OutputStep, solve_output
 from kanpinn.optimizers.reduced import solve_reduced
+from kanpinn.optimizers.several_starts import SeveralStarts
 
 INDEPENDENT = "stopped: to first order the residual does not depend on the output layer here"
 
@@ -33,6 +34,10 @@ class LeastSquares(Optimizer):
     Args:
         steps: the largest number of Gauss–Newton steps.
         rcond: singular values below rcond times the largest are cut off; None for 50 eps.
+        starts: the largest number of other starts for a problem with unknowns. They are tried if
+            the given one does not lead to a fit of the data: at first one from the data, with an
+            equation whose weight is raised in steps, then random multiples of the start values.
+            Each of them counts as one step.
 
     Raises:
         InputError: for values out of range.
@@ -42,11 +47,13 @@ class LeastSquares(Optimizer):
 
     steps: int = 20
     rcond: float | None = None
+    starts: int = 8
     title = "Least Squares"
     output_layer_only = True
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
+        integer("starts", self.starts, least=0)
         if self.rcond is not None:
             number("rcond", self.rcond)
             if self.rcond >= 1:
@@ -55,9 +62,11 @@ class LeastSquares(Optimizer):
     def unknowns(self, network: Network) -> int:
         return sum(part.layers[-1].coefficients.numel() for part in network.parts)
 
-    def start(self, residuals: Residuals, seed: int) -> "LeastSquaresStage":
-        solve = solve_reduced if residuals.surrogate.has_unknowns else solve_output
-        return LeastSquaresStage(residuals, solve, self.rcond)
+    def start(self, residuals: Residuals, seed: int) -> Stage:
+        if not residuals.surrogate.has_unknowns:
+            return LeastSquaresStage(residuals, solve_output, self.rcond)
+        descent = LeastSquaresStage(residuals, solve_reduced, self.rcond)
+        return SeveralStarts(descent, self.rcond, self.starts, seed)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Gauss–Newton in the unknowns of an inverse problem; the fields are solved for at each step."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -44,6 +45,7 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
     else:
         columns = len(old)
         new, rank = triangle.solve(old, rcond)
+        new = reduced.limited(old, new)
         predicted = triangle.loss(new - old)
         loss = reduced.follow(new)
         if not before - loss >= 0.5 * (before - predicted):
@@ -85,6 +87,22 @@ class _Reduced:
     def __post_init__(self) -> None:
         self.layers = self.residuals.surrogate.network.output_layers
         self.unknown = _unknown_columns(self.residuals.surrogate)
+
+    def limited(self, old: Tensor, new: Tensor) -> Tensor:
+        """Return the new coefficients (p,) with positive unknown numbers near the old ones.
+
+        A step changes such a number at most tenfold, and all steps by a factor of 1e12 at most: far
+        from the solution, a step in its logarithm may be arbitrarily long.
+        """
+        constants = self.residuals.surrogate.network.constants
+        if constants is None:
+            return new
+        step, most = math.log(10), math.log(1e12)
+        for i, unknown in enumerate(reversed(constants.unknowns.values()), start=1):
+            if unknown.positive:  # the constants are the last layer
+                low, high = float(old[-i]) - step, float(old[-i]) + step
+                new[-i] = new[-i].clamp(max(low, -most), min(high, most))
+        return new
 
     def fields_solution(self, triangle: TriangularFactor, old: Tensor) -> tuple[Tensor, int]:
         """Solve for the fields at fixed unknowns; return all coefficients (p,) and the rank."""
@@ -142,7 +160,7 @@ class _Reduced:
         def at(damping: float) -> float:
             change = torch.zeros_like(old)
             change[self.unknown] = steps.step(damping)
-            return self.follow(old + change)
+            return self.follow(self.limited(old, old + change))
 
         damping, loss = best_damping(Probes(at), 1e-6, before)
         if full[0] < min(loss, before):

@@ -1,5 +1,6 @@
 """Unknowns of inverse problems: numbers and coefficient fields."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +49,19 @@ class Unknown:
         if not self.positive:
             return c + self.start
         return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth
+
+    def random_start(self, spread: float, generator: torch.Generator) -> float:
+        """Return c for a random multiple of the start value, or of 1 where that is 0.
+
+        The multiple lies between 1 / spread and spread; where the unknown may be negative, every
+        fourth one has the other sign.
+        """
+        u, v = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+        exponent = (2 * u - 1) * math.log(spread)
+        if self.positive:
+            return exponent
+        sign = -1.0 if v < 0.25 else 1.0
+        return sign * math.exp(exponent) * (self.start or 1.0) - self.start
 
     def value(self, c: Tensor) -> Tensor:
         """Return the value of the unknown from the value of c, in the same shape."""
