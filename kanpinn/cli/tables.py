@@ -92,6 +92,7 @@ def unknowns(solution: "Solution") -> Iterator[str]:
     arrived += [spread.arrived for spread in solution.spreads.values()]
     if noise.failure or any(arrived):
         yield str(noise)
+        yield from map(str, solution.covariance.dependences())
 
 
 def eigenvalues_table(solution: "Eigensolution") -> str:

@@ -9,8 +9,10 @@ from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import ProblemFamily, Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
-from kanpinn.optimizers.least_squares import LeastSquares
+from kanpinn.optimizers.least_squares import LeastSquaresStage
 from kanpinn.optimizers.method import Optimizer, Stage, Step
+from kanpinn.optimizers.output_layer import solve_output
+from kanpinn.optimizers.reduced import solve_reduced
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,9 @@ class ContinuationStage(Stage):
         terms = self.family.varied(self.settings.parameter, value)
         there = Residuals(self.residuals.surrogate, terms)
         zero = _loss_of_zero(there)
-        stage = LeastSquares(self.settings.solves).start(there, 0)
-        stage.begun = self.reached >= 0  # then it does not start from zero as well
+        solve = solve_reduced if there.surrogate.has_unknowns else solve_output
+        # After the first value it does not start from zero as well.
+        stage = LeastSquaresStage(there, solve, None, begun=self.reached >= 0)
         before = there.loss()
         for count in range(1, self.settings.solves + 1):
             try:

@@ -63,10 +63,10 @@ class LeastSquares(Optimizer):
         return sum(part.layers[-1].coefficients.numel() for part in network.parts)
 
     def start(self, residuals: Residuals, seed: int) -> Stage:
-        if not residuals.surrogate.has_unknowns:
-            return LeastSquaresStage(residuals, solve_output, self.rcond)
-        descent = LeastSquaresStage(residuals, solve_reduced, self.rcond)
-        return SeveralStarts(descent, self.rcond, self.starts, seed)
+        known = not residuals.surrogate.has_unknowns
+        solve = solve_output if known else solve_reduced
+        descent = LeastSquaresStage(residuals, solve, self.rcond)
+        return descent if known else SeveralStarts(descent, self.rcond, self.starts, seed)
 
 
 @dataclass

@@ -86,7 +86,7 @@ class _Reduced:
 
     def __post_init__(self) -> None:
         self.layers = self.residuals.surrogate.network.output_layers
-        self.unknown = _unknown_columns(self.residuals.surrogate)
+        self.unknown = unknown_columns(self.residuals.surrogate)
 
     def limited(self, old: Tensor, new: Tensor) -> Tensor:
         """Return the new coefficients (p,) with positive unknown numbers near the old ones.
@@ -178,7 +178,7 @@ class _Reduced:
         return TriangularFactor(torch.linalg.qr(outside_range(fields, rest), mode="r").R)
 
 
-def _unknown_columns(surrogate: Surrogate) -> Tensor:
+def unknown_columns(surrogate: Surrogate) -> Tensor:
     """Return a mask (p,) of the output layers' coefficients that belong to unknowns."""
     network, columns = surrogate.network, []
     chosen = [one is not None for one in surrogate.coefficients]

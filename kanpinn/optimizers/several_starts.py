@@ -1,4 +1,4 @@
-"""Several starts for problems with unknowns, if the first one does not lead to a fit of the data."""
+"""Several starts for a problem with unknowns, if the given one does not fit the data."""
 
 import math
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class SeveralStarts(Stage):
     kept = ("tried", "best_loss", "best", "last")
 
     @property
-    def residuals(self) -> Residuals:  # type: ignore[override]
+    def residuals(self) -> Residuals:
         """The terms of the loss, which are those of `descent`."""
         return self.descent.residuals
 
@@ -131,7 +131,8 @@ class SeveralStarts(Stage):
     def _from_random(self) -> int:
         """Descend from random multiples of the unknown numbers' start values; count evaluations."""
         network = self.residuals.surrogate.network
-        set_coefficients(network.output_layers, torch.zeros_like(self.best))
+        layers = network.output_layers
+        set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
         if (constants := network.constants) is not None:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.tried)
             found = [u.random_start(self.spread, generator) for u in constants.unknowns.values()]

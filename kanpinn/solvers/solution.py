@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from kanpinn.pde.evaluate import find_channels, jets_of_fields, stack_equations
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.history import History
+from kanpinn.solvers.richer import richer_residuals
 from kanpinn.solvers.verification import Verification
 
 
@@ -132,7 +133,8 @@ class Solution:
         output_only = all(one.output_layer_only for one in self.optimizers)
         data = [c for c in self.problem.conditions() if c.measurements]
         known = bool(data) and all(c.noise is not None for c in data)
-        return Covariance(self.residuals, output_only, known)
+        richer = partial(richer_residuals, self.discretization, self.residuals)
+        return Covariance(self.residuals, output_only, known, richer)
 
     @cached_property
     def estimated(self) -> dict[str, Estimated]:

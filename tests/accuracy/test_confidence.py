@@ -11,11 +11,12 @@ import h5py
 import numpy
 import pytest
 import torch
-from toy_inverse import Field, Toy, solved
+from toy_inverse import LINE, Field, Toy, solved
 from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.accuracy.confidence import Noise
+from kanpinn.accuracy.confidence.dependence import dependences
 from kanpinn.cli import app
 from kanpinn.cli.tables import unknowns
 from kanpinn.optimizers import Adam, LevenbergMarquardt, SSBroyden
@@ -161,9 +162,90 @@ def test_without_data_there_is_nothing_to_go_by():
 
 
 def test_what_no_datum_depends_on_is_not_said_to_be_free():
-    found = solved(Toy(start=-1.0)).estimated["k"]
+    found = found_by(kp.LeastSquares(30, starts=0), problem=Toy(start=-1.0)).estimated["k"]
     assert not found.is_identified
     assert "not determined here" in str(found)
+
+
+class Power(kp.Problem):
+    """u' = k x^(power - 1) / power, u(0) = 0: u = k x^power, of which exact values are given."""
+
+    domain = LINE
+
+    def __init__(self, power, positive=False):
+        self.power, self.unknowns = power, {"k": kp.Unknown(1.0, positive, exact=2.0)}
+
+    def residual(self, p, u, k):
+        return kp.partial(u, "x") - k.value * self.power * p.x ** (self.power - 1)
+
+    def conditions(self):
+        at = torch.linspace(0.02, 1, 40, dtype=torch.float64)[:, None]
+        return [
+            kp.Dirichlet(self.domain.boundary["x_min"], 0.0),
+            kp.Observed(self.domain, at, 2 * at**self.power),
+        ]
+
+
+@pytest.mark.parametrize("grid", [1, 3])
+def test_the_bounds_contain_the_error_of_a_small_network(grid):
+    network, points = kp.KAN([1, 1], 2, grid), kp.Collocation(40, 2)
+    solution = kp.solve(Power(4.5), network, kp.LeastSquares(), points, errors=False)
+    covariance, k = solution.covariance, solution.estimated["k"]
+    gradient = covariance._number_gradients
+    by_noise, by_network = covariance.margins(gradient), covariance.approximation_errors(gradient)
+    error = abs(k.value - 2)
+    assert error > float(by_noise)  # the misfit of a smooth error is no noise
+    assert k.low < 2 < k.high
+    assert 0.9 * error < float(by_network) < 2 * error
+
+
+def test_there_are_no_bounds_where_no_network_resolves_the_solution():
+    network, points = kp.KAN([1, 1], 2, 4), kp.Collocation(40, 2)
+    solution = kp.solve(Power(0.55), network, kp.LeastSquares(), points, errors=False)
+    k = solution.estimated["k"]
+    assert k.arrived and not k.resolved and not k.is_identified
+    assert "the network is too small" in str(k)
+
+
+def test_numbers_that_the_data_do_not_tell_apart_name_each_other():
+    class Product(Toy):
+        def __init__(self):
+            super().__init__()
+            self.unknowns = {"k": kp.Unknown(1.0), "m": kp.Unknown(1.5)}
+
+        def residual(self, p, u, k, m):
+            return super().residual(p, u, k.value * m.value)
+
+    found = solved(Product()).estimated
+    assert found["k"].value * found["m"].value == pytest.approx(2, rel=0.05)
+    assert found["k"].confounded == ("m",) and found["m"].confounded == ("k",)
+    assert "the data do not tell it from m" in str(found["k"])
+
+
+@pytest.mark.parametrize("correlation", [0.98, -0.999])
+def test_a_dependence_says_how_much_narrower_an_interval_would_be(correlation):
+    # Rows with the covariance [[4, 2 r], [2 r, 1]]: if the second one is known, the variance of the
+    # first one is the Schur complement 4 (1 - r²).
+    rest = math.sqrt(1 - correlation**2)
+    spread = torch.tensor([[2.0, 0.0], [correlation, rest]], dtype=torch.float64)
+    found = dependences(["a", "b"], spread)
+    assert len(found) == (abs(correlation) >= 0.99)
+    for one in found:
+        assert one.correlation == pytest.approx(correlation)
+        assert f"would be {1 / rest:.2g} times as narrow" in str(one)
+
+
+def test_of_two_parts_of_one_term_the_data_tell_the_sum_only():
+    class Parts(Toy):
+        def __init__(self):
+            super().__init__(noise=1e-3)
+            self.unknowns = {"k": kp.Unknown(1.0), "m": kp.Unknown(0.5)}
+
+        def residual(self, p, u, k, m):
+            return super().residual(p, u, k.value + m.value * (1 + 1e-3 * p.x))
+
+    (one,) = solved(Parts()).covariance.dependences()
+    assert (one.first, one.second) == ("k", "m") and one.correlation < -0.999
 
 
 def test_a_field_s_half_widths_are_told(folder):

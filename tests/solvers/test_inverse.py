@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from toy_inverse import Field, Line, Toy, measured, solved
+from toy_inverse import LINE, Field, Line, Toy, measured, solved
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
@@ -99,12 +99,57 @@ def test_the_history_and_levenberg_marquardt_carry_unknowns():
     assert solution(torch.rand(4, 1, dtype=torch.float64)).shape == (4, 1)
 
 
-def test_a_run_goes_on_bit_for_bit():
+class Channel(kp.Problem):
+    """-v u'' + u / K = 1 between walls, v = 1e-3, K = 0.4: a boundary layer of width (v K)^½."""
+
+    domain = LINE
+
+    def __init__(self, start):
+        truth = {"v": 1e-3, "K": 0.4}
+        self.unknowns = {name: kp.Unknown(start * x, True, exact=x) for name, x in truth.items()}
+
+    def residual(self, p, u, v, K):
+        return -v.value * kp.laplacian(u) + u.value / K.value - 1
+
+    def conditions(self):
+        at = torch.linspace(0.01, 0.99, 15, dtype=torch.float64)[:, None]
+        rate = (1e-3 * 0.4) ** -0.5
+        sides = torch.exp(-rate * at) + torch.exp(-rate * (1 - at))
+        values = 0.4 * (1 - sides / (1 + math.exp(-rate)))
+        return [kp.Dirichlet(self.domain.boundary), kp.Observed(self.domain, at, values)]
+
+
+@pytest.mark.parametrize("start", [0.1, 10.0, 100.0])
+def test_positive_numbers_are_found_from_far_away(start):
+    network, points = kp.KAN([1, 1], 5, 24), kp.Collocation(120, 2)
+    solution = kp.solve(Channel(start), network, points=points, errors=False, verified=False)
+    for name, truth in (("v", 1e-3), ("K", 0.4)):
+        found = solution.estimated[name]
+        assert found.low < truth < found.high
+        assert found.value == pytest.approx(truth, rel=1e-3)
+
+
+def test_a_positive_number_without_a_bound_does_not_overflow():
+    class Unbounded(Channel):
+        def conditions(self):
+            at = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)[:, None]
+            values = at * (1 - at) / 2e-3  # u / K = 0
+            return [kp.Dirichlet(self.domain.boundary), kp.Observed(self.domain, at, values)]
+
+    network, points = kp.KAN([1, 1], 5, 4), kp.Collocation(40, 2)
+    solution = kp.solve(Unbounded(1.0), network, points=points, errors=False, verified=False)
+    found = solution.estimated["K"]
+    assert 1e3 < found.value <= 0.4e12
+    assert not found.is_identified or found.high > 1e3 * found.value
+
+
+@pytest.mark.parametrize(("start", "steps"), [(1.0, 2), (-1.0, 9)])
+def test_a_run_goes_on_bit_for_bit(start, steps):
     def run(steps, checkpoint=None):
         states = []
-        network = kp.KAN([1, 8, 1], 5, 4)
+        network = kp.KAN([1, 1], 5, 4)
         solution = kp.solve(
-            Toy(),
+            Toy(start=start),
             network,
             kp.LeastSquares(steps),
             kp.Collocation(64, 2),
@@ -115,9 +160,11 @@ def test_a_run_goes_on_bit_for_bit():
         )
         return solution, states[-1]
 
-    whole, _ = run(5)
-    _, state = run(2)
-    resumed, _ = run(5, {**state, "finished": None})
+    whole, _ = run(12)
+    found = whole.estimated["k"]
+    assert found.low < 2 < found.high  # from -1 only by another start
+    _, state = run(steps)
+    resumed, _ = run(12, {**state, "finished": None})
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, resumed.network.state_dict()[name])
 

@@ -1,24 +1,24 @@
 """The covariance of the coefficients, and the confidence bounds computed from it."""
 
-import copy
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from kanpinn.accuracy.confidence.approximation import Approximation, approximation
+from kanpinn.accuracy.confidence.dependence import Dependence, dependences
 from kanpinn.accuracy.confidence.estimates import Estimated, EstimatedField, Noise, is_small
-from kanpinn.geometry import Domain, Points
-from kanpinn.geometry.sampling import sample
+from kanpinn.accuracy.confidence.rows import chosen_layers, sufficient
+from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 from kanpinn.linalg.triangle import column_scale, rank_tolerance
 from kanpinn.linalg.tsqr import fold
 from kanpinn.loss.residuals import Residuals, frozen
-from kanpinn.loss.terms import ResidualTerm, Term
-from kanpinn.networks.layer import Layer, Tape, get_coefficients
-from kanpinn.networks.network import Network
+from kanpinn.loss.terms import Term
+from kanpinn.networks.layer import Tape, get_coefficients
+from kanpinn.optimizers.reduced import unknown_columns
 
 
 class Covariance:
@@ -37,14 +37,23 @@ class Covariance:
         residuals: the residuals at the solution.
         output_only: True if only the coefficients of the output layers were solved for.
         known: True if the data's residuals are divided by a given standard deviation of the noise.
+        richer: returns the loss of the same solution in a richer network, with more output layers
+            before its own; None to leave the error of the network out of the bounds.
 
     Reference: Seber and Wild, Nonlinear regression (1989), chapters 2 and 5; White (1980) for the
     sandwich.
     """
 
-    def __init__(self, residuals: Residuals, output_only: bool, known: bool) -> None:
-        self.residuals, self.known = _sufficient(residuals, output_only), known
-        self.layers = _chosen_layers(self.residuals.surrogate.network, output_only)
+    def __init__(
+        self,
+        residuals: Residuals,
+        output_only: bool,
+        known: bool,
+        richer: Callable[[], Residuals] | None = None,
+    ) -> None:
+        self.residuals, self.known = sufficient(residuals, output_only), known
+        self._richer = richer
+        self.layers = chosen_layers(self.residuals.surrogate.network, output_only)
         self.failure = ""
         try:
             self._factorise()
@@ -112,6 +121,39 @@ class Covariance:
         return -(seen / self._singular) @ self._projected
 
     @cached_property
+    def _approximation(self) -> Approximation | None:
+        """The change of the unknowns in a richer network; None where it is not known."""
+        if self._richer is None or self.failure:
+            return None
+        freedom = sum(float(part.square().sum()) for _, part in self._data)
+        try:
+            unknown = unknown_columns(self.residuals.surrogate)
+            return approximation(self._richer(), unknown, freedom)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            return None
+
+    @property
+    def _resolved(self) -> bool:
+        """Whether the error of the network is known, or not visible beside the noise."""
+        return self._approximation is None or math.isfinite(self._approximation.factor)
+
+    def approximation_errors(self, gradients: Tensor) -> Tensor:
+        """Return the errors (q,) of q quantities that are due to the network.
+
+        They are infinite where a richer network does not measure them, and 0 without one.
+
+        Args:
+            gradients: derivatives of the quantities by the P coefficients, (q, P).
+        """
+        found = self._approximation
+        if found is None:
+            return torch.zeros_like(gradients[:, 0])
+        unknown = unknown_columns(self.residuals.surrogate)
+        own = gradients[:, -len(unknown) :][:, unknown]  # output layers are the last ones
+        change = (own @ found.change.to(own)).abs()
+        return torch.where(own.any(dim=1), change * found.factor, 0.0)
+
+    @cached_property
     @torch.enable_grad()
     def _data(self) -> list[tuple[float, Tensor]]:
         """The scale in the loss and the triangular factor of B R⁺, for each term of data."""
@@ -127,23 +169,55 @@ class Covariance:
     def _measured(self) -> list[Term]:
         return [term for term in self.residuals.terms if term.measured]
 
+    def _half_widths(self, gradients: Tensor) -> Tensor:
+        return self.margins(gradients) + self.approximation_errors(gradients)
+
     def numbers(self) -> dict[str, Estimated]:
         """Return the problem's unknown numbers with their confidence bounds, by name."""
         constants = self.residuals.surrogate.network.constants
         if constants is None:
             return {}
-        c = constants.coefficients.detach()
-        total = get_coefficients(self.layers).numel()
-        gradients = torch.eye(total).to(c)[total - len(c) :]  # the constants are the last layer
+        c, gradients = constants.coefficients.detach(), self._number_gradients
         margins, steps = self.margins(gradients), self.steps(gradients)
+        arrived = [is_small(*map(float, each)) for each in zip(steps, margins, c, strict=True)]
+        errors = torch.zeros_like(margins)
+        if any(arrived):
+            errors = self.approximation_errors(gradients)
+        open_ones = [name for name, m in zip(constants.unknowns, margins, strict=True) if m.isinf()]
         found = {}
         for i, (name, unknown) in enumerate(constants.unknowns.items()):
-            arrived = is_small(float(steps[i]), float(margins[i]), float(c[i]))
-            margin = margins[i] if arrived else torch.full_like(c[i], torch.inf)
+            margin = margins[i] + errors[i] if arrived[i] else torch.full_like(c[i], torch.inf)
             places = (c[i], c[i] - margin, c[i] + margin, c[i] + steps[i])
             value, low, high, later = (float(unknown.value(x)) for x in places)
-            found[name] = Estimated(value, low, high, unknown.exact, later - value, arrived)
+            others = tuple(one for one in open_ones if one != name) if margins[i].isinf() else ()
+            found[name] = Estimated(
+                value=value,
+                low=low,
+                high=high,
+                exact=unknown.exact,
+                step=later - value,
+                arrived=arrived[i],
+                resolved=not arrived[i] or self._resolved,
+                confounded=others,
+            )
         return found
+
+    @property
+    def _number_gradients(self) -> Tensor:
+        """The derivatives of the unknown numbers' coefficients by all coefficients, (k, P)."""
+        constants = self.residuals.surrogate.network.constants
+        assert constants is not None
+        total, c = get_coefficients(self.layers).numel(), constants.coefficients.detach()
+        return torch.eye(total).to(c)[total - len(c) :]  # the constants are the last layer
+
+    def dependences(self) -> list[Dependence]:
+        """Return the pairs of unknown numbers that the data hardly tell apart."""
+        constants = self.residuals.surrogate.network.constants
+        if constants is None or self.failure:
+            return []
+        inner = (self._number_gradients / self._scale) @ self._directions.T / self._singular
+        spread = torch.cat([scale * (inner @ part.T) for scale, part in self._data], dim=1)
+        return dependences(list(constants.unknowns), spread)
 
     def field(self, points: Points, index: int) -> EstimatedField:
         """Return a field of the problem with its confidence bounds at n points.
@@ -160,13 +234,14 @@ class Covariance:
         parts = []
         for value, gradients in self._gradients(points, index):
             if positive:
-                ratio = torch.exp(self.margins(gradients / value[:, None]))
+                ratio = torch.exp(self._half_widths(gradients / value[:, None]))
                 low, high = value / ratio, value * ratio
             else:
-                margins = self.margins(gradients)
+                margins = self._half_widths(gradients)
                 low, high = value - margins, value + margins
             parts.append((value, low, high, self.steps(gradients)))
-        return EstimatedField(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        value, low, high, step = (torch.cat(column) for column in zip(*parts, strict=True))
+        return EstimatedField(value, low, high, step, known is None or self._resolved)
 
     def _gradients(self, points: Points, index: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield chunks of a field's values (n,) and of their derivatives by coefficients (n, P)."""
@@ -178,38 +253,3 @@ class Covariance:
             with torch.enable_grad(), frozen(surrogate):
                 value = surrogate.jet(chunk, Channels(points.names), tape).value[:, index]
             yield value.detach(), tape.jacobian(value)
-
-
-def _chosen_layers(network: Network, output_only: bool) -> list[Layer]:
-    """Return the layers whose coefficients are solved for."""
-    return network.output_layers if output_only else network.all_layers
-
-
-def _sufficient(residuals: Residuals, output_only: bool) -> Residuals:
-    """Return the residuals, or a copy in double precision with enough rows.
-
-    In single precision, rounding hides directions on which no row depends. With fewer than about
-    two rows per coefficient, the network is undetermined between the collocation points. It could
-    then follow the noise of the data, which would not determine the unknowns, even though the
-    optimizer did not overfit. In this case the equation gets new collocation points.
-    """
-    surrogate, terms = residuals.surrogate, list(residuals.terms)
-    if (like := surrogate.low).dtype != torch.float64:
-        surrogate = copy.deepcopy(surrogate).to(torch.float64)
-        terms = [replace(b, points=b.points.to(torch.float64, like.device)) for b in terms]
-    few = _few(residuals, _chosen_layers(surrogate.network, output_only))
-    first, domain = terms[0], surrogate.domain
-    if few and type(first) is ResidualTerm and not first.measured and isinstance(domain, Domain):
-        terms[0] = replace(first, points=_fresh(domain, few).to(torch.float64, like.device))
-    return residuals if terms == list(residuals.terms) else Residuals(surrogate, terms)
-
-
-def _few(residuals: Residuals, layers: Sequence[Layer]) -> int:
-    """Return the number of points that the equation needs if there are too few rows; else 0."""
-    enough = 2 * sum(layer.coefficients.numel() for layer in layers)
-    rows = sum(term.rows * term.equations(residuals.surrogate) for term in residuals.terms)
-    return 0 if rows >= enough else enough
-
-
-def _fresh(domain: Domain, count: int) -> Points:
-    return sample(domain, count, "gauss" if domain.dim <= 3 else "sobol")

@@ -7,6 +7,8 @@ import torch
 from scipy.special import chdtri, ndtri, stdtrit
 from torch import Tensor
 
+UNRESOLVED = "no interval: the network is too small, its own error is visible in the fit"
+
 
 @dataclass(frozen=True)
 class Estimated:
@@ -15,7 +17,9 @@ class Estimated:
     value: the estimate. low, high: the bounds, infinite if the data do not determine the number.
     exact: the true number, if the problem gives it. step: the change of the value by one more
     Gauss–Newton step. arrived: True if this change is small; otherwise the optimizer ended before
-    the minimum of the loss, and the bounds are infinite.
+    the minimum of the loss, and the bounds are infinite. resolved: False if the error of the
+    network is visible beside the noise, but not known; then the bounds are infinite, too.
+    confounded: the names of other numbers that the data do not determine either.
     """
 
     value: float
@@ -24,6 +28,8 @@ class Estimated:
     exact: float | None = None
     step: float = 0.0
     arrived: bool = True
+    resolved: bool = True
+    confounded: tuple[str, ...] = ()
 
     @property
     def is_identified(self) -> bool:
@@ -34,6 +40,11 @@ class Estimated:
         """Return the value and its bounds, such as "0.02502 (95%: 0.02496 … 0.02508)"."""
         if not self.arrived:
             return f"{self.value:.6g} ({not_arrived(self.step)})"
+        if not self.resolved:
+            return f"{self.value:.6g} ({UNRESOLVED})"
+        if self.confounded:
+            others = " and ".join(self.confounded)
+            return f"{self.value:.6g} (not determined here: the data do not tell it from {others})"
         if not self.is_identified:
             return f"{self.value:.6g} (not determined here: to first order no datum depends on it)"
         digits = _digits(self.value, self.high - self.low)
@@ -46,13 +57,14 @@ class EstimatedField:
     """The estimate of a field at n points with its 95% confidence bounds.
 
     value: the estimated values, (n,). low, high: the bounds, (n,), valid only if `arrived`. step:
-    the changes of the values by one more Gauss–Newton step, (n,).
+    the changes of the values by one more Gauss–Newton step, (n,). resolved: as for `Estimated`.
     """
 
     value: Tensor
     low: Tensor
     high: Tensor
     step: Tensor
+    resolved: bool = True
 
     @property
     def half_widths(self) -> Tensor:
@@ -82,7 +94,7 @@ class EstimatedField:
         half = self.half_widths if self.arrived else torch.full_like(self.value, torch.inf)
         step = float(self.step.square().mean().sqrt())
         least, largest = float(half.min()), float(half.max())
-        return HalfWidths(least, float(half.median()), largest, step, self.arrived)
+        return HalfWidths(least, float(half.median()), largest, step, self.arrived, self.resolved)
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,7 @@ class HalfWidths:
 
     least, median, largest: half-widths, infinite unless `arrived`. step: the root mean square of
     the field's change by one more Gauss–Newton step. arrived: True if this change is small, so that
-    the optimizer has reached the minimum of the loss.
+    the optimizer has reached the minimum of the loss. resolved: as for `Estimated`.
     """
 
     least: float
@@ -99,11 +111,14 @@ class HalfWidths:
     largest: float
     step: float
     arrived: bool
+    resolved: bool = True
 
     def __str__(self) -> str:
         """Return a summary such as "95% half-width 0.02 … 0.15, median 0.04"."""
         if not self.arrived:
             return not_arrived(self.step)
+        if not self.resolved:
+            return UNRESOLVED
         if math.isinf(self.least):
             return "not determined here: to first order no datum depends on it"
         least, median, largest = (

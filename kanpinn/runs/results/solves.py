@@ -32,7 +32,10 @@ class SolveContents(Contents[SolveJob, Solution]):
         not known or infinite, or the reason why there are none.
         verification: the loss at fresh points beside that at the solve's own.
         estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
-        that one more step would make to it (`step`), and whether this is small (`arrived`).
+        that one more step would make to it (`step`), whether this is small (`arrived`), whether the
+        network's own error is known (`resolved`), and other numbers from which the data do not tell
+        it (`confounded`).
+        dependences: pairs of unknown numbers that the data hardly tell apart.
         spreads: the half-widths of the confidence bounds of each unknown field over the domain.
         noise: the estimated noise of the data, None without unknowns.
         auto: the log of trials, empty if none were made.
@@ -59,6 +62,9 @@ class SolveContents(Contents[SolveJob, Solution]):
             "estimate": estimate,
             "verification": result.verification and asdict(result.verification),
             "estimated": {name: asdict(one) for name, one in result.estimated.items()},
+            "dependences": [asdict(one) for one in result.covariance.dependences()]
+            if result.estimated
+            else [],
             "spreads": {name: asdict(one) for name, one in result.spreads.items()},
             "noise": asdict(result.covariance.noise) if result.problem.unknowns else None,
             "auto": list(result.log),
