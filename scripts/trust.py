@@ -13,6 +13,9 @@ the disk is full, refuses once, is read-only, or the folder vanishes: what fails
 the path; every run folder must stay readable, with its last checkpoint, and the run must end, when
 it is started again, with the coefficients of one that nothing has disturbed. `kills`: the same
 after SIGKILL at random moments of a solve, a fit, a march and a study.
+`adversarial`: named and random problems whose exact solutions are known, and whose errors are hard
+to estimate, are solved with given networks and by `kp.auto`. An estimate fails if it is below a
+third of the true error, or if a solution is said to be within a tolerance that it is not.
 
 How: each command runs in a fork of this process. What has failed is listed with the file that
 reproduces it, which stays in --output. A section that has been measured by the same sources of
@@ -34,6 +37,7 @@ from common import options, verdicts
 from common.pieces import Pieces, Row
 from common.problem_files import PROBLEMS
 from hostile import commands, damage, kills, mutations, writes
+from hostile.adversarial.figures import figures as adversarial
 
 NAME = Path(__file__).stem
 
@@ -66,6 +70,14 @@ SECTIONS = {
     "damage": Section(damage.figures, {"damages": (300, 2, "of each run folder")}),
     "writes": Section(writes.figures, {"writes": (10**6, 2, "faults of each kind of run; all")}),
     "kills": Section(kills.figures, {"kills": (100, 4, "of runs, the kinds together")}),
+    "adversarial": Section(
+        adversarial,
+        {
+            "draws": (60, 1, "random problems"),
+            "searches": (80, 1, "problems that `kp.auto` solves"),
+            "budget": (20, 2, "seconds of each search"),
+        },
+    ),
 }
 
 

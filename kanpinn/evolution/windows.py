@@ -1,5 +1,6 @@
 """Networks in time windows: a KAN for each window, which starts from the end of the one before."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -66,7 +67,7 @@ class Windows(Network):
             raise InputError(f"width of windows must start with 2 inputs or more, got {width!r}")
         self.stretch, self.seed = stretch, integer("seed", seed, least=0)
         self.modes, self.order = integer("modes", modes), 1
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "width": [inputs - 1, *rest[:-1], rest[-1] * self.modes],
             "degree": degree,
             "grid": grid,
@@ -82,7 +83,7 @@ class Windows(Network):
             modes=self.modes,
             stretch=self.stretch,
             seed=self.seed + index,
-            **self._settings,  # type: ignore[arg-type]
+            **self._settings,
         )
 
     @property
@@ -120,6 +121,25 @@ class Windows(Network):
             c.coefficients.numel() for c in (self.enrichment, self.constants) if c is not None
         ]
         return sum(beside) + sum(_count(layer) for m in self.members for layer in m.layers)
+
+    def finer(self, factor: float, seed: int) -> "Windows":
+        """Return a new network with finer grids and, by the factor, more polynomials in time.
+
+        Args:
+            factor: by which there are more grid intervals in the output layer.
+            seed: for the random coefficients.
+        """
+        grid, last = self._settings["grid"], self.layers[-1].coefficients
+        *grids, intervals = grid if isinstance(grid, Sequence) else [grid] * (len(self.width) - 1)
+        made = Windows(
+            self.width,
+            self._settings["degree"],
+            [*grids, math.ceil(factor * intervals)],
+            modes=math.ceil(factor * self.modes),
+            stretch=self.stretch,
+            seed=seed,
+        )
+        return made.to(last.device, last.dtype)
 
     @torch.no_grad()
     def open(self, end: float, first: bool = False) -> Separable:

@@ -31,8 +31,10 @@ class SampleTree:
 
     Args:
         domain: the domain.
+        places: points (k, d), around which the first boxes are halved until their sides are small.
+        smallest: the largest side of the boxes around places, relative to the bounding box.
         seed: the seed of the points.
-        first: about the number of points in the first boxes.
+        first: about the number of points in the first boxes, apart from those around places.
         each: the number of points in every box.
 
     Attributes:
@@ -48,7 +50,16 @@ class SampleTree:
     integration (1990).
     """
 
-    def __init__(self, domain: Domain, seed: int = 0, first: int = 1024, each: int = 8) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        places: Coords | None = None,
+        smallest: float = 2.0**-12,
+        *,
+        seed: int = 0,
+        first: int = 1024,
+        each: int = 8,
+    ) -> None:
         self.domain, self.evaluations, d = domain, 0, domain.dim
         self._low, self._high = domain.bounds
         self._generator = torch.Generator().manual_seed(seed)
@@ -59,6 +70,8 @@ class SampleTree:
         size = self._high - self._low
         self._lows = self._low + corners * size
         self._highs = self._lows + size / per_axis
+        if places is not None and len(places):
+            self._focus(places, smallest)
         self._values = size.new_zeros(0, self._each)
         self.coords, self.inside = self._drawn(self._lows, self._highs)
 
@@ -78,40 +91,42 @@ class SampleTree:
         at = int(shares.argmax())
         self.largest = (self._lows[at] + self._highs[at]) / 2
 
-    def refine(
-        self, tolerance: float, most: int, places: Coords | None = None, smallest: float = 1.0
-    ) -> bool:
-        """Halve some boxes; their new points are pending.
-
-        Boxes around given places come first, until their sides are small. Then it is those that
-        make most of the standard error, until this is small.
+    def refine(self, tolerance: float, most: int) -> bool:
+        """Halve the boxes that make most of the standard error; their new points are pending.
 
         Args:
             tolerance: the largest standard error, relative to the mean.
             most: the largest number of evaluations in all; points outside the domain are at most
                 three times as many.
-            places: points (k, d).
-            smallest: the largest side of the boxes around them, relative to the bounding box.
 
         Returns:
             Whether there are pending points; False where nothing is left to do, or `most` is met.
         """
         left = min(most - self.evaluations, 4 * most - self._values.numel())
         count = max(left // (2 * self._each), 0)  # of boxes that may be halved
-        chosen = torch.zeros(len(self._lows), dtype=torch.bool)
-        if places is not None and len(places):
-            sides = ((self._highs - self._lows) / (self._high - self._low)).amax(dim=1)
-            around = (places[:, None] >= self._lows) & (places[:, None] < self._highs)
-            chosen = around.all(dim=2).any(dim=0) & (sides > smallest)
-        if not chosen.any() and self.error > tolerance * self.mean:
-            order = self._errors.argsort(descending=True)
-            squares = self._errors[order].square().cumsum(0)
-            chosen[order[: min(count, 1 + int((squares < 0.7 * squares[-1]).sum()))]] = True
-        chosen[chosen.nonzero()[count:, 0]] = False
-        if not chosen.any():
+        if not (count and self.error > tolerance * self.mean):
             return False
+        order = self._errors.argsort(descending=True)
+        squares = self._errors[order].square().cumsum(0)
+        chosen = torch.zeros(len(order), dtype=torch.bool)
+        chosen[order[: min(count, 1 + int((squares < 0.7 * squares[-1]).sum()))]] = True
         self._halve(chosen)
         return True
+
+    def _focus(self, places: Coords, smallest: float) -> None:
+        """Halve the boxes around places along their longest sides until these are small."""
+        while True:
+            sides = (self._highs - self._lows) / (self._high - self._low)
+            around = (places[:, None] >= self._lows) & (places[:, None] < self._highs)
+            chosen = around.all(dim=2).any(dim=0) & (sides.amax(dim=1) > smallest)
+            if not chosen.any():
+                return
+            low, high, axis = self._lows[chosen], self._highs[chosen], sides[chosen].argmax(dim=1)
+            rows, middle = torch.arange(len(low)), (low + high) / 2
+            left, right = high.clone(), low.clone()
+            left[rows, axis] = right[rows, axis] = middle[rows, axis]
+            self._lows = torch.cat([self._lows[~chosen], low, right])
+            self._highs = torch.cat([self._highs[~chosen], left, high])
 
     def _halve(self, chosen: Tensor) -> None:
         """Halve the chosen boxes, each along the axis whose halves have the most different means.

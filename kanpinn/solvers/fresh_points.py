@@ -28,8 +28,8 @@ def verify(
 ) -> Verification | None:
     """Compare the loss of a solution at fresh points with that at the points of its solve.
 
-    Fresh points of a condition are random, and four times as many as its own. With several ranks
-    each computes the same.
+    Fresh points of the conditions are random, four times as many as their own and at least 4096:
+    data may have a spike between the solve's points. With several ranks each computes the same.
 
     Args:
         discretization: the discretization that was solved.
@@ -76,9 +76,8 @@ def verify(
 def _fresh_conditions(discretization: Discretization) -> list[ResidualTerm]:
     """Return the terms of the conditions at fresh points, with the weight of the boundary as 1."""
     chosen = discretization.collocation
-    points = replace(
-        chosen, boundary=4 * chosen.boundary, sampler="uniform", resample=0, adapt=None
-    )
+    count = max(4 * chosen.boundary, 4096)
+    points = replace(chosen, boundary=count, sampler="uniform", resample=0, adapt=None)
     even, seed = dict.fromkeys(discretization.weights, 1.0), discretization.seed + 23
     return replace(discretization, collocation=points, seed=seed, weights=even).penalties()
 
@@ -101,26 +100,27 @@ def _mean_in_domain(
 
     They are random in the boxes of a tree, which is refined first where source and coefficients
     vary fastest, then where the residual does, until the standard error of the mean is a fifth of
-    it. Above three dimensions they are uniformly random, and in a domain that fills little of its
-    bounding box they are Gauss points.
+    it, or there are twice as many as the solve has, within 2048 and 8192. Above three dimensions
+    they are uniformly random, and in a domain that fills little of its bounding box they are Gauss
+    points.
     """
-    most, tolerance = 8192, 0.2  # fresh points; relative standard error of the mean square
-    smallest = 2.0**-12  # side of the boxes around steep places, relative to the bounding box
+    tolerance = 0.2  # relative standard error of the mean square
+    most = min(max(2 * discretization.collocation.interior, 2048), 8192)  # fresh points
     seed, domain = discretization.seed + 17, discretization.problem.domain
     low, high = domain.bounds
     thin = domain.measure < 0.05 * float((high - low).prod())
     if thin or domain.dim > 3:
         sampler = "gauss" if domain.dim <= 3 else "uniform"
         generator = torch.Generator().manual_seed(seed)
-        points, weights = weighted_sample([domain], most // 4, sampler, generator)
+        points, weights = weighted_sample([domain], 2048, sampler, generator)
         values = _rows(term, surrogate, points).square().sum(dim=1)
         mean_square = float(weights @ values / weights.sum())
         error = float(values.std()) / math.sqrt(len(values))
         where = points.coords[(weights * values).argmax()]
         return _Mean(mean_square, error, where, points, len(points))
-    tree, places = SampleTree(domain, seed), steep_places(discretization, term)
+    tree = SampleTree(domain, steep_places(discretization, term), seed=seed)
     tree.add(_rows(term, surrogate, tree.pending).square().sum(dim=1))
-    while tree.refine(tolerance, most, places, smallest):
+    while tree.refine(tolerance, most):
         tree.add(_rows(term, surrogate, tree.pending).square().sum(dim=1))
     points = Points(tree.coords[tree.inside], domain.names)
     return _Mean(tree.mean, tree.error, tree.largest, points, tree.evaluations)

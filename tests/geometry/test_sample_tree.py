@@ -23,9 +23,9 @@ CASES = {
 
 
 def refined(domain, function, seed=0, tolerance=1e-2, most=20_000, **places):
-    tree = SampleTree(domain, seed)
+    tree = SampleTree(domain, seed=seed, **places)
     tree.add(function(tree.pending))
-    while tree.refine(tolerance, most, **places):
+    while tree.refine(tolerance, most):
         tree.add(function(tree.pending))
     return tree
 

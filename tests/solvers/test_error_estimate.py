@@ -89,6 +89,24 @@ def test_a_nonlinear_problem_has_no_bounds_but_the_reason():
     )
 
 
+class CutOff(Rough):
+    """Δu = 0 on the L-shape; of the two singular functions in u the network is given the first."""
+
+    def exact(self, p):
+        return kp.Corner(self.domain, (0, 0), 2)(p).sum(dim=1, keepdim=True)
+
+    def enrichment(self):
+        return [kp.Corner(self.domain, (0, 0), 1)]
+
+
+def test_a_singular_function_that_was_left_out_is_seen():
+    network = kp.KAN([2, 12, 1], degree=7, grid=[4, 8])
+    points = kp.Collocation(900, 160)
+    solution = kp.solve(CutOff(), network, points=points, weights={"interior": 0.01})
+    estimate = estimate_error(solution)
+    assert estimate.errors.l2_relative == pytest.approx(solution.errors.l2_relative, rel=0.1)
+
+
 def test_an_estimate_does_not_read_the_exact_solution():
     found = []
     for problem in (Known(), Waves()):

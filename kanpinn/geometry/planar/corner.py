@@ -1,7 +1,7 @@
 """The singular functions of solutions at a corner of a planar domain."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -62,6 +62,10 @@ class Corner:
         first, last = after[0].velocity(ts)[0], -before[0].velocity(ts)[1]
         start, stop = (math.atan2(float(v[1]), float(v[0])) for v in (first, last))
         return start, (stop - start) % (2 * math.pi)
+
+    def richer(self, factor: float) -> "Corner":
+        """The corner with more terms, for a solve that sees what this one cuts off."""
+        return replace(self, terms=math.ceil(factor * self.terms))
 
     def polar(self, coords: Coords) -> tuple[Tensor, Tensor]:
         """Return r and θ, (n, 1) each, with θ in (ω/2 - π, ω/2 + π], so θ jumps outside only."""

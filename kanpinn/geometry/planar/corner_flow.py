@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -58,6 +58,10 @@ class CornerFlow:
             )
         if not math.hypot(self.first, self.last) > 0:
             raise InputError("first and last must not both be 0: with sides at rest nothing flows")
+
+    def richer(self, factor: float) -> "CornerFlow":
+        """The flow with more terms, for a solve that sees what this one cuts off."""
+        return replace(self, terms=math.ceil(factor * self.terms))
 
     @cached_property
     def _corner(self) -> Corner:

@@ -17,13 +17,13 @@ from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial_clock import TrialClock
-from kanpinn.solvers.auto.warm_start import start_from
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, judged_by_tolerance
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import Observer
+from kanpinn.solvers.warm_start import start_from
 
 Announce = Callable[[Choice, str], None]  # of a choice of trials, and the reason for it
 

@@ -1,0 +1,130 @@
+"""Finer discretizations than that of a solution, for the estimate of its error."""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from kanpinn.evolution import Windows
+from kanpinn.evolution.march import March
+from kanpinn.geometry.sampling import Collocation
+from kanpinn.networks import KAN, Network
+from kanpinn.optimizers import LeastSquares, Method
+from kanpinn.pde.problem import Problem
+from kanpinn.solvers.defaults import default_points
+from kanpinn.solvers.solution import Solution
+
+FEW = 43  # hidden units: a network with fewer is taken for one that was trained
+
+
+@dataclass(frozen=True)
+class Finer:
+    """The network, the optimizers and the points of a finer solve."""
+
+    network: Network
+    optimizers: Sequence[Method]
+    points: Collocation
+
+
+def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer]:
+    """Yield finer discretizations, from cheap to expensive.
+
+    They have more points, other ones, and the solution's hidden functions beside random ones. A
+    network with few hidden units, which is one that was trained, gets a few more units and a finer
+    grid of its output layer, and then 64 units. Time windows get finer grids in space and more
+    polynomials in time. A KAN without hidden units gets finer grids.
+
+    Args:
+        solution: the solution.
+        factor: by which there are more hidden units, grid intervals and points.
+        seed: of the random functions.
+    """
+    network = solution.network
+    if isinstance(network, Windows):
+        yield _finer_windows(solution, network, factor, seed)
+        return
+    hidden = network.width[1:-1]
+    if isinstance(network, KAN) and len(hidden) == 1 and hidden[0] < FEW:
+        yield _with(solution, _beside(network, math.ceil(factor * hidden[0]), factor, seed), factor)
+    yield _with(solution, _wider(network, factor, seed), factor)
+
+
+def richer(problem: Problem, factor: float) -> Problem:
+    """Return the problem with more of its known functions where their number can be changed.
+
+    What the solution's own functions cut off is seen by their successors only.
+    """
+    functions = problem.enrichment()
+    if not any(hasattr(function, "richer") for function in functions):
+        return problem
+    more = [f.richer(factor) if hasattr(f, "richer") else f for f in functions]
+    made = copy.copy(problem)
+    vars(made)["enrichment"] = lambda: more
+    return made
+
+
+def _with(solution: Solution, network: Network, factor: float) -> Finer:
+    """Return the solve of a network's output layer, with more points than the solution had."""
+    own = solution.discretization.collocation
+    points = replace(
+        own,
+        interior=max(math.ceil(factor * own.interior), default_points(network).interior),
+        boundary=math.ceil(factor * own.boundary),
+        resample=0,
+        adapt=None,
+    )
+    few = 20  # steps, from the solution: a finer solve that takes more has left it
+    return Finer(network, [LeastSquares(steps=few)], points)
+
+
+def _finer_windows(solution: Solution, network: Windows, factor: float, seed: int) -> Finer:
+    own, (march,) = solution.discretization.collocation, solution.optimizers
+    assert isinstance(march, March)
+    points = replace(
+        own,
+        interior=math.ceil(factor**2 * own.interior),
+        boundary=math.ceil(factor * own.boundary),
+    )
+    times = math.ceil(factor * march.times)
+    return Finer(network.finer(factor, seed), [replace(march, times=times)], points)
+
+
+@torch.no_grad()
+def _beside(network: KAN, width: int, factor: float, seed: int) -> KAN:
+    """Return a KAN with a network's hidden functions beside random ones, `width` in all.
+
+    factor: by which the output layer's grid is finer.
+    """
+    inputs, _, outputs = network.width
+    first, last = network.layers
+    degrees = [first.basis.degree, last.basis.degree]
+    grids = [first.basis.intervals, math.ceil(factor * last.basis.intervals)]
+    made = KAN([inputs, width, outputs], degrees, grids, basis=network.basis_name, seed=seed)
+    own, random = first.coefficients, made.layers[0].coefficients
+    if own.shape[:2] == random.shape[:2]:  # not with a base term
+        random[:, :, : own.shape[2]] = own.to(random)
+    like = next(network.parameters())
+    return made.to(like.device, like.dtype)
+
+
+def _wider(network: Network, factor: float, seed: int) -> KAN:
+    """Return a wider KAN: with the network's hidden functions, if they fit, and random ones."""
+    inputs, *hidden, outputs = network.width
+    like = next(network.parameters())
+    least = 64  # hidden units: a trained network may have few
+    if not isinstance(network, KAN):
+        made = KAN([inputs, least, outputs], 9, [4, 10], seed=seed)
+    elif not hidden:
+        (layer,) = network.layers
+        finer, basis = math.ceil(factor * layer.basis.intervals), network.basis_name
+        made = KAN([inputs, outputs], layer.basis.degree, finer, basis=basis, seed=seed)
+    elif len(hidden) == 1:
+        return _beside(network, max(math.ceil(factor * hidden[0]), least), 1.0, seed)
+    else:
+        width = max(math.ceil(factor * hidden[-1]), least)
+        ends = network.layers[0].basis, network.layers[-1].basis
+        degrees, grids = [end.degree for end in ends], [end.intervals for end in ends]
+        made = KAN([inputs, width, outputs], degrees, grids, basis=network.basis_name, seed=seed)
+    return made.to(like.device, like.dtype)

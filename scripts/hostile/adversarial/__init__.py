@@ -1,0 +1,1 @@
+"""Problems that are hard to estimate: named ones and random ones, and what kanpinn says of them."""
