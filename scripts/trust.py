@@ -16,6 +16,7 @@ after SIGKILL at random moments of a solve, a fit, a march and a study.
 `adversarial`: named and random problems whose exact solutions are known, and whose errors are hard
 to estimate, are solved with given networks and by `kp.auto`. An estimate fails if it is below a
 third of the true error, or if a solution is said to be within a tolerance that it is not.
+`library`: estimates of the errors of problems/ beside the true errors.
 
 How: each command runs in a fork of this process. What has failed is listed with the file that
 reproduces it, which stays in --output. A section that has been measured by the same sources of
@@ -36,7 +37,7 @@ import torch
 from common import options, verdicts
 from common.pieces import Pieces, Row
 from common.problem_files import PROBLEMS
-from hostile import commands, damage, kills, mutations, writes
+from hostile import commands, damage, kills, library, mutations, writes
 from hostile.adversarial.figures import figures as adversarial
 
 NAME = Path(__file__).stem
@@ -78,6 +79,7 @@ SECTIONS = {
             "budget": (20, 2, "seconds of each search"),
         },
     ),
+    "library": Section(library.figures, {"files": (99, 1, "problem files, poisson2d first")}),
 }
 
 
