@@ -34,6 +34,14 @@ def marched(order: int = 1, width: tuple[int, ...] = (2, 3, 1), stretch: bool = 
     return network
 
 
+def test_a_finer_network_has_finer_grids_and_more_polynomials_in_time():
+    network = marched()
+    finer = network.finer(1.5, seed=2)
+    assert finer.width == network.width and finer.count == 1
+    assert [layer.basis.intervals for layer in finer.members[0].layers[1:]] == [2, 9]
+    assert finer.modes == 6
+
+
 def first_output(state: dict) -> torch.Tensor:
     """The output layer's coefficients of the first window, in a network's state."""
     return [v for k, v in state.items() if "_of.0." in k and k.endswith("coefficients")][-1]

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.solvers.error_estimate import estimate_error, judged_by_tolerance
+from kanpinn.solvers.finer import finer_solves
 
 
 class Cubic(Known):
@@ -87,6 +88,15 @@ def test_a_nonlinear_problem_has_no_bounds_but_the_reason():
     assert math.isnan(bound.l2) and str(bound).endswith(
         "the residual is not linear in the solution"
     )
+
+
+def test_few_units_are_compared_with_a_finer_grid():
+    network = kp.KAN([2, 5, 1], degree=[1, 7], grid=[1, 6], seed=2)
+    solution = kp.solve(Known(), network, boundary="penalty")
+    network = next(iter(finer_solves(solution, 1.5, seed=1))).network
+    assert network.width == (2, 8, 1) and network.layers[1].basis.intervals == 9
+    own, made = solution.network.layers[0].coefficients, network.layers[0].coefficients
+    assert (own == made[:, :, :5]).all()
 
 
 class CutOff(Rough):
