@@ -17,6 +17,8 @@ after SIGKILL at random moments of a solve, a fit, a march and a study.
 to estimate, are solved with given networks and by `kp.auto`. An estimate fails if it is below a
 third of the true error, or if a solution is said to be within a tolerance that it is not.
 `library`: estimates of the errors of problems/ beside the true errors.
+`units`: the library's problems with coordinates, fields and equations multiplied by random powers
+of ten, from 1e-4 to 1e4: the errors of `kanpinn.auto` must be the same to a factor of 2.
 
 How: each command runs in a fork of this process. What has failed is listed with the file that
 reproduces it, which stays in --output. A section that has been measured by the same sources of
@@ -37,7 +39,7 @@ import torch
 from common import options, verdicts
 from common.pieces import Pieces, Row
 from common.problem_files import PROBLEMS
-from hostile import commands, damage, kills, library, mutations, writes
+from hostile import commands, damage, kills, library, mutations, units, writes
 from hostile.adversarial.figures import figures as adversarial
 
 NAME = Path(__file__).stem
@@ -70,6 +72,7 @@ SECTIONS = {
     "mutations": Section(mutations.figures, {"mutations": (2000, 24, "of problem files")}),
     "damage": Section(damage.figures, {"damages": (300, 2, "of each run folder")}),
     "writes": Section(writes.figures, {"writes": (10**6, 2, "faults of each kind of run; all")}),
+    "units": Section(units.figures, {"units": (2, 1, "drawn for each problem of the library")}),
     "kills": Section(kills.figures, {"kills": (100, 4, "of runs, the kinds together")}),
     "adversarial": Section(
         adversarial,
