@@ -12,7 +12,7 @@ renamed or removed, a folder that is made, an fsync) the process is killed, also
 the disk is full, refuses once, is read-only, or the folder vanishes: what fails must be told with
 the path; every run folder must stay readable, with its last checkpoint, and the run must end, when
 it is started again, with the coefficients of one that nothing has disturbed. `kills`: the same
-after SIGKILL at random moments of a solve, a fit, a march and a study.
+after SIGKILL at random moments of a solve, a fit, a march, a search by `auto` and a study.
 `adversarial`: named and random problems whose exact solutions are known, and whose errors are hard
 to estimate, are solved with given networks and by `kp.auto`. An estimate fails if it is below a
 third of the true error, or if a solution is said to be within a tolerance that it is not.

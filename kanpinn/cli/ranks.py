@@ -134,7 +134,7 @@ class NoFolder:
 
     path = Path(os.devnull)
 
-    def adopt(self, choice: object, why: str) -> None:
+    def adopt(self, choice: object, why: str, state: object) -> None:
         """Do nothing: there is no folder to write a choice of trials to."""
 
     def checkpoint(self, run: "SolverState") -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -143,10 +144,11 @@ def _configuration(command: str, wish: Wish) -> "Config":
         config, given = Config.read(wish.file, wish.pairs), str(wish.file)
     else:
         with importing():
-            from kanpinn.runs.results.record import config_of, run_folder
+            from kanpinn.runs.results.record import run_folder
+            from kanpinn.runs.results.trials import config_to_resume
 
         name = run_folder(wish.resume).parent.name
-        config = config_of(wish.resume, wish.trust).override(wish.pairs)
+        config = config_to_resume(wish.resume, wish.trust).override(wish.pairs)
         config = dataclasses.replace(config, name=name)
         given = f"--resume {wish.resume}"
     if (other := KINDS[config.file.kind].command) != command:
@@ -177,8 +179,8 @@ def _run(job: "Job", folder: "RunFolder | NoFolder", quiet: bool) -> "Result":
         folder.keep()
         raise KeyboardInterrupt
 
-    def announce(choice: "Choice", why: str) -> None:
-        folder.adopt(choice, why)
+    def announce(choice: "Choice", why: str, state: Mapping[str, Any]) -> None:
+        folder.adopt(choice, why, state)
         if not quiet:
             note(f"{why}: {choice}")
 

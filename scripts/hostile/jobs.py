@@ -65,6 +65,15 @@ boundary = 40
 type = "march"
 windows = 4
 """
+AUTO = """
+[problem]
+equation = "poisson"
+domain = { type = "box", x = [0, 1] }
+exact = "exp(-60*(x - 0.4)**2)"
+[run]
+tolerance = 1e-10
+budget_seconds = 1000
+"""
 Values = Mapping[str, torch.Tensor]
 
 
@@ -114,6 +123,7 @@ JOBS = {
     "solve": Job("solve", SOLVE),
     "fit": Job("fit", FIT),
     "march": Job("solve", MARCH),
+    "auto": Job("solve", AUTO),
     "study": Job("study", SOLVE),
 }
 

@@ -373,3 +373,29 @@ def test_ctrl_c_stops_all_and_one_process_can_go_on(problem, start, tmp_path, mo
     assert done.exit_code == 0, done.output
     record = json.loads((folder / "run.json").read_text())
     assert record["processes"] == 1 and record["resumed"][0]["status"] == "stopped: interrupted"
+
+
+# Trials.
+
+
+def a_search():
+    """On rank 1 the clock runs so fast that, by its own decision, no second trial would start."""
+    import time
+    from types import SimpleNamespace
+
+    from kanpinn.solvers.auto import trial_clock
+
+    speed = 1.0 + 1e6 * dist.get_rank()
+    trial_clock.time = SimpleNamespace(perf_counter=lambda: speed * time.perf_counter())
+    try:
+        solution = kp.auto(Line(), tolerance=1e-10, budget_seconds=1e4, errors=False)
+    finally:
+        trial_clock.time = time
+    points = torch.linspace(*Line.domain.ranges[0][1:], 9, dtype=torch.float64)[:, None]
+    return [line.partition(": ")[0] for line in solution.log], solution(points), solution.status
+
+
+def test_all_ranks_make_the_same_trials(ranks):
+    (one, first, status), (other, second, _) = ranks.run(2, a_search)
+    assert one == other and torch.equal(first, second)
+    assert len(one) > 2 and status.startswith("converged: the estimated")

@@ -113,7 +113,7 @@ def test_a_problem_is_solved_to_the_tolerance(problem):
 def ripple():
     """The solution that several tests compare with, and what was announced of its trials."""
     told = []
-    announce = lambda choice, why: told.append((choice, why))  # noqa: E731
+    announce = lambda choice, why, _: told.append((choice, why))  # noqa: E731
     return kp.auto(Ripple(), tolerance=1e-7, announce=announce), told
 
 

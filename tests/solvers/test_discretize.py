@@ -104,3 +104,16 @@ def test_resampling_is_refused_where_a_method_needs_the_same_points():
             kp.VariableProjection(),
             points,
         )
+
+
+@pytest.mark.parametrize("years", [1e-3, 1.0, 1e3])
+def test_the_shares_of_boundary_points_do_not_depend_on_units(years):
+    domain = kp.Box(price=(0, 300), t=(0, years))
+    problem = Laplace(
+        kp.Dirichlet(domain.boundary["price_min", "price_max"], 0.0), kp.Initial(domain, 0.0)
+    )
+    problem.domain = domain
+    made = put_together(problem, "penalty", points=kp.Collocation(100, 90))
+    sides, start = made.points()[1:]
+    assert len(sides) == 60 and len(start) == 30
+    assert int((sides.price == 0).sum()) == 30

@@ -113,7 +113,6 @@ class AutoJob(SolveJob):
         assessed: bool = True,
     ) -> Solution:
         """Solve the problem with settings that trials choose; see `kanpinn.auto`."""
-        assert checkpoint is None, "a checkpoint belongs to one of the trials"
         like = next(self.network.parameters())
         with blaming(type(self.problem).__name__, self.problem, self.reference):
             return auto(
@@ -128,6 +127,7 @@ class AutoJob(SolveJob):
                 device=like.device,
                 observers=observers,
                 announce=announce,
+                checkpoint=checkpoint,
             )
 
 

@@ -22,6 +22,7 @@ def write_checkpoint(
     state: Mapping[str, Any],
     settings: Mapping[str, Any],
     earlier: Sequence[Mapping[str, Any]],
+    name: str = NAME,
 ) -> None:
     """Write checkpoint.pt atomically.
 
@@ -32,15 +33,16 @@ def write_checkpoint(
         state: the solver's `state_dict`.
         settings: the sections of the configuration.
         earlier: for each time the finished run was resumed, how it had ended before.
+        name: of the file.
     """
     # torch.save gets an open file so that a full disk raises OSError, not an error of torch's own.
-    with replacing(folder / NAME) as temporary, temporary.open("wb") as file:
+    with replacing(folder / name) as temporary, temporary.open("wb") as file:
         payload = {"format": FORMAT, "run": state, "config": settings, "resumed": earlier}
         torch.save(storable(payload), file)
 
 
-def read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the checkpoint of a run folder; None if there is none yet.
+def read_checkpoint(folder: Path, name: str = NAME) -> dict[str, Any] | None:
+    """Read the checkpoint of a run folder, or a file of this name; None if there is none yet.
 
     Returns:
         A dict with the keys "format", "run" (the solver's state), "config" and "resumed".
@@ -49,7 +51,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
         InputError: if the file is damaged, by the checksums of its records, or is not a checkpoint
             of this format.
     """
-    path = folder / NAME
+    path = folder / name
     if not path.exists():
         return None
     try:

@@ -21,9 +21,10 @@ from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
 from kanpinn.runs.results.kinds import CONTENTS, run_record
-from kanpinn.runs.results.record import PARTIAL, RECORD, config_of, software, write_record
+from kanpinn.runs.results.record import PARTIAL, RECORD, software, write_record
 from kanpinn.runs.results.resuming import resumable
 from kanpinn.runs.results.sources import code_of, copy_sources
+from kanpinn.runs.results.trials import TRIALS, config_to_resume, write_trials
 from kanpinn.solvers.auto import Choice
 from kanpinn.solvers.state import SolverState
 
@@ -63,6 +64,8 @@ class RunFolder:
     share: float = 0.05
     record: dict[str, Any] = field(default_factory=dict)
     _run: SolverState | None = field(default=None, init=False)
+    _searched: dict[str, Any] | None = field(default=None, init=False)  # settings before trials
+    _trials: int = field(default=0, init=False)  # trials that are done
     _written: float = field(default_factory=time.monotonic, init=False)
     _cost: float = field(default=0.0, init=False)  # seconds that the last checkpoint took
 
@@ -130,14 +133,14 @@ class RunFolder:
 
         Args:
             path: the folder, with or without ".partial".
-            config: by default `config_of(path)`, in which steps, time budget and threads may be
-                changed and optimizers be appended. The returned folder's `config` looks for class
-                files under the folder's new name.
+            config: by default `config_to_resume(path)`, in which steps, time budget and threads may
+                be changed and optimizers be appended. The returned folder's `config` looks for
+                class files under the folder's new name.
 
         Raises:
             InputError: if there is no state to resume from, or the settings are of another run.
         """
-        found = resumable(path, config_of(path) if config is None else config)
+        found = resumable(path, config_to_resume(path) if config is None else config)
         partial = found.path.with_name(found.path.name.removesuffix(PARTIAL) + PARTIAL)
         try:
             os.rename(found.path, partial)
@@ -160,13 +163,18 @@ class RunFolder:
         remove_temporaries(partial)
         return folder
 
-    def adopt(self, choice: Choice, why: str) -> None:
-        """Observer of trials: write the settings that they choose, and restart the record.
+    def adopt(self, choice: Choice, why: str, state: Mapping[str, Any]) -> None:
+        """Observer of trials: write what is done, the next settings, and restart the record.
 
         Args:
             choice: the settings of the next trial, or those that are kept.
             why: the reason for the choice, which is not written.
+            state: of the search so far.
         """
+        if self._searched is None:
+            self._searched, self.state = self.settings, None
+        write_trials(self.path, state, self._searched)
+        self._trials = len(state["trials"])
         boundary = self.config.sections.get("network", {}).get("boundary", "auto")
         chosen = chosen_sections(choice, boundary)
         self.settings = self.settings | chosen
@@ -207,6 +215,8 @@ class RunFolder:
         self._run = None  # it is kept: Ctrl-C has nothing to write
         CONTENTS[self.config.file.kind].write(result, self.settings, self.path, figures)
         self._write_record({**run_record(result, self.config), "resumed": self.earlier})
+        if result.success:  # otherwise the search can go on with a larger budget
+            (self.path / TRIALS).unlink(missing_ok=True)
         self.lock.release(self.path)
         stem, number = self.path.name.removesuffix(PARTIAL), 1
         final = self.path.with_name(stem)
@@ -221,7 +231,7 @@ class RunFolder:
     @property
     def begun(self) -> bool:
         """True if a step has been taken, so that the folder is worth keeping."""
-        return self._run is not None
+        return self._run is not None or self._trials > 0
 
     @property
     def interrupted(self) -> bool:

@@ -14,6 +14,7 @@ from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import read_checkpoint
 from kanpinn.runs.results.named_files import fingerprints
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record, run_folder
+from kanpinn.runs.results.trials import TRIALS, read_trials
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
             run, or data files have changed.
     """
     found = run_folder(path)
+    if (searched := read_trials(found)) is not None:
+        return _search_to_resume(found, config, searched)
     record, payload = read_record(found), read_checkpoint(found)
     with expecting(found / RECORD):
         check_settings(record["config"], config.to_dict())
@@ -58,6 +61,17 @@ def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
             _check_remaining(found, str(record["status"]), state, config)
         earlier.append(last)
     return Resumable(found, config, state, earlier, files)
+
+
+def _search_to_resume(found: Path, config: Config, searched: Mapping[str, Any]) -> Resumable:
+    """Return a run whose trials choose its settings, to go on with these trials."""
+    record = read_record(found)
+    with expecting(found / TRIALS):
+        check_settings(searched["config"], config.to_dict())
+    with expecting(found / RECORD):
+        check_files(record, config)
+        files = list(record.get("files", ()))
+    return Resumable(found, config, searched["run"], [], files)
 
 
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

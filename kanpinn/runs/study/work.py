@@ -18,6 +18,7 @@ from kanpinn.runs.config import Config, Job
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.record import PARTIAL, RECORD, read_record
+from kanpinn.runs.results.trials import TRIALS
 from kanpinn.runs.study.plan import version
 from kanpinn.runs.study.table import RUNS, columns_of, empty
 
@@ -157,7 +158,7 @@ def _solve(task: Task, path: Path) -> None:
 def _open(task: Task, path: Path) -> tuple[RunFolder, Job]:
     """Return the run's folder, resumed if it has a checkpoint and otherwise new, and its job."""
     partial = path.with_name(path.name + PARTIAL)
-    if (partial / CHECKPOINT).is_file():
+    if (partial / CHECKPOINT).is_file() or (partial / TRIALS).is_file():
         folder = RunFolder.resume(partial)
         return folder, folder.config.build()
     if partial.is_dir():  # the run was killed before its first checkpoint

@@ -1,16 +1,16 @@
 """The solve of a PDE whose network, points and optimizers are found by trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
-from kanpinn._support.distributed import world
-from kanpinn._support.errors import InputError
 from kanpinn.accuracy.references import Recipe
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.final_errors import measured
+from kanpinn.solvers.auto.journal import trials_of
 from kanpinn.solvers.auto.search import Announce, TrialSearch
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer
@@ -29,6 +29,7 @@ def auto(
     device: torch.device | str = "cpu",
     observers: Sequence[Observer] = (),
     announce: Announce | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> Solution:
     """Solve a PDE with a network, points and optimizers that are chosen by trials.
 
@@ -58,18 +59,21 @@ def auto(
             is forecast to take longer than the time left.
         boundary, reference, errors, seed, observers: as for `solve`.
         dtype, device: of the networks.
-        announce: called before each trial with the choice and the name of its family, and at the
-            end with the choice that is kept; None to announce nothing.
+        announce: called before each trial with the choice, the name of its family and the state of
+            the search, and at the end with the choice that is kept; None to announce nothing.
+        checkpoint: a state of a search, as `announce` got it, which goes on with what is left of
+            the budget. The problem, the seed and `boundary` must be those of that search.
+
+    With a torch.distributed process group, all its processes make each trial together, and decide
+    by the clock of the first one.
 
     Returns:
         The solution with the least estimated error or, where no error is known, with the least
         residual at fresh points; then the status is "failed: ...".
 
     Raises:
-        InputError: if the parts of the problem do not fit together, or in a group of processes.
+        InputError: if the parts of the problem do not fit together, or the checkpoint is none.
     """
-    if world() > 1:
-        raise InputError("auto is for one process: name a network and optimizers for several")
     search = TrialSearch(
         problem=stated(problem, Problem),
         boundary=boundary,
@@ -80,10 +84,11 @@ def auto(
         budget_seconds=TrialSearch.budget_seconds if budget_seconds is None else budget_seconds,
         observers=observers,
         announce=announce or _silent,
+        earlier=trials_of(checkpoint),
     )
     solution = search.run()
     return measured(solution, reference) if errors else solution
 
 
-def _silent(choice: Choice, why: str) -> None:
+def _silent(choice: Choice, why: str, state: Mapping[str, Any]) -> None:
     """Announce nothing."""

@@ -61,10 +61,8 @@ class Climb:
 
     def following(self) -> Choice | None:
         """Return the next choice to try; None if there is no larger one."""
-        if self.is_idle and not self.other_points and self.last is not None:
-            other = self.last.choice.with_other_points()
-            if other is not None:
-                return other
+        if (other := self._with_other_points()) is not None:
+            return other
         if self.taken == len(self.family.choices):
             return None
         choice = self.family.choices[self.taken]
@@ -82,7 +80,7 @@ class Climb:
         trial, before = verdict.second, self.loss
         idle = self.last is not None and verdict.part > self.stalled
         step = 0.5 if verdict.part > self.grown else 1.0
-        if self.is_idle and not self.other_points and self.taken:
+        if self._with_other_points() is not None:
             self.other_points = True
             if trial.loss < self.stalled**2 * before:
                 self.sampler = tried.points.sampler
@@ -91,6 +89,12 @@ class Climb:
         self.idle = self.idle + step if idle else 0.0
         self.trials.append(trial)
         self.ended = self._saturated(verdict)
+
+    def _with_other_points(self) -> Choice | None:
+        """Return the last choice with other points, if that is what an idle climb tries next."""
+        if self.last is None or self.other_points or not self.is_idle:
+            return None
+        return self.last.choice.with_other_points()
 
     def _saturated(self, verdict: Verdict) -> str:
         """Return why a comparison could not show a larger network to be better, else ""."""

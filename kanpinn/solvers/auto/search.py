@@ -1,10 +1,12 @@
 """The search for a solution by trials, family after family."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
+from kanpinn._support.distributed import from_first
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import STOPPED_BY_USER
 from kanpinn.networks import KAN, Network
@@ -14,6 +16,7 @@ from kanpinn.solvers.auto.candidates import families
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.climb import Climb
 from kanpinn.solvers.auto.forecast import affordable, unaffordable
+from kanpinn.solvers.auto.journal import Journal, LastState
 from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial_clock import TrialClock
@@ -25,7 +28,8 @@ from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import Observer
 from kanpinn.solvers.warm_start import start_from
 
-Announce = Callable[[Choice, str], None]  # of a choice of trials, and the reason for it
+# Of a choice of trials, the reason for it, and the state of the search.
+Announce = Callable[[Choice, str, Mapping[str, Any]], None]
 
 
 @dataclass(kw_only=True)
@@ -39,11 +43,13 @@ class TrialSearch:
         tolerance: the estimated relative L2 error at which the search ends.
         budget_seconds: for all trials.
         observers: called with the state of a solve after every step.
-        announce: called before each trial with the choice and the name of its family, and at the
-            end with the choice that is kept.
+        announce: called before each trial with the choice, the name of its family and the state of
+            the search, and at the end with the choice that is kept.
+        earlier: the trials of an earlier process, see `Journal`.
 
     Attributes:
         clock: the seconds that the search has taken.
+        journal: what is needed to go on with the search in another process.
         best: the trial with the least estimated error.
         minimum: the last trial of an energy.
         log: the trials and the reasons why families ended.
@@ -60,7 +66,9 @@ class TrialSearch:
     budget_seconds: float | int = 300.0
     observers: Sequence[Observer] = ()
     announce: Announce
+    earlier: Sequence[Mapping[str, Any]] = ()
     clock: TrialClock = field(default_factory=TrialClock, init=False)
+    journal: Journal = field(init=False)
     best: Trial | None = field(default=None, init=False)
     minimum: Trial | None = field(default=None, init=False)
     log: list[str] = field(default_factory=list, init=False)
@@ -71,6 +79,7 @@ class TrialSearch:
         number("tolerance", self.tolerance, above=True)
         number("budget_seconds", self.budget_seconds, above=True)
         integer("seed", self.seed, least=0)
+        self.journal = Journal(self.clock, self.earlier)
 
     def run(self) -> Solution:
         """Try family after family until the tolerance is met or the time is used up.
@@ -104,6 +113,8 @@ class TrialSearch:
         if planned is None:
             climb.ended = "there is no larger one"
             return
+        if self.problem.unknowns:  # intervals are right for weights of one only
+            planned = replace(planned, balanced=False)
         known = climb.last or self.best
         choice = self._fitting(planned, known, climb)
         if choice is None:
@@ -135,10 +146,12 @@ class TrialSearch:
         return smaller
 
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
-        begun = self.clock.seconds
+        begun, journal, last = self.clock.seconds, self.journal, LastState()
         network = choice.network(self.seed, self.dtype, self.device)
         self._prepare(choice, network, known)
-        self.announce(choice, why)
+        if (done := journal.found(choice)) is None:
+            self.announce(choice, why, journal.state)
+        budget = max(self._left, 1e-3) if done is None else done["budget"]
         solution = solve(
             self.problem,
             network,
@@ -146,10 +159,15 @@ class TrialSearch:
             **vars(choice.settings(self.boundary)),
             errors=False,
             seed=self.seed,
-            budget_seconds=max(self._left, 1e-3),
-            observers=self.observers,
+            budget_seconds=budget,
+            observers=(last, *self.observers),
+            checkpoint=None if done is None else done["run"],
         )
         self.interrupted = solution.status == STOPPED_BY_USER
+        if not self.interrupted:
+            journal.add(choice, last.state, budget)
+        seconds = from_first(solution.optimizer_seconds)  # all ranks make the same forecasts
+        solution = replace(solution, optimizer_seconds=seconds)
         trial = Trial(choice, solution, self.clock.seconds - begun)
         return replace(trial, noise=noise_of(solution)) if trial.observed else trial
 
@@ -227,7 +245,7 @@ class TrialSearch:
 
     def _finished(self, best: Trial) -> Solution:
         """Return the solution of the best trial, with status and log."""
-        self.announce(best.choice, "kept")
+        self.announce(best.choice, "kept", self.journal.state)
         solution = replace(best.solution, seconds=self.clock.seconds, log=tuple(self.log))
         if self.interrupted:
             solution = replace(solution, status=STOPPED_BY_USER)

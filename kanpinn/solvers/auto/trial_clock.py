@@ -18,6 +18,10 @@ class TrialClock:
     earlier: float = 0.0
     begun: float = field(default_factory=time.perf_counter)
 
+    def set(self, seconds: float) -> None:
+        """Let the clock show these seconds now."""
+        self.earlier, self.begun = seconds, time.perf_counter()
+
     @property
     def seconds(self) -> float:
         """The seconds so far; every rank must ask at the same moments."""
