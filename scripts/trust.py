@@ -19,6 +19,8 @@ third of the true error, or if a solution is said to be within a tolerance that 
 `library`: estimates of the errors of problems/ beside the true errors.
 `units`: the library's problems with coordinates, fields and equations multiplied by random powers
 of ten, from 1e-4 to 1e4: the errors of `kanpinn.auto` must be the same to a factor of 2.
+`bounds`: random coercive problems, solved well and badly, get guaranteed bounds (`kp.error_bound`),
+which are compared with the true errors: they must hold.
 
 How: each command runs in a fork of this process. What has failed is listed with the file that
 reproduces it, which stays in --output. A section that has been measured by the same sources of
@@ -41,6 +43,7 @@ from common.pieces import Pieces, Row
 from common.problem_files import PROBLEMS
 from hostile import commands, damage, kills, library, mutations, units, writes
 from hostile.adversarial.figures import figures as adversarial
+from hostile.bounded.figures import figures as bounded
 
 NAME = Path(__file__).stem
 
@@ -83,6 +86,7 @@ SECTIONS = {
         },
     ),
     "library": Section(library.figures, {"files": (99, 1, "problem files, poisson2d first")}),
+    "bounds": Section(bounded, {"bounded": (150, 2, "random problems with bounds")}),
 }
 
 

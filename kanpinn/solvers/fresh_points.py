@@ -130,7 +130,7 @@ def _rows(term: ResidualTerm, surrogate: Surrogate, points: Points) -> Tensor:
     """Return the residuals of a term, (rows, equations), in float64 on the CPU."""
     own = points.to(surrogate.low.dtype, surrogate.low.device)
     size = max(CHUNK // term.sites, 1) * term.sites
-    starts = range(0, len(own), size)
+    starts = range(0, max(len(own), 1), size)  # once also for no points
     parts = [term.residual(surrogate, own[i : i + size]) for i in starts]
     return torch.cat(parts).double().cpu()
 

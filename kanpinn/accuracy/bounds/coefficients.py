@@ -45,7 +45,7 @@ class Coefficients:
 def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> Coefficients:
     """Read the coefficients of an affine expression of a scalar field's jet.
 
-    The expression is evaluated with jets that have a single entry 1, and its values for random jets
+    The expression is evaluated with jets that have a single entry, and its values for random jets
     are compared with those that the coefficients give.
 
     >>> from kanpinn import laplacian
@@ -71,13 +71,13 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
         raise Unbounded(f"{what} is a system of {rest.shape[1]} equations")
     zero, generator = _zero_jet(channels, len(p)), torch.Generator().manual_seed(41)
     drawn = [torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in zero.parts()]
-    slopes = []
+    slopes, scale = [], rest[:, 0].abs().clamp_min(1)  # so that the source hides no digits
     for k, part in enumerate(zero.parts()):
         for column in range(part[0].numel()):
             parts = zero.parts()
             parts[k] = part.clone()
-            parts[k].flatten(1)[:, column] = 1
-            slopes.append((equation(p, zero.with_parts(parts)) - rest)[:, 0])
+            parts[k].flatten(1)[:, column] = scale
+            slopes.append((equation(p, zero.with_parts(parts)) - rest)[:, 0] / scale)
     slope = torch.stack(slopes, dim=1)
     terms = slope * torch.cat([part.flatten(1) for part in drawn], dim=1)
     predicted, size = rest[:, 0] + terms.sum(dim=1), rest[:, 0].abs() + terms.abs().sum(dim=1)

@@ -22,8 +22,9 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
 
     Args:
         grid: the cells.
-        operator: gives A and γ, whose norm is |||w|||² = ∫ A∇w·∇w + γ w².
-        sides: on sides with prescribed fluxes, which only boxes may have, q·n is 0.
+        operator: gives A and γ, whose norm is |||w|||² = ∫ A∇w·∇w + γ w² + ∫ α w².
+        sides: on sides with prescribed fluxes, which only boxes may have, q·n is α z, and the norm
+            has the last integral.
         residual: r at the points of the grid, (k,).
 
     Returns:
@@ -35,37 +36,31 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
     """
     if not operator.is_elliptic:
         return None
-    closed = {one.piece.side for one in sides.natural}
+    alpha = {one.piece.side: one.alpha for one in sides.natural}
     gamma, table = max(operator.reaction[0], 0.0), grid.table(residual)
-    axes = []
-    for i, (count, h, a) in enumerate(
-        zip(grid.shape, grid.h, operator.mean_diffusion, strict=True)
-    ):
-        ends = [(i, upper) in closed for upper in (False, True)]
-        axes.append(_axis(count, float(h), float(a), ends))
-    divisor = torch.full(grid.shape, gamma, dtype=torch.float64)
-    for i, axis in enumerate(axes):
-        divisor = (divisor.movedim(i, -1) + axis.eigenvalues).movedim(-1, i)
-    if float(divisor.min()) <= 1e-13 * float(divisor.max()):
-        return None
+    columns = zip(grid.shape, grid.h.tolist(), operator.mean_diffusion.tolist(), strict=True)
+    axes = [
+        _axis(count, h, a, [alpha.get((i, upper), math.inf) for upper in (False, True)])
+        for i, (count, h, a) in enumerate(columns)
+    ]
     means = table @ grid.weights
-    variances = (table - means[:, None]).square() @ grid.weights
-    z = means.view(grid.shape)
-    for i, axis in enumerate(axes):
-        z = _along(z, i, axis.vectors.T)
-    z = z / divisor
-    for i, axis in enumerate(axes):
-        z = _along(z, i, axis.vectors)
-    squares, longest = torch.zeros_like(z), torch.zeros_like(z)
+    z = _solution(axes, gamma, means.view(grid.shape))
+    if z is None:
+        return None
+    squares, longest, on_sides = torch.zeros_like(z), torch.zeros_like(z), 0.0
     for i, axis in enumerate(axes):
         faces = _along(z, i, axis.to_faces).movedim(i, 0)
         left, right = faces[:-1], faces[1:]
-        within = ((left**2 + left * right + right**2) / 3).movedim(0, i)
-        squares += within / grid.least[i]
+        squares += ((left**2 + left * right + right**2) / 3).movedim(0, i) / grid.least[i]
         longest = torch.maximum(longest, grid.h[i] / grid.least[i].sqrt())
+        for upper in (False, True):
+            if alpha.get((i, upper)):
+                square = float(faces[-int(upper)].square().sum()) / alpha[i, upper]
+                on_sides += square / float(grid.h[i])  # relative to the volume of a cell
+    variances = (table - means[:, None]).square() @ grid.weights
     rough = longest / math.pi * variances.view(grid.shape).sqrt()
     total = (squares.sqrt() + rough).square().sum() + gamma * z[grid.touched].square().sum()
-    return math.sqrt(grid.volume * float(total))
+    return math.sqrt(grid.volume * (float(total) + on_sides))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +77,31 @@ class _Axis:
     to_faces: Tensor
 
 
-def _axis(count: int, h: float, a: float, closed: list[bool]) -> _Axis:
-    """Return the operator with the value 0 at the ends, or with the flux 0 at `closed` ones."""
+def _axis(count: int, h: float, a: float, ends: list[float]) -> _Axis:
+    """Return the operator with q·n = α z at the two ends; α is infinite for the value 0."""
     to_faces = torch.zeros(count + 1, count, dtype=torch.float64)
     rows = torch.arange(count)
     to_faces[rows, rows] += a / h
     to_faces[rows + 1, rows] -= a / h
-    to_faces[0] *= 0 if closed[0] else 2  # a wall is half a cell from the nearest centre
-    to_faces[-1] *= 0 if closed[1] else 2
+    for row, alpha in zip((0, -1), ends, strict=True):
+        # From the nearest centre to the wall is half a cell, and from there on 1/α.
+        to_faces[row] *= 0 if alpha == 0 else 1 / (1 / 2 + a / (alpha * h))
     values, vectors = torch.linalg.eigh((to_faces[:-1] - to_faces[1:]) / h)
     return _Axis(values, vectors, to_faces)
+
+
+def _solution(axes: list[_Axis], gamma: float, means: Tensor) -> Tensor | None:
+    """Return z with Σ -a_i ∂_ii z + γ z = r̄ in the cells; None where the operator is singular."""
+    divisor, z = torch.full_like(means, gamma), means
+    for i, axis in enumerate(axes):
+        divisor = (divisor.movedim(i, -1) + axis.eigenvalues).movedim(-1, i)
+        z = _along(z, i, axis.vectors.T)
+    if float(divisor.min()) <= 1e-13 * float(divisor.max()):
+        return None
+    z = z / divisor
+    for i, axis in enumerate(axes):
+        z = _along(z, i, axis.vectors)
+    return z
 
 
 def _along(values: Tensor, axis: int, matrix: Tensor) -> Tensor:

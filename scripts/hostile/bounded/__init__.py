@@ -1,0 +1,1 @@
+"""Problems whose errors theory bounds, and whether the bounds hold."""
