@@ -17,7 +17,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.kept_states import copied
+from kanpinn.solvers.kept_states import rounded
 from kanpinn.solvers.steep_data import CHUNK, steep_places
 from kanpinn.solvers.verification import Verification
 
@@ -54,7 +54,12 @@ def verify(
         some = torch.randperm(len(mean.points), generator=torch.Generator().manual_seed(37))[:few]
         inside = replace(term, points=mean.points[some])
         weighed = [replace(one, weight=weights["boundary"] * one.weight) for one in others]
-        rounding = _rounding([inside, *weighed], surrogate)
+        terms = [inside, *weighed]
+        before = [_rows(term, surrogate, term.points) for term in terms]
+        with rounded(surrogate.network, seed=31):
+            after = [_rows(term, surrogate, term.points) for term in terms]
+        both = zip(terms, before, after, strict=True)
+        rounding = sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)
         largest = _largest_term(inside, surrogate)
     inner, outer = term.weight * mean.value, weights["boundary"] * boundary
     return Verification(
@@ -128,9 +133,11 @@ def _mean_in_domain(
 
 def _rows(term: ResidualTerm, surrogate: Surrogate, points: Points) -> Tensor:
     """Return the residuals of a term, (rows, equations), in float64 on the CPU."""
+    if not len(points):  # all pending points are outside the domain
+        return torch.zeros(0, 1, dtype=torch.float64)
     own = points.to(surrogate.low.dtype, surrogate.low.device)
     size = max(CHUNK // term.sites, 1) * term.sites
-    starts = range(0, max(len(own), 1), size)  # once also for no points
+    starts = range(0, len(own), size)
     parts = [term.residual(surrogate, own[i : i + size]) for i in starts]
     return torch.cat(parts).double().cpu()
 
@@ -152,23 +159,3 @@ def _largest_term(term: ResidualTerm, surrogate: Surrogate) -> float:
             change = whole - term.equation(points, u.with_parts(parts))
             sizes.append(float(change.square().sum(dim=1).mean()))
     return max(size for size in sizes if math.isfinite(size))
-
-
-def _rounding(terms: list[ResidualTerm], surrogate: Surrogate) -> float:
-    """Return the loss of the change of residuals by rounding errors of the coefficients.
-
-    Each coefficient is changed by a relative rounding error of random sign, for a while.
-    """
-    network, generator = surrogate.network, torch.Generator().manual_seed(31)
-    kept = copied(network)
-    before = [_rows(term, surrogate, term.points) for term in terms]
-    try:
-        for one in network.parameters():
-            signs = 2 * torch.randint(2, one.shape, generator=generator) - 1
-            one.mul_(1 + torch.finfo(one.dtype).eps * signs.to(one))
-        after = [_rows(term, surrogate, term.points) for term in terms]
-    finally:
-        for name, one in network.named_parameters():
-            one.copy_(kept[name])
-    both = zip(terms, before, after, strict=True)
-    return sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)

@@ -1,9 +1,11 @@
 """Network states to which a solve may return: the best one and the one with the least loss."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from kanpinn.loss.residuals import Residuals
@@ -15,6 +17,21 @@ from kanpinn.solvers.progress import StepCounts
 def copied(network: Network) -> dict[str, Tensor]:
     """A copy of the network's state."""
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+@contextmanager
+def rounded(network: Network, seed: int) -> Iterator[None]:
+    """Change each coefficient by a relative rounding error of random sign, for a while."""
+    kept = [one.clone() for one in network.parameters()]
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        for one in network.parameters():
+            signs = 2 * torch.randint(2, one.shape, generator=generator) - 1
+            one.mul_(1 + torch.finfo(one.dtype).eps * signs.to(one))
+        yield
+    finally:
+        for one, before in zip(network.parameters(), kept, strict=True):
+            one.copy_(before)
 
 
 @dataclass

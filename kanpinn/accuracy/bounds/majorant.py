@@ -5,15 +5,13 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 
-import torch
-
 from kanpinn.accuracy.bounds.bound import Bound
 from kanpinn.accuracy.bounds.coefficients import Unbounded
 from kanpinn.accuracy.bounds.constants import barrier, constants_of
 from kanpinn.accuracy.bounds.flux import flux_bound
 from kanpinn.accuracy.bounds.grid import grid_over
 from kanpinn.accuracy.bounds.misfit import Extension, extension
-from kanpinn.accuracy.bounds.norms import Norms, norms_of, residual_of
+from kanpinn.accuracy.bounds.norms import Norms, noise_norms, norms_of, residual_of
 from kanpinn.accuracy.bounds.operator import operator_of
 from kanpinn.accuracy.bounds.sides import sides_of
 from kanpinn.accuracy.references.reference import Approximation
@@ -30,12 +28,14 @@ class Approximate:
         met: the indices in `conditions()` of those that it satisfies exactly.
         mean_square: the mean of its squared residual at points that no fit has seen.
         error: the standard error of this mean.
+        noise: returns the jet of rounding errors in it.
     """
 
     jet: Approximation
     met: Collection[int]
     mean_square: float
     error: float
+    noise: Approximation
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ class Majorant:
             far = partial(norms_of, self.operator, self.grid, upper=True)
             best = best.least(far(lambda p, c: other(p, c) + -1 * v.jet(p, c)).plus(rest))
         size = asdict(norms_of(self.operator, self.grid, v.jet))
+        noise = asdict(noise_norms(self.operator, v.noise))
         absolute, relative = {}, {}
         for name, bound in asdict(best).items():
-            whole = bound + 4 * torch.finfo(torch.float64).eps * size[name]  # v is rounded
+            whole = bound + 3 * noise[name]  # rounding errors are known by their size only
             left = size[name] - whole
             absolute[name] = whole / math.sqrt(measure)
             relative[name] = whole / left if left > 0 else math.inf
@@ -108,7 +109,7 @@ class Majorant:
             h1_relative=relative["h1"],
             energy=absolute["energy"],
             energy_relative=relative["energy"],
-            maximum=misfit.largest + self._largest(dual),
+            maximum=misfit.largest + self._largest(dual) + 6 * noise["l2"] / math.sqrt(measure),
             theorem=self._theorem(dual, misfit),
             constants=self._named_constants,
         )

@@ -11,6 +11,7 @@ from kanpinn.accuracy.bounds.operator import Operator
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
@@ -68,6 +69,22 @@ def norms_of(
         value, error = grid.integral(found)
     l2, slope, energy = (value + error if upper else (value - error).clamp_min(0)).tolist()
     energy += max(operator.reaction[0], 0.0) * l2
+    return Norms(math.sqrt(l2), math.sqrt(l2 + slope), math.sqrt(energy))
+
+
+def noise_norms(operator: Operator, noise: Approximation) -> Norms:
+    """Return the norms of rounding errors from their root mean squares at 512 Sobol points.
+
+    Args:
+        operator: gives the domain and the energy norm.
+        noise: returns the jet of the errors.
+    """
+    domain = operator.problem.domain
+    jet = noise(sample(domain, 512, "sobol"), Channels(domain.names, gradient=True))
+    assert jet.gradient is not None
+    l2 = domain.measure * float(jet.value.square().mean())
+    slope = domain.measure * float(jet.gradient.square().sum(dim=1).mean())
+    energy = operator.largest_diffusion * slope + max(operator.reaction[0], 0.0) * l2
     return Norms(math.sqrt(l2), math.sqrt(l2 + slope), math.sqrt(energy))
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from random import Random
 
 import torch
-from hostile.adversarial.functions import drawn_function
 from torch import Tensor
 
 import kanpinn as kp
+from hostile.adversarial.functions import drawn_function
 from kanpinn.geometry import Domain
 from kanpinn.jets import Jet
 from kanpinn.pde.conditions import Condition
