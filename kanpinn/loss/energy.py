@@ -44,6 +44,43 @@ class EnergyTerm(Term):
         root = _root(_hessian(lambda jet: self.equation(points, jet), u))
         return (points.data / 2).sqrt() * torch.einsum("nkq,nq->nk", root, _flat(u.parts()))
 
+    @torch.enable_grad()
+    def strength(self, surrogate: Surrogate, count: int = 64) -> float:
+        """Return the largest curvature of the density for fields of size 1.
+
+        Such a field varies on the scale L of half a side of the domain: its derivatives of order k
+        have the size L^-k. For the density a |∇u|²/2 the strength is a / L².
+
+        Args:
+            surrogate: gives the domain and the layout of the jet.
+            count: the number of points at which the curvature is evaluated.
+        """
+        points = self.points[torch.arange(min(count, len(self.points)))]
+        low, high = surrogate.domain.bounds
+        rates = (2 / (high - low)).to(points.coords)
+        u = surrogate.jet(points, self.channels).dense()
+        sizes = u.with_parts([_sizes(part, rates) for part in u.parts()])
+        curvatures = _hessian(lambda jet: self.equation(points, jet), sizes).diagonal(
+            dim1=1, dim2=2
+        )
+        return float((curvatures * _flat(sizes.parts()).square()).mean(dim=0).max())
+
+
+def _sizes(part: Tensor, rates: Tensor) -> Tensor:
+    """Return the sizes of a jet's values (n, m), of its gradient or of its other derivatives.
+
+    Args:
+        part: one of the tensors of a jet.
+        rates: the rates of change along the coordinates, (d,).
+    """
+    sizes = torch.ones_like(part)
+    if part.ndim == 4:  # derivatives along lines
+        orders = torch.arange(1, part.shape[2] + 1).to(part)
+        return sizes * (rates.max() ** orders)[:, None]
+    if part.ndim == 3 and part.shape[1] == len(rates):
+        return sizes * rates[:, None]
+    return sizes * rates.max() ** 2 if part.ndim == 3 else sizes
+
 
 def _flat(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.flatten(1) for part in parts], dim=1)

@@ -17,7 +17,7 @@ from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_bound import error_bound
 from kanpinn.solvers.finer import Finer, finer_solves, richer
-from kanpinn.solvers.fresh_points import verify
+from kanpinn.solvers.fresh_points import boundary_misfit, verify
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Estimate, Solution
 from kanpinn.solvers.solve import solve
@@ -38,7 +38,8 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     the factor 1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None,
     where one of the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is
     not rounding error, and where the second error, about ρ times the first, is above 0.3. Energies
-    have no ρ, and their estimate may be somewhat low. Only the output layer is solved for, which
+    have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
+    conditions, and is not given where that is above 0.3 of the solution. Only the output layer is solved for, which
     takes a fraction of the training time; time windows are marched again.
 
     Args:
@@ -97,7 +98,7 @@ def _by(finer: Finer, solution: Solution, problem: Problem, seed: int) -> tuple[
     against, errors = compare(solution, found), None
     if not against.doubt:
         part = 0.0 if against.is_rounding else against.contraction or 0.0
-        errors = against.norms.scaled(1 / (1 - part))
+        errors = against.with_misfit(1 / (1 - part))
     return Estimate(errors, against.contraction, 0.0, against.doubt), found
 
 
@@ -112,6 +113,9 @@ class Comparison:
         is_rounding: whether the solution's residual is rounding error.
         doubt: why the distance is no measure of the error; empty if it is.
         overfitted: whether the doubt is that one of the solutions is overfitted.
+        misfit: for energies, the root mean square misfit of penalised conditions relative to the
+            root mean square of the finer solution. Both solutions have it in common, so that their
+            distance does not show it.
     """
 
     norms: Errors
@@ -119,6 +123,24 @@ class Comparison:
     is_rounding: bool = False
     doubt: str = ""
     overfitted: bool = False
+    misfit: float = 0.0
+
+    def with_misfit(self, factor: float = 1.0) -> Errors:
+        """Return the norms times a factor, with the error that the misfit causes inside.
+
+        For elliptic problems this is at most about the misfit at the boundary, and about twice as
+        much relative to the H1 norm.
+        """
+        norms = self.norms.scaled(factor)
+        if not self.misfit or not norms.l2_relative:
+            return norms
+        h1 = 1 + 2 * self.misfit / norms.h1_relative
+        return dataclasses.replace(
+            norms.scaled(1 + self.misfit / norms.l2_relative),
+            h1=h1 * norms.h1,
+            h1_relative=h1 * norms.h1_relative,
+            h1_squared=h1**2 * norms.h1_squared,
+        )
 
 
 def compare(solution: Solution, finer: Solution) -> Comparison:
@@ -136,7 +158,12 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
         for one in (solution, finer)
     )
     if mine is None or its is None:  # energies
-        return Comparison(norms, None)
+        size = norms.l2 / norms.l2_relative if norms.l2_relative else math.inf
+        misfit = boundary_misfit(solution.discretization) / size
+        doubt = ""
+        if not misfit <= LARGEST_ERROR:
+            doubt = f"conditions have the relative misfit {misfit:.1e}: a larger weight helps"
+        return Comparison(norms, None, doubt=doubt, misfit=misfit)
     weighing = finer.discretization.weights
     before, after = mine.loss(weighing), its.loss(weighing)
     ratio, doubt = math.sqrt(after / before) if before > 0 else 0.0, ""

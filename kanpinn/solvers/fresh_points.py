@@ -87,6 +87,19 @@ def _fresh_conditions(discretization: Discretization) -> list[ResidualTerm]:
     return replace(discretization, collocation=points, seed=seed, weights=even).penalties()
 
 
+@torch.no_grad()
+def boundary_misfit(discretization: Discretization) -> float:
+    """Return the root mean square residual of the penalised conditions at fresh points.
+
+    It is 0 where all conditions hold exactly.
+    """
+    found = 0.0
+    for term in _fresh_conditions(discretization):
+        squares = _rows(term, discretization.surrogate, term.points).square().sum(dim=1)
+        found += 0.0 if term.measured else term.weight * float(squares.mean())
+    return math.sqrt(found)
+
+
 @dataclass(frozen=True)
 class _Mean:
     """A mean over the domain, its standard error, where the function is largest, the points."""

@@ -77,20 +77,67 @@ class Rod(kp.Problem):
 
 @pytest.mark.parametrize("boundary", ["exact", "penalty"])
 def test_the_minimum_of_an_energy_is_the_solution(boundary):
-    # A penalty changes the minimum by its inverse.
-    weights = {"boundary": 1e4} if boundary == "penalty" else None
     solution = kp.solve(
         Diffusion(),
         kp.KAN([2, 24, 1], degree=7, grid=[2, 4]),
         points=kp.Collocation(1600, 60),
         boundary=boundary,
-        weights=weights,
         form="energy",
     )
     assert solution.status == "converged" and solution.history.steps == 1
     assert solution.errors.h1_relative < (1e-4 if boundary == "exact" else 1e-2)
     names = [term.name for term in solution.residuals.terms]
     assert names == ["interior", "energy[0]"] + ["boundary"] * (boundary == "penalty")
+
+
+class Scaled(kp.Problem):
+    """The minimum of ∫ a |∇u|² / 2 in a disk: u = exp(x / r) cos(y / r), of any radius r and any a."""
+
+    def __init__(self, radius, factor):
+        self.radius, self.factor = radius, factor
+        self.domain = kp.Disk((0, 0), radius)
+
+    def residual(self, p, u):
+        return self.factor * kp.laplacian(u)
+
+    def energy(self, p, u):
+        return self.factor * kp.grad(u).square().sum(dim=1, keepdim=True) / 2
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return torch.exp(p.x / self.radius) * torch.cos(p.y / self.radius)
+
+
+def minimised(problem, weight=1.0):
+    network, points = kp.KAN([2, 12, 1], degree=7, grid=[2, 4]), kp.Collocation(1200, 100)
+    weights = {"boundary": weight}
+    return kp.solve(problem, network, points=points, form="energy", weights=weights)
+
+
+def test_a_penalty_does_not_depend_on_units():
+    known, other = minimised(Scaled(1.0, 1.0)), minimised(Scaled(100.0, 1e4))
+    assert known.surrogate.output is None
+    assert known.errors.l2_relative < 2e-3
+    assert other.errors.l2_relative == pytest.approx(known.errors.l2_relative, rel=1e-3)
+    penalties = [one.residuals.terms[-1].weight for one in (known, other)]
+    assert penalties == pytest.approx([1e3, 1e3 * 1e4 / 100**2])
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.1])
+def test_the_estimate_of_an_energy_contains_the_misfit_at_the_boundary(weight):
+    # Solutions of other networks have the same misfit: their distance is 10 to 100 times smaller.
+    solution = minimised(Scaled(1.0, 1.0), weight)
+    estimate = kp.estimate_error(solution)
+    assert estimate.errors.l2_relative / 3 < solution.errors.l2_relative
+    assert solution.errors.l2_relative < 1.5 * estimate.errors.l2_relative
+
+
+def test_boundary_values_that_are_not_enforced_leave_an_energy_without_estimate():
+    estimate = kp.estimate_error(minimised(Scaled(1.0, 1.0), 1e-3))
+    assert estimate.errors is None
+    assert "conditions have the relative misfit" in estimate.reason
 
 
 def test_a_nonlinear_energy_is_minimised_by_newton_steps():

@@ -96,7 +96,7 @@ def judge(one: Trial, other: Trial) -> Verdict:
     """Estimate the errors of two successive trials of the same form from their comparison."""
     distance = compare(one.solution, other.solution)
     if distance.contraction is None:
-        return _by_distances(one, other, distance.norms)
+        return _by_distances(one, other, distance)
     if one.observed:
         return _by_fit(one, other, distance, distance.contraction)
     first, second = _by_residuals(one, other, distance, distance.contraction)
@@ -135,7 +135,7 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
 
 
 def _by_distances(
-    one: Trial, other: Trial, distance: Errors, usual: float = 0.5, largest: float = 0.9
+    one: Trial, other: Trial, distance: Comparison, usual: float = 0.5, largest: float = 0.9
 ) -> Verdict:
     """Return the verdict on two trials of an energy, which has no residual, from distances.
 
@@ -143,11 +143,11 @@ def _by_distances(
     one before, the errors are d / (1 - q) and d q / (1 - q). A single large decrease is chance as a
     rule, so q is at least `usual`; it is at most `largest`, since nothing is known close to 1.
     """
-    found, before = distance.l2_relative, one.distance
+    found, before = distance.norms.l2_relative, one.distance
     part = found / before if before else 0.0
     q = min(max(part, usual), largest)
-    first = _with_errors(one, distance.scaled(1 / (1 - q)), None)
-    second = _with_errors(other, distance.scaled(q / (1 - q)), None)
+    first = _with_errors(one, distance.with_misfit(1 / (1 - q)), None)
+    second = _with_errors(other, distance.with_misfit(q / (1 - q)), None)
     return Verdict(first, replace(second, distance=found), part)
 
 
