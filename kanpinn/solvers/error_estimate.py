@@ -39,8 +39,8 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     where one of the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is
     not rounding error, and where the second error, about ρ times the first, is above 0.3. Energies
     have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
-    conditions, and is not given where that is above 0.3 of the solution. Only the output layer is solved for, which
-    takes a fraction of the training time; time windows are marched again.
+    conditions, and is not given where that is above 0.3 of the solution. Only the output layer is
+    solved for, which takes a fraction of the training time; time windows are marched again.
 
     Args:
         solution: the solution whose errors are estimated.

@@ -91,7 +91,7 @@ def test_the_minimum_of_an_energy_is_the_solution(boundary):
 
 
 class Scaled(kp.Problem):
-    """The minimum of ∫ a |∇u|² / 2 in a disk: u = exp(x / r) cos(y / r), of any radius r and any a."""
+    """The minimum of ∫ a |∇u|² / 2 in a disk of radius r: u = exp(x / r) cos(y / r), for any a."""
 
     def __init__(self, radius, factor):
         self.radius, self.factor = radius, factor
@@ -111,7 +111,7 @@ class Scaled(kp.Problem):
 
 
 def minimised(problem, weight=1.0):
-    network, points = kp.KAN([2, 12, 1], degree=7, grid=[2, 4]), kp.Collocation(1200, 100)
+    network, points = kp.KAN([2, 10, 1], degree=5, grid=[2, 4]), kp.Collocation(900, 80)
     weights = {"boundary": weight}
     return kp.solve(problem, network, points=points, form="energy", weights=weights)
 
