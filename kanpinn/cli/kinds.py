@@ -95,7 +95,7 @@ class SolveKind(Kind):
         from kanpinn.networks.constraints.boundary_data import describe_imposition
 
         defects = self.check(job)
-        terms = job.preview().residuals.terms
+        terms = job.preview().terms
         if job.by_trials:
             yield _trials(job)
         yield from _stated(config, job)

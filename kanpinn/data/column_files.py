@@ -1,11 +1,12 @@
 """Files of named columns: CSV, NPZ and HDF5."""
 
 import csv
+import itertools
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy
@@ -19,7 +20,7 @@ Cells = Sequence[str] | numpy.ndarray
 
 
 def read_columns(path: Path) -> dict[str, Cells]:
-    """Return the columns of a file by name: texts from CSV, arrays from other files.
+    """Return the columns of a file by name: arrays, and texts from columns of CSV that have some.
 
     The first line of a ".csv" file names the columns; ".npz", ".h5" and ".hdf5" files have one
     array per column.
@@ -82,26 +83,59 @@ def _first_text(cells: Cells) -> str:
     return ""
 
 
-def _read_csv(path: Path) -> Mapping[str, list[str]]:
+def _read_csv(path: Path) -> Mapping[str, Cells]:
     try:
-        # Spreadsheets put a byte order mark in front.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            read = ((reader.line_num, row) for row in reader if row)
-            lines = {number: [cell.strip() for cell in row] for number, row in read}
+        names, columns, texts = _csv_columns(path, frozenset())
+        if texts:  # read again, for numbers of earlier rows in such a column are texts as well
+            names, columns, _ = _csv_columns(path, texts)
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start})") from None
     except csv.Error as error:
         raise InputError(f"{path} is no CSV file: {error}") from None
-    names = next(iter(lines.values()), [])
-    if len(names) == 1 and re.search("[;\t]", names[0]):
-        raise InputError(f"{path}: columns must be separated by commas, line 1 is {names[0]!r}")
-    for number, row in lines.items():
-        if len(row) != len(names):
-            raise InputError(f"{path}: line {number} has {len(row)} cells, the first {len(names)}")
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise InputError(f"{path}: two columns are called {twice[0]!r}")
-    return {name: list(cells) for name, *cells in zip(*lines.values(), strict=True)}
+    return dict(zip(names, columns, strict=True))
+
+
+def _csv_columns(
+    path: Path, texts: Set[int], rows: int = 2**14
+) -> tuple[list[str], list[Cells], frozenset[int]]:
+    """Return the names and the columns of a CSV file, and which columns have cells of text.
+
+    Args:
+        path: the file.
+        texts: the numbers of the columns that are returned as texts; others are arrays, without the
+            rows that have other cells than numbers.
+        rows: the number of rows that are read at a time, which bounds the memory.
+    """
+    # Spreadsheets put a byte order mark in front.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        lines = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
+        names = next(lines, (0, []))[1]
+        if len(names) == 1 and re.search("[;\t]", names[0]):
+            given = f"line 1 is {names[0]!r}"
+            raise InputError(f"{path}: columns must be separated by commas, {given}")
+        columns: list[list[Any]] = [[] for _ in names]
+        found: set[int] = set()
+        while some := [*itertools.islice(lines, rows)]:
+            for number, row in some:
+                if len(row) != len(names):
+                    wrong = f"line {number} has {len(row)} cells, the first {len(names)}"
+                    raise InputError(f"{path}: {wrong}")
+            for i, cells in enumerate(zip(*(row for _, row in some), strict=True)):
+                if i in texts:
+                    columns[i] += cells
+                    continue
+                try:
+                    columns[i].append(numpy.asarray(cells, dtype=numpy.float64))
+                except ValueError:
+                    found.add(i)
+    whole: list[Cells] = [
+        column if i in texts or not column else numpy.concatenate(column)
+        for i, column in enumerate(columns)
+    ]
+    return names, whole, frozenset(found)
 
 
 def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:

@@ -57,22 +57,28 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     points = result.residuals.terms[0].points
     layers = []
     for part, fields, title in chains:
-        activations = part.activations(surrogate.inputs_at(points))
-        for number, (layer, h) in enumerate(zip(part.layers, activations, strict=True)):
+        ranges = [torch.empty(0, width).to(points.coords) for width in part.width[:-1]]
+        for start in range(0, len(points), 8192):  # which bounds the memory
+            inputs = part.activations(surrogate.inputs_at(points[start : start + 8192]))
+            ranges = [
+                torch.stack(torch.cat([known, h]).aminmax(dim=0))
+                for known, h in zip(ranges, inputs, strict=False)
+            ]
+        for number, (layer, seen) in enumerate(zip(part.layers, ranges, strict=True)):
             edges: list[Edge] = []
             if isinstance(layer, KANLayer):
                 frame = None
                 if number == 0 and surrogate.inputs is None:
                     frame = surrogate.low, surrogate.high
                 ends = [_unit_names(result, part, fields, title, number + i) for i in range(2)]
-                edges = list(_edges(layer, h, frame, ends))
+                edges = list(_edges(layer, seen, frame, ends))
             layers.append(edges)
     return layers
 
 
 def _edges(
     layer: KANLayer,
-    h: torch.Tensor,
+    seen: torch.Tensor,
     frame: tuple[torch.Tensor, torch.Tensor] | None,
     ends: Sequence[Sequence[str]],
 ) -> Iterator[Edge]:
@@ -80,13 +86,12 @@ def _edges(
 
     Args:
         layer: the layer.
-        h: the activations of its inputs, (n, inputs).
+        seen: the least and the greatest activations of its inputs, (2, inputs).
         frame: the coordinates that scaling maps to -1 and 1, if the inputs are scaled coordinates.
         ends: the names of its inputs and of its outputs.
     """
     breaks = layer.basis.breaks
     share = torch.linspace(0, 1, 200, dtype=breaks.dtype, device=breaks.device)[:, None]
-    seen = torch.stack([h.amin(0), h.amax(0)])
     x = torch.lerp(breaks[:, 0].minimum(seen[0]), breaks[:, -1].maximum(seen[1]), share)
     values = layer.edges(x)[:, 0].cpu().numpy()
     if frame is not None:

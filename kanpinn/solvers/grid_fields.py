@@ -87,7 +87,8 @@ def on_grid(
         free: at most three coordinates that vary, by default the first ones; the others stay at the
             centre of the box.
         nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
-        chunk: the number of points evaluated at a time, which bounds the memory.
+        chunk: the number of points evaluated at a time, which bounds the memory; fewer for networks
+            of more than 512 units.
     """
     return sampled(
         solution.problem.domain,
@@ -169,6 +170,7 @@ def sampled(
 def _evaluate(solution: Solution, points: Points, chunk: int) -> dict[str, Tensor]:
     """All values of `GridFields` at points, by name, (n,) each."""
     like = next(solution.network.parameters())
+    chunk = min(chunk, max(256, 2**22 // max(solution.network.width)))
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(points), chunk):
         some = points[start : start + chunk].to(like.dtype, like.device)

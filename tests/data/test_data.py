@@ -9,6 +9,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
+from kanpinn.data.column_files import read_columns
 
 CSV = """,x,y,kind,value
 0,0.0,1.0,b,3.5
@@ -90,6 +91,15 @@ def test_texts_are_read_from_every_format(tmp_path: Path) -> None:
         table = kp.Table.read(tmp_path / f"a.{end}", targets="kind", kind="classes")
         assert (table.names, table.classes) == (("x",), ("a", "é"))
         assert table.targets.tolist() == [1, 0, 1]
+
+
+def test_texts_stay_as_they_are_written_however_late_the_first_one_comes(tmp_path: Path) -> None:
+    """A column is read as numbers, in blocks of rows, until it is found to have a text."""
+    path = tmp_path / "late.csv"
+    path.write_text("x,kind\n" + "".join(f"{i},01\n" for i in range(20_000)) + "5e3,none\n")
+    columns = read_columns(path)
+    assert list(columns["kind"]) == ["01"] * 20_000 + ["none"]
+    assert columns["x"][[0, 19_999, 20_000]].tolist() == [0, 19_999, 5000]
 
 
 def test_classes_that_a_file_lacks_can_be_named(csv: Path) -> None:

@@ -311,6 +311,7 @@ def test_the_schema_gives_every_key_a_type_a_default_and_a_description(kind: str
         "network.grid=1000000000000",
         "network.degree=5000",
         "network.width=[2,8000,1]",  # the network fits, its least-squares problem does not
+        "network.width=[2,100000,1]",  # nor do the basis functions at 256 points
         "run.threads=1000000000",
     ],
 )
@@ -320,6 +321,15 @@ def test_what_no_machine_holds_is_refused_at_once(
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 2**19, "SC_PAGE_SIZE": 2**12}.get)
     with pytest.raises(InputError, match=r"memory, and this machine has|at most|<= 4096"):
         Config.read(POISSON, [pair]).build()
+
+
+def test_a_box_has_at_most_500_coordinates() -> None:
+    """Its faces alone would take a gigabyte."""
+    ranges = {f"x{i}": [0, 1] for i in range(501)}
+    table = {"equation": "poisson", "domain": {"type": "box"} | ranges, "exact": "x0"}
+    network = {"type": "kan", "width": [501, 2, 1]}
+    with pytest.raises(InputError, match="at most 500 coordinates, got 501"):
+        Config.from_dict({"problem": table, "network": network}).build()
 
 
 DISK = {"type": "disk", "center": [0, 0], "radius": 0.5, "name": "hole"}

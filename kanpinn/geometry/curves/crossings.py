@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,14 +42,15 @@ def meeting(
 def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
     """Join consecutive curves of the same name on one line or ellipse; keep all other curves."""
     curves = list(curves)
-    for curve in list(curves):
-        while curve in curves:
-            found = ((c, _whole(curve, c, curves, tolerance)) for c in curves if c is not curve)
+    pieces = Counter(curve.name for curve in curves)
+    for curve in [one for one in curves if pieces[one.name] > 1]:
+        while any(one is curve for one in curves):
+            others = [c for c in curves if c.name == curve.name and c is not curve]
+            found = ((c, _whole(curve, c, curves, tolerance)) for c in others)
             follower, whole = next((pair for pair in found if pair[1]), (None, None))
             if follower is None or whole is None:
                 break
-            curves[curves.index(curve)] = whole
-            curves.remove(follower)
+            curves = [whole if c is curve else c for c in curves if c is not follower]
             curve = whole
     return curves
 
@@ -56,7 +58,7 @@ def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
 def _whole(first: Curve, second: Curve, curves: Sequence[Curve], tolerance: float) -> Curve | None:
     """Return both curves as one if the second one continues the first one, otherwise None."""
     joint, reach = first.stop, 16 * tolerance
-    if first.name != second.name or math.dist(joint, second.start) > reach:
+    if math.dist(joint, second.start) > reach:
         return None
     # If several curves start at the joint, it is a corner of the domain.
     corner = sum(math.dist(joint, curve.start) <= reach for curve in curves) != 1

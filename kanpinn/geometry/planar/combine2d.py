@@ -80,26 +80,31 @@ def combine2d(kind: str, a: Domain, b: Domain) -> Planar:
 
 
 def _parts(a: Planar, b: Planar, tolerance: float) -> tuple[list[Part], list[Part]]:
-    meets: dict[int, list[Pair]] = {}
-    others: dict[int, list[Pair]] = {}
-    for i, j in meeting(a.curves, b.curves, tolerance):
-        points = crossings(a.curves[i], b.curves[j], tolerance)
-        meets.setdefault(i, []).extend(points)
-        others.setdefault(j, []).extend(points)
-    return _compared(a, b, meets, tolerance), _compared(b, a, others, tolerance)
+    first: list[list[tuple[Curve, list[Pair]]]] = [[] for _ in a.curves]
+    second: list[list[tuple[Curve, list[Pair]]]] = [[] for _ in b.curves]
+    close = {*meeting(a.curves, b.curves, tolerance)}
+    for i, j in meeting(a.curves, b.curves, 4 * tolerance):  # as far as `_shared` looks
+        points = crossings(a.curves[i], b.curves[j], tolerance) if (i, j) in close else []
+        first[i].append((b.curves[j], points))
+        second[j].append((a.curves[i], points))
+    return _compared(a, b, first, tolerance), _compared(b, a, second, tolerance)
 
 
 def _compared(
-    mine: Planar, other: Planar, meets: dict[int, list[Pair]], tolerance: float
+    mine: Planar, other: Planar, met: list[list[tuple[Curve, list[Pair]]]], tolerance: float
 ) -> list[Part]:
-    curves = [
-        part
-        for i, curve in enumerate(mine.curves)
-        for part in _split(curve, meets.get(i, []), tolerance)
-    ]
+    """Return the parts of a boundary.
+
+    met: for each curve, those of the other boundary that may meet it, and the points where they do.
+    """
+    curves, shared = [], []
+    for curve, near in zip(mine.curves, met, strict=True):
+        points = [point for _, some in near for point in some]
+        for part in _split(curve, points, tolerance):
+            curves.append(part)
+            shared.append(_shared(part, [one for one, _ in near], tolerance))
     middle = torch.tensor([0.5], dtype=torch.float64)
     inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()
-    shared = [_shared(curve, other.curves, tolerance) for curve in curves]
     return [Part(*row) for row in zip(curves, inside, shared, strict=True)]
 
 

@@ -22,6 +22,7 @@ from kanpinn.geometry import (
     Surface,
     Triangle,
 )
+from kanpinn.runs.config.limits import check_shape
 from kanpinn.runs.config.models import TomlTable, tables_of
 from kanpinn.runs.config.variants import Variants
 
@@ -51,6 +52,8 @@ class ShapeTable(TomlTable):
         tuple[float, float] | None,
         Field(description="The range of a further coordinate t; null for none."),
     ] = None
+
+    check = staticmethod(check_shape)
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Domain:
         space = self.space(path, directory)

@@ -12,6 +12,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.wording import nearest, show
 from kanpinn.geometry.sampling import SAMPLERS, Collocation
 from kanpinn.networks import Network
+from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.optimizers import Method
 from kanpinn.runs.config.job import Job
 from kanpinn.runs.config.limits import check_memory
@@ -80,12 +81,14 @@ class File(TomlTable):
 
     Attributes:
         kind: "problem", "eigen" or "fit".
+        derivatives: the order of the derivatives that the loss usually has.
     """
 
     optimizer: tuple[Named, ...] = ()
     run: RunTable = RunTable()
 
     kind: ClassVar[str]
+    derivatives: ClassVar[int] = 2
 
     @property
     @abstractmethod
@@ -169,4 +172,12 @@ class File(TomlTable):
             given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
             # The triangular factor, and the rows that are folded into it.
             check_memory(given, 2 * columns * min(rows, columns))
+        # So many points, or all, are evaluated together at least, with the basis functions of each
+        # unit and their derivatives, and what the chain rule needs of them.
+        points, copies = min(rows, 256), 4
+        layers = [layer for part in network.parts for layer in part.layers]
+        degrees = [layer.basis.degree for layer in layers if isinstance(layer, KANLayer)]
+        values = sum(network.width) * (max(degrees, default=0) + 1) * (self.derivatives + 1)
+        given = f"network.width = {list(network.width)}"
+        check_memory(given, copies * points * values)
         return tuple(methods)

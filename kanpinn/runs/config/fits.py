@@ -95,6 +95,7 @@ class FitFile(File):
     optimizer: tuple[Annotated[Named, FIT_STAGES], ...] = ()
 
     kind: ClassVar[str] = "fit"
+    derivatives: ClassVar[int] = 0
 
     @property
     def title(self) -> str:

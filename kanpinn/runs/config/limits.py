@@ -10,6 +10,7 @@ import numpy
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
+from kanpinn.geometry import Box
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, MLP, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -39,6 +40,22 @@ def check_points(points: Collocation, problem: BoundaryValueProblem) -> None:
                 f"{given}: Gauss rules have at most {most} nodes on an axis; take fewer points, or "
                 "another sampler"
             )
+
+
+def check_shape(kind: Any, table: Mapping[str, Any], path: str) -> None:
+    """Refuse boxes of so many dimensions that their faces alone take seconds and a gigabyte.
+
+    Args:
+        kind: the class of the shape.
+        table: its arguments, for a box a range for each coordinate.
+        path: the dotted path of the table, for messages.
+
+    Raises:
+        InputError: if there are too many coordinates.
+    """
+    most = 500
+    if kind is Box and len(table) > most:
+        raise InputError(f"{path}: expected at most {most} coordinates, got {len(table)}")
 
 
 def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,10 +11,11 @@ import torch
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
 from kanpinn.accuracy.references import Recipe
+from kanpinn.loss.residuals import Residuals
 from kanpinn.pde.problem import Problem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
-from kanpinn.runs.config.job import Job, NoSteps
+from kanpinn.runs.config.job import Job
 from kanpinn.runs.config.limits import check_points
 from kanpinn.runs.config.models import FixedTable, TomlTable
 from kanpinn.runs.config.named import (
@@ -27,9 +28,11 @@ from kanpinn.runs.config.named import (
     WithBoundary,
 )
 from kanpinn.runs.config.problems import PROBLEMS, ProblemTable
+from kanpinn.solvers.adaptation import losses_of
 from kanpinn.solvers.auto import auto, first_choice
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.defaults import default_optimizer, default_points
+from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
@@ -90,13 +93,15 @@ class SolveJob(Job):
                 checkpoint=checkpoint,
             )
 
-    def preview(self) -> Solution:
-        """Return the solution before the first step, with its loss terms and their points."""
+    def preview(self) -> Residuals:
+        """Return the loss of the first step, with its terms and their points.
+
+        Residuals are evaluated at a few points only.
+        """
         network = copy.deepcopy(self.network)
-        start = replace(
-            self, network=network, optimizers=(NoSteps(),), reference=None, budget_seconds=None
-        )
-        return SolveJob.run(start, assessed=False)
+        with blaming(type(self.problem).__name__, self.problem, network):
+            start = discretize(self.problem, network, self.settings, self.seed)
+            return losses_of(start, self.settings.balance, self.optimizers).first(0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

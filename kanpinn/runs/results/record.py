@@ -60,15 +60,19 @@ def outside_grids(result: Result) -> list[float | None]:
     points = result.residuals.terms[0].points
     shares: list[float | None] = []
     for part in result.network.parts:
-        inputs = part.activations(result.surrogate.inputs_at(points))
-        for layer, h in zip(part.layers, inputs, strict=True):
-            share = None
-            if isinstance(layer, KANLayer):
-                low, high = layer.basis.breaks[:, 0], layer.basis.breaks[:, -1]
-                slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # tolerance for rounding
-                out = (h < low - slack) | (h > high + slack)
-                share = float(out.any(dim=1).double().mean())
-            shares.append(share)
+        outside = [0] * len(part.layers)
+        for start in range(0, len(points), 8192):  # which bounds the memory
+            inputs = part.activations(result.surrogate.inputs_at(points[start : start + 8192]))
+            for i, (layer, h) in enumerate(zip(part.layers, inputs, strict=True)):
+                if isinstance(layer, KANLayer):
+                    low, high = layer.basis.breaks[:, 0], layer.basis.breaks[:, -1]
+                    slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # for rounding
+                    out = (h < low - slack) | (h > high + slack)
+                    outside[i] += int(out.any(dim=1).sum())
+        shares += [
+            count / len(points) if isinstance(layer, KANLayer) else None
+            for layer, count in zip(part.layers, outside, strict=True)
+        ]
     return shares
 
 
