@@ -54,7 +54,7 @@ class Judged:
 
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Figure]:
     """Solve random coercive problems, and compare their bounds with the true errors."""
-    first = 1000 * options.seed
+    first = 1000 * options.seed + 314  # whose first two enter all functions here
     judged, lines = [], []
     for number in range(first, first + options.bounded):
         one = _judged(drawn(number))

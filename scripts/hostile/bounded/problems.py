@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,6 @@ import kanpinn as kp
 from hostile.adversarial.functions import drawn_function
 from kanpinn.geometry import Domain
 from kanpinn.jets import Jet
-from kanpinn.pde.conditions import Condition
 
 Values = Callable[[kp.Points], Tensor]
 
@@ -58,7 +58,7 @@ class Bounded(kp.Problem):
     def residual(self, p: kp.Points, u: Jet) -> Tensor:
         return self.equation_of.apply(p, u) - self.source(p)
 
-    def conditions(self) -> list[Condition]:
+    def conditions(self) -> list[Any]:
         walls = self.domain.boundary
         if "t" in self.domain.names:
             sides = walls[tuple(name for name in walls.names if name not in ("t_min", "t_max"))]
