@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
-from kanpinn.solvers.fresh_points import verify
+from kanpinn.solvers.fresh_points import _rows, verify
 from kanpinn.solvers.steep_data import steep_places
 
 
@@ -298,3 +298,9 @@ def test_many_coordinates_have_no_place():
     solution = kp.solve(Many(), network, points=kp.Collocation(20, 4, "sobol"))
     assert solution.status.startswith("overfitted") and "near" not in solution.status
     assert solution.verification.points == 2048
+
+
+def test_boxes_outside_the_domain_add_no_residuals():
+    solution = kp.solve(Line(), kp.KAN([1, 2, 1], degree=4, grid=2))
+    term = solution.residuals.terms[0]
+    assert _rows(term, solution.surrogate, term.points[:0]).shape == (0, 1)
