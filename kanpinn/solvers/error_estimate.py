@@ -98,7 +98,8 @@ def _by(finer: Finer, solution: Solution, problem: Problem, seed: int) -> tuple[
     against, errors = compare(solution, found), None
     if not against.doubt:
         part = 0.0 if against.is_rounding else against.contraction or 0.0
-        errors = against.with_misfit(1 / (1 - part))
+        errors = against.norms.scaled(1 / (1 - part))
+        errors = against.with_misfit(errors) if against.misfit else errors
     return Estimate(errors, against.contraction, 0.0, against.doubt), found
 
 
@@ -125,13 +126,12 @@ class Comparison:
     overfitted: bool = False
     misfit: float = 0.0
 
-    def with_misfit(self, factor: float = 1.0) -> Errors:
-        """Return the norms times a factor, with the error that the misfit causes inside.
+    def with_misfit(self, norms: Errors) -> Errors:
+        """Return norms of the error with what the misfit causes inside.
 
         For elliptic problems this is at most about the misfit at the boundary, and about twice as
         much relative to the H1 norm.
         """
-        norms = self.norms.scaled(factor)
         if not self.misfit or not norms.l2_relative:
             return norms
         h1 = 1 + 2 * self.misfit / norms.h1_relative

@@ -129,6 +129,15 @@ def test_positive_numbers_are_found_from_far_away(start):
         assert found.value == pytest.approx(truth, rel=1e-3)
 
 
+def test_auto_grows_a_network_until_the_estimate_is_within_the_tolerance():
+    solution = kp.auto(Channel(10.0), tolerance=1e-6, budget_seconds=60, errors=False)
+    assert solution.success
+    for name, truth in (("v", 1e-3), ("K", 0.4)):
+        found = solution.estimated[name]
+        assert found.low < truth < found.high
+        assert found.value == pytest.approx(truth, rel=1e-5)
+
+
 def test_a_positive_number_without_a_bound_does_not_overflow():
     class Unbounded(Channel):
         def conditions(self):

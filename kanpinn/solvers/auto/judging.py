@@ -10,7 +10,7 @@ from kanpinn._support.status import FAILED
 from kanpinn.accuracy.norms import Errors
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
-from kanpinn.solvers.error_estimate import Comparison, compare
+from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, Comparison, compare
 from kanpinn.solvers.solution import Estimate, Solution
 
 
@@ -61,6 +61,12 @@ class Trial:
     def failed(self) -> bool:
         """Whether the solve has failed."""
         return self.solution.status.startswith(FAILED)
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the error of the network is known, or not visible beside that of the data."""
+        numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
+        return all(one.resolved for one in numbers) and all(one.resolved for one in fields)
 
     @property
     def observed(self) -> bool:
@@ -146,8 +152,8 @@ def _by_distances(
     found, before = distance.norms.l2_relative, one.distance
     part = found / before if before else 0.0
     q = min(max(part, usual), largest)
-    first = _with_errors(one, distance.with_misfit(1 / (1 - q)), None)
-    second = _with_errors(other, distance.with_misfit(q / (1 - q)), None)
+    first = _with_errors(one, distance.with_misfit(distance.norms.scaled(1 / (1 - q))), None)
+    second = _with_errors(other, distance.with_misfit(distance.norms.scaled(q / (1 - q))), None)
     return Verdict(first, replace(second, distance=found), part)
 
 
@@ -159,9 +165,10 @@ def _by_fit(
     The noise leaves a residual that a network can only lower by overfitting. If the residual of the
     larger network is more than `same` times that of the smaller one, the difference is noise, and
     the comparison is settled: the smaller network is preferred, and the error of both, apart from
-    the noise, is their distance.
+    the noise, is their distance. It is not settled while the error of the network is visible beside
+    the noise.
     """
-    if found.overfitted:
+    if found.overfitted or not (other.resolved or ratio <= LARGEST_CONTRACTION):
         return Verdict(*_by_residuals(one, other, found, ratio), ratio)
     settled = ratio > same
     if settled:

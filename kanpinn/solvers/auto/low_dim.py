@@ -42,6 +42,7 @@ class LowDim:
             and in more dimensions; with too few, the discrete energy has no lower bound.
         data_sizes, data_first, data_points: for networks fitted to data, their number, the hidden
             units of the first one, and the least number of collocation points.
+        data_starts: the number of other starts of each of them; the next one tries as many again.
     """
 
     traits: Traits
@@ -64,6 +65,7 @@ class LowDim:
     data_sizes: int = 6
     data_first: int = 10
     data_points: int = 400
+    data_starts: int = 2
 
     def smooth(self) -> Iterator[Choice]:
         """Yield networks for smooth solutions, with more and more hidden units."""
@@ -160,14 +162,18 @@ class LowDim:
         """Yield small networks for an equation with data.
 
         The loss weights are one, for which the confidence intervals are right. Unknown coefficient
-        fields have coarser networks of their own, at first sums of functions of one coordinate.
+        fields have coarser networks of their own, at first sums of functions of one coordinate. In
+        one dimension the networks have no hidden layer, and finer and finer grids.
         """
         degree, grid = 7, 3
-        units = self.data_first
+        units, line = self.data_first, self.traits.inputs == 1
         for size in range(self.data_sizes):
-            splines = units * (degree + grid)
-            count = max(self.data_points, math.ceil(self.rows * splines))
-            like = {"width": [self.traits.inputs, units, 1], "degree": degree, "grid": [grid, grid]}
+            splines = degree + units if line else units * (degree + grid)
+            count = max(self.data_points // (2 if line else 1), math.ceil(self.rows * splines))
+            like: dict[str, Any] = {"width": [self.traits.inputs, units, 1], "grid": [grid, grid]}
+            if line:
+                like = {"width": [1, 1], "grid": units}
+            like["degree"] = degree
             kind, arguments = self._beside(like, size)
             yield Choice(
                 kind,
@@ -177,11 +183,11 @@ class LowDim:
                     self._around(count),
                     "sobol" if self.traits.dim > 3 else self.traits.sampler,
                 ),
-                (LeastSquares(steps=30),),
+                (LeastSquares(steps=30, starts=self.data_starts),),
                 work=float(self.traits.fields * count * (splines * self.traits.fields) ** 2),
                 balanced=False,
             )
-            units = math.ceil(self.larger * units)
+            units = math.ceil((2 if line else self.larger) * units)
 
     def _beside(
         self, like: dict[str, Any], size: int

@@ -1,5 +1,6 @@
 """The search for a solution by trials, family after family."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -190,6 +191,8 @@ class TrialSearch:
 
     def _prepare(self, choice: Choice, network: Network, known: Trial | None) -> None:
         """Start the network from a known solution, or from an output of the solution's size."""
+        if known is not None and self.problem.unknowns:
+            network.constants = copy.deepcopy(known.solution.network.constants)
         discretization = self._discretized(choice, network)
         warm = isinstance(network, KAN) and not (self.problem.unknowns or network.stretched)
         if warm and known is not None and known.repeats and known.choice.form == "strong":
