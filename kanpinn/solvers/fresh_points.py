@@ -61,6 +61,10 @@ def verify(
         both = zip(terms, before, after, strict=True)
         rounding = sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)
         largest = _largest_term(inside, surrogate)
+        sizes = [one.weight * _largest_term(one, surrogate) for one in weighed if one.sites == 1]
+        # Each term of an equation is rounded, also where all coefficients of the network are zero.
+        least = torch.finfo(surrogate.low.dtype).eps ** 2 * (term.weight * largest + sum(sizes))
+        rounding += least
     inner, outer = term.weight * mean.value, weights["boundary"] * boundary
     return Verification(
         own=sum(one.weight * own[one.name] for one in seen),

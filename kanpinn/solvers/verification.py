@@ -26,7 +26,8 @@ class Verification:
             the weights of the loss set to 1.
         measured: the part of the measurements in the loss, with the weight set to 1.
         negligible: the loss whose residuals are 1e-8 of the terms of the equation.
-        rounding: the change of the residuals, as a loss, by rounding errors of the coefficients.
+        rounding: the change of the residuals, as a loss, by rounding errors of the coefficients and
+            of the terms of the equation and the conditions.
         where: the coordinates of the place with the largest share of `interior`, by name.
         on_boundary: whether the conditions have most of `fresh`.
         points: the number of fresh points in the domain.

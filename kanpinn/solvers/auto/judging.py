@@ -132,7 +132,7 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
         its = other.solution.verification
         smaller = larger * (math.sqrt(ratio) if its is not None and its.is_rounding else ratio)
     rounding = torch.finfo(next(one.solution.network.parameters()).dtype).eps
-    least = rounding / max(found.norms.l2_relative, rounding)
+    least = rounding / (found.norms.l2_relative or math.inf)
     first, second = (
         _with_errors(trial, found.norms.scaled(max(factor, least)), ratio)
         for trial, factor in ((one, larger), (other, smaller))

@@ -86,7 +86,7 @@ class LowDim:
 
     def stretched(self) -> Iterator[Choice]:
         """Yield splines in coordinates that the solution stretches, for layers and peaks."""
-        for grid in (64, 256, 1024, 4096, 16384):
+        for grid in (64, 256, 1024, 2048, 4096, 8192, 16384):
             count = math.ceil(self.stretched_rows * (self.spline_degree + grid))
             yield self._without_hidden(grid, count, Equidistribute(steps=6), 6, stretch=True)
 
