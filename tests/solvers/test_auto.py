@@ -229,3 +229,28 @@ def test_what_trials_choose_is_left_out(tmp_path: Path, sections: str, message: 
     (tmp_path / "file.toml").write_text(FILE + sections)
     with pytest.raises(kp.InputError, match=message):
         Config.read(tmp_path / "file.toml").build()
+
+
+SQUARE, HOLE = kp.Box(x=(-1, 1), y=(-1, 1)), kp.Disk((0.2, 0.1), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("domain", "sampler"),
+    [
+        (SQUARE, "gauss"),
+        (kp.Disk((0, 0), 1e-3), "gauss"),
+        (kp.LShape(), "gauss"),
+        (SQUARE - HOLE, "sobol"),
+        (kp.Annulus((0, 0), 5.0, 20.0), "sobol"),
+        ((SQUARE - HOLE).over(t=(0, 1e6)), "sobol"),
+    ],
+)
+def test_points_are_even_on_domains_with_holes(domain, sampler):
+    class Somewhere(Ripple):
+        def __init__(self):
+            self.domain = domain
+
+        def conditions(self):
+            return []
+
+    assert Traits.of(Somewhere()).sampler == sampler

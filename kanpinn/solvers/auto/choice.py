@@ -112,7 +112,8 @@ class Choice:
 
     def __str__(self) -> str:
         stages = ", ".join(optimizer.title.lower() for optimizer in self.optimizers)
-        points = f"{self.points.interior} + {self.points.boundary} points"
+        kind = "" if self.points.sampler == "gauss" else f" {self.points.sampler}"
+        points = f"{self.points.interior} + {self.points.boundary}{kind} points"
         return f"{self._network}, {points}, {stages}"
 
     @property

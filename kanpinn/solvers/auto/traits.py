@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from kanpinn.geometry import Box, Points, Product
+from kanpinn.geometry import Box, Domain, Points
+from kanpinn.geometry.sampling import sample
 from kanpinn.pde.problem import Problem
 
 
@@ -23,7 +25,7 @@ class Traits:
         energetic: whether the class gives an energy, and no coefficient is unknown.
         observed: whether some conditions are measurements of the solution.
         unknown: for each field, whether it is an unknown coefficient.
-        combined: whether the domain is a union, an intersection or a difference, or one over time.
+        uneven: whether Gauss points leave larger gaps in the domain than Sobol points do.
     """
 
     dim: int
@@ -34,16 +36,16 @@ class Traits:
     energetic: bool = False
     observed: bool = False
     unknown: tuple[bool, ...] = ()
-    combined: bool = False
+    uneven: bool = False
 
     @property
     def sampler(self) -> str:
         """The sampler of collocation points.
 
-        Gauss points are far better than random ones on boxes, but very uneven on domains with
-        holes: there Sobol points had errors of a tenth on random elliptic problems.
+        Gauss points are far better than others on boxes, but very uneven on domains with holes:
+        there Sobol points had errors of a tenth on random elliptic problems.
         """
-        return "sobol" if self.combined or self.dim > 3 else "gauss"
+        return "sobol" if self.uneven or self.dim > 3 else "gauss"
 
     @property
     def marches(self) -> bool:
@@ -54,8 +56,7 @@ class Traits:
     def of(problem: Problem) -> "Traits":
         """Return the traits of a problem."""
         conditions = problem.conditions()
-        dim, known, domain = problem.domain.dim, problem.inputs(), problem.domain
-        space = domain.space if isinstance(domain, Product) else domain
+        dim, known = problem.domain.dim, problem.inputs()
         return Traits(
             dim,
             dim if known is None else _inputs(problem),
@@ -65,7 +66,7 @@ class Traits:
             type(problem).energy is not Problem.energy and not problem.unknowns,
             any(c.measurements for c in conditions),
             tuple(name in problem.unknowns for name in problem.fields),
-            len(space.operands) > 1,
+            1 < dim <= 3 and _uneven(problem.domain),
         )
 
 
@@ -75,3 +76,23 @@ def _inputs(problem: Problem) -> int:
     low, high = problem.domain.bounds
     middle = Points(torch.stack([(low + high) / 2]), problem.domain.names)
     return known(middle).shape[1]
+
+
+def _uneven(domain: Domain, count: int = 1000, largest: float = 1.4) -> bool:
+    """Return whether the gaps between Gauss points are more than `largest` times as wide as usual.
+
+    A gap's width is the 99 % quantile of the distance from a place in the domain to the nearest of
+    `count` points, in coordinates in which the bounding box is a cube; usual are those of Sobol
+    points. The ratio is 1.1 on boxes and disks, 1.3 on an L-shape, 1.5 to 2.5 with holes.
+    """
+    low, high = domain.bounds
+
+    def scaled(number: int, sampler: str) -> Tensor:
+        return (sample(domain, number, sampler).coords - low) / (high - low)
+
+    places, gaps = scaled(600, "uniform"), []
+    for sampler in ("gauss", "sobol"):
+        points = scaled(count, sampler)
+        width = torch.cdist(places, points).amin(dim=1).quantile(0.99)
+        gaps.append(float(width) * len(points) ** (1 / domain.dim))
+    return gaps[0] > largest * gaps[1]
