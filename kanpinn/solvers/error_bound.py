@@ -52,7 +52,7 @@ def _approximate(solution: Solution) -> Approximate:
         squares = solution.residual(points).double().square().sum(dim=1)
         mean, error = float(squares.mean()), float(squares.std()) / 64
     else:
-        mean, error = found.interior, found.error / discretization.weights["interior"]
+        mean, error = found.interior, found.error / (discretization.weights["interior"] or 1.0)
     evaluate, noise = solution.surrogate.evaluate, partial(_noise, solution.surrogate)
     return Approximate(evaluate, discretization.met, mean, error, noise)
 

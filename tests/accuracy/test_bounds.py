@@ -318,3 +318,14 @@ def test_a_missing_condition_and_a_flux_off_boxes_leave_no_bounds():
         Majorant(stated(Open(poisson)))
     with pytest.raises(Unbounded, match="no Friedrichs constant"):
         Majorant(stated(Insulated(poisson, HOLED)))
+
+
+def test_the_coefficients_are_read_in_any_units():
+    def long(p, u):
+        a, slope = 2 + torch.sin(0.003 * p.x), 0.003 * torch.cos(0.003 * p.x)
+        second = 1e6 * kp.partial(u, "x", "x") + kp.partial(u, "y", "y")
+        return -a * second - 1e6 * slope * kp.partial(u, "x") + u.value
+
+    found = operator_of(stated(Plain(long, kp.Box(x=(0, 2000), y=(0, 1)))))
+    assert found.convection == 0 and found.reaction == pytest.approx((1, 1))
+    assert found.diffusion.tolist() == pytest.approx([1e6, 1], rel=1e-3)
