@@ -167,6 +167,8 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
     weighing = finer.discretization.weights
     before, after = mine.loss(weighing), its.loss(weighing)
     ratio, doubt = math.sqrt(after / before) if before > 0 else 0.0, ""
+    newton = all(one.output_layer_only for one in finer.optimizers)
+    amid = newton and finer.status.startswith("stopped: limit of")
     if mine.overfitted:
         doubt = mine.words
     elif its.overfitted:
@@ -177,6 +179,8 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
         doubt = f"a finer network leaves {ratio:.0%} of the residual"
     elif not (mine.is_rounding or ratio / (1 - ratio) * norms.l2_relative <= LARGEST_ERROR):
         doubt = f"a finer network, which leaves {ratio:.0%} of the residual, is inaccurate itself"
+    elif amid and not its.is_rounding:
+        doubt = "the steps of the finer solve have not converged: more of them help"
     overfitted = mine.overfitted or its.overfitted
     return Comparison(norms, ratio, mine.is_rounding, doubt, overfitted)
 

@@ -43,12 +43,12 @@ def auto(
 
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
-    ρ times that. Where ρ > 0.7 or a solution is overfitted, their distance is no measure of the
-    errors, which are then not known. An overfitted trial is made again with more points. For
-    energies, ρ is the ratio of successive distances. With noisy data, the smallest network that
-    fits them as well as the next larger one is kept, and its error estimate includes the noise.
-    Residuals are divided by their sizes (`balance="sizes"`
-    of `solve`), so that the units of coordinates, fields and equations do not matter. Neither the
+    ρ^0.8 times that, as errors decrease more slowly than residuals. Where ρ > 0.7 or a solution is
+    overfitted, their distance is no measure of the errors, which are then not known. An overfitted
+    trial is made again with more points. For energies, ρ is the ratio of successive distances. With
+    noisy data, the smallest network that fits them as well as the next larger one is kept, and its
+    error estimate includes the noise. Residuals are divided by their sizes (`balance="sizes"` of
+    `solve`), so that the units of coordinates, fields and equations do not matter. Neither the
     problem's name nor its exact solution influences a choice. `Solution.log` lists the trials, the
     reasons, and what would be tried with more time.
 

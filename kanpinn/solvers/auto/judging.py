@@ -112,9 +112,10 @@ def judge(one: Trial, other: Trial) -> Verdict:
 def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> tuple[Trial, Trial]:
     """Return both trials with errors from their distance d and the ratio ρ of their residuals.
 
-    The first error is d / (1 - ρ), and the second one is ρ times that, but no less than rounding,
-    and √ρ times that where its residual is rounding error, which says little of the solution's;
-    where the first residual is rounding error, both errors are d. Where the distance is no measure
+    The first error is d / (1 - ρ). The second one is ρ^0.8 times that, as errors decrease more
+    slowly than residuals, most of all near a resonance, and √ρ times that where its residual is
+    rounding error, which says little of the solution's; it is at least rounding. Where the first
+    residual is rounding error, both errors are d. Where the distance is no measure
     of the error, as for ρ > 0.7, the second error is not known, and the first one is what an
     earlier comparison has found, unless a solution with a smaller residual is three times as far.
     """
@@ -130,7 +131,8 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
     if not found.is_rounding:
         larger = 1 / (1 - ratio)
         its = other.solution.verification
-        smaller = larger * (math.sqrt(ratio) if its is not None and its.is_rounding else ratio)
+        slower = 0.5 if its is not None and its.is_rounding else 0.8
+        smaller = larger * ratio**slower
     rounding = torch.finfo(next(one.solution.network.parameters()).dtype).eps
     least = rounding / (found.norms.l2_relative or math.inf)
     first, second = (
