@@ -32,6 +32,10 @@ class SeveralStarts(Stage):
         unexplained: the data are fitted if the loss is at most this part of their variance.
         spread: random starts are multiples between 1 / spread and spread of the start values.
         tried: the number of other starts so far; -1 during the first descent.
+        patience: the first descent also ends after this many slow steps in a row, each of which
+            lowers the loss by less than 10%, if the data are not fitted then.
+        slow: the number of slow steps in a row.
+        last_loss: the loss after the last step of the first descent.
         best_loss: the lowest loss at the end of a descent so far.
         best: the coefficients of the output layers there, (p,); None before the first end.
         last: whether the best end is being followed.
@@ -46,11 +50,14 @@ class SeveralStarts(Stage):
     seed: int
     unexplained: float = 0.05
     spread: float = 30.0
+    patience: int = 5
     tried: int = -1
+    slow: int = 0
+    last_loss: float = math.inf
     best_loss: float = math.inf
     best: Tensor | None = None
     last: bool = False
-    kept = ("tried", "best_loss", "best", "last")
+    kept = ("tried", "slow", "last_loss", "best_loss", "best", "last")
 
     @property
     def residuals(self) -> Residuals:
@@ -87,7 +94,10 @@ class SeveralStarts(Stage):
                 raise
             set_coefficients(layers, before)
             done = Step(self.residuals.loss(), finished="failed")
-        if done.finished is None or self.last or not self.starts or self._is_fitted(done.loss):
+        self.slow = self.slow + 1 if done.loss > 0.9 * self.last_loss else 0
+        self.last_loss = done.loss
+        goes_on = done.finished is None and self.slow < self.patience
+        if goes_on or self.last or not self.starts or self._is_fitted(done.loss):
             return done
         self.tried, self.best = 0, get_coefficients(layers)
         self.best_loss = done.loss if math.isfinite(done.loss) else math.inf

@@ -179,27 +179,24 @@ class Covariance:
             return {}
         c, gradients = constants.coefficients.detach(), self._number_gradients
         margins, steps = self.margins(gradients), self.steps(gradients)
-        arrived = [is_small(*map(float, each)) for each in zip(steps, margins, c, strict=True)]
+        # The bounds of one number hold at the minimum of the loss with respect to all numbers.
+        arrived = all(is_small(*map(float, each)) for each in zip(steps, margins, c, strict=True))
         errors = torch.zeros_like(margins)
-        if any(arrived):
+        if arrived:
             errors = self.approximation_errors(gradients)
-        open_ones = [name for name, m in zip(constants.unknowns, margins, strict=True) if m.isinf()]
+        open_ones: list[str] = []
+        if math.isfinite(self.noise.deviation):
+            pairs = zip(constants.unknowns, margins, strict=True)
+            open_ones = [name for name, margin in pairs if margin.isinf()]
         found = {}
         for i, (name, unknown) in enumerate(constants.unknowns.items()):
-            margin = margins[i] + errors[i] if arrived[i] else torch.full_like(c[i], torch.inf)
+            margin = margins[i] + errors[i] if arrived else torch.full_like(c[i], torch.inf)
             places = (c[i], c[i] - margin, c[i] + margin, c[i] + steps[i])
             value, low, high, later = (float(unknown.value(x)) for x in places)
-            others = tuple(one for one in open_ones if one != name) if margins[i].isinf() else ()
-            found[name] = Estimated(
-                value=value,
-                low=low,
-                high=high,
-                exact=unknown.exact,
-                step=later - value,
-                arrived=arrived[i],
-                resolved=not arrived[i] or self._resolved,
-                confounded=others,
-            )
+            others = tuple(one for one in open_ones if one != name) if name in open_ones else ()
+            resolved, step = not arrived or self._resolved, later - value
+            ends = value, low, high, unknown.exact, step
+            found[name] = Estimated(*ends, arrived, resolved, others)
         return found
 
     @property
