@@ -16,6 +16,8 @@ after SIGKILL at random moments of a solve, a fit, a march, a search by `auto` a
 `adversarial`: named and random problems whose exact solutions are known, and whose errors are hard
 to estimate, are solved with given networks and by `kp.auto`. An estimate fails if it is below a
 third of the true error, or if a solution is said to be within a tolerance that it is not.
+`ill_posed`: well-posed problems of many kinds are drawn, and the same with a fault, such as a side
+without a condition: a solve has to speak against these and only these.
 `library`: estimates of the errors of problems/ beside the true errors.
 `units`: the library's problems with coordinates, fields and equations multiplied by random powers
 of ten, from 1e-4 to 1e4: the errors of `kanpinn.auto` must be the same to a factor of 2.
@@ -41,7 +43,7 @@ import torch
 from common import options, verdicts
 from common.pieces import Pieces, Row
 from common.problem_files import PROBLEMS
-from hostile import commands, damage, kills, library, mutations, units, writes
+from hostile import commands, damage, ill_posed, kills, library, mutations, units, writes
 from hostile.adversarial.figures import figures as adversarial
 from hostile.bounded.figures import figures as bounded
 
@@ -84,6 +86,9 @@ SECTIONS = {
             "searches": (80, 1, "problems that `kp.auto` solves"),
             "budget": (20, 2, "seconds of each search"),
         },
+    ),
+    "ill_posed": Section(
+        ill_posed.figures, {"problems": (104, 13, "well-posed problems, and as many ill-posed")}
     ),
     "library": Section(library.figures, {"files": (99, 1, "problem files, poisson2d first")}),
     "bounds": Section(bounded, {"bounded": (150, 2, "random problems with bounds")}),

@@ -25,12 +25,14 @@ class BoundaryValueProblem(ABC):
         fields: the names of the functions that the equation is for.
         free_constant: the names of the fields, such as a pressure, that are determined only up to
             a constant; their errors are computed without their means.
+        needs_conditions: whether a solve refuses the problem where it has fewer conditions than its
+            equation needs for one solution, or data that do not balance.
     """
 
     domain: Domain
     fields: tuple[str, ...] = ("u",)
     free_constant: tuple[str, ...] = ()
-    needs_conditions: ClassVar[bool] = True  # without any the solution is not unique
+    needs_conditions: bool = True
     is_stated: ClassVar[bool] = False  # whether `stated` made this copy
 
     @abstractmethod

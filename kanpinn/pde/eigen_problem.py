@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -27,7 +26,7 @@ class EigenProblem(BoundaryValueProblem):
     determined numerically.
     """
 
-    needs_conditions: ClassVar[bool] = False
+    needs_conditions = False
     self_adjoint: bool | None = None
 
     @abstractmethod

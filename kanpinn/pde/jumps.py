@@ -18,12 +18,15 @@ class Jump:
         gap: the absolute difference of the two values.
         place: the point as text, for messages.
         pieces: the names of the two boundary pieces; equal if both conditions are on one piece.
+        contradictory: whether both conditions are on one piece, and disagree by more than the last
+            digits of measured data.
     """
 
     field: str
     gap: float
     place: str
     pieces: tuple[str, str]
+    contradictory: bool = False
 
     def __str__(self) -> str:
         where = " meets ".join(self.pieces) if len(set(self.pieces)) > 1 else self.pieces[0]
@@ -94,4 +97,6 @@ def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:
     if gaps.max() <= 1e-8 * (1 + size):  # rounding, or few digits
         return None
     worst = int(gaps.argmax())
-    return Jump(a.field, float(gaps[worst]), p.show(worst), (a.piece.name, b.piece.name))
+    gap, names = float(gaps[worst]), (a.piece.name, b.piece.name)
+    digits = 1e-4  # the relative difference of data that are known to few digits
+    return Jump(a.field, gap, p.show(worst), names, a.piece == b.piece and gap > digits * size)

@@ -12,16 +12,18 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Jet
+from kanpinn.pde.balance_of_data import Imbalance, imbalance, pure_fluxes
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.evaluate import ResidualFunction, find_channels
+from kanpinn.pde.evaluate import ResidualFunction, random_jets
+from kanpinn.pde.needed_conditions import Lack, lacking_conditions
 
 
 def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None:
-    """Refuse a problem with misplaced conditions or with a solution that is not unique.
+    """Refuse a problem with misplaced conditions, or that has no solution or more than one.
 
-    Three properties are checked:
+    These properties are checked:
 
     - The points of each condition lie in the domain, and those of a boundary condition on the
       domain's boundary.
@@ -30,18 +32,21 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
       be an unknown coefficient without an equation of its own.
     - Every field is determined completely, not only up to a constant, unless `free_constant`
       names it.
+    - Each side has as many conditions as the equation needs there (`lacking_conditions`). Where
+      another side has more than it needs, a lack is only warned of.
+    - The data of a pure Neumann problem balance (`imbalance`).
 
-    A problem that passes, but has derivatives and no conditions, causes a warning. If the user's
-    own functions raise an exception, the last two checks and the warning are skipped.
+    If the user's own functions raise an exception, all checks but the first are skipped.
 
     Args:
         problem: the problem; its `conditions()` should return the same conditions at each call.
-        strong: whether the solve minimises the residual (strong form). Only then are the equations
-            counted; the energy form has no number of equations.
+        strong: whether the solve minimises the residual (strong form). Only then are equations and
+            conditions counted: an energy has no number of equations, and natural conditions.
 
     Raises:
         InputError: naming the condition and one of its points, or the numbers of equations and
-            fields, or the field that is determined only up to a constant.
+            fields, or the field that is determined only up to a constant, or the side and the
+            numbers of its conditions, or the integral of the data.
     """
     conditions = problem.conditions()
     few = Collocation(5, 16, "uniform")
@@ -51,7 +56,7 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
         if not condition.is_at_boundary or any(piece not in own for piece in condition.pieces):
             what = f"conditions()[{index}], a {type(condition).__name__},"
             _check_place(problem, condition, places[index], what)
-    fields = problem.fields
+    fields, lack, unbalanced = problem.fields, None, None
     names = [name for name in fields if name not in problem.free_constant]
     try:
         probes = _probes(problem, places)
@@ -61,6 +66,13 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
             for condition, (equation, points, jets) in zip((None, *conditions), probes, strict=True)
             if len(fields) > 1 and (condition is None or condition.inside)
         )
+        if strong and problem.needs_conditions:
+            order = probes[0][2][0].channels.derivative_order
+            one_each = {piece for c in conditions for piece in c.pieces}.issuperset(own)
+            if not (one_each and len(fields) == 1 and order <= 2 and not problem.domain.time_name):
+                lack = lacking_conditions(problem)
+            if not any(c.fixes_constant for c in conditions) and pure_fluxes(problem):
+                unbalanced = imbalance(problem)
     except Exception:  # raised by the user's own functions, and again when the solve calls them
         return
     if strong and count < len(fields) > 1 and not any(c.measurements for c in conditions):
@@ -69,6 +81,8 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
             f"{type(problem).__name__}.residual gives {many} for the {len(fields)} fields "
             f"{', '.join(fields)}: expected one for each, a tuple of columns (n, 1)"
         )
+    if lack is not None:
+        _say_lack(problem, lack)
     if free := [name for name in names if name not in seen]:
         field = f', field="{free[0]}"' if len(fields) > 1 else ""
         raise InputError(
@@ -76,11 +90,36 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
             f"{', '.join(free)} undetermined: add kp.Integral(self.domain, 0.0{field}) to "
             "conditions(), or list it in free_constant if its value does not matter"
         )
-    differential = any(jets[0].channels.derivative_order for _, _, jets in probes)
-    if differential and problem.needs_conditions and not conditions:
-        warnings.warn(
-            f"{type(problem).__name__} has no conditions: its solution is not unique", stacklevel=5
+    if unbalanced is not None and unbalanced.relative > 0:
+        _say_imbalance(problem, unbalanced)
+
+
+def _say_lack(problem: BoundaryValueProblem, lack: Lack) -> None:
+    """Refuse a problem that lacks conditions, or warn of it where others may make up for them."""
+    if lack.is_sure:
+        raise InputError(
+            f"the solution of {type(problem).__name__} is not unique: {lack.text}; add what is "
+            "known there to conditions(), or set needs_conditions = False in the class to solve "
+            "for one of its solutions"
         )
+    warnings.warn(
+        f"{type(problem).__name__} may have more than one solution, or a solution that depends on "
+        f"its data without bound: {lack.text}",
+        stacklevel=6,
+    )
+
+
+def _say_imbalance(problem: BoundaryValueProblem, found: Imbalance) -> None:
+    """Refuse a pure Neumann problem without a solution, or warn of data with few digits."""
+    digits = 1e-3  # the relative imbalance of data that are known to few digits
+    text = (
+        f"{type(problem).__name__} prescribes ∂u/∂n all around, and has a solution only if source "
+        f"and fluxes balance: their integrals add up to {found.value:.3g}, "
+        f"{found.relative:.1%} of those of their absolute values"
+    )
+    if found.relative > digits:
+        raise InputError(text)
+    warnings.warn(f"{text}, which limits the accuracy", stacklevel=6)
 
 
 def _probes(
@@ -115,28 +154,6 @@ def _sees(equation: ResidualFunction, points: Points, jets: Sequence[Jet], field
         if not (change.abs() <= 1e-10 * (1 + before.abs())).all():
             return True
     return False
-
-
-def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:
-    """Return two random jets of m fields at the points, with the derivatives the equation uses."""
-    channels, _ = find_channels(lambda c: equation(points, _random_jet(points, c, m)), points.names)
-    return _random_jet(points, channels, m), _random_jet(points, channels, m, seed=1)
-
-
-def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Jet:
-    """Return a jet of random numbers in [½, 1½), reproducible for a given seed."""
-    generator, dtype = Generator().manual_seed(seed), points.coords.dtype
-    n, d = points.coords.shape
-    second, lines = channels.second_count, len(channels.directions)
-    shapes: dict[str, tuple[int, ...]] = {"value": (n,)}
-    shapes |= {"gradient": (n, d)} if channels.gradient else {}
-    shapes |= {"second": (n, second)} if second else {}
-    shapes |= {"lines": (n, lines, channels.order)} if lines else {}
-    parts = {
-        name: 0.5 + torch.rand(*shape, m, generator=generator, dtype=dtype)
-        for name, shape in shapes.items()
-    }
-    return Jet(channels, **parts)
 
 
 def _check_place(

@@ -113,6 +113,8 @@ def build_surrogate(
         network.enrichment = enrichment_of(functions, probe, len(problem.fields))
     check_well_posed(problem, strong=form == "strong")
     found = jumps(problem) if len(problem.conditions()) > 1 else []
+    if contradictions := [jump for jump in found if jump.contradictory]:
+        raise InputError(f"{type(problem).__name__}: {contradictions[0]}")
     if isinstance(network, Windows):
         if form == "energy":
             raise InputError('form must be "strong" for a network in time windows')

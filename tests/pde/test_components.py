@@ -212,9 +212,15 @@ def test_fields_that_the_problem_does_not_have_are_refused():
         kp.solve(Misnamed(DISK), kp.KAN([2, 3, 2]), points=kp.Collocation(9, 9))
 
 
+def slipping(p, u, v):
+    """∂u/∂n n_y, by which u·n and this are two conditions on harmonic u and v."""
+    return kp.normal_derivative(u, p) * p.normals[:, 1:]
+
+
 def test_a_normal_component_fixes_the_constants_of_its_fields():
     class Slipping(Harmonic):
         def conditions(self):
-            return [kp.NormalDirichlet(self.domain.boundary, 0.0, VECTOR)]
+            wall = self.domain.boundary
+            return [kp.NormalDirichlet(wall, 0.0, VECTOR), kp.Constraint(wall, slipping)]
 
     check_well_posed(stated(Slipping(DISK)))

@@ -124,6 +124,11 @@ class Condition(ABC):
         return None
 
     @property
+    def tied(self) -> tuple[Piece, ...]:
+        """The boundary pieces on which it makes the fields agree; empty for other conditions."""
+        return ()
+
+    @property
     def noise(self) -> float | int | None:
         """The standard deviation of the measured values, or None where it is not known."""
         return None

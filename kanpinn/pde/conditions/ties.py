@@ -62,6 +62,11 @@ class Periodic(Condition):
     def periodic_in(self) -> str | None:
         return self.coordinate if self.field is None else None
 
+    @property
+    def tied(self) -> tuple[Piece, ...]:
+        ends = self.domain.boundary[f"{self.coordinate}_min", f"{self.coordinate}_max"]
+        return ends.pieces
+
     def points(
         self,
         collocation: Collocation,

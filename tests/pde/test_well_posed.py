@@ -1,0 +1,213 @@
+"""How many conditions an equation needs at each side, and data that have no solution."""
+
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.jets import biharmonic
+from kanpinn.pde.balance_of_data import imbalance, pure_fluxes
+from kanpinn.pde.needed_conditions import lacking_conditions
+from kanpinn.pde.well_posed import check_well_posed
+
+SQUARE, DISK = kp.Box(x=(0, 2), y=(-1, 1)), kp.Disk((0, 0), 1.5)
+FILM, TUBE = kp.Box(x=(0, 2), t=(0, 1)), kp.Disk((0, 0), 1.5).over(t=(0, 1))
+LINE = kp.Box(x=(0, 2))
+
+
+class Stated(kp.Problem):
+    """An equation with the conditions that it is given."""
+
+    def __init__(self, domain, residual, conditions, fields=("u",)):
+        self.domain, self.of, self.listed, self.fields = domain, residual, conditions, fields
+
+    def residual(self, p, *fields):
+        return self.of(p, *fields)
+
+    def conditions(self):
+        return self.listed
+
+
+def values(domain, *names, **field):
+    return [kp.Dirichlet(domain.boundary[name], **field) for name in names]
+
+
+def fluxes(domain, *names):
+    return [kp.Neumann(domain.boundary[name]) for name in names]
+
+
+def laplace(p, u):
+    return kp.laplacian(u)
+
+
+def plate(p, u):
+    return biharmonic(u)
+
+
+def heat(p, u):
+    return kp.partial(u, "t") - 0.01 * kp.partial(u, "x", "x")
+
+
+def heat_in_tube(p, u):
+    return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y")
+
+
+def wave(p, u):
+    return 4 * kp.partial(u, "x", "x") - kp.partial(u, "t", "t") + u.value
+
+
+def advection(p, u):
+    return kp.partial(u, "t") - (1 + p.x) * kp.partial(u, "x")
+
+
+def dispersion(p, u):
+    return kp.partial(u, "t") + u.value * kp.partial(u, "x") + kp.partial(u, "x", "x", "x")
+
+
+def beam(p, u):
+    return kp.partial(u, "x", "x", "x", "x") - u.value
+
+
+def black_scholes(p, u):
+    """Backward in time, and degenerate at x = 0."""
+    bend = p.x**2 * kp.partial(u, "x", "x") / 8
+    return kp.partial(u, "t") + bend + 0.1 * p.x * kp.partial(u, "x") - 0.1 * u.value
+
+
+def stokes(p, u, v, q):
+    return (
+        kp.laplacian(u) - kp.partial(q, "x"),
+        kp.laplacian(v) - kp.partial(q, "y"),
+        kp.div(u, v),
+    )
+
+
+def cauchy_riemann(p, u, v):
+    return kp.partial(u, "x") - kp.partial(v, "y"), kp.partial(u, "y") + kp.partial(v, "x")
+
+
+def pendulum(p, u, v):
+    return kp.partial(u, "x") - v.value, kp.partial(v, "x") + u.chain([u.value.sin()] * 5).value
+
+
+def stress(p, u, v, q):
+    return kp.partial(u, "x") - q.value, kp.partial(v, "x")
+
+
+FLOW = (
+    *values(SQUARE, "x_min", "y_min", "y_max", field="u"),
+    *values(SQUARE, "x_min", "y_min", "y_max", field="v"),
+)
+NEEDED = {  # all conditions that the equation needs: each of them is lacking if it is left out
+    "laplace": (
+        SQUARE, laplace, values(SQUARE, "x_min", "x_max", "y_min") + fluxes(SQUARE, "y_max"),
+    ),
+    "disk": (DISK, laplace, [kp.Robin(DISK.boundary, 1.0, 1.0)]),
+    "plate": (DISK, plate, values(DISK, "circle") + fluxes(DISK, "circle")),
+    "heat": (FILM, heat, [kp.Initial(FILM), *values(FILM, "x_min"), *fluxes(FILM, "x_max")]),
+    "tube": (TUBE, heat_in_tube, [kp.Initial(TUBE), *values(TUBE, "circle")]),
+    "wave": (FILM, wave, [kp.Initial(FILM, 0.0, 0.0), *values(FILM, "x_min", "x_max")]),
+    "advection": (FILM, advection, [kp.Initial(FILM), *values(FILM, "x_max")]),
+    "dispersion": (
+        FILM,
+        dispersion,
+        [kp.Initial(FILM), *values(FILM, "x_min", "x_max"), *fluxes(FILM, "x_max")],
+    ),
+    "beam": (LINE, beam, values(LINE, "x_min", "x_max") + fluxes(LINE, "x_min", "x_max")),
+    "option": (FILM, black_scholes, values(FILM, "t_max", "x_max")),
+    "outlet": (SQUARE, stokes, [*FLOW, kp.Constraint(SQUARE.boundary["x_max"], stress)]),
+    "harmonic pair": (
+        SQUARE, cauchy_riemann, values(SQUARE, "x_min", "x_max", "y_min", "y_max", field="u"),
+    ),
+    "pendulum": (
+        LINE, pendulum, values(LINE, "x_min", field="u") + values(LINE, "x_max", field="v"),
+    ),
+}  # fmt: skip
+FIELDS = {stokes: ("u", "v", "q"), cauchy_riemann: ("u", "v"), pendulum: ("u", "v")}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_solution_is_unique_with_all_conditions_and_without_any_it_is_not(name):
+    domain, residual, conditions = NEEDED[name]
+    fields = FIELDS.get(residual, ("u",))
+    assert lacking_conditions(Stated(domain, residual, conditions, fields)) is None
+    for left in range(len(conditions)):
+        fewer = [c for index, c in enumerate(conditions) if index != left]
+        lack = lacking_conditions(Stated(domain, residual, fewer, fields))
+        assert lack is not None and lack.is_sure
+
+
+def test_two_conditions_on_one_field_do_not_stand_for_one_on_each():
+    def pair(p, u, v):
+        return kp.laplacian(u) - v.value, kp.laplacian(v)
+
+    wall = SQUARE.boundary
+    both = [kp.Dirichlet(wall, field="u"), kp.Neumann(wall, field="v")]
+    assert lacking_conditions(Stated(SQUARE, pair, both, ("u", "v"))) is None
+
+    def apart(p, u, v):
+        return kp.laplacian(u), kp.laplacian(v)
+
+    twice = [kp.Dirichlet(wall, field="u"), kp.Neumann(wall, field="u")]
+    lack = lacking_conditions(Stated(SQUARE, apart, twice, ("u", "v")))
+    assert lack is not None and "2 conditions, none of them about v, which determine" in lack.text
+
+
+def test_a_rate_is_asked_for_by_equations_of_second_order_in_time():
+    conditions = [kp.Initial(FILM), *values(FILM, "x_min", "x_max")]
+    with pytest.raises(kp.InputError, match=r"t_min and t_max have 1 .* needs 2"):
+        check_well_posed(Stated(FILM, wave, conditions))
+
+
+def test_more_conditions_elsewhere_may_make_up_for_a_lack():
+    """Cauchy's data on one side determine a harmonic function, though not continuously."""
+    conditions = values(SQUARE, "x_min", "y_min", "y_max") + fluxes(SQUARE, "x_min")
+    with pytest.warns(UserWarning, match="may have more than one solution.*x_max has no condition"):
+        check_well_posed(Stated(SQUARE, laplace, conditions))
+
+
+def test_conditions_may_tie_two_sides_or_lie_on_a_part_of_one():
+    half = kp.Box(x=(-1, 2), y=(0, 1)).boundary["x_max"]
+    tied = [kp.Periodic(SQUARE, "y"), *values(SQUARE, "x_min"), kp.Dirichlet(half)]
+    assert lacking_conditions(Stated(SQUARE, laplace, tied)) is None
+
+
+def test_a_class_may_do_without_conditions():
+    class Open(Stated):
+        needs_conditions = False
+
+    check_well_posed(Open(SQUARE, lambda p, u: kp.laplacian(u) - u.value, []))
+
+
+def source(p):
+    return 2 + torch.cos(torch.pi * p.x)
+
+
+def poisson(p, u):
+    return -(1 + p.x) * kp.laplacian(u) - kp.partial(u, "x") - source(p)
+
+
+@pytest.mark.parametrize("extra", [0.0, 0.1, -1e-5])
+def test_the_imbalance_is_the_integral_of_the_source_and_of_all_fluxes(extra):
+    """∮ (1 + x) g = 12 g on the square's four sides, where ∫ f = 8."""
+    flux = kp.Neumann(SQUARE.boundary, -8 / 16 + extra)
+    weighed = 2 * 1 + 2 * 3 + 2 * (2 + 2)  # ∮ (1 + x)
+    assert weighed == 16
+    problem = Stated(SQUARE, poisson, [flux, kp.Integral(SQUARE)])
+    found = imbalance(problem)
+    assert pure_fluxes(problem) and found is not None
+    assert math.isclose(-found.value, weighed * extra, abs_tol=1e-12)
+    if extra == 0.1:
+        with pytest.raises(kp.InputError, match="balance"):
+            check_well_posed(problem)
+    elif extra:
+        with pytest.warns(UserWarning, match="balance"):
+            check_well_posed(problem)
+    else:
+        check_well_posed(problem)
+
+
+def test_only_equations_in_divergence_form_have_a_balance():
+    problem = Stated(SQUARE, lambda p, u: p.x * kp.laplacian(u) - 1, [kp.Neumann(SQUARE.boundary)])
+    assert imbalance(problem) is None
