@@ -88,7 +88,7 @@ SECTIONS = {
         },
     ),
     "ill_posed": Section(
-        ill_posed.figures, {"problems": (104, 13, "well-posed problems, and as many ill-posed")}
+        ill_posed.figures, {"problems": (112, 14, "well-posed problems, and as many ill-posed")}
     ),
     "library": Section(library.figures, {"files": (99, 1, "problem files, poisson2d first")}),
     "bounds": Section(bounded, {"bounded": (150, 2, "random problems with bounds")}),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
+from kanpinn._support.status import CONVERGED, OVERFITTED
 from kanpinn.cli.tables import plain_table
 from kanpinn.runs.report.dimensions import is_seed, names_of, short
 from kanpinn.runs.study.table import Row, Study, has_failed
@@ -33,7 +34,7 @@ def settings_table(study: Study, lines: int = 24) -> str:
         forms |= {"test_accuracy": "{:.2%}", "validation_accuracy": "{:.2%}"}
     forms |= SIZES
     titles = (TITLES.get(name, name.replace("_", " ")) for name in forms)
-    head = (*names, "runs", "failed", *titles)
+    head = (*names, "runs", "converged", "failed", *titles)
     rows = [_cells(setting, runs, forms) for setting, runs in settings.items()]
     columns = [column for column in zip(head, *rows, strict=True) if _says_something(column)]
     text = plain_table([list(row) for row in zip(*columns, strict=True)])
@@ -53,9 +54,14 @@ def _settings(study: Study) -> tuple[list[str], dict[tuple[str, ...], list[Row]]
 
 
 def _cells(setting: tuple[str, ...], runs: Sequence[Row], forms: dict[str, str]) -> tuple[str, ...]:
-    lost = sum(map(has_failed, runs))
+    lost, good = sum(map(has_failed, runs)), _converged(runs)
     medians = [_median(runs, column, form) for column, form in forms.items()]
-    return (*setting, str(len(runs)), str(lost or ""), *medians)
+    told = "" if good + lost == len(runs) else str(good)  # the column may be left out
+    return (*setting, str(len(runs)), told, str(lost or ""), *medians)
+
+
+def _converged(runs: Sequence[Row]) -> int:
+    return sum(run["status"].startswith(CONVERGED) for run in runs)
 
 
 def _median(runs: Sequence[Row], column: str, form: str) -> str:
@@ -81,7 +87,10 @@ def _says_something(column: Sequence[str]) -> bool:
 
 
 def json_text(study: Study) -> str:
-    """Return JSON with name, folder and number of runs, the best run, and the failed ones."""
+    """Return JSON with name, folder and numbers of runs, the best run, and the failed ones.
+
+    Runs without a usable result count as failed: those that are overfitted, too.
+    """
     lost = [row for row in study.rows if has_failed(row)]
     error = _foremost(study)
     known = [r for r in study.rows if not has_failed(r) and r[error] is not None]
@@ -89,6 +98,7 @@ def json_text(study: Study) -> str:
         "name": study.name,
         "folder": str(study.path),
         "runs": len(study.rows),
+        "converged": _converged(study.rows),
         "failed": len(lost),
         "best": min(known, key=lambda row: row[error], default=None),
         "failures": lost,
@@ -99,13 +109,17 @@ def json_text(study: Study) -> str:
 def failure_lines(study: Study, most: int = 5) -> str:
     """Return lines with the number of failed runs, and each message with its first run.
 
+    Runs that are overfitted count as failed.
+
     most: the largest number of messages that are shown.
     """
     first: dict[str, Row] = {}
     lost = [row for row in study.rows if has_failed(row)]
     for row in lost:
         first.setdefault(row["status"].partition(": ")[2], row)
-    lines = [f"{len(lost)} of {len(study.rows)} runs have failed"]
+    also = any(row["status"].startswith(OVERFITTED) for row in lost)
+    verb = "have failed or are overfitted" if also else "have failed"
+    lines = [f"{len(lost)} of {len(study.rows)} runs {verb}"]
     for message, row in list(first.items())[:most]:
         values = ", ".join(f"{key} = {short(row[key])}" for key in study.varied)
         lines.append(f"{message} ({values})")

@@ -10,6 +10,7 @@ from kanpinn._support.errors import integer, number
 from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step
+from kanpinn.optimizers.step_cost import StepCost, gradient_cost
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Adam(Optimizer):
     def __post_init__(self) -> None:
         integer("steps", self.steps)
         number("lr", self.lr, above=True)
+
+    def cost(self, residuals: Residuals) -> StepCost:
+        return gradient_cost(residuals)
 
     def start(self, residuals: Residuals, seed: int) -> "AdamStage":
         optimizer = torch.optim.Adam(trainable(residuals), lr=self.lr, fused=True)
@@ -76,6 +80,9 @@ class LBFGS(Optimizer):
         for name in ("steps", "iterations", "history"):
             integer(name, getattr(self, name))
         number("lr", self.lr, above=True)
+
+    def cost(self, residuals: Residuals) -> StepCost:
+        return gradient_cost(residuals)
 
     def start(self, residuals: Residuals, seed: int) -> "LBFGSStage":
         optimizer = torch.optim.LBFGS(

@@ -16,6 +16,7 @@ from kanpinn.optimizers.method import Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import OutputStep, solve_output
 from kanpinn.optimizers.reduced import solve_reduced
 from kanpinn.optimizers.several_starts import SeveralStarts
+from kanpinn.optimizers.step_cost import StepCost, dense_cost
 
 INDEPENDENT = "stopped: to first order the residual does not depend on the output layer here"
 
@@ -50,6 +51,7 @@ class LeastSquares(Optimizer):
     starts: int = 8
     title = "Least Squares"
     output_layer_only = True
+    advice = "more steps may help, or Continuation from an easier value of a parameter"
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)
@@ -61,6 +63,9 @@ class LeastSquares(Optimizer):
 
     def unknowns(self, network: Network) -> int:
         return sum(part.layers[-1].coefficients.numel() for part in network.parts)
+
+    def cost(self, residuals: Residuals) -> StepCost | None:
+        return dense_cost(residuals, residuals.surrogate.network.output_layers, damped=False)
 
     def start(self, residuals: Residuals, seed: int) -> Stage:
         known = not residuals.surrogate.has_unknowns

@@ -13,6 +13,7 @@ from kanpinn.networks.network import Network
 from kanpinn.optimizers.damping import Probes, best_damping
 from kanpinn.optimizers.method import INDEPENDENT, Optimizer, Stage, Step
 from kanpinn.optimizers.output_layer import is_stationary, rounding_of
+from kanpinn.optimizers.step_cost import StepCost, dense_cost
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class LevenbergMarquardt(Optimizer):
 
     def unknowns(self, network: Network) -> int:
         return network.parameter_count
+
+    def cost(self, residuals: Residuals) -> StepCost | None:
+        return dense_cost(residuals, residuals.surrogate.network.all_layers, damped=True)
 
     def start(self, residuals: Residuals, seed: int) -> "LevenbergMarquardtStage":
         network = residuals.surrogate.network

@@ -16,6 +16,7 @@ from kanpinn._support.status import CONVERGED
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.network import Network
+from kanpinn.optimizers.step_cost import StepCost
 
 INDEPENDENT = "stopped: to first order the residual does not depend on the network here"
 
@@ -93,12 +94,14 @@ class Method(ABC):
             loop restore an earlier state if the loss rises.
         needs_fixed_points: whether the points must not be resampled between its steps.
         output_layer_only: whether it fits no coefficients but those of the output layer.
+        advice: what may help where the limit of steps ends it, for the status.
     """
 
     steps: int
     lowers_loss = True
     needs_fixed_points = False
     output_layer_only = False
+    advice = "more steps may help"
 
     @property
     def title(self) -> str:
@@ -121,6 +124,10 @@ class Method(ABC):
     def unknowns(self, network: Network) -> int:
         """Return the number of unknowns of a step's dense least-squares problem, 0 without one."""
         return 0
+
+    def cost(self, residuals: Residuals) -> StepCost | None:
+        """Return what a step is expected to take; None where it is not known."""
+        return None
 
     @abstractmethod
     def start(self, residuals: Residuals, seed: int) -> Stage:

@@ -23,7 +23,7 @@ from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.evaluate import random_jets
+from kanpinn.pde.random_jets import random_jets
 from kanpinn.pde.symbols import Linearised, Modes, modes
 
 

@@ -16,8 +16,9 @@ from kanpinn.jets import Jet
 from kanpinn.pde.balance_of_data import Imbalance, imbalance, pure_fluxes
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.evaluate import ResidualFunction, random_jets
+from kanpinn.pde.evaluate import ResidualFunction
 from kanpinn.pde.needed_conditions import Lack, lacking_conditions
+from kanpinn.pde.random_jets import random_jets
 
 
 def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None:
@@ -27,9 +28,8 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
 
     - The points of each condition lie in the domain, and those of a boundary condition on the
       domain's boundary.
-    - A system has at least as many equations in its domain as fields. Constraints in the domain
-      count as equations. The check is skipped for problems with measurements, where a field may
-      be an unknown coefficient without an equation of its own.
+    - A system has as many equations as fields. Constraints in the domain count; problems with
+      measurements may have fewer, since a field may be an unknown coefficient.
     - Every field is determined completely, not only up to a constant, unless `free_constant`
       names it.
     - Each side has as many conditions as the equation needs there (`lacking_conditions`). Where
@@ -39,14 +39,13 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     If the user's own functions raise an exception, all checks but the first are skipped.
 
     Args:
-        problem: the problem; its `conditions()` should return the same conditions at each call.
+        problem: the problem, as `stated` returned it.
         strong: whether the solve minimises the residual (strong form). Only then are equations and
             conditions counted: an energy has no number of equations, and natural conditions.
 
     Raises:
-        InputError: naming the condition and one of its points, or the numbers of equations and
-            fields, or the field that is determined only up to a constant, or the side and the
-            numbers of its conditions, or the integral of the data.
+        InputError: naming the condition, the numbers of equations and fields, the field, the side,
+            or the integral of the data.
     """
     conditions = problem.conditions()
     few = Collocation(5, 16, "uniform")
@@ -84,14 +83,19 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     if lack is not None:
         _say_lack(problem, lack)
     if free := [name for name in names if name not in seen]:
-        field = f', field="{free[0]}"' if len(fields) > 1 else ""
-        raise InputError(
-            f"the equation and conditions of {type(problem).__name__} leave a constant of "
-            f"{', '.join(free)} undetermined: add kp.Integral(self.domain, 0.0{field}) to "
-            "conditions(), or list it in free_constant if its value does not matter"
-        )
+        _refuse_free(problem, free[0])
     if unbalanced is not None and unbalanced.relative > 0:
         _say_imbalance(problem, unbalanced)
+
+
+def _refuse_free(problem: BoundaryValueProblem, name: str) -> None:
+    """Refuse a problem that leaves a constant of a field undetermined."""
+    field = f', field="{name}"' if len(problem.fields) > 1 else ""
+    raise InputError(
+        f"the equation and conditions of {type(problem).__name__} leave a constant of {name} "
+        f"undetermined: add kp.Integral(self.domain, 0.0{field}) to conditions(), or list it in "
+        "free_constant if its value does not matter"
+    )
 
 
 def _say_lack(problem: BoundaryValueProblem, lack: Lack) -> None:

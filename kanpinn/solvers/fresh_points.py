@@ -18,13 +18,16 @@ from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.kept_states import rounded
-from kanpinn.solvers.steep_data import CHUNK, steep_places
+from kanpinn.solvers.steep_data import CHUNK, DataScan, scan_data
 from kanpinn.solvers.verification import Verification
 
 
 @torch.no_grad()
 def verify(
-    discretization: Discretization, residuals: Residuals, own: Mapping[str, float]
+    discretization: Discretization,
+    residuals: Residuals,
+    own: Mapping[str, float],
+    scan: DataScan | None = None,
 ) -> Verification | None:
     """Compare the loss of a solution at fresh points with that at the points of its solve.
 
@@ -35,6 +38,7 @@ def verify(
         discretization: the discretization that was solved.
         residuals: the loss at the end of the solve.
         own: its value for each term, as `Solution.loss_terms`.
+        scan: what a scan of the problem's data has found; by default they are scanned here.
 
     Returns:
         The comparison; None for an energy, which has no residual.
@@ -47,7 +51,9 @@ def verify(
     surrogate, term, few = residuals.surrogate, residuals.terms[0], 2048
     assert isinstance(term, ResidualTerm)
     with together():
-        mean = _mean_in_domain(discretization, term, surrogate)
+        if scan is None:
+            scan = scan_data(discretization)
+        mean = _mean_in_domain(discretization, term, surrogate, scan.places)
         others = [one for one in _fresh_conditions(discretization) if not one.measured]
         squares = [_rows(one, surrogate, one.points).square().sum(dim=1) for one in others]
         boundary = sum(one.weight * float(r.mean()) for one, r in zip(others, squares, strict=True))
@@ -60,11 +66,16 @@ def verify(
             after = [_rows(term, surrogate, term.points) for term in terms]
         both = zip(terms, before, after, strict=True)
         rounding = sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)
-        largest = _largest_term(inside, surrogate)
-        sizes = [one.weight * _largest_term(one, surrogate) for one in weighed if one.sites == 1]
+        source, *parts = _term_sizes(inside, surrogate, inside.points)
+        largest, fields = max(source, *parts), len(discretization.problem.columns)
+        shares = [mean.value / largest if largest else math.inf if mean.value else 0.0]
+        terms_of_all = term.weight * largest
+        for one, rows in zip(weighed, squares, strict=True):
+            if one.sites == 1 and (scale := max(_term_sizes(one, surrogate, inside.points))):
+                shares.append(float(rows.mean()) / scale)
+                terms_of_all += one.weight * scale
         # Each term of an equation is rounded, also where all coefficients of the network are zero.
-        least = torch.finfo(surrogate.low.dtype).eps ** 2 * (term.weight * largest + sum(sizes))
-        rounding += least
+        rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * terms_of_all
     inner, outer = term.weight * mean.value, weights["boundary"] * boundary
     return Verification(
         own=sum(one.weight * own[one.name] for one in seen),
@@ -73,6 +84,8 @@ def verify(
         interior=mean.value,
         boundary=boundary,
         measured=data / weights["boundary"] if data else 0.0,
+        relative=math.sqrt(max(shares)),
+        reacts=any(parts[:fields]),
         negligible=1e-16 * term.weight * largest,
         rounding=rounding,
         where=dict(zip(term.points.names, mean.where.tolist(), strict=True)),
@@ -116,7 +129,7 @@ class _Mean:
 
 
 def _mean_in_domain(
-    discretization: Discretization, term: ResidualTerm, surrogate: Surrogate
+    discretization: Discretization, term: ResidualTerm, surrogate: Surrogate, places: Tensor
 ) -> _Mean:
     """Return the mean squared residual of the equation at fresh points.
 
@@ -140,7 +153,7 @@ def _mean_in_domain(
         error = float(values.std()) / math.sqrt(len(values))
         where = points.coords[(weights * values).argmax()]
         return _Mean(mean_square, error, where, points, len(points))
-    tree = SampleTree(domain, steep_places(discretization, term), seed=seed)
+    tree = SampleTree(domain, places, seed=seed)
     tree.add(_rows(term, surrogate, tree.pending).square().sum(dim=1))
     while tree.refine(tolerance, most):
         tree.add(_rows(term, surrogate, tree.pending).square().sum(dim=1))
@@ -159,15 +172,24 @@ def _rows(term: ResidualTerm, surrogate: Surrogate, points: Points) -> Tensor:
     return torch.cat(parts).double().cpu()
 
 
-def _largest_term(term: ResidualTerm, surrogate: Surrogate) -> float:
-    """Return the mean square of the largest part that one entry of the jet has in an equation.
+def _term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> list[float]:
+    """Return the mean squares of an equation's source and of the part of each entry of the jet.
 
-    It is the change of the residual where the entry, such as u_xx, is replaced by 0; where the
-    equation is not finite then, the entry is left out.
+    The source is the residual of the function 0. The part of an entry, such as u_xx, is the change
+    of the residual where it is replaced by 0. It is 0 where the equation is not finite then. The
+    values of the fields are the first entries.
+
+    Args:
+        term: the equation, with points.
+        surrogate: the solution.
+        inside: points in the domain whose jets are taken: on the boundary they may vanish.
     """
-    points = Batch.made_of(term.points[:256].to(surrogate.low.dtype, surrogate.low.device))
-    u = surrogate.jet(points, term.channels)
-    whole, sizes = term.equation(points, u), [0.0]
+    count = min(256, len(term.points), len(inside))
+    like = surrogate.low.dtype, surrogate.low.device
+    points = Batch.made_of(term.points[:count].to(*like))
+    u = surrogate.jet(inside[:count].to(*like), term.channels)
+    whole, source = term.equation(points, u), term.equation(points, u * 0)
+    sizes = [float(source.square().sum(dim=1).mean())]
     for k, part in enumerate(u.parts()):
         for i in range(part.shape[1]):
             parts = u.parts()
@@ -175,4 +197,4 @@ def _largest_term(term: ResidualTerm, surrogate: Surrogate) -> float:
             parts[k][:, i] = 0
             change = whole - term.equation(points, u.with_parts(parts))
             sizes.append(float(change.square().sum(dim=1).mean()))
-    return max(size for size in sizes if math.isfinite(size))
+    return [size if math.isfinite(size) else 0.0 for size in sizes]

@@ -59,8 +59,9 @@ def run_stages(
                     reason = progress.finished
                 elif progress.stage_step >= limit:
                     reason = state.stopped(f"limit of {limit} steps")
-                elif (late := state.clock.spent(progress)) is not None:
-                    state.status = state.stopped(late)
+                    reason = f"{reason}; {state.optimizer.advice}"
+                elif state.clock.budget_seconds and (late := state.clock.spent(progress)):
+                    state.status = state.stopped(late) if progress.step else f"{FAILED}: {late}"
                 else:
                     _take_step(state, stage, measure, observers)
             incomplete = progress.finished is None and stage.short()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from kanpinn._support.distributed import extremes
+from kanpinn.optimizers.step_cost import StepCost
 
 
 @dataclass
@@ -40,11 +41,14 @@ class Clock:
             checkpoint; None for no limit.
         seconds: the seconds of each optimizer so far.
         earlier: the seconds spent before this process continued the solve.
+        expected: what the first step of the present optimizer is expected to take; None where there
+            is no budget, or it is not known.
     """
 
     budget_seconds: float | int | None = None
     seconds: list[float] = field(default_factory=list)
     earlier: float = 0.0
+    expected: StepCost | None = None
 
     @contextmanager
     def timed(self, stage_index: int) -> Iterator[None]:
@@ -57,18 +61,27 @@ class Clock:
     def spent(self, progress: StepCounts) -> str | None:
         """The reason why the budget leaves no time for another step; None if there is time.
 
-        The step is predicted to take the mean time of this optimizer's steps, or of all steps if it
-        is the optimizer's first. The first step of a solve is always taken.
+        The step is predicted to take the mean time of this optimizer's steps. If it is the first
+        one, that is what it is expected to take or, where this is not known, the mean time of all
+        steps. The first step of a solve is taken unless it is expected to take more than a second
+        and more than twice the budget: what is expected may be up to twice what it takes.
         """
-        if self.budget_seconds is None or not progress.step:
+        if self.budget_seconds is None or not (progress.step or self.expected):
             return None
-        mean = sum(self.seconds) / progress.step
+        mean = sum(self.seconds) / max(1, progress.step)
         if progress.stage_step:
             mean = self.seconds[progress.stage_index] / progress.stage_step
+        elif self.expected is not None:
+            mean = self.expected.seconds
+        if not progress.step:
+            mean = mean / 2 if mean > 1 else 0.0
         used = torch.tensor([[sum(self.seconds), mean]], dtype=torch.float64)
         seconds, step = extremes(used)[1].tolist()  # the slowest rank decides
         if seconds + step <= self.budget_seconds:
             return None
+        if not progress.step:
+            given = f"the budget of {self.budget_seconds:g} s"
+            return f"{given} is too small: a step takes {self.expected}"
         return (
             f"the budget of {self.budget_seconds:g} s leaves no time for another step "
             f"({seconds:.3g} s are used, a step takes {step:.2g} s)"

@@ -20,9 +20,11 @@ from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.fresh_points import verify
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.measure import ErrorMeasure
+from kanpinn.solvers.resonance import judged_by_resonance
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer, begin
+from kanpinn.solvers.steep_data import scan_data, warn_of_breaks
 from kanpinn.solvers.verification import judged_status
 
 
@@ -70,7 +72,9 @@ def solve(
             solution whose residual is small at these alone has the status "overfitted: ...".
         seed: the seed of points and optimizers; the network has its own.
         budget_seconds: the most seconds that the steps may take: no step is begun that would
-            exceed it at the mean time of earlier steps; the first step is always taken.
+            exceed it, at the mean time of earlier steps or, for an optimizer's first one, at what
+            it is expected to take. Where the very first one would take more than a second and more
+            than twice the budget, the solve fails and says what it takes.
         observers: called with the `SolverState` after every step.
         checkpoint: a `SolverState.state_dict()` from which the solve continues.
 
@@ -105,11 +109,16 @@ def solve(
     known, norm, waited = _norm_of(discretization.problem, reference, errors)
     constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
+    scan = scan_data(discretization) if verified and form == "strong" else None
+    if scan is not None and scan.breaks:
+        warn_of_breaks(discretization.problem, scan)
     status = run_stages(state, measure, observers, seed, checkpoint)
     seconds = state.clock.earlier + time.perf_counter() - started - waited
     values, whole = state.residuals.term_values(), verified and status != STOPPED_BY_USER
-    verification = verify(discretization, state.residuals, values) if whole else None
+    verification = verify(discretization, state.residuals, values, scan) if whole else None
     status = judged_status(status, verification, discretization)
+    if verification is not None and verification.reacts and state.history.steps == 1:
+        status = judged_by_resonance(status, verification, discretization, state.residuals)
     return Solution(
         discretization=discretization,
         residuals=state.residuals,

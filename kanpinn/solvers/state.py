@@ -76,6 +76,9 @@ class SolverState:
         self.residuals = self.losses.following(self.residuals, self.progress.step)
         self.optimizer = self.optimizers[self.progress.stage_index]
         self.stage = self.optimizer.start(self.residuals, seed)
+        self.clock.expected = None
+        if self.clock.budget_seconds is not None:
+            self.clock.expected = self.optimizer.cost(self.residuals)
         if memory is None:
             self.least = Least(self.history.rows[-1]["loss"], self.progress.step)
         else:

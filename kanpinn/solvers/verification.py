@@ -25,6 +25,9 @@ class Verification:
         interior, boundary: the parts of `fresh`, those of the equation and of the conditions, with
             the weights of the loss set to 1.
         measured: the part of the measurements in the loss, with the weight set to 1.
+        relative: the root mean square of the residual, that of the equation or of a condition,
+            relative to the largest term in it.
+        reacts: whether the equation contains the fields themselves, not only their derivatives.
         negligible: the loss whose residuals are 1e-8 of the terms of the equation.
         rounding: the change of the residuals, as a loss, by rounding errors of the coefficients and
             of the terms of the equation and the conditions.
@@ -40,6 +43,8 @@ class Verification:
     interior: float
     boundary: float
     measured: float
+    relative: float
+    reacts: bool
     negligible: float
     rounding: float
     where: dict[str, float]
@@ -88,9 +93,9 @@ class Verification:
 def judged_status(status: str, found: Verification | None, discretization: Discretization) -> str:
     """Return the status of a solve whose solution has been verified.
 
-    A solution that is overfitted gets a status that says so, with what helps. A solve that anything
-    but its limit of steps has stopped keeps its status: it may be incomplete, such as a march amid
-    its windows.
+    A solution that is overfitted, or whose residual is not small although the optimizers have
+    converged, gets a status that says so, with what helps. A solve that anything but its limit of
+    steps has stopped keeps its status: it may be incomplete, such as a march amid its windows.
 
     Args:
         status: the status at the end of the optimizers.
@@ -98,10 +103,18 @@ def judged_status(status: str, found: Verification | None, discretization: Discr
         discretization: gives the numbers of points and of unknowns.
     """
     converged = status.startswith(CONVERGED)
-    whole = converged or re.fullmatch(r"stopped: limit of \d+ steps", status)
-    if found is None or not (found.overfitted and whole):
+    whole = converged or re.fullmatch(r"stopped: limit of \d+ steps(; .*)?", status)
+    if found is None or not whole:
         return status
     network, points = discretization.surrogate.network, discretization.collocation
     sizes = f"{points.interior} + {points.boundary} points for {network.parameter_count} parameters"
     ended = "" if converged else f" ({status})"
-    return f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"
+    if found.overfitted:
+        return f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"
+    small = 0.1  # the residual of a solution, relative to the terms of its equation
+    if converged and not (found.is_rounding or found.relative <= small):
+        return (
+            f"stopped: the residual is still {found.relative:.0%} of the terms of the equation; "
+            f"a larger network helps, this has {sizes}"
+        )
+    return status

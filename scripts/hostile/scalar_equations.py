@@ -113,6 +113,27 @@ def ordinary(draw: Draw, fault: str) -> kp.Problem:
     return Drawn(domain, residual, *conditions[bool(fault) :], exact=known)
 
 
+def waves(draw: Draw, fault: str) -> kp.Problem:
+    """Helmholtz' equation, whose wave number is 2 % from a resonance of the box, or at one."""
+    a, b = draw.uniform(0.5, 2, 2)
+    domain = kp.Box(x=(0, float(a)), y=(0, float(b)))
+    known, sizes = Known(draw, domain), torch.tensor([a, b])
+    squares = sorted(
+        float(((torch.pi * torch.tensor([m, n]) / sizes) ** 2).sum())
+        for m in range(1, 9)
+        for n in range(1, 9)
+    )
+    number = int(draw.integers(0, 6))
+    square = squares[number] if fault else (squares[number] + squares[number + 1]) / 2
+    near = min(abs(square / one - 1) for one in squares)
+    square *= 1.0 if fault or near > 0.02 else (0.96 * squares[0] / square)
+
+    def residual(p: kp.Points, u: kp.Jet) -> Tensor:
+        return -kp.laplacian(u) - square * u.value
+
+    return Drawn(domain, residual, kp.Dirichlet(domain.boundary, known), exact=known)
+
+
 def fluxes(draw: Draw, fault: str) -> kp.Problem:
     domain = space(draw)
     known, sign = Known(draw, domain), draw.choice([-1, 1])

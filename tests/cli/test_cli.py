@@ -188,7 +188,7 @@ def test_a_name_that_is_too_long_for_the_system_is_refused(folder: Path) -> None
 
 
 def test_check_says_where_there_are_no_boundary_data(folder: Path) -> None:
-    mean = "[kp.Integral(self.domain, 2 / 3)]"
+    mean = "[kp.Neumann(self.domain.boundary, 1.0), kp.Integral(self.domain, 2 / 3)]"
     text = GOOD.replace("[kp.Dirichlet(self.domain.boundary, self.exact)]", mean)
     (folder / "square.py").write_text(text)
     lines = kanpinn("check", "square.toml").stdout.splitlines()
@@ -296,7 +296,10 @@ def test_a_limit_of_steps_is_a_usable_solution_that_can_go_on(folder: Path) -> N
     resumed = kanpinn("solve", "--resume", run, "--set", "optimizer[0].steps=6", "--json")
     assert resumed.exit_code == 0, resumed.output
     record = json.loads(resumed.stdout)
-    assert (record["status"], record["steps"]) == ("stopped: limit of 6 steps", 6)
+    assert (record["status"], record["steps"]) == (
+        "stopped: limit of 6 steps; more steps may help",
+        6,
+    )
     assert record["name"] == "square"
     straight = kanpinn("solve", "square.toml", *adam[:2], "--set", "optimizer[0].steps=6", "--json")
     assert json.loads(straight.stdout)["errors"] == record["errors"]  # bit for bit
@@ -332,8 +335,9 @@ def test_user_code_that_fails_late_leaves_the_folder_and_says_why(folder: Path) 
     assert status.startswith("failed: Square at") and status.endswith("the sensor is broken")
     assert f"{run.relative_to('results')}  failed: Square at" in kanpinn("list", ".").stdout
     (folder / run / "square.py").write_text(GOOD)
-    resumed = kanpinn("solve", "--resume", str(run), "--set", "optimizer[0].steps=9", "--json")
-    assert json.loads(resumed.stdout)["status"] == "stopped: limit of 9 steps"
+    resume = ["solve", "--resume", str(run), "--trust"]
+    resumed = kanpinn(*resume, "--set", "optimizer[0].steps=9", "--json")
+    assert json.loads(resumed.stdout)["status"] == "stopped: limit of 9 steps; more steps may help"
 
 
 def test_the_version_is_shown() -> None:

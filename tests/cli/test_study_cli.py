@@ -131,7 +131,7 @@ def test_quiet_prints_the_folder_alone() -> None:
 def test_json_is_one_object_on_standard_output() -> None:
     done = study("--json")
     told = json.loads(done.stdout)
-    assert list(told) == ["name", "folder", "runs", "failed", "best", "failures"]
+    assert list(told) == ["name", "folder", "runs", "converged", "failed", "best", "failures"]
     assert told["name"] == "grids" and Path(told["folder"]) == the_study().path
     assert (told["runs"], told["failed"], told["failures"]) == (4, 0, [])
     assert told["best"]["network.grid"] == 8

@@ -268,8 +268,14 @@ def test_a_problem_without_initial_values_is_refused():
         def conditions(self):
             return [kp.Dirichlet(self.domain.boundary["x_min", "x_max"], 0.0)]
 
-    with pytest.raises(kp.InputError, match="needs one initial value of each field"):
+    with pytest.raises(kp.InputError, match="t_min and t_max have no condition"):
         kp.solve(Steady(), kp.Windows([2, 4, 1]), kp.LeastSquares(1))
+
+    class Open(Steady):
+        needs_conditions = False
+
+    with pytest.raises(kp.InputError, match="needs one initial value of each field"):
+        kp.solve(Open(), kp.Windows([2, 4, 1]), kp.LeastSquares(1))
 
 
 def test_one_input_is_refused():

@@ -120,7 +120,10 @@ def test_what_settles_too_high_is_called_that():
 def test_a_limit_on_the_way_ends_the_run_and_says_how_far_it_got():
     optimizers = [kp.Continuation("rate", 0.1, steps=2), kp.LevenbergMarquardt(5)]
     solution = solve(Bratu(3.0), optimizers, grid=8)
-    assert solution.status == "stopped: limit of 2 steps, reached rate = 0.234 of 3"
+    assert (
+        solution.status
+        == "stopped: limit of 2 steps, reached rate = 0.234 of 3; more steps may help"
+    )
     assert solution.history.steps == 2
 
 

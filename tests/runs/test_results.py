@@ -248,7 +248,7 @@ def test_a_name_is_one_component_of_the_path(settings, tmp_path):
 
 def test_run_json_says_how_it_went(settings, tmp_path):
     record = record_of(run(settings(), tmp_path))
-    assert record["status"] == "converged" and record["seed"] == 3
+    assert record["status"].startswith("stopped: the residual is still") and record["seed"] == 3
     assert record["errors"]["l2_squared"] == pytest.approx(record["errors"]["l2"] ** 2)
     assert set(record["errors"]) == {
         *("l2", "l2_relative", "l2_squared", "h1", "h1_relative", "h1_squared"),
@@ -313,7 +313,7 @@ def test_points_outside_the_grids_are_counted(settings):
 
 def test_the_record_needs_no_folder(settings):
     config = settings()
-    assert run_record(config.build().run(), config)["status"] == "converged"
+    assert run_record(config.build().run(), config)["success"] is False
 
 
 # --- result.h5, NPZ, VTKHDF -------------------------------------------------------------------
@@ -498,8 +498,10 @@ def test_a_raised_limit_goes_on_as_if_it_had_been_there(settings, tmp_path):
     long = settings("Unknown", optimizers=(ADAM | {"steps": 9}, REFINE))
     whole = run(long, tmp_path / "whole")
     path = run(settings("Unknown", optimizers=(ADAM,)), tmp_path / "short")
-    assert record_of(path)["status"] == "stopped: limit of 6 steps"
-    with pytest.raises(kp.InputError, match=r"has ended \(stopped: limit of 6 steps\)"):
+    assert record_of(path)["status"] == "stopped: limit of 6 steps; more steps may help"
+    with pytest.raises(
+        kp.InputError, match=r"has ended \(stopped: limit of 6 steps; more steps may help\)"
+    ):
         RunFolder.resume(path)
     go_on(path, long)
     assert same(coefficients(whole), coefficients(path))
@@ -507,7 +509,7 @@ def test_a_raised_limit_goes_on_as_if_it_had_been_there(settings, tmp_path):
 
 
 def test_a_converged_run_says_so(settings, tmp_path):
-    path = run(settings(), tmp_path)
+    path = run(settings(width=[2, 24, 1]), tmp_path)
     with pytest.raises(kp.InputError, match="has converged: there is nothing to resume"):
         RunFolder.resume(path)
     assert path.exists() and record_of(path)["status"] == "converged"

@@ -502,7 +502,7 @@ def test_a_killed_study_goes_on_where_it_stopped(room: Path) -> None:
     exec(script.replace("kp.sweep", "study = kp.sweep"), namespace | {"executor": executor})
     study = kp.Study.read(folder)
     assert set(executor.names) == set(study.column("run")) - {run.name for run in done}
-    assert set(study.column("status")) == {"stopped: limit of 60 steps"}
+    assert set(study.column("status")) == {"stopped: limit of 60 steps; more steps may help"}
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert sorted(run.name for run in (folder / RUNS).iterdir()) == sorted(study.column("run"))
 

@@ -11,7 +11,10 @@ from cases import Line
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import Stage, Step
+from kanpinn.optimizers.step_cost import StepCost
+from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import judged_by_tolerance
+from kanpinn.solvers.settings import SolveSettings
 
 PAUSE = 0.02
 
@@ -46,6 +49,60 @@ def test_the_first_step_is_taken_whatever_the_budget():
     solution = solve(optimizers=kp.LeastSquares(), budget_seconds=1e-9)
     assert solution.status == "converged"
     assert solution.errors.l2_relative < 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Foreseen(Sleeper):
+    """Sleeping steps that are expected to take some seconds."""
+
+    seconds: float = 0.0
+
+    def cost(self, residuals: Residuals) -> StepCost:
+        return StepCost(self.seconds, 2 * 10**9)
+
+
+@pytest.mark.parametrize(("budget", "expected", "taken"), [(2, 5, 0), (2, 3, 1), (1e-3, 0.9, 1)])
+def test_a_first_step_that_would_take_far_too_long_is_not_taken(budget, expected, taken):
+    solution = solve(optimizers=Foreseen(1, expected), budget_seconds=budget)
+    assert solution.history.steps == taken
+    if not taken:
+        words = "failed: the budget of 2 s is too small: a step takes some 5 s and 2 GB"
+        assert solution.status == words and not solution.success
+
+
+def test_the_first_step_of_a_later_optimizer_is_foreseen():
+    optimizers = [Sleeper(2), Foreseen(1, 3.0)]
+    solution = solve(optimizers=optimizers, budget_seconds=2)
+    assert solution.history.steps == 2
+    assert solution.status.endswith("a step takes 3 s)")
+
+
+@pytest.mark.parametrize(
+    "optimizer", [kp.LeastSquares(), kp.LevenbergMarquardt(), kp.Adam(), kp.LBFGS()]
+)
+def test_what_a_step_takes_grows_with_the_problem(optimizer):
+    def cost(points: int, units: int) -> StepCost:
+        discretization = discretize(
+            Line(),
+            kp.KAN([1, units, 1], degree=5, grid=3),
+            SolveSettings(points=kp.Collocation(points, 2)),
+        )
+        discretization.prepare()
+        found = optimizer.cost(discretization.residuals())
+        assert found is not None
+        return found
+
+    small = cost(300, 4)
+    assert 0 < small.seconds < 2
+    assert cost(6_000, 4).seconds > 3 * small.seconds
+    assert cost(300, 40).bytes >= 10 * small.bytes
+
+
+def test_a_sparse_step_is_not_foreseen():
+    network = kp.KAN([1, 1], degree=3, grid=400)
+    discretization = discretize(Line(), network, SolveSettings(points=kp.Collocation(900, 2)))
+    discretization.prepare()
+    assert kp.LeastSquares().cost(discretization.residuals()) is None
 
 
 class Slow(Line):

@@ -170,7 +170,7 @@ def test_a_run_that_is_led_astray_goes_back_to_its_least_loss(before, end):
 
 def test_a_loss_that_rises_a_little_is_left_alone():
     solution = steps_of(Cubic(), kan(), Stray(2, factor=1.1))
-    assert solution.status == "stopped: limit of 2 steps"
+    assert solution.status == "stopped: limit of 2 steps; more steps may help"
 
 
 def test_the_next_optimizer_starts_from_the_least_loss():
@@ -286,7 +286,7 @@ def test_resampling_draws_new_points_every_so_many_steps():
 
 def test_the_limit_of_steps_is_said():
     solution = kp.solve(Cubic(), kan(), kp.Adam(steps=3))
-    assert solution.status == "stopped: limit of 3 steps"
+    assert solution.status == "stopped: limit of 3 steps; more steps may help"
 
 
 class Corrupted(Square):

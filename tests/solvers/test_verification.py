@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -10,8 +11,11 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
+from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.fresh_points import _rows, verify
-from kanpinn.solvers.steep_data import steep_places
+from kanpinn.solvers.resonance import resonance
+from kanpinn.solvers.settings import SolveSettings
+from kanpinn.solvers.steep_data import scan_data
 
 
 class Spike(kp.Problem):
@@ -78,6 +82,32 @@ def test_more_unknowns_than_points_are_overfitted():
     assert kp.estimate_error(solution).errors is None
 
 
+def test_a_network_that_is_too_small_has_not_converged():
+    class Waves(Spike):
+        def source(self, p):
+            return torch.sin(100 * p.x)
+
+    solution = solve(Waves(), kp.Collocation(400, 2), width=2)
+    assert 0.1 < solution.verification.relative < 1.1 and not solution.success
+    assert solution.status.startswith("stopped: the residual is still ")
+    better = solve(Waves(), kp.Collocation(400, 2), width=20)
+    assert better.status == "converged" and better.verification.relative < 0.01
+
+
+def test_a_condition_that_does_not_hold_has_not_converged():
+    class Harmonic(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+
+        def residual(self, p, u):
+            return kp.laplacian(u)
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, lambda p: torch.sin(40 * (p.x + p.y)))]
+
+    solution = solve(Harmonic(), kp.Collocation(300, 200), width=4, boundary="penalty")
+    assert solution.status.startswith("stopped: the residual is still ")
+
+
 def test_the_loss_at_fresh_points_is_the_mean_over_the_domain():
     solution = solve(Known(), kp.Collocation(900, 120), width=6, boundary="penalty")
     points, weights = solution.problem.domain.quadrature(64)
@@ -130,11 +160,76 @@ def test_verification_changes_nothing():
 
 def test_steep_data_are_found():
     for problem, place in ((Spike(1e-4), 0.537), (Jump(), 0.3)):
-        solution = solve(problem, kp.Collocation(300, 2), width=2)
-        places = steep_places(solution.discretization, solution.residuals.terms[0])
+        places = scanned(problem).places
         assert len(places) and float((places - place).abs().max()) < 5e-4
-    smooth = solve(Known(), width=2)
-    assert not len(steep_places(smooth.discretization, smooth.residuals.terms[0]))
+    assert not len(scanned(Known()).places)
+
+
+def scanned(problem):
+    network = kp.KAN([problem.domain.dim, 2, 1], degree=7, grid=3)
+    return scan_data(discretize(problem, network, SolveSettings(points=kp.Collocation(300, 60))))
+
+
+class Given(kp.Problem):
+    """Δu = f in an interval, a square or a cube."""
+
+    def __init__(self, f, dim=1):
+        self.domain, self.f = kp.Box(**{name: (0, 1) for name in "xyz"[:dim]}), f
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - self.f(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary)]
+
+
+def radius(p):
+    return ((p.x - 0.5123) ** 2 + (p.y - 0.4) ** 2).sqrt()
+
+
+BREAKS = {
+    "jump": (
+        lambda p: torch.sin(9 * p.x) + 0.01 * (p.x > 0.3711),
+        1,
+        "jumps at x = 0.371, by 0.01",
+    ),
+    "pole": (lambda p: 1 / (p.x - 0.3711), 1, "has a pole near x = 0.371"),
+    "logarithm": (lambda p: (p.x - 0.3711).abs().log(), 1, "has a pole near x = 0.371"),
+    "circle": (lambda p: (radius(p) < 0.3) + p.x, 2, "jumps at x = .*, by 1$"),
+    "point": (lambda p: 1 / radius(p), 2, "has a pole near x = 0.512, y = 0.4"),
+    "plane": (lambda p: 3.0 * (p.x + p.y + p.z > 1.4), 3, "jumps at x = .*, by 3$"),
+}
+SMOOTH = {
+    "step": (lambda p: torch.tanh((p.x - 0.3711) / 1e-5), 1),
+    "spike": (lambda p: torch.exp(-(((p.x - 0.3711) / 1e-4) ** 2)), 1),
+    "kink": (lambda p: (p.x - 0.3711).abs(), 1),
+    "cusp": (lambda p: (p.x - 0.3711).abs().sqrt(), 1),
+    "wall": (lambda p: 1 / p.x, 1),
+    "peak": (lambda p: torch.exp(-1e5 * radius(p) ** 2), 2),
+    "waves": (lambda p: torch.sin(60 * p.x) * torch.cos(50 * p.y), 2),
+    "constant": (lambda p: 1 + 0 * p.x, 3),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_jumps_and_poles_of_the_source_are_said_before_the_solve(name):
+    f, dim, words = BREAKS[name]
+    with pytest.warns(UserWarning, match=f"the source or a coefficient {words.partition(',')[0]}"):
+        kp.solve(Given(f, dim), kp.KAN([dim, 2, 1], degree=5, grid=3))
+    assert re.search(words, str(scanned(Given(f, dim)).breaks[0]))
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_what_is_steep_but_smooth_does_not_jump(name):
+    assert not scanned(Given(*SMOOTH[name])).breaks
+
+
+def test_a_jump_that_the_problem_tells_is_not_said():
+    class Told(Given):
+        def inputs(self):
+            return lambda p: torch.cat([2 * p.x - 1, (p.x - 0.5).abs()], dim=1)
+
+    kp.solve(Told(lambda p: (p.x > 0.5).to(p.x)), kp.KAN([2, 2, 1], degree=5, grid=3))
 
 
 def test_measurements_are_not_verified():
@@ -304,3 +399,40 @@ def test_boxes_outside_the_domain_add_no_residuals():
     solution = kp.solve(Line(), kp.KAN([1, 2, 1], degree=4, grid=2))
     term = solution.residuals.terms[0]
     assert _rows(term, solution.surrogate, term.points[:0]).shape == (0, 1)
+
+
+class Waves(kp.Problem):
+    """Helmholtz' equation -Δu - λu = f in the unit disk, u = 0 on the circle."""
+
+    domain = kp.Disk((0, 0), 1.0)
+
+    def __init__(self, square):
+        self.square = square
+
+    def residual(self, p, u):
+        return -kp.laplacian(u) - self.square * u.value - torch.exp(p.x)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary)]
+
+
+@pytest.mark.parametrize("boundary", ["exact", "penalty"])
+def test_a_resonance_has_no_solution(boundary):
+    """λ is the square of Bessel's first zero, or as much as 1e-4 from it."""
+    zero = 2.404825557695773
+
+    def solution(square):
+        points = kp.Collocation(1500, 100)
+        return solve(Waves(square), points, width=20, boundary=boundary, errors=False)
+
+    assert solution(zero**2).status.startswith("failed: the problem is singular to rounding")
+    assert solution(zero**2 * (1 + 1e-4)).status == "converged"
+    assert solution(-(zero**2)).status == "converged"
+
+
+def test_the_smallest_singular_value_is_the_distance_from_the_spectrum():
+    zero = 2.404825557695773
+    solution = solve(Waves(zero**2 - 0.5), kp.Collocation(1500, 100), width=20, boundary="exact")
+    found = resonance(solution.discretization, solution.residuals, solution.verification)
+    assert found.residual == pytest.approx(0.5, rel=3e-2)
+    assert found.coefficient == pytest.approx(zero**2 - 0.5) and not found.matters

@@ -140,7 +140,7 @@ def runs(study: Study) -> ReportTable:
     keys, rows = _telling(study), []
     columns = ("status", *_errors(study), "parameters", "points", "steps", "seconds")
     for number, row in enumerate(study.rows, 1):
-        told = row | ({"status": FAILED} if has_failed(row) else {})
+        told = row | ({"status": row["status"].partition(":")[0]} if has_failed(row) else {})
         cells = ["–" if told[c] is None else FORMS.get(c, "{}").format(told[c]) for c in columns]
         rows.append([str(number), *(full(row[key]) for key in keys), *cells, _folder(row)])
     head = [HEADS.get(column, column) for column in columns]

@@ -124,7 +124,8 @@ def _verification(saved: Mapping[str, Any] | None) -> Verification | None:
     if saved is None:
         return None
     numbers: dict[str, Any] = with_nan({key: saved[key] for key in saved if key != "where"})
-    whole = {"points": int(saved["points"]), "on_boundary": bool(saved["on_boundary"])}
+    whole: dict[str, Any] = {name: bool(saved[name]) for name in ("on_boundary", "reacts")}
+    whole["points"] = int(saved["points"])
     return Verification(**numbers | whole, where=with_nan(saved["where"]))
 
 

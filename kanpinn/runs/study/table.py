@@ -14,7 +14,7 @@ import numpy
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.files import write_text
-from kanpinn._support.status import FAILED
+from kanpinn._support.status import UNUSABLE
 from kanpinn.runs.results.hdf5 import new_file
 from kanpinn.runs.results.record import read_record, write_record
 
@@ -45,9 +45,9 @@ WAITING = "waiting"
 class Study:
     """A study in its folder: the varied keys, and a row for each run in the order of the plan.
 
-    A row has the varied keys, then status ("converged", "stopped: …", "failed: …", "waiting"),
-    l2_relative, h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run,
-    the name of its folder in runs/. Values that are not known are None. An unknown number k of an
+    A row has the varied keys, then status (that of the solution, or "waiting"), l2_relative,
+    h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run, the name of its
+    folder in runs/. Values that are not known are None. An unknown number k of an
     inverse problem adds k, k_low and k_high: the estimate and its 95% confidence bounds.
 
     In place of the errors, a row of an eigenvalue problem (kind "eigen") has the largest
@@ -188,8 +188,8 @@ def _array(values: Sequence[Any]) -> numpy.ndarray:
 
 
 def has_failed(row: Mapping[str, Any]) -> bool:
-    """Return True if the run of a row has failed."""
-    return str(row["status"]).startswith(FAILED)
+    """Return True if the run of a row has no usable result: it has failed, or is overfitted."""
+    return str(row["status"]).startswith(UNUSABLE)
 
 
 def empty(status: str = WAITING, run: str = "", kind: str = "problem") -> dict[str, Any]:

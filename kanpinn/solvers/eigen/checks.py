@@ -11,7 +11,8 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet
 from kanpinn.pde.eigen_problem import EigenProblem
-from kanpinn.pde.evaluate import ResidualFunction, random_jets
+from kanpinn.pde.evaluate import ResidualFunction
+from kanpinn.pde.random_jets import random_jets
 
 FEW = Collocation(5, 16, "uniform")
 
