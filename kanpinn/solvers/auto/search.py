@@ -243,8 +243,9 @@ class TrialSearch:
         return self.budget_seconds - self.clock.seconds
 
     def _is_over(self) -> bool:
-        met = self.best is not None and self.best.error <= self.tolerance
-        return met or self._left <= 0 or self.interrupted
+        if self.best is None:  # the first trial is made with any budget
+            return False
+        return self.best.error <= self.tolerance or self._left <= 0 or self.interrupted
 
     def _finished(self, best: Trial) -> Solution:
         """Return the solution of the best trial, with status and log."""
