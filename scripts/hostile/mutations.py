@@ -3,6 +3,7 @@
 import argparse
 import copy
 import datetime
+import functools
 import math
 import random
 import shutil
@@ -18,6 +19,7 @@ from common.problem_files import PROBLEMS
 from common.verdicts import Figure
 
 from hostile import commands
+from kanpinn.runs.config import document_schema
 
 Place = tuple[Any, Any]  # a table or a list, and one of its keys or indices
 
@@ -118,7 +120,7 @@ def _of_tables(text: str, texts: dict[str, str], chosen: random.Random) -> bytes
             break
         inside, key = chosen.choice(places)
         value = inside[key]
-        match chosen.randrange(6):
+        match chosen.randrange(7):
             case 0:
                 inside[key] = copy.deepcopy(chosen.choice(VALUES))
             case 1:  # the value of another place of some file
@@ -131,9 +133,24 @@ def _of_tables(text: str, texts: dict[str, str], chosen: random.Random) -> bytes
                 del inside[key]
             case 4 if isinstance(inside, dict):
                 inside[_misspelt(key, chosen)] = inside.pop(key)
+            case 5 if isinstance(value, dict):  # a key that some table has
+                name, known = chosen.choice(_keys_of_the_schema())
+                value[name] = copy.deepcopy(chosen.choice((*known, *VALUES)))
             case _:
                 inside[key] = chosen.choice(([value], [value, value], {"type": value}))
     return tomli_w.dumps(tables).encode(errors="surrogatepass")
+
+
+@functools.cache
+def _keys_of_the_schema() -> list[tuple[str, list[Any]]]:
+    """Return the keys of all tables of problem files, with the values that the schema names."""
+    found = []
+    for kind in ("problem", "fit"):
+        for table in document_schema(kind)["$defs"].values():
+            for key, one in table["properties"].items():
+                named = [one.get("default"), one.get("const"), *one.get("enum", ())]
+                found.append((key, [value for value in named if value is not None]))
+    return found
 
 
 def _changed(value: Any, chosen: random.Random) -> Any:

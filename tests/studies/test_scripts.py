@@ -35,6 +35,15 @@ def test_smoke_run(script: str, shared: Path) -> None:
         assert isinstance(figure["target"], str) and figure["met"] in (True, False, None)
 
 
+def test_no_mutated_file_or_damaged_folder_and_no_kill_makes_a_command_fail(shared: Path) -> None:
+    """The fuzzers of trust.py at their smallest numbers."""
+    output = smoke.run("trust", shared).output
+    figures = json.loads((output / "trust.json").read_text(encoding="utf-8"))
+    of_files = ("mutated", "damaged", "faults at", "a kill has changed")
+    judged = {name: one["met"] for name, one in figures.items() if any(w in name for w in of_files)}
+    assert len(judged) >= 10 and False not in judged.values(), (output / "failures.md").read_text()
+
+
 # Functions that no smoke run enters, by the beginnings of "FILE NAME", and why.
 ABSENT_PEERS = "needs a peer code that is installed from the network into its own environment"
 ABSENT_SNAPPY = "needs SnapPy, which is in no extra that the tests install"
