@@ -59,8 +59,11 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     if verification is not None and verification.overfitted:
         made.append((Estimate(None, None, 0.0, verification.words), None))
     else:
+        problem = solution.problem
+        if problem.enrichment():
+            problem = richer(problem, wider)
         for finer in finer_solves(solution, wider, seed):
-            made.append(_by(finer, solution, richer(solution.problem, wider), seed))
+            made.append(_by(finer, solution, problem, seed))
             last = made[-1][0]
             if last.errors is not None and (last.contraction or 0.0) <= enough:
                 break

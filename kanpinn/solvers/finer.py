@@ -16,8 +16,6 @@ from kanpinn.pde.problem import Problem
 from kanpinn.solvers.defaults import default_points
 from kanpinn.solvers.solution import Solution
 
-FEW = 43  # hidden units: a network with fewer is taken for one that was trained
-
 
 @dataclass(frozen=True)
 class Finer:
@@ -41,14 +39,28 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
         factor: by which there are more hidden units, grid intervals and points.
         seed: of the random functions.
     """
-    network = solution.network
+    network, own = solution.network, solution.discretization.collocation
     if isinstance(network, Windows):
         yield _finer_windows(solution, network, factor, seed)
         return
     hidden = network.width[1:-1]
-    if isinstance(network, KAN) and len(hidden) == 1 and hidden[0] < FEW:
-        yield _with(solution, _beside(network, math.ceil(factor * hidden[0]), factor, seed), factor)
-    yield _with(solution, _wider(network, factor, seed), factor)
+    if isinstance(network, KAN) and len(hidden) == 1:
+        more, least = math.ceil(factor * hidden[0]), 64
+        sizes = [(max(more, least), 1.0)]
+        if more <= least:  # a trained network: a finer grid at first
+            sizes.insert(0, (more, factor))
+        networks = [_beside(network, units, finer, seed) for units, finer in sizes]
+    else:
+        networks = [_other(network, factor, seed)]
+    for made in networks:
+        points = replace(
+            own,
+            interior=max(math.ceil(factor * own.interior), default_points(made).interior),
+            boundary=math.ceil(factor * own.boundary),
+            resample=0,
+            adapt=None,
+        )
+        yield Finer(made, [LeastSquares()], points)
 
 
 def richer(problem: Problem, factor: float) -> Problem:
@@ -56,27 +68,10 @@ def richer(problem: Problem, factor: float) -> Problem:
 
     What the solution's own functions cut off is seen by their successors only.
     """
-    functions = problem.enrichment()
-    if not any(hasattr(function, "richer") for function in functions):
-        return problem
-    more = [f.richer(factor) if hasattr(f, "richer") else f for f in functions]
+    more = [f.richer(factor) if hasattr(f, "richer") else f for f in problem.enrichment()]
     made = copy.copy(problem)
     vars(made)["enrichment"] = lambda: more
     return made
-
-
-def _with(solution: Solution, network: Network, factor: float) -> Finer:
-    """Return the solve of a network's output layer, with more points than the solution had."""
-    own = solution.discretization.collocation
-    points = replace(
-        own,
-        interior=max(math.ceil(factor * own.interior), default_points(network).interior),
-        boundary=math.ceil(factor * own.boundary),
-        resample=0,
-        adapt=None,
-    )
-    few = 20  # steps, from the solution: a finer solve that takes more has left it
-    return Finer(network, [LeastSquares(steps=few)], points)
 
 
 def _finer_windows(solution: Solution, network: Windows, factor: float, seed: int) -> Finer:
@@ -109,19 +104,17 @@ def _beside(network: KAN, width: int, factor: float, seed: int) -> KAN:
     return made.to(like.device, like.dtype)
 
 
-def _wider(network: Network, factor: float, seed: int) -> KAN:
-    """Return a wider KAN: with the network's hidden functions, if they fit, and random ones."""
+def _other(network: Network, factor: float, seed: int) -> KAN:
+    """Return a random KAN for a network of another kind, or with none or several hidden layers."""
     inputs, *hidden, outputs = network.width
     like = next(network.parameters())
-    least = 64  # hidden units: a trained network may have few
+    least = 64  # hidden units
     if not isinstance(network, KAN):
         made = KAN([inputs, least, outputs], 9, [4, 10], seed=seed)
     elif not hidden:
         (layer,) = network.layers
         finer, basis = math.ceil(factor * layer.basis.intervals), network.basis_name
         made = KAN([inputs, outputs], layer.basis.degree, finer, basis=basis, seed=seed)
-    elif len(hidden) == 1:
-        return _beside(network, max(math.ceil(factor * hidden[0]), least), 1.0, seed)
     else:
         width = max(math.ceil(factor * hidden[-1]), least)
         ends = network.layers[0].basis, network.layers[-1].basis
