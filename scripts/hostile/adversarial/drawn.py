@@ -12,7 +12,7 @@ import kanpinn as kp
 from hostile.adversarial.case import Case
 from hostile.adversarial.functions import Function, drawn_function
 from kanpinn.geometry import Domain
-from kanpinn.pde.conditions import Condition
+from kanpinn.pde import Condition
 
 Residual = Callable[..., Any]  # of a problem, points and the jets of the fields
 

@@ -13,7 +13,7 @@ from torch import Tensor
 import kanpinn as kp
 from hostile.adversarial.case import Case
 from kanpinn.geometry import Domain
-from kanpinn.pde.conditions import Condition
+from kanpinn.pde import Condition
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
