@@ -14,8 +14,8 @@ from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import reference_of
 from kanpinn.geometry import Domain
 from kanpinn.jets import Channels, Jet, MissingChannel, join
-from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde import Condition
+from kanpinn.pde.boundary_value_problem import stated
 
 NOTCHED = [(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)]
 # Domains that are no boxes, by the problem's name, for a unit of length a.

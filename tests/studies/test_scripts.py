@@ -36,9 +36,9 @@ def test_smoke_run(script: str, shared: Path) -> None:
 
 
 def test_no_mutated_file_or_damaged_folder_and_no_kill_makes_a_command_fail(shared: Path) -> None:
-    """The fuzzers of trust.py at their smallest numbers."""
-    output = smoke.run("trust", shared).output
-    figures = json.loads((output / "trust.json").read_text(encoding="utf-8"))
+    """The fuzzers of trust_files.py at their smallest numbers."""
+    output = smoke.run("trust_files", shared).output
+    figures = json.loads((output / "trust_files.json").read_text(encoding="utf-8"))
     of_files = ("mutated", "damaged", "faults at", "a kill has changed")
     judged = {name: one["met"] for name, one in figures.items() if any(w in name for w in of_files)}
     assert len(judged) >= 10 and False not in judged.values(), (output / "failures.md").read_text()
@@ -64,6 +64,7 @@ UNENTERED = {
     "knot_theory/rebuild.py cusp_translations": ABSENT_SNAPPY,
     "knot_theory/rebuild.py shortest_": ABSENT_SNAPPY,
     "knot_theory/rebuild.py signature": ABSENT_SNAPPY,
+    "hostile/adversarial/named.py LotkaVolterra": "its solve takes a minute",
     "images/pictures.py camera": "needs scikit-image, which is in no extra that the tests install",
 }
 
@@ -98,6 +99,7 @@ TOOLS = {
 }
 # and the insides that a study is about, each in that study alone.
 INSIDES = {
+    "adversarial": {"pde", "pde.verify"},
     "anderson_localization": {
         "interpret.graphs.graph",
         "interpret.graphs.refit",
@@ -105,7 +107,15 @@ INSIDES = {
         "optimizers.damping",
     },
     "continual": {"solvers.loop", "solvers.losses", "solvers.state"},
-    "hostile": {"__main__", "cli.screen", "runs.results"},
+    "hostile": {
+        "__main__",
+        "accuracy.norms",
+        "accuracy.references",
+        "cli.screen",
+        "pde",
+        "pde.boundary_value_problem",
+        "runs.results",
+    },
     "images": {"solvers.state"},
     "knot_theory": {"networks.basis", "solvers.fit.scores"},
     "machinery": {"geometry.sampling", "loss.terms"},

@@ -1,7 +1,7 @@
 """The figures of the adversarial problems: true errors beside estimated ones."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from statistics import median
 
@@ -11,8 +11,10 @@ from hostile.adversarial.case import Case
 from hostile.adversarial.drawn import drawn
 from hostile.adversarial.judged import Judged, chosen, outcome, solved
 from hostile.adversarial.named import PROBLEMS, named
+from kanpinn.pde.verify import exact_defects
 
 LARGEST = 3.0  # the true error over the estimated one
+TOLD = ("Lotka-Volterra",)  # exact values without derivatives, by SciPy
 TOLERANCE = 1e-6  # of the searches
 
 
@@ -26,10 +28,17 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Figur
     given = _all("given networks", partial(solved, seed=options.seed), makers, options, failures)
     search = partial(chosen, seed=options.seed, seconds=options.budget, tolerance=TOLERANCE)
     found = _all("auto", search, makers[: options.searches], options, failures)
+    wrong = _inconsistent(range(first, first + max(options.draws, 60)))
+    failures += wrong
     false = [one for one in found if one.within and one.true > LARGEST * TOLERANCE]
     failures += [f"auto, {one.name}: {one.status}, true {one.true:.1e}" for one in false]
     costs = [one.verifying / one.solving for one in given]
     return {
+        "problems that their exact solution does not solve": {
+            "value": len(wrong),
+            "target": "0",
+            "met": not wrong,
+        },
         **_estimates("given networks", given),
         **_estimates("auto", found),
         "auto: within the tolerance, though the error is above it": {
@@ -43,6 +52,20 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Figur
             "met": max(costs) <= 1,
         },
     }
+
+
+def _inconsistent(numbers: Iterable[int]) -> list[str]:
+    """Return the named and drawn problems whose exact solution has a residual, with its place."""
+    makers: list[Callable[[], Case]] = [partial(named, one) for one in PROBLEMS if one not in TOLD]
+    found = []
+    for make in [*makers, *(partial(drawn, number) for number in numbers)]:
+        case = make()
+        found += [
+            f"{case.name}: {one.name} has the relative residual {one.relative:.1e}"
+            for one in exact_defects(case.problem)
+            if not one.relative <= 1e-6
+        ]
+    return found
 
 
 def _all(
