@@ -53,9 +53,13 @@ class Resonance:
 
     @property
     def matters(self) -> bool:
-        """Whether the solution is not determined: it may be wrong by more than 5 %."""
-        small = 1e-3  # the smallest singular value, relative to the coefficient of u
-        return self.residual <= small * self.coefficient and self.error > 0.05
+        """Whether the solution is not determined.
+
+        It may be wrong by more than 5 %, or its error is chance, as rounding errors of the data are
+        amplified by a factor of 1e9.
+        """
+        ratio = self.residual / self.coefficient  # the smallest singular value, without units
+        return ratio <= 1e-9 or (ratio <= 1e-3 and self.error > 0.05)
 
     @property
     def words(self) -> str:

@@ -117,9 +117,9 @@ def waves(draw: Draw, fault: str) -> kp.Problem:
     """Helmholtz' equation, whose wave number is 2 % from a resonance of the box, or at one."""
     a, b = draw.uniform(0.5, 2, 2)
     domain = kp.Box(x=(0, float(a)), y=(0, float(b)))
-    known, sizes = Known(draw, domain), torch.tensor([a, b])
+    known, sizes = Known(draw, domain), torch.tensor([a, b], dtype=torch.float64)
     squares = sorted(
-        float(((torch.pi * torch.tensor([m, n]) / sizes) ** 2).sum())
+        float(((torch.pi * torch.tensor([m, n], dtype=torch.float64) / sizes) ** 2).sum())
         for m in range(1, 9)
         for n in range(1, 9)
     )
