@@ -123,22 +123,12 @@ class Windows(Network):
         return sum(beside) + sum(_count(layer) for m in self.members for layer in m.layers)
 
     def finer(self, factor: float, seed: int) -> "Windows":
-        """Return a new network with finer grids and, by the factor, more polynomials in time.
-
-        Args:
-            factor: by which there are more grid intervals in the output layer.
-            seed: for the random coefficients.
-        """
+        """Return a new network with by a factor more intervals in the output and more modes."""
         grid, last = self._settings["grid"], self.layers[-1].coefficients
         *grids, intervals = grid if isinstance(grid, Sequence) else [grid] * (len(self.width) - 1)
-        made = Windows(
-            self.width,
-            self._settings["degree"],
-            [*grids, math.ceil(factor * intervals)],
-            modes=math.ceil(factor * self.modes),
-            stretch=self.stretch,
-            seed=seed,
-        )
+        grids.append(math.ceil(factor * intervals))
+        modes, degree = math.ceil(factor * self.modes), self._settings["degree"]
+        made = Windows(self.width, degree, grids, modes=modes, stretch=self.stretch, seed=seed)
         return made.to(last.device, last.dtype)
 
     @torch.no_grad()

@@ -107,8 +107,7 @@ class ResidualTerm(Term):
 
     def times(self, factors: Tensor) -> "ResidualTerm":
         """The same term with the residual of each equation multiplied by its factor."""
-        equation = self.equation
-        return replace(self, equation=lambda p, u: equation(p, u) * factors.to(u.value))
+        return replace(self, equation=lambda p, u: self.equation(p, u) * factors.to(u.value))
 
     linearised = residual  # the Gauss–Newton method linearises the residual itself
 
@@ -141,8 +140,8 @@ def build_terms(
     weight = weights["interior"]
     first = residual_term("interior", problem.equation, interior, 1, weight, surrogate, "residual")
     first = first if scales is None else first.times(scales.equations)
-    penalty = weights.get("boundary", 1.0)
-    return [first, *condition_terms(problem, surrogate, boundary, penalty, scales)]
+    weight = weights.get("boundary", 1.0)
+    return [first, *condition_terms(problem, surrogate, boundary, weight, scales)]
 
 
 def condition_terms(

@@ -24,7 +24,7 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.random_jets import random_jets
-from kanpinn.pde.symbols import Linearised, Modes, modes
+from kanpinn.pde.symbols import Linearised, WallModes, modes
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Lack:
 
 
 @dataclass(frozen=True)
-class Side:
+class WallConditions:
     """The conditions on one piece of the boundary, and what the equation needs there.
 
     Args:
@@ -159,7 +159,7 @@ class _Examined:
         residual = partial(condition.stacked_residual, self.problem.fields, "a condition")
         return Linearised.at(residual, points, random_jets(residual, points, self.m)[0])
 
-    def side(self, piece: Piece) -> Side:
+    def side(self, piece: Piece) -> WallConditions:
         """Return what a piece needs, by the sample that lacks least.
 
         Where the equation loses its highest derivatives on the piece, it needs nothing there.
@@ -175,12 +175,12 @@ class _Examined:
             for found, wave, scale in self.solutions(equation, row, normals[row]):
                 rank = found.rank([b.along(row, wave, -scale * normals[row]) for b in boundary])
                 sizes = given, found.degree, found.decaying, found.decaying - rank
-                side = Side(piece, conditions, *sizes)
+                side = WallConditions(piece, conditions, *sizes)
                 if not side.lacking:
                     return side
                 least = min(least or side, side, key=lambda s: (s.lacking, s.degree, s.needed))
         if least is None or least.degree < self.degree_inside(normals[0]):
-            return Side(piece, conditions, given, 0, 0, 0)
+            return WallConditions(piece, conditions, given, 0, 0, 0)
         return least
 
     def degree_inside(self, normal: Tensor) -> int:
@@ -191,7 +191,7 @@ class _Examined:
 
     def solutions(
         self, equation: Linearised, row: int, normal: Tensor
-    ) -> Iterator[tuple[Modes, Tensor, float]]:
+    ) -> Iterator[tuple[WallModes, Tensor, float]]:
         """Yield the equation's solutions along a normal, for waves of two random directions.
 
         Yields:

@@ -91,7 +91,7 @@ class Linearised:
 
 
 @dataclass(frozen=True)
-class Modes:
+class WallModes:
     """The solutions of a system M(d/dτ) u = 0 of ordinary differential equations for τ > 0.
 
     Args:
@@ -129,7 +129,7 @@ class Modes:
         return int((numpy.linalg.svd(matrix, compute_uv=False) > independent).sum())
 
 
-def modes(polynomial: numpy.ndarray, neutral: float) -> Modes | None:
+def modes(polynomial: numpy.ndarray, neutral: float) -> WallModes | None:
     """Return the solutions of M(d/dτ) u = 0.
 
     They are those of a pencil A - ζ B of matrices of first order, the companion of M; its
@@ -164,7 +164,7 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> Modes | None:
     derivative = numpy.linalg.solve(lower[:count, :count], upper[:count, :count])
     degree = int((abs(alpha) < infinite * abs(beta)).sum())
     values = sizes[:, None] * space[:m, :count]
-    return Modes(degree, count, values, derivative)
+    return WallModes(degree, count, values, derivative)
 
 
 def _balanced(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -11,7 +11,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solvers.fresh_points import verify
-from kanpinn.solvers.kept_states import rounded
+from kanpinn.solvers.kept_states import perturbed
 from kanpinn.solvers.solution import Solution
 
 
@@ -60,6 +60,6 @@ def _approximate(solution: Solution) -> Approximate:
 def _noise(surrogate: Surrogate, p: Points, channels: Channels) -> Jet:
     """Return the change of the solution by rounding errors of the coefficients."""
     before = surrogate.evaluate(p, channels)
-    with rounded(surrogate.network, seed=67):
+    with perturbed(surrogate.network, seed=67):
         after = surrogate.evaluate(p, channels)
     return after + -1 * before

@@ -17,7 +17,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.kept_states import rounded
+from kanpinn.solvers.kept_states import perturbed
 from kanpinn.solvers.steep_data import CHUNK, DataScan, scan_data
 from kanpinn.solvers.verification import Verification
 
@@ -62,7 +62,7 @@ def verify(
         weighed = [replace(one, weight=weights["boundary"] * one.weight) for one in others]
         terms = [inside, *weighed]
         before = [_rows(term, surrogate, term.points) for term in terms]
-        with rounded(surrogate.network, seed=31):
+        with perturbed(surrogate.network, seed=31):
             after = [_rows(term, surrogate, term.points) for term in terms]
         both = zip(terms, before, after, strict=True)
         rounding = sum(t.weight * float((b - a).square().sum(dim=1).mean()) for t, a, b in both)

@@ -20,7 +20,7 @@ def copied(network: Network) -> dict[str, Tensor]:
 
 
 @contextmanager
-def rounded(network: Network, seed: int) -> Iterator[None]:
+def perturbed(network: Network, seed: int) -> Iterator[None]:
     """Change each coefficient by a relative rounding error of random sign, for a while."""
     kept = [one.clone() for one in network.parameters()]
     generator = torch.Generator().manual_seed(seed)

@@ -37,8 +37,7 @@ class Estimate:
     errors: the error norms, relative to the finer solution; None where they are not known.
     contraction: the root mean square residual of the finer solution over that of the solution, at
     points that neither was trained on; None for energies, which have no residual. seconds: the time
-    that the estimate took. reason: why the errors are not known, or empty. bound: guaranteed bounds
-    of the errors; None where none were asked for.
+    that the estimate took. reason: why the errors are not known, or "". bound: guaranteed bounds.
     """
 
     errors: Errors | None
@@ -48,10 +47,9 @@ class Estimate:
     bound: Bound | None = None
 
     def __str__(self) -> str:
-        first = f"the error is not known: {self.reason}"
-        if self.errors is not None:
-            l2, h1 = self.errors.l2_relative, self.errors.h1_relative
-            first = f"estimated relative errors: L2 {l2:.1e}, H1 {h1:.1e}"
+        first, e = f"the error is not known: {self.reason}", self.errors
+        if e is not None:
+            first = f"estimated relative errors: L2 {e.l2_relative:.1e}, H1 {e.h1_relative:.1e}"
         part = self.contraction
         left = "" if part is None else f"a finer network leaves {part:.1%} of the residual, "
         left = left if self.bound is None else f"{self.bound}; {left}"

@@ -16,7 +16,7 @@ class Unbounded(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Coefficients:
+class OperatorCoefficients:
     """The linear expression A:D²u + B·∇u + C u at n points.
 
     Args:
@@ -29,9 +29,9 @@ class Coefficients:
     first: Tensor
     zeroth: Tensor
 
-    def times(self, factor: float) -> "Coefficients":
+    def times(self, factor: float) -> "OperatorCoefficients":
         """The expression multiplied by a number."""
-        return Coefficients(factor * self.second, factor * self.first, factor * self.zeroth)
+        return OperatorCoefficients(factor * self.second, factor * self.first, factor * self.zeroth)
 
     @property
     def are_constant(self) -> bool:
@@ -42,7 +42,9 @@ class Coefficients:
         return all(a <= 1e-12 * b for a, b in zip(spans, sizes, strict=True))
 
 
-def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> Coefficients:
+def read_coefficients(
+    equation: ResidualFunction, points: Points, what: str
+) -> OperatorCoefficients:
     """Read the coefficients of an affine expression of a scalar field's jet.
 
     The expression is evaluated with jets that have a single entry, and its values for random jets
@@ -88,10 +90,10 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
         raise Unbounded(f"{what} is not linear in the solution")
     symbols = _symbols(channels)
     second = torch.einsum("ne,eab->nab", slope, symbols.second)
-    return Coefficients(second, slope @ symbols.first, slope @ symbols.zeroth)
+    return OperatorCoefficients(second, slope @ symbols.first, slope @ symbols.zeroth)
 
 
-def _symbols(channels: Channels) -> Coefficients:
+def _symbols(channels: Channels) -> OperatorCoefficients:
     """Return the entries of a scalar jet as expressions A:D²u + B·∇u + C u, one a row."""
     d = channels.dim
     axes = torch.eye(d, dtype=torch.float64)
@@ -112,7 +114,7 @@ def _symbols(channels: Channels) -> Coefficients:
     second, first, zeroth = zip(*rows, strict=True)
     even = torch.stack(second)
     even = (even + even.transpose(1, 2)) / 2
-    return Coefficients(even, torch.stack(first), torch.tensor(zeroth, dtype=torch.float64))
+    return OperatorCoefficients(even, torch.stack(first), torch.tensor(zeroth, dtype=torch.float64))
 
 
 def _zero_jet(channels: Channels, n: int) -> Jet:

@@ -13,7 +13,7 @@ from kanpinn.pde.problem import Problem
 
 
 @dataclass(frozen=True)
-class Constants:
+class InequalityConstants:
     """The constants of the bounds, for all w that vanish where values are prescribed.
 
     Args:
@@ -32,7 +32,7 @@ class Constants:
         return 1 / math.sqrt(self.least)
 
 
-def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Constants:
+def constants_of(problem: Problem, operator: Operator, sides: Sides) -> InequalityConstants:
     """Return the constants of the bounds from a box around the domain, or that is the domain.
 
     In a box they are those of the sides: k², the least eigenvalue of -w'' on each axis. Functions
@@ -65,7 +65,9 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Constant
         )
     if least <= 0:
         raise Unbounded("the problem is not coercive: a constant is left undetermined")
-    return Constants(least, factor, _traces(operator, sides, lengths.tolist(), ends, least))
+    return InequalityConstants(
+        least, factor, _traces(operator, sides, lengths.tolist(), ends, least)
+    )
 
 
 def _side(piece: Piece) -> tuple[int, bool]:

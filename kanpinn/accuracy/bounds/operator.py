@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kanpinn.accuracy.bounds.coefficients import Coefficients, Unbounded, read_coefficients
+from kanpinn.accuracy.bounds.coefficients import OperatorCoefficients, Unbounded, read_coefficients
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.pde.problem import Problem
@@ -38,7 +38,7 @@ class Operator:
 
     problem: Problem = field(repr=False)
     sign: float
-    constant: Coefficients | None = field(repr=False)
+    constant: OperatorCoefficients | None = field(repr=False)
     diffusion: Tensor
     mean_diffusion: Tensor
     largest_diffusion: float
@@ -52,15 +52,15 @@ class Operator:
         """Whether A is positive definite; otherwise the equation is parabolic."""
         return bool((self.diffusion > 0).all())
 
-    def at(self, p: Points) -> Coefficients:
+    def at(self, p: Points) -> OperatorCoefficients:
         """The coefficients of L at n points: of -A:D²u + B·∇u + c u."""
         if self.constant is None:
             return read_coefficients(self.problem.equation, p, "the residual").times(self.sign)
         n, d = p.coords.shape
         second, first = self.constant.second.expand(n, d, d), self.constant.first.expand(n, d)
-        return Coefficients(second, first, self.constant.zeroth.expand(n))
+        return OperatorCoefficients(second, first, self.constant.zeroth.expand(n))
 
-    def least_outflow(self, p: Points, found: Coefficients) -> float:
+    def least_outflow(self, p: Points, found: OperatorCoefficients) -> float:
         """A lower bound of b·n at n points with normals, where L has the coefficients `found`."""
         assert p.normals is not None
         if self.convection == 0:
@@ -96,7 +96,7 @@ def operator_of(problem: Problem) -> Operator:
         raise Unbounded("the equation is neither elliptic nor parabolic")
     constant, b, divergence = None, found.first, torch.zeros(1, dtype=torch.float64)
     if found.are_constant:
-        constant = Coefficients(found.second[:1], found.first[:1], found.zeroth[:1])
+        constant = OperatorCoefficients(found.second[:1], found.first[:1], found.zeroth[:1])
         potential = found.zeroth
     else:
         if domain.dim > 4:
@@ -146,7 +146,9 @@ def diagonal_bounds(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients, Tensor, Tensor]:
+def _drift(
+    problem: Problem, sign: float, points: Points
+) -> tuple[OperatorCoefficients, Tensor, Tensor]:
     """Return L's coefficients at some of the points, with b = B + div A, (k, d), and div b, (k,).
 
     Derivatives are differences of fourth order with two steps; only points whose neighbours lie in
@@ -163,7 +165,7 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
     if not len(coords):
         raise Unbounded("the domain is too thin for differences of the coefficients")
 
-    def read(x: Tensor) -> Coefficients:
+    def read(x: Tensor) -> OperatorCoefficients:
         return read_coefficients(problem.equation, Points(x, domain.names), "the residual").times(
             sign
         )

@@ -30,8 +30,7 @@ class Covariance:
     Fisher information. It is applied by an SVD of R with columns scaled to unit length, as H would
     have the square of R's condition number.
 
-    The covariance is valid at the minimum of the loss. The Gauss–Newton step -H⁺ Jᵀr, computed from
-    the same R, estimates the distance of the solution from the minimum.
+    It is valid at the minimum of the loss; the Gauss–Newton step -H⁺ Jᵀr estimates the distance.
 
     Args:
         residuals: the residuals at the solution.
@@ -52,9 +51,8 @@ class Covariance:
         richer: Callable[[], Residuals] | None = None,
     ) -> None:
         self.residuals, self.known = sufficient(residuals, output_only), known
-        self._richer = richer
+        self.failure, self._richer = "", richer
         self.layers = chosen_layers(self.residuals.surrogate.network, output_only)
-        self.failure = ""
         try:
             self._factorise()
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ import numpy
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.wording import show
+from kanpinn.evolution import Windows
 from kanpinn.geometry import Box
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, MLP, Network
@@ -62,18 +63,19 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     """Refuse widths, degrees and grids whose coefficients do not fit into memory.
 
     Args:
-        kind: the class of the network. Only KAN and MLP are checked, as the meaning of the keys of
-            other classes is unknown.
+        kind: the class of the network. Own classes are not checked, as the meaning of their keys is
+            unknown.
         table: the arguments of the network, by key.
         path: the dotted path of the table, for messages.
 
     Raises:
         InputError: if a size is too large; the message names the key.
     """
-    if kind not in (KAN, MLP):
+    if kind not in (KAN, MLP, Windows):
         return
     most = 100  # splines of a much lower degree already lose all digits to rounding
     deepest = 50  # layers: placing the grids takes quadratic time in their number
+    widest = 100_000  # units of a layer: least squares need the square of their number
     finest = 10_000  # intervals: their table takes seconds and half a gigabyte
     copies = 4  # a solve holds at least four copies of the coefficients
     degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
@@ -84,6 +86,9 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     if layers > deepest:
         given = f"{path}.width = {show(table['width'])}"
         raise InputError(f"{given}: expected at most {deepest} layers, got {layers}")
+    if max(table["width"]) > widest:
+        given = f"{path}.width = {show(table['width'])}"
+        raise InputError(f"{given}: expected at most {widest} units in a layer")
     if grid > finest:
         given = f"{path}.grid = {show(table['grid'])}"
         raise InputError(f"{given}: expected at most {finest} intervals, got {grid}")

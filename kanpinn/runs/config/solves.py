@@ -94,10 +94,7 @@ class SolveJob(Job):
             )
 
     def preview(self) -> Residuals:
-        """Return the loss of the first step, with its terms and their points.
-
-        Residuals are evaluated at a few points only.
-        """
+        """Return the loss of the first step; residuals are evaluated at a few points only."""
         network = copy.deepcopy(self.network)
         with blaming(type(self.problem).__name__, self.problem, network):
             start = discretize(self.problem, network, self.settings, self.seed)

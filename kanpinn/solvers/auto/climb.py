@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from kanpinn.solvers.auto.candidates import Family
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.judging import Trial, Verdict
+from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION
 
 
 @dataclass(eq=False)
@@ -52,6 +53,12 @@ class Climb:
     def loss(self) -> float:
         """The least loss at fresh points of all trials; infinite where it is not known."""
         return min((trial.loss for trial in self.trials), default=math.inf)
+
+    def far_behind(self, trial: Trial) -> Trial | None:
+        """The latest trial but the last whose residual is large beside that of another trial."""
+        most = LARGEST_CONTRACTION**2
+        far = [one for one in self.trials[:-1] if trial.loss <= most * one.loss]
+        return far[-1] if far else None
 
     @property
     def is_idle(self) -> bool:

@@ -1,6 +1,5 @@
 """The search for a solution by trials, family after family."""
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,8 +9,7 @@ import torch
 from kanpinn._support.distributed import from_first
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import STOPPED_BY_USER
-from kanpinn.networks import KAN, Network
-from kanpinn.networks.layer import get_coefficients
+from kanpinn.networks import Network
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.candidates import families
 from kanpinn.solvers.auto.choice import Choice
@@ -19,15 +17,15 @@ from kanpinn.solvers.auto.climb import Climb
 from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.journal import Journal, LastState
 from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
+from kanpinn.solvers.auto.preparing import prepare
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial_clock import TrialClock
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, judged_by_tolerance
+from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import Observer
-from kanpinn.solvers.warm_start import start_from
 
 # Of a choice of trials, the reason for it, and the state of the search.
 Announce = Callable[[Choice, str, Mapping[str, Any]], None]
@@ -149,7 +147,7 @@ class TrialSearch:
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
         begun, journal, last = self.clock.seconds, self.journal, LastState()
         network = choice.network(self.seed, self.dtype, self.device)
-        self._prepare(choice, network, known)
+        prepare(network, lambda: self._discretized(choice, network), known)
         if (done := journal.found(choice)) is None:
             self.announce(choice, why, journal.state)
         budget = max(self._left, 1e-3) if done is None else done["budget"]
@@ -189,20 +187,6 @@ class TrialSearch:
             trial = denser
         return trial
 
-    def _prepare(self, choice: Choice, network: Network, known: Trial | None) -> None:
-        """Start the network from a known solution, or from an output of the solution's size."""
-        if known is not None and self.problem.unknowns:
-            network.constants = copy.deepcopy(known.solution.network.constants)
-        discretization = self._discretized(choice, network)
-        warm = isinstance(network, KAN) and not (self.problem.unknowns or network.stretched)
-        if warm and known is not None and known.repeats and known.choice.form == "strong":
-            start_from(known.solution, discretization)
-        elif discretization.scales is not None and isinstance(network, KAN):
-            layers = network.output_layers
-            sizes = discretization.scales.fields.to(get_coefficients(layers))
-            with torch.no_grad():
-                layers[0].coefficients.mul_(sizes)
-
     def _discretized(self, choice: Choice, network: Network) -> Discretization:
         return discretize(self.problem, network, choice.settings(self.boundary), self.seed)
 
@@ -217,7 +201,7 @@ class TrialSearch:
         if known is not None and known.choice.form == trial.choice.form:
             verdict = judge(known, trial)
             self._consider(verdict.first or known)
-            if verdict.doubtful and (earlier := _far_behind(climb, trial)) is not None:
+            if verdict.doubtful and (earlier := climb.far_behind(trial)) is not None:
                 again = judge(earlier, trial)
                 self._consider(again.first or earlier)
                 verdict = replace(verdict, second=again.second)
@@ -259,10 +243,3 @@ class TrialSearch:
         elif not best.failed:
             solution = judged_by_tolerance(solution, self.tolerance)
         return solution
-
-
-def _far_behind(climb: Climb, trial: Trial) -> Trial | None:
-    """Return the latest trial of a climb whose residual is large beside that of another trial."""
-    most = LARGEST_CONTRACTION**2
-    far = [one for one in climb.trials[:-1] if trial.loss <= most * one.loss]
-    return far[-1] if far else None
