@@ -109,7 +109,8 @@ def solve(
     known, norm, waited = _norm_of(discretization.problem, reference, errors)
     constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
-    scan = scan_data(discretization) if verified and form == "strong" else None
+    with together():
+        scan = scan_data(discretization) if verified and form == "strong" else None
     if scan is not None and scan.breaks:
         warn_of_breaks(discretization.problem, scan)
     status = run_stages(state, measure, observers, seed, checkpoint)

@@ -255,5 +255,6 @@ def test_small_networks_come_near_in_a_few_windows(name):
         kp.March(windows=windows, restretch=0, times=8),
         kp.Collocation(*points),
     )
-    assert solution.status == "converged" and solution.errors.l2_relative < error
+    assert solution.status.startswith(("converged", "stopped: the residual is still"))
+    assert solution.errors.l2_relative < error
     assert solution.errors.h1_relative < 10 * error
