@@ -133,9 +133,9 @@ def _of_tables(text: str, texts: dict[str, str], chosen: random.Random) -> bytes
                 del inside[key]
             case 4 if isinstance(inside, dict):
                 inside[_misspelt(key, chosen)] = inside.pop(key)
-            case 5 if isinstance(value, dict):  # a key that some table has
+            case 5 if isinstance(inside, dict):  # a key that some table has
                 name, known = chosen.choice(_keys_of_the_schema())
-                value[name] = copy.deepcopy(chosen.choice((*known, *VALUES)))
+                inside[name] = copy.deepcopy(chosen.choice((*known, *VALUES)))
             case _:
                 inside[key] = chosen.choice(([value], [value, value], {"type": value}))
     return tomli_w.dumps(tables).encode(errors="surrogatepass")

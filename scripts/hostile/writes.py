@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import itertools
 import json
 import os
 import random
@@ -125,12 +126,15 @@ class Whole:
 def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure]:
     """Let each operation of a solve, a fit and a study fail in each way, or some of them."""
     found: dict[str, Figure] = {}
+    faults_in_turn = itertools.cycle(FAULTS)
     for name in ("solve", "fit", "study"):
         job, folder = JOBS[name], (chosen.output / "writes" / name).resolve()
         whole = undisturbed(job, folder / "whole" / name)
         cases = [(fault, at) for fault in FAULTS for at in range(len(whole.operations))]
         if chosen.writes < len(cases):
-            cases = random.Random(f"{chosen.seed} {name}").sample(cases, chosen.writes)
+            draw = random.Random(f"{chosen.seed} {name}")
+            some = itertools.islice(faults_in_turn, chosen.writes)
+            cases = [(fault, draw.randrange(len(whole.operations))) for fault in some]
         wrong = []
         for fault, at in cases:
             if faults := [*faults_of(job, whole, folder / "faulty" / name, fault, at)]:
