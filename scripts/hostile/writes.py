@@ -183,7 +183,7 @@ def faults_of(
     for run in runs(output):
         target = output.with_suffix(".npz")
         read = commands.run(["export", str(run), "--format", "npz", "--output", str(target)], 60)
-        early = NOTHING_YET in read.said and not whole.has_checkpoint(at)
+        early = not whole.has_checkpoint(at) and NOTHING_YET in read.said
         if read.code and not early:
             yield f"{run.name} cannot be read: {read.said.strip()}"
     listed = commands.run(["list", "--output", str(output)], 60)

@@ -17,7 +17,7 @@ from kanpinn.solvers.auto.climb import Climb
 from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.journal import Journal, LastState
 from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
-from kanpinn.solvers.auto.preparing import prepare
+from kanpinn.solvers.auto.starting import start
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial_clock import TrialClock
 from kanpinn.solvers.discretization import Discretization
@@ -147,7 +147,7 @@ class TrialSearch:
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
         begun, journal, last = self.clock.seconds, self.journal, LastState()
         network = choice.network(self.seed, self.dtype, self.device)
-        prepare(network, lambda: self._discretized(choice, network), known)
+        start(network, lambda: self._discretized(choice, network), known)
         if (done := journal.found(choice)) is None:
             self.announce(choice, why, journal.state)
         budget = max(self._left, 1e-3) if done is None else done["budget"]

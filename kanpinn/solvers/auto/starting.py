@@ -12,9 +12,7 @@ from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.warm_start import start_from
 
 
-def prepare(
-    network: Network, discretize: Callable[[], Discretization], known: Trial | None
-) -> None:
+def start(network: Network, discretize: Callable[[], Discretization], known: Trial | None) -> None:
     """Start a network from a known solution, or from an output of the solution's size, in place.
 
     Args:
