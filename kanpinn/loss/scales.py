@@ -40,7 +40,9 @@ def scales_of(problem: Problem) -> Scales:
     and sizes c_f of fields make the matrix r_e A_ef c_f as near to one as possible, by least
     squares in the logarithms. They are determined up to r / s, c s; then s is the largest r_e b_e,
     where b_e is the residual of u = 0: the size of the data. Nonlinear equations are linearised at
-    0 first, and then at random fields of the sizes found.
+    0: at the sizes found, which may be far too large where the data oscillate, nonlinear terms
+    would outweigh the others. Equations without linear terms are linearised at random fields of
+    these sizes.
 
     Other units of the coordinates, the fields and the equations change the scales by just the
     factors that make up for them. Neither an exact solution nor the network plays a part.
@@ -66,8 +68,11 @@ def scales_of(problem: Problem) -> Scales:
             rows.append(_Rows(residual, places, rates, one.sites))
     fields = low.new_zeros(len(problem.fields))
     given = [one.at_zero(fields) for one in rows]
-    for _ in range(2):
-        matrix = torch.cat([one.slopes(fields) for one in rows])
+    matrix = torch.cat([one.slopes(fields) for one in rows])
+    factors, fields = _equilibrated(matrix, torch.cat(given))
+    if not matrix.any(dim=1).all():  # an equation without linear terms
+        again = torch.cat([one.slopes(fields) for one in rows])
+        matrix = torch.where(matrix.any(dim=1, keepdim=True), matrix, again)
         factors, fields = _equilibrated(matrix, torch.cat(given))
     parts = factors.split([len(one) for one in given])
     conditions = (

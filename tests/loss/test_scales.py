@@ -101,3 +101,28 @@ def test_scales_need_equations_and_no_unknowns():
 
     with pytest.raises(kp.InputError, match='balance must not be "sizes" for an energy'):
         kp.solve(Energetic(), kp.KAN([2, 4, 3], 5, 3), form="energy", balance="sizes")
+
+
+class Product(kp.Problem):
+    """-u'' + c = f, -v'' - c + u v = g, c = (u - v) / 5; u oscillates, and f is large beside it."""
+
+    domain = kp.Box(x=(-1, 1))
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):
+        f, g = self.source(p).split(1, dim=1)
+        c = (u.value - v.value) / 5
+        return -kp.laplacian(u) + c - f, -kp.laplacian(v) - c + u.value * v.value - g
+
+    def exact(self, p):
+        return torch.sin(32 * p.x), torch.sin(4 * p.x)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+def test_data_that_oscillate_do_not_make_nonlinear_terms_outweigh_the_others():
+    first, second = scales_of(stated(Product(), kp.Problem)).equations.tolist()
+    assert 1 / 20 < first / second < 20
+    solution = kp.auto(Product(), budget_seconds=20, tolerance=1e-6)
+    assert solution.success and solution.errors.l2_relative < 1e-6
