@@ -3,8 +3,8 @@
 What: `adversarial`: named and random problems whose exact solutions are known, and whose errors are
 hard to estimate, are solved with given networks and by `kp.auto`. An estimate fails if it is below
 a third of the true error, or if a solution is said to be within a tolerance that it is not.
-`ill_posed`: well-posed problems of many kinds are drawn, and the same with a fault, such as a side
-without a condition: a solve has to speak against these and only these.
+`ill_posed`: well-posed problems of many kinds are drawn, and each again with a fault, such as a
+side without a condition: a solve must refuse or warn of the faulty ones, and of no others.
 `library`: estimates of the errors of problems/ beside the true errors.
 `units`: the library's problems with coordinates, fields and equations multiplied by random powers
 of ten, from 1e-4 to 1e4: the errors of `kanpinn.auto` must be the same to a factor of 2.

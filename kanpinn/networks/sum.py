@@ -66,7 +66,7 @@ def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> 
     """Return a network plus a KAN of about its size, whose output is zero.
 
     In one dimension the KAN has no hidden layer, and twice as many intervals as the network has
-    functions for each output. Otherwise it has random hidden functions.
+    hidden units or, without these, intervals. Otherwise it has random hidden functions.
 
     Args:
         network: its layers become those of the sum.

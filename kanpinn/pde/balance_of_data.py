@@ -24,7 +24,7 @@ class Imbalance:
     """The integral of the data of a pure Neumann problem, which should be zero.
 
     Args:
-        value: the integral ∫ f + ∮ A g.
+        value: the integral ∮ A g - ∫ f.
         size: the integral of the absolute values.
         error: an estimate of the error of `value` by quadrature.
     """
@@ -35,7 +35,7 @@ class Imbalance:
 
     @property
     def relative(self) -> float:
-        """The integral relative to that of the absolute values; 0 where it may be its error."""
+        """The integral relative to that of the absolute values; 0 within its error."""
         known = abs(self.value) > 100 * self.error
         return abs(self.value) / self.size if known and self.size else 0.0
 

@@ -33,8 +33,9 @@ class Lack:
 
     Args:
         text: where it lacks them, as a clause.
-        is_sure: whether its solution is not unique for certain. It is not certain if another side
-            has more conditions than the equation needs there, which may make up for the lack.
+        is_sure: whether its solution is not unique for certain. It is not certain where other
+            conditions may make up for the lack: those in excess on another side, those on the
+            boundary of another domain, or where two opposite sides have too few together only.
     """
 
     text: str
@@ -83,8 +84,9 @@ class WallConditions:
 def lacking_conditions(problem: BoundaryValueProblem) -> Lack | None:
     """Return which conditions a problem lacks in its strong form; None where it lacks none.
 
-    Not examined are problems with unknowns, measurements or constraints in the domain, whose sides
-    may do without conditions, and those with another number of equations than fields.
+    Not examined are periodic problems in one dimension, problems with unknowns, measurements or
+    constraints in the domain, whose sides may do without conditions, and those with another number
+    of equations than fields.
     """
     domain, conditions = problem.domain, problem.conditions()
     tied = {piece for c in conditions for piece in c.tied}
@@ -227,7 +229,8 @@ def _of_ordinary(examined: _Examined) -> Lack | None:
         needed -= order - side.degree
     if given >= needed:
         return None
-    text = f"it has {_counted(given)}, and its equation of order {order} needs {needed}"
+    verb = "is" if given == 1 else "are"
+    text = f"there {verb} {_counted(given)}, and the equation of order {order} needs {needed}"
     return Lack(text, is_sure=True)
 
 

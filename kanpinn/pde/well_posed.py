@@ -32,8 +32,8 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
       measurements may have fewer, since a field may be an unknown coefficient.
     - Every field is determined completely, not only up to a constant, unless `free_constant`
       names it.
-    - Each side has as many conditions as the equation needs there (`lacking_conditions`). Where
-      another side has more than it needs, a lack is only warned of.
+    - Each side has as many conditions as the equation needs there (`lacking_conditions`). A lack
+      that is not certain is only warned of.
     - The data of a pure Neumann problem balance (`imbalance`).
 
     If the user's own functions raise an exception, all checks but the first are skipped.
@@ -41,7 +41,8 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     Args:
         problem: the problem, as `stated` returned it.
         strong: whether the solve minimises the residual (strong form). Only then are equations and
-            conditions counted: an energy has no number of equations, and natural conditions.
+            conditions counted: an energy has no equations, and its natural conditions need not be
+            stated.
 
     Raises:
         InputError: naming the condition, the numbers of equations and fields, the field, the side,
@@ -102,8 +103,8 @@ def _say_lack(problem: BoundaryValueProblem, lack: Lack) -> None:
     """Refuse a problem that lacks conditions, or warn of it where others may make up for them."""
     if lack.is_sure:
         raise InputError(
-            f"the solution of {type(problem).__name__} is not unique: {lack.text}; add what is "
-            "known there to conditions(), or set needs_conditions = False in the class to solve "
+            f"the solution of {type(problem).__name__} is not unique: {lack.text}; add the "
+            "missing ones to conditions(), or set needs_conditions = False in the class to solve "
             "for one of its solutions"
         )
     warnings.warn(
@@ -117,8 +118,8 @@ def _say_imbalance(problem: BoundaryValueProblem, found: Imbalance) -> None:
     """Refuse a pure Neumann problem without a solution, or warn of data with few digits."""
     digits = 1e-3  # the relative imbalance of data that are known to few digits
     text = (
-        f"{type(problem).__name__} prescribes ∂u/∂n all around, and has a solution only if source "
-        f"and fluxes balance: their integrals add up to {found.value:.3g}, "
+        f"{type(problem).__name__} prescribes fluxes and no values, and has a solution only if "
+        f"source and fluxes balance: their integrals add up to {found.value:.3g}, "
         f"{found.relative:.1%} of those of their absolute values"
     )
     if found.relative > digits:

@@ -20,12 +20,13 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     """Bound the errors of a solution by its residual.
 
     There are bounds for linear equations of second order for one field, elliptic or parabolic, that
-    are coercive: c - div(b)/2 is not below minus the least eigenvalue of the rest. They hold for
-    any network, however it was trained. `Bound` says what in them is proved and what is computed.
+    are coercive: c - div(b)/2 is above -λ, where λ is a lower bound of the least eigenvalue of
+    -div(A∇u). They hold for any network but time windows, however it was trained.
+    `Bound` says what in them is proved and what is computed.
 
     Args:
         solution: the solution whose errors are bounded.
-        finer: a better solution of the same problem, through which bounds may be less.
+        finer: a better solution of the same problem, which may make the bounds smaller.
 
     Returns:
         The bounds, or the reason why there are none.

@@ -16,7 +16,7 @@ from kanpinn.networks import KAN
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_bound import error_bound
-from kanpinn.solvers.finer import Finer, finer_solves, richer
+from kanpinn.solvers.finer import Finer, finer_solves, with_more_singular_functions
 from kanpinn.solvers.fresh_points import boundary_misfit, verify
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Estimate, Solution
@@ -37,8 +37,8 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     the first. If the second residual is ρ times the first, the error may be larger by
     the factor 1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None,
     where one of the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is
-    not rounding error, and where the second error, about ρ times the first, is above 0.3. Energies
-    have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
+    not rounding error, and where the second error, taken for ρ times the first, is above 0.3.
+    Energies have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
     conditions, and is not given where that is above 0.3 of the solution. Only the output layer is
     solved for, which takes a fraction of the training time; time windows are marched again.
 
@@ -61,7 +61,7 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     else:
         problem = solution.problem
         if problem.enrichment():
-            problem = richer(problem, wider)
+            problem = with_more_singular_functions(problem, wider)
         for finer in finer_solves(solution, wider, seed):
             made.append(_by(finer, solution, problem, seed))
             last = made[-1][0]

@@ -63,7 +63,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
         yield Finer(made, [LeastSquares()], points)
 
 
-def richer(problem: Problem, factor: float) -> Problem:
+def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
     """Return the problem with more of its known functions where their number can be changed.
 
     What the solution's own functions cut off is seen by their successors only.

@@ -42,7 +42,8 @@ class Resonance:
     Args:
         residual: the root mean square of its residual in the equation and the conditions, where
             its own root mean square is 1: the smallest singular value of the problem.
-        coefficient: that of the coefficient of u in the equation, with which it is compared.
+        coefficient: the root mean square of the coefficient of u in the equation, with which
+            `residual` is compared.
         error: how large a multiple of the function the residual of the solution may hide, relative
             to the solution.
     """
@@ -65,8 +66,8 @@ class Resonance:
     def words(self) -> str:
         """A clause for the status."""
         return (
-            "the problem is singular to rounding, as at a resonance: without data it has a "
-            f"solution of size 1 up to a residual of {self.residual:.1e}"
+            "the problem is singular to rounding, as at a resonance: with all data zero, a "
+            f"function of size 1 solves it up to a residual of {self.residual:.1e}"
         )
 
 
@@ -84,8 +85,8 @@ def resonance(
         found: the verification of the solution.
 
     Returns:
-        The function's residual; None where the equation has no term in the fields themselves,
-        which a resonance needs.
+        The function's residual; None with several ranks, and where the equation has no term in the
+        fields themselves, which a resonance needs.
     """
     surrogate, term = residuals.surrogate, residuals.terms[0]
     assert isinstance(term, ResidualTerm)

@@ -44,7 +44,7 @@ class DataScan:
 
     Args:
         places: up to 8 places (k, d) where the data vary far faster than they usually do.
-        breaks: jumps and poles among the steepest places.
+        breaks: jumps and poles among the places where values differ most.
     """
 
     places: Tensor

@@ -12,7 +12,7 @@ from hostile.jobs import JOBS, Job, Values, every_step, networks, same
 
 
 def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure]:
-    """Kill runs of each kind, half of them with the stock interval between two checkpoints.
+    """Kill runs of each kind, half of them with the default interval between two checkpoints.
 
     The others write a checkpoint after every step.
     """
@@ -28,7 +28,7 @@ def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure
             job.write_file(output)
             killed += started(job, output, often, moment).code < 0
             if fault := different(job, output, whole):
-                kept = "a checkpoint at every step" if often else "the stock interval"
+                kept = "a checkpoint at every step" if often else "the default interval"
                 wrong.append(f"{name}, killed after {moment:.2f} s with {kept}: {fault}")
         failures += wrong
         found[f"{name}: runs that a kill has changed"] = {

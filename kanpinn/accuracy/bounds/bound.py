@@ -8,20 +8,21 @@ from dataclasses import dataclass, field
 class Bound:
     """Guaranteed bounds of the errors e = u - v of a solution v of a linear coercive problem.
 
-    The equation is -div(A∇u) + b·∇u + c u = f, and γ = c - div(b)/2. Norms are means over the
+    The equation is -div(A∇u) + b·∇u + c u = f, and γ = c - div(b)/2. Norms are root means over the
     domain, as in `Errors`; the square of the energy norm is the mean of A∇e·∇e + max(min γ, 0) e².
     Relative bounds are divided by a lower bound of the norm of u, that of v minus the bound, and
     are infinite where this is not positive. Bounds that are not known are NaN.
 
     The inequalities are proved; the numbers in them are computed. The norms of the residual and of
     misfits on the boundary are taken by quadrature, with the upper end of its estimated error, and
-    extremes of A, b, c and of misfits are those at some hundred or thousand points.
+    extremes of A, b, c, of the residual and of misfits are those at hundreds to thousands of
+    points.
 
     Args:
         l2, l2_relative: bounds of the L2 norm.
         h1, h1_relative: bounds of the H1 norm; NaN for parabolic equations.
         energy, energy_relative: bounds of the energy norm.
-        maximum: a bound of max |e|, by the maximum principle.
+        maximum: a bound of max |e|, by the maximum principle or, in one dimension, the energy.
         theorem: the theorems of the bounds.
         constants: the constants in them, by name: "friedrichs" C with ‖w‖ ≤ C |||w|||,
             "diffusion" min A, "reaction" min γ, "coercivity" B(w, w) / |||w|||² at the least,

@@ -17,9 +17,9 @@ class InequalityConstants:
     """The constants of the bounds, for all w that vanish where values are prescribed.
 
     Args:
-        least: λ with ∫ A∇w·∇w + γ w² + ∫ α w² ≥ λ ∫ w², γ the reaction or 0 where it is negative.
-        factor: B(w, w) ≥ factor · (the same), 1 unless γ is negative somewhere.
-        traces: for each natural piece T with ∫ w² ≤ T² (the same), over the piece.
+        least: λ with S(w) = ∫ A∇w·∇w + γ w² + ∫ α w² ≥ λ ∫ w², where γ = max(c - div(b)/2, 0).
+        factor: B(w, w) ≥ factor · S(w), 1 unless c - div(b)/2 is negative somewhere.
+        traces: for each natural piece T with ∫ w² ≤ T² S(w), the integral over the piece.
     """
 
     least: float
@@ -35,8 +35,9 @@ class InequalityConstants:
 def constants_of(problem: Problem, operator: Operator, sides: Sides) -> InequalityConstants:
     """Return the constants of the bounds from a box around the domain, or that is the domain.
 
-    In a box they are those of the sides: k², the least eigenvalue of -w'' on each axis. Functions
-    that vanish on the whole boundary of a domain are continued by 0 into the box around it.
+    In a box they follow from the least eigenvalue k² of -w'' on each axis, with the conditions of
+    its two sides. Functions that vanish on the whole boundary of another domain are continued by 0
+    into its bounding box.
 
     Raises:
         Unbounded: where no constant is known, or the problem is not coercive.
@@ -48,7 +49,9 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
     lengths = domain.bounds[1] - domain.bounds[0]
     ends = torch.full((domain.dim, 2), math.inf, dtype=torch.float64)
     if not domain.is_box and sides.natural:
-        raise Unbounded("no Friedrichs constant is known: a flux is prescribed, off boxes")
+        raise Unbounded(
+            "no Friedrichs constant is known: a flux is prescribed, and the domain is no box"
+        )
     for one in sides.natural:
         axis, upper = _side(one.piece)
         ends[axis, int(upper)] = one.alpha / float(a[axis])
@@ -64,7 +67,7 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
             f"eigenvalue without it is known to be above {of_diffusion:.3g} only"
         )
     if least <= 0:
-        raise Unbounded("the problem is not coercive: a constant is left undetermined")
+        raise Unbounded("the problem is not coercive: neither a value nor c fixes a constant")
     return InequalityConstants(
         least, factor, _traces(operator, sides, lengths.tolist(), ends, least)
     )
@@ -116,7 +119,7 @@ def barrier(domain: Domain, operator: Operator) -> float:
     """Return a bound of max |w| for all w with |Lw| ≤ 1 that vanish where values are prescribed.
 
     It is the largest value of a function ψ of one coordinate with Lψ ≥ 1 and ψ ≥ 0, for the best
-    coordinate, or 1 / min c. The maximum principle is to hold: c ≥ 0.
+    coordinate, or 1 / min c. The maximum principle must hold, so c ≥ 0.
 
     Reference: Gilbarg and Trudinger, Elliptic Partial Differential Equations of Second Order
     (2001), theorem 3.7.

@@ -60,7 +60,7 @@ def extension(
     if all(one.number in met for one in sides.fixed):
         return Extension(0.0, 0.0, 0.0, 0.0)
     if grid is None:
-        raise Unbounded("boundary values are not built in, in more than three dimensions")
+        raise Unbounded("boundary values must be built in above three dimensions")
     coords, misfit = _misfits(operator, sides, jet, met)
     largest = float(misfit.abs().max())
     if largest == 0:

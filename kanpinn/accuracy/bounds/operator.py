@@ -132,7 +132,7 @@ def _lengths(problem: Problem) -> Tensor:
 def diagonal_bounds(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Return a and b with diag(a) ≤ A ≤ diag(b) for symmetric matrices A (n, d, d), (n, d) each.
 
-    Axes on which all matrices are 0 are apart.
+    Axes on which all matrices are 0, such as the time, get 0 and do not spoil the others.
     """
     size = matrices.abs().amax(dim=0)
     used = size.amax(dim=1) > 1e-14 * size.max()

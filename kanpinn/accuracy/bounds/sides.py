@@ -77,7 +77,7 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
     own = problem.domain.boundary.pieces
     for condition in conditions:
         if not condition.pieces or any(piece not in own for piece in condition.pieces):
-            raise Unbounded(f"{type(condition).__name__} is no condition of a side")
+            raise Unbounded(f"{type(condition).__name__} does not hold on a side of the domain")
     for piece in own:
         held = [i for i, one in enumerate(conditions) if piece in one.pieces]
         if len(held) > 1:

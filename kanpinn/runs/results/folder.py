@@ -195,7 +195,7 @@ class RunFolder:
             self._cost = self._written - begun
 
     def keep(self) -> None:
-        """Write checkpoint.pt if the last step has been taken since the last one."""
+        """Write checkpoint.pt if the steps have ended, but not yet what follows them."""
         if self._run is not None and self._run.status is not None:
             write_checkpoint(self.path, self._run.state_dict(), self.settings, self.earlier)
 

@@ -45,12 +45,13 @@ def auto(
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
     ρ^0.8 times that, as errors decrease more slowly than residuals. Where ρ > 0.7 or a solution is
     overfitted, their distance is no measure of the errors, which are then not known. An overfitted
-    trial is made again with more points. For energies, ρ is the ratio of successive distances. With
-    noisy data, the smallest network that fits them as well as the next larger one is kept, and its
-    error estimate includes the noise. Residuals are divided by their sizes (`balance="sizes"` of
-    `solve`), so that the units of coordinates, fields and equations do not matter. Neither the
-    problem's name nor its exact solution influences a choice. `Solution.log` lists the trials, the
-    reasons, and what would be tried with more time.
+    trial is made again with more points. For energies, ρ is the ratio of successive distances, and
+    the second error is ρ times the first. With noisy data, the smallest network that fits them as
+    well as the next larger one is kept, and its error estimate includes the noise. Except for
+    energies, time windows, data and unknowns, residuals are divided by their sizes
+    (`balance="sizes"` of `solve`), so that the units of coordinates, fields and equations do not
+    matter. Neither the problem's name nor its exact solution influences a choice. `Solution.log`
+    lists the trials, the reasons, and what would be tried with more time.
 
     Args:
         problem: the equation, its domain and conditions.
@@ -72,7 +73,8 @@ def auto(
         residual at fresh points; then the status is "failed: ...".
 
     Raises:
-        InputError: if the parts of the problem do not fit together, or the checkpoint is none.
+        InputError: if the parts of the problem do not fit together, or the checkpoint is not
+            the state of a search.
     """
     search = TrialSearch(
         problem=stated(problem, Problem),

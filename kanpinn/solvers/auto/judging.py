@@ -114,9 +114,9 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
 
     The first error is d / (1 - ρ). The second one is ρ^0.8 times that, as errors decrease more
     slowly than residuals, most of all near a resonance, and √ρ times that where its residual is
-    rounding error, which says little of the solution's; it is at least rounding. Where the first
-    residual is rounding error, both errors are d. Where the distance is no measure
-    of the error, as for ρ > 0.7, the second error is not known, and the first one is what an
+    rounding error, which says little of the solution's; no error is below rounding. Where the first
+    residual is rounding error, both errors are d. Where the distance is no measure of the error, as
+    for ρ > 0.7, the second error is not known, and the first one is what an
     earlier comparison has found, unless a solution with a smaller residual is three times as far.
     """
     if found.doubt:
