@@ -204,7 +204,7 @@ def _blocks(coupled: Tensor) -> list[Tensor]:
     links = torch.eye(count + width, dtype=torch.float64)
     links[:count, count:] = coupled.double()
     links[count:, :count] = coupled.double().T
-    for _ in range(count + width):
+    for _ in range((count + width).bit_length()):
         links = (links @ links).clamp_max(1)
     blocks: dict[tuple[bool, ...], Tensor] = {}
     for row in links > 0:

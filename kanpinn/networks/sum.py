@@ -65,8 +65,9 @@ class Sum(Network):
 def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> Sum:
     """Return a network plus a KAN of about its size, whose output is zero.
 
-    In one dimension the KAN has no hidden layer, and twice as many intervals as the network has
-    hidden units or, without these, intervals. Otherwise it has random hidden functions.
+    In one dimension the KAN has no hidden layer, and twice as many intervals as the output layer of
+    the network has coefficients for each output or, without a hidden layer, intervals. Otherwise it
+    has random hidden functions.
 
     Args:
         network: its layers become those of the sum.

@@ -54,6 +54,9 @@ def _approximate(solution: Solution) -> Approximate:
         mean, error = float(squares.mean()), float(squares.std()) / 64
     else:
         mean, error = found.interior, found.error / (discretization.weights["interior"] or 1.0)
+        if discretization.scales is not None:  # the verified residual has this factor
+            factor = float(discretization.scales.equations[0])
+            mean, error = mean / factor**2, error / factor**2
     evaluate, noise = solution.surrogate.evaluate, partial(_noise, solution.surrogate)
     return Approximate(evaluate, discretization.met, mean, error, noise)
 

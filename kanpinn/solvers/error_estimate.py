@@ -67,7 +67,8 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
             last = made[-1][0]
             if last.errors is not None and (last.contraction or 0.0) <= enough:
                 break
-    best, reference = min(made, key=lambda one: (one[0].errors is None, one[0].contraction or 0.0))
+    known = [one for one in made if one[0].errors is not None]
+    best, reference = min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
     limits: Bound | None = None
     if bound or best.errors is None:
         is_better = best.contraction is not None and best.contraction < 0.5

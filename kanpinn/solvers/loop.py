@@ -60,7 +60,7 @@ def run_stages(
                 elif progress.stage_step >= limit:
                     reason = state.stopped(f"limit of {limit} steps")
                     reason = f"{reason}; {state.optimizer.advice}"
-                elif state.clock.budget_seconds and (late := state.clock.spent(progress)):
+                elif late := state.clock.spent(progress):
                     state.status = state.stopped(late) if progress.step else f"{FAILED}: {late}"
                 else:
                     _take_step(state, stage, measure, observers)

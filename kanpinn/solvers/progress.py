@@ -66,7 +66,7 @@ class Clock:
         steps. The first step of a solve is taken unless it is expected to take more than a second
         and more than twice the budget: what is expected may be up to twice what it takes.
         """
-        if self.budget_seconds is None or not (progress.step or self.expected):
+        if self.budget_seconds is None:
             return None
         mean = sum(self.seconds) / max(1, progress.step)
         if progress.stage_step:

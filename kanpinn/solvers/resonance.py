@@ -88,6 +88,8 @@ def resonance(
         The function's residual; None with several ranks, and where the equation has no term in the
         fields themselves, which a resonance needs.
     """
+    if world() > 1:
+        return None
     surrogate, term = residuals.surrogate, residuals.terms[0]
     assert isinstance(term, ResidualTerm)
     points = term.points[:: max(1, len(term.points) // 256)]
@@ -96,7 +98,7 @@ def resonance(
         term.equation, batch, surrogate.evaluate(batch, term.channels)
     ).parts[0]
     coefficient = float(coefficients.square().sum(dim=(1, 2, 3)).mean().sqrt())
-    if world() > 1 or coefficient == 0:
+    if coefficient == 0:
         return None
     layers = surrogate.network.output_layers
     matrix = residuals.model(layers).matrix

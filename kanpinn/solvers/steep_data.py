@@ -205,10 +205,8 @@ def _pole_near(
         peaks.append(float(sizes.max()))
         if math.isinf(peaks[-1]):
             break
-    early, late = (
-        peaks[min(apart, len(peaks) - 1)],
-        peaks[-1] - peaks[-1 - min(apart, len(peaks) - 1)],
-    )
+    lag = min(apart, len(peaks) - 1)
+    early, late = peaks[lag], peaks[-1] - peaks[-1 - lag]
     if not (late > 0.3 * early > 0 and _is_inside(problem, place)):
         return None
     return Break(Points(place[None], problem.domain.names).show(0), math.inf)

@@ -18,6 +18,7 @@ from kanpinn.accuracy.bounds.sides import sides_of
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.solvers.error_bound import _approximate
 
 SQUARE = kp.Box(x=(0, 2), y=(0, 1))
 HOLED = kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.3, 0.2), 0.3)
@@ -329,3 +330,28 @@ def test_the_coefficients_are_read_in_any_units():
     found = operator_of(stated(Plain(long, kp.Box(x=(0, 2000), y=(0, 1)))))
     assert found.convection == 0 and found.reaction == pytest.approx((1, 1))
     assert found.diffusion.tolist() == pytest.approx([1e6, 1], rel=1e-3)
+
+
+class Layer(kp.Problem):
+    """-ε u'' + u' = 1 with u = 0 at both ends, whose Péclet number is 1e4."""
+
+    domain = kp.Box(x=(0, 1))
+
+    def residual(self, p, u):
+        return -1e-4 * kp.laplacian(u) + kp.partial(u, "x") - 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+def test_the_barrier_of_convection_is_that_of_the_transport():
+    problem = stated(Layer(), kp.Problem)
+    assert barrier(problem.domain, operator_of(problem)) == pytest.approx(1.0)
+
+
+def test_the_bounds_of_a_scaled_loss_use_the_residual_itself():
+    network = kp.KAN([2, 12, 1], degree=7, grid=[4, 8], seed=0)
+    solution = kp.solve(Known(poisson), network, balance="sizes")
+    points = sample(solution.problem.domain, 4096, "sobol")
+    mean = float(solution.residual(points).square().mean())
+    assert _approximate(solution).mean_square == pytest.approx(mean, rel=0.5)

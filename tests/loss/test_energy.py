@@ -219,3 +219,25 @@ def test_a_natural_condition_that_the_energy_lacks_is_refused():
     network = kp.KAN([2, 3, 1], degree=5, grid=2)
     with pytest.raises(kp.InputError, match=r"conditions\(\)\[1\], a Neumann, is natural"):
         kp.solve(Forgotten(), network, form="energy")
+
+
+class Layers(kp.Problem):
+    """∫ a u'² / 2 with a = 1 on the left half, and 100 on the right one."""
+
+    domain = kp.Box(x=(-1, 1))
+
+    def energy(self, p, u):
+        return torch.where(p.x < 0, 1.0, 100.0) * kp.grad(u) ** 2 / 2
+
+    def residual(self, p, u):
+        return torch.where(p.x < 0, 1.0, 100.0) * kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+def test_the_strength_of_an_energy_is_that_of_the_whole_domain():
+    settings = SolveSettings(points=kp.Collocation(400, 2), form="energy", boundary="penalty")
+    made = discretize(Layers(), kp.KAN([1, 4, 1]), settings, 0)
+    (term, *_) = made.residuals().terms
+    assert term.strength(made.surrogate) == pytest.approx(50.5, rel=0.05)

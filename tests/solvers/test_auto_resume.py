@@ -9,6 +9,7 @@ import torch
 import kanpinn as kp
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
+from kanpinn.runs.results.trials import config_to_resume, read_trials, write_trials
 
 
 class Killed(Exception):
@@ -116,10 +117,32 @@ def test_a_search_without_time_goes_on_with_a_larger_budget(tmp_path: Path):
     folder = RunFolder.create(tmp_path, "bump", config)
     job = config.build()
     path = folder.finish(job.run([folder.checkpoint], None, folder.adopt), figures=False)
-    from kanpinn.runs.results.trials import config_to_resume
-
     longer = config_to_resume(path).override(["run.budget_seconds=1000"])
     folder = RunFolder.resume(path, longer)
     assert len(folder.state["trials"]) == 1
     solution = folder.config.build().run([folder.checkpoint], folder.state, folder.adopt)
     assert solution.success and len(solution.log) > 2
+
+
+def test_how_a_search_had_ended_is_kept(tmp_path: Path):
+    (tmp_path / "bump.toml").write_text(FILE)
+    config = Config.read(tmp_path / "bump.toml", ["run.budget_seconds=1e-3"])
+    folder = RunFolder.create(tmp_path, "bump", config)
+    result = config.build().run([folder.checkpoint], None, folder.adopt)
+    resumed = RunFolder.resume(folder.finish(result, figures=False))
+    assert [one["status"] for one in resumed.earlier] == [result.status]
+    resumed.lock.release(resumed.path)
+
+
+def test_trials_that_name_foreign_code_are_refused(tmp_path: Path):
+    (tmp_path / "bump.toml").write_text(FILE)
+    config = Config.read(tmp_path / "bump.toml", ["run.budget_seconds=1e-3"])
+    folder = RunFolder.create(tmp_path, "bump", config)
+    result = config.build().run([folder.checkpoint], None, folder.adopt)
+    path = folder.finish(result, figures=False)
+    state = read_trials(path)
+    state["config"]["problem"]["class"] = "../evil.py:Bump"
+    (path.parent / "evil.py").write_text("")
+    write_trials(path, state["run"], state["config"])
+    with pytest.raises(kp.InputError, match=r"evil\.py, which is not in that folder"):
+        config_to_resume(path)

@@ -135,6 +135,8 @@ def barrier(domain: Domain, operator: Operator) -> float:
         if a > 0:
             kappa = speed * length / (2 * a)  # half the Péclet number
             # (a / speed²) (exp(κ) - 1 - κ), without cancellation for small κ
-            series = (math.exp(kappa) - 1 - kappa) / kappa**2 if kappa > 1e-3 else 0.5 + kappa
-            found.append(length**2 / (4 * a) * series if kappa < 700 else math.inf)
+            series = 0.5 + kappa
+            if kappa > 1e-3:
+                series = (math.exp(kappa) - 1 - kappa) / kappa**2 if kappa < 700 else math.inf
+            found.append(length**2 / (4 * a) * series)
     return min(found)

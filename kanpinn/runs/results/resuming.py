@@ -68,10 +68,15 @@ def _search_to_resume(found: Path, config: Config, searched: Mapping[str, Any]) 
     record = read_record(found)
     with expecting(found / TRIALS):
         check_settings(searched["config"], config.to_dict())
+    payload, earlier = read_checkpoint(found), []
+    if payload is not None:
+        earlier = list(payload["resumed"])
     with expecting(found / RECORD):
         check_files(record, config)
         files = list(record.get("files", ()))
-    return Resumable(found, config, searched["run"], [], files)
+        if not found.name.endswith(PARTIAL):
+            earlier.append({key: record[key] for key in ("status", "steps", "seconds")})
+    return Resumable(found, config, searched["run"], earlier, files)
 
 
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kanpinn._support.errors import expecting
 from kanpinn.runs.config import Config
 from kanpinn.runs.results.checkpoint import read_checkpoint, write_checkpoint
-from kanpinn.runs.results.record import config_of, run_folder
+from kanpinn.runs.results.record import config_of, read_record, run_folder
+from kanpinn.runs.results.sources import refuse_foreign_code
 
 TRIALS = "trials.pt"
 
@@ -36,9 +38,14 @@ def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Confi
         trust: as for `config_of`.
 
     Raises:
-        InputError: as `config_of`, and for a damaged trials.pt.
+        InputError: as `config_of`, also for the classes that trials.pt names, and for a damaged
+            trials.pt.
     """
-    known, searched = config_of(path, trust), read_trials(run_folder(path))
+    folder = run_folder(path)
+    known, searched = config_of(path, trust), read_trials(folder)
     if searched is None:
         return known
+    with expecting(folder / TRIALS):
+        if not trust:
+            refuse_foreign_code(folder, searched["config"], read_record(folder))
     return Config.from_dict(searched["config"], known.directory, known.name)

@@ -181,7 +181,7 @@ class LowDim:
                 Collocation(
                     count,
                     self._around(count),
-                    "sobol" if self.traits.dim > 3 else self.traits.sampler,
+                    self.traits.sampler,
                 ),
                 (LeastSquares(steps=30, starts=self.data_starts),),
                 work=float(self.traits.fields * count * (splines * self.traits.fields) ** 2),

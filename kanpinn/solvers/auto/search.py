@@ -115,7 +115,7 @@ class TrialSearch:
         if self.problem.unknowns:  # intervals are right for weights of one only
             planned = replace(planned, balanced=False)
         known = climb.last or self.best
-        choice = self._fitting(planned, known, climb)
+        choice, late = self._fitting(planned, known, climb)
         if choice is None:
             return
         try:
@@ -130,19 +130,23 @@ class TrialSearch:
             climb.ended = trial.solution.status
         elif not self.interrupted or self.best is None:
             climb.see(self._judge(climb, known, trial), planned)
-        if choice is not planned and not climb.ended:
-            climb.ended = self.late
+        climb.ended = climb.ended or late
 
-    def _fitting(self, choice: Choice, known: Trial | None, climb: Climb) -> Choice | None:
-        """Return a choice that fits into the time left; None, and the climb ends, without one."""
+    def _fitting(
+        self, choice: Choice, known: Trial | None, climb: Climb
+    ) -> tuple[Choice | None, str]:
+        """Return a choice that fits into the time left, and why it is not the given one.
+
+        Without one the climb ends.
+        """
         late = None if known is None else unaffordable(choice, known, self._left)
         if known is None or late is None:
-            return choice
+            return choice, ""
         self.late = self.late or f"{choice}, {late}"
         smaller = None if climb.last is None else affordable(choice, known, self._left)
         if smaller is None:
             climb.ended = late
-        return smaller
+        return smaller, late
 
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
         begun, journal, last = self.clock.seconds, self.journal, LastState()
