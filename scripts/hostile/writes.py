@@ -117,10 +117,10 @@ class Whole:
     operations: list[Operation]
     networks: list[Values]
 
-    def has_checkpoint(self, at: int) -> bool:
-        """Return True if a checkpoint has its name before the n-th operation."""
-        done = [path.endswith("checkpoint.pt") for _, path in self.operations[:at]]
-        return any(done)
+    def has_checkpoint(self, run: str, at: int) -> bool:
+        """Return True if a run's checkpoint has its name before the n-th operation."""
+        done = [Path(path) for _, path in self.operations[:at]]
+        return any(one.name == "checkpoint.pt" and one.parent.name == run for one in done)
 
 
 def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, Figure]:
@@ -183,7 +183,7 @@ def faults_of(
     for run in runs(output):
         target = output.with_suffix(".npz")
         read = commands.run(["export", str(run), "--format", "npz", "--output", str(target)], 60)
-        early = not whole.has_checkpoint(at) and NOTHING_YET in read.said
+        early = not whole.has_checkpoint(run.name, at) and NOTHING_YET in read.said
         if read.code and not early:
             yield f"{run.name} cannot be read: {read.said.strip()}"
     listed = commands.run(["list", "--output", str(output)], 60)
