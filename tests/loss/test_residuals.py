@@ -5,7 +5,7 @@ import math
 import pytest
 import reference
 import torch
-from cases import Coupled, Cubic, Line, Square
+from cases import Coupled, Cubic, Line, Square, terms_at
 from torch.func import jacrev
 
 import kanpinn as kp
@@ -14,7 +14,6 @@ from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.constraints.box import ExactDirichlet
 
@@ -40,7 +39,7 @@ def residuals_of(problem, make, n=30, exact=False) -> Residuals:
     surrogate.prepare(Points(torch.cat(seen), box.names))
     if exact:
         boundary = boundary[:0]
-    return Residuals(surrogate, build_terms(problem, surrogate, interior, [boundary], WEIGHTS))
+    return Residuals(surrogate, terms_at(problem, surrogate, interior, [boundary], WEIGHTS))
 
 
 def dense(residuals: Residuals, layers=None):
@@ -181,7 +180,7 @@ def test_conditions_on_parts_of_the_boundary_are_terms_of_their_own():
     surrogate = Surrogate(kp.KAN([1, 1]), problem.domain)
     points = [problem.domain.quadrature(4)[0]]
     points += [condition.boundary.quadrature(1)[0] for condition in problem.conditions()]
-    terms = build_terms(problem, surrogate, points[0], points[1:], WEIGHTS)
+    terms = terms_at(problem, surrogate, points[0], points[1:], WEIGHTS)
     assert [term.name for term in terms] == ["interior", "boundary[0]", "boundary[1]"]
     terms = Residuals(surrogate, terms).term_values()
     u = surrogate(problem.domain.boundary.quadrature(1)[0])
