@@ -56,15 +56,15 @@ class SolveContents(Contents[SolveJob, Solution]):
             for field in norms["fields"].values():
                 del field["fields"]  # a single field has none
         against = result.reference if errors is not None else None
-        unknown: dict[str, Any] = {"estimated": {}, "dependences": [], "spreads": {}, "noise": None}
+        inverse: dict[str, Any] = {"estimated": {}, "dependences": [], "spreads": {}, "noise": None}
         if result.problem.unknowns:
-            unknown = _unknowns(result)
+            inverse = _of_unknowns(result)
         return {
             "errors": errors,
             "reference": against and {"source": against.source, "error": against.error},
             "estimate": estimate,
             "verification": result.verification and asdict(result.verification),
-            **unknown,
+            **inverse,
             "auto": list(result.log),
             "seconds": {
                 "total": result.seconds,
@@ -100,7 +100,7 @@ class SolveContents(Contents[SolveJob, Solution]):
         }
 
 
-def _unknowns(result: Solution) -> dict[str, Any]:
+def _of_unknowns(result: Solution) -> dict[str, Any]:
     """Return the entries of run.json on unknown numbers and fields, which `record` describes."""
     pairs = result.covariance.dependences() if result.estimated else ()
     return {
