@@ -6,7 +6,6 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join
 from kanpinn.networks.known_function import Function, Known
@@ -52,9 +51,6 @@ class Surrogate(nn.Module):
         output: the output map; None for the identity.
         inputs: a function of points that gives (n, q) in [-1, 1], used in place of ξ.
         coefficients: for each field its `Unknown`, or None if the field is not a coefficient.
-
-    Raises:
-        InputError: if the network's inputs do not match the coordinates.
     """
 
     low: Tensor
@@ -73,15 +69,6 @@ class Surrogate(nn.Module):
         self.network, self.domain, self.output = network, domain, output
         self.inputs = None if inputs is None else Known((inputs,), "inputs(p)")
         low, high = domain.bounds
-        count = domain.dim
-        if self.inputs is not None:
-            middle = Points((low + high)[None] / 2, domain.names)
-            count = self.inputs.values(middle).shape[1]
-        if network.width[0] != count:
-            raise InputError(
-                f"network.width must start with {count} inputs for the coordinates "
-                f"{', '.join(domain.names)}, got {list(network.width)}"
-            )
         like = next(network.parameters())
         self.register_buffer("low", low.to(like))
         self.register_buffer("high", high.to(like))
