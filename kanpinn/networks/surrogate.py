@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet, join
+from kanpinn.jets import Channels, Coordinates, Jet, join, stack
 from kanpinn.networks.known_function import Function, Known
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import Network
@@ -100,12 +100,23 @@ class Surrogate(nn.Module):
     ) -> Jet:
         """The jet of the fields, followed by the unknown numbers, at n points.
 
+        Where no gradient is recorded, it is evaluated by blocks of points, which bounds the memory.
+
         Args:
             points: n points with the dtype and device of the surrogate.
             channels: the derivatives that the jet carries.
             tape: records the layers whose Jacobian is wanted.
             numbers: whether the unknown numbers follow the fields.
         """
+        if tape is None and not torch.is_grad_enabled():
+            # At a point each edge takes up to 100 bytes, for its value, its derivatives and copies.
+            most, weights = 2**22, [layer.coefficients for layer in self.network.layers]
+            size = max(256, most // max(w.shape[0] * w.shape[-1] for w in weights))
+            if len(points) > size:
+                starts = range(0, len(points), size)
+                return stack(
+                    [self.jet(points[i : i + size], channels, None, numbers) for i in starts]
+                )
         enrichment, constants = self.network.enrichment, self.network.constants
         jet = self.network.jet(self.coordinates(points, channels), tape)
         if enrichment is not None:

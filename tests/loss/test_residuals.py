@@ -1,6 +1,7 @@
 """The residual module: loss, gradient and Jacobian of a problem's weighted terms."""
 
 import math
+from functools import partial
 
 import pytest
 import reference
@@ -14,8 +15,10 @@ from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks import Surrogate
+from kanpinn.loss.terms import residual_term
+from kanpinn.networks import KAN, Surrogate
 from kanpinn.networks.constraints.box import ExactDirichlet
+from kanpinn.networks.kan_layer import KANLayer
 
 WEIGHTS = {"interior": 0.01, "boundary": 2.0}
 NETWORKS = {
@@ -186,3 +189,36 @@ def test_conditions_on_parts_of_the_boundary_are_terms_of_their_own():
     u = surrogate(problem.domain.boundary.quadrature(1)[0])
     assert terms["boundary[0]"] == pytest.approx(float((u[0] - 1) ** 2))
     assert terms["boundary[1]"] == pytest.approx(float((u[1] - 2) ** 2))
+
+
+def test_a_row_of_many_points_takes_no_more_memory_than_a_batch_of_rows(monkeypatch):
+    square = kp.Box(x=(-1, 1), y=(-1, 1))
+    mean = kp.Integral(square, 1.0)
+    surrogate = Surrogate(kp.KAN([2, 1400, 1], degree=2, grid=2), square)
+    network, most = surrogate.network, 2**23
+    evaluated, entries, jet = [], [], KAN.jet
+    write = KANLayer.jacobian
+
+    def noted(self, coordinates, tape=None):
+        evaluated.append(len(coordinates.value))
+        return jet(self, coordinates, tape)
+
+    def written(self, known, delta, out):
+        entries.append(out.numel())
+        write(self, known, delta, out)
+
+    monkeypatch.setattr(KAN, "jet", noted)
+    monkeypatch.setattr(KANLayer, "jacobian", written)
+    points = mean.points(kp.Collocation(1, 1), 1.0, torch.Generator())
+    equation = partial(mean.stacked_residual, ("u",), "mean")
+    # Five rows are tried at once, 5120 points.
+    term = residual_term("mean", equation, points, mean.sites, 1.0, surrogate, "mean")
+    assert max(evaluated) * 2 * 1400 <= most
+    ((jacobian, residual),) = Residuals(surrogate, [term]).rows(network.all_layers)
+    assert len(entries) > 2 and max(entries) <= most
+    value = term.residual(surrogate, points).squeeze()
+    expected = torch.autograd.grad(value, [layer.coefficients for layer in network.all_layers])
+    assert torch.equal(residual, value.detach()[None])
+    assert (jacobian[0] - torch.cat([g.flatten() for g in expected])).abs().max() < 1e-13
+    with torch.no_grad():
+        assert torch.allclose(term.residual(surrogate, points), value, rtol=1e-13, atol=0)
