@@ -212,7 +212,7 @@ def test_a_row_of_many_points_takes_no_more_memory_than_a_batch_of_rows(monkeypa
     points = mean.points(kp.Collocation(1, 1), 1.0, torch.Generator())
     equation = partial(mean.stacked_residual, ("u",), "mean")
     # Five rows are tried at once, 5120 points.
-    term = residual_term("mean", equation, points, mean.sites, 1.0, surrogate, "mean")
+    term = residual_term("mean", equation, points, surrogate, "mean", sites=mean.sites)
     assert max(evaluated) * 2 * 1400 <= most
     ((jacobian, residual),) = Residuals(surrogate, [term]).rows(network.all_layers)
     assert len(entries) > 2 and max(entries) <= most
