@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +14,9 @@ from kanpinn.accuracy.norms import ErrorNorm, Errors
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.networks import KAN
-from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_bound import error_bound
-from kanpinn.solvers.finer import Finer, finer_solves, with_more_singular_functions
+from kanpinn.solvers.finer import finer_solves, with_more_singular_functions
 from kanpinn.solvers.fresh_points import boundary_misfit, verify
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Estimate, Solution
@@ -54,18 +54,14 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
     """
     begun, enough = time.perf_counter(), 0.1  # with less of the residual left, no further solve
-    seed = solution.discretization.seed + 7919  # other random inner functions, other points
     verification, made = solution.verification, list[tuple[Estimate, Solution | None]]()
     if verification is not None and verification.overfitted:
         made.append((Estimate(None, None, 0.0, verification.words), None))
     else:
-        problem = solution.problem
-        if problem.enrichment():
-            problem = with_more_singular_functions(problem, wider)
-        for finer in finer_solves(solution, wider, seed):
-            made.append(_by(finer, solution, problem, seed))
-            last = made[-1][0]
-            if last.errors is not None and (last.contraction or 0.0) <= enough:
+        for found in finer_solutions(solution, wider):
+            estimate = _by(solution, found)
+            made.append((estimate, found))
+            if estimate.errors is not None and (estimate.contraction or 0.0) <= enough:
                 break
     known = [one for one in made if one[0].errors is not None]
     best, reference = min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
@@ -76,35 +72,44 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     return dataclasses.replace(best, seconds=time.perf_counter() - begun, bound=limits)
 
 
-def _by(finer: Finer, solution: Solution, problem: Problem, seed: int) -> tuple[Estimate, Solution]:
-    """Return an estimate of a solution's errors by one finer solve, and the solution of that.
+def finer_solutions(solution: Solution, wider: float) -> Iterator[Solution]:
+    """Yield solutions of a solution's problem by finer networks, the cheapest one first.
 
     A solve that took several steps, as nonlinear ones do, starts from the solution: Newton's method
-    then needs few steps, and finds the same one of several solutions.
+    then needs few steps, and finds the same one of several solutions. The factor `wider` is that of
+    `estimate_error`.
     """
-    first = solution.discretization
-    settings = SolveSettings(
-        points=finer.points,
-        boundary="penalty" if solution.surrogate.output is None else "exact",
-        weights=first.weights,
-        balance=None if first.scales is None else "sizes",
-        form=first.form,
-    )
+    problem, first = solution.problem, solution.discretization
+    seed = first.seed + 7919  # other random inner functions, other points
+    if problem.enrichment():
+        problem = with_more_singular_functions(problem, wider)
     repeats = solution.history.steps > 1 and not problem.unknowns
-    if repeats and isinstance(finer.network, KAN):
-        start_from(solution, discretize(problem, finer.network, settings, seed))
-    found = solve(
-        problem, finer.network, finer.optimizers, **vars(settings), errors=False, seed=seed
-    )
+    for finer in finer_solves(solution, wider, seed):
+        settings = SolveSettings(
+            points=finer.points,
+            boundary=finer.boundary,
+            weights=first.weights,
+            balance=None if first.scales is None else "sizes",
+            form=first.form,
+        )
+        if repeats and isinstance(finer.network, KAN):
+            start_from(solution, discretize(problem, finer.network, settings, seed))
+        yield solve(
+            problem, finer.network, finer.optimizers, **vars(settings), errors=False, seed=seed
+        )
+
+
+def _by(solution: Solution, found: Solution) -> Estimate:
+    """Return the estimate of a solution's errors by its comparison with a finer one."""
     if found.status.startswith(ENDED):
         reason = f"the solve of a finer network has ended: {found.status}"
-        return Estimate(None, None, 0.0, reason), found
+        return Estimate(None, None, 0.0, reason)
     against, errors = compare(solution, found), None
     if not against.doubt:
         part = 0.0 if against.is_rounding else against.contraction or 0.0
         errors = against.norms.scaled(1 / (1 - part))
         errors = against.with_misfit(errors) if against.misfit else errors
-    return Estimate(errors, against.contraction, 0.0, against.doubt), found
+    return Estimate(errors, against.contraction, 0.0, against.doubt)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from kanpinn.solvers.solution import Solution
 
 @dataclass(frozen=True)
 class Finer:
-    """The network, the optimizers and the points of a finer solve."""
+    """The network, the optimizers, the points and the form of the conditions of a finer solve."""
 
     network: Network
     optimizers: Sequence[Method]
     points: Collocation
+    boundary: str
 
 
 def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer]:
@@ -44,6 +45,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
         yield _finer_windows(solution, network, factor, seed)
         return
     hidden = network.width[1:-1]
+    boundary = "penalty" if solution.surrogate.output is None else "exact"
     if isinstance(network, KAN) and len(hidden) == 1:
         more, least = math.ceil(factor * hidden[0]), 64
         sizes = [(max(more, least), 1.0)]
@@ -60,7 +62,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
             resample=0,
             adapt=None,
         )
-        yield Finer(made, [LeastSquares()], points)
+        yield Finer(made, [LeastSquares()], points, boundary)
 
 
 def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
@@ -82,8 +84,10 @@ def _finer_windows(solution: Solution, network: Windows, factor: float, seed: in
         interior=math.ceil(factor**2 * own.interior),
         boundary=math.ceil(factor * own.boundary),
     )
-    times = math.ceil(factor * march.times)
-    return Finer(network.finer(factor, seed), [replace(march, times=times)], points)
+    times, met = math.ceil(factor * march.times), solution.discretization.met
+    # Initial data are always built in, so that an output map says nothing of the walls.
+    boundary = "exact" if len(met) == len(solution.problem.conditions()) else "penalty"
+    return Finer(network.finer(factor, seed), [replace(march, times=times)], points, boundary)
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ import json
 import math
 
 import pytest
+import torch
 from cases import Known, Waves
 from typer.testing import CliRunner
 
@@ -22,6 +23,27 @@ class Cubic(Known):
 
     def source(self, p):
         return super().source(p) - self.exact(p) ** 3
+
+
+class Cooling(kp.Problem):
+    """u_t = u_xx; the values at one end cannot be built in, since autograd does not see them."""
+
+    domain = kp.Box(x=(0, 2), t=(0, 0.5))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - kp.partial(u, "x", "x")
+
+    def conditions(self):
+        ends = self.domain.boundary
+        measured = lambda p: torch.from_numpy(self.exact(p).detach().numpy())  # noqa: E731
+        return [
+            kp.Initial(self.domain, self.exact),
+            kp.Dirichlet(ends["x_min"], self.exact),
+            kp.Dirichlet(ends["x_max"], measured),
+        ]
+
+    def exact(self, p):
+        return torch.exp(-4 * p.t) * torch.sin(2 * p.x)
 
 
 class Rough(kp.Problem):
@@ -55,6 +77,16 @@ def test_a_smooth_solution_s_error_is_estimated_to_a_tenth(width, boundary):
 
 def test_a_nonlinear_problem_s_error_is_estimated():
     assert effectivity(Cubic(), 12) == pytest.approx(1, abs=0.1)
+
+
+def test_a_march_whose_walls_are_penalised_has_an_estimate():
+    network = kp.Windows([2, 1], degree=5, grid=10, modes=4, stretch=False)
+    points, march = kp.Collocation(240, 80, "gauss"), [kp.March(windows=2, times=8)]
+    solution = kp.solve(Cooling(), network, march, points=points)
+    assert 0 < len(solution.discretization.met) < 3
+    estimate = estimate_error(solution)
+    ratio = estimate.errors.l2_relative / solution.errors.l2_relative
+    assert ratio == pytest.approx(1, abs=0.5)
 
 
 @pytest.mark.parametrize("width", [12, 24])

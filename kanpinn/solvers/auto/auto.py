@@ -44,7 +44,9 @@ def auto(
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
     ρ^0.8 times that, as errors decrease more slowly than residuals. Where ρ > 0.7 or a solution is
-    overfitted, their distance is no measure of the errors, which are then not known. An overfitted
+    overfitted, their distance is no measure of the errors, which are then not known. A second error
+    is a guess that may be 100 times too high: within the tolerance, or at the end, a solution with
+    1.25 times the hidden units replaces it, as in `estimate_error`, if time is left. An overfitted
     trial is made again with more points. For energies, ρ is the ratio of successive distances, and
     the second error is ρ times the first. With noisy data, the smallest network that fits them as
     well as the next larger one is kept, and its error estimate includes the noise. Except for

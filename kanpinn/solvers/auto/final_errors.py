@@ -1,11 +1,28 @@
-"""The errors of the final solution, measured against an exact solution or a reference."""
+"""The status of the final solution, and its errors against an exact solution or a reference."""
 
 import time
 from dataclasses import replace
 
+from kanpinn._support.status import FAILED
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, reference_of
+from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.solvers.solution import Solution
+
+
+def judged(solution: Solution, tolerance: float) -> Solution:
+    """Return the solution of the best trial with a status by its estimated error.
+
+    Args:
+        solution: the solution; one that has failed keeps its status.
+        tolerance: the largest acceptable relative L2 error.
+    """
+    if solution.status.startswith(FAILED):
+        return solution
+    if solution.estimate is None:
+        why = "its error is not known, since no other trial followed"
+        return replace(solution, status=f"stopped: {why} ({solution.status})")
+    return judged_by_tolerance(solution, tolerance)
 
 
 def measured(solution: Solution, recipe: Recipe | None) -> Solution:

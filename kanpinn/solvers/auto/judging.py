@@ -24,6 +24,7 @@ class Trial:
         seconds: the wall time of the trial.
         distance: the relative L2 distance from the trial before, known for energies only.
         noise: the relative statistical error of the solution due to noise in the data.
+        confirmed: whether its error comes from a comparison with a finer solution.
     """
 
     choice: Choice
@@ -31,6 +32,7 @@ class Trial:
     seconds: float
     distance: float | None = None
     noise: float = 0.0
+    confirmed: bool = False
 
     @property
     def error(self) -> float:
@@ -139,7 +141,7 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
         _with_errors(trial, found.norms.scaled(max(factor, least)), ratio)
         for trial, factor in ((one, larger), (other, smaller))
     )
-    return first, second
+    return replace(first, confirmed=True), second
 
 
 def _by_distances(

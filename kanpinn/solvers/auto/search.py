@@ -1,5 +1,6 @@
 """The search for a solution by trials, family after family."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,20 +10,20 @@ import torch
 from kanpinn._support.distributed import from_first
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import STOPPED_BY_USER
-from kanpinn.networks import Network
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.candidates import families
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.auto.climb import Climb
+from kanpinn.solvers.auto.confirming import finer_solution
+from kanpinn.solvers.auto.final_errors import judged
 from kanpinn.solvers.auto.forecast import affordable, unaffordable
 from kanpinn.solvers.auto.journal import Journal, LastState
 from kanpinn.solvers.auto.judging import Trial, Verdict, checked, judge, noise_of
 from kanpinn.solvers.auto.starting import start
 from kanpinn.solvers.auto.traits import Traits
 from kanpinn.solvers.auto.trial_clock import TrialClock
-from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.discretize import discretize
-from kanpinn.solvers.error_estimate import judged_by_tolerance
+from kanpinn.solvers.error_estimate import ENDED
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
 from kanpinn.solvers.state import Observer
@@ -81,11 +82,7 @@ class TrialSearch:
         self.journal = Journal(self.clock, self.earlier)
 
     def run(self) -> Solution:
-        """Try family after family until the tolerance is met or the time is used up.
-
-        Each family is tried until its trials lower the residual little. While time is left, the
-        family with the least residual then goes on.
-        """
+        """Try family after family until the tolerance is met or the time is used up."""
         climbs = [Climb(family) for family in families(Traits.of(self.problem))]
         for climb in self._turns(climbs):
             self._step(climb)
@@ -96,10 +93,10 @@ class TrialSearch:
         if self.late:
             self.log.append(f"with more time: {self.late}")
         assert self.best is not None
-        return self._finished(self.best)
+        return self._finished(self.best if self.interrupted else self._confirmed(self.best))
 
     def _turns(self, climbs: Sequence[Climb]) -> Iterator[Climb]:
-        """Yield the climb that makes the next step until none is left, or the search is over."""
+        """Yield the climb that makes the next step: each until it is idle, then the best one."""
         for climb in climbs:
             while not (self._is_over() or climb.ended or climb.is_idle):
                 yield climb
@@ -135,10 +132,7 @@ class TrialSearch:
     def _fitting(
         self, choice: Choice, known: Trial | None, climb: Climb
     ) -> tuple[Choice | None, str]:
-        """Return a choice that fits into the time left, and why it is not the given one.
-
-        Without one the climb ends.
-        """
+        """Return a choice that fits into the time left, if any, and why it is not the given one."""
         late = None if known is None else unaffordable(choice, known, self._left)
         if known is None or late is None:
             return choice, ""
@@ -151,7 +145,8 @@ class TrialSearch:
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
         begun, journal, last = self.clock.seconds, self.journal, LastState()
         network = choice.network(self.seed, self.dtype, self.device)
-        start(network, lambda: self._discretized(choice, network), known)
+        settings = choice.settings(self.boundary)
+        start(network, lambda: discretize(self.problem, network, settings, self.seed), known)
         if (done := journal.found(choice)) is None:
             self.announce(choice, why, journal.state)
         budget = max(self._left, 1e-3) if done is None else done["budget"]
@@ -159,7 +154,7 @@ class TrialSearch:
             self.problem,
             network,
             choice.optimizers,
-            **vars(choice.settings(self.boundary)),
+            **vars(settings),
             errors=False,
             seed=self.seed,
             budget_seconds=budget,
@@ -191,9 +186,6 @@ class TrialSearch:
             trial = denser
         return trial
 
-    def _discretized(self, choice: Choice, network: Network) -> Discretization:
-        return discretize(self.problem, network, choice.settings(self.boundary), self.seed)
-
     def _judge(self, climb: Climb, known: Trial | None, trial: Trial) -> Verdict:
         """Estimate the error of a trial by comparison with others, and keep the best.
 
@@ -211,6 +203,8 @@ class TrialSearch:
                 verdict = replace(verdict, second=again.second)
         seconds = trial.seconds + self.clock.seconds - begun
         trial = replace(verdict.second, seconds=seconds)
+        if trial.error <= self.tolerance:
+            trial = self._confirmed(trial, known)
         if trial.choice.form == "energy":
             self.minimum = trial
         elif self.minimum is not None:
@@ -221,6 +215,18 @@ class TrialSearch:
         error = "" if estimate is None else f", {str(estimate).splitlines()[0]}"
         self.log.append(f"{trial.choice}: {trial.seconds:.2g} s{error}")
         return replace(verdict, second=trial)
+
+    def _confirmed(self, trial: Trial, before: Trial | None = None) -> Trial:
+        """Return a trial with an error by a finer solution, which may refute `before` too."""
+        finer = finer_solution(trial, self._left)
+        if finer is None or finer.status.startswith(ENDED):
+            self.interrupted |= finer is not None and finer.status == STOPPED_BY_USER
+            return trial
+        last = Trial(trial.choice, finer, 0.0)
+        found = judge(trial, last).first or trial
+        if before is not None and math.isinf(found.error):
+            self._consider(judge(before, last).first or before)
+        return found
 
     def _consider(self, trial: Trial) -> None:
         if self.best is None or self.best.choice is trial.choice or trial.better_than(self.best):
@@ -240,10 +246,5 @@ class TrialSearch:
         self.announce(best.choice, "kept", self.journal.state)
         solution = replace(best.solution, seconds=self.clock.seconds, log=tuple(self.log))
         if self.interrupted:
-            solution = replace(solution, status=STOPPED_BY_USER)
-        elif best.solution.estimate is None and not best.failed:
-            why = "its error is not known, since no other trial followed"
-            solution = replace(solution, status=f"stopped: {why} ({solution.status})")
-        elif not best.failed:
-            solution = judged_by_tolerance(solution, self.tolerance)
-        return solution
+            return replace(solution, status=STOPPED_BY_USER)
+        return judged(solution, self.tolerance)
