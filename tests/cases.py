@@ -5,6 +5,7 @@ import math
 import torch
 
 import kanpinn as kp
+from kanpinn.loss.terms import ResidualTerm, condition_terms, residual_term
 
 # The head of a problem file; a test adds points and optimizers.
 POISSON_FILE = """
@@ -94,3 +95,10 @@ class Known(Waves):
 
     def exact(self, p):
         return torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y**2)
+
+
+def terms_at(problem, surrogate, interior, boundary, weights) -> list[ResidualTerm]:
+    """The loss term of the equation, then those of the conditions, at given points."""
+    equation, weight = problem.equation, weights["interior"]
+    first = residual_term("interior", equation, interior, surrogate, "residual", weight=weight)
+    return [first, *condition_terms(problem, surrogate, boundary, weights["boundary"])]

@@ -1,6 +1,7 @@
 """Atomic writing of files, and locks of folders and blocks against other processes."""
 
 import errno
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -61,6 +62,13 @@ def write_text(path: Path, text: str) -> None:
 def path_component(name: str) -> str:
     """Return the name with all characters replaced that a path component should not have."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """Yield a path, then the same with "-2", "-3", … at the end of its name, without end."""
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}-{number}")
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -7,6 +7,7 @@ from kanpinn.jets.channels import MissingChannel as MissingChannel
 from kanpinn.jets.coordinates import Coordinates as Coordinates
 from kanpinn.jets.jet import Jet as Jet
 from kanpinn.jets.jet import join as join
+from kanpinn.jets.jet import stack as stack
 from kanpinn.jets.jet import total as total
 from kanpinn.jets.operators import biharmonic as biharmonic
 from kanpinn.jets.operators import directional as directional

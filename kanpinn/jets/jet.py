@@ -174,6 +174,12 @@ def join(fields: Sequence[Jet]) -> Jet:
     return fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
 
 
+def stack(blocks: Sequence[Jet]) -> Jet:
+    """The jet at the points of several jets, one after another, with the same channels."""
+    parts = zip(*(block.parts() for block in blocks), strict=True)
+    return blocks[0].with_parts([torch.cat(same) for same in parts])
+
+
 def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:
     rows, lines, order, _ = f_lines.shape
     a = torch.cat([f[:, None, None].expand(rows, lines, 1, -1), f_lines], dim=2)

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar, Self
@@ -115,35 +115,6 @@ class ResidualTerm(Term):
         return self.residual(surrogate, points).square().sum()
 
 
-def build_terms(
-    problem: BoundaryValueProblem,
-    surrogate: Surrogate,
-    interior: Points,
-    boundary: Sequence[Points],
-    weights: Mapping[str, float],
-    scales: Scales | None = None,
-) -> list[ResidualTerm]:
-    """The loss term of the equation, followed by those of the conditions.
-
-    Args:
-        problem: gives the residual and the conditions.
-        surrogate: the solution.
-        interior: the collocation points of the equation.
-        boundary: the points of each condition, see `condition_terms`.
-        weights: the weights of "interior" and "boundary".
-        scales: give the factors of the equations; None for 1.
-
-    Raises:
-        InputError: if a residual has the wrong shape, or contains a derivative that vanishes
-            identically for the surrogate's splines.
-    """
-    weight = weights["interior"]
-    first = residual_term("interior", problem.equation, interior, 1, weight, surrogate, "residual")
-    first = first if scales is None else first.times(scales.equations)
-    weight = weights.get("boundary", 1.0)
-    return [first, *condition_terms(problem, surrogate, boundary, weight, scales)]
-
-
 def condition_terms(
     problem: BoundaryValueProblem,
     surrogate: Surrogate,
@@ -154,7 +125,8 @@ def condition_terms(
     """The loss terms of the conditions that have points.
 
     Args:
-        problem, surrogate: as for `build_terms`.
+        problem: gives the conditions.
+        surrogate: the solution.
         boundary: the points of each of `problem.conditions()`, empty for a condition that the
             surrogate satisfies exactly.
         weight: the weight of the boundary in the loss.
@@ -178,7 +150,9 @@ def condition_terms(
         share = weight * condition.weight * part
         what = f"conditions()[{i}]"
         equation = partial(condition.stacked_residual, problem.fields, what)
-        term = residual_term(name, equation, points, condition.sites, share, surrogate, what)
+        term = residual_term(
+            name, equation, points, surrogate, what, weight=share, sites=condition.sites
+        )
         if scales is not None and not condition.measurements:
             term = term.times(scales.conditions[i])
         terms.append(replace(term, measured=condition.measurements > 0))
@@ -204,15 +178,16 @@ def residual_term(
     name: str,
     equation: Callable[[Points, Jet], Tensor],
     points: Points,
-    sites: int,
-    weight: float,
     surrogate: Surrogate,
     what: str,
+    *,
+    weight: float = 1.0,
+    sites: int = 1,
 ) -> ResidualTerm:
     """The loss term of one equation, with the channels that a trial evaluation finds it to need.
 
     Args:
-        name, equation, points, sites, weight: those of `ResidualTerm`.
+        name, equation, points, weight, sites: those of `ResidualTerm`.
         surrogate: the solution, with which the equation is tried at a few points.
         what: the name of the equation in error messages.
 

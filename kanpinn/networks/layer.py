@@ -1,5 +1,6 @@
 """Layers, which are linear in their coefficients, and the tape that gives their Jacobian."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -93,11 +94,23 @@ class Tape:
             allow_unused=True,
         )
         sizes = [r.layer.coefficients.numel() for r in self.records]
-        columns = self.records[0].product.new_zeros(sum(sizes), len(residual) * sites)
-        for record, delta, out in zip(self.records, deltas, columns.split(sizes), strict=True):
-            if delta is not None:
-                record.layer.jacobian(record.known, delta, out)
-        return (columns if sites == 1 else columns.unflatten(1, (-1, sites)).sum(dim=2)).T
+        rows, most = len(residual), 2**23  # entries at once: 64 MiB in float64
+        block = sites if sites == 1 else max(1, min(sites, most // max(1, rows * sum(sizes))))
+        found = []
+        for start in range(0, sites, block):
+            count = min(block, sites - start)
+            columns = self.records[0].product.new_zeros(sum(sizes), rows * count)
+            for record, delta, out in zip(self.records, deltas, columns.split(sizes), strict=True):
+                known = record.known
+                if delta is not None and count < sites:  # some of the sites of each row
+                    known, delta = (
+                        t.unflatten(0, (rows, sites))[:, start : start + count].flatten(0, 1)
+                        for t in (known, delta)
+                    )
+                if delta is not None:
+                    record.layer.jacobian(known, delta, out)
+            found.append(columns if sites == 1 else columns.unflatten(1, (rows, -1)).sum(dim=2))
+        return functools.reduce(torch.add, found).T
 
 
 class Layers(nn.ModuleList):

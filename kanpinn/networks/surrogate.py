@@ -6,9 +6,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet, join
+from kanpinn.jets import Channels, Coordinates, Jet, join, stack
 from kanpinn.networks.known_function import Function, Known
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import Network
@@ -52,9 +51,6 @@ class Surrogate(nn.Module):
         output: the output map; None for the identity.
         inputs: a function of points that gives (n, q) in [-1, 1], used in place of ξ.
         coefficients: for each field its `Unknown`, or None if the field is not a coefficient.
-
-    Raises:
-        InputError: if the network's inputs do not match the coordinates.
     """
 
     low: Tensor
@@ -73,15 +69,6 @@ class Surrogate(nn.Module):
         self.network, self.domain, self.output = network, domain, output
         self.inputs = None if inputs is None else Known((inputs,), "inputs(p)")
         low, high = domain.bounds
-        count = domain.dim
-        if self.inputs is not None:
-            middle = Points((low + high)[None] / 2, domain.names)
-            count = self.inputs.values(middle).shape[1]
-        if network.width[0] != count:
-            raise InputError(
-                f"network.width must start with {count} inputs for the coordinates "
-                f"{', '.join(domain.names)}, got {list(network.width)}"
-            )
         like = next(network.parameters())
         self.register_buffer("low", low.to(like))
         self.register_buffer("high", high.to(like))
@@ -113,12 +100,23 @@ class Surrogate(nn.Module):
     ) -> Jet:
         """The jet of the fields, followed by the unknown numbers, at n points.
 
+        Where no gradient is recorded, it is evaluated by blocks of points, which bounds the memory.
+
         Args:
             points: n points with the dtype and device of the surrogate.
             channels: the derivatives that the jet carries.
             tape: records the layers whose Jacobian is wanted.
             numbers: whether the unknown numbers follow the fields.
         """
+        if tape is None and not torch.is_grad_enabled():
+            # At a point each edge takes up to 100 bytes, for its value, its derivatives and copies.
+            most, weights = 2**22, [layer.coefficients for layer in self.network.layers]
+            size = max(256, most // max(w.shape[0] * w.shape[-1] for w in weights))
+            if len(points) > size:
+                starts = range(0, len(points), size)
+                return stack(
+                    [self.jet(points[i : i + size], channels, None, numbers) for i in starts]
+                )
         enrichment, constants = self.network.enrichment, self.network.constants
         jet = self.network.jet(self.coordinates(points, channels), tape)
         if enrichment is not None:

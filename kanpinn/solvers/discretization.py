@@ -13,7 +13,7 @@ from kanpinn.geometry.sampling import Collocation, measure_in, sample, weighted_
 from kanpinn.loss.energy import energy_terms
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.scales import Scales
-from kanpinn.loss.terms import ResidualTerm, Term, build_terms, condition_terms
+from kanpinn.loss.terms import ResidualTerm, Term, condition_terms, residual_term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import P
 from kanpinn.pde.parameters import parameter_of, with_parameter
@@ -94,6 +94,8 @@ class Discretization(ABC, Generic[P]):
         Raises:
             InputError: as for `terms`.
         """
+        if len(self.met) == len(self.problem.conditions()):
+            return []  # no points have to be drawn
         pieces = [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
         weight = self.weights["boundary"]
         return condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
@@ -141,8 +143,13 @@ class StrongDiscretization(Discretization[P]):
 
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[Term]:
         inside = self.points(epoch)[0] if interior is None else interior
-        equation = build_terms(self.problem, self.surrogate, inside, [], self.weights, self.scales)
-        return [*equation, *self.penalties(epoch)]
+        equation, weight = self.problem.equation, self.weights["interior"]
+        term = residual_term(
+            "interior", equation, inside, self.surrogate, "residual", weight=weight
+        )
+        if self.scales is not None:
+            term = term.times(self.scales.equations)
+        return [term, *self.penalties(epoch)]
 
 
 @dataclass(frozen=True)

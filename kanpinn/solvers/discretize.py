@@ -1,18 +1,24 @@
 """The discretization of a problem, from the arguments of `solve`, which are checked."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.evolution.windows import Windows
+from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.loss.scales import scales_of
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.constraints.boundary_data import choose_imposition
 from kanpinn.networks.constraints.initial_data import choose_imposition_in_windows, order_in_time
-from kanpinn.networks.constraints.periodic_inputs import circles_for, periodic_numbers
+from kanpinn.networks.constraints.periodic_inputs import (
+    circles_for,
+    periodic_coordinates,
+    periodic_numbers,
+)
 from kanpinn.networks.enrichment import enrichment_of
+from kanpinn.networks.known_function import Known
 from kanpinn.networks.network import Network
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
@@ -101,11 +107,7 @@ def build_surrogate(
     Raises:
         InputError: if problem, network and boundary do not fit together.
     """
-    if network.width[-1] != len(problem.fields):
-        raise InputError(
-            f"network.width must end with {len(problem.fields)} outputs for the fields "
-            f"{', '.join(problem.fields)} of {type(problem).__name__}, got {list(network.width)}"
-        )
+    check_ends(problem, network.width)
     network.enrichment = None
     if functions := problem.enrichment():
         like = next(network.parameters())
@@ -131,6 +133,38 @@ def build_surrogate(
             met |= periodic_numbers(problem, chosen.output)
     coefficients = [(unknowns or {}).get(name) for name in problem.fields]
     return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
+
+
+def check_ends(problem: BoundaryValueProblem, width: Sequence[int]) -> None:
+    """Refuse a network's width whose ends are not the numbers of inputs and fields of a problem.
+
+    A network may have one more input for each periodic coordinate.
+
+    Args:
+        problem: the problem.
+        width: the units per layer, inputs first.
+
+    Raises:
+        InputError: for other numbers; the message says what they must be.
+    """
+    if width[-1] != len(problem.fields):
+        raise InputError(
+            f"network.width must end with {len(problem.fields)} outputs for the fields "
+            f"{', '.join(problem.fields)} of {type(problem).__name__}, got {list(width)}"
+        )
+    domain, inputs = problem.domain, problem.inputs()
+    counts = [domain.dim]
+    if inputs is not None:
+        low, high = domain.bounds
+        middle = Points((low + high)[None] / 2, domain.names)
+        counts = [Known((inputs,), "inputs(p)").values(middle).shape[1]]
+    elif width[0] > domain.dim:
+        counts.append(domain.dim + len(periodic_coordinates(problem)))
+    if width[0] not in counts:
+        raise InputError(
+            f"network.width must start with {counts[0]} inputs for the coordinates "
+            f"{', '.join(domain.names)}, got {list(width)}"
+        )
 
 
 def _check_natural(problem: Problem) -> None:

@@ -8,7 +8,7 @@ from kanpinn._support.distributed import from_first, same, together, world
 from kanpinn._support.errors import InputError, instance, integer
 from kanpinn._support.status import STOPPED_BY_USER
 from kanpinn.accuracy.norms import ErrorNorm
-from kanpinn.accuracy.references import Recipe, Reference, reference_of
+from kanpinn.accuracy.references import Recipe, reference_of
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
 from kanpinn.optimizers import Method, as_methods, load_libraries
@@ -106,13 +106,19 @@ def solve(
     if checkpoint is None:
         discretization.prepare()
     state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)
-    known, norm, waited = _norm_of(discretization.problem, reference, errors)
+    problem, norm, waited = discretization.problem, None, 0.0
+    with together():
+        known = reference_of(problem, reference)
+    if errors and (known is not None or problem.exact is not None):
+        begun = time.perf_counter()
+        norm = ErrorNorm(problem, known)
+        waited = time.perf_counter() - begun
     constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
     with together():
         scan = scan_data(discretization) if verified and form == "strong" else None
     if scan is not None and scan.breaks:
-        warn_of_breaks(discretization.problem, scan)
+        warn_of_breaks(problem, scan)
     status = run_stages(state, measure, observers, seed, checkpoint)
     seconds = state.clock.earlier + time.perf_counter() - started - waited
     values, whole = state.residuals.term_values(), verified and status != STOPPED_BY_USER
@@ -135,22 +141,6 @@ def solve(
         reference=known,
         reference_seconds=waited if known is not None else 0.0,
     )
-
-
-def _norm_of(
-    problem: Problem, recipe: Recipe | None, measured: bool
-) -> tuple[Reference | None, ErrorNorm | None, float]:
-    """Return the reference, the norm of errors, and the seconds to compute the reference.
-
-    There is no norm where errors are not measured, or there is nothing to measure them against.
-    """
-    with together():
-        known = reference_of(problem, recipe)
-    if not measured or (known is None and problem.exact is None):
-        return known, None, 0.0
-    begun = time.perf_counter()
-    norm = ErrorNorm(problem, known)
-    return known, norm, time.perf_counter() - begun
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:

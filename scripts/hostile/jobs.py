@@ -156,7 +156,7 @@ def every_step() -> None:
     stock = RunFolder.checkpoint
 
     def checkpoint(folder: RunFolder, run: Any) -> None:
-        folder.interval, folder.share = 0.0, math.inf
+        folder.pace.interval, folder.pace.share = 0.0, math.inf
         stock(folder, run)
 
     RunFolder.checkpoint = checkpoint  # type: ignore[method-assign,assignment]

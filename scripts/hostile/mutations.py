@@ -149,8 +149,15 @@ def _keys_of_the_schema() -> list[tuple[str, list[Any]]]:
         for table in document_schema(kind)["$defs"].values():
             for key, one in table["properties"].items():
                 named = [one.get("default"), one.get("const"), *one.get("enum", ())]
-                found.append((key, [value for value in named if value is not None]))
+                found.append((key, [_without_nulls(value) for value in named if value is not None]))
     return found
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a value of the schema without the keys whose value is null, which TOML cannot say."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(one) for key, one in value.items() if one is not None}
 
 
 def _changed(value: Any, chosen: random.Random) -> Any:

@@ -11,7 +11,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.linalg import fold
 from kanpinn.loss import Residuals, ResidualTerm
-from kanpinn.loss.terms import build_terms
+from kanpinn.loss.terms import residual_term
 from kanpinn.networks import Network, Surrogate
 
 
@@ -42,7 +42,8 @@ def residuals(network: Network, points: int) -> Residuals:
     like = next(network.parameters())
     interior = sample(problem.domain, points, "gauss").to(dtype=like.dtype)
     surrogate.prepare(interior[:: max(1, points // 2000)])  # the grids; not what is measured
-    return Residuals(surrogate, build_terms(problem, surrogate, interior, [], {"interior": 1.0}))
+    term = residual_term("interior", problem.equation, interior, surrogate, "residual")
+    return Residuals(surrogate, [term])
 
 
 def kan(width: int, dtype: torch.dtype = torch.float64) -> kp.KAN:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kanpinn._support.files import remove_temporaries, replacing, write_text
+from kanpinn._support.files import numbered, remove_temporaries, replacing, write_text
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
@@ -75,3 +75,8 @@ def test_temporaries_of_killed_processes_are_removed(tmp_path):
     (tmp_path / "run.json").touch()
     remove_temporaries(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_numbered_names_begin_with_the_name_itself():
+    found = numbered(Path("runs/a.b"))
+    assert [next(found).as_posix() for _ in range(3)] == ["runs/a.b", "runs/a.b-2", "runs/a.b-3"]

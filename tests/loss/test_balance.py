@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import POISSON_FILE, Coupled, Cubic, Known, Line, Square
+from cases import POISSON_FILE, Coupled, Cubic, Known, Line, Square, terms_at
 
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.loss.balance import balance_factors
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients
 
@@ -21,7 +20,7 @@ def residuals_of(problem, network, nodes=8) -> Residuals:
     interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
     surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
     weights = {"interior": 1.0, "boundary": 3.0}
-    return Residuals(surrogate, build_terms(problem, surrogate, interior, [boundary], weights))
+    return Residuals(surrogate, terms_at(problem, surrogate, interior, [boundary], weights))
 
 
 @pytest.mark.parametrize("problem", [Line, Square, Coupled])

@@ -1,11 +1,12 @@
 """The residual module: loss, gradient and Jacobian of a problem's weighted terms."""
 
 import math
+from functools import partial
 
 import pytest
 import reference
 import torch
-from cases import Coupled, Cubic, Line, Square
+from cases import Coupled, Cubic, Line, Square, terms_at
 from torch.func import jacrev
 
 import kanpinn as kp
@@ -14,9 +15,10 @@ from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_terms
-from kanpinn.networks import Surrogate
+from kanpinn.loss.terms import residual_term
+from kanpinn.networks import KAN, Surrogate
 from kanpinn.networks.constraints.box import ExactDirichlet
+from kanpinn.networks.kan_layer import KANLayer
 
 WEIGHTS = {"interior": 0.01, "boundary": 2.0}
 NETWORKS = {
@@ -40,7 +42,7 @@ def residuals_of(problem, make, n=30, exact=False) -> Residuals:
     surrogate.prepare(Points(torch.cat(seen), box.names))
     if exact:
         boundary = boundary[:0]
-    return Residuals(surrogate, build_terms(problem, surrogate, interior, [boundary], WEIGHTS))
+    return Residuals(surrogate, terms_at(problem, surrogate, interior, [boundary], WEIGHTS))
 
 
 def dense(residuals: Residuals, layers=None):
@@ -181,9 +183,42 @@ def test_conditions_on_parts_of_the_boundary_are_terms_of_their_own():
     surrogate = Surrogate(kp.KAN([1, 1]), problem.domain)
     points = [problem.domain.quadrature(4)[0]]
     points += [condition.boundary.quadrature(1)[0] for condition in problem.conditions()]
-    terms = build_terms(problem, surrogate, points[0], points[1:], WEIGHTS)
+    terms = terms_at(problem, surrogate, points[0], points[1:], WEIGHTS)
     assert [term.name for term in terms] == ["interior", "boundary[0]", "boundary[1]"]
     terms = Residuals(surrogate, terms).term_values()
     u = surrogate(problem.domain.boundary.quadrature(1)[0])
     assert terms["boundary[0]"] == pytest.approx(float((u[0] - 1) ** 2))
     assert terms["boundary[1]"] == pytest.approx(float((u[1] - 2) ** 2))
+
+
+def test_a_row_of_many_points_takes_no_more_memory_than_a_batch_of_rows(monkeypatch):
+    square = kp.Box(x=(-1, 1), y=(-1, 1))
+    mean = kp.Integral(square, 1.0)
+    surrogate = Surrogate(kp.KAN([2, 1400, 1], degree=2, grid=2), square)
+    network, most = surrogate.network, 2**23
+    evaluated, entries, jet = [], [], KAN.jet
+    write = KANLayer.jacobian
+
+    def noted(self, coordinates, tape=None):
+        evaluated.append(len(coordinates.value))
+        return jet(self, coordinates, tape)
+
+    def written(self, known, delta, out):
+        entries.append(out.numel())
+        write(self, known, delta, out)
+
+    monkeypatch.setattr(KAN, "jet", noted)
+    monkeypatch.setattr(KANLayer, "jacobian", written)
+    points = mean.points(kp.Collocation(1, 1), 1.0, torch.Generator())
+    equation = partial(mean.stacked_residual, ("u",), "mean")
+    # Five rows are tried at once, 5120 points.
+    term = residual_term("mean", equation, points, surrogate, "mean", sites=mean.sites)
+    assert max(evaluated) * 2 * 1400 <= most
+    ((jacobian, residual),) = Residuals(surrogate, [term]).rows(network.all_layers)
+    assert len(entries) > 2 and max(entries) <= most
+    value = term.residual(surrogate, points).squeeze()
+    expected = torch.autograd.grad(value, [layer.coefficients for layer in network.all_layers])
+    assert torch.equal(residual, value.detach()[None])
+    assert (jacobian[0] - torch.cat([g.flatten() for g in expected])).abs().max() < 1e-13
+    with torch.no_grad():
+        assert torch.allclose(term.residual(surrogate, points), value, rtol=1e-13, atol=0)

@@ -5,13 +5,12 @@ import math
 import pytest
 import reference
 import torch
-from cases import Square
+from cases import Square, terms_at
 
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 
 BOX = Square.domain
@@ -89,9 +88,7 @@ def test_all_activations_are_in_the_grids_before_and_after_training(optimizer):
     points = Points(torch.cat([interior.coords, boundary.coords]), BOX.names)
     surrogate.prepare(points)
     assert bool(inside(surrogate, points).all())
-    terms = build_terms(
-        Square(), surrogate, interior, [boundary], {"interior": 1.0, "boundary": 1.0}
-    )
+    terms = terms_at(Square(), surrogate, interior, [boundary], {"interior": 1.0, "boundary": 1.0})
     residuals = Residuals(surrogate, terms)
     before, grids = residuals.loss(), [layer.basis.breaks.clone() for layer in network.layers[1:]]
     stage = optimizer.start(residuals, 0)

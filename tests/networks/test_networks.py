@@ -413,7 +413,6 @@ def test_a_saved_network_loads_into_one_with_another_grid(generator):
         (lambda: kp.MLP([2, 4, 1], "sine", frequency=0), "frequency must be .*above 0, got 0"),
         (lambda: kp.MLP([2, 4, 1], "tanh", frequency=30), "goes with activation .sine.*tanh"),
         (lambda: kp.KAN([2, 4, 1])(torch.zeros(3, 1).double()), r"\(n, 2\)"),
-        (lambda: Surrogate(kp.KAN([3, 4, 1]), BOX), "2 inputs.*x, y"),
         (lambda: on_box(kp.Box(**{c: (0, 1) for c in "abcde"}), [], False), "4 dimensions"),
     ],
 )

@@ -7,12 +7,11 @@ from itertools import pairwise
 import pytest
 import reference
 import torch
-from cases import Coupled, Cubic, Line, Square
+from cases import Coupled, Cubic, Line, Square, terms_at
 
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 
@@ -41,7 +40,7 @@ def residuals_of(problem, network, nodes=12) -> Residuals:
     surrogate, domain = Surrogate(network, problem.domain), problem.domain
     interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
     surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
-    return Residuals(surrogate, build_terms(problem, surrogate, interior, [boundary], WEIGHTS))
+    return Residuals(surrogate, terms_at(problem, surrogate, interior, [boundary], WEIGHTS))
 
 
 def run(optimizer, residuals, steps):
@@ -171,7 +170,7 @@ def residuals_of_interior(problem, network) -> Residuals:
     surrogate = Surrogate(network, problem.domain)
     interior = problem.domain.quadrature(12)[0]
     surrogate.prepare(interior)
-    return Residuals(surrogate, build_terms(problem, surrogate, interior, [], WEIGHTS))
+    return Residuals(surrogate, terms_at(problem, surrogate, interior, [], WEIGHTS))
 
 
 def solved(f, start, steps=40):

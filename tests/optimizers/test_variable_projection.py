@@ -8,13 +8,12 @@ import numpy
 import pytest
 import reference
 import torch
-from cases import Known, Line, Waves
+from cases import Known, Line, Waves, terms_at
 
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.jets import Coordinates
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import build_terms
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.projection import Projection
@@ -35,7 +34,7 @@ def residuals_of(problem, network, nodes=16) -> Residuals:
     interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
     surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
     weights = {"interior": 1.0, "boundary": 1.0}
-    return Residuals(surrogate, build_terms(problem, surrogate, interior, [boundary], weights))
+    return Residuals(surrogate, terms_at(problem, surrogate, interior, [boundary], weights))
 
 
 def small(problem=Waves, base=None, seed=0) -> Residuals:

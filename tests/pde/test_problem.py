@@ -9,7 +9,7 @@ import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels
-from kanpinn.loss.terms import build_terms
+from kanpinn.loss.terms import residual_term
 from kanpinn.networks import Surrogate
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.parameters import with_parameter
@@ -119,11 +119,11 @@ def residual_of(function, problem=Given):
     return Odd()
 
 
-def terms_of(problem, points=None, network=None):
+def term_of(problem, points=None, network=None):
     network = network or kp.KAN([problem.domain.dim, 3, 1], degree=5)
     surrogate = Surrogate(network, problem.domain)
     interior = kp.Box(x=(0, 2), y=(-1, 0.5)).quadrature(4)[0] if points is None else points
-    return build_terms(problem, surrogate, interior, [interior[:0]], {"interior": 1.0})
+    return residual_term("interior", problem.equation, interior, surrogate, "residual")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_residual_of_the_wrong_shape_is_refused(function, n):
     problem = residual_of(function)
     points = problem.domain.quadrature(4)[0][:n]
     with pytest.raises(kp.InputError, match=r"residual must .*\(n, 1\)"):
-        terms_of(problem, points)
+        term_of(problem, points)
 
 
 @pytest.mark.parametrize(
@@ -180,17 +180,17 @@ def test_a_residual_of_the_wrong_shape_is_refused(function, n):
     ],
 )
 def test_a_residual_carries_exactly_the_derivatives_it_uses(function, channels):
-    assert terms_of(residual_of(function))[0].channels == channels
+    assert term_of(residual_of(function)).channels == channels
 
 
 def test_a_degree_below_the_order_is_refused_and_one_equal_to_it_warned_of():
     third = residual_of(lambda self, p, u: kp.partial(u, "x", "x", "x"))
     with pytest.raises(kp.InputError, match=r"degree = 2 .* order 3"):
-        terms_of(third, network=kp.KAN([2, 3, 1], degree=[5, 2]))
+        term_of(third, network=kp.KAN([2, 3, 1], degree=[5, 2]))
     with pytest.warns(UserWarning, match=r"degree = 3 .* order"):
-        terms_of(third, network=kp.KAN([2, 3, 1], degree=3))
-    terms_of(third, network=kp.KAN([2, 3, 1], degree=4))
-    terms_of(third, network=kp.MLP([2, 3, 1]))
+        term_of(third, network=kp.KAN([2, 3, 1], degree=3))
+    term_of(third, network=kp.KAN([2, 3, 1], degree=4))
+    term_of(third, network=kp.MLP([2, 3, 1]))
 
 
 def test_wrong_shapes_of_exact_solution_and_data_are_refused(p):
@@ -212,7 +212,7 @@ def test_wrong_shapes_of_exact_solution_and_data_are_refused(p):
 def test_derivatives_of_what_is_no_jet_of_the_solution_are_refused():
     fixed = residual_of(lambda self, p, u: kp.laplacian(kp.Jet(Channels(("x", "y")), u.value)))
     with pytest.raises(kp.InputError, match="not the solution's jet"):
-        terms_of(fixed)
+        term_of(fixed)
 
 
 def test_a_class_without_domain_or_with_odd_conditions_is_refused():

@@ -428,7 +428,7 @@ def test_a_killed_run_can_be_loaded(settings, tmp_path, monkeypatch):
 def killed(config: Config, output: Path, step: int, monkeypatch) -> Path:
     """The folder of a run that died before it could write a checkpoint of this step."""
     folder = RunFolder.create(output, config.name, config)
-    folder.interval, folder.share = 0.0, math.inf
+    folder.pace.interval, folder.pace.share = 0.0, math.inf
     with pytest.raises(KilledError):
         config.build().run((KillAt(step), folder.checkpoint))
     folder.lock.release(folder.path)  # the system does it for a process that dies

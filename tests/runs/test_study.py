@@ -426,7 +426,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     keep = RunFolder.checkpoint
 
     def checkpoint(self: RunFolder, run: SolverState) -> None:
-        self.interval, self.share = 0.0, 1e9
+        self.pace.interval, self.pace.share = 0.0, 1e9
         keep(self, run)
         if run.progress.step == step:
             raise Killed

@@ -79,3 +79,27 @@ def test_sizes_that_take_minutes_to_prepare_are_refused():
         file(width=[1, *[2] * 60, 1]).build()
     with pytest.raises(InputError, match=r"network.grid = 20000: expected at most 10000 intervals"):
         file(grid=20000).build()
+    with pytest.raises(InputError, match=r"network.width must list .* got \[\]"):
+        file(width=[]).build()
+
+
+SQUARE = {"type": "box", "x": [0, 1], "y": [0, 1]}
+PROBLEMS = Path(__file__).parents[2] / "problems"
+STATED = {
+    "solve": {"problem": {"equation": "poisson", "domain": SQUARE, "exact": "x*y"}},
+    "own inputs": {"problem": {"class": f"{PROBLEMS / 'lshape.py'}:LShape"}},
+    "eigen": {"problem": {"class": f"{PROBLEMS / 'drum.py'}:Drum"}, "eigen": {"count": 2}},
+    "fit": {"data": {"formula": "x*y", "domain": SQUARE, "rows": 20}},
+}
+
+
+@pytest.mark.parametrize("stated", STATED.values(), ids=STATED.keys())
+@pytest.mark.parametrize("width", [[20_000, 64, 1], [2, 64, 20_000]], ids=["inputs", "outputs"])
+def test_a_network_that_does_not_fit_is_refused_before_it_is_built(stated, width, monkeypatch):
+    monkeypatch.setattr("kanpinn.networks.kan.KANLayer", None)  # no layer can be made
+    one = {"type": "kan", "width": width, "degree": 5, "grid": 8}
+    whole = Config.from_dict(stated | {"network": one})
+    parts = Config.from_dict(stated | {"network": {"type": "beside", "of": [one, one]}})
+    for config in (whole, parts):
+        with pytest.raises(InputError, match=r"network\.width must (start with 2|end with 1) "):
+            config.build()

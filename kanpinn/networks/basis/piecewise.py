@@ -107,19 +107,13 @@ class _Values(torch.autograd.Function):
 
 def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
     """x - centre, (..., n_in), where the centre is that of the piece that contains x."""
-    start = centres(breaks)
-    return x - start.flatten()[_among_all(piece, *start.shape)]
-
-
-def _among_all(piece: Tensor, n_in: int, pieces: int) -> Tensor:
-    """The index of each argument's piece among those of all inputs, (..., n_in)."""
-    return piece + torch.arange(0, n_in * pieces, pieces, device=piece.device)
+    return x - centres(breaks)[torch.arange(len(breaks), device=x.device), piece]
 
 
 def _position(piece: Tensor, shape: torch.Size) -> Tensor:
     """The index of function m of each argument's piece in a power's flat table, (m, ..., n_in)."""
     n_in, pieces, _, m = shape
-    position = _among_all(piece, n_in, pieces)
+    position = piece + torch.arange(0, n_in * pieces, pieces, device=piece.device)
     if m == 1:
         return position[None]
     function = torch.arange(0, m * n_in * pieces, n_in * pieces, device=piece.device)

@@ -50,10 +50,16 @@ def circles_for(problem: BoundaryValueProblem, network: Network) -> Circles | No
 
     The result is None for networks with another number of inputs.
     """
-    names = {c.periodic_in for c in problem.conditions() if c.periodic_in is not None}
+    names = periodic_coordinates(problem)
     if network.width[0] != problem.domain.dim + len(names):
         return None
-    return Circles(problem.domain, frozenset(names))
+    return Circles(problem.domain, names)
+
+
+def periodic_coordinates(problem: BoundaryValueProblem) -> frozenset[str]:
+    """Return the names of the coordinates in which conditions make all fields periodic."""
+    found = (c.periodic_in for c in problem.conditions())
+    return frozenset(name for name in found if name is not None)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -18,6 +19,7 @@ from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBou
 from kanpinn.runs.config.problems import EigenClassTable
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.discretize import check_ends
 from kanpinn.solvers.eigen import (
     Eigensolution,
     default_eigen_points,
@@ -136,7 +138,10 @@ class EigenFile(File):
         reason = "eigenvalues always have bounds and estimates, and take no steps"
         self.run.refuse(reason, "estimate", "bound", "tolerance", "budget_seconds")
         problem: EigenProblem = self.problem.build("problem", directory)
-        network = self.placed(self.network.build("network", directory, seed=self.run.seed))
+        limits = {"ends": partial(check_ends, problem)}
+        with blaming(type(problem).__name__, problem):
+            made = self.network.build("network", directory, limits=limits, seed=self.run.seed)
+        network = self.placed(made)
         points = default_eigen_points(network)
         if self.points is not None:
             points = self.points.build("points", directory)

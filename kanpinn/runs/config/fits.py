@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,7 +21,7 @@ from kanpinn.runs.config.models import FixedTable, table_of
 from kanpinn.runs.config.named import FIT_NETWORKS, FIT_STAGES, Named
 from kanpinn.runs.config.reading import naming
 from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.fit import Fitted, fit
+from kanpinn.solvers.fit import Fitted, check_ends, fit
 from kanpinn.solvers.state import Observer
 
 SparsityTable = table_of(Sparsity, "sparsity")
@@ -110,7 +111,9 @@ class FitFile(File):
         run = self.run
         run.refuse("a fit has scores, and no error to estimate", "estimate", "bound", "tolerance")
         data = self.data.build("data", directory, seed=run.seed)
-        network = self.placed(self.network.build("network", directory, seed=run.seed))
+        limits = {"ends": partial(check_ends, data.train)}
+        made = self.network.build("network", directory, limits=limits, seed=run.seed)
+        network = self.placed(made)
         rows = (self.fit.batch or len(data.train)) * network.width[-1]
         optimizers = self.make_optimizers(network, directory, (LevenbergMarquardt(),), rows)
         sparsity = self.fit.sparsity

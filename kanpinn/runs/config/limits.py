@@ -3,7 +3,7 @@
 import itertools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -59,19 +59,27 @@ def check_shape(kind: Any, table: Mapping[str, Any], path: str) -> None:
         raise InputError(f"{path}: expected at most {most} coordinates, got {len(table)}")
 
 
-def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> None:
+def check_network(
+    kind: type[Network],
+    table: Mapping[str, Any],
+    path: str,
+    ends: Callable[[Sequence[int]], None] | None = None,
+) -> None:
     """Refuse widths, degrees and grids whose coefficients do not fit into memory.
+
+    Widths that do not fit to the problem are refused as well, before so large a network is built.
 
     Args:
         kind: the class of the network. Own classes are not checked, as the meaning of their keys is
             unknown.
         table: the arguments of the network, by key.
         path: the dotted path of the table, for messages.
+        ends: refuses a width whose inputs or outputs are not those of the problem or of the data.
 
     Raises:
         InputError: if a size is too large; the message names the key.
     """
-    if kind not in (KAN, MLP, Windows):
+    if kind not in (KAN, MLP, Windows) or len(table["width"]) < 2:  # which the class refuses
         return
     most = 100  # splines of a much lower degree already lose all digits to rounding
     deepest = 50  # layers: placing the grids takes quadratic time in their number
@@ -92,6 +100,8 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     if grid > finest:
         given = f"{path}.grid = {show(table['grid'])}"
         raise InputError(f"{given}: expected at most {finest} intervals, got {grid}")
+    if ends is not None:
+        ends(table["width"])
     products = sum(a * b for a, b in itertools.pairwise(table["width"]))
     known = {key: table[key] for key in ("width", "degree", "grid") if key in table}
     given = ", ".join(f"{path}.{key} = {value}" for key, value in known.items())

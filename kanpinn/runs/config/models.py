@@ -79,7 +79,13 @@ class TomlTable(BaseModel):
         return f"{path}.{key} is unknown{nearest(key, keys)} ({known})"
 
     def build(
-        self, path: str, directory: Path, *, made: Mapping[str, Any] | None = None, **defaults: Any
+        self,
+        path: str,
+        directory: Path,
+        *,
+        made: Mapping[str, Any] | None = None,
+        limits: Mapping[str, Any] | None = None,
+        **defaults: Any,
     ) -> Any:
         """Call `about` with the arguments that the table gives, and return the result.
 
@@ -87,6 +93,7 @@ class TomlTable(BaseModel):
             path: the dotted path of the table, for messages.
             directory: the folder in which files named by the table are looked for.
             made: arguments that have been made from the table's values already, by name.
+            limits: further arguments of `check`, by name.
             defaults: values of arguments that the table does not give; values for arguments that
                 `about` does not have are ignored.
 
@@ -101,7 +108,7 @@ class TomlTable(BaseModel):
                 arguments[name.removeprefix(ARGUMENT)] = getattr(self, name)
         arguments |= {**(self.model_extra or {}), **(made or {})}
         if check is not None:
-            check(about, arguments, path)
+            check(about, arguments, path, **(limits or {}))
         try:
             with blaming(about.__name__, about):
                 return about(**arguments)

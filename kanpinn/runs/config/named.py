@@ -1,6 +1,6 @@
 """The tables of networks, optimizers and references, for all classes that the packages offer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,7 +15,7 @@ from kanpinn.networks.beside import SEEDS
 from kanpinn.optimizers import Method
 from kanpinn.runs.config.classes import load_class, offered
 from kanpinn.runs.config.limits import check_network
-from kanpinn.runs.config.models import TomlTable, table_of, tables_of
+from kanpinn.runs.config.models import ARGUMENT, TomlTable, table_of, tables_of
 from kanpinn.runs.config.reading import read_table
 from kanpinn.runs.config.variants import OWN, Variants
 from kanpinn.solvers.auto import Choice
@@ -93,7 +93,20 @@ class BesideTable(Named):
     type: Literal["beside"]
     of: Annotated[list[Annotated[Named, PARTS]], Field(min_length=2)]
 
-    def build(self, path: str, directory: Path, *, seed: int = 0, **defaults: Any) -> Any:
+    def build(
+        self,
+        path: str,
+        directory: Path,
+        *,
+        seed: int = 0,
+        limits: Mapping[str, Any] | None = None,
+        **defaults: Any,
+    ) -> Any:
+        widths: list[Sequence[int]] = [getattr(one, f"{ARGUMENT}width", ()) for one in self.of]
+        if limits and all(widths):  # those of classes of the user's own are not known
+            outputs = sum(width[-1] for width in widths)
+            for width in widths:
+                limits["ends"]([width[0], outputs])
         parts = [
             one.build(f"{path}.of[{i}]", directory, seed=seed + SEEDS * i, **defaults)
             for i, one in enumerate(self.of)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -32,7 +33,7 @@ from kanpinn.solvers.adaptation import losses_of
 from kanpinn.solvers.auto import auto, first_choice
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.defaults import default_optimizer, default_points
-from kanpinn.solvers.discretize import discretize
+from kanpinn.solvers.discretize import check_ends, discretize
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve
@@ -195,7 +196,10 @@ class SolveFile(File):
         if self.network is None or "auto" in (self.network.type, *types):
             self._check_choice(types)
             return self._first_trial(problem, common)
-        network = self.placed(self.network.build("network", directory, seed=run.seed))
+        limits = {"ends": partial(check_ends, problem)}
+        with blaming(type(problem).__name__, problem):
+            made = self.network.build("network", directory, limits=limits, seed=run.seed)
+        network = self.placed(made)
         points = default_points(network)
         if self.points is not None:
             points = self.points.build("points", directory)

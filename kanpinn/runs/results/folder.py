@@ -12,18 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError
-from kanpinn._support.files import FolderLock, path_component, remove_temporaries, to_disk
+from kanpinn._support.files import (
+    FolderLock,
+    numbered,
+    path_component,
+    remove_temporaries,
+    to_disk,
+)
+from kanpinn._support.pace import Pace
 from kanpinn.runs.config import Config, Result, chosen_sections
 from kanpinn.runs.results.checkpoint import NAME as CHECKPOINT
 from kanpinn.runs.results.checkpoint import ended_state, write_checkpoint
 from kanpinn.runs.results.kinds import CONTENTS, run_record
-from kanpinn.runs.results.record import PARTIAL, RECORD, software, write_record
+from kanpinn.runs.results.record import PARTIAL, write_run_record
 from kanpinn.runs.results.resuming import resumable
-from kanpinn.runs.results.sources import code_of, copy_sources
+from kanpinn.runs.results.sources import Sources, code_of, copy_sources
 from kanpinn.runs.results.trials import TRIALS, config_to_resume, write_trials
 from kanpinn.solvers.auto import Choice
 from kanpinn.solvers.state import SolverState
@@ -38,36 +42,28 @@ class RunFolder:
     path: the current path of the folder.
     config: the configuration of the run.
     lock: keeps other processes from writing to the folder.
-    settings: the sections of the configuration, naming the copies of class files in the folder.
+    sources: the settings as they are written, and the files that they name.
     state: the solver's state to start from, None for a start from the beginning.
     earlier: for each time the finished run was resumed, how it had ended before.
     resumed_from: the path before the run was resumed, None for a new run.
     made: parent folders that `create` has created.
-    files: path and sha256 of the data files.
-    code: path and sha256 of the class files in the folder, and of the modules that they import.
-    interval: the shortest time between two checkpoints, in seconds.
-    share: the largest fraction of the time that is spent on writing checkpoints.
+    pace: how often checkpoint.pt is written.
     record: the contents of run.json.
     """
 
     path: Path
     config: Config
     lock: FolderLock
-    settings: dict[str, Any] = field(default_factory=dict)
+    sources: Sources = field(default_factory=Sources)
     state: dict[str, Any] | None = None
     earlier: list[dict[str, Any]] = field(default_factory=list)
     resumed_from: Path | None = None
     made: tuple[Path, ...] = ()
-    files: list[dict[str, str]] = field(default_factory=list)
-    code: list[dict[str, str]] = field(default_factory=list)
-    interval: float = 10.0
-    share: float = 0.05
+    pace: Pace = field(default_factory=lambda: Pace(interval=10.0, share=0.05))
     record: dict[str, Any] = field(default_factory=dict)
     _run: SolverState | None = field(default=None, init=False)
     _searched: dict[str, Any] | None = field(default=None, init=False)  # settings before trials
     _trials: int = field(default=0, init=False)  # trials that are done
-    _written: float = field(default_factory=time.monotonic, init=False)
-    _cost: float = field(default=0.0, init=False)  # seconds that the last checkpoint took
 
     @classmethod
     def create(cls, output: Path, name: str, config: Config) -> "RunFolder":
@@ -81,15 +77,13 @@ class RunFolder:
         parent = Path(output) / path_component(name)
         text = json.dumps(config.sections, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        stem, number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}", 1
+        paths = numbered(parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}")
         try:
             made = tuple(p for p in (parent, parent.parent) if not p.exists())
             parent.mkdir(parents=True, exist_ok=True)
             while True:
-                path = parent / (stem if number == 1 else f"{stem}-{number}")
                 with suppress(FileExistsError):
-                    return cls.at(path, config, made)
-                number += 1
+                    return cls.at(next(paths), config, made)
         except OSError as error:
             reason = f"{error.filename or output}: {error.strerror or error}"
             raise InputError(f"no run folder can be made in {output}: {reason}") from error
@@ -116,10 +110,8 @@ class RunFolder:
             raise FileExistsError(f"{path} exists already")
         folder = cls(path=partial, config=config, lock=FolderLock(partial), made=made)
         try:
-            sources = copy_sources(config.sections, config.directory, partial)
-            folder.settings, folder.files = sources.settings, sources.files
-            folder.code = code_of(folder.settings, partial)
-            folder._write_record({})
+            folder.sources = copy_sources(config.sections, config.directory, partial)
+            folder.record = write_run_record(partial, config.name, folder.sources)
         except BaseException:  # Ctrl-C as well: no folder is left half made
             folder.discard()
             raise
@@ -153,12 +145,10 @@ class RunFolder:
             path=partial,
             config=config,
             lock=FolderLock(partial),
-            settings=config.to_dict(),
+            sources=Sources(config.to_dict(), found.files, code_of(config.sections, partial)),
             state=found.state,
             earlier=found.earlier,
             resumed_from=found.path,
-            files=found.files,
-            code=code_of(config.sections, partial),
         )
         remove_temporaries(partial)
         return folder
@@ -172,32 +162,32 @@ class RunFolder:
             state: of the search so far.
         """
         if self._searched is None:
-            self._searched, self.state = self.settings, None
+            self._searched, self.state = self.sources.settings, None
         write_trials(self.path, state, self._searched)
         self._trials = len(state["trials"])
         boundary = self.config.sections.get("network", {}).get("boundary", "auto")
         chosen = chosen_sections(choice, boundary)
-        self.settings = self.settings | chosen
+        settings = self.sources.settings | chosen
+        self.sources = dataclasses.replace(self.sources, settings=settings)
         written = self.config.to_dict() | chosen
         self.config = Config.from_dict(written, self.config.directory, self.config.name)
         self._run = None
         (self.path / CHECKPOINT).unlink(missing_ok=True)  # it belongs to another choice
-        self._write_record({})
+        self.record = write_run_record(self.path, self.config.name, self.sources)
 
     def checkpoint(self, run: SolverState) -> None:
         """Observer of the solve: write checkpoint.pt if it is due or the run is interrupted."""
         self._run = run
-        begun = time.monotonic()
-        pause = max(self.interval, self._cost / self.share)
-        if run.interrupted or begun - self._written >= pause:
-            write_checkpoint(self.path, run.state_dict(), self.settings, self.earlier)
-            self._written = time.monotonic()
-            self._cost = self._written - begun
+        if run.interrupted or self.pace.is_due:
+            with self.pace.writing():
+                state = run.state_dict()
+                write_checkpoint(self.path, state, self.sources.settings, self.earlier)
 
     def keep(self) -> None:
         """Write checkpoint.pt if the steps have ended, but not yet what follows them."""
         if self._run is not None and self._run.status is not None:
-            write_checkpoint(self.path, self._run.state_dict(), self.settings, self.earlier)
+            state = self._run.state_dict()
+            write_checkpoint(self.path, state, self.sources.settings, self.earlier)
 
     def finish(self, result: Result, figures: bool = True) -> Path:
         """Write all files of the result, rename the folder to its final name and return that path.
@@ -211,18 +201,16 @@ class RunFolder:
         else:
             network = result.network.state_dict()
             state = ended_state(network, result.history, result.optimizer_seconds)
-        write_checkpoint(self.path, state, self.settings, self.earlier)
+        write_checkpoint(self.path, state, self.sources.settings, self.earlier)
         self._run = None  # it is kept: Ctrl-C has nothing to write
-        CONTENTS[self.config.file.kind].write(result, self.settings, self.path, figures)
-        self._write_record({**run_record(result, self.config), "resumed": self.earlier})
+        CONTENTS[self.config.file.kind].write(result, self.sources.settings, self.path, figures)
+        found = {**run_record(result, self.config), "resumed": self.earlier}
+        self.record = write_run_record(self.path, self.config.name, self.sources, found)
         if result.success:  # otherwise the search can go on with a larger budget
             (self.path / TRIALS).unlink(missing_ok=True)
         self.lock.release(self.path)
-        stem, number = self.path.name.removesuffix(PARTIAL), 1
-        final = self.path.with_name(stem)
-        while final.exists():
-            number += 1
-            final = self.path.with_name(f"{stem}-{number}")
+        paths = numbered(self.path.with_name(self.path.name.removesuffix(PARTIAL)))
+        final = next(path for path in paths if not path.exists())
         os.rename(self.path, final)
         to_disk(final.parent)
         self.path = final
@@ -240,7 +228,8 @@ class RunFolder:
 
     def fail(self, message: str) -> None:
         """Record why the run failed; the folder stays "….partial" with its last checkpoint."""
-        self._write_record({"status": f"failed: {message}", "resumed": self.earlier})
+        found = {"status": f"failed: {message}", "resumed": self.earlier}
+        self.record = write_run_record(self.path, self.config.name, self.sources, found)
         self.lock.release(self.path)
 
     def discard(self) -> None:
@@ -253,19 +242,3 @@ class RunFolder:
         for parent in self.made:
             if not any(parent.iterdir()):
                 parent.rmdir()
-
-    def _write_record(self, more: Mapping[str, Any]) -> None:
-        """Write run.json with the entries that are known before the first step, and `more`."""
-        known = {
-            "name": self.config.name,
-            "status": "running",
-            "errors": None,
-            "config": self.settings,
-            "seed": self.settings.get("run", {}).get("seed"),
-            **software(os.getcwd()),
-            "threads": torch.get_num_threads(),
-            "processes": world(),
-            "files": self.files,
-            "code": self.code,
-        }
-        self.record = write_record(self.path / RECORD, known | dict(more))

@@ -9,15 +9,17 @@ from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.runs.config import Config, Result
-from kanpinn.runs.results.sources import refuse_foreign_code
+from kanpinn.runs.results.sources import Sources, refuse_foreign_code
 
 PARTIAL = ".partial"
 RECORD = "run.json"
@@ -100,6 +102,32 @@ def write_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     with replacing(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
     return written
+
+
+def write_run_record(
+    folder: Path, name: str, sources: Sources, more: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Write run.json, and return it as strict JSON.
+
+    Args:
+        folder: the run folder.
+        name: the name of the folder that holds the runs.
+        sources: the settings of the run, and the files that they name.
+        more: entries besides those that are known before the first step, or in place of these.
+    """
+    known = {
+        "name": name,
+        "status": "running",
+        "errors": None,
+        "config": sources.settings,
+        "seed": sources.settings.get("run", {}).get("seed"),
+        **software(os.getcwd()),
+        "threads": torch.get_num_threads(),
+        "processes": world(),
+        "files": sources.files,
+        "code": sources.code,
+    }
+    return write_record(folder / RECORD, known | dict(more))
 
 
 def run_folder(path: str | os.PathLike[str]) -> Path:

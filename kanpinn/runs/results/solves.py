@@ -56,17 +56,15 @@ class SolveContents(Contents[SolveJob, Solution]):
             for field in norms["fields"].values():
                 del field["fields"]  # a single field has none
         against = result.reference if errors is not None else None
+        inverse: dict[str, Any] = {"estimated": {}, "dependences": [], "spreads": {}, "noise": None}
+        if result.problem.unknowns:
+            inverse = _of_unknowns(result)
         return {
             "errors": errors,
             "reference": against and {"source": against.source, "error": against.error},
             "estimate": estimate,
             "verification": result.verification and asdict(result.verification),
-            "estimated": {name: asdict(one) for name, one in result.estimated.items()},
-            "dependences": [asdict(one) for one in result.covariance.dependences()]
-            if result.estimated
-            else [],
-            "spreads": {name: asdict(one) for name, one in result.spreads.items()},
-            "noise": asdict(result.covariance.noise) if result.problem.unknowns else None,
+            **inverse,
             "auto": list(result.log),
             "seconds": {
                 "total": result.seconds,
@@ -100,6 +98,17 @@ class SolveContents(Contents[SolveJob, Solution]):
             "log": tuple(record.get("auto", ())),
             "reference_seconds": record["seconds"]["reference"],
         }
+
+
+def _of_unknowns(result: Solution) -> dict[str, Any]:
+    """Return the entries of run.json on unknown numbers and fields, which `record` describes."""
+    pairs = result.covariance.dependences() if result.estimated else ()
+    return {
+        "estimated": {name: asdict(one) for name, one in result.estimated.items()},
+        "dependences": [asdict(one) for one in pairs],
+        "spreads": {name: asdict(one) for name, one in result.spreads.items()},
+        "noise": asdict(result.covariance.noise),
+    }
 
 
 def _estimate(saved: Mapping[str, Any] | None) -> Estimate | None:

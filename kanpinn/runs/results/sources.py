@@ -4,7 +4,7 @@ import copy
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,23 @@ OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that 
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of a run: settings that name the copied files, and the data files themselves.
+    """The sources of a run: settings that name the copied files, and the files themselves.
 
-    files: path and sha256 of each data file.
+    settings: the sections of the configuration, naming the copies of class files in the folder.
+    files: path and sha256 of the data files.
+    code: path and sha256 of the class files in the folder, and of the modules that they import.
     """
 
-    settings: dict[str, Any]
-    files: list[dict[str, str]]
+    settings: dict[str, Any] = field(default_factory=dict)
+    files: list[dict[str, str]] = field(default_factory=list)
+    code: list[dict[str, str]] = field(default_factory=list)
 
 
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sources:
-    """Copy the files that the settings name into a folder, and return settings with the copies.
+    """Copy the files that the settings name into a folder, and return the sources.
 
     They are class files ("file.py:Class") with the modules beside them that they import, and data
-    files. Data of a fit above 1 MiB are not copied; the settings then have their absolute path.
+    files. Data of a fit above 1 MiB are not copied; the returned settings have their absolute path.
 
     Args:
         settings: the sections of a configuration; they are not changed.
@@ -73,7 +76,7 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
                     reason = error.strerror or error
                     raise InputError(f"{own} cannot be copied to {target}: {reason}") from error
         named.table[named.key] = copied[source] + named.ending
-    return Sources(settings, files)
+    return Sources(settings, files, code_of(settings, folder))
 
 
 def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:

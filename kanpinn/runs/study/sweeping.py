@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from kanpinn._support.errors import InputError, KanpinnError
+from kanpinn._support.pace import Pace
 from kanpinn.runs.study.plan import Entry, version
 from kanpinn.runs.study.table import ERRORS, RUNS, WAITING, Study, empty, has_failed
 from kanpinn.runs.study.work import Outcome, Task, execute, finished, message
@@ -116,8 +117,7 @@ class Sweep:
         }
         self.found = len(entries) - len(self.tasks)
         self.done = set(range(len(entries))) - set(self.tasks)
-        self.started = self._written = time.monotonic()
-        self._cost = 0.0
+        self.started, self._pace = time.monotonic(), Pace(self.pause, self.share)
         self._pending: dict[Future, int] = {}
         self._lost = dict.fromkeys(self.tasks, 0)  # by task: how many workers have died with it
         self._said: set[str] = set()
@@ -144,7 +144,8 @@ class Sweep:
                     self._collect(future, executor)
                 if self._disk_full:
                     raise InputError(f"the disk of {self.folder} is full: {self._kept()}")
-                self._write_now_and_then()
+                if self._pace.is_due:
+                    self.write()
             self._observe()
         except BaseException:  # Ctrl-C as well: the table is written before the exception goes on
             for future in self._pending:
@@ -188,20 +189,14 @@ class Sweep:
         """
         rows = tuple(self.rows)
         study = Study(self.folder, self.name, self.varied, rows, version(), self.kind)
-        begun = time.monotonic()
         try:
-            study.write()
+            with self._pace.writing():
+                study.write()
         except OSError as error:
             reason = error.strerror or error
             text = f"{self.folder} cannot be written ({reason}): {self._kept()}"
             raise InputError(text) from error
-        self._written = time.monotonic()
-        self._cost = self._written - begun
         return study
-
-    def _write_now_and_then(self) -> None:
-        if time.monotonic() - self._written >= max(self.pause, self._cost / self.share):
-            self.write()
 
     def _kept(self) -> str:
         return (

@@ -116,16 +116,26 @@ def _check(network: Network, data: Data, batch: int, patience: int | None) -> No
         integer("patience", patience)
         if data.validation is None:
             raise InputError("patience needs rows for validation, there are none")
-    if network.width[0] != len(table.names):
+    check_ends(table, network.width)
+
+
+def check_ends(table: Table, width: Sequence[int]) -> None:
+    """Refuse a network's width whose ends are not the numbers of inputs and outputs of the rows.
+
+    Args:
+        table: the rows.
+        width: the units per layer, inputs first.
+
+    Raises:
+        InputError: for other numbers; the message says what they must be.
+    """
+    width = list(width)
+    last = width[-1]
+    if width[0] != len(table.names):
         raise InputError(
             f"network.width must start with {len(table.names)} for the inputs "
-            f"{', '.join(table.names)}, got {list(network.width)}"
+            f"{', '.join(table.names)}, got {width}"
         )
-    _check_outputs(network, table)
-
-
-def _check_outputs(network: Network, table: Table) -> None:
-    last, width = network.width[-1], list(network.width)
     if not table.classes:
         if last != len(table.outputs):
             raise InputError(
