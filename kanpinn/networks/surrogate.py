@@ -1,5 +1,6 @@
 """The surrogate of a solution: the domain's affine map, a network and an output map."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -109,9 +110,10 @@ class Surrogate(nn.Module):
             numbers: whether the unknown numbers follow the fields.
         """
         if tape is None and not torch.is_grad_enabled():
-            # At a point each edge takes up to 100 bytes, for its value, its derivatives and copies.
-            most, weights = 2**22, [layer.coefficients for layer in self.network.layers]
-            size = max(256, most // max(w.shape[0] * w.shape[-1] for w in weights))
+            # At a point each edge of a KAN and each unit of an MLP takes up to 100 bytes, for its
+            # value, its derivatives and copies.
+            most, shapes = 2**22, [layer.coefficients.shape for layer in self.network.layers]
+            size = max(256, most // max(math.prod(shape[::2]) for shape in shapes))
             if len(points) > size:
                 starts = range(0, len(points), size)
                 return stack(
