@@ -63,5 +63,8 @@ TARGETS = {
     "drum": Target(1e-8, eigenvalues=3),
     "inverse_diffusion": Target(),
     "inverse_navier_stokes": Target(),
+    "inverse_lorenz": Target(),
+    "inverse_brinkman": Target(),
+    "inverse_reaction": Target(),
     "parametric_poisson": Target(1e-8),
 }

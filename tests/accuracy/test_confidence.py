@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.accuracy.confidence import Noise
+from kanpinn.accuracy.confidence.approximation import approximation, contraction
 from kanpinn.accuracy.confidence.dependence import dependences
 from kanpinn.cli import app
 from kanpinn.cli.tables import unknowns
 from kanpinn.optimizers import Adam, LevenbergMarquardt, SSBroyden
+from kanpinn.optimizers.reduced import unknown_columns
 from kanpinn.plotting.edges import edges_of
 from kanpinn.plotting.unknowns import unknown_figures
 from kanpinn.solvers.grid_fields import on_grid
@@ -233,6 +235,27 @@ def test_a_dependence_says_how_much_narrower_an_interval_would_be(correlation):
     for one in found:
         assert one.correlation == pytest.approx(correlation)
         assert f"would be {1 / rest:.2g} times as narrow" in str(one)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_noise_leaves_of_the_equation_is_no_error_of_the_network(seed):
+    # With a small weight of the equation its residual is mostly due to noise, in a richer network,
+    # too: with this part the ratio of the residuals is 0.6.
+    network, points = kp.KAN([1, 1], 3, 3), kp.Collocation(48, 2)
+    options = {"weights": {"interior": 1e-2, "boundary": 1.0}, "errors": False, "verified": False}
+    problem = Toy(noise=0.03, seed=seed, start=2.0)
+    solution = kp.solve(problem, network, points=points, **options)
+    richer = solution.covariance._richer()
+    found = approximation(richer, unknown_columns(solution.residuals.surrogate), freedom=2.0)
+    assert found.contraction < 0.4
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "noise", "ratio"),
+    [(4.0, 1.0, 0.0, 0.5), (5.0, 2.0, 1.0, 0.5), (5.0, 1.0, 2.0, 0.0), (1.0, 2.0, 1.0, math.inf)],
+)
+def test_a_contraction_is_that_without_noise(before, after, noise, ratio):
+    assert contraction(before, after, noise) == pytest.approx(ratio)
 
 
 def test_of_two_parts_of_one_term_the_data_tell_the_sum_only():

@@ -15,13 +15,16 @@ class Approximation:
     """The change of the unknowns by one Gauss–Newton step in a richer network, at other points.
 
     If the step leaves the part ρ of the equation's residual, the error is about change / (1 - ρ).
-    Noise in the data leaves a residual in every network. The error of the network is visible beside
-    the noise if the richer network lowers the loss by more than its additional freedom to follow
-    the noise explains. Then the change is a measure of the error if ρ ≤ 0.7.
+    Noise in the data leaves a residual in every network, in the equation, too, since a finite
+    weight lets the fields follow the noise. Its expected mean square is left out of ρ. The error of
+    the network is visible beside the noise if the richer network lowers the loss by more than its
+    additional freedom to follow the noise explains. Then the change is a measure of the error if
+    ρ ≤ 0.7.
 
     Args:
         change: of the coefficients of unknown numbers and fields, (p,).
-        contraction: ρ, the ratio of the equation's root mean square residuals.
+        contraction: ρ, the ratio of the equation's root mean square residuals without the noise's
+            part.
         visible: whether the richer network fits better than noise explains.
 
     Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
@@ -70,14 +73,25 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
     matrix, target = factor[:count, :count], factor[:count, count:]
     change = -torch.linalg.solve_triangular(matrix, target, upper=True)[:, 0] / scale
     seen = torch.linalg.solve_triangular(matrix, data.matrix / scale, upper=True, left=False)
-    more = max(float(seen.square().sum()) - freedom, 1e-6)
+    followed = float(seen.square().sum())
+    more = max(followed - freedom, 1e-6)
     rest = sum(t.rows * t.equations(richer.surrogate) for t in terms[1]) - freedom - more
     before, after = equation.loss() + data.loss(), equation.loss(change) + data.loss(change)
+    variance = after / rest if rest >= 1 else 0.0
     # Noise alone lowers the loss by about `more` variances, and seldom by this many.
-    chance = more + 3 * math.sqrt(2 * more) + 0.25
-    visible = before - after > (chance * after / rest if rest >= 1 else 0.0)
-    left = equation.loss(change) / equation.loss() if equation.loss() > 0 else 0.0
-    return Approximation(change[count - int(unknown.sum()) :], math.sqrt(left), bool(visible))
+    visible = before - after > (more + 3 * math.sqrt(2 * more) + 0.25) * variance
+    # With the projection H onto the columns, noise e in the data leaves -H e in the equation.
+    noise = (followed - float((seen.T @ seen).square().sum())) * variance
+    ratio = contraction(equation.loss(), equation.loss(change), noise)
+    return Approximation(change[count - int(unknown.sum()) :], ratio, bool(visible))
+
+
+def contraction(before: float, after: float, noise: float) -> float:
+    """Return the ratio of two root mean square residuals without the part of both due to noise."""
+    after, lowered = max(after - noise, 0.0), before - after
+    if after + lowered <= 0:
+        return math.inf if after else 0.0
+    return math.sqrt(after / (after + lowered))
 
 
 def _ordered(model: TriangularFactor, order: Tensor) -> TriangularFactor:
