@@ -75,7 +75,7 @@ def sample(
     n: int,
     sampler: str = "uniform",
     generator: Generator | None = None,
-    sides: Vector | None = None,
+    units: Vector | None = None,
 ) -> Points:
     """Return n points of a domain, a boundary or a piece of one, in float64 on the CPU.
 
@@ -89,7 +89,7 @@ def sample(
         n: the number of points.
         sampler: the sampling method, one of SAMPLERS.
         generator: the CPU random generator; None stands for a new one with seed 0.
-        sides: the units of the coordinates, (d,), in which the pieces of a boundary are measured;
+        units: of the coordinates, (d,), in which the pieces of a boundary are measured;
             None for their `measure`.
 
     Returns:
@@ -106,7 +106,7 @@ def sample(
     generator = Generator().manual_seed(0) if generator is None else generator
     if isinstance(region, Boundary):
         pieces = region.pieces
-        measures = [p.measure if sides is None else measure_in(p, sides) for p in pieces]
+        measures = [p.measure if units is None else measure_in(p, units) for p in pieces]
         parts = zip(pieces, _shares(measures, n), strict=True)
         return Points.cat(sample(piece, count, sampler, generator) for piece, count in parts)
     if draw is None:
@@ -115,7 +115,7 @@ def sample(
     return points if draw is _grid else points[:n]
 
 
-def measure_in(piece: Region, sides: Vector) -> float:
+def measure_in(piece: Region, units: Vector) -> float:
     """Return the measure of a piece of a boundary in other units of the coordinates.
 
     Area grows by the factor |N n| Π (1 / N_i) for units N and normals n; the product, which is the
@@ -123,12 +123,12 @@ def measure_in(piece: Region, sides: Vector) -> float:
 
     Args:
         piece: the piece.
-        sides: the unit of each coordinate, (d,).
+        units: of the coordinates, (d,).
     """
     points, weights = piece.quadrature(8 if piece.dim < 3 else 1)
     if points.normals is None:
         return piece.measure
-    return float(weights @ (points.normals * sides).norm(dim=1))
+    return float(weights @ (points.normals * units).norm(dim=1))
 
 
 def weighted_sample(

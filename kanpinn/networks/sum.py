@@ -9,6 +9,7 @@ from kanpinn.jets import Coordinates, Jet
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import Layer, Tape
 from kanpinn.networks.network import Network
+from kanpinn.networks.similar import random_like
 
 
 class Sum(Network):
@@ -76,16 +77,17 @@ def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> 
     """
     part = network.parts[0]
     inputs, *hidden, _ = part.width
-    degrees, grids = [9, 9], [4, 4]
-    if isinstance(part, KAN):
-        ends = part.layers[int(part.stretched)].basis, part.layers[-1].basis
-        degrees, grids = [one.degree for one in ends], [one.intervals for one in ends]
-    units = [max(hidden[-1], 16)] if hidden else [16]
+    kan = part if isinstance(part, KAN) else KAN([inputs, 1, 1], 9, 4)
+    width, intervals = (
+        [inputs, max([*hidden[-1:], 16]), len(outputs)],
+        kan.layers[-1].basis.intervals,
+    )
     if inputs == 1:
         # Without a hidden layer, the network's own functions are among those on the halved grid.
-        own = part.layers[-1].coefficients.numel() // part.width[-1] if hidden else grids[-1]
-        units, degrees, grids = [], degrees[-1:], [2 * own]
-    added = KAN([inputs, *units, len(outputs)], degrees, grids, seed=seed)
+        own = part.layers[-1].coefficients.numel() // part.width[-1] if hidden else intervals
+        width, intervals = [inputs, len(outputs)], 2 * own
+    first = int(kan.stretched)
+    added = random_like(kan, width, seed, intervals=intervals, basis="spline", first=first)
     added.layers[-1].coefficients.zero_()
     like = next(network.parameters())
     return Sum(network, added.to(like.device, like.dtype), outputs)

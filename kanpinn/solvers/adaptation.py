@@ -10,7 +10,7 @@ from kanpinn._support.distributed import together
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.adaptive import r3, rad
-from kanpinn.loss.balance import BALANCES, balance_factors
+from kanpinn.loss.balance import balance_factors
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.optimizers import Method, Step, as_methods
@@ -18,29 +18,21 @@ from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.losses import FreshLosses, Losses
 
 
-def losses_of(
-    discretization: Discretization, balance: str | None, optimizers: tuple[Method, ...]
-) -> Losses:
+def losses_of(discretization: Discretization, optimizers: tuple[Method, ...]) -> Losses:
     """The sequence of losses of a solve: with fixed, fresh or adapted collocation points.
 
     Args:
-        discretization: gives the loss of an epoch, and when to draw or adapt points.
-        balance: how the terms' factors are adapted, see `balance_factors`; None for factors of 1.
+        discretization: gives the loss of an epoch, and when to draw or adapt points and factors.
         optimizers: the optimizers of the solve.
 
     Raises:
-        InputError: for an unknown balance, a balance with an optimizer that needs the same loss in
-            every step, or adaptation of an energy, which is an integral by quadrature.
+        InputError: for a balance with an optimizer that needs the same loss in every step, or
+            adaptation of an energy, which is an integral by quadrature.
     """
-    if balance == "sizes":  # the discretization has scaled the residuals already
-        balance = None
-    if balance is not None:
-        if balance not in BALANCES:
-            known = ", ".join((*BALANCES, "sizes"))
-            raise InputError(f"balance must be one of {known}, got {balance!r}")
+    if discretization.balance is not None:
         as_methods(optimizers, discretization.surrogate.network, 1, "balance must be None")
-    if balance is not None or discretization.collocation.adapt:
-        return Adaptation(discretization, balance)
+    if discretization.balance is not None or discretization.collocation.adapt:
+        return Adaptation(discretization)
     return FreshLosses(discretization.residuals, discretization.collocation.resample)
 
 
@@ -52,8 +44,7 @@ class Adaptation(Losses):
     points depend on the seed, the epoch and the network; every rank computes all of them.
 
     Args:
-        discretization: gives the loss of an epoch.
-        balance: "ntk" or "gradients", see `balance_factors`; None for factors of 1.
+        discretization: gives the loss of an epoch, and how the factors are computed.
         rebalance: steps after which the factors are computed again, from a Jacobian or gradients.
 
     Raises:
@@ -62,15 +53,12 @@ class Adaptation(Losses):
 
     kept = ("epoch", "since", "seen", "early", "interior", "factors", "balanced")
 
-    def __init__(
-        self, discretization: Discretization, balance: str | None, rebalance: int = 100
-    ) -> None:
+    def __init__(self, discretization: Discretization, rebalance: int = 100) -> None:
         if discretization.form == "energy":
             raise InputError(
                 'the form "energy" is an integral: it takes neither adapted points nor a balance'
             )
-        self._discretization, self._balance = discretization, balance
-        self._rebalance = rebalance
+        self._discretization, self._rebalance = discretization, rebalance
         self.epoch = 0
         self.since, self.seen = 0, -1  # the first step of the epoch; the last step checked
         self.early = False  # whether the next epoch begins before `resample` steps
@@ -98,8 +86,8 @@ class Adaptation(Losses):
                     self.interior = self._adapted(residuals).coords
             residuals = self.first(step)
         due = self.balanced is None or step - self.balanced >= self._rebalance
-        if self._balance is not None and due:
-            self.factors, self.balanced = balance_factors(residuals, self._balance), step
+        if (by := self._discretization.balance) is not None and due:
+            self.factors, self.balanced = balance_factors(residuals, by), step
             residuals = residuals.with_factors(self.factors)
         return residuals
 
@@ -127,7 +115,7 @@ class Adaptation(Losses):
         return r3(current, domain, chosen.fresh, sizes, generator)
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
-        if self._balance is not None:
+        if self._discretization.balance is not None:
             done = replace(done, loss=residuals.loss(reported=True), loss_lags=False)
         if done.converged and self._discretization.collocation.adapt and more:
             self.early = True

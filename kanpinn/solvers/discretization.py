@@ -34,6 +34,7 @@ class Discretization(ABC, Generic[P]):
         seed: the seed of the points.
         met: indices of the conditions that need no loss term, because they hold exactly.
         scales: of fields and equations, by which residuals are multiplied; None for 1.
+        balance: how the factors of the terms are adapted, see `balance_factors`; None for 1.
     """
 
     form: ClassVar[str]  # the form of the loss by its name in `solve`
@@ -45,6 +46,7 @@ class Discretization(ABC, Generic[P]):
     seed: int
     met: frozenset[int] = frozenset()
     scales: Scales | None = None
+    balance: str | None = None
     # The points of one epoch, kept because the network adapts to them before the terms use them.
     _drawn: dict[int, list[Points]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -62,14 +64,14 @@ class Discretization(ABC, Generic[P]):
         generator = torch.Generator().manual_seed(self.seed + EPOCHS_APART * epoch)
         conditions, chosen = self.problem.conditions(), self.collocation
         low, high = self.problem.domain.bounds
-        sides, surfaces = None, [c.surface for c in conditions]
+        units, surfaces = None, [c.surface for c in conditions]
         if float((high - low).max()) > (1 + 1e-9) * float((high - low).min()):
-            sides = high - low  # lengths may have different units, such as metres and seconds
-            surfaces = [sum(measure_in(piece, sides) for piece in c.seats) for c in conditions]
+            units = high - low  # lengths may have different units, such as metres and seconds
+            surfaces = [sum(measure_in(piece, units) for piece in c.seats) for c in conditions]
         total = sum(surfaces) or 1.0
         parts = [sample(self.problem.domain, chosen.interior, chosen.sampler, generator)]
         for c, surface in zip(conditions, surfaces, strict=True):
-            parts.append(c.points(chosen, surface / total, generator, sides))
+            parts.append(c.points(chosen, surface / total, generator, units))
         like = self.surrogate.low
         self._drawn.clear()
         self._drawn[epoch] = [p.to(like.dtype, like.device) for p in parts]

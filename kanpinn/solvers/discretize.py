@@ -7,6 +7,7 @@ from kanpinn._support.errors import InputError, number
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
+from kanpinn.loss.balance import BALANCES
 from kanpinn.loss.scales import scales_of
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
@@ -70,19 +71,26 @@ def discretize(
                 f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
                 "an energy does not determine its own coefficients"
             )
-    if settings.balance == "sizes" and (form == "energy" or problem.unknowns):
-        what = "an energy" if form == "energy" else "a problem with unknowns"
-        raise InputError(f'balance must not be "sizes" for {what}, whose loss has one scale only')
+    balance = settings.balance
+    if balance not in (None, "sizes", *BALANCES):
+        known = ", ".join((*BALANCES, "sizes"))
+        raise InputError(f"balance must be one of {known}, got {balance!r}")
     surrogate, met = build_surrogate(problem, network, settings.boundary, form, problem.unknowns)
-    numbers, known = problem.numbers if problem.unknowns else {}, network.constants
-    if known is None or known.unknowns != numbers:  # otherwise they keep their values
+    numbers, present = problem.numbers if problem.unknowns else {}, network.constants
+    if present is None or present.unknowns != numbers:  # otherwise they keep their values
         network.constants = Constants(numbers, surrogate.low) if numbers else None
-    points, weights = settings.points, checked_weights(settings.weights)
+    points, weights, scales = settings.points, checked_weights(settings.weights), None
+    if balance == "sizes":  # the residuals are scaled once, in place of factors during the solve
+        if form == "energy" or problem.unknowns:
+            what = "an energy" if form == "energy" else "a problem with unknowns"
+            raise InputError(
+                f'balance must not be "sizes" for {what}, whose loss has one scale only'
+            )
+        balance, scales = None, scales_of(problem)
     if form == "strong":
-        scales = scales_of(problem) if settings.balance == "sizes" else None
-        return StrongDiscretization(problem, surrogate, points, weights, seed, met, scales)
+        return StrongDiscretization(problem, surrogate, points, weights, seed, met, scales, balance)
     met |= {i for i, c in enumerate(problem.conditions()) if c.is_natural}
-    return EnergyDiscretization(problem, surrogate, points, weights, seed, met)
+    return EnergyDiscretization(problem, surrogate, points, weights, seed, met, scales, balance)
 
 
 def build_surrogate(

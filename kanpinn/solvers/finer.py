@@ -5,12 +5,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from kanpinn.evolution import Windows
 from kanpinn.evolution.march import March
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Network
+from kanpinn.networks.similar import random_like
 from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.defaults import default_points
@@ -51,7 +50,18 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
         sizes = [(max(more, least), 1.0)]
         if more <= least:  # a trained network: a finer grid at first
             sizes.insert(0, (more, factor))
-        networks = [_beside(network, units, finer, seed) for units, finer in sizes]
+        inputs, _, outputs = network.width
+        intervals = network.layers[-1].basis.intervals
+        networks = [
+            random_like(
+                network,
+                [inputs, units, outputs],
+                seed,
+                intervals=math.ceil(finer * intervals),
+                own=True,
+            )
+            for units, finer in sizes
+        ]
     else:
         networks = [_other(network, factor, seed)]
     for made in networks:
@@ -90,38 +100,16 @@ def _finer_windows(solution: Solution, network: Windows, factor: float, seed: in
     return Finer(network.finer(factor, seed), [replace(march, times=times)], points, boundary)
 
 
-@torch.no_grad()
-def _beside(network: KAN, width: int, factor: float, seed: int) -> KAN:
-    """Return a KAN with a network's hidden functions beside random ones, `width` in all.
-
-    factor: by which the output layer's grid is finer.
-    """
-    inputs, _, outputs = network.width
-    first, last = network.layers
-    degrees = [first.basis.degree, last.basis.degree]
-    grids = [first.basis.intervals, math.ceil(factor * last.basis.intervals)]
-    made = KAN([inputs, width, outputs], degrees, grids, basis=network.basis_name, seed=seed)
-    own, random = first.coefficients, made.layers[0].coefficients
-    if own.shape[:2] == random.shape[:2]:  # not with a base term
-        random[:, :, : own.shape[2]] = own.to(random)
-    like = next(network.parameters())
-    return made.to(like.device, like.dtype)
-
-
 def _other(network: Network, factor: float, seed: int) -> KAN:
     """Return a random KAN for a network of another kind, or with none or several hidden layers."""
     inputs, *hidden, outputs = network.width
-    like = next(network.parameters())
     least = 64  # hidden units
     if not isinstance(network, KAN):
+        like = next(network.parameters())
         made = KAN([inputs, least, outputs], 9, [4, 10], seed=seed)
-    elif not hidden:
-        (layer,) = network.layers
-        finer, basis = math.ceil(factor * layer.basis.intervals), network.basis_name
-        made = KAN([inputs, outputs], layer.basis.degree, finer, basis=basis, seed=seed)
-    else:
-        width = max(math.ceil(factor * hidden[-1]), least)
-        ends = network.layers[0].basis, network.layers[-1].basis
-        degrees, grids = [end.degree for end in ends], [end.intervals for end in ends]
-        made = KAN([inputs, width, outputs], degrees, grids, basis=network.basis_name, seed=seed)
-    return made.to(like.device, like.dtype)
+        return made.to(like.device, like.dtype)
+    if not hidden:
+        finer = math.ceil(factor * network.layers[-1].basis.intervals)
+        return random_like(network, [inputs, outputs], seed, intervals=finer)
+    units = max(math.ceil(factor * hidden[-1]), least)
+    return random_like(network, [inputs, units, outputs], seed)

@@ -102,7 +102,7 @@ def solve(
     stages = as_methods(chosen, network, points.resample)
     if world() > 1:
         _check_ranks(discretization, stages)
-    losses = losses_of(discretization, settings.balance, stages)
+    losses = losses_of(discretization, stages)
     if checkpoint is None:
         discretization.prepare()
     state = begin(losses, stages, budget_seconds, checkpoint=checkpoint)

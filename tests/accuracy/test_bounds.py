@@ -140,7 +140,7 @@ def misfit(p):
 
 
 @pytest.mark.parametrize(
-    ("operator", "least", "reaction_range"),
+    ("operator", "least", "gamma"),
     [
         (poisson, [1.0, 1.0], (0, 0)),
         (reaction, [2.0, 2.0], (5, 7)),
@@ -151,12 +151,10 @@ def misfit(p):
         (lambda p, u: p.x * kp.partial(u, "x") - kp.laplacian(u), [1.0, 1.0], (-0.5, -0.5)),
     ],
 )
-def test_the_coefficients_of_an_equation_are_read_from_its_residual(
-    operator, least, reaction_range
-):
+def test_the_coefficients_of_an_equation_are_read_from_its_residual(operator, least, gamma):
     found = operator_of(stated(Plain(operator)))
     assert found.diffusion.tolist() == pytest.approx(least, rel=1e-3)
-    assert found.reaction == pytest.approx(reaction_range, abs=0.02)
+    assert found.effective_reaction == pytest.approx(gamma, abs=0.02)
 
 
 @pytest.mark.parametrize("operator", [poisson, reaction, variable, skew, little_helmholtz])
@@ -328,7 +326,7 @@ def test_the_coefficients_are_read_in_any_units():
         return -a * second - 1e6 * slope * kp.partial(u, "x") + u.value
 
     found = operator_of(stated(Plain(long, kp.Box(x=(0, 2000), y=(0, 1)))))
-    assert found.convection == 0 and found.reaction == pytest.approx((1, 1))
+    assert found.convection == 0 and found.effective_reaction == pytest.approx((1, 1))
     assert found.diffusion.tolist() == pytest.approx([1e6, 1], rel=1e-3)
 
 

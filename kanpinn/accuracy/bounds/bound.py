@@ -25,9 +25,9 @@ class Bound:
         maximum: a bound of max |e|, by the maximum principle or, in one dimension, the energy.
         theorem: the theorems of the bounds.
         constants: the constants in them, by name: "friedrichs" C with ‖w‖ ≤ C |||w|||,
-            "diffusion" min A, "reaction" min γ, "coercivity" B(w, w) / |||w|||² at the least,
-            "trace" T with ‖w‖ ≤ T |||w||| on sides with prescribed fluxes, "barrier" max |e| for a
-            residual of 1.
+            "diffusion" min A, "effective_reaction" min γ, "coercivity" B(w, w) / |||w|||² at the
+            least, "trace" T with ‖w‖ ≤ T |||w||| on sides with prescribed fluxes, "barrier" max |e|
+            for a residual of 1.
         reason: why there are no bounds; empty where there are.
     """
 

@@ -57,13 +57,13 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
         ends[axis, int(upper)] = one.alpha / float(a[axis])
     wave = [_least_wave(float(n), *map(float, e)) for n, e in zip(lengths, ends, strict=True)]
     of_diffusion = sum(float(a_i) * k**2 for a_i, k in zip(a, wave, strict=True))
-    reaction = operator.reaction[0]
-    least, factor = of_diffusion + max(reaction, 0.0), 1.0
-    if reaction < 0:
-        factor = 1 + reaction / of_diffusion if of_diffusion else -math.inf
+    gamma = operator.effective_reaction[0]
+    least, factor = of_diffusion + max(gamma, 0.0), 1.0
+    if gamma < 0:
+        factor = 1 + gamma / of_diffusion if of_diffusion else -math.inf
     if factor <= 0:
         raise Unbounded(
-            f"the problem is not coercive: c - div(b)/2 is {reaction:.3g} somewhere, and the least "
+            f"the problem is not coercive: c - div(b)/2 is {gamma:.3g} somewhere, and the least "
             f"eigenvalue without it is known to be above {of_diffusion:.3g} only"
         )
     if least <= 0:

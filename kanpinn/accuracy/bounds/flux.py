@@ -37,7 +37,7 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
     if not operator.is_elliptic:
         return None
     alpha = {one.piece.side: one.alpha for one in sides.natural}
-    gamma, table = max(operator.reaction[0], 0.0), grid.table(residual)
+    gamma, table = max(operator.effective_reaction[0], 0.0), grid.table(residual)
     columns = zip(grid.shape, grid.h.tolist(), operator.mean_diffusion.tolist(), strict=True)
     axes = [
         _axis(count, h, a, [alpha.get((i, upper), math.inf) for upper in (False, True)])

@@ -141,7 +141,7 @@ class Majorant:
         known = {
             "friedrichs": self.constants.friedrichs,
             "diffusion": float(operator.diffusion[operator.diffusion > 0].min()),
-            "reaction": operator.reaction[0],
+            "effective_reaction": operator.effective_reaction[0],
             "coercivity": self.constants.factor,
         }
         if self.constants.traces:
@@ -165,8 +165,8 @@ class Majorant:
         operator, known = self.operator, self.constants
         friedrichs, root = known.friedrichs, math.sqrt(self.problem.domain.measure)
         on_sides = sum(one.largest * one.piece.measure for one in self.sides.natural)
-        reaction = max(operator.reaction[1], 0.0)
-        energy_of_phi = math.sqrt(phi.flux**2 + reaction * phi.value**2 + on_sides * phi.largest**2)
+        gamma = max(operator.effective_reaction[1], 0.0)
+        energy_of_phi = math.sqrt(phi.flux**2 + gamma * phi.value**2 + on_sides * phi.largest**2)
         inner = dual.value / known.factor  # bounds |||e - φ||| for φ = 0
         if operator.convection == 0 and known.factor == 1:
             energy = math.hypot(inner, energy_of_phi)  # u - v is the sum of two orthogonal parts
@@ -186,7 +186,8 @@ class Majorant:
         potential = max(map(abs, operator.potential))
         found = friedrichs * (operator.convection * phi.gradient + potential * phi.value)
         if operator.is_elliptic and not self.sides.natural:
-            adjoint = potential + 2 * max(map(abs, operator.reaction))  # |c - div b| = |2γ - c|
+            # |c - div b| = |2γ - c|
+            adjoint = potential + 2 * max(map(abs, operator.effective_reaction))
             part = operator.convection / math.sqrt(float(operator.diffusion.min()))
             found = min(found, (part + friedrichs * adjoint) * phi.value)
         return phi.flux + found

@@ -68,7 +68,7 @@ def norms_of(
     else:
         value, error = grid.integral(found)
     l2, slope, energy = (value + error if upper else (value - error).clamp_min(0)).tolist()
-    energy += max(operator.reaction[0], 0.0) * l2
+    energy += max(operator.effective_reaction[0], 0.0) * l2
     return Norms(math.sqrt(l2), math.sqrt(l2 + slope), math.sqrt(energy))
 
 
@@ -84,7 +84,7 @@ def noise_norms(operator: Operator, noise: Approximation) -> Norms:
     assert jet.gradient is not None
     l2 = domain.measure * float(jet.value.square().mean())
     slope = domain.measure * float(jet.gradient.square().sum(dim=1).mean())
-    energy = operator.largest_diffusion * slope + max(operator.reaction[0], 0.0) * l2
+    energy = operator.largest_diffusion * slope + max(operator.effective_reaction[0], 0.0) * l2
     return Norms(math.sqrt(l2), math.sqrt(l2 + slope), math.sqrt(energy))
 
 

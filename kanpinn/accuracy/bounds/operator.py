@@ -19,9 +19,9 @@ DIFFERENCE = 5e-4  # the step of difference quotients, relative to the sides of 
 class Operator:
     """L u = -div(A∇u) + b·∇u + c u, where L u - f is ± the residual.
 
-    The reaction is γ = c - div(b)/2, so that ∫ w Lw = ∫ A∇w·∇w + γ w² for all w that vanish on the
-    boundary. Extremes are those at some hundred points, where derivatives of the coefficients are
-    differences.
+    The effective reaction is γ = c - div(b)/2, so that ∫ w Lw = ∫ A∇w·∇w + γ w² for all w that
+    vanish on the boundary. Extremes are those at some hundred points, where derivatives of the
+    coefficients are differences.
 
     Args:
         problem: whose residual is meant.
@@ -30,7 +30,7 @@ class Operator:
         diffusion: numbers a_i, (d,), with A ≥ diag(a) everywhere; 0 for a time.
         mean_diffusion: the means of A_ii, (d,).
         largest_diffusion: the largest eigenvalue of A.
-        reaction: the least and the largest value of γ.
+        effective_reaction: the least and the largest value of γ.
         convection: the largest |b|.
         potential: the least and the largest value of c.
         transport: the least and the largest value of the components of b - div A, (2, d).
@@ -42,7 +42,7 @@ class Operator:
     diffusion: Tensor
     mean_diffusion: Tensor
     largest_diffusion: float
-    reaction: tuple[float, float]
+    effective_reaction: tuple[float, float]
     convection: float
     potential: tuple[float, float]
     transport: Tensor
@@ -109,7 +109,7 @@ def operator_of(problem: Problem) -> Operator:
     scale = diffusion.abs().amax(dim=0) @ (1 / _lengths(problem)) + found.first.abs().amax(dim=0)
     if bool((b.abs() <= ROUNDING * scale).all()):
         b, divergence = torch.zeros_like(b), torch.zeros_like(divergence)
-    reaction = potential - divergence / 2
+    effective = potential - divergence / 2
     return Operator(
         problem,
         sign,
@@ -117,7 +117,7 @@ def operator_of(problem: Problem) -> Operator:
         lowest,
         diffusion.diagonal(dim1=1, dim2=2).mean(dim=0),
         float(high.max()),
-        (float(reaction.min()), float(reaction.max())),
+        (float(effective.min()), float(effective.max())),
         float(torch.linalg.vector_norm(b, dim=1).max()),
         (float(found.zeroth.min()), float(found.zeroth.max())),
         torch.stack([found.first.amin(dim=0), found.first.amax(dim=0)]),

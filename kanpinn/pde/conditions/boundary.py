@@ -158,10 +158,10 @@ class Constraint(Condition):
         collocation: Collocation,
         share: float,
         generator: Generator,
-        sides: Vector | None = None,
+        units: Vector | None = None,
     ) -> Points:
         if self.inside is None:
-            return super().points(collocation, share, generator, sides)
+            return super().points(collocation, share, generator, units)
         return sample(self.inside, collocation.interior, collocation.sampler, generator)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:

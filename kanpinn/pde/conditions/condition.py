@@ -155,7 +155,7 @@ class Condition(ABC):
         collocation: Collocation,
         share: float,
         generator: Generator,
-        sides: Vector | None = None,
+        units: Vector | None = None,
     ) -> Points:
         """Return the condition's collocation points.
 
@@ -163,13 +163,13 @@ class Condition(ABC):
             collocation: the numbers of points of the whole problem, and the sampler.
             share: this condition's fraction of the boundary points; it gets at least one.
             generator: the random number generator, the only source of randomness.
-            sides: the units of the coordinates in which the pieces are measured, see `sample`.
+            units: of the coordinates in which the pieces are measured, see `sample`.
 
         Returns:
             rows · sites points, where the `sites` points of each row follow one another.
         """
         count = max(1, round(share * collocation.boundary))
-        return sample(Boundary(self.pieces), count, collocation.sampler, generator, sides)
+        return sample(Boundary(self.pieces), count, collocation.sampler, generator, units)
 
     def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
         """Return the residual as one tensor, (rows, equations), from the jet of all fields.

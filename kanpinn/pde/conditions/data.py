@@ -141,7 +141,7 @@ class Observed(Condition):
         collocation: Collocation,
         share: float,
         generator: Generator,
-        sides: Vector | None = None,
+        units: Vector | None = None,
     ) -> Points:
         return self._points
 

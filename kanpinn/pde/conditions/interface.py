@@ -56,10 +56,10 @@ class Interface(Condition):
         collocation: Collocation,
         share: float,
         generator: Generator,
-        sides: Vector | None = None,
+        units: Vector | None = None,
     ) -> Points:
         count = max(1, round(share * collocation.boundary))
-        p = sample(self.on, count, collocation.sampler, generator, sides)
+        p = sample(self.on, count, collocation.sampler, generator, units)
         assert p.normals is not None
         low, high = self.domain.bounds
         # The two points of a row lie on both sides, at a distance above the rounding of float64.

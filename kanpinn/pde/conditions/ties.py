@@ -72,10 +72,10 @@ class Periodic(Condition):
         collocation: Collocation,
         share: float,
         generator: Generator,
-        sides: Vector | None = None,
+        units: Vector | None = None,
     ) -> Points:
         count = max(1, round(share * collocation.boundary))
-        low = sample(self._low, count, collocation.sampler, generator, sides)
+        low = sample(self._low, count, collocation.sampler, generator, units)
         axis = self.domain.names.index(self.coordinate)
         high = low.coords.clone()
         high[:, axis] = self.domain.bounds[1][axis]
@@ -135,7 +135,7 @@ class Integral(Condition):
         collocation: Collocation,
         share: float,
         generator: Generator,
-        sides: Vector | None = None,
+        units: Vector | None = None,
     ) -> Points:
         return self._points
 

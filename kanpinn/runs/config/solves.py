@@ -99,7 +99,7 @@ class SolveJob(Job):
         network = copy.deepcopy(self.network)
         with blaming(type(self.problem).__name__, self.problem, network):
             start = discretize(self.problem, network, self.settings, self.seed)
-            return losses_of(start, self.settings.balance, self.optimizers).first(0)
+            return losses_of(start, self.optimizers).first(0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
