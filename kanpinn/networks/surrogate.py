@@ -80,10 +80,7 @@ class Surrogate(nn.Module):
         return self.network.constants is not None or any(self.coefficients)
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
-        """The jet of the network's inputs at points; for a `Batch` it is computed once."""
-        return points.once((self, channels), lambda: self._coordinates(points, channels))
-
-    def _coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
+        """The jet of the network's inputs at points."""
         if self.inputs is not None:
             if channels.derivative_order:
                 return self.inputs.jet(points, channels)
@@ -120,7 +117,9 @@ class Surrogate(nn.Module):
                     [self.jet(points[i : i + size], channels, None, numbers) for i in starts]
                 )
         enrichment, constants = self.network.enrichment, self.network.constants
-        jet = self.network.jet(self.coordinates(points, channels), tape)
+        # A batch keeps the jet of the inputs, which depends on the points alone.
+        inputs = points.once((self, channels), lambda: self.coordinates(points, channels))
+        jet = self.network.jet(inputs, tape)
         if enrichment is not None:
             jet = jet + enrichment.at(points, channels, tape)
         if self.output is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from kanpinn._support.distributed import together
 from kanpinn._support.status import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
 from kanpinn.accuracy.bounds import Bound
 from kanpinn.accuracy.norms import ErrorNorm, Errors
@@ -20,7 +21,7 @@ from kanpinn.solvers.finer import finer_solves, with_more_singular_functions
 from kanpinn.solvers.fresh_points import boundary_misfit, verify
 from kanpinn.solvers.settings import SolveSettings
 from kanpinn.solvers.solution import Estimate, Solution
-from kanpinn.solvers.solve import solve
+from kanpinn.solvers.solve import solve_discretized
 from kanpinn.solvers.warm_start import start_from
 
 LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
@@ -92,11 +93,11 @@ def finer_solutions(solution: Solution, wider: float) -> Iterator[Solution]:
             balance=None if first.scales is None else "sizes",
             form=first.form,
         )
+        with together():
+            discretization = discretize(problem, finer.network, settings, seed)
         if repeats and isinstance(finer.network, KAN):
-            start_from(solution, discretize(problem, finer.network, settings, seed))
-        yield solve(
-            problem, finer.network, finer.optimizers, **vars(settings), errors=False, seed=seed
-        )
+            start_from(solution, discretization)
+        yield solve_discretized(discretization, finer.optimizers, errors=False)
 
 
 def _by(solution: Solution, found: Solution) -> Estimate:

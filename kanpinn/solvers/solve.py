@@ -98,8 +98,38 @@ def solve(
     )
     with together():
         discretization = discretize(problem, network, settings, seed)
-    chosen = default_optimizer(network) if optimizers is None else optimizers
-    stages = as_methods(chosen, network, points.resample)
+    return solve_discretized(
+        discretization,
+        default_optimizer(network) if optimizers is None else optimizers,
+        reference=reference,
+        errors=errors,
+        verified=verified,
+        budget_seconds=budget_seconds,
+        observers=observers,
+        checkpoint=checkpoint,
+        started=started,
+    )
+
+
+def solve_discretized(
+    discretization: Discretization[Problem],
+    optimizers: Method | Sequence[Method],
+    *,
+    reference: Recipe | None = None,
+    errors: bool = True,
+    verified: bool = True,
+    budget_seconds: float | int | None = None,
+    observers: Sequence[Observer] = (),
+    checkpoint: Mapping[str, Any] | None = None,
+    started: float | None = None,
+) -> Solution:
+    """Solve a problem that is discretized, from the coefficients that its network has.
+
+    The arguments are those of `solve`; `started` is when the solve began, by default now.
+    """
+    started = time.perf_counter() if started is None else started
+    network, seed = discretization.surrogate.network, discretization.seed
+    stages = as_methods(optimizers, network, discretization.collocation.resample)
     if world() > 1:
         _check_ranks(discretization, stages)
     losses = losses_of(discretization, stages)
@@ -115,8 +145,9 @@ def solve(
         waited = time.perf_counter() - begun
     constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
+    strong = discretization.form == "strong"
     with together():
-        scan = scan_data(discretization) if verified and form == "strong" else None
+        scan = scan_data(discretization) if verified and strong else None
     if scan is not None and scan.breaks:
         warn_of_breaks(problem, scan)
     status = run_stages(state, measure, observers, seed, checkpoint)

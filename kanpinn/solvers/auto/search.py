@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from kanpinn._support.distributed import from_first
+from kanpinn._support.distributed import from_first, together
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import STOPPED_BY_USER
+from kanpinn.optimizers import load_libraries
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.candidates import families
 from kanpinn.solvers.auto.choice import Choice
@@ -25,7 +26,7 @@ from kanpinn.solvers.auto.trial_clock import TrialClock
 from kanpinn.solvers.discretize import discretize
 from kanpinn.solvers.error_estimate import ENDED
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.solve import solve
+from kanpinn.solvers.solve import solve_discretized
 from kanpinn.solvers.state import Observer
 
 # Of a choice of trials, the reason for it, and the state of the search.
@@ -83,6 +84,7 @@ class TrialSearch:
 
     def run(self) -> Solution:
         """Try family after family until the tolerance is met or the time is used up."""
+        load_libraries()
         climbs = [Climb(family) for family in families(Traits.of(self.problem))]
         for climb in self._turns(climbs):
             self._step(climb)
@@ -145,18 +147,17 @@ class TrialSearch:
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
         begun, journal, last = self.clock.seconds, self.journal, LastState()
         network = choice.network(self.seed, self.dtype, self.device)
-        settings = choice.settings(self.boundary)
-        start(network, lambda: discretize(self.problem, network, settings, self.seed), known)
+        with together():
+            settings = choice.settings(self.boundary)
+            discretization = discretize(self.problem, network, settings, self.seed)
+        start(discretization, known)
         if (done := journal.found(choice)) is None:
             self.announce(choice, why, journal.state)
         budget = max(self._left, 1e-3) if done is None else done["budget"]
-        solution = solve(
-            self.problem,
-            network,
+        solution = solve_discretized(
+            discretization,
             choice.optimizers,
-            **vars(settings),
             errors=False,
-            seed=self.seed,
             budget_seconds=budget,
             observers=(last, *self.observers),
             checkpoint=None if done is None else done["run"],
