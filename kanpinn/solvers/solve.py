@@ -145,9 +145,8 @@ def solve_discretized(
         waited = time.perf_counter() - begun
     constants = network.constants
     measure = None if norm is None and constants is None else ErrorMeasure(norm, constants)
-    strong = discretization.form == "strong"
     with together():
-        scan = scan_data(discretization) if verified and strong else None
+        scan = scan_data(discretization) if verified and discretization.form == "strong" else None
     if scan is not None and scan.breaks:
         warn_of_breaks(problem, scan)
     status = run_stages(state, measure, observers, seed, checkpoint)
