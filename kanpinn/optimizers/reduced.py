@@ -45,8 +45,8 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
     else:
         columns = len(old)
         new, rank = triangle.solve(old, rcond)
+        predicted = triangle.loss(new - old)  # of a shorter step the fields are not yet known
         new = reduced.limited(old, new)
-        predicted = triangle.loss(new - old)
         loss = reduced.follow(new)
         if not before - loss >= 0.5 * (before - predicted):
             loss, damping = reduced.damped(triangle, old, (loss, new), before)

@@ -10,6 +10,7 @@ import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers import LevenbergMarquardt
+from kanpinn.optimizers.reduced import solve_reduced
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -150,6 +151,16 @@ def test_a_positive_number_without_a_bound_does_not_overflow():
     found = solution.estimated["K"]
     assert 1e3 < found.value <= 0.4e12
     assert not found.is_identified or found.high > 1e3 * found.value
+
+
+@pytest.mark.parametrize("start", [1e-3, 1e3])
+def test_no_step_of_a_positive_number_raises_the_loss(start):
+    # The full steps in log k are longer than the largest ones that are allowed.
+    solution = solved(Toy(positive=True, start=start), steps=1)
+    for _ in range(4):
+        done = solve_reduced(solution.residuals)
+        assert done.predicted <= done.before
+        assert done.loss <= done.before
 
 
 @pytest.mark.parametrize(("start", "steps"), [(1.0, 2), (-1.0, 9)])
