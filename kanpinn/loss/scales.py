@@ -14,6 +14,7 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
+from kanpinn.pde.symbols import Linearised
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,19 +120,16 @@ class _Rows:
                 lambda channels: self.residual(self.points, self._jet(fields, channels)),
                 self.points.names,
             )
-        jet = self._jet(fields, channels)
-        parts = [t.requires_grad_() for t in jet.parts()]
-        with torch.enable_grad():
-            residual = self.residual(Batch.made_of(self.points), jet.with_parts(parts))
-        sizes = [t.detach()[:1] for t in self._jet(torch.ones_like(fields), channels, 0).parts()]
+        found = Linearised.at(
+            self.residual, Batch.made_of(self.points), self._jet(fields, channels)
+        )
+        ones = self._jet(torch.ones_like(fields), channels, 0)
+        sizes = [t[0].reshape(-1, len(fields)) for t in ones.parts()]
         rows = []
-        for column in residual.unbind(dim=1):
-            found = torch.autograd.grad(
-                column.sum(), parts, retain_graph=True, materialize_grads=True
-            )
+        for e in range(found.equations):
             each = [
-                (slope.square().mean(dim=0, keepdim=True).sqrt() * size).flatten(0, -2).sum(dim=0)
-                for slope, size in zip(found, sizes, strict=True)
+                (part[:, e].square().mean(dim=0).sqrt() * size).sum(dim=0)
+                for part, size in zip(found.parts, sizes, strict=True)
             ]
             rows.append(self.sites * torch.stack(each).sum(dim=0))
         slopes = torch.stack(rows)
