@@ -57,6 +57,8 @@ def verify(
         others = [one for one in _fresh_conditions(discretization) if not one.measured]
         squares = [_rows(one, surrogate, one.points).square().sum(dim=1) for one in others]
         boundary = sum(one.weight * float(r.mean()) for one, r in zip(others, squares, strict=True))
+        if others:
+            boundary += _misfit_of_spikes(discretization)
         some = torch.randperm(len(mean.points), generator=torch.Generator().manual_seed(37))[:few]
         inside = replace(term, points=mean.points[some])
         weighed = [replace(one, weight=weights["boundary"] * one.weight) for one in others]
@@ -102,6 +104,35 @@ def _fresh_conditions(discretization: Discretization) -> list[ResidualTerm]:
     points = replace(chosen, boundary=count, sampler="uniform", resample=0, adapt=None)
     even, seed = dict.fromkeys(discretization.weights, 1.0), discretization.seed + 23
     return replace(discretization, collocation=points, seed=seed, weights=even).penalties()
+
+
+def _misfit_of_spikes(discretization: Discretization) -> float:
+    """The part of the loss of the conditions where their data are far steeper than elsewhere.
+
+    Fresh points may miss a spike in data on a wall. On the walls of domains with two coordinates
+    the data of all conditions are therefore scanned at equal distances; the residual is evaluated
+    at all points of those short stretches whose values differ ten times as much as they usually do.
+    """
+    count, stretch, few = 2**16, 64, 8
+    if discretization.problem.domain.dim != 2:
+        return 0.0
+    points = replace(discretization.collocation, boundary=count, sampler="grid", adapt=None)
+    even = dict.fromkeys(discretization.weights, 1.0)
+    total, surrogate = 0.0, discretization.surrogate
+    for term in replace(discretization, collocation=points, weights=even).penalties():
+        if term.measured or term.sites > 1 or len(term.points) < few * stretch:
+            continue
+        data = _rows(term, surrogate, term.points, zero=True)
+        whole = len(data) // stretch
+        boxes = data[: whole * stretch].unflatten(0, (whole, stretch))
+        spans = boxes.amax(dim=1) - boxes.amin(dim=1)
+        usual = spans.quantile(0.9, dim=0) + 1e-12 * data.abs().amax(dim=0) + 1e-300
+        steepness, steepest = (spans / usual).amax(dim=1).topk(few)
+        for box in steepest[steepness > 10].tolist():
+            inside = term.points[box * stretch : (box + 1) * stretch]
+            squares = _rows(term, surrogate, inside).square().sum()
+            total += term.weight * float(squares) / len(data)
+    return total
 
 
 @torch.no_grad()
@@ -161,14 +192,25 @@ def _mean_in_domain(
     return _Mean(tree.mean, tree.error, tree.largest, points, tree.evaluations)
 
 
-def _rows(term: ResidualTerm, surrogate: Surrogate, points: Points) -> Tensor:
-    """Return the residuals of a term, (rows, equations), in float64 on the CPU."""
+def _rows(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool = False) -> Tensor:
+    """Return the residuals of a term, (rows, equations), in float64 on the CPU.
+
+    With `zero` they are those of the function 0, the data.
+    """
     if not len(points):  # all pending points are outside the domain
         return torch.zeros(0, 1, dtype=torch.float64)
     own = points.to(surrogate.low.dtype, surrogate.low.device)
     size = max(CHUNK // term.sites, 1) * term.sites
     starts = range(0, len(own), size)
-    parts = [term.residual(surrogate, own[i : i + size]) for i in starts]
+    blocks = [own[i : i + size] for i in starts]
+    if zero:
+        like = surrogate.jet(own[:1], term.channels) * 0.0
+        parts = [
+            term.equation(p, like.map(lambda t: t.expand(len(p), *t.shape[1:])))  # noqa: B023
+            for p in blocks
+        ]
+    else:
+        parts = [term.residual(surrogate, p) for p in blocks]
     return torch.cat(parts).double().cpu()
 
 

@@ -55,8 +55,8 @@ def scan_data(discretization: Discretization) -> DataScan:
     """Scan the source and the coefficients of a problem's equation.
 
     The equation is evaluated with random jets that are constant in space, so that it varies by its
-    data alone, at 16 times as many points as the solve has (at least 4096, in one dimension 32768,
-    and at most 65536), which are sorted into equal boxes. A box is steep if the range of values in
+    data alone, at 16 times as many points as the solve has (at least 4096 and at most 65536, in one
+    dimension 131072), which are sorted into equal boxes. A box is steep if the range of values in
     it is more than ten times the 90 % quantile of the ranges of all boxes. In the steepest boxes
     two neighbouring values that differ most are followed to ever closer points between them: smooth
     values become equal, a jump stays, and a pole grows.
@@ -72,14 +72,14 @@ def scan_data(discretization: Discretization) -> DataScan:
     low, high = domain.bounds
     if domain.dim > 3:
         return DataScan(low.new_zeros(0, domain.dim), ())
-    least = 2**15 if domain.dim == 1 else 2**12
-    count = min(max(16 * discretization.collocation.interior, least), 2**16)
+    count = min(max(16 * discretization.collocation.interior, 2**12), 2**16)
+    count = 2**17 if domain.dim == 1 else count
     points = sample(domain, count, "sobol", torch.Generator().manual_seed(seed)).coords
     jets = random_jets(problem.equation, sample(domain, 5, "uniform"), len(problem.columns))
 
     def values(coords: Tensor) -> Tensor:
         found = []
-        for part in coords.split(CHUNK):
+        for part in coords.split(8 * CHUNK):
             p = Batch.made_of(Points(part, domain.names))
             same = (jet.map(lambda t: t[:1].expand(len(part), *t.shape[1:])) for jet in jets)  # noqa: B023
             found.append(torch.cat([problem.equation(p, jet).detach() for jet in same], dim=1))

@@ -16,7 +16,8 @@ class Verification:
     The loss is Σ weight · mean ‖r‖² over the equation and all conditions except measurements. In
     up to three dimensions there are more fresh points where the source, a coefficient or the
     residual varies fast. A feature between all points is not seen: one that is narrower than some
-    1/30000 of an interval, or 1/100 of a square's side in both directions.
+    1/100000 of an interval or of the walls of a plane domain, or 1/100 of a square's side in both
+    directions.
 
     Args:
         own: the loss at the points of the solve.

@@ -436,3 +436,26 @@ def test_the_smallest_singular_value_is_the_distance_from_the_spectrum():
     found = resonance(solution.discretization, solution.residuals, solution.verification)
     assert found.residual == pytest.approx(0.5, rel=3e-2)
     assert found.coefficient == pytest.approx(zero**2 - 0.5) and not found.matters
+
+
+class SpikeOnAWall(kp.Problem):
+    """Δu = 0 with a spike in the values on one wall, between all points that a solve draws."""
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.values)]
+
+    def values(self, p):
+        spike = torch.exp(-((p.x + 0.5731) ** 2) / 2e-4**2)
+        return torch.where(p.y > 0, spike, 0.0)
+
+
+def test_a_spike_in_the_data_of_a_wall_is_seen():
+    solution = kp.solve(SpikeOnAWall(), kp.KAN([2, 40, 1], degree=[9, 5]), errors=False)
+    assert solution.status.startswith("overfitted") and "on the boundary" in solution.status
+    mean = 2e-4 * math.sqrt(math.pi / 2) / 8  # of exp(-2 x² / w²) on walls of length 8
+    assert solution.verification.boundary == pytest.approx(mean, rel=0.1)

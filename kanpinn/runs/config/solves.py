@@ -72,14 +72,12 @@ class SolveJob(Job):
         """Solve the problem and return the solution; see `kanpinn.solve`.
 
         Args:
-            observers: as for `Job.run`.
-            checkpoint: as for `Job.run`.
+            observers, checkpoint: as for `Job.run`.
             announce: not called, as all settings are given.
-            assessed: whether errors against the exact solution or the reference are computed, and
-                the residual is verified at fresh points.
+            assessed: whether errors are measured, and the residual is verified at fresh points.
         """
-        owners = (self.problem, self.network, *self.optimizers, self.reference)
-        with blaming(type(self.problem).__name__, *owners):
+        blamed = (self.problem, self.network, *self.optimizers, self.reference)
+        with blaming(type(self.problem).__name__, *blamed):
             return solve(
                 self.problem,
                 self.network,
@@ -160,9 +158,8 @@ class SolveFile(File):
         network: the network that represents the solution; by default trials choose it.
         points: the collocation points; by default as many as the network's output layer needs.
         loss: the loss that is minimised.
-        optimizer: the methods that minimise the loss, in their order; by default one least-squares
-            solve.
-        reference: the solution for computing errors if no exact solution is known.
+        optimizer: the methods, in their order; by default one least-squares solve.
+        reference: the solution for errors if no exact solution is known.
         run: the settings of the whole run.
     """
 
@@ -230,9 +227,8 @@ class SolveFile(File):
             index = types.index("auto")
             raise InputError(f'optimizer[{index}].type = "auto": expected to be the only optimizer')
         if "auto" in types and network != "auto":
-            raise InputError(
-                f'optimizer[0].type = "auto": expected no network beside it, got {show(network)}'
-            )
+            wrong = f"expected no network beside it, got {show(network)}"
+            raise InputError(f'optimizer[0].type = "auto": {wrong}')
         if types and self.network is None and "auto" not in types:
             raise InputError(f"network is missing: expected a section [network]{SIGN}")
         if types and "auto" not in types:
@@ -248,7 +244,7 @@ class SolveFile(File):
     def _first_trial(self, problem: Problem, common: dict[str, Any]) -> AutoJob:
         """Return the job whose settings trials choose, with those of the first trial."""
         first = first_choice(problem)
-        network = first.network(self.run.seed, torch.float64, "cpu")
+        network = self.placed(first.network(self.run.seed, torch.float64, "cpu"))
         settings = first.settings("auto" if self.network is None else self.network.boundary)
-        network, methods = self.placed(network), first.optimizers
-        return AutoJob(network=network, optimizers=methods, settings=settings, **common)
+        chosen: dict[str, Any] = {"network": network, "optimizers": first.optimizers}
+        return AutoJob(settings=settings, **chosen, **common)

@@ -53,8 +53,7 @@ class TrialSearch:
         journal: what is needed to go on with the search in another process.
         best: the trial with the least estimated error.
         minimum: the last trial of an energy.
-        log: the trials and the reasons why families ended.
-        interrupted: whether the user has interrupted a trial.
+        log: the trials and why families ended. interrupted: whether the user interrupted a trial.
         late: the first choice that did not fit into the time left, in words; empty before.
     """
 
@@ -212,8 +211,8 @@ class TrialSearch:
             trial = checked(trial, self.minimum)
         if not verdict.settled:
             self._consider(trial)
-        estimate = trial.solution.estimate
-        error = "" if estimate is None else f", {str(estimate).splitlines()[0]}"
+        said = str(trial.solution.estimate or "").splitlines()
+        error = f", {said[0]}" if said else ""
         self.log.append(f"{trial.choice}: {trial.seconds:.2g} s{error}")
         return replace(verdict, second=trial)
 
@@ -223,23 +222,23 @@ class TrialSearch:
         if finer is None or finer.status.startswith(ENDED):
             self.interrupted |= finer is not None and finer.status == STOPPED_BY_USER
             return trial
-        last = Trial(trial.choice, finer, 0.0)
-        found = judge(trial, last).first or trial
+        found = judge(trial, last := Trial(trial.choice, finer, 0.0)).first or trial
         if before is not None and math.isinf(found.error):
             self._consider(judge(before, last).first or before)
         return found
 
     def _consider(self, trial: Trial) -> None:
-        if self.best is None or self.best.choice is trial.choice or trial.better_than(self.best):
-            self.best = trial  # the same trial may have another estimate now
+        best = self.best  # the same trial may have another estimate now
+        if best is None or best.choice is trial.choice or trial.better_than(best):
+            self.best = trial
 
     @property
     def _left(self) -> float:
         return self.budget_seconds - self.clock.seconds
 
     def _is_over(self) -> bool:
-        if self.best is None:  # the first trial is made with any budget
-            return False
+        if self.best is None:
+            return False  # the first trial is made with any budget
         return self.best.error <= self.tolerance or self._left <= 0 or self.interrupted
 
     def _finished(self, best: Trial) -> Solution:
