@@ -17,6 +17,7 @@ def random_like(
     basis: str | None = None,
     first: int = 0,
     own: bool = False,
+    stretch: bool = False,
 ) -> KAN:
     """Return a random KAN with at most one hidden layer and the degrees and grids of a network.
 
@@ -28,11 +29,14 @@ def random_like(
         basis: as for `KAN`; by default that of the network.
         first: the index of the network's layer that is taken for its first one.
         own: whether the first hidden functions are those of the network.
+        stretch: whether it stretches the coordinates before its first layer as the network does.
     """
     ends = [network.layers[first], network.layers[-1]][3 - len(width) :]
     degrees, grids = [one.basis.degree for one in ends], [one.basis.intervals for one in ends]
     grids[-1] = grids[-1] if intervals is None else intervals
-    made = KAN(width, degrees, grids, basis=basis or network.basis_name, seed=seed)
+    made = KAN(width, degrees, grids, basis=basis or network.basis_name, stretch=stretch, seed=seed)
+    if stretch:
+        made.layers[0].load_state_dict(network.layers[0].state_dict())
     if own:
         known, random = ends[0].coefficients, made.layers[0].coefficients
         if known.shape[:2] == random.shape[:2]:  # not with a base term

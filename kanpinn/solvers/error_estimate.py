@@ -73,12 +73,18 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     return dataclasses.replace(best, seconds=time.perf_counter() - begun, bound=limits)
 
 
-def finer_solutions(solution: Solution, wider: float) -> Iterator[Solution]:
+def finer_solutions(
+    solution: Solution, wider: float, budget_seconds: float | None = None
+) -> Iterator[Solution]:
     """Yield solutions of a solution's problem by finer networks, the cheapest one first.
 
     A solve that took several steps, as nonlinear ones do, starts from the solution: Newton's method
-    then needs few steps, and finds the same one of several solutions. The factor `wider` is that of
-    `estimate_error`.
+    then needs few steps, and finds the same one of several solutions.
+
+    Args:
+        solution: the solution.
+        wider: as for `estimate_error`.
+        budget_seconds: for the steps of each solve; None for no limit.
     """
     problem, first = solution.problem, solution.discretization
     seed = first.seed + 7919  # other random inner functions, other points
@@ -95,9 +101,11 @@ def finer_solutions(solution: Solution, wider: float) -> Iterator[Solution]:
         )
         with together():
             discretization = discretize(problem, finer.network, settings, seed)
-        if repeats and isinstance(finer.network, KAN):
+        if repeats and isinstance(finer.network, KAN) and not finer.network.stretched:
             start_from(solution, discretization)
-        yield solve_discretized(discretization, finer.optimizers, errors=False)
+        yield solve_discretized(
+            discretization, finer.optimizers, errors=False, budget_seconds=budget_seconds
+        )
 
 
 def _by(solution: Solution, found: Solution) -> Estimate:

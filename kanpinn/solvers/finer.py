@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kanpinn.evolution import Windows
+from kanpinn.evolution import Equidistribute, Windows
 from kanpinn.evolution.march import March
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Network
@@ -32,7 +32,8 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
     They have more points, other ones, and the solution's hidden functions beside random ones. A
     network with few hidden units, which is one that was trained, gets a few more units and a finer
     grid of its output layer, and then 64 units. Time windows get finer grids in space and more
-    polynomials in time. A KAN without hidden units gets finer grids.
+    polynomials in time. A KAN without hidden units gets finer grids. Coordinates that the solution
+    has stretched are stretched again by the finer one.
 
     Args:
         solution: the solution.
@@ -43,9 +44,12 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
     if isinstance(network, Windows):
         yield _finer_windows(solution, network, factor, seed)
         return
-    hidden = network.width[1:-1]
+    hidden, methods = network.width[1:-1], list[Method]([LeastSquares()])
     boundary = "penalty" if solution.surrogate.output is None else "exact"
-    if isinstance(network, KAN) and len(hidden) == 1:
+    if isinstance(network, KAN) and network.stretched:
+        networks = [_stretched(network, factor, seed)]
+        methods = [m for m in solution.optimizers if isinstance(m, Equidistribute)] or methods
+    elif isinstance(network, KAN) and len(hidden) == 1:
         more, least = math.ceil(factor * hidden[0]), 64
         sizes = [(max(more, least), 1.0)]
         if more <= least:  # a trained network: a finer grid at first
@@ -72,7 +76,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
             resample=0,
             adapt=None,
         )
-        yield Finer(made, [LeastSquares()], points, boundary)
+        yield Finer(made, methods, points, boundary)
 
 
 def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
@@ -98,6 +102,15 @@ def _finer_windows(solution: Solution, network: Windows, factor: float, seed: in
     # Initial data are always built in, so that an output map says nothing of the walls.
     boundary = "exact" if len(met) == len(solution.problem.conditions()) else "penalty"
     return Finer(network.finer(factor, seed), [replace(march, times=times)], points, boundary)
+
+
+def _stretched(network: KAN, factor: float, seed: int) -> KAN:
+    """Return a KAN with the coordinates that a network stretches, and more units or finer grids."""
+    inputs, *hidden, outputs = network.width[1:]
+    own = network.layers[-1].basis.intervals
+    intervals, units = (own, [math.ceil(factor * hidden[-1])]) if hidden else (own * factor, [])
+    width = [inputs, *units, outputs]
+    return random_like(network, width, seed, intervals=math.ceil(intervals), first=1, stretch=True)
 
 
 def _other(network: Network, factor: float, seed: int) -> KAN:

@@ -10,6 +10,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.solvers.auto.candidates import families, first_choice
+from kanpinn.solvers.auto.confirming import finer_solution
 from kanpinn.solvers.auto.judging import Trial
 from kanpinn.solvers.auto.search import TrialSearch
 from kanpinn.solvers.auto.traits import Traits
@@ -138,6 +139,31 @@ def test_a_finer_solution_refutes_a_guess_if_there_is_time(left, error):
     trial = Trial(first_choice(problem), solution, seconds=0.1)
     search = TrialSearch(problem=problem, budget_seconds=left, announce=told)
     assert search._confirmed(trial).error == pytest.approx(error)
+
+
+def test_a_finer_solve_keeps_to_the_time_that_is_left(monkeypatch):
+    budgets = []
+
+    def solved(discretization, optimizers, *, errors, budget_seconds):
+        budgets.append(budget_seconds)
+        return known
+
+    monkeypatch.setattr("kanpinn.solvers.error_estimate.solve_discretized", solved)
+    known = kp.solve(Kink(), kp.KAN([1, 1], degree=9, grid=8))
+    trial = Trial(first_choice(Kink()), known, seconds=0.1)
+    assert finer_solution(trial, left=0.3) is None and not budgets
+    assert finer_solution(trial, left=7.0) is known and budgets == [7.0]
+
+
+def test_a_solution_is_compared_with_a_finer_one_only_once():
+    # The finer splines leave most of the residual, so that the guess stays.
+    problem, told = Kink(), lambda choice, why, state: None
+    solution = kp.solve(problem, kp.KAN([1, 1], degree=9, grid=8))
+    known = kp.Estimate(solution.errors, 0.1, 0.0)
+    trial = Trial(first_choice(problem), dataclasses.replace(solution, estimate=known), 0.1)
+    found = TrialSearch(problem=problem, budget_seconds=60, announce=told)._confirmed(trial)
+    assert found.error == trial.error
+    assert finer_solution(found, left=60) is None
 
 
 @functools.cache

@@ -24,4 +24,4 @@ def finer_solution(
     known = found is not None and not (found.overfitted or trial.failed or trial.observed)
     if trial.confirmed or not known or dearer * trial.seconds > left:
         return None
-    return next(finer_solutions(trial.solution, wider))
+    return next(finer_solutions(trial.solution, wider, left))

@@ -24,7 +24,8 @@ class Trial:
         seconds: the wall time of the trial.
         distance: the relative L2 distance from the trial before, known for energies only.
         noise: the relative statistical error of the solution due to noise in the data.
-        confirmed: whether its error comes from a comparison with a finer solution.
+        confirmed: whether a finer solution has confirmed, corrected or refuted its error, or left
+            it as it was.
     """
 
     choice: Choice
@@ -118,8 +119,8 @@ def _by_residuals(one: Trial, other: Trial, found: Comparison, ratio: float) -> 
     slowly than residuals, most of all near a resonance, and √ρ times that where its residual is
     rounding error, which says little of the solution's; no error is below rounding. Where the first
     residual is rounding error, both errors are d. Where the distance is no measure of the error, as
-    for ρ > 0.7, the second error is not known, and the first one is what an
-    earlier comparison has found, unless a solution with a smaller residual is three times as far.
+    for ρ > 0.7, the second error is not known, and the first one is what an earlier comparison has
+    found, unless a solution with a smaller residual is three times as far.
     """
     if found.doubt:
         unknown = Estimate(None, ratio, 0.0, found.doubt)

@@ -225,7 +225,7 @@ class TrialSearch:
         found = judge(trial, last := Trial(trial.choice, finer, 0.0)).first or trial
         if before is not None and math.isinf(found.error):
             self._consider(judge(before, last).first or before)
-        return found
+        return replace(found, confirmed=True)
 
     def _consider(self, trial: Trial) -> None:
         best = self.best  # the same trial may have another estimate now
