@@ -1,5 +1,6 @@
 """Random KANs with the degrees and grids of another one."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -38,8 +39,10 @@ def random_like(
     if stretch:
         made.layers[0].load_state_dict(network.layers[0].state_dict())
     if own:
-        known, random = ends[0].coefficients, made.layers[0].coefficients
-        if known.shape[:2] == random.shape[:2]:  # not with a base term
-            random[:, :, : known.shape[2]] = known.to(random)
+        layer, known = made.layers[0], ends[0].coefficients
+        if known.shape[:2] == layer.coefficients.shape[:2]:  # not with a base term
+            layer.basis = copy.deepcopy(ends[0].basis).to("cpu", layer.coefficients.dtype)
+            layer.randomise(torch.Generator().manual_seed(seed))  # on its knots, where some are new
+            layer.coefficients[:, :, : known.shape[2]] = known.to(layer.coefficients)
     like = next(network.parameters())
     return made.to(like.device, like.dtype)

@@ -221,3 +221,13 @@ def test_coordinates_that_a_solution_stretches_are_stretched_by_a_finer_one():
     found = kp.estimate_error(solution)
     assert found.contraction < 0.3
     assert found.errors.l2_relative == pytest.approx(solution.errors.l2_relative, rel=0.3)
+
+
+def test_a_finer_network_has_the_hidden_functions_on_knots_that_were_inserted():
+    network, insert = kp.KAN([2, 6, 1], 5, [4, 6]), kp.InsertKnots(count=2, layers=[0])
+    solution = kp.solve(Known(), network, [insert, kp.LeastSquares()])
+    (finer, *_) = finer_solves(solution, 1.5, seed=1)
+    x = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None].expand(-1, 2)
+    own, whole = (list(net.activations(x))[1] for net in (network, finer.network))
+    assert torch.allclose(whole[:, :6], own, atol=1e-12)
+    assert finer.network.layers[0].basis.breaks.diff().std() > 0.05
