@@ -13,6 +13,8 @@ from kanpinn.networks.network import Network
 from kanpinn.optimizers import Method, Step
 from kanpinn.solvers.progress import StepCounts
 
+NUMBERS = frozenset({"value", "loss", "step", "waited"})  # what a kept state has besides a network
+
 
 def copied(network: Network) -> dict[str, Tensor]:
     """A copy of the network's state."""

@@ -12,7 +12,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import Method, Stage
 from kanpinn.solvers.history import History
-from kanpinn.solvers.kept_states import Best, Least, copied
+from kanpinn.solvers.kept_states import NUMBERS, Best, Least, copied
 from kanpinn.solvers.losses import Losses
 from kanpinn.solvers.progress import Clock, StepCounts
 
@@ -181,6 +181,10 @@ class SolverState:
             raise ValueError(f"the numbers of stages and steps are {counts}")
         if any(type(one) not in (int, float) for row in state["history"] for one in row.values()):
             raise ValueError("the history has other values than numbers")
+        for kept in filter(None, (state.get("best"), state.get("least"))):
+            wrong = [n for n in NUMBERS & set(kept) if type(kept[n]) not in (int, float)]
+            if wrong:
+                raise ValueError(f"{wrong[0]} of a kept state is {kept[wrong[0]]!r}")
         device = self.surrogate.low.device  # a checkpoint is loaded to the CPU
         states = [state["network"]]
         if self.best is not None and state.get("best"):

@@ -193,6 +193,21 @@ def test_a_run_that_was_led_astray_goes_on_bit_for_bit(at):
     assert torch.equal(coefficients(whole), coefficients(again))
 
 
+@pytest.mark.parametrize(("name", "wrong"), [("step", torch.zeros(3)), ("loss", "low")])
+def test_a_kept_state_with_other_values_than_numbers_is_refused(name, wrong):
+    saved = {}
+
+    def save(run: SolverState) -> None:
+        if run.progress.step == 3:
+            saved.update(copy.deepcopy(run.state_dict()))
+
+    stages = [Stray(), kp.LevenbergMarquardt(2)]
+    steps_of(Cubic(), kan(), stages, observers=[save])
+    saved["least"][name] = wrong
+    with pytest.raises(kp.InputError, match=f"checkpoint does not hold .*{name} of a kept state"):
+        steps_of(Cubic(), kan(), stages, checkpoint=saved)
+
+
 def test_a_run_that_went_back_can_go_on_from_a_raised_limit():
     runs = []
     steps_of(Cubic(), kan(), Stray(3), observers=[runs.append])
