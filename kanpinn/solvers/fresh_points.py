@@ -116,7 +116,8 @@ def _misfit_of_spikes(discretization: Discretization) -> float:
     count, stretch, few = 2**16, 64, 8
     if discretization.problem.domain.dim != 2:
         return 0.0
-    points = replace(discretization.collocation, boundary=count, sampler="grid", adapt=None)
+    chosen = discretization.collocation
+    points = replace(chosen, boundary=count, sampler="grid", resample=0, adapt=None)
     even = dict.fromkeys(discretization.weights, 1.0)
     total, surrogate = 0.0, discretization.surrogate
     for term in replace(discretization, collocation=points, weights=even).penalties():
