@@ -7,6 +7,8 @@ import torch
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn._support.status import CONVERGED
+from kanpinn.evolution.evolution_terms import as_residual_term
+from kanpinn.evolution.stretched_terms import mean_over_space, stretched_points
 from kanpinn.evolution.stretches import (
     Stretches,
     apply,
@@ -14,7 +16,6 @@ from kanpinn.evolution.stretches import (
     no_stretch,
     stretches_for,
 )
-from kanpinn.evolution.window_terms import as_residual_term, mean_over_space, stretched_points
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step, require_kan
@@ -74,7 +75,7 @@ class EquidistributeStage(Stage):
         stretches = no_stretch(self.surrogate.domain.dim)
         if self.stretches is not None:
             axes = range(len(stretches))
-            stretches = stretches_for(self.surrogate, axes, None, self.stretches)
+            stretches = stretches_for(self.surrogate, axes, self.stretches)
         loss, evaluations = self._solve(stretches)
         if not loss < self.loss and self.stretches is not None:
             self.network.load_state_dict(before)

@@ -1,236 +1,245 @@
-"""Marching in time: one window after the other is solved by Newton's method on its output layer."""
+"""Marching in time: one window after the other is solved by collocation, with controlled errors."""
 
+import copy
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
-from kanpinn.evolution.stretches import (
-    Stretches,
-    apply,
-    check_stretchable,
-    no_stretch,
-    stretches_for,
-)
-from kanpinn.evolution.window_lengths import WindowLengths
-from kanpinn.evolution.window_terms import (
-    in_solution_units,
-    interior_points,
-    mean_over_space,
-    points_in_window,
-    solution_size,
-    terms_at_all_times,
-)
-from kanpinn.evolution.windows import Windows
+from kanpinn.evolution.control import Control, Tried
+from kanpinn.evolution.evolution_terms import sorted_terms
+from kanpinn.evolution.front import Front
+from kanpinn.evolution.resolution import Attempt, Resolution
+from kanpinn.evolution.space import Space
+from kanpinn.evolution.stages import MOST, stages
+from kanpinn.evolution.time_derivatives import check_order
+from kanpinn.evolution.windows import require_windows
 from kanpinn.loss.residuals import Residuals
-from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
-from kanpinn.optimizers.output_layer import solve_newton
 
 
 @dataclass(frozen=True)
 class March(Optimizer):
-    """Solve a problem window by window in time; the network is a `Windows`.
+    """Solve an evolution window by window in time; the network is a `Windows`.
 
-    Each step is one attempt to solve a window. Newton's method on the window's output layer starts
-    from zero, at the solve's collocation points mapped into the window. The residual r gives an
-    estimate of the relative error that the window adds to the solution u, for an equation
-    c ∂_t^m u + …: e_w = Δt^m / m! · rms(r / c) / rms(u). If it is too large, the coordinates are
-    stretched by the solution just found and the window is solved again; if that does not suffice,
-    the window is shortened to half. The march is causal: a window depends on earlier windows only,
-    through their values (and rates) at its beginning.
+    Each step is one attempt to solve a window. In time the solution is a polynomial that satisfies
+    the equation at the stages of a collocation method; in space the equation is tested with all
+    functions of the network (Galerkin's method), and conditions at walls replace some of the tests.
+    A simplified Newton method solves one linear system of the size of space for each stage, with
+    band matrices in one space dimension. The defect of the polynomial between the stages gives the
+    error of the window, by which its length and the number of stages are chosen, and the jumps in
+    the highest derivative of the splines that of the intervals in space, by which they are graded.
 
     Args:
+        tolerance: the largest error, relative to the solution, that a window may add by its
+            polynomials in time, and by its splines in space, in the root mean square. It bounds the
+            error if the equation does not amplify earlier errors.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             lengths by the tolerance.
-        tolerance: the largest sum Σ_w e_w, relative to u. Each window may use it in proportion to
-            its length, except for a fifth that is reserved for the first windows. It bounds the
-            error if the equation does not amplify earlier errors; true errors are 20 to 1000 times
-            smaller on the library's problems, since most of a residual averages out. If halving a
-            window hardly lowers its e_w per time, the grid in space limits it: the window is
-            accepted, and the final status says so.
-        restretch: how often the coordinates of a window are stretched again, on boxes.
-        times: the number of Gauss points in time in a window, at each of N / times Gauss points in
-            space, N the solve's number of interior points.
-        least: the length of the shortest window, as a fraction of the whole time; at most 0.1, the
-            length of the first window.
+        stages: the number of stages of each window, 1 to 11; None to choose it. The polynomials
+            have this degree, or one more for an equation of second order in time.
+        scheme: "radau" (Radau IIA) damps what is stiff; "gauss" damps nothing, for Hamiltonian
+            systems.
+        regrade: whether the intervals in space follow the solution. Otherwise they stay those of
+            the network.
         steps: the largest number of attempts.
 
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, a domain
             that is not a product of space and time, or a term that is not imposed at all times.
 
-    Reference: Wight and Zhao, Solving Allen–Cahn and Cahn–Hilliard equations using the adaptive
-    physics informed neural networks (2020); Krishnapriyan et al. (2021); Penwarden et al. (2023).
+    Reference: Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
     """
 
-    windows: int | None = None
     tolerance: float = 1e-6
-    restretch: int = 2
-    times: int = 16
-    least: float = 1e-4
-    steps: int = 1000
+    windows: int | None = None
+    stages: int | None = None
+    scheme: str = "radau"
+    regrade: bool = True
+    steps: int = 100_000
     needs_fixed_points = True
-    lowers_loss = False  # each window has its own loss
+    lowers_loss = False  # each window has its own equations
+    fits_points = False
 
     def __post_init__(self) -> None:
+        number("tolerance", self.tolerance, above=True)
+        if self.tolerance < 1e-14:
+            raise InputError(
+                f"tolerance must be at least 1e-14, since numbers are rounded, got {self.tolerance}"
+            )
         if self.windows is not None:
             integer("windows", self.windows)
-        number("tolerance", self.tolerance, above=True)
-        integer("restretch", self.restretch, least=0)
-        integer("times", self.times)
+        if self.stages is not None:
+            integer("stages", self.stages)
+        stages(self.stages or 1, self.scheme)  # refuses what is out of range
         integer("steps", self.steps)
-        if not 0 < self.least <= 0.1:
-            raise InputError(f"least must be above 0 and at most 0.1, got {self.least!r}")
 
     def check(self, network: Network) -> None:
-        _require_windows(network)
+        require_windows(network)
+
+    def finer(self) -> "March":
+        """A march with errors that are some 100 times smaller."""
+        windows = None if self.windows is None else 2 * self.windows
+        return replace(self, tolerance=self.tolerance / 100, windows=windows)
 
     def start(self, residuals: Residuals, seed: int) -> "MarchStage":
         return MarchStage(self, residuals)
 
 
 class MarchStage(Stage):
-    """The state of a march: the lengths of its windows, and the network with its windows so far."""
+    """The state of a march: the front up to which it has come, and what the next window will be."""
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
-        surrogate = residuals.surrogate
-        self.network = _require_windows(surrogate.network)
-        self.settings, self.surrogate = settings, surrogate
-        self.terms = terms_at_all_times(residuals.terms, surrogate, settings.times)
-        if self.network.stretch and settings.restretch:
-            check_stretchable(surrogate)
-        points = residuals.terms[0].points
-        inside = interior_points(surrogate.domain, len(points), settings.times)
-        self.inside = inside.to(points.coords.dtype, points.coords.device)
-        self.lengths = WindowLengths(settings.windows, settings.tolerance, settings.least)
+        self.settings, self.surrogate = settings, residuals.surrogate
+        self.network = require_windows(self.surrogate.network)
+        if self.surrogate.has_unknowns:
+            raise InputError("march is for problems without unknown numbers and coefficients")
+        self.terms = sorted_terms(residuals.terms, self.surrogate).in_float64()
+        check_order(self.terms.equation, self.network.width[-1], self.network.order)
+        # LAPACK works in the main memory, and lengths of windows want all digits.
+        self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
+        low, high = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
+        self.begin, self.duration = low, high - low
+        digits = -math.log10(settings.tolerance)
+        usual = 2 * min(4, max(1, round(digits / 3))) + 1
+        self.control = Control(
+            allowed=settings.tolerance / 2 if settings.windows is None else math.inf,
+            length=self.duration / (settings.windows or 100),
+            stages=settings.stages or usual,
+            fixed=settings.stages is not None or settings.windows is not None,
+            most=MOST,
+        )
+        self.resolution = Resolution(
+            settings.tolerance / 2, settings.regrade and settings.windows is None
+        )
+        self._front: Front | None = None
+        self.accepted, self.refused, self.limited = 0, 0, False
+        self.squares = 0.0  # the integral over time of the squared errors of the windows
+
+    @property
+    def front(self) -> Front:
+        """The solution at the end of the windows so far."""
+        if self._front is None:
+            self._front = self.resolution.first(self._space(self.network.breaks()), self.begin)
+            self.limited = self._is_limited(self._front.change)
+        return self._front
+
+    def _is_limited(self, error: float) -> bool:
+        """Whether an error in space is above the tolerance."""
+        return self.settings.windows is None and error > self.resolution.allowed
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("accepted", "length", "spent", "rate", "floor", "limited")
-        return {name: getattr(self.lengths, name) for name in names}
+        names = ("accepted", "refused", "limited", "squares")
+        control = {name: getattr(self.control, name) for name in ("length", "stages")}
+        return {n: getattr(self, n) for n in names} | control | self.front.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.lengths = replace(self.lengths, **state)
+        self.accepted, self.refused = state["accepted"], state["refused"]
+        self.limited, self.squares = state["limited"], state["squares"]
+        self.control = replace(self.control, length=state["length"], stages=state["stages"])
+        self._front = Front.of_state(state, self._space(state["breaks"]))
+
+    def _space(self, breaks: Tensor | None) -> Space:
+        breaks = None if breaks is None else breaks.to("cpu", torch.float64)
+        network = require_windows(self.exact.network)
+        return Space(network, self.exact, self.terms, breaks)
 
     def step(self) -> Step:
-        lengths = self.lengths
-        start = float(self.network.ends[-1]) if lengths.accepted else -1.0
-        end = lengths.end_after(start)
-        error, evaluations = self._attempt(start, end)
-        accepted = math.isfinite(error) and lengths.accepts(error, start, end)
-        if accepted:
-            lengths.accept(error, start, end)
-            finished = self._verdict() if end == 1 else None
-        else:
-            self.network.close()
-            finished = None if lengths.shorten(start, end) else self._failed(start, end, error)
-        a, b = self._time(start), self._time(end)
-        return Step(
-            error**2 if math.isfinite(error) else lengths.spent**2,
-            evaluations,
-            finished,
-            notes={
-                "time": b if accepted else a,
-                "window": float(lengths.accepted),
-                "length": b - a,
-                "window_error": error,
-            },
-            words=(
-                f"window {lengths.accepted} up to t = {b:.4g}, error {error:.1e}"
-                if accepted
-                else f"too large an error, {error:.1e}, from t = {a:.4g} to {b:.4g}"
-            ),
+        control, start = self.control, self.front.time
+        left = self.begin + self.duration - start
+        last = control.length >= left * (1 - 1e-9)
+        length = left if last else min(control.length, left / 2)  # no tiny last window
+        scheme = stages(control.stages, self.settings.scheme)
+        precision = max(1e-14, 1e-2 * self.settings.tolerance)
+        done = self.resolution.attempt(self.front, scheme, length, control.allowed, precision)
+        tried = Tried(length, done.window.stages.count, done.window.error, done.window.lower)
+        if not (done.window.converged and control.accepts(tried)):
+            control.shorten(tried)
+            self.refused += 1
+            return self._refused(done)
+        self.refused = 0
+        self._accept(done, last)
+        control.follow(tried)
+        if self.settings.windows is not None:
+            control.length = self.duration / self.settings.windows
+        return self._accepted(done, last)
+
+    def _accept(self, done: Attempt, last: bool) -> None:
+        """Add the window to the network, and go on from its end."""
+        window, space = done.window, done.front.space
+        end = 2.0 if last else 2 * (window.start + window.length - self.begin) / self.duration
+        self.network.add(end, space.member(window), first=not self.accepted)
+        self.accepted += 1
+        self.squares += window.length * (window.error**2 + done.splines**2)
+        front = done.front.after(window, self.begin + self.duration if last else None)
+        self._front = self.resolution.lightened(front, done)
+        self.limited |= self._is_limited(done.splines)
+
+    @property
+    def spent(self) -> float:
+        """The root mean square over time of the relative errors of the windows so far."""
+        return math.sqrt(self.squares / max(self.front.time - self.begin, 1e-300))
+
+    def _accepted(self, done: Attempt, last: bool) -> Step:
+        window, count = done.window, done.front.space.count
+        on = f", {count} intervals" if count else ""
+        words = (
+            f"window {self.accepted} up to {self._named(self.front.time)}, "
+            f"{window.stages.count} stages{on}, error {window.error:.1e}"
         )
+        return self._step(done, self._verdict() if last else None, words)
+
+    def _refused(self, done: Attempt) -> Step:
+        start, end = done.window.start, done.window.start + self.control.length
+        many = 30  # windows in a row that are refused, each much shorter than the one before
+        finished = None if end > start and self.refused < many else self._failed(done)
+        why = f"error {done.window.error:.1e}" if done.window.converged else "Newton's method fails"
+        return self._step(done, finished, f"window from {self._named(start)} again, shorter: {why}")
+
+    def _step(self, done: Attempt, finished: str | None, words: str) -> Step:
+        window = done.window
+        notes = {
+            "time": self.front.time,
+            "window": float(self.accepted),
+            "length": window.length,
+            "stages": float(window.stages.count),
+            "newton": float(window.iterations),
+            "intervals": float(done.front.space.count),
+            "window_error": window.error,
+            "spline_error": done.splines,
+        }
+        return Step(self.spent**2, window.iterations, finished, notes, words)
 
     def _verdict(self) -> str:
-        """Return the status after the last window."""
-        spent, tolerance = self.lengths.spent, self.settings.tolerance
+        """The status after the last window."""
         if self.settings.windows is not None:
-            hopeless = f"stopped: the windows' errors add up to {spent:.1e}: nothing is resolved"
-            return CONVERGED if spent < 1 else hopeless
-        if not self.lengths.limited:
+            hopeless = f"stopped: the windows' errors are {self.spent:.1e}: nothing is resolved"
+            return CONVERGED if self.spent < 1 else hopeless
+        if not self.limited:
             return CONVERGED
+        space = self.front.space
+        what = f"{space.count} intervals" if space.count else "the network's functions"
         return (
-            f"stopped: the windows' errors add up to {spent:.1e}, the tolerance is "
-            f"{tolerance:.1e}; shorter windows would not lower them, a finer grid would"
+            f"stopped: {what} in space do not resolve the solution to the tolerance "
+            f"{self.settings.tolerance:.1e}"
         )
 
-    def _failed(self, start: float, end: float, error: float) -> str:
-        """Return the status for a window that is not accepted and cannot be shortened."""
-        a, b = self._time(start), self._time(end)
+    def _failed(self, done: Attempt) -> str:
+        """The status for a window that cannot be solved however short it is."""
+        window, kept = done.window, self._named(done.window.start)
+        why = f"its error is {window.error:.1e}" if window.converged else "Newton's method fails"
+        cause = "the solution may cease to exist there"
+        if not self.accepted:
+            cause = "the initial values may contradict the equation, or the conditions at walls"
         return (
-            f"stopped: the window from t = {a:.6g} to {b:.6g} does not reach the tolerance "
-            f"{self.settings.tolerance:g}, its error is {error:.1e}; the solution up to "
-            f"t = {a:.6g} is kept, and the network is constant in time after it"
+            f"stopped: no window from {kept} on reaches the tolerance {self.settings.tolerance:g}, "
+            f"{why}: {cause}; what comes before is kept, and the network is constant in time after"
         )
 
-    def _time(self, scaled_time: float) -> float:
-        low, high = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
-        return low + (scaled_time + 1) / 2 * (high - low)
-
-    def _attempt(self, start: float, end: float) -> tuple[float, int]:
-        """Add a window and solve it, again with new stretches while its error is too large.
-
-        Args:
-            start, end: the window in scaled time.
-
-        Returns:
-            The error e_w that the window adds, infinite if it cannot be solved, and the number of
-            evaluations.
-        """
-        stretches, evaluations, error = None, 0, math.inf
-        if self.network.stretch and self.settings.restretch:
-            stretches = self._stretched([start], no_stretch(self.surrogate.domain.dim))
-        self.network.open(end, first=not self.lengths.accepted)
-        tries = 1 if stretches is None else 1 + self.settings.restretch
-        for trial in range(tries):
-            if trial and stretches is not None:
-                moments = [start + (end - start) * i / 4 for i in range(5)]
-                stretches = self._stretched(moments, stretches)
-            error, count = self._solve(start, end, stretches)
-            evaluations += count
-            if error <= self.lengths.allowed(start, end):
-                break
-        return error, evaluations
-
-    def _stretched(self, moments: list[float], old: Stretches) -> Stretches:
-        space = range(self.surrogate.domain.dim - 1)
-        return stretches_for(self.surrogate, space, moments, old)
-
-    def _solve(self, start: float, end: float, stretches: Stretches | None) -> tuple[float, int]:
-        """Solve the last window by Newton's method; return its error e_w and the evaluations."""
-        if stretches is not None:
-            apply(stretches, self.network.members[-1])
-        terms = self._within(start, end, stretches)
-        self.network.reset()
-        self.surrogate.prepare(terms[0].points)
-        loss, evaluations = solve_newton(Residuals(self.surrogate, terms))
-        size = solution_size(terms[0].points, self.surrogate, stretches)
-        return math.sqrt(loss) / (size if size > 0 else 1.0), evaluations
-
-    def _within(self, start: float, end: float, stretches: Stretches | None) -> list[ResidualTerm]:
-        """Return the terms at points in a window, scaled so that the loss is an error of u."""
-        here = []
-        for index, term in enumerate(self.terms):
-            points = term.points if index else self.inside
-            points = points_in_window(points, self.surrogate, start, end, stretches)
-            here.append(replace(term, points=points))
-        duration = self._time(end) - self._time(start)
-        first, *rest = in_solution_units(here, self.surrogate, duration, self.network.order)
-        return [mean_over_space(first, self.surrogate, stretches), *rest]
-
-
-def _require_windows(network: Network) -> Windows:
-    """Return the network if it is one in time windows.
-
-    Raises:
-        InputError: for another kind of network.
-    """
-    if not isinstance(network, Windows):
-        raise InputError(
-            'march is for networks in time windows, network.type = "windows": this one is a '
-            f"{type(network).__name__}"
-        )
-    return network
+    def _named(self, time: float) -> str:
+        return f"{self.surrogate.domain.names[-1]} = {time:.4g}"

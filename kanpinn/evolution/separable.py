@@ -16,8 +16,8 @@ class Separable(KAN):
     """N(x, τ) = Σ_j P_j(τ) φ_j(x), φ a KAN of all inputs but the time τ, P_j Legendre polynomials.
 
     The network is linear in the coefficients of the KAN's output layer. Unlike sums of functions of
-    x + λτ, such products lose no digits as windows become short, and do not amplify the errors of
-    earlier windows.
+    x + λτ, such products lose no digits as windows become short. Without space, where time is the
+    only input, φ is a constant: the KAN gets the input 0.
 
     Args:
         width: units per layer of φ: first the inputs without the time, last an output for each pair
@@ -30,32 +30,24 @@ class Separable(KAN):
     """
 
     def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
-        super().__init__(width, **settings)
-        self.modes = modes
+        super().__init__([max(1, width[0]), *width[1:]], **settings)
+        self.modes, self.in_space = modes, width[0] > 0
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
-        places, polynomials = self._factors(coordinates)
-        product = polynomials * super().jet(places, tape)
+        fields = self.layers[-1].coefficients.shape[2] // self.modes
+        found = legendre(time_of(coordinates), self.modes)
+        polynomials = found.map(lambda t: t.repeat_interleave(fields, dim=-1))
+        product = polynomials * super().jet(self.places(coordinates), tape)
         return product.map(lambda t: t.unflatten(-1, (self.modes, -1)).sum(dim=-2))
 
-    def _factors(self, inputs: Inputs) -> tuple[Jet, Jet]:
-        """Return x as a jet, and P_j(τ) repeated for each field; both are cached in the inputs."""
-        if torch.is_grad_enabled() and inputs.value.requires_grad:
-            return self._made(inputs)
-        if self not in inputs.known:
-            with torch.no_grad():
-                inputs.known[self] = self._made(inputs)
-        return inputs.known[self]
-
-    def _made(self, inputs: Inputs) -> tuple[Jet, Jet]:
-        fields = self.layers[-1].coefficients.shape[2] // self.modes
-        found = legendre(time_of(inputs), self.modes)
-        polynomials = found.map(lambda t: t.repeat_interleave(fields, dim=-1))
-        return inputs.dense().map(lambda t: t[..., :-1]), polynomials
+    def places(self, inputs: Inputs) -> Jet:
+        """The inputs of φ: all inputs but the time, as a jet."""
+        whole = inputs.dense()
+        return whole.map(lambda t: t[..., :-1]) if self.in_space else whole * 0.0
 
     def activations(self, x: Tensor) -> Iterator[Tensor]:
         """Yield the inputs of one layer of φ after the other; x has the time as its last column."""
-        return super().activations(x[:, :-1])
+        return super().activations(x[:, :-1] if self.in_space else torch.zeros_like(x))
 
 
 def legendre(tau: Jet, count: int) -> Jet:

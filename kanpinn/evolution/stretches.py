@@ -71,9 +71,7 @@ def widths(stretches: Stretches, xi: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def stretches_for(
-    surrogate: Surrogate, axes: Sequence[int], times: Sequence[float] | None, old: Stretches
-) -> Stretches:
+def stretches_for(surrogate: Surrogate, axes: Sequence[int], old: Stretches) -> Stretches:
     """Return stretches with those of some coordinates computed anew from the surrogate.
 
     The monitor function of a coordinate x is the maximum of |∂²u/∂x²|^½ over the other coordinates
@@ -82,15 +80,13 @@ def stretches_for(
     Args:
         surrogate: the solution u.
         axes: the indices of the coordinates with new stretches.
-        times: scaled times (the last coordinate) at which u is evaluated; None for a steady
-            problem.
         old: the present stretches; the monitor is evaluated at points that are even in their s.
     """
     made = list(old)
     for axis in axes:
         xi = unstretched(old, _line()[:, None].expand(-1, len(old)))[:, axis].contiguous()
         xi[0], xi[-1] = -1, 1
-        others = _others(len(old), axis, times)
+        others = _others(len(old))
         rows = torch.cat(
             [xi.repeat_interleave(len(others))[:, None], others.repeat(len(xi), 1)], dim=1
         )
@@ -101,20 +97,12 @@ def stretches_for(
     return made
 
 
-def _others(dim: int, axis: int, times: Sequence[float] | None) -> Tensor:
-    """Return points in all coordinates but `axis`: 64 quasi-random places, each at all times."""
-    rest = dim - 1 - (times is not None)
-    if rest:
-        engine = torch.quasirandom.SobolEngine(rest, scramble=True, seed=0)
-        space = 2 * engine.draw(64, dtype=torch.float64) - 1
-    else:
-        space = torch.zeros(1, 0, dtype=torch.float64)
-    if times is None:
-        return space
-    moments = torch.tensor(times, dtype=torch.float64)
-    return torch.cat(
-        [space.repeat_interleave(len(moments), 0), moments.repeat(len(space))[:, None]], dim=1
-    )
+def _others(dim: int) -> Tensor:
+    """Return 64 quasi-random points in all coordinates but one, (64, d - 1)."""
+    if dim == 1:
+        return torch.zeros(1, 0, dtype=torch.float64)
+    engine = torch.quasirandom.SobolEngine(dim - 1, scramble=True, seed=0)
+    return 2 * engine.draw(64, dtype=torch.float64) - 1
 
 
 def _second(surrogate: Surrogate, rows: Tensor, axis: int) -> Tensor:

@@ -1,7 +1,6 @@
 """Operations on the time, which is the last of a network's inputs."""
 
 import torch
-from torch import Tensor
 
 from kanpinn.jets import Coordinates, Jet
 
@@ -30,20 +29,3 @@ def _timed(inputs: Inputs, factor: float, shift: float) -> Inputs:
 def time_of(inputs: Inputs) -> Jet:
     """Return the time as a scalar jet."""
     return inputs.dense()[inputs.value.shape[1] - 1]
-
-
-def places(inputs: Inputs) -> tuple[Tensor, Tensor]:
-    """Group n points by their place in space; product quadrature rules have each place many times.
-
-    Returns:
-        The index of the first point at each of the k places, (k,), and the index of the place of
-        each point, (n,).
-    """
-    key = torch.cat([t.detach()[..., :-1].flatten(1) for t in inputs.parts()], dim=1)
-    if key.shape[1] == 1:
-        _, which = torch.unique(key[:, 0], return_inverse=True)
-    else:
-        _, which = torch.unique(key, dim=0, return_inverse=True)
-    rows = torch.arange(len(which), device=which.device)
-    first = which.new_full((int(which.max()) + 1 if len(which) else 0,), len(which))
-    return first.scatter_reduce(0, which, rows, "amin"), which

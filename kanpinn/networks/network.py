@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -13,8 +14,15 @@ from kanpinn.networks.layer import Layer, Tape
 
 
 class Network(nn.Module, ABC):
-    """A map from (n, d) to (n, m) that also maps jets; `layers` run from input to output."""
+    """A map from (n, d) to (n, m) that also maps jets; `layers` run from input to output.
 
+    starts_at_zero: whether the last input runs from 0 to 2, not from -1 to 1, by which numbers near
+    its beginning keep all their digits. solved_by: the class of the only method that can solve for
+    its coefficients; empty for any.
+    """
+
+    starts_at_zero: ClassVar[bool] = False
+    solved_by: ClassVar[str] = ""
     layers: Sequence[Layer]  # an instance of `Layers`
     enrichment: Enrichment | None  # known functions added to the output
     constants: Constants | None  # unknown numbers appended to the outputs

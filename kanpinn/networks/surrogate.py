@@ -43,6 +43,8 @@ class Space(Protocol):
 class Surrogate(nn.Module):
     """u(x) = output(network(ξ(x))), ξ the affine map of the domain's bounding box to [-1, 1]^d.
 
+    For a network whose last input starts at zero it is mapped to [0, 2].
+
     The network's enrichment, a function of x, is added before `output` is applied. The network's
     unknown numbers follow the fields in jets, as constant fields.
 
@@ -56,6 +58,7 @@ class Surrogate(nn.Module):
 
     low: Tensor
     high: Tensor
+    first: Tensor  # ξ at the lowest corner, -1
 
     def __init__(
         self,
@@ -73,6 +76,10 @@ class Surrogate(nn.Module):
         like = next(network.parameters())
         self.register_buffer("low", low.to(like))
         self.register_buffer("high", high.to(like))
+        first = torch.full_like(self.low, -1.0)
+        if network.starts_at_zero:
+            first[-1] = 0
+        self.register_buffer("first", first, persistent=False)
 
     @property
     def has_unknowns(self) -> bool:
@@ -87,7 +94,7 @@ class Surrogate(nn.Module):
             values = self.inputs.values(points)
             return Coordinates(channels, values, torch.ones_like(values[0]))
         half = (self.high - self.low) / 2
-        return Coordinates(channels, (points.coords - self.low) / half - 1, 1 / half)
+        return Coordinates(channels, (points.coords - self.low) / half + self.first, 1 / half)
 
     def inputs_at(self, points: Points) -> Tensor:
         """The values of the network's inputs at points, (n, d)."""

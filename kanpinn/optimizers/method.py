@@ -94,6 +94,7 @@ class Method(ABC):
             loop restore an earlier state if the loss rises.
         needs_fixed_points: whether the points must not be resampled between its steps.
         output_layer_only: whether it fits no coefficients but those of the output layer.
+        fits_points: whether it lowers the residual at the collocation points of the solve.
         advice: what may help where the limit of steps ends it, for the status.
     """
 
@@ -101,6 +102,7 @@ class Method(ABC):
     lowers_loss = True
     needs_fixed_points = False
     output_layer_only = False
+    fits_points = True
     advice = "more steps may help"
 
     @property
@@ -216,6 +218,11 @@ def as_methods(
         raise InputError(f"optimizers must be one or more kanpinn optimizers, got {methods!r}")
     for method in chosen:
         method.check(network)
+        if network.solved_by not in ("", type(method).__name__):
+            raise InputError(
+                f"{method.title} does not solve for a {type(network).__name__}: use "
+                f"{network.solved_by}"
+            )
         if resample and method.needs_fixed_points:
             raise InputError(
                 f"{what} for {method.title}, which needs the same points and weights throughout"

@@ -11,12 +11,15 @@ from kanpinn.loss.balance import BALANCES
 from kanpinn.loss.scales import scales_of
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
-from kanpinn.networks.constraints.boundary_data import choose_imposition
-from kanpinn.networks.constraints.initial_data import choose_imposition_in_windows, order_in_time
+from kanpinn.networks.constraints.boundary_data import Imposition, choose_imposition
 from kanpinn.networks.constraints.periodic_inputs import (
     circles_for,
     periodic_coordinates,
     periodic_numbers,
+)
+from kanpinn.networks.constraints.walls_over_time import (
+    choose_imposition_on_walls,
+    order_in_time,
 )
 from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.known_function import Known
@@ -128,8 +131,9 @@ def build_surrogate(
     if isinstance(network, Windows):
         if form == "energy":
             raise InputError('form must be "strong" for a network in time windows')
+        _check_for_windows(problem)
         network.order = order_in_time(problem)
-        chosen = choose_imposition_in_windows(problem, boundary, found)
+        chosen = _in_windows(problem, network, boundary)
     else:
         chosen = choose_imposition(problem, boundary, found, rough=form == "energy")
     if found:  # then no boundary values are built into the surrogate
@@ -173,6 +177,33 @@ def check_ends(problem: BoundaryValueProblem, width: Sequence[int]) -> None:
             f"network.width must start with {counts[0]} inputs for the coordinates "
             f"{', '.join(domain.names)}, got {list(width)}"
         )
+
+
+def _check_for_windows(problem: BoundaryValueProblem) -> None:
+    """Refuse what is not for networks in time windows.
+
+    Raises:
+        InputError: for a problem with inputs or known functions of its own.
+    """
+    for name, given in (("inputs", problem.inputs()), ("enrichment", problem.enrichment())):
+        if given:
+            raise InputError(
+                f"{type(problem).__name__} has {name}(), which a network in time windows cannot "
+                "use: take another network"
+            )
+
+
+def _in_windows(problem: BoundaryValueProblem, network: Windows, boundary: str) -> Imposition:
+    """Return how the data on walls are imposed on a network in time windows.
+
+    In one coordinate in space a march imposes all conditions exactly, and splines that go on around
+    a circle are periodic with all of their derivatives.
+    """
+    if network.in_space and network.breaks() is None:
+        return choose_imposition_on_walls(problem, boundary)
+    around = {i for i, c in enumerate(problem.conditions()) if c.periodic_in is not None}
+    network.periodic = bool(around)
+    return Imposition(None, frozenset(around))
 
 
 def _check_natural(problem: Problem) -> None:

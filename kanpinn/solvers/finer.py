@@ -42,7 +42,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
     """
     network, own = solution.network, solution.discretization.collocation
     if isinstance(network, Windows):
-        yield _finer_windows(solution, network, factor, seed)
+        yield _finer_windows(solution, network)
         return
     hidden, methods = network.width[1:-1], list[Method]([LeastSquares()])
     boundary = "penalty" if solution.surrogate.output is None else "exact"
@@ -90,18 +90,11 @@ def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
     return made
 
 
-def _finer_windows(solution: Solution, network: Windows, factor: float, seed: int) -> Finer:
-    own, (march,) = solution.discretization.collocation, solution.optimizers
+def _finer_windows(solution: Solution, network: Windows) -> Finer:
+    (march,) = solution.optimizers
     assert isinstance(march, March)
-    points = replace(
-        own,
-        interior=math.ceil(factor**2 * own.interior),
-        boundary=math.ceil(factor * own.boundary),
-    )
-    times, met = math.ceil(factor * march.times), solution.discretization.met
-    # Initial data are always built in, so that an output map says nothing of the walls.
-    boundary = "exact" if len(met) == len(solution.problem.conditions()) else "penalty"
-    return Finer(network.finer(factor, seed), [replace(march, times=times)], points, boundary)
+    boundary = "penalty" if solution.surrogate.output is None else "exact"
+    return Finer(network.anew(), [march.finer()], solution.discretization.collocation, boundary)
 
 
 def _stretched(network: KAN, factor: float, seed: int) -> KAN:

@@ -28,6 +28,7 @@ def verify(
     residuals: Residuals,
     own: Mapping[str, float],
     scan: DataScan | None = None,
+    fitted: bool = True,
 ) -> Verification | None:
     """Compare the loss of a solution at fresh points with that at the points of its solve.
 
@@ -39,6 +40,8 @@ def verify(
         residuals: the loss at the end of the solve.
         own: its value for each term, as `Solution.loss_terms`.
         scan: what a scan of the problem's data has found; by default they are scanned here.
+        fitted: whether the solve has lowered the residual at its points. Otherwise these say
+            nothing, and the loss at fresh points counts as its own.
 
     Returns:
         The comparison; None for an energy, which has no residual.
@@ -80,7 +83,7 @@ def verify(
         rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * terms_of_all
     inner, outer = term.weight * mean.value, weights["boundary"] * boundary
     return Verification(
-        own=sum(one.weight * own[one.name] for one in seen),
+        own=sum(one.weight * own[one.name] for one in seen) if fitted else inner + outer,
         fresh=inner + outer,
         error=term.weight * mean.error,
         interior=mean.value,

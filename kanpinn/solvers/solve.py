@@ -152,7 +152,8 @@ def solve_discretized(
     status = run_stages(state, measure, observers, seed, checkpoint)
     seconds = state.clock.earlier + time.perf_counter() - started - waited
     values, whole = state.residuals.term_values(), verified and status != STOPPED_BY_USER
-    verification = verify(discretization, state.residuals, values, scan) if whole else None
+    fitted = any(stage.fits_points for stage in stages)
+    verification = verify(discretization, state.residuals, values, scan, fitted) if whole else None
     status = judged_status(status, verification, discretization)
     if verification is not None and verification.reacts and state.history.steps == 1:
         status = judged_by_resonance(status, verification, discretization, state.residuals)

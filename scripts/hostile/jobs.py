@@ -55,15 +55,15 @@ domain = { type = "box", x = [0, 1], t = [0, 0.2] }
 exact = "exp(-pi**2*t)*sin(pi*x)"
 [network]
 type = "windows"
-width = [2, 6, 1]
-degree = 4
-grid = 4
+width = [2, 1]
+degree = 7
+grid = 8
 [points]
 interior = 100
 boundary = 40
 [[optimizer]]
 type = "march"
-windows = 4
+tolerance = 1e-9
 """
 AUTO = """
 [problem]

@@ -1,12 +1,14 @@
-"""Marching in time: accuracy, windows that are refused, resuming, what cannot be marched."""
+"""Marching in time: errors against tolerances, conditions at walls, resuming, what fails."""
 
+import copy
 import math
 
 import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.stretches import equidistributed, no_stretch, unstretched
+from kanpinn.evolution.control import Control, Tried
+from kanpinn.evolution.grading import graded
 from kanpinn.solvers.state import SolverState
 
 F = torch.float64
@@ -16,7 +18,7 @@ class Travelling(kp.Problem):
     """u_t + u u_x = ν u_xx, whose exact solution is a front tanh that travels at speed 1."""
 
     domain = kp.Box(x=(-1, 1), t=(0, 0.5))
-    viscosity = 0.1
+    viscosity = 0.02
 
     def residual(self, p, u):
         advection = u.value * kp.partial(u, "x")
@@ -31,20 +33,32 @@ class Travelling(kp.Problem):
 
 
 class Warm(kp.Problem):
-    """u_t = u_xx / 10, insulated or with given flux at its ends; u = exp(-π²t/10) cos πx."""
+    """u_t = u_xx / 10, with given fluxes and temperatures at its ends."""
 
     domain = kp.Box(x=(0, 1), t=(0, 1))
-    scale = 1.0
 
     def residual(self, p, u):
-        return self.scale * (kp.partial(u, "t") - kp.partial(u, "x", "x") / 10)
+        return kp.partial(u, "t") - kp.partial(u, "x", "x") / 10
 
     def conditions(self):
-        ends = self.domain.boundary["x_min", "x_max"]
-        return [kp.Initial(self.domain, self.exact), kp.Neumann(ends, 0.0)]
+        ends = self.domain.boundary
+        return [
+            kp.Initial(self.domain, self.exact),
+            kp.Neumann(ends["x_min"], self.flux),
+            kp.Robin(ends["x_max"], 2.0, 1.0, self.exchange),
+        ]
 
     def exact(self, p):
-        return torch.exp(-(math.pi**2) * p.t / 10) * torch.cos(math.pi * p.x)
+        return torch.exp(-(math.pi**2) * p.t / 10) * torch.cos(math.pi * p.x + 0.3)
+
+    def slope(self, p):
+        return -math.pi * torch.exp(-(math.pi**2) * p.t / 10) * torch.sin(math.pi * p.x + 0.3)
+
+    def flux(self, p):
+        return -self.slope(p)
+
+    def exchange(self, p):
+        return 2 * self.exact(p) + self.slope(p)
 
 
 class String(kp.Problem):
@@ -68,100 +82,325 @@ class String(kp.Problem):
         return torch.sin(math.pi * p.x) * wave
 
 
-POINTS = kp.Collocation(320, 32)
+class Damped(String):
+    """u_tt + 2 u_t = u_xx + f, whose solution is that of `String`."""
+
+    def residual(self, p, u):
+        phase = math.pi * p.t
+        rate = torch.sin(math.pi * p.x) * (torch.cos(phase) - math.pi * torch.sin(phase))
+        return super().residual(p, u) + 2 * (kp.partial(u, "t") - rate)
 
 
-def network(**options):
-    return kp.Windows(**({"width": [2, 1], "degree": 6, "grid": 16, "modes": 5} | options))
+class Turning(kp.Problem):
+    """i h_t + h_xx / 2 = 0 for h = u + iv, periodic: a wave that travels."""
+
+    domain = kp.Box(x=(0, 2 * math.pi), t=(0, 1))
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):  # in the other order than the fields
+        return (
+            kp.partial(v, "t") - kp.partial(u, "x", "x") / 2,
+            kp.partial(u, "t") + kp.partial(v, "x", "x") / 2,
+        )
+
+    def conditions(self):
+        return [kp.Initial(self.domain, self.exact), kp.Periodic(self.domain, "x")]
+
+    def exact(self, p):
+        phase = 2 * p.x - 2 * p.t
+        return torch.cat([torch.cos(phase), torch.sin(phase)], dim=1)
 
 
-def march(**options):
-    return kp.March(**({"times": 8, "restretch": 1} | options))
+class Third(kp.Problem):
+    """u_t + u_xxx = f with three conditions at the walls, two of them at one end."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 1))
+
+    def residual(self, p, u):
+        forcing = torch.cos(p.x + p.t) - torch.cos(p.x + p.t)
+        return kp.partial(u, "t") + kp.partial(u, "x", "x", "x") - forcing
+
+    def conditions(self):
+        ends = self.domain.boundary
+        return [
+            kp.Initial(self.domain, self.exact),
+            kp.Dirichlet(ends["x_min", "x_max"], self.exact),
+            kp.Neumann(ends["x_max"], lambda p: torch.cos(p.x + p.t)),
+        ]
+
+    def exact(self, p):
+        return torch.sin(p.x + p.t)
 
 
-@pytest.mark.parametrize("problem", [Warm(), String()], ids=["by penalty", "of second order"])
-def test_more_windows_are_more_accurate(problem):
-    errors = []
-    for windows in (1, 2, 4):
-        marching = march(windows=windows, times=6, restretch=0)
-        made = network(modes=3, grid=20, stretch=False)
-        solution = kp.solve(problem, made, marching, POINTS, verified=False)
-        errors.append(solution.errors.l2_relative)
-    assert errors[1] < errors[0] / 3
-    assert errors[2] < errors[1] / 3
-    assert errors[2] < 2e-4
+class Struck(String):
+    """A string that is at rest where it is struck; u = sin πx sin πt / π."""
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, 0.0, self.form), kp.Dirichlet(ends, 0.0)]
+
+    def exact(self, p):
+        return torch.sin(math.pi * p.x) * torch.sin(math.pi * p.t) / math.pi
+
+
+class Heated(kp.Problem):
+    """u_t = sin πx, in which u does not occur, from zero on."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 1))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - torch.sin(math.pi * p.x)
+
+    def conditions(self):
+        return [kp.Initial(self.domain, 0.0)]
+
+    def exact(self, p):
+        return p.t * torch.sin(math.pi * p.x)
+
+
+def solved(problem, tolerance, network=None, **options):
+    network = kp.Windows([problem.domain.dim, len(problem.fields)]) if network is None else network
+    return kp.solve(problem, network, kp.March(tolerance), verified=False, **options)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [Travelling(), Warm(), String(), Damped(), Turning(), Third(), Struck(), Heated()],
+    ids=lambda one: type(one).__name__,
+)
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-9])
+def test_errors_are_those_asked_for(problem, tolerance):
+    solution = solved(problem, tolerance)
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative < tolerance
+
+
+def test_a_solution_that_is_zero():
+    class Nothing(Warm):
+        def conditions(self):
+            ends = self.domain.boundary["x_min", "x_max"]
+            return [kp.Initial(self.domain, 0.0), kp.Dirichlet(ends, 0.0)]
+
+    solution = solved(Nothing(), 1e-6, errors=False)
+    assert solution.status == "converged"
+    assert solution(torch.tensor([[0.3, 0.4]], dtype=F)) == 0
+
+
+class Squared(Warm):
+    """The square of the temperature is given at one end."""
+
+    def conditions(self):
+        ends = self.domain.boundary
+        return [
+            kp.Initial(self.domain, self.exact),
+            kp.Neumann(ends["x_min"], self.flux),
+            kp.Constraint(ends["x_max"], lambda p, u: u.value**2 - self.exact(p) ** 2),
+        ]
+
+
+def test_conditions_that_are_not_linear():
+    assert solved(Squared(), 1e-6).errors.l2_relative < 1e-6
+
+    class Without(Squared):
+        def exact(self, p):
+            return 0 * p.x
+
+    with pytest.raises(kp.InputError, match="does not depend on the solution"):
+        solved(Without(), 1e-6)
+
+
+@pytest.mark.parametrize("time", [0.0, 3.1])
+def test_networks_of_single_precision(time):
+    class Later(Warm):
+        domain = kp.Box(x=(0, 1), t=(time, time + 1))
+
+    network = kp.Windows([2, 1], dtype=torch.float32)
+    solution = solved(Later(), 1e-5, network)
+    assert solution.status == "converged" and solution.errors.l2_relative < 1e-5
+    assert {t.dtype for t in network.state_dict().values() if t.is_floating_point()} == {
+        torch.float32
+    }
 
 
 def test_errors_do_not_depend_on_units():
-    rows = []
-    for scale in (1.0, 1e6):
-        problem = Warm()
-        problem.scale = scale
-        settings = {"errors": False, "verified": False}
-        solution = kp.solve(problem, network(), march(windows=3), POINTS, **settings)
-        rows.append([row.get("window_error", 0.0) for row in solution.history.rows])
-    assert rows[0] == pytest.approx(rows[1], rel=1e-3)
-
-
-def test_a_front_to_the_tolerance_in_windows_that_are_halved_and_lengthened():
-    made = network(grid=24)
-    solution = kp.solve(Travelling(), made, march(tolerance=1e-2), POINTS)
-    lengths = solution.history.column("length")[1:].tolist()
-    accepted = solution.history.column("window")[1:].tolist()
-    assert solution.status == "converged" and solution.errors.l2_relative < 1e-3
-    assert accepted[-1] == made.count
-    assert float(made.ends[-1]) == 1
-    assert max(lengths) > 1.4 * min(lengths)
-
-
-def test_a_window_that_fails_is_said_and_the_others_kept():
-    made = network(grid=2, modes=2, degree=4)
-    solution = kp.solve(Travelling(), made, march(tolerance=1e-9, least=0.05), POINTS)
-    assert solution.status.startswith("stopped: the window from t = 0 to 0.0")
-    assert "does not reach the tolerance 1e-09" in solution.status
-    x = torch.tensor([[0.3, 0.4]], dtype=F)
-    late, early = (kp.Points(x * torch.tensor([1.0, t], dtype=F), ("x", "t")) for t in (1.0, 0.0))
-    inner = solution.surrogate.network
-    assert float(inner.layers[-1].coefficients.detach().abs().max()) == 0
-    assert torch.isfinite(solution(late)).all()
-    assert (solution(early) - Travelling().exact(early)).abs().max() < 1e-14
-
-
-def test_what_is_no_number_leaves_the_good_windows():
-    class Breaking(Travelling):
+    class Other(Travelling):
         def residual(self, p, u):
-            r = super().residual(p, u)
-            return r + torch.where(p.t < 0.3, 0.0, math.nan)
+            return 1e6 * super().residual(p, u)
 
-    made = network()
-    solution = kp.solve(Breaking(), made, march(tolerance=1e-2, least=0.02), POINTS, errors=False)
-    assert solution.status.startswith("stopped: the window from t = 0.")
-    p = kp.Points(torch.tensor([[0.1, 0.2]], dtype=F), ("x", "t"))
-    assert (solution(p) - Breaking().exact(p)).abs().max() < 1e-2
+    rows = [solved(p, 1e-6, errors=False).history.column("time") for p in (Travelling(), Other())]
+    assert rows[0][1:].tolist() == pytest.approx(rows[1][1:].tolist(), rel=1e-6)
+
+
+def test_intervals_are_fine_where_the_front_is():
+    class Steep(Travelling):
+        viscosity = 0.01
+
+    solution = solved(Steep(), 1e-6, errors=False)
+    breaks = solution.network.breaks()
+    widths, middle = breaks.diff(), (breaks[1:] + breaks[:-1]) / 2
+    assert -0.1 < middle[widths.argmin()] < 0.6  # where the front has been
+    assert widths.max() > 5 * widths.min()
+
+
+def test_values_and_rates_go_over_from_window_to_window():
+    solution = solved(String(), 1e-8, errors=False)
+    network = solution.network
+    assert network.count > 2
+    for end in network.ends[1:-1].tolist():
+        points = torch.tensor([[0.3, t] for t in (end / 2, math.nextafter(end / 2, 1))], dtype=F)
+        u = solution.surrogate.jet(
+            kp.Points(points, ("x", "t")), kp.jets.Channels(("x", "t"), True)
+        )
+        assert (u.value[0] - u.value[1]).abs() < 1e-12
+        assert (u.gradient[0, 1] - u.gradient[1, 1]).abs() < 1e-10
+
+
+class Lorenz(kp.Problem):
+    """Lorenz' equations up to t = 2."""
+
+    domain = kp.Box(t=(0, 2))
+    fields = ("x", "y", "z")
+
+    def residual(self, p, x, y, z):
+        a, b, c = x.value, y.value, z.value
+        return (
+            kp.partial(x, "t") - 10 * (b - a),
+            kp.partial(y, "t") - (a * (28 - c) - b),
+            kp.partial(z, "t") - (a * b - 8 / 3 * c),
+        )
+
+    def conditions(self):
+        return [kp.Initial(self.domain, 1.0, field=name) for name in self.fields]
+
+
+class Robertson(kp.Problem):
+    """Robertson's reaction, which is stiff: its rates differ by nine orders of magnitude."""
+
+    domain = kp.Box(t=(0, 1e6))
+    fields = ("a", "b", "c")
+
+    def residual(self, p, a, b, c):
+        slow, fast, square = 0.04 * a.value, 1e4 * b.value * c.value, 3e7 * b.value**2
+        return (
+            kp.partial(a, "t") + slow - fast,
+            kp.partial(b, "t") - slow + fast + square,
+            kp.partial(c, "t") - square,
+        )
+
+    def conditions(self):
+        start = zip(self.fields, (1.0, 0.0, 0.0), strict=True)
+        return [kp.Initial(self.domain, value, field=name) for name, value in start]
+
+
+@pytest.mark.parametrize(
+    ("problem", "rates"),
+    [
+        (Lorenz(), lambda t, y: [
+            10 * (y[1] - y[0]), y[0] * (28 - y[2]) - y[1], y[0] * y[1] - 8 / 3 * y[2],
+        ]),
+        (Robertson(), lambda t, y: [
+            -0.04 * y[0] + 1e4 * y[1] * y[2],
+            0.04 * y[0] - 1e4 * y[1] * y[2] - 3e7 * y[1] ** 2,
+            3e7 * y[1] ** 2,
+        ]),
+    ],
+    ids=["lorenz", "robertson"],
+)  # fmt: skip
+def test_ordinary_differential_equations(problem, rates):
+    from scipy.integrate import solve_ivp
+
+    solution = solved(problem, 1e-9)
+    end = float(problem.domain.bounds[1])
+    found = solution(torch.tensor([[end]], dtype=F))[0].numpy()
+    start = [1, 1, 1] if isinstance(problem, Lorenz) else [1, 0, 0]
+    other = solve_ivp(rates, (0, end), start, method="Radau", rtol=1e-11, atol=1e-14)
+    assert abs(found - other.y[:, -1]).max() < 1e-8 * abs(other.y[:, -1]).max()
+    early = torch.tensor([[1e-9]], dtype=F)  # resolved in windows from 0 on
+    slope = solution(early)[0, 0] - start[0]
+    assert abs(float(slope) - rates(0, start)[0] * 1e-9) < 1e-12
 
 
 def test_it_goes_on_bit_for_bit():
-    states, marching = [], march(tolerance=3e-2)
+    states = []
 
     def keep(run: SolverState) -> None:
-        import copy
-
         states.append(copy.deepcopy(run.state_dict()))
 
-    def solved(made, **more):
-        settings = {"errors": False, "verified": False}
-        return kp.solve(Travelling(), made, marching, POINTS, **settings, **more)
-
-    whole = solved(network(), observers=[keep])
+    whole = solved(Travelling(), 1e-4, errors=False, observers=[keep])
     for state in (states[0], states[len(states) // 2]):
-        again = solved(network(seed=7), checkpoint=state)
+        again = solved(Travelling(), 1e-4, errors=False, checkpoint=state)
         one, other = (s.surrogate.network.state_dict() for s in (whole, again))
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_other_networks_are_refused():
-    with pytest.raises(kp.InputError, match="march is for networks in time windows"):
-        kp.solve(Travelling(), kp.KAN([2, 4, 1], degree=4), march(), POINTS)
+def test_windows_of_equal_length_on_the_intervals_of_the_network():
+    march = kp.March(windows=5, stages=3)
+    settings = {"verified": False, "errors": False}
+    solution = kp.solve(Warm(), kp.Windows([2, 1], grid=12), march, **settings)
+    assert solution.network.ends.diff().tolist() == pytest.approx([0.4] * 5)
+    assert len(solution.network.breaks()) == 13
+    assert set(solution.history.column("stages")[1:].tolist()) == {3.0}
+
+
+def test_a_solution_that_ceases_to_exist():
+    class Burning(kp.Problem):
+        """u' = u², u = 1 / (1 - t)."""
+
+        domain = kp.Box(t=(0, 2))
+
+        def residual(self, p, u):
+            return kp.partial(u, "t") - u.value**2
+
+        def conditions(self):
+            return [kp.Initial(self.domain, 1.0)]
+
+    solution = solved(Burning(), 1e-4)
+    assert solution.status.startswith("stopped: no window from t = 1")
+    assert "may cease to exist there" in solution.status
+    t = torch.tensor([[0.5], [0.9]], dtype=F)
+    assert (solution(t) * (1 - t) - 1).abs().max() < 1e-4
+    assert not solution.success
+
+
+def test_initial_values_that_contradict_the_walls():
+    class Contrary(Warm):
+        def conditions(self):
+            ends = self.domain.boundary["x_min", "x_max"]
+            return [kp.Initial(self.domain, 1.0), kp.Dirichlet(ends, 0.0)]
+
+    with pytest.warns(UserWarning, match="disagree"):
+        solution = solved(Contrary(), 1e-6, errors=False)
+    assert "initial values may contradict" in solution.status
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (kp.KAN([2, 4, 1], degree=4), "march is for networks in time windows"),
+        (kp.Windows([2, 2]), "must end with 1 outputs"),
+    ],
+)
+def test_other_networks_are_refused(network, message):
+    with pytest.raises(kp.InputError, match=message):
+        solved(Travelling(), 1e-4, network)
+
+
+@pytest.mark.parametrize(
+    ("order", "message"), [(2, "march needs initial rates"), (3, "of order 1 or 2")]
+)
+def test_equations_of_higher_order_than_their_data_are_refused(order, message):
+    class Higher(kp.Problem):
+        domain = kp.Box(t=(0, 1))
+        needs_conditions = False
+
+        def residual(self, p, u):
+            return kp.partial(u, *["t"] * order) + u.value
+
+        def conditions(self):
+            return [kp.Initial(self.domain, 1.0, None if order == 2 else 0.0)]
+
+    with pytest.raises(kp.InputError, match=message):
+        solved(Higher(), 1e-4)
 
 
 def test_conditions_that_do_not_hold_at_all_times_are_refused():
@@ -171,67 +410,140 @@ def test_conditions_that_do_not_hold_at_all_times_are_refused():
             return [*super().conditions(), seen]
 
     with pytest.raises(kp.InputError, match="cannot be solved in windows of time"):
-        kp.solve(Seen(), network(), march(), POINTS)
+        solved(Seen(), 1e-4)
 
-
-def test_stretches_are_for_boxes():
-    class Round(kp.Problem):
-        domain = kp.Disk((0, 0), 1).over(t=(0, 1))
-
-        def residual(self, p, u):
-            return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y")
-
+    class AtFirst(Travelling):
         def conditions(self):
-            walls = self.domain.boundary["circle"]
-            start = kp.Initial(self.domain, lambda p: 1 - p.x**2 - p.y**2)
-            return [start, kp.Dirichlet(walls, 0.0)]
+            ends = kp.Box(x=(-1, 0), t=(0, 0.1)).boundary["x_max"]
+            held = kp.Constraint(ends, lambda p, u: u.value - self.exact(p))
+            return [*super().conditions(), held]
 
-    made = kp.Windows([3, 6, 1], degree=5, grid=[2, 4])
-    with pytest.raises(kp.InputError, match="stretch = false"):
-        kp.solve(Round(), made, march(), POINTS)
-
-
-def test_points_follow_a_stretch():
-    xi = torch.linspace(-1, 1, 1001, dtype=F)
-    s = equidistributed(xi, 1 / torch.cosh(20 * xi) ** 2)
-    assert (s.diff() > 0).all()
-    assert s[0] == -1
-    assert abs(float(s[-1]) - 1) < 1e-14
-    assert float(s.diff().max() / s.diff().min()) > 5
-    found = unstretched([(xi, s), no_stretch(1)[0]], torch.tensor([[0.5, 0.5]], dtype=F))
-    assert 0 < float(found[0, 0]) < 0.2
-    assert float(found[0, 1]) == pytest.approx(0.5)
+    with pytest.raises(kp.InputError, match="does not hold at all times"):
+        solved(AtFirst(), 1e-4)
 
 
-class Layer(kp.Problem):
-    """-ε u'' + u = 1 with layers at both ends."""
+def test_tolerances_below_rounding_are_refused():
+    with pytest.raises(kp.InputError, match="at least 1e-14"):
+        kp.March(1e-16)
 
-    domain = kp.Box(x=(-1, 1))
-    epsilon = 1e-4
+
+class Plane(kp.Problem):
+    """u_t = Δu in a square; u = exp(-2π²t) sin πx sin πy."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1), t=(0, 0.1))
 
     def residual(self, p, u):
-        return u.value - 1 - self.epsilon * kp.partial(u, "x", "x")
+        return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y")
 
     def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+        walls = self.domain.boundary["x_min", "x_max", "y_min", "y_max"]
+        return [kp.Initial(self.domain, self.exact), kp.Dirichlet(walls, 0.0)]
 
     def exact(self, p):
-        root = math.sqrt(self.epsilon)
-        both = torch.exp((p.x - 1) / root) + torch.exp(-(p.x + 1) / root)
-        return 1 - both / (1 + math.exp(-2 / root))
+        decay = torch.exp(-2 * math.pi**2 * p.t)
+        return decay * torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y)
 
 
-def test_a_steady_layer_is_found():
-    errors = []
-    for steps in (1, 4):
-        made = kp.KAN([1, 1], degree=6, grid=20, stretch=True)
-        solution = kp.solve(Layer(), made, kp.Equidistribute(steps), kp.Collocation(120, 2))
-        errors.append(solution.errors.l2_relative)
-    assert errors[1] < errors[0] / 5
+def test_random_functions_of_two_coordinates():
+    network = kp.Windows([3, 16, 1], degree=[7, 5], grid=[2, 3])
+    solution = solved(Plane(), 1e-5, network)
+    assert solution.status == "converged" and solution.errors.l2_relative < 1e-4
 
 
-def test_a_network_without_a_stretching_layer_is_refused():
-    with pytest.raises(kp.InputError, match="needs a layer that stretches"):
-        kp.Equidistribute().check(kp.KAN([1, 1], degree=6))
-    with pytest.raises(kp.InputError, match="a MLP has no grid"):
-        kp.Equidistribute().check(kp.MLP([1, 3, 1]))
+def test_periodic_inputs_of_two_coordinates():
+    class Around(Plane):
+        domain = kp.Box(x=(0, 1), y=(0, 1), t=(0, 0.02))
+
+        def conditions(self):
+            walls = self.domain.boundary["y_min", "y_max"]
+            start, wall = kp.Initial(self.domain, self.exact), kp.Dirichlet(walls, 0.0)
+            return [start, wall, kp.Periodic(self.domain, "x")]
+
+        def exact(self, p):
+            decay = torch.exp(-5 * math.pi**2 * p.t)
+            return decay * torch.sin(2 * math.pi * p.x) * torch.sin(math.pi * p.y)
+
+    solution = solved(Around(), 1e-3, kp.Windows([4, 32, 1], degree=[7, 5], grid=[2, 3]))
+    assert solution.status == "converged" and solution.errors.l2_relative < 5e-3
+
+
+def test_inputs_and_known_functions_of_a_problem_are_refused():
+    class Mapped(Warm):
+        def inputs(self):
+            return lambda p: torch.cat([p.x**3, p.t], dim=1)
+
+    class Enriched(Warm):
+        def enrichment(self):
+            return [lambda p: (p.x - 0.5).abs()]
+
+    for problem in (Mapped(), Enriched()):
+        with pytest.raises(kp.InputError, match="which a network in time windows cannot use"):
+            solved(problem, 1e-4)
+
+
+def test_few_intervals_are_made_more():
+    solution = solved(String(), 1e-6, kp.Windows([2, 1], degree=3, grid=1))
+    assert solution.status == "converged" and solution.errors.l2_relative < 1e-5
+
+
+def test_splines_around_a_circle_need_some_intervals():
+    with pytest.raises(kp.InputError, match="grid must be at least 10 for periodic splines"):
+        solved(Turning(), 1e-4, kp.Windows([2, 2], degree=9, grid=5))
+    breaks = torch.linspace(-1, 1, 21, dtype=F)
+    assert len(graded(breaks, torch.full((20,), 1e-30, dtype=F), 9, 1e-4, 100, 10)) == 11
+
+
+@pytest.mark.parametrize("width", [[2, 1], [2, 4, 1]])
+def test_functions_that_do_not_resolve_the_solution(width):
+    march = kp.March(1e-4, regrade=False)
+    network = kp.Windows(width, degree=5, grid=4)
+    solution = kp.solve(Heated(), network, march, verified=False)
+    assert solution.status == "converged"
+
+    class Fine(Heated):
+        def conditions(self):
+            return [kp.Initial(self.domain, lambda p: torch.sin(40 * p.x))]
+
+    solution = kp.solve(Fine(), network, march, verified=False, errors=False)
+    assert "in space do not resolve the solution" in solution.status
+
+
+def test_fluxes_with_two_coordinates_are_refused():
+    class Insulated(Plane):
+        def conditions(self):
+            walls = self.domain.boundary["x_min", "x_max", "y_min", "y_max"]
+            return [kp.Initial(self.domain, self.exact), kp.Neumann(walls, 0.0)]
+
+    with pytest.raises(kp.InputError, match="cannot impose the term boundary"):
+        solved(Insulated(), 1e-4, kp.Windows([3, 8, 1], degree=[5, 5], grid=[2, 2]))
+
+
+def test_the_controller_shortens_and_lengthens():
+    control = Control(allowed=1e-6, length=0.1, stages=5)
+    assert not control.accepts(Tried(0.1, 5, 1e-5))
+    control.shorten(Tried(0.1, 5, 1e-5))
+    assert 0.01 <= control.length < 0.07
+    control.follow(Tried(0.1, 5, 1e-9, lower=1e-7))
+    assert control.length > 0.1
+    control.shorten(Tried(0.1, 5, math.inf))
+    assert control.length == pytest.approx(0.1 / 3)
+
+
+def test_more_stages_where_they_pay():
+    control = Control(allowed=1e-10, length=0.1, stages=5)
+    control.follow(Tried(0.1, 5, 1e-10, lower=1e-7))
+    assert control.stages == 7
+    fixed = Control(allowed=1e-10, length=0.1, stages=5, fixed=True)
+    fixed.follow(Tried(0.1, 5, 1e-10, lower=1e-7))
+    assert fixed.stages == 5
+
+
+def test_graded_intervals_have_equal_errors():
+    """For errors w⁴ |x|² on intervals of width w the new ones are narrow far from zero."""
+    breaks = torch.linspace(-1, 1, 201, dtype=F)
+    middle, widths = (breaks[1:] + breaks[:-1]) / 2, breaks.diff()
+    new = graded(breaks, 1e4 * widths**4 * (0.1 + middle**2), 3, 1e-4, 1000)
+    middle, widths = (new[1:] + new[:-1]) / 2, new.diff()
+    errors = 1e4 * widths**4 * (0.1 + middle**2)
+    assert (widths > 0).all() and new[0] == -1 and new[-1] == 1
+    assert errors.max() < 3 * errors.min() and 0.2e-4 < errors.mean() < 2e-4

@@ -240,21 +240,8 @@ def test_periodic_conditions_reach_all_orders_but_the_highest(name):
     assert max(orders) == (3 if name == "kuramoto_sivashinsky" else 1)
 
 
-SMALL = {  # parameters, network, points, windows, error
-    "burgers": (dict(viscosity=0.1), ([2, 1], 7, 24), (480, 60), 4, 1e-3),
-    "allen_cahn": ({}, ([2, 1], 7, 48), (1000, 300), 6, 0.1),
-}
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_small_networks_come_near_in_a_few_windows(name):
-    parameters, network, points, windows, error = SMALL[name]
-    solution = kp.solve(
-        class_of(name)(**parameters),
-        kp.Windows(*network, modes=6, stretch=False),
-        kp.March(windows=windows, restretch=0, times=8),
-        kp.Collocation(*points),
-    )
-    assert solution.status.startswith(("converged", "stopped: the residual is still"))
-    assert solution.errors.l2_relative < error
-    assert solution.errors.h1_relative < 10 * error
+@pytest.mark.parametrize("name", ["burgers", "allen_cahn"])
+def test_marches_come_to_the_references(name):
+    solution = kp.solve(class_of(name)(), kp.Windows([2, 1]), kp.March(1e-4))
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative < 2e-4

@@ -55,6 +55,17 @@ class Basis(nn.Module, ABC):
             (..., order + 1, n_in, size), differentiable any number of times with respect to x.
         """
 
+    def living(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
+        """The indices of the functions that do not vanish near x, and their values as in `values`.
+
+        Returns:
+            The indices, (..., n_in, local), and B_j^(r)(x_i), (..., order + 1, n_in, local). The
+            points of one piece have the same indices.
+        """
+        values = self.values(x, order)
+        every = torch.arange(self.size, device=x.device)
+        return every.expand(*x.shape, -1), values
+
     @abstractmethod
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
         """The values and derivatives Σ_j c_ijm B_j^(r)(x_i) of linear combinations.

@@ -95,14 +95,15 @@ class BSplines(Basis):
         return cls(uniform_knots(low, high, intervals, degree), degree)
 
     def values(self, x: Tensor, order: int = 0) -> Tensor:
-        local = piecewise.values(x, self._local, self.breaks, order).flatten(2)
-        piece = piecewise.locate(x, self.breaks)
+        index, local = self.living(x, order)
+        dense = local.new_zeros(*local.shape[:-1], self.size)
+        return dense.scatter(-1, index.unsqueeze(-3).expand_as(local), local)
+
+    def living(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
+        local = piecewise.values(x, self._local, self.breaks, order).movedim(1, -1)
         input_ = torch.arange(len(self._living), device=x.device)
-        first = self._living[input_, piece, 0].flatten()
-        spline = first + torch.arange(local.shape[1], device=x.device)[:, None]
-        dense = local.new_zeros(order + 1, self.size, x.numel())
-        dense.scatter_(1, spline.expand_as(local), local)
-        return dense.unflatten(2, x.shape).movedim(1, -1).movedim(0, -3)
+        piece = piecewise.locate(x, self.breaks)
+        return self._living[input_, piece], local.movedim(0, -3)
 
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
         if self._matrix is not None:

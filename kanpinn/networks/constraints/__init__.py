@@ -1,6 +1,6 @@
 """Hard constraints: boundary, initial and periodic data that hold for every network.
 
 `boundary_data` chooses which data are built into the surrogate. `box` builds data in on boxes, and
-`distance` on other domains, with an approximate distance function and a `lifting`. `initial_data`
-serves networks in time windows, and `periodic_inputs` periodic conditions.
+`distance` on other domains, with an approximate distance function and a `lifting`.
+`walls_over_time` serves networks in time windows, and `periodic_inputs` periodic conditions.
 """

@@ -20,18 +20,21 @@ class Circles:
     """Network inputs that are periodic in some coordinates.
 
     The inputs are the cosine and sine of 2π (x - x_min) / L for each periodic coordinate x, L the
-    length of its range, and the coordinate scaled to [-1, 1] for the others. Every smooth function
-    of these inputs is periodic with all of its derivatives.
+    length of its range, and the coordinate scaled to [-1, 1] for the others, or to [0, 2] for the
+    last one if the network wants it so. Every smooth function of these inputs is periodic with all
+    of its derivatives.
 
     Args:
         domain: the domain.
         periodic: the names of the periodic coordinates.
+        starts_at_zero: whether the last coordinate is scaled to [0, 2], see `Network`.
 
     Reference: Dong and Ni, A method for representing periodic functions (2021).
     """
 
     domain: Domain
     periodic: frozenset[str]
+    starts_at_zero: bool = False
 
     def __call__(self, p: Points) -> Tensor:
         """Return the inputs (n, q), q the number of coordinates plus that of periodic ones."""
@@ -41,7 +44,8 @@ class Circles:
             if name in self.periodic:
                 columns += [torch.cos(2 * math.pi * x), torch.sin(2 * math.pi * x)]
             else:
-                columns.append(2 * x - 1)
+                zero = self.starts_at_zero and name == p.names[-1]
+                columns.append(2 * x if zero else 2 * x - 1)
         return torch.cat(columns, dim=1)
 
 
@@ -53,7 +57,7 @@ def circles_for(problem: BoundaryValueProblem, network: Network) -> Circles | No
     names = periodic_coordinates(problem)
     if network.width[0] != problem.domain.dim + len(names):
         return None
-    return Circles(problem.domain, names)
+    return Circles(problem.domain, names, network.starts_at_zero)
 
 
 def periodic_coordinates(problem: BoundaryValueProblem) -> frozenset[str]:

@@ -1,6 +1,5 @@
 """The families of choices that are tried, in order, each from small to large networks."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,13 +19,10 @@ class Family:
     Args:
         name: of the family, for the log.
         choices: from small to large.
-        brief: whether a nonlinear problem leaves the family after the first trial that lowers the
-            residual little, since the next family suits sharp solutions better.
     """
 
     name: str
     choices: tuple[Choice, ...]
-    brief: bool = False
 
 
 def first_choice(problem: Problem) -> Choice:
@@ -53,48 +49,25 @@ def families(traits: Traits) -> Iterator[Family]:
         return
     if traits.energetic:
         yield Family("random inner functions, by the energy", tuple(low_dim.energies()))
+    if traits.marches:
+        yield Family("windows in time", tuple(_windows(traits)))
     if traits.dim == 1 and traits.boxed:
         yield Family("splines", tuple(low_dim.splines()))
         yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
-    yield Family("random inner functions", tuple(low_dim.smooth()), brief=traits.marches)
-    if traits.marches:
-        yield Family("windows in time", tuple(_windows(traits)))
-    else:
-        yield Family("random inner functions, finer grids", tuple(low_dim.fine()))
+    yield Family("random inner functions", tuple(low_dim.smooth()))
+    yield Family("random inner functions, finer grids", tuple(low_dim.fine()))
     if traits.dim > 1 and traits.boxed:
         yield Family("sums of functions of one coordinate", tuple(low_dim.splines()))
 
 
 def _windows(traits: Traits) -> Iterator[Choice]:
-    """Yield choices with finer grids in space and more windows in time.
-
-    Some stretch the coordinates, which steep solutions need and which doubles the time. A row of
-    the Jacobian has only modes · (degree + 1) entries that are not zero, so the work is
-    proportional to the number of points.
-    """
-    # Degree, grid and modes of a window's network, windows, whether coordinates are stretched.
-    marches = (
-        (9, 80, 8, 10, False),
-        (9, 110, 8, 16, False),
-        (7, 100, 8, 10, True),
-        (9, 150, 6, 60, False),
-        (7, 130, 8, 40, True),
-    )
-    times = 12
-    for degree, grid, modes, windows, stretch in marches:
-        stretched = stretch and traits.boxed
-        places = math.ceil(2.5 * grid)
+    """Yield marches with smaller and smaller tolerances."""
+    for tolerance in (1e-4, 1e-6, 1e-8, 1e-10, 1e-12):
         yield Choice(
             Windows,
-            {
-                "width": [traits.dim, traits.fields],
-                "degree": degree,
-                "grid": grid,
-                "modes": modes,
-                "stretch": stretched,
-            },
-            Collocation(times * places, 4 * places, "gauss"),
-            (March(windows=windows, times=times, restretch=int(stretched)),),
-            work=float((1 + stretched) * windows * times * places * modes**2),
-            balanced=False,  # a march sets the weights of conditions itself
+            {"width": [traits.dim, traits.fields], "degree": 9, "grid": 10},
+            Collocation(1681, 164, "gauss"),
+            (March(tolerance),),
+            work=tolerance ** (-1 / 9),
+            balanced=False,  # a march has no weights
         )

@@ -63,8 +63,7 @@ class Climb:
     @property
     def is_idle(self) -> bool:
         """Whether the last trials lowered the residual little."""
-        brief = self.family.brief and self.last is not None and self.last.repeats
-        return self.idle >= (1 if brief else self.patience)
+        return self.idle >= self.patience
 
     def following(self) -> Choice | None:
         """Return the next choice to try; None if there is no larger one."""

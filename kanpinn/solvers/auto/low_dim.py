@@ -27,7 +27,6 @@ class LowDim:
         degree, inner, outer: the degree of networks for smooth solutions, and the numbers of grid
             intervals of the inner and the outer layer.
         first: the number of hidden units of the smallest network, for a single field.
-        first_before_windows: the same, if windows in time are the next family.
         first_by_energy: the same, for energies.
         last: the largest number of hidden units.
         spline_degree: the degree of networks without a hidden layer.
@@ -50,7 +49,6 @@ class LowDim:
     inner: int = 4
     outer: int = 4
     first: int = 24
-    first_before_windows: int = 16
     first_by_energy: int = 16
     last: int = 2000
     spline_degree: int = 9
@@ -69,7 +67,7 @@ class LowDim:
 
     def smooth(self) -> Iterator[Choice]:
         """Yield networks for smooth solutions, with more and more hidden units."""
-        for units in self._units(self.first_before_windows if self.traits.marches else self.first):
+        for units in self._units(self.first):
             splines = units * (self.degree + self.outer)
             yield self._solved(units, self.degree, [self.inner, self.outer], splines)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Box, Domain, Points
-from kanpinn.geometry.sampling import sample
+from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.pde.problem import Problem
 
 
@@ -26,6 +26,8 @@ class Traits:
         observed: whether some conditions are measurements of the solution.
         unknown: for each field, whether it is an unknown coefficient.
         uneven: whether Gauss points leave larger gaps in the domain than Sobol points do.
+        marches: whether the problem can be marched in time: an evolution in one space dimension or
+            none, whose conditions hold at the first moment or at all times.
     """
 
     dim: int
@@ -37,6 +39,7 @@ class Traits:
     observed: bool = False
     unknown: tuple[bool, ...] = ()
     uneven: bool = False
+    marches: bool = False
 
     @property
     def sampler(self) -> str:
@@ -46,11 +49,6 @@ class Traits:
         there Sobol points had errors of a tenth on random elliptic problems.
         """
         return "sobol" if self.uneven or self.dim > 3 else "gauss"
-
-    @property
-    def marches(self) -> bool:
-        """Whether windows in time are tried: for evolutions in one space dimension."""
-        return self.evolves and self.dim == 2
 
     @staticmethod
     def of(problem: Problem) -> "Traits":
@@ -67,7 +65,19 @@ class Traits:
             any(c.measurements for c in conditions),
             tuple(name in problem.unknowns for name in problem.fields),
             1 < dim <= 3 and _uneven(problem.domain),
+            dim <= 2 and known is None and _marches(problem),
         )
+
+
+def _marches(problem: Problem) -> bool:
+    if problem.unknowns or problem.enrichment():
+        return False
+    low, high = (float(corner[-1]) for corner in problem.domain.bounds)
+    others = [c for c in problem.conditions() if not c.is_initial]
+    few = Collocation(16, 16, "grid")
+    moments = [c.points(few, 1.0, torch.Generator()).coords[:, -1] for c in others]
+    at_all_times = all(float(t.max() - t.min()) > (high - low) / 2 for t in moments)
+    return at_all_times and len(others) < len(problem.conditions())
 
 
 def _inputs(problem: Problem) -> int:

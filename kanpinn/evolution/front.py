@@ -1,0 +1,96 @@
+"""The front of a march: the solution at the end of the windows so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpinn.evolution.space import Space
+from kanpinn.evolution.stages import Stages, stages
+from kanpinn.evolution.window_solve import Window
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """The solution at the end of the windows so far, from which the next window starts.
+
+    Args:
+        time: the end of the windows.
+        space: the functions of space.
+        state: the coefficients of the value there, and for second order the rate, (order, n, m).
+        size: the largest root mean square of the solution so far.
+        errors: the root mean square errors with which the space represents it in each element,
+            (E,); none where it is the end of a window.
+        before: the last window, in the same space; None at the first moment.
+    """
+
+    time: float
+    space: Space
+    state: Tensor
+    size: float
+    errors: Tensor | None = None
+    before: Window | None = None
+
+    @property
+    def change(self) -> float:
+        """The relative error with which the space represents the solution."""
+        if self.errors is None or not self.size:
+            return 0.0
+        return self.space.error(self.errors) / self.size
+
+    def guess(self, scheme: Stages, length: float) -> Tensor:
+        """A guess for the unknowns of the stages of the next window, (s, n, m)."""
+        if self.before is None:
+            return self.state.new_zeros(scheme.count, *self.state.shape[1:])
+        return self.before.continued(scheme, length)
+
+    def after(self, window: Window, time: float | None = None) -> "Front":
+        """The front at the end of a window that starts here.
+
+        time: that of the end, where it is known without rounding.
+        """
+        end = window.start + window.length if time is None else time
+        size = max(self.size, window.size)
+        return Front(float(end), self.space, window.end(), size, None, window)
+
+    def moved(self, space: Space) -> "Front":
+        """The same front in another space."""
+        if self.before is None:
+            return first_front(space, self.time)
+        order = len(self.state)
+        states, errors = space.moved(torch.cat([self.state, self.before.states]), self.space)
+        before = replace(self.before, states=states[order:])
+        return replace(self, space=space, state=states[:order], errors=errors, before=before)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `of_state` makes the front of again."""
+        last = self.before
+        return {
+            "time": self.time,
+            "state": self.state,
+            "size": self.size,
+            "breaks": self.space.breaks,
+            "states": None if last is None else last.states,
+            "last": None if last is None else (last.start, last.length, last.stages.count),
+            "scheme": None if last is None else last.stages.kind,
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any], space: Space) -> "Front":
+        """The front that `state_dict` has described, in its space."""
+        before = None
+        if state["last"] is not None:
+            start, length, count = state["last"]
+            scheme = stages(count, state["scheme"])
+            before = Window(
+                scheme, start, length, state["states"], 0.0, 0.0, state["states"][:0], 0.0, 0, True
+            )
+        return cls(state["time"], space, state["state"], state["size"], None, before)
+
+
+def first_front(space: Space, time: float) -> Front:
+    """The front at the first moment: the initial values in a space."""
+    state, errors = space.initial()
+    return Front(time, space, state, space.size(state, time), errors)

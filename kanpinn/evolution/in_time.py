@@ -1,0 +1,81 @@
+"""Jets in space and time of functions of space times polynomials in time."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from kanpinn.jets import Jet
+from kanpinn.jets.jet import total
+
+
+def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
+    """The jets of Σ_b T_b(t) φ_b(x) at all of P places and k times, times first.
+
+    Args:
+        space: the jets of the φ_b, constant in time, with b·m components, the fields of one b after
+            the other; time is the last coordinate.
+        rates: the values of the T_b and their derivatives in time, (k, b) each, up to the order of
+            the jets.
+        fields: the number m.
+
+    Returns:
+        The jets at k·P points with m components.
+    """
+    dim, channels = space.channels.dim, space.channels
+
+    def combined(part: Tensor, order: int) -> Tensor:
+        split = part.unflatten(-1, (-1, fields)).movedim(-2, 0)
+        found = rates[order] @ split.flatten(1)
+        return found.view(len(found), *split.shape[1:]).flatten(0, 1)
+
+    gradient = second = lines = None
+    if space.gradient is not None:
+        slope = combined(space.value, 1)
+        gradient = torch.cat([combined(space.gradient[:, :-1], 0), slope[:, None]], dim=1)
+    if space.second is not None and space.gradient is not None:
+        curved = combined(space.value, 2)
+        if channels.second == "laplacian":
+            second = combined(space.second, 0) + curved[:, None]
+        elif channels.second == "diagonal":
+            second = torch.cat([combined(space.second[:, :-1], 0), curved[:, None]], dim=1)
+        else:
+            second = combined(space.second, 0).unflatten(1, (dim, dim)).clone()
+            mixed = combined(space.gradient[:, :-1], 1)
+            second[:, -1, :-1] = second[:, :-1, -1] = mixed
+            second[:, -1, -1] = curved
+            second = second.flatten(1, 2)
+    if space.lines is not None:
+        lines = torch.stack([_line(space, combined, i) for i in range(space.lines.shape[1])], dim=1)
+    return Jet(channels, combined(space.value, 0), gradient, second, lines)
+
+
+def _line(space: Jet, combined: Callable[[Tensor, int], Tensor], number: int) -> Tensor:
+    """The derivatives of all orders along one direction, (k·P, order, m)."""
+    assert space.lines is not None
+    along = [space.value, *space.lines[:, number].unbind(1)]
+    step = space.channels.directions[number][-1]
+    found = []
+    for order in range(1, len(along)):
+        terms = [
+            math.comb(order, r) * step**r * combined(along[order - r], r)
+            for r in range(order + 1)
+            if r == 0 or step
+        ]
+        found.append(total(terms))
+    return torch.stack(found, dim=1)
+
+
+def powers_in_time(space: Jet, order: int) -> list[Jet]:
+    """The jets of t^r / r! φ(x) at t = 0 for r = 0 … order, from the jets of φ.
+
+    By them a linearised residual is taken apart by the order of its derivatives in time.
+    """
+    count = space.value.shape[-1]
+    highest = max(order, space.channels.derivative_order)
+    jets = []
+    for r in range(order + 1):
+        rates = [space.value.new_full((1, 1), float(k == r)) for k in range(highest + 1)]
+        jets.append(in_time(space, rates, count))
+    return jets

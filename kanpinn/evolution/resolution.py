@@ -1,0 +1,110 @@
+"""The resolution in space of a march: windows are solved on intervals that follow the solution."""
+
+from dataclasses import dataclass
+
+from kanpinn.evolution.front import Front, first_front
+from kanpinn.evolution.space import Space
+from kanpinn.evolution.stages import Stages
+from kanpinn.evolution.window_solve import Window, solve_window
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A window that has been tried from a front.
+
+    splines: the relative error of its splines, that of the state at its start included.
+    """
+
+    front: Front
+    window: Window
+    splines: float
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Chooses the intervals in space so that the relative error of splines is at most `allowed`.
+
+    Args:
+        allowed: the largest relative error.
+        follows: whether the intervals follow the solution; otherwise they stay as they are.
+    """
+
+    allowed: float
+    follows: bool
+
+    @property
+    def aim(self) -> float:
+        """The relative error for which intervals are graded, which leaves a reserve."""
+        return self.allowed / 10
+
+    def first(self, space: Space, time: float) -> Front:
+        """The initial values, on intervals in space that resolve them if possible.
+
+        Args:
+            space: the intervals to begin with.
+            time: the first moment.
+        """
+        front, tries = first_front(space, time), 20
+        if not self._grades(space):
+            return front
+        while front.change > self.allowed and tries and front.space.count < space.most:
+            tries -= 1
+            assert front.errors is not None
+            finer = front.space.regraded(front.errors, front.size * self.aim)
+            finer = finer if finer.count > front.space.count else front.space.halved()
+            front = first_front(finer, time)
+        return front
+
+    def attempt(
+        self, front: Front, scheme: Stages, length: float, largest: float, precision: float
+    ) -> Attempt:
+        """Solve a window, again on finer intervals while those in space are too wide for it.
+
+        Args:
+            front: where it starts.
+            scheme: its stages.
+            length: its length.
+            largest: the error in time with which it will be accepted; above, space does not matter.
+            precision: of Newton's method, relative to the solution.
+        """
+        start, tries = front, 4
+        while True:
+            guess = front.guess(scheme, length)
+            window = solve_window(
+                front.space.system,
+                scheme,
+                front.time,
+                length,
+                front.state,
+                guess,
+                front.size,
+                precision,
+            )
+            good = window.converged and window.error <= largest
+            if not good or front.space.breaks is None:
+                return Attempt(front, window, 0.0)
+            size = max(front.size, window.size)
+            errors = window.splines
+            if front.errors is not None:
+                errors = errors.hypot(front.errors)
+            done = Attempt(front, window, front.space.error(errors) / size if size else 0.0)
+            if done.splines <= self.allowed or not self._grades(front.space):
+                return done
+            finer = front.space.regraded(errors, size * self.aim)
+            if not tries or finer.count >= finer.most:
+                return done
+            tries -= 1
+            front = start.moved(finer)
+
+    def lightened(self, front: Front, done: Attempt) -> Front:
+        """The front after a window, on fewer intervals if they were much finer than needed."""
+        wide, fewer = 1e-4, 0.7  # of the allowed error, and of the intervals
+        space = front.space
+        if self._grades(space) and done.splines < wide * self.allowed:
+            coarser = space.regraded(done.window.splines, front.size * self.aim)
+            if coarser.count < fewer * space.count:
+                return front.moved(coarser)
+        return front
+
+    def _grades(self, space: Space) -> bool:
+        return self.follows and space.breaks is not None

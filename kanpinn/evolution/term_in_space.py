@@ -1,0 +1,146 @@
+"""A term of the loss at the places of a trial space and any times: residuals and their slopes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn.evolution.in_time import in_time, powers_in_time
+from kanpinn.evolution.trial_space import TrialSpace
+from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
+from kanpinn.jets import Jet
+from kanpinn.loss.terms import ResidualTerm
+from kanpinn.networks.surrogate import Surrogate
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Some times, and the polynomials in time there.
+
+    Args:
+        times: the k times, (k,).
+        rates: the polynomials of `Polynomials.rates` as tensors, (k, b) for each derivative.
+    """
+
+    times: Tensor
+    rates: Sequence[Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class TermInSpace:
+    """A term, the equation or a condition at walls, at the places of a trial space.
+
+    Args:
+        surrogate: gives the data that are built in.
+        term: the term; each of its rows takes `term.sites` consecutive places.
+        space: the functions at the places.
+    """
+
+    surrogate: Surrogate
+    term: ResidualTerm
+    space: TrialSpace
+
+    @property
+    def fields(self) -> int:
+        """The number of fields m."""
+        return self.surrogate.network.width[-1]
+
+    def points(self, times: Tensor) -> Batch:
+        """The places at each of k times, (k·places), times first."""
+        places, k = self.space.places, len(times)
+        coords = places.coords.repeat(k, 1)
+        coords[:, -1] = times.repeat_interleave(len(places))
+        normals = None if places.normals is None else places.normals.repeat(k, 1)
+        return Batch(coords, places.names, normals)
+
+    @torch.no_grad()
+    def data(self, points: Points) -> Jet:
+        """The jets of the data g that are built in, (points, m)."""
+        like = self.space.like.map(
+            lambda t: t.new_zeros(()).expand(len(points), *t.shape[1:-1], self.fields)
+        )
+        output = self.surrogate.output
+        return like if output is None else output.apply(points, like)
+
+    def jet(self, points: Batch, moments: Moments, states: Tensor) -> Jet:
+        """The jets of the fields at points that `points` has given for these moments.
+
+        states: the coefficients of the polynomials, (b, n, m).
+        """
+        known = points.once("data", lambda: self.data(points))
+        return in_time(self.space.jet(states), moments.rates, self.fields) + known
+
+    def residual(self, points: Batch, moments: Moments, states: Tensor) -> Tensor:
+        """The residuals at k times, (k, rows, equations)."""
+        found = self.term.equation(points, self.jet(points, moments, states))
+        return found.view(len(moments.times), -1, found.shape[1])
+
+    def linearised(self, moments: Moments, states: Tensor) -> Tensor:
+        """The derivatives of the residuals at one time by the parts of the fields' jets.
+
+        Returns:
+            (equations, E, q, parts, m).
+        """
+        points = self.points(moments.times)
+        parts = [t.requires_grad_() for t in self.jet(points, moments, states).parts()]
+        with torch.enable_grad():
+            totals = self.term.equation(points, self.space.like.with_parts(parts)).sum(dim=0)
+            slopes = [
+                torch.autograd.grad(one, parts, retain_graph=True, materialize_grads=True)
+                for one in totals
+            ]
+        return torch.stack([_side_by_side(one, self.space.shape) for one in slopes])
+
+    def by_functions(self, linearised: Tensor) -> list[Tensor]:
+        """The linearised residuals of the functions, for derivatives of order r = 0, 1, 2 in time.
+
+        Returns:
+            For each r (equations, E, q, m, local), the derivatives by that of each coefficient.
+        """
+        return [torch.einsum("geqpf,eqpfl->geqfl", linearised, one) for one in self._powers]
+
+    def symbols(self, linearised: Tensor, rate: float) -> Tensor:
+        """The linearised residuals of waves e^(iωx) e^(rate t) with one period in each element.
+
+        Returns:
+            (E, equations, m), complex, from means of the linearised residual over each element.
+        """
+        widths, channels = self.space.weights.sum(dim=1), self.space.like.channels
+        wave = 2j * torch.pi / widths
+        v = torch.stack([wave, torch.full_like(wave, rate)], dim=1)  # of ∂_x and ∂_t
+        parts = [torch.ones_like(wave)[:, None]]
+        if channels.gradient:
+            parts.append(v)
+        if channels.second == "laplacian":
+            parts.append((v**2).sum(dim=1, keepdim=True))
+        elif channels.second == "diagonal":
+            parts.append(v**2)
+        elif channels.second == "hessian":
+            parts.append((v[:, :, None] * v[:, None]).flatten(1))
+        if channels.directions:
+            along = v @ widths.new_tensor(channels.directions).T.to(v)
+            powers = [along**r for r in range(1, channels.order + 1)]
+            parts.append(torch.stack(powers, dim=2).flatten(1))
+        mean = linearised.mean(dim=2).to(wave)
+        return torch.einsum("gepf,ep->egf", mean, torch.cat(parts, dim=1))
+
+    @cached_property
+    def _powers(self) -> list[Tensor]:
+        """For r = 0, 1, 2 the jets of t^r / r! ψ at t = 0, their parts (E, q, parts, m, local)."""
+        space = self.space
+        own = space.parts[0].shape[-2]
+        flat = space.like.with_parts([part.flatten(-2).flatten(0, 1) for part in space.parts])
+        found = []
+        for jet in powers_in_time(flat, 2):
+            parts = _side_by_side(jet.parts(), space.shape)
+            found.append(parts.unflatten(-1, (own, -1)).expand(-1, -1, -1, self.fields, -1))
+        return found
+
+
+def _side_by_side(parts: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
+    """The parts of a jet in one tensor, (E, q, parts, components)."""
+    flat = [t[:, None] if t.ndim == 2 else t.flatten(1, -2) for t in parts]
+    return torch.cat(flat, dim=1).unflatten(0, shape)

@@ -1,0 +1,105 @@
+"""Collocation in time: orders of the methods, the matrices of a window, its polynomials."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.evolution.stages import at_moments, at_stages, lagrange, legendre_series, stages
+
+F = torch.float64
+KINDS = [(kind, s) for kind in ("radau", "gauss") for s in (1, 2, 3, 5, 8, 11)]
+
+
+@pytest.mark.parametrize(("kind", "count"), KINDS)
+def test_the_matrix_of_slopes_differentiates_polynomials_that_start_at_zero(kind, count):
+    scheme = stages(count, kind)
+    powers = np.arange(1, count + 1)
+    values = scheme.nodes[:, None] ** powers
+    slopes = powers * scheme.nodes[:, None] ** (powers - 1)
+    assert np.abs(scheme.slopes @ values - slopes).max() < 1e-10 * count**2
+
+
+@pytest.mark.parametrize(("kind", "count"), KINDS)
+def test_half_of_the_eigenvalues_stand_for_all(kind, count):
+    scheme = stages(count, kind)
+    whole = (scheme.vectors * scheme.eigenvalues) @ scheme.rows
+    assert np.abs(whole.real - scheme.slopes).max() < 1e-9 * np.abs(scheme.slopes).max()
+    assert len(scheme.eigenvalues) == (count + 1) // 2
+
+
+def test_radau_ends_with_a_stage_and_gauss_is_symmetric():
+    assert stages(4).nodes[-1] == 1
+    nodes = stages(4, "gauss").nodes
+    assert np.allclose(nodes + nodes[::-1], 1, atol=1e-15)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_polynomials_of_a_window(order):
+    """With u = t⁴ in a window from 1 to 3, where value and rate start at 1 and 4."""
+    scheme, length = stages(4), 2.0
+    at = 1 + length * scheme.nodes
+    starts = np.array([1.0, 4.0])[:order]
+    unknowns = at**4 - 1 if order == 1 else 4 * at**3 - 4
+    states = np.concatenate([starts, unknowns])
+    moments = np.array([0.0, 0.3, 1.0, 1.4])
+    t = 1 + length * moments
+    found = at_moments(scheme, moments, length, order, 2).rates
+    for rates, wanted in zip(found, (t**4, 4 * t**3, 12 * t**2), strict=True):
+        assert np.abs(rates @ states - wanted).max() < 1e-11
+    found = at_stages(scheme, length, order, 2).rates
+    for rates, wanted in zip(found, (at**4, 4 * at**3, 12 * at**2), strict=True):
+        assert np.abs(rates @ states - wanted).max() < 1e-11
+
+
+def test_lagrange_polynomials_and_legendre_series():
+    nodes, at = np.array([0.0, 0.2, 0.7, 1.0]), np.array([0.1, 0.5])
+    cube = nodes**3
+    assert np.allclose(lagrange(nodes, at) @ cube, at**3)
+    assert np.allclose(lagrange(nodes, at, 1) @ cube, 3 * at**2)
+    series = legendre_series(nodes) @ (2 * nodes - 1)
+    assert np.allclose(series, [0, 1, 0, 0], atol=1e-14)
+
+
+class Swing(kp.Problem):
+    """u' = 3 v, v' = -3 u."""
+
+    domain = kp.Box(t=(0, 1))
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):
+        return kp.partial(u, "t") - 3 * v.value, kp.partial(v, "t") + 3 * u.value
+
+    def conditions(self):
+        return [kp.Initial(self.domain, 1.0, field="u"), kp.Initial(self.domain, 0.0, field="v")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "order"),
+    [("radau", 1, 1), ("radau", 2, 3), ("radau", 3, 5), ("gauss", 1, 2), ("gauss", 2, 4)],
+)
+def test_orders_at_the_end_of_windows(kind, count, order):
+    errors = []
+    for windows in (8, 16):
+        march = kp.March(1e-12, windows=windows, stages=count, scheme=kind)
+        settings = {"verified": False, "errors": False}
+        solution = kp.solve(Swing(), kp.Windows([1, 2]), march, **settings)
+        u, v = solution(torch.ones(1, 1, dtype=F))[0].tolist()
+        errors.append(math.hypot(u - math.cos(3), v + math.sin(3)))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.25)
+
+
+def test_gauss_preserves_a_quadratic_invariant():
+    march = kp.March(1e-12, windows=20, stages=2, scheme="gauss")
+    solution = kp.solve(Swing(), kp.Windows([1, 2]), march, verified=False, errors=False)
+    t = torch.linspace(0, 1, 21, dtype=F)[:, None]
+    energy = solution(t).square().sum(dim=1)
+    assert (energy - 1).abs().max() < 1e-13
+
+
+@pytest.mark.parametrize("arguments", [(0, "radau"), (12, "radau"), (3, "lobatto")])
+def test_other_stages_are_refused(arguments):
+    with pytest.raises(kp.InputError):
+        stages(*arguments)
