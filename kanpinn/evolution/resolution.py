@@ -50,9 +50,10 @@ class Resolution:
         while front.change > self.allowed and tries and front.space.count < space.most:
             tries -= 1
             assert front.errors is not None
-            finer = front.space.regraded(front.errors, front.size * self.aim)
-            finer = finer if finer.count > front.space.count else front.space.halved()
-            front = first_front(finer, time)
+            finer = first_front(front.space.regraded(front.errors, front.size * self.aim), time)
+            if finer.change > front.change / 2:
+                finer = first_front(front.space.halved(), time)
+            front = finer
         return front
 
     def attempt(

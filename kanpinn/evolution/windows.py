@@ -113,7 +113,8 @@ class Windows(Network):
         beside = [
             c.coefficients.numel() for c in (self.enrichment, self.constants) if c is not None
         ]
-        return sum(beside) + sum(one.parameter_count for one in self.members)
+        layers = [layer for one in self.members for layer in one.layers]
+        return sum(beside) + sum(layer.coefficients.numel() for layer in layers)
 
     def anew(self) -> "Windows":
         """A new network with the same settings."""
