@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.evolution.space import Space
+from kanpinn.evolution.space import FunctionSpace
 from kanpinn.evolution.stages import Stages, stages
 from kanpinn.evolution.window_solve import Window
 
 
 @dataclass(frozen=True, eq=False)
-class Front:
+class FrontInTime:
     """The solution at the end of the windows so far, from which the next window starts.
 
     Args:
@@ -27,7 +27,7 @@ class Front:
     """
 
     time: float
-    space: Space
+    space: FunctionSpace
     state: Tensor
     size: float
     errors: Tensor | None = None
@@ -46,16 +46,16 @@ class Front:
             return self.state.new_zeros(scheme.count, *self.state.shape[1:])
         return self.before.continued(scheme, length)
 
-    def after(self, window: Window, time: float | None = None) -> "Front":
+    def after(self, window: Window, time: float | None = None) -> "FrontInTime":
         """The front at the end of a window that starts here.
 
         time: that of the end, where it is known without rounding.
         """
         end = window.start + window.length if time is None else time
         size = max(self.size, window.size)
-        return Front(float(end), self.space, window.end(), size, None, window)
+        return FrontInTime(float(end), self.space, window.end(), size, None, window)
 
-    def moved(self, space: Space) -> "Front":
+    def moved(self, space: FunctionSpace) -> "FrontInTime":
         """The same front in another space."""
         if self.before is None:
             return first_front(space, self.time)
@@ -78,7 +78,7 @@ class Front:
         }
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any], space: Space) -> "Front":
+    def of_state(cls, state: Mapping[str, Any], space: FunctionSpace) -> "FrontInTime":
         """The front that `state_dict` has described, in its space."""
         before = None
         if state["last"] is not None:
@@ -90,7 +90,7 @@ class Front:
         return cls(state["time"], space, state["state"], state["size"], None, before)
 
 
-def first_front(space: Space, time: float) -> Front:
+def first_front(space: FunctionSpace, time: float) -> FrontInTime:
     """The front at the first moment: the initial values in a space."""
     state, errors = space.initial()
-    return Front(time, space, state, space.size(state, time), errors)
+    return FrontInTime(time, space, state, space.size(state, time), errors)

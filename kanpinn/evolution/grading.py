@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-def graded(
+def graded_breaks(
     breaks: Tensor, errors: Tensor, degree: int, error: float, most: int, least: int = 1
 ) -> Tensor:
     """Breaks on which splines have a given root mean square error on every interval.

@@ -12,9 +12,9 @@ from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
 from kanpinn.evolution.control import Control, Tried
 from kanpinn.evolution.evolution_terms import sorted_terms
-from kanpinn.evolution.front import Front
+from kanpinn.evolution.front import FrontInTime
 from kanpinn.evolution.resolution import Attempt, Resolution
-from kanpinn.evolution.space import Space
+from kanpinn.evolution.space import FunctionSpace
 from kanpinn.evolution.stages import MOST, stages
 from kanpinn.evolution.time_derivatives import check_order
 from kanpinn.evolution.windows import require_windows
@@ -32,8 +32,8 @@ class March(Optimizer):
     functions of the network (Galerkin's method), and conditions at walls replace some of the tests.
     A simplified Newton method solves one linear system of the size of space for each stage, with
     band matrices in one space dimension. The defect of the polynomial between the stages gives the
-    error of the window, by which its length and the number of stages are chosen, and the jumps in
-    the highest derivative of the splines that of the intervals in space, by which they are graded.
+    error of the window, by which its length and the number of stages are chosen. The residual in
+    each interval of splines gives the error there, by which intervals in space are graded.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
@@ -117,12 +117,12 @@ class MarchStage(Stage):
         self.resolution = Resolution(
             settings.tolerance / 2, settings.regrade and settings.windows is None
         )
-        self._front: Front | None = None
+        self._front: FrontInTime | None = None
         self.accepted, self.refused, self.limited = 0, 0, False
         self.squares = 0.0  # the integral over time of the squared errors of the windows
 
     @property
-    def front(self) -> Front:
+    def front(self) -> FrontInTime:
         """The solution at the end of the windows so far."""
         if self._front is None:
             self._front = self.resolution.first(self._space(self.network.breaks()), self.begin)
@@ -142,12 +142,12 @@ class MarchStage(Stage):
         self.accepted, self.refused = state["accepted"], state["refused"]
         self.limited, self.squares = state["limited"], state["squares"]
         self.control = replace(self.control, length=state["length"], stages=state["stages"])
-        self._front = Front.of_state(state, self._space(state["breaks"]))
+        self._front = FrontInTime.of_state(state, self._space(state["breaks"]))
 
-    def _space(self, breaks: Tensor | None) -> Space:
+    def _space(self, breaks: Tensor | None) -> FunctionSpace:
         breaks = None if breaks is None else breaks.to("cpu", torch.float64)
         network = require_windows(self.exact.network)
-        return Space(network, self.exact, self.terms, breaks)
+        return FunctionSpace(network, self.exact, self.terms, breaks)
 
     def step(self) -> Step:
         control, start = self.control, self.front.time

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from kanpinn.evolution.front import Front, first_front
-from kanpinn.evolution.space import Space
+from kanpinn.evolution.front import FrontInTime, first_front
+from kanpinn.evolution.space import FunctionSpace
 from kanpinn.evolution.stages import Stages
 from kanpinn.evolution.window_solve import Window, solve_window
 
@@ -15,7 +15,7 @@ class Attempt:
     splines: the relative error of its splines, that of the state at its start included.
     """
 
-    front: Front
+    front: FrontInTime
     window: Window
     splines: float
 
@@ -37,7 +37,7 @@ class Resolution:
         """The relative error for which intervals are graded, which leaves a reserve."""
         return self.allowed / 10
 
-    def first(self, space: Space, time: float) -> Front:
+    def first(self, space: FunctionSpace, time: float) -> FrontInTime:
         """The initial values, on intervals in space that resolve them if possible.
 
         Args:
@@ -57,7 +57,7 @@ class Resolution:
         return front
 
     def attempt(
-        self, front: Front, scheme: Stages, length: float, largest: float, precision: float
+        self, front: FrontInTime, scheme: Stages, length: float, largest: float, precision: float
     ) -> Attempt:
         """Solve a window, again on finer intervals while those in space are too wide for it.
 
@@ -97,7 +97,7 @@ class Resolution:
             tries -= 1
             front = start.moved(finer)
 
-    def lightened(self, front: Front, done: Attempt) -> Front:
+    def lightened(self, front: FrontInTime, done: Attempt) -> FrontInTime:
         """The front after a window, on fewer intervals if they were much finer than needed."""
         wide, fewer = 1e-4, 0.7  # of the allowed error, and of the intervals
         space = front.space
@@ -107,5 +107,5 @@ class Resolution:
                 return front.moved(coarser)
         return front
 
-    def _grades(self, space: Space) -> bool:
+    def _grades(self, space: FunctionSpace) -> bool:
         return self.follows and space.breaks is not None

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.evolution_terms import EvolutionTerms, initial_values
-from kanpinn.evolution.grading import graded
+from kanpinn.evolution.grading import graded_breaks
 from kanpinn.evolution.separable import Separable
 from kanpinn.evolution.stages import at_moments, legendre_series, stages
 from kanpinn.evolution.system import System, condition_rows, ties_of
-from kanpinn.evolution.term_in_space import Moments, TermInSpace
+from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.trial_space import at_places, global_space, moment_space, spline_space
 from kanpinn.evolution.window_solve import Window
 from kanpinn.evolution.windows import Windows
@@ -27,7 +27,7 @@ from kanpinn.networks.surrogate import Surrogate
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class FunctionSpace:
     """The functions of space of some windows, and the equations in them.
 
     Args:
@@ -119,7 +119,9 @@ class Space:
             return made
         order, start = made.order, float(surrogate.domain.bounds[0][-1])
         rates = at_moments(stages(1), np.zeros(1), 1.0, order, made.highest).rates
-        moments = Moments(torch.tensor([start]).double(), [torch.from_numpy(t) for t in rates])
+        moments = MomentsInTime(
+            torch.tensor([start]).double(), [torch.from_numpy(t) for t in rates]
+        )
         first, _ = self._initial(made)
         states = torch.cat([first, torch.zeros_like(first[:1])])
         rows = condition_rows(walls, made.unknowns, moments, states)
@@ -138,7 +140,7 @@ class Space:
             values.append(wanted[1] - data.gradient[:, -1])  # type: ignore[index]
         return _projected(system, values)
 
-    def moved(self, states: Tensor, old: "Space") -> tuple[Tensor, Tensor]:
+    def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
         """The coefficients of states of another space, and the first one's change in each element.
 
         states: (b, n, m).
@@ -165,16 +167,16 @@ class Space:
         """The number of intervals of splines; 0 for other functions."""
         return 0 if self.breaks is None else len(self.breaks) - 1
 
-    def regraded(self, errors: Tensor, error: float) -> "Space":
+    def regraded(self, errors: Tensor, error: float) -> "FunctionSpace":
         """The space with intervals graded for a root mean square error of the splines.
 
         errors: the present ones on each interval, (G,).
         """
         assert self.breaks is not None
-        breaks = graded(self.breaks, errors, self.degree, error, self.most, self.least)
+        breaks = graded_breaks(self.breaks, errors, self.degree, error, self.most, self.least)
         return replace(self, breaks=breaks)
 
-    def halved(self) -> "Space":
+    def halved(self) -> "FunctionSpace":
         """The space with twice as many intervals."""
         assert self.breaks is not None
         middle = (self.breaks[1:] + self.breaks[:-1]) / 2

@@ -19,7 +19,7 @@ from torch import Tensor
 Array = NDArray[Any]
 
 
-class Layout(ABC):
+class MatrixLayout(ABC):
     """Where the entries of the matrices of one trial space are stored.
 
     unknowns: the number of rows and of columns.
@@ -56,7 +56,7 @@ class Factor(ABC):
         """The solution of the linear system with a right-hand side (unknowns,)."""
 
 
-def layout_of(index: Tensor, fields: int, unknowns: int, reach: int = 0) -> Layout:
+def layout_of(index: Tensor, fields: int, unknowns: int, reach: int = 0) -> MatrixLayout:
     """The layout for the coupling of all functions of each element.
 
     Args:
@@ -75,7 +75,7 @@ def layout_of(index: Tensor, fields: int, unknowns: int, reach: int = 0) -> Layo
 
 
 @dataclass(frozen=True)
-class Bands(Layout):
+class Bands(MatrixLayout):
     """Band matrices in LAPACK's layout, with `width` diagonals on either side of the main one."""
 
     unknowns: int
@@ -128,7 +128,7 @@ class BandFactor(Factor):
 
 
 @dataclass(frozen=True)
-class Dense(Layout):
+class Dense(MatrixLayout):
     """Dense matrices."""
 
     unknowns: int

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.evolution.stage_matrices import Layout, layout_of
-from kanpinn.evolution.term_in_space import Moments, TermInSpace
+from kanpinn.evolution.stage_matrices import MatrixLayout, layout_of
+from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.trial_space import TrialSpace
 from kanpinn.geometry.points import Batch
 from kanpinn.networks.surrogate import Surrogate
@@ -84,16 +84,16 @@ class System:
         return max(self.order, *(one.term.channels.derivative_order for one in terms))
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> MatrixLayout:
         reach = max((int(np.ptp(one.numbers)) for one in self.ties), default=0)
         return layout_of(self.space.index, self.fields, self.unknowns, reach)
 
-    def points(self, moments: Moments) -> list[Batch]:
+    def points(self, moments: MomentsInTime) -> list[Batch]:
         """The places of the equation and of each condition at some moments."""
         return [one.points(moments.times) for one in (self.interior, *self.walls)]
 
     @torch.no_grad()
-    def residual(self, points: Sequence[Batch], moments: Moments, states: Tensor) -> Array:
+    def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
         """The rows of the linear systems' right-hand sides at k moments, (k, n·m).
 
         Args:
@@ -121,7 +121,7 @@ class System:
         return found.flatten(1)
 
     @torch.no_grad()
-    def matrices(self, linearised: Tensor, moments: Moments, states: Tensor) -> list[Array]:
+    def matrices(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> list[Array]:
         """The matrices K_r of the linearised rows, for the derivatives of order r in time.
 
         Args:
@@ -181,7 +181,7 @@ class System:
 
 
 def condition_rows(
-    walls: Sequence[TermInSpace], unknowns: int, moments: Moments, states: Tensor
+    walls: Sequence[TermInSpace], unknowns: int, moments: MomentsInTime, states: Tensor
 ) -> list[Array]:
     """The linearised conditions for the derivatives of order r = 0, 1, … in time, (rows, n·m)."""
     by_order: list[list[Array]] = []

@@ -17,7 +17,7 @@ from kanpinn.networks.surrogate import Surrogate
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class MomentsInTime:
     """Some times, and the polynomials in time there.
 
     Args:
@@ -65,7 +65,7 @@ class TermInSpace:
         output = self.surrogate.output
         return like if output is None else output.apply(points, like)
 
-    def jet(self, points: Batch, moments: Moments, states: Tensor) -> Jet:
+    def jet(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Jet:
         """The jets of the fields at points that `points` has given for these moments.
 
         states: the coefficients of the polynomials, (b, n, m).
@@ -73,12 +73,12 @@ class TermInSpace:
         known = points.once("data", lambda: self.data(points))
         return in_time(self.space.jet(states), moments.rates, self.fields) + known
 
-    def residual(self, points: Batch, moments: Moments, states: Tensor) -> Tensor:
+    def residual(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Tensor:
         """The residuals at k times, (k, rows, equations)."""
         found = self.term.equation(points, self.jet(points, moments, states))
         return found.view(len(moments.times), -1, found.shape[1])
 
-    def linearised(self, moments: Moments, states: Tensor) -> Tensor:
+    def linearised(self, moments: MomentsInTime, states: Tensor) -> Tensor:
         """The derivatives of the residuals at one time by the parts of the fields' jets.
 
         Returns:

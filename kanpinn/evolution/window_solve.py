@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn.evolution.stage_matrices import polynomial
 from kanpinn.evolution.stages import Stages, at_moments, at_stages, legendre_series
 from kanpinn.evolution.system import System
-from kanpinn.evolution.term_in_space import Moments
+from kanpinn.evolution.term_in_space import MomentsInTime
 
 Array = NDArray[np.float64]
 
@@ -139,11 +139,11 @@ class _Solver:
         self.points = system.points(self.moments)
         self.scale = stages.eigenvalues / length
 
-    def _at(self, moments: Array, rates: Sequence[Array]) -> Moments:
+    def _at(self, moments: Array, rates: Sequence[Array]) -> MomentsInTime:
         times = torch.from_numpy(self.start + self.length * moments)
-        return Moments(times, [torch.from_numpy(t) for t in rates])
+        return MomentsInTime(times, [torch.from_numpy(t) for t in rates])
 
-    def moment(self, moment: float) -> Moments:
+    def moment(self, moment: float) -> MomentsInTime:
         """A moment of the window, from 0 to 1."""
         at, order, highest = np.array([moment]), self.system.order, self.system.highest
         return self._at(at, at_moments(self.stages, at, self.length, order, highest).rates)

@@ -1,4 +1,4 @@
-"""The interface between the solve loop and its methods, which are optimizers or transforms.
+"""The interface between the solve loop and its methods: optimizers (and transforms).
 
 A `Method` has the settings, a `Stage` the state of a method that is working on residuals.
 """
@@ -90,11 +90,11 @@ class Method(ABC):
 
     Attributes:
         steps: the largest number of steps.
-        lowers_loss: whether every step is meant to lower the problem's loss; only then does the
-            loop restore an earlier state if the loss rises.
-        needs_fixed_points: whether the points must not be resampled between its steps.
-        output_layer_only: whether it fits no coefficients but those of the output layer.
-        fits_points: whether it lowers the residual at the collocation points of the solve.
+        lowers_loss: whether every step is meant to lower the loss; only then does the loop restore
+            an earlier state if it rises.
+        needs_fixed_points: whether points must not be resampled between its steps.
+        output_layer_only: whether it fits the output layer alone. fits_points: whether it lowers
+            the residual at the collocation points of the solve.
         advice: what may help where the limit of steps ends it, for the status.
     """
 
@@ -219,10 +219,8 @@ def as_methods(
     for method in chosen:
         method.check(network)
         if network.solved_by not in ("", type(method).__name__):
-            raise InputError(
-                f"{method.title} does not solve for a {type(network).__name__}: use "
-                f"{network.solved_by}"
-            )
+            what = f"{method.title} does not solve for a {type(network).__name__}"
+            raise InputError(f"{what}: use {network.solved_by}")
         if resample and method.needs_fixed_points:
             raise InputError(
                 f"{what} for {method.title}, which needs the same points and weights throughout"
@@ -234,8 +232,7 @@ def require_kan(network: Network, name: str) -> KAN:
     """Return the network if it is a KAN.
 
     Args:
-        network: any network.
-        name: the name of the method that needs a KAN, for the error message.
+        network: any network. name: that of the method that needs a KAN, for the error message.
 
     Raises:
         InputError: for another kind of network.

@@ -118,7 +118,7 @@ def build_surrogate(
     Raises:
         InputError: if problem, network and boundary do not fit together.
     """
-    check_ends(problem, network.width)
+    check_inputs_and_fields(problem, network.width)
     network.enrichment = None
     if functions := problem.enrichment():
         like = next(network.parameters())
@@ -147,7 +147,7 @@ def build_surrogate(
     return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
 
 
-def check_ends(problem: BoundaryValueProblem, width: Sequence[int]) -> None:
+def check_inputs_and_fields(problem: BoundaryValueProblem, width: Sequence[int]) -> None:
     """Refuse a network's width whose ends are not the numbers of inputs and fields of a problem.
 
     A network may have one more input for each periodic coordinate.

@@ -8,7 +8,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.evolution.control import Control, Tried
-from kanpinn.evolution.grading import graded
+from kanpinn.evolution.grading import graded_breaks
 from kanpinn.solvers.state import SolverState
 
 F = torch.float64
@@ -490,7 +490,7 @@ def test_splines_around_a_circle_need_some_intervals():
     with pytest.raises(kp.InputError, match="grid must be at least 10 for periodic splines"):
         solved(Turning(), 1e-4, kp.Windows([2, 2], degree=9, grid=5))
     breaks = torch.linspace(-1, 1, 21, dtype=F)
-    assert len(graded(breaks, torch.full((20,), 1e-30, dtype=F), 9, 1e-4, 100, 10)) == 11
+    assert len(graded_breaks(breaks, torch.full((20,), 1e-30, dtype=F), 9, 1e-4, 100, 10)) == 11
 
 
 @pytest.mark.parametrize("width", [[2, 1], [2, 4, 1]])
@@ -542,7 +542,7 @@ def test_graded_intervals_have_equal_errors():
     """For errors w⁴ |x|² on intervals of width w the new ones are narrow far from zero."""
     breaks = torch.linspace(-1, 1, 201, dtype=F)
     middle, widths = (breaks[1:] + breaks[:-1]) / 2, breaks.diff()
-    new = graded(breaks, 1e4 * widths**4 * (0.1 + middle**2), 3, 1e-4, 1000)
+    new = graded_breaks(breaks, 1e4 * widths**4 * (0.1 + middle**2), 3, 1e-4, 1000)
     middle, widths = (new[1:] + new[:-1]) / 2, new.diff()
     errors = 1e4 * widths**4 * (0.1 + middle**2)
     assert (widths > 0).all() and new[0] == -1 and new[-1] == 1

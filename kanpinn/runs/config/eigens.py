@@ -19,7 +19,7 @@ from kanpinn.runs.config.named import EIGEN_NETWORKS, FIT_STAGES, Named, WithBou
 from kanpinn.runs.config.problems import EigenClassTable
 from kanpinn.solvers.auto.search import Announce
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.solvers.discretize import check_ends
+from kanpinn.solvers.discretize import check_inputs_and_fields
 from kanpinn.solvers.eigen import (
     Eigensolution,
     default_eigen_points,
@@ -138,7 +138,7 @@ class EigenFile(File):
         reason = "eigenvalues always have bounds and estimates, and take no steps"
         self.run.refuse(reason, "estimate", "bound", "tolerance", "budget_seconds")
         problem: EigenProblem = self.problem.build("problem", directory)
-        limits = {"ends": partial(check_ends, problem)}
+        limits = {"ends": partial(check_inputs_and_fields, problem)}
         with blaming(type(problem).__name__, problem):
             made = self.network.build("network", directory, limits=limits, seed=self.run.seed)
         network = self.placed(made)

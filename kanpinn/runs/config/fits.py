@@ -21,7 +21,7 @@ from kanpinn.runs.config.models import FixedTable, table_of
 from kanpinn.runs.config.named import FIT_NETWORKS, FIT_STAGES, Named
 from kanpinn.runs.config.reading import naming
 from kanpinn.solvers.auto.search import Announce
-from kanpinn.solvers.fit import Fitted, check_ends, fit
+from kanpinn.solvers.fit import Fitted, check_columns, fit
 from kanpinn.solvers.state import Observer
 
 SparsityTable = table_of(Sparsity, "sparsity")
@@ -111,7 +111,7 @@ class FitFile(File):
         run = self.run
         run.refuse("a fit has scores, and no error to estimate", "estimate", "bound", "tolerance")
         data = self.data.build("data", directory, seed=run.seed)
-        limits = {"ends": partial(check_ends, data.train)}
+        limits = {"ends": partial(check_columns, data.train)}
         made = self.network.build("network", directory, limits=limits, seed=run.seed)
         network = self.placed(made)
         rows = (self.fit.batch or len(data.train)) * network.width[-1]

@@ -116,10 +116,10 @@ def _check(network: Network, data: Data, batch: int, patience: int | None) -> No
         integer("patience", patience)
         if data.validation is None:
             raise InputError("patience needs rows for validation, there are none")
-    check_ends(table, network.width)
+    check_columns(table, network.width)
 
 
-def check_ends(table: Table, width: Sequence[int]) -> None:
+def check_columns(table: Table, width: Sequence[int]) -> None:
     """Refuse a network's width whose ends are not the numbers of inputs and outputs of the rows.
 
     Args:
