@@ -103,8 +103,8 @@ def _once_for_each_place(term: ResidualTerm) -> ResidualTerm:
 def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -> Tensor:
     """The values of the fields at the first moment, and their rates, that the terms prescribe.
 
-    The terms are linear in both. At each point they are the least-squares solution of least norm,
-    so that what is not prescribed is zero.
+    The terms are taken to be linear in both, and to contain nothing else. At each point the result
+    is their least-squares solution of least norm, so that what is not prescribed is zero.
 
     Args:
         terms: the conditions at the first moment.
@@ -113,9 +113,6 @@ def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -
 
     Returns:
         (2, n, m).
-
-    Raises:
-        InputError: if a term is not linear in the fields and their rates alone.
     """
     matrices, rights = [], []
     backwards = torch.zeros_like(points.coords)

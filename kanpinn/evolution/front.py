@@ -22,7 +22,7 @@ class FrontInTime:
         state: the coefficients of the value there, and for second order the rate, (order, n, m).
         size: the largest root mean square of the solution so far.
         errors: the root mean square errors with which the space represents it in each element,
-            (E,); none where it is the end of a window.
+            (E,); None where it is the end of a window.
         before: the last window, in the same space; None at the first moment.
     """
 
@@ -71,6 +71,7 @@ class FrontInTime:
             "time": self.time,
             "state": self.state,
             "size": self.size,
+            "errors": self.errors,
             "breaks": self.space.breaks,
             "states": None if last is None else last.states,
             "last": None if last is None else (last.start, last.length, last.stages.count),
@@ -87,7 +88,7 @@ class FrontInTime:
             before = Window(
                 scheme, start, length, state["states"], 0.0, 0.0, state["states"][:0], 0.0, 0, True
             )
-        return cls(state["time"], space, state["state"], state["size"], None, before)
+        return cls(state["time"], space, state["state"], state["size"], state["errors"], before)
 
 
 def first_front(space: FunctionSpace, time: float) -> FrontInTime:

@@ -38,7 +38,8 @@ class March(Optimizer):
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
             polynomials in time, and by its splines in space, in the root mean square. It bounds the
-            error if the equation does not amplify earlier errors.
+            error if the equation does not amplify earlier errors. The functions of a network with
+            hidden layers stay as they are: for them it limits the error in time and at the start.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             lengths by the tolerance.
         stages: the number of stages of each window, 1 to 11; None to choose it. The polynomials
@@ -132,6 +133,11 @@ class MarchStage(Stage):
     def _is_limited(self, error: float) -> bool:
         """Whether an error in space is above the tolerance."""
         return self.settings.windows is None and error > self.resolution.allowed
+
+    @property
+    def part(self) -> float:  # type: ignore[override]
+        """The fraction of the time up to which the solution is known."""
+        return (self.front.time - self.begin) / self.duration
 
     def state_dict(self) -> dict[str, Any]:
         names = ("accepted", "refused", "limited", "squares")
@@ -233,9 +239,8 @@ class MarchStage(Stage):
         """The status for a window that cannot be solved however short it is."""
         window, kept = done.window, self._named(done.window.start)
         why = f"its error is {window.error:.1e}" if window.converged else "Newton's method fails"
-        cause = "the solution may cease to exist there"
-        if not self.accepted:
-            cause = "the initial values may contradict the equation, or the conditions at walls"
+        early = "the initial values may contradict the equation, or the conditions at walls"
+        cause = "the solution may cease to exist there" if self.accepted else early
         return (
             f"stopped: no window from {kept} on reaches the tolerance {self.settings.tolerance:g}, "
             f"{why}: {cause}; what comes before is kept, and the network is constant in time after"

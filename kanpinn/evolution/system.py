@@ -15,7 +15,6 @@ from kanpinn.evolution.stage_matrices import MatrixLayout, layout_of
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.trial_space import TrialSpace
 from kanpinn.geometry.points import Batch
-from kanpinn.networks.surrogate import Surrogate
 
 Array = NDArray[Any]
 
@@ -62,10 +61,6 @@ class System:
     @property
     def space(self) -> TrialSpace:
         return self.interior.space
-
-    @property
-    def surrogate(self) -> Surrogate:
-        return self.interior.surrogate
 
     @property
     def fields(self) -> int:

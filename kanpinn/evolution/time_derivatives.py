@@ -1,4 +1,4 @@
-"""The derivatives in time that an equation contains."""
+"""The order in time of an equation, and of the initial data that it needs."""
 
 import torch
 from torch import Tensor
@@ -7,6 +7,27 @@ from kanpinn._support.errors import InputError
 from kanpinn.evolution.in_time import powers_in_time
 from kanpinn.jets import jet_of, total
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm
+from kanpinn.networks.constraints.boundary_data import at_start
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.pde.jumps import prescribed_data
+
+
+def order_in_time(problem: BoundaryValueProblem) -> int:
+    """Return the order in time of the initial data: 2 with initial rates, 1 without.
+
+    Raises:
+        InputError: where only some fields have initial rates.
+    """
+    data = prescribed_data(problem)
+    rates = {
+        any(one.rate is not None for one in data[name] if at_start(one)) for name in problem.fields
+    }
+    if len(rates) > 1:
+        raise InputError(
+            f"a network in time windows takes initial rates for all fields or for none, "
+            f"{type(problem).__name__} has them for some"
+        )
+    return 2 if rates.pop() else 1
 
 
 def check_order(equation: ResidualTerm, fields: int, order: int) -> None:

@@ -1,4 +1,4 @@
-"""The interface between the solve loop and its methods: optimizers (and transforms).
+"""The interface between the solve loop and its methods, optimizers and transforms.
 
 A `Method` has the settings, a `Stage` the state of a method that is working on residuals.
 """
@@ -8,8 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import torch
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.status import CONVERGED
@@ -54,10 +52,12 @@ class Stage(ABC):
     Attributes:
         residuals: the terms of the loss; the loop replaces them when the points change.
         kept: the names of the attributes that a checkpoint stores, tensors and plain values.
+        part: the fraction of the work that is done; None where only the number of steps tells.
     """
 
     residuals: Residuals
     kept: tuple[str, ...] = ()
+    part: float | None = None
 
     @abstractmethod
     def step(self) -> Step:
@@ -114,6 +114,17 @@ class Method(ABC):
     def measure_every(self) -> int:
         """The number of steps between two measurements of the error; above 1 if steps are cheap."""
         return 1
+
+    def suits(self, network: Network) -> None:
+        """Check that the method and a network fit each other, see `check` and `Network.solved_by`.
+
+        Raises:
+            InputError: if they do not.
+        """
+        if network.solved_by not in ("", type(self).__name__):
+            what = f"{self.title} does not solve for a {type(network).__name__}"
+            raise InputError(f"{what}: use {network.solved_by}")
+        self.check(network)
 
     def check(self, network: Network) -> None:
         """Check that the method can work on a network; by default it can.
@@ -217,10 +228,7 @@ def as_methods(
     if not chosen or not all(isinstance(method, Method) for method in chosen):
         raise InputError(f"optimizers must be one or more kanpinn optimizers, got {methods!r}")
     for method in chosen:
-        method.check(network)
-        if network.solved_by not in ("", type(method).__name__):
-            what = f"{method.title} does not solve for a {type(network).__name__}"
-            raise InputError(f"{what}: use {network.solved_by}")
+        method.suits(network)
         if resample and method.needs_fixed_points:
             raise InputError(
                 f"{what} for {method.title}, which needs the same points and weights throughout"
@@ -240,11 +248,3 @@ def require_kan(network: Network, name: str) -> KAN:
     if not isinstance(network, KAN):
         raise InputError(f"{name} is for KANs: a {type(network).__name__} has no grid")
     return network
-
-
-def load_libraries() -> None:
-    """Import the modules that torch and SciPy load lazily, so that no run's time includes this."""
-    import scipy.linalg  # noqa: F401
-
-    one = torch.ones(1, requires_grad=True)
-    torch.autograd.grad(one + 0, one, torch.ones(1))

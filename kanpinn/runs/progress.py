@@ -74,15 +74,17 @@ class RunProgress(LiveLine):
     def __init__(self, console: Console | None = None, interval: float = 1.0) -> None:
         super().__init__(console)
         self.interval = interval
-        self._stage, self._first = -1, 0
+        self._stage, self._first = -1, 0.0
         self._begun = self._last = self._said = time.monotonic()
 
     def __call__(self, run: SolverState) -> None:
         progress = run.progress
         if progress.stage_index != self._stage:
             # The stage began at the last call, or for the first stage when this was made.
-            self._stage, self._first = progress.stage_index, progress.stage_step - 1
-            self._begun = self._last
+            self._stage, self._begun = progress.stage_index, self._last
+            self._first = (progress.stage_step - 1) / run.optimizer.steps
+            if (part := _own_part(run)) is not None:  # it is not known for the step before
+                self._first, self._begun = part, time.monotonic()
         self._last = time.monotonic()
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
         if self.bar is not None:
@@ -92,21 +94,20 @@ class RunProgress(LiveLine):
             log.info("%s", run_line(run, None if ended else self._left(run)))
 
     def _show(self, run: SolverState, bar: Bar, ended: bool) -> None:
-        done, limit = run.progress.stage_step, run.optimizer.steps
         bar.update(
             self.task,
             description=_where(run),
-            completed=done,
-            total=limit,
-            text=f"{done}/{limit}  {shown_numbers(run)}  {_left(self._left(run))}",
+            completed=_part(run),
+            total=1.0,
+            text=f"{shown_numbers(run)}  {_left(self._left(run), run)}",
         )
         if ended:
             bar.console.print(run_line(run, None), highlight=False)
 
     def _left(self, run: SolverState) -> float:
-        """Return the seconds until this stage's last step, at the mean time of its steps so far."""
-        pace = (self._last - self._begun) / (run.progress.stage_step - self._first)
-        return pace * (run.optimizer.steps - run.progress.stage_step)
+        """Return the seconds until this stage's end, at its mean pace so far."""
+        part, least = _part(run), 1e-9
+        return (self._last - self._begun) * (1 - part) / max(part - self._first, least)
 
 
 def run_line(run: SolverState, left: float | None) -> str:
@@ -114,9 +115,9 @@ def run_line(run: SolverState, left: float | None) -> str:
 
     left: the remaining seconds of the stage; None if it has ended.
     """
-    steps = run.optimizer.steps
-    end = f" ({run.progress.finished or 'all steps done'})" if left is None else f", {_left(left)}"
-    return f"{_where(run)}: step {run.progress.stage_step}/{steps}, {shown_numbers(run)}{end}"
+    ended = f" ({run.progress.finished or 'all steps done'})"
+    end = ended if left is None else f", {_left(left, run)}"
+    return f"{_where(run)}, {shown_numbers(run)}{end}"
 
 
 def shown_numbers(run: SolverState) -> str:
@@ -143,10 +144,25 @@ def _score(row: Mapping[str, float | int]) -> str | None:
     return next((name for name in choices if name in row), None)
 
 
+def _own_part(run: SolverState) -> float | None:
+    """Return the fraction of the stage that is done, if the stage knows it."""
+    return None if run.stage is None else run.stage.part
+
+
+def _part(run: SolverState) -> float:
+    """Return the fraction of the stage that is done, else that of the limit of steps."""
+    part = _own_part(run)
+    return run.progress.stage_step / run.optimizer.steps if part is None else part
+
+
 def _where(run: SolverState) -> str:
-    title = run.optimizer.title
-    count = len(run.optimizers)
-    return title if count == 1 else f"{title} [{run.progress.stage_index + 1} of {count}]"
+    """Return the stage and its step, such as "Adam [1 of 2]: step 3/100"."""
+    title, count, step = run.optimizer.title, len(run.optimizers), run.progress.stage_step
+    stage = title if count == 1 else f"{title} [{run.progress.stage_index + 1} of {count}]"
+    part = _own_part(run)
+    if part is None:
+        return f"{stage}: step {step}/{run.optimizer.steps}"
+    return f"{stage}: step {step}, {part:.0%} done"
 
 
 def duration(seconds: float) -> str:
@@ -157,5 +173,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _left(seconds: float) -> str:
-    return f"at most {duration(seconds)} left"
+def _left(seconds: float, run: SolverState | None = None) -> str:
+    """Return the time left as text; "at most" where only a limit of steps is known."""
+    known = run is not None and _own_part(run) is not None
+    return f"{'about' if known else 'at most'} {duration(seconds)} left"

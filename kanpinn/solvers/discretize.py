@@ -2,8 +2,10 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kanpinn._support.errors import InputError, number
+from kanpinn.evolution.time_derivatives import order_in_time
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
@@ -16,10 +18,6 @@ from kanpinn.networks.constraints.periodic_inputs import (
     circles_for,
     periodic_coordinates,
     periodic_numbers,
-)
-from kanpinn.networks.constraints.walls_over_time import (
-    choose_imposition_on_walls,
-    order_in_time,
 )
 from kanpinn.networks.enrichment import enrichment_of
 from kanpinn.networks.known_function import Known
@@ -200,10 +198,11 @@ def _in_windows(problem: BoundaryValueProblem, network: Windows, boundary: str) 
     a circle are periodic with all of their derivatives.
     """
     if network.in_space and network.breaks() is None:
-        return choose_imposition_on_walls(problem, boundary)
+        return choose_imposition(problem, boundary, (), walls=True)
     around = {i for i, c in enumerate(problem.conditions()) if c.periodic_in is not None}
     network.periodic = bool(around)
-    return Imposition(None, frozenset(around))
+    chosen = "penalty" if boundary in ("auto", "exact") else boundary  # nothing is built in
+    return replace(choose_imposition(problem, chosen, ()), met=frozenset(around))
 
 
 def _check_natural(problem: Problem) -> None:

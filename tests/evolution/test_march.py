@@ -9,6 +9,7 @@ import torch
 import kanpinn as kp
 from kanpinn.evolution.control import Control, Tried
 from kanpinn.evolution.grading import graded_breaks
+from kanpinn.runs.progress import RunProgress
 from kanpinn.solvers.state import SolverState
 
 F = torch.float64
@@ -333,6 +334,27 @@ def test_it_goes_on_bit_for_bit():
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_its_state_keeps_the_error_of_intervals_that_have_just_changed():
+    states = []
+
+    def keep(run: SolverState) -> None:
+        states.append(run.state_dict()["stage"])
+
+    fine = kp.Windows([2, 1], grid=60)  # far more intervals than are needed
+    solved(Warm(), 1e-5, fine, errors=False, observers=[keep])
+    moved = [one for one in states if one["errors"] is not None]
+    assert moved and all(len(one["errors"]) == len(one["breaks"]) - 1 < 60 for one in moved)
+
+
+def test_progress_is_told_by_the_time_reached(caplog):
+    caplog.set_level("INFO")
+    solved(Travelling(), 1e-4, errors=False, observers=[RunProgress(interval=0.0)])
+    lines = [one.getMessage() for one in caplog.records if "March" in one.getMessage()]
+    parts = [float(line.split("% done")[0].split(", ")[-1]) for line in lines]
+    assert parts == sorted(parts) and parts[-1] == 100
+    assert all("about" in line for line in lines[:-1])
+
+
 def test_windows_of_equal_length_on_the_intervals_of_the_network():
     march = kp.March(windows=5, stages=3)
     settings = {"verified": False, "errors": False}
@@ -371,6 +393,12 @@ def test_initial_values_that_contradict_the_walls():
     with pytest.warns(UserWarning, match="disagree"):
         solution = solved(Contrary(), 1e-6, errors=False)
     assert "initial values may contradict" in solution.status
+
+
+@pytest.mark.parametrize("boundary", ["hard", 1])
+def test_another_imposition_is_refused(boundary):
+    with pytest.raises(kp.InputError, match="boundary must be"):
+        solved(Travelling(), 1e-4, boundary=boundary)
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,14 @@ def test_a_table_that_does_not_fit_is_refused_by_key_and_value(table: object, me
     assert message in str(caught.value)
 
 
+def test_other_optimizers_of_a_network_in_windows_are_refused() -> None:
+    config = Config.read(POISSON.parent / "burgers.toml", ['optimizer=[{type="least_squares"}]'])
+    with pytest.raises(
+        InputError, match=r"optimizer\[0\].*does not solve for a Windows: use March"
+    ):
+        config.build()
+
+
 def test_all_faults_of_a_file_are_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
         Config.read(POISSON, ["network.widht=[2,1]", "network.degree=two"]).build()

@@ -2,5 +2,5 @@
 
 `boundary_data` chooses which data are built into the surrogate. `box` builds data in on boxes, and
 `distance` on other domains, with an approximate distance function and a `lifting`.
-`walls_over_time` serves networks in time windows, and `periodic_inputs` periodic conditions.
+`periodic_inputs` serves periodic conditions.
 """

@@ -38,7 +38,11 @@ class Imposition:
 
 
 def choose_imposition(
-    problem: BoundaryValueProblem, boundary: str, found: Sequence[Jump], rough: bool = False
+    problem: BoundaryValueProblem,
+    boundary: str,
+    found: Sequence[Jump],
+    rough: bool = False,
+    walls: bool = False,
 ) -> Imposition:
     """Choose how the Dirichlet and initial values of a problem are imposed.
 
@@ -61,6 +65,8 @@ def choose_imposition(
         found: the jumps of the problem's data; no continuous function equals data that jump.
         rough: whether the distance function may lack second derivatives at corners, as in the
             energy form.
+        walls: whether data at the first moment are not to be built in, and those on walls wherever
+            it is possible, as for networks in time windows.
 
     Raises:
         InputError: for another value of `boundary`, or where "exact" is requested but impossible.
@@ -77,15 +83,16 @@ def choose_imposition(
                 "exact imposition does not go with the known functions of "
                 f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
             )
-        data = prescribed_data(problem)
+        lifting, data = walls or boundary == "exact", prescribed_data(problem)
+        if walls:
+            data = {name: [d for d in own if not at_start(d)] for name, own in data.items()}
         maps = [
-            _of_field(problem.domain, name, data[name], rough, boundary == "exact")
-            for name in problem.fields
+            _of_field(problem.domain, name, data[name], rough, lifting) for name in problem.fields
         ]
         if all(one is None for one in maps):
             return Imposition(None)
         # The maps build in values but no rates, which only networks in time windows build in.
-        met = numbers_of(problem, lambda one: one.rate is None)
+        met = numbers_of(problem, lambda one: one.rate is None and not (walls and at_start(one)))
         return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), met)
     except NotExact as reason:
         if boundary == "exact":
@@ -93,6 +100,11 @@ def choose_imposition(
                 f'boundary = "exact" is impossible here, use "penalty": {reason}'
             ) from None
         return Imposition(None, why=str(reason))
+
+
+def at_start(data: Prescribed) -> bool:
+    """Return whether data are prescribed where the last coordinate, the time, begins."""
+    return data.piece.side == (len(data.piece.names) - 1, False)
 
 
 def numbers_of(
