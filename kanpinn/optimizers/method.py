@@ -115,24 +115,15 @@ class Method(ABC):
         """The number of steps between two measurements of the error; above 1 if steps are cheap."""
         return 1
 
-    def suits(self, network: Network) -> None:
-        """Check that the method and a network fit each other, see `check` and `Network.solved_by`.
-
-        Raises:
-            InputError: if they do not.
-        """
-        if network.solved_by not in ("", type(self).__name__):
-            what = f"{self.title} does not solve for a {type(network).__name__}"
-            raise InputError(f"{what}: use {network.solved_by}")
-        self.check(network)
-
     def check(self, network: Network) -> None:
-        """Check that the method can work on a network; by default it can.
+        """Check that the method can work on a network: by default on all that any method can solve.
 
         Raises:
             InputError: if it cannot.
         """
-        del network  # most methods take any
+        if network.solved_by:
+            what = f"{self.title} does not solve for a {type(network).__name__}"
+            raise InputError(f"{what}: use {network.solved_by}")
 
     def unknowns(self, network: Network) -> int:
         """Return the number of unknowns of a step's dense least-squares problem, 0 without one."""
@@ -228,7 +219,7 @@ def as_methods(
     if not chosen or not all(isinstance(method, Method) for method in chosen):
         raise InputError(f"optimizers must be one or more kanpinn optimizers, got {methods!r}")
     for method in chosen:
-        method.suits(network)
+        method.check(network)
         if resample and method.needs_fixed_points:
             raise InputError(
                 f"{what} for {method.title}, which needs the same points and weights throughout"

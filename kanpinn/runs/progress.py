@@ -83,7 +83,9 @@ class RunProgress(LiveLine):
             # The stage began at the last call, or for the first stage when this was made.
             self._stage, self._begun = progress.stage_index, self._last
             self._first = (progress.stage_step - 1) / run.optimizer.steps
-            if (part := _own_part(run)) is not None:  # it is not known for the step before
+            if (
+                run.stage is not None and (part := run.stage.part) is not None
+            ):  # it is not known for the step before
                 self._first, self._begun = part, time.monotonic()
         self._last = time.monotonic()
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
@@ -144,14 +146,9 @@ def _score(row: Mapping[str, float | int]) -> str | None:
     return next((name for name in choices if name in row), None)
 
 
-def _own_part(run: SolverState) -> float | None:
-    """Return the fraction of the stage that is done, if the stage knows it."""
-    return None if run.stage is None else run.stage.part
-
-
 def _part(run: SolverState) -> float:
     """Return the fraction of the stage that is done, else that of the limit of steps."""
-    part = _own_part(run)
+    part = None if run.stage is None else run.stage.part
     return run.progress.stage_step / run.optimizer.steps if part is None else part
 
 
@@ -159,10 +156,9 @@ def _where(run: SolverState) -> str:
     """Return the stage and its step, such as "Adam [1 of 2]: step 3/100"."""
     title, count, step = run.optimizer.title, len(run.optimizers), run.progress.stage_step
     stage = title if count == 1 else f"{title} [{run.progress.stage_index + 1} of {count}]"
-    part = _own_part(run)
-    if part is None:
+    if run.stage is None or run.stage.part is None:
         return f"{stage}: step {step}/{run.optimizer.steps}"
-    return f"{stage}: step {step}, {part:.0%} done"
+    return f"{stage}: step {step}, {run.stage.part:.0%} done"
 
 
 def duration(seconds: float) -> str:
@@ -175,5 +171,5 @@ def duration(seconds: float) -> str:
 
 def _left(seconds: float, run: SolverState | None = None) -> str:
     """Return the time left as text; "at most" where only a limit of steps is known."""
-    known = run is not None and _own_part(run) is not None
+    known = run is not None and run.stage is not None and run.stage.part is not None
     return f"{'about' if known else 'at most'} {duration(seconds)} left"

@@ -160,7 +160,7 @@ class File(TomlTable):
             path = f"optimizer[{index}]"
             method: Method = table.build(path, directory)
             try:
-                method.suits(network)
+                method.check(network)
             except InputError as error:
                 key = str(error).partition(" ")[0]
                 known = key in table.by_key() or key in (table.model_extra or {})
