@@ -1,16 +1,16 @@
 """Reference solutions of the library's evolution problems that have no closed form.
 
-What: the Allen–Cahn, Kuramoto–Sivashinsky and Schrödinger problems of problems/, periodic in x, are
-solved with Fourier modes and ETDRK4 time steps in float64, each with two resolutions, whose
-difference is a generous estimate of the finer one's error. Where the solution is smooth enough, the
-file holds its values on a grid, between whose points splines interpolate, and the error of these
-splines at other points is measured too.
+What: the Allen–Cahn, Kuramoto–Sivashinsky, Schrödinger and Zabusky–Kruskal problems of problems/,
+periodic in x, are solved with Fourier modes and ETDRK4 time steps in float64, each with two
+resolutions, whose difference is a generous estimate of the finer one's error. Where the solution is
+smooth enough, the file holds its values on a grid, between whose points splines interpolate, and
+the error of these splines at other points is measured too.
 
 How long: five minutes on one idle core; --smoke: some seconds, its files are of no use.
 
-Writes to --output: allen_cahn.h5, kuramoto_sivashinsky.h5 and schroedinger.h5, to be copied to
-problems/; make_references.json; and pieces/, each solution: a run that was stopped continues from
-them.
+Writes to --output: allen_cahn.h5, kuramoto_sivashinsky.h5, schroedinger.h5 and zabusky_kruskal.h5,
+to be copied to problems/; make_references.json; and pieces/, each solution: a run that was stopped
+continues from them.
 """
 
 from collections.abc import Sequence

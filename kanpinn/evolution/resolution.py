@@ -24,6 +24,10 @@ class Attempt:
 class Resolution:
     """Chooses the intervals in space so that the relative error of splines is at most `allowed`.
 
+    The errors of splines are waves as long as an interval. On finer intervals they go on as waves
+    that few equations damp, and that force short windows. So intervals are refined as soon as the
+    errors exceed `tolerated`, well before they are as large as is allowed.
+
     Args:
         allowed: the largest relative error.
         follows: whether the intervals follow the solution; otherwise they stay as they are.
@@ -35,7 +39,12 @@ class Resolution:
     @property
     def aim(self) -> float:
         """The relative error for which intervals are graded, which leaves a reserve."""
-        return self.allowed / 10
+        return self.allowed / 30
+
+    @property
+    def tolerated(self) -> float:
+        """The relative error above which intervals are refined."""
+        return self.allowed / 5
 
     def first(self, space: FunctionSpace, time: float) -> FrontInTime:
         """The initial values, on intervals in space that resolve them if possible.
@@ -89,7 +98,7 @@ class Resolution:
             if front.errors is not None:
                 errors = errors.hypot(front.errors)
             done = Attempt(front, window, front.space.error(errors) / size if size else 0.0)
-            if done.splines <= self.allowed or not self._grades(front.space):
+            if done.splines <= self.tolerated or not self._grades(front.space):
                 return done
             finer = front.space.regraded(errors, size * self.aim)
             if not tries or finer.count >= finer.most:

@@ -38,3 +38,14 @@ def schroedinger(low: float = -5.0, high: float = 5.0) -> Equation:
         return 1j * numpy.fft.fft(abs(h) ** 2 * h)
 
     return Equation(low, high, lambda k: -0.5j * k**2, cubic, lambda x: 2 / numpy.cosh(x))
+
+
+def zabusky_kruskal(dispersion: float = 0.022) -> Equation:
+    """Return u_t + u u_x + δ² u_xxx = 0."""
+    return Equation(
+        -1.0,
+        1.0,
+        lambda k: 1j * dispersion**2 * k**3,
+        lambda u, k: -0.5j * k * numpy.fft.fft(numpy.fft.ifft(u).real ** 2),
+        lambda x: numpy.cos(math.pi * x),
+    )

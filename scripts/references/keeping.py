@@ -14,7 +14,6 @@ from kanpinn.accuracy.references.tabulated import GridData
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 
-DIGITS = 9  # after the point are kept, which halves a file
 SIZE = 300_000  # bytes at most
 
 
@@ -43,7 +42,7 @@ def write(path: Path, case: Case, fields: Mapping[str, ndarray]) -> None:
         for name, column in columns.items():
             file.create_dataset(name, data=column, compression="gzip", shuffle=True)
         for name, values in fields.items():
-            file.create_dataset(name, data=values, scaleoffset=DIGITS)
+            file.create_dataset(name, data=values, scaleoffset=case.digits)
 
 
 def between(case: Case, path: Path, count: int = 60) -> float:

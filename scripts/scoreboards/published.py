@@ -66,6 +66,9 @@ PUBLISHED = {
     "kdv": Published(
         neural=Figure(3.4e-4, "SOAP, Wang et al. (2025); from another initial state", same=False)
     ),
+    "zabusky_kruskal": Published(
+        neural=Figure(8.2e-11, "1210 s on an H100 (2026); jaxpi 2: 1.5e-4")
+    ),
     "cavity": Published(
         Figure(5.8e-2, "u by SPIKAN, Jacob et al. (2024), v 7.2e-2"),
         Figure(4e-2, "u and v, other neural codes"),

@@ -252,7 +252,7 @@ def test_values_and_rates_go_over_from_window_to_window():
         u = solution.surrogate.jet(
             kp.Points(points, ("x", "t")), kp.jets.Channels(("x", "t"), True)
         )
-        assert (u.value[0] - u.value[1]).abs() < 1e-12
+        assert (u.value[0] - u.value[1]).abs() < 1e-11  # new intervals: 1e-3 of the tolerance
         assert (u.gradient[0, 1] - u.gradient[1, 1]).abs() < 1e-10
 
 

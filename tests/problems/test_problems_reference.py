@@ -22,8 +22,9 @@ CLASSES = {
     "allen_cahn": "AllenCahn",
     "kuramoto_sivashinsky": "KuramotoSivashinsky",
     "schroedinger": "Schroedinger",
+    "zabusky_kruskal": "ZabuskyKruskal",
 }
-KEPT = ("allen_cahn", "kuramoto_sivashinsky", "schroedinger")
+KEPT = ("allen_cahn", "kuramoto_sivashinsky", "schroedinger", "zabusky_kruskal")
 
 
 def class_of(name: str) -> type[kp.Problem]:
@@ -166,10 +167,11 @@ COARSE = {  # modes, longest step, relative L2 difference
     "allen_cahn": (2048, 2e-2, 5e-6),
     "kuramoto_sivashinsky": (256, 5e-4, 1e-5),
     "schroedinger": (512, 1e-3, 2e-5),
+    "zabusky_kruskal": (256, 5e-4, 1e-6),
 }
 
 
-@pytest.mark.parametrize("name", ["allen_cahn", "kuramoto_sivashinsky"])
+@pytest.mark.parametrize("name", ["allen_cahn", "kuramoto_sivashinsky", "zabusky_kruskal"])
 def test_residuals_vanish_on_the_reference(room, name):
     """Derivatives in x by the spectral solution, u_t by its differences in time."""
     problem, case = class_of(name)(), room.cases.CASES[name]()
@@ -193,6 +195,8 @@ def test_residuals_vanish_on_the_reference(room, name):
     )
     residual = problem.residual(p, jet)
     assert residual.abs().max() < 1e-6 * max(1, abs(u_t).max())
+    if case.weights is not None:
+        return  # no splines between the points of the file
     found = reference_of(problem).jet(p, kp.Channels(("x", "t"), gradient=True))
     assert (found.value - jet.value).abs().max() < 1e-6
     assert (found.gradient - jet.gradient).abs().max() < 1e-3
@@ -237,10 +241,10 @@ def test_allen_cahn_has_a_reference_for_its_own_diffusion_only():
 def test_periodic_conditions_reach_all_orders_but_the_highest(name):
     conditions = class_of(name)().conditions()
     orders = [c.order for c in conditions if isinstance(c, kp.Periodic)]
-    assert max(orders) == (3 if name == "kuramoto_sivashinsky" else 1)
+    assert max(orders) == {"kuramoto_sivashinsky": 3, "zabusky_kruskal": 2}.get(name, 1)
 
 
-@pytest.mark.parametrize("name", ["burgers", "allen_cahn"])
+@pytest.mark.parametrize("name", ["burgers", "allen_cahn", "zabusky_kruskal"])
 def test_marches_come_to_the_references(name):
     solution = kp.solve(class_of(name)(), kp.Windows([2, 1]), kp.March(1e-4))
     assert solution.status == "converged"
