@@ -1,17 +1,18 @@
 """L2 and H1 errors against an exact solution or a reference, by adaptive quadrature."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.distributed import share, summed, together
+from kanpinn.accuracy.errors import Errors, compared, errors_of
 from kanpinn.accuracy.references.reference import Approximation, FunctionReference, Reference
 from kanpinn.geometry import Points
-from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.quadrature import domain_rule, rule_of_pieces
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.problem import Problem, exact_jet
 
@@ -38,39 +39,6 @@ class NormRules:
     most_points: int = 2**19
     most_numbers: int = 2**19
     tolerance: float = 1e-2
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Error norms as means over the domain: l2_squared = mean e², h1_squared = mean (e² + |∇e|²).
-
-    Relative errors are divided by the same norm of the exact solution or the reference. Errors that
-    cannot be computed are NaN, such as H1 errors against a reference without derivatives. `fields`
-    has the errors of each field of a system; it is empty for a single field.
-
-    rule_error: the relative quadrature error of l2 or h1, whichever is larger. It is the change by
-    the last refinement of a Gauss rule, or the standard error of a low-discrepancy rule; NaN for a
-    single Gauss rule that was not refined, and 0 for means over given points.
-    """
-
-    l2: float
-    l2_relative: float
-    l2_squared: float
-    h1: float
-    h1_relative: float
-    h1_squared: float
-    rule_error: float = math.nan
-    fields: dict[str, "Errors"] = field(default_factory=dict)
-
-    def scaled(self, factor: float) -> "Errors":
-        """Return the errors with all norms multiplied by a factor, and squares by its square."""
-        return replace(
-            self,
-            **{name: factor * getattr(self, name) for name in ("l2", "l2_relative")},
-            **{name: factor * getattr(self, name) for name in ("h1", "h1_relative")},
-            **{name: factor**2 * getattr(self, name) for name in ("l2_squared", "h1_squared")},
-            fields={name: one.scaled(factor) for name, one in self.fields.items()},
-        )
 
 
 class ErrorNorm:
@@ -122,17 +90,26 @@ class ErrorNorm:
         fields = {}
         if len(names) > 1:
             columns = sums.unbind(dim=2)
-            fields = {n: _errors_of(c, given) for n, c in zip(names, columns, strict=True)}
+            fields = {n: errors_of(c, given) for n, c in zip(names, columns, strict=True)}
         chosen = [names.index(name) for name in counted]
-        return replace(_errors_of(sums[..., chosen].sum(dim=2), given), fields=fields)
+        return replace(errors_of(sums[..., chosen].sum(dim=2), given), fields=fields)
 
-    def converged(self, jet: Approximation) -> Errors:
+    def converged(self, jet: Approximation, pieces: Tensor | None = None) -> Errors:
         """Return the errors of an approximation, with the rule refined to the tolerance.
 
-        Relative errors below that of the reference, or below 1e-12, are noise that no rule
+        Relative errors below that of the reference, or below 1e-12, are noise that no Gauss rule
         resolves. `rule_error` exceeds the tolerance if the limits of `NormRules` ended the
         refinement.
+
+        Args:
+            jet: as above.
+            pieces: for an approximation that is made of pieces, such as polynomials, those of a
+                domain that is a box, as `rule_of_pieces` takes them. Random points in each piece
+                see an error that differs from piece to piece with far fewer points than a Gauss
+                rule, whatever the error looks like within a piece.
         """
+        if pieces is not None and self.problem.domain.is_box and self.reference.points is None:
+            return self._converged_in(pieces, jet)
         errors, level, noise = self(jet), 0, self.reference.error or 0.0
         while not errors.l2_relative < noise:
             finest = errors.l2_relative if math.isnan(errors.h1_relative) else errors.h1_relative
@@ -143,8 +120,30 @@ class ErrorNorm:
             if (rules := self._rules(level)) is None:
                 break
             finer = self(jet, rules)
-            errors = finer if self._scrambled else _compared(errors, finer)
+            errors = finer if self._scrambled else compared(errors, finer)
         return errors
+
+    def _converged_in(self, pieces: Tensor, jet: Approximation) -> Errors:
+        """Return the errors by independent rules of random points in pieces of the domain."""
+        limits, domain, noise = self.settings, self.problem.domain, self.reference.error or 0.0
+        each, seeds = math.ceil(limits.draws / len(pieces)), range(limits.scramblings)
+        while True:
+            with together():
+                rules = [
+                    self._with_reference(rule_of_pieces(domain, pieces, each, seed=each + seed))
+                    for seed in seeds
+                ]
+            errors = self(jet, rules)
+            enough = errors.rule_error <= limits.tolerance or errors.l2_relative < noise
+            if enough or 2 * len(seeds) * each * len(pieces) > limits.most_points:
+                return errors
+            each *= 2
+
+    def _with_reference(self, rule: Iterable[tuple[Points, Tensor]]) -> Rule:
+        """This rank's share of the points of a rule, with means for weights and the reference."""
+        measure = self.problem.domain.measure
+        own = [(p[share(len(p))], w[share(len(p))] / measure) for p, w in rule]
+        return [(p, w, self.reference.jet(p, self.channels)) for p, w in own if len(p)]
 
     def _rules(self, level: int) -> list[Rule] | None:
         """Return the rules of a refinement level; None if they would be too large.
@@ -207,31 +206,3 @@ class ErrorNorm:
                         rows = (f.value, value.square(), f.gradient.square().sum(dim=1))
                         mean[i] += torch.stack([weights @ row for row in rows])
         return summed([means])[0]
-
-
-def _errors_of(means: Tensor, rule_error: float | None) -> Errors:
-    """Return the errors from the means of e², |∇e|², u² and |∇u|² over each rule, (rules, 4).
-
-    rule_error: the error of a single rule; None gives NaN. For several rules it is replaced by the
-    standard error of their mean.
-    """
-    e, de, u, du = means.mean(dim=0).tolist()
-    l2, h1 = math.sqrt(e), math.sqrt(e + de)
-    relative = l2 / math.sqrt(u) if u > 0 else math.nan
-    h1_relative = h1 / math.sqrt(u + du) if u > 0 else math.nan
-    if len(means) > 1:
-        both = torch.stack([means[:, 0], means[:, 0] + means[:, 1]], dim=1)
-        errors = both.std(dim=0) / math.sqrt(len(means))
-        # The square root of a mean has half its relative error. For a norm of 0 the error is 0.
-        parts = errors / (2 * both.mean(dim=0))
-        rule_error = float(torch.nan_to_num(parts, nan=0.0, posinf=0.0).max())
-    rule_error = math.nan if rule_error is None else rule_error
-    return Errors(l2, relative, e, h1, h1_relative, e + de, rule_error)
-
-
-def _compared(coarse: Errors, fine: Errors) -> Errors:
-    """Return the errors of the finer rule; `rule_error` is their relative change."""
-    pairs = [(coarse.l2, fine.l2), (coarse.h1, fine.h1)]
-    changes = [abs(a - b) / b for a, b in pairs if b and math.isfinite(a - b)]
-    fields = {name: _compared(coarse.fields[name], one) for name, one in fine.fields.items()}
-    return replace(fine, rule_error=max(changes, default=0.0), fields=fields)

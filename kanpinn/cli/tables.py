@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kanpinn.accuracy.bounds import Bound
-    from kanpinn.accuracy.norms import Errors
+    from kanpinn.accuracy.errors import Errors
     from kanpinn.runs.config import Result
     from kanpinn.solvers.eigen import Eigensolution
     from kanpinn.solvers.fit import Fitted

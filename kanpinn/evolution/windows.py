@@ -1,6 +1,7 @@
 """Networks in time windows: a KAN in space and polynomials in time for each window."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -101,6 +102,33 @@ class Windows(Network):
         if len(self._width) > 2 or self._width[0] != 1:
             return None
         return self.layers[0].basis.breaks[0]
+
+    @property
+    def pieces(self) -> Tensor:  # type: ignore[override]
+        """The parts of a box in space and time on which the output is smooth, (c, 2, 1 or 2).
+
+        They are the lower and upper corners as fractions of the box: the windows in time, divided
+        by the intervals of splines if there is one coordinate in space. Above 2^14 of them,
+        neighbouring intervals are taken together.
+        """
+        most, found = 2**14, []
+        ends = self.ends.cpu() / 2
+        breaks: list[Tensor] = []
+        if self.breaks() is not None:
+            breaks = [(one.layers[0].basis.breaks[0].cpu() + 1) / 2 for one in self.members]
+        stride = -(-sum(map(len, breaks)) // most) or 1
+        for number, (start, end) in enumerate(pairwise(ends)):
+            times = torch.stack([start, end])[None, :, None]
+            if breaks:
+                own = torch.cat([breaks[number][:-1:stride], breaks[number][-1:]])
+                space = torch.stack([own[:-1], own[1:]], dim=1)[..., None]
+                times = torch.cat([space, times.expand(len(space), 2, 1)], dim=2)
+            found.append(times)
+        if ends[-1] < 1:  # where the output is constant in time
+            rest = found[-1].clone()
+            rest[..., -1] = torch.stack([ends[-1], ends.new_ones(())])
+            found.append(rest)
+        return torch.cat(found)
 
     @property
     def count(self) -> int:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from kanpinn._support.errors import integer
 from kanpinn._support.shapes import Coords, Mask, Weights
@@ -48,6 +50,39 @@ def domain_rule(
         weights = torch.full((draws,), domain.measure / draws, dtype=torch.float64)
     else:
         points, weights = domain.quadrature(nodes)
+    starts = range(0, len(points), chunk)
+    return ((points[i : i + chunk], weights[i : i + chunk]) for i in starts)
+
+
+def rule_of_pieces(
+    box: Domain, pieces: Float[Tensor, "c 2 k"], each: int, *, chunk: int = 2**13, seed: int = 0
+) -> Iterator[tuple[Points, Weights]]:
+    """Return a random quadrature rule with as many points in each of the pieces of a box.
+
+    In each piece they are the first Sobol points, shifted at random around the piece (Cranley and
+    Patterson 1976). The rule is unbiased, so that the spread of several rules tells its error.
+
+    Args:
+        box: the box.
+        pieces: lower and upper corners of boxes that fill it, as fractions of its sides, (c, 2, k),
+            in its last k ≤ d coordinates; in the others each piece has all of the box.
+        each: the number of points in each piece.
+        chunk: the largest number of points in a chunk.
+        seed: the seed of the shifts; the same seed gives the same points.
+
+    Yields:
+        n ≤ chunk points and their weights (n,).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    low, high = (corner.to(torch.float64) for corner in box.bounds)
+    whole = torch.tensor([0.0, 1.0])[:, None].expand(len(pieces), 2, box.dim - pieces.shape[2])
+    pieces = torch.cat([whole, pieces.cpu()], dim=2).to(torch.float64)
+    start, sides = pieces[:, 0], pieces[:, 1] - pieces[:, 0]
+    base = torch.quasirandom.SobolEngine(box.dim).draw(each, dtype=torch.float64)
+    shift = torch.rand(len(pieces), 1, box.dim, generator=generator, dtype=torch.float64)
+    inside = start[:, None] + (base + shift) % 1 * sides[:, None]
+    points = Points(low + inside.flatten(0, 1) * (high - low), box.names)
+    weights = (box.measure / each * sides.prod(dim=1)).repeat_interleave(each)
     starts = range(0, len(points), chunk)
     return ((points[i : i + chunk], weights[i : i + chunk]) for i in starts)
 

@@ -23,6 +23,7 @@ class Network(nn.Module, ABC):
 
     starts_at_zero: ClassVar[bool] = False
     solved_by: ClassVar[str] = ""
+    pieces: Tensor | None = None  # of a box in which the output is smooth, for `rule_of_pieces`
     layers: Sequence[Layer]  # an instance of `Layers`
     enrichment: Enrichment | None  # known functions added to the output
     constants: Constants | None  # unknown numbers appended to the outputs

@@ -11,7 +11,8 @@ import torch
 from kanpinn._support.distributed import together
 from kanpinn._support.status import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
 from kanpinn.accuracy.bounds import Bound
-from kanpinn.accuracy.norms import ErrorNorm, Errors
+from kanpinn.accuracy.errors import Errors
+from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.networks import KAN

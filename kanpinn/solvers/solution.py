@@ -11,7 +11,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.status import CONVERGED
 from kanpinn.accuracy.bounds.bound import Bound
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
-from kanpinn.accuracy.norms import Errors
+from kanpinn.accuracy.errors import Errors
 from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.quadrature import domain_rule

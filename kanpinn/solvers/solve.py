@@ -157,10 +157,11 @@ def solve_discretized(
     status = judged_status(status, verification, discretization)
     if verification is not None and verification.reacts and state.history.steps == 1:
         status = judged_by_resonance(status, verification, discretization, state.residuals)
+    evaluate, pieces = state.surrogate.evaluate, network.pieces
     return Solution(
         discretization=discretization,
         residuals=state.residuals,
-        errors=None if norm is None else norm.converged(state.surrogate.evaluate),
+        errors=None if norm is None else norm.converged(evaluate, pieces),
         status=status,
         history=state.history,
         seconds=seconds,

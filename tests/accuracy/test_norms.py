@@ -7,6 +7,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.accuracy.norms import ErrorNorm
+from kanpinn.jets import Jet
 from kanpinn.pde.problem import exact_jet
 
 
@@ -150,6 +151,30 @@ def test_the_rule_is_refined_until_the_norms_have_converged():
     true = 0.01 * math.sqrt(math.pi / 2) / 2
     assert abs(norm(zero).l2_squared - true) > 0.05 * true
     assert norm.converged(zero).l2_squared == pytest.approx(true, rel=1e-2)
+
+
+@pytest.mark.parametrize("width", [1e-3, 1e-5])
+def test_random_points_in_pieces_see_an_error_that_is_large_in_few_of_them(width):
+    """The error √(1 - x/width) sin 9t of √2 in a strip, in pieces graded towards it."""
+    box = kp.Box(x=(0, 1), t=(0, 2))
+    counted = []
+
+    def jet(p, channels):
+        counted.append(len(p))
+        inside = (1 - p.x / width).clamp_min(0)
+        value = 2**0.5 + inside.sqrt() * torch.sin(9 * p.t)
+        zero = torch.zeros(len(p), 2, 1, dtype=torch.float64)
+        return Jet(channels, value, zero)
+
+    breaks = torch.tensor([0.0, *(width * 10 ** (k / 6 - 2) for k in range(30)), 1.0]).double()
+    x = torch.stack([breaks[:-1], breaks[1:]], dim=1)
+    t = torch.tensor([[0.0, 0.3], [0.3, 1.0]], dtype=torch.float64)
+    pieces = torch.stack([x.repeat_interleave(2, 0), t.repeat(31, 1)], dim=2)
+    errors = ErrorNorm(problem_of(lambda p: 0 * p.x + 2**0.5, box)).converged(jet, pieces)
+    true = width / 2 * (1 - math.sin(36) / 36) / 2
+    assert errors.rule_error < 1e-2 and sum(counted) < 2**16
+    assert errors.l2_squared == pytest.approx(true, rel=8 * errors.rule_error)
+    assert errors.l2_relative == pytest.approx(errors.l2 / 2**0.5, rel=1e-6)
 
 
 def test_relative_errors_of_a_vanishing_solution_are_not_a_number():

@@ -79,6 +79,21 @@ def test_fields_of_time_alone(generator):
     check_jets(found, jet_of(network.forward, t, channels))
 
 
+@pytest.mark.parametrize(
+    ("width", "end"), [([2, 1], 2.0), ([2, 1], 1.5), ([3, 4, 1], 2.0), ([1, 2], 1.0)]
+)
+def test_pieces_fill_the_domain_once(width, end, generator):
+    net = kp.Windows(width, degree=3, grid=5)
+    for number, stop in enumerate((0.5, end)):
+        net.add(stop, net.member(2), first=not number)
+    low, high = net.pieces.double().unbind(dim=1)
+    assert float((high - low).prod(dim=1).sum()) == pytest.approx(1.0)
+    places = torch.rand(200, low.shape[1], generator=generator, dtype=torch.float64)
+    inside = (places[:, None] > low) & (places[:, None] < high)
+    assert (inside.all(dim=2).sum(dim=1) == 1).all()
+    assert set(net.pieces[:, :, -1].flatten().tolist()) == {0.0, 0.25, end / 2, 1.0}
+
+
 def test_a_state_brings_its_windows(generator):
     network, x = made(), spread(30, generator)
     other = kp.Windows([2, 3, 1], degree=6, grid=[2, 6], seed=9)

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from kanpinn.accuracy.bounds import Bound
-from kanpinn.accuracy.norms import Errors
+from kanpinn.accuracy.errors import Errors
 from kanpinn.runs.config import SolveJob
 from kanpinn.runs.results.contents import Contents, as_arrays, with_nan
 from kanpinn.solvers.grid_fields import GridFields, on_grid

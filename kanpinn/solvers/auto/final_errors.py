@@ -38,7 +38,7 @@ def measured(solution: Solution, recipe: Recipe | None) -> Solution:
         return solution
     norm = ErrorNorm(problem, known)
     waited = 0.0 if known is None else time.perf_counter() - begun
-    errors = norm.converged(evaluate)
+    errors = norm.converged(evaluate, solution.network.pieces)
     seconds = solution.seconds + time.perf_counter() - begun - waited
     return replace(
         solution, errors=errors, reference=known, reference_seconds=waited, seconds=seconds

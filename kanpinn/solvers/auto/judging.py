@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from kanpinn._support.status import FAILED
-from kanpinn.accuracy.norms import Errors
+from kanpinn.accuracy.errors import Errors
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, Comparison, compare
