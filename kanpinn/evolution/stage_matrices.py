@@ -56,6 +56,39 @@ class Factor(ABC):
         """The solution of the linear system with a right-hand side (unknowns,)."""
 
 
+class LinearSystem(ABC):
+    """The linear systems of a window, Σ_r c_r K_r, with K_r for the derivatives of order r in time."""
+
+    @abstractmethod
+    def factored(self, rates: Sequence[complex]) -> Factor:
+        """The factors of Σ_r c_r K_r.
+
+        rates: the c_r; those of a wave e^(μt) are the powers of μ.
+
+        Raises:
+            LinAlgError: if it is singular.
+        """
+
+
+@dataclass(frozen=True)
+class Matrices(LinearSystem):
+    """Stored matrices K_r.
+
+    Args:
+        stored: for r = 0, 1, …, as `layout` stores them.
+        layout: where their entries are.
+    """
+
+    stored: Sequence[Array]
+    layout: MatrixLayout
+
+    def factored(self, rates: Sequence[complex]) -> Factor:
+        total = self.stored[0] * rates[0]
+        for rate, one in zip(rates[1:], self.stored[1:], strict=True):
+            total = total + rate * one
+        return self.layout.factored(total)
+
+
 def layout_of(index: Tensor, fields: int, unknowns: int, reach: int = 0) -> MatrixLayout:
     """The layout for the coupling of all functions of each element.
 
@@ -156,11 +189,3 @@ class DenseFactor(Factor):
 
     def solve(self, right: Array) -> Array:
         return scipy.linalg.lu_solve(self.lu, right, check_finite=False)
-
-
-def polynomial(matrices: Sequence[Array], at: complex) -> Array:
-    """Σ_r at^r K_r."""
-    found = matrices[-1] * at**0
-    for one in matrices[-2::-1]:
-        found = found * at + one
-    return found

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.evolution.stage_matrices import MatrixLayout, layout_of
+from kanpinn.evolution.stage_matrices import Matrices, MatrixLayout, layout_of
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.trial_space import TrialSpace
 from kanpinn.geometry.points import Batch
@@ -116,8 +116,8 @@ class System:
         return found.flatten(1)
 
     @torch.no_grad()
-    def matrices(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> list[Array]:
-        """The matrices K_r of the linearised rows, for the derivatives of order r in time.
+    def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> Matrices:
+        """The linearised rows.
 
         Args:
             linearised: the equation, see `TermInSpace.linearised`.
@@ -136,7 +136,7 @@ class System:
                 for tie in self.ties:
                     kept = tie.kept.T @ self.layout.rows(matrix, tie.numbers)
                     self.layout.replace(matrix, tie.numbers, np.vstack([tie.rows @ rows, kept]))
-        return found
+        return Matrices(found, self.layout)
 
     @torch.no_grad()
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:

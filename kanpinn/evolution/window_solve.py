@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanpinn.evolution.stage_matrices import polynomial
 from kanpinn.evolution.stages import Stages, at_moments, at_stages, legendre_series
 from kanpinn.evolution.system import System
 from kanpinn.evolution.term_in_space import MomentsInTime
@@ -153,9 +152,10 @@ class _Solver:
         states = torch.cat([self.initial, guess])
         middle = self.moment(0.5)
         self.linearised = self.system.interior.linearised(middle, states)
-        self.matrices = self.system.matrices(self.linearised, middle, states)
+        self.linear = self.system.linear(self.linearised, middle, states)
+        powers = range(self.system.order + 1)
         self.factors = [
-            self.system.layout.factored(polynomial(self.matrices, at if at.imag else at.real))
+            self.linear.factored([(at if at.imag else at.real) ** r for r in powers])
             for at in self.scale
         ]
 
@@ -239,8 +239,7 @@ class _Solver:
         between = self.moment(moment)
         states = torch.cat([self.initial, unknowns])
         (defect,) = system.residual(system.points(between), between, states)
-        total = sum(rate * one for rate, one in zip(rates, self.matrices, strict=True))
-        found = torch.from_numpy(system.layout.factored(total).solve(defect))
+        found = torch.from_numpy(self.linear.factored(rates).solve(defect))
         at_places = system.space.jet(found.view(1, -1, system.fields)).value
         nodes, weights = np.polynomial.legendre.leggauss(2 * self.stages.count)
         mean = math.sqrt(weights @ power.polyval((nodes + 1) / 2, series) ** 2 / 2)
