@@ -1,37 +1,34 @@
-"""Sums of KANs in space times Legendre polynomials in time."""
+"""Networks of a window: functions of space times Legendre polynomials in time."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from kanpinn.evolution.timing import Inputs, time_of
 from kanpinn.jets import Jet, join
+from kanpinn.networks.basis import BSplines
 from kanpinn.networks.kan import KAN
-from kanpinn.networks.layer import Tape
+from kanpinn.networks.layer import Layers, Tape
+from kanpinn.networks.network import Network
+from kanpinn.networks.product_layer import ProductLayer
 
 
-class Separable(KAN):
-    """N(x, τ) = Σ_j P_j(τ) φ_j(x), φ a KAN of all inputs but the time τ, P_j Legendre polynomials.
+class Separable(Network):
+    """N(x, τ) = Σ_j P_j(τ) φ_j(x): functions φ_j of space, and Legendre polynomials of the time.
 
-    The network is linear in the coefficients of the KAN's output layer. Unlike sums of functions of
-    x + λτ, such products lose no digits as windows become short. Without space, where time is the
-    only input, φ is a constant: the KAN gets the input 0.
+    The network is linear in the coefficients of its output layer. Unlike sums of functions of
+    x + λτ, such products lose no digits as windows become short.
 
-    Args:
-        width: units per layer of φ: first the inputs without the time, last an output for each pair
-            of polynomial and field.
-        modes: the number of Legendre polynomials.
-        settings: further arguments of `KAN`.
+    modes: the number of Legendre polynomials. Last of the outputs of φ are the fields; there is an
+    output for each pair of polynomial and field.
 
     Reference: Jacob, Howard and Stinis, SPIKANs: separable physics-informed Kolmogorov–Arnold
     networks (2024), for products of KANs.
     """
 
-    def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
-        super().__init__([max(1, width[0]), *width[1:]], **settings)
-        self.modes, self.in_space = modes, width[0] > 0
+    modes: int
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         fields = self.layers[-1].coefficients.shape[2] // self.modes
@@ -42,12 +39,55 @@ class Separable(KAN):
 
     def places(self, inputs: Inputs) -> Jet:
         """The inputs of φ: all inputs but the time, as a jet."""
-        whole = inputs.dense()
-        return whole.map(lambda t: t[..., :-1]) if self.in_space else whole * 0.0
+        return inputs.dense().map(lambda t: t[..., :-1])
+
+
+class SeparableKAN(Separable, KAN):
+    """Its φ is a KAN. Without space, where time is the only input, φ is a constant of the input 0.
+
+    Args:
+        width: units per layer of φ: first the inputs without the time, last an output for each pair
+            of polynomial and field.
+        modes: the number of Legendre polynomials.
+        settings: further arguments of `KAN`.
+    """
+
+    def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
+        super().__init__([max(1, width[0]), *width[1:]], **settings)
+        self.modes, self.in_space = modes, width[0] > 0
+
+    def places(self, inputs: Inputs) -> Jet:
+        return super().places(inputs) if self.in_space else inputs.dense() * 0.0
 
     def activations(self, x: Tensor) -> Iterator[Tensor]:
         """Yield the inputs of one layer of φ after the other; x has the time as its last column."""
         return super().activations(x[:, :-1] if self.in_space else torch.zeros_like(x))
+
+
+class SeparableProducts(Separable):
+    """Its φ are sums of products of splines of each coordinate in space, see `ProductLayer`.
+
+    Args:
+        bases: the splines of each coordinate.
+        outputs: one for each pair of polynomial and field.
+        modes: the number of Legendre polynomials.
+    """
+
+    layers: Sequence[ProductLayer]
+
+    def __init__(self, bases: Sequence[BSplines], outputs: int, modes: int) -> None:
+        super().__init__()
+        self.layers = cast(Sequence[ProductLayer], Layers([ProductLayer(bases, outputs)]))
+        self.modes = modes
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        (layer,) = self.layers
+        return len(layer.bases), layer.coefficients.shape[2]
+
+    @property
+    def max_order(self) -> int:
+        return min(basis.degree for basis in self.layers[0].bases)
 
 
 def legendre(tau: Jet, count: int) -> Jet:

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.evolution.direct_system import DirectSystem, condition_rows, ties_of
+from kanpinn.evolution.element_space import at_places, global_space, moment_space, spline_space
 from kanpinn.evolution.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.evolution.grading import graded_breaks
-from kanpinn.evolution.separable import Separable
+from kanpinn.evolution.separable import SeparableKAN
 from kanpinn.evolution.stages import at_moments, legendre_series, stages
-from kanpinn.evolution.system import System, condition_rows, ties_of
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
-from kanpinn.evolution.trial_space import at_places, global_space, moment_space, spline_space
 from kanpinn.evolution.window_solve import Window
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Box, Points, Product
@@ -63,11 +63,11 @@ class FunctionSpace:
         return self.degree + 1 if self.network.periodic else 1
 
     @cached_property
-    def pattern(self) -> Separable:
+    def pattern(self) -> SeparableKAN:
         """A network for a window, with one polynomial, on these intervals."""
         return self._member(1)
 
-    def _member(self, modes: int) -> Separable:
+    def _member(self, modes: int) -> SeparableKAN:
         made = self.network.member(modes)
         if self.breaks is not None:
             layer = made.layers[-1]
@@ -89,7 +89,7 @@ class FunctionSpace:
         return Points(coords, domain.names), weights
 
     @cached_property
-    def system(self) -> System:
+    def system(self) -> DirectSystem:
         """The equations in the space."""
         terms, surrogate = self.terms, self.surrogate
         channels = terms.equation.channels
@@ -114,7 +114,7 @@ class FunctionSpace:
             )
             for term in terms.walls
         ]
-        made = System(interior, walls, self.network.order)
+        made = DirectSystem(interior, walls, self.network.order)
         if not walls:
             return made
         order, start = made.order, float(surrogate.domain.bounds[0][-1])
@@ -125,13 +125,13 @@ class FunctionSpace:
         first, _ = self._initial(made)
         states = torch.cat([first, torch.zeros_like(first[:1])])
         rows = condition_rows(walls, made.unknowns, moments, states)
-        return System(interior, walls, order, ties_of(rows, 1.0))
+        return DirectSystem(interior, walls, order, ties_of(rows, 1.0))
 
     def initial(self) -> tuple[Tensor, Tensor]:
         """The coefficients of the initial values, (order, n, m), and the errors in each element."""
         return self._initial(self.system)
 
-    def _initial(self, system: System) -> tuple[Tensor, Tensor]:
+    def _initial(self, system: DirectSystem) -> tuple[Tensor, Tensor]:
         points = system.interior.points(system.space.places.coords[:1, -1])
         data = system.interior.data(points)
         wanted = initial_values(self.terms.initial, points, system.fields)
@@ -159,8 +159,7 @@ class FunctionSpace:
 
     def error(self, errors: Tensor) -> float:
         """The root mean square over space of errors in each element, (E,)."""
-        widths = self.system.space.weights.sum(dim=1)
-        return float((widths * errors.square()).sum().div(widths.sum()).sqrt())
+        return float((self.system.shares * errors.square()).sum().sqrt())
 
     @property
     def count(self) -> int:
@@ -183,7 +182,7 @@ class FunctionSpace:
         return replace(self, breaks=torch.cat([self.breaks, middle]).sort().values)
 
     @torch.no_grad()
-    def member(self, window: Window) -> Separable:
+    def member(self, window: Window) -> SeparableKAN:
         """The network of a window that has been solved."""
         modes = window.stages.count + window.order
         nodes, _ = np.polynomial.legendre.leggauss(modes)
@@ -198,11 +197,11 @@ class FunctionSpace:
         return made
 
 
-def _projected(system: System, values: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _projected(system: DirectSystem, values: list[Tensor]) -> tuple[Tensor, Tensor]:
     """The coefficients of values at the places, (b, n, m), and the first one's error, (E,)."""
     found = torch.stack([system.projection(one) for one in values])
     gap = system.space.jet(found[:1]).value - values[0]
-    return found, gap.unflatten(0, system.space.shape).square().sum(dim=2).mean(dim=1).sqrt()
+    return found, system.by_elements(gap)
 
 
 def space_of(domain: Coordinates) -> Domain:

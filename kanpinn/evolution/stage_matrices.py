@@ -57,7 +57,7 @@ class Factor(ABC):
 
 
 class LinearSystem(ABC):
-    """The linear systems of a window, Σ_r c_r K_r, with K_r for the derivatives of order r in time."""
+    """The systems Σ_r c_r K_r of a window, with K_r for the derivatives of order r in time."""
 
     @abstractmethod
     def factored(self, rates: Sequence[complex]) -> Factor:

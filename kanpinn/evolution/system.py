@@ -1,17 +1,14 @@
-"""The equations of an evolution in a trial space; conditions at walls replace some of the tests."""
+"""The equations of an evolution, tested with the functions of a trial space."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
-from kanpinn.evolution.stage_matrices import Matrices, MatrixLayout, layout_of
+from kanpinn.evolution.stage_matrices import LinearSystem
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.trial_space import TrialSpace
 from kanpinn.geometry.points import Batch
@@ -20,43 +17,20 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Ties:
-    """Conditions that tie some unknowns, and the tests of the equation that they replace.
-
-    The linearised conditions determine as many of the unknowns `numbers` as they have independent
-    rows. The equation is tested with those combinations of the functions that satisfy the
-    conditions for zero data, so that the conditions hold exactly and the tests are as in a space
-    whose functions satisfy them.
-
-    Args:
-        numbers: of the unknowns, (u,).
-        kept: the combinations, orthonormal columns (u, u - c).
-        rows: the combinations (c, r) of all rows of the conditions that are independent.
-    """
-
-    numbers: Array
-    kept: Array
-    rows: Array
-
-
-@dataclass(frozen=True, eq=False)
-class System:
+class System(ABC):
     """The equation of an evolution, tested with the functions of a trial space, and its conditions.
 
-    The unknowns are the coefficients y_if of function i and field f, number i·m + f; equation e
-    tested with function i has the number i·m + e.
+    The unknowns of each moment are the coefficients of the n functions and m fields.
 
     Args:
         interior: the equation in the trial space.
         walls: the conditions at walls that are not built in, at single places there.
         order: the order of the equation in time, 1 or 2.
-        ties: what the conditions tie, see `ties_of`; one entry for each group of coupled unknowns.
     """
 
     interior: TermInSpace
     walls: Sequence[TermInSpace]
     order: int
-    ties: Sequence[Ties] = ()
 
     @property
     def space(self) -> TrialSpace:
@@ -78,16 +52,11 @@ class System:
         terms = (self.interior, *self.walls)
         return max(self.order, *(one.term.channels.derivative_order for one in terms))
 
-    @cached_property
-    def layout(self) -> MatrixLayout:
-        reach = max((int(np.ptp(one.numbers)) for one in self.ties), default=0)
-        return layout_of(self.space.index, self.fields, self.unknowns, reach)
-
     def points(self, moments: MomentsInTime) -> list[Batch]:
         """The places of the equation and of each condition at some moments."""
         return [one.points(moments.times) for one in (self.interior, *self.walls)]
 
-    @torch.no_grad()
+    @abstractmethod
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
         """The rows of the linear systems' right-hand sides at k moments, (k, n·m).
 
@@ -96,27 +65,9 @@ class System:
             moments: the moments.
             states: the coefficients of the polynomials, (b, n, m).
         """
-        inside, *outside = points
-        found = self.tested(self.interior.residual(inside, moments, states)).numpy()
-        if self.ties:
-            both = zip(self.walls, outside, strict=True)
-            rows = [wall.residual(at, moments, states).flatten(1).numpy() for wall, at in both]
-            conditions = np.concatenate(rows, axis=1)
-            for one in self.ties:
-                tests = found[:, one.numbers] @ one.kept
-                found[:, one.numbers] = np.hstack([conditions @ one.rows.T, tests])
-        return found
 
-    def tested(self, residual: Tensor) -> Tensor:
-        """The integrals over space of residuals (k, places, m) times all functions, (k, n·m)."""
-        tests, index = self.space.tests, self.space.index
-        local = torch.einsum("eqml,keqm->kelm", tests, residual.unflatten(1, self.space.shape))
-        found = residual.new_zeros(len(residual), self.space.size, residual.shape[2])
-        found.index_add_(1, index.flatten(), local.flatten(1, 2))
-        return found.flatten(1)
-
-    @torch.no_grad()
-    def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> Matrices:
+    @abstractmethod
+    def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
         """The linearised rows.
 
         Args:
@@ -124,23 +75,14 @@ class System:
             moments: the moment at which it is linearised.
             states: the coefficients of the polynomials, (b, n, m).
         """
-        found = []
-        slopes = self.interior.by_functions(linearised)[: self.order + 1]
-        tests = self.space.tests.expand(-1, -1, len(slopes[0]), -1)
-        for one in slopes:
-            local = torch.einsum("eqgt,geqfl->etglf", tests, one)
-            found.append(self.layout.assembled(local.flatten().numpy()))
-        if self.ties:
-            conditions = condition_rows(self.walls, self.unknowns, moments, states)
-            for matrix, rows in zip(found, conditions, strict=False):
-                for tie in self.ties:
-                    kept = tie.kept.T @ self.layout.rows(matrix, tie.numbers)
-                    self.layout.replace(matrix, tie.numbers, np.vstack([tie.rows @ rows, kept]))
-        return Matrices(found, self.layout)
 
-    @torch.no_grad()
+    @abstractmethod
+    def projection(self, values: Tensor) -> Tensor:
+        """The coefficients (n, m) of the L2 projection of functions, (places, m) at the places."""
+
+    @abstractmethod
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
-        """The root mean square error of splines in each interval, from the residual there.
+        """The root mean square errors of splines in each interval, from the residual there.
 
         The error of splines is a wave with a period of one interval, so the residual, which is that
         of the linearised equation for the error, tells its size.
@@ -151,81 +93,25 @@ class System:
             rate: of the change of the error in time.
 
         Returns:
-            (k, E), over all fields together.
+            (k, intervals), over all fields together.
         """
-        sizes = residual.unflatten(1, self.space.shape).square().mean(dim=2).sqrt()
-        symbols = self.interior.symbols(linearised, rate)
-        inverse = torch.linalg.pinv(symbols).abs()  # (E, m, equations)
-        return torch.einsum("emg,keg->kem", inverse, sizes).norm(dim=2)
 
-    @torch.no_grad()
-    def projection(self, values: Tensor) -> Tensor:
-        """The coefficients (n, m) of the L2 projection of functions, (places, m) at the places."""
-        tests, own = self.space.tests, self.space.parts[0]
-        mass = torch.einsum("eqmt,eqml->etlm", tests, own).expand(-1, -1, -1, self.fields)
-        local = torch.diag_embed(mass).permute(0, 1, 3, 2, 4)
-        factor = self.layout.factored(self.layout.assembled(local.flatten().numpy()))
-        found = factor.solve(self.tested(values[None])[0].numpy())
-        return torch.from_numpy(found).view(self.space.size, self.fields)
+    @property
+    @abstractmethod
+    def has_intervals(self) -> bool:
+        """Whether the functions are splines, whose errors `element_errors` tells."""
+
+    @abstractmethod
+    def by_elements(self, values: Tensor) -> Tensor:
+        """The root mean squares of an error, (places, m), in each element or interval."""
+
+    @property
+    @abstractmethod
+    def shares(self) -> Tensor:
+        """The part of each element or interval in the whole, by which squares are summed."""
 
     def norm(self, values: Tensor) -> float:
         """The root mean square over space, and times, of values (…, places, m), over all fields."""
         weights = self.space.weights.flatten()[:, None]
         mean = (weights * values.square()).sum(dim=(-2, -1)) / weights.sum()
         return float(mean.mean().sqrt())
-
-
-def condition_rows(
-    walls: Sequence[TermInSpace], unknowns: int, moments: MomentsInTime, states: Tensor
-) -> list[Array]:
-    """The linearised conditions for the derivatives of order r = 0, 1, … in time, (rows, n·m)."""
-    by_order: list[list[Array]] = []
-    for wall in walls:
-        index = wall.space.index  # one place for each element
-        columns = (index[:, :, None] * wall.fields + torch.arange(wall.fields)).flatten(1)
-        for r, slopes in enumerate(wall.by_functions(wall.linearised(moments, states))):
-            entries = slopes[:, :, 0].transpose(-1, -2).flatten(2)  # (equations, places, columns)
-            rows = entries.new_zeros(*entries.shape[:2], unknowns)
-            rows.scatter_add_(2, columns.expand_as(entries), entries)
-            rows = rows.unflatten(1, (-1, wall.term.sites)).sum(dim=2)
-            by_order += [[]] * (r == len(by_order))
-            by_order[r] = [*by_order[r], rows.transpose(0, 1).flatten(0, 1).numpy()]
-    return [np.concatenate(one) for one in by_order]
-
-
-def ties_of(conditions: Sequence[Array], rate: float) -> list[Ties]:
-    """What linearised conditions tie.
-
-    Args:
-        conditions: their rows for the derivatives of order r in time, see `condition_rows`.
-        rate: the size of a derivative in time, such as the inverse of a window's length.
-
-    Raises:
-        InputError: for a row that ties no unknowns.
-    """
-    small = 1e-10
-    total = sum(rate**r * rows for r, rows in enumerate(conditions))
-    total = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
-    total[np.abs(total) < small] = 0
-    if not total.any(axis=1).all():
-        raise InputError(
-            "march cannot impose a condition on walls that does not depend on the solution where "
-            "it has its initial values"
-        )
-    found, left = [], set(range(len(total)))
-    while left:
-        group = {left.pop()}
-        while True:  # all rows that share unknowns
-            columns = total[sorted(group)].any(axis=0)
-            more = {i for i in left if total[i, columns].any()}
-            if not more:
-                break
-            group |= more
-            left -= more
-        rows, numbers = sorted(group), np.flatnonzero(columns)
-        u, sizes, v = np.linalg.svd(total[rows][:, numbers])
-        rank = int((sizes > small * sizes[0]).sum())
-        combined = np.zeros((rank, len(total)))
-        combined[:, rows] = u[:, :rank].T
-        found.append(Ties(numbers, v[rank:].T, combined))
-    return found

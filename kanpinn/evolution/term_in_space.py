@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from kanpinn.evolution.in_time import in_time, powers_in_time
-from kanpinn.evolution.trial_space import TrialSpace
+from kanpinn.evolution.in_time import in_time
+from kanpinn.evolution.trial_space import TrialSpace, side_by_side
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Jet
@@ -92,55 +91,4 @@ class TermInSpace:
                 torch.autograd.grad(one, parts, retain_graph=True, materialize_grads=True)
                 for one in totals
             ]
-        return torch.stack([_side_by_side(one, self.space.shape) for one in slopes])
-
-    def by_functions(self, linearised: Tensor) -> list[Tensor]:
-        """The linearised residuals of the functions, for derivatives of order r = 0, 1, 2 in time.
-
-        Returns:
-            For each r (equations, E, q, m, local), the derivatives by that of each coefficient.
-        """
-        return [torch.einsum("geqpf,eqpfl->geqfl", linearised, one) for one in self._powers]
-
-    def symbols(self, linearised: Tensor, rate: float) -> Tensor:
-        """The linearised residuals of waves e^(iωx) e^(rate t) with one period in each element.
-
-        Returns:
-            (E, equations, m), complex, from means of the linearised residual over each element.
-        """
-        widths, channels = self.space.weights.sum(dim=1), self.space.like.channels
-        wave = 2j * torch.pi / widths
-        v = torch.stack([wave, torch.full_like(wave, rate)], dim=1)  # of ∂_x and ∂_t
-        parts = [torch.ones_like(wave)[:, None]]
-        if channels.gradient:
-            parts.append(v)
-        if channels.second == "laplacian":
-            parts.append((v**2).sum(dim=1, keepdim=True))
-        elif channels.second == "diagonal":
-            parts.append(v**2)
-        elif channels.second == "hessian":
-            parts.append((v[:, :, None] * v[:, None]).flatten(1))
-        if channels.directions:
-            along = v @ widths.new_tensor(channels.directions).T.to(v)
-            powers = [along**r for r in range(1, channels.order + 1)]
-            parts.append(torch.stack(powers, dim=2).flatten(1))
-        mean = linearised.mean(dim=2).to(wave)
-        return torch.einsum("gepf,ep->egf", mean, torch.cat(parts, dim=1))
-
-    @cached_property
-    def _powers(self) -> list[Tensor]:
-        """For r = 0, 1, 2 the jets of t^r / r! ψ at t = 0, their parts (E, q, parts, m, local)."""
-        space = self.space
-        own = space.parts[0].shape[-2]
-        flat = space.like.with_parts([part.flatten(-2).flatten(0, 1) for part in space.parts])
-        found = []
-        for jet in powers_in_time(flat, 2):
-            parts = _side_by_side(jet.parts(), space.shape)
-            found.append(parts.unflatten(-1, (own, -1)).expand(-1, -1, -1, self.fields, -1))
-        return found
-
-
-def _side_by_side(parts: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
-    """The parts of a jet in one tensor, (E, q, parts, components)."""
-    flat = [t[:, None] if t.ndim == 2 else t.flatten(1, -2) for t in parts]
-    return torch.cat(flat, dim=1).unflatten(0, shape)
+        return torch.stack([side_by_side(one, self.space.shape) for one in slopes])

@@ -166,7 +166,7 @@ class _Solver:
 
     def splines(self, unknowns: Tensor) -> Tensor:
         """The root mean square errors of splines in each interval, the largest of all stages."""
-        if not self.system.space.intervals:
+        if not self.system.has_intervals:
             return self.initial.new_zeros(0)
         states = torch.cat([self.initial, unknowns])
         residual = self.system.interior.residual(self.points[0], self.moments, states)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn.evolution.separable import Separable
+from kanpinn.evolution.separable import SeparableKAN
 from kanpinn.evolution.timing import Inputs, at_time, in_window
 from kanpinn.jets import Jet
 from kanpinn.networks.kan_layer import KANLayer
@@ -63,16 +63,16 @@ class Windows(Network):
         self._of = nn.ModuleList([self.member(2)])
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 
-    def member(self, modes: int) -> Separable:
+    def member(self, modes: int) -> SeparableKAN:
         """A new network for a window, whose hidden layers are those of all others."""
         inputs, *hidden, outputs = self._width
         width = [inputs, *hidden, outputs * modes]
-        return Separable(width, modes, seed=self.seed, **self._settings)
+        return SeparableKAN(width, modes, seed=self.seed, **self._settings)
 
     @property
-    def members(self) -> list[Separable]:
+    def members(self) -> list[SeparableKAN]:
         """The networks of the windows, in the order of time."""
-        return list(cast(Sequence[Separable], self._of))
+        return list(cast(Sequence[SeparableKAN], self._of))
 
     @property
     def parts(self) -> list[Network]:
@@ -151,7 +151,7 @@ class Windows(Network):
         return made.to(self.ends.device)
 
     @torch.no_grad()
-    def add(self, end: float, member: Separable, first: bool = False) -> None:
+    def add(self, end: float, member: SeparableKAN, first: bool = False) -> None:
         """Add a window that begins at the end of the last one.
 
         Args:
@@ -164,7 +164,7 @@ class Windows(Network):
         else:
             self._set([*self.ends.tolist(), end], [*self.members, member])
 
-    def _set(self, ends: list[float], members: list[Separable]) -> None:
+    def _set(self, ends: list[float], members: list[SeparableKAN]) -> None:
         for index, member in enumerate(members):
             member.to(device=self.ends.device, dtype=self.ends.dtype)
             member.requires_grad_(index + 1 == len(members))

@@ -1,0 +1,186 @@
+"""Equations in a trial space that are solved directly; conditions at walls replace some tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.evolution.element_space import ElementSpace
+from kanpinn.evolution.stage_matrices import Matrices, MatrixLayout, layout_of
+from kanpinn.evolution.system import System
+from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
+from kanpinn.evolution.waves import errors_of_waves
+from kanpinn.geometry.points import Batch
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Ties:
+    """Conditions that tie some unknowns, and the tests of the equation that they replace.
+
+    The linearised conditions determine as many of the unknowns `numbers` as they have independent
+    rows. The equation is tested with those combinations of the functions that satisfy the
+    conditions for zero data, so that the conditions hold exactly and the tests are as in a space
+    whose functions satisfy them.
+
+    Args:
+        numbers: of the unknowns, (u,).
+        kept: the combinations, orthonormal columns (u, u - c).
+        rows: the combinations (c, r) of all rows of the conditions that are independent.
+    """
+
+    numbers: Array
+    kept: Array
+    rows: Array
+
+
+@dataclass(frozen=True, eq=False)
+class DirectSystem(System):
+    """A system with matrices that are factored.
+
+    The unknowns are the coefficients y_if of function i and field f, number i·m + f; equation e
+    tested with function i has the number i·m + e.
+
+    Args:
+        ties: what the conditions tie, see `ties_of`; one entry for each group of coupled unknowns.
+    """
+
+    ties: Sequence[Ties] = ()
+
+    @property
+    def space(self) -> ElementSpace:
+        return cast(ElementSpace, self.interior.space)
+
+    @cached_property
+    def layout(self) -> MatrixLayout:
+        reach = max((int(np.ptp(one.numbers)) for one in self.ties), default=0)
+        return layout_of(self.space.index, self.fields, self.unknowns, reach)
+
+    @torch.no_grad()
+    def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
+        inside, *outside = points
+        found = self.tested(self.interior.residual(inside, moments, states)).numpy()
+        if self.ties:
+            both = zip(self.walls, outside, strict=True)
+            rows = [wall.residual(at, moments, states).flatten(1).numpy() for wall, at in both]
+            conditions = np.concatenate(rows, axis=1)
+            for one in self.ties:
+                tests = found[:, one.numbers] @ one.kept
+                found[:, one.numbers] = np.hstack([conditions @ one.rows.T, tests])
+        return found
+
+    def tested(self, residual: Tensor) -> Tensor:
+        """The integrals over space of residuals (k, places, m) times all functions, (k, n·m)."""
+        tests, index = self.space.tests, self.space.index
+        local = torch.einsum("eqml,keqm->kelm", tests, residual.unflatten(1, self.space.shape))
+        found = residual.new_zeros(len(residual), self.space.size, residual.shape[2])
+        found.index_add_(1, index.flatten(), local.flatten(1, 2))
+        return found.flatten(1)
+
+    @torch.no_grad()
+    def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> Matrices:
+        found = []
+        slopes = self.space.by_functions(linearised)[: self.order + 1]
+        tests = self.space.tests.expand(-1, -1, len(slopes[0]), -1)
+        for one in slopes:
+            local = torch.einsum("eqgt,geqfl->etglf", tests, one)
+            found.append(self.layout.assembled(local.flatten().numpy()))
+        if self.ties:
+            conditions = condition_rows(self.walls, self.unknowns, moments, states)
+            for matrix, rows in zip(found, conditions, strict=False):
+                for tie in self.ties:
+                    kept = tie.kept.T @ self.layout.rows(matrix, tie.numbers)
+                    self.layout.replace(matrix, tie.numbers, np.vstack([tie.rows @ rows, kept]))
+        return Matrices(found, self.layout)
+
+    @torch.no_grad()
+    def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
+        sizes = residual.unflatten(1, self.space.shape).square().mean(dim=2).sqrt()
+        wave = 2j * torch.pi / self.space.weights.sum(dim=1)
+        mean = linearised.mean(dim=2)
+        return errors_of_waves(self.space.like.channels, mean, 0, wave, rate, sizes)
+
+    @property
+    def has_intervals(self) -> bool:
+        return self.space.intervals
+
+    @property
+    def shares(self) -> Tensor:
+        widths = self.space.weights.sum(dim=1)
+        return widths / widths.sum()
+
+    def by_elements(self, values: Tensor) -> Tensor:
+        return values.unflatten(0, self.space.shape).square().sum(dim=2).mean(dim=1).sqrt()
+
+    @torch.no_grad()
+    def projection(self, values: Tensor) -> Tensor:
+        tests, own = self.space.tests, self.space.parts[0]
+        mass = torch.einsum("eqmt,eqml->etlm", tests, own).expand(-1, -1, -1, self.fields)
+        local = torch.diag_embed(mass).permute(0, 1, 3, 2, 4)
+        factor = self.layout.factored(self.layout.assembled(local.flatten().numpy()))
+        found = factor.solve(self.tested(values[None])[0].numpy())
+        return torch.from_numpy(found).view(self.space.size, self.fields)
+
+
+def condition_rows(
+    walls: Sequence[TermInSpace], unknowns: int, moments: MomentsInTime, states: Tensor
+) -> list[Array]:
+    """The linearised conditions for the derivatives of order r = 0, 1, … in time, (rows, n·m)."""
+    by_order: list[list[Array]] = []
+    for wall in walls:
+        space = cast(ElementSpace, wall.space)
+        index = space.index  # one place for each element
+        columns = (index[:, :, None] * wall.fields + torch.arange(wall.fields)).flatten(1)
+        for r, slopes in enumerate(space.by_functions(wall.linearised(moments, states))):
+            entries = slopes[:, :, 0].transpose(-1, -2).flatten(2)  # (equations, places, columns)
+            rows = entries.new_zeros(*entries.shape[:2], unknowns)
+            rows.scatter_add_(2, columns.expand_as(entries), entries)
+            rows = rows.unflatten(1, (-1, wall.term.sites)).sum(dim=2)
+            by_order += [[]] * (r == len(by_order))
+            by_order[r] = [*by_order[r], rows.transpose(0, 1).flatten(0, 1).numpy()]
+    return [np.concatenate(one) for one in by_order]
+
+
+def ties_of(conditions: Sequence[Array], rate: float) -> list[Ties]:
+    """What linearised conditions tie.
+
+    Args:
+        conditions: their rows for the derivatives of order r in time, see `condition_rows`.
+        rate: the size of a derivative in time, such as the inverse of a window's length.
+
+    Raises:
+        InputError: for a row that ties no unknowns.
+    """
+    small = 1e-10
+    total = sum(rate**r * rows for r, rows in enumerate(conditions))
+    total = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
+    total[np.abs(total) < small] = 0
+    if not total.any(axis=1).all():
+        raise InputError(
+            "march cannot impose a condition on walls that does not depend on the solution where "
+            "it has its initial values"
+        )
+    found, left = [], set(range(len(total)))
+    while left:
+        group = {left.pop()}
+        while True:  # all rows that share unknowns
+            columns = total[sorted(group)].any(axis=0)
+            more = {i for i in left if total[i, columns].any()}
+            if not more:
+                break
+            group |= more
+            left -= more
+        rows, numbers = sorted(group), np.flatnonzero(columns)
+        u, sizes, v = np.linalg.svd(total[rows][:, numbers])
+        rank = int((sizes > small * sizes[0]).sum())
+        combined = np.zeros((rank, len(total)))
+        combined[:, rows] = u[:, :rank].T
+        found.append(Ties(numbers, v[rank:].T, combined))
+    return found
