@@ -94,6 +94,23 @@ class ErrorNorm:
         chosen = [names.index(name) for name in counted]
         return replace(errors_of(sums[..., chosen].sum(dim=2), given), fields=fields)
 
+    def up_to(self, jet: Approximation, time: float) -> Errors | None:
+        """Return the errors up to a time, the last coordinate, by the first rule.
+
+        Means are those over the part of the domain up to there; None if the rule has no point in
+        it.
+        """
+        kept: Rule = []
+        for points, weights, u in (chunk for rule in self._first for chunk in rule):
+            early = points.coords[:, -1] <= time
+            values = u.with_parts([part[early] for part in u.parts()])
+            kept.append((points[early], weights[early], values))
+        total = torch.zeros(1, dtype=torch.float64) + sum(float(w.sum()) for _, w, _ in kept)
+        whole = float(summed([total])[0])
+        if not whole:
+            return None
+        return self(jet, [[(p, w / whole, u) for p, w, u in kept if len(p)]])
+
     def converged(self, jet: Approximation, pieces: Tensor | None = None) -> Errors:
         """Return the errors of an approximation, with the rule refined to the tolerance.
 

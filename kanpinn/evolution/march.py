@@ -13,6 +13,7 @@ from kanpinn._support.status import CONVERGED
 from kanpinn.evolution.control import Control, Tried
 from kanpinn.evolution.evolution_terms import sorted_terms
 from kanpinn.evolution.front import FrontInTime
+from kanpinn.evolution.march_words import MarchWords
 from kanpinn.evolution.resolution import Attempt, Resolution
 from kanpinn.evolution.space import FunctionSpace
 from kanpinn.evolution.stages import MOST, stages
@@ -118,6 +119,7 @@ class MarchStage(Stage):
         self.resolution = Resolution(
             settings.tolerance / 2, settings.regrade and settings.windows is None
         )
+        self.words = MarchWords(self.surrogate.domain.names[-1], settings.tolerance)
         self._front: FrontInTime | None = None
         self.accepted, self.refused, self.limited = 0, 0, False
         self.squares = 0.0  # the integral over time of the squared errors of the windows
@@ -192,59 +194,24 @@ class MarchStage(Stage):
         return math.sqrt(self.squares / max(self.front.time - self.begin, 1e-300))
 
     def _accepted(self, done: Attempt, last: bool) -> Step:
-        window, count = done.window, done.front.space.count
-        on = f", {count} intervals" if count else ""
-        words = (
-            f"window {self.accepted} up to {self._named(self.front.time)}, "
-            f"{window.stages.count} stages{on}, error {window.error:.1e}"
-        )
+        words = self.words.accepted(done, self.accepted, self.spent)
         return self._step(done, self._verdict() if last else None, words)
 
     def _refused(self, done: Attempt) -> Step:
         start, end = done.window.start, done.window.start + self.control.length
         many = 30  # windows in a row that are refused, each much shorter than the one before
-        finished = None if end > start and self.refused < many else self._failed(done)
-        why = f"error {done.window.error:.1e}" if done.window.converged else "Newton's method fails"
-        return self._step(done, finished, f"window from {self._named(start)} again, shorter: {why}")
+        hopeless = end <= start or self.refused >= many
+        finished = self.words.failed(done, not self.accepted) if hopeless else None
+        return self._step(done, finished, self.words.refused(done))
 
     def _step(self, done: Attempt, finished: str | None, words: str) -> Step:
-        window = done.window
-        notes = {
-            "time": self.front.time,
-            "window": float(self.accepted),
-            "length": window.length,
-            "stages": float(window.stages.count),
-            "newton": float(window.iterations),
-            "intervals": float(done.front.space.count),
-            "window_error": window.error,
-            "spline_error": done.splines,
-        }
-        return Step(self.spent**2, window.iterations, finished, notes, words)
+        reached, spent = self.front.time, self.spent
+        notes = self.words.notes(done, reached, self.accepted, spent)
+        return Step(spent**2, done.window.iterations, finished, notes, words, until=reached)
 
     def _verdict(self) -> str:
         """The status after the last window."""
         if self.settings.windows is not None:
             hopeless = f"stopped: the windows' errors are {self.spent:.1e}: nothing is resolved"
             return CONVERGED if self.spent < 1 else hopeless
-        if not self.limited:
-            return CONVERGED
-        space = self.front.space
-        what = f"{space.count} intervals" if space.count else "the network's functions"
-        return (
-            f"stopped: {what} in space do not resolve the solution to the tolerance "
-            f"{self.settings.tolerance:.1e}"
-        )
-
-    def _failed(self, done: Attempt) -> str:
-        """The status for a window that cannot be solved however short it is."""
-        window, kept = done.window, self._named(done.window.start)
-        why = f"its error is {window.error:.1e}" if window.converged else "Newton's method fails"
-        early = "the initial values may contradict the equation, or the conditions at walls"
-        cause = "the solution may cease to exist there" if self.accepted else early
-        return (
-            f"stopped: no window from {kept} on reaches the tolerance {self.settings.tolerance:g}, "
-            f"{why}: {cause}; what comes before is kept, and the network is constant in time after"
-        )
-
-    def _named(self, time: float) -> str:
-        return f"{self.surrogate.domain.names[-1]} = {time:.4g}"
+        return self.words.unresolved(self.front.space.count) if self.limited else CONVERGED

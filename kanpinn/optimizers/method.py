@@ -31,6 +31,7 @@ class Step:
         notes: numbers for the history, by the names of their columns.
         words: a text for the progress line, such as "rank 1000 of 1216"; may be empty.
         loss_lags: True if `loss` belongs to the coefficients before the step, as for Adam.
+        until: the time up to which the solution is known; None if it is known everywhere.
     """
 
     loss: float
@@ -39,6 +40,7 @@ class Step:
     notes: dict[str, float] = field(default_factory=dict)
     words: str = ""
     loss_lags: bool = False
+    until: float | None = None
 
     @property
     def converged(self) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -74,26 +75,26 @@ class RunProgress(LiveLine):
     def __init__(self, console: Console | None = None, interval: float = 1.0) -> None:
         super().__init__(console)
         self.interval = interval
-        self._stage, self._first = -1, 0.0
-        self._begun = self._last = self._said = time.monotonic()
+        self._stage = -1
+        self._last = self._said = time.monotonic()
+        self._done: deque[tuple[float, float]] = deque(maxlen=200)  # moments and parts done then
 
     def __call__(self, run: SolverState) -> None:
         progress = run.progress
         if progress.stage_index != self._stage:
             # The stage began at the last call, or for the first stage when this was made.
-            self._stage, self._begun = progress.stage_index, self._last
-            self._first = (progress.stage_step - 1) / run.optimizer.steps
-            if (
-                run.stage is not None and (part := run.stage.part) is not None
-            ):  # it is not known for the step before
-                self._first, self._begun = part, time.monotonic()
+            self._stage = progress.stage_index
+            self._done.clear()
+            if run.stage is None or run.stage.part is None:  # else the part then is not known
+                self._done.append((self._last, (progress.stage_step - 1) / run.optimizer.steps))
         self._last = time.monotonic()
+        self._done.append((self._last, _part(run)))
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
         if self.bar is not None:
             self._show(run, self.bar, ended)
         elif ended or self._last - self._said >= self.interval:
             self._said = self._last
-            log.info("%s", run_line(run, None if ended else self._left(run)))
+            log.info("%s", run_line(run, "" if ended else self._left(run), ended))
 
     def _show(self, run: SolverState, bar: Bar, ended: bool) -> None:
         bar.update(
@@ -101,25 +102,31 @@ class RunProgress(LiveLine):
             description=_where(run),
             completed=_part(run),
             total=1.0,
-            text=f"{shown_numbers(run)}  {_left(self._left(run), run)}",
+            text=f"{shown_numbers(run)}  {self._left(run)}",
         )
         if ended:
-            bar.console.print(run_line(run, None), highlight=False)
+            bar.console.print(run_line(run, "", ended), highlight=False)
 
-    def _left(self, run: SolverState) -> float:
-        """Return the seconds until this stage's end, at its mean pace so far."""
-        part, least = _part(run), 1e-9
-        return (self._last - self._begun) * (1 - part) / max(part - self._first, least)
+    def _left(self, run: SolverState) -> str:
+        """Return the time until this stage's end as text; empty where it is not known yet.
+
+        The pace is that of the later half of the latest steps: those of a march become longer.
+        """
+        (before, first), (now, part) = self._done[(len(self._done) - 1) // 2], self._done[-1]
+        if part <= first:
+            return ""
+        return _left((now - before) * (1 - part) / (part - first), run)
 
 
-def run_line(run: SolverState, left: float | None) -> str:
+def run_line(run: SolverState, left: str, ended: bool) -> str:
     """Return a line on a run's stage, step, loss and errors, and the time left or how it ended.
 
-    left: the remaining seconds of the stage; None if it has ended.
+    left: the remaining time of the stage in words. ended: whether the stage has ended.
     """
-    ended = f" ({run.progress.finished or 'all steps done'})"
-    end = ended if left is None else f", {_left(left, run)}"
-    return f"{_where(run)}, {shown_numbers(run)}{end}"
+    line = f"{_where(run)}, {shown_numbers(run)}"
+    if ended:
+        return f"{line} ({run.progress.finished or 'all steps done'})"
+    return f"{line}, {left}" if left else line
 
 
 def shown_numbers(run: SolverState) -> str:
@@ -128,7 +135,8 @@ def shown_numbers(run: SolverState) -> str:
     The score of a fit is that of the validation rows if there are some, else of the training rows.
     """
     row = run.history.rows[-1]
-    parts = [f"loss {row['loss']:.2e}"]
+    # A march has no loss that its steps lower.
+    parts = [f"loss {row['loss']:.2e}"] if run.stage is None or run.stage.part is None else []
     if "l2_relative" in row:
         parts.append(f"rel. L2 {row['l2_relative']:.2e}")
     if (score := _score(row)) is not None:

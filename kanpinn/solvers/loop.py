@@ -136,7 +136,7 @@ def _record(state: SolverState, done: Step, measure: Measure | None) -> None:
         "evaluations": done.evaluations,
         "seconds": sum(state.clock.seconds),
         **done.notes,
-        **({} if measure is None else measure(state.surrogate.evaluate)),
+        **({} if measure is None else measure(state.surrogate.evaluate, done.until)),
     }
     state.history.rows.append(row)
     if state.best is not None:

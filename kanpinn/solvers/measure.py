@@ -16,8 +16,11 @@ Evaluate = Callable[[Points, Channels], Jet]
 class Measure(Protocol):
     """A function that measures a surrogate during a solve, such as `ErrorMeasure`."""
 
-    def __call__(self, evaluate: Evaluate) -> Mapping[str, float]:
-        """The measured quantities by name, for the history."""
+    def __call__(self, evaluate: Evaluate, until: float | None = None) -> Mapping[str, float]:
+        """The measured quantities by name, for the history.
+
+        until: the time up to which the solution is known; None if it is known everywhere.
+        """
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,10 @@ class ErrorMeasure:
     norm: ErrorNorm | None
     constants: Constants | None
 
-    def __call__(self, evaluate: Evaluate) -> dict[str, float]:
-        errors = None if self.norm is None else self.norm(evaluate)
+    def __call__(self, evaluate: Evaluate, until: float | None = None) -> dict[str, float]:
+        errors = None
+        if self.norm is not None:
+            errors = self.norm(evaluate) if until is None else self.norm.up_to(evaluate, until)
         names = ("l2_relative", "h1_relative", "l2_squared", "h1_squared")
         found = {} if errors is None else {name: getattr(errors, name) for name in names}
         numbers = {} if self.constants is None else self.constants.values

@@ -153,6 +153,19 @@ def test_the_rule_is_refined_until_the_norms_have_converged():
     assert norm.converged(zero).l2_squared == pytest.approx(true, rel=1e-2)
 
 
+@pytest.mark.parametrize("dim", [1, 2, 4])
+def test_errors_up_to_a_time_are_means_over_what_comes_before(dim):
+    """The error of t is 0 up to t = 1/2 and 1 after; up to t = 3/4 its mean square is 1/3."""
+    names = ["a", "b", "c"][: dim - 1]
+    box = kp.Box(**{name: (0, 3) for name in names}, t=(0, 1))
+    norm = ErrorNorm(problem_of(lambda p: p.t, box))
+    late = jets_of(lambda p: p.t + (p.t > 0.5), box)
+    assert norm.up_to(late, 0.5).l2 < 1e-15
+    assert norm.up_to(late, 0.75).l2_squared == pytest.approx(1 / 3, abs=0.08)
+    assert norm.up_to(late, 0.75).l2_relative == pytest.approx(4 / 3, abs=0.2)
+    assert norm.up_to(late, 0.0) is None
+
+
 @pytest.mark.parametrize("width", [1e-3, 1e-5])
 def test_random_points_in_pieces_see_an_error_that_is_large_in_few_of_them(width):
     """The error √(1 - x/width) sin 9t of √2 in a strip, in pieces graded towards it."""

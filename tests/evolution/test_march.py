@@ -352,7 +352,19 @@ def test_progress_is_told_by_the_time_reached(caplog):
     lines = [one.getMessage() for one in caplog.records if "March" in one.getMessage()]
     parts = [float(line.split("% done")[0].split(", ")[-1]) for line in lines]
     assert parts == sorted(parts) and parts[-1] == 100
-    assert all("about" in line for line in lines[:-1])
+    assert all("about" in line for line in lines[1:-1]) and "left" not in lines[0]
+    for line in lines:
+        for what in ("up to t = ", "length ", "stages", "Newton step", "estimated error so far"):
+            assert what in line
+        assert "loss" not in line
+
+
+def test_errors_amid_a_march_are_those_of_the_part_reached():
+    """A later part, where the network is constant in time, does not count."""
+    rows = solved(Travelling(), 1e-6).history.rows
+    errors = [row["l2_relative"] for row in rows if row.get("time", 0.0) > 0.1]
+    assert len(errors) > 3 and max(errors) < 1e-5
+    assert rows[0]["l2_relative"] > 0.1  # before the first step all of it counts
 
 
 def test_windows_of_equal_length_on_the_intervals_of_the_network():
@@ -377,7 +389,7 @@ def test_a_solution_that_ceases_to_exist():
             return [kp.Initial(self.domain, 1.0)]
 
     solution = solved(Burning(), 1e-4)
-    assert solution.status.startswith("stopped: no window from t = 1")
+    assert solution.status.startswith("failed: no window from t = 1")
     assert "may cease to exist there" in solution.status
     t = torch.tensor([[0.5], [0.9]], dtype=F)
     assert (solution(t) * (1 - t) - 1).abs().max() < 1e-4

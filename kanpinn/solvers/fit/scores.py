@@ -68,7 +68,7 @@ class Scoring:
 
     data: Data
 
-    def __call__(self, evaluate: Evaluate) -> dict[str, float]:
+    def __call__(self, evaluate: Evaluate, until: float | None = None) -> dict[str, float]:
         names = recorded(self.data.train)
         return {
             f"{part}_{name}": getattr(scores, name)

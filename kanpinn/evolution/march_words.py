@@ -1,0 +1,87 @@
+"""What a march says of its steps, and of the reason why it ends."""
+
+from dataclasses import dataclass
+
+from kanpinn._support.status import FAILED
+from kanpinn.evolution.resolution import Attempt
+
+
+@dataclass(frozen=True)
+class MarchWords:
+    """The texts and numbers with which a march describes its windows.
+
+    Args:
+        time: the name of the time.
+        tolerance: that of the march.
+    """
+
+    time: str
+    tolerance: float
+
+    def at(self, moment: float) -> str:
+        """A moment, such as "t = 0.25"."""
+        return f"{self.time} = {moment:.4g}"
+
+    def accepted(self, done: Attempt, number: int, spent: float) -> str:
+        """The words for the progress line after window `number`; the error so far is `spent`."""
+        window, count = done.window, done.front.space.count
+        steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"
+        parts = [
+            f"window {number} up to {self.at(window.start + window.length)}",
+            f"length {window.length:.2g}",
+            f"{window.stages.count} stages",
+            steps,
+            f"{count} intervals" if count else "",
+            f"estimated error so far {spent:.1e}",
+        ]
+        return ", ".join(filter(None, parts))
+
+    def refused(self, done: Attempt) -> str:
+        """The words for a window that will be tried again."""
+        why = f"error {done.window.error:.1e}" if done.window.converged else "Newton's method fails"
+        return f"window from {self.at(done.window.start)} again, shorter: {why}"
+
+    def notes(self, done: Attempt, reached: float, number: int, spent: float) -> dict[str, float]:
+        """The numbers of a step for the history.
+
+        Args:
+            done: the window that was tried.
+            reached: the time up to which the solution is known.
+            number: the number of windows up to there.
+            spent: the estimated relative error of the solution up to there.
+        """
+        window = done.window
+        return {
+            "time": reached,
+            "window": float(number),
+            "length": window.length,
+            "stages": float(window.stages.count),
+            "newton": float(window.iterations),
+            "intervals": float(done.front.space.count),
+            "window_error": window.error,
+            "spline_error": done.splines,
+            "estimated_error": spent,
+        }
+
+    def unresolved(self, intervals: int) -> str:
+        """The status of a march whose functions in space are too coarse for its tolerance."""
+        what = f"{intervals} intervals" if intervals else "the network's functions"
+        return (
+            f"stopped: {what} in space do not resolve the solution to the tolerance "
+            f"{self.tolerance:.1e}"
+        )
+
+    def failed(self, done: Attempt, first: bool) -> str:
+        """The status after a window that cannot be solved however short it is.
+
+        first: whether it is the first window.
+        """
+        window = done.window
+        why = f"its error is {window.error:.1e}" if window.converged else "Newton's method fails"
+        early = "the initial values may contradict the equation, or the conditions at walls"
+        cause = early if first else "the solution may cease to exist there"
+        return (
+            f"{FAILED}: no window from {self.at(window.start)} on reaches the tolerance "
+            f"{self.tolerance:g}, {why}: {cause}; what comes before is kept, and the network is "
+            "constant in time after"
+        )
