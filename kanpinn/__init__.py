@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from kanpinn.accuracy import Bound as Bound
     from kanpinn.accuracy import DataFile as DataFile
     from kanpinn.accuracy import Errors as Errors
+    from kanpinn.accuracy import Estimate as Estimate
     from kanpinn.accuracy import Estimated as Estimated
+    from kanpinn.accuracy import Invariant as Invariant
     from kanpinn.accuracy import Recipe as Recipe
     from kanpinn.accuracy import Reference as Reference
     from kanpinn.accuracy import fit_order as fit_order
@@ -98,7 +100,6 @@ if TYPE_CHECKING:
     from kanpinn.runs.study import Study as Study
     from kanpinn.runs.study.sweep import sweep as sweep
     from kanpinn.solvers import Eigensolution as Eigensolution
-    from kanpinn.solvers import Estimate as Estimate
     from kanpinn.solvers import Fitted as Fitted
     from kanpinn.solvers import Scores as Scores
     from kanpinn.solvers import Solution as Solution
@@ -118,7 +119,9 @@ _NAMES = {
         "Bound",
         "DataFile",
         "Errors",
+        "Estimate",
         "Estimated",
+        "Invariant",
         "Recipe",
         "Reference",
         "fit_order",
@@ -205,7 +208,6 @@ _NAMES = {
     "runs.study.sweep": ("sweep",),
     "solvers": (
         "Eigensolution",
-        "Estimate",
         "Fitted",
         "Scores",
         "Solution",

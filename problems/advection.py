@@ -29,6 +29,9 @@ class Advection(kp.Problem):
             kp.Periodic(self.domain, "x", order=0),
         ]
 
+    def invariants(self, p, u):
+        return {"mass": u.value, "energy": u.value**2 / 2}
+
     def initial(self, p):
         return torch.sin(p.x)
 

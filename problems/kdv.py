@@ -30,6 +30,19 @@ class KdV(kp.Problem):
             kp.Neumann(sides["x_max"], self.slope),
         ]
 
+    def invariants(self, p, u):
+        energy = kp.partial(u, "x") ** 2 / 2 - u.value**3
+        return {"mass": u.value, "momentum": u.value**2, "energy": energy}
+
+    def outflow(self, p, u):
+        """What flows through the ends, where the solitons are small but not zero."""
+        slope, curvature = kp.partial(u, "x"), kp.partial(u, "x", "x")
+        mass = 3 * u.value**2 + curvature
+        momentum = 4 * u.value**3 + 2 * u.value * curvature - slope**2
+        energy = -slope * kp.partial(u, "t") - mass**2 / 2
+        flows = {"mass": mass, "momentum": momentum, "energy": energy}
+        return {name: flow * p.normals[:, :1] for name, flow in flows.items()}
+
     def exact(self, p):
         total, first, second = self.sums(p)[:3]
         return 2 * (second / total - (first / total) ** 2)

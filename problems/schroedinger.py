@@ -38,6 +38,12 @@ class Schroedinger(kp.Problem):
             kp.Periodic(self.domain, "x"),
         ]
 
+    def invariants(self, p, u, v):
+        density, slopes = u.value**2 + v.value**2, [kp.partial(f, "x") for f in (u, v)]
+        current = u.value * slopes[1] - v.value * slopes[0]
+        energy = (slopes[0] ** 2 + slopes[1] ** 2 - density**2) / 2
+        return {"mass": density, "momentum": current, "energy": energy}
+
     def initial(self, p):
         return 2 / torch.cosh(p.x)
 

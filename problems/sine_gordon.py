@@ -26,6 +26,18 @@ class SineGordon(kp.Problem):
         ends = self.domain.boundary["x_min", "x_max"]
         return [kp.Initial(self.domain, self.exact, rate=0.0), kp.Dirichlet(ends, self.exact)]
 
+    def invariants(self, p, u):
+        rate, slope = kp.partial(u, "t"), kp.partial(u, "x")
+        energy = (rate**2 + slope**2) / 2 + 1 - torch.cos(u.value)
+        return {"energy": energy, "momentum": rate * slope}
+
+    def outflow(self, p, u):
+        """What the waves carry through the ends: little, since there they are small."""
+        rate, slope = kp.partial(u, "t"), kp.partial(u, "x")
+        pressure = (rate**2 + slope**2) / 2 - 1 + torch.cos(u.value)
+        outward = p.normals[:, :1]
+        return {"energy": -rate * slope * outward, "momentum": -pressure * outward}
+
     def exact(self, p):
         width = math.sqrt(1 - self.frequency**2)
         swing = width / self.frequency * torch.cos(self.frequency * p.t)

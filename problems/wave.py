@@ -26,6 +26,10 @@ class Wave(kp.Problem):
         ends = self.domain.boundary["x_min", "x_max"]
         return [kp.Initial(self.domain, self.initial, rate=0.0), kp.Dirichlet(ends, 0.0)]
 
+    def invariants(self, p, u):
+        rate, slope = kp.partial(u, "t"), kp.partial(u, "x")
+        return {"energy": (rate**2 + self.speed**2 * slope**2) / 2}
+
     def initial(self, p):
         return torch.sin(math.pi * p.x) + torch.sin(4 * math.pi * p.x) / 2
 

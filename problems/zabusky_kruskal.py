@@ -31,6 +31,11 @@ class ZabuskyKruskal(kp.Problem):
     def conditions(self):
         return [kp.Initial(self.domain, self.initial), kp.Periodic(self.domain, "x", order=2)]
 
+    def invariants(self, p, u):
+        slope = self.dispersion**2 * kp.partial(u, "x") ** 2
+        energy = u.value**3 / 6 - slope / 2
+        return {"mass": u.value, "momentum": u.value**2, "energy": energy}
+
     def initial(self, p):
         return torch.cos(math.pi * p.x)
 

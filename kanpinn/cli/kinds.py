@@ -82,8 +82,9 @@ class SolveKind(Kind):
         estimated = None if result.estimate is None else result.estimate.errors
         bound = None if result.estimate is None else result.estimate.bound
         bound = None if bound is None or bound.reason else bound
-        if any(one is not None for one in (result.errors, estimated, bound)):
-            yield errors_table(result.errors, estimated, bound)
+        shown = (result.errors, estimated, bound, result.problem.invariants and result.invariants)
+        if any(one is not None for one in shown):
+            yield errors_table(*shown)
         yield from unknowns(result)
         if result.estimate is not None and result.estimate.reason not in result.status:
             yield str(result.estimate)

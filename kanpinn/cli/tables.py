@@ -1,12 +1,13 @@
 """Tables of plain text."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kanpinn.accuracy.bounds import Bound
     from kanpinn.accuracy.errors import Errors
+    from kanpinn.accuracy.invariants import Invariant
     from kanpinn.runs.config import Result
     from kanpinn.solvers.eigen import Eigensolution
     from kanpinn.solvers.fit import Fitted
@@ -33,12 +34,15 @@ def plain_table(rows: Sequence[Sequence[str]], left: bool = False) -> str:
 
 
 def errors_table(
-    errors: "Errors | None", estimated: "Errors | None" = None, bound: "Bound | None" = None
+    errors: "Errors | None",
+    estimated: "Errors | None" = None,
+    bound: "Bound | None" = None,
+    invariants: "Mapping[str, Invariant] | None" = None,
 ) -> str:
     """Return a table of absolute, relative and squared L2 and H1 errors, estimates and bounds.
 
-    The errors of each field follow those of the whole solution. A line below gives the error of the
-    quadrature rule if it exceeds 5% of the norms.
+    The errors of each field follow those of the whole solution, drifts of invariants come last. A
+    line below gives the error of the quadrature rule if it exceeds 5% of the norms.
     """
     rows = [["error", "absolute", "relative", "squared"]]
     for whole, how in ((errors, ""), (estimated, ", estimated")):
@@ -52,6 +56,8 @@ def errors_table(
         for name, values in pairs.items():
             if not math.isnan(values[0]):
                 rows.append([f"{name}, bound", *(f"{v:.2e}" for v in (*values, values[0] ** 2))])
+    for name, kept in (invariants or {}).items():
+        rows.append([f"drift of {name}", f"{kept.drift:.2e}", f"{kept.relative_drift:.2e}", ""])
     shown = plain_table(rows)
     if errors is not None and errors.rule_error > 0.05:  # smaller errors are not reported
         shown += f"\nthe quadrature error of these norms is about {errors.rule_error:.0%}"

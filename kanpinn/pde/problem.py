@@ -32,11 +32,19 @@ class Problem(BoundaryValueProblem):
     `free_constant` names the fields, such as a pressure, that the problem determines only up to a
     constant; their errors are computed without their means. `unknowns` maps the names of unknown
     numbers and coefficient fields, which a solve finds from measurements, to an `Unknown` each.
+
+    `invariants(p, u)`, for evolutions, is optional. It returns the densities of integrals over
+    space that do not change in time, a dict from names to (n, 1), such as {"mass": u.value}; of an
+    ordinary differential equation the conserved quantities themselves. A solve reports how far they
+    drift. Where they leave through walls, `outflow(p, u)` returns with the same names what flows
+    out there, by the outward unit normals `p.normals`.
     """
 
     error_fields: tuple[str, ...] | None = None
     unknowns: Mapping[str, Unknown] = MappingProxyType({})
     exact: Callable[[Points], Tensor | tuple[Tensor, ...]] | None = None
+    invariants: Callable[..., Mapping[str, Tensor]] | None = None
+    outflow: Callable[..., Mapping[str, Tensor]] | None = None
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
@@ -116,6 +124,11 @@ class Problem(BoundaryValueProblem):
         if not (self.exact is None or callable(self.exact)):
             raise InputError(f"{name}.exact must be a method, or None, got {self.exact!r}")
         check_arguments(f"{name}.residual", self.residual, self.columns)
+        if self.outflow is not None and self.invariants is None:
+            raise InputError(f"{name} has outflow(p, …) but no invariants(p, …), whose they are")
+        for method in ("invariants", "outflow"):
+            if getattr(self, method) is not None:
+                check_arguments(f"{name}.{method}", getattr(self, method), self.columns)
         check_arguments(f"{name}.reference", self.reference, None)
 
     def equation(self, p: Points, u: Jet) -> Tensor:

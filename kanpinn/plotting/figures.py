@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kanpinn.plotting.drifts import drifts_figure
 from kanpinn.plotting.edges import edges_figure, edges_of
 from kanpinn.plotting.history import history_figure
 from kanpinn.plotting.outlines import outline_of
@@ -16,7 +17,8 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
     """Draw solution.png, history.png and, for KANs, edges.png.
 
     A system has a file solution_u.png for each field u, and residuals.png. Unknown numbers are
-    drawn in unknowns.png, the confidence intervals of a coefficient a in interval_a.png.
+    drawn in unknowns.png, the confidence intervals of a coefficient a in interval_a.png, the drift
+    of invariants in drifts.png.
 
     Args:
         solution: the solution of a problem in any dimension; above two dimensions, it is drawn on
@@ -42,6 +44,9 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
     if solution.problem.unknowns:
         for name, figure in unknown_figures(solution, fields):
             paths.append(save(figure, folder / f"{name}.png"))
+    if solution.problem.invariants is not None:
+        figure = drifts_figure(solution.invariants, domain.names[-1])
+        paths.append(save(figure, folder / "drifts.png"))
     if solution.history.rows:
         paths.append(save(history_figure(solution), folder / "history.png"))
     edges = edges_of(solution)

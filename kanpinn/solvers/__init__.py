@@ -8,7 +8,6 @@ from kanpinn.solvers.error_estimate import estimate_error as estimate_error
 from kanpinn.solvers.fit import Fitted as Fitted
 from kanpinn.solvers.fit import Scores as Scores
 from kanpinn.solvers.fit import fit as fit
-from kanpinn.solvers.solution import Estimate as Estimate
 from kanpinn.solvers.solution import Solution as Solution
 from kanpinn.solvers.solve import solve as solve
 from kanpinn.solvers.verification import Verification as Verification

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kanpinn._support.errors import InputError, number
+from kanpinn.accuracy.invariants import check_invariants
 from kanpinn.evolution.time_derivatives import order_in_time
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
@@ -72,6 +73,8 @@ def discretize(
                 f'form must be "strong" for {type(problem).__name__}, which has unknowns: '
                 "an energy does not determine its own coefficients"
             )
+    if problem.invariants is not None:
+        check_invariants(problem)
     balance = settings.balance
     if balance not in (None, "sizes", *BALANCES):
         known = ", ".join((*BALANCES, "sizes"))

@@ -12,6 +12,7 @@ from kanpinn._support.distributed import together
 from kanpinn._support.status import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
 from kanpinn.accuracy.bounds import Bound
 from kanpinn.accuracy.errors import Errors
+from kanpinn.accuracy.estimate import Estimate
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry.sampling import weighted_sample
@@ -21,7 +22,7 @@ from kanpinn.solvers.error_bound import error_bound
 from kanpinn.solvers.finer import finer_solves, with_more_singular_functions
 from kanpinn.solvers.fresh_points import boundary_misfit, verify
 from kanpinn.solvers.settings import SolveSettings
-from kanpinn.solvers.solution import Estimate, Solution
+from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve_discretized
 from kanpinn.solvers.warm_start import start_from
 

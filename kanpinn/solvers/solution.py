@@ -9,9 +9,10 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.status import CONVERGED
-from kanpinn.accuracy.bounds.bound import Bound
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.errors import Errors
+from kanpinn.accuracy.estimate import Estimate
+from kanpinn.accuracy.invariants import Invariant, invariants_of
 from kanpinn.accuracy.references import Reference
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.quadrature import domain_rule
@@ -28,32 +29,6 @@ from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.history import History
 from kanpinn.solvers.richer import richer_residuals
 from kanpinn.solvers.verification import Verification
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An estimate of a solution's errors, made without the exact solution.
-
-    errors: the error norms, relative to the finer solution; None where they are not known.
-    contraction: the root mean square residual of the finer solution over that of the solution, at
-    points that neither was trained on; None for energies, which have no residual. seconds: the time
-    that the estimate took. reason: why the errors are not known, or "". bound: guaranteed bounds.
-    """
-
-    errors: Errors | None
-    contraction: float | None
-    seconds: float
-    reason: str = ""
-    bound: Bound | None = None
-
-    def __str__(self) -> str:
-        first, e = f"the error is not known: {self.reason}", self.errors
-        if e is not None:
-            first = f"estimated relative errors: L2 {e.l2_relative:.1e}, H1 {e.h1_relative:.1e}"
-        part = self.contraction
-        left = "" if part is None else f"a finer network leaves {part:.1%} of the residual, "
-        left = left if self.bound is None else f"{self.bound}; {left}"
-        return f"{first}\n{left}the estimate took {self.seconds:.2f} s"
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +123,11 @@ class Solution:
         points = self._points(sample(self.problem.domain, 256, "sobol"))
         fields = {name: self.covariance.field(points, self.fields.index(name)) for name in unknown}
         return {name: field.summary for name, field in fields.items()}
+
+    @cached_property
+    def invariants(self) -> dict[str, Invariant]:
+        """The integrals over space that the problem conserves, at the ends of windows, by name."""
+        return invariants_of(self.problem, self.surrogate)
 
     def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
         """The ends of the pointwise 95% confidence interval of a field.

@@ -10,10 +10,11 @@ import h5py
 
 from kanpinn.accuracy.bounds import Bound
 from kanpinn.accuracy.errors import Errors
+from kanpinn.accuracy.estimate import Estimate
 from kanpinn.runs.config import SolveJob
 from kanpinn.runs.results.contents import Contents, as_arrays, with_nan
 from kanpinn.solvers.grid_fields import GridFields, on_grid
-from kanpinn.solvers.solution import Estimate, Solution
+from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.verification import Verification
 
 ESTIMATE = ("contraction", "seconds", "reason")  # entries of an estimate besides its errors
@@ -38,6 +39,8 @@ class SolveContents(Contents[SolveJob, Solution]):
         dependences: pairs of unknown numbers that the data hardly tell apart.
         spreads: the half-widths of the confidence bounds of each unknown field over the domain.
         noise: the estimated noise of the data, None without unknowns.
+        invariants: for each invariant its value at the first moment, its drift, and the drift
+        relative to the integral of the density's absolute value.
         auto: the log of trials, empty if none were made.
         seconds: the total excludes the estimate and the computation of the reference.
         """
@@ -65,6 +68,7 @@ class SolveContents(Contents[SolveJob, Solution]):
             "estimate": estimate,
             "verification": result.verification and asdict(result.verification),
             **inverse,
+            "invariants": {} if result.problem.invariants is None else _drifts(result),
             "auto": list(result.log),
             "seconds": {
                 "total": result.seconds,
@@ -77,7 +81,22 @@ class SolveContents(Contents[SolveJob, Solution]):
         return on_grid(result) if result.problem.domain.dim <= 3 else None
 
     def describe_in(self, file: h5py.File, result: Solution) -> None:
+        """Write the name of the problem, and in /invariants their values over time.
+
+        The scale of the group is the time, under the name of its coordinate.
+        """
         file.attrs["problem"] = type(result.problem).__name__
+        if result.problem.invariants is None:
+            return
+        time = result.problem.domain.names[-1]
+        group = file.create_group("invariants")
+        for name, one in result.invariants.items():
+            if time not in group:
+                group[time] = one.times
+                group[time].make_scale(time)
+            group[name] = one.values
+            group[name].dims[0].label = time
+            group[name].dims[0].attach_scale(group[time])
 
     def arrays(self, result: Solution) -> dict[str, Any]:
         return dict(as_arrays(on_grid(result)))
@@ -108,6 +127,15 @@ def _of_unknowns(result: Solution) -> dict[str, Any]:
         "dependences": [asdict(one) for one in pairs],
         "spreads": {name: asdict(one) for name, one in result.spreads.items()},
         "noise": asdict(result.covariance.noise),
+    }
+
+
+def _drifts(result: Solution) -> dict[str, dict[str, float]]:
+    """Return the entry of run.json on invariants, which `record` describes."""
+    names = ("drift", "relative_drift")
+    return {
+        key: {"first": float(one.values[0]), **{name: getattr(one, name) for name in names}}
+        for key, one in result.invariants.items()
     }
 
 

@@ -8,10 +8,11 @@ import torch
 
 from kanpinn._support.status import FAILED
 from kanpinn.accuracy.errors import Errors
+from kanpinn.accuracy.estimate import Estimate
 from kanpinn.geometry.sampling import sample
 from kanpinn.solvers.auto.choice import Choice
 from kanpinn.solvers.error_estimate import LARGEST_CONTRACTION, Comparison, compare
-from kanpinn.solvers.solution import Estimate, Solution
+from kanpinn.solvers.solution import Solution
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,32 @@
+"""An estimate of a solution's errors."""
+
+from dataclasses import dataclass
+
+from kanpinn.accuracy.bounds.bound import Bound
+from kanpinn.accuracy.errors import Errors
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate of a solution's errors, made without the exact solution.
+
+    errors: the error norms, relative to the finer solution; None where they are not known.
+    contraction: the root mean square residual of the finer solution over that of the solution, at
+    points that neither was trained on; None for energies, which have no residual. seconds: the time
+    that the estimate took. reason: why the errors are not known, or "". bound: guaranteed bounds.
+    """
+
+    errors: Errors | None
+    contraction: float | None
+    seconds: float
+    reason: str = ""
+    bound: Bound | None = None
+
+    def __str__(self) -> str:
+        first, e = f"the error is not known: {self.reason}", self.errors
+        if e is not None:
+            first = f"estimated relative errors: L2 {e.l2_relative:.1e}, H1 {e.h1_relative:.1e}"
+        part = self.contraction
+        left = "" if part is None else f"a finer network leaves {part:.1%} of the residual, "
+        left = left if self.bound is None else f"{self.bound}; {left}"
+        return f"{first}\n{left}the estimate took {self.seconds:.2f} s"

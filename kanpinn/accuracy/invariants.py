@@ -1,0 +1,191 @@
+"""Integrals over space that an equation conserves, and how far a solution lets them drift."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy
+import torch
+from numpy import ndarray
+from torch import Tensor
+
+from kanpinn.evolution.space import space_of
+from kanpinn.evolution.windows import Windows
+from kanpinn.geometry import Points
+from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.jets import Channels
+from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.densities import Densities, check_densities, densities_at
+from kanpinn.pde.evaluate import find_channels
+from kanpinn.pde.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Invariant:
+    """An integral over space that the equation conserves, at some moments.
+
+    Args:
+        times: the moments, (k,).
+        values: the integral at each of them, (k,). What has left through the walls since the first
+            moment is added to it, if the problem has `outflow`.
+        size: the largest integral of the density's absolute value, to which drifts are relative.
+    """
+
+    times: ndarray
+    values: ndarray
+    size: float
+
+    @property
+    def drifts(self) -> ndarray:
+        """The changes since the first moment, (k,)."""
+        return self.values - self.values[0]
+
+    @property
+    def drift(self) -> float:
+        """The largest change since the first moment."""
+        return float(abs(self.drifts).max())
+
+    @property
+    def relative_drift(self) -> float:
+        """The drift divided by the size; 0 for an integral that is always zero."""
+        return self.drift / self.size if self.size else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """The moments of a solution at which its invariants are integrated.
+
+    Args:
+        ends: the ends of time intervals in each of which the solution is smooth, (k,).
+        chosen: the numbers of the moments among them.
+        windows: the network in time windows, which the intervals are; None for another network.
+    """
+
+    ends: ndarray
+    chosen: Sequence[int]
+    windows: Windows | None = None
+
+    @classmethod
+    def of(cls, surrogate: Surrogate, most: int = 200) -> "Moments":
+        """The ends of all windows, of at most `most`; for another network 32 equal intervals."""
+        low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+        network = surrogate.network
+        if not isinstance(network, Windows):
+            ends = numpy.linspace(low, high, 33)
+            return cls(ends, range(len(ends)))
+        ends = low + network.ends.cpu().double().numpy() / 2 * (high - low)
+        chosen = numpy.linspace(0, network.count, min(most, network.count) + 1).round()
+        return cls(ends, chosen.astype(int).tolist(), network)
+
+    def rule(self, surrogate: Surrogate, number: int) -> tuple[Points, Tensor]:
+        """A quadrature rule over space at a moment: n points in space and time, weights (n,).
+
+        On the intervals of splines it is exact for products of three of them.
+
+        Args:
+            surrogate: the solution.
+            number: that of the moment, at the end of window `number`, counted from 1.
+        """
+        domain, windows = surrogate.domain, self.windows
+        if domain.dim == 1:
+            places, weights = torch.empty(1, 0).double(), torch.ones(1).double()
+        elif windows is not None and windows.breaks() is not None:
+            basis = windows.members[max(0, number - 1)].layers[0].basis
+            breaks = basis.breaks[0].cpu().double()
+            low, high = (float(corner[0]) for corner in domain.bounds)
+            nodes, own = gauss_legendre(3 * (basis.degree + 1) // 2)
+            widths = breaks.diff()[:, None] * (high - low) / 2
+            start = low + (breaks[:-1, None] + 1) * (high - low) / 2
+            places, weights = (start + widths * nodes).reshape(-1, 1), (widths * own).flatten()
+        else:
+            parts = list(domain_rule(space_of(domain), 48))
+            places = torch.cat([points.coords for points, _ in parts])
+            weights = torch.cat([own for _, own in parts])
+        return _at(places, [float(self.ends[number])], domain.names), weights
+
+
+def check_invariants(problem: Problem) -> None:
+    """Check what a problem's methods `invariants` and `outflow` return, and its domain.
+
+    Raises:
+        InputError: for other things than columns by name, or a domain without a time.
+    """
+    if problem.domain.dim > 1:
+        space_of(problem.domain)
+    check_densities(problem)
+
+
+@torch.no_grad()
+def invariants_of(problem: Problem, surrogate: Surrogate) -> dict[str, Invariant]:
+    """Integrate the invariants of a problem over space, at the ends of a solution's windows.
+
+    Args:
+        problem: the problem; time is the last coordinate of its domain.
+        surrogate: the solution.
+
+    Returns:
+        The invariants by name; none if the problem has no method `invariants`.
+    """
+    if problem.invariants is None:
+        return {}
+    what, moments = f"{type(problem).__name__}.invariants", Moments.of(surrogate)
+    values: dict[str, list[float]] = {}
+    sizes: dict[str, float] = {}
+    for number in moments.chosen:
+        points, weights = moments.rule(surrogate, number)
+        for name, density in _densities(what, problem.invariants, points, surrogate).items():
+            density = density.cpu().double()
+            values.setdefault(name, []).append(float(weights @ density))
+            sizes[name] = max(sizes.get(name, 0.0), float(weights @ density.abs()))
+    left = _outflow(problem, surrogate, moments)
+    times = moments.ends[moments.chosen]
+    return {
+        name: Invariant(times, numpy.array(own) + left.get(name, 0.0), sizes[name])
+        for name, own in values.items()
+    }
+
+
+def _outflow(problem: Problem, surrogate: Surrogate, moments: Moments) -> dict[str, ndarray]:
+    """What has flowed out through walls from the first moment to the chosen ones."""
+    if problem.outflow is None or problem.domain.dim == 1:
+        return {}
+    walls, weights = space_of(problem.domain).boundary.quadrature(48)
+    nodes, own = gauss_legendre(12)
+    ends = torch.from_numpy(moments.ends)
+    lengths = ends.diff()[:, None]
+    times = (ends[:-1, None] + lengths * nodes).flatten().tolist()
+    points = _at(walls.coords, times, problem.domain.names, walls.normals)
+    what = f"{type(problem).__name__}.outflow"
+    left = {}
+    for name, flux in _densities(what, problem.outflow, points, surrogate).items():
+        rates = flux.cpu().double().view(len(lengths), len(nodes), -1) @ weights
+        sums = (lengths * own * rates).sum(dim=1).cumsum(dim=0).numpy()
+        left[name] = numpy.concatenate([[0.0], sums])[moments.chosen]
+    return left
+
+
+def _at(
+    places: Tensor, times: Sequence[float], names: tuple[str, ...], normals: Tensor | None = None
+) -> Points:
+    """All places in space at each of some times, times first; normals: (n, d - 1) at the places."""
+    t = torch.tensor(times, dtype=torch.float64).repeat_interleave(len(places))[:, None]
+    coords = torch.cat([places.double().repeat(len(times), 1), t], dim=1)
+    if normals is None:
+        return Points(coords, names)
+    outward = torch.cat([normals.double().repeat(len(times), 1), torch.zeros_like(t)], dim=1)
+    return Points(coords, names, outward)
+
+
+def _densities(
+    what: str, densities: Densities, points: Points, surrogate: Surrogate
+) -> dict[str, Tensor]:
+    """The densities of the solution at points, by name."""
+    like = next(surrogate.network.parameters())
+    points = points.to(like.dtype, like.device)
+
+    def evaluate(p: Points, channels: Channels) -> dict[str, Tensor]:
+        return densities_at(what, densities, p, surrogate.evaluate(p, channels))
+
+    channels, _ = find_channels(partial(evaluate, points[:1]), points.names)
+    return evaluate(points, channels)
