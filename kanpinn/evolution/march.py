@@ -45,8 +45,8 @@ class March(Optimizer):
             lengths by the tolerance.
         stages: the number of stages of each window, 1 to 11; None to choose it. The polynomials
             have this degree, or one more for an equation of second order in time.
-        scheme: "radau" (Radau IIA) damps what is stiff; "gauss" damps nothing, for Hamiltonian
-            systems.
+        scheme: "radau" (Radau IIA) damps what is stiff; "gauss" damps nothing and preserves
+            quadratic invariants to rounding, for Hamiltonian systems.
         regrade: whether the intervals in space follow the solution. Otherwise they stay those of
             the network.
         steps: the largest number of attempts.
@@ -83,6 +83,15 @@ class March(Optimizer):
 
     def check(self, network: Network) -> None:
         require_windows(network)
+
+    @property
+    def precision(self) -> float:
+        """The relative error of Newton's method; without damping it goes down to rounding.
+
+        There quadratic invariants are preserved as well as the equations of the stages are solved.
+        """
+        rounding = 1e-14
+        return rounding if self.scheme == "gauss" else max(rounding, 1e-2 * self.tolerance)
 
     def finer(self) -> "March":
         """A march with errors that are some 100 times smaller."""
@@ -163,7 +172,7 @@ class MarchStage(Stage):
         last = control.length >= left * (1 - 1e-9)
         length = left if last else min(control.length, left / 2)  # no tiny last window
         scheme = stages(control.stages, self.settings.scheme)
-        precision = max(1e-14, 1e-2 * self.settings.tolerance)
+        precision = self.settings.precision
         done = self.resolution.attempt(self.front, scheme, length, control.allowed, precision)
         tried = Tried(length, done.window.stages.count, done.window.error, done.window.lower)
         if not (done.window.converged and control.accepts(tried)):
