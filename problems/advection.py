@@ -15,10 +15,15 @@ class Advection(kp.Problem):
     PINNs (2021), section 3.1, which a plain PINN does not solve at this speed. Hard is just that:
     the data at t = 0 are carried five times through the domain, whose two ends must be tied by
     enough points for as many periods. The solution does not lie in the trial space.
+
+    Args:
+        speed: β.
     """
 
     domain = kp.Box(x=(0, 2 * math.pi), t=(0, 1))
-    speed = 30.0
+
+    def __init__(self, speed: float | int = 30.0) -> None:
+        self.speed = speed
 
     def residual(self, p, u):
         return kp.partial(u, "t") + self.speed * kp.partial(u, "x")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.evolution.timing import Inputs, time_of
-from kanpinn.jets import Jet, join
+from kanpinn.jets import Jet
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import Layers, Tape
@@ -93,9 +93,18 @@ class SeparableProducts(Separable):
 def legendre(tau: Jet, count: int) -> Jet:
     """Return the jets of the Legendre polynomials P_0 … P_(count - 1) at a scalar jet τ.
 
-    The recurrence is (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1).
+    The recurrences are (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1), and for each derivative
+    P_(j+1)^(r) = P_(j-1)^(r) + (2j + 1) P_j^(r-1).
     """
-    found = [tau * 0 + 1, tau]
+    at, zero = tau.value, torch.zeros_like(tau.value)
+    found = [zero + 1, at]
     for j in range(1, count - 1):
-        found.append((tau * found[-1] * (2 * j + 1) - found[-2] * j) * (1 / (j + 1)))
-    return join(found[:count])
+        found.append(((2 * j + 1) * at * found[-1] - j * found[-2]) / (j + 1))
+    orders = [found]
+    for _ in range(max(1, tau.channels.derivative_order)):
+        below, own = orders[-1], [zero, orders[-1][0]]
+        for j in range(1, count - 1):
+            own.append(own[-2] + (2 * j + 1) * below[j])
+        orders.append(own)
+    values = [torch.cat(one[:count], dim=-1) for one in orders]
+    return tau.map(lambda t: t.expand(*t.shape[:-1], count)).chain(values)

@@ -34,9 +34,8 @@ class Adam(Optimizer):
     steps: int = 1000
     lr: float = 1e-3
 
-    @property
-    def measure_every(self) -> int:
-        return max(1, self.steps // 250)
+    def measures(self, step: int) -> bool:
+        return step % max(1, self.steps // 250) == 0
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)

@@ -112,10 +112,12 @@ class Method(ABC):
         """The name in words, such as "Least Squares"."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
 
-    @property
-    def measure_every(self) -> int:
-        """The number of steps between two measurements of the error; above 1 if steps are cheap."""
-        return 1
+    def measures(self, step: int) -> bool:
+        """Whether the error is measured after a step of the stage, of which the first is step 1.
+
+        Methods whose steps are cheap measure it after some of them.
+        """
+        return True
 
     def check(self, network: Network) -> None:
         """Check that the method can work on a network: by default on all that any method can solve.

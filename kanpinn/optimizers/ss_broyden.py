@@ -45,9 +45,8 @@ class SSBroyden(Optimizer):
     largest: int = 5000
     title = "SSBroyden"
 
-    @property
-    def measure_every(self) -> int:
-        return max(1, self.steps // 250)
+    def measures(self, step: int) -> bool:
+        return step % max(1, self.steps // 250) == 0
 
     def __post_init__(self) -> None:
         integer("steps", self.steps)

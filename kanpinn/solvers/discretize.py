@@ -84,6 +84,8 @@ def discretize(
     if present is None or present.unknowns != numbers:  # otherwise they keep their values
         network.constants = Constants(numbers, surrogate.low) if numbers else None
     points, weights, scales = settings.points, checked_weights(settings.weights), None
+    if network.solved_by:
+        _check_unweighted(network.solved_by, weights, balance)
     if balance == "sizes":  # the residuals are scaled once, in place of factors during the solve
         if form == "energy" or problem.unknowns:
             what = "an energy" if form == "energy" else "a problem with unknowns"
@@ -194,12 +196,31 @@ def _check_for_windows(problem: BoundaryValueProblem) -> None:
             )
 
 
+def _check_unweighted(method: str, weights: Mapping[str, float], balance: str | None) -> None:
+    """Refuse weights for a network whose only method satisfies each equation and condition.
+
+    Raises:
+        InputError: for a weight other than 1, or a balance.
+    """
+    why = f"{method} does not weigh the equation against the conditions, it satisfies both"
+    for name, weight in weights.items():
+        if weight != 1:
+            raise InputError(f"the weight of {name} must be left out, got {weight:g}: {why}")
+    if balance is not None:
+        raise InputError(f"balance must be left out, got {balance!r}: {why}")
+
+
 def _in_windows(problem: BoundaryValueProblem, network: Windows, boundary: str) -> Imposition:
     """Return how the data on walls are imposed on a network in time windows.
 
     In one coordinate in space a march imposes all conditions exactly, and splines that go on around
     a circle are periodic with all of their derivatives.
     """
+    if boundary == "penalty":
+        raise InputError(
+            'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
+            "a march satisfies conditions at walls exactly"
+        )
     if network.in_space and network.breaks() is None:
         return choose_imposition(problem, boundary, (), walls=True)
     around = {i for i, c in enumerate(problem.conditions()) if c.periodic_in is not None}

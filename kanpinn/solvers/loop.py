@@ -103,7 +103,7 @@ def _take_step(
     progress.finished, state.words = done.finished, done.words
     state.least.see(done, progress.step, before)
     last = done.finished is not None or progress.stage_step == optimizer.steps
-    measured = last or progress.stage_step % optimizer.measure_every == 0
+    measured = last or optimizer.measures(progress.stage_step)
     _record(state, done, measure if measured else None)
     with together():
         for observer in observers:
