@@ -46,15 +46,19 @@ def make(name: str, case: cases.Case, path: Path, pieces: Pieces) -> dict[str, v
         pieces.pickled(key_of(name, c, "fields"), partial(keeping.fields_of, c))
         for c in (case.coarser(), case)
     )
-    difference = keeping.relative(coarse, fine, keeping.weights_of(case))
+    differences = keeping.differences(case, coarse, fine)
     keeping.write(path, case, fine)
-    found = {
-        "relative L2 difference of two resolutions": (difference, case.target),
-        "bytes": (path.stat().st_size, keeping.SIZE),
-    }
+    found: dict[str, tuple[float, float]] = {"bytes": (path.stat().st_size, keeping.SIZE)}
+    for end, difference in differences.items():
+        what = f"relative L2 difference of two resolutions up to t = {end:.3g}"
+        found[what] = difference, case.targets[end]
     if case.weights is None:
-        error = pieces.pickled(key_of(name, case, "between"), partial(keeping.between, case, path))
-        found["relative L2 error between the points"] = (error, case.target)
+        errors = pieces.pickled(key_of(name, case, "between"), partial(keeping.between, case, path))
+        for end, error in errors.items():
+            found[f"relative L2 error between the points up to t = {end:.3g}"] = (
+                error,
+                case.targets[end],
+            )
     figures: dict[str, verdicts.Figure] = {}
     for what, (value, target) in found.items():
         met = value <= target

@@ -37,7 +37,8 @@ def schroedinger(low: float = -5.0, high: float = 5.0) -> Equation:
         h = numpy.fft.ifft(u)
         return 1j * numpy.fft.fft(abs(h) ** 2 * h)
 
-    return Equation(low, high, lambda k: -0.5j * k**2, cubic, lambda x: 2 / numpy.cosh(x))
+    start = lambda x: 2 / numpy.cosh(x)  # noqa: E731
+    return Equation(low, high, lambda k: -0.5j * k**2, cubic, start, ("u", "v"))
 
 
 def zabusky_kruskal(dispersion: float = 0.022) -> Equation:

@@ -29,6 +29,7 @@ class Equation:
         linear: L at wave numbers k, (n,) → (n,).
         nonlinear: the spectrum of N from that of u and wave numbers, (n,), (n,) → (n,).
         initial: u at t = 0, a function of x, (n,) → (n,).
+        fields: the names of the real and, if u is complex, the imaginary part of u.
     """
 
     low: float
@@ -36,6 +37,7 @@ class Equation:
     linear: Callable[[ndarray], ndarray]
     nonlinear: Callable[[ndarray, ndarray], ndarray]
     initial: Callable[[ndarray], ndarray]
+    fields: tuple[str, ...] = ("u",)
 
     def waves(self, modes: int) -> ndarray:
         """Return wave numbers k in the order of the fast Fourier transform, (modes,)."""
@@ -57,8 +59,9 @@ class Solution:
     def __call__(self, x: ndarray, order: int = 0) -> ndarray:
         """Return u or a derivative by x at points x (n,) and all times, complex (n, times)."""
         k = self.equation.waves(self.spectra.shape[1])
-        waves = numpy.exp(1j * numpy.outer(x - self.equation.low, k))
-        return waves @ (self.spectra * (1j * k) ** order).T
+        spectra = (self.spectra * (1j * k) ** order).T
+        blocks = numpy.split(x - self.equation.low, range(64, len(x), 64))  # of waves in memory
+        return numpy.concatenate([numpy.exp(1j * numpy.outer(b, k)) @ spectra for b in blocks])
 
 
 def solve(equation: Equation, times: ndarray, modes: int, step: float) -> Solution:

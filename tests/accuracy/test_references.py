@@ -421,6 +421,7 @@ def test_splines_of_a_grid_in_three_dimensions_with_two_fields(tmp_path, generat
     [
         ({"x": np.linspace(0, 1, 9)[::-1]}, "the grid's x must increase"),
         ({"y": np.linspace(0, 0.9, 6)}, "y goes from 0 to 1; it goes from 0 to 0.9"),
+        ({"y": np.linspace(0.1, 1.5, 6)}, "y goes from 0 to 1; it goes from 0.1 to 1.5"),
         (
             {"y": np.linspace(0, 1, 7)},
             r"u has the shape \(9, 6\), the coordinates make it \(9, 7\)",
@@ -436,6 +437,42 @@ def test_grids_that_do_not_fit_are_refused(tmp_path, change, message):
     path = write(tmp_path / "known.npz", columns)
     with pytest.raises(kp.InputError, match=message):
         kp.DataFile(path, degree=3).build(Unknown())
+
+
+def test_a_grid_may_go_beyond_the_domain(tmp_path, generator):
+    path = write(tmp_path / "known.npz", grid(np.linspace(-0.5, 2, 9), np.linspace(0, 3, 6)))
+    found = kp.DataFile(path, degree=3).build(Unknown())
+    x, y = torch.rand(2, 50, 1, generator=generator, dtype=torch.float64)
+    p = kp.Points(torch.cat([x, y], dim=1), ("x", "y"))
+    jet = found.jet(p, kp.Channels(("x", "y")))
+    assert (jet.value - (x**2 * y - y**3)).abs().max() < 1e-13
+
+
+def test_splines_on_a_period_are_of_their_order_up_to_its_ends(tmp_path, generator):
+    """Of degree 5 on n points a period, where those with ends have errors tens of times larger."""
+    near = torch.rand(200, 1, generator=generator, dtype=torch.float64) ** 4
+    p = kp.Points(torch.cat([near, torch.rand_like(near)], dim=1), ("x", "y"))
+    exact = torch.exp(torch.sin(2 * math.pi * p.x + 0.3)) * (1 + p.y)
+    slope = 2 * math.pi * torch.cos(2 * math.pi * p.x + 0.3) * exact
+    errors = {}
+    for n, periodic in ((32, ("x",)), (64, ("x",)), (64, ())):
+        x, y = np.linspace(0, 1, n + 1), np.linspace(0, 1, 8)
+        u = np.outer(np.exp(np.sin(2 * np.pi * x + 0.3)), 1 + y)
+        path = write(tmp_path / f"of_{n}.npz", {"x": x, "y": y, "u": u})
+        found = kp.DataFile(path, degree=5, periodic=periodic).build(Unknown())
+        jet = found.jet(p, kp.Channels(("x", "y"), gradient=True))
+        errors[n, periodic] = float((jet.value - exact).abs().max())
+        assert (jet.gradient[:, 0] - slope).abs().max() < 500 * errors[n, periodic]
+    assert math.log2(errors[32, ("x",)] / errors[64, ("x",)]) == pytest.approx(6, abs=0.5)
+    assert errors[64, ()] > 10 * errors[64, ("x",)]
+
+
+def test_values_that_are_not_periodic_are_refused(tmp_path):
+    path = write(tmp_path / "known.npz", grid())
+    with pytest.raises(kp.InputError, match="its first and its last x; they differ by 1"):
+        kp.DataFile(path, degree=3, periodic=("x",)).build(Unknown())
+    with pytest.raises(kp.InputError, match="periodic must name coordinates, x, y, got 'z'"):
+        kp.DataFile(path, degree=3, periodic=("z",)).build(Unknown())
 
 
 def test_a_grid_is_for_boxes(tmp_path):

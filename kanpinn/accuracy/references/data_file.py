@@ -1,6 +1,6 @@
 """A reference that is read from a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from kanpinn.data.column_files import READERS, Cells, numbers, read_columns
 from kanpinn.geometry import Box, Domain, Points
 from kanpinn.pde.problem import Problem
 
-# Points may lie outside the domain, and the ends of a grid may deviate from those of the domain,
-# by this share of the domain's size.
+# Points may lie outside the domain, and the ends of a grid inside it, by this share of the domain's
+# size; values at both ends of a period may differ by this share of the largest value.
 TOLERANCE = 1e-6
 WEIGHT = "weight"  # the column of the points' weights
 
@@ -33,14 +33,18 @@ class DataFile(Recipe):
     of one shape.
 
     The coordinates of a grid are arrays (n_x,) and (n_y,) from one end of the domain to the other,
-    and the fields are arrays (n_x, n_y). A tensor product of splines interpolates between the grid
-    points. A grid needs a ".npz" or ".h5" file, and a box of two dimensions or more.
+    or beyond, and the fields are arrays (n_x, n_y). A tensor product of splines interpolates
+    between the grid points. A grid needs a ".npz" or ".h5" file, and a box of two dimensions or
+    more.
 
     Args:
         path: the file, which ends in .csv, .npz, .h5 or .hdf5.
         error: the relative L2 error of the data, if it is known.
         source: a description of the data and their origin.
         degree: the degree of the splines on a grid.
+        periodic: the coordinates of a grid along which the splines are periodic, such as ("x",).
+            The grid is one period long there. Near both ends of a period such splines are as
+            accurate as inside, where others lose digits.
 
     Raises:
         InputError: if the file is of another kind, the error is not a number ≥ 0, or the degree is
@@ -51,6 +55,7 @@ class DataFile(Recipe):
     error: float | int | None = None
     source: str | None = None
     degree: int = 7
+    periodic: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if Path(self.path).suffix not in READERS:
@@ -65,13 +70,20 @@ class DataFile(Recipe):
 
         Raises:
             InputError: if the file cannot be read, a column is missing, of another length or not
-                finite, points lie outside the domain, or a grid does not fill it.
+                finite, points lie outside the domain, a grid does not fill it, or the values on a
+                grid are not periodic where they have to be.
         """
+        for along in self.periodic:
+            if along not in problem.domain.names:
+                there = ", ".join(problem.domain.names)
+                raise InputError(f"periodic must name coordinates, {there}, got {along!r}")
         source = self.source or f"the data in {Path(self.path).name}"
         found = read_columns(Path(self.path))
         if _is_grid(found, problem):
             axes, values = _grid(self.path, found, problem, self.degree)
-            return GridData(axes, values, self.degree, source, self.error)
+            around = [name in self.periodic for name in problem.domain.names]
+            _check_periodic(self.path, problem, values, around)
+            return GridData(axes, values, self.degree, source, self.error, around)
         columns = {
             name: torch.from_numpy(numbers(Path(self.path), name, cells))
             for name, cells in found.items()
@@ -177,12 +189,24 @@ def _axis(path: str, name: str, cells: Cells, low: float, high: float, degree: i
             f"{path}: splines of degree {degree} need more than {degree} numbers, {name} has "
             f"{len(axis)}"
         )
-    if max(abs(axis[0] - low), abs(axis[-1] - high)) > TOLERANCE * (high - low):
+    if max(axis[0] - low, high - axis[-1]) > TOLERANCE * (high - low):
         raise InputError(
             f"{path}: the grid must fill the domain, in which {name} goes from {low:g} to "
             f"{high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
         )
     return axis
+
+
+def _check_periodic(path: str, problem: Problem, values: ndarray, periodic: Sequence[bool]) -> None:
+    """Refuse values (n_1, …, n_d, m) that are not periodic along the coordinates that must be."""
+    for i, name in enumerate(problem.domain.names):
+        first, last = values.take(0, axis=i), values.take(-1, axis=i)
+        gap = numpy.nanmax(abs(last - first), initial=0.0)
+        if periodic[i] and gap > TOLERANCE * numpy.nanmax(abs(values), initial=0.0):
+            raise InputError(
+                f"{path}: values on a grid that is periodic in {name} must be the same at its "
+                f"first and its last {name}; they differ by {gap:.2g}"
+            )
 
 
 def _field(path: str, name: str, cells: Cells, shape: tuple[int, ...]) -> ndarray:

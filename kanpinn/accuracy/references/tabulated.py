@@ -57,6 +57,8 @@ class GridData(Reference):
         degree: the degree of the splines.
         source: a description of the data.
         error: the relative L2 error of the data, if it is known.
+        periodic: for each coordinate, whether the splines are periodic along it, so that the values
+            at the last grid point are those at the first; by default none is.
     """
 
     def __init__(
@@ -66,14 +68,18 @@ class GridData(Reference):
         degree: int,
         source: str,
         error: float | None = None,
+        periodic: Sequence[bool] = (),
     ) -> None:
         self.error, self.source = error, source
         self._axes = axes
         knots, table = [], values
         for i, axis in enumerate(axes):
-            spline = make_interp_spline(
-                axis, numpy.moveaxis(table, i, 0), k=degree, check_finite=False
-            )
+            turned = numpy.moveaxis(table, i, 0)
+            ends = None
+            if any(periodic[i : i + 1]):
+                ends = "periodic"
+                turned = numpy.concatenate([turned[:-1], turned[:1]])  # equal to the last bit
+            spline = make_interp_spline(axis, turned, k=degree, bc_type=ends, check_finite=False)
             knots.append(spline.t)
             table = numpy.moveaxis(spline.c, 0, i)
         self._values = _Splines(knots, [degree] * len(axes), numpy.ascontiguousarray(table))
