@@ -13,39 +13,61 @@ class Tried:
         stages: their number s.
         error: the relative error that it adds; infinite if it could not be solved.
         lower: the relative error that s - 2 stages would leave, 0 where it is not known.
+        rate: the ratio of the sizes of successive Newton steps, 0 where it is not constant.
     """
 
     length: float
     stages: int
     error: float
     lower: float = 0.0
+    rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class StageChoice:
+    """How the number of stages may be chosen for a method that solves windows.
+
+    Args:
+        most: the largest number.
+        overhead: the cost of a window without its stages, in stages.
+        reach: the largest change from window to window.
+    """
+
+    most: int
+    overhead: float = 4.0
+    reach: int = 2
 
 
 @dataclass
 class Control:
     """Chooses windows so that each adds an error of at most `allowed`, at the least cost.
 
-    The error of a window of length h with s stages is proportional to h^(s + 1). From the errors of
-    s and s - 2 stages that of s + 2 is extrapolated. The number of stages changes if the cost of a
-    unit of time is at least a fifth lower with it.
+    A solution that is analytic up to a distance d from the real axis has Legendre polynomials that
+    decay like ρ^-j in a window of length h, with ρ = x + (1 + x²)^½ and x = 2 d / h. So the error
+    of s stages is A ρ^-(s + 1), which for short windows is proportional to h^(s + 1). The errors of
+    s and s - 2 stages tell ρ and A. The number of stages changes if the cost of a unit of time is
+    lower with it by the factor `gain`.
 
     Args:
         allowed: the largest error of a window, relative to the solution.
         length: the length of the next window.
         stages: the number of its stages.
         fixed: whether the number of stages is not to change.
-        least, most: the smallest and the largest number of stages.
-        overhead: the cost of a window without its stages, in stages.
+        choice: the numbers from which it is chosen.
+        least: the smallest number of stages.
+        gain: see above.
         safety: the ratio of the error that is aimed at to the allowed one.
+
+    Reference: Trefethen, Approximation Theory and Approximation Practice (2013), chapter 8.
     """
 
     allowed: float
     length: float
     stages: int
     fixed: bool = False
+    choice: StageChoice = StageChoice(11)
     least: int = 3
-    most: int = 11
-    overhead: float = 4.0
+    gain: float = 1.2
     safety: float = 0.3
 
     def accepts(self, tried: Tried) -> bool:
@@ -55,28 +77,44 @@ class Control:
     def shorten(self, tried: Tried) -> None:
         """Choose a shorter window after one that is not accepted."""
         if math.isfinite(tried.error):
-            factor = (self.safety * self.allowed / tried.error) ** (1 / (tried.stages + 1))
+            factor = self._factor(tried, tried.stages)
             self.length = tried.length * min(0.7, max(0.1, factor))
         else:
-            self.length = tried.length / 3
+            faster = self._faster(tried) if tried.rate else 0.0
+            self.length = tried.length * min(0.7, max(1 / 3, faster))
 
     def follow(self, tried: Tried) -> None:
         """Choose the window after one that has been accepted."""
-        longest = 4.0  # times the window before
-        floor = 1e-6 * self.allowed
-        error = max(tried.error, floor)
-        candidates = {tried.stages: error}
-        if tried.lower > error and not self.fixed:
-            ratio = max(error / tried.lower, 1e-3)
-            candidates[tried.stages - 2] = tried.lower
-            candidates[tried.stages + 2] = error * ratio
+        longest = min(4.0, max(0.5, self._faster(tried)))  # times the window before
+        reach = self.choice.reach if tried.lower > tried.error and not self.fixed else 0
         best, lowest, length = tried.stages, math.inf, tried.length
-        for stages, size in candidates.items():
-            if not self.least <= stages <= self.most and stages != tried.stages:
+        for stages in range(tried.stages - reach, tried.stages + reach + 1, 2):
+            if not self.least <= stages <= self.choice.most and stages != tried.stages:
                 continue
-            factor = (self.safety * self.allowed / size) ** (1 / (stages + 1))
-            longer = tried.length * min(longest, max(0.3, factor))
-            cost = (stages + self.overhead) / longer * (1.0 if stages == tried.stages else 1.2)
+            longer = tried.length * min(longest, max(0.3, self._factor(tried, stages)))
+            cost = (stages + self.choice.overhead) / longer
+            cost *= 1.0 if stages == tried.stages else self.gain
             if cost < lowest:
                 best, lowest, length = stages, cost, longer
         self.stages, self.length = best, length
+
+    def _faster(self, tried: Tried) -> float:
+        """The ratio of lengths with which Newton's method converges at the best rate.
+
+        The rate of a simplified Newton method is proportional to the square of the length h. Then
+        the number of its steps for a unit of time, 1 / (h log(1 / rate)), is least at e^-2.
+        """
+        return (math.exp(-2) / max(tried.rate, 1e-300)) ** 0.5
+
+    def _factor(self, tried: Tried, stages: int) -> float:
+        """The ratio of lengths with which a number of stages has the error that is aimed at."""
+        fastest = 30.0  # decay, above which errors of s and s - 2 stages say nothing about it
+        error = max(tried.error, 1e-6 * self.allowed)
+        decay = fastest
+        if tried.lower > error:
+            decay = min(fastest, max(1.2, (tried.lower / error) ** 0.5))
+        power = (error / (self.safety * self.allowed)) ** (1 / (stages + 1))
+        needed = decay ** ((tried.stages + 1) / (stages + 1)) * power
+        if needed <= 1:
+            return math.inf
+        return (decay - 1 / decay) / (needed - 1 / needed)

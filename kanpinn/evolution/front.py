@@ -23,7 +23,8 @@ class FrontInTime:
         size: the largest root mean square of the solution so far.
         errors: the root mean square errors with which the space represents it in each element,
             (E,); None where it is the end of a window.
-        before: the last window, in the same space; None at the first moment.
+        before: the last window that has been solved, in the same space: the one that ends here, or
+            one that starts here and was not accepted; None at the first moment.
     """
 
     time: float
@@ -44,7 +45,15 @@ class FrontInTime:
         """A guess for the unknowns of the stages of the next window, (s, n, m)."""
         if self.before is None:
             return self.state.new_zeros(scheme.count, *self.state.shape[1:])
-        return self.before.continued(scheme, length)
+        return self.before.guess(scheme, self.time, length)
+
+    def again(self, window: Window, space: FunctionSpace) -> "FrontInTime":
+        """The same front after a window that starts here, in some space, has not been accepted.
+
+        If it has been solved, it is a guess for a shorter one, unless it is far from the solution.
+        """
+        useful = window.converged and window.error < 0.1 and space is self.space
+        return replace(self, before=window) if useful else self
 
     def after(self, window: Window, time: float | None = None) -> "FrontInTime":
         """The front at the end of a window that starts here.
@@ -57,7 +66,7 @@ class FrontInTime:
 
     def moved(self, space: FunctionSpace) -> "FrontInTime":
         """The same front in another space."""
-        if self.before is None:
+        if self.before is None or self.time == float(space.surrogate.domain.bounds[0][-1]):
             return first_front(space, self.time)
         order = len(self.state)
         states, errors = space.moved(torch.cat([self.state, self.before.states]), self.space)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from kanpinn.jets import Jet
+from kanpinn.jets import Channels, Jet
 from kanpinn.jets.jet import total
 
 
@@ -79,3 +79,29 @@ def powers_in_time(space: Jet, order: int) -> list[Jet]:
         rates = [space.value.new_full((1, 1), float(k == r)) for k in range(highest + 1)]
         jets.append(in_time(space, rates, count))
     return jets
+
+
+def derivatives_of_parts(channels: Channels) -> list[tuple[int, float]]:
+    """The parts of the jets of functions of time alone: derivatives times a factor.
+
+    Returns:
+        For each part, in the order of `jet_of_parts`, the order of the derivative and its factor.
+    """
+    found = [(0, 1.0)]
+    found += [(1, 1.0)] * channels.gradient + [(2, 1.0)] * channels.second_count
+    for (step,) in channels.directions:
+        found += [(r, step**r) for r in range(1, channels.order + 1)]
+    return found
+
+
+def jet_of_parts(channels: Channels, parts: Tensor) -> Jet:
+    """The jet of m functions of time alone at k moments, from its parts (k, parts, m)."""
+    gradient = second = lines = None
+    rest = parts[:, 1:]
+    if channels.gradient:
+        gradient, rest = rest[:, :1], rest[:, 1:]
+    if channels.second_count:
+        second, rest = rest[:, :1], rest[:, 1:]
+    if channels.directions:
+        lines = rest.unflatten(1, (-1, channels.order))
+    return Jet(channels, parts[:, 0], gradient, second, lines)

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
-from kanpinn.evolution.control import Control, Tried
+from kanpinn.evolution.control import Control
 from kanpinn.evolution.evolution_terms import sorted_terms
 from kanpinn.evolution.front import FrontInTime
 from kanpinn.evolution.march_words import MarchWords
 from kanpinn.evolution.resolution import Attempt, Resolution
 from kanpinn.evolution.space import FunctionSpace
-from kanpinn.evolution.stages import MOST, stages
+from kanpinn.evolution.stages import stages
 from kanpinn.evolution.time_derivatives import check_order
+from kanpinn.evolution.window_solve import newton_method
 from kanpinn.evolution.windows import require_windows
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
@@ -43,8 +44,9 @@ class March(Optimizer):
             hidden layers stay as they are: for them it limits the error in time and at the start.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             lengths by the tolerance.
-        stages: the number of stages of each window, 1 to 11; None to choose it. The polynomials
-            have this degree, or one more for an equation of second order in time.
+        stages: the number of stages of each window, 1 to 11, or to 31 for at most 20 equations in
+            time alone; None to choose it. The polynomials have this degree, or one more for an
+            equation of second order in time.
         scheme: "radau" (Radau IIA) damps what is stiff; "gauss" damps nothing and preserves
             quadratic invariants to rounding, for Hamiltonian systems.
         regrade: whether the intervals in space follow the solution. Otherwise they stay those of
@@ -111,6 +113,8 @@ class March(Optimizer):
 class MarchStage(Stage):
     """The state of a march: the front up to which it has come, and what the next window will be."""
 
+    all_or_nothing = True  # a window is added once it is solved
+
     def __init__(self, settings: March, residuals: Residuals) -> None:
         self.settings, self.surrogate = settings, residuals.surrogate
         self.network = require_windows(self.surrogate.network)
@@ -122,15 +126,7 @@ class MarchStage(Stage):
         self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         low, high = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
         self.begin, self.duration = low, high - low
-        digits = -math.log10(settings.tolerance)
-        usual = 2 * min(4, max(1, round(digits / 3))) + 1
-        self.control = Control(
-            allowed=settings.tolerance / 2 if settings.windows is None else math.inf,
-            length=self.duration / (settings.windows or 100),
-            stages=settings.stages or usual,
-            fixed=settings.stages is not None or settings.windows is not None,
-            most=MOST,
-        )
+        self.control = self._control()
         self.resolution = Resolution(
             settings.tolerance / 2, settings.regrade and settings.windows is None
         )
@@ -138,6 +134,25 @@ class MarchStage(Stage):
         self._front: FrontInTime | None = None
         self.accepted, self.refused, self.limited = 0, 0, False
         self.squares = 0.0  # the integral over time of the squared errors of the windows
+
+    def _control(self) -> Control:
+        """The controller before the first window."""
+        settings = self.settings
+        choice = newton_method(not self.network.in_space, self.network.width[-1]).choice
+        if (settings.stages or 1) > choice.most:
+            raise InputError(
+                f"stages must be at most {choice.most} here, got {settings.stages}: more are for "
+                "few equations in time alone"
+            )
+        digits = -math.log10(settings.tolerance)
+        usual = 2 * min(4, max(1, round(digits / 3))) + 1
+        return Control(
+            allowed=settings.tolerance / 2 if settings.windows is None else math.inf,
+            length=self.duration / (settings.windows or 100),
+            stages=settings.stages or usual,
+            fixed=settings.stages is not None or settings.windows is not None,
+            choice=choice,
+        )
 
     @property
     def front(self) -> FrontInTime:
@@ -180,10 +195,11 @@ class MarchStage(Stage):
         scheme = stages(control.stages, self.settings.scheme)
         precision = self.settings.precision
         done = self.resolution.attempt(self.front, scheme, length, control.allowed, precision)
-        tried = Tried(length, done.window.stages.count, done.window.error, done.window.lower)
+        tried = done.window.tried
         if not (done.window.converged and control.accepts(tried)):
             control.shorten(tried)
             self.refused += 1
+            self._front = self.front.again(done.window, done.front.space)
             return self._refused(done)
         self.refused = 0
         self._accept(done, last)
@@ -195,12 +211,13 @@ class MarchStage(Stage):
     def _accept(self, done: Attempt, last: bool) -> None:
         """Add the window to the network, and go on from its end."""
         window, space = done.window, done.front.space
+        front = done.front.after(window, self.begin + self.duration if last else None)
+        front, member = self.resolution.lightened(front, done), space.member(window)
         end = 2.0 if last else 2 * (window.start + window.length - self.begin) / self.duration
-        self.network.add(end, space.member(window), first=not self.accepted)
+        self.network.add(end, member, first=not self.accepted)
+        self._front = front
         self.accepted += 1
         self.squares += window.length * (window.error**2 + done.splines**2)
-        front = done.front.after(window, self.begin + self.duration if last else None)
-        self._front = self.resolution.lightened(front, done)
         self.limited |= self._is_limited(done.splines)
 
     @property

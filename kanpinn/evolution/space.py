@@ -12,8 +12,9 @@ from kanpinn.evolution.direct_system import DirectSystem, condition_rows, ties_o
 from kanpinn.evolution.element_space import at_places, global_space, moment_space, spline_space
 from kanpinn.evolution.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.evolution.grading import graded_breaks
+from kanpinn.evolution.polynomials import at_moments
 from kanpinn.evolution.separable import SeparableKAN
-from kanpinn.evolution.stages import at_moments, legendre_series, stages
+from kanpinn.evolution.stages import stages
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.window_solve import Window
 from kanpinn.evolution.windows import Windows
@@ -184,14 +185,10 @@ class FunctionSpace:
     @torch.no_grad()
     def member(self, window: Window) -> SeparableKAN:
         """The network of a window that has been solved."""
-        modes = window.stages.count + window.order
-        nodes, _ = np.polynomial.legendre.leggauss(modes)
-        nodes = (nodes + 1) / 2
-        series = torch.from_numpy(legendre_series(nodes))
-        states = torch.tensordot(series, window.at(nodes), dims=1)
-        made = self._member(modes)
+        series = window.series()
+        made = self._member(len(series))
         layer = made.layers[-1]
-        flat = self.system.space.coefficients(states).permute(1, 0, 2).flatten(1)
+        flat = self.system.space.coefficients(series).permute(1, 0, 2).flatten(1)
         layer.coefficients.copy_(flat.view_as(layer.coefficients))
         made.placed = True
         return made

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from kanpinn._support.errors import InputError
 
 Array = NDArray[Any]
-MOST = 11  # beyond it rounding in the eigenvectors costs digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +23,9 @@ class Stages:
     a Newton step become one independent system for each eigenvalue; those of a conjugate pair are
     conjugate to each other.
 
-    kind: "radau" or "gauss". nodes: c, (s,), increasing in (0, 1]. slopes: D, (s, s), the inverse
-    of the Butcher matrix. eigenvalues: those of D with imaginary parts of at least 0. vectors: the
+    kind: "radau" or "gauss". nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre series of a
+    multiple of Π (τ - c_i) on the window, (s + 1,). slopes: D, (s, s), the inverse of the Butcher
+    matrix. eigenvalues: those of D with imaginary parts of at least 0. vectors: the
     columns of V that belong to them, doubled for a pair, whose conjugate they stand for as well.
     rows: the rows of V⁻¹ that belong to them.
 
@@ -35,6 +35,7 @@ class Stages:
 
     kind: str
     nodes: Array
+    nodal: Array
     slopes: Array
     eigenvalues: NDArray[np.complex128]
     vectors: NDArray[np.complex128]
@@ -51,7 +52,7 @@ def stages(count: int, kind: str = "radau") -> Stages:
     """Return the stages of Radau IIA, of order 2s - 1, or of Gauss, of order 2s.
 
     Args:
-        count: s, from 1 to 11.
+        count: s, from 1 to 31. From 12 on the diagonalisation costs digits.
         kind: "radau", whose last stage is the end of the window and which damps what is stiff;
             "gauss" is symmetric in time, damps nothing and preserves quadratic invariants.
 
@@ -60,8 +61,9 @@ def stages(count: int, kind: str = "radau") -> Stages:
     """
     if kind not in ("radau", "gauss"):
         raise InputError(f'the collocation in time must be "radau" or "gauss", got {kind!r}')
-    if not 1 <= count <= MOST:
-        raise InputError(f"the number of stages must be from 1 to {MOST}, got {count!r}")
+    most = 31
+    if not 1 <= count <= most:
+        raise InputError(f"the number of stages must be from 1 to {most}, got {count!r}")
     series = np.zeros(count + 1)
     series[count] = 1
     if kind == "radau":
@@ -76,7 +78,13 @@ def stages(count: int, kind: str = "radau") -> Stages:
     doubled = np.where(values.imag > 1e-12, 2, 1)
     rows = np.linalg.inv(vectors)
     return Stages(
-        kind, (roots + 1) / 2, slopes, values[kept], (vectors * doubled)[:, kept], rows[kept]
+        kind=kind,
+        nodes=(roots + 1) / 2,
+        nodal=series,
+        slopes=slopes,
+        eigenvalues=values[kept],
+        vectors=(vectors * doubled)[:, kept],
+        rows=rows[kept],
     )
 
 
@@ -110,82 +118,3 @@ def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
 def legendre_series(nodes: Array) -> Array:
     """The matrix that turns values at n nodes in [0, 1] into a Legendre series on the interval."""
     return np.linalg.inv(legendre.legvander(2 * nodes - 1, len(nodes) - 1))
-
-
-@dataclass(frozen=True, eq=False)
-class Polynomials:
-    """The polynomials in time of a window, and their derivatives, at some moments.
-
-    p(t) = Σ_a starts_a(t) u_a + Σ_i unknowns_i(t) y_i. For an equation of first order u_0 is the
-    value at the start, and y_i = p(t_i) - u_0 at the stages. For one of second order u_0 and u_1
-    are value and rate at the start, and y_i = p'(t_i) - u_1.
-
-    Args:
-        starts: for each order of the derivative the values at the moments, (k, order in time).
-        unknowns: the same, (k, s).
-    """
-
-    starts: list[Array]
-    unknowns: list[Array]
-
-    @property
-    def rates(self) -> list[Array]:
-        """Both together, (k, order in time + s)."""
-        both = zip(self.starts, self.unknowns, strict=True)
-        return [np.hstack(one) for one in both]
-
-
-def at_stages(stages: Stages, length: float, order: int, highest: int) -> Polynomials:
-    """The polynomials at the stages themselves.
-
-    For an equation of second order the values there are those of the collocation method for value
-    and rate, which is stable, and not of the integral of the rate (see `at_moments`). They are the
-    same at the end.
-
-    Args:
-        stages: the stages.
-        length: the length of the window.
-        order: the order of the equation in time, 1 or 2.
-        highest: the highest derivative.
-    """
-    found = at_moments(stages, stages.nodes, length, order, highest)
-    if order == 1:
-        return found
-    values = np.linalg.inv(stages.slopes / length)
-    return Polynomials(found.starts, [values, *found.unknowns[1:]])
-
-
-def at_moments(
-    stages: Stages, moments: Array, length: float, order: int, highest: int
-) -> Polynomials:
-    """The polynomials at moments (k,), where the window is from 0 to 1; also beyond it.
-
-    The other arguments are those of `at_stages`. For an equation of second order p is the integral
-    of the polynomial p' of degree s, so that value and rate are continuous.
-    """
-    nodes = np.concatenate([[0.0], stages.nodes])
-    found: list[Array] = [
-        lagrange(nodes, moments, r)[:, 1:] / length**r for r in range(highest + 1)
-    ]
-    if order == 2:
-        gauss, weights = legendre.leggauss(len(nodes))
-        found.insert(
-            0,
-            np.stack(
-                [
-                    length * m / 2 * weights @ lagrange(nodes, m * (gauss + 1) / 2)[:, 1:]
-                    for m in moments
-                ]
-            ),
-        )
-    return Polynomials(_starts(moments, length, order, highest), found[: highest + 1])
-
-
-def _starts(moments: Array, length: float, order: int, highest: int) -> list[Array]:
-    """1, or for second order 1 and t, with their derivatives at the moments."""
-    found = [np.zeros((len(moments), order)) for _ in range(highest + 2)]
-    found[0][:, 0] = 1
-    if order == 2:
-        found[0][:, 1] = length * moments
-        found[1][:, 1] = 1
-    return found[: highest + 1]

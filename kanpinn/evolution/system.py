@@ -110,8 +110,16 @@ class System(ABC):
     def shares(self) -> Tensor:
         """The part of each element or interval in the whole, by which squares are summed."""
 
+    def norms(self, values: Tensor) -> Tensor:
+        """The root mean squares (k,) over space of Σ_i y_i ψ_i, over all fields; y: (k, n, m)."""
+        at_places = self.space.jet(values).value.unflatten(1, (len(values), -1))
+        return self.root_mean_square(at_places.transpose(0, 1))
+
     def norm(self, values: Tensor) -> float:
-        """The root mean square over space, and times, of values (…, places, m), over all fields."""
+        """The root mean square over space of values (places, m), over all fields."""
+        return float(self.root_mean_square(values))
+
+    def root_mean_square(self, values: Tensor) -> Tensor:
+        """The root mean squares over space of values (…, places, m), over all fields."""
         weights = self.space.weights.flatten()[:, None]
-        mean = (weights * values.square()).sum(dim=(-2, -1)) / weights.sum()
-        return float(mean.mean().sqrt())
+        return ((weights * values.square()).sum(dim=(-2, -1)) / weights.sum()).sqrt()

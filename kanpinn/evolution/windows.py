@@ -29,8 +29,8 @@ class Windows(Network):
     Args:
         width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
             dimension, [3, 48, 1] in two, [1, 2] for two fields that depend on time alone.
-        degree: spline degree per layer, or one for all layers.
-        grid: grid intervals per layer, or one number for all layers.
+        degree: spline degree per layer, or one for all layers; not used without space.
+        grid: grid intervals per layer, or one number for all layers; not used without space.
         seed: for the random coefficients.
 
     Raises:
@@ -58,8 +58,10 @@ class Windows(Network):
         inputs, *rest = check_width(width)
         self.seed = integer("seed", seed, least=0)
         self.order, self.periodic = 1, False
-        self._settings: dict[str, Any] = {"degree": degree, "grid": grid, "dtype": dtype}
         self._width = (inputs - 1, *rest)
+        if not self.in_space:  # a constant, which needs the fewest splines
+            degree, grid = 1, 1
+        self._settings: dict[str, Any] = {"degree": degree, "grid": grid, "dtype": dtype}
         self._of = nn.ModuleList([self.member(2)])
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 
@@ -161,8 +163,10 @@ class Windows(Network):
         """
         if first:
             self._set([0.0, end], [member])
-        else:
-            self._set([*self.ends.tolist(), end], [*self.members, member])
+            return
+        self.members[-1].requires_grad_(False)
+        self._of.append(member.to(self.ends.device, self.ends.dtype))
+        self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
 
     def _set(self, ends: list[float], members: list[SeparableKAN]) -> None:
         for index, member in enumerate(members):

@@ -93,8 +93,7 @@ def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
 def _finer_windows(solution: Solution, network: Windows) -> Finer:
     (march,) = solution.optimizers
     assert isinstance(march, March)
-    boundary = "penalty" if solution.surrogate.output is None else "exact"
-    return Finer(network.anew(), [march.finer()], solution.discretization.collocation, boundary)
+    return Finer(network.anew(), [march.finer()], solution.discretization.collocation, "auto")
 
 
 def _stretched(network: KAN, factor: float, seed: int) -> KAN:

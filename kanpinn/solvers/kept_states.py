@@ -93,13 +93,14 @@ class Least:
     step: int = 0
     network: dict[str, Tensor] | None = None
 
-    def see(self, done: Step, number: int, before: dict[str, Tensor]) -> None:
+    def see(self, done: Step, number: int, before: dict[str, Tensor] | None) -> None:
         """Keep the state after a step if its loss is the least.
 
         Args:
             done: the result of the step.
             number: the number of the step.
-            before: the network's state before the step.
+            before: the network's state before the step; None for a method to whose states no solve
+                returns.
         """
         if self.step == number - 1:
             self.network = before

@@ -85,7 +85,7 @@ def _take_step(
     """
     progress, optimizer, network = state.progress, state.optimizer, state.surrogate.network
     where = f"step {progress.step + 1} of {type(stage).__name__.removesuffix('Stage')}"
-    before, broken = copied(network), ""
+    before, broken = None if stage.all_or_nothing else copied(network), ""
     with state.clock.timed(progress.stage_index):
         try:
             done = stage.step()
@@ -96,7 +96,8 @@ def _take_step(
             more = progress.stage_step + 1 < optimizer.steps
             done = state.losses.judged(state.residuals, done, more)
     if not math.isfinite(done.loss):
-        network.load_state_dict(before)
+        if before is not None:
+            network.load_state_dict(before)
         _fail(state, broken or f"the loss became {done.loss} in {where}")
         return
     progress.step, progress.stage_step = progress.step + 1, progress.stage_step + 1
