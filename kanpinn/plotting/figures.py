@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kanpinn.plotting.drifts import drifts_figure
 from kanpinn.plotting.edges import edges_figure, edges_of
+from kanpinn.plotting.evolutions import evolution_figures
 from kanpinn.plotting.history import history_figure
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.solutions import residual_figure, solution_figure
@@ -18,7 +19,7 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
 
     A system has a file solution_u.png for each field u, and residuals.png. Unknown numbers are
     drawn in unknowns.png, the confidence intervals of a coefficient a in interval_a.png, the drift
-    of invariants in drifts.png.
+    of invariants in drifts.png. With a time there are also the figures of `evolution_figures`.
 
     Args:
         solution: the solution of a problem in any dimension; above two dimensions, it is drawn on
@@ -47,6 +48,9 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
     if solution.problem.invariants is not None:
         figure = drifts_figure(solution.invariants, domain.names[-1])
         paths.append(save(figure, folder / "drifts.png"))
+    if time is not None and time == domain.names[-1] and domain.dim <= 3:
+        figures = evolution_figures(solution)
+        paths += [save(figure, folder / f"{name}.png") for name, figure in figures]
     if solution.history.rows:
         paths.append(save(history_figure(solution), folder / "history.png"))
     edges = edges_of(solution)

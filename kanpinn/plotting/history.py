@@ -29,6 +29,7 @@ CURVES = (
     HistoryCurve("l2_relative", "relative $L^2$ error", VERMILLION, "--", "s"),
     HistoryCurve("h1_relative", "relative $H^1$ error", GREEN, "-.", "^"),
 )
+MARCH = (HistoryCurve("estimated_error", "estimated relative error", BLUE, "-", "o"), *CURVES[1:])
 
 
 def history_figure(solution: Solution) -> Figure:
@@ -36,8 +37,10 @@ def history_figure(solution: Solution) -> Figure:
     titles = tuple(optimizer.title for optimizer in solution.optimizers)
     figure = new_figure(9.0, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
-    plot_history(left, solution.history, titles, "step")
-    plot_history(right, solution.history, titles, "seconds")
+    # A march has no loss that its steps lower.
+    curves = MARCH if "estimated_error" in solution.history.rows[-1] else CURVES
+    plot_history(left, solution.history, titles, "step", curves=curves)
+    plot_history(right, solution.history, titles, "seconds", curves=curves)
     figure.legend(
         *left.get_legend_handles_labels(),
         loc="outside upper center",
