@@ -113,7 +113,9 @@ class Resolution:
         if self._grades(space) and done.splines < wide * self.allowed:
             coarser = space.regraded(done.window.splines, front.size * self.aim)
             if coarser.count < fewer * space.count:
-                return front.moved(coarser)
+                moved = front.moved(coarser)
+                # The errors of a short window are small even where its splines are too wide.
+                return moved if moved.change <= self.aim else front
         return front
 
     def _grades(self, space: FunctionSpace) -> bool:
