@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.evolution.element_space import ElementSpace
+from kanpinn.evolution.element_space import ElementSpace, at_places
+from kanpinn.evolution.evolution_terms import EvolutionTerms, initial_values
+from kanpinn.evolution.polynomials import at_moments
+from kanpinn.evolution.separable import SeparableKAN
 from kanpinn.evolution.stage_matrices import Matrices, MatrixLayout, layout_of
+from kanpinn.evolution.stages import stages
 from kanpinn.evolution.system import System
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.waves import errors_of_waves
 from kanpinn.geometry.points import Batch
+from kanpinn.networks.surrogate import Surrogate
 
 Array = NDArray[Any]
 
@@ -184,3 +189,44 @@ def ties_of(conditions: Sequence[Array], rate: float) -> list[Ties]:
         combined[:, rows] = u[:, :rank].T
         found.append(Ties(numbers, v[rank:].T, combined))
     return found
+
+
+def direct_system(
+    surrogate: Surrogate,
+    terms: EvolutionTerms,
+    member: SeparableKAN,
+    space: ElementSpace,
+    order: int,
+) -> DirectSystem:
+    """The equations in a trial space, with the conditions at walls.
+
+    Args:
+        surrogate: the solution.
+        terms: the equation and the conditions.
+        member: a network of a window with the functions of the space.
+        space: the functions.
+        order: of the equation in time.
+    """
+    interior = TermInSpace(surrogate, terms.equation, space)
+    walls = [
+        TermInSpace(
+            surrogate,
+            term,
+            at_places(surrogate, member, term.points, term.channels, space.spread),
+        )
+        for term in terms.walls
+    ]
+    made = DirectSystem(interior, walls, order)
+    if not walls:
+        return made
+    start = torch.tensor([float(surrogate.domain.bounds[0][-1])]).double()
+    rates = at_moments(stages(1), np.zeros(1), 1.0, order, made.highest).rates
+    moments = MomentsInTime(start, [torch.from_numpy(t) for t in rates])
+    points = interior.points(start)
+    wanted = initial_values(terms.initial, points, made.fields)[:order]
+    data = interior.data(points)
+    known = [data.value] + ([data.gradient[:, -1]] if order == 2 else [])  # type: ignore[index]
+    both = zip(wanted, known, strict=True)
+    states = torch.stack([made.projection(value - one) for value, one in both])
+    rows = condition_rows(walls, made.unknowns, moments, torch.cat([states, 0 * states[:1]]))
+    return DirectSystem(interior, walls, order, ties_of(rows, 1.0))

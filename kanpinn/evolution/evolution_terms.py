@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.evolution.linear_terms import linear_parts
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates
+from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
 
@@ -120,21 +121,9 @@ def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -
     points = Points(points.coords, points.names, backwards)
     for term in terms:
         channels = term.channels | Channels(points.names, gradient=True)
-        coordinates = Coordinates(channels, points.coords, torch.ones_like(backwards[0])).dense()
-        jet = coordinates.map(lambda t: t.new_zeros(*t.shape[:-1], fields))
-        parts = [t.requires_grad_() for t in jet.parts()]
-        with torch.enable_grad():
-            residual = term.equation(points, jet.with_parts(parts))
-            slopes = [
-                jet.with_parts(
-                    torch.autograd.grad(
-                        column.sum(), parts, retain_graph=True, materialize_grads=True
-                    )
-                )
-                for column in residual.unbind(dim=1)
-            ]
-        rows = [torch.cat([s.value, s.gradient[:, -1]], dim=1) for s in slopes]  # type: ignore[index]
+        linear = linear_parts(term, points, fields, channels)
+        rows = [torch.cat([s[:, 0], s[:, channels.dim]], dim=1) for s in linear.slopes]
         matrices.append(torch.stack(rows, dim=1))
-        rights.append(residual.detach())
+        rights.append(linear.rest)
     found = torch.linalg.pinv(torch.cat(matrices, dim=1)) @ torch.cat(rights, dim=1)[..., None]
     return -found[..., 0].unflatten(1, (2, fields)).movedim(1, 0)

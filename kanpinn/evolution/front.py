@@ -81,7 +81,7 @@ class FrontInTime:
             "state": self.state,
             "size": self.size,
             "errors": self.errors,
-            "breaks": self.space.breaks,
+            "breaks": list(self.space.breaks),
             "states": None if last is None else last.states,
             "last": None if last is None else (last.start, last.length, last.stages.count),
             "scheme": None if last is None else last.stages.kind,

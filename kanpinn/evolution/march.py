@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -182,8 +183,8 @@ class MarchStage(Stage):
         self.control = replace(self.control, length=state["length"], stages=state["stages"])
         self._front = FrontInTime.of_state(state, self._space(state["breaks"]))
 
-    def _space(self, breaks: Tensor | None) -> FunctionSpace:
-        breaks = None if breaks is None else breaks.to("cpu", torch.float64)
+    def _space(self, breaks: Sequence[Tensor]) -> FunctionSpace:
+        breaks = [one.to("cpu", torch.float64) for one in breaks]
         network = require_windows(self.exact.network)
         return FunctionSpace(network, self.exact, self.terms, breaks)
 
@@ -246,4 +247,4 @@ class MarchStage(Stage):
         if self.settings.windows is not None:
             hopeless = f"stopped: the windows' errors are {self.spent:.1e}: nothing is resolved"
             return CONVERGED if self.spent < 1 else hopeless
-        return self.words.unresolved(self.front.space.count) if self.limited else CONVERGED
+        return self.words.unresolved(self.front.space.named) if self.limited else CONVERGED

@@ -24,14 +24,14 @@ class MarchWords:
 
     def accepted(self, done: Attempt, number: int, spent: float) -> str:
         """The words for the progress line after window `number`; the error so far is `spent`."""
-        window, count = done.window, done.front.space.count
+        window = done.window
         steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"
         parts = [
             f"window {number} up to {self.at(window.start + window.length)}",
             f"length {window.length:.2g}",
             f"{window.stages.count} stages",
             steps,
-            f"{count} intervals" if count else "",
+            done.front.space.named,
             f"estimated error so far {spent:.1e}",
         ]
         return ", ".join(filter(None, parts))
@@ -63,9 +63,12 @@ class MarchWords:
             "estimated_error": spent,
         }
 
-    def unresolved(self, intervals: int) -> str:
-        """The status of a march whose functions in space are too coarse for its tolerance."""
-        what = f"{intervals} intervals" if intervals else "the network's functions"
+    def unresolved(self, intervals: str) -> str:
+        """The status of a march whose functions in space are too coarse for its tolerance.
+
+        intervals: their numbers in words; "" for other functions than splines.
+        """
+        what = intervals or "the network's functions"
         return (
             f"stopped: {what} in space do not resolve the solution to the tolerance "
             f"{self.tolerance:.1e}"

@@ -52,6 +52,16 @@ def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -
     return found
 
 
+def unit_parts(channels: Channels, index: MultiIndex) -> Tensor:
+    """The parts of the jet of a function of which one partial derivative is 1 and all others 0.
+
+    Returns:
+        All parts, one after the other.
+    """
+    parts = parts_from(channels, lambda one: torch.full((1, 1), float(one == index)).double())
+    return torch.cat([part.flatten() for part in parts])
+
+
 def _along(
     direction: tuple[float, ...], order: int, derivative: Callable[[MultiIndex], Tensor]
 ) -> Tensor:

@@ -56,7 +56,7 @@ class Resolution:
         front, tries = first_front(space, time), 20
         if not self._grades(space):
             return front
-        while front.change > self.allowed and tries and front.space.count < space.most:
+        while front.change > self.allowed and tries and not front.space.is_finest:
             tries -= 1
             assert front.errors is not None
             finer = first_front(front.space.regraded(front.errors, front.size * self.aim), time)
@@ -91,7 +91,7 @@ class Resolution:
                 precision,
             )
             good = window.converged and window.error <= largest
-            if not good or front.space.breaks is None:
+            if not good or not front.space.breaks:
                 return Attempt(front, window, 0.0)
             size = max(front.size, window.size)
             errors = window.splines
@@ -101,7 +101,7 @@ class Resolution:
             if done.splines <= self.tolerated or not self._grades(front.space):
                 return done
             finer = front.space.regraded(errors, size * self.aim)
-            if not tries or finer.count >= finer.most:
+            if not tries or finer.is_finest:
                 return done
             tries -= 1
             front = start.moved(finer)
@@ -119,4 +119,4 @@ class Resolution:
         return front
 
     def _grades(self, space: FunctionSpace) -> bool:
-        return self.follows and space.breaks is not None
+        return self.follows and bool(space.breaks)

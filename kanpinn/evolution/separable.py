@@ -1,5 +1,6 @@
 """Networks of a window: functions of space times Legendre polynomials in time."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -37,6 +38,19 @@ class Separable(Network):
         product = polynomials * super().jet(self.places(coordinates), tape)
         return product.map(lambda t: t.unflatten(-1, (self.modes, -1)).sum(dim=-2))
 
+    @property
+    @abstractmethod
+    def degree(self) -> int:
+        """The degree of the splines of the output layer."""
+
+    @abstractmethod
+    def breaks(self) -> list[Tensor]:
+        """The ends of the intervals of the output layer's splines for each input, (G + 1,) each."""
+
+    @abstractmethod
+    def place(self, splines: Sequence[BSplines]) -> None:
+        """Take splines of each coordinate in space, for a network without hidden layers."""
+
     def places(self, inputs: Inputs) -> Jet:
         """The inputs of φ: all inputs but the time, as a jet."""
         return inputs.dense().map(lambda t: t[..., :-1])
@@ -55,6 +69,17 @@ class SeparableKAN(Separable, KAN):
     def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
         super().__init__([max(1, width[0]), *width[1:]], **settings)
         self.modes, self.in_space = modes, width[0] > 0
+
+    @property
+    def degree(self) -> int:
+        return self.layers[-1].basis.degree
+
+    def breaks(self) -> list[Tensor]:
+        return list(self.layers[-1].basis.breaks)
+
+    def place(self, splines: Sequence[BSplines]) -> None:
+        (basis,) = splines
+        self.layers[-1].reset(basis)
 
     def places(self, inputs: Inputs) -> Jet:
         return super().places(inputs) if self.in_space else inputs.dense() * 0.0
@@ -79,6 +104,16 @@ class SeparableProducts(Separable):
         super().__init__()
         self.layers = cast(Sequence[ProductLayer], Layers([ProductLayer(bases, outputs)]))
         self.modes = modes
+
+    @property
+    def degree(self) -> int:
+        return self.layers[0].basis.degree
+
+    def breaks(self) -> list[Tensor]:
+        return [basis.breaks[0] for basis in self.layers[0].bases]
+
+    def place(self, splines: Sequence[BSplines]) -> None:
+        self.layers[0].reset(splines)
 
     @property
     def width(self) -> tuple[int, ...]:

@@ -1,21 +1,29 @@
 """The functions of space of a march: the equations in them, and the network of a window."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.evolution.direct_system import DirectSystem, condition_rows, ties_of
-from kanpinn.evolution.element_space import at_places, global_space, moment_space, spline_space
+from kanpinn.evolution.direct_system import direct_system
+from kanpinn.evolution.element_space import (
+    ElementSpace,
+    at_places,
+    global_space,
+    moment_space,
+    spline_space,
+)
 from kanpinn.evolution.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.evolution.grading import graded_breaks
-from kanpinn.evolution.polynomials import at_moments
-from kanpinn.evolution.separable import SeparableKAN
-from kanpinn.evolution.stages import stages
-from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
+from kanpinn.evolution.product_space import ProductSpace
+from kanpinn.evolution.product_system import product_system
+from kanpinn.evolution.separable import Separable, SeparableKAN
+from kanpinn.evolution.system import System
 from kanpinn.evolution.window_solve import Window
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Box, Points, Product
@@ -35,49 +43,73 @@ class FunctionSpace:
         network: the network in windows.
         surrogate: the solution.
         terms: the equation, the initial values and the conditions at walls.
-        breaks: the ends of the intervals of splines in scaled space, (G + 1,); None for a network
-            with hidden layers, with several coordinates in space, or with none.
-        most: the largest number of intervals that `regraded` chooses.
+        breaks: the ends of the intervals of splines in each coordinate of scaled space, (G + 1,)
+            each; none for a network with hidden layers or without space.
     """
 
     network: Windows
     surrogate: Surrogate
     terms: EvolutionTerms
-    breaks: Tensor | None
-    most: int = 3000
+    breaks: Sequence[Tensor]
 
     def __post_init__(self) -> None:
-        if self.breaks is not None and self.count < self.least:
-            raise InputError(
-                f"network.grid must be at least {self.least} for periodic splines of degree "
-                f"{self.degree}, got {self.count}"
-            )
+        for axis, breaks in enumerate(self.breaks):
+            if len(breaks) - 1 < self._least(axis):
+                raise InputError(
+                    f"network.grid must be at least {self._least(axis)} for periodic splines of "
+                    f"degree {self.degree}, got {len(breaks) - 1}"
+                )
 
     @property
     def degree(self) -> int:
         """The degree of the splines, or that of the output layer."""
-        return self.network.layers[-1].basis.degree
+        return self.network.members[-1].degree
 
     @property
-    def least(self) -> int:
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of intervals of splines in each coordinate; () for other functions."""
+        return tuple(len(breaks) - 1 for breaks in self.breaks)
+
+    @property
+    def count(self) -> int:
+        """The number of products of intervals; 0 for other functions than splines."""
+        return math.prod(self.counts) if self.breaks else 0
+
+    @property
+    def named(self) -> str:
+        """The numbers of intervals in words; "" for other functions."""
+        return " × ".join(map(str, self.counts)) + " intervals" if self.breaks else ""
+
+    @property
+    def is_finest(self) -> bool:
+        """Whether a coordinate has as many intervals as `regraded` ever chooses."""
+        return any(count >= self._most for count in self.counts)
+
+    @property
+    def _most(self) -> int:
+        """The largest number of intervals of a coordinate."""
+        return 3000 if len(self.breaks) == 1 else int(9e4 ** (1 / len(self.breaks)))
+
+    def _least(self, axis: int) -> int:
         """The smallest number of intervals: around a circle each spline covers degree + 1."""
-        return self.degree + 1 if self.network.periodic else 1
+        return self.degree + 1 if axis in self.network.around else 1
 
     @cached_property
-    def pattern(self) -> SeparableKAN:
+    def pattern(self) -> Separable:
         """A network for a window, with one polynomial, on these intervals."""
         return self._member(1)
 
-    def _member(self, modes: int) -> SeparableKAN:
+    def _member(self, modes: int) -> Separable:
         made = self.network.member(modes)
-        if self.breaks is not None:
-            layer = made.layers[-1]
-            degree = layer.basis.degree
-            extend = _around if self.network.periodic else _clamped
-            layer.reset(BSplines(extend(self.breaks, degree)[None], degree))
-        elif made.in_space:
+        if self.breaks:
+            made.place([self._splines(axis) for axis in range(len(self.breaks))])
+        elif self.network.in_space:
             made.prepare(self.surrogate.inputs_at(self.rule[0]))
         return made
+
+    def _splines(self, axis: int) -> BSplines:
+        extend = _around if axis in self.network.around else _clamped
+        return BSplines(extend(self.breaks[axis], self.degree)[None], self.degree)
 
     @cached_property
     def rule(self) -> tuple[Points, Tensor]:
@@ -90,67 +122,63 @@ class FunctionSpace:
         return Points(coords, domain.names), weights
 
     @cached_property
-    def system(self) -> DirectSystem:
+    def system(self) -> System:
         """The equations in the space."""
-        terms, surrogate = self.terms, self.surrogate
-        channels = terms.equation.channels
-        if not self.pattern.in_space:
-            space = moment_space(surrogate, self.pattern, channels)
-        elif self.breaks is None:
-            space = global_space(surrogate, self.pattern, *self.rule, channels)
+        terms, surrogate, order = self.terms, self.surrogate, self.network.order
+        if len(self.breaks) > 1:
+            space_of(surrogate.domain)
+            splines = [self._splines(axis) for axis in range(len(self.breaks))]
+            return product_system(surrogate, terms, splines, self.network.around, order)
+        channels, pattern = terms.equation.channels, cast(SeparableKAN, self.pattern)
+        if not self.network.in_space:
+            space = moment_space(surrogate, pattern, channels)
+        elif not self.breaks:
+            space = global_space(surrogate, pattern, *self.rule, channels)
         else:
-            space = spline_space(surrogate, self.pattern, channels, self.network.periodic)
-        if terms.walls and self.breaks is None:
+            space = spline_space(surrogate, pattern, channels, bool(self.network.around))
+        if terms.walls and not self.breaks:
             raise InputError(
-                f"march cannot impose the term {terms.walls[0].name} with several coordinates in "
-                "space or with hidden layers: there it takes prescribed values that can be built "
-                'in, boundary = "exact", and periodic inputs'
+                f"march cannot impose the term {terms.walls[0].name} on a network with hidden "
+                "layers, which takes prescribed values that can be built in, "
+                'boundary = "exact", and periodic inputs'
             )
-        interior = TermInSpace(surrogate, terms.equation, space)
-        walls = [
-            TermInSpace(
-                surrogate,
-                term,
-                at_places(surrogate, self.pattern, term.points, term.channels, space.spread),
-            )
-            for term in terms.walls
-        ]
-        made = DirectSystem(interior, walls, self.network.order)
-        if not walls:
-            return made
-        order, start = made.order, float(surrogate.domain.bounds[0][-1])
-        rates = at_moments(stages(1), np.zeros(1), 1.0, order, made.highest).rates
-        moments = MomentsInTime(
-            torch.tensor([start]).double(), [torch.from_numpy(t) for t in rates]
-        )
-        first, _ = self._initial(made)
-        states = torch.cat([first, torch.zeros_like(first[:1])])
-        rows = condition_rows(walls, made.unknowns, moments, states)
-        return DirectSystem(interior, walls, order, ties_of(rows, 1.0))
+        return direct_system(surrogate, terms, pattern, space, order)
 
     def initial(self) -> tuple[Tensor, Tensor]:
         """The coefficients of the initial values, (order, n, m), and the errors in each element."""
-        return self._initial(self.system)
-
-    def _initial(self, system: DirectSystem) -> tuple[Tensor, Tensor]:
+        system = self.system
         points = system.interior.points(system.space.places.coords[:1, -1])
         data = system.interior.data(points)
         wanted = initial_values(self.terms.initial, points, system.fields)
         values = [wanted[0] - data.value]
         if system.order == 2:
             values.append(wanted[1] - data.gradient[:, -1])  # type: ignore[index]
-        return _projected(system, values)
+        return self._projected(values)
 
     def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
         """The coefficients of states of another space, and the first one's change in each element.
 
         states: (b, n, m).
         """
-        places, channels = self.system.space.places, Channels(self.surrogate.domain.names)
-        spread = old.system.space.spread
-        there = at_places(self.surrogate, old.pattern, places, channels, spread)
-        values = there.jet(states).value.unflatten(-1, (len(states), -1))
-        return _projected(self.system, list(values.unbind(1)))
+        values = self._values_of(states, old)
+        return self._projected(list(values.unbind(0)))
+
+    def _values_of(self, states: Tensor, old: "FunctionSpace") -> Tensor:
+        """The values of states of another space at the places, (b, places, m)."""
+        space, other = self.system.space, old.system.space
+        if isinstance(space, ProductSpace) and isinstance(other, ProductSpace):
+            return other.values_at(states, [axis.places for axis in space.line])
+        channels = Channels(self.surrogate.domain.names)
+        spread, pattern = cast(ElementSpace, other).spread, cast(SeparableKAN, old.pattern)
+        there = at_places(self.surrogate, pattern, space.places, channels, spread)
+        return there.jet(states).value.unflatten(-1, (len(states), -1)).movedim(1, 0)
+
+    def _projected(self, values: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """The coefficients of values at the places, (b, n, m), and the first one's error."""
+        system = self.system
+        found = torch.stack([system.projection(one) for one in values])
+        gap = system.space.jet(found[:1]).value - values[0]
+        return found, system.by_elements(gap)
 
     def size(self, state: Tensor, time: float) -> float:
         """The root mean square of the solution at a time, with coefficients (order, n, m)."""
@@ -162,43 +190,34 @@ class FunctionSpace:
         """The root mean square over space of errors in each element, (E,)."""
         return float((self.system.shares * errors.square()).sum().sqrt())
 
-    @property
-    def count(self) -> int:
-        """The number of intervals of splines; 0 for other functions."""
-        return 0 if self.breaks is None else len(self.breaks) - 1
-
     def regraded(self, errors: Tensor, error: float) -> "FunctionSpace":
         """The space with intervals graded for a root mean square error of the splines.
 
-        errors: the present ones on each interval, (G,).
+        errors: the present ones on each interval of one coordinate after the other, (Σ G,).
         """
-        assert self.breaks is not None
-        breaks = graded_breaks(self.breaks, errors, self.degree, error, self.most, self.least)
-        return replace(self, breaks=breaks)
+        most, found = self._most, []
+        for axis, (breaks, own) in enumerate(
+            zip(self.breaks, errors.split(self.counts), strict=True)
+        ):
+            part, least = error / math.sqrt(len(self.breaks)), self._least(axis)
+            found.append(graded_breaks(breaks, own, self.degree, part, most, least))
+        return replace(self, breaks=found)
 
     def halved(self) -> "FunctionSpace":
-        """The space with twice as many intervals."""
-        assert self.breaks is not None
-        middle = (self.breaks[1:] + self.breaks[:-1]) / 2
-        return replace(self, breaks=torch.cat([self.breaks, middle]).sort().values)
+        """The space with twice as many intervals in each coordinate."""
+        middle = [(breaks[1:] + breaks[:-1]) / 2 for breaks in self.breaks]
+        both = zip(self.breaks, middle, strict=True)
+        return replace(self, breaks=[torch.cat(pair).sort().values for pair in both])
 
     @torch.no_grad()
-    def member(self, window: Window) -> SeparableKAN:
+    def member(self, window: Window) -> Separable:
         """The network of a window that has been solved."""
         series = window.series()
         made = self._member(len(series))
         layer = made.layers[-1]
         flat = self.system.space.coefficients(series).permute(1, 0, 2).flatten(1)
         layer.coefficients.copy_(flat.view_as(layer.coefficients))
-        made.placed = True
         return made
-
-
-def _projected(system: DirectSystem, values: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The coefficients of values at the places, (b, n, m), and the first one's error, (E,)."""
-    found = torch.stack([system.projection(one) for one in values])
-    gap = system.space.jet(found[:1]).value - values[0]
-    return found, system.by_elements(gap)
 
 
 def space_of(domain: Coordinates) -> Domain:

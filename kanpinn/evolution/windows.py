@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn.evolution.separable import SeparableKAN
+from kanpinn.evolution.separable import Separable, SeparableKAN, SeparableProducts
 from kanpinn.evolution.timing import Inputs, at_time, in_window
 from kanpinn.jets import Jet
-from kanpinn.networks.kan_layer import KANLayer
-from kanpinn.networks.layer import Tape
+from kanpinn.networks.basis import BSplines
+from kanpinn.networks.kan import KAN
+from kanpinn.networks.layer import Layer, Tape
 from kanpinn.networks.network import Network, check_width
 
 
@@ -57,7 +58,7 @@ class Windows(Network):
         super().__init__()
         inputs, *rest = check_width(width)
         self.seed = integer("seed", seed, least=0)
-        self.order, self.periodic = 1, False
+        self.order, self.around = 1, frozenset[int]()
         self._width = (inputs - 1, *rest)
         if not self.in_space:  # a constant, which needs the fewest splines
             degree, grid = 1, 1
@@ -65,23 +66,28 @@ class Windows(Network):
         self._of = nn.ModuleList([self.member(2)])
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 
-    def member(self, modes: int) -> SeparableKAN:
+    def member(self, modes: int) -> Separable:
         """A new network for a window, whose hidden layers are those of all others."""
         inputs, *hidden, outputs = self._width
+        if inputs > 1 and not hidden:
+            degree, grid, dtype = (self._settings[name] for name in ("degree", "grid", "dtype"))
+            made = KAN([inputs, 1], degree, grid, dtype=dtype)
+            bases = [made.layers[0].basis.of_inputs([i]) for i in range(inputs)]
+            return SeparableProducts(cast(Sequence[BSplines], bases), outputs * modes, modes)
         width = [inputs, *hidden, outputs * modes]
         return SeparableKAN(width, modes, seed=self.seed, **self._settings)
 
     @property
-    def members(self) -> list[SeparableKAN]:
+    def members(self) -> list[Separable]:
         """The networks of the windows, in the order of time."""
-        return list(cast(Sequence[SeparableKAN], self._of))
+        return list(cast(Sequence[Separable], self._of))
 
     @property
     def parts(self) -> list[Network]:
         return list(self.members)
 
     @property
-    def layers(self) -> Sequence[KANLayer]:  # type: ignore[override]
+    def layers(self) -> Sequence[Layer]:  # type: ignore[override]
         """The layers of the last window's network."""
         return self.members[-1].layers
 
@@ -91,7 +97,7 @@ class Windows(Network):
         return (inputs + 1, *rest)
 
     @property
-    def max_order(self) -> int:
+    def max_order(self) -> int | None:
         return self.members[-1].max_order if self.in_space else 4
 
     @property
@@ -99,11 +105,14 @@ class Windows(Network):
         """Whether there are inputs besides the time."""
         return self._width[0] > 0
 
-    def breaks(self) -> Tensor | None:
-        """The intervals of the last window, (G + 1,), if they are splines in one coordinate."""
-        if len(self._width) > 2 or self._width[0] != 1:
-            return None
-        return self.layers[0].basis.breaks[0]
+    @property
+    def of_splines(self) -> bool:
+        """Whether the functions of space are splines or their products: without hidden layers."""
+        return self.in_space and len(self._width) == 2
+
+    def breaks(self) -> list[Tensor]:
+        """The intervals of splines in each coordinate of the last window, (G + 1,) each."""
+        return self.members[-1].breaks() if self.of_splines else []
 
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
@@ -116,8 +125,8 @@ class Windows(Network):
         most, found = 2**14, []
         ends = self.ends.cpu() / 2
         breaks: list[Tensor] = []
-        if self.breaks() is not None:
-            breaks = [(one.layers[0].basis.breaks[0].cpu() + 1) / 2 for one in self.members]
+        if len(self.breaks()) == 1:
+            breaks = [(one.breaks()[0].cpu() + 1) / 2 for one in self.members]
         stride = -(-sum(map(len, breaks)) // most) or 1
         for number, (start, end) in enumerate(pairwise(ends)):
             times = torch.stack([start, end])[None, :, None]
@@ -153,7 +162,7 @@ class Windows(Network):
         return made.to(self.ends.device)
 
     @torch.no_grad()
-    def add(self, end: float, member: SeparableKAN, first: bool = False) -> None:
+    def add(self, end: float, member: Separable, first: bool = False) -> None:
         """Add a window that begins at the end of the last one.
 
         Args:
@@ -168,7 +177,7 @@ class Windows(Network):
         self._of.append(member.to(self.ends.device, self.ends.dtype))
         self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
 
-    def _set(self, ends: list[float], members: list[SeparableKAN]) -> None:
+    def _set(self, ends: list[float], members: list[Separable]) -> None:
         for index, member in enumerate(members):
             member.to(device=self.ends.device, dtype=self.ends.dtype)
             member.requires_grad_(index + 1 == len(members))

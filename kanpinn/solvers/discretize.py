@@ -221,10 +221,12 @@ def _in_windows(problem: BoundaryValueProblem, network: Windows, boundary: str) 
             'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
             "a march satisfies conditions at walls exactly"
         )
-    if network.in_space and network.breaks() is None:
+    if network.in_space and not network.of_splines:
         return choose_imposition(problem, boundary, (), walls=True)
-    around = {i for i, c in enumerate(problem.conditions()) if c.periodic_in is not None}
-    network.periodic = bool(around)
+    conditions, names = problem.conditions(), problem.domain.names
+    around = {i for i, c in enumerate(conditions) if c.periodic_in is not None}
+    circles = [names.index(conditions[i].periodic_in) for i in around]
+    network.around = frozenset(circles)
     chosen = "penalty" if boundary in ("auto", "exact") else boundary  # nothing is built in
     return replace(choose_imposition(problem, chosen, ()), met=frozenset(around))
 

@@ -1,0 +1,71 @@
+"""Terms that are linear in the parts of the fields' jets: their factors, and what is left at 0."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.evolution.trial_space import side_by_side
+from kanpinn.geometry import Points
+from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.loss.terms import ResidualTerm
+
+
+@dataclass(frozen=True, eq=False)
+class LinearTerm:
+    """A term at n points, linearised at fields that vanish with all derivatives.
+
+    Args:
+        term: the term.
+        points: the points.
+        zero: the jet of such fields.
+        rest: the residuals there, (n, equations).
+        slopes: for each equation the derivatives by the parts of the jets, (n, parts, m).
+    """
+
+    term: ResidualTerm
+    points: Points
+    zero: Jet
+    rest: Tensor
+    slopes: Sequence[Tensor]
+
+    def holds(self) -> bool:
+        """Whether the term equals its linearisation, by a trial with random fields."""
+        generator, rounding = torch.Generator().manual_seed(0), 1e-9
+        parts = [
+            torch.randn(t.shape, generator=generator, dtype=torch.float64)
+            for t in self.zero.parts()
+        ]
+        found = self.term.equation(self.points, self.zero.with_parts(parts))
+        flat = side_by_side(parts, (1, len(self.rest)))[0]
+        expected = torch.stack([(one * flat).sum(dim=(1, 2)) for one in self.slopes], dim=1)
+        gap = float((found - self.rest - expected).abs().max())
+        return gap <= rounding * (float(found.abs().max()) + float(expected.abs().max()))
+
+
+def linear_parts(
+    term: ResidualTerm, points: Points, fields: int, channels: Channels | None = None
+) -> LinearTerm:
+    """Linearise a term at fields that vanish.
+
+    Args:
+        term: the term.
+        points: n points.
+        fields: the number of fields m.
+        channels: of the jets, those of the term or more.
+    """
+    channels = term.channels if channels is None else channels
+    ones = torch.ones_like(points.coords[0])
+    like = Coordinates(channels, points.coords, ones).dense()
+    zero = like.map(lambda t: t.new_zeros(*t.shape[:-1], fields))
+    parts = [t.requires_grad_() for t in zero.parts()]
+    with torch.enable_grad():
+        residual = term.equation(points, zero.with_parts(parts))
+        found = [
+            torch.autograd.grad(one.sum(), parts, retain_graph=True, materialize_grads=True)
+            for one in residual.unbind(dim=1)
+        ]
+    slopes = [side_by_side(one, (1, len(points)))[0] for one in found]
+    zero = zero.map(torch.Tensor.detach)
+    return LinearTerm(term, points, zero, residual.detach(), slopes)
