@@ -101,15 +101,16 @@ class ProductSystem(System):
         for d, axis in enumerate(space.line):
             left = self._left(residual, d)
             wave = 2j * torch.pi / (axis.shares * (axis.high - axis.low))
-            mean = slopes.movedim(1 + d, 1).unflatten(1, (axis.intervals, -1)).flatten(2, -3)
-            sizes = self._by_intervals(left, d).mean(dim=2).sqrt()
+            others = [1 + number for number in range(len(space.line)) if number != d]
+            mean = torch.tensordot(slopes.mean(dim=others), axis.means, ([1], [1])).movedim(-1, 1)
+            sizes = self._by_intervals(left, d).sqrt()
             channels = space.like.channels
-            found.append(errors_of_waves(channels, mean.mean(dim=2), d, wave, rate, sizes))
+            found.append(errors_of_waves(channels, mean, d, wave, rate, sizes))
         return torch.cat(found, dim=1)
 
     def by_elements(self, values: Tensor) -> Tensor:
         found = [
-            self._by_intervals(self._left(values[None], d), d).sum(dim=3).mean(dim=2).sqrt()[0]
+            self._by_intervals(self._left(values[None], d), d).sum(dim=2).sqrt()[0]
             for d in range(len(self.space.line))
         ]
         return torch.cat(found)
@@ -120,9 +121,10 @@ class ProductSystem(System):
         return (there @ self.space.line[d].remainder.T).movedim(-1, 1 + d)
 
     def _by_intervals(self, values: Tensor, d: int) -> Tensor:
-        """The squares of values (k, grid…, m) by the intervals of a coordinate, (k, G, …, m)."""
-        count = self.space.line[d].intervals
-        return values.square().movedim(1 + d, 1).unflatten(1, (count, -1)).flatten(2, -2)
+        """The mean squares of values (k, grid…, m) in the intervals of a coordinate, (k, G, m)."""
+        line = self.space.line
+        others = [1 + number for number in range(len(line)) if number != d]
+        return line[d].means @ values.square().mean(dim=others)
 
     @property
     def shares(self) -> Tensor:
