@@ -13,7 +13,7 @@ from kanpinn.evolution.space import space_of
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule
-from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.geometry.rules import gauss_legendre, tensor_grid
 from kanpinn.jets import Channels
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.densities import Densities, check_densities, densities_at
@@ -90,14 +90,16 @@ class Moments:
         domain, windows = surrogate.domain, self.windows
         if domain.dim == 1:
             places, weights = torch.empty(1, 0).double(), torch.ones(1).double()
-        elif windows is not None and windows.breaks() is not None:
-            basis = windows.members[max(0, number - 1)].layers[0].basis
-            breaks = basis.breaks[0].cpu().double()
-            low, high = (float(corner[0]) for corner in domain.bounds)
-            nodes, own = gauss_legendre(3 * (basis.degree + 1) // 2)
-            widths = breaks.diff()[:, None] * (high - low) / 2
-            start = low + (breaks[:-1, None] + 1) * (high - low) / 2
-            places, weights = (start + widths * nodes).reshape(-1, 1), (widths * own).flatten()
+        elif windows is not None and windows.of_splines:
+            member, (low, high) = windows.members[max(0, number - 1)], domain.bounds
+            nodes, own = gauss_legendre(3 * (member.degree + 1) // 2)
+            rules = []
+            for axis, breaks in enumerate(member.breaks()):
+                ends = low[axis] + (breaks.cpu().double() + 1) * (high[axis] - low[axis]) / 2
+                widths = ends.diff()[:, None]
+                rules.append(((ends[:-1, None] + widths * nodes).flatten(), widths * own))
+            places = tensor_grid([places for places, _ in rules])
+            weights = tensor_grid([own.flatten() for _, own in rules]).prod(dim=1)
         else:
             parts = list(domain_rule(space_of(domain), 48))
             places = torch.cat([points.coords for points, _ in parts])
