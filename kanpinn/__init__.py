@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kanpinn.data import Table as Table
     from kanpinn.evolution import Equidistribute as Equidistribute
     from kanpinn.evolution import March as March
+    from kanpinn.evolution import Shooting as Shooting
     from kanpinn.evolution import Windows as Windows
     from kanpinn.geometry import Annulus as Annulus
     from kanpinn.geometry import Arc as Arc
@@ -128,7 +129,7 @@ _NAMES = {
         "observed_order",
     ),
     "data": ("Data", "Table"),
-    "evolution": ("Equidistribute", "March", "Windows"),
+    "evolution": ("Equidistribute", "March", "Shooting", "Windows"),
     "geometry": (
         "Annulus",
         "Arc",

@@ -71,14 +71,18 @@ class DirectSystem(System):
     @torch.no_grad()
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
         inside, *outside = points
-        found = self.tested(self.interior.residual(inside, moments, states)).numpy()
+        both = zip(self.walls, outside, strict=True)
+        conditions = [wall.residual(at, moments, states) for wall, at in both]
+        found = self.interior.residual(inside, moments, states)
+        return self.imposed(found, conditions, states)
+
+    def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
+        found = self.tested(residual).numpy()
         if self.ties:
-            both = zip(self.walls, outside, strict=True)
-            rows = [wall.residual(at, moments, states).flatten(1).numpy() for wall, at in both]
-            conditions = np.concatenate(rows, axis=1)
+            rows = np.concatenate([one.flatten(1).numpy() for one in conditions], axis=1)
             for one in self.ties:
                 tests = found[:, one.numbers] @ one.kept
-                found[:, one.numbers] = np.hstack([conditions @ one.rows.T, tests])
+                found[:, one.numbers] = np.hstack([rows @ one.rows.T, tests])
         return found
 
     def tested(self, residual: Tensor) -> Tensor:

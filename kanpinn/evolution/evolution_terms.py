@@ -104,8 +104,8 @@ def _once_for_each_place(term: ResidualTerm) -> ResidualTerm:
 def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -> Tensor:
     """The values of the fields at the first moment, and their rates, that the terms prescribe.
 
-    The terms are taken to be linear in both, and to contain nothing else. At each point the result
-    is their least-squares solution of least norm, so that what is not prescribed is zero.
+    At each point the result is their least-squares solution of least norm, so that what is not
+    prescribed is zero.
 
     Args:
         terms: the conditions at the first moment.
@@ -115,15 +115,31 @@ def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -
     Returns:
         (2, n, m).
     """
-    matrices, rights = [], []
-    backwards = torch.zeros_like(points.coords)
-    backwards[:, -1] = -1  # the outward normals of the domain at the first moment
-    points = Points(points.coords, points.names, backwards)
-    for term in terms:
-        channels = term.channels | Channels(points.names, gradient=True)
-        linear = linear_parts(term, points, fields, channels)
-        rows = [torch.cat([s[:, 0], s[:, channels.dim]], dim=1) for s in linear.slopes]
-        matrices.append(torch.stack(rows, dim=1))
-        rights.append(linear.rest)
+    both = [linear_in_state(term, with_normals(points), fields) for term in terms]
+    matrices, rights = zip(*both, strict=True)
     found = torch.linalg.pinv(torch.cat(matrices, dim=1)) @ torch.cat(rights, dim=1)[..., None]
     return -found[..., 0].unflatten(1, (2, fields)).movedim(1, 0)
+
+
+def with_normals(points: Points) -> Points:
+    """Points at the first moment with the outward normals of the domain there."""
+    backwards = torch.zeros_like(points.coords)
+    backwards[:, -1] = -1
+    return Points(points.coords, points.names, backwards)
+
+
+def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Tensor, Tensor]:
+    """The residuals of a term that is linear in values and rates, and contains nothing else.
+
+    Args:
+        term: the term.
+        points: n points.
+        fields: the number of fields m.
+
+    Returns:
+        The matrix at each point, (n, equations, 2 m), and the residuals of zero, (n, equations).
+    """
+    channels = term.channels | Channels(points.names, gradient=True)
+    linear = linear_parts(term, points, fields, channels)
+    rows = [torch.cat([s[:, 0], s[:, channels.dim]], dim=1) for s in linear.slopes]
+    return torch.stack(rows, dim=1), linear.rest

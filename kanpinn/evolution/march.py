@@ -120,7 +120,7 @@ class MarchStage(Stage):
         self.settings, self.surrogate = settings, residuals.surrogate
         self.network = require_windows(self.surrogate.network)
         if self.surrogate.has_unknowns:
-            raise InputError("march is for problems without unknown numbers and coefficients")
+            raise InputError("march is for problems without unknowns: kp.Shooting finds numbers")
         self.terms = sorted_terms(residuals.terms, self.surrogate).in_float64()
         check_order(self.terms.equation, self.network.width[-1], self.network.order)
         # LAPACK works in the main memory, and lengths of windows want all digits.
@@ -211,7 +211,7 @@ class MarchStage(Stage):
 
     def _accept(self, done: Attempt, last: bool) -> None:
         """Add the window to the network, and go on from its end."""
-        window, space = done.window, done.front.space
+        self.attempt, window, space = done, done.window, done.front.space
         front = done.front.after(window, self.begin + self.duration if last else None)
         front, member = self.resolution.lightened(front, done), space.member(window)
         end = 2.0 if last else 2 * (window.start + window.length - self.begin) / self.duration

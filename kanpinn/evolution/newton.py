@@ -143,11 +143,13 @@ class SimplifiedNewton(Newton):
         return rate / (1 - rate) * step if rate < 0.3 else math.inf
 
     def correction(self, unknowns: Tensor) -> Tensor | None:
-        equations, stages = self.equations, self.equations.stages
-        system = equations.system
+        equations, system = self.equations, self.equations.system
         residual = system.residual(equations.points, equations.moments, equations.states(unknowns))
-        if not np.isfinite(residual).all():
-            return None
+        return self.change(residual) if np.isfinite(residual).all() else None
+
+    def change(self, residual: Array) -> Tensor:
+        """The change of the unknowns, (s, n, m), for rows of a residual, (s, n·m)."""
+        system, stages = self.equations.system, self.equations.stages
         transformed = stages.rows @ residual
         change = np.zeros(residual.shape)
         for row, at, factor, column in zip(
@@ -156,7 +158,7 @@ class SimplifiedNewton(Newton):
             right = row if at.imag else row.real
             found = factor.solve(np.ascontiguousarray(right)) * at ** (system.order - 1)
             change += (column[:, None] * found).real
-        return torch.from_numpy(change).view(unknowns.shape)
+        return torch.from_numpy(change).view(len(change), -1, system.fields)
 
     def error(self, unknowns: Tensor) -> float:
         equations, form = self.equations, self.equations.form

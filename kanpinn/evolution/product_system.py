@@ -51,11 +51,14 @@ class ProductSystem(System):
     @torch.no_grad()
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
         (inside,) = points
-        found = self.space.tested(self.interior.residual(inside, moments, states))
+        values = torch.tensordot(moments.rates[0], states, dims=1)
         if bool(self.prescribed.any()):
-            values = torch.tensordot(moments.rates[0], states, dims=1)
-            found = torch.where(self.prescribed, values - self._on_sides(moments.times), found)
-        return found.flatten(1).numpy()
+            values = values - self._on_sides(moments.times)
+        return self.imposed(self.interior.residual(inside, moments, states), (), values)
+
+    def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
+        found = self.space.tested(residual)
+        return torch.where(self.prescribed, values, found).flatten(1).numpy()
 
     @cached_property
     def prescribed(self) -> Tensor:

@@ -99,8 +99,8 @@ class FunctionSpace:
         """A network for a window, with one polynomial, on these intervals."""
         return self._member(1)
 
-    def _member(self, modes: int) -> Separable:
-        made = self.network.member(modes)
+    def _member(self, modes: int, copies: int = 1) -> Separable:
+        made = self.network.member(modes, copies)
         if self.breaks:
             made.place([self._splines(axis) for axis in range(len(self.breaks))])
         elif self.network.in_space:
@@ -211,9 +211,9 @@ class FunctionSpace:
 
     @torch.no_grad()
     def member(self, window: Window) -> Separable:
-        """The network of a window that has been solved."""
+        """The network of a window that has been solved, or of several copies of its fields."""
         series = window.series()
-        made = self._member(len(series))
+        made = self._member(len(series), series.shape[-1] // self.network.width[-1])
         layer = made.layers[-1]
         flat = self.system.space.coefficients(series).permute(1, 0, 2).flatten(1)
         layer.coefficients.copy_(flat.view_as(layer.coefficients))

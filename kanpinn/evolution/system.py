@@ -67,6 +67,16 @@ class System(ABC):
         """
 
     @abstractmethod
+    def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
+        """The rows from a residual, of which conditions replace what they tie, (k, n·m).
+
+        Args:
+            residual: that of the equation, (k, places, m).
+            conditions: that of each condition, (k, rows, equations).
+            values: what vanishes where conditions prescribe the unknowns themselves, (k, n, m).
+        """
+
+    @abstractmethod
     def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
         """The linearised rows.
 

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn.evolution.separable import Separable, SeparableKAN, SeparableProducts
-from kanpinn.evolution.timing import Inputs, at_time, in_window
+from kanpinn.evolution.timing import Inputs, by_windows
 from kanpinn.jets import Jet
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import Layer, Tape
 from kanpinn.networks.network import Network, check_width
+from kanpinn.networks.sensitivities import Sensitivities
 
 
 class Windows(Network):
@@ -64,17 +65,19 @@ class Windows(Network):
             degree, grid = 1, 1
         self._settings: dict[str, Any] = {"degree": degree, "grid": grid, "dtype": dtype}
         self._of = nn.ModuleList([self.member(2)])
+        self._directions = nn.ModuleList()  # the sensitivities in each window
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 
-    def member(self, modes: int) -> Separable:
-        """A new network for a window, whose hidden layers are those of all others."""
-        inputs, *hidden, outputs = self._width
+    def member(self, modes: int, copies: int = 1) -> Separable:
+        """A new network for a window, with the hidden layers of all others, `copies` of fields."""
+        inputs, *hidden, fields = self._width
+        outputs = fields * copies * modes
         if inputs > 1 and not hidden:
             degree, grid, dtype = (self._settings[name] for name in ("degree", "grid", "dtype"))
             made = KAN([inputs, 1], degree, grid, dtype=dtype)
             bases = [made.layers[0].basis.of_inputs([i]) for i in range(inputs)]
-            return SeparableProducts(cast(Sequence[BSplines], bases), outputs * modes, modes)
-        width = [inputs, *hidden, outputs * modes]
+            return SeparableProducts(cast(Sequence[BSplines], bases), outputs, modes)
+        width = [inputs, *hidden, outputs]
         return SeparableKAN(width, modes, seed=self.seed, **self._settings)
 
     @property
@@ -177,6 +180,26 @@ class Windows(Network):
         self._of.append(member.to(self.ends.device, self.ends.dtype))
         self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
 
+    @torch.no_grad()
+    def follow_numbers(
+        self,
+        ends: Sequence[float],
+        members: Sequence[Separable],
+        directions: Sequence[Separable],
+        sensitivities: Sensitivities,
+    ) -> None:
+        """Replace all windows by those of a march for the present values of unknown numbers.
+
+        Args:
+            ends: the ends of the windows in scaled time, 0 the first, up to 2.
+            members: their networks.
+            directions: those of the derivatives of all fields by the first number, the second, …
+            sensitivities: the layer that sums the derivatives.
+        """
+        self._set(list(ends), list(members))
+        self._directions = nn.ModuleList(directions).to(self.ends.device, self.ends.dtype)
+        self.sensitivities = sensitivities.to(self.ends.device, self.ends.dtype)
+
     def _set(self, ends: list[float], members: list[Separable]) -> None:
         for index, member in enumerate(members):
             member.to(device=self.ends.device, dtype=self.ends.dtype)
@@ -187,37 +210,30 @@ class Windows(Network):
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved network may have another number of windows, and layers of other shapes, which the
         # layers take over by themselves.
-        ends = state[prefix + "ends"].tolist()
-        fields = self._width[-1]
-        members = []
-        for index in range(len(ends) - 1):
-            last = f"{prefix}_of.{index}.layers.{len(self.layers) - 1}.coefficients"
-            members.append(self.member(state[last].shape[2] // fields))
+        ends, fields = state[prefix + "ends"].tolist(), self._width[-1]
+        last = f"layers.{len(self.layers) - 1}.coefficients"
+        sizes = [state[f"{prefix}_of.{i}.{last}"].shape[2] for i in range(len(ends) - 1)]
+        members = [self.member(size // fields) for size in sizes]
         self._set(ends, members)
+        self.sensitivities, self._directions = None, nn.ModuleList()
+        if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
+            directions = [self.member(size // fields, len(numbers)) for size in sizes]
+            self.follow_numbers(ends, members, directions, Sensitivities(numbers))
         super()._load_from_state_dict(state, prefix, *args)
 
     def prepare(self, x: Tensor) -> None:
         """Nothing: a march places the grids of each window."""
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
-        ends = self.ends.tolist()
-        times = coordinates.value[:, -1].contiguous()
-        which = torch.bucketize(times, coordinates.value.new_tensor(ends[1:]))
-        found, rows = [], []
-        for number in which.unique().tolist():
-            here = (which == number).nonzero()[:, 0]
-            own = coordinates if len(here) == len(which) else coordinates.rows(here)
-            last = min(number, self.count - 1)
-            own = in_window(at_time(own, ends[-1]) if number > last else own, *ends[last:][:2])
-            found.append(self.members[last].jet(own, tape if last + 1 == self.count else None))
-            rows.append(here)
-        if not found:
-            return self.members[0].jet(coordinates)
-        if len(found) == 1:
-            return found[0]
-        back = torch.cat(rows).argsort()
-        parts = zip(*(jet.parts() for jet in found), strict=True)
-        return found[0].with_parts([torch.cat(same)[back] for same in parts])
+        members, ends, last = self.members, self.ends.tolist(), self.count - 1
+        found = by_windows(
+            coordinates, ends, lambda i, own: members[i].jet(own, tape if i == last else None)
+        )
+        if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
+            return found
+        directions = cast(Sequence[Separable], self._directions)
+        by_number = by_windows(coordinates, ends, lambda i, own: directions[i].jet(own))
+        return found + self.sensitivities(by_number, tape)
 
 
 def require_windows(network: Network) -> Windows:

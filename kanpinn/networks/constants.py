@@ -42,6 +42,13 @@ class Constants(Layer):
         both = zip(self.unknowns.items(), c.unbind(), strict=True)
         return {name: float(unknown.value(one)) for (name, unknown), one in both}
 
+    @property
+    @torch.no_grad()
+    def slopes(self) -> Tensor:
+        """The derivatives of the values by the coefficients, (k,)."""
+        both = zip(self.unknowns.values(), self.coefficients, strict=True)
+        return torch.stack([unknown.slope(c) for unknown, c in both])
+
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         ones = h.value.new_ones(len(h.value), 1)
         return ones, ones * coefficients

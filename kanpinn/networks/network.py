@@ -11,6 +11,7 @@ from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.constants import Constants
 from kanpinn.networks.enrichment import Enrichment
 from kanpinn.networks.layer import Layer, Tape
+from kanpinn.networks.sensitivities import Sensitivities
 
 
 class Network(nn.Module, ABC):
@@ -27,11 +28,13 @@ class Network(nn.Module, ABC):
     layers: Sequence[Layer]  # an instance of `Layers`
     enrichment: Enrichment | None  # known functions added to the output
     constants: Constants | None  # unknown numbers appended to the outputs
+    sensitivities: Sensitivities | None  # where the fields follow from the unknown numbers
 
     def __init__(self) -> None:
         super().__init__()
         self.enrichment = None
         self.constants = None
+        self.sensitivities = None
 
     @property
     @abstractmethod
@@ -48,7 +51,11 @@ class Network(nn.Module, ABC):
         """The layers in whose coefficients the output is linear.
 
         They are the last layer, then the enrichment and the unknown numbers, if there are any.
+        Where the fields follow from the numbers, they are the sensitivities alone, whose last
+        coefficients are changes of the unknown numbers.
         """
+        if self.sensitivities is not None:
+            return [self.sensitivities]
         layers = (self.layers[-1], self.enrichment, self.constants)
         return [layer for layer in layers if layer is not None]
 

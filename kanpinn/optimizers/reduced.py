@@ -188,7 +188,8 @@ def unknown_columns(surrogate: Surrogate) -> Tensor:
         fields[part.layers[-1]] = chosen[first : first + part.width[-1]]
         first += part.width[-1]
     for layer in network.output_layers:
-        own = [True] if layer is network.constants else fields.get(layer, chosen)
+        numbers = layer in (network.constants, network.sensitivities)
+        own = [True] if numbers else fields.get(layer, chosen)
         like = layer.coefficients
         columns.append(torch.tensor(own, device=like.device).expand(like.shape).flatten())
     return torch.cat(columns)

@@ -66,3 +66,7 @@ class Unknown:
     def value(self, c: Tensor) -> Tensor:
         """Return the value of the unknown from the value of c, in the same shape."""
         return self.start * torch.exp(c) if self.positive else self.start + c
+
+    def slope(self, c: Tensor) -> Tensor:
+        """Return the derivative of the value by c, in the same shape."""
+        return self.value(c) if self.positive else torch.ones_like(c)

@@ -4,6 +4,7 @@ import math
 
 from kanpinn.evolution import Windows
 from kanpinn.evolution.march import March
+from kanpinn.evolution.shooting import Shooting
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import Network
 from kanpinn.optimizers import Optimizer
@@ -11,8 +12,13 @@ from kanpinn.optimizers.least_squares import LeastSquares
 
 
 def default_optimizer(network: Network) -> Optimizer:
-    """The default: a march for networks in time windows, else least squares of the output layer."""
-    return March() if isinstance(network, Windows) else LeastSquares()
+    """The default: least squares of the output layer, or a march for networks in time windows.
+
+    The march is one by shooting if the network has unknown numbers.
+    """
+    if not isinstance(network, Windows):
+        return LeastSquares()
+    return March() if network.constants is None else Shooting()
 
 
 def default_points(network: Network) -> Collocation:

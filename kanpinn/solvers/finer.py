@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from kanpinn.evolution import Equidistribute, Windows
 from kanpinn.evolution.march import March
+from kanpinn.evolution.shooting import Shooting
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Network
 from kanpinn.networks.similar import random_like
@@ -92,7 +93,7 @@ def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
 
 def _finer_windows(solution: Solution, network: Windows) -> Finer:
     (march,) = solution.optimizers
-    assert isinstance(march, March)
+    assert isinstance(march, March | Shooting)
     return Finer(network.anew(), [march.finer()], solution.discretization.collocation, "auto")
 
 

@@ -121,6 +121,9 @@ class Covariance:
     @cached_property
     def _approximation(self) -> Approximation | None:
         """The change of the unknowns in a richer network; None where it is not known."""
+        known = self.residuals.surrogate.network.sensitivities
+        if known is not None:
+            return Approximation(known.errors, 0.0, False)
         if self._richer is None or self.failure:
             return None
         freedom = sum(float(part.square().sum()) for _, part in self._data)

@@ -25,13 +25,17 @@ def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
     In single precision, rounding hides directions on which no row depends. With fewer than about
     two rows per coefficient, the network is undetermined between the collocation points. It could
     then follow the noise of the data, which would not determine the unknowns, even though the
-    optimizer did not overfit. In this case the equation gets new collocation points.
+    optimizer did not overfit. In this case the equation gets new collocation points. Where the
+    fields follow from the numbers, whose sensitivities the network has, the rows are those of the
+    data alone: the equation is satisfied whatever the numbers are.
     """
     surrogate, terms = residuals.surrogate, list(residuals.terms)
+    if surrogate.network.sensitivities is not None:
+        terms = [term for term in terms if term.measured]
     if (like := surrogate.low).dtype != torch.float64:
         surrogate = copy.deepcopy(surrogate).to(torch.float64)
         terms = [replace(b, points=b.points.to(torch.float64, like.device)) for b in terms]
-    few = _few(residuals, chosen_layers(surrogate.network, output_only))
+    few = _few(Residuals(surrogate, terms), chosen_layers(surrogate.network, output_only))
     first, domain = terms[0], surrogate.domain
     if few and type(first) is ResidualTerm and not first.measured and isinstance(domain, Domain):
         terms[0] = replace(first, points=_fresh(domain, few).to(torch.float64, like.device))

@@ -1,0 +1,298 @@
+"""Shooting: sensitivities, unknown numbers from data, their intervals, what is refused."""
+
+import math
+from typing import ClassVar
+
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+import kanpinn as kp
+from kanpinn.networks.layer import Tape
+from kanpinn.solvers.state import SolverState
+
+F = torch.float64
+
+
+class Fading(kp.Problem):
+    """u_t = κ u_xx - r u on half a period of two waves, with a flux at one wall."""
+
+    domain = kp.Box(x=(0, 0.5), t=(0, 1))
+    unknowns: ClassVar = {
+        "kappa": kp.Unknown(0.5, positive=True, exact=0.1),
+        "r": kp.Unknown(0.0, exact=0.3),
+    }
+
+    def __init__(self, noise=1e-2, count=60, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        self.at = torch.rand(count, 2, generator=generator, dtype=F) * torch.tensor([0.5, 1.0])
+        errors = torch.randn(count, 1, generator=generator, dtype=F)
+        self.values = self.exact(kp.Points(self.at, ("x", "t"))) + noise * errors
+        self.noise = noise or None
+
+    def residual(self, p, u, kappa, r):
+        return kp.partial(u, "t") - kappa.value * kp.partial(u, "x", "x") + r.value * u.value
+
+    def conditions(self):
+        walls = self.domain.boundary
+        return [
+            kp.Initial(self.domain, "sin(pi*x) + sin(3*pi*x)"),
+            kp.Dirichlet(walls["x_min"], 0.0),
+            kp.Neumann(walls["x_max"], 0.0),
+            kp.Observed(self.domain, self.at, self.values, self.noise),
+        ]
+
+    def waves(self, p):
+        """Both waves with the rates at which they fade, and the squares of their numbers."""
+        for k in (math.pi, 3 * math.pi):
+            rate = 0.1 * k**2 + 0.3
+            yield torch.exp(-rate * p.t) * torch.sin(k * p.x), rate, k**2
+
+    def exact(self, p):
+        return sum(u for u, _, _ in self.waves(p))
+
+    def sensitivities(self, p):
+        """The derivatives by log κ and by r, (n, 2)."""
+        by_kappa = sum(-0.1 * square * p.t * u for u, _, square in self.waves(p))
+        return torch.cat([by_kappa, -p.t * self.exact(p)], dim=1)
+
+
+class Swinging(kp.Problem):
+    """u'' + k u + c u' = 0 for c = 0.2, k = 4.01, with data of u."""
+
+    domain = kp.Box(t=(0, 4))
+    unknowns: ClassVar = {"k": kp.Unknown(3.0, exact=4.01), "c": kp.Unknown(0.1, exact=0.2)}
+
+    def __init__(self):
+        self.at = torch.linspace(0.1, 4, 40, dtype=F)[:, None]
+        generator = torch.Generator().manual_seed(1)
+        errors = torch.randn(40, 1, generator=generator, dtype=F)
+        self.values = self.exact(kp.Points(self.at, ("t",))) + 1e-2 * errors
+
+    def residual(self, p, u, k, c):
+        return kp.partial(u, "t", "t") + k.value * u.value + c.value * kp.partial(u, "t")
+
+    def conditions(self):
+        data = kp.Observed(self.domain, self.at, self.values, 1e-2)
+        return [kp.Initial(self.domain, 1.0, -0.1), data]
+
+    def exact(self, p):
+        return torch.exp(-0.1 * p.t) * torch.cos(2 * p.t)
+
+
+class Lorenz(kp.Problem):
+    """Lorenz' equations in their chaotic range, from noisy values of x and z."""
+
+    domain = kp.Box(t=(0, 3))
+    fields = ("x", "y", "z")
+
+    def __init__(self, start=0.5, seed=0):
+        truth = {"s": 10.0, "r": 28.0, "b": 8 / 3}
+        self.unknowns = {name: kp.Unknown(start * v, exact=v) for name, v in truth.items()}
+        self.at = torch.linspace(0.12, 3, 25, dtype=F)[:, None]
+        generator = torch.Generator().manual_seed(seed)
+        self.values = self.curve(truth.values()) + 0.1 * torch.randn(
+            25, 3, generator=generator, dtype=F
+        )
+
+    def curve(self, numbers):
+        s, r, b = numbers
+
+        def slopes(_, u):
+            x, y, z = u
+            return s * (y - x), x * (r - z) - y, x * y - b * z
+
+        settings = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-12}
+        times = self.at[:, 0].numpy()
+        run = solve_ivp(slopes, (0, 3), (-8, 7, 27), t_eval=times, **settings)
+        return torch.from_numpy(run.y.T)
+
+    def residual(self, p, x, y, z, s, r, b):
+        return (
+            kp.partial(x, "t") - s.value * (y.value - x.value),
+            kp.partial(y, "t") - x.value * (r.value - z.value) + y.value,
+            kp.partial(z, "t") - x.value * y.value + b.value * z.value,
+        )
+
+    def conditions(self):
+        first = zip(self.fields, (-8.0, 7.0, 27.0), strict=True)
+        return [
+            *(kp.Initial(self.domain, value, field=name) for name, value in first),
+            kp.Observed(self.domain, self.at, self.values[:, 0], 0.1, field="x"),
+            kp.Observed(self.domain, self.at, self.values[:, 2], 0.1, field="z"),
+        ]
+
+
+class Decaying(kp.Problem):
+    """u' = -k u, v' = k u - v: u(0) is 2 and not prescribed, v(0) = 0; data of v alone."""
+
+    domain = kp.Box(t=(0, 2))
+    fields = ("u", "v")
+    unknowns: ClassVar = {"k": kp.Unknown(1.0, positive=True, exact=2.0)}
+
+    def __init__(self, first=False):
+        self.at = torch.linspace(0.1, 2, 30, dtype=F)[:, None]
+        generator = torch.Generator().manual_seed(2)
+        noise = 1e-2 * torch.randn(30, 2, generator=generator, dtype=F)
+        self.values = self.exact(kp.Points(self.at, ("t",))) + noise
+        self.first = first
+
+    def residual(self, p, u, v, k):
+        gain = k.value * u.value
+        return kp.partial(u, "t") + gain, kp.partial(v, "t") - gain + v.value
+
+    def conditions(self):
+        start = kp.Initial(self.domain, 0.0, field="v")
+        data = kp.Observed(self.domain, self.at, self.values[:, 1], 1e-2, field="v")
+        also = kp.Observed(self.domain, self.at[:3], self.values[:3, 0], 1e-2, field="u")
+        return [start, data, also] if self.first else [start, data]
+
+    def exact(self, p):
+        u, v = 2 * torch.exp(-2 * p.t), torch.exp(-p.t) - torch.exp(-2 * p.t)
+        return torch.cat([u, 4 * v], dim=1)
+
+
+class Cooling(kp.Problem):
+    """u_t = κ Δu in a square with u = 0 at its walls: sin πx sin πy exp(-2 κ π² t), κ = 0.1."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1), t=(0, 1))
+    unknowns: ClassVar = {"kappa": kp.Unknown(0.2, positive=True, exact=0.1)}
+
+    def residual(self, p, u, kappa):
+        curved = kp.partial(u, "x", "x") + kp.partial(u, "y", "y")
+        return kp.partial(u, "t") - kappa.value * curved
+
+    def conditions(self):
+        walls = self.domain.boundary["x_min", "x_max", "y_min", "y_max"]
+        at = torch.rand(40, 3, generator=torch.Generator().manual_seed(0), dtype=F)
+        values = self.exact(kp.Points(at, ("x", "y", "t")))
+        return [
+            kp.Initial(self.domain, "sin(pi*x)*sin(pi*y)"),
+            kp.Dirichlet(walls, 0.0),
+            kp.Observed(self.domain, at, values),
+        ]
+
+    def exact(self, p):
+        form = torch.sin(math.pi * p.x) * torch.sin(math.pi * p.y)
+        return torch.exp(-0.2 * math.pi**2 * p.t) * form
+
+
+def shot(problem, network, tolerance, **settings):
+    """The solution by shooting, whose errors and residuals are not measured."""
+    optimizer = kp.Shooting(tolerance)
+    return kp.solve(problem, network, optimizer, errors=False, verified=False, **settings)
+
+
+def test_the_network_has_the_derivatives_by_the_numbers():
+    problem = Fading(noise=0)
+    solution = shot(problem, kp.Windows([2, 1], 9, 4), 1e-7)
+    assert solution.status == "converged"
+    found = solution.estimated
+    assert all(abs(one.value - one.exact) < 1e-7 for one in found.values())
+    assert all(one.low < one.exact < one.high < one.exact + 1e-4 for one in found.values())
+    p = kp.Points(torch.rand(50, 2, dtype=F) * torch.tensor([0.5, 1.0]), ("x", "t"))
+    channels = kp.Channels(p.names, gradient=True)
+    tape = Tape(solution.network.output_layers)
+    jet = solution.surrogate.jet(p, channels, tape)
+    slopes = sum((rate * p.t - 1) * u for u, rate, _ in problem.waves(p))  # of -t u in time
+    found = tape.jacobian(jet.value[:, 0], retain=True)
+    assert torch.allclose(found, problem.sensitivities(p), atol=1e-6)
+    in_time = tape.jacobian(jet.gradient[:, 1, 0])
+    assert torch.allclose(in_time[:, 1:], slopes, atol=1e-5)
+
+
+def test_the_intervals_are_those_of_the_sensitivities():
+    problem = Fading(noise=1e-2)
+    solution = shot(problem, kp.Windows([2, 1], 9, 6), 1e-6)
+    p = kp.Points(problem.at, ("x", "t"))
+    rows = problem.sensitivities(p) / 1e-2
+    deviations = torch.linalg.inv(rows.T @ rows).diagonal().sqrt()
+    kappa, r = solution.estimated.values()
+    assert math.isclose(math.log(kappa.high / kappa.low) / 3.92, deviations[0], rel_tol=0.05)
+    assert math.isclose((r.high - r.low) / 3.92, deviations[1], rel_tol=0.05)
+    assert kappa.low < 0.1 < kappa.high and r.low < 0.3 < r.high
+    low, high = solution.interval(problem.at)
+    spread = rows * 1e-2 @ torch.linalg.inv(rows.T @ rows) @ rows.T * 1e-2
+    assert torch.allclose(high - low, 3.92 * spread.diagonal().sqrt(), rtol=0.05, atol=1e-4)
+
+
+def test_chaotic_curves_are_fitted_from_half_the_numbers():
+    solution = shot(Lorenz(0.5), kp.Windows([1, 3], 1, 1), 1e-4)
+    assert solution.status == "converged"
+    for found in solution.estimated.values():
+        assert found.low < found.exact < found.high < 1.01 * found.exact
+
+
+def test_an_equation_of_second_order_has_its_numbers():
+    solution = shot(Swinging(), kp.Windows([1, 1], 1, 1), 1e-6)
+    assert solution.status == "converged"
+    for found in solution.estimated.values():
+        assert found.low < found.exact < found.high < found.exact + 0.05
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_initial_values_that_nothing_prescribes_are_found(first):
+    solution = shot(Decaying(first), kp.Windows([1, 2], 1, 1), 1e-6)
+    assert solution.status == "converged"
+    k = solution.estimated["k"]
+    assert k.low < 2 < k.high
+    low, high = solution.interval(torch.zeros(1, 1, dtype=F), "u")
+    assert low < 2 < high < low + 0.3
+    low, high = solution.interval(torch.zeros(1, 1, dtype=F), "v")
+    assert high - low < 1e-12
+
+
+def test_functions_of_two_coordinates_carry_a_number():
+    network = kp.Windows([3, 12, 1], [5, 7], [4, 4])
+    solution = shot(Cooling(), network, 1e-4)
+    (kappa,) = solution.estimated.values()
+    assert abs(kappa.value - 0.1) < 1e-3
+
+
+def test_a_search_goes_on_from_its_checkpoint():
+    states = []
+
+    def keep(state: SolverState):
+        states.append(state.state_dict())
+
+    def arguments():
+        return Swinging(), kp.Windows([1, 1], 1, 1), 1e-4
+
+    whole = shot(*arguments(), observers=[keep])
+    resumed = shot(*arguments(), checkpoint=states[len(states) // 2])
+    assert resumed.status == whole.status == "converged"
+    assert resumed.history.steps == whole.history.steps
+    both = zip(resumed.estimated.values(), whole.estimated.values(), strict=True)
+    assert all(abs(a.value - b.value) < 1e-3 * (b.high - b.low) for a, b in both)
+
+
+def test_what_cannot_be_shot_is_refused():
+    windows = kp.Windows([2, 1], 9, 6)
+    with pytest.raises(kp.InputError, match="Shooting"):
+        kp.solve(Fading(), windows, kp.March())
+
+    class NoData(Fading):
+        def conditions(self):
+            return super().conditions()[:3]
+
+    with pytest.raises(kp.InputError, match="there are none"):
+        kp.solve(NoData(), windows, kp.Shooting())
+
+    class Coefficient(Fading):
+        fields = ("u", "kappa")
+        unknowns: ClassVar = {"kappa": kp.Unknown(0.5), "r": kp.Unknown(0.0)}
+        exact = None
+
+        def __init__(self):
+            self.at, self.values = torch.full((3, 2), 0.2, dtype=F), torch.ones(3, 1, dtype=F)
+
+        def conditions(self):
+            return [
+                kp.Initial(self.domain, "sin(pi*x)", field="u"),
+                kp.Observed(self.domain, self.at, self.values, field="u"),
+            ]
+
+    with pytest.raises(kp.InputError, match="coefficient field"):
+        kp.solve(Coefficient(), kp.Windows([2, 2], 9, 6), kp.Shooting())
+    with pytest.raises(kp.InputError, match="starts"):
+        kp.Shooting(starts=-1)
