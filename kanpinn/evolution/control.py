@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from kanpinn._support.errors import InputError
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -69,6 +71,37 @@ class Control:
     least: int = 3
     gain: float = 1.2
     safety: float = 0.3
+
+    @classmethod
+    def first(
+        cls,
+        tolerance: float,
+        duration: float,
+        windows: int | None,
+        stages: int | None,
+        choice: StageChoice,
+    ) -> "Control":
+        """The controller before the first window.
+
+        Args:
+            tolerance: that of the march, of which half is for the error in time.
+            duration: of the whole time.
+            windows: the number of windows of equal length, whose errors are not limited, or None.
+            stages: the number of stages, or None.
+            choice: the numbers from which it is chosen.
+
+        Raises:
+            InputError: for more stages than there may be.
+        """
+        if (stages or 1) > choice.most:
+            raise InputError(
+                f"stages must be at most {choice.most} here, got {stages}: more are for few "
+                "equations in time alone"
+            )
+        usual = 2 * min(4, max(1, round(-math.log10(tolerance) / 3))) + 1
+        allowed = tolerance / 2 if windows is None else math.inf
+        fixed = stages is not None or windows is not None
+        return cls(allowed, duration / (windows or 100), stages or usual, fixed, choice)
 
     def accepts(self, tried: Tried) -> bool:
         """Whether the window's error is small enough."""

@@ -14,6 +14,7 @@ from kanpinn._support.status import CONVERGED
 from kanpinn.evolution.control import Control
 from kanpinn.evolution.evolution_terms import sorted_terms
 from kanpinn.evolution.front import FrontInTime
+from kanpinn.evolution.growth import GrowthTest, growth_after, refuse_growth
 from kanpinn.evolution.march_words import MarchWords
 from kanpinn.evolution.resolution import Attempt, Resolution
 from kanpinn.evolution.space import FunctionSpace
@@ -127,39 +128,25 @@ class MarchStage(Stage):
         self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         low, high = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
         self.begin, self.duration = low, high - low
-        self.control = self._control()
+        choice = newton_method(not self.network.in_space, self.network.width[-1]).choice
+        self.control = Control.first(
+            settings.tolerance, self.duration, settings.windows, settings.stages, choice
+        )
         self.resolution = Resolution(
             settings.tolerance / 2, settings.regrade and settings.windows is None
         )
-        self.words = MarchWords(self.surrogate.domain.names[-1], settings.tolerance)
+        name = self.surrogate.domain.names[-1]
+        self.words = MarchWords.between(name, settings.tolerance, low, high)
         self._front: FrontInTime | None = None
         self.accepted, self.refused, self.limited = 0, 0, False
         self.squares = 0.0  # the integral over time of the squared errors of the windows
-
-    def _control(self) -> Control:
-        """The controller before the first window."""
-        settings = self.settings
-        choice = newton_method(not self.network.in_space, self.network.width[-1]).choice
-        if (settings.stages or 1) > choice.most:
-            raise InputError(
-                f"stages must be at most {choice.most} here, got {settings.stages}: more are for "
-                "few equations in time alone"
-            )
-        digits = -math.log10(settings.tolerance)
-        usual = 2 * min(4, max(1, round(digits / 3))) + 1
-        return Control(
-            allowed=settings.tolerance / 2 if settings.windows is None else math.inf,
-            length=self.duration / (settings.windows or 100),
-            stages=settings.stages or usual,
-            fixed=settings.stages is not None or settings.windows is not None,
-            choice=choice,
-        )
 
     @property
     def front(self) -> FrontInTime:
         """The solution at the end of the windows so far."""
         if self._front is None:
             self._front = self.resolution.first(self._space(self.network.breaks()), self.begin)
+            refuse_growth(self._front)
             self.limited = self._is_limited(self._front.change)
         return self._front
 
@@ -182,6 +169,9 @@ class MarchStage(Stage):
         self.limited, self.squares = state["limited"], state["squares"]
         self.control = replace(self.control, length=state["length"], stages=state["stages"])
         self._front = FrontInTime.of_state(state, self._space(state["breaks"]))
+        if self._is_hopeless():  # the march ended there, and goes on with another tolerance
+            self.refused, before = 0, self._front.before
+            self.control.length = self.duration / 100 if before is None else before.length
 
     def _space(self, breaks: Sequence[Tensor]) -> FunctionSpace:
         breaks = [one.to("cpu", torch.float64) for one in breaks]
@@ -228,14 +218,22 @@ class MarchStage(Stage):
 
     def _accepted(self, done: Attempt, last: bool) -> Step:
         words = self.words.accepted(done, self.accepted, self.spent)
-        return self._step(done, self._verdict() if last else None, words)
+        growth = growth_after(self.front, self.accepted)
+        finished = self.words.ill_posed(growth) if growth else self._verdict() if last else None
+        return self._step(done, finished, words)
 
     def _refused(self, done: Attempt) -> Step:
-        start, end = done.window.start, done.window.start + self.control.length
-        many = 30  # windows in a row that are refused, each much shorter than the one before
-        hopeless = end <= start or self.refused >= many
-        finished = self.words.failed(done, not self.accepted) if hopeless else None
+        finished = None
+        if self._is_hopeless():
+            growth = GrowthTest().find(self.front)
+            failed = self.words.failed(done, not self.accepted)
+            finished = self.words.ill_posed(growth) if growth else failed
         return self._step(done, finished, self.words.refused(done))
+
+    def _is_hopeless(self) -> bool:
+        """Whether shorter and shorter windows have been refused for too long."""
+        many, start = 30, self.front.time
+        return self.refused >= many or start + self.control.length <= start
 
     def _step(self, done: Attempt, finished: str | None, words: str) -> Step:
         reached, spent = self.front.time, self.spent

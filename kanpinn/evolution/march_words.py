@@ -1,9 +1,13 @@
 """What a march says of its steps, and of the reason why it ends."""
 
+import math
 from dataclasses import dataclass
 
 from kanpinn._support.status import FAILED
+from kanpinn.evolution.growth import Growth
 from kanpinn.evolution.resolution import Attempt
+
+KEPT = "what comes before is kept, and the network is constant in time after"
 
 
 @dataclass(frozen=True)
@@ -13,14 +17,22 @@ class MarchWords:
     Args:
         time: the name of the time.
         tolerance: that of the march.
+        digits: of moments, which tell these apart.
     """
 
     time: str
     tolerance: float
+    digits: int = 4
+
+    @classmethod
+    def between(cls, time: str, tolerance: float, begin: float, end: float) -> "MarchWords":
+        """The words for a march from one moment to another."""
+        offset = max(abs(begin), abs(end)) / (end - begin)
+        return cls(time, tolerance, 4 + int(math.log10(offset)))
 
     def at(self, moment: float) -> str:
         """A moment, such as "t = 0.25"."""
-        return f"{self.time} = {moment:.4g}"
+        return f"{self.time} = {moment:.{self.digits}g}"
 
     def accepted(self, done: Attempt, number: int, spent: float) -> str:
         """The words for the progress line after window `number`; the error so far is `spent`."""
@@ -74,6 +86,10 @@ class MarchWords:
             f"{self.tolerance:.1e}"
         )
 
+    def ill_posed(self, growth: Growth) -> str:
+        """The status where the equation has become ill-posed."""
+        return f"{FAILED}: {growth}; {KEPT}"
+
     def failed(self, done: Attempt, first: bool) -> str:
         """The status after a window that cannot be solved however short it is.
 
@@ -85,6 +101,5 @@ class MarchWords:
         cause = early if first else "the solution may cease to exist there"
         return (
             f"{FAILED}: no window from {self.at(window.start)} on reaches the tolerance "
-            f"{self.tolerance:g}, {why}: {cause}; what comes before is kept, and the network is "
-            "constant in time after"
+            f"{self.tolerance:g}, {why}: {cause}; {KEPT}"
         )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import lapack
@@ -178,14 +177,21 @@ class Dense(MatrixLayout):
         matrix[numbers] = rows
 
     def factored(self, matrix: Array) -> Factor:
-        return DenseFactor(scipy.linalg.lu_factor(matrix, check_finite=False))
+        factor = lapack.zgetrf if np.iscomplexobj(matrix) else lapack.dgetrf
+        lu, pivots, info = factor(matrix)
+        if info:
+            raise np.linalg.LinAlgError("a stage's matrix is singular")
+        return DenseFactor(lu, pivots)
 
 
 @dataclass(frozen=True)
 class DenseFactor(Factor):
     """The factors of a dense matrix."""
 
-    lu: tuple[Array, Array]
+    lu: Array
+    pivots: Array
 
     def solve(self, right: Array) -> Array:
-        return scipy.linalg.lu_solve(self.lu, right, check_finite=False)
+        solver = lapack.zgetrs if np.iscomplexobj(self.lu) else lapack.dgetrs
+        found, _ = solver(self.lu, self.pivots, right)
+        return found

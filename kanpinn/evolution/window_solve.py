@@ -150,14 +150,10 @@ def solve_window(
         return window
     own = system.norm(system.space.jet(window.end()[:1]).value + equations.last_data())
     size = max(size, own) or 1.0
-    return replace(
-        window,
-        converged=True,
-        error=newton.error(found.unknowns) / size,
-        lower=_highest_modes(system, window) / size,
-        splines=newton.splines(found.unknowns),
-        size=own,
-    )
+    error, lower = newton.error(found.unknowns) / size, _highest_modes(system, window) / size
+    splines = newton.splines(found.unknowns)
+    good = math.hypot(error, lower, own, float(splines.sum())) < 1e100  # its square is finite
+    return replace(window, converged=good, error=error, lower=lower, splines=splines, size=own)
 
 
 def _highest_modes(system: System, window: Window) -> float:

@@ -143,13 +143,11 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> WallModes | None:
         The solutions; None if they are not known: det M is zero for all ζ, or M is not finite.
     """
     infinite, straight = 1e4, 1e-6  # the size of ζ; the share of its real part in it
-    r, m = len(polynomial) - 1, polynomial.shape[1]
+    m = polynomial.shape[1]
     if not numpy.isfinite(polynomial).all():
         return None
     polynomial, sizes = _balanced(polynomial)
-    left, right = numpy.eye(r * m, k=m, dtype=complex), numpy.eye(r * m, dtype=complex)
-    left[-m:] = -numpy.concatenate(list(polynomial[:-1]), axis=1)
-    right[-m:, -m:] = polynomial[-1]
+    left, right = _companion(polynomial)
 
     def decays(alpha: numpy.ndarray, beta: numpy.ndarray) -> numpy.ndarray:
         finite = abs(alpha) < infinite * abs(beta)
@@ -165,6 +163,29 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> WallModes | None:
     degree = int((abs(alpha) < infinite * abs(beta)).sum())
     values = sizes[:, None] * space[:m, :count]
     return WallModes(degree, count, values, derivative)
+
+
+def exponents(polynomial: numpy.ndarray) -> numpy.ndarray:
+    """Return the ζ of size up to 1e4 for which M(ζ) is singular, complex; none if M is not finite.
+
+    polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
+    """
+    infinite = 1e4
+    if not numpy.isfinite(polynomial).all():
+        return numpy.zeros(0, complex)
+    left, right = _companion(_balanced(polynomial)[0])
+    alpha, beta = scipy.linalg.eig(left, right, right=False, homogeneous_eigvals=True)
+    finite = (abs(alpha) < infinite * abs(beta)) & (abs(alpha) + abs(beta) > 1e-12)
+    return alpha[finite] / beta[finite]
+
+
+def _companion(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Return A and B so that M(ζ) is singular where A - ζ B is."""
+    r, m = len(polynomial) - 1, polynomial.shape[1]
+    left, right = numpy.eye(r * m, k=m, dtype=complex), numpy.eye(r * m, dtype=complex)
+    left[-m:] = -numpy.concatenate(list(polynomial[:-1]), axis=1)
+    right[-m:, -m:] = polynomial[-1]
+    return left, right
 
 
 def _balanced(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -58,7 +58,10 @@ def resumable(path: str | os.PathLike[str], config: Config) -> Resumable:
     if finished:
         with expecting(found / RECORD):
             last = {key: record[key] for key in ("status", "steps", "seconds")}
-            _check_remaining(found, str(record["status"]), state, config)
+            if _goes_on(str(record["status"]), state, record["config"], config.to_dict()):
+                state["finished"] = None
+            else:
+                _check_remaining(found, str(record["status"]), state, config)
         earlier.append(last)
     return Resumable(found, config, state, earlier, files)
 
@@ -82,8 +85,8 @@ def _search_to_resume(found: Path, config: Config, searched: Mapping[str, Any]) 
 def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Refuse settings with which a run cannot be resumed because they describe another run.
 
-    The steps of an optimizer, the time budget and the number of threads may change, and optimizers
-    may be appended.
+    Steps and tolerance of an optimizer, the time budget and the number of threads may change, and
+    optimizers may be appended.
 
     Raises:
         InputError: if another key differs; the message names the first one.
@@ -95,7 +98,8 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
             settings.get("run", {}).pop(free, None)
     for number, stage in enumerate(stages[0]):
         kept = stages[1][number] if number < len(stages[1]) else {}
-        difference = _difference({**stage, "steps": 0}, {**kept, "steps": 0})
+        same = {"steps": 0, "tolerance": 0}
+        difference = _difference({**stage, **same}, {**kept, **same})
         if difference is not None:
             raise InputError(_refusal(f"optimizer[{number}].{difference}"))
     difference = _difference(before, after)
@@ -124,6 +128,18 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
             ) from None
 
 
+def _goes_on(
+    status: str, state: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]
+) -> bool:
+    """Whether an optimizer that has failed to reach its tolerance goes on with another one."""
+    number = state["stage_index"]
+    stages = [settings["optimizer"] for settings in (old, new)]
+    if not status.startswith(FAILED) or number >= len(stages[0]):
+        return False
+    before, after = (one[number].get("tolerance") for one in stages)
+    return before != after
+
+
 def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config: Config) -> None:
     """Refuse to resume a finished run that has no step left to take.
 
@@ -131,7 +147,8 @@ def _check_remaining(folder: Path, status: str, state: Mapping[str, Any], config
         InputError: if no step is left; the message says how the run ended and what can be changed.
     """
     if status.startswith(FAILED):
-        raise InputError(f"{folder} cannot be resumed: it {status}")
+        advice = " (with another tolerance it can)" if "tolerance" in status else ""
+        raise InputError(f"{folder} cannot be resumed: it {status}{advice}")
     optimizers = config.build().optimizers
     stage = state["stage_index"]
     if stage + 1 < len(optimizers):
@@ -161,7 +178,7 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
 
 def _refusal(key: str) -> str:
     return (
-        f"{key} differs from the run that is resumed: only the steps of an optimizer, "
+        f"{key} differs from the run that is resumed: only steps and tolerance of an optimizer, "
         "run.budget_seconds and run.threads may change, and optimizers may be appended"
     )
 

@@ -1,0 +1,254 @@
+"""What a march says of problems that have no solution, or not for all of the time."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.evolution.growth import GrowthTest
+from kanpinn.geometry import Points
+from kanpinn.pde.random_jets import random_jets
+from kanpinn.pde.symbols import Linearised
+from kanpinn.runs.config import Config
+from kanpinn.runs.results import RunFolder, config_of
+
+d = kp.partial
+
+
+class Stated(kp.Problem):
+    """An equation around a circle, from sin 2πx."""
+
+    domain = kp.Box(x=(0, 1), t=(0, 1))
+
+    def __init__(self, residual=None, fields=("u",), rate=None) -> None:
+        self.fields, self.rate = fields, rate
+        self._residual = residual
+
+    def residual(self, p, *fields):
+        return self._residual(p, *fields)
+
+    def conditions(self):
+        start = [kp.Initial(self.domain, self.start, self.rate, field=f) for f in self.fields]
+        order = 3 if "high" in self.fields else 1
+        return [*start, *(kp.Periodic(self.domain, "x", order, field=f) for f in self.fields)]
+
+    def start(self, p):
+        return torch.sin(2 * math.pi * p.x)
+
+
+def solved(problem, tolerance=1e-4, grid=16, **settings):
+    network = kp.Windows([problem.domain.dim, len(problem.fields)], degree=6, grid=grid)
+    march = kp.March(tolerance)
+    return kp.solve(problem, network, march, verified=False, errors=False, **settings)
+
+
+BACKWARD = {
+    "heat": (lambda p, u: d(u, "t") + d(u, "x", "x"), ("u",), None),
+    "heat where x > 1/2": (lambda p, u: d(u, "t") - (0.5 - p.x) * d(u, "x", "x"), ("u",), None),
+    "one field of two": (
+        lambda p, u, v: (d(u, "t") - d(u, "x", "x") - v.value, d(v, "t") + d(v, "x", "x")),
+        ("u", "v"),
+        None,
+    ),
+    "elliptic in time": (lambda p, u: d(u, "t", "t") + d(u, "x", "x"), ("u",), 0.0),
+    "complex speeds": (
+        lambda p, u, v: (d(u, "t") - d(v, "x"), d(v, "t") + d(u, "x")),
+        ("u", "v"),
+        None,
+    ),
+    "at this solution": (lambda p, u: d(u, "t") - u.value * d(u, "x", "x"), ("u",), None),
+}
+
+
+@pytest.mark.parametrize("case", BACKWARD.values(), ids=BACKWARD)
+def test_an_ill_posed_equation_is_refused(case):
+    with pytest.raises(kp.InputError, match=r"ill-posed forward in t near x = .*, t = 0: waves"):
+        solved(Stated(*case))
+
+
+class Sheet(kp.Problem):
+    """A domain of two coordinates in space, of random sizes."""
+
+    domain = kp.Box(x=(0, 0.3), y=(0, 20), t=(0, 1))
+
+    def __init__(self, fields) -> None:
+        self.fields = fields
+
+    def residual(self, p, *fields):
+        return fields[0].value
+
+    def conditions(self):
+        return []
+
+
+POSED = {  # equations by whether they are well posed forward in time
+    "heat": (True, 1, lambda p, u: d(u, "t") - 3 * d(u, "x", "x") - d(u, "y", "y")),
+    "backward in y": (False, 1, lambda p, u: d(u, "t") - 9 * d(u, "x", "x") + d(u, "y", "y")),
+    "a mixed derivative": (
+        True,
+        1,
+        lambda p, u: d(u, "t") - d(u, "x", "x") - d(u, "y", "y") - 1.9 * d(u, "x", "y"),
+    ),
+    "waves": (True, 2, lambda p, u: d(u, "t", "t") - d(u, "x", "x") - d(u, "y", "y")),
+    "a plate": (True, 2, lambda p, u: d(u, "t", "t") + d(u, "x", "x", "x", "x")),
+    "a plate of another sign": (False, 2, lambda p, u: d(u, "t", "t") - d(u, "x", "x", "x", "x")),
+    "Kuramoto and Sivashinsky": (
+        True,
+        1,
+        lambda p, u: d(u, "t") + u.value * d(u, "x") + d(u, "x", "x") + d(u, "x", "x", "x", "x"),
+    ),
+    "equal speeds, coupled": (
+        True,
+        1,
+        lambda p, u, v: (d(u, "t") + d(u, "x") + 5 * d(v, "x"), d(v, "t") + d(v, "x")),
+    ),
+    "Schrödinger": (
+        True,
+        1,
+        lambda p, u, v: (d(u, "t") + d(v, "x", "x"), d(v, "t") - d(u, "x", "x") - u.value**3),
+    ),
+    "Stokes": (
+        True,
+        1,
+        lambda p, u, v, q: (
+            d(u, "t") - d(u, "x", "x") - d(u, "y", "y") + d(q, "x"),
+            d(v, "t") - d(v, "x", "x") - d(v, "y", "y") + d(q, "y"),
+            d(u, "x") + d(v, "y"),
+        ),
+    ),
+    "backward Stokes": (
+        False,
+        1,
+        lambda p, u, v, q: (
+            d(u, "t") + d(u, "x", "x") + d(u, "y", "y") + d(q, "x"),
+            d(v, "t") + d(v, "x", "x") + d(v, "y", "y") + d(q, "y"),
+            d(u, "x") + d(v, "y"),
+        ),
+    ),
+    "Cahn and Hilliard": (
+        True,
+        1,
+        lambda p, u, w: (d(u, "t") - d(w, "x", "x"), w.value - u.value**3 + d(u, "x", "x")),
+    ),
+    "a dispersed backward heat equation": (
+        False,
+        1,
+        lambda p, u: d(u, "t") + d(u, "x", "x", "x") + d(u, "x", "x"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", POSED.values(), ids=POSED)
+def test_growth_without_bound_is_that_of_ill_posed_equations(case, generator):
+    is_posed, order, residual = case
+    fields = tuple("uvq"[: residual.__code__.co_argcount - 1])
+    problem = Sheet(fields)
+    problem.residual = residual
+    coords = torch.rand(5, 3, generator=generator, dtype=torch.float64)
+    points = Points(coords, problem.domain.names)
+    for jet in random_jets(problem.equation, points, len(fields)):
+        found = Linearised.at(problem.equation, points, jet)
+        growth = GrowthTest().fastest(found, torch.tensor([0.3, 20.0, 1.0]).double(), order)
+        assert (growth is None) == is_posed
+
+
+def test_errors_of_a_coefficient_that_vanishes_do_not_make_an_equation_ill_posed():
+    """u_t = u u_xx / 20 from sin² πx, which vanishes at x = 0 and stays at least -1e-4 there."""
+    problem = Stated(lambda p, u: d(u, "t") - u.value * d(u, "x", "x") / 20)
+    problem.start = lambda p: torch.sin(math.pi * p.x) ** 2
+    assert solved(problem).status == "converged"
+
+
+def test_an_equation_that_becomes_ill_posed_stops_there():
+    problem = Stated(lambda p, u: d(u, "t") - 0.1 * (0.5 - p.t) * d(u, "x", "x"))
+    solution = solved(problem)
+    assert solution.status.startswith("failed: the equation is ill-posed forward in t near x = ")
+    assert "what comes before is kept" in solution.status
+    reached = solution.history.rows[-1]["time"]
+    assert 0.5 < reached < 1
+    x = torch.linspace(0, 1, 9, dtype=torch.float64)
+    p = torch.stack([x, torch.full_like(x, 0.4)], dim=1)
+    exact = math.exp(-0.4 * math.pi**2 * (0.5 * 0.4 - 0.4**2 / 2)) * torch.sin(2 * math.pi * x)
+    assert (solution(p)[:, 0] - exact).abs().max() < 1e-3
+
+
+LATE = 1e8  # where moments that are closer than 1e-8 are one: few windows lead to the end
+
+
+def test_blow_up_of_a_reaction_with_diffusion():
+    """u_t = u_xx + u² around a circle, from 2: u = 2 / (1 - 2t)."""
+    problem = Stated(lambda p, u: d(u, "t") - d(u, "x", "x") - u.value**2)
+    problem.domain = kp.Box(x=(0, 1), t=(LATE, LATE + 1))
+    problem.start = lambda p: 2 + 0 * p.x
+    solution = solved(problem, 1e-3, grid=7)
+    assert solution.status.startswith("failed: no window from t = 100000000.5 on reaches the tol")
+    assert "the solution may cease to exist there" in solution.status
+
+
+def test_newton_fails_where_the_equation_ends():
+    """u_t = -√u from 1/4: u = (1/2 - t/2)² reaches 0 at t = 1, where no real root is beyond."""
+    problem = Stated(lambda p, u: d(u, "t") + u.value.sqrt())
+    problem.domain = kp.Box(x=(0, 1), t=(0, 2))
+    problem.start = lambda p: 0.25 + 0 * p.x
+    solution = solved(problem, 1e-3, grid=7)
+    assert solution.status.startswith("failed: no window from t = ")
+    assert "Newton's method fails" in solution.status
+    assert solution.history.rows[-1]["time"] == pytest.approx(1.0, abs=5e-2)
+
+
+@pytest.mark.parametrize("walls", [(), ("x_min",)])
+def test_too_few_conditions_at_walls_are_refused(walls):
+    class Open(Stated):
+        def conditions(self):
+            start = kp.Initial(self.domain, 1.0)
+            return [start, *(kp.Dirichlet(self.domain.boundary[one], 1.0) for one in walls)]
+
+    with pytest.raises(kp.InputError, match="has no condition, and the equation needs 1 there"):
+        solved(Open(lambda p, u: d(u, "t") - d(u, "x", "x")))
+
+
+EXPLODING = """
+[problem]
+class = "burning.py:Burning"
+
+[network]
+type = "windows"
+width = [1, 1]
+
+[[optimizer]]
+type = "march"
+tolerance = 1e-5
+"""
+BURNING = f"""
+import kanpinn as kp
+
+class Burning(kp.Problem):
+    domain = kp.Box(t=({LATE}, {LATE + 2}))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - u.value**2
+
+    def conditions(self):
+        return [kp.Initial(self.domain, 1.0)]
+"""
+
+
+def test_a_march_that_fails_can_be_resumed_with_another_tolerance(tmp_path):
+    (tmp_path / "burning.toml").write_text(EXPLODING)
+    (tmp_path / "burning.py").write_text(BURNING)
+    config = Config.read(tmp_path / "burning.toml")
+    folder = RunFolder.create(tmp_path, config.name, config)
+    run = folder.finish(config.build().run([folder.checkpoint]), figures=False)
+    before = json.loads((run / "run.json").read_text())
+    assert before["status"].startswith("failed: no window from t = ")
+    with pytest.raises(kp.InputError, match=r"cannot be resumed: .*with another tol"):
+        RunFolder.resume(run)
+    folder = RunFolder.resume(run, config_of(run).override(["optimizer[0].tolerance=1e-3"]))
+    solution = folder.config.build().run([folder.checkpoint], folder.state)
+    assert solution.history.steps > before["steps"]
+    assert solution.network.count > 5
+    early = LATE + torch.tensor([[0.5], [0.9]], dtype=torch.float64)
+    assert (solution(early) * (1 - (early - LATE)) - 1).abs().max() < 1e-4
+    assert solution.status.startswith("failed")  # there is no solution beyond t = 1
