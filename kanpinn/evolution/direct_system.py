@@ -19,7 +19,7 @@ from kanpinn.evolution.stage_matrices import Matrices, MatrixLayout, layout_of
 from kanpinn.evolution.stages import stages
 from kanpinn.evolution.system import System
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
-from kanpinn.evolution.waves import errors_of_waves
+from kanpinn.evolution.waves import errors_of_waves, lifetimes_of_waves
 from kanpinn.geometry.points import Batch
 from kanpinn.networks.surrogate import Surrogate
 
@@ -115,6 +115,13 @@ class DirectSystem(System):
         wave = 2j * torch.pi / self.space.weights.sum(dim=1)
         mean = linearised.mean(dim=2)
         return errors_of_waves(self.space.like.channels, mean, 0, wave, rate, sizes)
+
+    @torch.no_grad()
+    def lifetimes(self, linearised: Tensor) -> Tensor:
+        if self.order > 1 or not self.has_intervals:
+            return super().lifetimes(linearised)
+        wave = 2j * torch.pi / self.space.weights.sum(dim=1)
+        return lifetimes_of_waves(self.space.like.channels, linearised.mean(dim=2), 0, wave)
 
     @property
     def has_intervals(self) -> bool:

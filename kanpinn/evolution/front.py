@@ -25,6 +25,8 @@ class FrontInTime:
             (E,); None where it is the end of a window.
         before: the last window that has been solved, in the same space: the one that ends here, or
             one that starts here and was not accepted; None at the first moment.
+        lasting: the part of the whole time for which errors in each element last, (E,), known at
+            the first moment; None for all of it.
     """
 
     time: float
@@ -33,13 +35,28 @@ class FrontInTime:
     size: float
     errors: Tensor | None = None
     before: Window | None = None
+    lasting: Tensor | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is at the first moment."""
+        return self.time == float(self.space.surrogate.domain.bounds[0][-1])
 
     @property
     def change(self) -> float:
-        """The relative error with which the space represents the solution."""
+        """The relative error with which the space represents the solution, of what lasts of it.
+
+        It is the root mean square over the whole time.
+        """
         if self.errors is None or not self.size:
             return 0.0
-        return self.space.error(self.errors) / self.size
+        return self.space.error(self.felt) / self.size
+
+    @property
+    def felt(self) -> Tensor:
+        """The errors in each element in the root mean square over the whole time, (E,)."""
+        assert self.errors is not None
+        return self.errors if self.lasting is None else self.errors * self.lasting.sqrt()
 
     def guess(self, scheme: Stages, length: float) -> Tensor:
         """A guess for the unknowns of the stages of the next window, (s, n, m)."""
@@ -64,9 +81,21 @@ class FrontInTime:
         size = max(self.size, window.size)
         return FrontInTime(float(end), self.space, window.end(), size, None, window)
 
+    def regraded(self, errors: Tensor, error: float) -> FunctionSpace:
+        """A space with intervals graded for a relative error of its splines.
+
+        The kinks of the initial values stay breaks at the first moment only.
+
+        Args:
+            errors: the present root mean square errors on each interval, (G,).
+            error: the relative error.
+        """
+        space = self.space if self.is_first else replace(self.space, kinks=None)
+        return space.regraded(errors, self.size * error)
+
     def moved(self, space: FunctionSpace) -> "FrontInTime":
         """The same front in another space."""
-        if self.before is None or self.time == float(space.surrogate.domain.bounds[0][-1]):
+        if self.is_first:
             return first_front(space, self.time)
         order = len(self.state)
         states, errors = space.moved(torch.cat([self.state, self.before.states]), self.space)
@@ -82,6 +111,8 @@ class FrontInTime:
             "size": self.size,
             "errors": self.errors,
             "breaks": list(self.space.breaks),
+            "kinks": self.space.kinks,
+            "lasting": self.lasting,
             "states": None if last is None else last.states,
             "last": None if last is None else (last.start, last.length, last.stages.count),
             "scheme": None if last is None else last.stages.kind,
@@ -93,14 +124,17 @@ class FrontInTime:
         before = None
         if state["last"] is not None:
             start, length, count = state["last"]
-            scheme = stages(count, state["scheme"])
+            scheme, none = stages(count, state["scheme"]), state["states"][:0]
             before = Window(
-                scheme, start, length, state["states"], 0.0, 0.0, state["states"][:0], 0.0, 0, True
+                scheme, start, length, state["states"], 0.0, 0.0, none, none, 0.0, 0, True
             )
-        return cls(state["time"], space, state["state"], state["size"], state["errors"], before)
+        known = {name: state[name] for name in ("time", "state", "size", "errors", "lasting")}
+        return cls(space=space, before=before, **known)
 
 
 def first_front(space: FunctionSpace, time: float) -> FrontInTime:
     """The front at the first moment: the initial values in a space."""
     state, errors = space.initial()
-    return FrontInTime(time, space, state, space.size(state, time), errors)
+    size = space.size(state, time)
+    lasting = None if space.kinks is None else space.lasting(state, time)
+    return FrontInTime(time, space, state, size, errors, None, lasting)

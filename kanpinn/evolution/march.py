@@ -132,9 +132,8 @@ class MarchStage(Stage):
         self.control = Control.first(
             settings.tolerance, self.duration, settings.windows, settings.stages, choice
         )
-        self.resolution = Resolution(
-            settings.tolerance / 2, settings.regrade and settings.windows is None
-        )
+        follows = settings.regrade and settings.windows is None
+        self.resolution = Resolution(settings.tolerance / 2, follows, low, high)
         name = self.surrogate.domain.names[-1]
         self.words = MarchWords.between(name, settings.tolerance, low, high)
         self._front: FrontInTime | None = None
@@ -168,15 +167,15 @@ class MarchStage(Stage):
         self.accepted, self.refused = state["accepted"], state["refused"]
         self.limited, self.squares = state["limited"], state["squares"]
         self.control = replace(self.control, length=state["length"], stages=state["stages"])
-        self._front = FrontInTime.of_state(state, self._space(state["breaks"]))
+        self._front = FrontInTime.of_state(state, self._space(state["breaks"], state["kinks"]))
         if self._is_hopeless():  # the march ended there, and goes on with another tolerance
             self.refused, before = 0, self._front.before
             self.control.length = self.duration / 100 if before is None else before.length
 
-    def _space(self, breaks: Sequence[Tensor]) -> FunctionSpace:
+    def _space(self, breaks: Sequence[Tensor], kinks: Tensor | None = None) -> FunctionSpace:
         breaks = [one.to("cpu", torch.float64) for one in breaks]
         network = require_windows(self.exact.network)
-        return FunctionSpace(network, self.exact, self.terms, breaks)
+        return FunctionSpace(network, self.exact, self.terms, breaks, kinks)
 
     def step(self) -> Step:
         control, start = self.control, self.front.time
@@ -208,7 +207,7 @@ class MarchStage(Stage):
         self.network.add(end, member, first=not self.accepted)
         self._front = front
         self.accepted += 1
-        self.squares += window.length * (window.error**2 + done.splines**2)
+        self.squares += window.length * window.error**2 + done.squares
         self.limited |= self._is_limited(done.splines)
 
     @property

@@ -81,6 +81,10 @@ class Newton(ABC):
         """
         return unknowns.new_zeros(0)
 
+    def lifetimes(self) -> Tensor:
+        """The times for which errors of splines in each interval last, see `System.lifetimes`."""
+        return self.guess.new_zeros(0)
+
     def solve(self, size: float, precision: float) -> Iterated:
         """Iterate from the guess.
 
@@ -178,3 +182,7 @@ class SimplifiedNewton(Newton):
         residual = system.interior.residual(equations.points[0], equations.moments, states)
         errors = system.element_errors(self.linearised, residual, 1 / equations.length)
         return errors.amax(dim=0)
+
+    def lifetimes(self) -> Tensor:
+        system = self.equations.system
+        return system.lifetimes(self.linearised) if system.has_intervals else super().lifetimes()

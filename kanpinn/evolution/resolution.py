@@ -1,6 +1,8 @@
 """The resolution in space of a march: windows are solved on intervals that follow the solution."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from torch import Tensor
 
 from kanpinn.evolution.front import FrontInTime, first_front
 from kanpinn.evolution.space import FunctionSpace
@@ -12,12 +14,15 @@ from kanpinn.evolution.window_solve import Window, solve_window
 class Attempt:
     """A window that has been tried from a front.
 
-    splines: the relative error of its splines, that of the state at its start included.
+    splines: the relative error of its splines, that of the state at its start included, each
+    counted for the part of the whole time for which it lasts. squares: the integral over time of
+    the squared relative errors, as long as they last.
     """
 
     front: FrontInTime
     window: Window
-    splines: float
+    splines: float = 0.0
+    squares: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,19 @@ class Resolution:
     that few equations damp, and that force short windows. So intervals are refined as soon as the
     errors exceed `tolerated`, well before they are as large as is allowed.
 
+    Kinks of the initial values are resolved as far as is felt later: where the equation damps short
+    waves, their errors are gone after a small part of the whole time.
+
     Args:
         allowed: the largest relative error.
         follows: whether the intervals follow the solution; otherwise they stay as they are.
+        begin, end: the whole time.
     """
 
     allowed: float
     follows: bool
+    begin: float
+    end: float
 
     @property
     def aim(self) -> float:
@@ -54,12 +65,12 @@ class Resolution:
             time: the first moment.
         """
         front, tries = first_front(space, time), 20
-        if not self._grades(space):
+        if not self._grades(space) or front.change <= self.allowed:
             return front
-        while front.change > self.allowed and tries and not front.space.is_finest:
+        front = first_front(space.with_kinks(), time)
+        while front.change > self.tolerated and tries and not front.space.is_finest:
             tries -= 1
-            assert front.errors is not None
-            finer = first_front(front.space.regraded(front.errors, front.size * self.aim), time)
+            finer = first_front(front.regraded(front.felt, self.aim), time)
             if finer.change > front.change / 2:
                 finer = first_front(front.space.halved(), time)
             front = finer
@@ -92,26 +103,52 @@ class Resolution:
             )
             good = window.converged and window.error <= largest
             if not good or not front.space.breaks:
-                return Attempt(front, window, 0.0)
+                return Attempt(front, window)
             size = max(front.size, window.size)
-            errors = window.splines
-            if front.errors is not None:
-                errors = errors.hypot(front.errors)
-            done = Attempt(front, window, front.space.error(errors) / size if size else 0.0)
+            errors = self._felt(front, window)
+            splines = front.space.error(errors) / size if size else 0.0
+            squares = self._squares(front, window, size)
+            if front is not start:  # which has been projected before
+                squares += (self.end - window.start) * start.change**2
+            done = Attempt(front, window, splines, squares)
             if done.splines <= self.tolerated or not self._grades(front.space):
                 return done
-            finer = front.space.regraded(errors, size * self.aim)
+            finer = replace(front, size=size).regraded(errors, self.aim)
             if not tries or finer.is_finest:
                 return done
             tries -= 1
             front = start.moved(finer)
+
+    def _felt(self, front: FrontInTime, window: Window) -> Tensor:
+        """The errors of splines in each interval, those in a short first part of the time less.
+
+        As long as less than a part of the whole time has passed, the errors of a window count for
+        the time after which they are gone, relative to that part.
+        """
+        part = 0.1 * (self.end - self.begin)
+        passed = window.start + window.length - self.begin
+        errors = window.splines
+        if front.errors is not None:
+            errors = errors.hypot(front.errors)
+        return errors * ((passed + window.lifetimes) / part).clamp_max(1.0).sqrt()
+
+    def _squares(self, front: FrontInTime, window: Window, size: float) -> float:
+        """The integral over time of the squared relative errors of splines."""
+        if not size:
+            return 0.0
+        squares = window.length * front.space.error(window.splines) ** 2
+        if front.errors is not None:
+            left = self.end - window.start
+            lasting = (window.length + window.lifetimes).clamp_max(left)
+            squares += front.space.error(front.errors * lasting.sqrt()) ** 2
+        return squares / size**2
 
     def lightened(self, front: FrontInTime, done: Attempt) -> FrontInTime:
         """The front after a window, on fewer intervals if they were much finer than needed."""
         wide, fewer = 1e-4, 0.7  # of the allowed error, and of the intervals
         space = front.space
         if self._grades(space) and done.splines < wide * self.allowed:
-            coarser = space.regraded(done.window.splines, front.size * self.aim)
+            coarser = front.regraded(done.window.splines, self.aim)
             if coarser.count < fewer * space.count:
                 moved = front.moved(coarser)
                 # The errors of a short window are small even where its splines are too wide.

@@ -20,10 +20,13 @@ from kanpinn.evolution.element_space import (
 )
 from kanpinn.evolution.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.evolution.grading import graded_breaks
+from kanpinn.evolution.kinks import breaks_with, initial_kinks
 from kanpinn.evolution.product_space import ProductSpace
 from kanpinn.evolution.product_system import product_system
 from kanpinn.evolution.separable import Separable, SeparableKAN
+from kanpinn.evolution.stages import stages
 from kanpinn.evolution.system import System
+from kanpinn.evolution.window_equations import WindowEquations
 from kanpinn.evolution.window_solve import Window
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Box, Points, Product
@@ -45,12 +48,15 @@ class FunctionSpace:
         terms: the equation, the initial values and the conditions at walls.
         breaks: the ends of the intervals of splines in each coordinate of scaled space, (G + 1,)
             each; none for a network with hidden layers or without space.
+        kinks: the places in scaled space where the initial values have kinks, (k,), all of them
+            breaks; None if they are not known, or do not matter any more.
     """
 
     network: Windows
     surrogate: Surrogate
     terms: EvolutionTerms
     breaks: Sequence[Tensor]
+    kinks: Tensor | None = None
 
     def __post_init__(self) -> None:
         for axis, breaks in enumerate(self.breaks):
@@ -200,8 +206,28 @@ class FunctionSpace:
             zip(self.breaks, errors.split(self.counts), strict=True)
         ):
             part, least = error / math.sqrt(len(self.breaks)), self._least(axis)
-            found.append(graded_breaks(breaks, own, self.degree, part, most, least))
+            found.append(graded_breaks(breaks, own, self.degree, part, most, least, self.kinks))
         return replace(self, breaks=found)
+
+    def with_kinks(self) -> "FunctionSpace":
+        """The space with breaks at the kinks of the initial values, in one coordinate."""
+        if len(self.breaks) > 1:
+            return self
+        (breaks,) = self.breaks
+        kinks = initial_kinks(self.terms.initial, self.surrogate, bool(self.network.around))
+        return replace(self, breaks=[breaks_with(breaks, kinks)], kinks=kinks)
+
+    def lasting(self, state: Tensor, time: float) -> Tensor:
+        """The part of the whole time for which errors of splines in each interval last, (G,).
+
+        state: the coefficients at a time, (order, n, m).
+        """
+        low, high = self.surrogate.domain.bounds
+        whole = float(high[-1] - low[-1])
+        still = WindowEquations(self.system, stages(1), time, whole, state)
+        states = still.states(torch.zeros_like(state[:1]))
+        linearised = self.system.interior.linearised(still.moment(0.0), states)
+        return (self.system.lifetimes(linearised) / whole).clamp_max(1.0)
 
     def halved(self) -> "FunctionSpace":
         """The space with twice as many intervals in each coordinate."""

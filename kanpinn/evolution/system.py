@@ -1,10 +1,12 @@
 """The equations of an evolution, tested with the functions of a trial space."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -105,6 +107,15 @@ class System(ABC):
         Returns:
             (k, intervals), over all fields together.
         """
+
+    def lifetimes(self, linearised: Tensor) -> Tensor:
+        """The times for which errors of splines in each interval last, (intervals,).
+
+        They are infinite where nothing is known of them.
+
+        linearised: see `TermInSpace.linearised`.
+        """
+        return torch.full_like(self.shares, math.inf)
 
     @property
     @abstractmethod

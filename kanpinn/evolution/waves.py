@@ -1,4 +1,6 @@
-"""The errors of splines as waves, which the linearised equation relates to the residual."""
+"""The errors of splines as waves: their size by the residual, and how long they last."""
+
+import math
 
 import torch
 from torch import Tensor
@@ -24,6 +26,28 @@ def errors_of_waves(
     Returns:
         The root mean squares of the waves, of all fields together, (k, G).
     """
+    inverse = torch.linalg.pinv(_symbols(channels, linearised, axis, wave, rate)).abs()
+    return torch.einsum("emg,keg->kem", inverse, sizes).norm(dim=2)
+
+
+def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: Tensor) -> Tensor:
+    """The times after which waves e^(ω x) have lost most of their square, (G,).
+
+    The equation is of first order in time. The wave that is damped least counts; the time is
+    infinite if it is not damped. The arguments are those of `errors_of_waves`.
+    """
+    small = 1e-12  # of a rate, which rounding makes
+    still, moving = (_symbols(channels, linearised, axis, wave, rate) for rate in (0.0, 1.0))
+    rates = torch.linalg.eigvals(torch.linalg.pinv(moving - still) @ still)
+    damping = rates.real.amin(dim=1)
+    damped = damping > small * rates.abs().amax(dim=1)
+    return torch.where(damped, 1 / (2 * damping), math.inf)
+
+
+def _symbols(
+    channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float
+) -> Tensor:
+    """The linearised residuals of the waves, (G, equations, m)."""
 
     def derivative(index: MultiIndex) -> Tensor:
         *space, time = index
@@ -31,6 +55,4 @@ def errors_of_waves(
         return (0 * wave if mixed else wave ** space[axis] * rate**time)[:, None]
 
     parts = [part.flatten(1) for part in parts_from(channels, derivative)]
-    symbols = torch.einsum("gepf,ep->egf", linearised.to(wave), torch.cat(parts, dim=1))
-    inverse = torch.linalg.pinv(symbols).abs()  # (G, m, equations)
-    return torch.einsum("emg,keg->kem", inverse, sizes).norm(dim=2)
+    return torch.einsum("gepf,ep->egf", linearised.to(wave), torch.cat(parts, dim=1))

@@ -33,6 +33,7 @@ class Window:
         lower: the error that two stages fewer would leave.
         splines: the root mean square errors of splines in each interval, the largest over the
             window, (E,).
+        lifetimes: the times for which such errors last, (E,).
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
@@ -46,6 +47,7 @@ class Window:
     error: float
     lower: float
     splines: Tensor
+    lifetimes: Tensor
     size: float
     iterations: int
     converged: bool
@@ -135,6 +137,7 @@ def solve_window(
         error=math.inf,
         lower=0.0,
         splines=initial.new_zeros(0),
+        lifetimes=initial.new_zeros(0),
         size=0.0,
         iterations=0,
         converged=False,
@@ -153,7 +156,15 @@ def solve_window(
     error, lower = newton.error(found.unknowns) / size, _highest_modes(system, window) / size
     splines = newton.splines(found.unknowns)
     good = math.hypot(error, lower, own, float(splines.sum())) < 1e100  # its square is finite
-    return replace(window, converged=good, error=error, lower=lower, splines=splines, size=own)
+    return replace(
+        window,
+        converged=good,
+        error=error,
+        lower=lower,
+        splines=splines,
+        lifetimes=newton.lifetimes(),
+        size=own,
+    )
 
 
 def _highest_modes(system: System, window: Window) -> float:

@@ -56,6 +56,8 @@ TARGETS = {
     "klein_gordon_plane": Target(),
     "kdv": Target(1e-5),
     "zabusky_kruskal": Target(1e-9, 10),
+    "burgers_riemann": Target(1e-8),
+    "black_scholes": Target(1e-8),
     "kovasznay": Target(1e-6, fields={"u": 1e-6, "v": 1e-6, "q": 1e-6}),
     "cavity": Target(5e-3, fields={"u": 5e-3, "v": 5e-3}),
     "schroedinger": Target(1e-4),

@@ -1,0 +1,182 @@
+"""Kinks and jumps of initial values: found, resolved from knots on them, and left behind."""
+
+import copy
+import math
+
+import library
+import pytest
+import reference
+import torch
+
+import kanpinn as kp
+from kanpinn.evolution.grading import graded_breaks
+from kanpinn.evolution.kinks import breaks_with, kinks_of
+
+F = torch.float64
+
+
+def found(function) -> list[float]:
+    return kinks_of(lambda x: function(x)[:, None], -1.0, 1.0).tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kinks_and_jumps_are_found_wherever_they_are(seed):
+    generator = torch.Generator().manual_seed(seed)
+    kink, jump = (torch.rand(2, generator=generator, dtype=F) * 1.9 - 0.95).tolist()
+
+    def function(x):
+        return torch.sin(7 * x) + (x - kink).abs() / 10 + (x > jump) / 100
+
+    assert found(function) == pytest.approx(sorted([kink, jump]), abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "smooth",
+    [
+        lambda x: 0 * x,
+        lambda x: torch.sin(1000 * x),
+        lambda x: torch.tanh((x - 0.123) / 1e-5),
+        lambda x: torch.exp(-(((x + 0.3) / 1e-3) ** 2)),
+        lambda x: 1 / (1e-4 + x**2),
+        lambda x: 1e8 + 1e-3 * torch.sin(x),
+    ],
+)
+def test_smooth_functions_have_none_however_steep(smooth):
+    assert found(smooth) == []
+
+
+def test_noise_has_too_many():
+    generator = torch.Generator().manual_seed(0)
+    assert found(lambda x: torch.rand(len(x), generator=generator, dtype=F)) == []
+
+
+def test_intervals_end_at_kinks_and_stay_so():
+    kinks = torch.tensor([-0.2511, 0.7], dtype=F)
+    breaks = breaks_with(torch.linspace(-1, 1, 41, dtype=F), kinks)
+    assert (breaks.diff() > 0.01).all() and torch.isin(kinks, breaks).all()
+    errors = torch.full_like(breaks[1:], 1e-9)
+    beside = torch.isin(breaks[1:], kinks) | torch.isin(breaks[:-1], kinks)
+    errors[beside] = 1e-4
+    new = graded_breaks(breaks, errors, 9, 1e-5, 1000, kinks=kinks)
+    assert torch.isin(kinks, new).all() and (new.diff() > 0).all()
+    narrow = new.diff()[torch.isin(new[1:], kinks)]
+    assert (narrow < 0.2 * breaks.diff()[torch.isin(breaks[1:], kinks)]).all()
+
+
+class Kink(kp.Problem):
+    """u_t = D u_xx from |x - c|, whose closed form is that of the whole line."""
+
+    domain = kp.Box(x=(-1, 1), t=(0, 1))
+    diffusivity = 0.1
+
+    def __init__(self, place: float):
+        self.place = place
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - self.diffusivity * kp.partial(u, "x", "x")
+
+    def conditions(self):
+        ends = self.domain.boundary["x_min", "x_max"]
+        return [kp.Initial(self.domain, self.initial), kp.Dirichlet(ends, self.exact)]
+
+    def initial(self, p):
+        return (p.x - self.place).abs()
+
+    def scaled(self, p):
+        width = torch.sqrt(4 * self.diffusivity * p.t.clamp_min(1e-300))
+        return (p.x - self.place) / width, width
+
+    def exact(self, p):
+        z, width = self.scaled(p)
+        return width * (z * torch.erf(z) + torch.exp(-(z**2)) / math.sqrt(math.pi))
+
+
+class Jump(Kink):
+    """The same from a step."""
+
+    def initial(self, p):
+        return (p.x > self.place).to(p.x)
+
+    def exact(self, p):
+        return torch.erfc(-self.scaled(p)[0]) / 2
+
+
+class Call(library.class_of("black_scholes", "BlackScholes")):
+    """With another strike."""
+
+    def __init__(self, place: float):
+        self.strike = 100 + 20 * place
+
+
+class Shock(library.class_of("burgers_riemann", "BurgersRiemann")):
+    """With another viscosity, from another place."""
+
+    def __init__(self, place: float):
+        super().__init__(viscosity=0.03)
+        self.jump = place / 2
+
+
+def solved(problem, tolerance, **options):
+    march = kp.March(tolerance)
+    return kp.solve(problem, kp.Windows([2, 1]), march, verified=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tolerance"), [(Kink, 1e-3), (Jump, 1e-5), (Call, 1e-5), (Shock, 1e-3)]
+)
+def test_errors_are_those_asked_for_and_estimated(kind, tolerance):
+    solution = solved(kind(-0.4567), tolerance)
+    error, estimated = solution.errors.l2_relative, math.sqrt(solution.history.rows[-1]["loss"])
+    assert solution.status == "converged" and error < tolerance
+    assert 0.1 * estimated < error < 10 * estimated
+    assert (
+        solution.history.column("intervals")[1:].max() < 300
+    )  # by bisection it would be thousands
+    assert len(solution.network.breaks()) < 120  # after the kink is gone
+
+
+def test_kinks_that_lie_at_the_seam_of_a_circle():
+    class Around(Kink):
+        def conditions(self):
+            return [kp.Initial(self.domain, self.initial), kp.Periodic(self.domain, "x")]
+
+        def initial(self, p):
+            return p.x**2
+
+        exact = None
+
+    coarse, fine = (solved(Around(0.0), tolerance) for tolerance in (1e-4, 1e-7))
+    x = torch.linspace(-1, 1, 201, dtype=F)
+    for t in (1e-4, 0.01, 1.0):
+        points = torch.stack([x, torch.full_like(x, t)], dim=1)
+        assert (coarse(points) - fine(points)).abs().max() < 1e-3
+    assert coarse.history.column("intervals")[1:].max() < 150
+
+
+def test_it_goes_on_bit_for_bit_while_the_kink_is_there():
+    states = []
+    whole = solved(
+        Jump(0.1),
+        1e-3,
+        errors=False,
+        observers=[lambda run: states.append(copy.deepcopy(run.state_dict()))],
+    )
+    assert states[0]["stage"]["kinks"] is not None and states[-1]["stage"]["kinks"] is None
+    again = solved(Jump(0.1), 1e-3, errors=False, checkpoint=states[0])
+    one, other = (s.network.state_dict() for s in (whole, again))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("kind", [Call, Shock])
+def test_closed_forms_solve_the_problems(kind, generator):
+    problem = kind(0.2)
+    names, unit = problem.domain.names, torch.rand(200, 2, generator=generator, dtype=F)
+    unit[:, 0] = 0.4 * unit[:, 0] + (0.1 if kind is Call else 0.4)  # around the kink
+    p = problem.domain.from_unit(0.02 + 0.98 * unit)
+    jet = reference.jet_of_point(
+        lambda x: problem.exact(kp.Points(x[None], names))[0], p.coords, names
+    )
+    assert problem.residual(p, jet).abs().max() < 1e-9 * jet.gradient.abs().max()
+    for condition in problem.conditions():
+        q = condition.points(kp.Collocation(64, 64), 1.0, torch.Generator().manual_seed(0))
+        assert (problem.exact(q) - condition.target(q)).abs().max() < 1e-9
