@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kanpinn.evolution.space import FunctionSpace
 from kanpinn.evolution.stages import Stages, stages
+from kanpinn.evolution.window_equations import WindowEquations
 from kanpinn.evolution.window_solve import Window
 
 
@@ -95,7 +96,7 @@ class FrontInTime:
 
     def moved(self, space: FunctionSpace) -> "FrontInTime":
         """The same front in another space."""
-        if self.is_first:
+        if self.before is None or self.is_first:
             return first_front(space, self.time)
         order = len(self.state)
         states, errors = space.moved(torch.cat([self.state, self.before.states]), self.space)
@@ -136,5 +137,17 @@ def first_front(space: FunctionSpace, time: float) -> FrontInTime:
     """The front at the first moment: the initial values in a space."""
     state, errors = space.initial()
     size = space.size(state, time)
-    lasting = None if space.kinks is None else space.lasting(state, time)
+    lasting = None if space.kinks is None else _lasting(space, state, time)
     return FrontInTime(time, space, state, size, errors, None, lasting)
+
+
+def _lasting(space: FunctionSpace, state: Tensor, time: float) -> Tensor:
+    """The part of the whole time for which errors of splines in each interval last, (G,).
+
+    state: the coefficients at a time, (order, n, m).
+    """
+    low, high = (float(corner[-1]) for corner in space.surrogate.domain.bounds)
+    still = WindowEquations(space.system, stages(1), time, high - low, state)
+    states = still.states(torch.zeros_like(state[:1]))
+    linearised = space.system.interior.linearised(still.moment(0.0), states)
+    return (space.system.lifetimes(linearised) / (high - low)).clamp_max(1.0)

@@ -59,3 +59,14 @@ def graded_breaks(
         share = (levels - numbers[right - 1]) / (numbers[right] - numbers[right - 1])
         found += [breaks[right - 1] + share * (breaks[right] - breaks[right - 1]), end[None]]
     return torch.cat(found)
+
+
+def clamped_knots(breaks: Tensor, degree: int) -> Tensor:
+    """Knots of splines that end at the first and the last break."""
+    return torch.cat([breaks[:1].repeat(degree), breaks, breaks[-1:].repeat(degree)])
+
+
+def knots_around(breaks: Tensor, degree: int) -> Tensor:
+    """Knots that go on around a circle, of which there are degree + 1 breaks or more."""
+    length = breaks[-1] - breaks[0]
+    return torch.cat([breaks[-degree - 1 : -1] - length, breaks, breaks[1 : degree + 1] + length])

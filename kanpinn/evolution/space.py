@@ -19,14 +19,12 @@ from kanpinn.evolution.element_space import (
     spline_space,
 )
 from kanpinn.evolution.evolution_terms import EvolutionTerms, initial_values
-from kanpinn.evolution.grading import graded_breaks
+from kanpinn.evolution.grading import clamped_knots, graded_breaks, knots_around
 from kanpinn.evolution.kinks import breaks_with, initial_kinks
 from kanpinn.evolution.product_space import ProductSpace
 from kanpinn.evolution.product_system import product_system
 from kanpinn.evolution.separable import Separable, SeparableKAN
-from kanpinn.evolution.stages import stages
 from kanpinn.evolution.system import System
-from kanpinn.evolution.window_equations import WindowEquations
 from kanpinn.evolution.window_solve import Window
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Box, Points, Product
@@ -114,7 +112,7 @@ class FunctionSpace:
         return made
 
     def _splines(self, axis: int) -> BSplines:
-        extend = _around if axis in self.network.around else _clamped
+        extend = knots_around if axis in self.network.around else clamped_knots
         return BSplines(extend(self.breaks[axis], self.degree)[None], self.degree)
 
     @cached_property
@@ -217,18 +215,6 @@ class FunctionSpace:
         kinks = initial_kinks(self.terms.initial, self.surrogate, bool(self.network.around))
         return replace(self, breaks=[breaks_with(breaks, kinks)], kinks=kinks)
 
-    def lasting(self, state: Tensor, time: float) -> Tensor:
-        """The part of the whole time for which errors of splines in each interval last, (G,).
-
-        state: the coefficients at a time, (order, n, m).
-        """
-        low, high = self.surrogate.domain.bounds
-        whole = float(high[-1] - low[-1])
-        still = WindowEquations(self.system, stages(1), time, whole, state)
-        states = still.states(torch.zeros_like(state[:1]))
-        linearised = self.system.interior.linearised(still.moment(0.0), states)
-        return (self.system.lifetimes(linearised) / whole).clamp_max(1.0)
-
     def halved(self) -> "FunctionSpace":
         """The space with twice as many intervals in each coordinate."""
         middle = [(breaks[1:] + breaks[:-1]) / 2 for breaks in self.breaks]
@@ -258,14 +244,3 @@ def space_of(domain: Coordinates) -> Domain:
         ranges = [(name, ends) for name, *ends in domain.ranges]
         return Box(**dict(ranges[:-1]))
     raise InputError(f"march is for boxes and domains over a time, got {domain!r}")
-
-
-def _clamped(breaks: Tensor, degree: int) -> Tensor:
-    """Knots of splines that end at the first and the last break."""
-    return torch.cat([breaks[:1].repeat(degree), breaks, breaks[-1:].repeat(degree)])
-
-
-def _around(breaks: Tensor, degree: int) -> Tensor:
-    """Knots that go on around a circle, of which there are degree + 1 breaks or more."""
-    length = breaks[-1] - breaks[0]
-    return torch.cat([breaks[-degree - 1 : -1] - length, breaks, breaks[1 : degree + 1] + length])
