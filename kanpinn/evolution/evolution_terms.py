@@ -19,12 +19,14 @@ class EvolutionTerms:
     """The terms of a loss by their part in an evolution.
 
     equation: the equation. initial: the conditions at the first moment. walls: those that hold at
-    all times, with one point for each place.
+    all times, with one point for each place. algebraic: the numbers of the fields of which no
+    equation has a derivative in time.
     """
 
     equation: ResidualTerm
     initial: Sequence[ResidualTerm]
     walls: Sequence[ResidualTerm]
+    algebraic: Sequence[int] = ()
 
     def in_float64(self) -> "EvolutionTerms":
         """The terms at points with 64 bits, in the main memory."""
@@ -33,7 +35,7 @@ class EvolutionTerms:
             return replace(term, points=term.points.to(torch.float64, "cpu"))
 
         initial, walls = ([moved(one) for one in some] for some in (self.initial, self.walls))
-        return EvolutionTerms(moved(self.equation), initial, walls)
+        return replace(self, equation=moved(self.equation), initial=initial, walls=walls)
 
 
 def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:

@@ -19,7 +19,7 @@ from kanpinn.evolution.march_words import MarchWords
 from kanpinn.evolution.resolution import Attempt, Resolution
 from kanpinn.evolution.space import FunctionSpace
 from kanpinn.evolution.stages import stages
-from kanpinn.evolution.time_derivatives import check_order
+from kanpinn.evolution.time_derivatives import with_orders
 from kanpinn.evolution.window_solve import newton_method
 from kanpinn.evolution.windows import require_windows
 from kanpinn.loss.residuals import Residuals
@@ -37,7 +37,8 @@ class March(Optimizer):
     A simplified Newton method solves one linear system of the size of space for each stage, with
     band matrices in one space dimension. The defect of the polynomial between the stages gives the
     error of the window, by which its length and the number of stages are chosen. The residual in
-    each interval of splines gives the error there, by which intervals in space are graded.
+    each interval of splines gives the error there, by which intervals in space are graded. Fields
+    of which no equation has a derivative in time follow from the stages alone.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
@@ -122,8 +123,9 @@ class MarchStage(Stage):
         self.network = require_windows(self.surrogate.network)
         if self.surrogate.has_unknowns:
             raise InputError("march is for problems without unknowns: kp.Shooting finds numbers")
-        self.terms = sorted_terms(residuals.terms, self.surrogate).in_float64()
-        check_order(self.terms.equation, self.network.width[-1], self.network.order)
+        terms = sorted_terms(residuals.terms, self.surrogate).in_float64()
+        fields, order = self.network.width[-1], self.network.order
+        self.terms = with_orders(terms, fields, order, settings.scheme)
         # LAPACK works in the main memory, and lengths of windows want all digits.
         self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         low, high = (float(corner[-1]) for corner in self.surrogate.domain.bounds)

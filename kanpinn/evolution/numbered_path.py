@@ -129,6 +129,7 @@ class Forward:
                 guess[before.order :],
                 size,
                 precision,
+                space.terms.algebraic,
             )
             splines = 0.0
             if space.breaks and window.converged:

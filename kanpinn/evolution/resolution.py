@@ -100,6 +100,7 @@ class Resolution:
                 guess,
                 front.size,
                 precision,
+                front.space.terms.algebraic,
             )
             good = window.converged and window.error <= largest
             if not good or not front.space.breaks:

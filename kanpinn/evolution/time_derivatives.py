@@ -1,9 +1,12 @@
 """The order in time of an equation, and of the initial data that it needs."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.evolution.evolution_terms import EvolutionTerms
 from kanpinn.evolution.in_time import powers_in_time
 from kanpinn.jets import jet_of, total
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm
@@ -30,18 +33,34 @@ def order_in_time(problem: BoundaryValueProblem) -> int:
     return 2 if rates.pop() else 1
 
 
-def check_order(equation: ResidualTerm, fields: int, order: int) -> None:
-    """Check that an equation has no higher derivatives in time than its initial data allow.
+def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> EvolutionTerms:
+    """The terms, with the numbers of the algebraic fields.
 
     Args:
-        equation: the equation.
+        terms: the terms.
         fields: the number of fields.
         order: 2 with initial rates, 1 without.
+        scheme: that of the collocation in time.
 
     Raises:
-        InputError: for an equation with a derivative of higher order in time.
+        InputError: for an equation with a derivative of higher order in time, or for algebraic
+            fields and Gauss stages.
     """
-    found = _order_of(equation, fields)
+    sizes = _sizes_by_order(terms.equation, fields)
+    _check_order(terms.equation, _highest(sizes), order)
+    # Coefficients may be tiny, but those of derivatives that do not occur are zero.
+    occurs = (sizes[1:] > 0).any(dim=0).any(dim=0)
+    algebraic = (~occurs).nonzero().flatten().tolist() if order == 1 else []
+    if algebraic and scheme == "gauss":
+        raise InputError(
+            'scheme must be "radau" where no equation has a derivative in time of a field, as here '
+            f"of field number {algebraic[0] + 1}, got {scheme!r}: only a method that damps finds it"
+        )
+    return replace(terms, algebraic=algebraic)
+
+
+def _check_order(equation: ResidualTerm, found: int, order: int) -> None:
+    """Check that an equation has no higher derivatives in time than its initial data allow."""
     if found <= order:
         return
     name = equation.points.names[-1]
@@ -55,9 +74,20 @@ def check_order(equation: ResidualTerm, fields: int, order: int) -> None:
     )
 
 
-def _order_of(equation: ResidualTerm, fields: int) -> int:
-    """The highest order of derivatives in time, by linearising at some points around a wave."""
-    points, channels, small = equation.points[:PROBE_POINTS], equation.channels, 1e-8
+def _highest(sizes: Tensor) -> int:
+    """The highest order of the derivatives in time, from `_sizes_by_order`."""
+    small = 1e-8  # relative to the largest coefficient of the equation
+    occurs = (sizes > small * sizes.amax(dim=(0, 2), keepdim=True)).any(dim=2).any(dim=1)
+    return int(occurs.nonzero().max()) if occurs.any() else 0
+
+
+def _sizes_by_order(equation: ResidualTerm, fields: int) -> Tensor:
+    """The sizes of the coefficients of the derivatives in time, by linearising around a wave.
+
+    Returns:
+        (orders, equations, fields).
+    """
+    points, channels = equation.points[:PROBE_POINTS], equation.channels
     scales = points.coords.abs().amax(dim=0).clamp_min(1e-300)
 
     def wave(coords: Tensor) -> Tensor:
@@ -77,11 +107,13 @@ def _order_of(equation: ResidualTerm, fields: int) -> int:
             torch.autograd.grad(one.sum(), parts, retain_graph=True, materialize_grads=True)
             for one in residual.unbind(dim=1)
         ]
-    highest, largest = 0, 0.0
     space = jet_of(still, points.coords, channels).map(same)
-    for r, power in enumerate(powers_in_time(space, channels.derivative_order)):
+    sizes = []
+    for power in powers_in_time(space, channels.derivative_order):
+        rows = []
         for one in slopes:
-            products = zip(one, power.parts(), strict=True)
-            size = float(total([(a * b).flatten(1).sum(dim=1) for a, b in products]).abs().max())
-            highest, largest = (r if size > small * largest else highest), max(size, largest)
-    return highest
+            products = [a * b for a, b in zip(one, power.parts(), strict=True)]
+            found = total([t.view(len(t), -1, fields).sum(dim=1) for t in products])
+            rows.append(found.abs().amax(dim=0))
+        sizes.append(torch.stack(rows))
+    return torch.stack(sizes)

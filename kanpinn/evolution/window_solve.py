@@ -1,6 +1,7 @@
 """One window: collocation in time by a simplified Newton method, and the error that it makes."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from kanpinn.evolution.control import Tried
 from kanpinn.evolution.coupled_newton import CoupledNewton
 from kanpinn.evolution.newton import Newton, SimplifiedNewton
 from kanpinn.evolution.polynomials import at_moments, series_in_time
-from kanpinn.evolution.stages import Stages
+from kanpinn.evolution.stages import Stages, lagrange
 from kanpinn.evolution.system import System
 from kanpinn.evolution.window_equations import WindowEquations
 
@@ -116,6 +117,7 @@ def solve_window(
     guess: Tensor,
     size: float,
     precision: float,
+    algebraic: Sequence[int] = (),
 ) -> Window:
     """Solve a window.
 
@@ -127,6 +129,7 @@ def solve_window(
         guess: of the unknowns of the stages, (s, n, m).
         size: the root mean square of the solution.
         precision: the error of Newton's method relative to it.
+        algebraic: the numbers of the fields of which no equation has a derivative in time.
     """
     equations = WindowEquations(system, stages, start, length, initial)
     unsolved = Window(
@@ -142,9 +145,14 @@ def solve_window(
         iterations=0,
         converged=False,
     )
+    method = newton_method(is_in_time_alone(system), system.fields)
     try:
-        newton = newton_method(is_in_time_alone(system), system.fields)(equations, guess)
+        newton = method(equations, guess)
         found = newton.solve(size, precision)
+        if algebraic and found.converged:
+            equations, unknowns = _continued_to_start(equations, found.unknowns, algebraic)
+            newton = method(equations, unknowns)
+            found = replace(newton.solve(size, precision), steps=found.steps + 1)
     except np.linalg.LinAlgError:  # a singular matrix, which a shorter window need not have
         return unsolved
     states = equations.states(found.unknowns)
@@ -165,6 +173,27 @@ def solve_window(
         lifetimes=newton.lifetimes(),
         size=own,
     )
+
+
+def _continued_to_start(
+    equations: WindowEquations, unknowns: Tensor, algebraic: Sequence[int]
+) -> tuple[WindowEquations, Tensor]:
+    """The equations and unknowns with other values of algebraic fields at the start.
+
+    The stages of Radau IIA do not depend on these values. The polynomials through the stages alone
+    give them, with one degree less than those of other fields: so they are consistent with the
+    equations at the first moment too, and errors of the window before do not stay.
+
+    Reference: Hairer, Lubich and Roche, The numerical solution of differential-algebraic systems by
+    Runge-Kutta methods (1989).
+    """
+    fields = list(algebraic)
+    ahead = torch.from_numpy(lagrange(equations.stages.nodes, np.zeros(1)))
+    change = torch.tensordot(ahead, unknowns[..., fields], dims=1)
+    initial, moved = equations.initial.clone(), unknowns.clone()
+    initial[..., fields] += change
+    moved[..., fields] -= change
+    return replace(equations, initial=initial), moved
 
 
 def _highest_modes(system: System, window: Window) -> float:
