@@ -37,7 +37,8 @@ class CoupledNewton(Newton):
         # Each part of the fields' jets is a factor times a derivative in time.
         self.parts = derivatives_of_parts(interior.term.channels)
         self.from_states = torch.stack([factor * rates[r] for r, factor in self.parts], dim=1)
-        self.by_unknowns = self.from_states[..., equations.system.order :].numpy()
+        by_unknowns = self.from_states[..., equations.system.order :].numpy()
+        self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
         times = torch.cat([equations.moments.times, between.times])
         self.points = interior.points(times.repeat(self.fields))
 
@@ -52,7 +53,7 @@ class CoupledNewton(Newton):
         if not np.isfinite(residual).all():
             return None
         size = residual[:-1].size
-        jacobian = np.einsum("gkpf,kpb->kgbf", slopes, self.by_unknowns, optimize=True)
+        jacobian = self.by_unknowns @ slopes.swapaxes(0, 1)  # (s + 1, equations, s, m)
         matrix, right = jacobian[:-1].reshape(size, size), residual[:-1].ravel()
         _, _, found, info = lapack.dgesv(matrix.T.copy().T, right)
         if info:
