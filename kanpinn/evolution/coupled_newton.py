@@ -41,7 +41,10 @@ class CoupledNewton(Newton):
         by_unknowns = self.from_states[..., equations.system.order :].numpy()
         self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
         times = torch.cat([equations.moments.times, between.times])
-        self.points, self.copies = interior.points(times), interior.points(times.repeat(self.fields))
+        self.points, self.copies = (
+            interior.points(times),
+            interior.points(times.repeat(self.fields)),
+        )
         self.factors: tuple[Array, Array] | None = None
         self.kept = False  # whether the last step has taken the Jacobian of an earlier one
 
