@@ -17,7 +17,8 @@ class Schroedinger(kp.Problem):
     of Raissi, Perdikaris and Karniadakis, Physics-informed neural networks (2019), section 3.1.1.
 
     Hard are two fields that turn into each other at a rate of their own square, and the kink: no
-    equation of this kind smooths it, and its waves grow ever shorter. The reference is a Fourier
+    equation of this kind smooths it, and its waves grow ever shorter: of n intervals or modes the
+    error is never below c n^(-3/2), 4e-7 for n = 2048. The reference is a Fourier
     spectral solution of ours, on 200 × 80 points; its slopes, which hardly exist, are left out.
     """
 

@@ -1,7 +1,6 @@
 """Marching in time: one window after the other is solved by collocation, with controlled errors."""
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
 from kanpinn.evolution.control import Control
+from kanpinn.evolution.error_so_far import ErrorSoFar
 from kanpinn.evolution.evolution_terms import sorted_terms
 from kanpinn.evolution.front import FrontInTime
 from kanpinn.evolution.growth import GrowthTest, growth_after, refuse_growth
@@ -42,8 +42,8 @@ class March(Optimizer):
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
-            polynomials in time, and by its splines in space, in the root mean square. It bounds the
-            error if the equation does not amplify earlier errors. The functions of a network with
+            polynomials in time, and by its splines in space, in the root mean square. The status
+            tells the sum for all windows if it is much larger. The functions of a network with
             hidden layers stay as they are: for them it limits the error in time and at the start.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             lengths by the tolerance.
@@ -140,7 +140,7 @@ class MarchStage(Stage):
         self.words = MarchWords.between(name, settings.tolerance, low, high)
         self._front: FrontInTime | None = None
         self.accepted, self.refused, self.limited = 0, 0, False
-        self.squares = 0.0  # the integral over time of the squared errors of the windows
+        self.error = ErrorSoFar()
 
     @property
     def front(self) -> FrontInTime:
@@ -161,13 +161,14 @@ class MarchStage(Stage):
         return (self.front.time - self.begin) / self.duration
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("accepted", "refused", "limited", "squares")
+        names = ("accepted", "refused", "limited")
         control = {name: getattr(self.control, name) for name in ("length", "stages")}
-        return {n: getattr(self, n) for n in names} | control | self.front.state_dict()
+        own = {n: getattr(self, n) for n in names} | vars(self.error) | control
+        return own | self.front.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.accepted, self.refused = state["accepted"], state["refused"]
-        self.limited, self.squares = state["limited"], state["squares"]
+        vars(self).update({n: state[n] for n in ("accepted", "refused", "limited")})
+        self.error = ErrorSoFar(state["summed"], state["squares"])
         self.control = replace(self.control, length=state["length"], stages=state["stages"])
         self._front = FrontInTime.of_state(state, self._space(state["breaks"], state["kinks"]))
         if self._is_hopeless():  # the march ended there, and goes on with another tolerance
@@ -209,13 +210,13 @@ class MarchStage(Stage):
         self.network.add(end, member, first=not self.accepted)
         self._front = front
         self.accepted += 1
-        self.squares += window.length * window.error**2 + done.squares
+        self.error.add(window, window.start - self.begin, done.squares)
         self.limited |= self._is_limited(done.splines)
 
     @property
     def spent(self) -> float:
-        """The root mean square over time of the relative errors of the windows so far."""
-        return math.sqrt(self.squares / max(self.front.time - self.begin, 1e-300))
+        """The estimated relative error so far, in the root mean square over time."""
+        return self.error.mean(self.front.time - self.begin)
 
     def _accepted(self, done: Attempt, last: bool) -> Step:
         words = self.words.accepted(done, self.accepted, self.spent)
@@ -246,4 +247,6 @@ class MarchStage(Stage):
         if self.settings.windows is not None:
             hopeless = f"stopped: the windows' errors are {self.spent:.1e}: nothing is resolved"
             return CONVERGED if self.spent < 1 else hopeless
-        return self.words.unresolved(self.front.space.named) if self.limited else CONVERGED
+        if self.limited:
+            return self.words.unresolved(self.front.space.named)
+        return self.words.converged(self.accepted, self.spent)

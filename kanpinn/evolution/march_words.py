@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from kanpinn._support.status import FAILED
+from kanpinn._support.status import CONVERGED, FAILED
 from kanpinn.evolution.growth import Growth
 from kanpinn.evolution.resolution import Attempt
 
@@ -74,6 +74,13 @@ class MarchWords:
             "spline_error": done.splines,
             "estimated_error": spent,
         }
+
+    def converged(self, windows: int, spent: float) -> str:
+        """The status after the last of some windows, whose errors add up to `spent`."""
+        much = 3.0  # times the tolerance
+        if spent <= much * self.tolerance:
+            return CONVERGED
+        return f"{CONVERGED}: the errors of {windows} windows add up to {spent:.1e}"
 
     def unresolved(self, intervals: str) -> str:
         """The status of a march whose functions in space are too coarse for its tolerance.

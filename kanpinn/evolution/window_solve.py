@@ -64,6 +64,11 @@ class Window:
         """What the controller needs to know."""
         return Tried(self.length, self.stages.count, self.error, self.lower, self.rate)
 
+    @property
+    def is_damped(self) -> bool:
+        """Whether the equation damps waves as short as an interval of splines in the window."""
+        return bool((self.lifetimes < self.length).any())
+
     def at(self, moments: Array, derivative: int = 0) -> Tensor:
         """The coefficients at moments, from 0 to 1 in the window, (k, n, m)."""
         rates = at_moments(self.stages, moments, self.length, self.order, derivative).rates
