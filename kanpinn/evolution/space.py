@@ -1,5 +1,6 @@
 """The functions of space of a march: the equations in them, and the network of a window."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -106,14 +107,18 @@ class FunctionSpace:
     def _member(self, modes: int, copies: int = 1) -> Separable:
         made = self.network.member(modes, copies)
         if self.breaks:
-            made.place([self._splines(axis) for axis in range(len(self.breaks))])
+            made.place(copy.deepcopy(self._splines))  # a network may go to another device
         elif self.network.in_space:
             made.prepare(self.surrogate.inputs_at(self.rule[0]))
         return made
 
-    def _splines(self, axis: int) -> BSplines:
-        extend = knots_around if axis in self.network.around else clamped_knots
-        return BSplines(extend(self.breaks[axis], self.degree)[None], self.degree)
+    @cached_property
+    def _splines(self) -> list[BSplines]:
+        """The splines of each axis."""
+        degree, around = self.degree, self.network.around
+        extend = [knots_around if i in around else clamped_knots for i in range(len(self.breaks))]
+        both = zip(extend, self.breaks, strict=True)
+        return [BSplines(one(breaks, degree)[None], degree) for one, breaks in both]
 
     @cached_property
     def rule(self) -> tuple[Points, Tensor]:
@@ -131,8 +136,7 @@ class FunctionSpace:
         terms, surrogate, order = self.terms, self.surrogate, self.network.order
         if len(self.breaks) > 1:
             space_of(surrogate.domain)
-            splines = [self._splines(axis) for axis in range(len(self.breaks))]
-            return product_system(surrogate, terms, splines, self.network.around, order)
+            return product_system(surrogate, terms, self._splines, self.network.around, order)
         channels, pattern = terms.equation.channels, cast(SeparableKAN, self.pattern)
         if not self.network.in_space:
             space = moment_space(surrogate, pattern, channels)

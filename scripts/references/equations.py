@@ -50,3 +50,14 @@ def zabusky_kruskal(dispersion: float = 0.022) -> Equation:
         lambda u, k: -0.5j * k * numpy.fft.fft(numpy.fft.ifft(u).real ** 2),
         lambda x: numpy.cos(math.pi * x),
     )
+
+
+def burgers(viscosity: float = 0.01 / math.pi) -> Equation:
+    """Return u_t + u u_x = ν u_xx; an odd solution is 0 at both ends of half a period."""
+    return Equation(
+        -1.0,
+        1.0,
+        lambda k: -viscosity * k**2,
+        lambda u, k: -0.5j * k * numpy.fft.fft(numpy.fft.ifft(u).real ** 2),
+        lambda x: -numpy.sin(math.pi * x),
+    )
