@@ -1,7 +1,9 @@
 """The controller of a march: the length and the number of stages of the next window."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kanpinn._support.errors import InputError
 
@@ -107,8 +109,18 @@ class Control:
         """Whether the window's error is small enough."""
         return tried.error <= self.allowed
 
-    def shorten(self, tried: Tried) -> None:
-        """Choose a shorter window after one that is not accepted."""
+    def shorten(self, tried: Tried, times: int = 1) -> None:
+        """Choose a shorter window after one that is not accepted.
+
+        Args:
+            tried: the window.
+            times: how many in a row have not been accepted; after some the error does not fall as
+                it should, as at initial values that contradict conditions at walls.
+        """
+        patience = 3
+        if times > patience:
+            self.length = tried.length / 10
+            return
         if math.isfinite(tried.error):
             factor = self._factor(tried, tried.stages)
             self.length = tried.length * min(0.7, max(0.1, factor))
@@ -151,3 +163,22 @@ class Control:
         if needed <= 1:
             return math.inf
         return (decay - 1 / decay) / (needed - 1 / needed)
+
+
+def windows_left(ends: Sequence[float], most: int) -> float | None:
+    """The number of windows that are left, if it is hopeless: None otherwise.
+
+    It is hopeless if windows have not become longer for long, and at their length there would be
+    many times more of them than there may be.
+
+    Args:
+        ends: the ends of all windows, from the beginning, in units of the whole time.
+        most: the largest number of windows.
+    """
+    latest, times = 50, 10
+    if len(ends) <= latest + 1:
+        return None
+    lengths = [b - a for a, b in pairwise(ends[-latest - 1 :])]
+    longest = max(lengths)
+    count = (1 - ends[-1]) / max(longest, 1e-300)
+    return count if longest < 2 * lengths[0] and count > times * most else None

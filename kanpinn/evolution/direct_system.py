@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.evolution.consistent import consistent_states
 from kanpinn.evolution.element_space import ElementSpace, at_places
 from kanpinn.evolution.evolution_terms import EvolutionTerms, initial_values
-from kanpinn.evolution.polynomials import at_moments
 from kanpinn.evolution.separable import SeparableKAN
-from kanpinn.evolution.stage_matrices import Matrices, MatrixLayout, layout_of
-from kanpinn.evolution.stages import stages
+from kanpinn.evolution.stage_matrices import Factor, Matrices, MatrixLayout, layout_of
 from kanpinn.evolution.system import System
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.waves import errors_of_waves, lifetimes_of_waves
@@ -137,12 +136,24 @@ class DirectSystem(System):
 
     @torch.no_grad()
     def projection(self, values: Tensor) -> Tensor:
+        found = self._mass.solve(self.tested(values[None])[0].numpy())
+        return torch.from_numpy(found).view(self.space.size, self.fields)
+
+    @cached_property
+    def _mass(self) -> Factor:
+        """The factors of the integrals of products of two functions."""
         tests, own = self.space.tests, self.space.parts[0]
         mass = torch.einsum("eqmt,eqml->etlm", tests, own).expand(-1, -1, -1, self.fields)
         local = torch.diag_embed(mass).permute(0, 1, 3, 2, 4)
-        factor = self.layout.factored(self.layout.assembled(local.flatten().numpy()))
-        found = factor.solve(self.tested(values[None])[0].numpy())
-        return torch.from_numpy(found).view(self.space.size, self.fields)
+        return self.layout.factored(self.layout.assembled(local.flatten().numpy()))
+
+    @torch.no_grad()
+    def consistent(self, states: Tensor, time: float) -> Tensor:
+        if not self.walls:
+            return states
+        moments = MomentsInTime.first(time, self.order, self.highest)
+        rows = partial(condition_rows, self.walls, self.unknowns, moments)
+        return consistent_states(states, self.walls, moments, rows, self._mass.solve)
 
 
 def condition_rows(
@@ -219,21 +230,16 @@ def direct_system(
         order: of the equation in time.
     """
     interior = TermInSpace(surrogate, terms.equation, space)
-    walls = [
-        TermInSpace(
-            surrogate,
-            term,
-            at_places(surrogate, member, term.points, term.channels, space.spread),
-        )
-        for term in terms.walls
-    ]
+    walls = []
+    for term in terms.walls:
+        places = at_places(surrogate, member, term.points, term.channels, space.spread)
+        walls.append(TermInSpace(surrogate, term, places))
     made = DirectSystem(interior, walls, order)
     if not walls:
         return made
-    start = torch.tensor([float(surrogate.domain.bounds[0][-1])]).double()
-    rates = at_moments(stages(1), np.zeros(1), 1.0, order, made.highest).rates
-    moments = MomentsInTime(start, [torch.from_numpy(t) for t in rates])
-    points = interior.points(start)
+    start = float(surrogate.domain.bounds[0][-1])
+    moments = MomentsInTime.first(start, order, made.highest)
+    points = interior.points(moments.times)
     wanted = initial_values(terms.initial, points, made.fields)[:order]
     data = interior.data(points)
     known = [data.value] + ([data.gradient[:, -1]] if order == 2 else [])  # type: ignore[index]

@@ -82,7 +82,7 @@ class FrontInTime:
         size = max(self.size, window.size)
         return FrontInTime(float(end), self.space, window.end(), size, None, window)
 
-    def regraded(self, errors: Tensor, error: float) -> FunctionSpace:
+    def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> FunctionSpace:
         """A space with intervals graded for a relative error of its splines.
 
         The kinks of the initial values stay breaks at the first moment only.
@@ -90,9 +90,10 @@ class FrontInTime:
         Args:
             errors: the present root mean square errors on each interval, (G,).
             error: the relative error.
+            smooth: see `FunctionSpace.regraded`.
         """
         space = self.space if self.is_first else replace(self.space, kinks=None)
-        return space.regraded(errors, self.size * error)
+        return space.regraded(errors, self.size * error, smooth)
 
     def moved(self, space: FunctionSpace) -> "FrontInTime":
         """The same front in another space."""

@@ -35,9 +35,9 @@ def graded_breaks(
 
     Returns:
         The new breaks, from the first old one to the last. Neighbouring intervals differ in width
-        by a factor of at most 1.5, the widest is an eighth of the whole, and the narrowest 1e-8.
+        by a factor of at most 1.5, the widest is an eighth of the whole, and the narrowest 1e-13.
     """
-    widest, narrowest, ratio, narrower, wider = 1 / 8, 1e-8, 1.5, 10.0, 3.0
+    widest, narrowest, ratio, narrower, wider = 1 / 8, 1e-13, 1.5, 10.0, 3.0
     widths, whole = breaks.diff(), float(breaks[-1] - breaks[0])
     orders, ends = torch.full_like(widths, degree + 1), breaks[[0, -1]]
     if kinks is not None:

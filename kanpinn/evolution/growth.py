@@ -18,8 +18,6 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.front import FrontInTime
-from kanpinn.evolution.polynomials import at_moments
-from kanpinn.evolution.stages import stages
 from kanpinn.evolution.term_in_space import MomentsInTime
 from kanpinn.pde.symbols import Linearised, exponents
 
@@ -84,8 +82,7 @@ class GrowthTest:
         if len(front.space.surrogate.domain.names) == 1:
             return None
         interior, order = system.interior, system.order
-        rates = at_moments(stages(1), np.zeros(1), 1.0, order, system.highest).rates
-        moments = MomentsInTime(torch.tensor([time]).double(), [torch.from_numpy(t) for t in rates])
+        moments = MomentsInTime.first(time, order, system.highest)
         states = torch.cat([front.state, torch.zeros_like(front.state[:1])])
         points = interior.points(moments.times)
         count = min(self.places, len(points))

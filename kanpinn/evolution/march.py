@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
-from kanpinn.evolution.control import Control
+from kanpinn.evolution.control import Control, windows_left
 from kanpinn.evolution.error_so_far import ErrorSoFar
 from kanpinn.evolution.evolution_terms import sorted_terms
 from kanpinn.evolution.front import FrontInTime
@@ -99,8 +99,7 @@ class March(Optimizer):
         return rounding if self.scheme == "gauss" else max(rounding, 1e-2 * self.tolerance)
 
     def measures(self, step: int) -> bool:
-        # All windows so far are measured: with 1, 2, 3, 4, 6, 8, 12, … steps it costs as much as
-        # their number, not its square.
+        # All windows so far are measured: after 1, 2, 3, 4, 6, 8, 12, … it costs as much as one.
         octave = 1 << (step.bit_length() - 1)
         return step in (octave, octave + octave // 2)
 
@@ -190,8 +189,8 @@ class MarchStage(Stage):
         done = self.resolution.attempt(self.front, scheme, length, control.allowed, precision)
         tried = done.window.tried
         if not (done.window.converged and control.accepts(tried)):
-            control.shorten(tried)
             self.refused += 1
+            control.shorten(tried, self.refused)
             self._front = self.front.again(done.window, done.front.space)
             return self._refused(done)
         self.refused = 0
@@ -220,16 +219,15 @@ class MarchStage(Stage):
 
     def _accepted(self, done: Attempt, last: bool) -> Step:
         words = self.words.accepted(done, self.accepted, self.spent)
-        growth = growth_after(self.front, self.accepted)
-        finished = self.words.ill_posed(growth) if growth else self._verdict() if last else None
-        return self._step(done, finished, words)
+        count = windows_left((self.network.ends / 2).tolist(), self.settings.steps)
+        failed = self.words.stuck(done, growth_after(self.front, self.accepted), count)
+        return self._step(done, failed or (self._verdict() if last else None), words)
 
     def _refused(self, done: Attempt) -> Step:
         finished = None
         if self._is_hopeless():
-            growth = GrowthTest().find(self.front)
-            failed = self.words.failed(done, not self.accepted)
-            finished = self.words.ill_posed(growth) if growth else failed
+            finished = self.words.stuck(done, GrowthTest().find(self.front), None)
+            finished = finished or self.words.failed(done, not self.accepted)
         return self._step(done, finished, self.words.refused(done))
 
     def _is_hopeless(self) -> bool:

@@ -93,9 +93,23 @@ class MarchWords:
             f"{self.tolerance:.1e}"
         )
 
-    def ill_posed(self, growth: Growth) -> str:
-        """The status where the equation has become ill-posed."""
-        return f"{FAILED}: {growth}; {KEPT}"
+    def stuck(self, done: Attempt, growth: Growth | None, left: float | None) -> str:
+        """The status after a window from which it is no use to go on, or "".
+
+        Args:
+            done: the window.
+            growth: that of waves without bound, if the equation has become ill-posed.
+            left: the number of windows that are left, if it is hopeless.
+        """
+        if growth is not None:
+            return f"{FAILED}: {growth}; {KEPT}"
+        if left is None:
+            return ""
+        return (
+            f"{FAILED}: near {self.at(done.window.start)} windows have a length of "
+            f"{done.window.length:.1e}, of which {left:.0e} are left: the solution may cease to "
+            f"exist there, or have jumps, which the equation does not smooth; {KEPT}"
+        )
 
     def failed(self, done: Attempt, first: bool) -> str:
         """The status after a window that cannot be solved however short it is.

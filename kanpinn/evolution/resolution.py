@@ -71,8 +71,8 @@ class Resolution:
         while front.change > self.tolerated and tries and not front.space.is_finest:
             tries -= 1
             finer = first_front(front.regraded(front.felt, self.aim), time)
-            if finer.change > front.change / 2:
-                finer = first_front(front.space.halved(), time)
+            if finer.change > front.change / 2:  # not smooth, or not resolved yet
+                finer = first_front(front.regraded(front.felt, self.aim, smooth=False), time)
             front = finer
         return front
 

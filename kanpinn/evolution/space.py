@@ -161,7 +161,9 @@ class FunctionSpace:
         values = [wanted[0] - data.value]
         if system.order == 2:
             values.append(wanted[1] - data.gradient[:, -1])  # type: ignore[index]
-        return self._projected(values)
+        found, _ = self._projected(values)
+        found = system.consistent(found, float(points.coords[0, -1]))
+        return found, system.by_elements(system.space.jet(found[:1]).value - values[0])
 
     def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
         """The coefficients of states of another space, and the first one's change in each element.
@@ -198,17 +200,22 @@ class FunctionSpace:
         """The root mean square over space of errors in each element, (E,)."""
         return float((self.system.shares * errors.square()).sum().sqrt())
 
-    def regraded(self, errors: Tensor, error: float) -> "FunctionSpace":
+    def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> "FunctionSpace":
         """The space with intervals graded for a root mean square error of the splines.
 
-        errors: the present ones on each interval of one coordinate after the other, (Σ G,).
+        Args:
+            errors: the present ones on each interval of one coordinate after the other, (Σ G,).
+            error: the one to aim at.
+            smooth: whether the error falls like that of splines for smooth functions; otherwise it
+                is taken to be proportional to the width of an interval.
         """
         most, found = self._most, []
         for axis, (breaks, own) in enumerate(
             zip(self.breaks, errors.split(self.counts), strict=True)
         ):
             part, least = error / math.sqrt(len(self.breaks)), self._least(axis)
-            found.append(graded_breaks(breaks, own, self.degree, part, most, least, self.kinks))
+            degree = self.degree if smooth else 0
+            found.append(graded_breaks(breaks, own, degree, part, most, least, self.kinks))
         return replace(self, breaks=found)
 
     def with_kinks(self) -> "FunctionSpace":
@@ -218,12 +225,6 @@ class FunctionSpace:
         (breaks,) = self.breaks
         kinks = initial_kinks(self.terms.initial, self.surrogate, bool(self.network.around))
         return replace(self, breaks=[breaks_with(breaks, kinks)], kinks=kinks)
-
-    def halved(self) -> "FunctionSpace":
-        """The space with twice as many intervals in each coordinate."""
-        middle = [(breaks[1:] + breaks[:-1]) / 2 for breaks in self.breaks]
-        both = zip(self.breaks, middle, strict=True)
-        return replace(self, breaks=[torch.cat(pair).sort().values for pair in both])
 
     @torch.no_grad()
     def member(self, window: Window) -> Separable:

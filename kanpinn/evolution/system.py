@@ -92,6 +92,18 @@ class System(ABC):
     def projection(self, values: Tensor) -> Tensor:
         """The coefficients (n, m) of the L2 projection of functions, (places, m) at the places."""
 
+    def consistent(self, states: Tensor, time: float) -> Tensor:
+        """States, the first one changed as little as possible so that conditions at walls hold.
+
+        Initial values that contradict the conditions would make the first window as wrong as they
+        are, however short it is.
+
+        Args:
+            states: the coefficients of the value and, for second order, the rate, (order, n, m).
+            time: the first moment.
+        """
+        return states
+
     @abstractmethod
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
         """The root mean square errors of splines in each interval, from the residual there.

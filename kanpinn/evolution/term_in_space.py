@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from kanpinn.evolution.in_time import in_time
+from kanpinn.evolution.polynomials import at_moments
+from kanpinn.evolution.stages import stages
 from kanpinn.evolution.trial_space import TrialSpace, side_by_side
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
@@ -26,6 +30,18 @@ class MomentsInTime:
 
     times: Tensor
     rates: Sequence[Tensor]
+
+    @classmethod
+    def first(cls, time: float, order: int, highest: int) -> Self:
+        """A moment at which the polynomials have the given starts, and no unknowns count.
+
+        Args:
+            time: the moment.
+            order: of the equation in time; there are as many starts, and one unknown.
+            highest: the highest derivative.
+        """
+        rates = at_moments(stages(1), np.zeros(1), 1.0, order, highest).rates
+        return cls(torch.tensor([time]).double(), [torch.from_numpy(t) for t in rates])
 
 
 @dataclass(frozen=True, eq=False)

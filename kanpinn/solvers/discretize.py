@@ -140,7 +140,10 @@ def build_surrogate(
     else:
         chosen = choose_imposition(problem, boundary, found, rough=form == "energy")
     if found:  # then no boundary values are built into the surrogate
-        warnings.warn(f"{found[0]}: this limits the accuracy", stacklevel=4)
+        follows = "this limits the accuracy"
+        if network.solved_by:
+            follows = "a march takes short windows and intervals for it if the equation smooths it"
+        warnings.warn(f"{found[0]}: {follows}", stacklevel=4)
     met, inputs = chosen.met, problem.inputs()
     if inputs is None and network.width[0] > problem.domain.dim:
         inputs = circles_for(problem, network)

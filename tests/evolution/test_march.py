@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.control import Control, Tried
+from kanpinn.evolution.control import Control, Tried, windows_left
 from kanpinn.evolution.grading import graded_breaks
+from kanpinn.geometry import Points
 from kanpinn.runs.progress import RunProgress
 from kanpinn.solvers.state import SolverState
 
@@ -397,14 +398,59 @@ def test_a_solution_that_ceases_to_exist():
 
 
 def test_initial_values_that_contradict_the_walls():
+    """u = 1 at first, 0 at the walls: a march resolves the layers, in which u is an erf."""
+
     class Contrary(Warm):
+        domain = kp.Box(x=(0, 1), t=(0, 0.1))
+
         def conditions(self):
             ends = self.domain.boundary["x_min", "x_max"]
             return [kp.Initial(self.domain, 1.0), kp.Dirichlet(ends, 0.0)]
 
-    with pytest.warns(UserWarning, match="disagree"):
-        solution = solved(Contrary(), 1e-6, errors=False)
-    assert "initial values may contradict" in solution.status
+        def exact(self, p):
+            width = 2 * (0.1 * p.t).sqrt()  # the images beyond the walls are below 1e-15
+            return torch.erf(p.x / width) + torch.erf((1 - p.x) / width) - 1
+
+    with pytest.warns(UserWarning, match="disagree by 1 at .* a march takes short windows"):
+        solution = solved(Contrary(), 1e-3, kp.Windows([2, 1], degree=5, grid=6))
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative < 1e-4
+    lengths = solution.network.ends.diff()
+    assert lengths[0] < 1e-5 and lengths[-1] > 0.1
+    x = torch.linspace(0, 1, 50, dtype=F)
+    p = Points(torch.stack([x, torch.full_like(x, 0.1)], dim=1), ("x", "t"))
+    assert (solution(p) - Contrary().exact(p)).abs().max() < 1e-3
+
+
+def test_windows_of_which_too_many_are_left_end_a_march():
+    class Burning(kp.Problem):
+        """u' = u², u = 1 / (1 - t)."""
+
+        domain = kp.Box(t=(0, 2))
+
+        def residual(self, p, u):
+            return kp.partial(u, "t") - u.value**2
+
+        def conditions(self):
+            return [kp.Initial(self.domain, 1.0)]
+
+    march = kp.March(1e-6, stages=3, steps=500)
+    solution = kp.solve(Burning(), kp.Windows([1, 1]), march, verified=False, errors=False)
+    assert solution.status.startswith("failed: near t = 0.99")
+    assert "windows have a length of" in solution.status
+    assert "may cease to exist there, or have jumps" in solution.status
+    assert "are left" in solution.status and "what comes before is kept" in solution.status
+
+
+def test_windows_left():
+    halving = [0.5 - 0.5**k for k in range(1, 62)]  # they end at 1/2 however many there are
+    assert windows_left(halving, 100) == pytest.approx(2**11, rel=1e-3)
+    assert windows_left(halving[:30], 100) is None  # too few to tell
+    growing = [1e-20 * 1.3**k for k in range(61)]
+    assert windows_left(growing, 1000) is None
+    equal = [1e-4 * k for k in range(61)]
+    assert windows_left(equal, 1000) is None
+    assert windows_left(equal, 100) == pytest.approx(9940)
 
 
 @pytest.mark.parametrize("boundary", ["hard", 1, "penalty"])
