@@ -47,7 +47,6 @@ class Newton(ABC):
 
     def __init__(self, equations: WindowEquations, guess: Tensor) -> None:
         self.equations, self.guess = equations, guess
-        self.step, self.rate = math.inf, 0.0  # the relative size of the last step, and its decay
         self.values = equations.moments.rates[0][:, equations.system.order :]
 
     @abstractmethod
@@ -107,7 +106,6 @@ class Newton(ABC):
             if count == 1:
                 size = max(size, norm(unknowns)) or 1.0
             step = norm(change) / size
-            self.step, self.rate = step, step / last
             first = first or step
             linear = self.is_linear and count > 1 and first > 0
             rate = (step / first) ** (1 / (count - 1)) if linear else 0.0
