@@ -1,14 +1,15 @@
 """Whether the 95% intervals of inverse problems hold the truth as often as they say.
 
-What: problems/inverse_navier_stokes.toml (a number, the viscosity) and inverse_diffusion.toml (a
-coefficient field, at 81 points) are solved for 200 draws of the noise, each draw with measurements
-at other points and other inner functions of the network, each from the start: no draw knows of
-another. Reported are the share of intervals that hold the truth, of a field on average over its
-points, and the half-widths over 1.96 times the Cramér–Rao bound for the measurements' points of the
-first draws. That bound comes from the exact solution's sensitivity, which solves a linear problem
-of its own (scripts/inverse/sensitivity.py), not from the Jacobian that the intervals come from.
+What: problems/inverse_navier_stokes.toml (a number, the viscosity), inverse_diffusion.toml (a
+coefficient field, at 81 points) and inverse_lotka_volterra.toml (four numbers, by marches) are
+solved for 200 draws of the noise, each draw of the first two with measurements at other points and
+other inner functions of the network, each from the start: no draw knows of another. Reported are
+the share of intervals that hold the truth, of a field on average over its points, and the
+half-widths over 1.96 times the Cramér–Rao bound for the measurements' points of the first draws.
+That bound comes from the exact solution's sensitivity, which solves a problem of its own
+(scripts/inverse/sensitivity.py and species.py), not from the Jacobian that the intervals come from.
 
-How long: some 10 minutes of one core, --smoke ten seconds.
+How long: some 20 minutes of one core, --smoke ten seconds.
 
 Writes to --output (results/inverse_coverage): inverse_coverage.json, and pieces/, a file for each
 draw: a run that was stopped goes on from them.

@@ -143,10 +143,14 @@ class ShootingStage(Stage):
 
     def _is_done(self, now: Fit) -> bool:
         """Whether the fit is as good as is possible, or as is of use at present."""
-        if self.refused >= 6 or (self.refused and now.possible <= 1e-2 * now.loss):
-            return True  # rounding, or the control of the marches, hides what could be gained
-        if self.fine or self.horizon.is_whole:
-            return now.possible <= max(4e-4 * now.variance, 1e-24 * now.loss)
+        if self.refused >= (3 if self.fine else 6):
+            return True
+        if self.errors is not None:  # of the march, which may be larger by far than a step
+            close = bool((now.newton.abs() <= 1e-2 * self.errors).all())
+            small = 0.2 if self.refused else 0.02  # of the standard deviations
+            return close or now.possible <= small**2 * now.variance
+        if self.horizon.is_whole:
+            return now.possible <= max(0.2**2 * now.variance, 1e-2 * now.loss * (self.refused > 0))
         return now.possible <= max(0.05 * now.loss, 1e-6 * self.data.spread(self.horizon.until))
 
     def _descend(self, now: Fit, settings: March, until: float) -> None:
@@ -182,8 +186,7 @@ class ShootingStage(Stage):
 
     def _largest(self, until: float) -> float:
         """The largest loss with which the data up to a time count as fitted."""
-        unexplained = 0.05
-        return unexplained * self.data.spread(until)
+        return 0.05 * self.data.spread(until)
 
     def _refine(self) -> None:
         """Make the march to the tolerance."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from common.pieces import Row
 from common.problem_files import solve_job
+from inverse import species
 from inverse.sensitivity import (
     SMOKE,
     WIDTHS,
@@ -112,8 +113,13 @@ def directions(network: kp.KAN) -> list[Callable[[Tensor], Tensor]]:
     return [change(index) for index in range(layer.coefficients.numel())]
 
 
-DRAWS: Mapping[str, Draw] = {"viscosity": viscosity, "coefficient": coefficient}
+DRAWS: Mapping[str, Draw] = {
+    "viscosity": viscosity,
+    "coefficient": coefficient,
+    "species": species.numbers,
+}
 BOUNDS: Mapping[str, Callable[[int, bool], tuple[Tensor, float]]] = {
     "viscosity": bound_of_viscosity,
     "coefficient": bound_of_coefficient,
+    "species": species.bound_of_numbers,
 }

@@ -71,6 +71,8 @@ TARGETS = {
     "inverse_diffusion": Target(),
     "inverse_navier_stokes": Target(),
     "inverse_lorenz": Target(),
+    "inverse_lotka_volterra": Target(),
+    "inverse_burgers": Target(),
     "inverse_brinkman": Target(),
     "inverse_reaction": Target(),
     "parametric_poisson": Target(1e-8),

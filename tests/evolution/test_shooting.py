@@ -9,6 +9,7 @@ from scipy.integrate import solve_ivp
 
 import kanpinn as kp
 from kanpinn.networks.layer import Tape
+from kanpinn.solvers.auto.candidates import first_choice
 from kanpinn.solvers.state import SolverState
 
 F = torch.float64
@@ -264,6 +265,13 @@ def test_a_search_goes_on_from_its_checkpoint():
     assert resumed.history.steps == whole.history.steps
     both = zip(resumed.estimated.values(), whole.estimated.values(), strict=True)
     assert all(abs(a.value - b.value) < 1e-3 * (b.high - b.low) for a, b in both)
+
+
+def test_auto_begins_with_marches_that_are_fitted_to_data():
+    for problem in (Fading(), Lorenz(), Swinging()):
+        choice = first_choice(problem)
+        assert choice.kind is kp.Windows
+        assert isinstance(choice.optimizers[0], kp.Shooting)
 
 
 def test_what_cannot_be_shot_is_refused():

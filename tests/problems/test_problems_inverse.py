@@ -56,6 +56,21 @@ def test_numbers_are_found_from_data_without_noise(name, largest):
         assert found.high - found.low < 2 * largest * found.exact
 
 
+@pytest.mark.parametrize(
+    ("name", "pairs", "half_width"),
+    [
+        ("inverse_lotka_volterra", ["problem.parameters.measurements=30"], 0.06),
+        ("inverse_burgers", ["problem.parameters.viscosity=0.05"], 0.05),
+    ],
+)
+def test_numbers_of_evolutions_are_found_from_noisy_data(name, pairs, half_width):
+    solution = solved(name, "optimizer.0.tolerance=1e-4", *pairs)
+    assert solution.status == "converged"
+    for found in solution.estimated.values():
+        assert abs(found.value - found.exact) <= found.high - found.low  # four deviations
+        assert (found.high - found.low) / 2 < half_width * found.exact
+
+
 def test_the_lorenz_curve_agrees_with_a_runge_kutta_method():
     problem = class_of("inverse_lorenz", "InverseLorenz")(sigma=8, rho=20, beta=2)
     times = torch.linspace(0, 3, 7, dtype=torch.float64)
@@ -71,11 +86,11 @@ def test_the_lorenz_curve_agrees_with_a_runge_kutta_method():
 
 
 def test_rate_and_diffusivity_of_a_reaction_are_found():
-    solution = solved("inverse_reaction", "network.width=[2,12,2]", "points.interior=400")
+    solution = solved("inverse_reaction", "optimizer.0.tolerance=1e-5")
     assert solution.success
     for found in solution.estimated.values():
         assert found.low < found.exact < found.high
-        assert found.high - found.low < 0.1 * found.exact
+        assert found.high - found.low < 1e-4 * found.exact
 
 
 def test_the_concentrations_solve_the_reaction_s_equations():

@@ -107,8 +107,7 @@ class Covariance:
     def steps(self, gradients: Tensor) -> Tensor:
         """Return the changes (q,) of q quantities by one more Gauss–Newton step.
 
-        They are 0 at the minimum of the loss, with noise or without, and NaN if the factorisation
-        failed.
+        They are 0 at the minimum of the loss, and NaN if the factorisation failed.
 
         Args:
             gradients: derivatives of the quantities by the P coefficients, (q, P).
@@ -120,9 +119,8 @@ class Covariance:
 
     @cached_property
     def _approximation(self) -> Approximation | None:
-        """The change of the unknowns in a richer network; None where it is not known."""
-        known = self.residuals.surrogate.network.sensitivities
-        if known is not None:
+        """The change of the unknowns in a richer network, or a finer march; None if not known."""
+        if (known := self.residuals.surrogate.network.sensitivities) is not None:
             return Approximation(known.errors, 0.0, False)
         if self._richer is None or self.failure:
             return None
@@ -180,24 +178,23 @@ class Covariance:
             return {}
         c, gradients = constants.coefficients.detach(), self._number_gradients
         margins, steps = self.margins(gradients), self.steps(gradients)
+        marched = self.residuals.surrogate.network.sensitivities is not None  # its errors are known
+        half = self._half_widths(gradients) if marched else margins
         # The bounds of one number hold at the minimum of the loss with respect to all numbers.
-        arrived = all(is_small(*map(float, each)) for each in zip(steps, margins, c, strict=True))
-        errors = torch.zeros_like(margins)
-        if arrived:
-            errors = self.approximation_errors(gradients)
+        arrived = all(is_small(*map(float, each)) for each in zip(steps, half, c, strict=True))
+        if arrived and not marched:
+            half = self._half_widths(gradients)
         open_ones: list[str] = []
         if math.isfinite(self.noise.deviation):
-            pairs = zip(constants.unknowns, margins, strict=True)
-            open_ones = [name for name, margin in pairs if margin.isinf()]
+            open_ones = [n for n, x in zip(constants.unknowns, margins, strict=True) if x.isinf()]
         found = {}
         for i, (name, unknown) in enumerate(constants.unknowns.items()):
-            margin = margins[i] + errors[i] if arrived else torch.full_like(c[i], torch.inf)
+            margin = half[i] if arrived else torch.full_like(c[i], torch.inf)
             places = (c[i], c[i] - margin, c[i] + margin, c[i] + steps[i])
             value, low, high, later = (float(unknown.value(x)) for x in places)
             others = tuple(one for one in open_ones if one != name) if name in open_ones else ()
-            resolved, step = not arrived or self._resolved, later - value
-            ends = value, low, high, unknown.exact, step
-            found[name] = Estimated(*ends, arrived, resolved, others)
+            ends = value, low, high, unknown.exact, later - value
+            found[name] = Estimated(*ends, arrived, not arrived or self._resolved, others)
         return found
 
     @property
@@ -206,7 +203,7 @@ class Covariance:
         constants = self.residuals.surrogate.network.constants
         assert constants is not None
         total, c = get_coefficients(self.layers).numel(), constants.coefficients.detach()
-        return torch.eye(total).to(c)[total - len(c) :]  # the constants are the last layer
+        return torch.eye(total).to(c)[total - len(c) :]  # theirs are the last ones
 
     def dependences(self) -> list[Dependence]:
         """Return the pairs of unknown numbers that the data hardly tell apart."""

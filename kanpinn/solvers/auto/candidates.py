@@ -1,10 +1,11 @@
 """The families of choices that are tried, in order, each from small to large networks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kanpinn.evolution import March, Windows
+from kanpinn.evolution import March, Shooting, Windows
 from kanpinn.geometry.sampling import Collocation
+from kanpinn.optimizers import Optimizer
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto import high_dim
 from kanpinn.solvers.auto.choice import Choice
@@ -40,6 +41,8 @@ def families(traits: Traits) -> Iterator[Family]:
     """
     low_dim = LowDim(traits)
     if traits.observed:
+        if traits.marches and traits.numbers:
+            yield Family("marches fitted to data", tuple(_windows(traits, Shooting)))
         yield Family("random inner functions, by equation and data", tuple(low_dim.informed()))
         return
     if traits.dim > 3:
@@ -50,7 +53,7 @@ def families(traits: Traits) -> Iterator[Family]:
     if traits.energetic:
         yield Family("random inner functions, by the energy", tuple(low_dim.energies()))
     if traits.marches:
-        yield Family("windows in time", tuple(_windows(traits)))
+        yield Family("windows in time", tuple(_windows(traits, March)))
     if traits.dim == 1 and traits.boxed:
         yield Family("splines", tuple(low_dim.splines()))
         yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
@@ -60,14 +63,14 @@ def families(traits: Traits) -> Iterator[Family]:
         yield Family("sums of functions of one coordinate", tuple(low_dim.splines()))
 
 
-def _windows(traits: Traits) -> Iterator[Choice]:
+def _windows(traits: Traits, kind: Callable[[float], Optimizer]) -> Iterator[Choice]:
     """Yield marches with smaller and smaller tolerances."""
     for tolerance in (1e-4, 1e-6, 1e-8, 1e-10, 1e-12):
         yield Choice(
             Windows,
             {"width": [traits.dim, traits.fields], "degree": 9, "grid": 10},
             Collocation(1681, 164, "gauss"),
-            (March(tolerance),),
+            (kind(tolerance),),
             work=tolerance ** (-1 / 9),
             balanced=False,  # a march has no weights
         )

@@ -25,6 +25,7 @@ class Traits:
         energetic: whether the class gives an energy, and no coefficient is unknown.
         observed: whether some conditions are measurements of the solution.
         unknown: for each field, whether it is an unknown coefficient.
+        numbers: whether there are unknown numbers.
         uneven: whether Gauss points leave larger gaps in the domain than Sobol points do.
         marches: whether the problem can be marched in time: an evolution in one space dimension or
             none, whose conditions hold at the first moment or at all times.
@@ -38,6 +39,7 @@ class Traits:
     energetic: bool = False
     observed: bool = False
     unknown: tuple[bool, ...] = ()
+    numbers: bool = False
     uneven: bool = False
     marches: bool = False
 
@@ -64,20 +66,22 @@ class Traits:
             type(problem).energy is not Problem.energy and not problem.unknowns,
             any(c.measurements for c in conditions),
             tuple(name in problem.unknowns for name in problem.fields),
+            bool(problem.unknowns) and bool(problem.numbers),
             1 < dim <= 3 and _uneven(problem.domain),
             dim <= 2 and known is None and _marches(problem),
         )
 
 
 def _marches(problem: Problem) -> bool:
-    if problem.unknowns or problem.enrichment():
+    if problem.enrichment() or any(name in problem.unknowns for name in problem.fields):
         return False
     low, high = (float(corner[-1]) for corner in problem.domain.bounds)
-    others = [c for c in problem.conditions() if not c.is_initial]
+    conditions = [c for c in problem.conditions() if not c.measurements]
+    others = [c for c in conditions if not c.is_initial]
     few = Collocation(16, 16, "grid")
     moments = [c.points(few, 1.0, torch.Generator()).coords[:, -1] for c in others]
     at_all_times = all(float(t.max() - t.min()) > (high - low) / 2 for t in moments)
-    return at_all_times and len(others) < len(problem.conditions())
+    return at_all_times and len(others) < len(conditions)
 
 
 def _inputs(problem: Problem) -> int:
