@@ -91,10 +91,7 @@ class March(Optimizer):
 
     @property
     def precision(self) -> float:
-        """The relative error of Newton's method; without damping it goes down to rounding.
-
-        There quadratic invariants are preserved as well as the equations of the stages are solved.
-        """
+        """The relative error of Newton's method; to preserve invariants it goes to rounding."""
         rounding = 1e-14
         return rounding if self.scheme == "gauss" else max(rounding, 1e-2 * self.tolerance)
 
@@ -129,14 +126,13 @@ class MarchStage(Stage):
         self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         low, high = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
         self.begin, self.duration = low, high - low
-        choice = newton_method(not self.network.in_space, self.network.width[-1]).choice
-        self.control = Control.first(
-            settings.tolerance, self.duration, settings.windows, settings.stages, choice
-        )
+        choice = newton_method(not self.network.in_space, fields).choice
+        limits = settings.tolerance, self.duration, settings.windows, settings.stages
+        self.control = Control.first(*limits, choice)
         follows = settings.regrade and settings.windows is None
         self.resolution = Resolution(settings.tolerance / 2, follows, low, high)
-        name = self.surrogate.domain.names[-1]
-        self.words = MarchWords.between(name, settings.tolerance, low, high)
+        names = self.surrogate.domain.names
+        self.words = MarchWords.between(names[-1], settings.tolerance, low, high)
         self._front: FrontInTime | None = None
         self.accepted, self.refused, self.limited = 0, 0, False
         self.error = ErrorSoFar()
