@@ -71,9 +71,9 @@ def solve(equation: Equation, times: ndarray, modes: int, step: float) -> Soluti
     found = [u]
     for begin, end in itertools.pairwise(times):
         count = math.ceil((end - begin) / step * (1 - 1e-12))
-        factors = _factors(equation.linear(k), (end - begin) / count)
+        factors = factors_of(equation.linear(k), (end - begin) / count)
         for _ in range(count):
-            u = _step(lambda v: equation.nonlinear(v, k), u, factors)
+            u = step_of(lambda v: equation.nonlinear(v, k), u, factors)
         found.append(u)
     return Solution(equation, numpy.asarray(times), numpy.stack(found) / modes)
 
@@ -85,7 +85,7 @@ def projection(equation: Equation, modes: int, finer: int = 16) -> ndarray:
     return numpy.concatenate([spectrum[:half], spectrum[-half:]])
 
 
-class _Factors(NamedTuple):
+class Factors(NamedTuple):
     """exp(hL), exp(hL/2) and the weights of N, (modes,) each."""
 
     whole: ndarray
@@ -96,11 +96,11 @@ class _Factors(NamedTuple):
     third: ndarray
 
 
-def _factors(linear: ndarray, h: float) -> _Factors:
+def factors_of(linear: ndarray, h: float) -> Factors:
     """Return Kassam and Trefethen's coefficients, section 3."""
-    z = (h * linear)[:, None] + CIRCLE
+    z = (h * linear)[..., None] + CIRCLE
     e = numpy.exp(z)
-    return _Factors(
+    return Factors(
         numpy.exp(h * linear),
         numpy.exp(h * linear / 2),
         h * _mean((numpy.exp(z / 2) - 1) / z),
@@ -111,10 +111,10 @@ def _factors(linear: ndarray, h: float) -> _Factors:
 
 
 def _mean(values: ndarray) -> ndarray:
-    return values.mean(axis=1)
+    return values.mean(axis=-1)
 
 
-def _step(nonlinear: Callable[[ndarray], ndarray], u: ndarray, f: _Factors) -> ndarray:
+def step_of(nonlinear: Callable[[ndarray], ndarray], u: ndarray, f: Factors) -> ndarray:
     """Return the state after one step of ETDRK4, Cox and Matthews' equations 26 to 29."""
     at_u = nonlinear(u)
     a = f.half * u + f.middle * at_u

@@ -65,12 +65,13 @@ def families(traits: Traits) -> Iterator[Family]:
 
 def _windows(traits: Traits, kind: Callable[[float], Optimizer]) -> Iterator[Choice]:
     """Yield marches with smaller and smaller tolerances."""
+    degree, plane = (9, False) if traits.dim < 3 else (7, True)
     for tolerance in (1e-4, 1e-6, 1e-8, 1e-10, 1e-12):
         yield Choice(
             Windows,
-            {"width": [traits.dim, traits.fields], "degree": 9, "grid": 10},
+            {"width": [traits.dim, traits.fields], "degree": degree, "grid": 10},
             Collocation(1681, 164, "gauss"),
             (kind(tolerance),),
-            work=tolerance ** (-1 / 9),
+            work=tolerance ** (-(1 + plane) / (degree + 1)),
             balanced=False,  # a march has no weights
         )

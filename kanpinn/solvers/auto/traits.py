@@ -28,7 +28,7 @@ class Traits:
         numbers: whether there are unknown numbers.
         uneven: whether Gauss points leave larger gaps in the domain than Sobol points do.
         marches: whether the problem can be marched in time: an evolution in one space dimension or
-            none, whose conditions hold at the first moment or at all times.
+            none, or in a rectangle, whose conditions hold at the first moment or at all times.
     """
 
     dim: int
@@ -68,17 +68,20 @@ class Traits:
             tuple(name in problem.unknowns for name in problem.fields),
             bool(problem.unknowns) and bool(problem.numbers),
             1 < dim <= 3 and _uneven(problem.domain),
-            dim <= 2 and known is None and _marches(problem),
+            known is None and _marches(problem),
         )
 
 
 def _marches(problem: Problem) -> bool:
-    if problem.enrichment() or any(name in problem.unknowns for name in problem.fields):
+    most = 3 if isinstance(problem.domain, Box) and not problem.unknowns else 2
+    if problem.domain.dim > most or problem.enrichment():
+        return False
+    if any(name in problem.unknowns for name in problem.fields):
         return False
     low, high = (float(corner[-1]) for corner in problem.domain.bounds)
     conditions = [c for c in problem.conditions() if not c.measurements]
     others = [c for c in conditions if not c.is_initial]
-    few = Collocation(16, 16, "grid")
+    few = Collocation(256, 256, "grid")
     moments = [c.points(few, 1.0, torch.Generator()).coords[:, -1] for c in others]
     at_all_times = all(float(t.max() - t.min()) > (high - low) / 2 for t in moments)
     return at_all_times and len(others) < len(conditions)
