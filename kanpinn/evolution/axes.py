@@ -95,6 +95,11 @@ class Axis:
         """The part of each interval in the whole."""
         return self.basis.breaks[0].diff() / 2
 
+    @property
+    def shortest_waves(self) -> Tensor:
+        """The ω of waves e^(ω x) with one period in each interval."""
+        return 2j * torch.pi / (self.shares * (self.high - self.low))
+
     def at(self, places: Tensor, order: int = 0) -> Tensor:
         """The functions and their derivatives at places, (order + 1, places, n)."""
         xi = (places - self.low) * self.stretch - 1

@@ -19,6 +19,7 @@ def consistent_states(
     moments: MomentsInTime,
     rows_at: Callable[[Tensor], Sequence[Array]],
     inverse_mass: Callable[[Array], Array],
+    combined: Sequence[Array] | None = None,
     passes: int = 3,
 ) -> Tensor:
     """States, the first one changed as little as possible so that conditions at walls hold.
@@ -33,6 +34,8 @@ def consistent_states(
         rows_at: gives the linearised conditions for the derivatives of order r = 0, 1, … in time,
             (rows, n·m) each, at coefficients of the polynomials (b, n, m).
         inverse_mass: solves with the matrix of the integrals of products of two functions.
+        combined: the combinations of all conditions to satisfy, (c, rows) each; None for all of them
+            themselves.
         passes: of Newton's method, for conditions that are not linear.
     """
     places = [wall.points(moments.times) for wall in walls]
@@ -44,7 +47,12 @@ def consistent_states(
             return states
         both = zip(walls, places, strict=True)
         misfits = [wall.residual(at, moments, whole).flatten() for wall, at in both]
-        rows, right = values[own], torch.cat(misfits).numpy()[own]
+        right = torch.cat(misfits).numpy()
+        if combined is None:
+            rows, right = values[own], right[own]
+        else:
+            rows = np.concatenate([one @ values for one in combined])
+            right = np.concatenate([one @ right for one in combined])
         near = np.stack([inverse_mass(np.ascontiguousarray(row)) for row in rows], axis=1)
         change = near @ np.linalg.lstsq(rows @ near, right, rcond=1e-10)[0]
         first = states[:1] - torch.from_numpy(change).view_as(states[:1])

@@ -75,9 +75,9 @@ class Newton(ABC):
         return float(self.equations.system.norms(values).max())
 
     def splines(self, unknowns: Tensor) -> Tensor:
-        """The root mean square errors of splines in each interval, the largest of all stages.
+        """The root mean square errors in space in each interval, the largest of all stages.
 
-        Without splines in space there are none, (0,).
+        Without space there are none, (0,).
         """
         return unknowns.new_zeros(0)
 
@@ -177,12 +177,10 @@ class SimplifiedNewton(Newton):
     def splines(self, unknowns: Tensor) -> Tensor:
         equations = self.equations
         system, states = equations.system, equations.states(unknowns)
-        if not system.has_intervals:
-            return super().splines(unknowns)
         residual = system.interior.residual(equations.points[0], equations.moments, states)
         errors = system.element_errors(self.linearised, residual, 1 / equations.length)
         return errors.amax(dim=0)
 
     def lifetimes(self) -> Tensor:
         system = self.equations.system
-        return system.lifetimes(self.linearised) if system.has_intervals else super().lifetimes()
+        return system.lifetimes(self.linearised)

@@ -18,7 +18,7 @@ from kanpinn.evolution.product_space import ProductSpace
 from kanpinn.evolution.sides import Side, sides_of
 from kanpinn.evolution.system import System
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
-from kanpinn.evolution.waves import errors_of_waves
+from kanpinn.evolution.waves import errors_of_waves, lifetimes_of_waves
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import tensor_grid
@@ -43,10 +43,6 @@ class ProductSystem(System):
     @property
     def space(self) -> ProductSpace:
         return cast(ProductSpace, self.interior.space)
-
-    @property
-    def has_intervals(self) -> bool:
-        return True
 
     @torch.no_grad()
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
@@ -98,18 +94,29 @@ class ProductSystem(System):
 
     @torch.no_grad()
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
-        space = self.space
-        slopes = linearised[:, 0].unflatten(1, space.grid)
-        found = []
+        space, found = self.space, []
         for d, axis in enumerate(space.line):
-            left = self._left(residual, d)
-            wave = 2j * torch.pi / (axis.shares * (axis.high - axis.low))
-            others = [1 + number for number in range(len(space.line)) if number != d]
-            mean = torch.tensordot(slopes.mean(dim=others), axis.means, ([1], [1])).movedim(-1, 1)
-            sizes = self._by_intervals(left, d).sqrt()
-            channels = space.like.channels
-            found.append(errors_of_waves(channels, mean, d, wave, rate, sizes))
+            mean, wave = self._along(linearised, d), axis.shortest_waves
+            sizes = self._by_intervals(self._left(residual, d), d).sqrt()
+            found.append(errors_of_waves(space.like.channels, mean, d, wave, rate, sizes))
         return torch.cat(found, dim=1)
+
+    def _along(self, linearised: Tensor, d: int) -> Tensor:
+        """The linearised equation in the mean over each interval of a coordinate."""
+        line, slopes = self.space.line, linearised[:, 0].unflatten(1, self.space.grid)
+        others = [1 + number for number in range(len(line)) if number != d]
+        means = torch.tensordot(slopes.mean(dim=others), line[d].means, ([1], [1]))
+        return means.movedim(-1, 1)
+
+    @torch.no_grad()
+    def lifetimes(self, linearised: Tensor) -> Tensor:
+        if self.order > 1:
+            return super().lifetimes(linearised)
+        space, found = self.space, []
+        for d, axis in enumerate(space.line):
+            mean, wave = self._along(linearised, d), axis.shortest_waves
+            found.append(lifetimes_of_waves(space.like.channels, mean, d, wave))
+        return torch.cat(found)
 
     def by_elements(self, values: Tensor) -> Tensor:
         found = [

@@ -103,7 +103,7 @@ class Resolution:
                 front.space.terms.algebraic,
             )
             good = window.converged and window.error <= largest
-            if not good or not front.space.breaks:
+            if not good or not len(window.splines):
                 return Attempt(front, window)
             size = max(front.size, window.size)
             errors = self._felt(front, window)

@@ -144,12 +144,6 @@ class FunctionSpace:
             space = global_space(surrogate, pattern, *self.rule, channels)
         else:
             space = spline_space(surrogate, pattern, channels, bool(self.network.around))
-        if terms.walls and not self.breaks:
-            raise InputError(
-                f"march cannot impose the term {terms.walls[0].name} on a network with hidden "
-                "layers, which takes prescribed values that can be built in, "
-                'boundary = "exact", and periodic inputs'
-            )
         return direct_system(surrogate, terms, pattern, space, order)
 
     def initial(self) -> tuple[Tensor, Tensor]:

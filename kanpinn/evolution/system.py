@@ -106,10 +106,11 @@ class System(ABC):
 
     @abstractmethod
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
-        """The root mean square errors of splines in each interval, from the residual there.
+        """The root mean square errors in space in each interval, from the residual there.
 
         The error of splines is a wave with a period of one interval, so the residual, which is that
-        of the linearised equation for the error, tells its size.
+        of the linearised equation for the error, tells its size. Other functions are taken to
+        leave waves as short as the mean distance of as many points as there are functions.
 
         Args:
             linearised: the equation, see `TermInSpace.linearised`.
@@ -117,7 +118,7 @@ class System(ABC):
             rate: of the change of the error in time.
 
         Returns:
-            (k, intervals), over all fields together.
+            (k, intervals), over all fields together; one interval for other functions.
         """
 
     def lifetimes(self, linearised: Tensor) -> Tensor:
@@ -128,11 +129,6 @@ class System(ABC):
         linearised: see `TermInSpace.linearised`.
         """
         return torch.full_like(self.shares, math.inf)
-
-    @property
-    @abstractmethod
-    def has_intervals(self) -> bool:
-        """Whether the functions are splines, whose errors `element_errors` tells."""
 
     @abstractmethod
     def by_elements(self, values: Tensor) -> Tensor:

@@ -27,10 +27,14 @@ def default_points(network: Network) -> Collocation:
     There are 1.4 interior points per coefficient of the output layer, and at least 1681. Up to
     three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
     Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
-    many on the boundary as in the interior.
+    many on the boundary as in the interior. Networks in time windows with hidden layers take Sobol
+    points, too, twice as many on the boundary as there are coefficients.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
     interior = max(1681, math.ceil(1.4 * coefficients))
+    if isinstance(network, Windows) and network.in_space and not network.of_splines:
+        # A march takes each place at walls once: points of a product with the time share places.
+        return Collocation(interior, max(400, 2 * coefficients), "sobol")
     if network.width[0] > 3:
         return Collocation(interior, math.ceil(interior / 4), "sobol")
     return Collocation(interior, max(164, math.ceil(4 * interior**0.5)), "gauss")

@@ -53,7 +53,8 @@ class PlaneCase:
     def grid(self) -> tuple[ndarray, ndarray]:
         """Return x and y at the grid points of a period, (modes, modes) each."""
         line = self.low + (self.high - self.low) * numpy.arange(self.modes) / self.modes
-        return tuple(numpy.meshgrid(line, line, indexing="ij"))
+        x, y = numpy.meshgrid(line, line, indexing="ij")
+        return x, y
 
     def rule(self) -> tuple[ndarray, ndarray]:
         """Return the times of the file, of a Gauss rule, and their weights."""
@@ -121,7 +122,7 @@ def allen_cahn2d(width: float = 0.05, radius: float = 0.6) -> PlaneCase:
         ("u",),
         end=0.15,
         modes=256,
-        step=2e-5,
+        step=5e-5,
         target=1e-8,
     )
 
@@ -150,8 +151,8 @@ def gray_scott() -> PlaneCase:
         ("u", "v"),
         end=1.0,
         modes=192,
-        step=5e-5,
-        target=1e-7,
+        step=1e-4,
+        target=1e-6,
     )
 
 

@@ -608,14 +608,48 @@ def test_functions_that_do_not_resolve_the_solution(width):
     assert "in space do not resolve the solution" in solution.status
 
 
-def test_fluxes_with_two_coordinates_are_refused():
-    class Insulated(Plane):
-        def conditions(self):
-            walls = self.domain.boundary["x_min", "x_max", "y_min", "y_max"]
-            return [kp.Initial(self.domain, self.exact), kp.Neumann(walls, 0.0)]
+class Dish(kp.Problem):
+    """u_t = Δu + f in a disk with a given flux through its rim."""
 
-    with pytest.raises(kp.InputError, match="cannot impose the term boundary"):
-        solved(Insulated(), 1e-4, kp.Windows([3, 8, 1], degree=[5, 5], grid=[2, 2]))
+    domain = kp.Disk((0, 0), 1.0).over(t=(0, 1))
+
+    def residual(self, p, u):
+        diffusion = kp.partial(u, "x", "x") + kp.partial(u, "y", "y")
+        return kp.partial(u, "t") - diffusion - self.exact(p) / 4
+
+    def conditions(self):
+        rim = self.domain.boundary["circle"]
+        return [kp.Initial(self.domain, self.exact), kp.Neumann(rim, self.flux)]
+
+    def exact(self, p):
+        return torch.exp(-p.t) * torch.cos(p.x + p.y / 2)
+
+    def flux(self, p):
+        slope = -torch.exp(-p.t) * torch.sin(p.x + p.y / 2)
+        return slope * (p.normals[:, :1] + p.normals[:, 1:2] / 2)
+
+
+@pytest.mark.parametrize("units", [6, 9])
+def test_fluxes_on_a_disk_and_the_error_in_space(units):
+    """The inner functions are affine, so that these are polynomials of a total degree."""
+    degree = [1, units - 1]
+    network = kp.Windows([3, units, 1], degree=degree, grid=[1, 1])
+    solution = kp.solve(Dish(), network, kp.March(1e-8), verified=False, errors=False)
+    generator = torch.Generator().manual_seed(0)
+    coords = 1.4 * torch.rand(300, 3, generator=generator, dtype=F) - 0.7
+    coords[:, 2] = coords[:, 2].abs()
+    exact = solution.problem.exact(kp.Points(coords, ("x", "y", "t")))
+    true = float((solution(coords) - exact).norm() / exact.norm())
+    estimated = solution.history.rows[-1]["estimated_error"]
+    assert 0.1 < true / estimated < 10
+    assert ("do not resolve" in solution.status) == (units == 6)
+
+
+def test_too_few_places_at_walls_are_refused():
+    points = kp.Collocation(400, 16, "gauss")
+    network = kp.Windows([3, 9, 1], degree=[1, 8], grid=[1, 1])
+    with pytest.raises(kp.InputError, match="needs more than 4 places at walls"):
+        kp.solve(Dish(), network, kp.March(1e-4), points=points)
 
 
 def test_the_controller_shortens_and_lengthens():
