@@ -34,7 +34,7 @@ def consistent_states(
         rows_at: gives the linearised conditions for the derivatives of order r = 0, 1, … in time,
             (rows, n·m) each, at coefficients of the polynomials (b, n, m).
         inverse_mass: solves with the matrix of the integrals of products of two functions.
-        combined: the combinations of all conditions to satisfy, (c, rows) each; None for all of them
+        combined: combinations of all conditions to satisfy, (c, rows) each; None for all of them
             themselves.
         passes: of Newton's method, for conditions that are not linear.
     """
