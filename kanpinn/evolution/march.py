@@ -35,16 +35,17 @@ class March(Optimizer):
     the equation at the stages of a collocation method; in space the equation is tested with all
     functions of the network (Galerkin's method), and conditions at walls replace some of the tests.
     A simplified Newton method solves one linear system of the size of space for each stage, with
-    band matrices in one space dimension. The defect of the polynomial between the stages gives the
-    error of the window, by which its length and the number of stages are chosen. The residual in
-    each interval of splines gives the error there, by which intervals in space are graded. Fields
-    of which no equation has a derivative in time follow from the stages alone.
+    band matrices in one space dimension, and by iterations for products of splines. The defect of
+    the polynomial between the stages gives the error of the window, by which its length and the
+    number of stages are chosen. The residual in each interval of splines gives the error there, by
+    which intervals in space are graded. Fields of which no equation has a derivative in time follow
+    from the stages alone.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
             polynomials in time, and by its splines in space, in the root mean square. The status
             tells the sum for all windows if it is much larger. The functions of a network with
-            hidden layers stay as they are: for them it limits the error in time and at the start.
+            hidden layers stay as they are: the status tells if they do not reach it.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             lengths by the tolerance.
         stages: the number of stages of each window, 1 to 11, or to 31 for at most 20 equations in

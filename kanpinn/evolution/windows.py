@@ -24,15 +24,15 @@ class Windows(Network):
     In each window the output is Σ_j P_j(τ) φ_j(x): a KAN φ of space, and Legendre polynomials of
     the window's time τ in [-1, 1] (see `Separable`). A window starts with the value at which the
     one before it ends, to rounding, or to the error of a projection where its knots are others.
-    After the last window the output is constant in time.
-
-    A new network has one window for the whole time. Its `layers` are those of the last window.
+    After the last window the output is constant in time. A new network has one window. Its `layers`
+    are those of the last window. Without hidden layers φ consists of splines, and in a box of
+    several coordinates of products of splines of each coordinate (see `ProductLayer`).
 
     Args:
         width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
-            dimension, [3, 48, 1] in two, [1, 2] for two fields that depend on time alone.
+            dimension, [3, 1] in a rectangle, [3, 48, 1] in others, [1, 2] for two fields in time.
         degree: spline degree per layer, or one for all layers; not used without space.
-        grid: grid intervals per layer, or one number for all layers; not used without space.
+        grid: intervals per layer (and coordinate), or one number for all; not used without space.
         seed: for the random coefficients.
 
     Raises:

@@ -2,11 +2,9 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.accuracy.invariants import check_invariants
-from kanpinn.evolution.time_derivatives import order_in_time
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
@@ -14,7 +12,7 @@ from kanpinn.loss.balance import BALANCES
 from kanpinn.loss.scales import scales_of
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks.constants import Constants
-from kanpinn.networks.constraints.boundary_data import Imposition, choose_imposition
+from kanpinn.networks.constraints.boundary_data import choose_imposition
 from kanpinn.networks.constraints.periodic_inputs import (
     circles_for,
     periodic_coordinates,
@@ -35,6 +33,7 @@ from kanpinn.solvers.discretization import (
     EnergyDiscretization,
     StrongDiscretization,
 )
+from kanpinn.solvers.in_windows import check_unweighted, in_windows
 from kanpinn.solvers.settings import SolveSettings
 
 FORMS = ("strong", "energy")
@@ -85,7 +84,7 @@ def discretize(
         network.constants = Constants(numbers, surrogate.low) if numbers else None
     points, weights, scales = settings.points, checked_weights(settings.weights), None
     if network.solved_by:
-        _check_unweighted(network.solved_by, weights, balance)
+        check_unweighted(network.solved_by, weights, balance)
     if balance == "sizes":  # the residuals are scaled once, in place of factors during the solve
         if form == "energy" or problem.unknowns:
             what = "an energy" if form == "energy" else "a problem with unknowns"
@@ -134,9 +133,7 @@ def build_surrogate(
     if isinstance(network, Windows):
         if form == "energy":
             raise InputError('form must be "strong" for a network in time windows')
-        _check_for_windows(problem)
-        network.order = order_in_time(problem)
-        chosen = _in_windows(problem, network, boundary)
+        chosen = in_windows(problem, network, boundary)
     else:
         chosen = choose_imposition(problem, boundary, found, rough=form == "energy")
     if found:  # then no boundary values are built into the surrogate
@@ -183,55 +180,6 @@ def check_inputs_and_fields(problem: BoundaryValueProblem, width: Sequence[int])
             f"network.width must start with {counts[0]} inputs for the coordinates "
             f"{', '.join(domain.names)}, got {list(width)}"
         )
-
-
-def _check_for_windows(problem: BoundaryValueProblem) -> None:
-    """Refuse what is not for networks in time windows.
-
-    Raises:
-        InputError: for a problem with inputs or known functions of its own.
-    """
-    for name, given in (("inputs", problem.inputs()), ("enrichment", problem.enrichment())):
-        if given:
-            raise InputError(
-                f"{type(problem).__name__} has {name}(), which a network in time windows cannot "
-                "use: take another network"
-            )
-
-
-def _check_unweighted(method: str, weights: Mapping[str, float], balance: str | None) -> None:
-    """Refuse weights for a network whose only method satisfies each equation and condition.
-
-    Raises:
-        InputError: for a weight other than 1, or a balance.
-    """
-    why = f"{method} does not weigh the equation against the conditions, it satisfies both"
-    for name, weight in weights.items():
-        if weight != 1:
-            raise InputError(f"the weight of {name} must be left out, got {weight:g}: {why}")
-    if balance is not None:
-        raise InputError(f"balance must be left out, got {balance!r}: {why}")
-
-
-def _in_windows(problem: BoundaryValueProblem, network: Windows, boundary: str) -> Imposition:
-    """Return how the data on walls are imposed on a network in time windows.
-
-    In one coordinate in space a march imposes all conditions exactly, and splines that go on around
-    a circle are periodic with all of their derivatives.
-    """
-    if boundary == "penalty":
-        raise InputError(
-            'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
-            "a march satisfies conditions at walls exactly"
-        )
-    if network.in_space and not network.of_splines:
-        return choose_imposition(problem, boundary, (), walls=True)
-    conditions, names = problem.conditions(), problem.domain.names
-    around = {i for i, c in enumerate(conditions) if c.periodic_in is not None}
-    circles = [names.index(conditions[i].periodic_in) for i in around]
-    network.around = frozenset(circles)
-    chosen = "penalty" if boundary in ("auto", "exact") else boundary  # nothing is built in
-    return replace(choose_imposition(problem, chosen, ()), met=frozenset(around))
 
 
 def _check_natural(problem: Problem) -> None:

@@ -240,6 +240,18 @@ def test_conditions_that_products_cannot_satisfy(condition, why):
         solved(Odd(), 1e-3)
 
 
+def test_products_are_for_boxes():
+    class Round(Front):
+        domain = kp.Disk((0, 0), 1.0).over(t=(0, 1))
+
+        def conditions(self):
+            rim = self.domain.boundary["circle"]
+            return [kp.Initial(self.domain, self.exact), kp.Neumann(rim, 0.0)]
+
+    with pytest.raises(kp.InputError, match="products of splines are for the 3 coordinates"):
+        solved(Round(), 1e-3)
+
+
 def test_a_wall_whose_value_is_prescribed_twice():
     class Twice(Front):
         def conditions(self):
