@@ -13,10 +13,10 @@ class GrayScott(kp.Problem):
 
     x and y in [-1, 1], t in [0, 1], periodic. The substance u is fed everywhere and v decays; where
     they meet, v makes more of itself from u. At t = 0 there is one spot with v = 1, and one beside
-    it without u. The coefficients are those of Wang et al., Jaxpi (2023).
+    it without u. The coefficients are those of Wang et al., PirateNets (2024).
 
-    Hard: the spot becomes a ring that breaks into a spiral; small errors change where it does. The
-    reference is a Fourier spectral solution of ours, good to 2e-7.
+    Hard: the spot becomes a ring that opens and folds inwards; small errors change where it does.
+    The reference is a Fourier spectral solution of ours, good to 2e-7.
     """
 
     domain = kp.Box(x=(-1, 1), y=(-1, 1), t=(0, 1))

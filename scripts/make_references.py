@@ -5,7 +5,7 @@ periodic in x, and its Allen–Cahn and Gray–Scott problems in two dimensions,
 modes and ETDRK4 time steps in float64, each with two resolutions, whose difference is a generous
 estimate of the finer one's error. Where the solution is smooth enough, the file holds its values on
 a grid, between whose points splines interpolate, and the error of these splines at other points is
-measured too.
+measured too. Otherwise, and in two dimensions, it holds points with weights.
 
 How long: five minutes on one idle core; --smoke: some seconds, its files are of no use.
 

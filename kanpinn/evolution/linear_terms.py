@@ -30,6 +30,7 @@ class LinearTerm:
     rest: Tensor
     slopes: Sequence[Tensor]
 
+    @torch.no_grad()
     def holds(self) -> bool:
         """Whether the term equals its linearisation, by a trial with random fields."""
         generator, rounding = torch.Generator().manual_seed(0), 1e-9

@@ -143,5 +143,5 @@ def _check_whole(term: ResidualTerm, coords: Tensor, line: Sequence[Axis], side:
 def _refusal(term: ResidualTerm, why: str) -> str:
     return (
         f"march cannot impose the term {term.name} with products of splines: {why}; a network with "
-        "a hidden layer takes prescribed values that can be built in"
+        "a hidden layer may take it"
     )

@@ -125,7 +125,9 @@ class Problem(BoundaryValueProblem):
             raise InputError(f"{name}.exact must be a method, or None, got {self.exact!r}")
         check_arguments(f"{name}.residual", self.residual, self.columns)
         if self.outflow is not None and self.invariants is None:
-            raise InputError(f"{name} has outflow(p, …) but no invariants(p, …), whose they are")
+            raise InputError(
+                f"{name} has outflow(p, …) but no invariants(p, …), of which it is what flows out"
+            )
         for method in ("invariants", "outflow"):
             if getattr(self, method) is not None:
                 check_arguments(f"{name}.{method}", getattr(self, method), self.columns)

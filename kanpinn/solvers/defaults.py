@@ -28,7 +28,7 @@ def default_points(network: Network) -> Collocation:
     three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
     Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
     many on the boundary as in the interior. Networks in time windows with hidden layers take Sobol
-    points, too, twice as many on the boundary as there are coefficients.
+    points, too, with twice as many on the boundary as there are coefficients, and at least 400.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
     interior = max(1681, math.ceil(1.4 * coefficients))

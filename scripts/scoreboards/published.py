@@ -69,6 +69,9 @@ PUBLISHED = {
     "zabusky_kruskal": Published(
         neural=Figure(8.2e-11, "1210 s on an H100 (2026); jaxpi 2: 1.5e-4")
     ),
+    "gray_scott": Published(
+        neural=Figure(8.4e-4, "Scale-PINN; other initial values, to t = 2", same=False)
+    ),
     "cavity": Published(
         Figure(5.8e-2, "u by SPIKAN, Jacob et al. (2024), v 7.2e-2"),
         Figure(4e-2, "u and v, other neural codes"),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import kanpinn as kp
+from kanpinn.solvers.auto import first_choice
 
 
 class Bent(kp.Problem):
@@ -151,3 +152,33 @@ def test_a_solution_that_is_built_in_is_known_to_rounding():
     assert solution.status.startswith("converged: the estimated") and len(solution.log) < 5
     assert solution.errors.l2_relative < 1e-14
     assert solution.estimate.errors.l2_relative < 1e-12
+
+
+class Spread(kp.Problem):
+    """Heat in a square, with a condition on one side whose factors vary along it."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1), t=(0, 0.1))
+
+    def residual(self, p, u):
+        return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y")
+
+    def exact(self, p):
+        return torch.exp(-2 * p.t) * torch.cos(p.x) * torch.cos(p.y)
+
+    def exchange(self, p, u):
+        exact = self.exact(p)
+        return kp.partial(u, "y") + torch.tan(p.y) * exact + (1 + p.x) * (u.value - exact)
+
+    def conditions(self):
+        side = self.domain.boundary
+        given = kp.Dirichlet(side["x_min", "x_max", "y_min"], self.exact)
+        odd = kp.Constraint(side["y_max"], self.exchange)
+        return [kp.Initial(self.domain, self.exact), given, odd]
+
+
+def test_what_products_of_splines_refuse_is_left_to_other_networks():
+    problem = Spread()
+    assert first_choice(problem).kind is kp.Windows
+    solution = kp.auto(problem, tolerance=1e-3, budget_seconds=20)
+    assert isinstance(solution.network, kp.KAN)
+    assert solution.errors.l2_relative < 1e-3

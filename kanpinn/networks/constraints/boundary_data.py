@@ -96,8 +96,9 @@ def choose_imposition(
         return Imposition(maps[0] if len(maps) == 1 else Fieldwise(tuple(maps)), met)
     except NotExact as reason:
         if boundary == "exact":
+            other = "auto" if walls else "penalty"
             raise InputError(
-                f'boundary = "exact" is impossible here, use "penalty": {reason}'
+                f'boundary = "exact" is impossible here, use "{other}": {reason}'
             ) from None
         return Imposition(None, why=str(reason))
 

@@ -34,10 +34,11 @@ def auto(
     """Solve a PDE with a network, points and optimizers that are chosen by trials.
 
     Trials run in families, each from small to large networks. Up to three dimensions: the minimum
-    of an energy if the problem's class gives one, for evolutions in one space dimension or none
-    windows in time, in one dimension splines, also in coordinates that the solution stretches,
-    random inner functions, finer grids, and sums of functions of one coordinate. Above three
-    dimensions: such sums, linear inner functions, and inner functions found by variable projection.
+    of an energy if the problem's class gives one, for evolutions in time alone, in one space
+    dimension or in a rectangle windows in time, in one dimension splines, also in coordinates that
+    the solution stretches, random inner functions, finer grids, and sums of functions of one
+    coordinate. Above three dimensions: such sums, linear inner functions, and inner functions found
+    by variable projection.
     A family is left after trials that lower the residual little. When all have been tried, that
     with the least residual goes on, at first with other points, until the time is used up.
 

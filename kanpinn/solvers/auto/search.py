@@ -74,6 +74,7 @@ class TrialSearch:
     log: list[str] = field(default_factory=list, init=False)
     interrupted: bool = field(default=False, init=False)
     late: str = field(default="", init=False)
+    refusal: InputError | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         number("tolerance", self.tolerance, above=True)
@@ -93,6 +94,8 @@ class TrialSearch:
                 self.log.append(f"{climb.family.name}: {climb.ended}")
         if self.late:
             self.log.append(f"with more time: {self.late}")
+        if self.best is None and self.refusal is not None:
+            raise self.refusal
         assert self.best is not None
         return self._finished(self.best if self.interrupted else self._confirmed(self.best))
 
@@ -120,9 +123,9 @@ class TrialSearch:
             trial = self._try(choice, climb.family.name, known)
             trial = self._with_enough_points(trial, climb.family.name, known)
         except InputError as error:
-            if self.best is None:
-                raise
-            climb.ended = f"not for this problem ({error})"  # windows, if conditions couple times
+            # Windows are refused if conditions couple times, for example.
+            self.refusal = self.refusal or error
+            climb.ended = f"not for this problem ({error})"
             return
         if trial.failed and self.best is not None:
             climb.ended = trial.solution.status

@@ -28,7 +28,8 @@ class Traits:
         numbers: whether there are unknown numbers.
         uneven: whether Gauss points leave larger gaps in the domain than Sobol points do.
         marches: whether the problem can be marched in time: an evolution in one space dimension or
-            none, or in a rectangle, whose conditions hold at the first moment or at all times.
+            none, or without unknowns in a rectangle, whose conditions hold at the first moment or
+            at all times.
     """
 
     dim: int
