@@ -51,8 +51,8 @@ def consistent_states(
         if combined is None:
             rows, right = values[own], right[own]
         else:
-            rows = np.concatenate([one @ values for one in combined])
-            right = np.concatenate([one @ right for one in combined])
+            rows = np.concatenate([(one * own) @ values for one in combined])
+            right = np.concatenate([(one * own) @ right for one in combined])
         near = np.stack([inverse_mass(np.ascontiguousarray(row)) for row in rows], axis=1)
         change = near @ np.linalg.lstsq(rows @ near, right, rcond=1e-10)[0]
         first = states[:1] - torch.from_numpy(change).view_as(states[:1])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import NumericalError
+from kanpinn._support.errors import InputError, NumericalError
 from kanpinn.evolution.march import March
 from kanpinn.evolution.numbered_path import Path
 from kanpinn.evolution.numbered_problem import NumberedProblem
@@ -78,7 +78,10 @@ class DataInTime:
             u = surrogate.jet(term.points, term.channels)
             data = term.equation(term.points, u.map(torch.zeros_like))
             equations.append(data.shape[1])
-            variances.append(term.weight * float(data.var(dim=0, correction=0).sum()))
+            spread = float(data.var(dim=0, correction=0).sum())
+            # Data that are all the same, such as a single value, are compared with zero.
+            spread = spread or float(data.square().mean(dim=0).sum())
+            variances.append(term.weight * spread)
         return DataInTime(problem, equations, variances)
 
     @property
@@ -101,7 +104,12 @@ class DataInTime:
         return sum(part * variance for (part, _), variance in both)
 
     def fit(
-        self, settings: March, numbers: Tensor, until: float, near: Path | None = None
+        self,
+        settings: March,
+        numbers: Tensor,
+        until: float,
+        near: Path | None = None,
+        random: bool = False,
     ) -> Fit | None:
         """Solve for numbers, and compare the data; None where that is not possible.
 
@@ -110,11 +118,16 @@ class DataInTime:
             numbers: the numbers.
             until: the last moment of the data, and of the march.
             near: a path for other numbers up to the same time, whose windows are used again.
+            random: whether the numbers are random. With such numbers, and with those of a step,
+                the equation may be ill-posed.
         """
         self.problem.assign(numbers)
         forward, path = self.problem.forward, None
         most = 1000.0 if near is None else 20.0 * len(near.pieces) + 100
-        broken = NumericalError, np.linalg.LinAlgError, torch.linalg.LinAlgError  # type: ignore[attr-defined]
+        broken: tuple[type[Exception], ...] = NumericalError, np.linalg.LinAlgError
+        broken = (*broken, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
+        if random or near is not None:
+            broken = (*broken, InputError)
         try:
             if near is not None:
                 path = forward.followed(near, settings, numbers)

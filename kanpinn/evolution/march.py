@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.status import CONVERGED
 from kanpinn.evolution.control import Control, windows_left
 from kanpinn.evolution.error_so_far import ErrorSoFar
 from kanpinn.evolution.evolution_terms import sorted_terms
@@ -44,7 +43,8 @@ class March(Optimizer):
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
             polynomials in time, and by its splines in space, in the root mean square. The status
-            tells the sum for all windows if it is much larger. The functions of a network with
+            tells the sum for all windows if it is much larger. Where the equation amplifies
+            errors, as chaos does, the true error is larger by that. The functions of a network with
             hidden layers stay as they are: the status tells if they do not reach it.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             lengths by the tolerance.
@@ -104,7 +104,7 @@ class March(Optimizer):
     def finer(self) -> "March":
         """A march with errors that are some 100 times smaller."""
         windows = None if self.windows is None else 2 * self.windows
-        return replace(self, tolerance=self.tolerance / 100, windows=windows)
+        return replace(self, tolerance=max(1e-14, self.tolerance / 100), windows=windows)
 
     def start(self, residuals: Residuals, seed: int) -> "MarchStage":
         return MarchStage(self, residuals)
@@ -169,7 +169,8 @@ class MarchStage(Stage):
         self._front = FrontInTime.of_state(state, self._space(state["breaks"], state["kinks"]))
         if self._is_hopeless():  # the march ended there, and goes on with another tolerance
             self.refused, before = 0, self._front.before
-            self.control.length = self.duration / 100 if before is None else before.length
+            accepted = before is not None and before.start < self._front.time
+            self.control.length = before.length if accepted else self.duration / 100  # type: ignore[union-attr]
 
     def _space(self, breaks: Sequence[Tensor], kinks: Tensor | None = None) -> FunctionSpace:
         breaks = [one.to("cpu", torch.float64) for one in breaks]
@@ -239,9 +240,6 @@ class MarchStage(Stage):
 
     def _verdict(self) -> str:
         """The status after the last window."""
-        if self.settings.windows is not None:
-            hopeless = f"stopped: the windows' errors are {self.spent:.1e}: nothing is resolved"
-            return CONVERGED if self.spent < 1 else hopeless
         if self.limited:
             return self.words.unresolved(self.front.space.named)
         return self.words.converged(self.accepted, self.spent)

@@ -80,6 +80,8 @@ class MarchWords:
         much = 3.0  # times the tolerance
         if spent <= much * self.tolerance:
             return CONVERGED
+        if spent >= 1:
+            return f"stopped: the windows' errors are {spent:.1e}: nothing is resolved"
         return f"{CONVERGED}: the errors of {windows} windows add up to {spent:.1e}"
 
     def unresolved(self, intervals: str) -> str:

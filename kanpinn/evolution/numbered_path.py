@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import NumericalError
+from kanpinn._support.errors import InputError, NumericalError
 from kanpinn.evolution.march import March, MarchStage
 from kanpinn.evolution.separable import Separable
 from kanpinn.evolution.space import FunctionSpace
@@ -82,8 +82,14 @@ class Forward:
 
         Raises:
             NumericalError: if the march stops earlier.
+            InputError: for fields without derivatives in time.
         """
         march, pieces = MarchStage(settings, self.residuals), list[Piece]()
+        if march.terms.algebraic:
+            raise InputError(
+                "shooting is for fields with derivatives in time: no equation has one of field "
+                f"number {march.terms.algebraic[0] + 1}"
+            )
         near = 1e-9 * march.duration
         while march.front.time < until - near:
             done, before = march.step(), len(pieces)

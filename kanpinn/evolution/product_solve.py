@@ -84,7 +84,11 @@ class ProductFactor(Factor):
     factors: Mapping[MultiIndex, Tensor]
 
     def solve(self, right: Array) -> Array:
-        """The solution to a relative residual of 1e-3; Newton's method corrects the rest."""
+        """The solution to a relative residual of 1e-3; Newton's method corrects the rest.
+
+        Raises:
+            LinAlgError: if the iterations do not converge; they do in a shorter window.
+        """
         reach, most = 1e-3, 80
         space, waves = self.space, self.space.waves
         given = torch.from_numpy(right).view(self.prescribed.shape)
@@ -103,9 +107,11 @@ class ProductFactor(Factor):
 
         count = start.numel()
         operator = LinearOperator((count, count), applied, dtype=start.numpy().dtype)
-        found, _ = gmres(
+        found, unsolved = gmres(
             operator, start.flatten().numpy(), rtol=reach, atol=0.0, restart=most, maxiter=1
         )
+        if unsolved:
+            raise np.linalg.LinAlgError(f"{most} iterations do not solve a stage's linear system")
         y = _multiplied(torch.from_numpy(found).view(shape), (one.vectors for one in waves))
         y = y[0].flatten(1).T
         if y.is_complex() and not known.is_complex():

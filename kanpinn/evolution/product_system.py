@@ -89,6 +89,11 @@ class ProductSystem(System):
     ) -> ProductOperators:
         return operators_of(self.space, self.prescribed, linearised[:, 0], self.order)
 
+    @torch.no_grad()
+    def consistent(self, states: Tensor, time: float) -> Tensor:
+        known = self._on_sides(torch.tensor([time]).double())
+        return torch.cat([torch.where(self.prescribed, known, states[:1]), states[1:]])
+
     def projection(self, values: Tensor) -> Tensor:
         return self.space.projection(values[None])[0]
 

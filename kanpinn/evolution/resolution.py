@@ -109,7 +109,7 @@ class Resolution:
             errors = self._felt(front, window)
             splines = front.space.error(errors) / size if size else 0.0
             squares = self._squares(front, window, size)
-            if front is not start:  # which has been projected before
+            if front is not start and not start.is_first:  # which has been projected before
                 squares += (self.end - window.start) * start.change**2
             done = Attempt(front, window, splines, squares)
             if done.splines <= self.tolerated or not self._grades(front.space):

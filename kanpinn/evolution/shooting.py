@@ -131,7 +131,7 @@ class ShootingStage(Stage):
         settings = self.settings.march(1.0 if self.fine else 100.0)
         until = self.problem.end if self.fine else self.horizon.until
         if self.now is None:
-            self.now = self.data.fit(settings, self.numbers, until)
+            self.now = self.data.fit(settings, self.numbers, until, random=self.tried > 0)
         if self.now is None:
             return self._failed()
         if self.fine and self.errors is None:  # the change is by the tolerance alone

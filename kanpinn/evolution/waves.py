@@ -26,7 +26,10 @@ def errors_of_waves(
     Returns:
         The root mean squares of the waves, of all fields together, (k, G).
     """
-    inverse = torch.linalg.pinv(_symbols(channels, linearised, axis, wave, rate)).abs()
+    symbols = _symbols(channels, linearised, axis, wave, rate)
+    if not bool(symbols.isfinite().all()):
+        return torch.full_like(sizes[..., 0], math.inf)
+    inverse = torch.linalg.pinv(symbols).abs()
     return torch.einsum("emg,keg->kem", inverse, sizes).norm(dim=2)
 
 
@@ -38,6 +41,8 @@ def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: 
     """
     small = 1e-12  # of a rate, which rounding makes
     still, moving = (_symbols(channels, linearised, axis, wave, rate) for rate in (0.0, 1.0))
+    if not bool(still.isfinite().all() & moving.isfinite().all()):
+        return torch.full_like(wave.real, math.inf)
     rates = torch.linalg.eigvals(torch.linalg.pinv(moving - still) @ still)
     damping = rates.real.amin(dim=1)
     damped = damping > small * rates.abs().amax(dim=1)

@@ -166,7 +166,10 @@ def solve_window(
         return window
     own = system.norm(system.space.jet(window.end()[:1]).value + equations.last_data())
     size = max(size, own) or 1.0
-    error, lower = newton.error(found.unknowns) / size, _highest_modes(system, window) / size
+    try:
+        error, lower = newton.error(found.unknowns) / size, _highest_modes(system, window) / size
+    except np.linalg.LinAlgError:
+        return window
     splines = newton.splines(found.unknowns)
     good = math.hypot(error, lower, own, float(splines.sum())) < 1e100  # its square is finite
     return replace(

@@ -32,9 +32,9 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
 
     They have more points, other ones, and the solution's hidden functions beside random ones. A
     network with few hidden units, which is one that was trained, gets a few more units and a finer
-    grid of its output layer, and then 64 units. Time windows get finer grids in space and more
-    polynomials in time. A KAN without hidden units gets finer grids. Coordinates that the solution
-    has stretched are stretched again by the finer one.
+    grid of its output layer, and then 64 units. Time windows get a smaller tolerance, from which
+    their grids in space and their stages follow. A KAN without hidden units gets finer grids.
+    Coordinates that the solution has stretched are stretched again by the finer one.
 
     Args:
         solution: the solution.
@@ -92,7 +92,7 @@ def with_more_singular_functions(problem: Problem, factor: float) -> Problem:
 
 
 def _finer_windows(solution: Solution, network: Windows) -> Finer:
-    (march,) = solution.optimizers
+    march = solution.optimizers[-1]
     assert isinstance(march, March | Shooting)
     return Finer(network.anew(), [march.finer()], solution.discretization.collocation, "auto")
 

@@ -681,3 +681,13 @@ def test_graded_intervals_have_equal_errors():
     errors = 1e4 * widths**4 * (0.1 + middle**2)
     assert (widths > 0).all() and new[0] == -1 and new[-1] == 1
     assert errors.max() < 3 * errors.min() and 0.2e-4 < errors.mean() < 2e-4
+
+
+def test_a_finer_march_than_the_finest_has_the_same_tolerance():
+    assert kp.March(1e-13).finer().tolerance == 1e-14 == kp.March(1e-14).finer().tolerance
+
+
+def test_windows_of_equal_length_that_resolve_little_tell_their_error():
+    march = kp.March(windows=2, stages=1)
+    solution = kp.solve(Travelling(), kp.Windows([2, 1]), march, errors=False, verified=False)
+    assert "add up to" in solution.status or "nothing is resolved" in solution.status

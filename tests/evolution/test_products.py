@@ -317,3 +317,30 @@ def test_the_jacobian_of_a_layer_of_products():
     value = jet.value.prod(dim=1) + jet.second[:, 0, 0]
     rows = [torch.autograd.grad(one, layer.coefficients, retain_graph=True)[0] for one in value]
     assert torch.allclose(found, torch.stack(rows).flatten(1), rtol=1e-9, atol=1e-9)
+
+
+def test_initial_values_that_contradict_a_side():
+    """Heat from 1 with walls at 0: as in one coordinate, but in a corner."""
+
+    class Cooled(kp.Problem):
+        domain = kp.Box(x=(0, 1), y=(0, 1), t=(0, 0.1))
+
+        def residual(self, p, u):
+            return kp.partial(u, "t") - kp.partial(u, "x", "x") - kp.partial(u, "y", "y")
+
+        def conditions(self):
+            side = self.domain.boundary
+            walls = kp.Dirichlet(side["x_min", "y_min"], 0.0)
+            return [kp.Initial(self.domain, 1.0), walls, kp.Neumann(side["x_max", "y_max"], 0.0)]
+
+        def exact(self, p):
+            return self.cooled(p.x, p.t) * self.cooled(p.y, p.t)
+
+        def cooled(self, x, t):
+            odd = math.pi * (torch.arange(200) + 0.5)
+            terms = 2 / odd * torch.sin(odd * x) * torch.exp(-(odd**2) * t)
+            return terms.sum(dim=1, keepdim=True)
+
+    with pytest.warns(UserWarning, match="disagree by 1"):
+        solution = solved(Cooled(), 1e-2)
+    assert error(solution) < 3e-2

@@ -304,3 +304,23 @@ def test_what_cannot_be_shot_is_refused():
         kp.solve(Coefficient(), kp.Windows([2, 2], 9, 6), kp.Shooting())
     with pytest.raises(kp.InputError, match="starts"):
         kp.Shooting(starts=-1)
+
+
+def test_a_single_value_is_enough_for_one_number():
+    class Once(kp.Problem):
+        domain = kp.Box(t=(0, 1))
+
+        def __init__(self):
+            self.unknowns = {"k": kp.Unknown(start=1.0)}
+
+        def residual(self, p, u, k):
+            return kp.partial(u, "t") + k.value * u.value
+
+        def conditions(self):
+            end = torch.tensor([[1.0]]).double()
+            value = torch.exp(-2 * end)
+            return [kp.Initial(self.domain, 1.0), kp.Observed(self.domain, end, value)]
+
+    solution = kp.solve(Once(), kp.Windows([1, 1]), kp.Shooting(1e-8), errors=False)
+    assert solution.status.startswith("converged")
+    assert solution.estimated["k"].value == pytest.approx(2, abs=1e-6)

@@ -133,7 +133,7 @@ def _goes_on(
 ) -> bool:
     """Whether an optimizer that has failed to reach its tolerance goes on with another one."""
     number = state["stage_index"]
-    stages = [settings["optimizer"] for settings in (old, new)]
+    stages = [settings.get("optimizer", []) for settings in (old, new)]  # none in [eigen]
     if not status.startswith(FAILED) or number >= len(stages[0]):
         return False
     before, after = (one[number].get("tolerance") for one in stages)
