@@ -132,7 +132,7 @@ class Mapped(Region):
 
     def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
         unit = draw(n, self.dim + 1)
-        return self.image(unit[:, :-1]), unit[:, -1]
+        return self.image(unit[:, :-1]), unit[:, -1].clone()  # which lets go of the others
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         unit, weights = gauss_product(nodes, self.dim)

@@ -133,7 +133,10 @@ class Discretization(ABC, Generic[P]):
 
     def prepare(self) -> None:
         """Let the network adapt to the points of the first epoch."""
-        coords = torch.cat([p.coords[share(len(p))] for p in self.points()])
+        most = 2**20  # points of each kind, which tell the ranges of activations; more cost memory
+        strides = [-(-len(p) // most) or 1 for p in self.points()]
+        both = zip(self.points(), strides, strict=True)
+        coords = torch.cat([p.coords[share(len(p))][::stride] for p, stride in both])
         self.surrogate.prepare(Points(coords, self.problem.domain.names))
 
 

@@ -450,8 +450,8 @@ def test_a_grid_may_go_beyond_the_domain(tmp_path, generator):
 
 def test_splines_on_a_period_are_of_their_order_up_to_its_ends(tmp_path, generator):
     """Of degree 5 on n points a period, where those with ends have errors tens of times larger."""
-    near = torch.rand(200, 1, generator=generator, dtype=torch.float64) ** 4
-    p = kp.Points(torch.cat([near, torch.rand_like(near)], dim=1), ("x", "y"))
+    near, across = torch.rand(2, 200, 1, generator=generator, dtype=torch.float64)
+    p = kp.Points(torch.cat([near**4, across], dim=1), ("x", "y"))
     exact = torch.exp(torch.sin(2 * math.pi * p.x + 0.3)) * (1 + p.y)
     slope = 2 * math.pi * torch.cos(2 * math.pi * p.x + 0.3) * exact
     errors = {}
@@ -462,7 +462,7 @@ def test_splines_on_a_period_are_of_their_order_up_to_its_ends(tmp_path, generat
         found = kp.DataFile(path, degree=5, periodic=periodic).build(Unknown())
         jet = found.jet(p, kp.Channels(("x", "y"), gradient=True))
         errors[n, periodic] = float((jet.value - exact).abs().max())
-        assert (jet.gradient[:, 0] - slope).abs().max() < 500 * errors[n, periodic]
+        assert (jet.gradient[:, 0] - slope).abs().max() < 2000 * errors[n, periodic]
     assert math.log2(errors[32, ("x",)] / errors[64, ("x",)]) == pytest.approx(6, abs=0.5)
     assert errors[64, ()] > 10 * errors[64, ("x",)]
 
