@@ -53,7 +53,7 @@ class Invariant:
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class InvariantMoments:
     """The moments of a solution at which its invariants are integrated.
 
     Args:
@@ -67,7 +67,7 @@ class Moments:
     windows: Windows | None = None
 
     @classmethod
-    def of(cls, surrogate: Surrogate, most: int = 200) -> "Moments":
+    def of(cls, surrogate: Surrogate, most: int = 200) -> "InvariantMoments":
         """The ends of all windows, of at most `most`; for another network 32 equal intervals."""
         low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
         network = surrogate.network
@@ -131,7 +131,7 @@ def invariants_of(problem: Problem, surrogate: Surrogate) -> dict[str, Invariant
     """
     if problem.invariants is None:
         return {}
-    what, moments = f"{type(problem).__name__}.invariants", Moments.of(surrogate)
+    what, moments = f"{type(problem).__name__}.invariants", InvariantMoments.of(surrogate)
     values: dict[str, list[float]] = {}
     sizes: dict[str, float] = {}
     for number in moments.chosen:
@@ -148,7 +148,9 @@ def invariants_of(problem: Problem, surrogate: Surrogate) -> dict[str, Invariant
     }
 
 
-def _outflow(problem: Problem, surrogate: Surrogate, moments: Moments) -> dict[str, ndarray]:
+def _outflow(
+    problem: Problem, surrogate: Surrogate, moments: InvariantMoments
+) -> dict[str, ndarray]:
     """What has flowed out through walls from the first moment to the chosen ones."""
     if problem.outflow is None or problem.domain.dim == 1:
         return {}

@@ -19,7 +19,7 @@ from kanpinn.loss.terms import ResidualTerm
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class DataFit:
     """A path, and the misfit of the data in its windows.
 
     Args:
@@ -110,7 +110,7 @@ class DataInTime:
         until: float,
         near: Path | None = None,
         random: bool = False,
-    ) -> Fit | None:
+    ) -> DataFit | None:
         """Solve for numbers, and compare the data; None where that is not possible.
 
         Args:
@@ -145,7 +145,7 @@ class DataInTime:
         if not bool(model.factor.isfinite().all()):
             return None
         rows = sum(one.rows * e for one, e in zip(chosen, self.equations, strict=True))
-        return Fit(path, model, rows)
+        return DataFit(path, model, rows)
 
 
 def _times(term: ResidualTerm) -> Tensor:

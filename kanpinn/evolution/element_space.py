@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanpinn.evolution.in_time import powers_in_time
 from kanpinn.evolution.separable import SeparableKAN
-from kanpinn.evolution.trial_space import TrialSpace, side_by_side
+from kanpinn.evolution.trial_space import TrialSpace
 from kanpinn.geometry import Points
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.jets import Channels, Jet
@@ -89,7 +89,7 @@ class ElementSpace(TrialSpace):
         own = self.parts[0].shape[-2]
         flat = self.like.with_parts([part.flatten(-2).flatten(0, 1) for part in self.parts])
         jets = powers_in_time(flat, 2)
-        found = [side_by_side(jet.parts(), self.shape) for jet in jets]
+        found = [jet.stacked().unflatten(0, self.shape) for jet in jets]
         return [parts.unflatten(-1, (own, -1)) for parts in found]
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from kanpinn.evolution.trial_space import side_by_side
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates, Jet, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -34,12 +34,8 @@ class LinearTerm:
     def holds(self) -> bool:
         """Whether the term equals its linearisation, by a trial with random fields."""
         generator, rounding = torch.Generator().manual_seed(0), 1e-9
-        parts = [
-            torch.randn(t.shape, generator=generator, dtype=torch.float64)
-            for t in self.zero.parts()
-        ]
-        found = self.term.equation(self.points, self.zero.with_parts(parts))
-        flat = side_by_side(parts, (1, len(self.rest)))[0]
+        trial = self.zero.map(lambda t: torch.randn(t.shape, generator=generator).to(t))
+        found, flat = self.term.equation(self.points, trial), trial.stacked()
         expected = torch.stack([(one * flat).sum(dim=(1, 2)) for one in self.slopes], dim=1)
         gap = float((found - self.rest - expected).abs().max())
         return gap <= rounding * (float(found.abs().max()) + float(expected.abs().max()))
@@ -60,13 +56,5 @@ def linear_parts(
     ones = torch.ones_like(points.coords[0])
     like = Coordinates(channels, points.coords, ones).dense()
     zero = like.map(lambda t: t.new_zeros(*t.shape[:-1], fields))
-    parts = [t.requires_grad_() for t in zero.parts()]
-    with torch.enable_grad():
-        residual = term.equation(points, zero.with_parts(parts))
-        found = [
-            torch.autograd.grad(one.sum(), parts, retain_graph=True, materialize_grads=True)
-            for one in residual.unbind(dim=1)
-        ]
-    slopes = [side_by_side(one, (1, len(points)))[0] for one in found]
-    zero = zero.map(torch.Tensor.detach)
-    return LinearTerm(term, points, zero, residual.detach(), slopes)
+    rest, slopes = slopes_by_parts(partial(term.equation, points), zero)
+    return LinearTerm(term, points, zero, rest, [one.stacked() for one in slopes])

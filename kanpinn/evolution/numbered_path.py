@@ -20,7 +20,7 @@ from kanpinn.networks.sensitivities import Sensitivities
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class NumberedWindow:
     """A window, its functions of space, and the derivatives of its solution by K numbers.
 
     error: the relative error that it adds, in time and in space.
@@ -34,14 +34,14 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The solution for some numbers in all windows up to some time, see `Piece`.
+    """The solution for some numbers in all windows up to some time, see `NumberedWindow`.
 
     numbers: the K numbers. size: the largest root mean square of the solution.
     limited: whether the space does not resolve it to the tolerance.
     """
 
     numbers: Tensor
-    pieces: Sequence[Piece]
+    pieces: Sequence[NumberedWindow]
     size: float
     limited: bool
 
@@ -84,7 +84,7 @@ class Forward:
             NumericalError: if the march stops earlier.
             InputError: for fields without derivatives in time.
         """
-        march, pieces = MarchStage(settings, self.residuals), list[Piece]()
+        march, pieces = MarchStage(settings, self.residuals), list[NumberedWindow]()
         if march.terms.algebraic:
             raise InputError(
                 "shooting is for fields with derivatives in time: no equation has one of field "
@@ -113,7 +113,7 @@ class Forward:
             settings: of the march.
             numbers: the K numbers, which the equations have.
         """
-        pieces, change, worse, wide = list[Piece](), numbers - path.numbers, 3.0, 1e-3
+        pieces, change, worse, wide = list[NumberedWindow](), numbers - path.numbers, 3.0, 1e-3
         errors = sorted(piece.error for piece in path.pieces)
         if len(errors) > 8 and errors[len(errors) // 2] < wide * settings.tolerance:
             return None  # it would take fewer windows
@@ -148,8 +148,8 @@ class Forward:
         return Path(numbers, pieces, size, path.limited)
 
     def _piece(
-        self, before: Sequence[Piece], space: FunctionSpace, window: Window, error: float
-    ) -> Piece:
+        self, before: Sequence[NumberedWindow], space: FunctionSpace, window: Window, error: float
+    ) -> NumberedWindow:
         """The window with its sensitivities, which start as those before it end."""
         if not before:
             flat = self.start.movedim(2, 1).flatten(1)  # zero where there is space
@@ -162,7 +162,7 @@ class Forward:
                 moved, _ = space.moved(split.flatten(0, 1), last.space)
                 starts = moved.unflatten(0, (count, -1)).movedim(0, 2).flatten(2)
         found = window_sensitivities(space.system, window, starts, self.numbered)
-        return Piece(space, window, found, error)
+        return NumberedWindow(space, window, found, error)
 
     def given_to(self, network: Windows, path: Path, errors: Tensor) -> None:
         """Make a network the solution of a path.

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
 from kanpinn.evolution.multi_indices import MultiIndex, multi_indices, unit_parts
-from kanpinn.evolution.product_space import ProductSpace, along, by_axes, derivatives
+from kanpinn.evolution.product_space import ProductSpace, along, by_axes, partial_derivatives
 from kanpinn.evolution.stage_matrices import Factor, LinearSystem
 
 Array = NDArray[Any]
@@ -120,7 +120,7 @@ class ProductFactor(Factor):
 
     def _at_places(self, t: Tensor, tables: Sequence[Tensor]) -> Tensor:
         """Σ_α a_α ∂^α of combinations of functions, (1, m, n_0, …), at the places."""
-        derivative = derivatives(t, tables)
+        derivative = partial_derivatives(t, tables)
         terms = [(a * derivative(index)[:, None]).sum(dim=2) for index, a in self.factors.items()]
         return torch.stack(terms).sum(dim=0)
 

@@ -39,7 +39,7 @@ class ProductSpace(TrialSpace):
         return tuple(axis.size for axis in self.line)
 
     def jet(self, y: Tensor) -> Jet:
-        derivative = derivatives(by_axes(y, self.sizes), self.functions)
+        derivative = partial_derivatives(by_axes(y, self.sizes), self.functions)
         return self.like.with_parts(parts_from(self.like.channels, derivative))
 
     @cached_property
@@ -114,7 +114,7 @@ def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
     return found.movedim(-1, 2 + d)
 
 
-def derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiIndex], Tensor]:
+def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiIndex], Tensor]:
     """The derivatives at the places of combinations of products of functions.
 
     Args:

@@ -15,7 +15,7 @@ from kanpinn.evolution.axes import Axis, free_axis, tied_axis
 from kanpinn.evolution.evolution_terms import EvolutionTerms
 from kanpinn.evolution.product_solve import ProductOperators, operators_of
 from kanpinn.evolution.product_space import ProductSpace
-from kanpinn.evolution.sides import Side, sides_of
+from kanpinn.evolution.sides import SideCondition, side_conditions
 from kanpinn.evolution.system import System
 from kanpinn.evolution.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.waves import errors_of_waves, lifetimes_of_waves
@@ -38,7 +38,7 @@ class ProductSystem(System):
             functions of the axis.
     """
 
-    sides: Sequence[Sequence[Sequence[Side]]] = ()
+    sides: Sequence[Sequence[Sequence[SideCondition]]] = ()
 
     @property
     def space(self) -> ProductSpace:
@@ -169,7 +169,9 @@ def product_system(
     fields, channels = surrogate.network.width[-1], terms.equation.channels
     line = [free_axis(basis, low[d], high[d], d in around) for d, basis in enumerate(splines)]
     sides = [
-        side for term in terms.walls for side in sides_of(term, line, fields, high[-1] - low[-1])
+        side
+        for term in terms.walls
+        for side in side_conditions(term, line, fields, high[-1] - low[-1])
     ]
     by_field = [
         [[side for side in sides if side.field == f and side.axis == d] for d in range(len(line))]
@@ -194,7 +196,7 @@ def product_system(
     return ProductSystem(interior, (), order, by_field)
 
 
-def _tied(axis: Axis, sides: Sequence[Side]) -> Axis:
+def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:
     """The functions of a coordinate, combined for the conditions of one field on its sides."""
     if not sides:
         return axis

@@ -8,7 +8,7 @@ import torch
 
 from kanpinn._support.errors import integer
 from kanpinn._support.status import CONVERGED
-from kanpinn.evolution.data_in_time import DataInTime, Fit
+from kanpinn.evolution.data_in_time import DataFit, DataInTime
 from kanpinn.evolution.horizon import Horizon
 from kanpinn.evolution.march import March
 from kanpinn.evolution.numbered_problem import numbered_problem
@@ -125,7 +125,7 @@ class ShootingStage(Stage):
     def _go_on(self, horizon: Horizon) -> None:
         """Fit the data up to another time, from the present numbers."""
         self.horizon, self.fitted, self.refused = horizon, self.numbers, 0
-        self.now: Fit | None = None
+        self.now: DataFit | None = None
 
     def step(self) -> Step:
         settings = self.settings.march(1.0 if self.fine else 100.0)
@@ -141,7 +141,7 @@ class ShootingStage(Stage):
         self._show(self.now)
         return self._judged(self.now)
 
-    def _is_done(self, now: Fit) -> bool:
+    def _is_done(self, now: DataFit) -> bool:
         """Whether the fit is as good as is possible, or as is of use at present."""
         if self.refused >= (3 if self.fine else 6):
             return True
@@ -153,7 +153,7 @@ class ShootingStage(Stage):
             return now.possible <= max(0.2**2 * now.variance, 1e-2 * now.loss * (self.refused > 0))
         return now.possible <= max(0.05 * now.loss, 1e-6 * self.data.spread(self.horizon.until))
 
-    def _descend(self, now: Fit, settings: March, until: float) -> None:
+    def _descend(self, now: DataFit, settings: March, until: float) -> None:
         """Take a damped step, if it lowers the loss."""
         change = self.problem.limited(now.numbers, now.model.damped().step(self.damping))
         trial = self.data.fit(settings, now.numbers + change, until, now.path)
@@ -168,7 +168,7 @@ class ShootingStage(Stage):
             self.damping = 4 * max(self.damping, 1e-4)
         self.refused, self.now, self.numbers = 0, trial, trial.numbers
 
-    def _judged(self, now: Fit) -> Step:
+    def _judged(self, now: DataFit) -> Step:
         """The result of a step; what comes next is chosen."""
         fits = now.loss <= self._largest(self.horizon.until)
         finished, words = None, self._words(now)
@@ -194,7 +194,7 @@ class ShootingStage(Stage):
         self._go_on(self.horizon)
         self.damping = 0.0
 
-    def _failed(self, now: Fit | None = None) -> Step:
+    def _failed(self, now: DataFit | None = None) -> Step:
         """Go on with fewer data or, if the search has failed, from another start."""
         loss = self.data.spread(self.horizon.until) if now is None else now.loss
         if self.fine:
@@ -221,7 +221,7 @@ class ShootingStage(Stage):
         return Step(loss, words="no start leads to a fit of the data: the best end is kept")
 
     @torch.no_grad()
-    def _show(self, now: Fit) -> None:
+    def _show(self, now: DataFit) -> None:
         """Make the network the present solution."""
         constants = self.network.constants
         assert constants is not None
@@ -230,7 +230,7 @@ class ShootingStage(Stage):
         errors = torch.zeros_like(now.numbers) if self.errors is None else smaller * self.errors
         self.problem.forward.given_to(self.network, now.path, errors)
 
-    def _words(self, now: Fit) -> str:
+    def _words(self, now: DataFit) -> str:
         whole = self.fine or self.horizon.is_whole
         data = "all data" if whole else f"data up to {self._named(self.horizon.until)}"
         return f"{data}, {len(now.path.pieces)} windows"
@@ -238,7 +238,7 @@ class ShootingStage(Stage):
     def _named(self, time: float) -> str:
         return f"{self.residuals.surrogate.domain.names[-1]} = {time:.4g}"
 
-    def _verdict(self, now: Fit) -> str:
+    def _verdict(self, now: DataFit) -> str:
         """The status after the last step."""
         if now.loss > self._largest(self.last):
             return "stopped: no start leads to a fit of the data"

@@ -15,7 +15,7 @@ from kanpinn.loss.terms import ResidualTerm
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class SideCondition:
     """A condition Σ_r γ_r ∂^r u_f / ∂x^r = g on a side of a box.
 
     Args:
@@ -40,7 +40,9 @@ class Side:
         return torch.tensor(self.factors).double() @ values
 
 
-def sides_of(term: ResidualTerm, line: Sequence[Axis], fields: int, duration: float) -> list[Side]:
+def side_conditions(
+    term: ResidualTerm, line: Sequence[Axis], fields: int, duration: float
+) -> list[SideCondition]:
     """Take a condition on sides of a box apart.
 
     Args:
@@ -91,7 +93,7 @@ class _Face:
         normals[:, self.axis] = self.sign
         return Points(coords, self.term.points.names, normals)
 
-    def sides(self, duration: float) -> list[Side]:
+    def sides(self, duration: float) -> list[SideCondition]:
         """One condition for each equation of the term."""
         first = float(self.term.points.coords[:, -1].min())
         times = torch.tensor([first, first + 0.37 * duration]).double()
@@ -101,7 +103,7 @@ class _Face:
             raise InputError(_refusal(self.term, "it is not linear"))
         return [self._side(slopes, e) for e, slopes in enumerate(linear.slopes)]
 
-    def _side(self, slopes: Tensor, equation: int) -> Side:
+    def _side(self, slopes: Tensor, equation: int) -> SideCondition:
         """The condition of one equation; slopes: by the parts of the jets, (n, parts, m)."""
         channels = self.term.channels
         own: dict[tuple[int, ...], Tensor] = {}
@@ -127,7 +129,7 @@ class _Face:
             found = linear_parts(self.term, self.points(times), self.fields).rest[:, equation]
             return -found.unflatten(0, (len(times), -1))
 
-        return Side(self.axis, self.end, field, tuple(factors), data)
+        return SideCondition(self.axis, self.end, field, tuple(factors), data)
 
 
 def _check_whole(term: ResidualTerm, coords: Tensor, line: Sequence[Axis], side: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -11,10 +12,10 @@ from torch import Tensor
 from kanpinn.evolution.in_time import in_time
 from kanpinn.evolution.polynomials import at_moments
 from kanpinn.evolution.stages import stages
-from kanpinn.evolution.trial_space import TrialSpace, side_by_side
+from kanpinn.evolution.trial_space import TrialSpace
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Jet
+from kanpinn.jets import Jet, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 
@@ -100,11 +101,6 @@ class TermInSpace:
             (equations, E, q, parts, m).
         """
         points = self.points(moments.times)
-        parts = [t.requires_grad_() for t in self.jet(points, moments, states).parts()]
-        with torch.enable_grad():
-            totals = self.term.equation(points, self.space.like.with_parts(parts)).sum(dim=0)
-            slopes = [
-                torch.autograd.grad(one, parts, retain_graph=True, materialize_grads=True)
-                for one in totals
-            ]
-        return torch.stack([side_by_side(one, self.space.shape) for one in slopes])
+        jet = self.jet(points, moments, states)
+        _, slopes = slopes_by_parts(partial(self.term.equation, points), jet)
+        return torch.stack([one.stacked().unflatten(0, self.space.shape) for one in slopes])

@@ -1,6 +1,7 @@
 """The order in time of an equation, and of the initial data that it needs."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.evolution_terms import EvolutionTerms
 from kanpinn.evolution.in_time import powers_in_time
-from kanpinn.jets import jet_of, total
+from kanpinn.jets import jet_of, slopes_by_parts
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm
 from kanpinn.networks.constraints.boundary_data import at_start
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -100,20 +101,10 @@ def _sizes_by_order(equation: ResidualTerm, fields: int) -> Tensor:
         return t.expand(*t.shape[:-1], fields)
 
     jet = jet_of(wave, points.coords, channels).map(same)
-    parts = [t.detach().clone().requires_grad_() for t in jet.parts()]
-    with torch.enable_grad():
-        residual = equation.equation(points, jet.with_parts(parts))
-        slopes = [
-            torch.autograd.grad(one.sum(), parts, retain_graph=True, materialize_grads=True)
-            for one in residual.unbind(dim=1)
-        ]
+    _, slopes = slopes_by_parts(partial(equation.equation, points), jet)
     space = jet_of(still, points.coords, channels).map(same)
     sizes = []
     for power in powers_in_time(space, channels.derivative_order):
-        rows = []
-        for one in slopes:
-            products = [a * b for a, b in zip(one, power.parts(), strict=True)]
-            found = total([t.view(len(t), -1, fields).sum(dim=1) for t in products])
-            rows.append(found.abs().amax(dim=0))
-        sizes.append(torch.stack(rows))
+        rows = [(one.stacked() * power.stacked()).sum(dim=1) for one in slopes]
+        sizes.append(torch.stack([found.abs().amax(dim=0) for found in rows]))
     return torch.stack(sizes)

@@ -1,10 +1,8 @@
 """The functions of space in which a window is solved, at the places of a quadrature rule."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
@@ -49,9 +47,3 @@ class TrialSpace(ABC):
     @abstractmethod
     def coefficients(self, y: Tensor) -> Tensor:
         """The coefficients of the output layer, (…, coefficients, m), from the y, (…, n, m)."""
-
-
-def side_by_side(parts: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
-    """The parts of a jet in one tensor, (E, q, parts, components)."""
-    flat = [t[:, None] if t.ndim == 2 else t.flatten(1, -2) for t in parts]
-    return torch.cat(flat, dim=1).unflatten(0, shape)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from kanpinn.evolution.window_equations import WindowEquations
 from kanpinn.evolution.window_solve import Window, is_in_time_alone, newton_method
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Jet, total
+from kanpinn.jets import Jet, slopes_by_parts
 from kanpinn.networks.constants import Constants
 
 
@@ -34,24 +35,17 @@ class Numbered:
     def __call__(self, p: Points, u: Jet) -> Tensor:
         return self.equation(p, self.constants.beside(u))
 
-    def slopes(self, p: Points, u: Jet) -> tuple[list[list[Tensor]], Tensor]:
+    def slopes(self, p: Points, u: Jet) -> tuple[list[Tensor], Tensor]:
         """The derivatives of the residuals at n points, in their own rows.
 
         Returns:
-            For each equation those by the parts of the jet of the fields, (n, …, m) each, and those
+            For each equation those by the parts of the jet of the fields, (n, parts, m), and those
             by the coefficients c of the numbers, (n, equations, k).
         """
-        with torch.enable_grad():
-            jet = self.constants.beside(u)
-            parts = [t.detach().requires_grad_() for t in jet.parts()]
-            totals = self.equation(p, jet.with_parts(parts)).sum(dim=0)
-            found = [
-                torch.autograd.grad(one, parts, retain_graph=True, materialize_grads=True)
-                for one in totals
-            ]
+        _, found = slopes_by_parts(partial(self.equation, p), self.constants.beside(u))
         fields = u.value.shape[-1]
-        numbers = torch.stack([one[0][:, fields:] for one in found], dim=1)
-        return [[t[..., :fields] for t in one] for one in found], numbers * self.constants.slopes
+        numbers = torch.stack([one.value[:, fields:] for one in found], dim=1)
+        return [one.stacked()[..., :fields] for one in found], numbers * self.constants.slopes
 
 
 def window_sensitivities(
@@ -158,7 +152,7 @@ class _Linearised:
 
     term: TermInSpace
     moments: MomentsInTime
-    slopes: Sequence[Sequence[Tensor]]
+    slopes: Sequence[Tensor]
     numbers: Tensor
 
     @staticmethod
@@ -179,13 +173,8 @@ class _Linearised:
         split = directions.unflatten(-1, (-1, fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
         count = split.shape[1]
         jet = in_time(term.space.jet(split.flatten(0, 1)), self.moments.rates, count * fields)
-        found = []
-        for equation in self.slopes:
-            both = [
-                slope[..., None, :] * part.unflatten(-1, (count, fields))
-                for slope, part in zip(equation, jet.parts(), strict=True)
-            ]
-            found.append(total([t.sum(dim=-1).reshape(len(t), -1, count).sum(dim=1) for t in both]))
+        parts = jet.stacked().unflatten(-1, (count, fields))
+        found = [torch.einsum("npf,npkf->nk", slopes, parts) for slopes in self.slopes]
         change = torch.stack(found, dim=1)  # (points, equations, K)
         if numbers:
             change[..., count - self.numbers.shape[2] :] += self.numbers

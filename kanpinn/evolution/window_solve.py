@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kanpinn.evolution.control import Tried
 from kanpinn.evolution.coupled_newton import CoupledNewton
-from kanpinn.evolution.newton import Newton, SimplifiedNewton
+from kanpinn.evolution.newton import Iterated, Newton, SimplifiedNewton
 from kanpinn.evolution.polynomials import at_moments, series_in_time
 from kanpinn.evolution.stages import Stages, lagrange
 from kanpinn.evolution.system import System
@@ -108,8 +108,8 @@ def newton_method(in_time_alone: bool, fields: int) -> type[Newton]:
 
 
 def is_in_time_alone(system: System) -> bool:
-    """Whether a system has no functions of space, nor data that are built in."""
-    return system.space.size == 1 and system.interior.surrogate.output is None
+    """Whether the time is the only coordinate."""
+    return system.space.like.channels.dim == 1
 
 
 @torch.no_grad()
@@ -137,40 +137,60 @@ def solve_window(
         algebraic: the numbers of the fields of which no equation has a derivative in time.
     """
     equations = WindowEquations(system, stages, start, length, initial)
-    unsolved = Window(
-        stages=stages,
-        start=start,
-        length=length,
+    window = _unsolved(equations, guess)
+    try:
+        newton, found = _iterated(equations, guess, size, precision, algebraic)
+        states = newton.equations.states(found.unknowns)
+        window = replace(window, states=states, iterations=found.steps, rate=found.rate)
+        return _judged(newton, found.unknowns, window, size) if found.converged else window
+    except np.linalg.LinAlgError:  # a singular matrix, which a shorter window need not have
+        return window
+
+
+def _unsolved(equations: WindowEquations, guess: Tensor) -> Window:
+    """The window before it is solved."""
+    none = guess.new_zeros(0)
+    return Window(
+        stages=equations.stages,
+        start=equations.start,
+        length=equations.length,
         states=equations.states(guess),
         error=math.inf,
         lower=0.0,
-        splines=initial.new_zeros(0),
-        lifetimes=initial.new_zeros(0),
+        splines=none,
+        lifetimes=none,
         size=0.0,
         iterations=0,
         converged=False,
     )
+
+
+def _iterated(
+    equations: WindowEquations,
+    guess: Tensor,
+    size: float,
+    precision: float,
+    algebraic: Sequence[int],
+) -> tuple[Newton, Iterated]:
+    """Newton's method for a window, once more for algebraic fields with values at its start."""
+    system = equations.system
     method = newton_method(is_in_time_alone(system), system.fields)
-    try:
-        newton = method(equations, guess)
-        found = newton.solve(size, precision)
-        if algebraic and found.converged:
-            equations, unknowns = _continued_to_start(equations, found.unknowns, algebraic)
-            newton = method(equations, unknowns)
-            found = replace(newton.solve(size, precision), steps=found.steps + 1)
-    except np.linalg.LinAlgError:  # a singular matrix, which a shorter window need not have
-        return unsolved
-    states = equations.states(found.unknowns)
-    window = replace(unsolved, states=states, iterations=found.steps, rate=found.rate)
-    if not found.converged:
-        return window
+    newton = method(equations, guess)
+    found = newton.solve(size, precision)
+    if algebraic and found.converged:
+        equations, unknowns = _continued_to_start(equations, found.unknowns, algebraic)
+        newton = method(equations, unknowns)
+        found = replace(newton.solve(size, precision), steps=found.steps + 1)
+    return newton, found
+
+
+def _judged(newton: Newton, unknowns: Tensor, window: Window, size: float) -> Window:
+    """The solved window with its errors; it has not converged where they are not finite."""
+    equations, system = newton.equations, newton.equations.system
     own = system.norm(system.space.jet(window.end()[:1]).value + equations.last_data())
     size = max(size, own) or 1.0
-    try:
-        error, lower = newton.error(found.unknowns) / size, _highest_modes(system, window) / size
-    except np.linalg.LinAlgError:
-        return window
-    splines = newton.splines(found.unknowns)
+    error, lower = newton.error(unknowns) / size, _highest_modes(system, window) / size
+    splines = newton.splines(unknowns)
     good = math.hypot(error, lower, own, float(splines.sum())) < 1e100  # its square is finite
     return replace(
         window,

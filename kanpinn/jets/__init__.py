@@ -17,3 +17,4 @@ from kanpinn.jets.operators import hessian as hessian
 from kanpinn.jets.operators import laplacian as laplacian
 from kanpinn.jets.operators import normal_derivative as normal_derivative
 from kanpinn.jets.operators import partial as partial
+from kanpinn.jets.slopes import slopes_by_parts as slopes_by_parts

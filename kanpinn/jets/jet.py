@@ -60,6 +60,18 @@ class Jet:
         parts = (None if t is None else function(t) for t in rest)
         return Jet(self.channels, function(self.value), *parts)
 
+    def stacked(self) -> Tensor:
+        """All parts side by side, the value first, (n, parts, m)."""
+        flat = [part.reshape(len(part), -1, part.shape[-1]) for part in self.parts()]
+        return torch.cat(flat, dim=1)
+
+    def unstacked(self, rows: Tensor) -> "Jet":
+        """The jet with the same channels whose `stacked` parts are `rows`, with any components."""
+        shapes = [part.shape[1:-1] for part in self.parts()]
+        split = rows.split([shape.numel() for shape in shapes], dim=1)
+        both = zip(split, shapes, strict=True)
+        return self.with_parts([part.reshape(len(part), *shape, -1) for part, shape in both])
+
     def __getitem__(self, component: int) -> "Jet":
         """One component of the field as a scalar jet."""
         return self.map(lambda t: t[..., component : component + 1])

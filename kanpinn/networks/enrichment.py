@@ -40,11 +40,7 @@ class Enrichment(Layer):
         return self(self.known.jet(points, channels), tape)
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        h = h.dense()
-        shapes = [part.shape[:-1] for part in h.parts()]
-        parts = product.split([shape[1:].numel() for shape in shapes], dim=1)
-        both = zip(parts, shapes, strict=True)
-        return h.with_parts([part.reshape(*shape, part.shape[-1]) for part, shape in both])
+        return h.dense().unstacked(product)
 
 
 class ScalarEnrichment(Enrichment):
@@ -65,7 +61,7 @@ class ScalarEnrichment(Enrichment):
         self.coefficients = nn.Parameter(probe.coords.new_zeros(count, fields))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        rows = _rows(h)
+        rows = h.dense().stacked()
         return rows, rows @ coefficients
 
     @torch.no_grad()
@@ -90,7 +86,7 @@ class VectorEnrichment(Enrichment):
         self.coefficients = nn.Parameter(probe.coords.new_zeros(count, 1))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        rows = _rows(h).unflatten(2, (len(coefficients), -1))
+        rows = h.dense().stacked().unflatten(2, (len(coefficients), -1))
         return rows, torch.einsum("ncqm,q->ncm", rows, coefficients[:, 0])
 
     @torch.no_grad()
@@ -125,9 +121,3 @@ def _flat(function: Function, fields: int, p: Points) -> Tensor:
             f"{tuple(values.shape)}"
         )
     return values.flatten(1)
-
-
-def _rows(h: Jet | Coordinates) -> Tensor:
-    """Return the known functions and their derivatives as rows, (n, parts, functions)."""
-    parts = h.dense().parts()
-    return torch.cat([part.reshape(len(part), -1, part.shape[-1]) for part in parts], dim=1)

@@ -77,26 +77,15 @@ class ProductLayer(Layer):
         """The outputs at points, from the products that do not vanish near them."""
         index, functions = self._products(h, living=True)
         near = self.coefficients[0][index]  # (n, local, n_out)
-        flat = [part.reshape(len(near), -1, part.shape[-1]) for part in functions.parts()]
-        found = torch.bmm(torch.cat(flat, dim=1), near)
-        parts = found.split([part.shape[1] for part in flat], dim=1)
-        shapes = [part.shape[:-1] for part in functions.parts()]
-        both = zip(parts, shapes, strict=True)
-        return functions.with_parts([part.reshape(*shape, -1) for part, shape in both])
+        return functions.unstacked(torch.bmm(functions.stacked(), near))
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         _, functions = self._products(h.dense(), living=False)
-        n = len(functions.value)
-        flat = [part.reshape(n, -1, part.shape[-1]) for part in functions.parts()]
-        known = torch.cat(flat, dim=1)
+        known = functions.stacked()
         return known, known @ coefficients[0]
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        like = h.dense()
-        shapes = [part.shape[1:-1] for part in like.parts()]
-        parts = product.split([math.prod(shape) for shape in shapes], dim=1)
-        both = zip(parts, shapes, strict=True)
-        return like.with_parts([part.reshape(len(part), *shape, -1) for part, shape in both])
+        return h.dense().unstacked(product)
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:

@@ -30,17 +30,11 @@ class Sensitivities(Layer):
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted sum of the sensitivities, from their jet with K·m components."""
-        parts = h.dense().parts()
-        joined = torch.cat([p.reshape(len(p), -1, p.shape[-1]) for p in parts], dim=1)
-        rows = joined.unflatten(2, (len(coefficients), -1))
+        rows = h.dense().stacked().unflatten(2, (len(coefficients), -1))
         return rows, torch.einsum("nckm,k->ncm", rows, coefficients)
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        h = h.dense()
-        shapes = [part.shape[:-1] for part in h.parts()]
-        parts = product.split([shape[1:].numel() for shape in shapes], dim=1)
-        both = zip(parts, shapes, strict=True)
-        return h.with_parts([part.reshape(*shape, part.shape[-1]) for part, shape in both])
+        return h.dense().unstacked(product)
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
