@@ -9,7 +9,7 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from kanpinn.evolution.space import space_of
+from kanpinn.evolution.function_space import space_of
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule

@@ -1,10 +1,11 @@
 """Time and moving coordinates: networks in windows of time, marches through them, stretches.
 
 `Windows` is the network, `March` its optimizer, `Shooting` the one for unknown numbers;
-`Equidistribute` stretches coordinates of steady problems.
+`Equidistribute` stretches coordinates of steady problems. A march uses, from the bottom, `time`,
+`terms`, `space` and `window`; `numbers` uses marches.
 """
 
-from kanpinn.evolution.equidistribute import Equidistribute as Equidistribute
 from kanpinn.evolution.march import March as March
-from kanpinn.evolution.shooting import Shooting as Shooting
+from kanpinn.evolution.numbers.shooting import Shooting as Shooting
+from kanpinn.evolution.stretching.equidistribute import Equidistribute as Equidistribute
 from kanpinn.evolution.windows import Windows as Windows

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from kanpinn.evolution.window_solve import Window
+from kanpinn.evolution.window.window_solve import Window
 
 
 @dataclass

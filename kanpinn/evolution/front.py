@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn.evolution.space import FunctionSpace
-from kanpinn.evolution.stages import Stages, stages
-from kanpinn.evolution.window_equations import WindowEquations
-from kanpinn.evolution.window_solve import Window
+from kanpinn.evolution.function_space import FunctionSpace
+from kanpinn.evolution.time.stages import Stages, stages
+from kanpinn.evolution.window.window_equations import WindowEquations
+from kanpinn.evolution.window.window_solve import Window
 
 
 @dataclass(frozen=True, eq=False)

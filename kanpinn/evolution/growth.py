@@ -18,7 +18,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.evolution.front import FrontInTime
-from kanpinn.evolution.term_in_space import MomentsInTime
+from kanpinn.evolution.space.term_in_space import MomentsInTime
 from kanpinn.pde.symbols import Linearised, exponents
 
 

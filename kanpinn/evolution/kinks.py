@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from kanpinn.evolution.evolution_terms import initial_values
+from kanpinn.evolution.terms.evolution_terms import initial_values
 from kanpinn.geometry import Points
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.evolution.control import Control, windows_left
 from kanpinn.evolution.error_so_far import ErrorSoFar
-from kanpinn.evolution.evolution_terms import sorted_terms
 from kanpinn.evolution.front import FrontInTime
+from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.growth import GrowthTest, growth_after, refuse_growth
 from kanpinn.evolution.march_words import MarchWords
 from kanpinn.evolution.resolution import Attempt, Resolution
-from kanpinn.evolution.space import FunctionSpace
-from kanpinn.evolution.stages import stages
-from kanpinn.evolution.time_derivatives import with_orders
-from kanpinn.evolution.window_solve import newton_method
+from kanpinn.evolution.terms.evolution_terms import sorted_terms
+from kanpinn.evolution.terms.time_derivatives import with_orders
+from kanpinn.evolution.time.stages import stages
+from kanpinn.evolution.window.control import Control, windows_left
+from kanpinn.evolution.window.window_solve import newton_method
 from kanpinn.evolution.windows import require_windows
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network

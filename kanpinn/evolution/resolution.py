@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from kanpinn.evolution.front import FrontInTime, first_front
-from kanpinn.evolution.space import FunctionSpace
-from kanpinn.evolution.stages import Stages
-from kanpinn.evolution.window_solve import Window, solve_window
+from kanpinn.evolution.function_space import FunctionSpace
+from kanpinn.evolution.time.stages import Stages
+from kanpinn.evolution.window.window_solve import Window, solve_window
 
 
 @dataclass(frozen=True, eq=False)

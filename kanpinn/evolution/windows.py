@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
-from kanpinn.evolution.separable import Separable, SeparableKAN, SeparableProducts
-from kanpinn.evolution.timing import Inputs, by_windows
+from kanpinn.evolution.space.separable import Separable, SeparableKAN, SeparableProducts
+from kanpinn.evolution.time.timing import Inputs, by_windows
 from kanpinn.jets import Jet
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.kan import KAN

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Line3DCollection  # type: ignore[import-untyped]
 from torch import Tensor
 
-from kanpinn.evolution.space import space_of
+from kanpinn.evolution.function_space import space_of
 from kanpinn.geometry import Points
 from kanpinn.pde.evaluate import stack_equations
 from kanpinn.plotting.fields import limits_of, plot_values

@@ -4,7 +4,7 @@ import math
 
 from kanpinn.evolution import Windows
 from kanpinn.evolution.march import March
-from kanpinn.evolution.shooting import Shooting
+from kanpinn.evolution.numbers.shooting import Shooting
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import Network
 from kanpinn.optimizers import Optimizer

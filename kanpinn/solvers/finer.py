@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from kanpinn.evolution import Equidistribute, Windows
 from kanpinn.evolution.march import March
-from kanpinn.evolution.shooting import Shooting
+from kanpinn.evolution.numbers.shooting import Shooting
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Network
 from kanpinn.networks.similar import random_like

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kanpinn._support.errors import InputError
-from kanpinn.evolution.time_derivatives import order_in_time
+from kanpinn.evolution.terms.time_derivatives import order_in_time
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Box
 from kanpinn.networks.constraints.boundary_data import Imposition, choose_imposition

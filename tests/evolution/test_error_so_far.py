@@ -7,8 +7,8 @@ import torch
 
 import kanpinn as kp
 from kanpinn.evolution.error_so_far import ErrorSoFar
-from kanpinn.evolution.stages import stages
-from kanpinn.evolution.window_solve import Window
+from kanpinn.evolution.time.stages import stages
+from kanpinn.evolution.window.window_solve import Window
 
 
 @pytest.mark.parametrize(("lifetime", "left"), [(math.inf, 1.0), (1e-3, 0.5**0.5)])

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.control import Control, Tried, windows_left
 from kanpinn.evolution.grading import graded_breaks
+from kanpinn.evolution.window.control import Control, Tried, windows_left
 from kanpinn.geometry import Points
 from kanpinn.runs.progress import RunProgress
 from kanpinn.solvers.state import SolverState

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.in_time import in_time
-from kanpinn.evolution.separable import legendre
+from kanpinn.evolution.space.separable import legendre
+from kanpinn.evolution.time.in_time import in_time
 from kanpinn.jets import Channels, Coordinates, Jet, jet_of
 from kanpinn.networks.constraints.periodic_inputs import Circles
 from kanpinn.networks.known_function import Known

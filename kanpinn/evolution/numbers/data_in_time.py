@@ -1,0 +1,153 @@
+"""The misfit of data up to some time, and its Gauss–Newton model in the numbers of a path."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, NumericalError
+from kanpinn.evolution.march import March
+from kanpinn.evolution.numbers.numbered_path import Path
+from kanpinn.evolution.numbers.numbered_problem import NumberedProblem
+from kanpinn.evolution.windows import require_windows
+from kanpinn.linalg.triangle import TriangularFactor
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
+
+
+@dataclass(frozen=True, eq=False)
+class DataFit:
+    """A path, and the misfit of the data in its windows.
+
+    Args:
+        path: the solution.
+        model: ‖R d + z‖² is the loss of the data for a change d of the numbers, to first order.
+        rows: the number of data.
+    """
+
+    path: Path
+    model: TriangularFactor
+    rows: int
+
+    @property
+    def numbers(self) -> Tensor:
+        return self.path.numbers
+
+    @property
+    def loss(self) -> float:
+        return self.model.loss()
+
+    @cached_property
+    def newton(self) -> Tensor:
+        """The undamped step of the numbers, (K,)."""
+        return self.model.damped().step(0.0)
+
+    @property
+    def possible(self) -> float:
+        """By how much it would lower the loss, to first order."""
+        return self.loss - self.model.loss(self.newton)
+
+    @property
+    def variance(self) -> float:
+        """The mean square of the data's misfit by degrees of freedom."""
+        return self.loss / max(self.rows - len(self.numbers), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class DataInTime:
+    """The data of an evolution, and the solution that is compared with them.
+
+    Args:
+        problem: the evolution.
+        equations: the number of values in each row of a term.
+        variance: the weighted variance of each term's data, over all times.
+    """
+
+    problem: NumberedProblem
+    equations: Sequence[int]
+    variance: Sequence[float]
+
+    @staticmethod
+    def of(problem: NumberedProblem) -> "DataInTime":
+        """The data of an evolution."""
+        surrogate, equations, variances = problem.forward.residuals.surrogate, [], []
+        for term in problem.data:
+            u = surrogate.jet(term.points, term.channels)
+            data = term.equation(term.points, u.map(torch.zeros_like))
+            equations.append(data.shape[1])
+            spread = float(data.var(dim=0, correction=0).sum())
+            # Data that are all the same, such as a single value, are compared with zero.
+            spread = spread or float(data.square().mean(dim=0).sum())
+            variances.append(term.weight * spread)
+        return DataInTime(problem, equations, variances)
+
+    @property
+    def times(self) -> Tensor:
+        """The times of all rows, in order; that of a row is its last one."""
+        return torch.cat([_times(one) for one in self.problem.data]).sort().values
+
+    def _until(self, time: float) -> list[tuple[float, ResidualTerm]]:
+        """The terms with their rows up to a time, each with the part of these rows."""
+        found = []
+        for term in self.problem.data:
+            rows = (_times(term) <= time).nonzero()[:, 0]
+            part = len(rows) / term.rows
+            found.append((part, replace(term.chosen(rows), factor=part)))
+        return found
+
+    def spread(self, time: float) -> float:
+        """The loss of the data up to a time if the solution were their mean."""
+        both = zip(self._until(time), self.variance, strict=True)
+        return sum(part * variance for (part, _), variance in both)
+
+    def fit(
+        self,
+        settings: March,
+        numbers: Tensor,
+        until: float,
+        near: Path | None = None,
+        random: bool = False,
+    ) -> DataFit | None:
+        """Solve for numbers, and compare the data; None where that is not possible.
+
+        Args:
+            settings: of the march.
+            numbers: the numbers.
+            until: the last moment of the data, and of the march.
+            near: a path for other numbers up to the same time, whose windows are used again.
+            random: whether the numbers are random. With such numbers, and with those of a step,
+                the equation may be ill-posed.
+        """
+        self.problem.assign(numbers)
+        forward, path = self.problem.forward, None
+        most = 1000.0 if near is None else 20.0 * len(near.pieces) + 100
+        broken: tuple[type[Exception], ...] = NumericalError, np.linalg.LinAlgError
+        broken = (*broken, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
+        if random or near is not None:
+            broken = (*broken, InputError)
+        try:
+            if near is not None:
+                path = forward.followed(near, settings, numbers)
+            if path is None:
+                path = forward.marched(settings, numbers, until, most)
+        except broken:
+            return None
+        surrogate = forward.residuals.surrogate
+        network = require_windows(surrogate.network)
+        forward.given_to(network, path, torch.zeros_like(numbers))
+        chosen = [term for _, term in self._until(until)]
+        model = Residuals(surrogate, [one for one in chosen if one.rows]).model(
+            network.output_layers
+        )
+        if not bool(model.factor.isfinite().all()):
+            return None
+        rows = sum(one.rows * e for one, e in zip(chosen, self.equations, strict=True))
+        return DataFit(path, model, rows)
+
+
+def _times(term: ResidualTerm) -> Tensor:
+    """The time of each row, that of its last point."""
+    return term.points.coords[:, -1].view(-1, term.sites).amax(dim=1)

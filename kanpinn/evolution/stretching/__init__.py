@@ -1,0 +1,4 @@
+"""Steady problems in coordinates that their solution stretches.
+
+`Equidistribute` is the optimizer; `stretches` are the coordinates.
+"""

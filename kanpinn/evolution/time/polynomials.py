@@ -1,0 +1,147 @@
+"""The polynomials in time of a window, their derivatives, and the form of their error."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from kanpinn.evolution.time.stages import Stages, lagrange, legendre_series
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Polynomials:
+    """The polynomials in time of a window, and their derivatives, at some moments.
+
+    p(t) = Σ_a starts_a(t) u_a + Σ_i unknowns_i(t) y_i. For an equation of first order u_0 is the
+    value at the start, and y_i = p(t_i) - u_0 at the stages. For one of second order u_0 and u_1
+    are value and rate at the start, and y_i = p'(t_i) - u_1.
+
+    Args:
+        starts: for each order of the derivative the values at the moments, (k, order in time).
+        unknowns: the same, (k, s).
+    """
+
+    starts: list[Array]
+    unknowns: list[Array]
+
+    @property
+    def rates(self) -> list[Array]:
+        """Both together, (k, order in time + s)."""
+        both = zip(self.starts, self.unknowns, strict=True)
+        return [np.hstack(one) for one in both]
+
+    def stretched(self, length: float) -> "Polynomials":
+        """Those of a window of another length than 1."""
+        order = self.starts[0].shape[1]
+        powers = np.arange(order)
+        return Polynomials(
+            [one * length ** (powers - float(r)) for r, one in enumerate(self.starts)],
+            [one * length ** (order - 1.0 - r) for r, one in enumerate(self.unknowns)],
+        )
+
+
+def at_stages(stages: Stages, length: float, order: int, highest: int) -> Polynomials:
+    """The polynomials at the stages themselves.
+
+    For an equation of second order the values there are those of the collocation method for value
+    and rate, which is stable, and not of the integral of the rate (see `at_moments`). They are the
+    same at the end.
+
+    Args:
+        stages: the stages.
+        length: the length of the window.
+        order: the order of the equation in time, 1 or 2.
+        highest: the highest derivative.
+    """
+    found = at_moments(stages, stages.nodes, length, order, highest)
+    if order == 1:
+        return found
+    values = np.linalg.inv(stages.slopes / length)
+    return Polynomials(found.starts, [values, *found.unknowns[1:]])
+
+
+def at_moments(
+    stages: Stages, moments: Array, length: float, order: int, highest: int
+) -> Polynomials:
+    """The polynomials at moments (k,), where the window is from 0 to 1; also beyond it.
+
+    The other arguments are those of `at_stages`. For an equation of second order p is the integral
+    of the polynomial p' of degree s, so that value and rate are continuous.
+    """
+    return _of_unit_window(stages, tuple(moments), order, highest).stretched(length)
+
+
+@lru_cache(maxsize=1000)
+def _of_unit_window(
+    stages: Stages, moments: tuple[float, ...], order: int, highest: int
+) -> Polynomials:
+    """`at_moments` for a window of length 1, which most windows ask for at the same moments."""
+    at, nodes = np.array(moments), np.concatenate([[0.0], stages.nodes])
+    found: list[Array] = [lagrange(nodes, at, r)[:, 1:] for r in range(highest + 1)]
+    if order == 2:
+        gauss, weights = legendre.leggauss(len(nodes))
+        integrals = [m / 2 * weights @ lagrange(nodes, m * (gauss + 1) / 2)[:, 1:] for m in moments]
+        found.insert(0, np.stack(integrals))
+    starts = [np.zeros((len(at), order)) for _ in range(highest + 2)]
+    starts[0][:, 0] = 1
+    if order == 2:
+        starts[0][:, 1], starts[1][:, 1] = at, 1
+    return Polynomials(starts[: highest + 1], found[: highest + 1])
+
+
+def series_in_time(stages: Stages, length: float, order: int) -> Polynomials:
+    """The matrices that give the Legendre series of a window's polynomials and their rates.
+
+    The polynomials have the degree s + order - 1; the arguments are those of `at_stages`.
+    """
+    return _series_of_unit_window(stages, order).stretched(length)
+
+
+@lru_cache(maxsize=100)
+def _series_of_unit_window(stages: Stages, order: int) -> Polynomials:
+    nodes = (legendre.leggauss(stages.count + order)[0] + 1) / 2
+    values, series = at_moments(stages, nodes, 1.0, order, order), legendre_series(nodes)
+    return Polynomials(
+        [series @ one for one in values.starts], [series @ one for one in values.unknowns]
+    )
+
+
+@dataclass(frozen=True)
+class ErrorForm:
+    """The form ω(τ) of the error of a window's polynomials, between the stages.
+
+    Near the polynomial p that satisfies an equation of order m in time at the stages c_i, its error
+    is proportional to ω, the m-fold integral from 0 of Π (τ - c_i), to leading order.
+
+    Args:
+        moment: a moment between the start and the first stage, near which |ω| is large.
+        ratios: ω^(r) / ω there, for r = 0 … m, where the window has the length 1.
+        mean: the root mean square of ω over the window, in units of |ω| at the moment.
+    """
+
+    moment: float
+    ratios: tuple[float, ...]
+    mean: float
+
+
+@lru_cache(maxsize=100)
+def error_form(stages: Stages, order: int) -> ErrorForm:
+    """The form of the error of a window with some stages, for an equation of some order in time."""
+    series = stages.nodal
+    for _ in range(order):
+        series = legendre.legint(series, lbnd=-1, scl=0.5)
+    moment = float(stages.nodes[0] / 2)
+    values = [
+        2**r * float(legendre.legval(2 * moment - 1, legendre.legder(series, r)))
+        for r in range(order + 1)
+    ]
+    nodes, weights = legendre.leggauss(2 * stages.count)
+    square = weights @ legendre.legval(nodes, series) ** 2 / 2
+    ratios = tuple(value / values[0] for value in values)
+    return ErrorForm(moment, ratios, math.sqrt(square) / abs(values[0]))

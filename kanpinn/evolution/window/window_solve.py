@@ -1,0 +1,231 @@
+"""One window: collocation in time by a simplified Newton method, and the error that it makes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpinn.evolution.space.system import System
+from kanpinn.evolution.time.polynomials import at_moments, series_in_time
+from kanpinn.evolution.time.stages import Stages, lagrange
+from kanpinn.evolution.window.control import Tried
+from kanpinn.evolution.window.coupled_newton import CoupledNewton
+from kanpinn.evolution.window.newton import Iterated, Newton, SimplifiedNewton
+from kanpinn.evolution.window.window_equations import WindowEquations
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The solution in one window.
+
+    Args:
+        stages: its stages.
+        start, length: its first moment and its length.
+        states: the coefficients of the value, and for second order the rate, at the start, then the
+            unknowns of the stages (see `Polynomials`), (order + s, n, m).
+        error: the estimated error that the window adds, relative to the size of the solution, in
+            the root mean square over the window.
+        lower: the error that two stages fewer would leave.
+        splines: the root mean square errors of splines in each interval, the largest over the
+            window, (E,).
+        lifetimes: the times for which such errors last, (E,).
+        size: the root mean square of the solution at the end.
+        iterations: the number of Newton steps.
+        converged: whether Newton's method has converged.
+        rate: the ratio of the sizes of its successive steps.
+    """
+
+    stages: Stages
+    start: float
+    length: float
+    states: Tensor
+    error: float
+    lower: float
+    splines: Tensor
+    lifetimes: Tensor
+    size: float
+    iterations: int
+    converged: bool
+    rate: float = 0.0
+
+    @property
+    def order(self) -> int:
+        """The order of the equation in time."""
+        return len(self.states) - self.stages.count
+
+    @property
+    def tried(self) -> Tried:
+        """What the controller needs to know."""
+        return Tried(self.length, self.stages.count, self.error, self.lower, self.rate)
+
+    @property
+    def is_damped(self) -> bool:
+        """Whether the equation damps waves as short as an interval of splines in the window."""
+        return bool((self.lifetimes < self.length).any())
+
+    def at(self, moments: Array, derivative: int = 0) -> Tensor:
+        """The coefficients at moments, from 0 to 1 in the window, (k, n, m)."""
+        rates = at_moments(self.stages, moments, self.length, self.order, derivative).rates
+        return torch.tensordot(torch.from_numpy(rates[derivative]), self.states, dims=1)
+
+    def series(self, derivative: int = 0) -> Tensor:
+        """The Legendre series of the polynomials, or of their rates, (s + order, n, m)."""
+        rates = series_in_time(self.stages, self.length, self.order).rates
+        return torch.tensordot(torch.from_numpy(rates[derivative]), self.states, dims=1)
+
+    def guess(self, stages: Stages, start: float, length: float) -> Tensor:
+        """A guess for the stages of a window that starts in this one or at its end, (s, n, m).
+
+        The Legendre series of the value, or for second order of the rate, is cut off for each stage
+        after its smallest term: beyond the end the polynomials of high degree grow fast.
+        """
+        series = self.series(self.order - 1).numpy()
+        modes, begin = len(series), (start - self.start) / self.length
+        moments = begin + np.append(0.0, length / self.length * stages.nodes)
+        values = np.polynomial.legendre.legvander(2 * moments - 1, modes - 1)
+        terms = abs(values) * np.sqrt((series**2).sum(axis=(1, 2)))
+        pairs = np.maximum(terms[:, :-1], terms[:, 1:])  # one of two may vanish by symmetry
+        last = modes - 1 - pairs[:, ::-1].argmin(axis=1)
+        values[np.arange(modes) > last[:, None]] = 0
+        found = np.tensordot(values, series, axes=1)
+        return torch.from_numpy(found[1:] - found[0])
+
+    def end(self) -> Tensor:
+        """The coefficients of value and, for second order, rate at the end, (order, n, m)."""
+        return torch.cat([self.at(np.ones(1), r) for r in range(self.order)])
+
+
+def newton_method(in_time_alone: bool, fields: int) -> type[Newton]:
+    """The method for the windows of equations in time alone, or in space and time."""
+    few = 20  # fields, with which the dense system of all stages costs less than other work
+    return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
+
+
+def is_in_time_alone(system: System) -> bool:
+    """Whether the time is the only coordinate."""
+    return system.space.like.channels.dim == 1
+
+
+@torch.no_grad()
+def solve_window(
+    system: System,
+    stages: Stages,
+    start: float,
+    length: float,
+    initial: Tensor,
+    guess: Tensor,
+    size: float,
+    precision: float,
+    algebraic: Sequence[int] = (),
+) -> Window:
+    """Solve a window.
+
+    Args:
+        system: the equation in a trial space.
+        stages: the stages.
+        start, length: the window.
+        initial: the coefficients of the value, and for second order the rate, (order, n, m).
+        guess: of the unknowns of the stages, (s, n, m).
+        size: the root mean square of the solution.
+        precision: the error of Newton's method relative to it.
+        algebraic: the numbers of the fields of which no equation has a derivative in time.
+    """
+    equations = WindowEquations(system, stages, start, length, initial)
+    window = _unsolved(equations, guess)
+    try:
+        newton, found = _iterated(equations, guess, size, precision, algebraic)
+        states = newton.equations.states(found.unknowns)
+        window = replace(window, states=states, iterations=found.steps, rate=found.rate)
+        return _judged(newton, found.unknowns, window, size) if found.converged else window
+    except np.linalg.LinAlgError:  # a singular matrix, which a shorter window need not have
+        return window
+
+
+def _unsolved(equations: WindowEquations, guess: Tensor) -> Window:
+    """The window before it is solved."""
+    none = guess.new_zeros(0)
+    return Window(
+        stages=equations.stages,
+        start=equations.start,
+        length=equations.length,
+        states=equations.states(guess),
+        error=math.inf,
+        lower=0.0,
+        splines=none,
+        lifetimes=none,
+        size=0.0,
+        iterations=0,
+        converged=False,
+    )
+
+
+def _iterated(
+    equations: WindowEquations,
+    guess: Tensor,
+    size: float,
+    precision: float,
+    algebraic: Sequence[int],
+) -> tuple[Newton, Iterated]:
+    """Newton's method for a window, once more for algebraic fields with values at its start."""
+    system = equations.system
+    method = newton_method(is_in_time_alone(system), system.fields)
+    newton = method(equations, guess)
+    found = newton.solve(size, precision)
+    if algebraic and found.converged:
+        equations, unknowns = _continued_to_start(equations, found.unknowns, algebraic)
+        newton = method(equations, unknowns)
+        found = replace(newton.solve(size, precision), steps=found.steps + 1)
+    return newton, found
+
+
+def _judged(newton: Newton, unknowns: Tensor, window: Window, size: float) -> Window:
+    """The solved window with its errors; it has not converged where they are not finite."""
+    equations, system = newton.equations, newton.equations.system
+    own = system.norm(system.space.jet(window.end()[:1]).value + equations.last_data())
+    size = max(size, own) or 1.0
+    error, lower = newton.error(unknowns) / size, _highest_modes(system, window) / size
+    splines = newton.splines(unknowns)
+    good = math.hypot(error, lower, own, float(splines.sum())) < 1e100  # its square is finite
+    return replace(
+        window,
+        converged=good,
+        error=error,
+        lower=lower,
+        splines=splines,
+        lifetimes=newton.lifetimes(),
+        size=own,
+    )
+
+
+def _continued_to_start(
+    equations: WindowEquations, unknowns: Tensor, algebraic: Sequence[int]
+) -> tuple[WindowEquations, Tensor]:
+    """The equations and unknowns with other values of algebraic fields at the start.
+
+    The stages of Radau IIA do not depend on these values. The polynomials through the stages alone
+    give them, with one degree less than those of other fields: so they are consistent with the
+    equations at the first moment too, and errors of the window before do not stay.
+
+    Reference: Hairer, Lubich and Roche, The numerical solution of differential-algebraic systems by
+    Runge-Kutta methods (1989).
+    """
+    fields = list(algebraic)
+    ahead = torch.from_numpy(lagrange(equations.stages.nodes, np.zeros(1)))
+    change = torch.tensordot(ahead, unknowns[..., fields], dims=1)
+    initial, moved = equations.initial.clone(), unknowns.clone()
+    initial[..., fields] += change
+    moved[..., fields] -= change
+    return replace(equations, initial=initial), moved
+
+
+def _highest_modes(system: System, window: Window) -> float:
+    """The root mean square over the window of its two Legendre polynomials of highest degree."""
+    highest = window.series()[-2:]
+    degrees = torch.arange(-2, 0) + window.stages.count + window.order
+    return float((system.norms(highest) / (2 * degrees + 1).sqrt()).norm())
