@@ -42,8 +42,8 @@ def in_windows(problem: BoundaryValueProblem, network: Windows, boundary: str) -
     dim, domain = problem.domain.dim, problem.domain
     if dim > 2 and not (isinstance(domain, Box) and network.width[0] == dim):
         raise InputError(
-            f"network.width must be {[dim, 64, network.width[-1]]}, say, with a hidden layer, got "
-            f"{list(network.width)}: products of splines are for the {dim} coordinates of a box"
+            f"network.width must have a hidden layer here, such as {[dim, 64, network.width[-1]]}, "
+            f"got {list(network.width)}: without one it stands for products of splines in a box"
         )
     conditions = problem.conditions()
     around = {i: c.periodic_in for i, c in enumerate(conditions) if c.periodic_in is not None}

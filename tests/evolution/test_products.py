@@ -248,7 +248,7 @@ def test_products_are_for_boxes():
             rim = self.domain.boundary["circle"]
             return [kp.Initial(self.domain, self.exact), kp.Neumann(rim, 0.0)]
 
-    with pytest.raises(kp.InputError, match="products of splines are for the 3 coordinates"):
+    with pytest.raises(kp.InputError, match="must have a hidden layer here, such as"):
         solved(Round(), 1e-3)
 
 
