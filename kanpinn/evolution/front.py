@@ -24,6 +24,7 @@ class FrontInTime:
         size: the largest root mean square of the solution so far.
         errors: the root mean square errors with which the space represents it in each element,
             (E,); None where it is the end of a window.
+        carried: the estimated error of the state, (order, n, m).
         before: the last window that has been solved, in the same space: the one that ends here, or
             one that starts here and was not accepted; None at the first moment.
         lasting: the part of the whole time for which errors in each element last, (E,), known at
@@ -34,6 +35,7 @@ class FrontInTime:
     space: FunctionSpace
     state: Tensor
     size: float
+    carried: Tensor
     errors: Tensor | None = None
     before: Window | None = None
     lasting: Tensor | None = None
@@ -73,14 +75,17 @@ class FrontInTime:
         useful = window.converged and window.error < 0.1 and space is self.space
         return replace(self, before=window) if useful else self
 
-    def after(self, window: Window, time: float | None = None) -> "FrontInTime":
+    def after(self, window: Window, carried: Tensor, time: float | None = None) -> "FrontInTime":
         """The front at the end of a window that starts here.
 
-        time: that of the end, where it is known without rounding.
+        Args:
+            window: the window.
+            carried: the estimated error of its state at the end, (order, n, m).
+            time: that of the end, where it is known without rounding.
         """
         end = window.start + window.length if time is None else time
         size = max(self.size, window.size)
-        return FrontInTime(float(end), self.space, window.end(), size, None, window)
+        return FrontInTime(float(end), self.space, window.end(), size, carried, None, window)
 
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> FunctionSpace:
         """A space with intervals graded for a relative error of its splines.
@@ -100,9 +105,13 @@ class FrontInTime:
         if self.before is None or self.is_first:
             return first_front(space, self.time)
         order = len(self.state)
-        states, errors = space.moved(torch.cat([self.state, self.before.states]), self.space)
-        before = replace(self.before, states=states[order:])
-        return replace(self, space=space, state=states[:order], errors=errors, before=before)
+        together = torch.cat([self.state, self.carried, self.before.states])
+        states, errors = space.moved(together, self.space)
+        state, carried, last = states.split([order, order, len(states) - 2 * order])
+        before = replace(self.before, states=last)
+        return replace(
+            self, space=space, state=state, carried=carried, errors=errors, before=before
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """What `of_state` makes the front of again."""
@@ -112,6 +121,7 @@ class FrontInTime:
             "state": self.state,
             "size": self.size,
             "errors": self.errors,
+            "carried": self.carried,
             "breaks": list(self.space.breaks),
             "kinks": self.space.kinks,
             "lasting": self.lasting,
@@ -130,7 +140,9 @@ class FrontInTime:
             before = Window(
                 scheme, start, length, state["states"], 0.0, 0.0, none, none, 0.0, 0, True
             )
-        known = {name: state[name] for name in ("time", "state", "size", "errors", "lasting")}
+        known = {
+            name: state[name] for name in ("time", "state", "size", "errors", "carried", "lasting")
+        }
         return cls(space=space, before=before, **known)
 
 
@@ -139,7 +151,7 @@ def first_front(space: FunctionSpace, time: float) -> FrontInTime:
     state, errors = space.initial()
     size = space.size(state, time)
     lasting = None if space.kinks is None else _lasting(space, state, time)
-    return FrontInTime(time, space, state, size, errors, None, lasting)
+    return FrontInTime(time, space, state, size, torch.zeros_like(state), errors, None, lasting)
 
 
 def _lasting(space: FunctionSpace, state: Tensor, time: float) -> Tensor:

@@ -1,6 +1,7 @@
 """Marching in time: one window after the other is solved by collocation, with controlled errors."""
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,6 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn.evolution.error_so_far import ErrorSoFar
 from kanpinn.evolution.front import FrontInTime
 from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.growth import GrowthTest, growth_after, refuse_growth
@@ -42,10 +42,11 @@ class March(Optimizer):
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
-            polynomials in time, and by its splines in space, in the root mean square. The status
-            tells the sum for all windows if it is much larger. Where the equation amplifies
-            errors, as chaos does, the true error is larger by that. The functions of a network with
-            hidden layers stay as they are: the status tells if they do not reach it.
+            polynomials in time, and by its splines in space, in the root mean square. The
+            linearised equation carries these errors on to the windows that follow, and may damp or
+            amplify them. The status tells their sum if it is much larger; where the equation
+            amplifies them much, as chaos does, it is an upper estimate. The functions of a network
+            with hidden layers stay as they are: the status tells if they do not reach it.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             lengths by the tolerance.
         stages: the number of stages of each window, 1 to 11, or to 31 for at most 20 equations in
@@ -136,7 +137,7 @@ class MarchStage(Stage):
         self.words = MarchWords.between(names[-1], settings.tolerance, low, high)
         self._front: FrontInTime | None = None
         self.accepted, self.refused, self.limited = 0, 0, False
-        self.error = ErrorSoFar()
+        self.squares = 0.0  # the integral over time of the squared relative errors
 
     @property
     def front(self) -> FrontInTime:
@@ -157,14 +158,12 @@ class MarchStage(Stage):
         return (self.front.time - self.begin) / self.duration
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("accepted", "refused", "limited")
+        names = ("accepted", "refused", "limited", "squares")
         control = {name: getattr(self.control, name) for name in ("length", "stages")}
-        own = {n: getattr(self, n) for n in names} | vars(self.error) | control
-        return own | self.front.state_dict()
+        return {n: getattr(self, n) for n in names} | control | self.front.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update({n: state[n] for n in ("accepted", "refused", "limited")})
-        self.error = ErrorSoFar(state["summed"], state["squares"])
+        vars(self).update({n: state[n] for n in ("accepted", "refused", "limited", "squares")})
         self.control = replace(self.control, length=state["length"], stages=state["stages"])
         self._front = FrontInTime.of_state(state, self._space(state["breaks"], state["kinks"]))
         if self._is_hopeless():  # the march ended there, and goes on with another tolerance
@@ -201,19 +200,19 @@ class MarchStage(Stage):
     def _accept(self, done: Attempt, last: bool) -> None:
         """Add the window to the network, and go on from its end."""
         self.attempt, window, space = done, done.window, done.front.space
-        front = done.front.after(window, self.begin + self.duration if last else None)
+        front = done.front.after(window, done.carried, self.begin + self.duration if last else None)
         front, member = self.resolution.lightened(front, done), space.member(window)
         end = 2.0 if last else 2 * (window.start + window.length - self.begin) / self.duration
         self.network.add(end, member, first=not self.accepted)
         self._front = front
         self.accepted += 1
-        self.error.add(window, window.start - self.begin, done.squares)
+        self.squares += done.squares
         self.limited |= self._is_limited(done.splines)
 
     @property
     def spent(self) -> float:
         """The estimated relative error so far, in the root mean square over time."""
-        return self.error.mean(self.front.time - self.begin)
+        return math.sqrt(self.squares / max(self.front.time - self.begin, 1e-300))
 
     def _accepted(self, done: Attempt, last: bool) -> Step:
         words = self.words.accepted(done, self.accepted, self.spent)

@@ -1,5 +1,6 @@
 """The resolution in space of a march: windows are solved on intervals that follow the solution."""
 
+import math
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -7,6 +8,7 @@ from torch import Tensor
 from kanpinn.evolution.front import FrontInTime, first_front
 from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.time.stages import Stages
+from kanpinn.evolution.window.carried_error import with_splines
 from kanpinn.evolution.window.window_solve import Window, solve_window
 
 
@@ -14,13 +16,17 @@ from kanpinn.evolution.window.window_solve import Window, solve_window
 class Attempt:
     """A window that has been tried from a front.
 
-    splines: the relative error of its splines, that of the state at its start included, each
-    counted for the part of the whole time for which it lasts. squares: the integral over time of
-    the squared relative errors, as long as they last.
+    carried: the estimated error of the state at its end, (order, n, m). felt: the error of its
+    splines in each interval, that of the state at its start included, each counted for the part of
+    the whole time for which it lasts, (E,). splines: the relative error of them all. squares: the
+    integral over time of the squared relative errors, of those of the state at its start as long
+    as they last.
     """
 
     front: FrontInTime
     window: Window
+    carried: Tensor
+    felt: Tensor
     splines: float = 0.0
     squares: float = 0.0
 
@@ -101,48 +107,46 @@ class Resolution:
                 front.size,
                 precision,
                 front.space.terms.algebraic,
+                front.carried,
             )
             good = window.converged and window.error <= largest
-            if not good or not len(window.splines):
-                return Attempt(front, window)
+            if not good:
+                return Attempt(front, window, front.carried, window.splines)
             size = max(front.size, window.size)
-            errors = self._felt(front, window)
-            splines = front.space.error(errors) / size if size else 0.0
-            squares = self._squares(front, window, size)
+            done = self._judged(front, window, size)
             if front is not start and not start.is_first:  # which has been projected before
-                squares += (self.end - window.start) * start.change**2
-            done = Attempt(front, window, splines, squares)
+                left = self.end - window.start
+                done = replace(done, squares=done.squares + left * start.change**2)
             if done.splines <= self.tolerated or not self._grades(front.space):
                 return done
-            finer = replace(front, size=size).regraded(errors, self.aim)
+            finer = replace(front, size=size).regraded(done.felt, self.aim)
             if not tries or finer.is_finest:
                 return done
             tries -= 1
             front = start.moved(finer)
 
-    def _felt(self, front: FrontInTime, window: Window) -> Tensor:
-        """The errors of splines in each interval, those in a short first part of the time less.
+    def _judged(self, front: FrontInTime, window: Window, size: float) -> Attempt:
+        """The attempt with the errors in space, and all errors that go on from it.
 
-        As long as less than a part of the whole time has passed, the errors of a window count for
-        the time after which they are gone, relative to that part.
+        As long as less than a part of the whole time has passed, errors of splines count for the
+        time after which they are gone, relative to that part.
         """
-        part = 0.1 * (self.end - self.begin)
+        space, part = front.space, 0.1 * (self.end - self.begin)
         passed = window.start + window.length - self.begin
-        errors = window.splines
-        if front.errors is not None:
-            errors = errors.hypot(front.errors)
-        return errors * ((passed + window.lifetimes) / part).clamp_max(1.0).sqrt()
-
-    def _squares(self, front: FrontInTime, window: Window, size: float) -> float:
-        """The integral over time of the squared relative errors of splines."""
-        if not size:
-            return 0.0
-        squares = window.length * front.space.error(window.splines) ** 2
-        if front.errors is not None:
-            left = self.end - window.start
-            lasting = (window.length + window.lifetimes).clamp_max(left)
-            squares += front.space.error(front.errors * lasting.sqrt()) ** 2
-        return squares / size**2
+        carried, felt, squares = window.carried, window.splines, 0.0
+        assert carried is not None
+        if len(felt):
+            share = ((passed + window.lifetimes) / part).clamp_max(1.0).sqrt()
+            carried = with_splines(space.system, carried, felt * share)
+            if front.errors is not None:
+                lasting = (window.length + window.lifetimes).clamp_max(self.end - window.start)
+                squares = space.error(front.errors * lasting.sqrt()) ** 2
+                felt = felt.hypot(front.errors)
+            felt = felt * share
+        most = max(float(space.system.norms(carried[:1])), space.error(window.splines))
+        squares += window.length * most**2
+        size = size or math.inf
+        return Attempt(front, window, carried, felt, space.error(felt) / size, squares / size**2)
 
     def lightened(self, front: FrontInTime, done: Attempt) -> FrontInTime:
         """The front after a window, on fewer intervals if they were much finer than needed."""

@@ -117,6 +117,14 @@ class DirectSystem(System):
     def by_elements(self, values: Tensor) -> Tensor:
         return values.unflatten(0, self.space.shape).square().sum(dim=2).mean(dim=1).sqrt()
 
+    def raised(self, values: Tensor, missing: Tensor) -> Tensor:
+        if not self.space.intervals:
+            return super().raised(values, missing)
+        by_element = values.unflatten(0, self.space.shape)
+        signs = torch.where(by_element.mean(dim=1, keepdim=True) < 0, -1.0, 1.0)
+        amounts = missing[:, None, None] / self.fields**0.5
+        return (by_element + signs * amounts).flatten(0, 1)
+
     @torch.no_grad()
     def projection(self, values: Tensor) -> Tensor:
         found = self._mass.solve(self.tested(values[None])[0].numpy())

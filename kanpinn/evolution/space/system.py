@@ -134,6 +134,18 @@ class System(ABC):
     def by_elements(self, values: Tensor) -> Tensor:
         """The root mean squares of an error, (places, m), in each element or interval."""
 
+    def raised(self, values: Tensor, missing: Tensor) -> Tensor:
+        """Values whose root mean square in space is larger by some amounts in each element.
+
+        Here the same is added everywhere, as much as is missing over all elements together.
+
+        Args:
+            values: of all fields at the places, (places, m).
+            missing: the amounts, (E,).
+        """
+        amount = (self.shares * missing.square()).sum().sqrt()
+        return values + (-amount if values.mean() < 0 else amount) / math.sqrt(self.fields)
+
     @property
     @abstractmethod
     def shares(self) -> Tensor:

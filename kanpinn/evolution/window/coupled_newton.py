@@ -1,5 +1,6 @@
 """Newton's method for equations in time alone, with all stages coupled and many of them."""
 
+import copy
 import math
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from kanpinn.evolution.time.in_time import derivatives_of_parts, jet_of_parts
 from kanpinn.evolution.window.control import StageChoice
-from kanpinn.evolution.window.newton import Newton
+from kanpinn.evolution.window.newton import Newton, TimeError
 from kanpinn.evolution.window.window_equations import WindowEquations
 
 Array = NDArray[Any]
@@ -82,9 +83,16 @@ class CoupledNewton(Newton):
             (slopes,) = torch.autograd.grad(total, parts, materialize_grads=True)
         return found[0].detach().numpy(), slopes.unflatten(0, (fields, -1)).numpy()
 
-    def error(self, unknowns: Tensor) -> float:
+    def moved_to(self, equations: WindowEquations) -> "CoupledNewton":
+        made = copy.copy(self)
+        made.equations = equations
+        return made
+
+    def error(self, unknowns: Tensor) -> TimeError:
         form, length = self.equations.form, self.equations.length
         ratios = [factor * form.ratios[r] / length**r for r, factor in self.parts]
         total = np.einsum("gpf,p->gf", self.last_slopes, ratios)
         _, _, found, info = lapack.dgesv(total, self.defect)
-        return math.inf if info else float(np.linalg.norm(found)) * form.mean
+        error = torch.from_numpy(found)[None, None] * form.mean
+        at_end = torch.cat([error, *[torch.zeros_like(error)] * (self.equations.system.order - 1)])
+        return TimeError(math.inf if info else float(error.norm()), at_end)

@@ -1,8 +1,9 @@
 """Newton's method for the equations of one window."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,18 @@ class Iterated:
     steps: int
     converged: bool
     rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class TimeError:
+    """The error of a window's polynomials in time where the value at the start is exact.
+
+    mean: its root mean square over the window. at_end: a bound for the error of the value and, for
+    second order, the rate at the end, as coefficients (order, n, m).
+    """
+
+    mean: float
+    at_end: Tensor
 
 
 class Newton(ABC):
@@ -58,13 +71,28 @@ class Newton(ABC):
         """The size of the error after a step, from the sizes of this step and the one before."""
 
     @abstractmethod
-    def error(self, unknowns: Tensor) -> float:
-        """The root mean square over the window of the error of the polynomials in time.
+    def error(self, unknowns: Tensor) -> TimeError:
+        """The error of the polynomials in time where the start is exact."""
 
-        The residual d at a moment between the stages is the defect with which the polynomial
-        satisfies the equation. Near it, the derivatives of the error e are ω^(r) / ω e (see
-        `ErrorForm`), so that e follows from d by one linear system.
+    def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
+        """The change of the polynomials by a small change of the values at the start.
+
+        It is that of one step of Newton's method from the solution.
+
+        Args:
+            unknowns: the solution, (s, n, m).
+            change: of the value and, for second order, the rate at the start, (order, n, m).
+
+        Returns:
+            The change of the coefficients, (order + s, n, m).
         """
+        equations = replace(self.equations, initial=self.equations.initial + change)
+        step = self.moved_to(equations).correction(unknowns)
+        return torch.cat([change, torch.zeros_like(unknowns) if step is None else -step])
+
+    @abstractmethod
+    def moved_to(self, equations: WindowEquations) -> "Newton":
+        """The same method for the equations with other values at the start."""
 
     def norm(self, change: Tensor) -> float:
         """The root mean square over space of the largest change of the value at a stage.
@@ -164,7 +192,15 @@ class SimplifiedNewton(Newton):
             change += (column[:, None] * found).real
         return torch.from_numpy(change).view(len(change), -1, system.fields)
 
-    def error(self, unknowns: Tensor) -> float:
+    def moved_to(self, equations: WindowEquations) -> "SimplifiedNewton":
+        made = copy.copy(self)
+        made.equations = equations
+        return made
+
+    def error(self, unknowns: Tensor) -> TimeError:
+        # The residual d at a moment between the stages is the defect with which the polynomial
+        # satisfies the equation. Near it, the derivatives of the error e are ω^(r) / ω e (see
+        # `ErrorForm`), so that e follows from d by one linear system. Fast waves lose as much.
         equations, form = self.equations, self.equations.form
         system = equations.system
         between = equations.moment(form.moment)
@@ -172,7 +208,9 @@ class SimplifiedNewton(Newton):
         (defect,) = system.residual(system.points(between), between, states)
         rates = [one / equations.length**r for r, one in enumerate(form.ratios)]
         found = torch.from_numpy(self.linear.factored(rates).solve(defect))
-        return float(system.norms(found.view(1, -1, system.fields))) * form.mean
+        error = found.view(1, -1, system.fields) * form.mean
+        at_end = torch.cat([error, *[torch.zeros_like(error)] * (system.order - 1)])
+        return TimeError(float(system.norms(error)), at_end)
 
     def splines(self, unknowns: Tensor) -> Tensor:
         equations = self.equations

@@ -12,6 +12,7 @@ from torch import Tensor
 from kanpinn.evolution.space.system import System
 from kanpinn.evolution.time.polynomials import at_moments, series_in_time
 from kanpinn.evolution.time.stages import Stages, lagrange
+from kanpinn.evolution.window.carried_error import carried_error
 from kanpinn.evolution.window.control import Tried
 from kanpinn.evolution.window.coupled_newton import CoupledNewton
 from kanpinn.evolution.window.newton import Iterated, Newton, SimplifiedNewton
@@ -39,6 +40,8 @@ class Window:
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
         rate: the ratio of the sizes of its successive steps.
+        carried: the estimated error of the state at the end, (order, n, m), see `carried_error`;
+            None for a window that has not been solved.
     """
 
     stages: Stages
@@ -53,6 +56,7 @@ class Window:
     iterations: int
     converged: bool
     rate: float = 0.0
+    carried: Tensor | None = None
 
     @property
     def order(self) -> int:
@@ -65,9 +69,14 @@ class Window:
         return Tried(self.length, self.stages.count, self.error, self.lower, self.rate)
 
     @property
-    def is_damped(self) -> bool:
-        """Whether the equation damps waves as short as an interval of splines in the window."""
-        return bool((self.lifetimes < self.length).any())
+    def keeps_waves(self) -> bool:
+        """Whether the equation, of first order, damps no waves as short as an interval of splines.
+
+        It is false in time alone, and for an equation of second order, in which values and rates
+        take turns.
+        """
+        waves = self.order == 1 and len(self.lifetimes) > 0
+        return waves and bool((self.lifetimes >= self.length).all())
 
     def at(self, moments: Array, derivative: int = 0) -> Tensor:
         """The coefficients at moments, from 0 to 1 in the window, (k, n, m)."""
@@ -98,7 +107,12 @@ class Window:
 
     def end(self) -> Tensor:
         """The coefficients of value and, for second order, rate at the end, (order, n, m)."""
-        return torch.cat([self.at(np.ones(1), r) for r in range(self.order)])
+        return self.end_of(self.states)
+
+    def end_of(self, states: Tensor) -> Tensor:
+        """The same of other polynomials of this window, (order + s, n, m)."""
+        rates = at_moments(self.stages, np.ones(1), self.length, self.order, self.order - 1).rates
+        return torch.cat([torch.tensordot(torch.from_numpy(r), states, dims=1) for r in rates])
 
 
 def newton_method(in_time_alone: bool, fields: int) -> type[Newton]:
@@ -123,6 +137,7 @@ def solve_window(
     size: float,
     precision: float,
     algebraic: Sequence[int] = (),
+    error: Tensor | None = None,
 ) -> Window:
     """Solve a window.
 
@@ -135,6 +150,7 @@ def solve_window(
         size: the root mean square of the solution.
         precision: the error of Newton's method relative to it.
         algebraic: the numbers of the fields of which no equation has a derivative in time.
+        error: the estimated error of `initial`, of the same shape; None if it does not matter.
     """
     equations = WindowEquations(system, stages, start, length, initial)
     window = _unsolved(equations, guess)
@@ -142,7 +158,7 @@ def solve_window(
         newton, found = _iterated(equations, guess, size, precision, algebraic)
         states = newton.equations.states(found.unknowns)
         window = replace(window, states=states, iterations=found.steps, rate=found.rate)
-        return _judged(newton, found.unknowns, window, size) if found.converged else window
+        return _judged(newton, found.unknowns, window, size, error) if found.converged else window
     except np.linalg.LinAlgError:  # a singular matrix, which a shorter window need not have
         return window
 
@@ -184,15 +200,17 @@ def _iterated(
     return newton, found
 
 
-def _judged(newton: Newton, unknowns: Tensor, window: Window, size: float) -> Window:
+def _judged(
+    newton: Newton, unknowns: Tensor, window: Window, size: float, start: Tensor | None
+) -> Window:
     """The solved window with its errors; it has not converged where they are not finite."""
     equations, system = newton.equations, newton.equations.system
     own = system.norm(system.space.jet(window.end()[:1]).value + equations.last_data())
     size = max(size, own) or 1.0
-    error, lower = newton.error(unknowns) / size, _highest_modes(system, window) / size
-    splines = newton.splines(unknowns)
+    in_time, lower = newton.error(unknowns), _highest_modes(system, window) / size
+    splines, error = newton.splines(unknowns), in_time.mean / size
     good = math.hypot(error, lower, own, float(splines.sum())) < 1e100  # its square is finite
-    return replace(
+    window = replace(
         window,
         converged=good,
         error=error,
@@ -201,6 +219,9 @@ def _judged(newton: Newton, unknowns: Tensor, window: Window, size: float) -> Wi
         lifetimes=newton.lifetimes(),
         size=own,
     )
+    if start is None or not good:
+        return window
+    return replace(window, carried=carried_error(newton, window, in_time, start, size))
 
 
 def _continued_to_start(

@@ -1,4 +1,4 @@
-"""The estimated error of a march, against the true one where nothing damps or amplifies."""
+"""The estimated error of a march against the true one, carried on, damped or amplified."""
 
 import math
 
@@ -6,21 +6,6 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.evolution.error_so_far import ErrorSoFar
-from kanpinn.evolution.time.stages import stages
-from kanpinn.evolution.window.window_solve import Window
-
-
-@pytest.mark.parametrize(("lifetime", "left"), [(math.inf, 1.0), (1e-3, 0.5**0.5)])
-def test_errors_in_time_add_up_and_fade_if_they_are_damped(lifetime, left):
-    scheme, none = stages(3), torch.zeros(4, 1, 1)
-    lifetimes = torch.tensor([lifetime, math.inf])
-    window = Window(scheme, 0.0, 1.0, none, 2e-3, 0.0, none, lifetimes, 1.0, 1, True)
-    error = ErrorSoFar()
-    error.add(window, 0.0, 0.0)
-    error.add(window, 1.0, 9e-6)
-    second = (2e-3 * (1 + left)) ** 2
-    assert error.mean(2.0) == pytest.approx(math.sqrt((4e-6 + second + 9e-6) / 2))
 
 
 class Circle(kp.Problem):
@@ -63,6 +48,25 @@ class Packet(Circle):
         return torch.cat([sums[0] + 1 / 3, sums[1]], dim=1)
 
 
+class Unstable(kp.Problem):
+    """u_t = u_xx + 10 u + f around a circle: errors grow by e^10, the solution does not."""
+
+    domain = kp.Box(x=(0, 2 * math.pi), t=(0, 1))
+    growth = 10.0
+
+    def residual(self, p, u):
+        wave = p.x - p.t
+        source = (1 - self.growth) * torch.sin(wave) - torch.cos(wave)
+        return kp.partial(u, "t") - kp.partial(u, "x", "x") - self.growth * u.value - source
+
+    def conditions(self):
+        start = kp.Initial(self.domain, lambda p: torch.sin(p.x))
+        return [start, kp.Periodic(self.domain, "x")]
+
+    def exact(self, p):
+        return torch.sin(p.x - p.t)
+
+
 def _true_error(solution: kp.Solution) -> float:
     unit = torch.rand(2000, solution.problem.domain.dim, generator=torch.Generator().manual_seed(0))
     p = solution.problem.domain.from_unit(unit.double())
@@ -70,9 +74,11 @@ def _true_error(solution: kp.Solution) -> float:
     return float((solution(p) - exact).norm() / exact.norm())
 
 
-@pytest.mark.parametrize(("problem", "tolerance"), [(Circle(), 1e-5), (Packet(), 1e-3)])
+@pytest.mark.parametrize(
+    ("problem", "tolerance"), [(Circle(), 1e-5), (Packet(), 1e-3), (Unstable(), 1e-5)]
+)
 def test_the_estimate_is_near_the_truth(problem, tolerance):
-    network = kp.Windows([problem.domain.dim, 2])
+    network = kp.Windows([problem.domain.dim, len(problem.fields)])
     march = kp.March(tolerance)
     solution = kp.solve(problem, network, march, verified=False, errors=False)
     estimated = solution.history.column("estimated_error")[-1]

@@ -1,0 +1,74 @@
+"""The estimated error of the solution at the end of a window: what it carries on, and its own."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from kanpinn.evolution.space.system import System
+from kanpinn.evolution.window.newton import Newton, TimeError
+
+if TYPE_CHECKING:
+    from kanpinn.evolution.window.window_solve import Window
+
+
+def carried_error(
+    newton: Newton, window: "Window", own: TimeError, start: Tensor, size: float
+) -> Tensor:
+    """The estimated error of the state at the end of a solved window, (order, n, m).
+
+    The error at the start is carried on by the equation, linearised about the solution, which may
+    amplify or damp it. Collocation damps waves that are too fast for the window, which is an error
+    where the equation does not. So there the size of what is carried on does not shrink, and the
+    error in time of the window is added with the sign that makes the sum larger.
+
+    Args:
+        newton: the method that has solved the window.
+        window: its solution.
+        own: the error in time.
+        start: the estimated error of the state at the start, (order, n, m).
+        size: the root mean square of the solution.
+    """
+    system = newton.equations.system
+    moved = _moved(newton, window, start, size)
+    added = own.at_end if float((moved * own.at_end).sum()) >= 0 else -own.at_end
+    total, size = moved + added, _size(system, moved)
+    if window.keeps_waves:
+        size = max(size, _size(system, start))
+    found = _size(system, total)
+    if found > 0:  # errors of different forms add up as those of one form do
+        total = total * ((size + _size(system, added)) / found)
+    return total
+
+
+def _size(system: System, error: Tensor) -> float:
+    return float(system.norms(error[:1]))
+
+
+def _moved(newton: Newton, window: "Window", start: Tensor, size: float) -> Tensor:
+    """The error at the end that follows from the one at the start, (order, n, m)."""
+    small = 1e-3  # of the solution, for which the equation is linear, and far above rounding
+    before = _size(newton.equations.system, start)
+    if not before:
+        return torch.zeros_like(start)
+    factor = small * size / before
+    change = newton.carried(window.states[window.order :], factor * start)
+    return window.end_of(change) / factor
+
+
+def with_splines(system: System, error: Tensor, splines: Tensor) -> Tensor:
+    """An estimated error that is at least as large in each interval as that of splines.
+
+    Splines leave their error also where what they left before has been damped.
+
+    Args:
+        system: the equation in a trial space.
+        error: of the value and, for second order, the rate, (order, n, m).
+        splines: the root mean square errors of splines in each interval, (E,).
+    """
+    values = system.space.jet(error[:1]).value
+    missing = (splines - system.by_elements(values)).clamp_min(0)
+    if not bool(missing.any()):
+        return error
+    raised = system.projection(system.raised(values, missing))
+    return torch.cat([raised[None], error[1:]])
