@@ -9,8 +9,8 @@ from torch import Tensor
 
 from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.time.stages import Stages, stages
+from kanpinn.evolution.window.window import Window
 from kanpinn.evolution.window.window_equations import WindowEquations
-from kanpinn.evolution.window.window_solve import Window
 
 
 @dataclass(frozen=True, eq=False)

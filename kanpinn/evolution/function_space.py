@@ -26,7 +26,7 @@ from kanpinn.evolution.space.product_system import product_system
 from kanpinn.evolution.space.separable import Separable, SeparableKAN
 from kanpinn.evolution.space.system import System
 from kanpinn.evolution.terms.evolution_terms import EvolutionTerms, initial_values
-from kanpinn.evolution.window.window_solve import Window
+from kanpinn.evolution.window.window import Window
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Box, Points, Product
 from kanpinn.geometry.domain import Domain

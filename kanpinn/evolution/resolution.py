@@ -9,7 +9,8 @@ from kanpinn.evolution.front import FrontInTime, first_front
 from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.time.stages import Stages
 from kanpinn.evolution.window.carried_error import with_splines
-from kanpinn.evolution.window.window_solve import Window, solve_window
+from kanpinn.evolution.window.window import Window
+from kanpinn.evolution.window.window_solve import solve_window
 
 
 @dataclass(frozen=True, eq=False)

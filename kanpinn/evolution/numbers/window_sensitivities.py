@@ -12,8 +12,9 @@ from kanpinn.evolution.space.system import System
 from kanpinn.evolution.space.term_in_space import MomentsInTime, TermInSpace
 from kanpinn.evolution.time.in_time import in_time
 from kanpinn.evolution.window.newton import SimplifiedNewton
+from kanpinn.evolution.window.window import Window
 from kanpinn.evolution.window.window_equations import WindowEquations
-from kanpinn.evolution.window.window_solve import Window, is_in_time_alone, newton_method
+from kanpinn.evolution.window.window_solve import is_in_time_alone, newton_method
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Jet, slopes_by_parts

@@ -1,19 +1,15 @@
 """The estimated error of the solution at the end of a window: what it carries on, and its own."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from kanpinn.evolution.space.system import System
 from kanpinn.evolution.window.newton import Newton, TimeError
-
-if TYPE_CHECKING:
-    from kanpinn.evolution.window.window_solve import Window
+from kanpinn.evolution.window.window import Window
 
 
 def carried_error(
-    newton: Newton, window: "Window", own: TimeError, start: Tensor, size: float
+    newton: Newton, window: Window, own: TimeError, start: Tensor, size: float
 ) -> Tensor:
     """The estimated error of the state at the end of a solved window, (order, n, m).
 
@@ -45,7 +41,7 @@ def _size(system: System, error: Tensor) -> float:
     return float(system.norms(error[:1]))
 
 
-def _moved(newton: Newton, window: "Window", start: Tensor, size: float) -> Tensor:
+def _moved(newton: Newton, window: Window, start: Tensor, size: float) -> Tensor:
     """The error at the end that follows from the one at the start, (order, n, m)."""
     small = 1e-3  # of the solution, for which the equation is linear, and far above rounding
     before = _size(newton.equations.system, start)
