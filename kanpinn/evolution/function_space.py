@@ -1,6 +1,5 @@
 """The functions of space of a march: the equations in them, and the network of a window."""
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -102,12 +101,9 @@ class FunctionSpace:
     @cached_property
     def pattern(self) -> Separable:
         """A network for a window, with one polynomial, on these intervals."""
-        return self._member(1)
-
-    def _member(self, modes: int, copies: int = 1) -> Separable:
-        made = self.network.member(modes, copies)
+        made = self.network.member(1)
         if self.breaks:
-            made.place(copy.deepcopy(self._splines))  # a network may go to another device
+            made.place(self._splines)
         elif self.network.in_space:
             made.prepare(self.surrogate.inputs_at(self.rule[0]))
         return made
@@ -157,7 +153,7 @@ class FunctionSpace:
             values.append(wanted[1] - data.gradient[:, -1])  # type: ignore[index]
         found, _ = self._projected(values)
         found = system.consistent(found, float(points.coords[0, -1]))
-        return found, system.by_elements(system.space.jet(found[:1]).value - values[0])
+        return found, system.by_elements(system.space.values(found[:1]) - values[0])
 
     def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
         """The coefficients of states of another space, and the first one's change in each element.
@@ -175,20 +171,20 @@ class FunctionSpace:
         channels = Channels(self.surrogate.domain.names)
         spread, pattern = cast(ElementSpace, other).spread, cast(SeparableKAN, old.pattern)
         there = at_places(self.surrogate, pattern, space.places, channels, spread)
-        return there.jet(states).value.unflatten(-1, (len(states), -1)).movedim(1, 0)
+        return there.values(states).unflatten(-1, (len(states), -1)).movedim(1, 0)
 
     def _projected(self, values: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The coefficients of values at the places, (b, n, m), and the first one's error."""
         system = self.system
         found = torch.stack([system.projection(one) for one in values])
-        gap = system.space.jet(found[:1]).value - values[0]
+        gap = system.space.values(found[:1]) - values[0]
         return found, system.by_elements(gap)
 
     def size(self, state: Tensor, time: float) -> float:
         """The root mean square of the solution at a time, with coefficients (order, n, m)."""
         interior = self.system.interior
         data = interior.data(interior.points(torch.tensor([time]).double()))
-        return self.system.norm(self.system.space.jet(state[:1]).value + data.value)
+        return self.system.norm(self.system.space.values(state[:1]) + data.value)
 
     def error(self, errors: Tensor) -> float:
         """The root mean square over space of errors in each element, (E,)."""
@@ -224,9 +220,9 @@ class FunctionSpace:
     def member(self, window: Window) -> Separable:
         """The network of a window that has been solved, or of several copies of its fields."""
         series = window.series()
-        made = self._member(len(series), series.shape[-1] // self.network.width[-1])
-        layer = made.layers[-1]
         flat = self.system.space.coefficients(series).permute(1, 0, 2).flatten(1)
+        made = self.pattern.with_outputs(len(series), flat.shape[1])
+        layer = made.layers[-1]
         layer.coefficients.copy_(flat.view_as(layer.coefficients))
         return made
 

@@ -177,7 +177,7 @@ class Windows(Network):
             self._set([0.0, end], [member])
             return
         self.members[-1].requires_grad_(False)
-        self._of.append(member.to(self.ends.device, self.ends.dtype))
+        self._of.append(member.like(self.ends))
         self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
 
     @torch.no_grad()
@@ -197,12 +197,12 @@ class Windows(Network):
             sensitivities: the layer that sums the derivatives.
         """
         self._set(list(ends), list(members))
-        self._directions = nn.ModuleList(directions).to(self.ends.device, self.ends.dtype)
+        self._directions = nn.ModuleList([one.like(self.ends) for one in directions])
         self.sensitivities = sensitivities.to(self.ends.device, self.ends.dtype)
 
     def _set(self, ends: list[float], members: list[Separable]) -> None:
+        members = [member.like(self.ends) for member in members]
         for index, member in enumerate(members):
-            member.to(device=self.ends.device, dtype=self.ends.dtype)
             member.requires_grad_(index + 1 == len(members))
         self._of = nn.ModuleList(members)
         self.ends = self.ends.new_tensor(ends)

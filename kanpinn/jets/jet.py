@@ -76,6 +76,11 @@ class Jet:
         """One component of the field as a scalar jet."""
         return self.map(lambda t: t[..., component : component + 1])
 
+    def components(self) -> Sequence["Jet"]:
+        """The scalar jets of all components; those that `join` has put side by side, as before."""
+        count = self.value.shape[-1]
+        return self.known.get("components") or [self[i] for i in range(count)]
+
     def rows(self, index: Tensor) -> "Jet":
         """The jet at some of the points; index: their indices or a mask."""
         return self.map(lambda t: t[index])
@@ -183,7 +188,10 @@ class Jet:
 def join(fields: Sequence[Jet]) -> Jet:
     """The jet of the components of several jets, which have the same channels."""
     parts = zip(*(field.parts() for field in fields), strict=True)
-    return fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
+    joined = fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
+    if joined.value.shape[-1] == len(fields):
+        joined.known["components"] = fields
+    return joined
 
 
 def stack(blocks: Sequence[Jet]) -> Jet:

@@ -231,6 +231,12 @@ class KANLayer(Layer):
         self.basis = basis
         self.coefficients = nn.Parameter(self.coefficients.new_zeros(n_in, n, n_out))
 
+    def reset_outputs(self, count: int) -> None:
+        """Set the outputs to zero; `count` is their new number."""
+        n_in, n, _ = self.coefficients.shape
+        self.coefficients = nn.Parameter(self.coefficients.new_zeros(n_in, n, count))
+        self.kept = self.kept.new_ones(n_in, count)
+
     def keep_outputs(self, units: list[int]) -> None:
         """Remove all outputs but these."""
         self.kept = self.kept[:, units]

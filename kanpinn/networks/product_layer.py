@@ -55,6 +55,11 @@ class ProductLayer(Layer):
         zeros = self.coefficients.new_zeros(1, math.prod(self.sizes), n_out)
         self.coefficients = nn.Parameter(zeros)
 
+    def reset_outputs(self, count: int) -> None:
+        """Set the outputs to zero; `count` is their new number."""
+        zeros = self.coefficients.new_zeros(1, math.prod(self.sizes), count)
+        self.coefficients = nn.Parameter(zeros)
+
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved layer may have other knots than this one was created with.
         saved = state_dict[prefix + "coefficients"]

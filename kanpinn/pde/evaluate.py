@@ -1,6 +1,6 @@
 """Helpers that evaluate a problem's functions: shapes of results, and derivatives in use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -14,10 +14,9 @@ T = TypeVar("T")
 ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
 
 
-def jets_of_fields(u: Jet) -> list[Jet]:
+def jets_of_fields(u: Jet) -> Sequence[Jet]:
     """Split the jet of m fields into the jets of the single fields, in the same order."""
-    count = u.value.shape[1]
-    return [u] if count == 1 else [u[i] for i in range(count)]
+    return [u] if u.value.shape[1] == 1 else u.components()
 
 
 def stack_equations(residual: object, n: int, what: str) -> Tensor:

@@ -48,17 +48,7 @@ class ElementSpace(TrialSpace):
         return torch.cat(flat, dim=2)
 
     def jet(self, y: Tensor) -> Jet:
-        near = y[:, self.index].permute(1, 3, 2, 0)  # (E, m, local, b)
-        functions = self._joined
-        elements, q, rows, own, local = functions.shape
-        if own == 1:  # one set of functions for all fields
-            flat = functions.reshape(elements, q * rows, local)
-            found = torch.bmm(flat, near.permute(0, 2, 3, 1).reshape(elements, local, -1))
-        else:
-            flat = functions.permute(0, 3, 1, 2, 4).reshape(elements * own, q * rows, local)
-            found = torch.bmm(flat, near.reshape(elements * own, local, -1))
-            found = found.view(elements, own, q * rows, -1).permute(0, 2, 3, 1)
-        found = found.reshape(elements * q, rows, -1)
+        found = self._combined(self._joined, y)
         parts, start = [], 0
         for part in self.parts:
             shape = part.shape[2:-2]
@@ -67,6 +57,25 @@ class ElementSpace(TrialSpace):
             start += count
         parts[0] = parts[0][:, 0]
         return self.like.with_parts(parts)
+
+    def values(self, y: Tensor) -> Tensor:
+        return self._combined(self.parts[0][:, :, None], y)[:, 0]
+
+    def _combined(self, functions: Tensor, y: Tensor) -> Tensor:
+        """The sums over the functions of each element, (places, parts, b·m).
+
+        functions: (E, q, parts, m or 1, local). y: see `jet`.
+        """
+        near = y[:, self.index].permute(1, 3, 2, 0)  # (E, m, local, b)
+        elements, q, rows, own, local = functions.shape
+        if own == 1:  # one set of functions for all fields
+            flat = functions.reshape(elements, q * rows, local)
+            found = torch.bmm(flat, near.permute(0, 2, 3, 1).reshape(elements, local, -1))
+        else:
+            flat = functions.permute(0, 3, 1, 2, 4).reshape(elements * own, q * rows, local)
+            found = torch.bmm(flat, near.reshape(elements * own, local, -1))
+            found = found.view(elements, own, q * rows, -1).permute(0, 2, 3, 1)
+        return found.reshape(elements * q, rows, -1)
 
     def coefficients(self, y: Tensor) -> Tensor:
         return y[..., self.spread, :] if self.spread.ndim == 1 else self.spread @ y

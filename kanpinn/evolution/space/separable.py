@@ -1,15 +1,16 @@
 """Networks of a window: functions of space times Legendre polynomials in time."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
 
 from kanpinn.evolution.time.timing import Inputs, time_of
 from kanpinn.jets import Jet
-from kanpinn.networks.basis import BSplines
+from kanpinn.networks.basis import Basis, BSplines
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import Layers, Tape
 from kanpinn.networks.network import Network
@@ -40,6 +41,11 @@ class Separable(Network):
 
     @property
     @abstractmethod
+    def bases(self) -> Sequence[Basis]:
+        """The bases of all layers."""
+
+    @property
+    @abstractmethod
     def degree(self) -> int:
         """The degree of the splines of the output layer."""
 
@@ -50,6 +56,31 @@ class Separable(Network):
     @abstractmethod
     def place(self, splines: Sequence[BSplines]) -> None:
         """Take splines of each coordinate in space, for a network without hidden layers."""
+
+    def with_outputs(self, modes: int, count: int) -> Self:
+        """A network with the same functions of space, and other outputs, which are zero.
+
+        Both share the tables of their bases.
+
+        Args:
+            modes: the number of its Legendre polynomials.
+            count: the number of its outputs.
+        """
+        made = copy.deepcopy(self, {id(basis): basis for basis in self.bases})
+        made.modes = modes
+        made._reset_outputs(count)
+        return made
+
+    @abstractmethod
+    def _reset_outputs(self, count: int) -> None:
+        """Set the outputs to zero; `count` is their new number."""
+
+    def like(self, tensor: Tensor) -> Self:
+        """The network on the device and in the precision of a tensor: this one if it is there."""
+        own = self.layers[-1].coefficients
+        if (own.device, own.dtype) == (tensor.device, tensor.dtype):
+            return self
+        return copy.deepcopy(self).to(tensor.device, tensor.dtype)  # others share its tables
 
     def places(self, inputs: Inputs) -> Jet:
         """The inputs of φ: all inputs but the time, as a jet."""
@@ -71,6 +102,10 @@ class SeparableKAN(Separable, KAN):
         self.modes, self.in_space = modes, width[0] > 0
 
     @property
+    def bases(self) -> Sequence[Basis]:
+        return [layer.basis for layer in self.layers]
+
+    @property
     def degree(self) -> int:
         return self.layers[-1].basis.degree
 
@@ -80,6 +115,9 @@ class SeparableKAN(Separable, KAN):
     def place(self, splines: Sequence[BSplines]) -> None:
         (basis,) = splines
         self.layers[-1].reset(basis)
+
+    def _reset_outputs(self, count: int) -> None:
+        self.layers[-1].reset_outputs(count)
 
     def places(self, inputs: Inputs) -> Jet:
         return super().places(inputs) if self.in_space else inputs.dense() * 0.0
@@ -106,6 +144,10 @@ class SeparableProducts(Separable):
         self.modes = modes
 
     @property
+    def bases(self) -> Sequence[Basis]:
+        return self.layers[0].bases
+
+    @property
     def degree(self) -> int:
         return self.layers[0].basis.degree
 
@@ -114,6 +156,9 @@ class SeparableProducts(Separable):
 
     def place(self, splines: Sequence[BSplines]) -> None:
         self.layers[0].reset(splines)
+
+    def _reset_outputs(self, count: int) -> None:
+        self.layers[0].reset_outputs(count)
 
     @property
     def width(self) -> tuple[int, ...]:

@@ -153,7 +153,7 @@ class System(ABC):
 
     def norms(self, values: Tensor) -> Tensor:
         """The root mean squares (k,) over space of Σ_i y_i ψ_i, over all fields; y: (k, n, m)."""
-        at_places = self.space.jet(values).value.unflatten(1, (len(values), -1))
+        at_places = self.space.values(values).unflatten(1, (len(values), -1))
         return self.root_mean_square(at_places.transpose(0, 1))
 
     def norm(self, values: Tensor) -> float:

@@ -95,13 +95,13 @@ def derivatives_of_parts(channels: Channels) -> list[tuple[int, float]]:
 
 
 def jet_of_parts(channels: Channels, parts: Tensor) -> Jet:
-    """The jet of m functions of time alone at k moments, from its parts (k, parts, m)."""
+    """The jet of one function of time alone at k moments, from its parts (parts, k)."""
     gradient = second = lines = None
-    rest = parts[:, 1:]
+    value, *rest = parts[..., None].unbind(0)
     if channels.gradient:
-        gradient, rest = rest[:, :1], rest[:, 1:]
+        gradient = rest.pop(0)[:, None]
     if channels.second_count:
-        second, rest = rest[:, :1], rest[:, 1:]
+        second = rest.pop(0)[:, None]
     if channels.directions:
-        lines = rest.unflatten(1, (-1, channels.order))
-    return Jet(channels, parts[:, 0], gradient, second, lines)
+        lines = torch.stack(rest, dim=1).unflatten(1, (-1, channels.order))
+    return Jet(channels, value, gradient, second, lines)

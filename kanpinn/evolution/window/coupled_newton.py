@@ -14,6 +14,7 @@ from kanpinn.evolution.time.in_time import derivatives_of_parts, jet_of_parts
 from kanpinn.evolution.window.control import StageChoice
 from kanpinn.evolution.window.newton import Newton, TimeError
 from kanpinn.evolution.window.window_equations import WindowEquations
+from kanpinn.jets import join
 
 Array = NDArray[Any]
 
@@ -33,15 +34,17 @@ class CoupledNewton(Newton):
         super().__init__(equations, guess)
         between = equations.moment(equations.form.moment)
         both = zip(equations.moments.rates, between.rates, strict=True)
-        rates = [torch.cat(pair) for pair in both]
+        rates = [np.concatenate(pair) for pair in both]
         interior, self.fields = equations.system.interior, equations.system.fields
         # Each part of the fields' jets is a factor times a derivative in time.
         self.parts = derivatives_of_parts(interior.term.channels)
-        self.from_states = torch.stack([factor * rates[r] for r, factor in self.parts], dim=1)
-        by_unknowns = self.from_states[..., equations.system.order :].numpy()
+        self.from_states = np.stack([factor * rates[r] for r, factor in self.parts], axis=1)
+        by_unknowns = self.from_states[..., equations.system.order :]
         self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
         times = torch.cat([equations.moments.times, between.times])
         self.points = interior.points(times.repeat(self.fields))
+        # Of copy number e of the moments equation e is differentiated.
+        self.seeds = torch.eye(self.fields).double().repeat_interleave(len(times), dim=0)
 
     def remaining(self, step: float, last: float) -> float:
         return step * (step / last) ** 2  # convergence is quadratic
@@ -72,16 +75,20 @@ class CoupledNewton(Newton):
         Returns:
             (s + 1, m), and (m, s + 1, parts, m).
         """
-        term, fields = self.equations.system.interior.term, self.fields
-        states = self.equations.states(unknowns)[:, 0]
-        parts = torch.tensordot(self.from_states, states, dims=1)
-        parts = parts.repeat(fields, 1, 1).requires_grad_()
+        term = self.equations.system.interior.term
+        states = self.equations.states(unknowns)[:, 0].numpy()
+        copies, moments = self.fields, len(self.from_states)
+        parts = np.tensordot(states, self.from_states, axes=(0, 2))  # (m, s + 1, parts)
+        rows = torch.from_numpy(np.tile(parts.swapaxes(1, 2), copies))
+        jets = [jet_of_parts(term.channels, one) for one in rows]
+        leaves = [leaf.requires_grad_() for jet in jets for leaf in jet.parts()]
         with torch.enable_grad():
-            found = term.equation(self.points, jet_of_parts(term.channels, parts))
-            found = found.view(fields, -1, found.shape[1])
-            total = found.diagonal(dim1=0, dim2=2).sum()
-            (slopes,) = torch.autograd.grad(total, parts, materialize_grads=True)
-        return found[0].detach().numpy(), slopes.unflatten(0, (fields, -1)).numpy()
+            found = term.equation(self.points, join(jets))
+            slopes = torch.autograd.grad(found, leaves, self.seeds, materialize_grads=True)
+        residual = found.detach()[:moments].numpy()
+        by_part = torch.cat([one.flatten(1) for one in slopes], dim=1).numpy()
+        by_part = by_part.reshape(copies, moments, self.fields, -1)
+        return residual, by_part.swapaxes(2, 3)
 
     def moved_to(self, equations: WindowEquations) -> "CoupledNewton":
         made = copy.copy(self)

@@ -110,7 +110,7 @@ def _judged(
 ) -> Window:
     """The solved window with its errors; it has not converged where they are not finite."""
     equations, system = newton.equations, newton.equations.system
-    own = system.norm(system.space.jet(window.end()[:1]).value + equations.last_data())
+    own = system.norm(system.space.values(window.end()[:1]) + equations.last_data())
     size = max(size, own) or 1.0
     in_time, lower = newton.error(unknowns), _highest_modes(system, window) / size
     splines, error = newton.splines(unknowns), in_time.mean / size

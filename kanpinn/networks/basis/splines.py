@@ -174,11 +174,10 @@ def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
         share = by_degree[-1] / (right - left)
         rising, falling = (x[..., None] - left) * share, (right - x[..., None]) * share
         by_degree.append(pad(falling, (0, 1)) + pad(rising, (1, 0)))
-    derivatives = []
-    for m in range(degree + 1):  # m times B' = r (B/Δ - B/Δ), from the B-splines of degree k - m
-        values = by_degree[degree - m]
-        for r in range(degree - m + 1, degree + 1):
-            share = r * values / (near[..., degree : degree + r] - near[..., degree - r : degree])
-            values = pad(-share, (0, 1)) + pad(share, (1, 0))
-        derivatives.append(values)
-    return derivatives
+    # The m-th derivatives are m times B' = r (B/Δ - B/Δ), from the B-splines of degree k - m.
+    found = by_degree[0][None]
+    for r in range(1, degree + 1):
+        share = r * found / (near[..., degree : degree + r] - near[..., degree - r : degree])
+        found = pad(-share, (0, 1)) + pad(share, (1, 0))
+        found = torch.cat([by_degree[r][None], found])
+    return list(found.unbind(0))
