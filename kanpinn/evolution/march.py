@@ -25,6 +25,8 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
 
+CONTROLLED = ("length", "stages", "distances")  # what the controller remembers
+
 
 @dataclass(frozen=True)
 class March(Optimizer):
@@ -49,7 +51,7 @@ class March(Optimizer):
             with hidden layers stay as they are: the status tells if they do not reach it.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             lengths by the tolerance.
-        stages: the number of stages of each window, 1 to 11, or to 31 for at most 20 equations in
+        stages: the number of stages of each window, 1 to 11, or to 39 for at most 20 equations in
             time alone; None to choose it. The polynomials have this degree, or one more for an
             equation of second order in time.
         scheme: "radau" (Radau IIA) damps what is stiff; "gauss" damps nothing and preserves
@@ -159,12 +161,12 @@ class MarchStage(Stage):
 
     def state_dict(self) -> dict[str, Any]:
         names = ("accepted", "refused", "limited", "squares")
-        control = {name: getattr(self.control, name) for name in ("length", "stages")}
+        control = {name: getattr(self.control, name) for name in CONTROLLED}
         return {n: getattr(self, n) for n in names} | control | self.front.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update({n: state[n] for n in ("accepted", "refused", "limited", "squares")})
-        self.control = replace(self.control, length=state["length"], stages=state["stages"])
+        self.control = replace(self.control, **{name: state[name] for name in CONTROLLED})
         self._front = FrontInTime.of_state(state, self._space(state["breaks"], state["kinks"]))
         if self._is_hopeless():  # the march ended there, and goes on with another tolerance
             self.refused, before = 0, self._front.before

@@ -229,7 +229,7 @@ class KANLayer(Layer):
         n = basis.size + (self.base is not None)
         n_in, _, n_out = self.coefficients.shape
         self.basis = basis
-        self.coefficients = nn.Parameter(self.coefficients.new_zeros(n_in, n, n_out))
+        self.coefficients = nn.Parameter(basis.breaks.new_zeros(n_in, n, n_out))
 
     def reset_outputs(self, count: int) -> None:
         """Set the outputs to zero; `count` is their new number."""

@@ -52,7 +52,7 @@ class ProductLayer(Layer):
         """Set the outputs to zero, on other splines of the same inputs."""
         n_out = self.coefficients.shape[2]
         self._bases = nn.ModuleList(bases)
-        zeros = self.coefficients.new_zeros(1, math.prod(self.sizes), n_out)
+        zeros = self.basis.breaks.new_zeros(1, math.prod(self.sizes), n_out)
         self.coefficients = nn.Parameter(zeros)
 
     def reset_outputs(self, count: int) -> None:

@@ -121,7 +121,17 @@ def test_gauss_preserves_a_quadratic_invariant():
     assert (energy - 1).abs().max() < 1e-13
 
 
-@pytest.mark.parametrize("arguments", [(0, "radau"), (32, "radau"), (3, "lobatto")])
+@pytest.mark.parametrize("arguments", [(0, "radau"), (40, "radau"), (3, "lobatto")])
 def test_other_stages_are_refused(arguments):
     with pytest.raises(kp.InputError):
         stages(*arguments)
+
+
+@pytest.mark.parametrize("kind", ["radau", "gauss"])
+def test_many_stages_keep_their_digits(kind):
+    scheme = stages(39, kind)
+    at = np.linspace(0, 1, 7)
+    nodes = np.concatenate([[0.0], scheme.nodes])
+    assert np.abs(lagrange(nodes, at) @ np.cos(9 * nodes) - np.cos(9 * at)).max() < 1e-12
+    change = np.cos(9 * scheme.nodes) - 1
+    assert np.abs(scheme.slopes @ change + 9 * np.sin(9 * scheme.nodes)).max() < 1e-9

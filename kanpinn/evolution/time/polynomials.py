@@ -23,27 +23,19 @@ class Polynomials:
     are value and rate at the start, and y_i = p'(t_i) - u_1.
 
     Args:
-        starts: for each order of the derivative the values at the moments, (k, order in time).
-        unknowns: the same, (k, s).
+        rates: for each order of the derivative the values at the moments of the starts and then the
+            unknowns, (k, order + s).
+        order: of the equation in time.
     """
 
-    starts: list[Array]
-    unknowns: list[Array]
-
-    @property
-    def rates(self) -> list[Array]:
-        """Both together, (k, order in time + s)."""
-        both = zip(self.starts, self.unknowns, strict=True)
-        return [np.hstack(one) for one in both]
+    rates: list[Array]
+    order: int
 
     def stretched(self, length: float) -> "Polynomials":
         """Those of a window of another length than 1."""
-        order = self.starts[0].shape[1]
-        powers = np.arange(order)
-        return Polynomials(
-            [one * length ** (powers - float(r)) for r, one in enumerate(self.starts)],
-            [one * length ** (order - 1.0 - r) for r, one in enumerate(self.unknowns)],
-        )
+        powers = np.minimum(np.arange(self.rates[0].shape[1]), self.order - 1.0)
+        rates = [one * length ** (powers - r) for r, one in enumerate(self.rates)]
+        return Polynomials(rates, self.order)
 
 
 def at_stages(stages: Stages, length: float, order: int, highest: int) -> Polynomials:
@@ -63,7 +55,7 @@ def at_stages(stages: Stages, length: float, order: int, highest: int) -> Polyno
     if order == 1:
         return found
     values = np.linalg.inv(stages.slopes / length)
-    return Polynomials(found.starts, [values, *found.unknowns[1:]])
+    return Polynomials([np.hstack([found.rates[0][:, :order], values]), *found.rates[1:]], order)
 
 
 def at_moments(
@@ -92,7 +84,8 @@ def _of_unit_window(
     starts[0][:, 0] = 1
     if order == 2:
         starts[0][:, 1], starts[1][:, 1] = at, 1
-    return Polynomials(starts[: highest + 1], found[: highest + 1])
+    both = zip(starts[: highest + 1], found[: highest + 1], strict=True)
+    return Polynomials([np.hstack(one) for one in both], order)
 
 
 def series_in_time(stages: Stages, length: float, order: int) -> Polynomials:
@@ -107,9 +100,7 @@ def series_in_time(stages: Stages, length: float, order: int) -> Polynomials:
 def _series_of_unit_window(stages: Stages, order: int) -> Polynomials:
     nodes = (legendre.leggauss(stages.count + order)[0] + 1) / 2
     values, series = at_moments(stages, nodes, 1.0, order, order), legendre_series(nodes)
-    return Polynomials(
-        [series @ one for one in values.starts], [series @ one for one in values.unknowns]
-    )
+    return Polynomials([series @ one for one in values.rates], order)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def stages(count: int, kind: str = "radau") -> Stages:
     """Return the stages of Radau IIA, of order 2s - 1, or of Gauss, of order 2s.
 
     Args:
-        count: s, from 1 to 31. From 12 on the diagonalisation costs digits.
+        count: s, from 1 to 39. From 12 on the diagonalisation costs digits.
         kind: "radau", whose last stage is the end of the window and which damps what is stiff;
             "gauss" is symmetric in time, damps nothing and preserves quadratic invariants.
 
@@ -61,7 +61,7 @@ def stages(count: int, kind: str = "radau") -> Stages:
     """
     if kind not in ("radau", "gauss"):
         raise InputError(f'the collocation in time must be "radau" or "gauss", got {kind!r}')
-    most = 31
+    most = 39
     if not 1 <= count <= most:
         raise InputError(f"the number of stages must be from 1 to {most}, got {count!r}")
     series = np.zeros(count + 1)

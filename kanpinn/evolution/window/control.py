@@ -35,11 +35,14 @@ class StageChoice:
         most: the largest number.
         overhead: the cost of a window without its stages, in stages.
         reach: the largest change from window to window.
+        foresight: the largest ratio of lengths to which steady growth of the distance d to
+            singularities is continued (see `Control`); 1 where it does not help.
     """
 
     most: int
     overhead: float = 4.0
     reach: int = 2
+    foresight: float = 1.0
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Control:
         least: the smallest number of stages.
         gain: see above.
         safety: the ratio of the error that is aimed at to the allowed one.
+        distances: the distances d of the last windows, at most three. If they grow steadily, as
+            where a solution comes to rest, the next one is taken to grow as well.
 
     Reference: Trefethen, Approximation Theory and Approximation Practice (2013), chapter 8.
     """
@@ -73,6 +78,7 @@ class Control:
     least: int = 3
     gain: float = 1.2
     safety: float = 0.3
+    distances: tuple[float, ...] = ()
 
     @classmethod
     def first(
@@ -131,12 +137,15 @@ class Control:
     def follow(self, tried: Tried) -> None:
         """Choose the window after one that has been accepted."""
         longest = min(4.0, max(0.5, self._faster(tried)))  # times the window before
+        decay = self._decay(tried)
+        self.distances = (*self.distances[-2:], tried.length * (decay - 1 / decay) / 4)
+        trend = self._trend()
         reach = self.choice.reach if tried.lower > tried.error and not self.fixed else 0
         best, lowest, length = tried.stages, math.inf, tried.length
         for stages in range(tried.stages - reach, tried.stages + reach + 1, 2):
             if not self.least <= stages <= self.choice.most and stages != tried.stages:
                 continue
-            longer = tried.length * min(longest, max(0.3, self._factor(tried, stages)))
+            longer = tried.length * min(longest, max(0.3, trend * self._factor(tried, stages)))
             cost = (stages + self.choice.overhead) / longer
             cost *= 1.0 if stages == tried.stages else self.gain
             if cost < lowest:
@@ -151,14 +160,30 @@ class Control:
         """
         return (math.exp(-2) / max(tried.rate, 1e-300)) ** 0.5
 
+    def _trend(self) -> float:
+        """The ratio of the next distance to the last one: that at which they have grown, or 1."""
+        steady = 1.2
+        if len(self.distances) < 3:
+            return 1.0
+        growth = min(b / a for a, b in pairwise(self.distances))
+        return min(growth, self.choice.foresight) if growth > steady else 1.0
+
+    def _decay(self, tried: Tried) -> float:
+        """The ratio ρ of successive Legendre polynomials of a window."""
+        fastest = 30.0  # above it, errors of s and s - 2 stages say nothing about it
+        error = self._error(tried)
+        if tried.lower <= error:
+            return fastest
+        return min(fastest, max(1.2, (tried.lower / error) ** 0.5))
+
+    def _error(self, tried: Tried) -> float:
+        """The error of a window, or what is as good as none."""
+        return max(tried.error, 1e-6 * self.allowed)
+
     def _factor(self, tried: Tried, stages: int) -> float:
         """The ratio of lengths with which a number of stages has the error that is aimed at."""
-        fastest = 30.0  # decay, above which errors of s and s - 2 stages say nothing about it
-        error = max(tried.error, 1e-6 * self.allowed)
-        decay = fastest
-        if tried.lower > error:
-            decay = min(fastest, max(1.2, (tried.lower / error) ** 0.5))
-        power = (error / (self.safety * self.allowed)) ** (1 / (stages + 1))
+        decay = self._decay(tried)
+        power = (self._error(tried) / (self.safety * self.allowed)) ** (1 / (stages + 1))
         needed = decay ** ((tried.stages + 1) / (stages + 1)) * power
         if needed <= 1:
             return math.inf

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.linalg import lapack
 from torch import Tensor
 
 from kanpinn.evolution.time.in_time import derivatives_of_parts, jet_of_parts
+from kanpinn.evolution.time.polynomials import Polynomials, at_moments, at_stages
 from kanpinn.evolution.window.control import StageChoice
 from kanpinn.evolution.window.newton import Newton, TimeError
 from kanpinn.evolution.window.window_equations import WindowEquations
@@ -28,21 +30,27 @@ class CoupledNewton(Newton):
     """
 
     is_linear = False
-    choice = StageChoice(31, overhead=20.0, reach=6)
+    choice = StageChoice(39, overhead=20.0, reach=12, foresight=2.0)
 
     def __init__(self, equations: WindowEquations, guess: Tensor) -> None:
         super().__init__(equations, guess)
-        between = equations.moment(equations.form.moment)
-        both = zip(equations.moments.rates, between.rates, strict=True)
-        rates = [np.concatenate(pair) for pair in both]
-        interior, self.fields = equations.system.interior, equations.system.fields
+        stages, length = equations.stages, equations.length
+        system, interior = equations.system, equations.system.interior
+        self.fields = system.fields
         # Each part of the fields' jets is a factor times a derivative in time.
         self.parts = derivatives_of_parts(interior.term.channels)
-        self.from_states = np.stack([factor * rates[r] for r, factor in self.parts], axis=1)
-        by_unknowns = self.from_states[..., equations.system.order :]
+        between = np.array([equations.form.moment])
+        orders = system.order, system.highest
+        self.from_states = np.concatenate(
+            [
+                _of_parts(at_stages(stages, length, *orders), self.parts),
+                _of_parts(at_moments(stages, between, length, *orders), self.parts),
+            ]
+        )
+        by_unknowns = self.from_states[..., system.order :]
         self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
-        times = torch.cat([equations.moments.times, between.times])
-        self.points = interior.points(times.repeat(self.fields))
+        times = equations.start + length * np.append(stages.nodes, between)
+        self.points = interior.points(torch.from_numpy(np.tile(times, self.fields)))
         # Of copy number e of the moments equation e is differentiated.
         self.seeds = torch.eye(self.fields).double().repeat_interleave(len(times), dim=0)
 
@@ -50,7 +58,9 @@ class CoupledNewton(Newton):
         return step * (step / last) ** 2  # convergence is quadratic
 
     def norm(self, change: Tensor) -> float:
-        return float((self.values @ change[:, 0]).norm(dim=1).max())
+        # The first part of the jets is the value.
+        values = self.by_unknowns[:-1, 0, :, 0] @ change[:, 0].numpy()
+        return math.sqrt((values**2).sum(axis=1).max())
 
     def correction(self, unknowns: Tensor) -> Tensor | None:
         residual, slopes = self._linearised(unknowns)
@@ -103,3 +113,8 @@ class CoupledNewton(Newton):
         error = torch.from_numpy(found)[None, None] * form.mean
         at_end = torch.cat([error, *[torch.zeros_like(error)] * (self.equations.system.order - 1)])
         return TimeError(math.inf if info else float(error.norm()), at_end)
+
+
+def _of_parts(at: Polynomials, parts: Sequence[tuple[int, float]]) -> Array:
+    """The polynomials for each part of the fields' jets, (k, parts, order + s)."""
+    return np.stack([factor * at.rates[r] for r, factor in parts], axis=1)

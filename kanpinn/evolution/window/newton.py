@@ -60,7 +60,6 @@ class Newton(ABC):
 
     def __init__(self, equations: WindowEquations, guess: Tensor) -> None:
         self.equations, self.guess = equations, guess
-        self.values = equations.moments.rates[0][:, equations.system.order :]
 
     @abstractmethod
     def correction(self, unknowns: Tensor) -> Tensor | None:
@@ -99,7 +98,8 @@ class Newton(ABC):
 
         change: of the unknowns, (s, n, m).
         """
-        values = torch.tensordot(self.values, change, dims=1)
+        rates = self.equations.moments.rates[0][:, self.equations.system.order :]
+        values = torch.tensordot(rates, change, dims=1)
         return float(self.equations.system.norms(values).max())
 
     def splines(self, unknowns: Tensor) -> Tensor:

@@ -71,7 +71,9 @@ class WindowEquations:
         return torch.cat([self.initial, unknowns])
 
     def last_data(self) -> Tensor:
-        """The data that are built in at the last stage, (places, m)."""
+        """The data that are built in at the last stage, (places, m), or 0."""
+        if self.system.interior.surrogate.output is None:
+            return self.initial.new_zeros(())
         (inside, *_), interior = self.points, self.system.interior
         known = inside.once("data", lambda: interior.data(inside))
         return known.value.unflatten(0, (self.stages.count, -1))[-1]

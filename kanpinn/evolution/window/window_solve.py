@@ -112,8 +112,8 @@ def _judged(
     equations, system = newton.equations, newton.equations.system
     own = system.norm(system.space.values(window.end()[:1]) + equations.last_data())
     size = max(size, own) or 1.0
-    in_time, lower = newton.error(unknowns), _highest_modes(system, window) / size
-    splines, error = newton.splines(unknowns), in_time.mean / size
+    in_time, splines = newton.error(unknowns), newton.splines(unknowns)
+    error, lower = errors_by_decay(in_time.mean / size, _modes(system, window) / size)
     good = math.hypot(error, lower, own, float(splines.sum())) < 1e100  # its square is finite
     window = replace(
         window,
@@ -150,8 +150,23 @@ def _continued_to_start(
     return replace(equations, initial=initial), moved
 
 
-def _highest_modes(system: System, window: Window) -> float:
-    """The root mean square over the window of its two Legendre polynomials of highest degree."""
-    highest = window.series()[-2:]
-    degrees = torch.arange(-2, 0) + window.stages.count + window.order
-    return float((system.norms(highest) / (2 * degrees + 1).sqrt()).norm())
+def _modes(system: System, window: Window) -> Array:
+    """The root mean square over the window of its Legendre polynomials, (s + order,)."""
+    sizes: Array = system.norms(window.series()).numpy()
+    return sizes / np.sqrt(2 * np.arange(len(sizes)) + 1)
+
+
+def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
+    """The errors of s and s - 2 stages, from the estimate for s and the Legendre polynomials.
+
+    The two highest polynomials are what two stages fewer would leave. Where they are rounding
+    errors, the polynomials above them tell how the errors decay.
+    """
+    rounding, lower = 1e-14, float(np.hypot(*modes[-2:]))
+    largest = np.maximum.accumulate(modes[::-1])[::-1]  # of each polynomial and all higher ones
+    last = int((largest > rounding * largest[0]).sum()) - 1
+    if last < 4 or last >= len(modes) - 2:
+        return error, lower
+    decay = (largest[last // 2] / largest[last]) ** (1 / (last - last // 2))
+    error = max(error, largest[last] * decay ** (last - len(modes)))
+    return error, error * decay**2
