@@ -1,6 +1,5 @@
 """Newton's method for equations in time alone, with all stages coupled and many of them."""
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +29,7 @@ class CoupledNewton(Newton):
     """
 
     is_linear = False
-    choice = StageChoice(39, overhead=20.0, reach=12, foresight=2.0)
+    choice = StageChoice(39, overhead=20.0, reach=12, foresight=1.5)
 
     def __init__(self, equations: WindowEquations, guess: Tensor) -> None:
         super().__init__(equations, guess)
@@ -69,11 +68,11 @@ class CoupledNewton(Newton):
         size = residual[:-1].size
         jacobian = self.by_unknowns @ slopes.swapaxes(0, 1)  # (s + 1, equations, s, m)
         matrix, right = jacobian[:-1].reshape(size, size), residual[:-1].ravel()
-        _, _, found, info = lapack.dgesv(matrix.T.copy().T, right)
+        *self.factors, found, info = lapack.dgesv(matrix.T.copy().T, right)
         if info:
             return None
         self.defect = residual[-1] - jacobian[-1].reshape(-1, size) @ found
-        self.last_slopes = slopes[:, -1]
+        self.last_slopes = slopes
         return torch.from_numpy(found).view(unknowns.shape)
 
     def _linearised(self, unknowns: Tensor) -> tuple[Array, Array]:
@@ -100,15 +99,17 @@ class CoupledNewton(Newton):
         by_part = by_part.reshape(copies, moments, self.fields, -1)
         return residual, by_part.swapaxes(2, 3)
 
-    def moved_to(self, equations: WindowEquations) -> "CoupledNewton":
-        made = copy.copy(self)
-        made.equations = equations
-        return made
+    def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
+        order, slopes = self.equations.system.order, self.last_slopes[:, :-1]
+        parts = self.from_states[:-1, :, :order] @ change[:, 0].numpy()  # (s, parts, m)
+        right = np.einsum("egpf,gpf->ge", slopes, parts).ravel()
+        found, _ = lapack.dgetrs(*self.factors, right)
+        return torch.cat([change, -torch.from_numpy(found).view(unknowns.shape)])
 
     def error(self, unknowns: Tensor) -> TimeError:
         form, length = self.equations.form, self.equations.length
         ratios = [factor * form.ratios[r] / length**r for r, factor in self.parts]
-        total = np.einsum("gpf,p->gf", self.last_slopes, ratios)
+        total = np.einsum("gpf,p->gf", self.last_slopes[:, -1], ratios)
         _, _, found, info = lapack.dgesv(total, self.defect)
         error = torch.from_numpy(found)[None, None] * form.mean
         at_end = torch.cat([error, *[torch.zeros_like(error)] * (self.equations.system.order - 1)])

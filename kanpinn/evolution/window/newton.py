@@ -73,10 +73,9 @@ class Newton(ABC):
     def error(self, unknowns: Tensor) -> TimeError:
         """The error of the polynomials in time where the start is exact."""
 
+    @abstractmethod
     def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
         """The change of the polynomials by a small change of the values at the start.
-
-        It is that of one step of Newton's method from the solution.
 
         Args:
             unknowns: the solution, (s, n, m).
@@ -85,13 +84,6 @@ class Newton(ABC):
         Returns:
             The change of the coefficients, (order + s, n, m).
         """
-        equations = replace(self.equations, initial=self.equations.initial + change)
-        step = self.moved_to(equations).correction(unknowns)
-        return torch.cat([change, torch.zeros_like(unknowns) if step is None else -step])
-
-    @abstractmethod
-    def moved_to(self, equations: WindowEquations) -> "Newton":
-        """The same method for the equations with other values at the start."""
 
     def norm(self, change: Tensor) -> float:
         """The root mean square over space of the largest change of the value at a stage.
@@ -192,10 +184,11 @@ class SimplifiedNewton(Newton):
             change += (column[:, None] * found).real
         return torch.from_numpy(change).view(len(change), -1, system.fields)
 
-    def moved_to(self, equations: WindowEquations) -> "SimplifiedNewton":
-        made = copy.copy(self)
-        made.equations = equations
-        return made
+    def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
+        moved = copy.copy(self)  # of which a step from the solution is the change
+        moved.equations = replace(self.equations, initial=self.equations.initial + change)
+        step = moved.correction(unknowns)
+        return torch.cat([change, torch.zeros_like(unknowns) if step is None else -step])
 
     def error(self, unknowns: Tensor) -> TimeError:
         # The residual d at a moment between the stages is the defect with which the polynomial
