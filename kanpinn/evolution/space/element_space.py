@@ -66,8 +66,11 @@ class ElementSpace(TrialSpace):
 
         functions: (E, q, parts, m or 1, local). y: see `jet`.
         """
-        near = y[:, self.index].permute(1, 3, 2, 0)  # (E, m, local, b)
         elements, q, rows, own, local = functions.shape
+        if elements * own == 1:
+            flat = y[:, self.index[0]].movedim(1, 0).flatten(1)  # (local, b·m)
+            return (functions.reshape(q * rows, local) @ flat).view(q, rows, -1)
+        near = y[:, self.index].permute(1, 3, 2, 0)  # (E, m, local, b)
         if own == 1:  # one set of functions for all fields
             flat = functions.reshape(elements, q * rows, local)
             found = torch.bmm(flat, near.permute(0, 2, 3, 1).reshape(elements, local, -1))

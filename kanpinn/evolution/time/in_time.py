@@ -97,11 +97,11 @@ def derivatives_of_parts(channels: Channels) -> list[tuple[int, float]]:
 def jet_of_parts(channels: Channels, parts: Tensor) -> Jet:
     """The jet of one function of time alone at k moments, from its parts (parts, k)."""
     gradient = second = lines = None
-    value, *rest = parts[..., None].unbind(0)
+    value, *rest = parts[:, :, None, None].unbind(0)
     if channels.gradient:
-        gradient = rest.pop(0)[:, None]
+        gradient = rest.pop(0)
     if channels.second_count:
-        second = rest.pop(0)[:, None]
+        second = rest.pop(0)
     if channels.directions:
-        lines = torch.stack(rest, dim=1).unflatten(1, (-1, channels.order))
-    return Jet(channels, value, gradient, second, lines)
+        lines = torch.cat(rest, dim=1).unflatten(1, (-1, channels.order))
+    return Jet(channels, value[:, 0], gradient, second, lines)

@@ -1,7 +1,7 @@
 """Newton's method for equations in time alone, with all stages coupled and many of them."""
 
 import math
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from scipy.linalg import lapack
 from torch import Tensor
 
 from kanpinn.evolution.time.in_time import derivatives_of_parts, jet_of_parts
-from kanpinn.evolution.time.polynomials import Polynomials, at_moments, at_stages
+from kanpinn.evolution.time.polynomials import at_moments, at_stages
+from kanpinn.evolution.time.stages import Stages
 from kanpinn.evolution.window.control import StageChoice
 from kanpinn.evolution.window.newton import Newton, TimeError
 from kanpinn.evolution.window.window_equations import WindowEquations
@@ -37,16 +38,13 @@ class CoupledNewton(Newton):
         system, interior = equations.system, equations.system.interior
         self.fields = system.fields
         # Each part of the fields' jets is a factor times a derivative in time.
-        self.parts = derivatives_of_parts(interior.term.channels)
-        between = np.array([equations.form.moment])
-        orders = system.order, system.highest
-        self.from_states = np.concatenate(
-            [
-                _of_parts(at_stages(stages, length, *orders), self.parts),
-                _of_parts(at_moments(stages, between, length, *orders), self.parts),
-            ]
-        )
-        by_unknowns = self.from_states[..., system.order :]
+        self.parts = tuple(derivatives_of_parts(interior.term.channels))
+        order, between = system.order, equations.form.moment
+        unit = _of_unit_window(stages, between, self.parts, order, system.highest)
+        powers = np.minimum(np.arange(unit.shape[2]), order - 1.0)
+        derivatives = np.array([r for r, _ in self.parts])
+        self.from_states = unit * length ** (powers - derivatives[:, None])
+        by_unknowns = self.from_states[..., order:]
         self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
         times = equations.start + length * np.append(stages.nodes, between)
         self.points = interior.points(torch.from_numpy(np.tile(times, self.fields)))
@@ -68,7 +66,7 @@ class CoupledNewton(Newton):
         size = residual[:-1].size
         jacobian = self.by_unknowns @ slopes.swapaxes(0, 1)  # (s + 1, equations, s, m)
         matrix, right = jacobian[:-1].reshape(size, size), residual[:-1].ravel()
-        *self.factors, found, info = lapack.dgesv(matrix.T.copy().T, right)
+        *self.factors, found, info = lapack.dgesv(matrix.T.copy().T, right, overwrite_a=True)
         if info:
             return None
         self.defect = residual[-1] - jacobian[-1].reshape(-1, size) @ found
@@ -93,11 +91,12 @@ class CoupledNewton(Newton):
         leaves = [leaf.requires_grad_() for jet in jets for leaf in jet.parts()]
         with torch.enable_grad():
             found = term.equation(self.points, join(jets))
-            slopes = torch.autograd.grad(found, leaves, self.seeds, materialize_grads=True)
-        residual = found.detach()[:moments].numpy()
-        by_part = torch.cat([one.flatten(1) for one in slopes], dim=1).numpy()
+            slopes = torch.autograd.grad(found, leaves, self.seeds, allow_unused=True)
+        both = zip(slopes, leaves, strict=True)
+        known = [torch.zeros_like(leaf) if one is None else one for one, leaf in both]
+        by_part = torch.cat([one.flatten(1) for one in known], dim=1).numpy()
         by_part = by_part.reshape(copies, moments, self.fields, -1)
-        return residual, by_part.swapaxes(2, 3)
+        return found.detach().numpy()[:moments], by_part.swapaxes(2, 3)
 
     def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
         order, slopes = self.equations.system.order, self.last_slopes[:, :-1]
@@ -116,6 +115,25 @@ class CoupledNewton(Newton):
         return TimeError(math.inf if info else float(error.norm()), at_end)
 
 
-def _of_parts(at: Polynomials, parts: Sequence[tuple[int, float]]) -> Array:
-    """The polynomials for each part of the fields' jets, (k, parts, order + s)."""
-    return np.stack([factor * at.rates[r] for r, factor in parts], axis=1)
+@lru_cache(maxsize=100)
+def _of_unit_window(
+    stages: Stages, moment: float, parts: tuple[tuple[int, float], ...], order: int, highest: int
+) -> Array:
+    """The polynomials of a window of length 1 for each part of the fields' jets.
+
+    The other arguments are those of `at_stages`.
+
+    Args:
+        stages: the stages.
+        moment: a moment besides them, the last one.
+        parts: see `derivatives_of_parts`.
+
+    Returns:
+        (s + 1, parts, order + s).
+    """
+    both = (
+        at_stages(stages, 1.0, order, highest),
+        at_moments(stages, np.array([moment]), 1.0, order, highest),
+    )
+    found = [np.stack([factor * one.rates[r] for r, factor in parts], axis=1) for one in both]
+    return np.concatenate(found)
