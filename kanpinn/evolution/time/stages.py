@@ -94,8 +94,10 @@ def _integrals(roots: Array) -> Array:
     roots: the nodes scaled to [-1, 1].
     """
     count = len(roots)
-    integrals = [legendre.legval(roots, legendre.legint(one, lbnd=-1)) for one in np.eye(count)]
-    return np.stack(integrals, axis=1) / 2 @ np.linalg.inv(legendre.legvander(roots, count - 1))
+    values = legendre.legvander(roots, count)
+    integrals = values[:, 1:] + 1.0  # of P_0; that of P_j is (P_(j+1) - P_(j-1)) / (2j + 1)
+    integrals[:, 1:] = (values[:, 2:] - values[:, :-2]) / (2 * np.arange(1, count) + 1)
+    return integrals / 2 @ np.linalg.inv(values[:, :-1])
 
 
 def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
