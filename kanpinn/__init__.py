@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kanpinn.accuracy import Reference as Reference
     from kanpinn.accuracy import fit_order as fit_order
     from kanpinn.accuracy import observed_order as observed_order
+    from kanpinn.cells import Cells as Cells
+    from kanpinn.cells import Dissection as Dissection
     from kanpinn.data import Data as Data
     from kanpinn.data import Table as Table
     from kanpinn.evolution import Equidistribute as Equidistribute
@@ -128,6 +130,7 @@ _NAMES = {
         "fit_order",
         "observed_order",
     ),
+    "cells": ("Cells", "Dissection"),
     "data": ("Data", "Table"),
     "evolution": ("Equidistribute", "March", "Shooting", "Windows"),
     "geometry": (

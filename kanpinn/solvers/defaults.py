@@ -2,6 +2,7 @@
 
 import math
 
+from kanpinn.cells import Cells, Dissection
 from kanpinn.evolution import Windows
 from kanpinn.evolution.march import March
 from kanpinn.evolution.numbers.shooting import Shooting
@@ -14,8 +15,12 @@ from kanpinn.optimizers.least_squares import LeastSquares
 def default_optimizer(network: Network) -> Optimizer:
     """The default: least squares of the output layer, or a march for networks in time windows.
 
+    Networks in cells have a method of their own.
+
     The march is one by shooting if the network has unknown numbers.
     """
+    if isinstance(network, Cells):
+        return Dissection()
     if not isinstance(network, Windows):
         return LeastSquares()
     return March() if network.constants is None else Shooting()

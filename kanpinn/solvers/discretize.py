@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from kanpinn._support.errors import InputError, number
 from kanpinn.accuracy.invariants import check_invariants
+from kanpinn.cells import Cells
 from kanpinn.evolution.windows import Windows
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
@@ -33,6 +34,7 @@ from kanpinn.solvers.discretization import (
     EnergyDiscretization,
     StrongDiscretization,
 )
+from kanpinn.solvers.in_cells import in_cells
 from kanpinn.solvers.in_windows import check_unweighted, in_windows
 from kanpinn.solvers.settings import SolveSettings
 
@@ -134,11 +136,13 @@ def build_surrogate(
         if form == "energy":
             raise InputError('form must be "strong" for a network in time windows')
         chosen = in_windows(problem, network, boundary)
+    elif isinstance(network, Cells):
+        chosen = in_cells(problem, boundary, form)
     else:
         chosen = choose_imposition(problem, boundary, found, rough=form == "energy")
     if found:  # then no boundary values are built into the surrogate
         follows = "this limits the accuracy"
-        if network.solved_by:
+        if isinstance(network, Windows):
             follows = "a march takes short windows and intervals for it if the equation smooths it"
         warnings.warn(f"{found[0]}: {follows}", stacklevel=4)
     met, inputs = chosen.met, problem.inputs()

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kanpinn.cells import Cells, Dissection
 from kanpinn.evolution import Equidistribute, Windows
 from kanpinn.evolution.march import March
 from kanpinn.evolution.numbers.shooting import Shooting
@@ -33,7 +34,8 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
     They have more points, other ones, and the solution's hidden functions beside random ones. A
     network with few hidden units, which is one that was trained, gets a few more units and a finer
     grid of its output layer, and then 64 units. Time windows get a smaller tolerance, from which
-    their grids in space and their stages follow. A KAN without hidden units gets finer grids.
+    their grids in space and their stages follow, and so do networks in cells. A KAN without hidden
+    units gets finer grids.
     Coordinates that the solution has stretched are stretched again by the finer one.
 
     Args:
@@ -44,6 +46,11 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
     network, own = solution.network, solution.discretization.collocation
     if isinstance(network, Windows):
         yield _finer_windows(solution, network)
+        return
+    if isinstance(network, Cells):
+        dissection = solution.optimizers[-1]
+        assert isinstance(dissection, Dissection)
+        yield Finer(network.anew(), [dissection.finer()], own, "penalty")
         return
     hidden, methods = network.width[1:-1], list[Method]([LeastSquares()])
     boundary = "penalty" if solution.surrogate.output is None else "exact"

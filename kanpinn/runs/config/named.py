@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from kanpinn import evolution, networks, optimizers
+from kanpinn import cells, evolution, networks, optimizers
 from kanpinn._support.wording import show
 from kanpinn.accuracy.references import FEM, DataFile, Recipe
 from kanpinn.networks import Beside, Network
@@ -20,8 +20,8 @@ from kanpinn.runs.config.reading import read_table
 from kanpinn.runs.config.variants import OWN, Variants
 from kanpinn.solvers.auto import Choice
 
-NETWORKS = offered(Network, networks, evolution)
-OPTIMIZERS = offered(Method, optimizers, evolution)
+NETWORKS = offered(Network, networks, cells, evolution)
+OPTIMIZERS = offered(Method, optimizers, cells, evolution)
 
 
 class Named(TomlTable):

@@ -1,0 +1,269 @@
+"""Networks in cells: a small KAN in each box of a tree."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn._support.errors import InputError, integer
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.tree import Tree
+from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.networks.kan import KAN
+from kanpinn.networks.layer import Layer, Layers
+from kanpinn.networks.network import Network, check_width
+
+
+class CellLayer(Layer):
+    """y_o = Σ_l c_klo p_l(ξ), polynomials of a box's own coordinates ξ for each box k of a tree.
+
+    Args:
+        tree: the boxes.
+        polynomials: the polynomials of each.
+        n_out: the number of outputs.
+
+    coefficients: (N, L, n_out), of L orthonormal polynomials in each of N boxes.
+    """
+
+    level: Tensor
+    place: Tensor
+
+    def __init__(self, tree: Tree, polynomials: LocalPolynomials, n_out: int) -> None:
+        super().__init__()
+        self.roots, self.polynomials = tree.roots, polynomials
+        self.register_buffer("level", tree.level)
+        self.register_buffer("place", tree.place)
+        zeros = torch.zeros(len(tree), polynomials.size, n_out, dtype=torch.float64)
+        self.coefficients = nn.Parameter(zeros)
+        self._tree: Tree | None = tree
+
+    @property
+    def tree(self) -> Tree:
+        """The boxes, on the CPU."""
+        if self._tree is None:
+            self._tree = Tree(self.roots, self.level.cpu(), self.place.cpu())
+        return self._tree
+
+    @torch.no_grad()
+    def reset(self, tree: Tree, coefficients: Tensor) -> None:
+        """Take another tree, with coefficients (N, L, n_out)."""
+        like = self.coefficients
+        self._tree = tree
+        self.level, self.place = tree.level.to(like.device), tree.place.to(like.device)
+        self.coefficients = nn.Parameter(coefficients.to(like))
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have another tree than this one was created with.
+        for name in ("level", "place"):
+            setattr(self, name, torch.empty_like(state[prefix + name]))
+        saved = state[prefix + "coefficients"]
+        self.coefficients = nn.Parameter(torch.empty_like(saved))
+        self._tree = None
+        super()._load_from_state_dict(state, prefix, *args)
+
+    def evaluate(self, h: Jet | Coordinates) -> Jet:
+        most = 2**22  # numbers at once: 32 MiB in float64
+        count = max(1, most // (8 * self.polynomials.size))
+        dense = h.dense()
+        starts = range(0, max(1, len(dense.value)), count)
+        parts = [torch.arange(i, min(i + count, len(dense.value))) for i in starts]
+        found = [self._at(dense.rows(part.to(dense.value.device))) for part in parts]
+        both = zip(*(jet.parts() for jet in found), strict=True)
+        return found[0].with_parts([torch.cat(same) for same in both])
+
+    def _at(self, h: Jet) -> Jet:
+        number, functions = self._functions(h)
+        return functions.unstacked(torch.bmm(functions.stacked(), self.coefficients[number]))
+
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        number, functions = self._functions(h.dense())
+        stacked = functions.stacked()
+        column = number.to(stacked)[:, None, None].expand(-1, stacked.shape[1], 1)
+        return torch.cat([stacked, column], dim=2), torch.bmm(stacked, coefficients[number])
+
+    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
+        return h.dense().unstacked(product)
+
+    @torch.no_grad()
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        number = known[:, 0, -1].long()
+        rows = torch.einsum("nps,npo->son", known[..., :-1], delta)
+        shaped = out.view(*self.coefficients.shape, len(number))
+        shaped[number, :, :, torch.arange(len(number))] = rows.permute(2, 0, 1)
+
+    def _functions(self, h: Jet) -> tuple[Tensor, Jet]:
+        """The boxes of points, (n,), and the jets of their polynomials there, with L components."""
+        tree = self.tree
+        number = tree.locate(h.value.detach().cpu())
+        low, widths = tree.low[number].to(h.value), tree.widths[number].to(h.value)
+        found, rows = [], []
+        for level in tree.level[number].unique().tolist():
+            here = (tree.level[number] == level).nonzero()[:, 0].to(h.value.device)
+            factor = 2 / widths[here[0]]
+            own = h.rows(here).affine(factor, torch.zeros_like(factor))
+            shift = -(low[here] * factor + 1)
+            own = own.with_parts([own.value + shift, *own.parts()[1:]])
+            found.append(self.polynomials.jet(own))
+            rows.append(here)
+        if not found:
+            return number, self.polynomials.jet(h)
+        back = torch.cat(rows).argsort()
+        both = zip(*(jet.parts() for jet in found), strict=True)
+        jets = found[0].with_parts([torch.cat(same)[back] for same in both])
+        return number.to(h.value.device), jets
+
+
+class Cells(Network):
+    """A small KAN in each cell, the boxes of a tree over the domain. `Dissection` solves for them.
+
+    In each cell the output is a polynomial of total degree k. That is a KAN [d, W, m] with affine
+    inner edges in W directions, of which the outer functions have degree k; `kan` gives it. The
+    cells are coupled by their values and derivatives on the faces between them, in the same
+    least-squares problem as the equation, and are halved where the error is largest.
+
+    Args:
+        width: the numbers of inputs and of fields, such as [2, 1].
+        degree: k, from 1 to 30.
+        cells: the number of cells along each coordinate before any is halved, or one number for
+            all. They are boxes of the same shape as the domain's bounding box for equal numbers.
+        dtype: of the coefficients.
+
+    Raises:
+        InputError: for hidden layers, or numbers out of range.
+
+    Reference: Jagtap and Karniadakis, Extended physics-informed neural networks (2020), for
+    networks in subdomains; Bensow and Larson, Discontinuous/continuous least-squares finite element
+    methods for elliptic problems (2005), for jumps in least squares.
+    """
+
+    solved_by = "Dissection"
+
+    def __init__(
+        self,
+        width: Sequence[int],
+        degree: int = 12,
+        cells: int | Sequence[int] = 4,
+        *,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        inputs, *hidden, fields = check_width(width)
+        if hidden:
+            raise InputError(
+                f"width must be [inputs, fields] for Cells, which have no hidden layer of their "
+                f"own, got {list(width)}"
+            )
+        most = 30  # beyond it rounding grows faster than the error falls
+        if integer("degree", degree) > most:
+            raise InputError(f"degree must be at most {most} for Cells, got {degree}")
+        counts = [cells] * inputs if isinstance(cells, int) else list(cells)
+        if len(counts) != inputs:
+            raise InputError(f"cells must be one number or {inputs}, got {cells!r}")
+        tree = Tree.uniform([integer("cells", one) for one in counts])
+        layer = CellLayer(tree, LocalPolynomials(degree, inputs), fields)
+        self.layers = cast(Sequence[CellLayer], Layers([layer.to(dtype)]))
+
+    @property
+    def layer(self) -> CellLayer:
+        """The layer of all cells."""
+        (layer,) = cast(Sequence[CellLayer], self.layers)
+        return layer
+
+    @property
+    def tree(self) -> Tree:
+        """The cells."""
+        return self.layer.tree
+
+    @property
+    def polynomials(self) -> LocalPolynomials:
+        """The functions of each cell."""
+        return self.layer.polynomials
+
+    @property
+    def degree(self) -> int:
+        """The degree k of the polynomials."""
+        return self.polynomials.degree
+
+    @property
+    def count(self) -> int:
+        """The number of cells."""
+        return len(self.tree)
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return (self.polynomials.dim, self.layer.coefficients.shape[2])
+
+    @property
+    def max_order(self) -> int | None:
+        return self.degree
+
+    @property
+    def pieces(self) -> Tensor:  # type: ignore[override]
+        """The cells as parts of the bounding box: lower and upper corners, (N, 2, d) in [0, 1]."""
+        low = (self.tree.low + 1) / 2
+        return torch.stack([low, low + self.tree.widths / 2], dim=1)
+
+    def prepare(self, x: Tensor) -> None:
+        """Nothing: the cells cover the bounding box."""
+
+    def anew(self) -> "Cells":
+        """A new network with the same roots, degree and fields."""
+        like = self.layer.coefficients
+        made = Cells(self.width, self.degree, self.tree.roots, dtype=like.dtype)
+        return made.to(like.device)
+
+    @torch.no_grad()
+    def kan(self, cell: int) -> KAN:
+        """The KAN of one cell, of its own coordinates in [-1, 1]^d: the same function.
+
+        Its inner edges are affine in evenly spread directions of the plane, or in random ones in
+        more coordinates, and its outer edges are polynomials on one interval.
+
+        Args:
+            cell: the number of the cell.
+        """
+        polynomials, (dim, fields) = self.polynomials, self.width
+        units = 1 if dim == 1 else math.comb(self.degree + dim - 1, dim - 1)
+        made = KAN([dim, units, fields], [1, self.degree], 1, base=None, dtype=torch.float64)
+        directions = _directions(units, dim)
+        directions = directions / directions.abs().sum(dim=1, keepdim=True)  # into [-1, 1]
+        first, last = made.layers
+        first.coefficients.copy_(torch.stack([-directions.T, directions.T], dim=1))
+        points, _ = polynomials.rule(more=2)
+        values = last.basis.values(first(_plain(points)).value, 0)[:, 0].flatten(1)
+        wanted = polynomials.values(points) @ self.layer.coefficients[cell].double().cpu()
+        found = torch.linalg.lstsq(values, wanted, driver="gelsd").solution
+        last.coefficients.copy_(found.view(units, -1, fields))
+        return made
+
+
+def require_cells(network: Network) -> Cells:
+    """Return the network if it is one in cells.
+
+    Raises:
+        InputError: for another kind of network.
+    """
+    if not isinstance(network, Cells):
+        raise InputError(
+            'dissection is for networks in cells, network.type = "cells": this one is a '
+            f"{type(network).__name__}"
+        )
+    return network
+
+
+def _directions(count: int, dim: int) -> Tensor:
+    """Unit vectors, (count, d): evenly spread in the plane, random in more dimensions."""
+    if dim == 2:
+        angles = torch.arange(count, dtype=torch.float64) * (math.pi / count)
+        return torch.stack([angles.cos(), angles.sin()], dim=1)
+    generator = torch.Generator().manual_seed(0)
+    found = torch.randn(count, dim, generator=generator, dtype=torch.float64)
+    return found / found.norm(dim=1, keepdim=True)
+
+
+def _plain(x: Tensor) -> Coordinates:
+    """Coordinates of points, without derivatives."""
+    names = tuple(f"x{i}" for i in range(x.shape[1]))
+    return Coordinates(Channels(names), x, torch.ones_like(x[0]))

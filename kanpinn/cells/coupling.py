@@ -1,0 +1,143 @@
+"""How cells are coupled: the weights of jumps between them, and the traces on their faces."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.cell_geometry import Side
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.jets import Channels, Coordinates
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """The weights with which fields and their derivatives are continuous between cells.
+
+    For an equation Σ_r c_r ∂^r u of order o the squared jump of ∂^j u, j < o, has the weight
+    Σ_(r>j) c_r² k^(2(r-j)) h^(2j+1-2r). For -Δu these are k⁴/h³ for the value and k²/h for the
+    normal derivative: then the least-squares functional is equivalent to the norm of the residual's
+    solution in each cell, and errors were 1.6 to 4 times those of the best approximation for all
+    degrees, uniform and graded cells. Weaker jumps cost orders of magnitude, stronger ones a
+    factor of up to 10.
+
+    Args:
+        sizes: c_r of each field in each cell, (N, orders, m).
+        degree: k.
+
+    Reference: Bensow and Larson, Discontinuous/continuous least-squares finite element methods for
+    elliptic problems (2005), for the powers of h.
+    """
+
+    sizes: Tensor
+    degree: int
+
+    @cached_property
+    def orders(self) -> list[int]:
+        """The order of the equations in each field."""
+        tiny = 1e-12
+        largest = self.sizes.amax(dim=0)  # (orders, m)
+        seen = largest > tiny * largest.max()
+        return [int(one.nonzero().max()) if bool(one.any()) else 0 for one in seen.T]
+
+    def weights(self, cells: Tensor, length: Tensor) -> Tensor:
+        """The square roots of the weights of ∂^j u in some cells, (c, j, m) for j from 0.
+
+        Args:
+            cells: the numbers of the cells, (c,).
+            length: h, their width across the face, (c,).
+        """
+        squares = self.sizes[cells].square()
+        highest = squares.shape[1] - 1
+        found = squares.new_zeros(len(cells), max(1, highest), squares.shape[2])
+        for j in range(highest):
+            for r in range(j + 1, highest + 1):
+                factor = self.degree ** (2.0 * (r - j)) * length ** (2.0 * j + 1 - 2 * r)
+                found[:, j] += factor[:, None] * squares[:, r]
+        return found.sqrt()
+
+    def of_condition(self, sizes: Tensor, weights: Tensor) -> Tensor:
+        """The square roots of the weights of a condition's equations, (c, e).
+
+        A condition on ∂^j u has the weight of its jump. One that combines derivatives of several
+        orders has the least of their weights.
+
+        Args:
+            sizes: the largest slopes by derivatives of each order, (c, e, orders, m).
+            weights: see `weights`, (c, j, m).
+        """
+        orders = min(sizes.shape[2], weights.shape[1])
+        sizes, weights = sizes[:, :, :orders], weights[:, None, :orders]
+        there = (sizes > 1e-12 * sizes.amax(dim=(2, 3), keepdim=True)) & (weights > 0)
+        ratios = torch.where(there, weights / sizes.clamp_min(1e-300), torch.inf)
+        least = ratios.flatten(2).amin(dim=2)
+        return torch.where(least.isfinite(), least, 1.0)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """The unknowns on faces: ∂^j u of each field f for j < o_f, polynomials of degree k - j.
+
+    Args:
+        polynomials: the functions of a cell.
+        orders: o_f of each field.
+    """
+
+    polynomials: LocalPolynomials
+    orders: tuple[int, ...]
+
+    def sizes(self, field: int) -> list[int]:
+        """The number of unknowns of each derivative of a field."""
+        face = self.polynomials.on_face
+        return [face.count(face.degree - j) if face.dim else 1 for j in range(self.orders[field])]
+
+    @property
+    def size(self) -> int:
+        """The number of all unknowns of a face."""
+        return sum(sum(self.sizes(field)) for field in range(len(self.orders)))
+
+    def matrices(self, side: Side) -> list[Tensor]:
+        """The traces of a cell's functions on a part of a side, (face functions, L) for each j.
+
+        Derivatives are those by the cell's own coordinate.
+        """
+        return _trace_matrices(self.polynomials, side, max(self.orders, default=0))
+
+    def rows(self, side: Side, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of a cell's functions, and those of the traces, on a part of a side.
+
+        Args:
+            side: the part.
+            scale: the derivative of the cell's coordinate by the physical one.
+            weights: of each derivative and field, (j, m).
+
+        Returns:
+            (rows, L m) and the diagonal (rows,) of the traces' matrix.
+        """
+        fields = len(self.orders)
+        matrices = self.matrices(side)
+        found, diagonal = [], []
+        for field in range(fields):
+            for j, count in enumerate(self.sizes(field)):
+                own = matrices[j][:count] * (float(weights[j, field]) * scale**j)
+                rows = own.new_zeros(count, self.polynomials.size, fields)
+                rows[..., field] = own
+                found.append(rows.flatten(1))
+                diagonal.append(own.new_full((count,), float(weights[j, field])))
+        return torch.cat(found), torch.cat(diagonal)
+
+
+@lru_cache(maxsize=10_000)
+def _trace_matrices(polynomials: LocalPolynomials, side: Side, count: int) -> list[Tensor]:
+    face = LocalPolynomials(polynomials.degree, polynomials.dim - 1)
+    nodes, weights = (
+        face.rule() if face.dim else (torch.zeros(1, 0).double(), torch.ones(1).double())
+    )
+    direction = tuple(float(i == side.axis) for i in range(polynomials.dim))
+    names = tuple(f"x{i}" for i in range(polynomials.dim))
+    channels = Channels(names, directions=(direction,), order=max(1, count - 1))
+    points = side.points(nodes)
+    jets = polynomials.jet(Coordinates(channels, points, torch.ones_like(points[0]))).stacked()
+    onto = (face.values(nodes) * weights[:, None]).T
+    return [onto @ jets[:, j] for j in range(count)]

@@ -1,0 +1,186 @@
+"""Least squares in cells, which are halved until the estimated error is small enough."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.status import CONVERGED
+from kanpinn.cells.cell_geometry import CellGeometry
+from kanpinn.cells.cell_system import CellSolution
+from kanpinn.cells.cells import require_cells
+from kanpinn.cells.in_box import ProblemInBox
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.tree import Tree
+from kanpinn.loss.residuals import Residuals
+from kanpinn.networks.network import Network
+from kanpinn.optimizers.method import Optimizer, Stage, Step
+
+
+@dataclass(frozen=True)
+class Dissection(Optimizer):
+    """Solve for a network in cells by least squares, and halve the cells with the largest errors.
+
+    Each step is a solve on the present cells: one for a linear equation, several of Newton's method
+    for a nonlinear one. The cells are eliminated one by one, and what couples them in the order of
+    a nested dissection. After it those cells are halved that together have the part `bulk` of the
+    estimated squared error, where each has its share of the functional times h⁴. How large the
+    error is in these units is told by the change of the solution from one tree to the next.
+
+    Args:
+        tolerance: the relative error, in L2, at which to stop.
+        cells: the largest number of cells.
+        bulk: see above.
+        steps: the largest number of solves.
+
+    Raises:
+        InputError: for values out of range; in a solve, for another kind of network, or what cells
+            cannot solve.
+
+    Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996), for the bulk.
+    """
+
+    tolerance: float = 1e-8
+    cells: int = 20_000
+    bulk: float = 0.99
+    steps: int = 100
+    needs_fixed_points = True
+    lowers_loss = False
+    fits_points = False
+
+    def __post_init__(self) -> None:
+        number("tolerance", self.tolerance, above=True)
+        integer("cells", self.cells)
+        integer("steps", self.steps)
+        number("bulk", self.bulk, above=True)
+        if self.bulk > 1:
+            raise InputError(f"bulk must be at most 1, got {self.bulk}")
+
+    def check(self, network: Network) -> None:
+        require_cells(network)
+
+    def finer(self) -> "Dissection":
+        """The same for an error that is 100 times smaller."""
+        return Dissection(self.tolerance / 100, 4 * self.cells, self.bulk, self.steps)
+
+    def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
+        return DissectionStage(self, residuals)
+
+
+class DissectionStage(Stage):
+    """The state of a solve in cells: the network has the tree and the solution.
+
+    Attributes:
+        ratio: the error of the solution on the tree before, in units of its indicator.
+        indicated: the indicator of the relative error on the tree before; infinite without one.
+        estimate: the estimated relative error on the tree before.
+        origin: the solution on the tree before, on the present tree, (N, L, m).
+    """
+
+    kept = ("ratio", "indicated", "estimate", "origin")
+
+    def __init__(self, settings: Dissection, residuals: Residuals) -> None:
+        self.settings, self.residuals = settings, residuals
+        self.network = require_cells(residuals.surrogate.network)
+        self.problem = ProblemInBox.of(residuals)
+        self.ratio, self.indicated, self.estimate = 0.0, math.inf, math.inf
+        self.origin = self._present()
+
+    def _present(self) -> Tensor:
+        return self.network.layer.coefficients.detach().double().cpu()
+
+    def step(self) -> Step:
+        network, before = self.network, self._present()
+        system = self.problem.on(network.tree, network.polynomials, before)
+        geometry, found = system.geometry, system.solve()
+        network.layer.reset(network.tree, found.coefficients)
+        size = _norm(found.coefficients, geometry) or 1.0
+        indicators = system.indicators(found) / size
+        indicated = float(indicators.square().sum().sqrt())
+        words = f"{network.count} cells, {found.coefficients.numel()} unknowns"
+        change = _norm(found.coefficients - before, geometry) / size
+        enough = max(1e-13, 1e-2 * self.ratio * indicated)
+        if change > enough and not system.is_linear(found.coefficients):
+            loss = float(found.shares.sum())
+            return Step(loss, words=f"{words}, change by Newton's method {change:.1e}")
+        return self._assessed(found, geometry, indicators, words)
+
+    def _assessed(
+        self, found: CellSolution, geometry: CellGeometry, indicators: Tensor, words: str
+    ) -> Step:
+        """Estimate the error of the solution on a tree, and halve cells if it is too large."""
+        indicated, before = float(indicators.square().sum().sqrt()), self.estimate
+        if math.isfinite(self.indicated):
+            size = _norm(found.coefficients, geometry) or 1.0
+            error = _norm(found.coefficients - self.origin, geometry) / size
+            latest = error / self.indicated if self.indicated else 0.0
+            self.estimate = max(self.ratio, latest) * indicated
+            self.ratio, finished = latest, None
+            words += f", estimated error {self.estimate:.1e}"
+        self.indicated = indicated
+        chosen = _bulk(indicators, self.settings.bulk)
+        count = len(indicators) + int(chosen.sum()) * (2**geometry.tree.dim - 1)
+        finished = None
+        if self.estimate <= self.settings.tolerance:
+            finished = CONVERGED
+        elif self.estimate > 0.5 * before and before < 1e-10:
+            finished = f"{CONVERGED}: rounding leaves a relative error of {self.estimate:.1e}"
+        elif count > self.settings.cells:
+            finished = (
+                f"stopped: {count} cells are more than cells = {self.settings.cells}; "
+                f"the estimated relative error is {self.estimate:.1e}"
+            )
+        if finished is None:
+            self._split(chosen, found.coefficients)
+        notes = {"cells": float(len(indicators))}
+        if math.isfinite(self.estimate):
+            notes["estimated_error"] = self.estimate
+        return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
+
+    def _split(self, chosen: Tensor, coefficients: Tensor) -> None:
+        """Halve cells; the solution stays the same function."""
+        tree, parents = self.network.tree.split(chosen)
+        self.origin = prolonged(
+            self.network.polynomials, tree, coefficients[parents], parents, chosen
+        )
+        self.network.layer.reset(tree, self.origin)
+
+
+def prolonged(
+    polynomials: LocalPolynomials, tree: Tree, coefficients: Tensor, parents: Tensor, chosen: Tensor
+) -> Tensor:
+    """The coefficients (N, L, m) in the cells of a tree of polynomials of their parents.
+
+    Args:
+        polynomials: the functions of a cell.
+        tree: the cells.
+        coefficients: those of each cell's parent, (N, L, m).
+        parents: the numbers of the parents, (N,).
+        chosen: which of the parents were halved, a mask.
+    """
+    found = coefficients.clone()
+    halves = chosen[parents]
+    for corner in torch.cartesian_prod(*[torch.arange(2)] * tree.dim).view(-1, tree.dim):
+        own = halves & (tree.place % 2 == corner).all(dim=1)
+        low = corner.double() - 1
+        matrix = polynomials.restricted(low, torch.ones_like(low))
+        found[own] = torch.einsum("kl,nlm->nkm", matrix, coefficients[own])
+    return found
+
+
+def _norm(coefficients: Tensor, geometry: CellGeometry) -> float:
+    """The L2 norm of all fields together; the polynomials are orthonormal on [-1, 1]^d."""
+    volumes = (geometry.widths / 2).prod(dim=1)
+    return float((volumes * coefficients.square().sum(dim=(1, 2))).sum().sqrt())
+
+
+def _bulk(indicators: Tensor, part: float) -> Tensor:
+    """A mask of the fewest cells that together have a part of the sum of squares."""
+    squares, order = indicators.square().sort(descending=True)
+    enough = squares.cumsum(0) >= part * squares.sum()
+    count = int(enough.to(torch.uint8).argmax()) + 1
+    mask = torch.zeros_like(indicators, dtype=torch.bool)
+    mask[order[:count]] = True
+    return mask

@@ -1,0 +1,211 @@
+"""Trees of boxes: the cells of a local discretization, and the faces between them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+Merge = tuple[int, int, int]  # two nodes, and the node of both together
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The faces between cells, each in the sides of two of them.
+
+    Args:
+        axis: the coordinate that is constant on each face, (F,).
+        lower, upper: the cells on either side, (F,) each; `lower` is that of smaller coordinates.
+        corners: the lower and the upper corner of each face, (F, 2, d).
+    """
+
+    axis: Tensor
+    lower: Tensor
+    upper: Tensor
+    corners: Tensor
+
+    def __len__(self) -> int:
+        return len(self.axis)
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """The leaves of a tree of boxes in [-1, 1]^d: each box is a leaf or has 2^d halves.
+
+    Args:
+        roots: the numbers of boxes of level 0 along each coordinate.
+        level: the level of each leaf, (N,); a box of level l has 2^-l times the width of a root.
+        place: its place among the boxes of its level along each coordinate, (N, d).
+
+    Reference: Samet, The quadtree and related hierarchical data structures (1984).
+    """
+
+    roots: tuple[int, ...]
+    level: Tensor
+    place: Tensor
+
+    @classmethod
+    def uniform(cls, roots: Sequence[int]) -> "Tree":
+        """The tree whose leaves are its roots."""
+        axes = [torch.arange(count) for count in roots]
+        place = torch.cartesian_prod(*axes).view(-1, len(axes))
+        return cls(tuple(roots), torch.zeros(len(place), dtype=torch.long), place)
+
+    def __len__(self) -> int:
+        return len(self.level)
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates d."""
+        return len(self.roots)
+
+    @cached_property
+    def widths(self) -> Tensor:
+        """The widths of the leaves, (N, d)."""
+        return 2 / self._counts(self.level).double()
+
+    @cached_property
+    def low(self) -> Tensor:
+        """The lower corners of the leaves, (N, d)."""
+        return self.place * self.widths - 1
+
+    def _counts(self, level: Tensor) -> Tensor:
+        """The numbers of boxes of levels (k,) along each coordinate, (k, d)."""
+        return torch.tensor(self.roots) * 2 ** level[:, None]
+
+    @cached_property
+    def _sorted(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """For each level the keys of its leaves in order, and their numbers."""
+        found = {}
+        for level in self.level.unique().tolist():
+            numbers = (self.level == level).nonzero()[:, 0]
+            keys, order = self._keys(level, self.place[numbers]).sort()
+            found[level] = keys, numbers[order]
+        return found
+
+    def _keys(self, level: int, place: Tensor) -> Tensor:
+        """One number for each place among the boxes of a level, (k,)."""
+        keys = torch.zeros_like(place[:, 0])
+        for axis, count in enumerate(self.roots):
+            keys = keys * (count << level) + place[:, axis]
+        return keys
+
+    def leaves_at(self, level: int, place: Tensor) -> Tensor:
+        """The numbers of the leaves of a level at places (k, d), (k,); -1 where there is none."""
+        none = torch.full_like(place[:, 0], -1)
+        if level not in self._sorted:
+            return none
+        keys, numbers = self._sorted[level]
+        wanted = self._keys(level, place)
+        at = torch.searchsorted(keys, wanted).clamp_max(len(keys) - 1)
+        return torch.where(keys[at] == wanted, numbers[at], none)
+
+    def locate(self, x: Tensor) -> Tensor:
+        """The numbers of the leaves that contain points of [-1, 1]^d, (n, d) → (n,).
+
+        A point on a face belongs to the leaf above it. A point in no leaf belongs to the nearest.
+        """
+        found = torch.full((len(x),), -1)
+        for level in self._sorted:
+            counts = self._counts(torch.tensor([level]))
+            place = ((x + 1) / 2 * counts).floor().long()
+            here = self.leaves_at(level, place.clamp_min(0).minimum(counts - 1))
+            found = torch.where(here < 0, found, here)
+        lost = (found < 0).nonzero()[:, 0]
+        if len(lost):
+            gaps = torch.cdist(x[lost].to(self.low), self.low + self.widths / 2)
+            found[lost] = gaps.argmin(dim=1)
+        return found
+
+    def split(self, chosen: Tensor) -> tuple["Tree", Tensor]:
+        """The tree in which some leaves are halved in every coordinate, and each leaf's parent.
+
+        chosen: a mask (N,). The leaves that are kept come first; their parents are they themselves.
+        """
+        kept, halved = (~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]
+        corners = torch.cartesian_prod(*[torch.arange(2)] * self.dim).view(-1, self.dim)
+        place = (2 * self.place[halved, None] + corners).flatten(0, 1)
+        level = (self.level[halved] + 1).repeat_interleave(len(corners))
+        tree = Tree(
+            self.roots,
+            torch.cat([self.level[kept], level]),
+            torch.cat([self.place[kept], place]),
+        )
+        return tree, torch.cat([kept, halved.repeat_interleave(len(corners))])
+
+    def only(self, kept: Tensor) -> "Tree":
+        """The tree without some of its leaves; kept: a mask (N,)."""
+        return Tree(self.roots, self.level[kept], self.place[kept])
+
+    @cached_property
+    def _neighbours(self) -> list[tuple[int, int, Tensor, Tensor]]:
+        """For each axis and direction (-1 or 1) the leaves of at least the size of each leaf, (N,).
+
+        The last tensor tells which leaves are at the end of the box, (N,).
+        """
+        found, counts = [], self._counts(self.level)
+        for axis in range(self.dim):
+            for sign in (-1, 1):
+                place = self.place.clone()
+                place[:, axis] += sign
+                outside = (place[:, axis] < 0) | (place[:, axis] >= counts[:, axis])
+                beside = torch.full_like(self.level, -1)
+                for level in self.level.unique().tolist():
+                    own = ((self.level == level) & ~outside).nonzero()[:, 0]
+                    for coarser in range(level, -1, -1):
+                        at = self.leaves_at(coarser, place[own] >> (level - coarser))
+                        beside[own] = torch.where(beside[own] < 0, at, beside[own])
+                found.append((axis, sign, beside, outside))
+        return found
+
+    @cached_property
+    def faces(self) -> Faces:
+        """The faces between the leaves: whole sides of the smaller of two leaves."""
+        parts = []
+        for axis, sign, beside, _ in self._neighbours:
+            whole = beside >= 0
+            if sign < 0:  # two leaves of the same size find each other: once is enough
+                whole = whole & (self.level[beside] < self.level)
+            own = whole.nonzero()[:, 0]
+            pair = (own, beside[own])[::sign]
+            corners = torch.stack([self.low[own], self.low[own] + self.widths[own]], dim=1)
+            corners[..., axis] = corners[:, (sign + 1) // 2, axis, None]
+            parts.append((torch.full_like(own, axis), *pair, corners))
+        return Faces(*(torch.cat(same) for same in zip(*parts, strict=True)))
+
+    @cached_property
+    def ends(self) -> list[tuple[int, bool, Tensor]]:
+        """For each axis and each of its ends (True the upper one) the leaves that touch it."""
+        return [(axis, sign > 0, at.nonzero()[:, 0]) for axis, sign, _, at in self._neighbours]
+
+    def merges(self) -> Iterator[Merge]:
+        """The order of nested dissection, by which neighbouring nodes become one, up to the root.
+
+        The leaves are the nodes 0 … N - 1; each merge makes the next node.
+
+        Reference: George, Nested dissection of a regular finite element mesh (1973).
+        """
+        level, made = int(self.level.max()), len(self)
+        nodes: dict[tuple[int, ...], int] = {}
+        while True:
+            for leaf in (self.level == level).nonzero()[:, 0].tolist():
+                nodes[tuple(self.place[leaf].tolist())] = leaf
+            if level <= 0 and len(nodes) == 1:
+                return
+            groups: dict[tuple[int, ...], list[int]] = {}
+            for place in sorted(nodes):
+                groups.setdefault(tuple(i >> 1 for i in place), []).append(nodes[place])
+            nodes = {}
+            for parent, members in groups.items():
+                while len(members) > 1:  # the last coordinate first
+                    pairs = zip(members[::2], members[1::2], strict=False)
+                    odd = members[len(members) // 2 * 2 :]
+                    members = []
+                    for one, other in pairs:
+                        yield one, other, made
+                        members.append(made)
+                        made += 1
+                    members += odd
+                nodes[parent] = members[0]
+            level -= 1

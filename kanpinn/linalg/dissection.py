@@ -1,0 +1,178 @@
+"""Sparse least squares by multifrontal QR in the order of a nested dissection."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack, solve_triangular
+
+Array = NDArray[Any]
+Merge = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Rows of a least-squares problem in some blocks of unknowns.
+
+    Args:
+        blocks: the numbers of the blocks, (b,).
+        rows: the matrix and the right-hand side, (r, columns + 1).
+    """
+
+    blocks: Array
+    rows: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Eliminated:
+    """The rows R x + S y = z of blocks x that were eliminated, for blocks y of later ones.
+
+    Args:
+        inner, outer: the numbers of the blocks of x and of y.
+        triangle: R.
+        rest: [S, z].
+    """
+
+    inner: Array
+    outer: Array
+    triangle: Array
+    rest: Array
+
+
+def triangle(rows: Array) -> Array:
+    """The upper triangular factor of a matrix (r, c), (min(r, c), c)."""
+    if not rows.size:
+        return rows[:0]
+    rows = np.asfortranarray(rows)
+    found, _, _, _ = lapack.dgeqrf(rows, lwork=64 * rows.shape[1], overwrite_a=True)
+    return np.triu(found[: min(rows.shape)])
+
+
+def solve_dissected(fronts: Sequence[Front], sizes: Array, merges: Sequence[Merge]) -> Array:
+    """The x that minimises ‖A x - b‖, for rows that come in fronts.
+
+    Two fronts are merged at a time. A block of unknowns that belongs to both, and to no other
+    front, is eliminated by QR; the rows of the others go on to the merged front. All fronts are
+    upper triangular, with the columns in the order in which they will be eliminated. Directions in
+    which the rows vanish to rounding are set to zero.
+
+    Args:
+        fronts: the rows of the leaves; each block belongs to one or two of them.
+        sizes: the numbers of unknowns of the blocks, (B,).
+        merges: pairs of fronts, and the number of the front that they become.
+
+    Returns:
+        x, all blocks one after the other.
+
+    Raises:
+        LinAlgError: if an entry is not finite.
+
+    Reference: George, Nested dissection of a regular finite element mesh (1973); George and Heath,
+    Solution of sparse linear least squares problems using Givens rotations (1980).
+    """
+    ranks = _ranks(fronts, len(sizes), merges)
+    waiting = {number: _sorted(one, sizes, ranks) for number, one in enumerate(fronts)}
+    done: list[_Eliminated] = []
+    for number, (one, other, made) in enumerate(merges):
+        waiting[made] = _merged(waiting.pop(one), waiting.pop(other), number, sizes, ranks, done)
+    (last,) = waiting.values()
+    count = len(last.rows) - 1
+    done.append(
+        _Eliminated(last.blocks, last.blocks[:0], last.rows[:-1, :count], last.rows[:-1, count:])
+    )
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    found = np.zeros(starts[-1])
+    for step in reversed(done):
+        own, known = (_columns(blocks, starts[:-1], sizes) for blocks in (step.inner, step.outer))
+        right = step.rest[:, -1] - step.rest[:, :-1] @ found[known]
+        found[own] = _substituted(step.triangle, right)
+    return found
+
+
+def _ranks(fronts: Sequence[Front], count: int, merges: Sequence[Merge]) -> Array:
+    """The number of the merge that eliminates each block, (B,); that of all merges for the rest."""
+    found = np.full(count, len(merges))
+    blocks = {number: frozenset(one.blocks.tolist()) for number, one in enumerate(fronts)}
+    for number, (one, other, made) in enumerate(merges):
+        left, right = blocks.pop(one), blocks.pop(other)
+        found[list(left & right)] = number
+        blocks[made] = left ^ right
+    return found
+
+
+def _columns(blocks: Array, starts: Array, sizes: Array) -> Array:
+    """The columns of some blocks, one block after the other."""
+    counts = sizes[blocks]
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(starts[blocks] - ends + counts, counts) + np.arange(total)
+
+
+def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
+    """The columns of some blocks in a front, and its right-hand side as the last one.
+
+    Args:
+        blocks: those of the front, in order.
+        sizes: the numbers of unknowns of all blocks.
+        chosen: the blocks whose columns are wanted, in order.
+    """
+    starts = np.zeros(len(sizes), dtype=np.int64)
+    ends = np.cumsum(sizes[blocks])
+    starts[blocks] = ends - sizes[blocks]
+    last = ends[-1:] if len(ends) else np.zeros(1, dtype=np.int64)
+    return np.concatenate([_columns(chosen, starts, sizes), last])
+
+
+def _sorted(front: Front, sizes: Array, ranks: Array) -> Front:
+    """A front with its columns in the order of elimination, as a square upper triangle."""
+    if not np.isfinite(front.rows).all():
+        raise np.linalg.LinAlgError("an entry of a least-squares problem is not finite")
+    order = front.blocks[np.lexsort((front.blocks, ranks[front.blocks]))]
+    columns = _within(front.blocks, sizes, order)
+    found = triangle(front.rows[:, columns])
+    square = np.zeros((len(columns), len(columns)), order="F")
+    square[: len(found)] = found
+    return Front(order, square)
+
+
+def _merged(
+    one: Front, other: Front, number: int, sizes: Array, ranks: Array, done: list[_Eliminated]
+) -> Front:
+    """The front of two, without the blocks that belong to both, which are eliminated."""
+    width = 32  # of the blocks of a QR, which are fastest
+    inner = one.blocks[ranks[one.blocks] == number]
+    pair = [front.blocks[len(inner) :] for front in (one, other)]
+    both = np.concatenate(pair)
+    outer = both[np.lexsort((both, ranks[both]))]
+    count = int(sizes[inner].sum())
+    places = [_within(outer, sizes, blocks) for blocks in pair]
+    size = int(sizes[outer].sum()) + 1
+    total = np.zeros((size, size), order="F")
+    # The rows of each triangle go where its columns are, and so form an upper triangle together.
+    for front, place in zip((one, other), places, strict=True):
+        total[place[:-1, None], place] = front.rows[count:-1, count:]
+    if count:
+        rest = [np.zeros((count, size), order="F") for _ in pair]
+        for front, place, part in zip((one, other), places, rest, strict=True):
+            part[:, place] = front.rows[:count, count:]
+        squares = [np.asfortranarray(front.rows[:count, :count]) for front in (one, other)]
+        made, reflectors, factors, _ = lapack.dtpqrt(count, min(width, count), *squares)
+        top, left, _ = lapack.dtpmqrt(
+            count, reflectors, factors, *rest, side="L", trans="T", overwrite_a=1, overwrite_b=1
+        )
+        done.append(_Eliminated(inner, outer, made, top))
+        total, _, _, _ = lapack.dtpqrt(0, min(width, size), total, left, overwrite_a=1)
+    return Front(outer, total)
+
+
+def _substituted(matrix: Array, right: Array) -> Array:
+    """The solution of R x = right, in which what rounding leaves of R counts as zero."""
+    diagonal = np.abs(np.diag(matrix))
+    empty = diagonal <= 1e-15 * diagonal.max(initial=0.0)
+    if empty.any():
+        matrix, right = matrix.copy(), right.copy()
+        matrix[empty], right[empty] = 0, 0
+        matrix[empty, empty] = 1
+    return solve_triangular(matrix, right)

@@ -1,0 +1,178 @@
+"""Networks in cells: their functions, and the least-squares solve that couples them."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.tree import Tree
+
+F = torch.float64
+
+
+class Smooth(kp.Problem):
+    """-Δu = f on a rectangle, with values on three sides and the flux on the last."""
+
+    domain = kp.Box(x=(0, 1), y=(-1, 1))
+
+    def exact(self, p):
+        return torch.sin(3 * p.x) * torch.exp(p.y) + torch.cos(2 * p.x * p.y)
+
+    def residual(self, p, u):
+        wave = 4 * (p.x**2 + p.y**2) * torch.cos(2 * p.x * p.y)
+        return kp.laplacian(u) + 8 * torch.sin(3 * p.x) * torch.exp(p.y) + wave
+
+    def conditions(self):
+        walls = self.domain.boundary
+        flux = kp.Neumann(
+            walls["y_max"],
+            lambda p: torch.sin(3 * p.x) * math.e - 2 * p.x * torch.sin(2 * p.x),
+        )
+        return [kp.Dirichlet(walls["x_min", "x_max", "y_min"], self.exact), flux]
+
+
+def _error(solution):
+    p = solution.problem.domain.gauss(4000)
+    exact = solution.problem.exact(p)
+    return float((solution(p) - exact).norm() / exact.norm())
+
+
+def _solved(problem, network, *, tolerance=1e-30, steps=1):
+    dissection = kp.Dissection(tolerance, steps=steps)
+    return kp.solve(problem, network, dissection, verified=False, errors=False)
+
+
+@pytest.mark.parametrize("degree", [3, 5, 8])
+def test_errors_fall_with_the_order_of_the_polynomials(degree):
+    errors = []
+    for count in (2, 4, 8):
+        network = kp.Cells([2, 1], degree, count)
+        errors.append(_error(_solved(Smooth(), network)))
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
+    assert orders[-1] == pytest.approx(degree + 1, abs=0.7)
+
+
+def test_degrees_converge_exponentially_to_rounding():
+    errors = [_error(_solved(Smooth(), kp.Cells([2, 1], k, 2))) for k in (4, 8, 12, 16)]
+    assert all(b < 0.02 * a for a, b in itertools.pairwise(errors))
+    assert errors[-1] < 1e-12
+
+
+class Peak(Smooth):
+    """-Δu = f with a peak of the width 0.03 in the corner of a cell."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+    def exact(self, p):
+        return torch.exp(-1000 * ((p.x - 0.5) ** 2 + (p.y - 0.25) ** 2))
+
+    def residual(self, p, u):
+        squares = (p.x - 0.5) ** 2 + (p.y - 0.25) ** 2
+        return kp.laplacian(u) - (4e6 * squares - 4e3) * self.exact(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+def test_cells_are_halved_at_a_peak_until_the_error_is_small():
+    network = kp.Cells([2, 1], 8, 4)
+    solution = _solved(Peak(), network, tolerance=1e-6, steps=30)
+    estimated = solution.history.column("estimated_error")[-1]
+    assert solution.status == "converged" and estimated <= 1e-6
+    assert 0.2 * estimated < _error(solution) < 3 * estimated
+    near = (network.tree.low + network.tree.widths / 2 - torch.tensor([0.0, -0.5])).norm(dim=1)
+    assert near[network.tree.level == network.tree.level.max()].max() < 0.6
+    assert network.tree.level.min() == 0 and network.tree.level.max() >= 3
+
+
+class Exponential(Smooth):
+    """u_xx = e^u, which Newton's method solves; Δ of log(2 / cos²) is 2 / cos²."""
+
+    domain = kp.Box(x=(-0.6, 0.7))
+
+    def exact(self, p):
+        return torch.log(2 / torch.cos(p.x) ** 2)
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - torch.exp(u.value)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+def test_newton_solves_a_nonlinear_equation_in_one_dimension():
+    solution = _solved(Exponential(), kp.Cells([1, 1], 8, 3), tolerance=1e-9, steps=20)
+    assert solution.status == "converged" and _error(solution) < 1e-9
+
+
+def test_a_cell_is_a_kan_with_affine_inner_edges():
+    network = kp.Cells([2, 1], 5, [3, 2])
+    _solved(Smooth(), network)
+    cell = 4
+    kan = network.kan(cell)
+    assert kan.width == (2, 6, 1)
+    local = 2 * torch.rand(50, 2, dtype=F) - 1
+    x = network.tree.low[cell] + (local + 1) / 2 * network.tree.widths[cell]
+    assert torch.allclose(kan(local), network(x), atol=1e-11)
+
+
+def test_functions_in_evenly_spread_directions_span_all_polynomials():
+    # Logan and Shepp: k + 1 directions are enough in the plane, and k are not.
+    polynomials, x = LocalPolynomials(6, 2), 2 * torch.rand(400, 2, dtype=F) - 1
+    for count, rank in ((7, 28), (6, 27)):
+        angles = math.pi / count * torch.arange(count, dtype=F)
+        along = x @ torch.stack([angles.cos(), angles.sin()])
+        powers = along[..., None] ** torch.arange(7)
+        assert int(torch.linalg.matrix_rank(powers.flatten(1), rtol=1e-10)) == rank
+    assert polynomials.size == 28
+
+
+def test_the_polynomials_are_orthonormal():
+    polynomials = LocalPolynomials(5, 3)
+    points, weights = polynomials.rule()
+    values = polynomials.values(points)
+    assert torch.allclose(values.T @ (weights[:, None] * values), torch.eye(56, dtype=F))
+
+
+def test_faces_of_a_tree_cover_the_sides_of_both_cells_once():
+    tree = Tree.uniform([2, 3])
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        chosen = torch.rand(len(tree), generator=generator) < 0.3
+        tree, parents = tree.split(chosen)
+        assert len(parents) == len(tree)
+    assert float(tree.widths.prod(dim=1).sum()) == pytest.approx(4)
+    inside = 2 * torch.rand(500, 2, dtype=F, generator=generator) - 1
+    cell = tree.locate(inside)
+    local = (inside - tree.low[cell]) / tree.widths[cell]
+    assert bool(((local >= 0) & (local <= 1)).all())
+    for axis in range(2):
+        covered = torch.zeros(len(tree), 2, dtype=F)
+        here = tree.faces.axis == axis
+        lengths = (tree.faces.corners[here, 1] - tree.faces.corners[here, 0])[:, 1 - axis]
+        for side, cells in enumerate((tree.faces.upper[here], tree.faces.lower[here])):
+            covered[:, side].index_add_(0, cells, lengths)
+        for at, upper, cells in tree.ends:
+            if at == axis:
+                covered[cells, int(upper)] += tree.widths[cells, 1 - axis]
+        assert torch.allclose(covered, tree.widths[:, 1 - axis, None].expand(-1, 2))
+
+
+def test_what_cells_cannot_do_is_said_in_words():
+    with pytest.raises(kp.InputError, match="no hidden layer"):
+        kp.Cells([2, 8, 1])
+    with pytest.raises(kp.InputError, match="degree must be at most 30"):
+        kp.Cells([2, 1], 31)
+    with pytest.raises(kp.InputError, match="cells must be one number or 2"):
+        kp.Cells([2, 1], 4, [1, 2, 3])
+    with pytest.raises(kp.InputError, match='boundary must be "auto" or "penalty"'):
+        kp.solve(Smooth(), kp.Cells([2, 1], 4), boundary="exact")
+    with pytest.raises(kp.InputError, match="use Dissection"):
+        kp.solve(Smooth(), kp.Cells([2, 1], 4), kp.LeastSquares())
+    with pytest.raises(kp.InputError, match="dissection is for networks in cells"):
+        kp.solve(Smooth(), kp.KAN([2, 8, 1]), kp.Dissection())
+    with pytest.raises(kp.InputError, match="bulk must be at most 1"):
+        kp.Dissection(bulk=2)
