@@ -51,8 +51,7 @@ class ElementSpace(TrialSpace):
         found = self._combined(self._joined, y)
         parts, start = [], 0
         for part in self.parts:
-            shape = part.shape[2:-2]
-            count = math.prod(shape)
+            count = math.prod(shape := part.shape[2:-2])
             parts.append(found[:, start : start + count].unflatten(1, shape or (1,)))
             start += count
         parts[0] = parts[0][:, 0]
@@ -62,10 +61,7 @@ class ElementSpace(TrialSpace):
         return self._combined(self.parts[0][:, :, None], y)[:, 0]
 
     def _combined(self, functions: Tensor, y: Tensor) -> Tensor:
-        """The sums over the functions of each element, (places, parts, b·m).
-
-        functions: (E, q, parts, m or 1, local). y: see `jet`.
-        """
+        """Σ_i y_i ψ_i, (places, parts, b·m), of functions (E, q, parts, m or 1, local)."""
         elements, q, rows, own, local = functions.shape
         if elements * own == 1:
             flat = y[:, self.index[0]].movedim(1, 0).flatten(1)  # (local, b·m)

@@ -95,9 +95,9 @@ def _integrals(roots: Array) -> Array:
     """
     count = len(roots)
     values = legendre.legvander(roots, count)
-    integrals = values[:, 1:] + 1.0  # of P_0; that of P_j is (P_(j+1) - P_(j-1)) / (2j + 1)
-    integrals[:, 1:] = (values[:, 2:] - values[:, :-2]) / (2 * np.arange(1, count) + 1)
-    return integrals / 2 @ np.linalg.inv(values[:, :-1])
+    # From -1 on the integral of P_0 is P_1 + 1, and that of P_j is (P_(j+1) - P_(j-1)) / (2j + 1).
+    others = (values[:, 2:] - values[:, :-2]) / (2 * np.arange(1, count) + 1)
+    return np.hstack([values[:, 1:2] + 1, others]) / 2 @ np.linalg.inv(values[:, :-1])
 
 
 def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
