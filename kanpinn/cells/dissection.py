@@ -9,9 +9,10 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.status import CONVERGED
 from kanpinn.cells.cell_geometry import CellGeometry
-from kanpinn.cells.cell_system import CellSolution
+from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.in_box import ProblemInBox
+from kanpinn.cells.layers import cells_in_layers
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
 from kanpinn.loss.residuals import Residuals
@@ -27,7 +28,8 @@ class Dissection(Optimizer):
     for a nonlinear one. The cells are eliminated one by one, and what couples them in the order of
     a nested dissection. After it those cells are halved that together have the part `bulk` of the
     estimated squared error, where each has its share of the functional times h⁴. How large the
-    error is in these units is told by the change of the solution from one tree to the next.
+    error is in these units is told by the change of the solution from one tree to the next. Before
+    the solve ends, the solution is compared with one of a degree that is higher by 2.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -77,9 +79,10 @@ class DissectionStage(Stage):
         indicated: the indicator of the relative error on the tree before; infinite without one.
         estimate: the estimated relative error on the tree before.
         origin: the solution on the tree before, on the present tree, (N, L, m).
+        chosen: the cells to halve before the next solve, a mask (N,); None where there are none.
     """
 
-    kept = ("ratio", "indicated", "estimate", "origin")
+    kept = ("ratio", "indicated", "estimate", "origin", "chosen")
 
     def __init__(self, settings: Dissection, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
@@ -87,13 +90,15 @@ class DissectionStage(Stage):
         self.problem = ProblemInBox.of(residuals)
         self.ratio, self.indicated, self.estimate = 0.0, math.inf, math.inf
         self.origin = self._present()
+        self.chosen: Tensor | None = None
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()
 
     def step(self) -> Step:
-        network, before = self.network, self._present()
-        system = self.problem.on(network.tree, network.polynomials, before)
+        if self.chosen is not None:
+            self._split(self.chosen)
+        network, system, before = self.network, *self._system()
         geometry, found = system.geometry, system.solve()
         network.layer.reset(network.tree, found.coefficients)
         size = _norm(found.coefficients, geometry) or 1.0
@@ -107,49 +112,82 @@ class DissectionStage(Stage):
             return Step(loss, words=f"{words}, change by Newton's method {change:.1e}")
         return self._assessed(found, geometry, indicators, words)
 
+    def _system(self) -> tuple[CellSystem, Tensor]:
+        """The least-squares problem, and the present solution; layers at walls get small cells."""
+        while True:
+            before = self._present()
+            system = self.problem.on(self.network.tree, self.network.polynomials, before)
+            layers = cells_in_layers(system) if math.isinf(self.indicated) else None
+            if layers is None or not bool(layers.any()):
+                return system, before
+            part, more = 4, 2**self.network.tree.dim - 1  # the rest is left to the indicator
+            if part * (len(layers) + more * int(layers.sum())) > self.settings.cells:
+                return system, before
+            self._split(layers)
+
     def _assessed(
         self, found: CellSolution, geometry: CellGeometry, indicators: Tensor, words: str
     ) -> Step:
         """Estimate the error of the solution on a tree, and halve cells if it is too large."""
-        indicated, before = float(indicators.square().sum().sqrt()), self.estimate
+        settings, before = self.settings, self.estimate
+        self._extrapolate(found, geometry, float(indicators.square().sum().sqrt()))
+        errors, more = indicators, 2**geometry.tree.dim - 1
+        count = len(errors) + more * int(_bulk(errors, settings.bulk).sum())
+        if self.estimate <= settings.tolerance or count > settings.cells:
+            errors = self._compared(found, geometry)
+            self.estimate = float(errors.square().sum().sqrt())
+            self.ratio = max(self.ratio, self.estimate / (self.indicated or 1.0))
+        self.chosen, finished = _bulk(errors, settings.bulk), None
+        if self.estimate <= settings.tolerance:
+            finished = CONVERGED
+        elif self.estimate > 0.5 * before and before < 1e-10:
+            finished = f"{CONVERGED}: rounding leaves a relative error of {self.estimate:.1e}"
+        elif count > settings.cells:
+            finished = (
+                f"stopped: {count} cells are more than cells = {settings.cells}; the estimated "
+                f"relative error is {self.estimate:.1e}"
+            )
+        notes = {"cells": float(len(indicators))}
+        if math.isfinite(self.estimate):
+            notes["estimated_error"] = self.estimate
+            words += f", estimated error {self.estimate:.1e}"
+        return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
+
+    def _extrapolate(self, found: CellSolution, geometry: CellGeometry, indicated: float) -> None:
+        """Estimate the error by its ratio to the indicator on the trees before."""
         if math.isfinite(self.indicated):
             size = _norm(found.coefficients, geometry) or 1.0
             error = _norm(found.coefficients - self.origin, geometry) / size
             latest = error / self.indicated if self.indicated else 0.0
-            self.estimate = max(self.ratio, latest) * indicated
-            self.ratio, finished = latest, None
-            words += f", estimated error {self.estimate:.1e}"
+            self.estimate, self.ratio = max(self.ratio, latest) * indicated, latest
         self.indicated = indicated
-        chosen = _bulk(indicators, self.settings.bulk)
-        count = len(indicators) + int(chosen.sum()) * (2**geometry.tree.dim - 1)
-        finished = None
-        if self.estimate <= self.settings.tolerance:
-            finished = CONVERGED
-        elif self.estimate > 0.5 * before and before < 1e-10:
-            finished = f"{CONVERGED}: rounding leaves a relative error of {self.estimate:.1e}"
-        elif count > self.settings.cells:
-            finished = (
-                f"stopped: {count} cells are more than cells = {self.settings.cells}; "
-                f"the estimated relative error is {self.estimate:.1e}"
-            )
-        if finished is None:
-            self._split(chosen, found.coefficients)
-        notes = {"cells": float(len(indicators))}
-        if math.isfinite(self.estimate):
-            notes["estimated_error"] = self.estimate
-        return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
 
-    def _split(self, chosen: Tensor, coefficients: Tensor) -> None:
+    def _compared(self, found: CellSolution, geometry: CellGeometry) -> Tensor:
+        """The relative error of each cell, (N,): the difference from a solution of higher degree.
+
+        The indicator does not see errors that come from elsewhere, such as those of waves near a
+        resonance, or behind a layer that is not resolved.
+        """
+        more = 2
+        own = self.network.polynomials
+        richer = LocalPolynomials(own.degree + more, own.dim)
+        present = found.coefficients
+        start = present.new_zeros(len(present), richer.size, present.shape[2])
+        start[:, : own.size] = present
+        other = self.problem.on(geometry.tree, richer, start).solve()
+        return _norms(other.coefficients - start, geometry) / (_norm(present, geometry) or 1.0)
+
+    def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""
-        tree, parents = self.network.tree.split(chosen)
-        self.origin = prolonged(
-            self.network.polynomials, tree, coefficients[parents], parents, chosen
-        )
+        present, (tree, parents) = self._present(), self.network.tree.split(chosen)
+        polynomials = self.network.polynomials
+        self.origin = prolonged(polynomials, tree, present[parents], chosen[parents])
         self.network.layer.reset(tree, self.origin)
+        self.chosen = None
 
 
 def prolonged(
-    polynomials: LocalPolynomials, tree: Tree, coefficients: Tensor, parents: Tensor, chosen: Tensor
+    polynomials: LocalPolynomials, tree: Tree, coefficients: Tensor, halves: Tensor
 ) -> Tensor:
     """The coefficients (N, L, m) in the cells of a tree of polynomials of their parents.
 
@@ -157,11 +195,9 @@ def prolonged(
         polynomials: the functions of a cell.
         tree: the cells.
         coefficients: those of each cell's parent, (N, L, m).
-        parents: the numbers of the parents, (N,).
-        chosen: which of the parents were halved, a mask.
+        halves: the cells that are halves of their parents, a mask (N,); others are their parents.
     """
     found = coefficients.clone()
-    halves = chosen[parents]
     for corner in torch.cartesian_prod(*[torch.arange(2)] * tree.dim).view(-1, tree.dim):
         own = halves & (tree.place % 2 == corner).all(dim=1)
         low = corner.double() - 1
@@ -171,9 +207,14 @@ def prolonged(
 
 
 def _norm(coefficients: Tensor, geometry: CellGeometry) -> float:
-    """The L2 norm of all fields together; the polynomials are orthonormal on [-1, 1]^d."""
+    """The L2 norm of all fields together."""
+    return float(_norms(coefficients, geometry).square().sum().sqrt())
+
+
+def _norms(coefficients: Tensor, geometry: CellGeometry) -> Tensor:
+    """The L2 norms in each cell, (N,); the polynomials are orthonormal on [-1, 1]^d."""
     volumes = (geometry.widths / 2).prod(dim=1)
-    return float((volumes * coefficients.square().sum(dim=(1, 2))).sum().sqrt())
+    return (volumes * coefficients.square().sum(dim=(1, 2))).sqrt()
 
 
 def _bulk(indicators: Tensor, part: float) -> Tensor:

@@ -176,3 +176,120 @@ def test_what_cells_cannot_do_is_said_in_words():
         kp.solve(Smooth(), kp.KAN([2, 8, 1]), kp.Dissection())
     with pytest.raises(kp.InputError, match="bulk must be at most 1"):
         kp.Dissection(bulk=2)
+
+
+class Layer(Smooth):
+    """-ε Δu + u_x = f with an outflow layer of the width ε = 0.002 at x = 1."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+    width = 0.002
+
+    def exact(self, p):
+        return (1 - torch.exp((p.x - 1) / self.width)) * torch.sin(p.y)
+
+    def residual(self, p, u):
+        flow = -self.width * kp.laplacian(u) + kp.partial(u, "x")
+        return flow - self.width * self.exact(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+def test_cells_are_small_from_the_beginning_where_a_flow_leaves_a_layer():
+    network = kp.Cells([2, 1], 12, 4)
+    solution = _solved(Layer(), network)
+    levels = network.tree.level[network.tree.low[:, 0] + network.tree.widths[:, 0] > 1 - 1e-9]
+    assert levels.min() == 4 and _error(solution) < 1e-7  # k ε = 0.024: 64 cells along the wall
+    assert network.tree.level[network.tree.low[:, 0] == -1].max() == 0
+
+
+class Waves(Smooth):
+    """Δu + k² u = f near a resonance, where errors of one cell are felt in all."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+    squared = 2 * (3 * math.pi) ** 2 + 0.1
+
+    def exact(self, p):
+        return torch.exp(-20 * ((p.x - 0.3) ** 2 + (p.y - 0.4) ** 2))
+
+    def residual(self, p, u):
+        squares = (p.x - 0.3) ** 2 + (p.y - 0.4) ** 2
+        source = (1600 * squares - 80 + self.squared) * self.exact(p)
+        return kp.laplacian(u) + self.squared * u.value - source
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+def test_the_estimate_sees_errors_that_a_resonance_amplifies():
+    solution = _solved(Waves(), kp.Cells([2, 1], 6, 4), tolerance=1e-5, steps=30)
+    estimated = solution.history.column("estimated_error")[-1]
+    assert solution.status == "converged" and estimated <= 1e-5
+    assert 0.2 * estimated < _error(solution) < 3 * estimated
+
+
+class Flow(kp.Problem):
+    """The Stokes equations, with the pressure given on one side."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+    fields = ("u", "v", "p")
+
+    def exact(self, q):
+        fields = torch.sin(q.x) * torch.cos(q.y), -torch.cos(q.x) * torch.sin(q.y)
+        return torch.cat([*fields, torch.exp(q.x) * q.y], dim=1)
+
+    def residual(self, q, u, v, p):
+        force = 2 * self.exact(q)
+        along = -kp.laplacian(u) + kp.partial(p, "x") - force[:, :1] - torch.exp(q.x) * q.y
+        across = -kp.laplacian(v) + kp.partial(p, "y") - force[:, 1:2] - torch.exp(q.x)
+        return along, across, kp.partial(u, "x") + kp.partial(v, "y")
+
+    def conditions(self):
+        walls = self.domain.boundary
+        given = [
+            kp.Dirichlet(walls, lambda q, i=i: self.exact(q)[:, [i]], field=name)
+            for i, name in enumerate(("u", "v"))
+        ]
+        inflow = kp.Dirichlet(walls["x_min"], lambda q: self.exact(q)[:, 2:], field="p")
+        return [*given, inflow]
+
+
+class Plate(Smooth):
+    """Δ²u = f, whose cells are coupled by derivatives up to the third."""
+
+    def exact(self, p):
+        return torch.sin(2 * p.x) * torch.cos(3 * p.y)
+
+    def residual(self, p, u):
+        return kp.biharmonic(u) - 169 * self.exact(p)
+
+    def conditions(self):
+        def flux(p):
+            along = 2 * torch.cos(2 * p.x) * torch.cos(3 * p.y) * p.normals[:, :1]
+            return along - 3 * torch.sin(2 * p.x) * torch.sin(3 * p.y) * p.normals[:, 1:]
+
+        walls = self.domain.boundary
+        return [kp.Dirichlet(walls, self.exact), kp.Neumann(walls, flux)]
+
+
+class Solid(Smooth):
+    """Δu = f in a cube."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
+
+    def exact(self, p):
+        return torch.sin(2 * p.x) * torch.cos(p.y) * torch.exp(p.z)
+
+    def residual(self, p, u):
+        return kp.laplacian(u) + 4 * self.exact(p)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+@pytest.mark.parametrize(
+    ("problem", "degree", "bound"), [(Flow(), 7, 1e-6), (Plate(), 9, 1e-5), (Solid(), 5, 1e-4)]
+)
+def test_systems_high_orders_and_three_dimensions(problem, degree, bound):
+    network = kp.Cells([problem.domain.dim, len(problem.fields)], degree, 2)
+    assert _error(_solved(problem, network)) < bound
