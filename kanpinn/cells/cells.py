@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -139,6 +139,7 @@ class Cells(Network):
     """
 
     solved_by = "Dissection"
+    highest: ClassVar[int] = 30  # degree, beyond which rounding grows faster than errors fall
 
     def __init__(
         self,
@@ -155,9 +156,8 @@ class Cells(Network):
                 f"width must be [inputs, fields] for Cells, which have no hidden layer of their "
                 f"own, got {list(width)}"
             )
-        most = 30  # beyond it rounding grows faster than the error falls
-        if integer("degree", degree) > most:
-            raise InputError(f"degree must be at most {most} for Cells, got {degree}")
+        if integer("degree", degree) > self.highest:
+            raise InputError(f"degree must be at most {self.highest} for Cells, got {degree}")
         counts = [cells] * inputs if isinstance(cells, int) else list(cells)
         if len(counts) != inputs:
             raise InputError(f"cells must be one number or {inputs}, got {cells!r}")
@@ -208,11 +208,17 @@ class Cells(Network):
     def prepare(self, x: Tensor) -> None:
         """Nothing: the cells cover the bounding box."""
 
-    def anew(self) -> "Cells":
-        """A new network with the same roots, degree and fields."""
-        like = self.layer.coefficients
-        made = Cells(self.width, self.degree, self.tree.roots, dtype=like.dtype)
-        return made.to(like.device)
+    @torch.no_grad()
+    def richer(self, more: int = 2) -> "Cells":
+        """A network on the same cells with the same function, of a higher degree.
+
+        more: the difference of the degrees, as far as they are permitted.
+        """
+        degree, like = min(self.highest, self.degree + more), self.layer.coefficients
+        made = Cells(self.width, degree, self.tree.roots, dtype=like.dtype)
+        made = made.to(like.device)
+        made.layer.reset(self.tree, made.polynomials.padded(like))
+        return made
 
     @torch.no_grad()
     def kan(self, cell: int) -> KAN:

@@ -172,8 +172,7 @@ class DissectionStage(Stage):
         own = self.network.polynomials
         richer = LocalPolynomials(own.degree + more, own.dim)
         present = found.coefficients
-        start = present.new_zeros(len(present), richer.size, present.shape[2])
-        start[:, : own.size] = present
+        start = richer.padded(present)
         other = self.problem.on(geometry.tree, richer, start).solve()
         return _norms(other.coefficients - start, geometry) / (_norm(present, geometry) or 1.0)
 

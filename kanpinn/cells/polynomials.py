@@ -86,6 +86,12 @@ class LocalPolynomials:
         unit, weights = gauss_product(self.degree + more, self.dim)
         return 2 * unit - 1, weights * 2**self.dim
 
+    def padded(self, coefficients: Tensor) -> Tensor:
+        """The coefficients (N, L, m) of polynomials of lower degree, given by their own ones."""
+        found = coefficients.new_zeros(len(coefficients), self.size, coefficients.shape[2])
+        found[:, : coefficients.shape[1]] = coefficients
+        return found
+
     def restricted(self, low: Tensor, width: Tensor) -> Tensor:
         """The matrix (L, L) from coefficients on a box to those on a part of it.
 

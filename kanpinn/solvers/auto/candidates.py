@@ -1,8 +1,10 @@
 """The families of choices that are tried, in order, each from small to large networks."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from kanpinn.cells import Cells, Dissection
 from kanpinn.evolution import March, Shooting, Windows
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.optimizers import Optimizer
@@ -20,10 +22,13 @@ class Family:
     Args:
         name: of the family, for the log.
         choices: from small to large.
+        patience: the number of trials in a row that lower the residual little, after which another
+            family is tried.
     """
 
     name: str
     choices: tuple[Choice, ...]
+    patience: float = 2.0
 
 
 def first_choice(problem: Problem) -> Choice:
@@ -57,10 +62,34 @@ def families(traits: Traits) -> Iterator[Family]:
     if traits.dim == 1 and traits.boxed:
         yield Family("splines", tuple(low_dim.splines()))
         yield Family("splines in stretched coordinates", tuple(low_dim.stretched()))
-    yield Family("random inner functions", tuple(low_dim.smooth()))
+    steep = traits.steepness.is_steep and not traits.marches
+    cells = [Family("cells", tuple(_cells(traits)))] if traits.takes_cells else []
+    yield from cells if steep else []
+    patience = 1.0 if cells else 2.0
+    yield Family("random inner functions", tuple(low_dim.smooth()), patience)
+    yield from [] if steep else cells
     yield Family("random inner functions, finer grids", tuple(low_dim.fine()))
     if traits.dim > 1 and traits.boxed:
         yield Family("sums of functions of one coordinate", tuple(low_dim.splines()))
+
+
+def _cells(traits: Traits) -> Iterator[Choice]:
+    """Yield networks in cells with smaller and smaller tolerances, each from the cells before."""
+    degree, count, waves = 12 if traits.dim == 2 else 7, 4, traits.steepness.waves
+    if traits.dim == 2 and waves > degree:
+        # Measured: waves are resolved where the degree is above their phase over a cell by 10.
+        most = 14
+        count = max(count, 2 ** math.ceil(math.log2(waves / most)))
+        degree = max(degree, math.ceil(waves / count) + 10)
+    for tolerance in (1e-4, 1e-7, 1e-9, 1e-11):
+        yield Choice(
+            Cells,
+            {"width": [traits.dim, traits.fields], "degree": degree, "cells": count},
+            Collocation(1681, 164, "gauss"),
+            (Dissection(tolerance),),
+            work=tolerance ** (-1.5 * traits.dim / (degree + 1)),
+            balanced=False,  # cells weigh the equation against their jumps themselves
+        )
 
 
 def _windows(traits: Traits, kind: Callable[[float], Optimizer]) -> Iterator[Choice]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from kanpinn.cells import Cells
 from kanpinn.evolution import Windows
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Beside, Network
@@ -35,7 +36,7 @@ class Choice:
         balanced: whether residuals are divided by their sizes, see `kanpinn.solve`.
     """
 
-    kind: type[KAN] | type[Windows] | type[Beside]
+    kind: type[KAN] | type[Windows] | type[Cells] | type[Beside]
     arguments: Mapping[str, Any]
     points: Collocation
     optimizers: tuple[Method, ...]
@@ -64,6 +65,8 @@ class Choice:
         return "sizes" if self.balanced else None
 
     def _made(self, seed: int) -> Network:
+        if issubclass(self.kind, Cells):  # nothing in them is random
+            return self.kind(**self.arguments)
         if not issubclass(self.kind, Beside):
             return self.kind(**self.arguments, seed=seed)
         tables = [_without_type(table) for table in self.arguments["of"]]
@@ -93,8 +96,8 @@ class Choice:
     def with_other_points(self) -> "Choice | None":
         """Return the choice with twice as many points by another sampler, or None.
 
-        There is none for energies, whose points are a rule, for marches, which place them, and for
-        stretched networks, which move them.
+        There is none for energies, whose points are a rule, for marches and cells, which place
+        them, and for stretched networks, which move them.
         """
         if self.kind is not KAN or self.form == "energy" or self.arguments.get("stretch"):
             return None

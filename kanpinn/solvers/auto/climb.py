@@ -24,7 +24,6 @@ class Climb:
         taken: the number of the family's choices that have been tried.
         other_points: whether other points have been tried with the same network.
         sampler: of the points; None for that of the family's choices.
-        patience: the number of idle trials that make the climb idle.
         stalled: a trial is idle if its residual is more than this part of the one before.
         grown: an idle trial counts half if its residual at fresh points is more than this times
             the one before: the solution is not resolved yet, but a larger network may resolve it.
@@ -39,7 +38,6 @@ class Climb:
     taken: int = 0
     other_points: bool = False
     sampler: str | None = None
-    patience: float = 2.0
     stalled: float = 0.5
     grown: float = 2.0
     energy_rounding: float = 1e-6
@@ -63,7 +61,7 @@ class Climb:
     @property
     def is_idle(self) -> bool:
         """Whether the last trials lowered the residual little."""
-        return self.idle >= self.patience
+        return self.idle >= self.family.patience
 
     def following(self) -> Choice | None:
         """Return the next choice to try; None if there is no larger one."""

@@ -4,6 +4,7 @@ import copy
 
 import torch
 
+from kanpinn.cells import Cells
 from kanpinn.networks import KAN
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.pde.problem import Problem
@@ -22,6 +23,11 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
     network, unknowns = discretization.surrogate.network, discretization.problem.unknowns
     if known is not None and unknowns:
         network.constants = copy.deepcopy(known.solution.network.constants)
+    if isinstance(network, Cells):
+        if known is not None and isinstance(known.solution.network, Cells):
+            before = known.solution.network.layer
+            network.layer.reset(before.tree, before.coefficients)
+        return
     warm = isinstance(network, KAN) and not (unknowns or network.stretched)
     if warm and known is not None and known.repeats and known.choice.form == "strong":
         start_from(known.solution, discretization)

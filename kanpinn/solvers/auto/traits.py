@@ -1,6 +1,6 @@
 """The traits of a problem on which choices depend; its name and exact solution are not used."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from kanpinn.geometry import Box, Domain, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.pde.problem import Problem
+from kanpinn.solvers.auto.steepness import Steepness
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Traits:
         marches: whether the problem can be marched in time: an evolution in one space dimension or
             none, or without unknowns in a rectangle, whose conditions hold at the first moment or
             at all times.
+        steepness: how local or oscillatory solutions are; of two and three coordinates only.
     """
 
     dim: int
@@ -43,6 +45,12 @@ class Traits:
     numbers: bool = False
     uneven: bool = False
     marches: bool = False
+    steepness: Steepness = field(default_factory=Steepness)
+
+    @property
+    def takes_cells(self) -> bool:
+        """Whether networks in cells can solve the problem."""
+        return 1 < self.dim <= 3 and self.boxed and not any(self.unknown) and not self.numbers
 
     @property
     def sampler(self) -> str:
@@ -58,18 +66,20 @@ class Traits:
         """Return the traits of a problem."""
         conditions = problem.conditions()
         dim, known = problem.domain.dim, problem.inputs()
+        boxed = isinstance(problem.domain, Box) and known is None
         return Traits(
             dim,
             dim if known is None else _inputs(problem),
             len(problem.fields),
             any(c.is_initial for c in conditions),
-            isinstance(problem.domain, Box) and known is None,
+            boxed,
             type(problem).energy is not Problem.energy and not problem.unknowns,
             any(c.measurements for c in conditions),
             tuple(name in problem.unknowns for name in problem.fields),
             bool(problem.unknowns) and bool(problem.numbers),
             1 < dim <= 3 and _uneven(problem.domain),
             known is None and _marches(problem),
+            Steepness.of(problem) if 1 < dim <= 3 and boxed else Steepness(),
         )
 
 

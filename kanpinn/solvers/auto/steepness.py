@@ -1,0 +1,58 @@
+"""How local or oscillatory the solutions of an equation are, from the sizes of its terms."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from kanpinn.cells.cell_terms import orders_of_parts
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels, Coordinates, Jet, slopes_by_parts
+from kanpinn.pde.evaluate import find_channels
+from kanpinn.pde.problem import Problem
+
+
+@dataclass(frozen=True)
+class Steepness:
+    """The sizes of an equation's terms of lower order, relative to those of second order.
+
+    Args:
+        waves: √(c₀/c₂) L, the phase of waves, or the decay of layers, over the domain's width L.
+        convection: c₁ L / c₂, the width L in units of that of an outflow layer.
+    """
+
+    waves: float = 0.0
+    convection: float = 0.0
+
+    @property
+    def is_steep(self) -> bool:
+        """Whether a network without cells hardly resolves the solutions."""
+        many = 15.0
+        return self.waves > many or self.convection > many**2
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, problem: Problem) -> "Steepness":
+        """The sizes at fields that vanish, the largest of all equations and of some points.
+
+        Both are zero where the equation has no derivatives of second order, or is not finite there.
+        """
+        few = 64
+        p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
+
+        def zero(channels: Channels) -> Jet:
+            like = Coordinates(channels, p.coords, torch.ones_like(p.coords[0])).dense()
+            return like.map(lambda t: t.new_zeros(*t.shape[:-1], fields))
+
+        channels, _ = find_channels(lambda c: problem.equation(p, zero(c)), p.names)
+        _, slopes = slopes_by_parts(partial(problem.equation, p), zero(channels))
+        orders = orders_of_parts(channels)
+        if int(orders.max()) != 2:
+            return cls()
+        sizes = torch.stack([one.stacked().abs() for one in slopes])  # (e, n, parts, m)
+        none, first, second = (float(sizes[:, :, orders == r].max()) for r in range(3))
+        low, high = problem.domain.bounds
+        width = float((high - low).max())
+        if not 0 < second < float("inf"):
+            return cls()
+        return cls((none / second) ** 0.5 * width, first * width / second)

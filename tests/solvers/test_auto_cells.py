@@ -1,0 +1,67 @@
+"""Automatic solves by networks in cells, where one network cannot resolve what is local."""
+
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.cells import Cells
+from kanpinn.solvers.auto.candidates import families, first_choice
+from kanpinn.solvers.auto.steepness import Steepness
+from kanpinn.solvers.auto.traits import Traits
+
+
+class Equation(kp.Problem):
+    """-a Δu + b u_x + c u = f on a rectangle of the width 2, with u = exp(-s |x|²)."""
+
+    domain = kp.Box(x=(-1, 1), y=(-0.5, 0.5))
+    a, b, c, s = 1.0, 0.0, 0.0, 1.0
+
+    def exact(self, p):
+        return torch.exp(-self.s * (p.x**2 + p.y**2))
+
+    def residual(self, p, u):
+        s, squares = self.s, p.x**2 + p.y**2
+        curved = (4 * s**2 * squares - 4 * s) * self.exact(p)
+        source = -self.a * curved + (self.c - 2 * self.b * s * p.x) * self.exact(p)
+        return -self.a * kp.laplacian(u) + self.b * kp.partial(u, "x") + self.c * u.value - source
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+def equation(**values):
+    made = Equation()
+    vars(made).update(values)
+    return made
+
+
+def test_sizes_of_terms_tell_waves_and_layers():
+    found = Steepness.of(equation(a=0.01, b=3.0, c=-400.0))
+    assert found.waves == pytest.approx(math.sqrt(400 / 0.01) * 2)
+    assert found.convection == pytest.approx(3 / 0.01 * 2)
+    assert found.is_steep and not Steepness.of(equation()).is_steep
+
+
+def test_cells_are_tried_first_for_many_waves():
+    assert first_choice(equation()).kind is kp.KAN
+    choice = first_choice(equation(c=-(30.0**2)))
+    assert choice.kind is Cells
+    per_cell = 60 / choice.arguments["cells"]
+    assert choice.arguments["degree"] >= per_cell + 10
+
+
+def test_other_problems_take_cells_after_one_network():
+    names = [family.name for family in families(Traits.of(equation()))]
+    assert names[:2] == ["random inner functions", "cells"]
+
+
+def test_waves_are_solved_by_cells():
+    problem = equation(c=-(30.0**2), s=20.0)
+    solution = kp.auto(problem, tolerance=1e-7, budget_seconds=60)
+    assert isinstance(solution.network, Cells) and solution.success
+    p = problem.domain.gauss(4000)
+    error = (solution(p) - problem.exact(p)).norm() / problem.exact(p).norm()
+    assert float(error) < 1e-7
+    assert solution.log[0].startswith("Cells with")
