@@ -1,7 +1,7 @@
 """Networks in cells: a small KAN in each box of a tree."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -204,6 +204,12 @@ class Cells(Network):
         """The cells as parts of the bounding box: lower and upper corners, (N, 2, d) in [0, 1]."""
         low = (self.tree.low + 1) / 2
         return torch.stack([low, low + self.tree.widths / 2], dim=1)
+
+    def roundings(self) -> Iterator[Tensor]:
+        # Least squares leave errors of the size of a cell's largest coefficient in all of them.
+        for one in self.parameters():
+            largest = one.detach().abs().amax(dim=1, keepdim=True)
+            yield (torch.finfo(one.dtype).eps * largest).expand_as(one)
 
     def prepare(self, x: Tensor) -> None:
         """Nothing: the cells cover the bounding box."""

@@ -1,7 +1,7 @@
 """Least squares in cells, which are halved until the estimated error is small enough."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -64,8 +64,8 @@ class Dissection(Optimizer):
         require_cells(network)
 
     def finer(self) -> "Dissection":
-        """The same for an error that is 100 times smaller."""
-        return Dissection(self.tolerance / 100, 4 * self.cells, self.bulk, self.steps)
+        """A single solve on the cells that a network of a higher degree has from the beginning."""
+        return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
         return DissectionStage(self, residuals)
