@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn.cells.tree import Tree
+from kanpinn.cells.tree import Faces, Tree
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Batch
 
@@ -17,11 +17,22 @@ class CellGeometry:
 
     Args:
         tree: the cells.
-        domain: the domain, whose bounding box the tree fills.
+        domain: the domain, whose bounding box contains the tree.
+        frames: the box in which a cell's own coordinates are those of [-1, 1]^d, its lower and
+            upper corners in the tree's coordinates, (N, 2, d). It is the cell itself, or the
+            bounding box of the part of the cell that is in the domain.
+        faces: the parts of the sides of two cells that are in the domain.
     """
 
     tree: Tree
     domain: Domain
+    frames: Tensor
+    faces: Faces
+
+    @classmethod
+    def whole(cls, tree: Tree, domain: Domain) -> "CellGeometry":
+        """The cells of a tree that fills a box."""
+        return cls(tree, domain, tree.boxes, tree.faces)
 
     @cached_property
     def half(self) -> Tensor:
@@ -35,19 +46,36 @@ class CellGeometry:
         return self.tree.widths * self.half
 
     @cached_property
+    def extents(self) -> Tensor:
+        """The widths of the frames, (N, d)."""
+        return (self.frames[:, 1] - self.frames[:, 0]) * self.half
+
+    @cached_property
     def scale(self) -> Tensor:
         """The derivatives of a cell's own coordinates in [-1, 1] by the physical ones, (N, d)."""
-        return 2 / self.widths
+        return 2 / self.extents
 
     def across(self, cells: Tensor, normals: Tensor) -> Tensor:
         """The widths of cells along unit normals, (c,); normals: (c, d)."""
         return 1 / (normals / self.widths[cells]).norm(dim=1)
 
     def coords(self, cells: Tensor, local: Tensor) -> Tensor:
-        """The physical coordinates of points (q, d) of each of c cells, (c, q, d)."""
+        """The physical coordinates of points of each of c cells, (c, q, d).
+
+        local: the points in each cell's own coordinates, (q, d) for all cells or (c, q, d).
+        """
+        corner = self.physical(self.frames[cells, 0])
+        return corner[:, None] + (local + 1) / 2 * self.extents[cells][:, None]
+
+    def physical(self, coords: Tensor) -> Tensor:
+        """The physical coordinates of points in the coordinates of the tree, (..., d)."""
         low, _ = self.domain.bounds
-        corner = low + (self.tree.low[cells] + 1) * self.half
-        return corner[:, None] + (local + 1) / 2 * self.widths[cells][:, None]
+        return low + (coords + 1) * self.half
+
+    def local(self, cells: Tensor, coords: Tensor) -> Tensor:
+        """The own coordinates of physical points of each of c cells, both (c, q, d)."""
+        corner = self.physical(self.frames[cells, 0])
+        return (coords - corner[:, None]) * self.scale[cells][:, None] - 1
 
 
 @dataclass(frozen=True)
@@ -86,12 +114,13 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class CellPoints:
-    """Points of some cells, in the same places of each.
+    """Points of some cells.
 
     Args:
         cells: the numbers of the cells, (c,).
-        local: the points in each cell's own coordinates, (q, d).
-        weights: of a quadrature rule, (c, q).
+        local: the points in each cell's own coordinates, (q, d) if they are in the same places of
+            each cell, otherwise (c, q, d).
+        weights: of a quadrature rule, (c, q); 0 for points that only fill up.
         points: the points in physical space, those of the first cell first, (c q,).
         scale: the derivatives of each cell's own coordinates by the physical ones, (c, d).
     """
@@ -102,13 +131,32 @@ class CellPoints:
     points: Batch
     scale: Tensor
 
+    @property
+    def alike(self) -> bool:
+        """Whether the points are in the same places of each cell."""
+        return self.local.ndim == 2
+
+    def at(self, place: int) -> Tensor:
+        """The points of cell number `place` here in its own coordinates, (q, d)."""
+        return self.local if self.alike else self.local[place]
+
+    def some(self, places: Tensor) -> "CellPoints":
+        """Those of some of the cells; places: their numbers here, (k,)."""
+        count = self.weights.shape[1]
+        rows = (places[:, None] * count + torch.arange(count)).flatten()
+        local = self.local if self.alike else self.local[places]
+        points = Batch.made_of(self.points[rows])
+        return CellPoints(
+            self.cells[places], local, self.weights[places], points, self.scale[places]
+        )
+
     @classmethod
     def inside(
         cls, geometry: CellGeometry, cells: Tensor, local: Tensor, weights: Tensor
     ) -> "CellPoints":
         """Points of a rule on [-1, 1]^d, moved into some cells."""
         coords = geometry.coords(cells, local).flatten(0, 1)
-        areas = (geometry.widths[cells] / 2).prod(dim=1)
+        areas = (geometry.extents[cells] / 2).prod(dim=1)
         points = Batch(coords, geometry.domain.names)
         return cls(cells, local, areas[:, None] * weights, points, geometry.scale[cells])
 
@@ -121,6 +169,6 @@ class CellPoints:
         coords = geometry.coords(cells, local).flatten(0, 1)
         normals = torch.zeros_like(coords)
         normals[:, side.axis] = 1.0 if side.upper else -1.0
-        areas = side.area(geometry.widths[cells])
+        areas = side.area(geometry.extents[cells])
         points = Batch(coords, geometry.domain.names, normals)
         return cls(cells, local, areas[:, None] * weights, points, geometry.scale[cells])

@@ -12,10 +12,9 @@ from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from kanpinn.cells.cell_geometry import CellGeometry, Side
-from kanpinn.cells.cell_terms import SampledTerm
+from kanpinn.cells.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.coupling import Coupling, Traces
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.tree import Faces
 from kanpinn.linalg.dissection import Front, solve_dissected, triangle
 
 Array = NDArray[Any]
@@ -97,14 +96,12 @@ class CellSystem:
     Args:
         geometry: the cells.
         polynomials: the functions of each.
-        faces: between the cells.
-        equation: the equation at points of all cells; each cell is in one of them.
+        equation: the equation at points of all cells; each cell is in one of them, once.
         walls: the conditions at points of boundaries.
     """
 
     geometry: CellGeometry
     polynomials: LocalPolynomials
-    faces: Faces
     equation: Sequence[SampledTerm]
     walls: Sequence[SampledTerm]
 
@@ -125,11 +122,11 @@ class CellSystem:
     @cached_property
     def sides(self) -> list[list[tuple[Side, int]]]:
         """For each cell the parts of its sides that are faces, and their numbers."""
-        tree, faces = self.geometry.tree, self.faces
-        found: list[list[tuple[Side, int]]] = [[] for _ in range(len(tree))]
+        geometry, faces = self.geometry, self.geometry.faces
+        found: list[list[tuple[Side, int]]] = [[] for _ in range(len(geometry.tree))]
         for cells, upper in ((faces.lower, True), (faces.upper, False)):
-            low, widths = tree.low[cells, None], tree.widths[cells, None]
-            corners = ((faces.corners - low) / widths * 2 - 1).tolist()
+            low, high = geometry.frames[cells, :1], geometry.frames[cells, 1:]
+            corners = ((faces.corners - low) / (high - low) * 2 - 1).tolist()
             for number, (cell, axis) in enumerate(
                 zip(cells.tolist(), faces.axis.tolist(), strict=True)
             ):
@@ -140,20 +137,19 @@ class CellSystem:
     @cached_property
     def lengths(self) -> Tensor:
         """The width across each face of the smaller of its cells, (F,)."""
-        widths, axis = self.geometry.widths, self.faces.axis[:, None]
-        both = [
-            widths[cells].gather(1, axis)[:, 0] for cells in (self.faces.lower, self.faces.upper)
-        ]
+        widths, faces = self.geometry.widths, self.geometry.faces
+        axis = faces.axis[:, None]
+        both = [widths[cells].gather(1, axis)[:, 0] for cells in (faces.lower, faces.upper)]
         return torch.minimum(*both)
 
     @cached_property
-    def terms(self) -> list[list[tuple[SampledTerm, Tensor]]]:
-        """For each cell its terms, and the factors of their equations, (equations,)."""
-        found: list[list[tuple[SampledTerm, Tensor]]] = [[] for _ in self.sides]
+    def terms(self) -> list[list[PlacedTerm]]:
+        """For each cell its terms."""
+        found: list[list[PlacedTerm]] = [[] for _ in self.sides]
         for term in self.equation:
             one = torch.ones(term.right.shape[2], dtype=term.right.dtype)
-            for cell in term.places:
-                found[cell].append((term, one))
+            for place, cell in enumerate(term.at.cells.tolist()):
+                found[cell].append(PlacedTerm(term, place, one))
         for term in self.walls:
             cells = term.at.cells
             normals = term.at.points.normals
@@ -162,25 +158,26 @@ class CellSystem:
             lengths = self.geometry.across(cells, normals / normals.norm(dim=1, keepdim=True))
             weights = self.coupling.weights(cells, lengths)
             factors = self.coupling.of_condition(term.sizes.amax(dim=1), weights)
-            for cell, place in term.places.items():
-                found[cell].append((term, factors[place]))
+            for place, cell in enumerate(cells.tolist()):
+                found[cell].append(PlacedTerm(term, place, factors[place]))
         return found
 
     def groups(self) -> Iterator[CellGroup]:
         """The cells, those with the same matrix together."""
-        shared = all(one.is_constant for one in (*self.equation, *self.walls))
         level = self.geometry.tree.level.tolist()
         found: dict[Any, list[int]] = {}
         for cell, sides in enumerate(self.sides):
-            terms = tuple(id(term) for term, _ in self.terms[cell])
-            key = (level[cell], tuple(side for side, _ in sides), terms) if shared else cell
+            terms = [one.term for one in self.terms[cell]]
+            shared = all(term.is_alike for term in terms)
+            names = tuple(id(term) for term in terms)
+            key = (level[cell], tuple(side for side, _ in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
         for cells in found.values():
             matrix, diagonal = self._matrix(cells[0])
             faces = [[number for _, number in self.sides[cell]] for cell in cells]
             rights = np.zeros((len(matrix), len(cells)))
             for place, cell in enumerate(cells):
-                own = [term.rights(term.places[cell], f) for term, f in self.terms[cell]]
+                own = [one.term.rights(one.place, one.factors) for one in self.terms[cell]]
                 known = torch.cat(own).numpy()
                 rights[: len(known), place] = known
             numbers = np.array(faces, dtype=np.int64).reshape(len(cells), -1)
@@ -188,13 +185,13 @@ class CellSystem:
 
     def _matrix(self, cell: int) -> tuple[Array, Array]:
         """The rows of a cell for its coefficients, and the diagonal of the traces."""
-        rows = [term.rows(term.places[cell], factors) for term, factors in self.terms[cell]]
+        rows = [one.term.rows(one.place, one.factors) for one in self.terms[cell]]
         diagonals = [rows[0].new_zeros(0)]
-        widths, one = self.geometry.widths[[cell]], torch.tensor([cell])
+        extents, one = self.geometry.extents[[cell]], torch.tensor([cell])
         for side, number in self.sides[cell]:
             weights = self.coupling.weights(one, self.lengths[[number]])[0]
             scale = float(self.geometry.scale[cell, side.axis])
-            own, diagonal = self.traces.rows(side, scale, weights * side.area(widths).sqrt())
+            own, diagonal = self.traces.rows(side, scale, weights * side.area(extents).sqrt())
             rows.append(own)
             diagonals.append(diagonal)
         return torch.cat(rows).numpy(), torch.cat(diagonals).numpy()
@@ -207,7 +204,7 @@ class CellSystem:
         """
         groups = list(self.groups())
         fronts = dict(pair for group in groups for pair in group.fronts())
-        count = len(self.faces)
+        count = len(self.geometry.faces)
         sizes = np.full(count, self.traces.size, dtype=np.int64)
         ordered = [fronts[cell] for cell in range(len(fronts))]
         merges = list(self.geometry.tree.merges())
@@ -233,6 +230,16 @@ class CellSystem:
         scaled = widths[None] ** orders[:, None] / sizes.clamp_min(1e-300)  # (m, N)
         scaled = torch.where(sizes > 1e-12 * sizes.amax(), scaled, 0).amax(dim=0)
         return found.shares.sqrt() * scaled
+
+    def norms(self, coefficients: Tensor) -> Tensor:
+        """The L2 norms of all fields together over the part of each cell in the domain, (N,).
+
+        coefficients: (N, L, m).
+        """
+        squares = torch.empty(len(coefficients), dtype=coefficients.dtype)
+        for term in self.equation:
+            squares[term.at.cells] = term.squares(coefficients)
+        return squares.sqrt()
 
     def is_linear(self, coefficients: Tensor) -> bool:
         """Whether equation and conditions are the same where they are linearised elsewhere.

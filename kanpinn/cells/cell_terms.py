@@ -1,5 +1,6 @@
 """The equation and the conditions of a problem at the points of cells."""
 
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
@@ -8,7 +9,6 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cell_geometry import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Coordinates, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm
 
@@ -48,14 +48,13 @@ class SampledTerm:
         if term.sites != 1:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
         self.term, self.at, self.polynomials = term, at, polynomials
-        self.places = {cell: place for place, cell in enumerate(at.cells.tolist())}
         _, kind = at.scale.unique(dim=0, return_inverse=True)
         self._kinds = kind.tolist()
         self._functions: dict[int, Tensor] = {}
         values = torch.stack(
             [
                 torch.einsum("qpl,lm->qpm", self.functions(place), coefficients[cell])
-                for cell, place in self.places.items()
+                for place, cell in enumerate(at.cells.tolist())
             ]
         ).flatten(0, 1)
         like = Coordinates(term.channels, at.points.coords, torch.ones_like(at.points.coords[0]))
@@ -65,14 +64,21 @@ class SampledTerm:
         right = torch.einsum("nepm,npm->ne", found, values) - residual
         self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (found, right))
 
+    @cached_property
+    def places(self) -> dict[int, int]:
+        """For each cell the last number that it has here."""
+        return {cell: place for place, cell in enumerate(self.at.cells.tolist())}
+
     def functions(self, place: int) -> Tensor:
         """The stacked jets of the polynomials of cell number `place` here, (q, parts, L)."""
         kind = self._kinds[place]
-        if kind not in self._functions:
-            scale = self.at.scale[place]
-            coordinates = Coordinates(self.term.channels, self.at.local, scale)
-            self._functions[kind] = self.polynomials.jet(coordinates).stacked()
-        return self._functions[kind]
+        if kind in self._functions:
+            return self._functions[kind]
+        coordinates = Coordinates(self.term.channels, self.at.at(place), self.at.scale[place])
+        found = self.polynomials.jet(coordinates).stacked()
+        if self.at.alike:  # otherwise no other cell has them
+            self._functions[kind] = found
+        return found
 
     @cached_property
     def sizes(self) -> Tensor:
@@ -87,8 +93,10 @@ class SampledTerm:
         )
 
     @cached_property
-    def is_constant(self) -> bool:
-        """Whether the slopes are the same at all points."""
+    def is_alike(self) -> bool:
+        """Whether points and slopes are the same in all cells."""
+        if not self.at.alike:
+            return False
         flat, rounding = self.slopes.flatten(0, 1), 1e-13
         return bool(((flat - flat[:1]).abs() <= rounding * flat.abs().amax(dim=0)).all())
 
@@ -102,27 +110,54 @@ class SampledTerm:
             scale: factors of the equations, (equations,).
 
         Returns:
-            (q equations, L m), times the roots of the weights.
+            (q equations, L m), times the roots of the weights, of the points that have a weight.
         """
-        factors = self.at.weights[place].sqrt()[:, None] * scale
-        slopes = self.slopes[place] * factors[..., None, None]
-        found = torch.einsum("qepm,qpl->qelm", slopes, self.functions(place))
+        used = self.at.weights[place] > 0
+        factors = self.at.weights[place][used].sqrt()[:, None] * scale
+        slopes = self.slopes[place][used] * factors[..., None, None]
+        found = torch.einsum("qepm,qpl->qelm", slopes, self.functions(place)[used])
         return found.flatten(2).flatten(0, 1)
 
     def rights(self, place: int, scale: Tensor) -> Tensor:
         """The right-hand sides of `rows`, (q equations,)."""
-        factors = self.at.weights[place].sqrt()[:, None] * scale
-        return (self.right[place] * factors).flatten()
+        used = self.at.weights[place] > 0
+        factors = self.at.weights[place][used].sqrt()[:, None] * scale
+        return (self.right[place][used] * factors).flatten()
+
+    def squares(self, coefficients: Tensor) -> Tensor:
+        """The integrals of the squared fields over the cells here, by the rule of the points, (c,).
+
+        coefficients: of the fields in all cells, (N, L, m).
+        """
+        own = coefficients[self.at.cells]
+        if self.at.alike:  # the rule is that of a whole cell, where polynomials are orthonormal
+            volumes = (1 / self.at.scale).prod(dim=1)
+            return volumes * own.square().sum(dim=(1, 2))
+        found = torch.empty(len(own), dtype=own.dtype)
+        for place, weights in enumerate(self.at.weights):
+            values = self.polynomials.values(self.at.at(place)) @ own[place]
+            found[place] = weights @ values.square().sum(dim=1)
+        return found
 
     def is_linear(self, coefficients: Tensor) -> bool:
         """Whether the slopes are the same for another solution, tried in a few cells."""
         most, rounding = 8, 1e-9
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
-        rows = (few[:, None] * len(self.at.local) + torch.arange(len(self.at.local))).flatten()
-        points = Batch.made_of(self.at.points[rows])
-        at = CellPoints(
-            self.at.cells[few], self.at.local, self.at.weights[few], points, self.at.scale[few]
-        )
-        other = SampledTerm(self.term, at, self.polynomials, coefficients)
+        other = SampledTerm(self.term, self.at.some(few), self.polynomials, coefficients)
         gap = (self.slopes[few] - other.slopes).abs().max()
         return bool(gap <= rounding * self.slopes.abs().max())
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedTerm:
+    """A term in one cell.
+
+    Args:
+        term: the term.
+        place: the number of the cell in the term.
+        factors: of its equations, (equations,).
+    """
+
+    term: SampledTerm
+    place: int
+    factors: Tensor

@@ -1,118 +1,20 @@
 """Networks in cells: a small KAN in each box of a tree."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Sequence
+from typing import ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer
+from kanpinn.cells.cell_layer import CellLayer
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
-from kanpinn.jets import Channels, Coordinates, Jet
+from kanpinn.jets import Channels, Coordinates
 from kanpinn.networks.kan import KAN
-from kanpinn.networks.layer import Layer, Layers
+from kanpinn.networks.layer import Layers
 from kanpinn.networks.network import Network, check_width
-
-
-class CellLayer(Layer):
-    """y_o = Σ_l c_klo p_l(ξ), polynomials of a box's own coordinates ξ for each box k of a tree.
-
-    Args:
-        tree: the boxes.
-        polynomials: the polynomials of each.
-        n_out: the number of outputs.
-
-    coefficients: (N, L, n_out), of L orthonormal polynomials in each of N boxes.
-    """
-
-    level: Tensor
-    place: Tensor
-
-    def __init__(self, tree: Tree, polynomials: LocalPolynomials, n_out: int) -> None:
-        super().__init__()
-        self.roots, self.polynomials = tree.roots, polynomials
-        self.register_buffer("level", tree.level)
-        self.register_buffer("place", tree.place)
-        zeros = torch.zeros(len(tree), polynomials.size, n_out, dtype=torch.float64)
-        self.coefficients = nn.Parameter(zeros)
-        self._tree: Tree | None = tree
-
-    @property
-    def tree(self) -> Tree:
-        """The boxes, on the CPU."""
-        if self._tree is None:
-            self._tree = Tree(self.roots, self.level.cpu(), self.place.cpu())
-        return self._tree
-
-    @torch.no_grad()
-    def reset(self, tree: Tree, coefficients: Tensor) -> None:
-        """Take another tree, with coefficients (N, L, n_out)."""
-        like = self.coefficients
-        self._tree = tree
-        self.level, self.place = tree.level.to(like.device), tree.place.to(like.device)
-        self.coefficients = nn.Parameter(coefficients.to(like))
-
-    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have another tree than this one was created with.
-        for name in ("level", "place"):
-            setattr(self, name, torch.empty_like(state[prefix + name]))
-        saved = state[prefix + "coefficients"]
-        self.coefficients = nn.Parameter(torch.empty_like(saved))
-        self._tree = None
-        super()._load_from_state_dict(state, prefix, *args)
-
-    def evaluate(self, h: Jet | Coordinates) -> Jet:
-        most = 2**22  # numbers at once: 32 MiB in float64
-        count = max(1, most // (8 * self.polynomials.size))
-        dense = h.dense()
-        starts = range(0, max(1, len(dense.value)), count)
-        parts = [torch.arange(i, min(i + count, len(dense.value))) for i in starts]
-        found = [self._at(dense.rows(part.to(dense.value.device))) for part in parts]
-        both = zip(*(jet.parts() for jet in found), strict=True)
-        return found[0].with_parts([torch.cat(same) for same in both])
-
-    def _at(self, h: Jet) -> Jet:
-        number, functions = self._functions(h)
-        return functions.unstacked(torch.bmm(functions.stacked(), self.coefficients[number]))
-
-    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        number, functions = self._functions(h.dense())
-        stacked = functions.stacked()
-        column = number.to(stacked)[:, None, None].expand(-1, stacked.shape[1], 1)
-        return torch.cat([stacked, column], dim=2), torch.bmm(stacked, coefficients[number])
-
-    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        return h.dense().unstacked(product)
-
-    @torch.no_grad()
-    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        number = known[:, 0, -1].long()
-        rows = torch.einsum("nps,npo->son", known[..., :-1], delta)
-        shaped = out.view(*self.coefficients.shape, len(number))
-        shaped[number, :, :, torch.arange(len(number))] = rows.permute(2, 0, 1)
-
-    def _functions(self, h: Jet) -> tuple[Tensor, Jet]:
-        """The boxes of points, (n,), and the jets of their polynomials there, with L components."""
-        tree = self.tree
-        number = tree.locate(h.value.detach().cpu())
-        low, widths = tree.low[number].to(h.value), tree.widths[number].to(h.value)
-        found, rows = [], []
-        for level in tree.level[number].unique().tolist():
-            here = (tree.level[number] == level).nonzero()[:, 0].to(h.value.device)
-            factor = 2 / widths[here[0]]
-            own = h.rows(here).affine(factor, torch.zeros_like(factor))
-            shift = -(low[here] * factor + 1)
-            own = own.with_parts([own.value + shift, *own.parts()[1:]])
-            found.append(self.polynomials.jet(own))
-            rows.append(here)
-        if not found:
-            return number, self.polynomials.jet(h)
-        back = torch.cat(rows).argsort()
-        both = zip(*(jet.parts() for jet in found), strict=True)
-        jets = found[0].with_parts([torch.cat(same)[back] for same in both])
-        return number.to(h.value.device), jets
 
 
 class Cells(Network):
@@ -121,7 +23,9 @@ class Cells(Network):
     In each cell the output is a polynomial of total degree k. That is a KAN [d, W, m] with affine
     inner edges in W directions, of which the outer functions have degree k; `kan` gives it. The
     cells are coupled by their values and derivatives on the faces between them, in the same
-    least-squares problem as the equation, and are halved where the error is largest.
+    least-squares problem as the equation, and are halved where the error is largest. The domain is
+    a box, or any domain in the plane; cells outside of that are left out, and those that its
+    boundary cuts have the polynomials of the bounding box of their part.
 
     Args:
         width: the numbers of inputs and of fields, such as [2, 1].
@@ -205,12 +109,6 @@ class Cells(Network):
         low = (self.tree.low + 1) / 2
         return torch.stack([low, low + self.tree.widths / 2], dim=1)
 
-    def roundings(self) -> Iterator[Tensor]:
-        # Least squares leave errors of the size of a cell's largest coefficient in all of them.
-        for one in self.parameters():
-            largest = one.detach().abs().amax(dim=1, keepdim=True)
-            yield (torch.finfo(one.dtype).eps * largest).expand_as(one)
-
     def prepare(self, x: Tensor) -> None:
         """Nothing: the cells cover the bounding box."""
 
@@ -223,7 +121,7 @@ class Cells(Network):
         degree, like = min(self.highest, self.degree + more), self.layer.coefficients
         made = Cells(self.width, degree, self.tree.roots, dtype=like.dtype)
         made = made.to(like.device)
-        made.layer.reset(self.tree, made.polynomials.padded(like))
+        made.layer.reset(self.tree, self.layer.frames, made.polynomials.padded(like))
         return made
 
     @torch.no_grad()

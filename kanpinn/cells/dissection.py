@@ -1,7 +1,7 @@
 """Least squares in cells, which are halved until the estimated error is small enough."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,10 +11,10 @@ from kanpinn._support.status import CONVERGED
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
-from kanpinn.cells.in_box import ProblemInBox
 from kanpinn.cells.layers import cells_in_layers
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.tree import Tree
+from kanpinn.cells.problems import problem_in_cells
+from kanpinn.cells.prolongation import prolonged
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Optimizer, Stage, Step
@@ -64,8 +64,8 @@ class Dissection(Optimizer):
         require_cells(network)
 
     def finer(self) -> "Dissection":
-        """A single solve on the cells that a network of a higher degree has from the beginning."""
-        return replace(self, steps=1)
+        """The same for an error that is 100 times smaller."""
+        return Dissection(self.tolerance / 100, 4 * self.cells, self.bulk, self.steps)
 
     def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
         return DissectionStage(self, residuals)
@@ -87,36 +87,47 @@ class DissectionStage(Stage):
     def __init__(self, settings: Dissection, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
-        self.problem = ProblemInBox.of(residuals)
+        self.problem = problem_in_cells(residuals)
         self.ratio, self.indicated, self.estimate = 0.0, math.inf, math.inf
-        self.origin = self._present()
         self.chosen: Tensor | None = None
+        self.origin = self._moved(self.problem.start(self.network.tree))
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()
+
+    def _moved(self, geometry: CellGeometry) -> Tensor:
+        """Take other cells, on which the solution stays the same function; its coefficients."""
+        layer, self.geometry = self.network.layer, geometry
+        if geometry.tree is not layer.tree:
+            frames = layer.frames.double().cpu()
+            present = prolonged(layer.polynomials, layer.tree, frames, self._present(), geometry)
+            layer.reset(geometry.tree, geometry.frames, present)
+        return self._present()
 
     def step(self) -> Step:
         if self.chosen is not None:
             self._split(self.chosen)
         network, system, before = self.network, *self._system()
         geometry, found = system.geometry, system.solve()
-        network.layer.reset(network.tree, found.coefficients)
-        size = _norm(found.coefficients, geometry) or 1.0
+        network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
+        size = _norm(found.coefficients, system) or 1.0
         indicators = system.indicators(found) / size
         indicated = float(indicators.square().sum().sqrt())
         words = f"{network.count} cells, {found.coefficients.numel()} unknowns"
-        change = _norm(found.coefficients - before, geometry) / size
+        change = _norm(found.coefficients - before, system) / size
         enough = max(1e-13, 1e-2 * self.ratio * indicated)
         if change > enough and not system.is_linear(found.coefficients):
             loss = float(found.shares.sum())
             return Step(loss, words=f"{words}, change by Newton's method {change:.1e}")
-        return self._assessed(found, geometry, indicators, words)
+        return self._assessed(found, system, indicators, words)
 
     def _system(self) -> tuple[CellSystem, Tensor]:
         """The least-squares problem, and the present solution; layers at walls get small cells."""
         while True:
             before = self._present()
-            system = self.problem.on(self.network.tree, self.network.polynomials, before)
+            if self.geometry.tree is not self.network.tree:  # it was read from a checkpoint
+                self.geometry = self.problem.cells(self.network.tree)
+            system = self.problem.on(self.geometry, self.network.polynomials, before)
             layers = cells_in_layers(system) if math.isinf(self.indicated) else None
             if layers is None or not bool(layers.any()):
                 return system, before
@@ -126,15 +137,15 @@ class DissectionStage(Stage):
             self._split(layers)
 
     def _assessed(
-        self, found: CellSolution, geometry: CellGeometry, indicators: Tensor, words: str
+        self, found: CellSolution, system: CellSystem, indicators: Tensor, words: str
     ) -> Step:
         """Estimate the error of the solution on a tree, and halve cells if it is too large."""
         settings, before = self.settings, self.estimate
-        self._extrapolate(found, geometry, float(indicators.square().sum().sqrt()))
-        errors, more = indicators, 2**geometry.tree.dim - 1
+        self._extrapolate(found, system, float(indicators.square().sum().sqrt()))
+        errors, more = indicators, 2**system.geometry.tree.dim - 1
         count = len(errors) + more * int(_bulk(errors, settings.bulk).sum())
         if self.estimate <= settings.tolerance or count > settings.cells:
-            errors = self._compared(found, geometry)
+            errors = self._compared(found, system)
             self.estimate = float(errors.square().sum().sqrt())
             self.ratio = max(self.ratio, self.estimate / (self.indicated or 1.0))
         self.chosen, finished = _bulk(errors, settings.bulk), None
@@ -153,16 +164,16 @@ class DissectionStage(Stage):
             words += f", estimated error {self.estimate:.1e}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
 
-    def _extrapolate(self, found: CellSolution, geometry: CellGeometry, indicated: float) -> None:
+    def _extrapolate(self, found: CellSolution, system: CellSystem, indicated: float) -> None:
         """Estimate the error by its ratio to the indicator on the trees before."""
         if math.isfinite(self.indicated):
-            size = _norm(found.coefficients, geometry) or 1.0
-            error = _norm(found.coefficients - self.origin, geometry) / size
+            size = _norm(found.coefficients, system) or 1.0
+            error = _norm(found.coefficients - self.origin, system) / size
             latest = error / self.indicated if self.indicated else 0.0
             self.estimate, self.ratio = max(self.ratio, latest) * indicated, latest
         self.indicated = indicated
 
-    def _compared(self, found: CellSolution, geometry: CellGeometry) -> Tensor:
+    def _compared(self, found: CellSolution, system: CellSystem) -> Tensor:
         """The relative error of each cell, (N,): the difference from a solution of higher degree.
 
         The indicator does not see errors that come from elsewhere, such as those of waves near a
@@ -173,47 +184,20 @@ class DissectionStage(Stage):
         richer = LocalPolynomials(own.degree + more, own.dim)
         present = found.coefficients
         start = richer.padded(present)
-        other = self.problem.on(geometry.tree, richer, start).solve()
-        return _norms(other.coefficients - start, geometry) / (_norm(present, geometry) or 1.0)
+        other = self.problem.on(system.geometry, richer, start)
+        changes = other.norms(other.solve().coefficients - start)
+        return changes / (_norm(present, system) or 1.0)
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""
-        present, (tree, parents) = self._present(), self.network.tree.split(chosen)
-        polynomials = self.network.polynomials
-        self.origin = prolonged(polynomials, tree, present[parents], chosen[parents])
-        self.network.layer.reset(tree, self.origin)
+        tree, _ = self.network.tree.split(chosen)
+        self.origin = self._moved(self.problem.cells(tree))
         self.chosen = None
 
 
-def prolonged(
-    polynomials: LocalPolynomials, tree: Tree, coefficients: Tensor, halves: Tensor
-) -> Tensor:
-    """The coefficients (N, L, m) in the cells of a tree of polynomials of their parents.
-
-    Args:
-        polynomials: the functions of a cell.
-        tree: the cells.
-        coefficients: those of each cell's parent, (N, L, m).
-        halves: the cells that are halves of their parents, a mask (N,); others are their parents.
-    """
-    found = coefficients.clone()
-    for corner in torch.cartesian_prod(*[torch.arange(2)] * tree.dim).view(-1, tree.dim):
-        own = halves & (tree.place % 2 == corner).all(dim=1)
-        low = corner.double() - 1
-        matrix = polynomials.restricted(low, torch.ones_like(low))
-        found[own] = torch.einsum("kl,nlm->nkm", matrix, coefficients[own])
-    return found
-
-
-def _norm(coefficients: Tensor, geometry: CellGeometry) -> float:
-    """The L2 norm of all fields together."""
-    return float(_norms(coefficients, geometry).square().sum().sqrt())
-
-
-def _norms(coefficients: Tensor, geometry: CellGeometry) -> Tensor:
-    """The L2 norms in each cell, (N,); the polynomials are orthonormal on [-1, 1]^d."""
-    volumes = (geometry.widths / 2).prod(dim=1)
-    return (volumes * coefficients.square().sum(dim=(1, 2))).sqrt()
+def _norm(coefficients: Tensor, system: CellSystem) -> float:
+    """The L2 norm of all fields together over the domain."""
+    return float(system.norms(coefficients).square().sum().sqrt())
 
 
 def _bulk(indicators: Tensor, part: float) -> Tensor:

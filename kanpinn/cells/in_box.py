@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
 from kanpinn.cells.cell_geometry import CellGeometry, CellPoints, Side
+from kanpinn.cells.cell_problem import CellProblem, terms_for_cells
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cell_terms import SampledTerm
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
-from kanpinn.geometry import Points
 from kanpinn.geometry.domain import Domain
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm
@@ -33,7 +32,7 @@ class SideTerm:
 
 
 @dataclass(frozen=True, eq=False)
-class ProblemInBox:
+class ProblemInBox(CellProblem):
     """The equation and the conditions of a problem in a box.
 
     Args:
@@ -47,40 +46,32 @@ class ProblemInBox:
     sides: Sequence[SideTerm]
 
     @classmethod
-    def of(cls, residuals: Residuals) -> "ProblemInBox":
-        """The problem of a loss.
+    def of(cls, residuals: Residuals, domain: Domain) -> "ProblemInBox":
+        """The problem of a loss in a box.
 
         Raises:
-            InputError: for what cells cannot solve: another domain, an energy, or conditions that
-                are not on whole sides.
+            InputError: for what cells cannot solve: an energy, or conditions that are not on whole
+                sides.
         """
-        domain = residuals.surrogate.domain
-        if not (isinstance(domain, Domain) and domain.is_box):
-            raise InputError(f"cells are for boxes, got {domain!r}")
-        terms, sides = [], []
-        for term in residuals.terms:
-            if not isinstance(term, ResidualTerm):
-                raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
-            terms.append(term)
-        for term in terms[1:]:
-            found = _sides(term.points, domain)
-            if term.sites > 1 or term.measured or not found:
-                raise InputError(
-                    f"the term {term.name} cannot be imposed on cells: expected conditions at "
-                    "single points of whole sides of the box"
-                )
-            sides += [SideTerm(term, axis, upper) for axis, upper in found]
-        return cls(domain, terms[0], sides)
+        equation, conditions = terms_for_cells(residuals, domain)
+        sides = [
+            SideTerm(term, *piece.side)
+            for term in conditions
+            for piece in term.pieces
+            if piece.side is not None
+        ]
+        return cls(domain, equation, sides)
 
-    def on(self, tree: Tree, polynomials: LocalPolynomials, coefficients: Tensor) -> CellSystem:
-        """The least-squares problem on the cells of a tree.
+    def cells(self, tree: Tree) -> CellGeometry:
+        return CellGeometry.whole(tree, self.domain)
 
-        Args:
-            tree: the cells.
-            polynomials: the functions of each.
-            coefficients: the present solution, about which the terms are linearised, (N, L, m).
-        """
-        geometry, more = CellGeometry(tree, self.domain), 3
+    def start(self, tree: Tree) -> CellGeometry:
+        return self.cells(tree)
+
+    def on(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> CellSystem:
+        tree, more = geometry.tree, 3
         nodes, weights = polynomials.rule(more)
         at = CellPoints.inside(geometry, torch.arange(len(tree)), nodes, weights)
         equation = SampledTerm(self.equation, at, polynomials, coefficients)
@@ -92,18 +83,4 @@ class ProblemInBox:
             for one in self.sides:
                 if (one.axis, one.upper) == (axis, upper):
                     walls.append(SampledTerm(one.term, at, polynomials, coefficients))
-        return CellSystem(geometry, polynomials, tree.faces, [equation], walls)
-
-
-def _sides(points: Points, domain: Domain) -> list[tuple[int, bool]]:
-    """The sides of a box on which points lie; none if some of them lie on no side."""
-    if points.normals is None:
-        return []
-    found, left = [], torch.ones(len(points), dtype=torch.bool)
-    for axis in range(domain.dim):
-        for sign in (-1, 1):
-            own = (points.normals[:, axis] * sign > 0.5).cpu()
-            if bool(own.any()):
-                found.append((axis, sign > 0))
-            left &= ~own
-    return [] if bool(left.any()) else found
+        return CellSystem(geometry, polynomials, [equation], walls)

@@ -70,6 +70,11 @@ class Tree:
         """The lower corners of the leaves, (N, d)."""
         return self.place * self.widths - 1
 
+    @cached_property
+    def boxes(self) -> Tensor:
+        """The lower and the upper corner of each leaf, (N, 2, d)."""
+        return torch.stack([self.low, self.low + self.widths], dim=1)
+
     def _counts(self, level: Tensor) -> Tensor:
         """The numbers of boxes of levels (k,) along each coordinate, (k, d)."""
         return torch.tensor(self.roots) * 2 ** level[:, None]
@@ -114,7 +119,11 @@ class Tree:
             found = torch.where(here < 0, found, here)
         lost = (found < 0).nonzero()[:, 0]
         if len(lost):
-            gaps = torch.cdist(x[lost].to(self.low), self.low + self.widths / 2)
+            gaps = torch.zeros(len(lost), len(self), dtype=self.low.dtype)
+            for at, (low, high) in zip(
+                x[lost].T[..., None], self.boxes.permute(2, 1, 0), strict=True
+            ):
+                gaps += torch.maximum(low - at, at - high).clamp_min(0).square()
             found[lost] = gaps.argmin(dim=1)
         return found
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Points
+from kanpinn.geometry import Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss.scales import Scales
@@ -36,6 +36,7 @@ class Term(ABC):
         sites: the number of consecutive points in one row: a residual may couple several points.
         factor: the factor of a balance, which multiplies the weight in the loss of optimizers.
         measured: whether the rows compare the fields with measured data.
+        pieces: the pieces of a boundary at every point of which the rows hold; empty for others.
 
     squares: whether `total` is the sum of the squares of `linearised`. has_slope: whether 2 Jᵀr is
     the gradient of `total`, where r is the value of `linearised` and J its Jacobian.
@@ -51,6 +52,7 @@ class Term(ABC):
     sites: int = field(default=1, kw_only=True)
     factor: float = field(default=1.0, kw_only=True)
     measured: bool = field(default=False, kw_only=True)
+    pieces: tuple[Piece, ...] = field(default=(), kw_only=True)
 
     @property
     def rows(self) -> int:
@@ -155,7 +157,8 @@ def condition_terms(
         )
         if scales is not None and not condition.measurements:
             term = term.times(scales.conditions[i])
-        terms.append(replace(term, measured=condition.measurements > 0))
+        measured = condition.measurements > 0
+        terms.append(replace(term, measured=measured, pieces=condition.pieces))
     return terms
 
 

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
@@ -104,11 +103,6 @@ class Network(nn.Module, ABC):
 
     def follow(self, x: Tensor) -> None:
         """Adapt to the activations at inputs x without changing the function; see `KAN.follow`."""
-
-    def roundings(self) -> Iterator[Tensor]:
-        """Yield the sizes of the rounding errors of each of the `parameters()`."""
-        for one in self.parameters():
-            yield torch.finfo(one.dtype).eps * one.detach().abs()
 
     @property
     def parameter_count(self) -> int:

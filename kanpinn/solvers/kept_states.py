@@ -23,13 +23,13 @@ def copied(network: Network) -> dict[str, Tensor]:
 
 @contextmanager
 def perturbed(network: Network, seed: int) -> Iterator[None]:
-    """Change each coefficient by a rounding error of random sign, for a while."""
+    """Change each coefficient by a relative rounding error of random sign, for a while."""
     kept = [one.clone() for one in network.parameters()]
     generator = torch.Generator().manual_seed(seed)
     try:
-        for one, size in zip(network.parameters(), network.roundings(), strict=True):
+        for one in network.parameters():
             signs = 2 * torch.randint(2, one.shape, generator=generator) - 1
-            one.add_(size * signs.to(one))
+            one.mul_(1 + torch.finfo(one.dtype).eps * signs.to(one))
         yield
     finally:
         for one, before in zip(network.parameters(), kept, strict=True):

@@ -125,16 +125,17 @@ class Curve(MappedPiece):
         return super().rim if closed else self.image(cube_rim(1))
 
     def image(self, unit: Coords) -> Points:
-        return self._points(self.even(unit[:, 0]))
+        return self.points_at(self.even(unit[:, 0]))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         unit, weights = gauss_legendre(nodes)
         ends = torch.tensor(self.cuts(), dtype=torch.float64)
         t = (ends[:-1, None] + ends.diff()[:, None] * unit).flatten()
         speed = self.velocity(t).norm(dim=1)
-        return self._points(t), (ends.diff()[:, None] * weights).flatten() * speed
+        return self.points_at(t), (ends.diff()[:, None] * weights).flatten() * speed
 
-    def _points(self, t: Weights) -> Points:
+    def points_at(self, t: Weights) -> Points:
+        """Return the points γ(t) at parameters t (n,), with normals."""
         along = self.velocity(t)
         across = torch.stack([along[:, 1], -along[:, 0]], dim=1)
         return Points(self.at(t), self.names, across / along.norm(dim=1, keepdim=True))

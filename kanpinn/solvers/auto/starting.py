@@ -26,7 +26,7 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
     if isinstance(network, Cells):
         if known is not None and isinstance(known.solution.network, Cells):
             before = known.solution.network.layer
-            network.layer.reset(before.tree, before.coefficients)
+            network.layer.reset(before.tree, before.frames, before.coefficients)
         return
     warm = isinstance(network, KAN) and not (unknowns or network.stretched)
     if warm and known is not None and known.repeats and known.choice.form == "strong":

@@ -1,0 +1,109 @@
+"""The layer of a network in cells: polynomials in each box of a tree."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.tree import Tree
+from kanpinn.jets import Coordinates, Jet
+from kanpinn.networks.layer import Layer
+
+
+class CellLayer(Layer):
+    """y_o = Σ_l c_klo p_l(ξ), polynomials of a box's own coordinates ξ for each box k of a tree.
+
+    The coordinates ξ are in [-1, 1]^d in the box's frame: the box itself, or a smaller one.
+
+    Args:
+        tree: the boxes.
+        polynomials: the polynomials of each.
+        n_out: the number of outputs.
+
+    coefficients: (N, L, n_out), of L orthonormal polynomials in each of N boxes. frames: the lower
+    and upper corners of the frames, (N, 2, d).
+    """
+
+    level: Tensor
+    place: Tensor
+    frames: Tensor
+
+    def __init__(self, tree: Tree, polynomials: LocalPolynomials, n_out: int) -> None:
+        super().__init__()
+        self.roots, self.polynomials = tree.roots, polynomials
+        self.register_buffer("level", tree.level)
+        self.register_buffer("place", tree.place)
+        self.register_buffer("frames", tree.boxes)
+        zeros = torch.zeros(len(tree), polynomials.size, n_out, dtype=torch.float64)
+        self.coefficients = nn.Parameter(zeros)
+        self._tree: Tree | None = tree
+
+    @property
+    def tree(self) -> Tree:
+        """The boxes, on the CPU."""
+        if self._tree is None:
+            self._tree = Tree(self.roots, self.level.cpu(), self.place.cpu())
+        return self._tree
+
+    @torch.no_grad()
+    def reset(self, tree: Tree, frames: Tensor, coefficients: Tensor) -> None:
+        """Take another tree, with the frames of its boxes and coefficients (N, L, n_out)."""
+        like = self.coefficients
+        self.frames = frames.to(like)
+        self._tree = tree
+        self.level, self.place = tree.level.to(like.device), tree.place.to(like.device)
+        self.coefficients = nn.Parameter(coefficients.to(like))
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved network may have another tree than this one was created with.
+        for name in ("level", "place", "frames"):
+            setattr(self, name, torch.empty_like(state[prefix + name]))
+        saved = state[prefix + "coefficients"]
+        self.coefficients = nn.Parameter(torch.empty_like(saved))
+        self._tree = None
+        super()._load_from_state_dict(state, prefix, *args)
+
+    def evaluate(self, h: Jet | Coordinates) -> Jet:
+        most = 2**22  # numbers at once: 32 MiB in float64
+        count = max(1, most // (8 * self.polynomials.size))
+        dense = h.dense()
+        starts = range(0, max(1, len(dense.value)), count)
+        parts = [torch.arange(i, min(i + count, len(dense.value))) for i in starts]
+        found = [self._at(dense.rows(part.to(dense.value.device))) for part in parts]
+        both = zip(*(jet.parts() for jet in found), strict=True)
+        return found[0].with_parts([torch.cat(same) for same in both])
+
+    def _at(self, h: Jet) -> Jet:
+        number, functions = self._functions(h)
+        return functions.unstacked(torch.bmm(functions.stacked(), self.coefficients[number]))
+
+    def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        number, functions = self._functions(h.dense())
+        stacked = functions.stacked()
+        column = number.to(stacked)[:, None, None].expand(-1, stacked.shape[1], 1)
+        return torch.cat([stacked, column], dim=2), torch.bmm(stacked, coefficients[number])
+
+    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
+        return h.dense().unstacked(product)
+
+    @torch.no_grad()
+    def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
+        number = known[:, 0, -1].long()
+        rows = torch.einsum("nps,npo->son", known[..., :-1], delta)
+        shaped = out.view(*self.coefficients.shape, len(number))
+        shaped[number, :, :, torch.arange(len(number))] = rows.permute(2, 0, 1)
+
+    def _functions(self, h: Jet) -> tuple[Tensor, Jet]:
+        """The boxes of points, (n,), and the jets of their polynomials there, with L components."""
+        tree = self.tree
+        number = tree.locate(h.value.detach().cpu())
+        number = number.to(h.value.device)
+        low, high = self.frames[number].unbind(1)
+        factor = 2 / (high - low)  # (n, d), for each point its own
+        scaled = [
+            part * factor.view(len(factor), *[1] * (part.ndim - 2), -1) for part in h.parts()[1:]
+        ]
+        own = h.with_parts([(h.value - low) * factor - 1, *scaled])
+        return number, self.polynomials.jet(own)

@@ -1,0 +1,66 @@
+"""Problems for cells: what each kind of domain has to say about them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.cells.cell_geometry import CellGeometry
+from kanpinn.cells.cell_system import CellSystem
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.tree import Tree
+from kanpinn.geometry.domain import Domain
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
+
+
+class CellProblem(ABC):
+    """The equation and the conditions of a problem, for the cells of any tree."""
+
+    @abstractmethod
+    def cells(self, tree: Tree) -> CellGeometry:
+        """The leaves of a tree that have a part of the domain."""
+
+    @abstractmethod
+    def start(self, tree: Tree) -> CellGeometry:
+        """The same, after leaves that are too large for the boundary have been halved.
+
+        Raises:
+            InputError: if the boundary has details that no cell can resolve.
+        """
+
+    @abstractmethod
+    def on(
+        self, geometry: CellGeometry, polynomials: LocalPolynomials, coefficients: Tensor
+    ) -> CellSystem:
+        """The least-squares problem on cells.
+
+        Args:
+            geometry: the cells.
+            polynomials: the functions of each.
+            coefficients: the present solution, about which the terms are linearised, (N, L, m).
+        """
+
+
+def terms_for_cells(
+    residuals: Residuals, domain: Domain
+) -> tuple[ResidualTerm, Sequence[ResidualTerm]]:
+    """The equation of a loss, and its conditions on pieces of the boundary.
+
+    Raises:
+        InputError: for what cells cannot solve: an energy, or conditions of another kind.
+    """
+    terms = []
+    for term in residuals.terms:
+        if not isinstance(term, ResidualTerm):
+            raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
+        terms.append(term)
+    own = set(domain.boundary.pieces)
+    for term in terms[1:]:
+        if term.sites > 1 or term.measured or not term.pieces or not own.issuperset(term.pieces):
+            raise InputError(
+                f"the term {term.name} cannot be imposed on cells: expected a condition at single "
+                "points of whole pieces of the boundary"
+            )
+    return terms[0], terms[1:]

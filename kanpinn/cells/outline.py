@@ -1,0 +1,184 @@
+"""The boundary of a domain in the plane, cut into arcs by the cells of a tree."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.tree import Tree
+from kanpinn.geometry.curves.curve import Curve
+from kanpinn.geometry.planar.planar import Planar
+
+
+@dataclass(frozen=True, eq=False)
+class Arcs:
+    """Parts of the boundary's curves, each in one cell and monotone in both coordinates.
+
+    Args:
+        curve: the number of each arc's curve, (a,).
+        first, last: its parameters on the curve, (a,) each.
+        cell: the number of its cell, (a,).
+        ends: the points at its ends, (a, 2, 2).
+        turns: the angle between the tangents at its ends, (a,).
+    """
+
+    curve: Tensor
+    first: Tensor
+    last: Tensor
+    cell: Tensor
+    ends: Tensor
+    turns: Tensor
+
+    def __len__(self) -> int:
+        return len(self.curve)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The lines on which the sides of a tree's cells lie, in physical coordinates.
+
+    Args:
+        tree: the cells.
+        low, half: the lower corner of the tree's box and half its widths, (2,) each.
+    """
+
+    tree: Tree
+    low: Tensor
+    half: Tensor
+
+    @cached_property
+    def lines(self) -> tuple[Tensor, Tensor]:
+        """The values of x and those of y, ascending."""
+        same = 1e-12  # values closer than this are the same up to rounding
+        found = []
+        for axis in (0, 1):
+            values = self.tree.boxes[:, :, axis].flatten().unique()
+            kept = torch.cat([torch.tensor([True]), values.diff() > same])
+            found.append(self.low[axis] + (values[kept] + 1) * self.half[axis])
+        return found[0], found[1]
+
+    def locate(self, points: Tensor, inward: Tensor, step: float) -> Tensor:
+        """The cells of points (n, 2), after a step inward of a part of the cell's width, (n,)."""
+        cells = self.tree.locate((points - self.low) / self.half - 1)
+        moved = points + step * inward * self.tree.widths[cells] * self.half
+        return self.tree.locate((moved - self.low) / self.half - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The boundary of a domain in the plane, for the cells of any tree.
+
+    Args:
+        domain: the domain.
+    """
+
+    domain: Planar
+
+    @cached_property
+    def breaks(self) -> list[Tensor]:
+        """For each curve the parameters between which both coordinates are monotone."""
+        return [_breaks(curve) for curve in self.domain.curves]
+
+    @cached_property
+    def corners(self) -> list[tuple[bool, bool]]:
+        """For each curve whether the boundary turns at its start and at its end."""
+        ts, sharp = torch.tensor([0.0, 1.0], dtype=torch.float64), 0.1  # radians
+        curves = self.domain.curves
+        tangents = torch.stack([curve.velocity(ts) for curve in curves])
+        tangents = tangents / tangents.norm(dim=2, keepdim=True)
+        ends = torch.tensor([[curve.start, curve.stop] for curve in curves], dtype=torch.float64)
+        after = torch.cdist(ends[:, 1], ends[:, 0]).argmin(dim=1)  # the curve that goes on
+        turned = (tangents[:, 1] * tangents[after, 0]).sum(dim=1) < torch.cos(torch.tensor(sharp))
+        starts = torch.zeros_like(turned)
+        starts[after] = turned
+        return list(zip(starts.tolist(), turned.tolist(), strict=True))
+
+    def arcs(self, grid: Grid, step: float) -> tuple[Arcs, list[Tensor]]:
+        """The arcs in the cells, and the points in which the boundary meets the lines.
+
+        Args:
+            grid: the lines of the cells.
+            step: how far inside the domain a cell must reach for its arcs, as a part of its width.
+
+        Returns:
+            The arcs, and for x and for y the points that lie on lines of constant x or y, (n, 2).
+        """
+        found: list[tuple[Tensor, ...]] = []
+        meets: list[list[Tensor]] = [[], []]
+        for number, curve in enumerate(self.domain.curves):
+            parts = [
+                _crossings(curve, self.breaks[number], axis, grid.lines[axis]) for axis in (0, 1)
+            ]
+            for axis in (0, 1):
+                meets[axis].append(curve.at(torch.cat([parts[axis], self.breaks[number]])))
+            ts = torch.cat([*parts, self.breaks[number]]).unique()
+            tiny = 1e-12  # in the parameter: an interval of rounding errors
+            ts = ts[torch.cat([torch.tensor([True]), ts.diff() > tiny])]
+            middle = curve.points_at((ts[1:] + ts[:-1]) / 2)
+            assert middle.normals is not None
+            cells = grid.locate(middle.coords, -middle.normals, step)
+            # An arc goes on across lines of other cells.
+            starts = torch.isin(ts[1:-1], self.breaks[number]) | (cells[1:] != cells[:-1])
+            at = torch.cat([torch.tensor([True]), starts]).nonzero()[:, 0]
+            first, last = ts[at], torch.cat([ts[at[1:]], ts[-1:]])
+            found.append((torch.full_like(at, number), first, last, cells[at]))
+        joined = [torch.cat(same) for same in zip(*found, strict=True)]
+        return self._made(*joined), [torch.cat(points) for points in meets]
+
+    def _made(self, curve: Tensor, first: Tensor, last: Tensor, cell: Tensor) -> Arcs:
+        ends = torch.empty(len(curve), 2, 2, dtype=torch.float64)
+        turns = torch.empty(len(curve), dtype=torch.float64)
+        for number, one in enumerate(self.domain.curves):
+            own = curve == number
+            ts = torch.stack([first[own], last[own]], dim=1)
+            ends[own] = one.at(ts.flatten()).unflatten(0, ts.shape)
+            along = one.velocity(ts.flatten()).unflatten(0, ts.shape)
+            (x, y), (p, q) = along[:, 0].T, along[:, 1].T
+            turns[own] = torch.atan2(x * q - y * p, x * p + y * q).abs()
+        return Arcs(curve, first, last, cell, ends, turns)
+
+
+def _breaks(curve: Curve) -> Tensor:
+    """The parameters from 0 to 1 between which both coordinates are monotone."""
+    count = 64  # of intervals, in each of which a coordinate turns at most once
+    ts = torch.linspace(0, 1, count + 1, dtype=torch.float64)
+    found = [ts[[0, -1]]]
+    for axis in (0, 1):
+        speed = curve.velocity(ts)[:, axis]
+        turning = (speed[1:] * speed[:-1] < 0).nonzero()[:, 0]
+        low, high = ts[turning], ts[turning + 1]
+        rising = speed[turning + 1] > 0
+        found.append(_bisected(lambda t: curve.velocity(t)[:, axis], low, high, rising))  # noqa: B023
+    breaks = torch.cat(found).unique()
+    near = 1e-9  # of a break to an end, where the end itself is the break
+    inner = breaks[(breaks > near) & (breaks < 1 - near)]
+    return torch.cat([breaks[:1], inner, breaks[-1:]])
+
+
+def _crossings(curve: Curve, breaks: Tensor, axis: int, lines: Tensor) -> Tensor:
+    """The parameters at which a curve crosses the lines of a coordinate, between its breaks."""
+    at = curve.at(breaks)[:, axis]
+    near = 1e-12 * float(lines.abs().max())
+    low, high = torch.minimum(at[1:], at[:-1]) + near, torch.maximum(at[1:], at[:-1]) - near
+    part, line = ((lines > low[:, None]) & (lines < high[:, None])).nonzero().unbind(1)
+    rising = at[part + 1] > at[part]
+    wanted = lines[line]
+    return _bisected(
+        lambda t: curve.at(t)[:, axis] - wanted, breaks[part], breaks[part + 1], rising
+    )
+
+
+def _bisected(
+    function: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, rising: Tensor
+) -> Tensor:
+    """The zeros of functions that change sign between two values, (n,) each."""
+    digits = 52  # binary ones
+    if not len(low):
+        return low
+    for _ in range(digits):
+        middle = (low + high) / 2
+        above = (function(middle) > 0) == rising
+        low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+    return (low + high) / 2

@@ -1,0 +1,164 @@
+"""Cells cut by the boundary of a domain in the plane: their parts, and solutions in them."""
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.cells.cut_geometry import Cutter
+from kanpinn.cells.in_plane import ProblemInPlane
+from kanpinn.cells.outline import Outline
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.tree import Tree
+from kanpinn.jets import Channels
+from kanpinn.loss.terms import ResidualTerm
+
+F = torch.float64
+SQUARE = kp.Box(x=(0, 1), y=(0, 1))
+
+DOMAINS = {
+    "a disk": kp.Disk((0.3, -0.2), 1.0),
+    "a round hole": SQUARE - kp.Disk((0.41, 0.57), 0.15),
+    "a hole that touches lines of cells": SQUARE - kp.Disk((0.5, 0.5), 0.25),
+    "an annulus": kp.Disk((0, 0), 1.0) - kp.Disk((0.4, 0.1), 0.2),
+    "an L on lines of cells": kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Box(x=(0, 1), y=(0, 1)),
+    "an L beside lines of cells": SQUARE - kp.Box(x=(0.5 + 1e-9, 1), y=(0.5 - 3e-8, 1)),
+    "an L with thin parts of cells": SQUARE - kp.Box(x=(0.5 - 1e-5, 1), y=(0.5 + 3e-4, 1)),
+    "a triangle": kp.Polygon([(0, 0), (1, 0.1), (0.3, 0.9)]),
+    "an ellipse": kp.Ellipse((0, 0), (1, 0.2)),
+    "a thin wall": SQUARE - kp.Box(x=(0.5, 0.53), y=(0.3, 1)),
+    "two parts": SQUARE | kp.Box(x=(2, 3), y=(0, 0.7)),
+}
+
+
+class Harmonic(kp.Problem):
+    """Δu = 0 with the values of a harmonic function."""
+
+    def __init__(self, domain):
+        self.domain = domain
+
+    def exact(self, p):
+        return torch.exp(p.x) * torch.cos(p.y) + p.x**2 - p.y**2
+
+    def residual(self, p, u):
+        return kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+def _error(solution):
+    p = solution.problem.domain.gauss(2000)
+    exact = solution.problem.exact(p)
+    return float((solution(p) - exact).norm() / exact.norm())
+
+
+def _solved(problem, degree, *, tolerance=1e-30, steps=1, cells=4):
+    network, method = kp.Cells([2, 1], degree, cells), kp.Dissection(tolerance, steps=steps)
+    return kp.solve(problem, network, method, verified=False, errors=False)
+
+
+@pytest.fixture(params=DOMAINS, scope="module")
+def geometry(request):
+    """The cells of a start on one of the domains."""
+    domain = DOMAINS[request.param]
+    cutter, tree = Cutter(Outline(domain)), Tree.uniform([4, 4])
+    tree, _ = tree.split(torch.arange(16) % 3 == 0)
+    return cutter.cut(tree)
+
+
+def test_the_faces_and_arcs_of_each_cell_bound_its_part(geometry):
+    # The integral of the normal over a closed curve is zero.
+    total = torch.zeros(len(geometry.tree), 2, dtype=F)
+    faces, arcs = geometry.faces, geometry.arcs
+    corners = geometry.physical(faces.corners)
+    length = (corners[:, 1] - corners[:, 0]).sum(dim=1)
+    normals = torch.nn.functional.one_hot(faces.axis, 2) * length[:, None]
+    total.index_add_(0, faces.lower, normals)
+    total.index_add_(0, faces.upper, -normals)
+    along = arcs.ends[:, 1] - arcs.ends[:, 0]
+    total.index_add_(0, arcs.cell, torch.stack([along[:, 1], -along[:, 0]], dim=1))
+    assert float(total.abs().max()) < 2e-6 * float(geometry.half.max())
+
+
+def test_frames_are_the_bounding_boxes_of_the_parts(geometry):
+    x = geometry.domain.gauss(20_000).coords
+    scaled = (x - geometry.physical(-torch.ones(2, dtype=F))) / geometry.half - 1
+    cells = geometry.tree.locate(scaled)
+    low, high = geometry.frames[cells].unbind(1)
+    outside = torch.maximum(low - scaled, scaled - high).amax(dim=1)
+    assert float(outside.max()) < 1e-6  # a sliver that was left out
+    for cell in geometry.is_cut.nonzero()[:, 0].tolist():
+        own = scaled[cells == cell]
+        if len(own) > 500:
+            (low, high), slack = geometry.frames[cell], 0.1
+            reach = slack * (high - low)
+            assert bool((own.amin(dim=0) < low + reach).all())
+            assert bool((own.amax(dim=0) > high - reach).all())
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_smooth_solution_is_found_on_any_domain(name):
+    assert _error(_solved(Harmonic(DOMAINS[name]), 7)) < 1e-6
+
+
+class Hole(Harmonic):
+    """A small hole in a square, with the flux on it and values around."""
+
+    center, radius = (0.43, 0.61), 0.04
+
+    def __init__(self):
+        super().__init__(SQUARE - kp.Disk(self.center, self.radius))
+
+    def _from_hole(self, p):
+        return p.x - self.center[0], p.y - self.center[1]
+
+    def exact(self, p):
+        x, y = self._from_hole(p)
+        return torch.log(x**2 + y**2) + 0.1 * x / (x**2 + y**2)
+
+    def flux(self, p):  # the normal points into the hole
+        x, _ = self._from_hole(p)
+        return -2 / self.radius + 0.1 * x / self.radius**3
+
+    def conditions(self):
+        walls = self.domain.boundary
+        outer = tuple(name for name in walls.names if name != "circle")
+        return [kp.Dirichlet(walls[outer], self.exact), kp.Neumann(walls["circle"], self.flux)]
+
+
+def test_cells_around_a_hole_become_as_small_as_it_needs():
+    solution = _solved(Hole(), 8, tolerance=1e-5, steps=10)
+    estimated = solution.history.column("estimated_error")[-1]
+    assert solution.status == "converged" and estimated <= 1e-5
+    assert 0.1 * estimated < _error(solution) < 4 * estimated
+    tree = solution.network.tree
+    center = 2 * torch.tensor(Hole.center, dtype=F) - 1
+    near = (tree.low + tree.widths / 2 - center).norm(dim=1)
+    assert float(near[tree.level == tree.level.max()].max()) < 0.3
+    assert int(tree.level.min()) <= 1
+
+
+def test_a_network_is_the_same_function_after_saving():
+    solution = _solved(Harmonic(DOMAINS["an annulus"]), 6)
+    other = kp.Cells([2, 1], 6, 4)
+    other.load_state_dict(solution.network.state_dict())
+    x = 0.5 * torch.rand(100, 2, dtype=F)
+    assert torch.equal(other(x), solution.network(x))
+
+
+def test_norms_count_the_part_of_a_cell_in_the_domain(geometry):
+    channels = Channels(("x", "y"), gradient=True, second="laplacian")
+    points = geometry.domain.gauss(1)
+    term = ResidualTerm("interior", points, 1.0, channels, lambda p, u: kp.laplacian(u))
+    polynomials = LocalPolynomials(4, 2)
+    ones = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
+    ones[:, 0] = 2.0  # times 1/2, the first orthonormal polynomial
+    system = ProblemInPlane(geometry.domain, term, []).on(geometry, polynomials, ones)
+    area = float(system.norms(ones).square().sum())
+    assert area == pytest.approx(geometry.domain.measure, rel=0.03)
+
+
+def test_what_cut_cells_cannot_do_is_said_in_words():
+    ball = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)) - kp.Ball((0.5, 0.5, 0.5), 0.2)
+    with pytest.raises(kp.InputError, match="boxes and for domains in the plane so far"):
+        kp.solve(Harmonic(ball), kp.Cells([3, 1], 3, 2), kp.Dissection())
