@@ -36,6 +36,7 @@ class SampledTerm:
 
     Raises:
         InputError: if a row ties several points together.
+        LinAlgError: if the residual or one of its derivatives is not finite at a point.
     """
 
     def __init__(
@@ -62,12 +63,22 @@ class SampledTerm:
         residual, slopes = slopes_by_parts(partial(term.equation, at.points), jet)
         found = torch.stack([one.stacked() for one in slopes], dim=1)
         right = torch.einsum("nepm,npm->ne", found, values) - residual
+        self._check(right.isfinite().all(dim=1) & found.isfinite().flatten(1).all(dim=1))
         self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (found, right))
 
     @cached_property
     def places(self) -> dict[int, int]:
         """For each cell the last number that it has here."""
         return {cell: place for place, cell in enumerate(self.at.cells.tolist())}
+
+    def _check(self, finite: Tensor) -> None:
+        """Refuse a residual that is not finite at some of the points; finite: a mask (c q,)."""
+        if not bool(finite.all()):
+            points, first = self.at.points, int((~finite).to(torch.uint8).argmax())
+            pairs = zip(points.names, points.coords[first].tolist(), strict=True)
+            where = ", ".join(f"{name} = {value:.4g}" for name, value in pairs)
+            what = f"the residual of the term {self.term.name} is not finite at {where}"
+            raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
 
     def functions(self, place: int) -> Tensor:
         """The stacked jets of the polynomials of cell number `place` here, (q, parts, L)."""

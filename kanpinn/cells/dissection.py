@@ -61,11 +61,18 @@ class Dissection(Optimizer):
             raise InputError(f"bulk must be at most 1, got {self.bulk}")
 
     def check(self, network: Network) -> None:
-        require_cells(network)
+        dtype = require_cells(network).layer.coefficients.dtype
+        if dtype != torch.float64:
+            raise InputError(
+                f"dtype must be float64 for a network in cells, got {dtype}: rounded coefficients "
+                "would not have the accuracy that is estimated"
+            )
 
-    def finer(self) -> "Dissection":
-        """The same for an error that is 100 times smaller."""
-        return Dissection(self.tolerance / 100, 4 * self.cells, self.bulk, self.steps)
+    def finer(self, reached: float) -> "Dissection":
+        """The same for an error that is 100 times smaller; reached: the estimated error."""
+        least = 1e-13  # which rounding leaves
+        tolerance = max(least, min(self.tolerance, reached or self.tolerance) / 100)
+        return Dissection(tolerance, 4 * self.cells, self.bulk, self.steps)
 
     def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
         return DissectionStage(self, residuals)
@@ -91,6 +98,15 @@ class DissectionStage(Stage):
         self.ratio, self.indicated, self.estimate = 0.0, math.inf, math.inf
         self.chosen: Tensor | None = None
         self.origin = self._moved(self.problem.start(self.network.tree))
+
+    @property
+    def part(self) -> float:  # type: ignore[override]
+        """The square of the part of the digits that is found: the last ones take most of the time.
+
+        It is zero as long as there is no estimate.
+        """
+        wanted = math.log10(min(self.settings.tolerance, 0.1))
+        return min(1.0, max(0.0, math.log10(min(self.estimate, 1.0) or 1e-300) / wanted)) ** 2
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()
@@ -155,8 +171,8 @@ class DissectionStage(Stage):
             finished = f"{CONVERGED}: rounding leaves a relative error of {self.estimate:.1e}"
         elif count > settings.cells:
             finished = (
-                f"stopped: {count} cells are more than cells = {settings.cells}; the estimated "
-                f"relative error is {self.estimate:.1e}"
+                f"stopped: the next {count} cells would be more than cells = {settings.cells}; the "
+                f"estimated relative error is {self.estimate:.1e}"
             )
         notes = {"cells": float(len(indicators))}
         if math.isfinite(self.estimate):

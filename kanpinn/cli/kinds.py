@@ -93,8 +93,6 @@ class SolveKind(Kind):
         yield from filter(None, (against(result), summary(result)))
 
     def preview(self, config: "Config", job: "SolveJob") -> Iterator[Line]:
-        from kanpinn.networks.constraints.boundary_data import describe_imposition
-
         defects = self.check(job)
         terms = job.preview().terms
         if job.by_trials:
@@ -105,8 +103,7 @@ class SolveKind(Kind):
         for defect in defects:
             yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"
         yield _network(config, job)
-        boundary, energy = job.settings.boundary, job.settings.form == "energy"
-        yield "boundary data", describe_imposition(job.problem, boundary, energy)
+        yield _boundary_data(job)
         yield _run(config)
         yield from _points(job, terms)
 
@@ -191,6 +188,17 @@ def _network(config: "Config", job: "Job") -> Line:
     network, run = job.network, config.file.run
     size = f"{list(network.width)}, {network.parameter_count} parameters"
     return "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
+
+
+def _boundary_data(job: "SolveJob") -> Line:
+    """Return how boundary data are imposed: cells always have them in their least squares."""
+    from kanpinn.cells import Cells
+    from kanpinn.networks.constraints.boundary_data import describe_imposition
+
+    boundary, energy = job.settings.boundary, job.settings.form == "energy"
+    if isinstance(job.network, Cells):
+        return "boundary data", "penalty, with weights that follow from the sizes of the cells"
+    return "boundary data", describe_imposition(job.problem, boundary, energy)
 
 
 def _run(config: "Config") -> Line:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.linalg import lapack, solve_triangular
 
@@ -128,7 +129,8 @@ def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
 def _sorted(front: Front, sizes: Array, ranks: Array) -> Front:
     """A front with its columns in the order of elimination, as a square upper triangle."""
     if not np.isfinite(front.rows).all():
-        raise np.linalg.LinAlgError("an entry of a least-squares problem is not finite")
+        what = "an entry of a least-squares problem is not finite"
+        raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
     order = front.blocks[np.lexsort((front.blocks, ranks[front.blocks]))]
     columns = _within(front.blocks, sizes, order)
     found = triangle(front.rows[:, columns])

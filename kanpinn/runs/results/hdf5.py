@@ -13,6 +13,7 @@ import torch
 
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
+from kanpinn.cells import Cells
 from kanpinn.evolution import Windows
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layer
@@ -49,9 +50,14 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     "enrichment" for known functions that are added to the last layer, and a group "constants" for
     unknown numbers, whose values are in /history. The layers of networks side by side, or of time
     windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time windows.
-    The attributes low and high of /network are the corners of the box that is mapped to [-1, 1]^d
-    before the first layer. The attribute sha256 of the file is the digest of all values in both
-    groups, by which a damaged file is found.
+    The layer of a network in cells has the tree: the numbers of boxes of level 0 along each
+    coordinate in the attribute "roots", and each cell's "level" and "place" among the boxes of its
+    level, so that its lower corner is -1 + 2 place / (roots 2^level) in [-1, 1]^d. Its coefficients
+    (N, L, m) are those of the L products of orthonormal Legendre polynomials of the cell's own
+    coordinates, up to the total degree "degree", ordered by total degree and then by the degrees
+    in each coordinate. The attributes low and high of /network are the corners of the box that is
+    mapped to [-1, 1]^d before the first layer. The attribute sha256 of the file is the digest of
+    all values in both groups, by which a damaged file is found.
     """
     file.attrs["status"] = result.status
     file.attrs["config"] = json.dumps(settings)
@@ -87,6 +93,9 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
             inner.attrs["base"] = layer.base or "none"
         if isinstance(layer, DenseLayer):
             inner.attrs["activation"] = layer.activation
+        if isinstance(network, Cells):
+            inner.attrs["degree"] = network.degree
+            inner.attrs["roots"] = network.tree.roots
     file.attrs["sha256"] = _digest(history, group)
 
 

@@ -1,0 +1,60 @@
+"""The problems that are solved in cells: their exact solutions, and files with larger tolerances."""
+
+from pathlib import Path
+
+import library
+import pytest
+import reference
+import torch
+
+import kanpinn as kp
+from kanpinn.geometry import Points
+from kanpinn.runs.config import Config
+
+PROBLEMS = Path(__file__).parents[2] / "problems"
+CLASSES = {
+    "two_peaks": "TwoPeaks",
+    "circular_front": "CircularFront",
+    "helmholtz40": "WavePacket",
+}
+
+
+def _near_features(problem, generator):
+    """Points where the solutions vary: half of them within 0.05 of (0.25, 0.3), on an arc's side."""
+    anywhere = torch.rand(60, 2, generator=generator, dtype=torch.float64)
+    centre = torch.tensor([[0.25, 0.3]], dtype=torch.float64)
+    near = centre + 0.05 * torch.randn(60, 2, generator=generator, dtype=torch.float64)
+    angle = torch.rand(60, 1, generator=generator, dtype=torch.float64) + 0.2
+    front = 0.7 * torch.cat([angle.cos(), angle.sin()], dim=1) - 0.05
+    return Points(torch.cat([anywhere, near.clamp(0, 1), front]), problem.domain.names)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_exact_solutions_solve_the_problems(name, generator):
+    problem = library.class_of(name, CLASSES[name])()
+    p = _near_features(problem, generator)
+    exact = lambda x: problem.exact(Points(x[None], p.names))[0]  # noqa: E731
+    jet = reference.jet_of_point(exact, p.coords, p.names)
+    assert jet.second.abs().max() > 300
+    assert problem.residual(p, jet).abs().max() < 1e-12 * jet.second.abs().max()
+    (condition,) = problem.conditions()
+    q, _ = condition.boundary.quadrature(20)
+    assert torch.equal(condition.target(q), problem.exact(q))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_files_solve_them_as_accurately_as_is_asked(name):
+    tolerance = 1e-3
+    pairs = [f"optimizer[0].tolerance={tolerance}", "network.degree=12"]
+    config = Config.read(PROBLEMS / f"{name}.toml", pairs)
+    solution = config.build().run(())
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative <= 2 * tolerance
+
+
+def test_a_solve_with_a_smaller_tolerance_estimates_the_error():
+    pairs = ["optimizer[0].tolerance=1e-3", "network.degree=8"]
+    solution = Config.read(PROBLEMS / "two_peaks.toml", pairs).build().run(())
+    estimated = kp.estimate_error(solution).errors
+    assert estimated.l2_relative == pytest.approx(solution.errors.l2_relative, rel=0.1)
+    assert estimated.h1_relative == pytest.approx(solution.errors.h1_relative, rel=0.1)

@@ -1,0 +1,124 @@
+"""Runs of networks in cells: folders, readers of result.h5, and runs that go on."""
+
+import itertools
+import json
+from pathlib import Path
+
+import h5py
+import numpy
+import pytest
+import torch
+from numpy.polynomial import legendre
+
+import kanpinn as kp
+from kanpinn.runs.config import Config
+from kanpinn.runs.results import RunFolder, load
+
+PEAKS = Path(__file__).parents[2] / "problems" / "two_peaks.toml"
+F = torch.float64
+
+
+@pytest.fixture
+def config(monkeypatch) -> Config:
+    """The two peaks to 1e-2, four steps; the fields are drawn on a coarse grid."""
+    monkeypatch.setattr("kanpinn.solvers.grid_fields.NODES", {1: 11, 2: 9, 3: 5})
+    pairs = ["network.degree=8", "optimizer[0].tolerance=1e-2", "run.estimate=false"]
+    return Config.read(PEAKS, pairs)
+
+
+def run(config: Config, output: Path, *more) -> Path:
+    folder, job = RunFolder.create(output, config.name, config), config.build()
+    return folder.finish(job.run((folder.checkpoint, *more)))
+
+
+def evaluated(file: Path, points: numpy.ndarray) -> numpy.ndarray:
+    """The values of a network in cells, read from result.h5 as its documentation says."""
+    with h5py.File(file) as read:
+        network, layer = read["network"], read["network/layer_0"]
+        low, high = network.attrs["low"], network.attrs["high"]
+        degree, roots = layer.attrs["degree"], layer.attrs["roots"]
+        coefficients, level, place = (layer[k][()] for k in ("coefficients", "level", "place"))
+    x = 2 * (points - low) / (high - low) - 1
+    widths = 2 / (roots * 2 ** level[:, None])
+    corners = place * widths - 1
+    powers = sorted(
+        (sum(one), one) for one in itertools.product(range(degree + 1), repeat=2)
+        if sum(one) <= degree
+    )  # fmt: skip
+    found = numpy.zeros((len(points), coefficients.shape[2]))
+    for corner, width, own in zip(corners, widths, coefficients, strict=True):
+        local = 2 * (x - corner) / width - 1
+        here = (local >= -1).all(axis=1) & (local < 1).all(axis=1)
+        values = legendre.legvander(local[here], degree) * numpy.sqrt(numpy.arange(degree + 1) + 0.5)
+        for (_, (i, j)), c in zip(powers, own, strict=True):
+            found[here] += values[:, 0, i, None] * values[:, 1, j, None] * c
+    return found
+
+
+def test_what_is_written_is_the_solution(config, tmp_path, generator):
+    path = run(config, tmp_path)
+    record = json.loads((path / "run.json").read_text())
+    assert record["status"] == "converged" and record["errors"]["l2_relative"] < 1e-2
+    again = load(path)
+    x = torch.rand(200, 2, generator=generator, dtype=F)
+    values = again(x).numpy()
+    assert abs(evaluated(path / "result.h5", x.numpy()) - values).max() < 1e-13
+    assert again.network.count == again.history.column("cells")[-1] > 16
+    assert again.errors.l2_relative == record["errors"]["l2_relative"]
+    with h5py.File(path / "fields.vtkhdf") as file:
+        assert file["VTKHDF/PointData/u"].shape == (9, 9)
+    (path / "checkpoint.pt").unlink()
+    assert torch.equal(load(path)(x), again(x))
+
+
+class _InterruptedAt:
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, state) -> None:
+        state.interrupted = state.interrupted or state.progress.step == self.step
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_an_interrupted_run_goes_on_bit_for_bit(config, tmp_path, step):
+    whole = load(run(config, tmp_path / "whole"))
+    path = run(config, tmp_path / "short", _InterruptedAt(step))
+    assert json.loads((path / "run.json").read_text())["status"] == "stopped: interrupted"
+    folder = RunFolder.resume(path)
+    folder.finish(folder.config.build().run((folder.checkpoint,), folder.state))
+    resumed = load(path)
+    assert resumed.status == whole.status == "converged"
+    assert torch.equal(resumed.network.tree.place, whole.network.tree.place)
+    assert torch.equal(resumed.network.layer.coefficients, whole.network.layer.coefficients)
+    columns = [one.history.column("estimated_error")[1:] for one in (resumed, whole)]
+    numpy.testing.assert_array_equal(*columns)
+
+
+def test_too_few_cells_are_said_with_the_error(config):
+    job = config.vary({"optimizer[0].cells": 40}).build()
+    solution = job.run(())
+    assert solution.status.startswith("stopped: the next ")
+    assert "cells would be more than cells = 40; the estimated relative error is" in solution.status
+
+
+class _NoNumber(kp.Problem):
+    """An equation that is not finite in some cells."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+    def residual(self, p, u):
+        return kp.laplacian(u) - torch.log(p.x - 0.5)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+
+def test_numbers_that_are_not_finite_are_a_failure():
+    solution = kp.solve(_NoNumber(), kp.Cells([2, 1], 4, 2))
+    assert solution.status.startswith("failed: step 1 of Dissection broke down (the residual of")
+    assert "is not finite at x = 0.0" in solution.status
+
+
+def test_single_precision_is_refused(config):
+    with pytest.raises(kp.InputError, match=r"dtype must be float64 for a network in cells"):
+        config.vary({"run.dtype": "float32"}).build().preview()
