@@ -69,9 +69,9 @@ class Dissection(Optimizer):
             )
 
     def finer(self, reached: float) -> "Dissection":
-        """The same for an error that is 100 times smaller; reached: the estimated error."""
+        """The same for an error that is 10 times smaller; reached: the estimated error."""
         least = 1e-13  # which rounding leaves
-        tolerance = max(least, min(self.tolerance, reached or self.tolerance) / 100)
+        tolerance = max(least, min(self.tolerance, reached or self.tolerance) / 10)
         return Dissection(tolerance, 4 * self.cells, self.bulk, self.steps)
 
     def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
@@ -101,12 +101,12 @@ class DissectionStage(Stage):
 
     @property
     def part(self) -> float:  # type: ignore[override]
-        """The square of the part of the digits that is found: the last ones take most of the time.
+        """The cube of the part of the digits that is found: the last ones take most of the time.
 
         It is zero as long as there is no estimate.
         """
         wanted = math.log10(min(self.settings.tolerance, 0.1))
-        return min(1.0, max(0.0, math.log10(min(self.estimate, 1.0) or 1e-300) / wanted)) ** 2
+        return min(1.0, max(0.0, math.log10(min(self.estimate, 1.0) or 1e-300) / wanted)) ** 3
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()

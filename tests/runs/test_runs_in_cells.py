@@ -49,7 +49,9 @@ def evaluated(file: Path, points: numpy.ndarray) -> numpy.ndarray:
     for corner, width, own in zip(corners, widths, coefficients, strict=True):
         local = 2 * (x - corner) / width - 1
         here = (local >= -1).all(axis=1) & (local < 1).all(axis=1)
-        values = legendre.legvander(local[here], degree) * numpy.sqrt(numpy.arange(degree + 1) + 0.5)
+        values = legendre.legvander(local[here], degree) * numpy.sqrt(
+            numpy.arange(degree + 1) + 0.5
+        )
         for (_, (i, j)), c in zip(powers, own, strict=True):
             found[here] += values[:, 0, i, None] * values[:, 1, j, None] * c
     return found
