@@ -68,11 +68,9 @@ class Dissection(Optimizer):
                 "would not have the accuracy that is estimated"
             )
 
-    def finer(self, reached: float) -> "Dissection":
-        """The same for an error that is 10 times smaller; reached: the estimated error."""
-        least = 1e-13  # which rounding leaves
-        tolerance = max(least, min(self.tolerance, reached or self.tolerance) / 10)
-        return Dissection(tolerance, 4 * self.cells, self.bulk, self.steps)
+    def finer(self) -> "Dissection":
+        """The same for an error that is 100 times smaller."""
+        return Dissection(self.tolerance / 100, 4 * self.cells, self.bulk, self.steps)
 
     def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
         return DissectionStage(self, residuals)

@@ -97,7 +97,7 @@ class March(Optimizer):
     def precision(self) -> float:
         """The relative error of Newton's method; to preserve invariants it goes to rounding."""
         rounding = 1e-14
-        return rounding if self.scheme == "gauss" else max(rounding, 1e-4 * self.tolerance)
+        return rounding if self.scheme == "gauss" else max(rounding, 1e-2 * self.tolerance)
 
     def measures(self, step: int) -> bool:
         # All windows so far are measured: after 1, 2, 3, 4, 6, 8, 12, … it costs as much as one.

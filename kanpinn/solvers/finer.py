@@ -50,8 +50,7 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
     if isinstance(network, Cells):
         dissection = solution.optimizers[-1]
         assert isinstance(dissection, Dissection)
-        reached = solution.history.rows[-1].get("estimated_error", math.inf)
-        yield Finer(network.richer(), [dissection.finer(reached)], own, "penalty")
+        yield Finer(network.richer(), [dissection.finer()], own, "penalty")
         return
     hidden, methods = network.width[1:-1], list[Method]([LeastSquares()])
     boundary = "penalty" if solution.surrogate.output is None else "exact"
