@@ -32,7 +32,7 @@ class CellLayer(Layer):
 
     def __init__(self, tree: Tree, polynomials: LocalPolynomials, n_out: int) -> None:
         super().__init__()
-        self.roots, self.polynomials = tree.roots, polynomials
+        self.roots, self.around, self.polynomials = tree.roots, tree.around, polynomials
         self.register_buffer("level", tree.level)
         self.register_buffer("place", tree.place)
         self.register_buffer("frames", tree.boxes)
@@ -44,15 +44,19 @@ class CellLayer(Layer):
     def tree(self) -> Tree:
         """The boxes, on the CPU."""
         if self._tree is None:
-            self._tree = Tree(self.roots, self.level.cpu(), self.place.cpu())
+            self._tree = Tree(self.roots, self.level.cpu(), self.place.cpu(), self.around)
         return self._tree
+
+    def go_around(self, axes: frozenset[int]) -> None:
+        """Make both ends of some coordinates neighbours, and no other ends."""
+        self.around, self._tree = axes, None
 
     @torch.no_grad()
     def reset(self, tree: Tree, frames: Tensor, coefficients: Tensor) -> None:
         """Take another tree, with the frames of its boxes and coefficients (N, L, n_out)."""
         like = self.coefficients
         self.frames = frames.to(like)
-        self._tree = tree
+        self._tree, self.around = tree, tree.around
         self.level, self.place = tree.level.to(like.device), tree.place.to(like.device)
         self.coefficients = nn.Parameter(coefficients.to(like))
 

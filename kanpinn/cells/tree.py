@@ -37,6 +37,7 @@ class Tree:
         roots: the numbers of boxes of level 0 along each coordinate.
         level: the level of each leaf, (N,); a box of level l has 2^-l times the width of a root.
         place: its place among the boxes of its level along each coordinate, (N, d).
+        around: the coordinates that go around a circle, in which both ends are neighbours.
 
     Reference: Samet, The quadtree and related hierarchical data structures (1984).
     """
@@ -44,6 +45,7 @@ class Tree:
     roots: tuple[int, ...]
     level: Tensor
     place: Tensor
+    around: frozenset[int] = frozenset()
 
     @classmethod
     def uniform(cls, roots: Sequence[int]) -> "Tree":
@@ -140,12 +142,13 @@ class Tree:
             self.roots,
             torch.cat([self.level[kept], level]),
             torch.cat([self.place[kept], place]),
+            self.around,
         )
         return tree, torch.cat([kept, halved.repeat_interleave(len(corners))])
 
     def only(self, kept: Tensor) -> "Tree":
         """The tree without some of its leaves; kept: a mask (N,)."""
-        return Tree(self.roots, self.level[kept], self.place[kept])
+        return Tree(self.roots, self.level[kept], self.place[kept], self.around)
 
     @cached_property
     def _neighbours(self) -> list[tuple[int, int, Tensor, Tensor]]:
@@ -158,6 +161,8 @@ class Tree:
             for sign in (-1, 1):
                 place = self.place.clone()
                 place[:, axis] += sign
+                if axis in self.around:
+                    place[:, axis] %= counts[:, axis]
                 outside = (place[:, axis] < 0) | (place[:, axis] >= counts[:, axis])
                 beside = torch.full_like(self.level, -1)
                 for level in self.level.unique().tolist():

@@ -137,7 +137,7 @@ def build_surrogate(
             raise InputError('form must be "strong" for a network in time windows')
         chosen = in_windows(problem, network, boundary)
     elif isinstance(network, Cells):
-        chosen = in_cells(problem, boundary, form)
+        chosen = in_cells(problem, network, boundary, form)
     else:
         chosen = choose_imposition(problem, boundary, found, rough=form == "energy")
     if found:  # then no boundary values are built into the surrogate

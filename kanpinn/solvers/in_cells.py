@@ -1,15 +1,19 @@
 """How networks in cells take the data and the settings of a solve."""
 
 from kanpinn._support.errors import InputError
+from kanpinn.cells import Cells
 from kanpinn.networks.constraints.boundary_data import Imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 
 
-def in_cells(problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
+def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form: str) -> Imposition:
     """Return how the conditions of a problem are imposed on a network in cells: as residuals.
+
+    Cells at both ends of a periodic coordinate are neighbours, and need no condition.
 
     Args:
         problem: the problem.
+        network: gets the coordinates that go around a circle.
         boundary: the argument `boundary` of `solve`.
         form: the argument `form` of `solve`.
 
@@ -29,4 +33,13 @@ def in_cells(problem: BoundaryValueProblem, boundary: str, form: str) -> Imposit
             f'boundary must be "auto" or "penalty" for a network in cells, got {boundary!r}: cells '
             "have the conditions in their least-squares problem"
         )
-    return Imposition(None)
+    names, conditions = problem.domain.names, problem.conditions()
+    around = {i: c.periodic_in for i, c in enumerate(conditions) if c.periodic_in is not None}
+    axes = frozenset(names.index(name) for name in around.values())
+    for axis in axes:
+        if network.tree.roots[axis] < 2:
+            raise InputError(
+                f"network.cells must be at least 2 along {names[axis]}, which is periodic, got 1"
+            )
+    network.layer.go_around(axes)
+    return Imposition(None, met=frozenset(around))

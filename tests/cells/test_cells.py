@@ -293,3 +293,31 @@ class Solid(Smooth):
 def test_systems_high_orders_and_three_dimensions(problem, degree, bound):
     network = kp.Cells([problem.domain.dim, len(problem.fields)], degree, 2)
     assert _error(_solved(problem, network)) < bound
+
+
+class Ring(Smooth):
+    """-Δu + u = f around a circle in x, with values at both ends of y."""
+
+    domain = kp.Box(x=(0, 2), y=(0, 1))
+
+    def exact(self, p):
+        return torch.exp(torch.sin(math.pi * p.x)) * torch.sin(2 * p.y)
+
+    def residual(self, p, u):
+        sine, cosine = torch.sin(math.pi * p.x), torch.cos(math.pi * p.x)
+        curved = math.pi**2 * (cosine**2 - sine) - 4
+        return kp.laplacian(u) - u.value - (curved - 1) * self.exact(p)
+
+    def conditions(self):
+        walls = self.domain.boundary["y_min", "y_max"]
+        return [kp.Periodic(self.domain, "x"), kp.Dirichlet(walls, self.exact)]
+
+
+def test_cells_at_both_ends_of_a_period_are_neighbours():
+    solution = _solved(Ring(), kp.Cells([2, 1], 10, [3, 1]), tolerance=1e-8, steps=9)
+    assert solution.status == "converged" and _error(solution) < 1e-8
+    ends = torch.tensor([[0.0, 0.3], [2.0, 0.3]], dtype=F)
+    values = solution(ends)
+    assert float(abs(values[0] - values[1])) < 1e-7
+    with pytest.raises(kp.InputError, match=r"network.cells must be at least 2 along x"):
+        kp.solve(Ring(), kp.Cells([2, 1], 8, 1))
