@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.memory import machine_memory, written_size
 from kanpinn._support.status import CONVERGED
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.layers import cells_in_layers
+from kanpinn.cells.memory import system_bytes
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.problems import problem_in_cells
 from kanpinn.cells.prolongation import prolonged
@@ -122,6 +124,8 @@ class DissectionStage(Stage):
         if self.chosen is not None:
             self._split(self.chosen)
         network, system, before = self.network, *self._system()
+        if math.isinf(self.indicated) and (why := self._refusal(system, network.count)):
+            raise InputError(f"{network.count} cells of degree {network.degree} {why}")
         geometry, found = system.geometry, system.solve()
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
         size = _norm(found.coefficients, system) or 1.0
@@ -158,7 +162,8 @@ class DissectionStage(Stage):
         self._extrapolate(found, system, float(indicators.square().sum().sqrt()))
         errors, more = indicators, 2**system.geometry.tree.dim - 1
         count = len(errors) + more * int(_bulk(errors, settings.bulk).sum())
-        if self.estimate <= settings.tolerance or count > settings.cells:
+        refusal = self._refusal(system, count)
+        if self.estimate <= settings.tolerance or refusal:
             errors = self._compared(found, system)
             self.estimate = float(errors.square().sum().sqrt())
             self.ratio = max(self.ratio, self.estimate / (self.indicated or 1.0))
@@ -167,16 +172,26 @@ class DissectionStage(Stage):
             finished = CONVERGED
         elif self.estimate > 0.5 * before and before < 1e-10:
             finished = f"{CONVERGED}: rounding leaves a relative error of {self.estimate:.1e}"
-        elif count > settings.cells:
+        elif refusal:
             finished = (
-                f"stopped: the next {count} cells would be more than cells = {settings.cells}; the "
-                f"estimated relative error is {self.estimate:.1e}"
+                f"stopped: the next {count} cells {refusal}; the estimated relative error is "
+                f"{self.estimate:.1e}"
             )
         notes = {"cells": float(len(indicators))}
         if math.isfinite(self.estimate):
             notes["estimated_error"] = self.estimate
             words += f", estimated error {self.estimate:.1e}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
+
+    def _refusal(self, system: CellSystem, count: int) -> str:
+        """Why there is to be no solve in so many cells, such as those of a system; empty if not."""
+        if count > self.settings.cells:
+            return f"would be more than cells = {self.settings.cells}"
+        size, memory = system_bytes(system, count), machine_memory()
+        if size > memory:
+            there = written_size(int(memory))
+            return f"would need {written_size(size)} of memory, and this machine has {there}"
+        return ""
 
     def _extrapolate(self, found: CellSolution, system: CellSystem, indicated: float) -> None:
         """Estimate the error by its ratio to the indicator on the trees before."""

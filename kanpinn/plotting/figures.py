@@ -9,6 +9,7 @@ from kanpinn.plotting.history import history_figure
 from kanpinn.plotting.outlines import outline_of
 from kanpinn.plotting.solutions import residual_figure, solution_figure
 from kanpinn.plotting.style import save
+from kanpinn.plotting.trees import cells_figure
 from kanpinn.plotting.unknowns import unknown_figures
 from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of
 from kanpinn.solvers.solution import Solution
@@ -19,7 +20,8 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
 
     A system has a file solution_u.png for each field u, and residuals.png. Unknown numbers are
     drawn in unknowns.png, the confidence intervals of a coefficient a in interval_a.png, the drift
-    of invariants in drifts.png. With a time there are also the figures of `evolution_figures`.
+    of invariants in drifts.png, cells in the plane in cells.png. With a time there are also the
+    figures of `evolution_figures`.
 
     Args:
         solution: the solution of a problem in any dimension; above two dimensions, it is drawn on
@@ -42,6 +44,8 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
         paths.append(save(figure, folder / f"{name}.png"))
     if len(fields.fields) > 1 or len(fields.residuals) > 1:
         paths.append(save(residual_figure(fields, outline, time), folder / "residuals.png"))
+    if (tree := cells_figure(solution, fields, outline, time)) is not None:
+        paths.append(save(tree, folder / "cells.png"))
     if solution.problem.unknowns:
         for name, figure in unknown_figures(solution, fields):
             paths.append(save(figure, folder / f"{name}.png"))

@@ -29,18 +29,34 @@ CURVES = (
     HistoryCurve("l2_relative", "relative $L^2$ error", VERMILLION, "--", "s"),
     HistoryCurve("h1_relative", "relative $H^1$ error", GREEN, "-.", "^"),
 )
-MARCH = (HistoryCurve("estimated_error", "estimated relative error", BLUE, "-", "o"), *CURVES[1:])
+ESTIMATED = (
+    HistoryCurve("estimated_error", "estimated relative error", BLUE, "-", "o"),
+    *CURVES[1:],
+)
+CELLS = (HistoryCurve("cells", "cells", BLUE, "-", "o"),)
 
 
 def history_figure(solution: Solution) -> Figure:
-    """Return a figure with the loss and the errors against steps and against seconds."""
+    """Return a figure with the loss and the errors against steps and against seconds.
+
+    For a solution in cells there is their number against steps, too.
+    """
     titles = tuple(optimizer.title for optimizer in solution.optimizers)
+    in_cells = "cells" in solution.history.names
     figure = new_figure(9.0, 3.6)
-    left, right = figure.subplots(1, 2, sharey=True)
-    # A march has no loss that its steps lower.
-    curves = MARCH if "estimated_error" in solution.history.rows[-1] else CURVES
+    left, right, *more = figure.subplots(1, 2 + in_cells, sharey="none" if in_cells else "all")
+    # A march and a solve in cells have no loss that their steps lower.
+    curves = ESTIMATED if "estimated_error" in solution.history.rows[-1] else CURVES
     plot_history(left, solution.history, titles, "step", curves=curves)
     plot_history(right, solution.history, titles, "seconds", curves=curves)
+    if in_cells:
+        right.sharey(left)
+        right.tick_params(labelleft=False)
+        plot_history(more[0], solution.history, titles, "step", curves=CELLS)
+        more[0].set_ylabel("cells")
+        more[0].yaxis.set_major_formatter("{x:.0f}")
+        more[0].yaxis.set_minor_formatter(lambda x, _: f"{x:.0f}" if f"{x:.0e}"[0] in "25" else "")
+        more[0].tick_params(which="both", labelsize=STYLE.small)
     figure.legend(
         *left.get_legend_handles_labels(),
         loc="outside upper center",

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import math
+import re
 from pathlib import Path
 
 import h5py
@@ -11,6 +13,7 @@ import torch
 from numpy.polynomial import legendre
 
 import kanpinn as kp
+from kanpinn.cells.memory import solve_bytes
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder, load
 
@@ -37,10 +40,12 @@ def evaluated(file: Path, points: numpy.ndarray) -> numpy.ndarray:
         network, layer = read["network"], read["network/layer_0"]
         low, high = network.attrs["low"], network.attrs["high"]
         degree, roots = layer.attrs["degree"], layer.attrs["roots"]
-        coefficients, level, place = (layer[k][()] for k in ("coefficients", "level", "place"))
+        coefficients, frames = layer["coefficients"][()], layer["frames"][()]
+        level, place = layer["level"][()], layer["place"][()]
     x = 2 * (points - low) / (high - low) - 1
     widths = 2 / (roots * 2 ** level[:, None])
     corners = place * widths - 1
+    assert abs(numpy.stack([corners, corners + widths], axis=1) - frames).max() < 1e-15
     powers = sorted(
         (sum(one), one) for one in itertools.product(range(degree + 1), repeat=2)
         if sum(one) <= degree
@@ -101,6 +106,29 @@ def test_too_few_cells_are_said_with_the_error(config):
     solution = job.run(())
     assert solution.status.startswith("stopped: the next ")
     assert "cells would be more than cells = 40; the estimated relative error is" in solution.status
+
+
+def test_cells_that_do_not_fit_into_memory_are_refused_with_the_number(config, monkeypatch):
+    monkeypatch.setattr("kanpinn.cells.dissection.machine_memory", lambda: 2.5e6)
+    solution = config.build().run(())
+    words = (
+        r"stopped: the next \d+ cells would need [\d.]+ MB of memory, and this machine has 2.5 MB;"
+    )
+    assert re.match(words, solution.status)
+    assert solution.history.column("cells")[-1] >= 16
+    monkeypatch.setattr("kanpinn.cells.dissection.machine_memory", lambda: 1e6)
+    with pytest.raises(kp.InputError, match=r"16 cells of degree 8 would need .* of memory"):
+        config.build().run(())
+    with pytest.raises(kp.InputError, match=r"network\.cells = 100000: needs at least .* PB"):
+        config.vary({"network.cells": 100_000}).build()
+
+
+def test_the_memory_of_a_solve_is_what_was_measured():
+    # Mebibytes by which the peak of a process grew, for -Δu = 1 by cells of equal size.
+    measured = {(2, 8, 64): 654, (2, 12, 32): 306, (2, 20, 16): 189, (3, 4, 8): 451, (3, 6, 4): 133}
+    for (dim, degree, side), size in measured.items():
+        traces = math.comb(degree + dim - 1, degree) + math.comb(degree + dim - 2, degree - 1)
+        assert solve_bytes(side**dim, dim, traces) / 2**20 == pytest.approx(size, rel=0.25)
 
 
 class _NoNumber(kp.Problem):

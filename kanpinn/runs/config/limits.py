@@ -2,14 +2,16 @@
 
 import itertools
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.memory import machine_memory, written_size
 from kanpinn._support.wording import show
+from kanpinn.cells import Cells
+from kanpinn.cells.memory import solve_bytes
 from kanpinn.evolution import Windows
 from kanpinn.geometry import Box
 from kanpinn.geometry.sampling import Collocation
@@ -79,6 +81,8 @@ def check_network(
     Raises:
         InputError: if a size is too large; the message names the key.
     """
+    if kind is Cells:
+        _check_cells(table, path, ends)
     if kind not in (KAN, MLP, Windows) or len(table["width"]) < 2:  # which the class refuses
         return
     most = 100  # splines of a much lower degree already lose all digits to rounding
@@ -108,6 +112,23 @@ def check_network(
     check_memory(given, copies * products * (degree + grid))
 
 
+def _check_cells(
+    table: Mapping[str, Any], path: str, ends: Callable[[Sequence[int]], None] | None
+) -> None:
+    """Refuse more cells than a solve for a field of an equation of first order has memory for."""
+    width, cells = table["width"], table.get("cells", 4)
+    degree = min(int(table.get("degree", 12)), Cells.highest)
+    if len(width) != 2 or min(*width, degree) < 1:  # which the class refuses
+        return
+    if ends is not None:
+        ends(width)
+    count = cells ** width[0] if isinstance(cells, int) else math.prod(cells)
+    traces = math.comb(degree + width[0] - 1, degree)
+    given = ", ".join(f"{path}.{key} = {table[key]}" for key in ("degree", "cells") if key in table)
+    if count > 1:
+        check_memory(given, solve_bytes(count, width[0], traces) // 8)
+
+
 def check_memory(given: str, numbers: int) -> None:
     """Refuse more float64 numbers than the machine's memory holds.
 
@@ -118,19 +139,9 @@ def check_memory(given: str, numbers: int) -> None:
     Raises:
         InputError: if there is too little memory.
     """
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # unknown on this system
-        return
-    size = 8 * numbers  # bytes
+    size, memory = 8 * numbers, machine_memory()
     if size > memory:
         raise InputError(
-            f"{given}: needs at least {_written(size)} of memory, and this machine has "
-            f"{_written(memory)}"
+            f"{given}: needs at least {written_size(size)} of memory, and this machine has "
+            f"{written_size(int(memory))}"
         )
-
-
-def _written(count: int) -> str:
-    units = ("bytes", "kB", "MB", "GB", "TB", "PB")
-    power = min(int(math.log10(max(count, 1)) // 3), len(units) - 1)
-    return f"{min(count, 10**300) / 10 ** (3 * power):.3g} {units[power]}"
