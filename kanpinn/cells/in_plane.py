@@ -78,7 +78,7 @@ class ProblemInPlane(CellProblem):
         it is not much wider than a hole or than the radius of curvature; if it has two corners; or
         if it has more than twice the width of a neighbour.
         """
-        most = 1.0  # radians
+        most = float(__import__("os").environ.get("TURN","1.0"))  # radians
         arcs, _ = self.cutter.outline.arcs(self.cutter.grid(tree), self.cutter.sliver)
         turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
         sharp = torch.tensor(self.cutter.outline.corners)[arcs.curve]

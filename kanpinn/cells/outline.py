@@ -108,9 +108,7 @@ class Outline:
         found: list[tuple[Tensor, ...]] = []
         meets: list[list[Tensor]] = [[], []]
         for number, curve in enumerate(self.domain.curves):
-            parts = [
-                _crossings(curve, self.breaks[number], axis, grid.lines[axis]) for axis in (0, 1)
-            ]
+            parts = _crossings(curve, self.breaks[number], grid.lines)
             for axis in (0, 1):
                 meets[axis].append(curve.at(torch.cat([parts[axis], self.breaks[number]])))
             ts = torch.cat([*parts, self.breaks[number]]).unique()
@@ -157,17 +155,50 @@ def _breaks(curve: Curve) -> Tensor:
     return torch.cat([breaks[:1], inner, breaks[-1:]])
 
 
-def _crossings(curve: Curve, breaks: Tensor, axis: int, lines: Tensor) -> Tensor:
-    """The parameters at which a curve crosses the lines of a coordinate, between its breaks."""
-    at = curve.at(breaks)[:, axis]
-    near = 1e-12 * float(lines.abs().max())
-    low, high = torch.minimum(at[1:], at[:-1]) + near, torch.maximum(at[1:], at[:-1]) - near
-    part, line = ((lines > low[:, None]) & (lines < high[:, None])).nonzero().unbind(1)
-    rising = at[part + 1] > at[part]
-    wanted = lines[line]
-    return _bisected(
-        lambda t: curve.at(t)[:, axis] - wanted, breaks[part], breaks[part + 1], rising
-    )
+def _crossings(curve: Curve, breaks: Tensor, lines: tuple[Tensor, Tensor]) -> list[Tensor]:
+    """The parameters at which a curve crosses lines of constant x, and those of constant y."""
+    at = curve.at(breaks)
+    parts, values, axes = [], [], []
+    for axis in (0, 1):
+        near = 1e-12 * float(lines[axis].abs().max())
+        first, last = at[:-1, axis, None], at[1:, axis, None]
+        low, high = torch.minimum(first, last) + near, torch.maximum(first, last) - near
+        part, line = ((lines[axis] > low) & (lines[axis] < high)).nonzero().unbind(1)
+        parts.append(part)
+        values.append(lines[axis][line])
+        axes.append(torch.full_like(part, axis))
+    part, value, which = torch.cat(parts), torch.cat(values), torch.cat(axes)[:, None]
+    first, last = (at[part + more].gather(1, which)[:, 0] for more in (0, 1))
+    found = _zeros(curve, which, value, breaks[part], breaks[part + 1], last > first)
+    return list(found.split([len(one) for one in parts]))
+
+
+def _zeros(
+    curve: Curve, axis: Tensor, value: Tensor, low: Tensor, high: Tensor, rising: Tensor
+) -> Tensor:
+    """The parameters at which coordinates of a curve have given values, (n,).
+
+    Newton's method, with the middle of an interval that contains the zero where it would leave it.
+
+    Args:
+        curve: the curve.
+        axis: the number of each coordinate, (n, 1).
+        value: the values, (n,).
+        low, high: the ends of intervals in which the coordinates are monotone, (n,) each.
+        rising: whether they increase there, (n,).
+    """
+    most, rounding = 60, 1e-15
+    t = (low + high) / 2
+    for _ in range(most if len(t) else 0):
+        gap = curve.at(t).gather(1, axis)[:, 0] - value
+        above = (gap > 0) == rising
+        low, high = torch.where(above, low, t), torch.where(above, t, high)
+        step = t - gap / curve.velocity(t).gather(1, axis)[:, 0]
+        step = torch.where((step > low) & (step < high), step, (low + high) / 2)
+        change, t = float((step - t).abs().max()), step
+        if change < rounding:
+            break
+    return t
 
 
 def _bisected(
