@@ -187,14 +187,14 @@ def _zeros(
         low, high: the ends of intervals in which the coordinates are monotone, (n,) each.
         rising: whether they increase there, (n,).
     """
-    most, rounding = 60, 1e-15
+    most, rounding = 60, 1e-14
     t = (low + high) / 2
     for _ in range(most if len(t) else 0):
         gap = curve.at(t).gather(1, axis)[:, 0] - value
         above = (gap > 0) == rising
         low, high = torch.where(above, low, t), torch.where(above, t, high)
         step = t - gap / curve.velocity(t).gather(1, axis)[:, 0]
-        step = torch.where((step > low) & (step < high), step, (low + high) / 2)
+        step = torch.where((step >= low) & (step <= high), step, (low + high) / 2)
         change, t = float((step - t).abs().max()), step
         if change < rounding:
             break

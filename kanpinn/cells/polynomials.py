@@ -108,10 +108,12 @@ def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
     Returns:
         For each order of the derivative from 0 to `order` a tensor (n, k + 1).
     """
-    found = [torch.ones_like(x[:, 0]), x[:, 0]][: degree + 1]
+    t = x[:, 0].contiguous()
+    found = [torch.ones_like(t), t][: degree + 1]
     for n in range(1, degree):
-        found.append(((2 * n + 1) * x[:, 0] * found[n] - n * found[n - 1]) / (n + 1))
-    values = torch.stack(found, dim=1)
+        before = found[n - 1] * (-n / (n + 1))
+        found.append(torch.addcmul(before, t, found[n], value=(2 * n + 1) / (n + 1)))
+    values = torch.stack(found).T
     return [values @ matrix.to(values) for matrix in _derivatives(degree)[: order + 1]]
 
 

@@ -41,6 +41,7 @@ TARGETS = {
     "helmholtz": Target(1e-8, 30),
     "helmholtz40": Target(1e-8, 5),
     "two_peaks": Target(1e-8, 20),
+    "holes": Target(1e-8, 30),
     "circular_front": Target(1e-8, 20),
     "heat": Target(1e-13, 1),
     "heat4d": Target(1e-6),

@@ -42,6 +42,27 @@ def test_the_exact_solutions_solve_the_problems(name, generator):
     assert torch.equal(condition.target(q), problem.exact(q))
 
 
+def test_the_flux_into_the_holes_is_that_of_the_exact_solution():
+    problem = library.class_of("holes", "Holes")()
+    values, fluxes = problem.conditions()
+    q, _ = fluxes.boundary.quadrature(12)
+    exact = lambda x: problem.exact(Points(x[None], q.names))[0]  # noqa: E731
+    jet = reference.jet_of_point(exact, q.coords, q.names)
+    slope = (jet.gradient[:, :, 0] * q.normals).sum(dim=1, keepdim=True)
+    assert torch.allclose(fluxes.residual(q, jet), 0 * slope, atol=1e-12 * float(slope.abs().max()))
+    assert problem.residual(q, jet).abs().max() < 1e-11 * jet.second.abs().max()
+    assert set(values.boundary.pieces) | set(fluxes.boundary.pieces) == {
+        *problem.domain.boundary.pieces
+    }
+
+
+def test_the_file_with_holes_solves_them_as_accurately_as_is_asked():
+    pairs = ["optimizer[0].tolerance=1e-2", "network.degree=5", "run.estimate=false"]
+    solution = Config.read(PROBLEMS / "holes.toml", pairs).build().run(())
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative <= 0.02
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_files_solve_them_as_accurately_as_is_asked(name):
     tolerance = 1e-3
