@@ -235,7 +235,9 @@ def _term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> lis
     points = Batch.made_of(term.points[:count].to(*like))
     channels, few = term.channels, 3
     if channels.second == "laplacian" and channels.dim <= few:
-        channels = replace(channels, second="diagonal")  # u_xx and u_yy cancel in Laplace's equation
+        channels = replace(
+            channels, second="diagonal"
+        )  # u_xx and u_yy cancel in Laplace's equation
     u = surrogate.jet(inside[:count].to(*like), channels)
     whole, source = term.equation(points, u), term.equation(points, u * 0)
     sizes = [float(source.square().sum(dim=1).mean())]
