@@ -25,7 +25,7 @@ class Holes(kp.Problem):
     )
 
     def __init__(self):
-        domain = kp.Box(x=(0, 1), y=(0, 1))
+        domain: kp.geometry.Domain = kp.Box(x=(0, 1), y=(0, 1))
         for number, (centre, radius, *_) in enumerate(self.holes):
             domain = domain - kp.Disk(centre, radius, name=f"hole{number}")
         self.domain = domain
