@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kanpinn.cells import Cells
 from kanpinn.plotting.drifts import drifts_figure
 from kanpinn.plotting.edges import edges_figure, edges_of
 from kanpinn.plotting.evolutions import evolution_figures
@@ -44,8 +45,8 @@ def draw_figures(solution: Solution, folder: Path, fields: GridFields | None = N
         paths.append(save(figure, folder / f"{name}.png"))
     if len(fields.fields) > 1 or len(fields.residuals) > 1:
         paths.append(save(residual_figure(fields, outline, time), folder / "residuals.png"))
-    if (tree := cells_figure(solution, fields, outline, time)) is not None:
-        paths.append(save(tree, folder / "cells.png"))
+    if isinstance(solution.network, Cells) and domain.dim == 2:
+        paths.append(save(cells_figure(solution, fields, outline, time), folder / "cells.png"))
     if solution.problem.unknowns:
         for name, figure in unknown_figures(solution, fields):
             paths.append(save(figure, folder / f"{name}.png"))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from kanpinn.cells import Cells
+from kanpinn.cells.cells import require_cells
 from kanpinn.plotting.fields import limits_of, plot_values
 from kanpinn.plotting.notation import symbol
 from kanpinn.plotting.style import GREY, STYLE, new_figure
@@ -19,18 +19,16 @@ from kanpinn.solvers.solution import Solution
 
 def cells_figure(
     solution: Solution, fields: GridFields, outline: Path | None = None, time: str | None = None
-) -> Figure | None:
+) -> Figure:
     """Return a figure of the first field with the cells, and of the levels of the cells.
 
     Args:
-        solution: the solution; the figure is None unless its network has cells in the plane.
+        solution: a solution by a network in cells of the plane.
         fields: the solution on a grid.
         outline: the domain's boundary, which clips the cells.
         time: the name of the time coordinate, if there is one.
     """
-    network = solution.network
-    if not isinstance(network, Cells) or network.width[0] != 2:
-        return None
+    network = require_cells(solution.network)
     figure = new_figure(9.0, 3.9)
     left, right = figure.subplots(1, 2)
     name, values = fields.fields[0], fields.values[fields.fields[0]]
