@@ -6,7 +6,7 @@ becomes faster towards a corner, and Helmholtz' equation with wave numbers 40, 1
 a resonance, to 1e-8 and 1e-12; beside the first two quartic finite elements on even meshes, by
 scikit-fem.
 
-How long: ten minutes of one core; --smoke: seconds, its numbers mean nothing.
+How long: twenty minutes of one core; --smoke: seconds, its numbers mean nothing.
 
 Writes to --output: cells.md, cells.png, cells.json, and pieces/, the solves: a run that was stopped
 continues from them.
@@ -96,9 +96,9 @@ def draw(wanted: Sequence[Case], found: Sequence[Solved]) -> Figure:
             axes.plot(*line, "s--", color=VERMILLION, markersize=4)
             place = (line[0][-1], line[1][-1])
             label = f"{case.name}, P4 elements"
-            axes.annotate(label, place, (-60, -12), textcoords="offset points", fontsize=7)
+            axes.annotate(label, place, (6, -3), textcoords="offset points", fontsize=7)
     axes.set(xscale="log", yscale="log", xlabel="processor seconds", ylabel="relative $L^2$ error")
-    axes.margins(x=0.15, y=0.1)
+    axes.margins(x=0.25, y=0.1)
     axes.grid(linewidth=0.4, color="#dddddd")
     tidy(axes)
     return figure
