@@ -65,3 +65,10 @@ def test_waves_are_solved_by_cells():
     error = (solution(p) - problem.exact(p)).norm() / problem.exact(p).norm()
     assert float(error) < 1e-7
     assert solution.log[0].startswith("Cells with")
+
+
+def test_domains_in_the_plane_take_cells_too():
+    problem = equation(domain=kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Disk((0.2, 0.1), 0.1))
+    assert "cells" in [family.name for family in families(Traits.of(problem))]
+    solid = equation(domain=kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)) - kp.Ball((0, 0, 0), 0.5))
+    assert not Traits.of(solid).takes_cells

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kanpinn.geometry import Box, Domain, Points
+from kanpinn.geometry import Box, Domain, Planar, Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.steepness import Steepness
@@ -23,6 +23,7 @@ class Traits:
         fields: the number of fields.
         evolves: whether there is an initial condition.
         boxed: whether the domain is a box and the network's inputs are its coordinates.
+        planar: whether it is a domain in the plane, with its coordinates as inputs.
         energetic: whether the class gives an energy, and no coefficient is unknown.
         observed: whether some conditions are measurements of the solution.
         unknown: for each field, whether it is an unknown coefficient.
@@ -39,6 +40,7 @@ class Traits:
     fields: int
     evolves: bool
     boxed: bool = True
+    planar: bool = False
     energetic: bool = False
     observed: bool = False
     unknown: tuple[bool, ...] = ()
@@ -49,8 +51,9 @@ class Traits:
 
     @property
     def takes_cells(self) -> bool:
-        """Whether networks in cells can solve the problem."""
-        return 1 < self.dim <= 3 and self.boxed and not any(self.unknown) and not self.numbers
+        """Whether networks in cells can solve the problem, whose domain may be one in the plane."""
+        known = not any(self.unknown) and not self.numbers
+        return known and 1 < self.dim <= 3 and (self.boxed or self.planar)
 
     @property
     def sampler(self) -> str:
@@ -67,19 +70,21 @@ class Traits:
         conditions = problem.conditions()
         dim, known = problem.domain.dim, problem.inputs()
         boxed = isinstance(problem.domain, Box) and known is None
+        planar = isinstance(problem.domain, Planar) and known is None
         return Traits(
             dim,
             dim if known is None else _inputs(problem),
             len(problem.fields),
             any(c.is_initial for c in conditions),
             boxed,
+            planar,
             type(problem).energy is not Problem.energy and not problem.unknowns,
             any(c.measurements for c in conditions),
             tuple(name in problem.unknowns for name in problem.fields),
             bool(problem.unknowns) and bool(problem.numbers),
             1 < dim <= 3 and _uneven(problem.domain),
             known is None and _marches(problem),
-            Steepness.of(problem) if 1 < dim <= 3 and boxed else Steepness(),
+            Steepness.of(problem) if 1 < dim <= 3 and (boxed or planar) else Steepness(),
         )
 
 
