@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import CellGeometry, Side
+from kanpinn.cells.cell_geometry import CellGeometry, CellPoints, Side
+from kanpinn.cells.cell_group import CellGroup
 from kanpinn.cells.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.coupling import Coupling, Traces
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.linalg.dissection import Front, solve_dissected, triangle
+from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
+from kanpinn.linalg.dissection import solve_dissected
 
 Array = NDArray[Any]
 
@@ -29,59 +29,6 @@ class CellSolution:
 
     coefficients: Tensor
     shares: Tensor
-
-
-@dataclass(eq=False)
-class CellGroup:
-    """Cells whose rows have the same matrix, or a single cell.
-
-    Args:
-        cells: their numbers.
-        faces: of each cell the numbers of its faces, (c, f).
-        matrix: of the coefficients of a cell, (rows, L m).
-        diagonal: that of the traces on the faces in the last rows, (f t,).
-        rights: the right-hand sides of all cells, (rows, c).
-    """
-
-    cells: Sequence[int]
-    faces: Array
-    matrix: Array
-    diagonal: Array
-    rights: Array
-
-    @cached_property
-    def factor(self) -> Array:
-        """The triangular factor of [A, -D, b] with all right-hand sides b side by side."""
-        rows, columns = self.matrix.shape
-        traces = len(self.diagonal)
-        below = np.zeros((rows, traces))
-        below[rows - traces :] = -np.diag(self.diagonal)
-        found = triangle(np.hstack([self.matrix, below, self.rights]))
-        return found[: columns + traces]
-
-    def fronts(self) -> Iterator[tuple[int, Front]]:
-        """The rows in the traces that are left of each cell after its elimination."""
-        columns = self.matrix.shape[1]
-        count = columns + len(self.diagonal)
-        for place, cell in enumerate(self.cells):
-            parts = self.factor[columns:, columns:count], self.factor[columns:, count + place, None]
-            yield cell, Front(self.faces[place], np.hstack(parts))
-
-    def solved(self, traces: Array) -> Iterator[tuple[int, Array, float]]:
-        """The coefficients of each cell, and its part in the functional.
-
-        traces: the solution on all faces, (F, t).
-        """
-        columns, count = self.matrix.shape[1], len(self.diagonal)
-        inner = self.factor[:columns, :columns]
-        for place, cell in enumerate(self.cells):
-            known = traces[self.faces[place]].ravel()
-            right = self.factor[:columns, columns + count + place]
-            right = right - self.factor[:columns, columns : columns + count] @ known
-            own = solve_triangular(inner, right)
-            rest = self.matrix @ own - self.rights[:, place]
-            rest[len(rest) - count :] -= self.diagonal * known
-            yield cell, own, float(rest @ rest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +53,18 @@ class CellSystem:
     walls: Sequence[SampledTerm]
 
     @cached_property
+    def factors(self) -> Tensor:
+        """The factors of the equations, by which the largest coefficient of each is one, (e,)."""
+        slopes = [one.slopes.abs().amax(dim=(0, 1, 3, 4)) for one in self.equation]
+        largest = torch.stack(slopes).amax(dim=0)
+        return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 1.0)
+
+    @cached_property
     def coupling(self) -> Coupling:
         """The weights of jumps, by the size of the equation's terms in each cell."""
-        sizes = [
-            one.sizes.square().sum(dim=2).mean(dim=1).sqrt() for one in self.equation
-        ]  # (c, orders, m) each
         cells = torch.cat([one.at.cells for one in self.equation])
-        return Coupling(torch.cat(sizes)[cells.argsort()], self.polynomials.degree)
+        sizes = torch.cat([one.along(self.factors) for one in self.equation])
+        return Coupling(sizes[cells.argsort()], self.geometry.widths, self.polynomials.degree)
 
     @cached_property
     def traces(self) -> Traces:
@@ -147,16 +99,16 @@ class CellSystem:
         """For each cell its terms."""
         found: list[list[PlacedTerm]] = [[] for _ in self.sides]
         for term in self.equation:
-            one = torch.ones(term.right.shape[2], dtype=term.right.dtype)
             for place, cell in enumerate(term.at.cells.tolist()):
-                found[cell].append(PlacedTerm(term, place, one))
+                found[cell].append(PlacedTerm(term, place, self.factors))
         for term in self.walls:
             cells = term.at.cells
             normals = term.at.points.normals
             assert normals is not None
             normals = normals.unflatten(0, term.at.weights.shape).mean(dim=1)
-            lengths = self.geometry.across(cells, normals / normals.norm(dim=1, keepdim=True))
-            weights = self.coupling.weights(cells, lengths)
+            normals = normals / normals.norm(dim=1, keepdim=True)
+            lengths = self.geometry.across(cells, normals)
+            weights = self.coupling.weights(cells, normals, lengths)
             factors = self.coupling.of_condition(term.sizes.amax(dim=1), weights)
             for place, cell in enumerate(cells.tolist()):
                 found[cell].append(PlacedTerm(term, place, factors[place]))
@@ -189,7 +141,8 @@ class CellSystem:
         diagonals = [rows[0].new_zeros(0)]
         extents, one = self.geometry.extents[[cell]], torch.tensor([cell])
         for side, number in self.sides[cell]:
-            weights = self.coupling.weights(one, self.lengths[[number]])[0]
+            across = torch.eye(self.polynomials.dim, dtype=extents.dtype)[[side.axis]]
+            weights = self.coupling.weights(one, across, self.lengths[[number]])[0]
             scale = float(self.geometry.scale[cell, side.axis])
             own, diagonal = self.traces.rows(side, scale, weights * side.area(extents).sqrt())
             rows.append(own)
@@ -208,7 +161,7 @@ class CellSystem:
         sizes = np.full(count, self.traces.size, dtype=np.int64)
         ordered = [fronts[cell] for cell in range(len(fronts))]
         merges = list(self.geometry.tree.merges())
-        traces = solve_dissected(ordered, sizes, merges).reshape(count, -1)
+        traces = solve_dissected(ordered, sizes, merges).reshape(count, self.traces.size)
         fields = len(self.coupling.orders)
         coefficients = torch.zeros(len(fronts), self.polynomials.size, fields, dtype=torch.float64)
         shares = torch.zeros(len(fronts), dtype=torch.float64)
@@ -219,17 +172,28 @@ class CellSystem:
         return CellSolution(coefficients, shares)
 
     def indicators(self, found: CellSolution) -> Tensor:
-        """The error of each cell up to a common factor, (N,).
+        """The error of each cell up to a common factor, (N,): by the root of its share."""
+        return found.shares.sqrt() * self.coupling.errors
 
-        It is the root of its share, divided by the size of the equation's highest derivatives and
-        multiplied by h^o: the error whose derivatives of order o have the size of the residual.
+    def missed(self, coefficients: Tensor, shares: Tensor) -> Tensor:
+        """The error of each cell by a residual that the points of the solve have missed, (N,).
+
+        The residual is integrated over each whole cell by a rule with points on its sides; it is
+        missed where it is far larger than the cell's share.
+
+        Args:
+            coefficients: the solution, (N, L, m).
+            shares: the part of each cell in the functional, (N,).
         """
-        widths = self.geometry.widths.amin(dim=1)
-        orders = torch.tensor(self.coupling.orders)
-        sizes = torch.stack([self.coupling.sizes[:, r, f] for f, r in enumerate(orders.tolist())])
-        scaled = widths[None] ** orders[:, None] / sizes.clamp_min(1e-300)  # (m, N)
-        scaled = torch.where(sizes > 1e-12 * sizes.amax(), scaled, 0).amax(dim=0)
-        return found.shares.sqrt() * scaled
+        far, many, dim = 100.0, 300, self.polynomials.dim
+        count = max(self.polynomials.degree + 2, int(many ** (1 / dim)))
+        local, weights = closed_rule(count, dim)
+        found, scale = torch.zeros_like(shares), float(self.factors.max())
+        for term in self.equation:
+            if term.at.alike:
+                at = CellPoints.inside(self.geometry, term.at.cells, local, weights)
+                found[term.at.cells] = scale**2 * term.squared_residuals(at, coefficients)
+        return torch.where(found > far * shares, found, 0).sqrt() * self.coupling.errors
 
     def norms(self, coefficients: Tensor) -> Tensor:
         """The L2 norms of all fields together over the part of each cell in the domain, (N,).

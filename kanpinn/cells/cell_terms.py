@@ -20,6 +20,33 @@ def orders_of_parts(channels: Channels) -> Tensor:
     return torch.tensor([0] + [1] * first + [2] * second + lines)
 
 
+def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
+    """The parts of a stacked jet that are derivatives by one coordinate.
+
+    Returns:
+        For each of them its number, its order, and how much of it is along the coordinate. A mixed
+        second derivative counts as one of first order.
+    """
+    d, found = channels.dim, [(0, 0, 1.0)]
+    if channels.gradient:
+        found.append((1 + axis, 1, 1.0))
+    start = 1 + d * channels.gradient
+    if channels.second == "laplacian":
+        found.append((start, 2, 1.0))
+    elif channels.second == "diagonal":
+        found.append((start + axis, 2, 1.0))
+    elif channels.second == "hessian":
+        both = {start + axis * d + i: 1 + (i == axis) for i in range(d)}
+        both |= {start + i * d + axis: 1 + (i == axis) for i in range(d)}
+        found += [(part, order, 1.0) for part, order in both.items()]
+    start += channels.second_count
+    for number, direction in enumerate(channels.directions):
+        for order in range(1, channels.order + 1):
+            part = start + number * channels.order + order - 1
+            found.append((part, order, abs(direction[axis]) ** order))
+    return found
+
+
 class SampledTerm:
     """A term at points of cells, linearised at the present solution.
 
@@ -102,6 +129,49 @@ class SampledTerm:
             ],
             dim=-2,
         )
+
+    def along(self, factors: Tensor) -> Tensor:
+        """The sizes of the slopes by derivatives along each coordinate, (c, d, orders, m).
+
+        They are root mean squares over the points, of all equations together.
+
+        factors: of the equations, (e,).
+        """
+        channels = self.term.channels
+        squares = self.slopes.square() * factors.square()[:, None, None]
+        means = squares.sum(dim=2).mean(dim=1)  # (c, parts, m)
+        highest = int(orders_of_parts(channels).max())
+        found = means.new_zeros(len(means), channels.dim, highest + 1, means.shape[2])
+        for axis in range(channels.dim):
+            for part, order, share in parts_along(channels, axis):
+                own = means[:, part] * share**2
+                found[:, axis, order] = torch.maximum(found[:, axis, order], own)
+        return found.sqrt()
+
+    def squared_residuals(self, at: CellPoints, coefficients: Tensor) -> Tensor:
+        """The integrals of the squared residual over cells, by the rule of other points, (c,).
+
+        Args:
+            at: points in the same places of some cells.
+            coefficients: of the solution in all cells, (N, L, m).
+        """
+        found = []
+        for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
+            own = at.some(some)
+            scales, kind = own.scale.unique(dim=0, return_inverse=True)
+            jets = [
+                self.polynomials.jet(Coordinates(self.term.channels, own.local, scale)).stacked()
+                for scale in scales
+            ]
+            functions = torch.stack(jets)[kind]
+            values = torch.einsum("cqpl,clm->cqpm", functions, coefficients[own.cells])
+            coords = own.points.coords
+            like = Coordinates(self.term.channels, coords, torch.ones_like(coords[0])).dense()
+            residual = self.term.equation(own.points, like.unstacked(values.flatten(0, 1)))
+            squares = residual.square().sum(dim=1).view(own.weights.shape)
+            squares = torch.where(squares.isfinite(), squares, 0)  # as a source at a corner
+            found.append((own.weights * squares).sum(dim=1))
+        return torch.cat(found)
 
     @cached_property
     def is_alike(self) -> bool:

@@ -23,7 +23,9 @@ class Coupling:
     factor of up to 10.
 
     Args:
-        sizes: c_r of each field in each cell, (N, orders, m).
+        sizes: c_r of each field in each cell, for derivatives along each coordinate,
+            (N, d, orders, m).
+        widths: of the cells, (N, d).
         degree: k.
 
     Reference: Bensow and Larson, Discontinuous/continuous least-squares finite element methods for
@@ -31,31 +33,49 @@ class Coupling:
     """
 
     sizes: Tensor
+    widths: Tensor
     degree: int
+
+    @cached_property
+    def of_polynomials(self) -> Tensor:
+        """c_r / h^r: the terms of a polynomial of the size 1, (N, d, orders, m)."""
+        orders = torch.arange(self.sizes.shape[2])
+        return self.sizes / self.widths[:, :, None, None] ** orders[:, None]
 
     @cached_property
     def orders(self) -> list[int]:
         """The order of the equations in each field."""
         tiny = 1e-12
-        largest = self.sizes.amax(dim=0)  # (orders, m)
+        largest = self.of_polynomials.amax(dim=(0, 1))  # (orders, m)
         seen = largest > tiny * largest.max()
         return [int(one.nonzero().max()) if bool(one.any()) else 0 for one in seen.T]
 
-    def weights(self, cells: Tensor, length: Tensor) -> Tensor:
+    def weights(self, cells: Tensor, normals: Tensor, length: Tensor) -> Tensor:
         """The square roots of the weights of ∂^j u in some cells, (c, j, m) for j from 0.
 
         Args:
             cells: the numbers of the cells, (c,).
+            normals: unit normals of the faces, (c, d).
             length: h, their width across the face, (c,).
         """
-        squares = self.sizes[cells].square()
-        highest = squares.shape[1] - 1
+        highest = self.sizes.shape[2] - 1
+        powers = normals.abs()[:, :, None] ** torch.arange(highest + 1)
+        squares = (powers[..., None] * self.sizes[cells]).amax(dim=1).square()
         found = squares.new_zeros(len(cells), max(1, highest), squares.shape[2])
         for j in range(highest):
             for r in range(j + 1, highest + 1):
                 factor = self.degree ** (2.0 * (r - j)) * length ** (2.0 * j + 1 - 2 * r)
                 found[:, j] += factor[:, None] * squares[:, r]
         return found.sqrt()
+
+    @property
+    def errors(self) -> Tensor:
+        """The error of each cell for a residual of the size 1, up to a common factor, (N,).
+
+        A polynomial of that size has terms of at most that size.
+        """
+        largest = self.of_polynomials.amax(dim=(1, 2))  # (N, m)
+        return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 0).amax(dim=1)
 
     def of_condition(self, sizes: Tensor, weights: Tensor) -> Tensor:
         """The square roots of the weights of a condition's equations, (c, e).
@@ -69,7 +89,7 @@ class Coupling:
         """
         orders = min(sizes.shape[2], weights.shape[1])
         sizes, weights = sizes[:, :, :orders], weights[:, None, :orders]
-        there = (sizes > 1e-12 * sizes.amax(dim=(2, 3), keepdim=True)) & (weights > 0)
+        there = (sizes > 0) & (weights > 0)
         ratios = torch.where(there, weights / sizes.clamp_min(1e-300), torch.inf)
         least = ratios.flatten(2).amin(dim=2)
         return torch.where(least.isfinite(), least, 1.0)

@@ -167,6 +167,11 @@ class DissectionStage(Stage):
             errors = self._compared(found, system)
             self.estimate = float(errors.square().sum().sqrt())
             self.ratio = max(self.ratio, self.estimate / (self.indicated or 1.0))
+            missed = system.missed(found.coefficients, found.shares)
+            missed = missed / (_norm(found.coefficients, system) or 1.0)
+            if float(missed.square().sum().sqrt()) > settings.tolerance:
+                errors = errors + missed
+                self.estimate = float(errors.square().sum().sqrt())
         self.chosen, finished = _bulk(errors, settings.bulk), None
         if self.estimate <= settings.tolerance:
             finished = CONVERGED

@@ -14,7 +14,7 @@ def cells_in_layers(system: CellSystem) -> Tensor:
     Where -ε u_nn + b u_n + … = f has b > 0 along the outward normal n of a wall with a condition,
     the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells that do not
     resolve it have errors everywhere, which do not tell where to halve cells. Polynomials of degree
-    k resolve it in cells of the width k ε / b.
+    k resolve it well in cells of the width k ε / 4 b.
 
     Args:
         system: the least-squares problem on the present cells.
@@ -27,7 +27,7 @@ def cells_in_layers(system: CellSystem) -> Tensor:
             term = next(one for one in system.equation if cell in one.places)
             rate = _rate(term, cell, axis, upper)
             width = float(system.geometry.widths[cell, axis])
-            found[cell] |= rate * width > system.polynomials.degree
+            found[cell] |= rate * width > system.polynomials.degree / 4
     return found
 
 

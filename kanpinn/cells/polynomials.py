@@ -10,7 +10,7 @@ import torch
 from numpy.polynomial import legendre
 from torch import Tensor
 
-from kanpinn.geometry.rules import gauss_product
+from kanpinn.geometry.rules import gauss_product, tensor_grid
 from kanpinn.jets import Channels, Coordinates, Jet
 
 
@@ -100,6 +100,24 @@ class LocalPolynomials:
         points, weights = self.rule()
         outer = self.values(low + (points + 1) / 2 * width)
         return (self.values(points) * weights[:, None]).T @ outer
+
+
+def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Points of [-1, 1]^d with some on all sides, and the weights of a quadrature rule.
+
+    Args:
+        count: the number n of points along each coordinate, cos(π i / (n - 1)).
+        dim: d.
+
+    Reference: Clenshaw and Curtis, A method for numerical integration on an automatic computer
+    (1960).
+    """
+    nodes = np.cos(np.pi * np.arange(count) / (count - 1))
+    integrals = np.zeros(count)
+    integrals[::2] = 2 / (1 - np.arange(0, count, 2.0) ** 2)  # of Chebyshev polynomials
+    weights = np.linalg.solve(np.polynomial.chebyshev.chebvander(nodes, count - 1).T, integrals)
+    axes = [torch.from_numpy(nodes)] * dim
+    return tensor_grid(axes), tensor_grid([torch.from_numpy(weights)] * dim).prod(dim=1)
 
 
 def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:

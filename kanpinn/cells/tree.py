@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-Merge = tuple[int, int, int]  # two nodes, and the node of both together
+from kanpinn.linalg.dissection import Merge
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,12 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
             "have the conditions in their least-squares problem"
         )
     names, conditions = problem.domain.names, problem.conditions()
+    for i, condition in enumerate(conditions):
+        if condition.weight != 1:
+            raise InputError(
+                f"the weight of conditions()[{i}] must be left out, got {condition.weight:g}: "
+                "Dissection weighs conditions by the sizes of the cells"
+            )
     around = {i: c.periodic_in for i, c in enumerate(conditions) if c.periodic_in is not None}
     axes = frozenset(names.index(name) for name in around.values())
     for axis in axes:

@@ -199,7 +199,7 @@ def test_cells_are_small_from_the_beginning_where_a_flow_leaves_a_layer():
     network = kp.Cells([2, 1], 12, 4)
     solution = _solved(Layer(), network)
     levels = network.tree.level[network.tree.low[:, 0] + network.tree.widths[:, 0] > 1 - 1e-9]
-    assert levels.min() == 4 and _error(solution) < 1e-7  # k ε = 0.024: 64 cells along the wall
+    assert levels.min() == 6 and _error(solution) < 1e-8  # k ε / 4 = 0.006: 256 cells there
     assert network.tree.level[network.tree.low[:, 0] == -1].max() == 0
 
 
@@ -321,3 +321,54 @@ def test_cells_at_both_ends_of_a_period_are_neighbours():
     assert float(abs(values[0] - values[1])) < 1e-7
     with pytest.raises(kp.InputError, match=r"network.cells must be at least 2 along x"):
         kp.solve(Ring(), kp.Cells([2, 1], 8, 1))
+
+
+class Units(Smooth):
+    """The wave equation u_tt = c² u_xx in space-time, in any unit of time."""
+
+    def __init__(self, speed):
+        self.speed = speed
+        self.domain = kp.Box(x=(0, 1), t=(0, 1 / speed))
+
+    def exact(self, p):
+        return torch.sin(3 * p.x) * torch.cos(3 * self.speed * p.t)
+
+    def residual(self, p, u):
+        return kp.partial(u, "t", "t") - self.speed**2 * kp.partial(u, "x", "x")
+
+    def conditions(self):
+        walls = self.domain.boundary["x_min", "x_max"]
+        start = kp.Initial(self.domain, lambda p: torch.sin(3 * p.x), rate=0.0)
+        return [start, kp.Dirichlet(walls, self.exact)]
+
+
+def test_units_of_coordinates_change_nothing():
+    errors = [_error(_solved(Units(c), kp.Cells([2, 1], 8, 2))) for c in (1.0, 3e8)]
+    assert errors[0] < 1e-5 and errors[1] == pytest.approx(errors[0], rel=1e-3)
+
+
+class Kink(Smooth):
+    """u_xx = f with a bend of the width 3e-4 between the points of a solve."""
+
+    domain = kp.Box(x=(-1, 1))
+    width, at = 3e-4, 0.1234
+
+    def exact(self, p):
+        z = (p.x - self.at).abs() / self.width
+        return self.width * (z + torch.log1p(torch.exp(-2 * z)) - math.log(2))
+
+    def residual(self, p, u):
+        z = ((p.x - self.at) / self.width).clamp(-300, 300)
+        return kp.laplacian(u) - 1 / (self.width * torch.cosh(z) ** 2)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+def test_a_source_between_the_points_of_a_solve_is_seen_before_it_ends():
+    solution = _solved(Kink(), kp.Cells([1, 1], 12, 4), tolerance=1e-6, steps=40)
+    assert solution.status == "converged" and _error(solution) < 1e-6
+
+
+def test_a_single_cell_needs_no_faces():
+    assert _error(_solved(Smooth(), kp.Cells([2, 1], 14, 1))) < 1e-6

@@ -79,8 +79,9 @@ def _cells(traits: Traits) -> Iterator[Choice]:
     if traits.dim == 2 and waves > degree:
         # Measured: waves are resolved where the degree is above their phase over a cell by 10.
         most = 14
-        count = max(count, 2 ** math.ceil(math.log2(waves / most)))
-        degree = max(degree, math.ceil(waves / count) + 10)
+        largest = 64  # cells along each coordinate, above which a first solve takes too long
+        count = min(largest, max(count, 2 ** math.ceil(math.log2(waves / most))))
+        degree = min(Cells.highest, max(degree, math.ceil(waves / count) + 10))
     for tolerance in (1e-4, 1e-7, 1e-9, 1e-11):
         yield Choice(
             Cells,

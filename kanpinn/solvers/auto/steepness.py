@@ -17,7 +17,7 @@ class Steepness:
     """The sizes of an equation's terms of lower order, relative to those of second order.
 
     Args:
-        waves: √(c₀/c₂) L, the phase of waves, or the decay of layers, over the domain's width L.
+        waves: √(c₀/c₂) L, the phase of waves over the domain's width L.
         convection: c₁ L / c₂, the width L in units of that of an outflow layer.
     """
 
@@ -49,10 +49,13 @@ class Steepness:
         orders = orders_of_parts(channels)
         if int(orders.max()) != 2:
             return cls()
-        sizes = torch.stack([one.stacked().abs() for one in slopes])  # (e, n, parts, m)
-        none, first, second = (float(sizes[:, :, orders == r].max()) for r in range(3))
+        parts = torch.stack([one.stacked() for one in slopes])  # (e, n, parts, m)
+        values, highest = parts[:, :, 0], parts[:, :, orders == 2].sum(dim=2)
+        # Where both have the same sign, as in Helmholtz' equation, solutions are waves.
+        none = float(torch.where(values * highest > 0, values.abs(), 0).max())
+        first, second = (float(parts[:, :, orders == r].abs().max()) for r in (1, 2))
         low, high = problem.domain.bounds
         width = float((high - low).max())
-        if not 0 < second < float("inf"):
+        if not (0 < second < float("inf") and none + first < float("inf")):
             return cls()
         return cls((none / second) ** 0.5 * width, first * width / second)
