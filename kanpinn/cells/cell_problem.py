@@ -8,6 +8,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSystem
+from kanpinn.cells.constants import is_mean
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
 from kanpinn.geometry.domain import Domain
@@ -55,7 +56,8 @@ def terms_for_cells(
     for term in residuals.terms:
         if not isinstance(term, ResidualTerm):
             raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
-        terms.append(term)
+        if not is_mean(term):
+            terms.append(term)
     own = set(domain.boundary.pieces)
     for term in terms[1:]:
         if term.sites > 1 or term.measured or not term.pieces or not own.issuperset(term.pieces):

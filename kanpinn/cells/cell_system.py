@@ -60,6 +60,12 @@ class CellSystem:
         return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 1.0)
 
     @cached_property
+    def free_fields(self) -> list[int]:
+        """The fields that are determined up to a constant: no term depends on their values."""
+        parts = [one.slopes[..., 0, :].flatten(0, -2) for one in (*self.equation, *self.walls)]
+        return (~torch.cat(parts).any(dim=0)).nonzero()[:, 0].tolist()
+
+    @cached_property
     def coupling(self) -> Coupling:
         """The weights of jumps, by the size of the equation's terms in each cell."""
         cells = torch.cat([one.at.cells for one in self.equation])
@@ -122,6 +128,7 @@ class CellSystem:
             terms = [one.term for one in self.terms[cell]]
             shared = all(term.is_alike for term in terms)
             names = tuple(id(term) for term in terms)
+            shared = shared and not (self.free_fields and cell == 0)
             key = (level[cell], tuple(side for side, _ in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
         for cells in found.values():
@@ -138,6 +145,10 @@ class CellSystem:
     def _matrix(self, cell: int) -> tuple[Array, Array]:
         """The rows of a cell for its coefficients, and the diagonal of the traces."""
         rows = [one.term.rows(one.place, one.factors) for one in self.terms[cell]]
+        if cell == 0:  # a row for each constant that nothing determines
+            constants = rows[0].new_zeros(len(self.free_fields), rows[0].shape[1])
+            constants[range(len(constants)), self.free_fields] = rows[0].abs().max()
+            rows.append(constants)
         diagonals = [rows[0].new_zeros(0)]
         extents, one = self.geometry.extents[[cell]], torch.tensor([cell])
         for side, number in self.sides[cell]:

@@ -1,7 +1,7 @@
 """Least squares in cells, which are halved until the estimated error is small enough."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from kanpinn._support.status import CONVERGED
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
+from kanpinn.cells.constants import mean_terms, set_constants, without_mean
 from kanpinn.cells.layers import cells_in_layers
 from kanpinn.cells.memory import system_bytes
 from kanpinn.cells.polynomials import LocalPolynomials
@@ -94,7 +95,7 @@ class DissectionStage(Stage):
     def __init__(self, settings: Dissection, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
-        self.problem = problem_in_cells(residuals)
+        self.problem, self.means = problem_in_cells(residuals), mean_terms(residuals)
         self.ratio, self.indicated, self.estimate = 0.0, math.inf, math.inf
         self.chosen: Tensor | None = None
         self.origin = self._moved(self.problem.start(self.network.tree))
@@ -128,6 +129,9 @@ class DissectionStage(Stage):
             raise InputError(f"{network.count} cells of degree {network.degree} {why}")
         geometry, found = system.geometry, system.solve()
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
+        if system.free_fields or self.means:
+            set_constants(system, self.residuals.surrogate, self.means)
+            found = replace(found, coefficients=self._present())
         size = _norm(found.coefficients, system) or 1.0
         indicators = system.indicators(found) / size
         indicated = float(indicators.square().sum().sqrt())
@@ -219,8 +223,10 @@ class DissectionStage(Stage):
         present = found.coefficients
         start = richer.padded(present)
         other = self.problem.on(system.geometry, richer, start)
-        changes = other.norms(other.solve().coefficients - start)
-        return changes / (_norm(present, system) or 1.0)
+        changes = other.solve().coefficients - start
+        for field in system.free_fields:
+            changes = without_mean(changes, system, field)
+        return other.norms(changes) / (_norm(present, system) or 1.0)
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""

@@ -372,3 +372,33 @@ def test_a_source_between_the_points_of_a_solve_is_seen_before_it_ends():
 
 def test_a_single_cell_needs_no_faces():
     assert _error(_solved(Smooth(), kp.Cells([2, 1], 14, 1))) < 1e-6
+
+
+class Closed(Smooth):
+    """-Δu = f with fluxes on all walls and a given integral."""
+
+    domain = kp.Box(x=(0, 1), y=(-1, 1))
+
+    def conditions(self):
+        def flux(p):
+            along = 3 * torch.cos(3 * p.x) * torch.exp(p.y) - 2 * p.y * torch.sin(2 * p.x * p.y)
+            across = torch.sin(3 * p.x) * torch.exp(p.y) - 2 * p.x * torch.sin(2 * p.x * p.y)
+            return along * p.normals[:, :1] + across * p.normals[:, 1:]
+
+        p, weights = self.domain.quadrature(40)
+        total = float(weights @ self.exact(p)[:, 0])
+        return [kp.Neumann(self.domain.boundary, flux), kp.Integral(self.domain, total)]
+
+
+def test_an_integral_gives_the_constant_that_fluxes_leave_open():
+    solution = _solved(Closed(), kp.Cells([2, 1], 10, 2), tolerance=1e-9, steps=9)
+    assert solution.status == "converged" and _error(solution) < 1e-9
+
+
+def test_an_integral_of_a_field_without_a_free_constant_is_refused():
+    class Both(Closed):
+        def conditions(self):
+            return [*Smooth.conditions(self), kp.Integral(self.domain, 1.0)]
+
+    with pytest.raises(kp.InputError, match="its field is determined without it"):
+        _solved(Both(), kp.Cells([2, 1], 6, 2))

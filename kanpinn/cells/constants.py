@@ -1,0 +1,84 @@
+"""Constants of fields that equation and conditions leave open: their means are zero, or given.
+
+With fluxes on all walls, or for the pressure of a flow, adding a constant to a field changes no
+residual.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError
+from kanpinn.cells.cell_system import CellSystem
+from kanpinn.cells.cells import Cells
+from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm, Term
+from kanpinn.networks.surrogate import Surrogate
+
+
+def is_mean(term: Term) -> bool:
+    """Whether a term prescribes one number, such as an integral over the domain."""
+    return isinstance(term, ResidualTerm) and term.rows == 1 and term.sites > 1
+
+
+def mean_terms(residuals: Residuals) -> list[ResidualTerm]:
+    """The terms of a loss that prescribe one number each."""
+    return [term for term in residuals.terms if isinstance(term, ResidualTerm) and is_mean(term)]
+
+
+@torch.no_grad()
+def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[ResidualTerm]) -> None:
+    """Add constants to the fields that are determined up to them, in place.
+
+    Args:
+        system: the least-squares problem.
+        surrogate: its network has the solution.
+        means: the terms that prescribe one number each. A field about which there is none gets the
+            mean zero.
+
+    Raises:
+        InputError: for a term that depends on no such field.
+    """
+    network = surrogate.network
+    assert isinstance(network, Cells)
+    left = list(means)
+    for field in system.free_fields:
+        residuals = [[_residual(t, surrogate, field, c) for c in (0.0, 1.0)] for t in left]
+        seen = [i for i, (before, after) in enumerate(residuals) if before != after]
+        if seen:
+            before, after = residuals[seen[0]]
+            _add(network, field, before / (before - after))
+            del left[seen[0]]
+        else:
+            present = network.layer.coefficients.double().cpu()
+            network.layer.coefficients.copy_(without_mean(present, system, field))
+    if left:
+        raise InputError(
+            f"the term {left[0].name} cannot be imposed on cells: its field is determined without "
+            "it, up to no constant"
+        )
+
+
+def without_mean(coefficients: Tensor, system: CellSystem, field: int) -> Tensor:
+    """Functions of which a field has the mean zero over the cells; coefficients: (N, L, m)."""
+    found, volumes = coefficients.clone(), system.geometry.widths.prod(dim=1)
+    found[:, 0, field] -= volumes @ found[:, 0, field] / volumes.sum()
+    return found
+
+
+def _add(network: Cells, field: int, constant: float) -> None:
+    """Add a constant to a field; the first polynomial of each cell is a constant."""
+    network.layer.coefficients[:, 0, field] += constant * 2 ** (network.polynomials.dim / 2)
+
+
+def _residual(term: ResidualTerm, surrogate: Surrogate, field: int, constant: float) -> float:
+    """The residual of a term where a constant is added to a field."""
+
+    def equation() -> Tensor:
+        jet = surrogate.jet(term.points, term.channels)
+        value = jet.value.clone()
+        value[:, field] += constant
+        return term.equation(term.points, jet.with_parts([value, *jet.parts()[1:]]))
+
+    return float(equation())
