@@ -71,6 +71,7 @@ class Traits:
         dim, known = problem.domain.dim, problem.inputs()
         boxed = isinstance(problem.domain, Box) and known is None
         planar = isinstance(problem.domain, Planar) and known is None
+        celled = 1 < dim <= 3 and (boxed or planar) and not problem.unknowns
         return Traits(
             dim,
             dim if known is None else _inputs(problem),
@@ -84,7 +85,7 @@ class Traits:
             bool(problem.unknowns) and bool(problem.numbers),
             1 < dim <= 3 and _uneven(problem.domain),
             known is None and _marches(problem),
-            Steepness.of(problem) if 1 < dim <= 3 and (boxed or planar) else Steepness(),
+            Steepness.of(problem) if celled else Steepness(),
         )
 
 
