@@ -79,7 +79,7 @@ class CellGeometry:
 
 
 @dataclass(frozen=True)
-class Side:
+class SidePart:
     """A part of a cell's side, in the cell's own coordinates.
 
     Args:
@@ -94,7 +94,7 @@ class Side:
     high: tuple[float, ...]
 
     @classmethod
-    def whole(cls, axis: int, upper: bool, dim: int) -> "Side":
+    def whole(cls, axis: int, upper: bool, dim: int) -> "SidePart":
         """A whole side of a cell of d coordinates."""
         return cls(axis, upper, (-1.0,) * (dim - 1), (1.0,) * (dim - 1))
 
@@ -162,7 +162,7 @@ class CellPoints:
 
     @classmethod
     def on_side(
-        cls, geometry: CellGeometry, cells: Tensor, side: Side, nodes: Tensor, weights: Tensor
+        cls, geometry: CellGeometry, cells: Tensor, side: SidePart, nodes: Tensor, weights: Tensor
     ) -> "CellPoints":
         """Points of a rule on [-1, 1]^(d-1), moved to a side of some cells, with normals."""
         local = side.points(nodes)

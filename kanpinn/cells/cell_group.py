@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from kanpinn.linalg.dissection import Front, triangle
+from kanpinn.linalg.dissection import BlockRows, triangle
 
 Array = NDArray[Any]
 
@@ -42,13 +42,13 @@ class CellGroup:
         found = triangle(np.hstack([self.matrix, below, self.rights]))
         return found[: columns + traces]
 
-    def fronts(self) -> Iterator[tuple[int, Front]]:
+    def fronts(self) -> Iterator[tuple[int, BlockRows]]:
         """The rows in the traces that are left of each cell after its elimination."""
         columns = self.matrix.shape[1]
         count = columns + len(self.diagonal)
         for place, cell in enumerate(self.cells):
             parts = self.factor[columns:, columns:count], self.factor[columns:, count + place, None]
-            yield cell, Front(self.faces[place], np.hstack(parts))
+            yield cell, BlockRows(self.faces[place], np.hstack(parts))
 
     def solved(self, traces: Array) -> Iterator[tuple[int, Array, float]]:
         """The coefficients of each cell, and its part in the functional.

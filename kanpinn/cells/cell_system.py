@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import CellGeometry, CellPoints, Side
+from kanpinn.cells.cell_geometry import CellGeometry, SidePart
 from kanpinn.cells.cell_group import CellGroup
 from kanpinn.cells.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.coupling import Coupling, Traces
-from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
+from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.linalg.dissection import solve_dissected
 
 Array = NDArray[Any]
@@ -78,10 +78,10 @@ class CellSystem:
         return Traces(self.polynomials, tuple(self.coupling.orders))
 
     @cached_property
-    def sides(self) -> list[list[tuple[Side, int]]]:
+    def sides(self) -> list[list[tuple[SidePart, int]]]:
         """For each cell the parts of its sides that are faces, and their numbers."""
         geometry, faces = self.geometry, self.geometry.faces
-        found: list[list[tuple[Side, int]]] = [[] for _ in range(len(geometry.tree))]
+        found: list[list[tuple[SidePart, int]]] = [[] for _ in range(len(geometry.tree))]
         for cells, upper in ((faces.lower, True), (faces.upper, False)):
             low, high = geometry.frames[cells, :1], geometry.frames[cells, 1:]
             corners = ((faces.corners - low) / (high - low) * 2 - 1).tolist()
@@ -89,7 +89,7 @@ class CellSystem:
                 zip(cells.tolist(), faces.axis.tolist(), strict=True)
             ):
                 ends = [tuple(one[:axis] + one[axis + 1 :]) for one in corners[number]]
-                found[cell].append((Side(axis, upper, *ends), number))
+                found[cell].append((SidePart(axis, upper, *ends), number))
         return found
 
     @cached_property
@@ -186,26 +186,6 @@ class CellSystem:
         """The error of each cell up to a common factor, (N,): by the root of its share."""
         return found.shares.sqrt() * self.coupling.errors
 
-    def missed(self, coefficients: Tensor, shares: Tensor) -> Tensor:
-        """The error of each cell by a residual that the points of the solve have missed, (N,).
-
-        The residual is integrated over each whole cell by a rule with points on its sides; it is
-        missed where it is far larger than the cell's share.
-
-        Args:
-            coefficients: the solution, (N, L, m).
-            shares: the part of each cell in the functional, (N,).
-        """
-        far, many, dim = 100.0, 300, self.polynomials.dim
-        count = max(self.polynomials.degree + 2, int(many ** (1 / dim)))
-        local, weights = closed_rule(count, dim)
-        found, scale = torch.zeros_like(shares), float(self.factors.max())
-        for term in self.equation:
-            if term.at.alike:
-                at = CellPoints.inside(self.geometry, term.at.cells, local, weights)
-                found[term.at.cells] = scale**2 * term.squared_residuals(at, coefficients)
-        return torch.where(found > far * shares, found, 0).sqrt() * self.coupling.errors
-
     def norms(self, coefficients: Tensor) -> Tensor:
         """The L2 norms of all fields together over the part of each cell in the domain, (N,).
 
@@ -215,6 +195,10 @@ class CellSystem:
         for term in self.equation:
             squares[term.at.cells] = term.squares(coefficients)
         return squares.sqrt()
+
+    def norm(self, coefficients: Tensor) -> float:
+        """The L2 norm of all fields together over the domain; coefficients: (N, L, m)."""
+        return float(self.norms(coefficients).square().sum().sqrt())
 
     def is_linear(self, coefficients: Tensor) -> bool:
         """Whether equation and conditions are the same where they are linearised elsewhere.

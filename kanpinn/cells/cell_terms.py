@@ -93,11 +93,6 @@ class SampledTerm:
         self._check(right.isfinite().all(dim=1) & found.isfinite().flatten(1).all(dim=1))
         self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (found, right))
 
-    @cached_property
-    def places(self) -> dict[int, int]:
-        """For each cell the last number that it has here."""
-        return {cell: place for place, cell in enumerate(self.at.cells.tolist())}
-
     def _check(self, finite: Tensor) -> None:
         """Refuse a residual that is not finite at some of the points; finite: a mask (c q,)."""
         if not bool(finite.all()):
@@ -148,12 +143,13 @@ class SampledTerm:
                 found[:, axis, order] = torch.maximum(found[:, axis, order], own)
         return found.sqrt()
 
-    def squared_residuals(self, at: CellPoints, coefficients: Tensor) -> Tensor:
+    def squared_residuals(self, at: CellPoints, coefficients: Tensor, factors: Tensor) -> Tensor:
         """The integrals of the squared residual over cells, by the rule of other points, (c,).
 
         Args:
             at: points in the same places of some cells.
             coefficients: of the solution in all cells, (N, L, m).
+            factors: of the equations, (equations,).
         """
         found = []
         for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
@@ -168,7 +164,7 @@ class SampledTerm:
             coords = own.points.coords
             like = Coordinates(self.term.channels, coords, torch.ones_like(coords[0])).dense()
             residual = self.term.equation(own.points, like.unstacked(values.flatten(0, 1)))
-            squares = residual.square().sum(dim=1).view(own.weights.shape)
+            squares = (residual * factors).square().sum(dim=1).view(own.weights.shape)
             squares = torch.where(squares.isfinite(), squares, 0)  # as a source at a corner
             found.append((own.weights * squares).sum(dim=1))
         return torch.cat(found)

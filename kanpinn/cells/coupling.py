@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import Side
+from kanpinn.cells.cell_geometry import SidePart
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.jets import Channels, Coordinates
 
@@ -117,14 +117,14 @@ class Traces:
         """The number of all unknowns of a face."""
         return sum(sum(self.sizes(field)) for field in range(len(self.orders)))
 
-    def matrices(self, side: Side) -> list[Tensor]:
+    def matrices(self, side: SidePart) -> list[Tensor]:
         """The traces of a cell's functions on a part of a side, (face functions, L) for each j.
 
         Derivatives are those by the cell's own coordinate.
         """
         return _trace_matrices(self.polynomials, side, max(self.orders, default=0))
 
-    def rows(self, side: Side, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def rows(self, side: SidePart, scale: float, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of a cell's functions, and those of the traces, on a part of a side.
 
         Args:
@@ -149,7 +149,7 @@ class Traces:
 
 
 @lru_cache(maxsize=10_000)
-def _trace_matrices(polynomials: LocalPolynomials, side: Side, count: int) -> list[Tensor]:
+def _trace_matrices(polynomials: LocalPolynomials, side: SidePart, count: int) -> list[Tensor]:
     face = LocalPolynomials(polynomials.degree, polynomials.dim - 1)
     nodes, weights = (
         face.rule() if face.dim else (torch.zeros(1, 0).double(), torch.ones(1).double())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.cell_geometry import CellGeometry
-from kanpinn.cells.outline import Arcs, Grid, Outline
+from kanpinn.cells.outline import Arcs, CellLines, Outline
 from kanpinn.cells.tree import Faces, Tree
 
 
@@ -24,7 +24,7 @@ class CutGeometry(CellGeometry):
 
 
 @dataclass(frozen=True, eq=False)
-class Cutter:
+class CellCutter:
     """Cuts the cells of trees by the boundary of a domain.
 
     Args:
@@ -35,10 +35,10 @@ class Cutter:
     outline: Outline
     sliver: float = 1e-6
 
-    def grid(self, tree: Tree) -> Grid:
+    def grid(self, tree: Tree) -> CellLines:
         """The lines of a tree's cells."""
         low, high = self.outline.domain.bounds
-        return Grid(tree, low, (high - low) / 2)
+        return CellLines(tree, low, (high - low) / 2)
 
     def cut(self, tree: Tree) -> CutGeometry:
         """The cells of a tree, without those outside."""
@@ -110,7 +110,7 @@ def _renumbered(arcs: Arcs, number: Tensor) -> Arcs:
     )
 
 
-def _faces(cutter: Cutter, grid: Grid, near: Tensor, meets: list[Tensor]) -> Faces:
+def _faces(cutter: CellCutter, grid: CellLines, near: Tensor, meets: list[Tensor]) -> Faces:
     """The parts of faces inside the domain.
 
     Args:

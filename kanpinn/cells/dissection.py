@@ -9,14 +9,14 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn._support.status import CONVERGED
+from kanpinn.cells.by_domain import problem_in_cells
+from kanpinn.cells.cell_errors import bulk, compared, missed
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
-from kanpinn.cells.constants import mean_terms, set_constants, without_mean
+from kanpinn.cells.constants import mean_terms, set_constants
 from kanpinn.cells.layers import cells_in_layers
 from kanpinn.cells.memory import system_bytes
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.problems import problem_in_cells
 from kanpinn.cells.prolongation import prolonged
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
@@ -29,15 +29,17 @@ class Dissection(Optimizer):
 
     Each step is a solve on the present cells: one for a linear equation, several of Newton's method
     for a nonlinear one. The cells are eliminated one by one, and what couples them in the order of
-    a nested dissection. After it those cells are halved that together have the part `bulk` of the
-    estimated squared error, where each has its share of the functional times h⁴. How large the
-    error is in these units is told by the change of the solution from one tree to the next. Before
-    the solve ends, the solution is compared with one of a degree that is higher by 2.
+    a nested dissection. Then those cells are halved that together have the part `bulk` of the
+    squared error. The indicator of a cell's error is the error that would leave its share of the
+    functional as a residual: for -Δu, h² times the root of the share. The ratio of errors to
+    indicators follows from the change of the solution from one tree to the next. Before the solve
+    ends, the solution is compared with one of a degree that is higher by 2, and residuals are
+    integrated at other points.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
         cells: the largest number of cells.
-        bulk: see above.
+        bulk: the part of the squared error that the cells to be halved have, up to 1.
         steps: the largest number of solves.
 
     Raises:
@@ -72,8 +74,8 @@ class Dissection(Optimizer):
             )
 
     def finer(self) -> "Dissection":
-        """The same for an error that is 100 times smaller."""
-        return Dissection(self.tolerance / 100, 4 * self.cells, self.bulk, self.steps)
+        """A single solve on the cells that a network of a higher degree has from the beginning."""
+        return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
         return DissectionStage(self, residuals)
@@ -132,11 +134,11 @@ class DissectionStage(Stage):
         if system.free_fields or self.means:
             set_constants(system, self.residuals.surrogate, self.means)
             found = replace(found, coefficients=self._present())
-        size = _norm(found.coefficients, system) or 1.0
+        size = system.norm(found.coefficients) or 1.0
         indicators = system.indicators(found) / size
-        indicated = float(indicators.square().sum().sqrt())
+        indicated = float(indicators.norm())
         words = f"{network.count} cells, {found.coefficients.numel()} unknowns"
-        change = _norm(found.coefficients - before, system) / size
+        change = system.norm(found.coefficients - before) / size
         enough = max(1e-13, 1e-2 * self.ratio * indicated)
         if change > enough and not system.is_linear(found.coefficients):
             loss = float(found.shares.sum())
@@ -163,20 +165,20 @@ class DissectionStage(Stage):
     ) -> Step:
         """Estimate the error of the solution on a tree, and halve cells if it is too large."""
         settings, before = self.settings, self.estimate
-        self._extrapolate(found, system, float(indicators.square().sum().sqrt()))
+        self._extrapolate(found, system, float(indicators.norm()))
         errors, more = indicators, 2**system.geometry.tree.dim - 1
-        count = len(errors) + more * int(_bulk(errors, settings.bulk).sum())
+        count = len(errors) + more * int(bulk(errors, settings.bulk).sum())
         refusal = self._refusal(system, count)
         if self.estimate <= settings.tolerance or refusal:
-            errors = self._compared(found, system)
-            self.estimate = float(errors.square().sum().sqrt())
+            size = system.norm(found.coefficients) or 1.0
+            errors = compared(self.problem, system, found) / size
+            self.estimate = float(errors.norm())
             self.ratio = max(self.ratio, self.estimate / (self.indicated or 1.0))
-            missed = system.missed(found.coefficients, found.shares)
-            missed = missed / (_norm(found.coefficients, system) or 1.0)
-            if float(missed.square().sum().sqrt()) > settings.tolerance:
-                errors = errors + missed
-                self.estimate = float(errors.square().sum().sqrt())
-        self.chosen, finished = _bulk(errors, settings.bulk), None
+            unseen = missed(system, found) / size
+            if float(unseen.norm()) > settings.tolerance:
+                errors = errors + unseen
+                self.estimate = float(errors.norm())
+        self.chosen, finished = bulk(errors, settings.bulk), None
         if self.estimate <= settings.tolerance:
             finished = CONVERGED
         elif self.estimate > 0.5 * before and before < 1e-10:
@@ -205,46 +207,14 @@ class DissectionStage(Stage):
     def _extrapolate(self, found: CellSolution, system: CellSystem, indicated: float) -> None:
         """Estimate the error by its ratio to the indicator on the trees before."""
         if math.isfinite(self.indicated):
-            size = _norm(found.coefficients, system) or 1.0
-            error = _norm(found.coefficients - self.origin, system) / size
+            size = system.norm(found.coefficients) or 1.0
+            error = system.norm(found.coefficients - self.origin) / size
             latest = error / self.indicated if self.indicated else 0.0
             self.estimate, self.ratio = max(self.ratio, latest) * indicated, latest
         self.indicated = indicated
-
-    def _compared(self, found: CellSolution, system: CellSystem) -> Tensor:
-        """The relative error of each cell, (N,): the difference from a solution of higher degree.
-
-        The indicator does not see errors that come from elsewhere, such as those of waves near a
-        resonance, or behind a layer that is not resolved.
-        """
-        more = 2
-        own = self.network.polynomials
-        richer = LocalPolynomials(own.degree + more, own.dim)
-        present = found.coefficients
-        start = richer.padded(present)
-        other = self.problem.on(system.geometry, richer, start)
-        changes = other.solve().coefficients - start
-        for field in system.free_fields:
-            changes = without_mean(changes, system, field)
-        return other.norms(changes) / (_norm(present, system) or 1.0)
 
     def _split(self, chosen: Tensor) -> None:
         """Halve cells; the solution stays the same function."""
         tree, _ = self.network.tree.split(chosen)
         self.origin = self._moved(self.problem.cells(tree))
         self.chosen = None
-
-
-def _norm(coefficients: Tensor, system: CellSystem) -> float:
-    """The L2 norm of all fields together over the domain."""
-    return float(system.norms(coefficients).square().sum().sqrt())
-
-
-def _bulk(indicators: Tensor, part: float) -> Tensor:
-    """A mask of the fewest cells that together have a part of the sum of squares."""
-    squares, order = indicators.square().sort(descending=True)
-    enough = squares.cumsum(0) >= part * squares.sum()
-    count = int(enough.to(torch.uint8).argmax()) + 1
-    mask = torch.zeros_like(indicators, dtype=torch.bool)
-    mask[order[:count]] = True
-    return mask

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kanpinn.cells.cell_geometry import CellGeometry, CellPoints, Side
+from kanpinn.cells.cell_geometry import CellGeometry, CellPoints, SidePart
 from kanpinn.cells.cell_problem import CellProblem, terms_for_cells
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cell_terms import SampledTerm
@@ -78,7 +78,7 @@ class ProblemInBox(CellProblem):
         walls = []
         nodes, weights = polynomials.on_face.rule(more)
         for axis, upper, cells in tree.ends:
-            side = Side.whole(axis, upper, tree.dim)
+            side = SidePart.whole(axis, upper, tree.dim)
             at = CellPoints.on_side(geometry, cells, side, nodes, weights)
             for one in self.sides:
                 if (one.axis, one.upper) == (axis, upper):

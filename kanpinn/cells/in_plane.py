@@ -12,7 +12,7 @@ from kanpinn.cells.cell_geometry import CellGeometry, CellPoints
 from kanpinn.cells.cell_problem import CellProblem, terms_for_cells
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cell_terms import SampledTerm
-from kanpinn.cells.cut_geometry import CutGeometry, Cutter
+from kanpinn.cells.cut_geometry import CellCutter, CutGeometry
 from kanpinn.cells.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
@@ -52,9 +52,9 @@ class ProblemInPlane(CellProblem):
         return cls(domain, *terms_for_cells(residuals, domain))
 
     @cached_property
-    def cutter(self) -> Cutter:
+    def cutter(self) -> CellCutter:
         """Cuts cells by the domain's boundary."""
-        return Cutter(Outline(self.domain))
+        return CellCutter(Outline(self.domain))
 
     def cells(self, tree: Tree) -> CutGeometry:
         return self.cutter.cut(tree)

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.cell_system import CellSystem
-from kanpinn.cells.cell_terms import SampledTerm
-from kanpinn.jets import Channels
+from kanpinn.cells.cell_terms import SampledTerm, parts_along
 
 
 def cells_in_layers(system: CellSystem) -> Tensor:
@@ -19,32 +18,25 @@ def cells_in_layers(system: CellSystem) -> Tensor:
     Args:
         system: the least-squares problem on the present cells.
     """
-    found = torch.zeros(len(system.geometry.tree), dtype=torch.bool)
-    with_conditions = {cell for term in system.walls for cell in term.places}
-    for axis, upper, cells in system.geometry.tree.ends:
-        here = torch.tensor([cell in with_conditions for cell in cells.tolist()])
-        for cell in cells[here].tolist() if len(cells) else []:
-            term = next(one for one in system.equation if cell in one.places)
-            rate = _rate(term, cell, axis, upper)
-            width = float(system.geometry.widths[cell, axis])
-            found[cell] |= rate * width > system.polynomials.degree / 4
+    geometry, steepest = system.geometry, system.polynomials.degree / 4
+    found, walled = (torch.zeros(len(geometry.tree), dtype=torch.bool) for _ in range(2))
+    for wall in system.walls:
+        walled[wall.at.cells] = True
+    for axis, upper, cells in geometry.tree.ends:
+        rates = torch.zeros(len(geometry.tree), dtype=torch.float64)
+        for term in system.equation:
+            rates[term.at.cells] = _rates(term, axis, upper)
+        steep = rates * geometry.widths[:, axis] > steepest
+        found[cells] |= (steep & walled)[cells]
     return found
 
 
-def _rate(term: SampledTerm, cell: int, axis: int, upper: bool) -> float:
-    """The largest b/ε of the fields in a cell, towards the end of a coordinate."""
-    parts = _parts(term.term.channels, axis)
-    if parts is None:
-        return 0.0
-    first, second = (term.slopes[term.places[cell]][:, :, part] for part in parts)  # (q, e, m)
-    tiny = 1e-14 * float(term.slopes[term.places[cell]].abs().max())
-    ratio = torch.where(second.abs() > tiny, -first / second, torch.zeros_like(first))
-    return float((ratio if upper else -ratio).max())
-
-
-def _parts(channels: Channels, axis: int) -> tuple[int, int] | None:
-    """The numbers of the first and second derivative by a coordinate in a stacked jet."""
-    offsets = {"laplacian": 0, "diagonal": axis, "hessian": axis * (channels.dim + 1)}
-    if channels.second not in offsets:
-        return None
-    return 1 + axis, 1 + channels.dim + offsets[channels.second]
+def _rates(term: SampledTerm, axis: int, upper: bool) -> Tensor:
+    """The largest b/ε of all fields in the cells of a term, towards an end of an axis, (c,)."""
+    numbers = {order: part for part, order, _ in reversed(parts_along(term.term.channels, axis))}
+    if 2 not in numbers:
+        return torch.zeros(len(term.at.cells), dtype=torch.float64)
+    tiny = 1e-14 * term.slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
+    first, second = (term.slopes[..., numbers[order], :] for order in (1, 2))  # (c, q, e, m)
+    ratios = torch.where(second.abs() > tiny, -first / second, 0.0)
+    return (ratios if upper else -ratios).amax(dim=(1, 2, 3))

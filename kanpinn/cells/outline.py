@@ -36,7 +36,7 @@ class Arcs:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class CellLines:
     """The lines on which the sides of a tree's cells lie, in physical coordinates.
 
     Args:
@@ -95,7 +95,7 @@ class Outline:
         starts[after] = turned
         return list(zip(starts.tolist(), turned.tolist(), strict=True))
 
-    def arcs(self, grid: Grid, step: float) -> tuple[Arcs, list[Tensor]]:
+    def arcs(self, grid: CellLines, step: float) -> tuple[Arcs, list[Tensor]]:
         """The arcs in the cells, and the points in which the boundary meets the lines.
 
         Args:

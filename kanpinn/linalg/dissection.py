@@ -14,7 +14,7 @@ Merge = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Front:
+class BlockRows:
     """Rows of a least-squares problem in some blocks of unknowns.
 
     Args:
@@ -51,7 +51,7 @@ def triangle(rows: Array) -> Array:
     return np.triu(found[: min(rows.shape)])
 
 
-def solve_dissected(fronts: Sequence[Front], sizes: Array, merges: Sequence[Merge]) -> Array:
+def solve_dissected(fronts: Sequence[BlockRows], sizes: Array, merges: Sequence[Merge]) -> Array:
     """The x that minimises ‖A x - b‖, for rows that come in fronts.
 
     Two fronts are merged at a time. A block of unknowns that belongs to both, and to no other
@@ -92,7 +92,7 @@ def solve_dissected(fronts: Sequence[Front], sizes: Array, merges: Sequence[Merg
     return found
 
 
-def _ranks(fronts: Sequence[Front], count: int, merges: Sequence[Merge]) -> Array:
+def _ranks(fronts: Sequence[BlockRows], count: int, merges: Sequence[Merge]) -> Array:
     """The number of the merge that eliminates each block, (B,); that of all merges for the rest."""
     found = np.full(count, len(merges))
     blocks = {number: frozenset(one.blocks.tolist()) for number, one in enumerate(fronts)}
@@ -126,7 +126,7 @@ def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
     return np.concatenate([_columns(chosen, starts, sizes), last])
 
 
-def _sorted(front: Front, sizes: Array, ranks: Array) -> Front:
+def _sorted(front: BlockRows, sizes: Array, ranks: Array) -> BlockRows:
     """A front with its columns in the order of elimination, as a square upper triangle."""
     if not np.isfinite(front.rows).all():
         what = "an entry of a least-squares problem is not finite"
@@ -136,12 +136,17 @@ def _sorted(front: Front, sizes: Array, ranks: Array) -> Front:
     found = triangle(front.rows[:, columns])
     square = np.zeros((len(columns), len(columns)), order="F")
     square[: len(found)] = found
-    return Front(order, square)
+    return BlockRows(order, square)
 
 
 def _merged(
-    one: Front, other: Front, number: int, sizes: Array, ranks: Array, done: list[_Eliminated]
-) -> Front:
+    one: BlockRows,
+    other: BlockRows,
+    number: int,
+    sizes: Array,
+    ranks: Array,
+    done: list[_Eliminated],
+) -> BlockRows:
     """The front of two, without the blocks that belong to both, which are eliminated."""
     width = 32  # of the blocks of a QR, which are fastest
     inner = one.blocks[ranks[one.blocks] == number]
@@ -166,7 +171,7 @@ def _merged(
         )
         done.append(_Eliminated(inner, outer, made, top))
         total, _, _, _ = lapack.dtpqrt(0, min(width, size), total, left, overwrite_a=1)
-    return Front(outer, total)
+    return BlockRows(outer, total)
 
 
 def _substituted(matrix: Array, right: Array) -> Array:

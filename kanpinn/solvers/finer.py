@@ -34,9 +34,9 @@ def finer_solves(solution: Solution, factor: float, seed: int) -> Iterator[Finer
     They have more points, other ones, and the solution's hidden functions beside random ones. A
     network with few hidden units, which is one that was trained, gets a few more units and a finer
     grid of its output layer, and then 64 units. Time windows get a smaller tolerance, from which
-    their grids in space and their stages follow, and so do networks in cells. A KAN without hidden
-    units gets finer grids.
-    Coordinates that the solution has stretched are stretched again by the finer one.
+    their grids in space and their stages follow. Networks in cells get a higher degree. A KAN
+    without hidden units gets finer grids. Coordinates that the solution has stretched are stretched
+    again by the finer one.
 
     Args:
         solution: the solution.

@@ -9,6 +9,8 @@ import torch
 import kanpinn as kp
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.tree import Tree
+from kanpinn.jets import Channels, Coordinates
+from kanpinn.networks.layer import Tape
 
 F = torch.float64
 
@@ -402,3 +404,25 @@ def test_an_integral_of_a_field_without_a_free_constant_is_refused():
 
     with pytest.raises(kp.InputError, match="its field is determined without it"):
         _solved(Both(), kp.Cells([2, 1], 6, 2))
+
+
+def test_the_jacobian_is_that_of_the_coefficients():
+    network = kp.Cells([2, 2], 3, 2)
+    tree, _ = network.tree.split(torch.tensor([True, False, False, True]))
+    random = torch.randn(len(tree), 10, 2, dtype=F, generator=torch.Generator().manual_seed(0))
+    network.layer.reset(tree, tree.boxes, random)
+    x = 2 * torch.rand(30, 2, dtype=F, generator=torch.Generator().manual_seed(1)) - 1
+    coordinates = Coordinates(Channels(("x", "y"), second="laplacian"), x, torch.ones(2, dtype=F))
+
+    def residual(tape):
+        jet = network.jet(coordinates, tape)
+        return jet.value[:, 0] * jet.gradient[:, 1, 1] + jet.second[:, 0, 0]
+
+    tape = Tape([network.layer])
+    found = tape.jacobian(residual(tape))
+    step = torch.randn_like(random)
+    network.layer.reset(tree, tree.boxes, random + 1e-6 * step)
+    ahead = residual(None)
+    network.layer.reset(tree, tree.boxes, random - 1e-6 * step)
+    slope = (ahead - residual(None)) / 2e-6
+    assert torch.allclose(found @ step.flatten(), slope, rtol=1e-6, atol=1e-6)

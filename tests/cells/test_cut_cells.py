@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.cells.cut_geometry import Cutter
+from kanpinn.cells.cut_geometry import CellCutter
 from kanpinn.cells.in_plane import ProblemInPlane
 from kanpinn.cells.outline import Outline
 from kanpinn.cells.polynomials import LocalPolynomials
@@ -61,7 +61,7 @@ def _solved(problem, degree, *, tolerance=1e-30, steps=1, cells=4):
 def geometry(request):
     """The cells of a start on one of the domains."""
     domain = DOMAINS[request.param]
-    cutter, tree = Cutter(Outline(domain)), Tree.uniform([4, 4])
+    cutter, tree = CellCutter(Outline(domain)), Tree.uniform([4, 4])
     tree, _ = tree.split(torch.arange(16) % 3 == 0)
     return cutter.cut(tree)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kanpinn.cells.tree import Tree
-from kanpinn.linalg.dissection import Front, solve_dissected
+from kanpinn.linalg.dissection import BlockRows, solve_dissected
 
 
 def _random_fronts(seed, rows):
@@ -20,7 +20,7 @@ def _random_fronts(seed, rows):
         generator.shuffle(own)
         columns = np.concatenate([np.arange(starts[b], starts[b + 1]) for b in own])
         matrix = generator.standard_normal((rows(len(columns)), len(columns) + 1))
-        fronts.append(Front(own, matrix))
+        fronts.append(BlockRows(own, matrix))
         whole = np.zeros((len(matrix), starts[-1] + 1))
         whole[:, np.append(columns, starts[-1])] = matrix
         dense.append(whole)
@@ -45,7 +45,7 @@ def test_a_direction_in_which_all_rows_vanish_gets_zero():
         rows = one.rows.copy()
         for place in (one.blocks == unseen).nonzero()[0]:
             rows[:, counts[place]] = 0
-        changed.append(Front(one.blocks, rows))
+        changed.append(BlockRows(one.blocks, rows))
     found = solve_dissected(changed, sizes, merges)
     assert found[start] == 0
     kept = np.delete(dense, start, axis=1)

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from kanpinn._support.shapes import Coords, Weights
-from kanpinn.geometry.combined.cells import Cell, Cells
+from kanpinn.geometry.combined.cells import Cell, CellSet
 from kanpinn.geometry.combined.loci import Locus
 from kanpinn.geometry.rules import gauss_legendre
 
 Rule = tuple[np.ndarray, np.ndarray]  # coordinates (n, k) of the first k axes, and weights (n,)
 
 
-def cells_rule(cells: Cells, nodes: int, last: int | None = None) -> tuple[Coords, Weights]:
+def cells_rule(cells: CellSet, nodes: int, last: int | None = None) -> tuple[Coords, Weights]:
     """Return a Gauss rule on cells; on boxes it is exact for polynomials of degree 2·nodes - 1.
 
     Args:
@@ -38,7 +38,7 @@ def cells_rule(cells: Cells, nodes: int, last: int | None = None) -> tuple[Coord
 
 
 def sphere_part_rule(
-    cells: Cells, sphere: tuple[tuple[float, ...], float], nodes: int
+    cells: CellSet, sphere: tuple[tuple[float, ...], float], nodes: int
 ) -> tuple[Coords, Coords, Weights]:
     """Return a Gauss rule on the part of a sphere that bounds cells in three dimensions.
 
@@ -74,7 +74,7 @@ def sphere_part_rule(
     return torch.from_numpy(coords), torch.from_numpy(normals), torch.from_numpy(areas)
 
 
-def _rules(cells: Cells, counts: Sequence[int]) -> Iterator[tuple[Cell, Rule]]:
+def _rules(cells: CellSet, counts: Sequence[int]) -> Iterator[tuple[Cell, Rule]]:
     """Yield each cell of axis len(counts) - 1 with a rule over the axes up to and including it.
 
     Args:
@@ -95,7 +95,7 @@ def _rules(cells: Cells, counts: Sequence[int]) -> Iterator[tuple[Cell, Rule]]:
     return walk(cells.tree, (np.zeros((1, 0)), np.ones(1)), counts)
 
 
-def _along(cells: Cells, cell: Cell, before: np.ndarray, weights: np.ndarray, nodes: int) -> Rule:
+def _along(cells: CellSet, cell: Cell, before: np.ndarray, weights: np.ndarray, nodes: int) -> Rule:
     """Extend a rule over the axes before that of a cell by Gauss rules along the cell's axis."""
     low, high = cell.low.at(before), cell.high.at(before)
     share, along = (x.numpy() for x in gauss_legendre(nodes))
@@ -116,7 +116,7 @@ def _along(cells: Cells, cell: Cell, before: np.ndarray, weights: np.ndarray, no
 
 
 def _branches(
-    cells: Cells, cell: Cell, before: np.ndarray, low: np.ndarray, high: np.ndarray
+    cells: CellSet, cell: Cell, before: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the branch points (n,) next to the two ends of a cell; None if there are none."""
     size = high - low

@@ -76,7 +76,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellSet:
     """A set that consists of some of the cells between planes and spheres.
 
     Args:

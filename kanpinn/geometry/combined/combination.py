@@ -10,7 +10,7 @@ from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary, Walls
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.combined.cell_rules import cells_rule
-from kanpinn.geometry.combined.cells import Cells
+from kanpinn.geometry.combined.cells import CellSet
 from kanpinn.geometry.combined.clipped import clip
 from kanpinn.geometry.combined.pieces import pieces_of
 from kanpinn.geometry.domain import Domain
@@ -154,11 +154,11 @@ class Combination(Domain):
         return next((one for one in whole if abs(one.measure - self.measure) <= least), self)
 
     @cached_property
-    def _cells(self) -> Cells | None:
+    def _cells(self) -> CellSet | None:
         """Its cells between planes and spheres; None for other walls and for balls above 3-D."""
         if self.walls is None or (self.walls.spheres and self.dim > 3):
             return None
-        return Cells(self.dim, self.walls, self.contains, self._diameter)
+        return CellSet(self.dim, self.walls, self.contains, self._diameter)
 
     @property
     def _only_box(self) -> Box | None:

@@ -11,13 +11,13 @@ from kanpinn._support.shapes import Mask, Weights
 from kanpinn.geometry.boundary import Piece, Turned, Walls
 from kanpinn.geometry.box import Box, Face
 from kanpinn.geometry.combined.cell_rules import cells_rule, sphere_part_rule
-from kanpinn.geometry.combined.cells import Cells
+from kanpinn.geometry.combined.cells import CellSet
 from kanpinn.geometry.combined.clipped import Rule, clip
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points
 
 
-def pieces_of(domain: Domain, cells: Cells) -> Iterator[Piece]:
+def pieces_of(domain: Domain, cells: CellSet) -> Iterator[Piece]:
     """Yield the parts of the operands' pieces that bound a combination.
 
     If pieces of several operands lie on the same plane or sphere, their common points belong to the
@@ -41,14 +41,14 @@ def pieces_of(domain: Domain, cells: Cells) -> Iterator[Piece]:
 
 
 def _face_parts(
-    domain: Domain, cells: Cells, operand: Domain, piece: Piece, first: tuple[Domain, ...]
+    domain: Domain, cells: CellSet, operand: Domain, piece: Piece, first: tuple[Domain, ...]
 ) -> Iterator[Piece]:
     """Yield the bounding parts of a box's face: faces if all are boxes, else one clipped piece."""
     assert piece.walls is not None
     ((axis, value),) = piece.walls.planes
     flat, step = cells.walls.within(axis, value), _step(cells)
     tests = [FaceTest(domain, operand, first, axis, value, way * step) for way in (1, -1)]
-    sides = [Cells(cells.dim - 1, flat, test, cells.size) for test in tests]
+    sides = [CellSet(cells.dim - 1, flat, test, cells.size) for test in tests]
     boxes = [side.boxes for side in sides]
     if None in boxes:
         exact = partial(_flat, sides, piece.names, axis, value)
@@ -64,14 +64,14 @@ def _face_parts(
 
 
 def _clipped(
-    piece: Piece, domain: Domain, cells: Cells, first: tuple[Domain, ...], exact: Rule
+    piece: Piece, domain: Domain, cells: CellSet, first: tuple[Domain, ...], exact: Rule
 ) -> Iterator[Piece]:
     clipped = clip(piece, domain, _step(cells), first, exact)
     if clipped is not None:
         yield clipped
 
 
-def _step(cells: Cells) -> float:
+def _step(cells: CellSet) -> float:
     """Return the distance from a piece at which both sides are tested, well above rounding."""
     return 1e-9 * cells.size
 
@@ -115,7 +115,7 @@ def _lifted(flat: Tensor, axis: int, value: float) -> Tensor:
 
 
 def _flat(
-    sides: Sequence[Cells], names: tuple[str, ...], axis: int, value: float, nodes: int
+    sides: Sequence[CellSet], names: tuple[str, ...], axis: int, value: float, nodes: int
 ) -> tuple[Points, Weights]:
     """Return a rule on cells in a plane: those with the normal along the axis, then against it."""
     points, weights = [], []
@@ -129,7 +129,7 @@ def _flat(
 
 
 def _sheets(
-    cells: Cells, names: tuple[str, ...], sphere: tuple[tuple[float, ...], float], nodes: int
+    cells: CellSet, names: tuple[str, ...], sphere: tuple[tuple[float, ...], float], nodes: int
 ) -> tuple[Points, Weights]:
     coords, normals, weights = sphere_part_rule(cells, sphere, nodes)
     return Points(coords, names, normals), weights

@@ -1,0 +1,66 @@
+"""Errors of a solution in cells: by one of higher degree, and by residuals between points."""
+
+import torch
+from torch import Tensor
+
+from kanpinn.cells.cell_geometry import CellPoints
+from kanpinn.cells.cell_problem import CellProblem
+from kanpinn.cells.cell_system import CellSolution, CellSystem
+from kanpinn.cells.constants import without_mean
+from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
+
+
+def compared(problem: CellProblem, system: CellSystem, found: CellSolution) -> Tensor:
+    """The L2 norm of the error in each cell, (N,): the difference from a solution of higher degree.
+
+    Shares of the functional do not see errors that come from elsewhere, such as those of waves near
+    a resonance, or behind a layer that is not resolved.
+
+    Args:
+        problem: the problem.
+        system: its least-squares problem on the present cells.
+        found: the solution of that.
+    """
+    more, own = 2, system.polynomials
+    richer = LocalPolynomials(own.degree + more, own.dim)
+    start = richer.padded(found.coefficients)
+    other = problem.on(system.geometry, richer, start)
+    changes = other.solve().coefficients - start
+    for field in system.free_fields:
+        changes = without_mean(changes, system, field)
+    return other.norms(changes)
+
+
+def missed(system: CellSystem, found: CellSolution) -> Tensor:
+    """The L2 norm of the error in each cell by residuals that the points have missed, (N,).
+
+    The residual is integrated over each whole cell by a rule with points on its sides. It is missed
+    where it is far larger than the cell's share of the functional.
+
+    Args:
+        system: the least-squares problem.
+        found: its solution.
+    """
+    far, many, dim = 100.0, 300, system.polynomials.dim
+    count = max(system.polynomials.degree + 2, int(many ** (1 / dim)))
+    local, weights = closed_rule(count, dim)
+    squares = torch.zeros_like(found.shares)
+    for term in system.equation:
+        if term.at.alike:
+            at = CellPoints.inside(system.geometry, term.at.cells, local, weights)
+            own = term.squared_residuals(at, found.coefficients, system.factors)
+            squares[term.at.cells] = own
+    return torch.where(squares > far * found.shares, squares, 0).sqrt() * system.coupling.errors
+
+
+def bulk(errors: Tensor, part: float) -> Tensor:
+    """A mask (N,) of the fewest cells that together have a part of the sum of squared errors.
+
+    Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
+    """
+    squares, order = errors.square().sort(descending=True)
+    enough = squares.cumsum(0) >= part * squares.sum()
+    count = int(enough.to(torch.uint8).argmax()) + 1
+    mask = torch.zeros_like(errors, dtype=torch.bool)
+    mask[order[:count]] = True
+    return mask
