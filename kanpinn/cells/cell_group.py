@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from kanpinn.linalg.dissection import BlockRows, triangle
+from kanpinn.linalg.dissection import BlockRows, upper_triangle
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ class CellGroup:
         traces = len(self.diagonal)
         below = np.zeros((rows, traces))
         below[rows - traces :] = -np.diag(self.diagonal)
-        found = triangle(np.hstack([self.matrix, below, self.rights]))
+        found = upper_triangle(np.hstack([self.matrix, below, self.rights]))
         return found[: columns + traces]
 
     def fronts(self) -> Iterator[tuple[int, BlockRows]]:

@@ -196,6 +196,11 @@ class CellSystem:
             squares[term.at.cells] = term.squares(coefficients)
         return squares.sqrt()
 
+    def means(self, coefficients: Tensor) -> Tensor:
+        """The means of the fields over the domain, (m,); coefficients: (N, L, m)."""
+        total = torch.cat([term.integrals(coefficients) for term in self.equation]).sum(dim=0)
+        return total / sum(float(term.at.weights.sum()) for term in self.equation)
+
     def norm(self, coefficients: Tensor) -> float:
         """The L2 norm of all fields together over the domain; coefficients: (N, L, m)."""
         return float(self.norms(coefficients).square().sum().sqrt())

@@ -9,42 +9,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cell_geometry import CellPoints
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.jets import Channels, Coordinates, slopes_by_parts
+from kanpinn.jets import Coordinates, orders_of_parts, parts_along, slopes_by_parts
 from kanpinn.loss.terms import ResidualTerm
-
-
-def orders_of_parts(channels: Channels) -> Tensor:
-    """The order of the derivative of each part of a stacked jet, (parts,)."""
-    first, second = channels.dim * channels.gradient, channels.second_count
-    lines = list(range(1, channels.order + 1)) * len(channels.directions)
-    return torch.tensor([0] + [1] * first + [2] * second + lines)
-
-
-def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
-    """The parts of a stacked jet that are derivatives by one coordinate.
-
-    Returns:
-        For each of them its number, its order, and how much of it is along the coordinate. A mixed
-        second derivative counts as one of first order.
-    """
-    d, found = channels.dim, [(0, 0, 1.0)]
-    if channels.gradient:
-        found.append((1 + axis, 1, 1.0))
-    start = 1 + d * channels.gradient
-    if channels.second == "laplacian":
-        found.append((start, 2, 1.0))
-    elif channels.second == "diagonal":
-        found.append((start + axis, 2, 1.0))
-    elif channels.second == "hessian":
-        both = {start + axis * d + i: 1 + (i == axis) for i in range(d)}
-        both |= {start + i * d + axis: 1 + (i == axis) for i in range(d)}
-        found += [(part, order, 1.0) for part, order in both.items()]
-    start += channels.second_count
-    for number, direction in enumerate(channels.directions):
-        for order in range(1, channels.order + 1):
-            part = start + number * channels.order + order - 1
-            found.append((part, order, abs(direction[axis]) ** order))
-    return found
 
 
 class SampledTerm:
@@ -215,6 +181,19 @@ class SampledTerm:
             values = self.polynomials.values(self.at.at(place)) @ own[place]
             found[place] = weights @ values.square().sum(dim=1)
         return found
+
+    def integrals(self, coefficients: Tensor) -> Tensor:
+        """The integrals of fields over the cells here, by the rule of the points, (c, m).
+
+        coefficients: of the fields in all cells, (N, L, m).
+        """
+        own = coefficients[self.at.cells]
+        if self.at.alike:  # only the first polynomial has an integral
+            return (
+                self.at.weights.sum(dim=1)[:, None] * own[:, 0] * 2 ** (-self.polynomials.dim / 2)
+            )
+        values = [self.polynomials.values(self.at.at(i)) @ one for i, one in enumerate(own)]
+        return torch.einsum("cq,cqm->cm", self.at.weights, torch.stack(values))
 
     def is_linear(self, coefficients: Tensor) -> bool:
         """Whether the slopes are the same for another solution, tried in a few cells."""

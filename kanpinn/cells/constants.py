@@ -61,9 +61,9 @@ def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[Resi
 
 
 def without_mean(coefficients: Tensor, system: CellSystem, field: int) -> Tensor:
-    """Functions of which a field has the mean zero over the cells; coefficients: (N, L, m)."""
-    found, volumes = coefficients.clone(), system.geometry.widths.prod(dim=1)
-    found[:, 0, field] -= volumes @ found[:, 0, field] / volumes.sum()
+    """Functions whose field has the mean zero over the domain; coefficients: (N, L, m), as here."""
+    found, unit = coefficients.clone(), 2 ** (system.polynomials.dim / 2)
+    found[:, 0, field] -= system.means(coefficients)[field] * unit
     return found
 
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.cell_system import CellSystem
-from kanpinn.cells.cell_terms import SampledTerm, parts_along
+from kanpinn.cells.cell_terms import SampledTerm
+from kanpinn.jets import parts_along
 
 
 def cells_in_layers(system: CellSystem) -> Tensor:

@@ -191,14 +191,16 @@ def _network(config: "Config", job: "Job") -> Line:
 
 
 def _boundary_data(job: "SolveJob") -> Line:
-    """Return how boundary data are imposed: cells always have them in their least squares."""
+    """Return how boundary data are imposed; cells always have them in their least squares."""
     from kanpinn.cells import Cells
     from kanpinn.networks.constraints.boundary_data import describe_imposition
 
-    boundary, energy = job.settings.boundary, job.settings.form == "energy"
-    if isinstance(job.network, Cells):
-        return "boundary data", "penalty, with weights that follow from the sizes of the cells"
-    return "boundary data", describe_imposition(job.problem, boundary, energy)
+    in_cells, energy = isinstance(job.network, Cells), job.settings.form == "energy"
+    boundary = "penalty" if in_cells else job.settings.boundary
+    words = describe_imposition(job.problem, boundary, energy)
+    if in_cells and words == boundary:
+        words += ", with weights that follow from the sizes of the cells"
+    return "boundary data", words
 
 
 def _run(config: "Config") -> Line:

@@ -46,6 +46,7 @@ class Windows(Network):
     ends: Tensor
     starts_at_zero = True
     solved_by = "March"
+    unweighted = "March does not weigh the equation against the conditions, it satisfies both"
 
     def __init__(
         self,

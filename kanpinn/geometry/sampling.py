@@ -190,8 +190,6 @@ def _sobol(n: int, dim: int, generator: Generator) -> Coords:
     seed = int(torch.randint(2**31, (), generator=generator))
     engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
     most = 2**20  # points at once, of which the engine makes copies
-    if n <= most:
-        return engine.draw(n, dtype=torch.float64)
     found = torch.empty(n, dim, dtype=torch.float64)
     for part in found.split(most):
         part.copy_(engine.draw(len(part), dtype=torch.float64))

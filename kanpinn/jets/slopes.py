@@ -22,8 +22,11 @@ def slopes_by_parts(function: Callable[[Jet], Tensor], jet: Jet) -> tuple[Tensor
     parts = [part.detach().requires_grad_() for part in jet.parts()]
     with torch.enable_grad():
         values = function(jet.with_parts(parts))
-        slopes = [
-            torch.autograd.grad(one.sum(), parts, retain_graph=True, materialize_grads=True)
-            for one in values.unbind(dim=1)
-        ]
+        if values.requires_grad:
+            slopes = [
+                torch.autograd.grad(one.sum(), parts, retain_graph=True, materialize_grads=True)
+                for one in values.unbind(dim=1)
+            ]
+        else:  # the function does not depend on the jet
+            slopes = [tuple(map(torch.zeros_like, parts))] * values.shape[1]
     return values.detach(), [jet.with_parts(one) for one in slopes]

@@ -42,7 +42,7 @@ class _Eliminated:
     rest: Array
 
 
-def triangle(rows: Array) -> Array:
+def upper_triangle(rows: Array) -> Array:
     """The upper triangular factor of a matrix (r, c), (min(r, c), c)."""
     if not rows.size:
         return rows[:0]
@@ -133,7 +133,7 @@ def _sorted(front: BlockRows, sizes: Array, ranks: Array) -> BlockRows:
         raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
     order = front.blocks[np.lexsort((front.blocks, ranks[front.blocks]))]
     columns = _within(front.blocks, sizes, order)
-    found = triangle(front.rows[:, columns])
+    found = upper_triangle(front.rows[:, columns])
     square = np.zeros((len(columns), len(columns)), order="F")
     square[: len(found)] = found
     return BlockRows(order, square)

@@ -4,7 +4,7 @@ import torch
 from torch import Generator
 
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, Jet, zero_jet
 from kanpinn.pde.evaluate import ResidualFunction, find_channels
 
 
@@ -16,15 +16,6 @@ def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet
 
 def _random_jet(points: Points, channels: Channels, m: int, seed: int = 0) -> Jet:
     """Return a jet of random numbers in [½, 1½), reproducible for a given seed."""
-    generator, dtype = Generator().manual_seed(seed), points.coords.dtype
-    n, d = points.coords.shape
-    second, lines = channels.second_count, len(channels.directions)
-    shapes: dict[str, tuple[int, ...]] = {"value": (n,)}
-    shapes |= {"gradient": (n, d)} if channels.gradient else {}
-    shapes |= {"second": (n, second)} if second else {}
-    shapes |= {"lines": (n, lines, channels.order)} if lines else {}
-    parts = {
-        name: 0.5 + torch.rand(*shape, m, generator=generator, dtype=dtype)
-        for name, shape in shapes.items()
-    }
-    return Jet(channels, **parts)
+    generator = Generator().manual_seed(seed)
+    zero = zero_jet(channels, points.coords, m)
+    return zero.map(lambda t: 0.5 + torch.rand(t.shape, generator=generator, dtype=t.dtype))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, Jet, slopes_by_parts
 from kanpinn.pde.evaluate import ResidualFunction
 
 
@@ -30,18 +31,8 @@ class Linearised:
     @classmethod
     def at(cls, equation: ResidualFunction, points: Points, jet: Jet) -> Self:
         """Linearise an equation at a jet, by automatic differentiation."""
-        with torch.enable_grad():
-            entries = [part.detach().clone().requires_grad_() for part in jet.parts()]
-            values = equation(points, jet.with_parts(entries))
-            rows = []
-            for i in range(values.shape[1] if values.requires_grad else 0):
-                column = values[:, i].sum()
-                slopes = torch.autograd.grad(
-                    column, entries, retain_graph=True, allow_unused=True, materialize_grads=True
-                )
-                rows.append([s.reshape(len(points), -1, s.shape[-1]) for s in slopes])
-        if not rows:
-            rows = [[e.detach().reshape(len(points), -1, e.shape[-1]) * 0 for e in entries]]
+        _, slopes = slopes_by_parts(partial(equation, points), jet)
+        rows = [[s.reshape(len(points), -1, s.shape[-1]) for s in one.parts()] for one in slopes]
         return cls(
             jet.channels, tuple(torch.stack(same, dim=1) for same in zip(*rows, strict=True))
         )

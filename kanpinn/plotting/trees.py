@@ -38,7 +38,7 @@ def cells_figure(
     boxes = low + network.pieces.cpu().numpy() * (high - low)
     _drawn(left, boxes, outline, "none", "white")
     level = network.tree.level.numpy()
-    plot_levels(right, boxes, level, outline)
+    _plot_levels(right, boxes, level, outline)
     right.set(xlim=left.get_xlim(), ylim=left.get_ylim(), aspect=left.get_aspect())
     right.xaxis.set_major_locator(MaxNLocator(5, steps=STYLE.round))
     right.yaxis.set_major_locator(MaxNLocator(5, steps=STYLE.round))
@@ -46,9 +46,9 @@ def cells_figure(
     return figure
 
 
-def plot_levels(
-    ax: Axes, boxes: numpy.ndarray, level: numpy.ndarray, outline: Path | None = None
-) -> Axes:
+def _plot_levels(
+    ax: Axes, boxes: numpy.ndarray, level: numpy.ndarray, outline: Path | None
+) -> None:
     """Plot boxes in the colours of their levels, with a colour bar.
 
     Args:
@@ -56,9 +56,6 @@ def plot_levels(
         boxes: the lower and upper corners of the boxes, (N, 2, 2).
         level: how often a box of the first tree was halved to get each of them, (N,).
         outline: clips the boxes.
-
-    Returns:
-        The axes `ax`.
     """
     top = int(level.max())
     drawn = _drawn(ax, boxes, outline, "white", GREY)
@@ -71,7 +68,6 @@ def plot_levels(
     bar.ax.tick_params(labelsize=STYLE.small, length=0)
     bar.outline.set_visible(False)
     ax.tick_params(labelsize=STYLE.small)
-    return ax
 
 
 def _drawn(

@@ -35,7 +35,8 @@ from kanpinn.solvers.discretization import (
     StrongDiscretization,
 )
 from kanpinn.solvers.in_cells import in_cells
-from kanpinn.solvers.in_windows import check_unweighted, in_windows
+from kanpinn.solvers.in_windows import in_windows
+from kanpinn.solvers.own_methods import check_unweighted
 from kanpinn.solvers.settings import SolveSettings
 
 FORMS = ("strong", "energy")
@@ -85,8 +86,8 @@ def discretize(
     if present is None or present.unknowns != numbers:  # otherwise they keep their values
         network.constants = Constants(numbers, surrogate.low) if numbers else None
     points, weights, scales = settings.points, checked_weights(settings.weights), None
-    if network.solved_by:
-        check_unweighted(network.solved_by, weights, balance)
+    if network.unweighted:
+        check_unweighted(network.unweighted, weights, balance)
     if balance == "sizes":  # the residuals are scaled once, in place of factors during the solve
         if form == "energy" or problem.unknowns:
             what = "an energy" if form == "energy" else "a problem with unknowns"
@@ -133,18 +134,13 @@ def build_surrogate(
     if contradictions := [jump for jump in found if jump.contradictory]:
         raise InputError(f"{type(problem).__name__}: {contradictions[0]}")
     if isinstance(network, Windows):
-        if form == "energy":
-            raise InputError('form must be "strong" for a network in time windows')
-        chosen = in_windows(problem, network, boundary)
+        chosen = in_windows(problem, network, boundary, form)
     elif isinstance(network, Cells):
         chosen = in_cells(problem, network, boundary, form)
     else:
         chosen = choose_imposition(problem, boundary, found, rough=form == "energy")
     if found:  # then no boundary values are built into the surrogate
-        follows = "this limits the accuracy"
-        if isinstance(network, Windows):
-            follows = "a march takes short windows and intervals for it if the equation smooths it"
-        warnings.warn(f"{found[0]}: {follows}", stacklevel=4)
+        warnings.warn(f"{found[0]}: {chosen.follows}", stacklevel=4)
     met, inputs = chosen.met, problem.inputs()
     if inputs is None and network.width[0] > problem.domain.dim:
         inputs = circles_for(problem, network)

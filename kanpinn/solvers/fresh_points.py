@@ -233,11 +233,9 @@ def _term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> lis
     count = min(256, len(term.points), len(inside))
     like = surrogate.low.dtype, surrogate.low.device
     points = Batch.made_of(term.points[:count].to(*like))
-    channels, few = term.channels, 3
-    if channels.second == "laplacian" and channels.dim <= few:
-        channels = replace(
-            channels, second="diagonal"
-        )  # u_xx and u_yy cancel in Laplace's equation
+    channels, few = term.channels, 3  # coordinates; with many more entries are dear
+    if channels.second == "laplacian" and channels.dim <= few:  # u_xx + u_yy cancels if it is zero
+        channels = replace(channels, second="diagonal")
     u = surrogate.jet(inside[:count].to(*like), channels)
     whole, source = term.equation(points, u), term.equation(points, u * 0)
     sizes = [float(source.square().sum(dim=1).mean())]

@@ -4,6 +4,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.cells import Cells
 from kanpinn.networks.constraints.boundary_data import Imposition
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.solvers.own_methods import periodic_axes, refuse_unfit
 
 
 def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form: str) -> Imposition:
@@ -14,34 +15,25 @@ def in_cells(problem: BoundaryValueProblem, network: Cells, boundary: str, form:
     Args:
         problem: the problem.
         network: gets the coordinates that go around a circle.
-        boundary: the argument `boundary` of `solve`.
-        form: the argument `form` of `solve`.
+        boundary, form: the arguments of `solve`.
 
     Raises:
         InputError: for what is not for such networks.
     """
-    for name, given in (("inputs", problem.inputs()), ("enrichment", problem.enrichment())):
-        if given:
-            raise InputError(
-                f"{type(problem).__name__} has {name}(), which a network in cells cannot use: take "
-                "another network"
-            )
-    if form == "energy":
-        raise InputError('form must be "strong" for a network in cells')
+    refuse_unfit(problem, form, "a network in cells")
     if boundary not in ("auto", "penalty"):
         raise InputError(
             f'boundary must be "auto" or "penalty" for a network in cells, got {boundary!r}: cells '
             "have the conditions in their least-squares problem"
         )
-    names, conditions = problem.domain.names, problem.conditions()
-    for i, condition in enumerate(conditions):
+    for i, condition in enumerate(problem.conditions()):
         if condition.weight != 1:
             raise InputError(
                 f"the weight of conditions()[{i}] must be left out, got {condition.weight:g}: "
-                "Dissection weighs conditions by the sizes of the cells"
+                f"{network.unweighted}"
             )
-    around = {i: c.periodic_in for i, c in enumerate(conditions) if c.periodic_in is not None}
-    axes = frozenset(names.index(name) for name in around.values())
+    names, around = problem.domain.names, periodic_axes(problem)
+    axes = frozenset(around.values())
     for axis in axes:
         if network.tree.roots[axis] < 2:
             raise InputError(

@@ -46,8 +46,8 @@ class BoundaryLayer(kp.Problem):
         a, b = torch.exp((p.x - 1) / eps), torch.exp((p.y - 1) / eps)
         cos, sin = torch.cos(pi * (p.x + p.y)), torch.sin(pi * (p.x + p.y))
         own = 2 * eps * pi**2 * (1 - a) * (1 - b) * cos - 3 * pi * (1 - a) * (1 - b) * sin
-        along = (a - 2 * a) / eps * (1 - b) * cos - 2 * pi * a * (1 - b) * sin
-        across = (b - b) / eps * (1 - a) * cos - 2 * pi * b * (1 - a) * sin
+        along = -a / eps * (1 - b) * cos - 2 * pi * a * (1 - b) * sin
+        across = -2 * pi * b * (1 - a) * sin
         return own + along + across
 
     def conditions(self):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, zero_jet
 from kanpinn.pde.evaluate import ResidualFunction, find_channels
 
 
@@ -66,12 +66,12 @@ def read_coefficients(
             order or more than one column.
     """
     p = Batch.made_of(points)
-    channels, rest = find_channels(lambda c: equation(p, _zero_jet(c, len(p))), p.names)
+    channels, rest = find_channels(lambda c: equation(p, zero_jet(c, p.coords, 1)), p.names)
     if channels.derivative_order > 2:
         raise Unbounded(f"{what} has derivatives of order {channels.derivative_order}")
     if rest.shape[1] != 1:
         raise Unbounded(f"{what} is a system of {rest.shape[1]} equations")
-    zero, generator = _zero_jet(channels, len(p)), torch.Generator().manual_seed(41)
+    zero, generator = zero_jet(channels, p.coords, 1), torch.Generator().manual_seed(41)
     drawn = [torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in zero.parts()]
     slopes, scale = [], rest[:, 0].abs().clamp_min(1)  # so that the source hides no digits
     for k, part in enumerate(zero.parts()):
@@ -115,14 +115,3 @@ def _symbols(channels: Channels) -> OperatorCoefficients:
     even = torch.stack(second)
     even = (even + even.transpose(1, 2)) / 2
     return OperatorCoefficients(even, torch.stack(first), torch.tensor(zeroth, dtype=torch.float64))
-
-
-def _zero_jet(channels: Channels, n: int) -> Jet:
-    """Return the jet of the scalar function 0 at n points."""
-    shapes = [
-        (n, channels.dim, 1) if channels.gradient else None,
-        (n, channels.second_count, 1) if channels.second_count else None,
-        (n, len(channels.directions), channels.order, 1) if channels.directions else None,
-    ]
-    rest = (None if shape is None else torch.zeros(shape, dtype=torch.float64) for shape in shapes)
-    return Jet(channels, torch.zeros(n, 1, dtype=torch.float64), *rest)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet, slopes_by_parts
+from kanpinn.jets import Channels, Jet, slopes_by_parts, zero_jet
 from kanpinn.loss.terms import ResidualTerm
 
 
@@ -53,8 +53,6 @@ def linear_parts(
         channels: of the jets, those of the term or more.
     """
     channels = term.channels if channels is None else channels
-    ones = torch.ones_like(points.coords[0])
-    like = Coordinates(channels, points.coords, ones).dense()
-    zero = like.map(lambda t: t.new_zeros(*t.shape[:-1], fields))
+    zero = zero_jet(channels, points.coords, fields)
     rest, slopes = slopes_by_parts(partial(term.equation, points), zero)
     return LinearTerm(term, points, zero, rest, [one.stacked() for one in slopes])

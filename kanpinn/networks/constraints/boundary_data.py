@@ -30,11 +30,13 @@ class Imposition:
         met: the indices in `conditions()` of those that hold for every network, and so have no
             term in the loss.
         why: the reason why data are not built in, where "auto" decided so; otherwise empty.
+        follows: what a jump of the data means for the solve, for the warning.
     """
 
     output: OutputMap | None
     met: frozenset[int] = frozenset()
     why: str = ""
+    follows: str = "this limits the accuracy"
 
 
 def choose_imposition(

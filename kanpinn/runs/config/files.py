@@ -171,7 +171,7 @@ class File(TomlTable):
             columns = method.unknowns(network)
             given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
             # The triangular factor, and the rows that are folded into it.
-            check_memory(given, 2 * columns * min(rows, columns))
+            check_memory(given, 8 * 2 * columns * min(rows, columns))
         # So many points, or all, are evaluated together at least, with the basis functions of each
         # unit and their derivatives, and what the chain rule needs of them.
         points, copies = min(rows, 256), 4
@@ -179,5 +179,5 @@ class File(TomlTable):
         degrees = [layer.basis.degree for layer in layers if isinstance(layer, KANLayer)]
         values = sum(network.width) * (max(degrees, default=0) + 1) * (self.derivatives + 1)
         given = f"network.width = {list(network.width)}"
-        check_memory(given, copies * points * values)
+        check_memory(given, 8 * copies * points * values)
         return tuple(methods)

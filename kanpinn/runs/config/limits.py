@@ -1,5 +1,6 @@
 """Checks that refuse settings too large for the machine's memory or time, before a run starts."""
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,7 @@ def check_points(points: Collocation, problem: BoundaryValueProblem) -> None:
         ("boundary", points.boundary // faces, dim - 1),
     ):
         given = f"points.{name} = {getattr(points, name)}"
-        check_memory(given, copies * dim * getattr(points, name))
+        check_memory(given, 8 * copies * dim * getattr(points, name))
         if points.sampler == "gauss" and axes and count > most**axes:
             raise InputError(
                 f"{given}: Gauss rules have at most {most} nodes on an axis; take fewer points, or "
@@ -82,7 +83,7 @@ def check_network(
         InputError: if a size is too large; the message names the key.
     """
     if kind is Cells:
-        _check_cells(table, path, ends)
+        return _check_cells(table, path, ends)
     if kind not in (KAN, MLP, Windows) or len(table["width"]) < 2:  # which the class refuses
         return
     most = 100  # splines of a much lower degree already lose all digits to rounding
@@ -109,15 +110,16 @@ def check_network(
     products = sum(a * b for a, b in itertools.pairwise(table["width"]))
     known = {key: table[key] for key in ("width", "degree", "grid") if key in table}
     given = ", ".join(f"{path}.{key} = {value}" for key, value in known.items())
-    check_memory(given, copies * products * (degree + grid))
+    check_memory(given, 8 * copies * products * (degree + grid))
 
 
 def _check_cells(
     table: Mapping[str, Any], path: str, ends: Callable[[Sequence[int]], None] | None
 ) -> None:
     """Refuse more cells than a solve for a field of an equation of first order has memory for."""
-    width, cells = table["width"], table.get("cells", 4)
-    degree = min(int(table.get("degree", 12)), Cells.highest)
+    own = inspect.signature(Cells).parameters
+    width, cells = table["width"], table.get("cells", own["cells"].default)
+    degree = min(int(table.get("degree", own["degree"].default)), Cells.highest)
     if len(width) != 2 or min(*width, degree) < 1:  # which the class refuses
         return
     if ends is not None:
@@ -126,20 +128,20 @@ def _check_cells(
     traces = math.comb(degree + width[0] - 1, degree)
     given = ", ".join(f"{path}.{key} = {table[key]}" for key in ("degree", "cells") if key in table)
     if count > 1:
-        check_memory(given, solve_bytes(count, width[0], traces) // 8)
+        check_memory(given, solve_bytes(count, width[0], traces))
 
 
-def check_memory(given: str, numbers: int) -> None:
-    """Refuse more float64 numbers than the machine's memory holds.
+def check_memory(given: str, size: int) -> None:
+    """Refuse what needs more than the machine's memory.
 
     Args:
         given: the settings that need the memory, for the message.
-        numbers: how many numbers they need.
+        size: how many bytes they need.
 
     Raises:
         InputError: if there is too little memory.
     """
-    size, memory = 8 * numbers, machine_memory()
+    memory = machine_memory()
     if size > memory:
         raise InputError(
             f"{given}: needs at least {written_size(size)} of memory, and this machine has "

@@ -13,7 +13,7 @@ import torch
 
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
-from kanpinn.cells import Cells
+from kanpinn.cells.cell_layer import CellLayer
 from kanpinn.evolution import Windows
 from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layer
@@ -95,9 +95,9 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
             inner.attrs["base"] = layer.base or "none"
         if isinstance(layer, DenseLayer):
             inner.attrs["activation"] = layer.activation
-        if isinstance(network, Cells):
-            inner.attrs["degree"] = network.degree
-            inner.attrs["roots"] = network.tree.roots
+        if isinstance(layer, CellLayer):
+            inner.attrs["degree"] = layer.polynomials.degree
+            inner.attrs["roots"] = layer.roots
     file.attrs["sha256"] = _digest(history, group)
 
 

@@ -1,5 +1,6 @@
 """A choice of network, points and optimizers, in the form that a problem file would give it."""
 
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,8 +8,6 @@ from typing import Any
 
 import torch
 
-from kanpinn.cells import Cells
-from kanpinn.evolution import Windows
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.networks.beside import SEEDS
@@ -36,7 +35,7 @@ class Choice:
         balanced: whether residuals are divided by their sizes, see `kanpinn.solve`.
     """
 
-    kind: type[KAN] | type[Windows] | type[Cells] | type[Beside]
+    kind: type[Network]
     arguments: Mapping[str, Any]
     points: Collocation
     optimizers: tuple[Method, ...]
@@ -65,10 +64,9 @@ class Choice:
         return "sizes" if self.balanced else None
 
     def _made(self, seed: int) -> Network:
-        if issubclass(self.kind, Cells):  # nothing in them is random
-            return self.kind(**self.arguments)
         if not issubclass(self.kind, Beside):
-            return self.kind(**self.arguments, seed=seed)
+            random = "seed" in inspect.signature(self.kind).parameters
+            return self.kind(**self.arguments, **{"seed": seed} if random else {})
         tables = [_without_type(table) for table in self.arguments["of"]]
         return Beside([KAN(**table, seed=seed + SEEDS * i) for i, table in enumerate(tables)])
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Tensor
 
-from kanpinn.cells.cell_terms import orders_of_parts
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Coordinates, Jet, slopes_by_parts
+from kanpinn.jets import Channels, orders_of_parts, slopes_by_parts, zero_jet
 from kanpinn.pde.evaluate import find_channels
 from kanpinn.pde.problem import Problem
 
@@ -40,12 +40,12 @@ class Steepness:
         few = 64
         p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
 
-        def zero(channels: Channels) -> Jet:
-            like = Coordinates(channels, p.coords, torch.ones_like(p.coords[0])).dense()
-            return like.map(lambda t: t.new_zeros(*t.shape[:-1], fields))
+        def residual(channels: Channels) -> Tensor:
+            return problem.equation(p, zero_jet(channels, p.coords, fields))
 
-        channels, _ = find_channels(lambda c: problem.equation(p, zero(c)), p.names)
-        _, slopes = slopes_by_parts(partial(problem.equation, p), zero(channels))
+        channels, _ = find_channels(residual, p.names)
+        zero = zero_jet(channels, p.coords, fields)
+        _, slopes = slopes_by_parts(partial(problem.equation, p), zero)
         orders = orders_of_parts(channels)
         if int(orders.max()) != 2:
             return cls()

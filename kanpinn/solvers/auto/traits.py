@@ -23,7 +23,6 @@ class Traits:
         fields: the number of fields.
         evolves: whether there is an initial condition.
         boxed: whether the domain is a box and the network's inputs are its coordinates.
-        planar: whether it is a domain in the plane, with its coordinates as inputs.
         energetic: whether the class gives an energy, and no coefficient is unknown.
         observed: whether some conditions are measurements of the solution.
         unknown: for each field, whether it is an unknown coefficient.
@@ -32,7 +31,9 @@ class Traits:
         marches: whether the problem can be marched in time: an evolution in one space dimension or
             none, or without unknowns in a rectangle, whose conditions hold at the first moment or
             at all times.
-        steepness: how local or oscillatory solutions are; of two and three coordinates only.
+        takes_cells: whether networks in cells suit it: in a box of two or three coordinates or a
+            domain in the plane, without unknowns.
+        steepness: how local or oscillatory solutions are, for such problems.
     """
 
     dim: int
@@ -40,20 +41,14 @@ class Traits:
     fields: int
     evolves: bool
     boxed: bool = True
-    planar: bool = False
     energetic: bool = False
     observed: bool = False
     unknown: tuple[bool, ...] = ()
     numbers: bool = False
     uneven: bool = False
     marches: bool = False
+    takes_cells: bool = False
     steepness: Steepness = field(default_factory=Steepness)
-
-    @property
-    def takes_cells(self) -> bool:
-        """Whether networks in cells can solve the problem, whose domain may be one in the plane."""
-        known = not any(self.unknown) and not self.numbers
-        return known and 1 < self.dim <= 3 and (self.boxed or self.planar)
 
     @property
     def sampler(self) -> str:
@@ -71,21 +66,21 @@ class Traits:
         dim, known = problem.domain.dim, problem.inputs()
         boxed = isinstance(problem.domain, Box) and known is None
         planar = isinstance(problem.domain, Planar) and known is None
-        celled = 1 < dim <= 3 and (boxed or planar) and not problem.unknowns
+        takes_cells = 1 < dim <= 3 and (boxed or planar) and not problem.unknowns
         return Traits(
             dim,
             dim if known is None else _inputs(problem),
             len(problem.fields),
             any(c.is_initial for c in conditions),
-            boxed,
-            planar,
-            type(problem).energy is not Problem.energy and not problem.unknowns,
-            any(c.measurements for c in conditions),
-            tuple(name in problem.unknowns for name in problem.fields),
-            bool(problem.unknowns) and bool(problem.numbers),
-            1 < dim <= 3 and _uneven(problem.domain),
-            known is None and _marches(problem),
-            Steepness.of(problem) if celled else Steepness(),
+            boxed=boxed,
+            energetic=type(problem).energy is not Problem.energy and not problem.unknowns,
+            observed=any(c.measurements for c in conditions),
+            unknown=tuple(name in problem.unknowns for name in problem.fields),
+            numbers=bool(problem.unknowns) and bool(problem.numbers),
+            uneven=1 < dim <= 3 and _uneven(problem.domain),
+            marches=known is None and _marches(problem),
+            takes_cells=takes_cells,
+            steepness=Steepness.of(problem) if takes_cells else Steepness(),
         )
 
 

@@ -1,0 +1,60 @@
+"""The parts of jets: which derivatives they are, in the order of `Jet.stacked`, and zeros."""
+
+import torch
+from torch import Tensor
+
+from kanpinn.jets.channels import Channels
+from kanpinn.jets.jet import Jet
+
+
+def orders_of_parts(channels: Channels) -> Tensor:
+    """The order of the derivative of each part of a stacked jet, (parts,)."""
+    first, second = channels.dim * channels.gradient, channels.second_count
+    lines = list(range(1, channels.order + 1)) * len(channels.directions)
+    return torch.tensor([0] + [1] * first + [2] * second + lines)
+
+
+def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
+    """The parts of a stacked jet that are derivatives by one coordinate.
+
+    Returns:
+        For each of them its number, its order, and how much of it is along the coordinate. A mixed
+        second derivative counts as one of first order.
+    """
+    d, found = channels.dim, [(0, 0, 1.0)]
+    if channels.gradient:
+        found.append((1 + axis, 1, 1.0))
+    start = 1 + d * channels.gradient
+    if channels.second == "laplacian":
+        found.append((start, 2, 1.0))
+    elif channels.second == "diagonal":
+        found.append((start + axis, 2, 1.0))
+    elif channels.second == "hessian":
+        both = {start + axis * d + i: 1 + (i == axis) for i in range(d)}
+        both |= {start + i * d + axis: 1 + (i == axis) for i in range(d)}
+        found += [(part, order, 1.0) for part, order in both.items()]
+    start += channels.second_count
+    for number, direction in enumerate(channels.directions):
+        for order in range(1, channels.order + 1):
+            part = start + number * channels.order + order - 1
+            found.append((part, order, abs(direction[axis]) ** order))
+    return found
+
+
+def zero_jet(channels: Channels, like: Tensor, fields: int) -> Jet:
+    """The jet of m fields that vanish at n points.
+
+    Args:
+        channels: the derivatives that it carries.
+        like: a tensor (n, …) with the number of points, the dtype and the device.
+        fields: their number m.
+    """
+    gradient = second = lines = None
+    if channels.gradient:
+        gradient = like.new_zeros(len(like), channels.dim, fields)
+    if channels.second_count:
+        second = like.new_zeros(len(like), channels.second_count, fields)
+    if channels.directions:
+        shape = len(channels.directions), channels.order, fields
+        lines = like.new_zeros(len(like), *shape)
+    return Jet(channels, like.new_zeros(len(like), fields), gradient, second, lines)

@@ -1,0 +1,52 @@
+"""What holds for all networks for which only a method of their own can solve."""
+
+from collections.abc import Mapping
+
+from kanpinn._support.errors import InputError
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+
+
+def refuse_unfit(problem: BoundaryValueProblem, form: str, network: str) -> None:
+    """Refuse problems with functions that such networks cannot use, and energies.
+
+    Args:
+        problem: the problem.
+        form: the argument `form` of `solve`.
+        network: what kind of network it is, for messages.
+
+    Raises:
+        InputError: see above.
+    """
+    for name, given in (("inputs", problem.inputs()), ("enrichment", problem.enrichment())):
+        if given:
+            raise InputError(
+                f"{type(problem).__name__} has {name}(), which {network} cannot use: take another "
+                "network"
+            )
+    if form == "energy":
+        raise InputError(f'form must be "strong" for {network}')
+
+
+def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:
+    """The numbers of periodic conditions on all fields, with those of their coordinates."""
+    named = {i: c.periodic_in for i, c in enumerate(problem.conditions())}
+    names = problem.domain.names
+    return {i: names.index(name) for i, name in named.items() if name is not None}
+
+
+def check_unweighted(why: str, weights: Mapping[str, float], balance: str | None) -> None:
+    """Refuse weights of the loss for a network to whose method they mean nothing.
+
+    Args:
+        why: the reason, see `Network.unweighted`.
+        weights: of the terms of the loss.
+        balance: how they are adapted.
+
+    Raises:
+        InputError: for a weight other than 1, or a balance.
+    """
+    for name, weight in weights.items():
+        if weight != 1:
+            raise InputError(f"the weight of {name} must be left out, got {weight:g}: {why}")
+    if balance is not None:
+        raise InputError(f"balance must be left out, got {balance!r}: {why}")
