@@ -9,8 +9,8 @@ class CircularFront(kp.Problem):
     """-Δu = f on [0, 1]²; u = arctan(100 (r - 0.7)), r the distance from (-0.05, -0.05).
 
     The wave front problem of Mitchell, A collection of 2D elliptic problems for testing adaptive
-    grid refinement algorithms (2013), in the variant that he calls "mild" times five: the front is
-    1/100 wide and lies across no axis.
+    grid refinement algorithms (2013), with five times the steepness of the variant that he calls
+    "mild": the front is 1/100 wide and parallel to no axis.
     """
 
     domain = kp.Box(x=(0, 1), y=(0, 1))

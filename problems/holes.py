@@ -6,12 +6,12 @@ import kanpinn as kp
 
 
 class Holes(kp.Problem):
-    """Δu = 0 on the unit square without six disks of radii 0.01 to 0.05, with u on all walls.
+    """Δu = 0 on the unit square without six disks; ∂u/∂n on three of them, u on all other walls.
 
-    The solution is exp(x) sin y + Σ_i (a_i ln |x - c_i| + b_i r_i (x - c_i)/|x - c_i|²), with a
-    source and a dipole at the centre of each hole. On three holes ∂u/∂n is given in place of u.
+    The solution is exp(x) sin y + Σ_i (a_i ln d_i + b_i r_i (x - x_i) / d_i²), with a source and a
+    dipole at the centre (x_i, y_i) of each hole; d_i is the distance from it, r_i the radius.
 
-    Hard: next to a hole the solution changes over its radius, a hundredth of the square's side.
+    Hard: next to a hole the solution changes over its radius, 0.01 to 0.05 of the square's side.
     """
 
     # For each hole its centre, its radius, and the strengths a and b.

@@ -2,9 +2,9 @@
 
 What: relative L2 errors, estimated errors, unknowns and processor seconds of `kp.Cells` from 4 × 4
 cells with `kp.Dissection` on two peaks, a circular front, a boundary layer, an oscillation that
-becomes faster towards a corner, and Helmholtz' equation with wave numbers 40, 100 and 200 close to
-a resonance, to 1e-8 and 1e-12; beside the first two quartic finite elements on even meshes, by
-scikit-fem.
+becomes faster towards a corner, all to 1e-8, and on Helmholtz' equation with wave numbers 40, 100
+and 200 close to a resonance, to 1e-8 and 1e-12; and of quartic finite elements on even meshes, by
+scikit-fem, for two peaks and the front.
 
 How long: twenty minutes of one core; --smoke: seconds, its numbers mean nothing.
 

@@ -18,10 +18,10 @@ class CellGeometry:
     Args:
         tree: the cells.
         domain: the domain, whose bounding box contains the tree.
-        frames: the box in which a cell's own coordinates are those of [-1, 1]^d, its lower and
-            upper corners in the tree's coordinates, (N, 2, d). It is the cell itself, or the
-            bounding box of the part of the cell that is in the domain.
-        faces: the parts of the sides of two cells that are in the domain.
+        frames: the lower and upper corners of each cell's frame in the tree's coordinates,
+            (N, 2, d). The cell's own coordinates map the frame to [-1, 1]^d. It is the cell itself,
+            or the bounding box of the part of the cell that is in the domain.
+        faces: the faces between cells, as far as they are in the domain.
     """
 
     tree: Tree
@@ -99,14 +99,14 @@ class SidePart:
         return cls(axis, upper, (-1.0,) * (dim - 1), (1.0,) * (dim - 1))
 
     def points(self, nodes: Tensor) -> Tensor:
-        """The points of the cell, (q, d), for those of the part in [-1, 1]^(d-1), (q, d - 1)."""
+        """The points on this part, (q, d); nodes: of a rule on [-1, 1]^(d-1), (q, d - 1)."""
         low, high = nodes.new_tensor(self.low), nodes.new_tensor(self.high)
         along = low + (nodes + 1) / 2 * (high - low)
         at = nodes.new_full((len(nodes), 1), 1.0 if self.upper else -1.0)
         return torch.cat([along[:, : self.axis], at, along[:, self.axis :]], dim=1)
 
     def area(self, widths: Tensor) -> Tensor:
-        """The factor from areas on [-1, 1]^(d-1) to those of the part, for widths (c, d), (c,)."""
+        """The area of the part over that of [-1, 1]^(d-1), (c,); widths: of the frames, (c, d)."""
         others = torch.cat([widths[:, : self.axis], widths[:, self.axis + 1 :]], dim=1)
         parts = (others.new_tensor(self.high) - others.new_tensor(self.low)) / 2
         return (others * parts / 2).prod(dim=1)
@@ -141,7 +141,7 @@ class CellPoints:
         return self.local if self.alike else self.local[place]
 
     def some(self, places: Tensor) -> "CellPoints":
-        """Those of some of the cells; places: their numbers here, (k,)."""
+        """The points of some of the cells; places: the numbers of these cells here, (k,)."""
         count = self.weights.shape[1]
         rows = (places[:, None] * count + torch.arange(count)).flatten()
         local = self.local if self.alike else self.local[places]

@@ -21,8 +21,8 @@ class CellGroup:
     Args:
         cells: their numbers.
         faces: of each cell the numbers of its faces, (c, f).
-        matrix: of the coefficients of a cell, (rows, L m).
-        diagonal: that of the traces on the faces in the last rows, (f t,).
+        matrix: A, of the coefficients of a cell, (rows, L m).
+        diagonal: the last f t rows are A c - D y, y the traces on the faces; of D, (f t,).
         rights: the right-hand sides of all cells, (rows, c).
     """
 
@@ -43,7 +43,7 @@ class CellGroup:
         return found[: columns + traces]
 
     def fronts(self) -> Iterator[tuple[int, BlockRows]]:
-        """The rows in the traces that are left of each cell after its elimination."""
+        """The rows for the traces that remain when the coefficients of a cell are eliminated."""
         columns = self.matrix.shape[1]
         count = columns + len(self.diagonal)
         for place, cell in enumerate(self.cells):

@@ -1,4 +1,4 @@
-"""Problems for cells: what each kind of domain has to say about them."""
+"""Problems in cells: the interface that each kind of domain implements."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ class CellProblem(ABC):
 
     @abstractmethod
     def cells(self, tree: Tree) -> CellGeometry:
-        """The leaves of a tree that have a part of the domain."""
+        """The leaves of a tree that contain a part of the domain."""
 
     @abstractmethod
     def start(self, tree: Tree) -> CellGeometry:
-        """The same, after leaves that are too large for the boundary have been halved.
+        """The cells of a tree, after leaves that are too large for the boundary have been halved.
 
         Raises:
             InputError: if the boundary has details that no cell can resolve.

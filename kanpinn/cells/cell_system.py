@@ -35,15 +35,15 @@ class CellSolution:
 class CellSystem:
     """Least squares for all cells of a tree: Σ_K ‖r‖²_K + jumps + conditions.
 
-    The jump of a field between two cells is split into its differences from a trace on their face,
-    an unknown polynomial. Then the coefficients of each cell can be eliminated by themselves, and
-    the traces in the order of a nested dissection (see `solve_dissected`). The minimum is that of
-    the jumps.
+    The jump of a field between two cells is split into the differences of both values from a trace
+    on their face, an unknown polynomial. Then the coefficients of each cell can be eliminated by
+    themselves, and the traces in the order of a nested dissection (see `solve_dissected`). The
+    least sum of both squared differences is a multiple of the squared jump.
 
     Args:
         geometry: the cells.
         polynomials: the functions of each.
-        equation: the equation at points of all cells; each cell is in one of them, once.
+        equation: the equation at points of groups of cells; each cell is in one group, once.
         walls: the conditions at points of boundaries.
     """
 
@@ -206,7 +206,7 @@ class CellSystem:
         return float(self.norms(coefficients).square().sum().sqrt())
 
     def is_linear(self, coefficients: Tensor) -> bool:
-        """Whether equation and conditions are the same where they are linearised elsewhere.
+        """Whether equation and conditions have the same linearisation about another solution.
 
         coefficients: another solution, (N, L, m).
         """

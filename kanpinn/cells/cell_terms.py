@@ -25,7 +25,7 @@ class SampledTerm:
     Attributes:
         slopes: the derivatives of the residuals by the parts of the fields' jets,
             (c, q, equations, parts, m).
-        right: what the linearised residuals of the solution are to be, (c, q, equations).
+        right: what the slopes times the parts of the solution's jets are to be, (c, q, equations).
 
     Raises:
         InputError: if a row ties several points together.

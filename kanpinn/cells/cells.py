@@ -111,7 +111,7 @@ class Cells(Network):
         return torch.stack([low, low + self.tree.widths / 2], dim=1)
 
     def prepare(self, x: Tensor) -> None:
-        """Nothing: the cells cover the bounding box."""
+        """Do nothing: the cells cover the bounding box of the domain wherever the points are."""
 
     @torch.no_grad()
     def richer(self, more: int = 2) -> "Cells":

@@ -34,8 +34,8 @@ def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[Resi
     Args:
         system: the least-squares problem.
         surrogate: its network has the solution.
-        means: the terms that prescribe one number each. A field about which there is none gets the
-            mean zero.
+        means: the terms that prescribe one number each. A field that is in none of them gets
+            the mean zero.
 
     Raises:
         InputError: for a term that depends on no such field.
@@ -56,7 +56,7 @@ def set_constants(system: CellSystem, surrogate: Surrogate, means: Sequence[Resi
     if left:
         raise InputError(
             f"the term {left[0].name} cannot be imposed on cells: its field is determined without "
-            "it, up to no constant"
+            "it, the constant included"
         )
 
 

@@ -15,12 +15,13 @@ from kanpinn.jets import Channels, Coordinates
 class Coupling:
     """The weights with which fields and their derivatives are continuous between cells.
 
-    For an equation Σ_r c_r ∂^r u of order o the squared jump of ∂^j u, j < o, has the weight
-    Σ_(r>j) c_r² k^(2(r-j)) h^(2j+1-2r). For -Δu these are k⁴/h³ for the value and k²/h for the
-    normal derivative: then the least-squares functional is equivalent to the norm of the residual's
-    solution in each cell, and errors were 1.6 to 4 times those of the best approximation for all
-    degrees, uniform and graded cells. Weaker jumps cost orders of magnitude, stronger ones a
-    factor of up to 10.
+    For an equation Σ_r c_r ∂^r u of order o the squared difference of the normal derivative ∂^j u,
+    j < o, of a cell from its trace has the weight Σ_(r>j) c_r² k^(2(r-j)) h^(2j+1-2r). With equal
+    weights on both sides that is half this weight for the squared jump. For -Δu the weights are
+    k⁴/h³ for the value and k²/h for the normal derivative: then the least-squares functional is
+    equivalent to the norm of the residual's solution in each cell, and errors were 1.6 to 4 times
+    those of the best approximation for all degrees, on uniform and on graded cells. With smaller
+    weights errors were larger by orders of magnitude, with larger ones by a factor of up to 10.
 
     Args:
         sizes: c_r of each field in each cell, for derivatives along each coordinate,
@@ -56,7 +57,7 @@ class Coupling:
         Args:
             cells: the numbers of the cells, (c,).
             normals: unit normals of the faces, (c, d).
-            length: h, their width across the face, (c,).
+            length: h, the width across the face of the smaller of its cells, (c,).
         """
         highest = self.sizes.shape[2] - 1
         powers = normals.abs()[:, :, None] ** torch.arange(highest + 1)
@@ -72,7 +73,7 @@ class Coupling:
     def errors(self) -> Tensor:
         """The error of each cell for a residual of the size 1, up to a common factor, (N,).
 
-        A polynomial of that size has terms of at most that size.
+        A polynomial of this size has terms in the equation of at most the size 1.
         """
         largest = self.of_polynomials.amax(dim=(1, 2))  # (N, m)
         return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 0).amax(dim=1)

@@ -132,7 +132,7 @@ def _faces(cutter: CellCutter, grid: CellLines, near: Tensor, meets: list[Tensor
         parts.append(part)
     chosen, corners = torch.cat(numbers), torch.cat(parts)
     across, lower, upper = faces.axis[chosen], faces.lower[chosen], faces.upper[chosen]
-    # A part is inside if both of its sides are: a part on the boundary has one side outside.
+    # A part is inside if points beside it in both cells are: on the boundary one is outside.
     widths = torch.minimum(grid.tree.widths[lower], grid.tree.widths[upper]) * grid.half
     step = torch.zeros_like(widths).scatter(1, across[:, None], cutter.sliver) * widths
     middle = corners.mean(dim=1)

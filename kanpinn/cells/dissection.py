@@ -27,14 +27,14 @@ from kanpinn.optimizers.method import Optimizer, Stage, Step
 class Dissection(Optimizer):
     """Solve for a network in cells by least squares, and halve the cells with the largest errors.
 
-    Each step is a solve on the present cells: one for a linear equation, several of Newton's method
-    for a nonlinear one. The cells are eliminated one by one, and what couples them in the order of
-    a nested dissection. Then those cells are halved that together have the part `bulk` of the
-    squared error. The indicator of a cell's error is the error that would leave its share of the
-    functional as a residual: for -Δu, h² times the root of the share. The ratio of errors to
-    indicators follows from the change of the solution from one tree to the next. Before the solve
-    ends, the solution is compared with one of a degree that is higher by 2, and residuals are
-    integrated at other points.
+    Each step is one least-squares solve. A tree takes one step for a linear equation, and several,
+    those of Newton's method, for a nonlinear one. The coefficients of each cell are eliminated
+    first, and then the traces on faces in the order of a nested dissection. After the last step on
+    a tree the fewest cells are halved that have the part `bulk` of the sum of squared indicators. A
+    cell's indicator is the size of an error whose residual is the root of the cell's share of the
+    functional: h² times this root for -Δu. The ratio of errors to indicators follows from the
+    change of the solution from one tree to the next. Before the solve ends, the solution is
+    compared with one whose degree is higher by 2, and residuals are integrated at other points.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -85,11 +85,11 @@ class DissectionStage(Stage):
     """The state of a solve in cells: the network has the tree and the solution.
 
     Attributes:
-        ratio: the error of the solution on the tree before, in units of its indicator.
-        indicated: the indicator of the relative error on the tree before; infinite without one.
-        estimate: the estimated relative error on the tree before.
-        origin: the solution on the tree before, on the present tree, (N, L, m).
-        chosen: the cells to halve before the next solve, a mask (N,); None where there are none.
+        ratio: the error over the indicator on the last tree that was solved on; 0 if not known.
+        indicated: the indicator of the relative error on that tree; infinite before the first one.
+        estimate: the estimated relative error on that tree; infinite if not known.
+        origin: the solution on that tree, given on the present tree, (N, L, m).
+        chosen: the cells to halve before the next solve, a mask (N,); None on a tree that is new.
     """
 
     kept = ("ratio", "indicated", "estimate", "origin", "chosen")
@@ -104,9 +104,9 @@ class DissectionStage(Stage):
 
     @property
     def part(self) -> float:  # type: ignore[override]
-        """The cube of the part of the digits that is found: the last ones take most of the time.
+        """How far the solve is, for its progress: the cube of found over wanted digits.
 
-        It is zero as long as there is no estimate.
+        The cube is taken as the last digits take most of the time. It is zero without an estimate.
         """
         wanted = math.log10(min(self.settings.tolerance, 0.1))
         return min(1.0, max(0.0, math.log10(min(self.estimate, 1.0) or 1e-300) / wanted)) ** 3
@@ -115,7 +115,7 @@ class DissectionStage(Stage):
         return self.network.layer.coefficients.detach().double().cpu()
 
     def _moved(self, geometry: CellGeometry) -> Tensor:
-        """Take other cells, on which the solution stays the same function; its coefficients."""
+        """Take other cells for the same function, and return its coefficients there, (N, L, m)."""
         layer, self.geometry = self.network.layer, geometry
         if geometry.tree is not layer.tree:
             frames = layer.frames.double().cpu()
@@ -146,7 +146,10 @@ class DissectionStage(Stage):
         return self._assessed(found, system, indicators, words)
 
     def _system(self) -> tuple[CellSystem, Tensor]:
-        """The least-squares problem, and the present solution; layers at walls get small cells."""
+        """The least-squares problem and the present solution, (N, L, m).
+
+        Before the first solve cells in boundary layers are halved.
+        """
         while True:
             before = self._present()
             if self.geometry.tree is not self.network.tree:  # it was read from a checkpoint
@@ -195,7 +198,7 @@ class DissectionStage(Stage):
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
 
     def _refusal(self, system: CellSystem, count: int) -> str:
-        """Why there is to be no solve in so many cells, such as those of a system; empty if not."""
+        """Why `count` cells like those of a system are too many; empty if they are not."""
         if count > self.settings.cells:
             return f"would be more than cells = {self.settings.cells}"
         size, memory = system_bytes(system, count), machine_memory()

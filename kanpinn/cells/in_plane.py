@@ -27,9 +27,9 @@ from kanpinn.loss.terms import ResidualTerm
 class ProblemInPlane(CellProblem):
     """The equation and the conditions of a problem in a domain of the plane.
 
-    A cell of which the domain has only a part is cut: it has the equation at points of that part,
+    A cell of which only a part is in the domain is cut: it has the equation at points of that part,
     and the conditions at points of the boundary's arcs in it. Its polynomials are those of the
-    part's bounding box, and its faces are what the domain contains of its sides.
+    bounding box of the part, and its faces are the parts of its sides in the domain.
 
     Args:
         domain: the domain.
@@ -74,9 +74,9 @@ class ProblemInPlane(CellProblem):
     def _too_large(self, tree: Tree) -> Tensor:
         """The cells to halve before a first solve, a mask (N,).
 
-        A cell is too large if the boundary turns in it by more than an angle of 0.6, so that it is
-        no wider than a hole or than the radius of curvature; if it has two corners; or if it has
-        more than twice the width of a neighbour.
+        A cell is too large if the boundary turns in it by an angle of more than 0.6, as it does in
+        a cell that is wider than a hole or than the radius of curvature; if it contains more than
+        one corner of the boundary; or if it has more than twice the width of a neighbour.
         """
         most = 0.6  # radians; with 1.0 solves took one or two trees more
         arcs, _ = self.cutter.outline.arcs(self.cutter.grid(tree), self.cutter.sliver)

@@ -14,7 +14,8 @@ def cells_in_layers(system: CellSystem) -> Tensor:
     Where -ε u_nn + b u_n + … = f has b > 0 along the outward normal n of a wall with a condition,
     the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells that do not
     resolve it have errors everywhere, which do not tell where to halve cells. Polynomials of degree
-    k resolve it well in cells of the width k ε / 4 b.
+    k resolve it well in cells of the width k ε / (4 b). Only walls on the sides of the domain's
+    bounding box are examined.
 
     Args:
         system: the least-squares problem on the present cells.

@@ -8,9 +8,9 @@ from kanpinn.cells.cell_system import CellSystem
 def solve_bytes(count: int, dim: int, traces: int) -> int:
     """The bytes of the factors and fronts of a nested dissection.
 
-    In the plane they grow like N log N, in space like N^(4/3). The constants are those of cubes of
-    equal cells with 4² to 64² and 4³ to 8³ cells of degrees 4 to 20, from which the measured
-    numbers differ by up to a quarter.
+    In the plane they grow like N log N, in space like N^(4/3). The constants were fitted to solves
+    in squares and cubes of 4² to 64² and 4³ to 8³ equal cells of degrees 4 to 20; the measured
+    numbers differ from the result by up to a quarter.
 
     Args:
         count: the number of cells N.

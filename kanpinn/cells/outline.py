@@ -178,7 +178,8 @@ def _zeros(
 ) -> Tensor:
     """The parameters at which coordinates of a curve have given values, (n,).
 
-    Newton's method, with the middle of an interval that contains the zero where it would leave it.
+    Newton's method is used; where it would leave an interval that contains the zero, the middle of
+    the interval is taken.
 
     Args:
         curve: the curve.

@@ -43,7 +43,7 @@ class LocalPolynomials:
 
     @property
     def on_face(self) -> "LocalPolynomials":
-        """Those of the same degree on a side, in one coordinate less."""
+        """The polynomials of the same degree on a side, in one coordinate less."""
         return LocalPolynomials(self.degree, self.dim - 1)
 
     @property
@@ -87,7 +87,7 @@ class LocalPolynomials:
         return 2 * unit - 1, weights * 2**self.dim
 
     def padded(self, coefficients: Tensor) -> Tensor:
-        """The coefficients (N, L, m) of polynomials of lower degree, given by their own ones."""
+        """The coefficients (N, L, m) here of polynomials with fewer coefficients, (N, l, m)."""
         found = coefficients.new_zeros(len(coefficients), self.size, coefficients.shape[2])
         found[:, : coefficients.shape[1]] = coefficients
         return found

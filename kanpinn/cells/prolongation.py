@@ -19,8 +19,8 @@ def prolonged(
 
     Args:
         polynomials: the functions of a cell.
-        tree, frames: the cells, and the frames of their coordinates, (n, 2, d).
-        coefficients: those in these cells, (n, L, m).
+        tree, frames: the larger cells, and the corners of their frames, (n, 2, d).
+        coefficients: of the function in the larger cells, (n, L, m).
         geometry: the smaller cells.
     """
     low, high = geometry.frames.unbind(1)

@@ -31,7 +31,7 @@ class Faces:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """The leaves of a tree of boxes in [-1, 1]^d: each box is a leaf or has 2^d halves.
+    """The leaves of a tree of boxes in [-1, 1]^d: each box is a leaf, or halved into 2^d boxes.
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.
@@ -152,9 +152,10 @@ class Tree:
 
     @cached_property
     def _neighbours(self) -> list[tuple[int, int, Tensor, Tensor]]:
-        """For each axis and direction (-1 or 1) the leaves of at least the size of each leaf, (N,).
+        """For each axis and direction, -1 or 1, the neighbours of all leaves that are not smaller.
 
-        The last tensor tells which leaves are at the end of the box, (N,).
+        The first tensor has the number of the neighbour, -1 where there is none or it is smaller,
+        (N,); the last one tells which leaves are at the end of the box, (N,).
         """
         found, counts = [], self._counts(self.level)
         for axis in range(self.dim):

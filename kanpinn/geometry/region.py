@@ -132,7 +132,8 @@ class Mapped(Region):
 
     def spread(self, n: int, draw: Draw) -> tuple[Points, Weights]:
         unit = draw(n, self.dim + 1)
-        return self.image(unit[:, :-1]), unit[:, -1].clone()  # which lets go of the others
+        # A copy of the last column does not keep the memory of the others.
+        return self.image(unit[:, :-1]), unit[:, -1].clone()
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         unit, weights = gauss_product(nodes, self.dim)

@@ -77,7 +77,7 @@ class Jet:
         return self.map(lambda t: t[..., component : component + 1])
 
     def components(self) -> Sequence["Jet"]:
-        """The scalar jets of all components; those that `join` has put side by side, as before."""
+        """The scalar jets of all components: of a jet that `join` has made, the jets it joined."""
         count = self.value.shape[-1]
         return self.known.get("components") or [self[i] for i in range(count)]
 

@@ -28,7 +28,7 @@ class BlockRows:
 
 @dataclass(frozen=True, eq=False)
 class _Eliminated:
-    """The rows R x + S y = z of blocks x that were eliminated, for blocks y of later ones.
+    """The rows R x + S y = z by which the eliminated blocks x follow from blocks y.
 
     Args:
         inner, outer: the numbers of the blocks of x and of y.
@@ -55,9 +55,10 @@ def solve_dissected(fronts: Sequence[BlockRows], sizes: Array, merges: Sequence[
     """The x that minimises ‖A x - b‖, for rows that come in fronts.
 
     Two fronts are merged at a time. A block of unknowns that belongs to both, and to no other
-    front, is eliminated by QR; the rows of the others go on to the merged front. All fronts are
-    upper triangular, with the columns in the order in which they will be eliminated. Directions in
-    which the rows vanish to rounding are set to zero.
+    front, is eliminated by QR; the rows that remain, in the other blocks, make the merged front.
+    All fronts are upper triangular, with the columns in the order in which they will be eliminated.
+    An unknown that the rows leave open, as its diagonal entry is zero up to rounding, is set to
+    zero.
 
     Args:
         fronts: the rows of the leaves; each block belongs to one or two of them.
@@ -93,7 +94,7 @@ def solve_dissected(fronts: Sequence[BlockRows], sizes: Array, merges: Sequence[
 
 
 def _ranks(fronts: Sequence[BlockRows], count: int, merges: Sequence[Merge]) -> Array:
-    """The number of the merge that eliminates each block, (B,); that of all merges for the rest."""
+    """The number of the merge that eliminates each block, (B,); `len(merges)` if none does."""
     found = np.full(count, len(merges))
     blocks = {number: frozenset(one.blocks.tolist()) for number, one in enumerate(fronts)}
     for number, (one, other, made) in enumerate(merges):
@@ -148,7 +149,7 @@ def _merged(
     done: list[_Eliminated],
 ) -> BlockRows:
     """The front of two, without the blocks that belong to both, which are eliminated."""
-    width = 32  # of the blocks of a QR, which are fastest
+    width = 32  # the number of columns in a block of LAPACK's QR, with which it is fastest
     inner = one.blocks[ranks[one.blocks] == number]
     pair = [front.blocks[len(inner) :] for front in (one, other)]
     both = np.concatenate(pair)

@@ -39,7 +39,8 @@ CELLS = (HistoryCurve("cells", "cells", BLUE, "-", "o"),)
 def history_figure(solution: Solution) -> Figure:
     """Return a figure with the loss and the errors against steps and against seconds.
 
-    For a solution in cells there is their number against steps, too.
+    Marches and solves in cells have the estimated error in place of the loss. For a solve in cells
+    a third part of the figure shows the number of cells against steps.
     """
     titles = tuple(optimizer.title for optimizer in solution.optimizers)
     in_cells = "cells" in solution.history.names

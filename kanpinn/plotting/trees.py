@@ -1,4 +1,4 @@
-"""The cells of a solution in cells."""
+"""Figures of the cells of a solution by a network in cells."""
 
 import numpy
 from matplotlib import colormaps

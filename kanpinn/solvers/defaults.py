@@ -13,11 +13,10 @@ from kanpinn.optimizers.least_squares import LeastSquares
 
 
 def default_optimizer(network: Network) -> Optimizer:
-    """The default: least squares of the output layer, or a march for networks in time windows.
+    """The default optimizer of a network.
 
-    Networks in cells have a method of their own.
-
-    The march is one by shooting if the network has unknown numbers.
+    It is `LeastSquares` of the output layer, `Dissection` for networks in cells, `March` for
+    networks in time windows, and `Shooting` for those with unknown numbers.
     """
     if isinstance(network, Cells):
         return Dissection()

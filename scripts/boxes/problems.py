@@ -17,7 +17,7 @@ import kanpinn as kp
 class Case:
     """A problem, the degree of its cells, and the relative L2 error and the seconds to reach.
 
-    elements: whether quartic finite elements solve it, too, for which it is Poisson's equation.
+    elements: whether quartic finite elements solve it, too, which only Poisson's equation allows.
     """
 
     name: str

@@ -37,10 +37,12 @@ def auto(
     of an energy if the problem's class gives one, for evolutions in time alone, in one space
     dimension or in a rectangle windows in time, in one dimension splines, also in coordinates that
     the solution stretches, random inner functions, finer grids, and sums of functions of one
-    coordinate. Above three dimensions: such sums, linear inner functions, and inner functions found
-    by variable projection.
-    A family is left after trials that lower the residual little. When all have been tried, that
-    with the least residual goes on, at first with other points, until the time is used up.
+    coordinate. In boxes of two and three dimensions and in domains in the plane, networks in cells
+    come before random inner functions for many waves and outflow layers, and otherwise after them.
+    Above three dimensions: such sums, linear inner functions, and inner functions found by variable
+    projection. A family is left after trials that lower the residual little. When all have been
+    tried, that with the least residual goes on, at first with other points, until the time is used
+    up.
 
     Two successive solutions give the errors of both: if the second one's residual at fresh points
     is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
@@ -51,7 +53,7 @@ def auto(
     trial is made again with more points. For energies, ρ is the ratio of successive distances, and
     the second error is ρ times the first. With noisy data, the smallest network that fits them as
     well as the next larger one is kept, and its error estimate includes the noise. Except for
-    energies, time windows, data and unknowns, residuals are divided by their sizes
+    energies, time windows, cells, data and unknowns, residuals are divided by their sizes
     (`balance="sizes"` of `solve`), so that the units of coordinates, fields and equations do not
     matter. Neither the problem's name nor its exact solution influences a choice. `Solution.log`
     lists the trials, the reasons, and what would be tried with more time.

@@ -35,7 +35,7 @@ class Steepness:
     def of(cls, problem: Problem) -> "Steepness":
         """The sizes at fields that vanish, the largest of all equations and of some points.
 
-        Both are zero where the equation has no derivatives of second order, or is not finite there.
+        Both are zero if the highest order of derivatives is not 2, or the equation is not finite.
         """
         few = 64
         p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
