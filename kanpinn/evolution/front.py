@@ -138,7 +138,18 @@ class FrontInTime:
             start, length, count = state["last"]
             scheme, none = stages(count, state["scheme"]), state["states"][:0]
             before = Window(
-                scheme, start, length, state["states"], 0.0, 0.0, none, none, 0.0, 0, True
+                stages=scheme,
+                start=start,
+                length=length,
+                states=state["states"],
+                error=0.0,
+                lower=0.0,
+                splines=none,
+                lifetimes=none,
+                carried=none,
+                size=0.0,
+                iterations=0,
+                converged=True,
             )
         known = {
             name: state[name] for name in ("time", "state", "size", "errors", "carried", "lasting")

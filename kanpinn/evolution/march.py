@@ -134,7 +134,7 @@ class MarchStage(Stage):
         self.exact = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         low, high = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
         self.begin, self.duration = low, high - low
-        self.method = newton_method(not self.network.in_space, fields)
+        self.method = newton_method(self.surrogate)
         limits = settings.tolerance, self.duration, settings.windows, settings.stages
         self.control = Control.first(*limits, self.method.choice)
         follows = settings.regrade and settings.windows is None
@@ -173,9 +173,9 @@ class MarchStage(Stage):
         self.control = replace(self.control, **{name: state[name] for name in CONTROLLED})
         self._front = FrontInTime.of_state(state, self._space(state["breaks"], state["kinks"]))
         if self._is_hopeless():  # the march ended there, and goes on with another tolerance
-            self.refused, before = 0, self._front.before
-            accepted = before is not None and before.start < self._front.time
-            self.control.length = before.length if accepted else self.duration / 100  # type: ignore[union-attr]
+            self.refused, self.control.length = 0, self.duration / 100
+            if (before := self._front.before) is not None and before.start < self._front.time:
+                self.control.length = before.length
 
     def _space(self, breaks: Sequence[Tensor], kinks: Tensor | None = None) -> FunctionSpace:
         breaks = [one.to("cpu", torch.float64) for one in breaks]

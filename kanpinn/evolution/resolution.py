@@ -10,6 +10,7 @@ from kanpinn.evolution.function_space import FunctionSpace
 from kanpinn.evolution.time.stages import Stages
 from kanpinn.evolution.window.carried_error import with_splines
 from kanpinn.evolution.window.window import Window
+from kanpinn.evolution.window.window_equations import WindowEquations
 from kanpinn.evolution.window.window_solve import solve_window
 
 
@@ -21,7 +22,8 @@ class Attempt:
     splines in each interval, that of the state at its start included, each counted for the part of
     the whole time for which it lasts, (E,). splines: the relative error of them all. squares: the
     integral over time of the squared relative errors, of those of the state at its start as long
-    as they last.
+    as they last. Where the window cannot be accepted, errors in space are not judged: `carried` and
+    `felt` are those of the window alone.
     """
 
     front: FrontInTime
@@ -97,22 +99,14 @@ class Resolution:
         """
         start, tries = front, 4
         while True:
-            guess = front.guess(scheme, length)
+            space, guess = front.space, front.guess(scheme, length)
+            equations = WindowEquations(space.system, scheme, front.time, length, front.state)
             window = solve_window(
-                front.space.system,
-                scheme,
-                front.time,
-                length,
-                front.state,
-                guess,
-                front.size,
-                precision,
-                front.space.terms.algebraic,
-                front.carried,
+                equations, guess, front.size, precision, space.terms.algebraic, front.carried
             )
             good = window.converged and window.error <= largest
             if not good:
-                return Attempt(front, window, front.carried, window.splines)
+                return Attempt(front, window, window.carried, window.splines)
             size = max(front.size, window.size)
             done = self._judged(front, window, size)
             if front is not start and not start.is_first:  # which has been projected before
@@ -135,7 +129,6 @@ class Resolution:
         space, part = front.space, 0.1 * (self.end - self.begin)
         passed = window.start + window.length - self.begin
         carried, felt, squares = window.carried, window.splines, 0.0
-        assert carried is not None
         if len(felt):
             share = ((passed + window.lifetimes) / part).clamp_max(1.0).sqrt()
             carried = with_splines(space.system, carried, felt * share)

@@ -108,8 +108,8 @@ class DataInTime:
         settings: March,
         numbers: Tensor,
         until: float,
+        tolerant: bool,
         near: Path | None = None,
-        random: bool = False,
     ) -> DataFit | None:
         """Solve for numbers, and compare the data; None where that is not possible.
 
@@ -117,23 +117,30 @@ class DataInTime:
             settings: of the march.
             numbers: the numbers.
             until: the last moment of the data, and of the march.
+            tolerant: whether it is not possible, and no error of the input, if the march refuses
+                the equation: with numbers that nobody has chosen it may be ill-posed.
             near: a path for other numbers up to the same time, whose windows are used again.
-            random: whether the numbers are random. With such numbers, and with those of a step,
-                the equation may be ill-posed.
+
+        Raises:
+            InputError: if the march refuses the equation, and `tolerant` is false.
         """
         self.problem.assign(numbers)
         forward, path = self.problem.forward, None
         most = 1000.0 if near is None else 20.0 * len(near.pieces) + 100
-        broken: tuple[type[Exception], ...] = NumericalError, np.linalg.LinAlgError
-        broken = (*broken, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
-        if random or near is not None:
-            broken = (*broken, InputError)
         try:
             if near is not None:
                 path = forward.followed(near, settings, numbers)
             if path is None:
                 path = forward.marched(settings, numbers, until, most)
-        except broken:
+        except InputError:
+            if tolerant:
+                return None
+            raise
+        except (
+            NumericalError,
+            np.linalg.LinAlgError,
+            torch.linalg.LinAlgError,  # type: ignore[attr-defined]
+        ):
             return None
         surrogate = forward.residuals.surrogate
         network = require_windows(surrogate.network)

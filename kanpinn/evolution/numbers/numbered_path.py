@@ -14,6 +14,7 @@ from kanpinn.evolution.march import March, MarchStage
 from kanpinn.evolution.numbers.window_sensitivities import Numbered, window_sensitivities
 from kanpinn.evolution.space.separable import Separable
 from kanpinn.evolution.window.window import Window
+from kanpinn.evolution.window.window_equations import WindowEquations
 from kanpinn.evolution.window.window_solve import solve_window
 from kanpinn.evolution.windows import Windows
 from kanpinn.loss.residuals import Residuals
@@ -127,17 +128,11 @@ class Forward:
                 state, space = old.space.moved(state, space)[0], old.space
             moved = old.directions.states.unflatten(-1, (len(change), -1))
             guess = before.states + torch.einsum("bnkm,k->bnm", moved, change)
-            window = solve_window(
-                space.system,
-                before.stages,
-                before.start,
-                before.length,
-                state,
-                guess[before.order :],
-                size,
-                precision,
-                space.terms.algebraic,
+            equations = WindowEquations(
+                space.system, before.stages, before.start, before.length, state
             )
+            unknowns, algebraic = guess[before.order :], space.terms.algebraic
+            window = solve_window(equations, unknowns, size, precision, algebraic)
             splines = 0.0
             if space.breaks and window.converged:
                 splines = space.error(window.splines) / (max(size, window.size) or 1.0)

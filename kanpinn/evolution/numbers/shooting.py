@@ -131,7 +131,7 @@ class ShootingStage(Stage):
         settings = self.settings.march(1.0 if self.fine else 100.0)
         until = self.problem.end if self.fine else self.horizon.until
         if self.now is None:
-            self.now = self.data.fit(settings, self.numbers, until, random=self.tried > 0)
+            self.now = self.data.fit(settings, self.numbers, until, tolerant=self.tried > 0)
         if self.now is None:
             return self._failed()
         if self.fine and self.errors is None:  # the change is by the tolerance alone
@@ -156,7 +156,7 @@ class ShootingStage(Stage):
     def _descend(self, now: DataFit, settings: March, until: float) -> None:
         """Take a damped step, if it lowers the loss."""
         change = self.problem.limited(now.numbers, now.model.damped().step(self.damping))
-        trial = self.data.fit(settings, now.numbers + change, until, now.path)
+        trial = self.data.fit(settings, now.numbers + change, until, tolerant=True, near=now.path)
         if trial is None or not trial.loss < now.loss:
             self.damping, self.refused = max(10 * self.damping, 1e-4), self.refused + 1
             return

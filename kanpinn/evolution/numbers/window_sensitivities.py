@@ -14,7 +14,7 @@ from kanpinn.evolution.time.in_time import in_time
 from kanpinn.evolution.window.newton import SimplifiedNewton
 from kanpinn.evolution.window.window import Window
 from kanpinn.evolution.window.window_equations import WindowEquations
-from kanpinn.evolution.window.window_solve import is_in_time_alone, newton_method
+from kanpinn.evolution.window.window_solve import newton_method
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import Jet, slopes_by_parts
@@ -80,7 +80,7 @@ def window_sensitivities(
         for one, points in zip((system.interior, *system.walls), equations.points, strict=True)
     ]
     linear = _LinearWindow(equations, terms, starts)
-    if newton_method(is_in_time_alone(system), system.fields).is_linear:
+    if newton_method(system.interior.surrogate).is_linear:
         found = linear.iterated(SimplifiedNewton(equations, unknowns))
     else:
         found = linear.solved()

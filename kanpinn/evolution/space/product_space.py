@@ -42,6 +42,10 @@ class ProductSpace(TrialSpace):
         derivative = partial_derivatives(by_axes(y, self.sizes), self.functions)
         return self.like.with_parts(parts_from(self.like.channels, derivative))
 
+    def values(self, y: Tensor) -> Tensor:
+        derivative = partial_derivatives(by_axes(y, self.sizes), self.functions)
+        return derivative((0,) * self.like.channels.dim)
+
     @cached_property
     def functions(self) -> list[Tensor]:
         return self.tables(lambda axis: axis.functions)

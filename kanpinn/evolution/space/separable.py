@@ -12,6 +12,7 @@ from kanpinn.evolution.time.timing import Inputs, time_of
 from kanpinn.jets import Jet
 from kanpinn.networks.basis import Basis, BSplines
 from kanpinn.networks.kan import KAN
+from kanpinn.networks.kan_layer import KANLayer
 from kanpinn.networks.layer import Layers, Tape
 from kanpinn.networks.network import Network
 from kanpinn.networks.product_layer import ProductLayer
@@ -30,6 +31,7 @@ class Separable(Network):
     networks (2024), for products of KANs.
     """
 
+    layers: Sequence[KANLayer | ProductLayer]
     modes: int
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
@@ -68,12 +70,8 @@ class Separable(Network):
         """
         made = copy.deepcopy(self, {id(basis): basis for basis in self.bases})
         made.modes = modes
-        made._reset_outputs(count)
+        made.layers[-1].reset_outputs(count)
         return made
-
-    @abstractmethod
-    def _reset_outputs(self, count: int) -> None:
-        """Set the outputs to zero; `count` is their new number."""
 
     def like(self, tensor: Tensor) -> Self:
         """The network on the device and in the precision of a tensor: this one if it is there."""
@@ -97,6 +95,8 @@ class SeparableKAN(Separable, KAN):
         settings: further arguments of `KAN`.
     """
 
+    layers: Sequence[KANLayer]
+
     def __init__(self, width: Sequence[int], modes: int, **settings: Any) -> None:
         super().__init__([max(1, width[0]), *width[1:]], **settings)
         self.modes, self.in_space = modes, width[0] > 0
@@ -115,9 +115,6 @@ class SeparableKAN(Separable, KAN):
     def place(self, splines: Sequence[BSplines]) -> None:
         (basis,) = splines
         self.layers[-1].reset(basis)
-
-    def _reset_outputs(self, count: int) -> None:
-        self.layers[-1].reset_outputs(count)
 
     def places(self, inputs: Inputs) -> Jet:
         return super().places(inputs) if self.in_space else inputs.dense() * 0.0
@@ -156,9 +153,6 @@ class SeparableProducts(Separable):
 
     def place(self, splines: Sequence[BSplines]) -> None:
         self.layers[0].reset(splines)
-
-    def _reset_outputs(self, count: int) -> None:
-        self.layers[0].reset_outputs(count)
 
     @property
     def width(self) -> tuple[int, ...]:

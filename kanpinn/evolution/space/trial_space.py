@@ -44,9 +44,9 @@ class TrialSpace(ABC):
             A jet with b·m components: all fields of one combination after the other.
         """
 
+    @abstractmethod
     def values(self, y: Tensor) -> Tensor:
         """The values alone of `jet`, (places, b·m)."""
-        return self.jet(y).value
 
     @abstractmethod
     def coefficients(self, y: Tensor) -> Tensor:

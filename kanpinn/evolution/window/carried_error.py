@@ -16,7 +16,7 @@ def carried_error(
     The error at the start is carried on by the equation, linearised about the solution, which may
     amplify or damp it. Collocation damps waves that are too fast for the window, which is an error
     where the equation does not. So there the size of what is carried on does not shrink, and the
-    error in time of the window is added with the sign that makes the sum larger.
+    error in time of the window's own value is added with the sign that makes the sum larger.
 
     Args:
         newton: the method that has solved the window.
@@ -27,7 +27,8 @@ def carried_error(
     """
     system = newton.equations.system
     moved = _moved(newton, window, start, size)
-    added = own.at_end if float((moved * own.at_end).sum()) >= 0 else -own.at_end
+    added = torch.cat([own.at_end, torch.zeros_like(start[1:])])
+    added = added if float((moved * added).sum()) >= 0 else -added
     total, size = moved + added, _size(system, moved)
     if window.keeps_waves:
         size = max(size, _size(system, start))
@@ -62,7 +63,7 @@ def with_splines(system: System, error: Tensor, splines: Tensor) -> Tensor:
         error: of the value and, for second order, the rate, (order, n, m).
         splines: the root mean square errors of splines in each interval, (E,).
     """
-    values = system.space.jet(error[:1]).value
+    values = system.space.values(error[:1])
     missing = (splines - system.by_elements(values)).clamp_min(0)
     if not bool(missing.any()):
         return error

@@ -34,10 +34,10 @@ class Iterated:
 
 @dataclass(frozen=True)
 class TimeError:
-    """The error of a window's polynomials in time where the value at the start is exact.
+    """The error of a window's polynomials in time where the state at the start is exact.
 
-    mean: its root mean square over the window. at_end: a bound for the error of the value and, for
-    second order, the rate at the end, as coefficients (order, n, m).
+    mean: its root mean square over the window. at_end: a bound for that of the value at the end, as
+    coefficients (1, n, m).
     """
 
     mean: float
@@ -71,7 +71,14 @@ class Newton(ABC):
 
     @abstractmethod
     def error(self, unknowns: Tensor) -> TimeError:
-        """The error of the polynomials in time where the start is exact."""
+        """The error of the polynomials in time where the state at the start is exact.
+
+        The residual at a moment between the stages is the defect with which the polynomials satisfy
+        the equation. Near it the derivatives of their error e are ω^(r) / ω e (see `ErrorForm`), so
+        that e follows from the defect by one linear system, that of the linearised equation. With
+        its mean size over the window it bounds the error at the end too: that of smooth solutions
+        is far smaller there, but that of waves that are too fast for the window is not.
+        """
 
     @abstractmethod
     def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
@@ -191,9 +198,6 @@ class SimplifiedNewton(Newton):
         return torch.cat([change, torch.zeros_like(unknowns) if step is None else -step])
 
     def error(self, unknowns: Tensor) -> TimeError:
-        # The residual d at a moment between the stages is the defect with which the polynomial
-        # satisfies the equation. Near it, the derivatives of the error e are ω^(r) / ω e (see
-        # `ErrorForm`), so that e follows from d by one linear system. Fast waves lose as much.
         equations, form = self.equations, self.equations.form
         system = equations.system
         between = equations.moment(form.moment)
@@ -202,8 +206,7 @@ class SimplifiedNewton(Newton):
         rates = [one / equations.length**r for r, one in enumerate(form.ratios)]
         found = torch.from_numpy(self.linear.factored(rates).solve(defect))
         error = found.view(1, -1, system.fields) * form.mean
-        at_end = torch.cat([error, *[torch.zeros_like(error)] * (system.order - 1)])
-        return TimeError(float(system.norms(error)), at_end)
+        return TimeError(float(system.norms(error)), error)
 
     def splines(self, unknowns: Tensor) -> Tensor:
         equations = self.equations

@@ -30,12 +30,12 @@ class Window:
         splines: the root mean square errors of splines in each interval, the largest over the
             window, (E,).
         lifetimes: the times for which such errors last, (E,).
+        carried: the estimated error of the state at the end, (order, n, m), see `carried_error`;
+            empty for a window that has not been solved, or if it does not matter.
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
         rate: the ratio of the sizes of its successive steps.
-        carried: the estimated error of the state at the end, (order, n, m), see `carried_error`;
-            None for a window that has not been solved.
     """
 
     stages: Stages
@@ -46,11 +46,11 @@ class Window:
     lower: float
     splines: Tensor
     lifetimes: Tensor
+    carried: Tensor
     size: float
     iterations: int
     converged: bool
     rate: float = 0.0
-    carried: Tensor | None = None
 
     @property
     def order(self) -> int:

@@ -10,34 +10,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpinn.evolution.space.system import System
-from kanpinn.evolution.time.stages import Stages, lagrange
+from kanpinn.evolution.time.stages import lagrange
 from kanpinn.evolution.window.carried_error import carried_error
 from kanpinn.evolution.window.coupled_newton import CoupledNewton
 from kanpinn.evolution.window.newton import Iterated, Newton, SimplifiedNewton
 from kanpinn.evolution.window.window import Window
 from kanpinn.evolution.window.window_equations import WindowEquations
+from kanpinn.networks.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
 
-def newton_method(in_time_alone: bool, fields: int) -> type[Newton]:
+def newton_method(surrogate: Surrogate) -> type[Newton]:
     """The method for the windows of equations in time alone, or in space and time."""
     few = 20  # fields, with which the dense system of all stages costs less than other work
+    in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
     return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
-
-
-def is_in_time_alone(system: System) -> bool:
-    """Whether the time is the only coordinate."""
-    return system.space.like.channels.dim == 1
 
 
 @torch.no_grad()
 def solve_window(
-    system: System,
-    stages: Stages,
-    start: float,
-    length: float,
-    initial: Tensor,
+    equations: WindowEquations,
     guess: Tensor,
     size: float,
     precision: float,
@@ -47,17 +40,14 @@ def solve_window(
     """Solve a window.
 
     Args:
-        system: the equation in a trial space.
-        stages: the stages.
-        start, length: the window.
-        initial: the coefficients of the value, and for second order the rate, (order, n, m).
+        equations: its equations.
         guess: of the unknowns of the stages, (s, n, m).
         size: the root mean square of the solution.
         precision: the error of Newton's method relative to it.
         algebraic: the numbers of the fields of which no equation has a derivative in time.
-        error: the estimated error of `initial`, of the same shape; None if it does not matter.
+        error: the estimated error of the state at the start, (order, n, m); None if it does not
+            matter.
     """
-    equations = WindowEquations(system, stages, start, length, initial)
     window = _unsolved(equations, guess)
     try:
         newton, found = _iterated(equations, guess, size, precision, algebraic)
@@ -80,6 +70,7 @@ def _unsolved(equations: WindowEquations, guess: Tensor) -> Window:
         lower=0.0,
         splines=none,
         lifetimes=none,
+        carried=none,
         size=0.0,
         iterations=0,
         converged=False,
@@ -94,8 +85,7 @@ def _iterated(
     algebraic: Sequence[int],
 ) -> tuple[Newton, Iterated]:
     """Newton's method for a window, once more for algebraic fields with values at its start."""
-    system = equations.system
-    method = newton_method(is_in_time_alone(system), system.fields)
+    method = newton_method(equations.system.interior.surrogate)
     newton = method(equations, guess)
     found = newton.solve(size, precision)
     if algebraic and found.converged:
