@@ -4,30 +4,51 @@ import numpy as np
 import pytest
 import torch
 
-from kanpinn.cells.tree import Tree
 from kanpinn.linalg.dissection import BlockRows, solve_dissected
 
 
 def _random_fronts(seed, rows):
-    """Rows in the blocks of the faces of each cell of a small tree, and the dense problem."""
-    tree, generator = Tree.uniform([3, 2]), np.random.default_rng(seed)
-    tree, _ = tree.split(tree.level.new_tensor([1, 0, 0, 1, 0, 0]).bool())
-    faces, sizes = tree.faces, generator.integers(1, 4, len(tree.faces))
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    fronts, dense = [], []
-    for cell in range(len(tree)):
-        own = ((faces.lower == cell) | (faces.upper == cell)).nonzero()[:, 0].numpy()
+    """Rows in random blocks, which two fronts or one have, a random order, and the dense problem.
+
+    rows: the number of rows of a front for its number of columns.
+    """
+    generator, count = np.random.default_rng(seed), 9
+    pairs = [generator.choice(count, 2, replace=False) for _ in range(16)]
+    owners = [*pairs, *([one] for one in generator.choice(count, 3, replace=False))]
+    sizes = generator.integers(1, 4, len(owners))
+    total, fronts, dense = sizes.sum(), [], []
+    for front in range(count):
+        own = np.array([b for b, pair in enumerate(owners) if front in pair], dtype=np.int64)
         generator.shuffle(own)
-        columns = np.concatenate([np.arange(starts[b], starts[b + 1]) for b in own])
+        columns = _columns(own, sizes)
         matrix = generator.standard_normal((rows(len(columns)), len(columns) + 1))
         fronts.append(BlockRows(own, matrix))
-        whole = np.zeros((len(matrix), starts[-1] + 1))
-        whole[:, np.append(columns, starts[-1])] = matrix
+        whole = np.zeros((len(matrix), total + 1))
+        whole[:, np.append(columns, total)] = matrix
         dense.append(whole)
-    return fronts, sizes, list(tree.merges()), np.concatenate(dense)
+    waiting, merges = list(range(count)), []
+    for made in range(count, 2 * count - 1):
+        one, other = (waiting.pop(generator.integers(len(waiting))) for _ in range(2))
+        merges.append((one, other, made))
+        waiting.append(made)
+    return fronts, sizes, merges, np.concatenate(dense)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+def _columns(blocks, sizes):
+    """The unknowns of some blocks, one block after the other."""
+    ends = np.cumsum(sizes)
+    return np.concatenate([np.arange(ends[b] - sizes[b], ends[b]) for b in blocks])
+
+
+def _blind(fronts, sizes, unknown):
+    """The fronts with rows that vanish in one unknown."""
+    changed = [BlockRows(one.blocks, one.rows.copy()) for one in fronts]
+    for one in changed:
+        one.rows[:, :-1][:, _columns(one.blocks, sizes) == unknown] = 0
+    return changed
+
+
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rows", [lambda n: n + 3, lambda n: n // 2 + 2])
 def test_the_solution_is_that_of_dense_least_squares(seed, rows):
     fronts, sizes, merges, dense = _random_fronts(seed, rows)
@@ -38,19 +59,23 @@ def test_the_solution_is_that_of_dense_least_squares(seed, rows):
 
 def test_a_direction_in_which_all_rows_vanish_gets_zero():
     fronts, sizes, merges, dense = _random_fronts(3, lambda n: n + 3)
-    unseen, start = 2, int(sizes[:2].sum())
-    changed = []
-    for one in fronts:
-        counts = np.concatenate([[0], np.cumsum(sizes[one.blocks])])
-        rows = one.rows.copy()
-        for place in (one.blocks == unseen).nonzero()[0]:
-            rows[:, counts[place]] = 0
-        changed.append(BlockRows(one.blocks, rows))
-    found = solve_dissected(changed, sizes, merges)
-    assert found[start] == 0
-    kept = np.delete(dense, start, axis=1)
+    unseen = sizes.sum() - 1  # eliminated last, so that its row tells of no other unknown
+    found = solve_dissected(_blind(fronts, sizes, unseen), sizes, merges)
+    assert found[unseen] == 0
+    kept = np.delete(dense, unseen, axis=1)
     wanted = np.linalg.lstsq(kept[:, :-1], kept[:, -1], rcond=None)[0]
-    assert np.allclose(np.delete(found, start), wanted, atol=1e-10)
+    assert np.allclose(np.delete(found, unseen), wanted, atol=1e-10)
+
+
+def test_consistent_rows_are_solved_beside_any_direction_in_which_all_vanish():
+    fronts, sizes, merges, _ = _random_fronts(3, lambda n: n + 3)
+    for unseen in range(sizes.sum()):
+        wanted = np.random.default_rng(unseen).standard_normal(sizes.sum())
+        wanted[unseen], blind = 0, _blind(fronts, sizes, unseen)
+        for one in blind:
+            one.rows[:, -1] = one.rows[:, :-1] @ wanted[_columns(one.blocks, sizes)]
+        found = solve_dissected(blind, sizes, merges)
+        assert found[unseen] == 0 and np.allclose(found, wanted, atol=1e-10)
 
 
 def test_a_number_that_is_not_finite_is_refused():
