@@ -1,4 +1,4 @@
-"""Small problems that many tests solve."""
+"""Small problems that many tests solve, the errors of solutions, and interrupted runs."""
 
 import math
 
@@ -6,6 +6,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.loss.terms import ResidualTerm, condition_terms, residual_term
+from kanpinn.solvers.state import SolverState
 
 # The head of a problem file; a test adds points and optimizers.
 POISSON_FILE = """
@@ -22,16 +23,20 @@ grid = 3
 """
 
 
-class Line(kp.Problem):
+class OnWalls(kp.Problem):
+    """A problem whose exact solution is given on the whole boundary."""
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+
+class Line(OnWalls):
     """u'' = f on [-1, 2], u = sin 2x + x."""
 
     domain = kp.Box(x=(-1, 2))
 
     def residual(self, p, u):
         return kp.laplacian(u) - self.source(p)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
 
     def exact(self, p):
         return torch.sin(2 * p.x) + p.x
@@ -102,3 +107,34 @@ def terms_at(problem, surrogate, interior, boundary, weights) -> list[ResidualTe
     equation, weight = problem.equation, weights["interior"]
     first = residual_term("interior", equation, interior, surrogate, "residual", weight=weight)
     return [first, *condition_terms(problem, surrogate, boundary, weights["boundary"])]
+
+
+def solved_in_cells(
+    problem: kp.Problem,
+    degree: int,
+    cells: int | list[int],
+    *,
+    tolerance: float = 1e-30,
+    steps: int = 1,
+) -> kp.Solution:
+    """The solution by a network in cells, of one step unless a tolerance and steps are given."""
+    network = kp.Cells([problem.domain.dim, len(problem.fields)], degree, cells)
+    method = kp.Dissection(tolerance, steps=steps)
+    return kp.solve(problem, network, method, verified=False, errors=False)
+
+
+def error_of(solution: kp.Solution) -> float:
+    """The relative error of all fields of a solution together, at some 4000 Gauss points."""
+    p = solution.problem.domain.gauss(4000)
+    exact = solution.problem.exact(p)
+    return float((solution(p) - exact).norm() / exact.norm())
+
+
+class InterruptAt:
+    """An observer that asks the run to stop after a step, as Ctrl-C does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, run: SolverState) -> None:
+        run.interrupted = run.interrupted or run.progress.step == self.step

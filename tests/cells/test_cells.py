@@ -5,12 +5,9 @@ import math
 
 import pytest
 import torch
+from cases import OnWalls, error_of, solved_in_cells
 
 import kanpinn as kp
-from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.cells.tree import Tree
-from kanpinn.jets import Channels, Coordinates
-from kanpinn.networks.layer import Tape
 
 F = torch.float64
 
@@ -36,34 +33,20 @@ class Smooth(kp.Problem):
         return [kp.Dirichlet(walls["x_min", "x_max", "y_min"], self.exact), flux]
 
 
-def _error(solution):
-    p = solution.problem.domain.gauss(4000)
-    exact = solution.problem.exact(p)
-    return float((solution(p) - exact).norm() / exact.norm())
-
-
-def _solved(problem, network, *, tolerance=1e-30, steps=1):
-    dissection = kp.Dissection(tolerance, steps=steps)
-    return kp.solve(problem, network, dissection, verified=False, errors=False)
-
-
 @pytest.mark.parametrize("degree", [3, 5, 8])
 def test_errors_fall_with_the_order_of_the_polynomials(degree):
-    errors = []
-    for count in (2, 4, 8):
-        network = kp.Cells([2, 1], degree, count)
-        errors.append(_error(_solved(Smooth(), network)))
+    errors = [error_of(solved_in_cells(Smooth(), degree, count)) for count in (2, 4, 8)]
     orders = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert orders[-1] == pytest.approx(degree + 1, abs=0.7)
 
 
 def test_degrees_converge_exponentially_to_rounding():
-    errors = [_error(_solved(Smooth(), kp.Cells([2, 1], k, 2))) for k in (4, 8, 12, 16)]
+    errors = [error_of(solved_in_cells(Smooth(), k, 2)) for k in (4, 8, 12, 16)]
     assert all(b < 0.02 * a for a, b in itertools.pairwise(errors))
     assert errors[-1] < 1e-12
 
 
-class Peak(Smooth):
+class Peak(OnWalls):
     """-Δu = f with a peak of the width 0.03 in the corner of a cell."""
 
     domain = kp.Box(x=(0, 1), y=(0, 1))
@@ -72,25 +55,21 @@ class Peak(Smooth):
         return torch.exp(-1000 * ((p.x - 0.5) ** 2 + (p.y - 0.25) ** 2))
 
     def residual(self, p, u):
-        squares = (p.x - 0.5) ** 2 + (p.y - 0.25) ** 2
-        return kp.laplacian(u) - (4e6 * squares - 4e3) * self.exact(p)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+        return -kp.laplacian(u) - self.source(p)
 
 
 def test_cells_are_halved_at_a_peak_until_the_error_is_small():
-    network = kp.Cells([2, 1], 8, 4)
-    solution = _solved(Peak(), network, tolerance=1e-6, steps=30)
+    solution = solved_in_cells(Peak(), 8, 4, tolerance=1e-6, steps=30)
     estimated = solution.history.column("estimated_error")[-1]
     assert solution.status == "converged" and estimated <= 1e-6
-    assert 0.2 * estimated < _error(solution) < 3 * estimated
-    near = (network.tree.low + network.tree.widths / 2 - torch.tensor([0.0, -0.5])).norm(dim=1)
-    assert near[network.tree.level == network.tree.level.max()].max() < 0.6
-    assert network.tree.level.min() == 0 and network.tree.level.max() >= 3
+    assert 0.2 * estimated < error_of(solution) < 3 * estimated
+    tree = solution.network.tree
+    near = (tree.low + tree.widths / 2 - torch.tensor([0.0, -0.5])).norm(dim=1)
+    assert near[tree.level == tree.level.max()].max() < 0.6
+    assert tree.level.min() == 0 and tree.level.max() >= 3
 
 
-class Exponential(Smooth):
+class Exponential(OnWalls):
     """u_xx = e^u, which Newton's method solves; Δ of log(2 / cos²) is 2 / cos²."""
 
     domain = kp.Box(x=(-0.6, 0.7))
@@ -101,66 +80,19 @@ class Exponential(Smooth):
     def residual(self, p, u):
         return kp.laplacian(u) - torch.exp(u.value)
 
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
 
 def test_newton_solves_a_nonlinear_equation_in_one_dimension():
-    solution = _solved(Exponential(), kp.Cells([1, 1], 8, 3), tolerance=1e-9, steps=20)
-    assert solution.status == "converged" and _error(solution) < 1e-9
+    solution = solved_in_cells(Exponential(), 8, 3, tolerance=1e-9, steps=20)
+    assert solution.status == "converged" and error_of(solution) < 1e-9
 
 
 def test_a_cell_is_a_kan_with_affine_inner_edges():
-    network = kp.Cells([2, 1], 5, [3, 2])
-    _solved(Smooth(), network)
-    cell = 4
+    network, cell = solved_in_cells(Smooth(), 5, [3, 2]).network, 4
     kan = network.kan(cell)
     assert kan.width == (2, 6, 1)
     local = 2 * torch.rand(50, 2, dtype=F) - 1
     x = network.tree.low[cell] + (local + 1) / 2 * network.tree.widths[cell]
     assert torch.allclose(kan(local), network(x), atol=1e-11)
-
-
-def test_functions_in_evenly_spread_directions_span_all_polynomials():
-    # Logan and Shepp: k + 1 directions are enough in the plane, and k are not.
-    polynomials, x = LocalPolynomials(6, 2), 2 * torch.rand(400, 2, dtype=F) - 1
-    for count, rank in ((7, 28), (6, 27)):
-        angles = math.pi / count * torch.arange(count, dtype=F)
-        along = x @ torch.stack([angles.cos(), angles.sin()])
-        powers = along[..., None] ** torch.arange(7)
-        assert int(torch.linalg.matrix_rank(powers.flatten(1), rtol=1e-10)) == rank
-    assert polynomials.size == 28
-
-
-def test_the_polynomials_are_orthonormal():
-    polynomials = LocalPolynomials(5, 3)
-    points, weights = polynomials.rule()
-    values = polynomials.values(points)
-    assert torch.allclose(values.T @ (weights[:, None] * values), torch.eye(56, dtype=F))
-
-
-def test_faces_of_a_tree_cover_the_sides_of_both_cells_once():
-    tree = Tree.uniform([2, 3])
-    generator = torch.Generator().manual_seed(1)
-    for _ in range(3):
-        chosen = torch.rand(len(tree), generator=generator) < 0.3
-        tree, parents = tree.split(chosen)
-        assert len(parents) == len(tree)
-    assert float(tree.widths.prod(dim=1).sum()) == pytest.approx(4)
-    inside = 2 * torch.rand(500, 2, dtype=F, generator=generator) - 1
-    cell = tree.locate(inside)
-    local = (inside - tree.low[cell]) / tree.widths[cell]
-    assert bool(((local >= 0) & (local <= 1)).all())
-    for axis in range(2):
-        covered = torch.zeros(len(tree), 2, dtype=F)
-        here = tree.faces.axis == axis
-        lengths = (tree.faces.corners[here, 1] - tree.faces.corners[here, 0])[:, 1 - axis]
-        for side, cells in enumerate((tree.faces.upper[here], tree.faces.lower[here])):
-            covered[:, side].index_add_(0, cells, lengths)
-        for at, upper, cells in tree.ends:
-            if at == axis:
-                covered[cells, int(upper)] += tree.widths[cells, 1 - axis]
-        assert torch.allclose(covered, tree.widths[:, 1 - axis, None].expand(-1, 2))
 
 
 def test_what_cells_cannot_do_is_said_in_words():
@@ -180,7 +112,7 @@ def test_what_cells_cannot_do_is_said_in_words():
         kp.Dissection(bulk=2)
 
 
-class Layer(Smooth):
+class Layer(OnWalls):
     """-ε Δu + u_x = f with an outflow layer of the width ε = 0.002 at x = 1."""
 
     domain = kp.Box(x=(0, 1), y=(0, 1))
@@ -190,22 +122,18 @@ class Layer(Smooth):
         return (1 - torch.exp((p.x - 1) / self.width)) * torch.sin(p.y)
 
     def residual(self, p, u):
-        flow = -self.width * kp.laplacian(u) + kp.partial(u, "x")
-        return flow - self.width * self.exact(p)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+        return -self.width * kp.laplacian(u) + kp.partial(u, "x") - self.source(p)
 
 
 def test_cells_are_small_from_the_beginning_where_a_flow_leaves_a_layer():
-    network = kp.Cells([2, 1], 12, 4)
-    solution = _solved(Layer(), network)
-    levels = network.tree.level[network.tree.low[:, 0] + network.tree.widths[:, 0] > 1 - 1e-9]
-    assert levels.min() == 6 and _error(solution) < 1e-8  # k ε / 4 = 0.006: 256 cells there
-    assert network.tree.level[network.tree.low[:, 0] == -1].max() == 0
+    solution = solved_in_cells(Layer(), 12, 4)
+    tree = solution.network.tree
+    levels = tree.level[tree.low[:, 0] + tree.widths[:, 0] > 1 - 1e-9]
+    assert levels.min() == 6 and error_of(solution) < 1e-8  # k ε / 4 = 0.006: 256 cells there
+    assert tree.level[tree.low[:, 0] == -1].max() == 0
 
 
-class Waves(Smooth):
+class Resonance(OnWalls):
     """Δu + k² u = f near a resonance, where errors of one cell are felt in all."""
 
     domain = kp.Box(x=(0, 1), y=(0, 1))
@@ -215,19 +143,14 @@ class Waves(Smooth):
         return torch.exp(-20 * ((p.x - 0.3) ** 2 + (p.y - 0.4) ** 2))
 
     def residual(self, p, u):
-        squares = (p.x - 0.3) ** 2 + (p.y - 0.4) ** 2
-        source = (1600 * squares - 80 + self.squared) * self.exact(p)
-        return kp.laplacian(u) + self.squared * u.value - source
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+        return kp.laplacian(u) + self.squared * u.value - self.source(p)
 
 
 def test_the_estimate_sees_errors_that_a_resonance_amplifies():
-    solution = _solved(Waves(), kp.Cells([2, 1], 6, 4), tolerance=1e-5, steps=30)
+    solution = solved_in_cells(Resonance(), 6, 4, tolerance=1e-5, steps=30)
     estimated = solution.history.column("estimated_error")[-1]
     assert solution.status == "converged" and estimated <= 1e-5
-    assert 0.2 * estimated < _error(solution) < 3 * estimated
+    assert 0.2 * estimated < error_of(solution) < 3 * estimated
 
 
 class Flow(kp.Problem):
@@ -256,14 +179,16 @@ class Flow(kp.Problem):
         return [*given, inflow]
 
 
-class Plate(Smooth):
+class Plate(kp.Problem):
     """Δ²u = f, whose cells are coupled by derivatives up to the third."""
+
+    domain = kp.Box(x=(0, 1), y=(-1, 1))
 
     def exact(self, p):
         return torch.sin(2 * p.x) * torch.cos(3 * p.y)
 
     def residual(self, p, u):
-        return kp.biharmonic(u) - 169 * self.exact(p)
+        return kp.biharmonic(u) - self.source(p)
 
     def conditions(self):
         def flux(p):
@@ -274,7 +199,7 @@ class Plate(Smooth):
         return [kp.Dirichlet(walls, self.exact), kp.Neumann(walls, flux)]
 
 
-class Solid(Smooth):
+class Solid(OnWalls):
     """Δu = f in a cube."""
 
     domain = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
@@ -283,21 +208,17 @@ class Solid(Smooth):
         return torch.sin(2 * p.x) * torch.cos(p.y) * torch.exp(p.z)
 
     def residual(self, p, u):
-        return kp.laplacian(u) + 4 * self.exact(p)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+        return kp.laplacian(u) - self.source(p)
 
 
 @pytest.mark.parametrize(
     ("problem", "degree", "bound"), [(Flow(), 7, 1e-6), (Plate(), 9, 1e-5), (Solid(), 5, 1e-4)]
 )
 def test_systems_high_orders_and_three_dimensions(problem, degree, bound):
-    network = kp.Cells([problem.domain.dim, len(problem.fields)], degree, 2)
-    assert _error(_solved(problem, network)) < bound
+    assert error_of(solved_in_cells(problem, degree, 2)) < bound
 
 
-class Ring(Smooth):
+class Ring(kp.Problem):
     """-Δu + u = f around a circle in x, with values at both ends of y."""
 
     domain = kp.Box(x=(0, 2), y=(0, 1))
@@ -306,9 +227,7 @@ class Ring(Smooth):
         return torch.exp(torch.sin(math.pi * p.x)) * torch.sin(2 * p.y)
 
     def residual(self, p, u):
-        sine, cosine = torch.sin(math.pi * p.x), torch.cos(math.pi * p.x)
-        curved = math.pi**2 * (cosine**2 - sine) - 4
-        return kp.laplacian(u) - u.value - (curved - 1) * self.exact(p)
+        return u.value - kp.laplacian(u) - self.source(p)
 
     def conditions(self):
         walls = self.domain.boundary["y_min", "y_max"]
@@ -316,8 +235,8 @@ class Ring(Smooth):
 
 
 def test_cells_at_both_ends_of_a_period_are_neighbours():
-    solution = _solved(Ring(), kp.Cells([2, 1], 10, [3, 1]), tolerance=1e-8, steps=9)
-    assert solution.status == "converged" and _error(solution) < 1e-8
+    solution = solved_in_cells(Ring(), 10, [3, 1], tolerance=1e-8, steps=9)
+    assert solution.status == "converged" and error_of(solution) < 1e-8
     ends = torch.tensor([[0.0, 0.3], [2.0, 0.3]], dtype=F)
     values = solution(ends)
     assert float(abs(values[0] - values[1])) < 1e-7
@@ -325,7 +244,7 @@ def test_cells_at_both_ends_of_a_period_are_neighbours():
         kp.solve(Ring(), kp.Cells([2, 1], 8, 1))
 
 
-class Units(Smooth):
+class Units(kp.Problem):
     """The wave equation u_tt = c² u_xx in space-time, in any unit of time."""
 
     def __init__(self, speed):
@@ -345,11 +264,11 @@ class Units(Smooth):
 
 
 def test_units_of_coordinates_change_nothing():
-    errors = [_error(_solved(Units(c), kp.Cells([2, 1], 8, 2))) for c in (1.0, 3e8)]
+    errors = [error_of(solved_in_cells(Units(c), 8, 2)) for c in (1.0, 3e8)]
     assert errors[0] < 1e-5 and errors[1] == pytest.approx(errors[0], rel=1e-3)
 
 
-class Kink(Smooth):
+class Kink(OnWalls):
     """u_xx = f with a bend of the width 3e-4 between the points of a solve."""
 
     domain = kp.Box(x=(-1, 1))
@@ -360,26 +279,20 @@ class Kink(Smooth):
         return self.width * (z + torch.log1p(torch.exp(-2 * z)) - math.log(2))
 
     def residual(self, p, u):
-        z = ((p.x - self.at) / self.width).clamp(-300, 300)
-        return kp.laplacian(u) - 1 / (self.width * torch.cosh(z) ** 2)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+        return kp.laplacian(u) - self.source(p)
 
 
 def test_a_source_between_the_points_of_a_solve_is_seen_before_it_ends():
-    solution = _solved(Kink(), kp.Cells([1, 1], 12, 4), tolerance=1e-6, steps=40)
-    assert solution.status == "converged" and _error(solution) < 1e-6
+    solution = solved_in_cells(Kink(), 12, 4, tolerance=1e-6, steps=40)
+    assert solution.status == "converged" and error_of(solution) < 1e-6
 
 
 def test_a_single_cell_needs_no_faces():
-    assert _error(_solved(Smooth(), kp.Cells([2, 1], 14, 1))) < 1e-6
+    assert error_of(solved_in_cells(Smooth(), 14, 1)) < 1e-6
 
 
 class Closed(Smooth):
     """-Δu = f with fluxes on all walls and a given integral."""
-
-    domain = kp.Box(x=(0, 1), y=(-1, 1))
 
     def conditions(self):
         def flux(p):
@@ -393,8 +306,8 @@ class Closed(Smooth):
 
 
 def test_an_integral_gives_the_constant_that_fluxes_leave_open():
-    solution = _solved(Closed(), kp.Cells([2, 1], 10, 2), tolerance=1e-9, steps=9)
-    assert solution.status == "converged" and _error(solution) < 1e-9
+    solution = solved_in_cells(Closed(), 10, 2, tolerance=1e-9, steps=9)
+    assert solution.status == "converged" and error_of(solution) < 1e-9
 
 
 def test_an_integral_of_a_field_without_a_free_constant_is_refused():
@@ -403,26 +316,4 @@ def test_an_integral_of_a_field_without_a_free_constant_is_refused():
             return [*Smooth.conditions(self), kp.Integral(self.domain, 1.0)]
 
     with pytest.raises(kp.InputError, match="its field is determined without it"):
-        _solved(Both(), kp.Cells([2, 1], 6, 2))
-
-
-def test_the_jacobian_is_that_of_the_coefficients():
-    network = kp.Cells([2, 2], 3, 2)
-    tree, _ = network.tree.split(torch.tensor([True, False, False, True]))
-    random = torch.randn(len(tree), 10, 2, dtype=F, generator=torch.Generator().manual_seed(0))
-    network.layer.reset(tree, tree.boxes, random)
-    x = 2 * torch.rand(30, 2, dtype=F, generator=torch.Generator().manual_seed(1)) - 1
-    coordinates = Coordinates(Channels(("x", "y"), second="laplacian"), x, torch.ones(2, dtype=F))
-
-    def residual(tape):
-        jet = network.jet(coordinates, tape)
-        return jet.value[:, 0] * jet.gradient[:, 1, 1] + jet.second[:, 0, 0]
-
-    tape = Tape([network.layer])
-    found = tape.jacobian(residual(tape))
-    step = torch.randn_like(random)
-    network.layer.reset(tree, tree.boxes, random + 1e-6 * step)
-    ahead = residual(None)
-    network.layer.reset(tree, tree.boxes, random - 1e-6 * step)
-    slope = (ahead - residual(None)) / 2e-6
-    assert torch.allclose(found @ step.flatten(), slope, rtol=1e-6, atol=1e-6)
+        solved_in_cells(Both(), 6, 2)

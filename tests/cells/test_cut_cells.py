@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cases import OnWalls, error_of, solved_in_cells
 
 import kanpinn as kp
 from kanpinn.cells.cut_geometry import CellCutter
@@ -30,7 +31,7 @@ DOMAINS = {
 }
 
 
-class Harmonic(kp.Problem):
+class Harmonic(OnWalls):
     """Δu = 0 with the values of a harmonic function."""
 
     def __init__(self, domain):
@@ -41,20 +42,6 @@ class Harmonic(kp.Problem):
 
     def residual(self, p, u):
         return kp.laplacian(u)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-
-def _error(solution):
-    p = solution.problem.domain.gauss(2000)
-    exact = solution.problem.exact(p)
-    return float((solution(p) - exact).norm() / exact.norm())
-
-
-def _solved(problem, degree, *, tolerance=1e-30, steps=1, cells=4):
-    network, method = kp.Cells([2, 1], degree, cells), kp.Dissection(tolerance, steps=steps)
-    return kp.solve(problem, network, method, verified=False, errors=False)
 
 
 @pytest.fixture(params=DOMAINS, scope="module")
@@ -98,7 +85,7 @@ def test_frames_are_the_bounding_boxes_of_the_parts(geometry):
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_a_smooth_solution_is_found_on_any_domain(name):
-    assert _error(_solved(Harmonic(DOMAINS[name]), 7)) < 1e-6
+    assert error_of(solved_in_cells(Harmonic(DOMAINS[name]), 7, 4)) < 1e-6
 
 
 class Hole(Harmonic):
@@ -127,10 +114,10 @@ class Hole(Harmonic):
 
 
 def test_cells_around_a_hole_become_as_small_as_it_needs():
-    solution = _solved(Hole(), 8, tolerance=1e-5, steps=10)
+    solution = solved_in_cells(Hole(), 8, 4, tolerance=1e-5, steps=10)
     estimated = solution.history.column("estimated_error")[-1]
     assert solution.status == "converged" and estimated <= 1e-5
-    assert 0.1 * estimated < _error(solution) < 4 * estimated
+    assert 0.1 * estimated < error_of(solution) < 4 * estimated
     tree = solution.network.tree
     center = 2 * torch.tensor(Hole.center, dtype=F) - 1
     near = (tree.low + tree.widths / 2 - center).norm(dim=1)
@@ -139,7 +126,7 @@ def test_cells_around_a_hole_become_as_small_as_it_needs():
 
 
 def test_a_network_is_the_same_function_after_saving():
-    solution = _solved(Harmonic(DOMAINS["an annulus"]), 6)
+    solution = solved_in_cells(Harmonic(DOMAINS["an annulus"]), 6, 4)
     other = kp.Cells([2, 1], 6, 4)
     other.load_state_dict(solution.network.state_dict())
     x = 0.5 * torch.rand(100, 2, dtype=F)

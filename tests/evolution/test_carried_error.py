@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from cases import error_of
 
 import kanpinn as kp
 
@@ -67,13 +68,6 @@ class Unstable(kp.Problem):
         return torch.sin(p.x - p.t)
 
 
-def _true_error(solution: kp.Solution) -> float:
-    unit = torch.rand(2000, solution.problem.domain.dim, generator=torch.Generator().manual_seed(0))
-    p = solution.problem.domain.from_unit(unit.double())
-    exact = solution.problem.exact(p)
-    return float((solution(p) - exact).norm() / exact.norm())
-
-
 @pytest.mark.parametrize(
     ("problem", "tolerance"), [(Circle(), 1e-5), (Packet(), 1e-3), (Unstable(), 1e-5)]
 )
@@ -82,7 +76,7 @@ def test_the_estimate_is_near_the_truth(problem, tolerance):
     march = kp.March(tolerance)
     solution = kp.solve(problem, network, march, verified=False, errors=False)
     estimated = solution.history.column("estimated_error")[-1]
-    assert 0.1 * estimated < _true_error(solution) < 3 * estimated
+    assert 0.1 * estimated < error_of(solution) < 3 * estimated
     assert solution.success
     if estimated > 3 * tolerance:
         assert f"add up to {estimated:.1e}" in solution.status

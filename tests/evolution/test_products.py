@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from cases import error_of
 from scipy.sparse.linalg import gmres
 
 import kanpinn as kp
@@ -25,13 +26,9 @@ def solved(problem: kp.Problem, tolerance: float, grid: int = 6, **settings) -> 
 
 
 def error(solution: kp.Solution) -> float:
-    """The relative error of a march that has converged, in the mean over random points."""
+    """The relative error of a march that has converged."""
     assert solution.status == "converged"
-    low, high = solution.problem.domain.bounds
-    generator = torch.Generator().manual_seed(0)
-    coords = low + (high - low) * torch.rand(400, len(low), generator=generator, dtype=F)
-    exact = solution.problem.exact(kp.Points(coords, solution.problem.domain.names))
-    return float((solution(coords) - exact).norm() / exact.norm())
+    return error_of(solution)
 
 
 class Mixed(kp.Problem):

@@ -14,6 +14,7 @@ import h5py
 import numpy
 import pytest
 import torch
+from cases import InterruptAt
 
 import kanpinn as kp
 from kanpinn.runs.config import Config
@@ -140,16 +141,6 @@ def record_of(path: Path) -> dict[str, Any]:
         raise AssertionError(f"{text} is not strict JSON")
 
     return json.loads((path / "run.json").read_text(), parse_constant=refuse)
-
-
-class InterruptAt:
-    """An observer that asks the run to stop, as Ctrl-C does."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def __call__(self, run: SolverState) -> None:
-        run.interrupted = run.progress.step == self.step
 
 
 class KilledError(Exception):

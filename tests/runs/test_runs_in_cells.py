@@ -10,6 +10,7 @@ import h5py
 import numpy
 import pytest
 import torch
+from cases import InterruptAt
 from numpy.polynomial import legendre
 
 import kanpinn as kp
@@ -23,7 +24,7 @@ F = torch.float64
 
 @pytest.fixture
 def config(monkeypatch) -> Config:
-    """The two peaks to 1e-2, four steps; the fields are drawn on a coarse grid."""
+    """The two peaks to 1e-2, three steps; the fields are drawn on a coarse grid."""
     monkeypatch.setattr("kanpinn.solvers.grid_fields.NODES", {1: 11, 2: 9, 3: 5})
     pairs = ["network.degree=8", "optimizer[0].tolerance=1e-2", "run.estimate=false"]
     return Config.read(PEAKS, pairs)
@@ -78,17 +79,9 @@ def test_what_is_written_is_the_solution(config, tmp_path, generator):
     assert torch.equal(load(path)(x), again(x))
 
 
-class _InterruptedAt:
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def __call__(self, state) -> None:
-        state.interrupted = state.interrupted or state.progress.step == self.step
-
-
 def test_an_interrupted_run_goes_on_bit_for_bit(config, tmp_path):
     whole, after = config.build().run(()), 2  # of three steps
-    path = run(config, tmp_path, _InterruptedAt(after))
+    path = run(config, tmp_path, InterruptAt(after))
     assert json.loads((path / "run.json").read_text())["status"] == "stopped: interrupted"
     folder = RunFolder.resume(path)
     folder.finish(folder.config.build().run((folder.checkpoint,), folder.state))

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from cases import OnWalls, error_of
 
 import kanpinn as kp
 from kanpinn.cells import Cells
@@ -12,7 +13,7 @@ from kanpinn.solvers.auto.steepness import Steepness
 from kanpinn.solvers.auto.traits import Traits
 
 
-class Equation(kp.Problem):
+class Equation(OnWalls):
     """-a Δu + b u_x + c u = f on a rectangle of the width 2, with u = exp(-s |x|²)."""
 
     domain = kp.Box(x=(-1, 1), y=(-0.5, 0.5))
@@ -22,13 +23,8 @@ class Equation(kp.Problem):
         return torch.exp(-self.s * (p.x**2 + p.y**2))
 
     def residual(self, p, u):
-        s, squares = self.s, p.x**2 + p.y**2
-        curved = (4 * s**2 * squares - 4 * s) * self.exact(p)
-        source = -self.a * curved + (self.c - 2 * self.b * s * p.x) * self.exact(p)
-        return -self.a * kp.laplacian(u) + self.b * kp.partial(u, "x") + self.c * u.value - source
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+        left = -self.a * kp.laplacian(u) + self.b * kp.partial(u, "x") + self.c * u.value
+        return left - self.source(p)
 
 
 def equation(**values):
@@ -58,12 +54,9 @@ def test_other_problems_take_cells_after_one_network():
 
 
 def test_waves_are_solved_by_cells():
-    problem = equation(c=-(12.0**2), s=10.0)
-    solution = kp.auto(problem, tolerance=1e-6, budget_seconds=60)
+    solution = kp.auto(equation(c=-(12.0**2), s=10.0), tolerance=1e-6, budget_seconds=60)
     assert isinstance(solution.network, Cells) and solution.success
-    p = problem.domain.gauss(4000)
-    error = (solution(p) - problem.exact(p)).norm() / problem.exact(p).norm()
-    assert float(error) < 1e-6
+    assert error_of(solution) < 1e-6
     assert solution.log[0].startswith("Cells with")
 
 
