@@ -5,9 +5,11 @@ import math
 
 import pytest
 import torch
+from cases import error_of
 
 import kanpinn as kp
 from kanpinn.evolution.grading import graded_breaks
+from kanpinn.evolution.march_words import MarchWords
 from kanpinn.evolution.window.control import Control, Tried, windows_left
 from kanpinn.geometry import Points
 from kanpinn.runs.progress import RunProgress
@@ -635,13 +637,8 @@ def test_fluxes_on_a_disk_and_the_error_in_space(units):
     degree = [1, units - 1]
     network = kp.Windows([3, units, 1], degree=degree, grid=[1, 1])
     solution = kp.solve(Dish(), network, kp.March(1e-8), verified=False, errors=False)
-    generator = torch.Generator().manual_seed(0)
-    coords = 1.4 * torch.rand(300, 3, generator=generator, dtype=F) - 0.7
-    coords[:, 2] = coords[:, 2].abs()
-    exact = solution.problem.exact(kp.Points(coords, ("x", "y", "t")))
-    true = float((solution(coords) - exact).norm() / exact.norm())
     estimated = solution.history.rows[-1]["estimated_error"]
-    assert 0.1 < true / estimated < 10
+    assert 0.1 < error_of(solution) / estimated < 10
     assert ("do not resolve" in solution.status) == (units == 6)
 
 
@@ -690,4 +687,14 @@ def test_a_finer_march_than_the_finest_has_the_same_tolerance():
 def test_windows_of_equal_length_that_resolve_little_tell_their_error():
     march = kp.March(windows=2, stages=1)
     solution = kp.solve(Travelling(), kp.Windows([2, 1]), march, errors=False, verified=False)
-    assert "add up to" in solution.status or "nothing is resolved" in solution.status
+    windows, estimated = (solution.history.column(c)[-1] for c in ("window", "estimated_error"))
+    words = f"converged: the errors of {windows:.0f} windows add up to {estimated:.1e}"
+    assert solution.status == words and error_of(solution) < 3 * estimated < 1
+
+
+def test_the_last_words_of_a_march_tell_how_much_its_windows_have_lost():
+    words = MarchWords.between("t", 1e-3, 0.0, 1.0)
+    assert words.converged(2, 2e-3) == "converged"
+    assert words.converged(2, 0.5) == "converged: the errors of 2 windows add up to 5.0e-01"
+    assert words.converged(2, 1.5).startswith("stopped: the windows' errors are 1.5e+00")
+    assert words.converged(2, 1.5).endswith("nothing is resolved")

@@ -100,8 +100,10 @@ def test_marches_come_to_the_references(name, room):
     problem, equation = class_of(name)(), room.equations.EQUATIONS[name]()
     network = kp.Windows([1, len(problem.fields)])
     solution = kp.solve(problem, network, kp.March(1e-9), verified=False)
-    bound = {"lorenz": 1e-5, "van_der_pol": 1e-3}.get(name, 1e-8)  # which amplify errors
-    assert solution.success and solution.errors.l2_relative < bound
+    bound = {"van_der_pol": 1e-6}.get(name, 1e-8)  # which amplifies errors
+    assert solution.status.startswith("converged") and solution.errors.l2_relative < bound
+    # Where nothing damps them, the estimated errors of the windows add up to more than was asked.
+    assert ("add up to" in solution.status) == (name in ("lotka_volterra", "lorenz"))
     start = solution(torch.zeros(1, 1, dtype=F))[0].tolist()
     assert start == pytest.approx(list(equation.start), abs=1e-12)
     for one in solution.invariants.values():
