@@ -1,5 +1,6 @@
 """The problems solved in cells: their exact solutions, and their files with larger tolerances."""
 
+import math
 from pathlib import Path
 
 import library
@@ -12,27 +13,35 @@ from kanpinn.geometry import Points
 from kanpinn.runs.config import Config
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
+F = torch.float64
 CLASSES = {
     "two_peaks": "TwoPeaks",
     "circular_front": "CircularFront",
     "helmholtz40": "WavePacket",
 }
+# Where the solutions vary most: the peaks, some places on the front, the middle of the packet.
+FEATURES = {
+    "two_peaks": [(0.25, 0.3), (0.7, 0.62)],
+    "circular_front": [
+        (0.7 * math.cos(angle) - 0.05, 0.7 * math.sin(angle) - 0.05)
+        for angle in (0.2, 0.45, 0.7, 0.95, 1.2)
+    ],
+    "helmholtz40": [(0.5, 0.5)],
+}
 
 
-def _near_features(problem, generator):
-    """Points anywhere, at a peak, and at the front."""
-    anywhere = torch.rand(60, 2, generator=generator, dtype=torch.float64)
-    centre = torch.tensor([[0.25, 0.3]], dtype=torch.float64)
-    near = centre + 0.05 * torch.randn(60, 2, generator=generator, dtype=torch.float64)
-    angle = torch.rand(60, 1, generator=generator, dtype=torch.float64) + 0.2
-    front = 0.7 * torch.cat([angle.cos(), angle.sin()], dim=1) - 0.05
-    return Points(torch.cat([anywhere, near.clamp(0, 1), front]), problem.domain.names)
+def _near_features(name, names, generator):
+    """Points anywhere in the square, and around the features of a problem."""
+    anywhere = torch.rand(60, 2, generator=generator, dtype=F)
+    centres = torch.tensor(FEATURES[name], dtype=F).repeat(120 // len(FEATURES[name]), 1)
+    around = 0.03 * torch.randn(len(centres), 2, generator=generator, dtype=F)
+    return Points(torch.cat([anywhere, (centres + around).clamp(0, 1)]), names)
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_exact_solutions_solve_the_problems(name, generator):
     problem = library.class_of(name, CLASSES[name])()
-    p = _near_features(problem, generator)
+    p = _near_features(name, problem.domain.names, generator)
     exact = lambda x: problem.exact(Points(x[None], p.names))[0]  # noqa: E731
     jet = reference.jet_of_point(exact, p.coords, p.names)
     assert jet.second.abs().max() > 300
