@@ -20,10 +20,10 @@ class Attempt:
 
     carried: the estimated error of the state at its end, (order, n, m). felt: the error of its
     splines in each interval, that of the state at its start included, each counted for the part of
-    the whole time for which it lasts, (E,). splines: the relative error of them all. squares: the
-    integral over time of the squared relative errors, of those of the state at its start as long
-    as they last. Where the window cannot be accepted, errors in space are not judged: `carried` and
-    `felt` are those of the window alone.
+    the whole time for which it lasts, (E,). splines: the relative error `felt` of all intervals
+    together. squares: the integral over time of the squared relative errors: over the window, and
+    of those of the state at its start over the time for which they last. Where the window cannot be
+    accepted, errors in space are not judged: `carried` and `felt` are those of the window alone.
     """
 
     front: FrontInTime

@@ -135,9 +135,9 @@ class System(ABC):
         """The root mean squares of an error, (places, m), in each element or interval."""
 
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
-        """Values whose root mean square in space is larger by some amounts in each element.
+        """Values whose root mean squares in the elements are larger by about given amounts.
 
-        Here the same is added everywhere, as much as is missing over all elements together.
+        Here the same number is added everywhere, the root mean square of the amounts.
 
         Args:
             values: of all fields at the places, (places, m).

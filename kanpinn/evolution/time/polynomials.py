@@ -23,8 +23,8 @@ class Polynomials:
     are value and rate at the start, and y_i = p'(t_i) - u_1.
 
     Args:
-        rates: for each order of the derivative the values at the moments of the starts and then the
-            unknowns, (k, order + s).
+        rates: for each order of the derivative, from 0, its values at k moments: those of all
+            functions starts_a, and then those of all unknowns_i, (k, order + s).
         order: of the equation in time.
     """
 

@@ -1,4 +1,4 @@
-"""The estimated error of the solution at the end of a window: what it carries on, and its own."""
+"""The estimated error at the end of a window: that of its start carried on, and its own."""
 
 import torch
 from torch import Tensor
@@ -56,7 +56,7 @@ def _moved(newton: Newton, window: Window, start: Tensor, size: float) -> Tensor
 def with_splines(system: System, error: Tensor, splines: Tensor) -> Tensor:
     """An estimated error that is at least as large in each interval as that of splines.
 
-    Splines leave their error also where what they left before has been damped.
+    The splines of a window add their error also where the equation has damped earlier errors.
 
     Args:
         system: the equation in a trial space.

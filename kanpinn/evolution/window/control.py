@@ -177,7 +177,7 @@ class Control:
         return min(fastest, max(1.2, (tried.lower / error) ** 0.5))
 
     def _error(self, tried: Tried) -> float:
-        """The error of a window, or what is as good as none."""
+        """The error of a window, at least 1e-6 of the allowed one."""
         return max(tried.error, 1e-6 * self.allowed)
 
     def _factor(self, tried: Tried, stages: int) -> float:

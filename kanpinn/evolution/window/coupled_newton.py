@@ -48,7 +48,7 @@ class CoupledNewton(Newton):
         self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
         times = equations.start + length * np.append(stages.nodes, between)
         self.points = interior.points(torch.from_numpy(np.tile(times, self.fields)))
-        # Of copy number e of the moments equation e is differentiated.
+        # There is a copy of all moments for each equation, at which that one is differentiated.
         self.seeds = torch.eye(self.fields).double().repeat_interleave(len(times), dim=0)
 
     def remaining(self, step: float, last: float) -> float:

@@ -36,8 +36,9 @@ class Iterated:
 class TimeError:
     """The error of a window's polynomials in time where the state at the start is exact.
 
-    mean: its root mean square over the window. at_end: a bound for that of the value at the end, as
-    coefficients (1, n, m).
+    mean: its root mean square over the window. at_end: what is taken for that of the value at the
+    end, as coefficients (1, n, m). It has the size of `mean`, which is too small where the equation
+    amplifies errors much within one window.
     """
 
     mean: float
@@ -76,8 +77,9 @@ class Newton(ABC):
         The residual at a moment between the stages is the defect with which the polynomials satisfy
         the equation. Near it the derivatives of their error e are ω^(r) / ω e (see `ErrorForm`), so
         that e follows from the defect by one linear system, that of the linearised equation. With
-        its mean size over the window it bounds the error at the end too: that of smooth solutions
-        is far smaller there, but that of waves that are too fast for the window is not.
+        its mean size over the window it is also taken for the error at the end. That of smooth
+        solutions is far smaller there, that of waves that are too fast for the window is not, and
+        that of solutions that the equation amplifies much within the window is larger.
         """
 
     @abstractmethod
@@ -192,7 +194,7 @@ class SimplifiedNewton(Newton):
         return torch.from_numpy(change).view(len(change), -1, system.fields)
 
     def carried(self, unknowns: Tensor, change: Tensor) -> Tensor:
-        moved = copy.copy(self)  # of which a step from the solution is the change
+        moved = copy.copy(self)  # for the changed start; a Newton step of it gives the change
         moved.equations = replace(self.equations, initial=self.equations.initial + change)
         step = moved.correction(unknowns)
         return torch.cat([change, torch.zeros_like(unknowns) if step is None else -step])

@@ -1,4 +1,4 @@
-"""One window: collocation in time by a simplified Newton method, and the error that it makes."""
+"""One window: collocation in time, solved by Newton's method, and the error that it makes."""
 
 import math
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ def _iterated(
     precision: float,
     algebraic: Sequence[int],
 ) -> tuple[Newton, Iterated]:
-    """Newton's method for a window, once more for algebraic fields with values at its start."""
+    """Newton's method for a window, and again after algebraic fields got values at its start."""
     method = newton_method(equations.system.interior.surrogate)
     newton = method(equations, guess)
     found = newton.solve(size, precision)
