@@ -81,15 +81,14 @@ def solve_dissected(fronts: Sequence[BlockRows], sizes: Array, merges: Sequence[
         waiting[made] = _merged(waiting.pop(one), waiting.pop(other), number, sizes, ranks, done)
     (last,) = waiting.values()
     count = len(last.rows) - 1
-    done.append(
-        _Eliminated(last.blocks, last.blocks[:0], last.rows[:-1, :count], last.rows[:-1, count:])
-    )
+    matrix, rest, _ = _without_empty(last.rows[:-1, :count], last.rows[:-1, count:])
+    done.append(_Eliminated(last.blocks, last.blocks[:0], matrix, rest))
     starts = np.concatenate([[0], np.cumsum(sizes)])
     found = np.zeros(starts[-1])
     for step in reversed(done):
         own, known = (_columns(blocks, starts[:-1], sizes) for blocks in (step.inner, step.outer))
         right = step.rest[:, -1] - step.rest[:, :-1] @ found[known]
-        found[own] = _substituted(step.triangle, right)
+        found[own] = solve_triangular(step.triangle, right)
     return found
 
 
@@ -170,17 +169,37 @@ def _merged(
         top, left, _ = lapack.dtpmqrt(
             count, reflectors, factors, *rest, side="L", trans="T", overwrite_a=1, overwrite_b=1
         )
+        made, top, more = _without_empty(made, top)
         done.append(_Eliminated(inner, outer, made, top))
+        left = np.concatenate([left, more]) if len(more) else left
         total, _, _, _ = lapack.dtpqrt(0, min(width, size), total, left, overwrite_a=1)
     return BlockRows(outer, total)
 
 
-def _substituted(matrix: Array, right: Array) -> Array:
-    """The solution of R x = right, in which what rounding leaves of R counts as zero."""
-    diagonal = np.abs(np.diag(matrix))
-    empty = diagonal <= 1e-15 * diagonal.max(initial=0.0)
-    if empty.any():
-        matrix, right = matrix.copy(), right.copy()
-        matrix[empty], right[empty] = 0, 0
-        matrix[empty, empty] = 1
-    return solve_triangular(matrix, right)
+def _without_empty(matrix: Array, rest: Array) -> tuple[Array, Array, Array]:
+    """The rows R x + S y = z, with x_i = 0 where rounding is all that is left of R_ii.
+
+    Args:
+        matrix: R, (c, c), with anything below its diagonal.
+        rest: [S, z], (c, m).
+
+    Returns:
+        R with rows of the unit matrix for these x_i, [S, z] with zeros there, and the rows [S, z]
+        that are left for y alone, (e, m).
+    """
+    empty, left = np.zeros(len(matrix), dtype=bool), rest[:0]
+    while True:  # without the columns of some, others may be empty
+        diagonal = np.abs(np.diag(matrix))
+        found = ~empty & (diagonal <= 1e-15 * diagonal[~empty].max(initial=0.0))
+        if not found.any():
+            return matrix, rest, left
+        empty |= found
+        kept = ~empty
+        count = int(kept.sum())
+        rows = upper_triangle(
+            np.concatenate([np.triu(matrix)[:, kept], rest], axis=1)[~empty | found]
+        )
+        matrix, whole = np.eye(len(matrix)), np.zeros_like(rest)
+        matrix[np.ix_(kept, kept)] = rows[:count, :count]
+        whole[kept] = rows[:count, count:]
+        rest, left = whole, np.concatenate([left, rows[count:, count:]])
