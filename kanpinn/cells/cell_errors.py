@@ -10,7 +10,7 @@ from kanpinn.cells.constants import without_mean
 from kanpinn.cells.polynomials import LocalPolynomials, closed_rule
 
 
-def compared(problem: CellProblem, system: CellSystem, found: CellSolution) -> Tensor:
+def errors_by_comparison(problem: CellProblem, system: CellSystem, found: CellSolution) -> Tensor:
     """The L2 norm of the error in each cell, (N,): the difference from a solution of higher degree.
 
     Shares of the functional do not see errors that come from elsewhere, such as those of waves near
@@ -31,7 +31,7 @@ def compared(problem: CellProblem, system: CellSystem, found: CellSolution) -> T
     return other.norms(changes)
 
 
-def missed(system: CellSystem, found: CellSolution) -> Tensor:
+def errors_by_missed_residuals(system: CellSystem, found: CellSolution) -> Tensor:
     """The L2 norm of the error in each cell by residuals that the points have missed, (N,).
 
     The residual is integrated over each whole cell by a rule with points on its sides. It is missed

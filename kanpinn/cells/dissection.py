@@ -10,7 +10,7 @@ from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn._support.status import CONVERGED
 from kanpinn.cells.by_domain import problem_in_cells
-from kanpinn.cells.cell_errors import bulk, compared, missed
+from kanpinn.cells.cell_errors import bulk, errors_by_comparison, errors_by_missed_residuals
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
@@ -174,10 +174,10 @@ class DissectionStage(Stage):
         refusal = self._refusal(system, count)
         if self.estimate <= settings.tolerance or refusal:
             size = system.norm(found.coefficients) or 1.0
-            errors = compared(self.problem, system, found) / size
+            errors = errors_by_comparison(self.problem, system, found) / size
             self.estimate = float(errors.norm())
             self.ratio = max(self.ratio, self.estimate / (self.indicated or 1.0))
-            unseen = missed(system, found) / size
+            unseen = errors_by_missed_residuals(system, found) / size
             if float(unseen.norm()) > settings.tolerance:
                 errors = errors + unseen
                 self.estimate = float(errors.norm())

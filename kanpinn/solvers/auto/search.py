@@ -55,6 +55,7 @@ class TrialSearch:
         minimum: the last trial of an energy.
         log: the trials and why families ended. interrupted: whether the user interrupted a trial.
         late: the first choice that did not fit into the time left, in words; empty before.
+        refusal: the first error by which a family was refused.
     """
 
     problem: Problem
