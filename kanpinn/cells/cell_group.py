@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from kanpinn.linalg.dissection import BlockRows, upper_triangle
+from kanpinn.linalg.dissection import BlockRows
+from kanpinn.linalg.reflections import Reflections
 
 Array = NDArray[Any]
 
@@ -23,45 +24,68 @@ class CellGroup:
         faces: of each cell the numbers of its faces, (c, f).
         matrix: A, of the coefficients of a cell, (rows, L m).
         diagonal: the last f t rows are A c - D y, y the traces on the faces; of D, (f t,).
-        rights: the right-hand sides of all cells, (rows, c).
     """
 
     cells: Sequence[int]
     faces: Array
     matrix: Array
     diagonal: Array
-    rights: Array
 
     @cached_property
-    def factor(self) -> Array:
-        """The triangular factor of [A, -D, b] with all right-hand sides b side by side."""
-        rows, columns = self.matrix.shape
-        traces = len(self.diagonal)
+    def reflections(self) -> Reflections:
+        """The QR factors of [A, -D]."""
+        rows, traces = len(self.matrix), len(self.diagonal)
         below = np.zeros((rows, traces))
         below[rows - traces :] = -np.diag(self.diagonal)
-        found = upper_triangle(np.hstack([self.matrix, below, self.rights]))
-        return found[: columns + traces]
+        return Reflections.of(np.hstack([self.matrix, below]))
+
+    @cached_property
+    def triangle(self) -> Array:
+        """The triangular factor of [A, -D]."""
+        return self.reflections.triangle
 
     def fronts(self) -> Iterator[tuple[int, BlockRows]]:
         """The rows for the traces that remain when the coefficients of a cell are eliminated."""
         columns = self.matrix.shape[1]
-        count = columns + len(self.diagonal)
-        for place, cell in enumerate(self.cells):
-            parts = self.factor[columns:, columns:count], self.factor[columns:, count + place, None]
-            yield cell, BlockRows(self.faces[place], np.hstack(parts))
+        for cell, faces in zip(self.cells, self.faces, strict=True):
+            yield cell, BlockRows(faces, self.triangle[columns:, columns:])
 
-    def solved(self, traces: Array) -> Iterator[tuple[int, Array, float]]:
-        """The coefficients of each cell, and its part in the functional.
+    def reduced(self, rights: Array) -> Array:
+        """The right-hand sides of `triangle`, (c, columns, n); rights: of all cells, (c, rows, n).
 
-        traces: the solution on all faces, (F, t).
+        Those with numbers from L m on belong to the rows that remain for the traces.
         """
-        columns, count = self.matrix.shape[1], len(self.diagonal)
-        inner = self.factor[:columns, :columns]
-        for place, cell in enumerate(self.cells):
-            known = traces[self.faces[place]].ravel()
-            right = self.factor[:columns, columns + count + place]
-            right = right - self.factor[:columns, columns : columns + count] @ known
-            own = solve_triangular(inner, right)
-            rest = self.matrix @ own - self.rights[:, place]
-            rest[len(rest) - count :] -= self.diagonal * known
-            yield cell, own, float(rest @ rest)
+        count, rows, each = rights.shape
+        flat = np.moveaxis(rights, 1, 0).reshape(rows, count * each)
+        found = self.reflections.apply(flat)[: len(self.triangle)]
+        return np.moveaxis(found.reshape(len(found), count, each), 1, 0)
+
+    def forget_reflections(self) -> None:
+        """Free their memory. What `fronts` and `solved` need is kept: the triangle."""
+        triangle = self.triangle
+        del self.reflections
+        self.triangle = triangle
+
+    def solved(self, reduced: Array, traces: Array) -> Array:
+        """The coefficients of each cell, (c, L m, n).
+
+        Args:
+            reduced: the right-hand sides, see `reduced`.
+            traces: the solution on all faces, (F, t, n).
+        """
+        columns, (count, _, each) = self.matrix.shape[1], reduced.shape
+        known = traces[self.faces].reshape(count, len(self.diagonal), each)
+        rights = reduced[:, :columns] - self.triangle[:columns, columns:] @ known
+        flat = np.moveaxis(rights, 1, 0).reshape(columns, count * each)
+        found = solve_triangular(self.triangle[:columns, :columns], flat)
+        return np.moveaxis(found.reshape(columns, count, each), 1, 0)
+
+    def shares(self, found: Array, traces: Array, rights: Array) -> Array:
+        """The part of each cell in the functional, (c, n); the arguments are as above.
+
+        found: the coefficients, (c, L m, n).
+        """
+        rest = self.matrix @ found - rights
+        known = traces[self.faces].reshape(len(found), len(self.diagonal), found.shape[2])
+        rest[:, rest.shape[1] - len(self.diagonal) :] -= self.diagonal[:, None] * known
+        return np.einsum("crn,crn->cn", rest, rest)

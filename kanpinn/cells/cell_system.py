@@ -1,6 +1,6 @@
 """The least-squares problem of all cells: its rows, its solution, and each cell's share of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kanpinn.cells.cell_factors import CellFactors
 from kanpinn.cells.cell_geometry import CellGeometry, SidePart
 from kanpinn.cells.cell_group import CellGroup
 from kanpinn.cells.cell_terms import PlacedTerm, SampledTerm
 from kanpinn.cells.coupling import Coupling, Traces
 from kanpinn.cells.polynomials import LocalPolynomials
-from kanpinn.linalg.dissection import solve_dissected
 
 Array = NDArray[Any]
 
@@ -37,8 +37,8 @@ class CellSystem:
 
     The jump of a field between two cells is split into the differences of both values from a trace
     on their face, an unknown polynomial. Then the coefficients of each cell can be eliminated by
-    themselves, and the traces in the order of a nested dissection (see `solve_dissected`). The
-    least sum of both squared differences is a multiple of the squared jump.
+    themselves, and the traces in the order of a nested dissection (see `CellFactors`). The least
+    sum of both squared differences is a multiple of the squared jump.
 
     Args:
         geometry: the cells.
@@ -120,8 +120,9 @@ class CellSystem:
                 found[cell].append(PlacedTerm(term, place, factors[place]))
         return found
 
-    def groups(self) -> Iterator[CellGroup]:
-        """The cells, those with the same matrix together."""
+    @cached_property
+    def cell_factors(self) -> CellFactors:
+        """The factors of the problem, in which cells with the same matrix are together."""
         level = self.geometry.tree.level.tolist()
         found: dict[Any, list[int]] = {}
         for cell, sides in enumerate(self.sides):
@@ -131,20 +132,36 @@ class CellSystem:
             shared = shared and not (self.free_fields and cell == 0)
             key = (level[cell], tuple(side for side, _ in sides), names) if shared else cell
             found.setdefault(key, []).append(cell)
+        groups = []
         for cells in found.values():
-            matrix, diagonal = self._matrix(cells[0])
             faces = [[number for _, number in self.sides[cell]] for cell in cells]
-            rights = np.zeros((len(matrix), len(cells)))
-            for place, cell in enumerate(cells):
-                own = [one.term.rights(one.place, one.factors) for one in self.terms[cell]]
-                known = torch.cat(own).numpy()
-                rights[: len(known), place] = known
             numbers = np.array(faces, dtype=np.int64).reshape(len(cells), -1)
-            yield CellGroup(cells, numbers, matrix, diagonal, rights)
+            groups.append(CellGroup(cells, numbers, *self._matrix(cells[0])))
+        merges = list(self.geometry.tree.merges())
+        return CellFactors(groups, merges, len(self.geometry.faces), self.traces.size)
+
+    def rights(self, values: Mapping[SampledTerm, Tensor]) -> list[Array]:
+        """The right-hand sides of the rows of each group's cells, (c, rows, n).
+
+        values: those of terms at their points, (c, q, equations, n); zero for terms without.
+        """
+        each = next(iter(values.values())).shape[-1]
+        found = []
+        for group in self.cell_factors.groups:
+            rights = np.zeros((len(group.cells), len(group.matrix), each))
+            for place, cell in enumerate(group.cells):
+                start = 0
+                for one in self.terms[cell]:
+                    rows = slice(start, start := start + one.row_count)
+                    if one.term in values:
+                        known = values[one.term][one.place]
+                        rights[place, rows] = one.weighed(known).numpy()
+            found.append(rights)
+        return found
 
     def _matrix(self, cell: int) -> tuple[Array, Array]:
         """The rows of a cell for its coefficients, and the diagonal of the traces."""
-        rows = [one.term.rows(one.place, one.factors) for one in self.terms[cell]]
+        rows = [one.rows() for one in self.terms[cell]]
         if cell == 0:  # a row for each constant that nothing determines
             constants = rows[0].new_zeros(len(self.free_fields), rows[0].shape[1])
             constants[range(len(constants)), self.free_fields] = rows[0].abs().max()
@@ -166,21 +183,11 @@ class CellSystem:
         Raises:
             LinAlgError: if a residual is not finite.
         """
-        groups = list(self.groups())
-        fronts = dict(pair for group in groups for pair in group.fronts())
-        count = len(self.geometry.faces)
-        sizes = np.full(count, self.traces.size, dtype=np.int64)
-        ordered = [fronts[cell] for cell in range(len(fronts))]
-        merges = list(self.geometry.tree.merges())
-        traces = solve_dissected(ordered, sizes, merges).reshape(count, self.traces.size)
+        values = {one: one.right[..., None] for one in (*self.equation, *self.walls)}
+        found, shares = self.cell_factors.solve(self.rights(values))
         fields = len(self.coupling.orders)
-        coefficients = torch.zeros(len(fronts), self.polynomials.size, fields, dtype=torch.float64)
-        shares = torch.zeros(len(fronts), dtype=torch.float64)
-        for group in groups:
-            for cell, own, share in group.solved(traces):
-                coefficients[cell] = torch.from_numpy(own).view(-1, fields)
-                shares[cell] = share
-        return CellSolution(coefficients, shares)
+        coefficients = torch.from_numpy(found[..., 0]).unflatten(1, (-1, fields))
+        return CellSolution(coefficients, torch.from_numpy(shares[:, 0]))
 
     def indicators(self, found: CellSolution) -> Tensor:
         """The error of each cell up to a common factor, (N,): by the root of its share."""

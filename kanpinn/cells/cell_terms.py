@@ -143,29 +143,13 @@ class SampledTerm:
         flat, rounding = self.slopes.flatten(0, 1), 1e-13
         return bool(((flat - flat[:1]).abs() <= rounding * flat.abs().amax(dim=0)).all())
 
-    def rows(self, place: int, scale: Tensor) -> Tensor:
-        """The rows for the coefficients of cell number `place` here.
+    def matrix(self, place: int) -> Tensor:
+        """The equations of the functions of cell number `place` here, (q, equations, L m).
 
-        The coefficients of all fields of each polynomial stand side by side.
-
-        Args:
-            place: the number of the cell among those of the term.
-            scale: factors of the equations, (equations,).
-
-        Returns:
-            (q equations, L m), times the roots of the weights, of the points that have a weight.
+        All fields of each polynomial stand side by side.
         """
-        used = self.at.weights[place] > 0
-        factors = self.at.weights[place][used].sqrt()[:, None] * scale
-        slopes = self.slopes[place][used] * factors[..., None, None]
-        found = torch.einsum("qepm,qpl->qelm", slopes, self.functions(place)[used])
-        return found.flatten(2).flatten(0, 1)
-
-    def rights(self, place: int, scale: Tensor) -> Tensor:
-        """The right-hand sides of `rows`, (q equations,)."""
-        used = self.at.weights[place] > 0
-        factors = self.at.weights[place][used].sqrt()[:, None] * scale
-        return (self.right[place][used] * factors).flatten()
+        found = torch.einsum("qepm,qpl->qelm", self.slopes[place], self.functions(place))
+        return found.flatten(2)
 
     def squares(self, coefficients: Tensor) -> Tensor:
         """The integrals of the squared fields over the cells here, by the rule of the points, (c,).
@@ -217,3 +201,25 @@ class PlacedTerm:
     term: SampledTerm
     place: int
     factors: Tensor
+
+    @cached_property
+    def used(self) -> Tensor:
+        """The points that have a weight, a mask (q,)."""
+        return self.term.at.weights[self.place] > 0
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows."""
+        return int(self.used.sum()) * len(self.factors)
+
+    def rows(self) -> Tensor:
+        """The rows for the coefficients of the cell, (rows, L m)."""
+        return self.weighed(self.term.matrix(self.place))
+
+    def weighed(self, values: Tensor) -> Tensor:
+        """Values of the equations times the roots of their weights, (rows, n).
+
+        values: at all points, (q, equations, n); points without a weight are left out.
+        """
+        roots = self.term.at.weights[self.place][self.used].sqrt()[:, None] * self.factors
+        return (values[self.used] * roots[..., None]).flatten(0, 1)

@@ -1,0 +1,232 @@
+"""The single steps of a nested dissection: fronts are merged, and their blocks eliminated."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanpinn.linalg.reflections import Reflections, Solvable, StackedReflections
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Rows of a least-squares problem as a square upper triangle.
+
+    Args:
+        blocks: the numbers of its blocks of unknowns, in the order of their columns.
+        triangle: the rows, (c, c).
+    """
+
+    blocks: Array
+    triangle: Array
+
+
+@dataclass(frozen=True, eq=False)
+class EliminatedBlocks:
+    """The rows R x + S y = z by which the eliminated blocks x follow from blocks y.
+
+    Args:
+        inner, outer: the numbers of the blocks of x and of y.
+        triangle: R.
+        rest: S.
+    """
+
+    inner: Array
+    outer: Array
+    triangle: Array
+    rest: Array
+
+
+class Elimination(ABC):
+    """A step of an elimination. It transforms the right-hand sides of fronts in the same way.
+
+    eliminated: the blocks that it eliminates; None if there are none.
+    """
+
+    eliminated: EliminatedBlocks | None
+
+    @abstractmethod
+    def forward(self, waiting: dict[int, Array]) -> Array:
+        """The right-hand sides z of the eliminated blocks, (x, n).
+
+        waiting: by number the right-hand sides of the fronts that are not merged yet, (c, n); gets
+            those of the new front in place of those that it is made of.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class LeafElimination(Elimination):
+    """The first step for the rows of a leaf: they become an upper triangle.
+
+    Args:
+        number: that of the front.
+        size: the number of its unknowns c.
+        reflections: the transformation of its rows.
+    """
+
+    number: int
+    size: int
+    reflections: Reflections
+    eliminated = None
+
+    @classmethod
+    def of(
+        cls, number: int, blocks: Array, rows: Array, sizes: Array, ranks: Array
+    ) -> tuple["LeafElimination", Front]:
+        """The step for rows (r, c) in some blocks, and the front that they become.
+
+        Args:
+            number: that of the front.
+            blocks, rows: the blocks and their rows.
+            sizes: the numbers of unknowns of all blocks.
+            ranks: the order in which blocks are eliminated.
+        """
+        order = blocks[np.lexsort((blocks, ranks[blocks]))]
+        reflections = Reflections.of(rows[:, _within(blocks, sizes, order)])
+        found = reflections.triangle
+        square = np.zeros((rows.shape[1], rows.shape[1]), order="F")
+        square[: len(found)] = found
+        return cls(number, len(square), reflections), Front(order, square)
+
+    def forward(self, waiting: dict[int, Array]) -> Array:
+        found = self.reflections.apply(waiting[self.number])[: self.size]
+        square = np.zeros((self.size, found.shape[1]), order="F")
+        square[: len(found)] = found
+        waiting[self.number] = square
+        return square[:0]
+
+
+@dataclass(frozen=True, eq=False)
+class MergeElimination(Elimination):
+    """Two fronts become one, without the blocks that belong to both.
+
+    Args:
+        merge: the numbers of the two fronts and of the one that they become.
+        places: where the unknowns of each of both that stay are in the merged front.
+        size: the number of unknowns of that.
+        inner: the transformation of both fronts' rows for the blocks that are eliminated, if any.
+        solvable: what makes the rows that have been found for these solvable.
+        outer: the transformation of the merged front and the rows left over from `inner`.
+        eliminated: the blocks.
+    """
+
+    merge: tuple[int, int, int]
+    places: tuple[Array, Array]
+    size: int
+    inner: StackedReflections | None = None
+    solvable: Solvable | None = None
+    outer: StackedReflections | None = None
+    eliminated: EliminatedBlocks | None = None
+
+    @classmethod
+    def of(
+        cls,
+        merge: tuple[int, int, int],
+        pair: tuple[Front, Front],
+        number: int,
+        sizes: Array,
+        ranks: Array,
+    ) -> tuple["MergeElimination", Front]:
+        """The step for a pair of fronts, and the front that they become.
+
+        Args:
+            merge: the numbers of the fronts.
+            pair: the two fronts, whose blocks of the rank `number` come first.
+            number: that of the step.
+            sizes: the numbers of unknowns of all blocks.
+            ranks: the order in which blocks are eliminated.
+        """
+        inner = pair[0].blocks[ranks[pair[0].blocks] == number]
+        kept = [front.blocks[len(inner) :] for front in pair]
+        both = np.concatenate(kept)
+        blocks = both[np.lexsort((both, ranks[both]))]
+        count, size = int(sizes[inner].sum()), int(sizes[blocks].sum())
+        first, second = (_within(blocks, sizes, own) for own in kept)
+        places, total = (first, second), np.zeros((size, size), order="F")
+        # The rows of each go where its columns are, and so they form an upper triangle together.
+        for front, place in zip(pair, places, strict=True):
+            total[place[:, None], place] = front.triangle[count:, count:]
+        if not count:
+            return cls(merge, places, size), Front(blocks, total)
+        parts = [np.zeros((count, size), order="F") for _ in pair]
+        for front, place, part in zip(pair, places, parts, strict=True):
+            part[:, place] = front.triangle[:count, count:]
+        one, other = (front.triangle[:count, :count] for front in pair)
+        transform = StackedReflections.of(one, other, triangular=True)
+        top, left = transform.apply(*parts)
+        solvable = Solvable.of(transform.triangle)
+        top, left = solvable.apply(top, left)
+        outer = StackedReflections.of(total, left, triangular=False) if size else None
+        eliminated = EliminatedBlocks(inner, blocks, solvable.triangle, top)
+        made = cls(merge, places, size, transform, solvable, outer, eliminated)
+        return made, Front(blocks, total if outer is None else outer.triangle)
+
+    def forward(self, waiting: dict[int, Array]) -> Array:
+        one, other, made = self.merge
+        pair = waiting.pop(one), waiting.pop(other)
+        columns = pair[0].shape[1]
+        total = np.zeros((self.size, columns), order="F")
+        count = len(pair[0]) - len(self.places[0])
+        for right, place in zip(pair, self.places, strict=True):
+            total[place] = right[count:]
+        top = total[:0]
+        if self.inner is not None and self.solvable is not None:
+            top, left = self.inner.apply(*(np.array(right[:count], order="F") for right in pair))
+            top, left = self.solvable.apply(top, left)
+            if self.outer is not None:
+                total, _ = self.outer.apply(total, left)
+        waiting[made] = total
+        return top
+
+
+@dataclass(frozen=True, eq=False)
+class RootElimination(Elimination):
+    """The last step: all blocks of the last front are eliminated.
+
+    Args:
+        number: that of the front.
+        solvable: what makes its rows solvable.
+        eliminated: the blocks.
+    """
+
+    number: int
+    solvable: Solvable
+    eliminated: EliminatedBlocks
+
+    @classmethod
+    def of(cls, number: int, front: Front) -> "RootElimination":
+        """The step for the last front."""
+        solvable = Solvable.of(front.triangle)
+        none = np.zeros((len(front.triangle), 0))
+        eliminated = EliminatedBlocks(front.blocks, front.blocks[:0], solvable.triangle, none)
+        return cls(number, solvable, eliminated)
+
+    def forward(self, waiting: dict[int, Array]) -> Array:
+        right = waiting.pop(self.number)
+        top, _ = self.solvable.apply(right, right[:0])
+        return top
+
+
+def columns_of(blocks: Array, starts: Array, sizes: Array) -> Array:
+    """The columns of some blocks, one block after the other."""
+    counts = sizes[blocks]
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(starts[blocks] - ends + counts, counts) + np.arange(total)
+
+
+def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
+    """The columns of some blocks in a front.
+
+    Args:
+        blocks: those of the front, in order.
+        sizes: the numbers of unknowns of all blocks.
+        chosen: the blocks whose columns are wanted, in order.
+    """
+    starts = np.zeros(len(sizes), dtype=np.int64)
+    starts[blocks] = np.cumsum(sizes[blocks]) - sizes[blocks]
+    return columns_of(chosen, starts, sizes)

@@ -1,0 +1,148 @@
+"""Orthogonal transformations by Householder's reflections, kept to be applied to other rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Reflections:
+    """The orthogonal Q of A = Q R for a matrix A (r, c), with Q square.
+
+    Args:
+        vectors: the reflectors below the diagonal, and R above it, (r, c).
+        factors: their factors, (min(r, c),).
+    """
+
+    vectors: Array
+    factors: Array
+
+    @classmethod
+    def of(cls, rows: Array) -> "Reflections":
+        """Factorise a matrix (r, c)."""
+        if not rows.size:
+            return cls(rows, np.zeros(0))
+        vectors, factors, _, _ = lapack.dgeqrf(np.asfortranarray(rows), lwork=64 * rows.shape[1])
+        return cls(vectors, factors)
+
+    @property
+    def triangle(self) -> Array:
+        """R, (min(r, c), c)."""
+        return np.triu(self.vectors[: min(self.vectors.shape)])
+
+    def apply(self, rights: Array) -> Array:
+        """Qᵀ times a matrix, both (r, n)."""
+        if not len(self.factors) or not rights.size:
+            return rights
+        found, _, _ = lapack.dormqr(
+            "L",
+            "T",
+            self.vectors[:, : len(self.factors)],
+            self.factors,
+            np.asfortranarray(rights),
+            lwork=64 * rights.shape[1],
+        )
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class StackedReflections:
+    """The orthogonal Q of [A; B] = Q [R; 0] for an upper triangle A (c, c).
+
+    Args:
+        triangle: R, (c, c).
+        vectors: the reflectors in the rows of B, (r, c); none are needed in those of A.
+        factors: their triangular factors, (width, c).
+        shape: the number of rows of B that are an upper triangle, its last ones.
+    """
+
+    triangle: Array
+    vectors: Array
+    factors: Array
+    shape: int
+
+    @classmethod
+    def of(cls, top: Array, below: Array, triangular: bool) -> "StackedReflections":
+        """Factorise a triangle above other rows; both are overwritten.
+
+        Args:
+            top: A, (c, c).
+            below: B, (r, c).
+            triangular: whether B is an upper triangle itself.
+        """
+        width = 32  # the number of columns in a block of LAPACK's QR, with which it is fastest
+        shape = len(below) if triangular else 0
+        top, below = np.asfortranarray(top), np.asfortranarray(below)
+        triangle, vectors, factors, _ = lapack.dtpqrt(
+            shape, min(width, len(top)), top, below, overwrite_a=1, overwrite_b=1
+        )
+        return cls(triangle, vectors, factors, shape)
+
+    def apply(self, top: Array, below: Array) -> tuple[Array, Array]:
+        """Qᵀ times [top; below], in the two parts (c, n) and (r, n); both are overwritten."""
+        if not top.shape[1]:
+            return top, below
+        found = lapack.dtpmqrt(
+            self.shape,
+            self.vectors,
+            self.factors,
+            np.asfortranarray(top),
+            np.asfortranarray(below),
+            side="L",
+            trans="T",
+            overwrite_a=1,
+            overwrite_b=1,
+        )
+        return found[0], found[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Solvable:
+    """The rows R x + S y = z, with x_i = 0 where rounding is all that is left of R_ii.
+
+    Args:
+        triangle: R, with rows of the unit matrix for these x_i, (c, c).
+        kept: the other x_i, a mask (c,).
+        reflections: makes the columns of the other x_i a triangle again; None if all are kept.
+    """
+
+    triangle: Array
+    kept: Array
+    reflections: Reflections | None
+
+    @classmethod
+    def of(cls, matrix: Array) -> "Solvable":
+        """Find the x_i that rows leave open; matrix: R, (c, c), and anything below its diagonal."""
+        found = matrix = np.triu(matrix)
+        kept, reflections = np.ones(len(matrix), dtype=bool), None
+        while True:  # without the columns of some, others may be empty
+            diagonal = np.abs(np.diag(found))
+            empty = diagonal <= 1e-15 * diagonal.max(initial=0.0)
+            if not empty.any():
+                break
+            kept[kept.nonzero()[0][empty]] = False
+            reflections = Reflections.of(matrix[:, kept])
+            found = reflections.triangle
+        if reflections is None:
+            return cls(matrix, kept, None)
+        triangle = np.eye(len(matrix))
+        triangle[np.ix_(kept, kept)] = found
+        return cls(triangle, kept, reflections)
+
+    def apply(self, top: Array, left: Array) -> tuple[Array, Array]:
+        """Transform rows S or z (c, m) in the same way.
+
+        Returns:
+            The rows, with zeros for the x_i that are zero, and `left` with the rows that go on.
+        """
+        if self.reflections is None:
+            return top, left
+        rows, count = self.reflections.apply(top), int(self.kept.sum())
+        whole = np.zeros_like(rows)
+        whole[self.kept] = rows[:count]
+        return whole, np.concatenate([left, rows[count:]])
