@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from skfem.mapping import Mapping
 
-from kanpinn.accuracy.references.mesh import Mesh, at, velocity
+from kanpinn.accuracy.references.mesh import CurvedMesh, at, velocity
 from kanpinn.geometry import Segment
 
 # The gradients of the barycentric coordinates on the reference triangle (0, 0), (1, 0), (0, 1).
@@ -26,7 +26,7 @@ class Blending(Mapping):
     Reference: Szabó & Babuška 1991, section 6.3.
     """
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: CurvedMesh) -> None:
         self.mesh = mesh
         self._places = mesh.places
         self._bent = np.full((3, len(mesh.cells)), -1)  # the curved edges of each triangle
@@ -106,7 +106,7 @@ class Blending(Mapping):
 
 
 def _bump(
-    mesh: Mesh, edges: np.ndarray, s: np.ndarray, number: int
+    mesh: CurvedMesh, edges: np.ndarray, s: np.ndarray, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return d / (s (1 - s)) and its derivative by s, (2, edges, q), on edges of one curve.
 

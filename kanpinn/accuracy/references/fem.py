@@ -18,7 +18,7 @@ from kanpinn.pde.problem import Problem
 if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
     from kanpinn.accuracy.references.boundary_conditions import BoundaryConditions
     from kanpinn.accuracy.references.finite_elements import FiniteElements
-    from kanpinn.accuracy.references.mesh import Mesh
+    from kanpinn.accuracy.references.mesh import CurvedMesh
 
 Change = tuple[float, float]  # in L2 and in H1, relative
 
@@ -76,7 +76,7 @@ class FEM(Recipe):
                     break
         return fields[-1]
 
-    def _meshes(self, domain: Planar, conditions: "BoundaryConditions") -> Iterator["Mesh"]:
+    def _meshes(self, domain: Planar, conditions: "BoundaryConditions") -> Iterator["CurvedMesh"]:
         """Yield at least two meshes, each finer than the last, up to about 150,000 unknowns."""
         from kanpinn.accuracy.references.meshing import mesh_of
 
@@ -102,7 +102,7 @@ def _domain(problem: Problem) -> Planar:
     return domain
 
 
-def _corners(mesh: "Mesh", conditions: "BoundaryConditions") -> Iterator[tuple[int, int]]:
+def _corners(mesh: "CurvedMesh", conditions: "BoundaryConditions") -> Iterator[tuple[int, int]]:
     """Yield the vertices where the solution may be singular, and how many times to refine there.
 
     Near a corner of angle ω the solution behaves like r^(π/ω), and like r^(π/(2ω)) if values are
@@ -123,7 +123,7 @@ def _corners(mesh: "Mesh", conditions: "BoundaryConditions") -> Iterator[tuple[i
             yield vertex, min(36, math.ceil(16 / power))
 
 
-def _end(mesh: "Mesh", number: int, t: float) -> int:
+def _end(mesh: "CurvedMesh", number: int, t: float) -> int:
     """Return the index of the vertex at the end t (0 or 1) of a curve."""
     rows, columns = np.nonzero((mesh.spans == t) & (mesh.owners == number)[:, None])
     return int(mesh.edges[rows[0], columns[0]])

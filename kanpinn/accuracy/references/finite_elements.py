@@ -6,7 +6,7 @@ from matplotlib.tri import Triangulation
 from scipy.spatial import cKDTree
 from skfem import CellBasis
 
-from kanpinn.accuracy.references.mesh import Mesh
+from kanpinn.accuracy.references.mesh import CurvedMesh
 from kanpinn.accuracy.references.reference import Reference
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
@@ -28,7 +28,7 @@ class FiniteElements(Reference):
     error: float | None = None
     gradient_error: float | None = None
 
-    def __init__(self, mesh: Mesh, basis: CellBasis, values: np.ndarray) -> None:
+    def __init__(self, mesh: CurvedMesh, basis: CellBasis, values: np.ndarray) -> None:
         self.mesh, self.basis, self.values = mesh, basis, values
         degree = basis.elem.maxdeg
         self.source = f"finite elements of degree {degree} with {len(values)} unknowns"

@@ -12,7 +12,7 @@ from kanpinn.geometry import Curve
 
 
 @dataclass(frozen=True, eq=False)
-class Mesh:
+class CurvedMesh:
     """A triangular mesh of a planar domain.
 
     curves: the curves that bound the domain. vertices: coordinates, (n, 2). cells: the vertex
@@ -33,7 +33,7 @@ class Mesh:
         """The mesh with straight edges, for scikit-fem."""
         return MeshTri1(np.ascontiguousarray(self.vertices.T), np.ascontiguousarray(self.cells.T))
 
-    def refined(self, marked: np.ndarray | None = None) -> "Mesh":
+    def refined(self, marked: np.ndarray | None = None) -> "CurvedMesh":
         """Return a refined mesh, whose new boundary vertices lie on the curves.
 
         Args:
@@ -52,7 +52,7 @@ class Mesh:
             edges.append((a, b))
             owners.append(self.owners[parent])
             spans.append([span.mean() if v >= n else span[ends == v][0] for v in (a, b)])
-        found = Mesh(
+        found = CurvedMesh(
             self.curves,
             vertices,
             fine.t.T.copy(),

@@ -16,11 +16,11 @@ import torch
 from scipy.spatial import Delaunay, cKDTree
 
 from kanpinn._support.errors import NumericalError
-from kanpinn.accuracy.references.mesh import Mesh, at, velocity
+from kanpinn.accuracy.references.mesh import CurvedMesh, at, velocity
 from kanpinn.geometry import Curve, Planar
 
 
-def mesh_of(domain: Planar, size: float) -> Mesh:
+def mesh_of(domain: Planar, size: float) -> CurvedMesh:
     """Return a mesh with edges not much longer than `size`, shorter where the boundary needs it.
 
     Args:
@@ -43,7 +43,7 @@ def mesh_of(domain: Planar, size: float) -> Mesh:
 
 @dataclass
 class Draft:
-    """A mesh that is being refined: vertices, and boundary edges as in `Mesh`."""
+    """A mesh that is being refined: vertices, and boundary edges as in `CurvedMesh`."""
 
     domain: Planar
     size: float
@@ -93,7 +93,7 @@ class Draft:
         self.vertices = np.concatenate([self.vertices, chosen])
         return bool(len(chosen))
 
-    def finished(self) -> Mesh:
+    def finished(self) -> CurvedMesh:
         """Return the mesh of the triangles inside the domain.
 
         Raises:
@@ -104,7 +104,7 @@ class Draft:
         new = np.full(len(self.vertices), -1)
         new[used] = np.arange(len(used))
         edges = new[self.edges]
-        mesh = Mesh(
+        mesh = CurvedMesh(
             self.domain.curves,
             self.vertices[used],
             np.sort(numbers.reshape(cells.shape), axis=1),

@@ -26,7 +26,7 @@ from kanpinn.accuracy.references.blending import Blending
 from kanpinn.accuracy.references.boundary_conditions import BoundaryConditions, on_curve
 from kanpinn.accuracy.references.coefficients import coefficients_of
 from kanpinn.accuracy.references.finite_elements import FiniteElements
-from kanpinn.accuracy.references.mesh import Mesh, velocity
+from kanpinn.accuracy.references.mesh import CurvedMesh, velocity
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.pde.problem import Problem
@@ -36,7 +36,7 @@ CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # of the reference tri
 
 
 def finite_element_solution(
-    problem: Problem, conditions: BoundaryConditions, mesh: Mesh, degree: int
+    problem: Problem, conditions: BoundaryConditions, mesh: CurvedMesh, degree: int
 ) -> FiniteElements:
     """Assemble and solve the weak form, and return the finite element solution.
 
@@ -101,7 +101,11 @@ def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
 
 
 def _natural(
-    problem: Problem, conditions: BoundaryConditions, number: int, mesh: Mesh, basis: CellBasis
+    problem: Problem,
+    conditions: BoundaryConditions,
+    number: int,
+    mesh: CurvedMesh,
+    basis: CellBasis,
 ) -> tuple[csc_array, np.ndarray]:
     """Return ∮ α u v (N, N) and ∮ g v (N,) over one curve, where a ∇u · n = g - α u."""
     edges = np.flatnonzero(mesh.owners == number)
@@ -125,7 +129,7 @@ def _natural(
 
 
 def _prescribed(
-    conditions: BoundaryConditions, mesh: Mesh, basis: CellBasis
+    conditions: BoundaryConditions, mesh: CurvedMesh, basis: CellBasis
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the unknowns (indices) on curves with an essential condition, and their values."""
     known: dict[int, float] = {}
@@ -136,7 +140,7 @@ def _prescribed(
     return np.array(list(known), dtype=int), np.array(list(known.values()), dtype=float)
 
 
-def _on_curve(mesh: Mesh, basis: CellBasis, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _on_curve(mesh: CurvedMesh, basis: CellBasis, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of the unknowns on a curve, and the curve parameters of their nodes."""
     edges = np.flatnonzero(mesh.owners == number)
     cells, a, b = mesh.places[edges].T
