@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy.special import roots_legendre
+from scipy.special import roots_jacobi, roots_legendre
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer
@@ -46,6 +46,55 @@ def gauss_product(nodes: int | Sequence[int], dim: int) -> tuple[Coords, Weights
         tensor_grid([points for points, _ in rules]),
         tensor_grid([weights for _, weights in rules]).prod(dim=1),
     )
+
+
+def jacobi(n: int, alpha: float | int, beta: float | int) -> tuple[Weights, Weights]:
+    """Return Gauss–Jacobi nodes and weights, (n,) each, on [-1, 1].
+
+    The weight function is (1 - x)^alpha (1 + x)^beta.
+    """
+    nodes, weights = roots_jacobi(n, alpha, beta)
+    return torch.tensor(nodes), torch.tensor(weights)
+
+
+def check_size(nodes: int, count: int) -> None:
+    """Check that a product rule with `count` points fits into memory.
+
+    Raises:
+        InputError: if it has more than 2^24 points.
+    """
+    most = 2**24  # about the limit of a machine with little memory
+    if count > most:
+        raise InputError(
+            f"a rule with nodes={nodes} would have {count:.1e} points here, more than {most:.1e}: "
+            "take fewer nodes, or sample(..., 'sobol') in high dimension"
+        )
+
+
+def simplex_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
+    """Return a rule on a triangle (dim 2) or tetrahedron (dim 3), exact up to degree 2·nodes - 1.
+
+    It is a product of Gauss–Jacobi rules on a cube of which one side is collapsed to a corner, and
+    so on.
+
+    Args:
+        nodes: the number of nodes of each one-dimensional rule.
+        dim: the dimension of the simplex, at least 1.
+
+    Returns:
+        Barycentric coordinates (nodes^dim, dim + 1) and positive weights, whose sum is 1.
+
+    Reference: Stroud, Approximate Calculation of Multiple Integrals (1971), section 2.4.
+    """
+    share, along = gauss_legendre(nodes)
+    shares, weights = torch.stack([1 - share, share], dim=1), along
+    for d in range(2, dim + 1):
+        # The face opposite to the first corner has the rule so far; its copies shrink like s^(d-1).
+        height, across = jacobi(nodes, 0, d - 1)
+        s = (1 + height[:, None, None]) / 2
+        shares = torch.cat([(1 - s).expand(-1, len(shares), 1), s * shares], dim=2).flatten(0, 1)
+        weights = torch.outer(across * (d / 2**d), weights).flatten()
+    return shares, weights
 
 
 def axis_counts(n: int, dim: int) -> list[int]:

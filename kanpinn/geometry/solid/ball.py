@@ -13,13 +13,8 @@ from kanpinn.geometry.boundary import Boundary, MappedPiece, Walls
 from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.region import Mapped, Region
-from kanpinn.geometry.solid.spherical import (
-    check_size,
-    jacobi,
-    sphere_area,
-    sphere_from_unit,
-    sphere_rule,
-)
+from kanpinn.geometry.rules import check_size, jacobi
+from kanpinn.geometry.solid.spherical import sphere_area, sphere_from_unit, sphere_rule
 
 
 @dataclass(frozen=True, init=False, repr=False)

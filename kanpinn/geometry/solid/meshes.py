@@ -1,5 +1,6 @@
 """Triangle meshes from arrays and files, with checks that they are the surface of a solid."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,24 @@ from kanpinn.geometry.solid.triangles import (
 )
 
 
-def table(name: str, rows: Any, dtype: torch.dtype) -> Tensor:
-    """Convert rows of three numbers to a tensor (n, 3).
+def table(name: str, rows: Any, dtype: torch.dtype, width: int = 3) -> Tensor:
+    """Convert rows of numbers to a tensor (n, width).
 
     Args:
         name: the name of the argument in error messages.
         rows: one or more rows.
         dtype: the type of the result.
+        width: how many numbers a row must have.
 
     Raises:
-        InputError: unless there are rows of three finite numbers.
+        InputError: unless there are rows of so many finite numbers.
     """
     try:
         table = torch.from_numpy(np.array(rows)).to(dtype)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be rows of three numbers, got {rows!r}") from error
-    if table.ndim != 2 or table.shape[1] != 3 or not len(table):
-        raise InputError(f"{name} must have the shape (n, 3), got {tuple(table.shape)}")
+        raise InputError(f"{name} must be rows of {width} numbers, got {rows!r}") from error
+    if table.ndim != 2 or table.shape[1] != width or not len(table):
+        raise InputError(f"{name} must have the shape (n, {width}), got {tuple(table.shape)}")
     if not table.isfinite().all():
         raise InputError(
             f"{name} must be finite numbers, got {int((~table.isfinite()).sum())} others"
@@ -40,8 +42,26 @@ def table(name: str, rows: Any, dtype: torch.dtype) -> Tensor:
     return table
 
 
+def check_indices(name: str, rows: Tensor, count: int) -> None:
+    """Check that all entries are indices of vertices.
+
+    Args:
+        name: the name of the argument in error messages.
+        rows: the indices, of any shape.
+        count: the number of vertices.
+
+    Raises:
+        InputError: if an index is not that of a vertex.
+    """
+    if rows.min() < 0 or rows.max() >= count:
+        raise InputError(
+            f"{name} must be numbers of the {count} vertices, got {int(rows.min())} to "
+            f"{int(rows.max())}"
+        )
+
+
 def proper_triangles(faces: Tensor, count: int) -> Tensor:
-    """Remove faces that have the same corner twice, which some programs leave at seams.
+    """Return a mask (f,), False for faces with the same corner twice, which some programs leave.
 
     Args:
         faces: vertex indices (f, 3).
@@ -50,12 +70,8 @@ def proper_triangles(faces: Tensor, count: int) -> Tensor:
     Raises:
         InputError: if an index is not that of a vertex.
     """
-    if faces.min() < 0 or faces.max() >= count:
-        raise InputError(
-            f"faces must be numbers of the {count} vertices, got {int(faces.min())} to "
-            f"{int(faces.max())}"
-        )
-    return faces[(faces != faces.roll(1, dims=1)).all(dim=1)]
+    check_indices("faces", faces, count)
+    return (faces != faces.roll(1, dims=1)).all(dim=1)
 
 
 def check_closed(faces: Tensor) -> None:
@@ -114,6 +130,28 @@ def smooth_pieces(
     # Drop single triangles of area 0: they have no normal and are connected to no other triangle.
     parts = [part for part in parts if vectors[part].any()]
     return tuple((f"facet_{i}", part) for i, part in enumerate(parts))
+
+
+def named_pieces(pieces: Sequence[str], kept: Tensor) -> tuple[tuple[str, Tensor], ...]:
+    """Divide a surface into pieces by the names of its triangles.
+
+    Args:
+        pieces: the name of each of the given triangles.
+        kept: which of these are kept, a mask (f,).
+
+    Returns:
+        The name of each piece and the indices of its triangles among the kept ones.
+
+    Raises:
+        InputError: unless there is a name for each triangle.
+    """
+    if len(pieces) != len(kept):
+        raise InputError(f"pieces must have {len(kept)} names, one a triangle, got {len(pieces)}")
+    names = [pieces[i] for i in kept.nonzero()[:, 0].tolist()]
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        found.setdefault(name, []).append(i)
+    return tuple((name, torch.tensor(rows)) for name, rows in found.items())
 
 
 def load_mesh(path: Path) -> Any:

@@ -8,12 +8,11 @@ ends at the circle S^1 with an angle.
 import math
 
 import torch
-from scipy.special import betaincinv, roots_jacobi
+from scipy.special import betaincinv
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords, Weights
-from kanpinn.geometry.rules import tensor_grid
+from kanpinn.geometry.rules import check_size, jacobi, tensor_grid
 
 
 def sphere_area(dim: int) -> float:
@@ -58,29 +57,6 @@ def sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
     grid = tensor_grid(axes)
     levels = [(height, (1 - height**2).sqrt()) for height in grid[:, :-1].T]
     return _embed(levels, grid), tensor_grid(factors).prod(dim=1)
-
-
-def jacobi(n: int, alpha: float | int, beta: float | int) -> tuple[Weights, Weights]:
-    """Return Gauss–Jacobi nodes and weights, (n,) each, on [-1, 1].
-
-    The weight function is (1 - x)^alpha (1 + x)^beta.
-    """
-    nodes, weights = roots_jacobi(n, alpha, beta)
-    return torch.tensor(nodes), torch.tensor(weights)
-
-
-def check_size(nodes: int, count: int) -> None:
-    """Check that a product rule with `count` points fits into memory.
-
-    Raises:
-        InputError: if it has more than 2^24 points.
-    """
-    most = 2**24  # about the limit of a machine with little memory
-    if count > most:
-        raise InputError(
-            f"a rule with nodes={nodes} would have {count:.1e} points here, more than {most:.1e}: "
-            "take fewer nodes, or sample(..., 'sobol') in high dimension"
-        )
 
 
 def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import integer
+from kanpinn._support.errors import InputError, integer
 from kanpinn._support.shapes import Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.domain import Domain
@@ -19,14 +19,22 @@ from kanpinn.geometry.quadrature import equal_weights, sampling_error, sobol
 from kanpinn.geometry.solid.ball import coordinate_names
 from kanpinn.geometry.solid.meshes import (
     check_closed,
+    check_indices,
     load_mesh,
+    named_pieces,
     outward,
     proper_triangles,
     smooth_pieces,
     table,
 )
 from kanpinn.geometry.solid.patch import Patch
-from kanpinn.geometry.solid.triangles import area_vectors, cone_rule, enclosed_volume, star_center
+from kanpinn.geometry.solid.triangles import (
+    area_vectors,
+    enclosed_volume,
+    solid_rule,
+    star_center,
+    volumes,
+)
 from kanpinn.geometry.solid.winding import enclosed, near
 
 
@@ -34,9 +42,9 @@ from kanpinn.geometry.solid.winding import enclosed, near
 class Surface(Domain):
     """The solid inside a closed triangulated surface; `Surface.read("part.stl")` reads a file.
 
-    The measure is exact. If the solid is star-shaped, as convex solids are, `quadrature` is a Gauss
-    rule on the tetrahedra between a centre and the triangles; otherwise, or with more than 20,000
-    triangles, it consists of Sobol points.
+    The measure is exact. `quadrature` is a Gauss rule on the tetrahedra of `cells`, or on those
+    between a centre and the triangles if the solid is star-shaped, as convex solids are; otherwise,
+    or with more than 20,000 triangles, it consists of Sobol points.
 
     Args:
         vertices: the vertices (v, 3), finite numbers.
@@ -46,16 +54,19 @@ class Surface(Domain):
         name: the name of the boundary piece if sharp is None.
         sharp: an angle in degrees; edges with a larger angle between the normals divide the
             boundary into "facet_0", "facet_1", ... None for one piece.
+        pieces: the name of the boundary piece of each triangle, in place of `name` and `sharp`.
+        cells: the vertex indices (k, 4) of tetrahedra that fill the solid; None if there are none.
 
     Raises:
-        InputError: if the arrays have wrong shapes or values, or the surface is not closed, has
-            triangles of both orientations, or encloses no volume.
+        InputError: if the arrays have wrong shapes or values, the surface is not closed, has
+            triangles of both orientations, or encloses no volume, or tetrahedra do not fill it.
     """
 
     vertices: Tensor
     faces: Tensor
     axes: tuple[str, ...]
     parts: tuple[tuple[str, Tensor], ...]
+    cells: Tensor | None
 
     def __init__(
         self,
@@ -65,15 +76,23 @@ class Surface(Domain):
         names: Sequence[str] | None = None,
         name: str = "surface",
         sharp: float | int | None = None,
+        pieces: Sequence[str] | None = None,
+        cells: Any = None,
     ) -> None:
         points = table("vertices", vertices, torch.float64)
-        triangles = proper_triangles(table("faces", faces, torch.long), len(points))
-        check_closed(triangles)
-        triangles = outward(points, triangles)
+        given = table("faces", faces, torch.long)
+        kept = proper_triangles(given, len(points))
+        check_closed(given[kept])
+        triangles = outward(points, given[kept])
+        if pieces is None:
+            parts = smooth_pieces(points, triangles, name, sharp)
+        else:
+            parts = named_pieces(pieces, kept)
         object.__setattr__(self, "vertices", points)
         object.__setattr__(self, "faces", triangles)
         object.__setattr__(self, "axes", coordinate_names(names, 3))
-        object.__setattr__(self, "parts", smooth_pieces(points, triangles, name, sharp))
+        object.__setattr__(self, "parts", parts)
+        object.__setattr__(self, "cells", None if cells is None else self._filled(cells))
 
     @classmethod
     def read(cls, path: str | Path, **options: Any) -> "Surface":
@@ -129,32 +148,48 @@ class Surface(Domain):
         min(nodes³, 2^20) Sobol points, with equal weights.
         """
         nodes = integer("nodes", nodes)
-        if self._center is None:
+        if self._tetrahedra is None:
             return equal_weights(self, nodes)
-        each = math.ceil(nodes / len(self._solid) ** (1 / 3) - 1e-9)
-        coords, weights = cone_rule(self._solid, self._center, each)
+        each = math.ceil(nodes / len(self._tetrahedra) ** (1 / 3) - 1e-9)
+        coords, weights = solid_rule(self._tetrahedra, each)
         return Points(coords, self.names), weights
 
     def rule_error(self, nodes: int) -> float:
-        return 0.0 if self._center is not None else sampling_error(self, nodes)
+        return 0.0 if self._tetrahedra is not None else sampling_error(self, nodes)
 
     def gauss(self, n: int) -> Points:
-        return self.place(n, sobol(0))[:n] if self._center is None else super().gauss(n)
+        """Return the points of the smallest rule with at least n points; n Sobol points without."""
+        if self._tetrahedra is None or len(self._tetrahedra) > n:
+            return self.place(n, sobol(0))[:n]
+        return super().gauss(n)
+
+    def _filled(self, cells: Any) -> Tensor:
+        """Return tetrahedra (k, 4), whose volumes must be > 0 and have the solid's as their sum."""
+        found = table("cells", cells, torch.long, 4)
+        check_indices("cells", found, len(self.vertices))
+        each = volumes(self.vertices[found])
+        if not (each > 0).all() or abs(each.sum().item() - self.measure) > 1e-9 * self.measure:
+            raise InputError(
+                f"cells must be tetrahedra with volumes > 0 that fill the solid's {self.measure:g}, "
+                f"got volumes from {each.min():.3g} with the sum {each.sum():g}"
+            )
+        return found
 
     @cached_property
     def _corners(self) -> Tensor:
         return self.vertices[self.faces]
 
     @cached_property
-    def _solid(self) -> Tensor:
-        """The corners (f, 3, 3) of the triangles with an area > 0."""
-        return self._corners[area_vectors(self._corners).norm(dim=1) > 0]
-
-    @cached_property
-    def _center(self) -> Tensor | None:
-        """A point from which the solid is star-shaped; None if none is known."""
+    def _tetrahedra(self) -> Tensor | None:
+        """The corners (k, 4, 3) of tetrahedra that fill the solid; None if none are known."""
+        if self.cells is not None:
+            return self.vertices[self.cells]
+        triangles = self._corners[area_vectors(self._corners).norm(dim=1) > 0]
         # With more triangles the linear program would take longer than a second.
-        if len(self._solid) > 20_000:
+        if len(triangles) > 20_000:
             return None
-        vectors = area_vectors(self._solid)
-        return star_center(self._solid, vectors / vectors.norm(dim=1, keepdim=True))
+        vectors = area_vectors(triangles)
+        center = star_center(triangles, vectors / vectors.norm(dim=1, keepdim=True))
+        if center is None:
+            return None
+        return torch.cat([center.expand(len(triangles), 1, 3), triangles], dim=1)

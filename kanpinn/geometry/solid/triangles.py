@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.shapes import Coords, Weights
-from kanpinn.geometry.rules import gauss_legendre
-from kanpinn.geometry.solid.spherical import check_size, jacobi
+from kanpinn.geometry.rules import check_size, simplex_rule
 
 
 def edge_defects(faces: Tensor) -> tuple[int, int]:
@@ -99,36 +98,26 @@ def star_center(corners: Tensor, normals: Coords) -> Tensor | None:
 def surface_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
     """Return points (F·nodes², 3) on triangles (F, 3, 3), in their order, and weights by area.
 
-    On each triangle the rule is exact for polynomials up to degree 2·nodes - 1 (Gauss–Jacobi on a
-    collapsed square).
+    On each triangle the rule is exact for polynomials up to degree 2·nodes - 1.
     """
-    check_size(nodes, len(corners) * nodes**2)
-    height, across = jacobi(nodes, 1, 0)
-    share, along = gauss_legendre(nodes)
-    u = ((1 + height) / 2)[:, None].expand(-1, nodes).reshape(-1)
-    v = (1 - u) * share.repeat(nodes)
-    shares = torch.stack([1 - u - v, u, v], dim=1)
-    # The weights have the sum 1 = 2 ∫∫ (1 - u) du dv over the square, with u = (1 + height) / 2.
-    weights = torch.outer(across / 2, along).reshape(-1)
-    points = shares @ corners
-    areas = area_vectors(corners).norm(dim=1)
-    return points.reshape(-1, 3), torch.outer(areas, weights).reshape(-1)
+    return _rule(corners, area_vectors(corners).norm(dim=1), nodes)
 
 
-def cone_rule(corners: Tensor, center: Tensor, nodes: int) -> tuple[Coords, Weights]:
-    """Return points (F·nodes³, 3) and weights in the tetrahedra between a point and triangles.
+def solid_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
+    """Return points (k·nodes³, 3) in tetrahedra (k, 4, 3), in their order, and weights by volume.
 
-    On each tetrahedron the rule is exact for polynomials up to degree 2·nodes - 1. The normals of
-    the triangles (F, 3, 3) must point away from the point, so that the weights are positive.
+    On each tetrahedron the rule is exact for polynomials up to degree 2·nodes - 1.
     """
-    check_size(nodes, len(corners) * nodes**3)
-    points, areas = surface_rule(corners, nodes)
-    heights = ((corners[:, 0] - center) * _unit(area_vectors(corners))).sum(dim=1)
-    share, along = jacobi(nodes, 0, 2)
-    coords = center + ((1 + share) / 2)[:, None] * (points - center)[:, None, :]
-    volumes = areas * heights.repeat_interleave(nodes**2)
-    return coords.reshape(-1, 3), torch.outer(volumes, along / 8).reshape(-1)
+    return _rule(corners, volumes(corners), nodes)
 
 
-def _unit(vectors: Coords) -> Coords:
-    return vectors / vectors.norm(dim=1, keepdim=True)
+def volumes(corners: Tensor) -> Weights:
+    """Return the signed volumes (k,) of tetrahedra (k, 4, 3)."""
+    return torch.linalg.det(corners[:, 1:] - corners[:, :1]) / 6
+
+
+def _rule(corners: Tensor, measures: Weights, nodes: int) -> tuple[Coords, Weights]:
+    dim = corners.shape[1] - 1
+    check_size(nodes, len(corners) * nodes**dim)
+    shares, weights = simplex_rule(nodes, dim)
+    return (shares @ corners).flatten(0, 1), torch.outer(measures, weights).flatten()
