@@ -145,9 +145,10 @@ def _breaks(curve: Curve) -> Tensor:
     found = [ts[[0, -1]]]
     for axis in (0, 1):
         speed = curve.velocity(ts)[:, axis]
-        turning = (speed[1:] * speed[:-1] < 0).nonzero()[:, 0]
+        ahead = speed >= 0  # at a zero, one of the two intervals that it divides has the turn
+        turning = (ahead[1:] != ahead[:-1]).nonzero()[:, 0]
         low, high = ts[turning], ts[turning + 1]
-        rising = speed[turning + 1] > 0
+        rising = ahead[turning + 1]
         found.append(_bisected(lambda t: curve.velocity(t)[:, axis], low, high, rising))  # noqa: B023
     breaks = torch.cat(found).unique()
     near = 1e-9  # of a break to an end, where the end itself is the break

@@ -1,5 +1,7 @@
 """Cells cut by the boundary of a domain in the plane: their parts, and solutions in them."""
 
+import math
+
 import pytest
 import torch
 from cases import OnWalls, error_of, solved_in_cells
@@ -21,6 +23,8 @@ DOMAINS = {
     "a round hole": SQUARE - kp.Disk((0.41, 0.57), 0.15),
     "a hole that touches lines of cells": SQUARE - kp.Disk((0.5, 0.5), 0.25),
     "an annulus": kp.Disk((0, 0), 1.0) - kp.Disk((0.4, 0.1), 0.2),
+    "an arc that turns in its middle": kp.Sector((0, 0), 1, -math.pi / 2, math.pi / 2)
+    | kp.Box(x=(-1, 0), y=(-1, 1.6)),
     "an L on lines of cells": kp.Box(x=(-1, 1), y=(-1, 1)) - kp.Box(x=(0, 1), y=(0, 1)),
     "an L beside lines of cells": SQUARE - kp.Box(x=(0.5 + 1e-9, 1), y=(0.5 - 3e-8, 1)),
     "an L with thin parts of cells": SQUARE - kp.Box(x=(0.5 - 1e-5, 1), y=(0.5 + 3e-4, 1)),
