@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kanpinn.geometry import Disk as Disk
     from kanpinn.geometry import Ellipse as Ellipse
     from kanpinn.geometry import LShape as LShape
+    from kanpinn.geometry import Mesh as Mesh
     from kanpinn.geometry import Planar as Planar
     from kanpinn.geometry import Points as Points
     from kanpinn.geometry import Polygon as Polygon
@@ -144,6 +145,7 @@ _NAMES = {
         "Disk",
         "Ellipse",
         "LShape",
+        "Mesh",
         "Planar",
         "Points",
         "Polygon",

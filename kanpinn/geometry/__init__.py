@@ -1,10 +1,10 @@
 """Domains, their boundaries, and points in them; nothing here knows of networks or equations.
 
 The interfaces of all shapes are in `region`, `boundary` and `domain`. The shapes are boxes (`box`),
-planar domains (`planar`) with their boundary curves (`curves`), and solids (`solid`). From these,
-`combined` makes unions, differences and intersections, and `product` makes space × time.
-`combining` has the operators that all domains have. `sampling`, `adaptive` and `quadrature` give
-collocation points and quadrature points.
+planar domains (`planar`) with their boundary curves (`curves`), and solids (`solid`); `gmsh` reads
+planar domains and solids from meshes. From these, `combined` makes unions, differences and
+intersections, and `product` makes space × time. `combining` has the operators that all domains
+have. `sampling`, `adaptive` and `quadrature` give collocation points and quadrature points.
 """
 
 from kanpinn.geometry import combining as combining  # enters the operators of domains
@@ -17,6 +17,7 @@ from kanpinn.geometry.curves.arcs import Arc as Arc
 from kanpinn.geometry.curves.curve import Curve as Curve
 from kanpinn.geometry.curves.segments import Segment as Segment
 from kanpinn.geometry.domain import Domain as Domain
+from kanpinn.geometry.gmsh.mesh import Mesh as Mesh
 from kanpinn.geometry.planar.corner import Corner as Corner
 from kanpinn.geometry.planar.corner_flow import CornerFlow as CornerFlow
 from kanpinn.geometry.planar.ovals import Annulus as Annulus

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import pytest
 import torch
+from msh_files import ring, write_msh
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
@@ -409,6 +411,16 @@ def test_a_surface_is_read_from_a_file_beside_the_problem(tmp_path: Path) -> Non
     assert domain.measure == pytest.approx(1)
 
 
+def test_a_mesh_is_read_from_a_file_beside_the_problem(tmp_path: Path) -> None:
+    write_msh(tmp_path / "ring.msh", ring(8))
+    table = {"type": "mesh", "file": "ring.msh", "name": "wall"}
+    assert build_domain(table, tmp_path).measure == pytest.approx(3 * math.pi)
+    straight = build_domain(table | {"arcs": False, "time": [0, 2]}, tmp_path)
+    assert straight.measure == pytest.approx(24 * math.sin(math.pi / 4))
+    with pytest.raises(InputError, match=r"there is no file .*rings\.msh"):
+        build_domain(table | {"file": "rings.msh"}, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -556,6 +568,14 @@ def test_files_of_data_go_with_a_run(tmp_path: Path) -> None:
     files.append(copied["reference"]["path"])
     texts = {(tmp_path / "run" / file).read_text() for file in files}
     assert texts == {"part.stl", "data/part.stl", "data/u.csv"}
+
+
+def test_meshes_that_a_class_names_go_with_a_run(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    write_msh(tmp_path / "part.msh", ring(4))
+    (tmp_path / "own.py").write_text('import kanpinn as kp\nMESH, NONE = "part.msh", "none.msh"\n')
+    copy_sources({"problem": {"class": "own.py:Own"}}, tmp_path, tmp_path / "run")
+    assert (tmp_path / "run" / "part.msh").read_bytes() == (tmp_path / "part.msh").read_bytes()
 
 
 def test_the_schema_describes_equations_and_domains() -> None:

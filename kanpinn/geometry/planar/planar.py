@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, NumericalError
+from kanpinn._support.errors import InputError, NumericalError, integer
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.boundary import Boundary
 from kanpinn.geometry.curves.curve import Curve, Pair
@@ -23,7 +23,9 @@ from kanpinn.geometry.planar.outlines import (
     straight_form,
 )
 from kanpinn.geometry.planar.slabs import Slab, slab_rule, slabs
+from kanpinn.geometry.planar.triangles import Triangles
 from kanpinn.geometry.points import Points
+from kanpinn.geometry.quadrature import sobol
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +40,8 @@ class Planar(Domain):
         form: the domain as a set, for its level function; if None, the level function joins those
             of all curves, unless all of them are straight.
         label: the repr of the domain; None lists the curves.
+        triangles: triangles that fill the domain, on which `quadrature` is then a product of Gauss
+            rules; None for one on horizontal slabs between the curves.
 
     Raises:
         InputError: if the curves do not form closed loops, cross each other, have different
@@ -47,6 +51,7 @@ class Planar(Domain):
     curves: tuple[Curve, ...]
     form: PlanarSet | None = field(default=None, compare=False)
     label: str | None = field(default=None, compare=False)
+    triangles: Triangles | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.curves:
@@ -123,8 +128,25 @@ class Planar(Domain):
         return self._product is not None and self._product.smooth
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        coords, weights = slab_rule(self._slabs, nodes)
+        """Return a rule of nodes² points in each slab, or of about 4 nodes² in all triangles."""
+        if self.triangles is None:
+            coords, weights = slab_rule(self._slabs, nodes)
+        else:
+            each = math.ceil(2 * integer("nodes", nodes) / len(self.triangles) ** 0.5)
+            coords, weights = self.triangles.rule(max(2, each))
         return Points(coords, self.names), weights * (self.measure / weights.sum())
+
+    def gauss(self, n: int) -> Points:
+        """Return the points of the smallest rule with at least n points.
+
+        If there are more than n triangles, they are n Sobol points.
+        """
+        if self.triangles is None:
+            return super().gauss(n)
+        if len(self.triangles) > n:
+            return self.place(n, sobol(0))[:n]
+        each = math.ceil((n / len(self.triangles)) ** 0.5)
+        return Points(self.triangles.rule(each)[0], self.names)
 
     @cached_property
     def sides(self) -> list[Side]:

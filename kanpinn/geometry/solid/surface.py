@@ -170,8 +170,8 @@ class Surface(Domain):
         each = volumes(self.vertices[found])
         if not (each > 0).all() or abs(each.sum().item() - self.measure) > 1e-9 * self.measure:
             raise InputError(
-                f"cells must be tetrahedra with volumes > 0 that fill the solid's {self.measure:g}, "
-                f"got volumes from {each.min():.3g} with the sum {each.sum():g}"
+                "cells must be tetrahedra with volumes > 0 that fill the solid, whose volume is "
+                f"{self.measure:g}, got volumes from {each.min():.3g} with the sum {each.sum():g}"
             )
         return found
 

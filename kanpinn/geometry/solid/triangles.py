@@ -116,7 +116,7 @@ def volumes(corners: Tensor) -> Weights:
     return torch.linalg.det(corners[:, 1:] - corners[:, :1]) / 6
 
 
-def _rule(corners: Tensor, measures: Weights, nodes: int) -> tuple[Coords, Weights]:
+def _rule(corners: Tensor, measures: Tensor, nodes: int) -> tuple[Coords, Weights]:
     dim = corners.shape[1] - 1
     check_size(nodes, len(corners) * nodes**dim)
     shares, weights = simplex_rule(nodes, dim)

@@ -17,6 +17,7 @@ from kanpinn.geometry import (
     Domain,
     Ellipse,
     LShape,
+    Mesh,
     Polygon,
     Sector,
     Surface,
@@ -45,6 +46,17 @@ def surface(file: str, name: str = "surface", sharp: float | int | None = None) 
     return Surface.read(file, name=name, sharp=sharp)
 
 
+def mesh(file: str, name: str = "boundary", arcs: bool = True) -> Domain:
+    """The domain in the plane or the solid that the elements of a file fill.
+
+    Args:
+        file: an MSH file of Gmsh, of the version 2.2 or 4.1.
+        name: the name of the parts of its boundary in no physical group.
+        arcs: false for straight edges only; true for arcs where the nodes lie on circles.
+    """
+    return Mesh(file, name=name, arcs=arcs)
+
+
 class ShapeTable(TomlTable):
     """The arguments of a shape; with the key `time`, it becomes a domain of space and time."""
 
@@ -65,15 +77,15 @@ class ShapeTable(TomlTable):
         return shape
 
 
-class SurfaceTable(ShapeTable):
-    """The solid inside the triangles of a file."""
+class FileTable(ShapeTable):
+    """A domain that is read from a file."""
 
     arg_file: Annotated[str, Field(alias="file")]
 
     def space(self, path: str, directory: Path) -> Domain:
         made = {"file": str(directory / self.arg_file)}
-        solid: Domain = TomlTable.build(self, path, directory, made=made)
-        return solid
+        domain: Domain = TomlTable.build(self, path, directory, made=made)
+        return domain
 
 
 DOMAINS = Variants({}, example=' such as { type = "box", x = [0, 1], y = [0, 1] }')
@@ -131,6 +143,6 @@ SHAPES: dict[str, Callable[..., Domain]] = {
 }
 DOMAINS.tables.update(
     tables_of(SHAPES, "domain", ShapeTable)
-    | tables_of({"surface": surface}, "domain", SurfaceTable)
+    | tables_of({"surface": surface, "mesh": mesh}, "domain", FileTable)
     | dict.fromkeys(CombinationTable.operators, CombinationTable)
 )

@@ -39,7 +39,7 @@ class NamedFile:
 
 
 def named_files(settings: dict[str, Any], directory: Path) -> Iterator[NamedFile]:
-    """Yield the files of classes, of a reference, of a fit's data and of surfaces.
+    """Yield the files of classes, of a reference, of a fit's data and of domains.
 
     They are looked for in all tables but the parameters of a class, which may be any values.
 
@@ -64,7 +64,7 @@ def named_files(settings: dict[str, Any], directory: Path) -> Iterator[NamedFile
                 yield NamedFile(table, key, (directory / where).resolve(), colon + name)
             elif where:
                 yield NamedFile(table, key, Path(), colon + name, where)
-        if table.get("type") == "surface":
+        if table.get("type") in ("surface", "mesh"):
             found.append((table, "file", math.inf))
     for table, key, limit in found:
         if table.get(key):
@@ -112,7 +112,10 @@ def _sha256_of(path: Path, *_: int) -> str:
 
 
 def neighbours(source: Path) -> list[Path]:
-    """Return the modules in a file's folder that it imports, directly or indirectly."""
+    """Return the modules in a file's folder that it imports, directly or indirectly.
+
+    The files of meshes and surfaces there that they name are among them.
+    """
     found: list[Path] = []
     waiting = [source]
     while waiting:
@@ -123,6 +126,10 @@ def neighbours(source: Path) -> list[Path]:
         names: list[str] = []
         for node in ast.walk(tree):
             match node:
+                case ast.Constant(value=str(name)) if name.endswith((".msh", ".stl")):
+                    shape = source.parent / name
+                    if shape.is_file() and shape not in found:
+                        found.append(shape)
                 case ast.Import(names=modules):
                     names += [module.name for module in modules]
                 case ast.ImportFrom(module=str(name), level=0):
