@@ -2,7 +2,6 @@
 
 import math
 
-from kanpinn._support.memory import machine_memory, written_size
 from kanpinn.cells.cell_system import CellSystem
 
 
@@ -35,17 +34,3 @@ def system_bytes(system: CellSystem, count: int) -> int:
         rows = points * equations + outer
         local += 0 if term.is_alike else cells * (rows * columns + (columns + outer) ** 2)
     return solve_bytes(count, tree.dim, traces) + 8 * local * count // len(tree)
-
-
-def too_many(system: CellSystem, count: int, most: int) -> str:
-    """Why `count` cells like those of a system are too many, in words; empty if they are not.
-
-    most: the largest number of cells.
-    """
-    if count > most:
-        return f"would be more than cells = {most}"
-    size, memory = system_bytes(system, count), machine_memory()
-    if size > memory:
-        there = written_size(int(memory))
-        return f"would need {written_size(size)} of memory, and this machine has {there}"
-    return ""

@@ -118,7 +118,6 @@ class EigenKind(Kind):
         yield summary(result)
 
     def preview(self, config: "Config", job: "EigenJob") -> Iterator[Line]:
-        from kanpinn.networks.constraints.boundary_data import describe_imposition
         from kanpinn.runs.config import blaming
 
         with blaming(type(job.problem).__name__, job.problem, job.network):
@@ -128,7 +127,7 @@ class EigenKind(Kind):
         yield "eigenvalues", f"{job.count}, the {which}"
         yield "exact eigenvalues", "known" if job.problem.has_exact_eigenvalues else "none"
         yield _network(config, job)
-        yield "boundary data", describe_imposition(job.problem, job.settings.boundary)
+        yield _boundary_data(job)
         yield _run(config)
         yield from _points(job, terms)
 
@@ -190,7 +189,7 @@ def _network(config: "Config", job: "Job") -> Line:
     return "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
 
 
-def _boundary_data(job: "SolveJob") -> Line:
+def _boundary_data(job: "SolveJob | EigenJob") -> Line:
     """Return how boundary data are imposed; cells always have them in their least squares."""
     from kanpinn.cells import Cells
     from kanpinn.networks.constraints.boundary_data import describe_imposition

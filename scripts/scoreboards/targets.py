@@ -75,6 +75,7 @@ TARGETS = {
     "robertson": Target(1e-11, 5),
     "kuramoto_sivashinsky": Target(),
     "drum": Target(1e-8, eigenvalues=3),
+    "oscillator": Target(1e-9, eigenvalues=10),
     "inverse_diffusion": Target(),
     "inverse_navier_stokes": Target(),
     "inverse_lorenz": Target(),

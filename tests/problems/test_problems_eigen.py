@@ -1,6 +1,7 @@
 """The drum: its eigenvalues, its file, and what a run folder holds of an eigenvalue problem."""
 
 import json
+import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,6 +74,47 @@ def test_the_drum_is_solved_to_twelve_digits():
     assert solution.multiplicities == [1, 2, 2, 2, 2, 1, 2, 2, 2, 2]
     assert solution.errors[:3].max() < 1e-12 and solution.errors.max() < 1e-11
     assert ((solution.values - solution.exact).abs() <= solution.bounds).all()
+
+
+OSCILLATOR = PROBLEMS / "oscillator.toml"
+
+
+def test_the_oscillator_has_its_levels():
+    solution = Config.read(OSCILLATOR, []).build().run()
+    assert solution.status == "converged" and solution.self_adjoint
+    assert solution.multiplicities == [1, 2, 2, 3, 3, 3, 4, 4, 4, 4]
+    errors = (solution.values - solution.exact).abs()
+    assert solution.errors.max() < 1e-10 and (errors < 2 * solution.estimates).all()
+
+
+def test_a_run_in_cells_is_loaded_with_its_cells(tmp_path):
+    settings = ("network.cells=2", "eigen.count=3", "optimizer[0].tolerance=1e-4")
+    pairs = [part for pair in settings for part in ("--set", pair)]
+    code, text = kanpinn("solve", OSCILLATOR, *pairs, "--output", tmp_path)
+    assert code == 0, text
+    folder = Path(text.strip().splitlines()[-1].partition(": ")[2])
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    loaded = kp.load(folder)
+    assert loaded.network.count > 4 and loaded.status == "converged"
+    assert loaded.values.tolist() == [one["real"] for one in record["eigenvalues"]]
+    assert loaded.estimates.tolist() == [one["estimate"] for one in record["eigenvalues"]]
+    assert all(one["bound"] is None for one in record["eigenvalues"])
+    middle = float(loaded(torch.zeros(1, 2, dtype=torch.float64))[0, 0])
+    assert abs(middle - 1 / math.sqrt(math.pi)) < 1e-3  # of e^(-r²/2), normalised
+    assert (folder / "figures/modes.png").is_file()
+
+
+def test_cells_take_dissection_alone():
+    for change, message in (
+        ("optimizer[0].type=lbfgs", "tolerance"),
+        ("loss.boundary=3", "the weight of boundary must be left out"),
+    ):
+        code, text = kanpinn("check", OSCILLATOR, "--set", change)
+        assert code == 2 and message in " ".join(text.split()), text
+    code, text = kanpinn(
+        "check", OSCILLATOR, "--set", "optimizer=", "--set", "optimizer[0].type=adam"
+    )
+    assert code == 2 and 'expected "dissection"' in " ".join(text.split()), text
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +282,7 @@ def test_a_study_of_seeds_has_columns_of_its_own(tmp_path):
             "run.budget_seconds = 3.0: expected to be left out, since eigenvalues",
         ),
         ("optimizer[0].type=adam", "optimizer: expected to be left out"),
+        ("optimizer[0].type=dissection", "optimizer: expected to be left out"),
         ("problem.class=poisson2d.py:Poisson2D", "expected a subclass of kanpinn.EigenProblem"),
         ("network.width=[2,8,3]", "network.width must end with 1"),
         ("eigen=", "expected a section [eigen]"),

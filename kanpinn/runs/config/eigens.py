@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from kanpinn._support.errors import InputError, expecting
+from kanpinn.cells import Cells, Dissection
+from kanpinn.networks import Network
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.runs.config.classes import blaming
 from kanpinn.runs.config.files import File, PointsTable, Weight
@@ -67,6 +69,7 @@ class EigenJob(Job):
                 self.network,
                 self.count,
                 self.settings.points,
+                optimizers=next(iter(self.optimizers), None),
                 near=self.near,
                 boundary=self.settings.boundary,
                 weights=self.settings.weights,
@@ -113,7 +116,8 @@ class EigenFile(File):
         network: the network; modes are linear combinations of its output layer's basis functions.
         points: the collocation points; by default as many as the network's output layer needs.
         loss: the weights of the operator and of the conditions.
-        optimizer: must be left out, as an eigenvalue problem is solved by linear algebra.
+        optimizer: "dissection" for a network in cells, once; otherwise it must be left out, as
+            eigenvalues are found by linear algebra.
         run: the settings of the whole run.
     """
 
@@ -131,10 +135,6 @@ class EigenFile(File):
         return self.problem.title
 
     def job(self, directory: Path, name: str) -> EigenJob:
-        if self.optimizer:
-            raise InputError(
-                "optimizer: expected to be left out, since eigenvalues are found by linear algebra"
-            )
         reason = "eigenvalues always have bounds and estimates, and take no steps"
         self.run.refuse(reason, "estimate", "bound", "tolerance", "budget_seconds")
         problem: EigenProblem = self.problem.build("problem", directory)
@@ -142,13 +142,14 @@ class EigenFile(File):
         with blaming(type(problem).__name__, problem):
             made = self.network.build("network", directory, limits=limits, seed=self.run.seed)
         network = self.placed(made)
+        optimizers = self._optimizers(network, directory)
         points = default_eigen_points(network)
         if self.points is not None:
             points = self.points.build("points", directory)
             check_points(points, problem)
         return EigenJob(
             network=network,
-            optimizers=(),
+            optimizers=optimizers,
             seed=self.run.seed,
             name=name,
             problem=problem,
@@ -158,3 +159,15 @@ class EigenFile(File):
             count=self.eigen.count,
             near=self.eigen.near,
         )
+
+    def _optimizers(self, network: Network, directory: Path) -> tuple[Dissection, ...]:
+        if isinstance(network, Cells) and len(self.optimizer) < 2:
+            made = [one.build(f"optimizer[{i}]", directory) for i, one in enumerate(self.optimizer)]
+            if all(isinstance(one, Dissection) for one in made):
+                return tuple(made)
+            raise InputError('optimizer[0].type: expected "dissection" for a network in cells')
+        if self.optimizer:
+            raise InputError(
+                "optimizer: expected to be left out, since eigenvalues are found by linear algebra"
+            )
+        return ()

@@ -37,12 +37,12 @@ def paired_exact_values(
     if not problem.has_exact_eigenvalues or count == 0:
         return None
     if near is None:
-        return _paired(values, _exact(problem, count)[:count])
+        return paired(values, _exact(problem, count)[:count])
     reach = float((values - near).abs().max())
     for asked in (4 * count * 2**power for power in range(doublings)):
         exact = _exact(problem, asked, least=count)
         if float((exact - near).abs()[-1]) > reach and float(exact[-1].abs()) > abs(near):
-            return _paired(values, exact[(exact - near).abs().argsort()[:count]])
+            return paired(values, exact[(exact - near).abs().argsort()[:count]])
         if len(exact) < asked:
             return None
     return None
@@ -63,12 +63,16 @@ def _exact(problem: EigenProblem, count: int, least: int | None = None) -> Tenso
     return exact if bool(exact.imag.any()) else exact.real
 
 
-def _paired(values: Tensor, exact: Tensor) -> Tensor:
+def paired(values: Tensor, others: Tensor) -> Tensor:
+    """Return the other number that is paired with each value, (count,); others: at least as many.
+
+    The pairing is one to one and minimises the sum of the distances.
+    """
     from scipy.optimize import linear_sum_assignment
 
-    distances = (values.cpu()[:, None] - exact).abs().double()
+    distances = (values.cpu()[:, None] - others).abs().double()
     _, columns = linear_sum_assignment(distances.numpy())
-    return exact[torch.from_numpy(columns)]
+    return others[torch.from_numpy(columns)]
 
 
 def relative_errors(values: Tensor, exact: Tensor) -> Tensor:

@@ -3,23 +3,27 @@
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
 from kanpinn._support.distributed import world
 from kanpinn._support.errors import InputError, instance, integer, number
+from kanpinn.cells import Cells, Dissection
+from kanpinn.cells.cells import require_cells
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks.network import Network
-from kanpinn.optimizers import load_libraries
+from kanpinn.optimizers import Method, load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization, StrongDiscretization
 from kanpinn.solvers.discretize import build_surrogate, checked_weights
 from kanpinn.solvers.eigen.checks import check_linear
 from kanpinn.solvers.eigen.eigensolution import Eigensolution
-from kanpinn.solvers.eigen.finding import find_modes
+from kanpinn.solvers.eigen.finding import find_modes, modes_in_cells, search_in_cells
 from kanpinn.solvers.eigen.finish import failed, finish
 from kanpinn.solvers.eigen.pencil import rule
+from kanpinn.solvers.own_methods import check_unweighted
 from kanpinn.solvers.settings import SolveSettings
 
 
@@ -29,6 +33,7 @@ def eigen(
     count: int = 6,
     points: Collocation | None = None,
     *,
+    optimizers: Method | None = None,
     near: float | int | None = None,
     boundary: str = "auto",
     weights: Mapping[str, float | int] | None = None,
@@ -43,12 +48,17 @@ def eigen(
     layer. A mode is spurious, and left out, if its residual is large at points that the solve has
     not used.
 
+    For a network in cells the same inverse acts on a Krylov space, and the cells are halved until
+    the estimated relative errors of the eigenvalues are below the tolerance of `optimizers`.
+
     Args:
         problem: the operator L, the mass M, the domain and homogeneous conditions.
         network: its output layer's features span the space of trial functions. Its grids are
             placed; the solution holds a copy with one output for each field of each mode.
         count: the number of eigenvalues, multiple ones counted as often as they occur.
         points: the collocation points; None for `default_eigen_points` of the network.
+        optimizers: for a network in cells, with the tolerance and the largest number of cells; by
+            default `Dissection()`. None for other networks.
         near: compute the eigenvalues nearest to this number; None for the smallest ones.
         boundary: how boundary conditions are met, as for `solve`.
         weights: of the loss terms, by name; the operator's is in units of the operator's size.
@@ -70,11 +80,48 @@ def eigen(
     settings = SolveSettings(points=points, boundary=boundary, weights=weights)
     discretization = discretize_eigen(problem, network, settings, integer("seed", seed, least=0))
     prepare(discretization, count, near)
+    dissection = _dissection(network, optimizers)
     try:
-        found = find_modes(discretization, count, near)
+        if dissection is None:
+            found = find_modes(discretization, count, near)
+        else:
+            spectrum = search_in_cells(discretization, count, near, dissection)
+            discretization = _with_points_for_cells(discretization)
+            found = modes_in_cells(discretization, spectrum, count, near)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         return failed(discretization, str(error).splitlines()[0], started)
     return finish(discretization, found, count, near, started)
+
+
+def _dissection(network: Network, given: Method | None) -> Dissection | None:
+    """Return the settings of a solve in cells; None for other networks.
+
+    Raises:
+        InputError: for settings that are not for the network.
+    """
+    if isinstance(network, Cells):
+        found = Dissection() if given is None else given
+        if not isinstance(found, Dissection):
+            raise InputError(
+                f"optimizers must be a Dissection for a network in cells, got {found!r}"
+            )
+        found.check(network)
+        return found
+    if given is not None:
+        raise InputError(
+            f"optimizers must be None for a {type(network).__name__}, whose eigenvalues are found "
+            f"by linear algebra without settings, got {given!r}"
+        )
+    return None
+
+
+def _with_points_for_cells(
+    discretization: Discretization[EigenProblem], each: int = 30
+) -> Discretization[EigenProblem]:
+    """Return the discretization with at least `each` points for each cell, for inner products."""
+    chosen, network = discretization.collocation, require_cells(discretization.surrogate.network)
+    interior = max(chosen.interior, each * network.count)
+    return replace(discretization, collocation=replace(chosen, interior=interior))
 
 
 def discretize_eigen(
@@ -92,6 +139,8 @@ def discretize_eigen(
     network.constants = None
     surrogate, met = build_surrogate(problem, network, settings.boundary)
     weights = checked_weights(settings.weights)
+    if network.unweighted:
+        check_unweighted(network.unweighted, weights, None)
     return StrongDiscretization(problem, surrogate, settings.points, weights, seed, met)
 
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from kanpinn.cells.dissection import Dissection
 from kanpinn.geometry import Points
 from kanpinn.pde.eigen_problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.eigen.adjoint import SYMMETRIC, asymmetry, orthonormal_modes, subspace
 from kanpinn.solvers.eigen.bounds import relative_residuals
+from kanpinn.solvers.eigen.cell_search import CellSearch, CellSpectrum
 from kanpinn.solvers.eigen.modes import Modes, widened
 from kanpinn.solvers.eigen.pencil import pencil, rule
-from kanpinn.solvers.eigen.samples import ModeSamples, operator_size, samples
+from kanpinn.solvers.eigen.samples import ModeSamples, is_bounded_below, operator_size, samples
 from kanpinn.solvers.eigen.spectrum import (
     RESOLVED,
     Spectrum,
@@ -39,6 +41,8 @@ class FoundModes:
         nearer: the number of those that are no further from the shift than the first mode.
         asymmetry: the measured asymmetry of the problem's forms if it was too large for a
             self-adjoint problem; infinite if it was not measured.
+        estimates: the expected errors of the requested values, if the search has estimated them.
+        status: the status of the search, in words; empty if it has none of its own.
     """
 
     modes: Modes
@@ -48,6 +52,45 @@ class FoundModes:
     unresolved: int
     nearer: int = 0
     asymmetry: float = math.inf
+    estimates: Tensor | None = None
+    status: str = ""
+
+
+def search_in_cells(
+    discretization: Discretization[EigenProblem],
+    count: int,
+    near: float | None,
+    settings: Dissection,
+) -> CellSpectrum:
+    """Find the first eigenvalues for a network in cells, which gets the cells that resolve them.
+
+    Args:
+        discretization: of the eigenvalue problem.
+        count, near: which modes, see `find_modes`.
+        settings: how accurate, and in how many cells.
+
+    Raises:
+        InputError: for what cells cannot solve.
+        LinAlgError: if the operator is not finite at some point.
+    """
+    inside = rule(discretization)
+    problem, surrogate = discretization.problem, discretization.surrogate
+    size = operator_size(problem, surrogate, inside)
+    up = is_bounded_below(problem, surrogate, inside)
+    return CellSearch(discretization, count, near, settings, size, up).run()
+
+
+def modes_in_cells(
+    discretization: Discretization[EigenProblem],
+    found: CellSpectrum,
+    count: int,
+    near: float | None,
+) -> FoundModes:
+    """Return the modes of a search in cells; its points should resolve the cells."""
+    which = torch.arange(len(found.estimates))
+    inside = rule(discretization)
+    modes = _resolved(discretization, found.spectrum, which, inside, count, near, math.inf)
+    return replace(modes, estimates=found.estimates, status=found.status)
 
 
 def find_modes(
@@ -66,19 +109,34 @@ def find_modes(
     Raises:
         LinAlgError: if the operator is not finite at some point, or the decomposition fails.
     """
-    problem, inside = discretization.problem, rule(discretization)
+    inside = rule(discretization)
     found, which = _spectrum(discretization, inside, 3 * count + spare, near)
-    which = which[: count + spare]
+    return _resolved(discretization, found, which[: count + spare], inside, count, near)
+
+
+def _resolved(
+    discretization: Discretization[EigenProblem],
+    found: Spectrum,
+    which: Tensor,
+    inside: Points,
+    count: int,
+    near: float | None,
+    resolved: float = RESOLVED,
+) -> FoundModes:
+    """The modes of some eigenpairs whose relative residuals at fresh points are small enough.
+
+    resolved: the limit; the other arguments are those of `find_modes`.
+    """
     pairs = Modes(found.values[which], found.basis.to(found.vectors) @ found.vectors[:, which])
     modes, fresh = real_parts(pairs, found.shift), fresh_points(discretization)
     if not len(which):
         return FoundModes(modes, found, fresh, False, len(found.values))
     seen = _samples(discretization, modes.columns, fresh)
-    good = relative_residuals(modes.values, seen, found.shift) < RESOLVED
+    good = relative_residuals(modes.values, seen, found.shift) < resolved
     left, modes, which = which[~good], modes[good], which[good]
     unresolved, nearer = (_unresolved(found, which[:first], left) for first in (count, 1))
     plain = FoundModes(modes, found, fresh, False, unresolved, nearer)
-    if problem.self_adjoint is False or not len(which):
+    if discretization.problem.self_adjoint is False or not len(which):
         return plain
     return _orthonormal(discretization, plain, which, inside, count, near)
 
@@ -102,7 +160,7 @@ def _orthonormal(
     if not problem.self_adjoint and measured > SYMMETRIC:
         return replace(plain, asymmetry=measured)
     modes = orthonormal_modes(found, space, own)
-    return replace(plain, modes=modes[order(modes.values, near)], self_adjoint=True)
+    return replace(plain, modes=modes[order(modes.values, near, found.up)], self_adjoint=True)
 
 
 def fresh_points(discretization: Discretization[EigenProblem]) -> Points:

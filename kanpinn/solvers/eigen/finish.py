@@ -72,7 +72,8 @@ def finish(
         exact=exact,
         errors=None if exact is None else relative_errors(values, exact),
         unresolved=found.unresolved,
-        status=status_of(found, values, norms if estimates is None else estimates, count, near),
+        status=found.status
+        or status_of(found, values, norms if estimates is None else estimates, count, near),
         history=history,
         seconds=seconds,
         loss_terms=by_term,
@@ -111,7 +112,9 @@ def _bounds(
     values: Tensor,
     seen: ModeSamples,
 ) -> tuple[Tensor | None, Tensor | None, str]:
-    """Return error bounds and estimates, (count,) each; or None twice, and the reason in words."""
+    """Return error bounds and estimates, (count,) each, or None, and why there are no bounds."""
+    if found.status:
+        return None, found.estimates, "cells meet conditions and continuity in least squares"
     density, unbounded = _density(discretization, found)
     if density is None:
         return None, None, unbounded

@@ -79,19 +79,40 @@ def operator_size(problem: EigenProblem, surrogate: Surrogate, points: Points) -
     φ is a product of cosines that vary on the scale of the domain. The result is 1 if one of the
     norms is zero.
     """
+    both = _of_wave(problem, surrogate, points, 1.5)
+    left, right = (float(part.square().mean().sqrt()) for part in both)
+    return left / right if left > 0 and right > 0 else 1.0
+
+
+@torch.no_grad()
+def is_bounded_below(problem: EigenProblem, surrogate: Surrogate, points: Points) -> bool:
+    """Whether ∫ L φ · M φ is not negative for a function φ that varies on a small scale.
+
+    Then the spectrum is bounded from below, as that of -Δ; that of Δ is bounded from above.
+    """
+    left, right = _of_wave(problem, surrogate, points, 100.0)
+    return float((left * right).sum()) >= 0
+
+
+def _of_wave(
+    problem: EigenProblem, surrogate: Surrogate, points: Points, waves: float
+) -> list[Tensor]:
+    """Return L φ and M φ at some points for a product of cosines, (n, equations) each.
+
+    waves: the change of each cosine's phase over half the domain.
+    """
     low, half = surrogate.low, (surrogate.high - surrogate.low) / 2
     m, some = len(problem.fields), points[:2048]
 
     def wave(x: Tensor) -> Tensor:
         phases = torch.linspace(0.2, 0.8, x.shape[1], dtype=x.dtype, device=x.device)
-        value = torch.cos(1.5 * ((x - low) / half - 1) + phases).prod(dim=1, keepdim=True)
+        value = torch.cos(waves * ((x - low) / half - 1) + phases).prod(dim=1, keepdim=True)
         return value.expand(-1, m)
 
     equations = problem.operator_values, problem.mass_values
     channels = channels_at(surrogate, equations, points)
     jet = jet_of(wave, some.coords, channels)
-    left, right = (float(e(some, jet).square().mean().sqrt()) for e in equations)
-    return left / right if left > 0 and right > 0 else 1.0
+    return [equation(some, jet) for equation in equations]
 
 
 @torch.no_grad()

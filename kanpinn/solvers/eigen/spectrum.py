@@ -31,6 +31,8 @@ class Spectrum:
         residuals: ‖(L - λM) x‖ / ‖(L - σM) x‖, (r,).
         basis: V S⁻¹, (P, r), which maps z to the coefficients x.
         inverse: K, (r, r).
+        up: whether the spectrum is bounded from below, not from above; None if this is decided by
+            the median of the eigenvalues' real parts.
 
     Reference: Saad, Numerical methods for large eigenvalue problems (2011), on shift and invert.
     """
@@ -41,6 +43,7 @@ class Spectrum:
     residuals: Tensor
     basis: Tensor
     inverse: Tensor
+    up: bool | None = None
 
 
 def spectrum(pencil: Pencil, shift: float) -> Spectrum:
@@ -81,9 +84,27 @@ def better_shift(
         return found.shift - 0.1 * several
     if near is not None or not len(which):
         return None
-    side = 1 if upwards(found.values[which]) else -1
+    side = 1 if upwards(found.values[which], found.up) else -1
     first = side * float(found.values[which[0]].real)
     return None if first > side * found.shift else side * (first - several / 2)
+
+
+def closer_shift(values: Tensor, shift: float, up: bool, share: float = 0.1) -> float | None:
+    """Return a shift close to the first eigenvalues if the present one is not, else None.
+
+    Its distance from the first one is `share` times that of the last one from the first. Krylov
+    spaces of the inverse are small then, and the first eigenvalues keep most of their digits.
+
+    Args:
+        values: the first few eigenvalues, in order.
+        shift: the present shift.
+        up: see `Spectrum`.
+        share: see above.
+    """
+    first, span = float(values[0].real), float((values - values[0]).abs().max())
+    wanted = first - share * span * (1 if up else -1)
+    far = abs(shift - first) > 3 * share * span + 1e-3 * abs(first)
+    return wanted if far and span > 0 else None
 
 
 def chosen(found: Spectrum, count: int, near: float | None) -> Tensor:
@@ -94,23 +115,33 @@ def chosen(found: Spectrum, count: int, near: float | None) -> Tensor:
     """
     nearest = (found.values - found.shift).abs().argsort()
     nearest = nearest[found.residuals[nearest] < RESOLVED][:count]
-    return nearest[order(found.values[nearest], near)]
+    return nearest[order(found.values[nearest], near, found.up)]
 
 
-def upwards(values: Tensor) -> bool:
-    """Return True if the median of the real parts is not negative, or there are no eigenvalues."""
+def upwards(values: Tensor, known: bool | None = None) -> bool:
+    """Return True if the median of the real parts is not negative, or there are no eigenvalues.
+
+    known: the answer, if it is known already.
+    """
+    if known is not None:
+        return known
     return len(values) == 0 or float(values.real.median()) >= 0
 
 
-def order(values: Tensor, near: float | None) -> Tensor:
+def order(values: Tensor, near: float | None, up: bool | None = None) -> Tensor:
     """Return the indices that order eigenvalues, complex conjugates next to each other.
 
     The order is by the distance from `near`, or from the bounded end of the spectrum if it is None.
+
+    Args:
+        values: the eigenvalues.
+        near: the number from which distances are measured, or None.
+        up: see `Spectrum`.
     """
     if near is not None:
         distance = (values - near).abs()
     else:
-        distance = values.real if upwards(values) else -values.real
+        distance = values.real if upwards(values, up) else -values.real
     first = distance.argsort(stable=True)
     ordered, size = distance[first], values[first].abs()
     # Distances that are equal up to rounding form a group, sorted by the imaginary parts.

@@ -1,0 +1,51 @@
+"""Krylov spaces of several vectors at once, for the largest eigenvalues of a compact operator."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class KrylovSpace:
+    """T B = B H + Q S, with an operator T and orthonormal [B, Q].
+
+    Args:
+        basis: B, (n, r).
+        matrix: H, (r, r).
+        rest: S, (p, r).
+    """
+
+    basis: Tensor
+    matrix: Tensor
+    rest: Tensor
+
+    def residuals(self, values: Tensor, vectors: Tensor) -> Tensor:
+        """‖T B y - μ B y‖ / |μ| of eigenpairs (μ, y) of H, (count,).
+
+        Args:
+            values: the eigenvalues μ, (count,).
+            vectors: the eigenvectors y, columns of unit length, (r, count).
+        """
+        return torch.linalg.vector_norm(self.rest.to(vectors) @ vectors, dim=0) / values.abs()
+
+
+def krylov_spaces(apply: Callable[[Tensor], Tensor], start: Tensor) -> Iterator[KrylovSpace]:
+    """The Krylov spaces of p vectors V: the spans of V, of V and T V, and so on.
+
+    Args:
+        apply: the operator T, for columns (n, p).
+        start: V, of full rank, (n, p).
+
+    Reference: Saad, Numerical methods for large eigenvalue problems (2011), on block Arnoldi.
+    """
+    following, _ = torch.linalg.qr(start)
+    basis, images = following[:, :0], following[:, :0]
+    while True:
+        basis, image = torch.cat([basis, following], dim=1), apply(following)
+        images = torch.cat([images, image], dim=1)
+        following = image
+        for _ in range(2):  # the second time, for what rounding has left
+            following, _ = torch.linalg.qr(following - basis @ (basis.T @ following))
+        yield KrylovSpace(basis, basis.T @ images, following.T @ images)

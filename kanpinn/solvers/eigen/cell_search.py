@@ -1,0 +1,226 @@
+"""The search for eigenvalues in cells, which are halved until the errors are small enough."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.status import CONVERGED
+from kanpinn.cells.cell_errors import bulk
+from kanpinn.cells.cell_inverse import CellInverse
+from kanpinn.cells.cell_system import CellSystem
+from kanpinn.cells.cells import require_cells
+from kanpinn.cells.dissection import Dissection
+from kanpinn.cells.polynomials import LocalPolynomials
+from kanpinn.cells.prolongation import prolonged
+from kanpinn.pde.eigen_problem import EigenProblem
+from kanpinn.solvers.discretization import Discretization
+from kanpinn.solvers.eigen.bounds import rounding
+from kanpinn.solvers.eigen.cell_pairs import CellPairs, ShiftedProblem, nearest_pairs
+from kanpinn.solvers.eigen.compared import paired
+from kanpinn.solvers.eigen.spectrum import Spectrum, better_shift, closer_shift, order
+
+
+@dataclass(frozen=True)
+class CellSpectrum:
+    """The eigenvalues of an operator in cells.
+
+    Args:
+        spectrum: the wanted eigenpairs, in order, with the network's coefficients in `basis`.
+        estimates: the expected error of each, (k,).
+        status: "converged", with or without further words, or why the cells were not halved again.
+    """
+
+    spectrum: Spectrum
+    estimates: Tensor
+    status: str
+
+
+class CellSearch:
+    """The search for the eigenvalues of an operator in cells.
+
+    On each tree the eigenpairs are found in a Krylov space of the operator's inverse. It starts
+    with the modes of the tree before and two random functions, so that none is missed. The error
+    of an eigenvalue is estimated by its mode's share of the least-squares functional. When these
+    are small enough, or the next cells would be too many, it is also estimated by the change of the
+    eigenvalue if the degree is raised by 2, and the larger one is taken. The fewest cells are
+    halved that have the part `bulk` of the sum of all errors.
+
+    Args:
+        discretization: of the eigenvalue problem; the network gets the cells.
+        count: the number of eigenvalues.
+        near: the number that they are nearest to; None for those at the end of the spectrum.
+        settings: the tolerance of relative errors, and the numbers of cells and of trees.
+        size: the magnitude of the first eigenvalues.
+        up: whether the spectrum is bounded from below, not from above.
+    """
+
+    spare = 2  # functions with which a Krylov space starts besides the modes
+
+    def __init__(
+        self,
+        discretization: Discretization[EigenProblem],
+        count: int,
+        near: float | None,
+        settings: Dissection,
+        size: float,
+        up: bool,
+    ) -> None:
+        self.discretization, self.count, self.near = discretization, count, near
+        self.settings, self.up = settings, up
+        self.network = require_cells(discretization.surrogate.network)
+        self.generator = torch.Generator().manual_seed(discretization.seed)
+        end = -size / 4 if up else size / 4
+        self._shift_to(end if near is None else near + 1e-3 * size)
+        self.geometry = self.shifted.problem.start(self.network.tree)
+        self.block = self._random(count + self.spare)
+
+    def run(self) -> CellSpectrum:
+        """Halve cells until the eigenvalues have the tolerance.
+
+        Raises:
+            InputError: if the first cells are too many.
+            LinAlgError: if the operator is not finite at some point.
+        """
+        settings, before = self.settings, torch.inf
+        for tree in range(1, settings.steps + 1):
+            pairs, shares = self._pairs()
+            estimates = shares.sum(dim=0)
+            halved = bulk(shares.sum(dim=1).sqrt(), settings.bulk)
+            stopped = self._refusal(pairs.inverse.system, halved)
+            if tree == settings.steps:
+                stopped = stopped or f"the limit of {tree} steps is reached"
+            if stopped or float(estimates.max()) <= settings.tolerance:
+                changes = self._changes(pairs)
+                worse = torch.maximum(changes, estimates)
+                halved = bulk((shares * (worse / estimates)).sum(dim=1).sqrt(), settings.bulk)
+                worst = float(worse.max())
+                status = f"stopped: {stopped}" if stopped else ""
+                if worst <= settings.tolerance:
+                    status = CONVERGED
+                elif worst > 0.5 * before and before < 1e-10:
+                    status = f"{CONVERGED}: rounding leaves a relative error of {worst:.1e}"
+                if status:
+                    return self._found(pairs, worse, status)
+                before = worst
+            self._split(pairs, halved)
+        raise AssertionError("the last tree has a status")
+
+    def _shift_to(self, shift: float) -> None:
+        self.shifted = ShiftedProblem.of(self.discretization, shift, self.up)
+
+    def _random(self, count: int) -> Tensor:
+        """Random smooth functions, (N, L m, count)."""
+        polynomials, decay = self.network.polynomials, 0.3
+        sizes = (len(self.geometry.tree), polynomials.size, self.shifted.fields * count)
+        found = torch.randn(sizes, generator=self.generator, dtype=torch.float64)
+        found *= (decay ** polynomials.powers.sum(dim=1))[:, None]
+        return found.unflatten(2, (self.shifted.fields, count)).flatten(1, 2)
+
+    def _pairs(self) -> tuple[CellPairs, Tensor]:
+        """The eigenpairs on the present tree, and the relative errors of λ by cells, (N, count).
+
+        The errors that the Krylov space leaves are smaller than those of the cells.
+        """
+        tolerance, least = 1e-2, 1e-2 * self.settings.tolerance
+        inverse, pairs = self._outside(tolerance)
+        while True:
+            shares = pairs.shares(self.count)
+            closer = self._closer(pairs, shares.sum(dim=0))
+            if closer is not None:
+                self._shift_to(closer)
+                inverse = self._inverse(self.network.polynomials)
+                pairs = self._nearest(inverse, tolerance)
+                shares = pairs.shares(self.count)
+            wanted = max(least, 1e-2 * float(shares.sum(dim=0).max()))
+            if wanted >= tolerance:
+                values = pairs.values[: self.count]
+                factors = (values - self.shifted.shift).abs() / self._sizes(values)
+                return pairs, shares * factors
+            tolerance = wanted
+            pairs = self._nearest(inverse, tolerance)
+
+    def _outside(self, tolerance: float) -> tuple[CellInverse, CellPairs]:
+        """The pairs for a shift beyond which there are no eigenvalues, or close to `near`."""
+        inverse, tries = self._inverse(self.network.polynomials), 4
+        pairs = self._nearest(inverse, tolerance)
+        for _ in range(tries):
+            ordered = order(pairs.values[: self.count], self.near, self.up)
+            better = better_shift(pairs.spectrum, pairs.nearest[ordered], self.near)
+            if better is None:
+                break
+            self._shift_to(better)
+            inverse = self._inverse(self.network.polynomials)
+            pairs = self._nearest(inverse, tolerance)
+        return inverse, pairs
+
+    def _closer(self, pairs: CellPairs, errors: Tensor) -> float | None:
+        """A shift closer to the eigenvalues, where Krylov spaces are small; None to keep it.
+
+        errors: the relative errors of μ. The new shift must be outside of the eigenvalues.
+        """
+        if self.near is not None:
+            return None
+        values = pairs.values[: self.count + 1]
+        values = values[order(values, self.near, self.up)]
+        closer = closer_shift(values, self.shifted.shift, self.up)
+        if closer is None:
+            return None
+        unsure = float((errors * (pairs.values[: self.count] - self.shifted.shift).abs()).max())
+        return closer if abs(closer - float(values[0].real)) > 5 * unsure else None
+
+    def _inverse(self, polynomials: LocalPolynomials) -> CellInverse:
+        return self.shifted.inverse(self.geometry, polynomials)
+
+    def _nearest(self, inverse: CellInverse, tolerance: float) -> CellPairs:
+        """The nearest eigenpairs, with which the next search begins."""
+        pairs = nearest_pairs(self.shifted, inverse, self.block, self.count, tolerance)
+        self.block = pairs.block(self.count + self.spare)
+        return pairs
+
+    def _sizes(self, values: Tensor) -> Tensor:
+        """What errors are relative to, (k,): |λ|, but |λ - σ| for an eigenvalue zero."""
+        distances = (values - self.shifted.shift).abs()
+        return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
+
+    def _changes(self, pairs: CellPairs) -> Tensor:
+        """The relative changes of the eigenvalues if the degree is raised by 2, (count,)."""
+        own = self.network.polynomials
+        richer = LocalPolynomials(own.degree + 2, own.dim)
+        fields = self.shifted.fields
+        block = self.block.unflatten(1, (own.size, fields)).flatten(2)
+        start = richer.padded(block).unflatten(2, (fields, -1)).flatten(1, 2)
+        tolerance = 1e-2 * self.settings.tolerance
+        inverse = self._inverse(richer)
+        other = nearest_pairs(self.shifted, inverse, start, self.count, tolerance)
+        values = pairs.values[: self.count]
+        changes = (values - paired(values, other.values[: self.count + self.spare])).abs()
+        return (changes + rounding(values, pairs.spectrum)) / self._sizes(values)
+
+    def _refusal(self, system: CellSystem, halved: Tensor) -> str:
+        """Why the cells cannot be halved; empty if they can."""
+        more = 2**system.geometry.tree.dim - 1
+        count = len(halved) + more * int(halved.sum())
+        refusal = self.settings.refusal(system, count, again=True)
+        return f"the next {count} cells {refusal}" if refusal else ""
+
+    def _split(self, pairs: CellPairs, halved: Tensor) -> None:
+        """Halve cells; the functions with which the next search begins stay the same."""
+        old, polynomials = self.geometry, self.network.polynomials
+        tree, _ = old.tree.split(halved)
+        self.geometry = self.shifted.problem.cells(tree)
+        modes = pairs.block(self.count)
+        parts = modes.unflatten(1, (polynomials.size, -1)).flatten(2)
+        moved = prolonged(polynomials, old.tree, old.frames, parts, self.geometry)
+        moved = moved.unflatten(2, (self.shifted.fields, -1)).flatten(1, 2)
+        self.block = torch.cat([moved, self._random(self.spare)], dim=2)
+
+    def _found(self, pairs: CellPairs, errors: Tensor, status: str) -> CellSpectrum:
+        """The result; the network gets the cells."""
+        values, geometry = pairs.values[: self.count], self.geometry
+        ordered = order(values, self.near, self.up)
+        layer = self.network.layer
+        size = (len(geometry.tree), *layer.coefficients.shape[1:])
+        layer.reset(geometry.tree, geometry.frames, torch.zeros(size))
+        estimates = errors * self._sizes(values)
+        return CellSpectrum(pairs.polished(pairs.nearest[ordered]), estimates[ordered], status)
