@@ -64,3 +64,17 @@ def bulk(errors: Tensor, part: float) -> Tensor:
     mask = torch.zeros_like(errors, dtype=torch.bool)
     mask[order[:count]] = True
     return mask
+
+
+def part_to_halve(tolerance: float, estimate: float, most: float) -> float:
+    """The part of the squared error that the cells to be halved have.
+
+    Near the tolerance fewer cells are halved: the others may keep half of the squared tolerance.
+
+    Args:
+        tolerance, estimate: the wanted and the estimated error.
+        most: the largest part.
+    """
+    least = 0.5
+    enough = 1 - 0.5 * min(1.0, tolerance / (estimate or 1.0)) ** 2
+    return min(most, max(least, enough))

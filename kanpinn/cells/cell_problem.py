@@ -17,7 +17,12 @@ from kanpinn.loss.terms import ResidualTerm
 
 
 class CellProblem(ABC):
-    """The equation and the conditions of a problem, for the cells of any tree."""
+    """The equation and the conditions of a problem, for the cells of any tree.
+
+    counted: the numbers of the fields whose errors count.
+    """
+
+    counted: Sequence[int]
 
     @abstractmethod
     def cells(self, tree: Tree) -> CellGeometry:
@@ -42,6 +47,13 @@ class CellProblem(ABC):
             polynomials: the functions of each.
             coefficients: the present solution, about which the terms are linearised, (N, L, m).
         """
+
+
+def counted_fields(residuals: Residuals) -> Sequence[int]:
+    """The numbers of the fields whose errors count: all, if the loss belongs to no problem."""
+    if residuals.family is not None:
+        return residuals.family.counted
+    return range(residuals.surrogate.network.width[-1])
 
 
 def terms_for_cells(

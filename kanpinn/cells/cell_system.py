@@ -45,12 +45,14 @@ class CellSystem:
         polynomials: the functions of each.
         equation: the equation at points of groups of cells; each cell is in one group, once.
         walls: the conditions at points of boundaries.
+        counted: the numbers of the fields whose errors count.
     """
 
     geometry: CellGeometry
     polynomials: LocalPolynomials
     equation: Sequence[SampledTerm]
     walls: Sequence[SampledTerm]
+    counted: Sequence[int]
 
     @cached_property
     def factors(self) -> Tensor:
@@ -194,13 +196,13 @@ class CellSystem:
         return found.shares.sqrt() * self.coupling.errors
 
     def norms(self, coefficients: Tensor) -> Tensor:
-        """The L2 norms of all fields together over the part of each cell in the domain, (N,).
+        """The L2 norms of the counted fields together over each cell's part of the domain, (N,).
 
         coefficients: (N, L, m).
         """
         squares = torch.empty(len(coefficients), dtype=coefficients.dtype)
         for term in self.equation:
-            squares[term.at.cells] = term.squares(coefficients)
+            squares[term.at.cells] = term.squares(coefficients[..., list(self.counted)])
         return squares.sqrt()
 
     def means(self, coefficients: Tensor) -> Tensor:
@@ -209,7 +211,7 @@ class CellSystem:
         return total / sum(float(term.at.weights.sum()) for term in self.equation)
 
     def norm(self, coefficients: Tensor) -> float:
-        """The L2 norm of all fields together over the domain; coefficients: (N, L, m)."""
+        """The L2 norm of the counted fields together over the domain; coefficients: (N, L, m)."""
         return float(self.norms(coefficients).square().sum().sqrt())
 
     def is_linear(self, coefficients: Tensor) -> bool:

@@ -154,7 +154,7 @@ class SampledTerm:
     def squares(self, coefficients: Tensor) -> Tensor:
         """The integrals of the squared fields over the cells here, by the rule of the points, (c,).
 
-        coefficients: of the fields in all cells, (N, L, m).
+        coefficients: of some of the fields in all cells, (N, L, fields).
         """
         own = coefficients[self.at.cells]
         if self.at.alike:  # the rule is that of a whole cell, where polynomials are orthonormal

@@ -1,22 +1,27 @@
 """Least squares in cells, which are halved until the estimated error is small enough."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, number
-from kanpinn._support.memory import machine_memory, written_size
 from kanpinn._support.status import CONVERGED
 from kanpinn.cells.by_domain import problem_in_cells
-from kanpinn.cells.cell_errors import bulk, errors_by_comparison, errors_by_missed_residuals
+from kanpinn.cells.cell_errors import (
+    bulk,
+    errors_by_comparison,
+    errors_by_missed_residuals,
+    part_to_halve,
+)
 from kanpinn.cells.cell_geometry import CellGeometry
 from kanpinn.cells.cell_system import CellSolution, CellSystem
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.constants import mean_terms, set_constants
 from kanpinn.cells.layers import cells_in_layers
-from kanpinn.cells.memory import system_bytes
+from kanpinn.cells.memory import too_many
+from kanpinn.cells.newton import NewtonProgress
 from kanpinn.cells.prolongation import prolonged
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
@@ -39,7 +44,7 @@ class Dissection(Optimizer):
     Args:
         tolerance: the relative error, in L2, at which to stop.
         cells: the largest number of cells.
-        bulk: the part of the squared error that the cells to be halved have, up to 1.
+        bulk: the part of the squared error that the cells to be halved have at most, up to 1.
         steps: the largest number of solves.
 
     Raises:
@@ -77,19 +82,6 @@ class Dissection(Optimizer):
         """A single solve on the cells that a network of a higher degree has from the beginning."""
         return replace(self, steps=1)
 
-    def refusal(self, system: CellSystem, count: int, *, again: bool = False) -> str:
-        """Why `count` cells like those of a system are too many; empty if they are not.
-
-        again: whether factors are kept for further right-hand sides.
-        """
-        if count > self.cells:
-            return f"would be more than cells = {self.cells}"
-        size, memory = system_bytes(system, count) * (2 if again else 1), machine_memory()
-        if size > memory:
-            there = written_size(int(memory))
-            return f"would need {written_size(size)} of memory, and this machine has {there}"
-        return ""
-
     def start(self, residuals: Residuals, seed: int) -> "DissectionStage":
         return DissectionStage(self, residuals)
 
@@ -102,16 +94,20 @@ class DissectionStage(Stage):
         indicated: the indicator of the relative error on that tree; infinite before the first one.
         estimate: the estimated relative error on that tree; infinite if not known.
         origin: the solution on that tree, given on the present tree, (N, L, m).
+        compared: whether a solution has been compared with one of a higher degree, as all later
+            ones are.
         chosen: the cells to halve before the next solve, a mask (N,); None on a tree that is new.
+        newton: the changes by the steps of Newton's method.
     """
 
-    kept = ("ratio", "indicated", "estimate", "origin", "chosen")
+    kept = ("ratio", "indicated", "estimate", "compared", "origin", "chosen", "changes")
 
     def __init__(self, settings: Dissection, residuals: Residuals) -> None:
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
         self.problem, self.means = problem_in_cells(residuals), mean_terms(residuals)
         self.ratio, self.indicated, self.estimate = 0.0, math.inf, math.inf
+        self.newton, self.compared = NewtonProgress(), False
         self.chosen: Tensor | None = None
         self.origin = self._moved(self.problem.start(self.network.tree))
 
@@ -123,6 +119,15 @@ class DissectionStage(Stage):
         """
         wanted = math.log10(min(self.settings.tolerance, 0.1))
         return min(1.0, max(0.0, math.log10(min(self.estimate, 1.0) or 1e-300) / wanted)) ** 3
+
+    @property
+    def changes(self) -> tuple[float | int, ...]:
+        """The numbers of `newton`, for a checkpoint."""
+        return astuple(self.newton)
+
+    @changes.setter
+    def changes(self, numbers: tuple[float | int, ...]) -> None:
+        self.newton = NewtonProgress(*numbers)  # type: ignore[arg-type]
 
     def _present(self) -> Tensor:
         return self.network.layer.coefficients.detach().double().cpu()
@@ -140,7 +145,8 @@ class DissectionStage(Stage):
         if self.chosen is not None:
             self._split(self.chosen)
         network, system, before = self.network, *self._system()
-        if math.isinf(self.indicated) and (why := self.settings.refusal(system, network.count)):
+        most = self.settings.cells
+        if math.isinf(self.indicated) and (why := too_many(system, network.count, most)):
             raise InputError(f"{network.count} cells of degree {network.degree} {why}")
         geometry, found = system.geometry, system.solve()
         network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
@@ -149,13 +155,16 @@ class DissectionStage(Stage):
             found = replace(found, coefficients=self._present())
         size = system.norm(found.coefficients) or 1.0
         indicators = system.indicators(found) / size
-        indicated = float(indicators.norm())
         words = f"{network.count} cells, {found.coefficients.numel()} unknowns"
-        change = system.norm(found.coefficients - before) / size
-        enough = max(1e-13, 1e-2 * self.ratio * indicated)
-        if change > enough and not system.is_linear(found.coefficients):
-            loss = float(found.shares.sum())
-            return Step(loss, words=f"{words}, change by Newton's method {change:.1e}")
+        newton = self.newton
+        newton.add(system.norm(found.coefficients - before) / size)
+        part, usual = 0.1, 0.1  # of the error that is left to Newton's method; error / indicator
+        enough = max(1e-13, part * (self.ratio or usual) * float(indicators.norm()))
+        if min(newton.change, newton.left) > enough and not system.is_linear(found.coefficients):
+            words += f", change by Newton's method {newton.change:.1e}"
+            if newton.stagnates:
+                return self._refined(found, system, indicators, words)
+            return Step(float(found.shares.sum()), words=words)
         return self._assessed(found, system, indicators, words)
 
     def _system(self) -> tuple[CellSystem, Tensor]:
@@ -180,35 +189,51 @@ class DissectionStage(Stage):
         self, found: CellSolution, system: CellSystem, indicators: Tensor, words: str
     ) -> Step:
         """Estimate the error of the solution on a tree, and halve cells if it is too large."""
-        settings, before = self.settings, self.estimate
+        settings, before, errors = self.settings, self.estimate, indicators
         self._extrapolate(found, system, float(indicators.norm()))
-        errors, more = indicators, 2**system.geometry.tree.dim - 1
-        count = len(errors) + more * int(bulk(errors, settings.bulk).sum())
-        refusal = self.settings.refusal(system, count)
-        if self.estimate <= settings.tolerance or refusal:
+        next_count = self._count(bulk(errors, settings.bulk))
+        last = self.compared or too_many(system, next_count, settings.cells)
+        if self.estimate <= settings.tolerance or last:
             size = system.norm(found.coefficients) or 1.0
             errors = errors_by_comparison(self.problem, system, found) / size
-            self.estimate = float(errors.norm())
+            self.estimate, self.compared = float(errors.norm()), True
             self.ratio = max(self.ratio, self.estimate / (self.indicated or 1.0))
             unseen = errors_by_missed_residuals(system, found) / size
             if float(unseen.norm()) > settings.tolerance:
                 errors = errors + unseen
                 self.estimate = float(errors.norm())
-        self.chosen, finished = bulk(errors, settings.bulk), None
+        finished = None
         if self.estimate <= settings.tolerance:
             finished = CONVERGED
         elif self.estimate > 0.5 * before and before < 1e-10:
             finished = f"{CONVERGED}: rounding leaves a relative error of {self.estimate:.1e}"
-        elif refusal:
-            finished = (
-                f"stopped: the next {count} cells {refusal}; the estimated relative error is "
-                f"{self.estimate:.1e}"
-            )
-        notes = {"cells": float(len(indicators))}
+        return self._refined(found, system, errors, words, finished)
+
+    def _refined(
+        self,
+        found: CellSolution,
+        system: CellSystem,
+        errors: Tensor,
+        words: str,
+        finished: str | None = None,
+    ) -> Step:
+        """Choose the cells to halve before the next step, unless the solve has finished."""
+        settings = self.settings
+        part = part_to_halve(settings.tolerance, self.estimate, settings.bulk)
+        self.chosen = bulk(errors, part)
+        count = self._count(self.chosen)
+        reached, notes = "Newton's method does not converge on these", {"cells": float(len(errors))}
         if math.isfinite(self.estimate):
+            reached = f"the estimated relative error is {self.estimate:.1e}"
             notes["estimated_error"] = self.estimate
             words += f", estimated error {self.estimate:.1e}"
+        if finished is None and (refusal := too_many(system, count, settings.cells)):
+            finished = f"stopped: the next {count} cells {refusal}; {reached}"
         return Step(float(found.shares.sum()), finished=finished, notes=notes, words=words)
+
+    def _count(self, chosen: Tensor) -> int:
+        """The number of cells after some have been halved; chosen: a mask (N,)."""
+        return len(chosen) + (2**self.network.tree.dim - 1) * int(chosen.sum())
 
     def _extrapolate(self, found: CellSolution, system: CellSystem, indicated: float) -> None:
         """Estimate the error by its ratio to the indicator on the trees before."""
@@ -223,4 +248,4 @@ class DissectionStage(Stage):
         """Halve cells; the solution stays the same function."""
         tree, _ = self.network.tree.split(chosen)
         self.origin = self._moved(self.problem.cells(tree))
-        self.chosen = None
+        self.newton, self.chosen = self.newton.on_new_tree(), None

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.cells.cell_geometry import CellGeometry, CellPoints, SidePart
-from kanpinn.cells.cell_problem import CellProblem, terms_for_cells
+from kanpinn.cells.cell_problem import CellProblem, counted_fields, terms_for_cells
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cell_terms import SampledTerm
 from kanpinn.cells.polynomials import LocalPolynomials
@@ -39,11 +39,13 @@ class ProblemInBox(CellProblem):
         domain: the box.
         equation: the equation.
         sides: the conditions.
+        counted: the numbers of the fields whose errors count.
     """
 
     domain: Domain
     equation: ResidualTerm
     sides: Sequence[SideTerm]
+    counted: Sequence[int]
 
     @classmethod
     def of(cls, residuals: Residuals, domain: Domain) -> "ProblemInBox":
@@ -60,7 +62,7 @@ class ProblemInBox(CellProblem):
             for piece in term.pieces
             if piece.side is not None
         ]
-        return cls(domain, equation, sides)
+        return cls(domain, equation, sides, counted_fields(residuals))
 
     def cells(self, tree: Tree) -> CellGeometry:
         return CellGeometry.whole(tree, self.domain)
@@ -83,4 +85,4 @@ class ProblemInBox(CellProblem):
             for one in self.sides:
                 if (one.axis, one.upper) == (axis, upper):
                     walls.append(SampledTerm(one.term, at, polynomials, coefficients))
-        return CellSystem(geometry, polynomials, [equation], walls)
+        return CellSystem(geometry, polynomials, [equation], walls, self.counted)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.cells.cell_geometry import CellGeometry, CellPoints
-from kanpinn.cells.cell_problem import CellProblem, terms_for_cells
+from kanpinn.cells.cell_problem import CellProblem, counted_fields, terms_for_cells
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cell_terms import SampledTerm
 from kanpinn.cells.cut_geometry import CellCutter, CutGeometry
@@ -35,11 +35,13 @@ class ProblemInPlane(CellProblem):
         domain: the domain.
         equation: the equation.
         conditions: the conditions.
+        counted: the numbers of the fields whose errors count.
     """
 
     domain: Planar
     equation: ResidualTerm
     conditions: Sequence[ResidualTerm]
+    counted: Sequence[int]
 
     @classmethod
     def of(cls, residuals: Residuals, domain: Planar) -> "ProblemInPlane":
@@ -49,7 +51,7 @@ class ProblemInPlane(CellProblem):
             InputError: for what cells cannot solve: an energy, or conditions that are not on whole
                 pieces of the boundary.
         """
-        return cls(domain, *terms_for_cells(residuals, domain))
+        return cls(domain, *terms_for_cells(residuals, domain), counted_fields(residuals))
 
     @cached_property
     def cutter(self) -> CellCutter:
@@ -108,7 +110,7 @@ class ProblemInPlane(CellProblem):
             at = self._on_arcs(geometry, term, polynomials.degree + more + 1)
             if at is not None:
                 walls.append(SampledTerm(term, at, polynomials, coefficients))
-        return CellSystem(geometry, polynomials, equation, walls)
+        return CellSystem(geometry, polynomials, equation, walls, self.counted)
 
     def _in_cut_cells(self, geometry: CutGeometry, count: int) -> Iterator[CellPoints]:
         """Points of cut cells: those of a Gauss rule on the frame that are inside the domain.

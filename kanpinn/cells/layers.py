@@ -15,21 +15,32 @@ def cells_in_layers(system: CellSystem) -> Tensor:
     the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells that do not
     resolve it have errors everywhere, which do not tell where to halve cells. Polynomials of degree
     k resolve it well in cells of the width k ε / (4 b). Only walls on the sides of the domain's
-    bounding box are examined.
+    bounding box with values of fields are examined: fluxes leave layers that are weak.
 
     Args:
         system: the least-squares problem on the present cells.
     """
     geometry, steepest = system.geometry, system.polynomials.degree / 4
-    found, walled = (torch.zeros(len(geometry.tree), dtype=torch.bool) for _ in range(2))
-    for wall in system.walls:
-        walled[wall.at.cells] = True
+    found = torch.zeros(len(geometry.tree), dtype=torch.bool)
     for axis, upper, cells in geometry.tree.ends:
         rates = torch.zeros(len(geometry.tree), dtype=torch.float64)
         for term in system.equation:
             rates[term.at.cells] = _rates(term, axis, upper)
         steep = rates * geometry.widths[:, axis] > steepest
-        found[cells] |= (steep & walled)[cells]
+        found[cells] |= (steep & _with_values(system, axis, upper))[cells]
+    return found
+
+
+def _with_values(system: CellSystem, axis: int, upper: bool) -> Tensor:
+    """The cells that have a condition on values at a wall across an axis, a mask (N,)."""
+    found = torch.zeros(len(system.geometry.tree), dtype=torch.bool)
+    for wall in system.walls:
+        normals = wall.at.points.normals
+        assert normals is not None
+        along = normals[:, axis].view(wall.at.weights.shape).mean(dim=1)
+        across = (along if upper else -along) > 0.5
+        if not bool(wall.sizes[..., 1:, :].any()):
+            found[wall.at.cells[across]] = True
     return found
 
 

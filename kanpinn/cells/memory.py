@@ -2,6 +2,7 @@
 
 import math
 
+from kanpinn._support.memory import machine_memory, written_size
 from kanpinn.cells.cell_system import CellSystem
 
 
@@ -34,3 +35,21 @@ def system_bytes(system: CellSystem, count: int) -> int:
         rows = points * equations + outer
         local += 0 if term.is_alike else cells * (rows * columns + (columns + outer) ** 2)
     return solve_bytes(count, tree.dim, traces) + 8 * local * count // len(tree)
+
+
+def too_many(system: CellSystem, count: int, most: int, *, again: bool = False) -> str:
+    """Why `count` cells like those of a system are too many, in words; empty if they are not.
+
+    Args:
+        system: the system.
+        count: the number of cells.
+        most: the largest number of cells.
+        again: whether factors are kept for further right-hand sides, in twice the memory.
+    """
+    if count > most:
+        return f"would be more than cells = {most}"
+    size, memory = system_bytes(system, count) * (2 if again else 1), machine_memory()
+    if size > memory:
+        there = written_size(int(memory))
+        return f"would need {written_size(size)} of memory, and this machine has {there}"
+    return ""

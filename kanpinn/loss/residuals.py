@@ -23,6 +23,10 @@ from kanpinn.networks.surrogate import Surrogate
 class ProblemFamily(Protocol):
     """A problem with parameters, which can give its loss terms for other parameter values."""
 
+    @property
+    def counted(self) -> Sequence[int]:
+        """The numbers of the fields whose errors count."""
+
     def parameter(self, name: str) -> float:
         """The value that a parameter has in the problem."""
 

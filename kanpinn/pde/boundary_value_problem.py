@@ -25,6 +25,8 @@ class BoundaryValueProblem(ABC):
         fields: the names of the functions that the equation is for.
         free_constant: the names of the fields, such as a pressure, that are determined only up to
             a constant; their errors are computed without their means.
+        error_fields: the names of the fields whose errors enter the overall error norms; None for
+            all.
         needs_conditions: whether a solve refuses the problem where it has fewer conditions than its
             equation needs for one solution, or data that do not balance.
     """
@@ -32,6 +34,7 @@ class BoundaryValueProblem(ABC):
     domain: Domain
     fields: tuple[str, ...] = ("u",)
     free_constant: tuple[str, ...] = ()
+    error_fields: tuple[str, ...] | None = None
     needs_conditions: bool = True
     is_stated: ClassVar[bool] = False  # whether `stated` made this copy
 

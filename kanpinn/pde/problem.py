@@ -40,7 +40,6 @@ class Problem(BoundaryValueProblem):
     out there, by the outward unit normals `p.normals`.
     """
 
-    error_fields: tuple[str, ...] | None = None
     unknowns: Mapping[str, Unknown] = MappingProxyType({})
     exact: Callable[[Points], Tensor | tuple[Tensor, ...]] | None = None
     invariants: Callable[..., Mapping[str, Tensor]] | None = None

@@ -109,6 +109,12 @@ class Discretization(ABC, Generic[P]):
         """
         return Residuals(self.surrogate, self.terms(epoch, interior), self)
 
+    @property
+    def counted(self) -> list[int]:
+        """The numbers of the fields whose errors count, see `Problem.error_fields`."""
+        fields = self.problem.fields
+        return [fields.index(name) for name in self.problem.error_fields or fields]
+
     def parameter(self, name: str) -> float:
         """The value of a parameter of the problem, by its name.
 

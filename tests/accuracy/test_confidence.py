@@ -115,7 +115,8 @@ def test_intervals_do_not_depend_on_the_optimizer():
 def test_intervals_of_single_precision_are_those_of_double():
     double, single = arrived(), found_by(kp.LeastSquares(30), dtype=torch.float32)
     ends = [(s.estimated["k"].low, s.estimated["k"].high) for s in (double, single)]
-    assert ends[0] == pytest.approx(ends[1], abs=1e-4)
+    few = 0.02 * (ends[0][1] - ends[0][0])  # which rounding in single precision may change
+    assert ends[0] == pytest.approx(ends[1], abs=few)
     low, high = single.interval(torch.tensor([[0.5]]))
     assert low.dtype == high.dtype == torch.float32 and bool(low < high)
 

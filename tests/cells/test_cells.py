@@ -133,6 +133,25 @@ def test_cells_are_small_from_the_beginning_where_a_flow_leaves_a_layer():
     assert tree.level[tree.low[:, 0] == -1].max() == 0
 
 
+class OpenLayer(Layer):
+    """The same equation with the flux at x = 1, which leaves no layer."""
+
+    def conditions(self):
+        walls = self.domain.boundary
+        return [
+            kp.Dirichlet(walls["x_min", "y_min", "y_max"], self.exact),
+            kp.Neumann(walls["x_max"], 0.0),
+        ]
+
+    def exact(self, p):
+        return (1 - p.x) ** 2 * torch.sin(p.y)
+
+
+def test_cells_at_a_wall_with_a_flux_are_not_halved():
+    solution = solved_in_cells(OpenLayer(), 8, 4)
+    assert solution.network.count == 16 and error_of(solution) < 1e-9
+
+
 class Resonance(OnWalls):
     """Δu + k² u = f near a resonance, where errors of one cell are felt in all."""
 

@@ -144,7 +144,7 @@ def test_norms_count_the_part_of_a_cell_in_the_domain(geometry):
     polynomials = LocalPolynomials(4, 2)
     ones = torch.zeros(len(geometry.tree), polynomials.size, 1, dtype=F)
     ones[:, 0] = 2.0  # times 1/2, the first orthonormal polynomial
-    system = ProblemInPlane(geometry.domain, term, []).on(geometry, polynomials, ones)
+    system = ProblemInPlane(geometry.domain, term, [], [0]).on(geometry, polynomials, ones)
     area = float(system.norms(ones).square().sum())
     assert area == pytest.approx(geometry.domain.measure, rel=0.03)
 

@@ -103,7 +103,9 @@ def test_marches_come_to_the_references(name, room):
     bound = {"van_der_pol": 1e-6}.get(name, 1e-8)  # which amplifies errors
     assert solution.status.startswith("converged") and solution.errors.l2_relative < bound
     # Where nothing damps them, the estimated errors of the windows add up to more than was asked.
-    assert ("add up to" in solution.status) == (name in ("lotka_volterra", "lorenz"))
+    # With van der Pol's equation that depends on rounding, which it amplifies.
+    if name != "van_der_pol":
+        assert ("add up to" in solution.status) == (name in ("lotka_volterra", "lorenz"))
     start = solution(torch.zeros(1, 1, dtype=F))[0].tolist()
     assert start == pytest.approx(list(equation.start), abs=1e-12)
     for one in solution.invariants.values():

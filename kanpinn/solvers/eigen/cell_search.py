@@ -11,6 +11,7 @@ from kanpinn.cells.cell_inverse import CellInverse
 from kanpinn.cells.cell_system import CellSystem
 from kanpinn.cells.cells import require_cells
 from kanpinn.cells.dissection import Dissection
+from kanpinn.cells.memory import too_many
 from kanpinn.cells.polynomials import LocalPolynomials
 from kanpinn.cells.prolongation import prolonged
 from kanpinn.pde.eigen_problem import EigenProblem
@@ -201,7 +202,7 @@ class CellSearch:
         """Why the cells cannot be halved; empty if they can."""
         more = 2**system.geometry.tree.dim - 1
         count = len(halved) + more * int(halved.sum())
-        refusal = self.settings.refusal(system, count, again=True)
+        refusal = too_many(system, count, self.settings.cells, again=True)
         return f"the next {count} cells {refusal}" if refusal else ""
 
     def _split(self, pairs: CellPairs, halved: Tensor) -> None:

@@ -1,0 +1,87 @@
+"""Newton's method in cells: when its steps end, and for which fields."""
+
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.cells.newton import NewtonProgress
+
+
+def test_the_changes_that_are_left_follow_from_the_rate():
+    progress = NewtonProgress()
+    for change in (1.0, 0.25, 0.0625):
+        progress.add(change)
+    assert progress.left == pytest.approx(sum(0.0625 * 0.25**i for i in range(1, 50)))
+
+
+def test_on_a_new_tree_the_square_of_a_change_is_expected_next():
+    progress = NewtonProgress()
+    for change in (1e-1, 3e-2, 2.7e-3):  # 3 c² each
+        progress.add(change)
+    progress = progress.on_new_tree()
+    assert progress.left == math.inf
+    progress.add(1e-4)
+    assert progress.left == pytest.approx(3e-8, rel=1e-3)
+
+
+def test_steps_that_do_not_contract_are_seen():
+    progress = NewtonProgress()
+    for change in (1.0, 0.9, 0.8, 0.7):
+        progress.add(change)
+        assert not progress.stagnates
+    progress.add(0.6)
+    assert progress.stagnates and not progress.on_new_tree().stagnates
+
+
+class Shock(kp.Problem):
+    """u u_x = ε u_xx with ε = 0.08, whose solution -tanh((x - a) / 2ε) has a shock at a = 0.3."""
+
+    domain = kp.Box(x=(0, 1))
+
+    def residual(self, p, u):
+        return u.value * kp.partial(u, "x") - 0.08 * kp.partial(u, "x", "x")
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+
+    def exact(self, p):
+        return -torch.tanh((p.x - 0.3) / 0.16)
+
+
+def test_cells_are_halved_where_the_steps_do_not_contract():
+    solution = kp.solve(Shock(), kp.Cells([1, 1], 4, 2), kp.Dissection(1e-8))
+    assert solution.status == "converged" and solution.errors.l2_relative < 3e-8
+
+
+class Pair(kp.Problem):
+    """Δu = 0 beside Δq = f, where q is large and has a steep slope."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+    fields = ("u", "q")
+
+    def residual(self, p, u, q):
+        return kp.laplacian(u), (kp.laplacian(q) - self.source(p)[:, 1:]) / 1e6
+
+    def conditions(self):
+        boundary = self.domain.boundary
+        return [
+            kp.Dirichlet(boundary, lambda p: self.exact(p)[0], field="u"),
+            kp.Dirichlet(boundary, lambda p: self.exact(p)[1], field="q"),
+        ]
+
+    def exact(self, p):
+        return torch.exp(p.x) * torch.sin(p.y), 1e6 * torch.tanh(20 * (p.x - p.y))
+
+
+class FirstOfPair(Pair):
+    error_fields = ("u",)
+
+
+def test_cells_are_halved_for_the_fields_whose_errors_count():
+    for problem, halved in ((FirstOfPair(), False), (Pair(), True)):
+        network = kp.Cells([2, 2], 8, 2)
+        solution = kp.solve(problem, network, kp.Dissection(1e-6), verified=False)
+        assert solution.status == "converged" and solution.errors.l2_relative < 3e-6
+        assert (network.count > 30) == halved
