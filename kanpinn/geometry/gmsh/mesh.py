@@ -69,7 +69,7 @@ def Mesh(
     ...     _ = file.write_text(text)
     ...     plate = Mesh(file, name="rest")
     >>> plate.measure, plate.boundary.names, plate.boundary["rest"].measure
-    (6.0, ('rest', 'bottom', 'rest', 'rest'), 7.0)
+    (6.0, ('bottom', 'rest', 'rest', 'rest'), 7.0)
 
     Args:
         path: the file.
