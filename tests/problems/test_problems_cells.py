@@ -65,6 +65,30 @@ def test_the_flux_into_the_holes_is_that_of_the_exact_solution():
     }
 
 
+def test_the_bracket_is_the_domain_of_its_drawing():
+    domain = library.class_of("bracket", "Bracket").domain
+    width, fillet, length, holes = 0.7, 0.5, 2.0, (0.3, 0.3, 0.25)
+    legs = 4 * width * length - width**2 + (1 - math.pi / 4) * fillet**2
+    ends = math.pi * width**2 * (1 + 1 / 4) - math.pi * sum(radius**2 for radius in holes)
+    assert domain.measure == pytest.approx(legs + ends, rel=1e-13)
+    bolts = domain.boundary["bolts"].measure
+    assert bolts == pytest.approx(2 * math.pi * sum(holes[:2]), rel=1e-13)
+
+
+def test_the_file_of_the_bracket_solves_it_as_accurately_as_is_asked():
+    pairs = ["optimizer[0].tolerance=1e-2", "network.degree=7"]
+    solution = Config.read(PROBLEMS / "bracket.toml", pairs).build().run(())
+    assert solution.status == "converged"
+    assert solution.errors.l2_relative <= 0.02
+    # The bolts bear the load.
+    p, weights = solution.problem.domain.boundary["bolts"].quadrature(24)
+    (u_x, v_x), (u_y, v_y) = solution.gradient(p).permute(1, 2, 0)
+    nu = solution.problem.poisson_ratio
+    vertical = p.normals[:, 0] * (u_y + v_x) / (2 * (1 + nu))
+    vertical += p.normals[:, 1] * (v_y + nu * u_x) / (1 - nu**2)
+    assert float(weights @ vertical) == pytest.approx(2 * math.pi * 0.25, rel=0.02)
+
+
 def test_the_file_with_holes_solves_them_as_accurately_as_is_asked():
     pairs = ["optimizer[0].tolerance=1e-2", "network.degree=5", "run.estimate=false"]
     solution = Config.read(PROBLEMS / "holes.toml", pairs).build().run(())

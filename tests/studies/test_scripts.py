@@ -111,6 +111,12 @@ INSIDES = {
         "optimizers.damping",
     },
     "continual": {"solvers.loop", "solvers.losses", "solvers.state"},
+    "elasticity": {
+        "accuracy.references.blending",
+        "accuracy.references.finite_elements",
+        "accuracy.references.mesh",
+        "accuracy.references.meshing",
+    },
     "hostile": {
         "__main__",
         "accuracy.norms",
